@@ -1,0 +1,165 @@
+//! Identifiers: newtypes over UUIDs (RFC 9562) made from passed entropy, and the 32-hex-digit secret version of Key Vault.
+
+use crate::world::{Entropy, random};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, str::FromStr};
+use uuid::Uuid;
+
+/// Why a text is no identifier.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid {what}")]
+pub struct IdError {
+    /// Which kind of identifier was expected.
+    pub what: &'static str,
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta] $name:ident $what:literal;)*) => {$(
+        #[$doc]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A fresh random identifier (UUID version 4).
+            pub fn random(entropy: &dyn Entropy) -> Self {
+                Self(uuid::Builder::from_random_bytes(random(entropy)).into_uuid())
+            }
+
+            /// From a known UUID.
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The UUID.
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(formatter)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, concat!(stringify!($name), "({})"), self.0.as_hyphenated())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                // Only the hyphenated form: it is what every client sends, and one spelling means one key.
+                match text.len() {
+                    36 => Uuid::try_parse(text).map(Self).map_err(|_| IdError { what: $what }),
+                    _ => Err(IdError { what: $what }),
+                }
+            }
+        }
+    )*};
+}
+
+uuid_id! {
+    /// A directory tenant (`tid`).
+    TenantId "tenant id";
+    /// The object id of a service principal or user (`oid`, `sub`): the acting identity.
+    PrincipalId "principal id";
+    /// The object id of an app registration; never equal to its client id.
+    RegistrationId "app registration id";
+    /// The client id of an app registration or managed identity (`appid`, `client_id`).
+    ClientId "client id";
+    /// The key id of one credential of a registration.
+    CredentialId "credential id";
+    /// An app that `host` runs.
+    AppId "app id";
+    /// One running instance of an app.
+    WorkloadId "workload id";
+    /// A vault.
+    VaultId "vault id";
+    /// One request, as in `x-ms-request-id`.
+    RequestId "request id";
+}
+
+/// A version of a secret: 32 lower-case hex digits (Key Vault object identifiers).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SecretVersion(u128);
+
+impl SecretVersion {
+    /// A fresh random version.
+    pub fn random(entropy: &dyn Entropy) -> Self {
+        Self(u128::from_be_bytes(random(entropy)))
+    }
+}
+
+impl fmt::Display for SecretVersion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for SecretVersion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "SecretVersion({self})")
+    }
+}
+
+impl FromStr for SecretVersion {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_hex {
+            return Err(IdError { what: "secret version" });
+        }
+        u128::from_str_radix(text, 16).map(Self).map_err(|_| IdError { what: "secret version" })
+    }
+}
+
+impl Serialize for SecretVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed(u8);
+    impl Entropy for Fixed {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.fill(self.0);
+        }
+    }
+
+    #[test]
+    fn ids_are_version_four_and_read_back() {
+        let id = TenantId::random(&Fixed(0xff));
+        assert_eq!(id.uuid().get_version_num(), 4);
+        assert_eq!(id.to_string().parse::<TenantId>(), Ok(id));
+        for bad in ["", "x", "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "f81d4fae7dec11d0a76500a0c91e6bf6"] {
+            assert!(bad.parse::<TenantId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn versions_are_32_hex_digits() {
+        let version = SecretVersion::random(&Fixed(0x0a));
+        assert_eq!(version.to_string(), "0a".repeat(16));
+        assert_eq!(version.to_string().to_uppercase().parse(), Ok(version));
+        for bad in ["", "0a", &"g".repeat(32), &"+".repeat(32), &"0".repeat(33)] {
+            assert!(bad.parse::<SecretVersion>().is_err(), "{bad}");
+        }
+    }
+}

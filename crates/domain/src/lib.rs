@@ -1,0 +1,21 @@
+//! The nouns and their rules: what a tenant, principal, app, vault and secret *are*, with no way to store, send or time them.
+//!
+//! Owns: ids, names, `Secret<T>`, `Timestamp`, limits, and the two traits (`Clock`, `Entropy`) by which the world is handed in.
+//! Owns not: any I/O, clock, random source, HTTP or serialization format of a protocol.
+//! Invariant: this crate depends on none of ours and on nothing asynchronous.
+#![forbid(unsafe_code)]
+
+pub mod ids;
+pub mod limits;
+pub mod name;
+pub mod permission;
+pub mod secret;
+pub mod time;
+pub mod world;
+
+pub use ids::{AppId, ClientId, CredentialId, PrincipalId, RegistrationId, RequestId, SecretVersion, TenantId, VaultId, WorkloadId};
+pub use name::{AppName, DomainName, NameError, SecretName, VaultName};
+pub use permission::{SecretPermission, SecretPermissions};
+pub use secret::Secret;
+pub use time::Timestamp;
+pub use world::{Clock, Entropy};

@@ -1,0 +1,65 @@
+//! Every number that bounds the system, with its unit and its source. `docs/limits.md` is generated from this file by `cargo xtask tidy`.
+
+use std::time::Duration;
+
+/// Characters of a secret's name. Source: Key Vault OpenAPI, `SetSecret` path pattern.
+pub const SECRET_NAME_CHARS_MAX: usize = 127;
+/// Bytes of a secret's value (25 KiB). Source: Key Vault, about secrets.
+pub const SECRET_VALUE_BYTES_MAX: usize = 25_600;
+/// Characters of a secret's content type. Source: Key Vault, about secrets.
+pub const CONTENT_TYPE_CHARS_MAX: usize = 255;
+/// Tags of a secret. Source: Key Vault, about secrets.
+pub const TAGS_MAX: usize = 15;
+/// Characters of a tag's name, and of its value. Source: Key Vault, about secrets.
+pub const TAG_CHARS_MAX: usize = 512;
+/// Items of one page of a list. Source: Key Vault OpenAPI, `maxresults`.
+pub const PAGE_ITEMS_MAX: u16 = 25;
+/// Access policies of one vault. Source: Key Vault, about access policies (1,024); ours is lower so that a vault fits its record.
+pub const ACCESS_POLICIES_MAX: usize = 256;
+/// Days for which a deleted secret is recoverable. Source: Key Vault soft delete, default.
+pub const RECOVERABLE_DAYS: u16 = 90;
+
+/// Lifetime of an access token. Source: Entra access token lifetimes (60 to 90 minutes; samples 3,599 s).
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);
+/// A managed identity's cached token is renewed when less than this is left. Source: SDKs refuse tokens with under 5 minutes.
+pub const TOKEN_REFRESH_AHEAD: Duration = Duration::from_secs(1_800);
+/// Clock skew that a token's times may have. Source: RFC 7519 section 4.1.4 ("a few minutes").
+pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
+/// Bytes of a bearer token. Ours: real ones are 1 to 2 KiB.
+pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Verified tokens that a node remembers. Ours: 10,000 tokens are about 5 MB.
+pub const VERIFIED_TOKENS_MAX: usize = 10_000;
+/// Managed identity tokens cached at a time. Ours.
+pub const CACHED_TOKENS_MAX: usize = 10_000;
+
+/// Credentials (secrets) of one app registration. Ours.
+pub const CREDENTIALS_MAX: usize = 20;
+/// Identifier URIs of one app registration. Ours.
+pub const IDENTIFIER_URIS_MAX: usize = 20;
+/// Characters of an audience, resource or scope. Ours: a URI of any sane length.
+pub const AUDIENCE_CHARS_MAX: usize = 512;
+/// Characters of a display name. Source: Microsoft Graph, application displayName.
+pub const DISPLAY_NAME_CHARS_MAX: usize = 256;
+/// Bytes of an endpoint secret and of a generated client secret, before encoding (256 bits).
+pub const ENDPOINT_SECRET_BYTES: usize = 32;
+/// Lifetime of a client secret unless asked otherwise (2 years). Source: Graph addPassword default.
+pub const CLIENT_SECRET_LIFETIME: Duration = Duration::from_secs(2 * 365 * 86_400);
+
+/// Bytes of a request body on the public listener (25 KiB value, JSON-escaped, and its members).
+pub const REQUEST_BODY_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a request's head on the identity endpoint.
+pub const ENDPOINT_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Time within which a request's head and body must have arrived.
+pub const REQUEST_READ_TIME_MAX: Duration = Duration::from_secs(20);
+/// Connections open at a time on the public listener.
+pub const CONNECTIONS_MAX: usize = 4_096;
+/// Connections open at a time on one identity endpoint.
+pub const ENDPOINT_CONNECTIONS_MAX: usize = 256;
+/// Workloads running at a time.
+pub const WORKLOADS_MAX: usize = 1_000;
+/// How often a decision is run again after a conflict before the request gives up.
+pub const TRANSACT_ATTEMPTS_MAX: u32 = 64;
+/// Longest time for which an audit record may wait to be synced to disk.
+pub const AUDIT_SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// Bytes of one audit record.
+pub const AUDIT_RECORD_BYTES_MAX: usize = 8 * 1024;

@@ -1,0 +1,155 @@
+//! Names, parsed once and valid ever after. Case-insensitive ones compare and key by their folded form and keep their spelling.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, hash::Hash, str::FromStr};
+
+/// Why a text is no name. Carries the rule, never the text: a caller may have pasted a secret in the wrong place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid {what} name: {rule}")]
+pub struct NameError {
+    /// What was to be named.
+    pub what: &'static str,
+    /// The rule that the text breaks.
+    pub rule: &'static str,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The rule in words, for messages and help.
+            pub const RULE: &'static str = $rule;
+
+            /// Parses a name.
+            ///
+            /// # Errors
+            /// [`NameError`] with the rule.
+            pub fn parse(text: &str) -> Result<Self, NameError> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) { Ok(Self(text.into())) } else { Err(NameError { what: $what, rule: $rule }) }
+            }
+
+            /// As it was first spelled.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// In lower case: the form that is compared, stored and put into host names.
+            pub fn folded(&self) -> String {
+                self.0.to_ascii_lowercase()
+            }
+        }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.0.eq_ignore_ascii_case(&other.0)
+            }
+        }
+        impl Eq for $name {}
+        impl Hash for $name {
+            fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+                self.folded().hash(state);
+            }
+        }
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+                self.folded().cmp(&other.folded())
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+        impl FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Self::parse(text)
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                Self::parse(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+name! {
+    /// A secret's name, case-insensitive (Key Vault: `^[0-9a-zA-Z-]+$`, 1 to 127 characters).
+    SecretName, "secret", "1 to 127 letters, digits and dashes",
+    |text| (1..=crate::limits::SECRET_NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_name_byte)
+}
+
+name! {
+    /// A vault's name, case-insensitive; a label of its host name (Key Vault: 3 to 24 characters, starts with a letter,
+    /// ends with a letter or digit, no two dashes in a row).
+    VaultName, "vault", "3 to 24 letters, digits and single dashes, a letter first, a letter or digit last",
+    |text| (3..=24).contains(&text.len()) && is_label(text) && text.starts_with(|c: char| c.is_ascii_alphabetic()) && !text.contains("--")
+}
+
+name! {
+    /// An app's name, case-insensitive; a label of its host name (App Service: 2 to 60 characters).
+    AppName, "app", "2 to 60 letters, digits and dashes, a letter or digit first and last",
+    |text| (2..=60).contains(&text.len()) && is_label(text)
+}
+
+name! {
+    /// The domain below which the directory and the vaults have their host names, such as `keyless.localhost`.
+    DomainName, "domain", "dot-separated labels of letters, digits and dashes, at most 200 characters",
+    |text| text.len() <= 200 && text.split('.').all(|label| label.len() <= 63 && is_label(label))
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-'
+}
+
+fn is_label(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_name_byte) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_hold_at_their_edges() {
+        let ok = |result: Result<(), NameError>| result.is_ok();
+        let secret = |text: &str| ok(SecretName::parse(text).map(drop));
+        let vault = |text: &str| ok(VaultName::parse(text).map(drop));
+        let app = |text: &str| ok(AppName::parse(text).map(drop));
+        assert!(secret("a") && secret("-9") && secret(&"x".repeat(127)));
+        assert!(!secret("") && !secret("a_b") && !secret("a/b") && !secret("é") && !secret(&"x".repeat(128)));
+        assert!(vault("abc") && vault("a-b-c") && vault(&"a".repeat(24)));
+        assert!(!vault("ab") && !vault("1bc") && !vault("a--b") && !vault("ab-") && !vault(&"a".repeat(25)));
+        assert!(app("ab") && app("9-a") && !app("a") && !app("-ab") && !app("a.b"));
+        assert!(DomainName::parse("keyless.localhost").is_ok() && DomainName::parse("a..b").is_err());
+    }
+
+    #[test]
+    fn names_fold_case_and_keep_it() {
+        let (lower, upper) = (SecretName::parse("db").unwrap(), SecretName::parse("DB").unwrap());
+        assert_eq!(lower, upper);
+        assert_eq!(upper.as_str(), "DB");
+        assert_eq!(upper.folded(), "db");
+    }
+}

@@ -1,0 +1,64 @@
+//! `Secret<T>`: a value that may be used but not shown, copied by accident or left in memory.
+
+use std::fmt;
+use zeroize::Zeroize;
+
+/// A secret, token, private key or request body. `Debug` prints `Secret(..)`; there is no `Display`, `Serialize` or `Deref`.
+/// The one way in is [`Secret::expose`], which is what a reviewer greps for. Zeroized on drop.
+pub struct Secret<T: Zeroize>(T);
+
+impl<T: Zeroize> Secret<T> {
+    /// Takes a value under protection.
+    pub const fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value itself. Every call is a place where it could leak: keep the borrow short.
+    pub const fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl Secret<String> {
+    /// The text as secret bytes, without leaving a copy behind.
+    #[must_use]
+    pub fn into_bytes(mut self) -> Secret<Vec<u8>> {
+        Secret(std::mem::take(&mut self.0).into_bytes())
+    }
+}
+
+impl<T: Zeroize + Clone> Secret<T> {
+    /// A second copy. Named, not `Clone`, so that copies are visible.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(..)")
+    }
+}
+
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<T: Zeroize> From<T> for Secret<T> {
+    fn from(value: T) -> Self {
+        Self(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_nothing() {
+        assert_eq!(format!("{:?}", Secret::new("canary".to_owned())), "Secret(..)");
+    }
+}
