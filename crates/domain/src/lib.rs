@@ -5,6 +5,7 @@
 //! Invariant: this crate depends on none of ours and on nothing asynchronous.
 #![forbid(unsafe_code)]
 
+pub mod hosts;
 pub mod ids;
 pub mod limits;
 pub mod name;
@@ -13,6 +14,7 @@ pub mod secret;
 pub mod time;
 pub mod world;
 
+pub use hosts::{HostNames, HostRole};
 pub use ids::{AppId, ClientId, CredentialId, PrincipalId, RegistrationId, RequestId, SecretVersion, TenantId, VaultId, WorkloadId};
 pub use name::{AppName, DomainName, NameError, SecretName, VaultName};
 pub use permission::{SecretPermission, SecretPermissions};

@@ -1,1 +1,11 @@
-//! placeholder
+//! HTTP: one folder for each protocol, one `error.rs` in each. Azure's shapes live here and stop here.
+//!
+//! Owns: routes, bodies, headers, status codes, and the rule that an answer is sent only after its audit record was handed to the
+//! kernel ([`context::Recorded`]). Owns not: decisions, sockets, TLS, tasks.
+#![forbid(unsafe_code)]
+
+pub mod context;
+pub mod router;
+
+pub use context::{Context, Services, State};
+pub use router::public_router;

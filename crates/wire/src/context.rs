@@ -1,0 +1,96 @@
+//! What every request carries: its id, its time, where it comes from; and the one way to leave an audit record before an answer.
+
+use audit::{Actor, AuditSink, Origin, Outcome, Record};
+use axum::{
+    extract::Request,
+    middleware::Next,
+    response::Response,
+};
+use domain::{Clock, Entropy, HostNames, RequestId, Timestamp};
+use http::HeaderValue;
+use std::sync::Arc;
+
+/// The services behind all routes.
+pub struct Services {
+    /// Tenants, registrations, tokens.
+    pub directory: Arc<directory::DirectoryService>,
+    /// Verifies bearer tokens for the vaults.
+    pub verifier: Arc<access::Verifier>,
+    /// Vaults and their secrets.
+    pub vault: Arc<vault::VaultService>,
+    /// Managed identity tokens.
+    pub identity: Arc<identity::IdentityService>,
+    /// Apps and workloads.
+    pub host: Arc<host::HostService>,
+    /// Where records go before answers.
+    pub audit: Arc<dyn AuditSink>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Domain and port.
+    pub names: HostNames,
+}
+
+/// Shared by all routes.
+pub type State = Arc<Services>;
+
+/// One request's own facts, stamped by [`stamp`] before any handler runs.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Answered as `x-ms-request-id` and written to the audit log.
+    pub request: RequestId,
+    /// The one time at which this request happens.
+    pub now: Timestamp,
+    /// What the kernel said of the calling process, as far as known.
+    pub origin: Origin,
+}
+
+/// Proof that a request's audit record has been handed to the kernel. Handlers make their answers out of it.
+#[must_use]
+pub struct Recorded(());
+
+/// The audit log cannot be written: the request must be refused with the protocol's 503.
+#[derive(Debug)]
+pub struct AuditUnavailable;
+
+impl Context {
+    /// Writes the record of this request. Nothing may be answered that has no record.
+    ///
+    /// # Errors
+    /// [`AuditUnavailable`]; then refuse.
+    pub fn record(
+        &self,
+        sink: &dyn AuditSink,
+        actor: Actor,
+        action: &'static str,
+        target: String,
+        outcome: Outcome,
+        reason: String,
+    ) -> Result<Recorded, AuditUnavailable> {
+        let record =
+            Record { at: self.now, request: self.request, actor, action, target, outcome, reason, origin: self.origin.clone() };
+        sink.append(&record).map(|()| Recorded(())).map_err(|error| {
+            tracing::error!(%error, action, "the audit log cannot be written");
+            AuditUnavailable
+        })
+    }
+}
+
+/// Layer: gives each request its [`Context`] and its answer the request id headers. The listener has put an [`Origin`] into the
+/// request's extensions; without one the caller is unknown.
+pub async fn stamp(axum::extract::State(state): axum::extract::State<State>, mut request: Request, next: Next) -> Response {
+    let origin = request.extensions_mut().remove::<Origin>().unwrap_or_default();
+    let context = Context { request: RequestId::random(&*state.entropy), now: state.clock.now(), origin };
+    let client_request = request.headers().get("x-ms-client-request-id").filter(|id| id.len() <= 64).cloned();
+    let id = context.request;
+    request.extensions_mut().insert(context);
+    let mut response = next.run(request).await;
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        response.headers_mut().insert("x-ms-request-id", value);
+    }
+    if let Some(value) = client_request {
+        response.headers_mut().insert("x-ms-client-request-id", value);
+    }
+    response
+}
