@@ -1,11 +1,7 @@
 //! What every request carries: its id, its time, where it comes from; and the one way to leave an audit record before an answer.
 
 use audit::{Actor, AuditSink, Origin, Outcome, Record};
-use axum::{
-    extract::Request,
-    middleware::Next,
-    response::Response,
-};
+use axum::{extract::Request, middleware::Next, response::Response};
 use domain::{Clock, Entropy, HostNames, RequestId, Timestamp};
 use http::HeaderValue;
 use std::sync::Arc;
@@ -68,8 +64,16 @@ impl Context {
         outcome: Outcome,
         reason: String,
     ) -> Result<Recorded, AuditUnavailable> {
-        let record =
-            Record { at: self.now, request: self.request, actor, action, target, outcome, reason, origin: self.origin.clone() };
+        let record = Record {
+            at: self.now,
+            request: self.request,
+            actor,
+            action,
+            target,
+            outcome,
+            reason,
+            origin: self.origin.clone(),
+        };
         sink.append(&record).map(|()| Recorded(())).map_err(|error| {
             tracing::error!(%error, action, "the audit log cannot be written");
             AuditUnavailable
@@ -79,7 +83,11 @@ impl Context {
 
 /// Layer: gives each request its [`Context`] and its answer the request id headers. The listener has put an [`Origin`] into the
 /// request's extensions; without one the caller is unknown.
-pub async fn stamp(axum::extract::State(state): axum::extract::State<State>, mut request: Request, next: Next) -> Response {
+pub async fn stamp(
+    axum::extract::State(state): axum::extract::State<State>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let origin = request.extensions_mut().remove::<Origin>().unwrap_or_default();
     let context = Context { request: RequestId::random(&*state.entropy), now: state.clock.now(), origin };
     let client_request = request.headers().get("x-ms-client-request-id").filter(|id| id.len() <= 64).cloned();

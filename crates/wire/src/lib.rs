@@ -4,7 +4,12 @@
 //! kernel ([`context::Recorded`]). Owns not: decisions, sockets, TLS, tasks.
 #![forbid(unsafe_code)]
 
+pub mod admin;
+pub mod bearer;
 pub mod context;
+pub mod keyvault;
+pub mod msi;
+pub mod oauth2;
 pub mod router;
 
 pub use context::{Context, Services, State};

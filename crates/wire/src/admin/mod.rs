@@ -1,0 +1,10 @@
+//! The administrator's API on the unix socket.
+
+use crate::context::State;
+use axum::Router;
+
+/// The routes of this protocol.
+pub fn router(state: State) -> Router {
+    let _ = state;
+    todo!()
+}
