@@ -1,0 +1,105 @@
+//! The checks that are somebody else's tool: cargo, rustfmt, clippy, rustdoc, cargo-deny.
+
+use crate::process::{self, Failure};
+use crate::{tools, workspace};
+
+/// Formatting; `--write` changes the files.
+pub(crate) fn fmt(arguments: &[String]) -> Result<(), Failure> {
+    let mut cargo = process::cargo();
+    cargo.args(["fmt", "--all"]);
+    if !arguments.iter().any(|argument| argument == "--write") {
+        cargo.arg("--check");
+    }
+    process::run(&mut cargo)
+}
+
+/// Clippy on all targets, warnings denied.
+pub(crate) fn clippy() -> Result<(), Failure> {
+    process::run(process::cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "--deny",
+        "warnings",
+    ]))
+}
+
+/// Licences, bans and sources. Not advisories: their database is not on a package registry; `cargo deny check advisories` needs
+/// the internet, and runs where there is one.
+pub(crate) fn deny() -> Result<(), Failure> {
+    let deny = tools::cargo_deny()?;
+    let mut command = std::process::Command::new(deny);
+    command.current_dir(workspace::root()).args([
+        "--offline",
+        "--locked",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]);
+    process::run(&mut command)
+}
+
+/// Unit and integration tests. `e2e` is not here: it needs the built binary and other languages' clients.
+pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
+    let mut cargo = process::cargo();
+    cargo.args(["test", "--workspace", "--exclude", "e2e", "--exclude", "sim", "--locked"]).args(arguments);
+    require_kernel_tests(&mut cargo);
+    process::run(&mut cargo)
+}
+
+/// The simulated world; `--seed N` replays one seed.
+pub(crate) fn sim(arguments: &[String]) -> Result<(), Failure> {
+    let mut cargo = process::cargo();
+    cargo.args(["test", "--package", "sim", "--locked"]);
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        if argument == "--seed" {
+            let seed = rest.next().ok_or_else(|| Failure::new("--seed needs a number"))?;
+            cargo.env("KEYLESS_SIM_SEED", seed);
+        } else {
+            cargo.arg(argument);
+        }
+    }
+    process::run(&mut cargo)
+}
+
+/// Rustdoc of our own crates, warnings denied: a broken link in a doc comment is a broken promise.
+pub(crate) fn doc() -> Result<(), Failure> {
+    process::run(
+        process::cargo()
+            .args(["doc", "--workspace", "--no-deps", "--locked"])
+            .env("RUSTDOCFLAGS", "--deny warnings"),
+    )
+}
+
+/// Builds the product as released and runs the measurements against it.
+pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
+    process::run(process::cargo().args([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "cli",
+        "--package",
+        "bench",
+    ]))?;
+    let release = workspace::target().join("release");
+    let mut bench = std::process::Command::new(release.join("bench"));
+    bench.current_dir(workspace::root()).arg("--binary").arg(release.join("keyless")).args(arguments);
+    process::run(&mut bench)
+}
+
+/// The story of the README: the same command that a reader is told to type.
+pub(crate) fn demo() -> Result<(), Failure> {
+    process::run(process::cargo().args(["run", "--release", "--locked", "--", "demo"]))
+}
+
+/// As root nothing that the kernel tests need is missing, so a skipped one is a failure.
+pub(crate) fn require_kernel_tests(command: &mut std::process::Command) {
+    if process::is_root() {
+        command.env("KEYLESS_REQUIRE_KERNEL_TESTS", "1");
+    }
+}

