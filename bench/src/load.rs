@@ -1,0 +1,135 @@
+//! A load generator of just enough HTTP/1.1: keep-alive connections that each send a prepared request, read the whole answer, repeat.
+
+use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
+
+/// Where requests go.
+#[derive(Clone)]
+pub struct Target {
+    /// Address of the listener.
+    pub address: SocketAddr,
+    /// TLS with this server name, or plain.
+    pub tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// The process whose processor time is counted.
+    pub pid: u32,
+}
+
+/// What a run of requests cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// Microseconds of the server's processor time a request.
+    pub cpu_us: f64,
+    /// Requests a second.
+    pub rate: f64,
+}
+
+/// A connector that trusts exactly one root certificate (PEM).
+pub fn connector(root_pem: &str) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    for certificate in rustls::pki_types::CertificateDer::pem_slice_iter_checked(root_pem) {
+        roots.add(certificate).expect("the root certificate is one");
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows TLS 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+}
+
+trait PemSlice {
+    fn pem_slice_iter_checked(pem: &str) -> Vec<rustls::pki_types::CertificateDer<'static>>;
+}
+
+impl PemSlice for rustls::pki_types::CertificateDer<'static> {
+    fn pem_slice_iter_checked(pem: &str) -> Vec<Self> {
+        use rustls::pki_types::pem::PemObject;
+        Self::pem_slice_iter(pem.as_bytes()).map(|certificate| certificate.expect("the root file is PEM")).collect()
+    }
+}
+
+/// Sends `total` requests over `connections` connections, each the next of `requests` (cycled), and asks that each answer is a 200.
+///
+/// # Panics
+/// If an answer is not a 200: a figure of refusals is worth nothing.
+pub async fn run(target: &Target, requests: Arc<Vec<Vec<u8>>>, connections: usize, total: usize) -> Cost {
+    let mut streams = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        streams.push(Connection::open(target).await);
+    }
+    let next = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (cpu, begin) = (crate::cpu::nanoseconds(target.pid), Instant::now());
+    let mut tasks = tokio::task::JoinSet::new();
+    for mut stream in streams {
+        let (requests, next) = (requests.clone(), next.clone());
+        tasks.spawn_local(async move {
+            loop {
+                let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                if index >= total {
+                    break;
+                }
+                stream.exchange(&requests[index % requests.len()]).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    let (cpu, elapsed) = (crate::cpu::nanoseconds(target.pid) - cpu, begin.elapsed());
+    Cost { cpu_us: cpu as f64 / 1_000.0 / total as f64, rate: total as f64 / elapsed.as_secs_f64() }
+}
+
+/// One answer to one request over a connection of its own: its body.
+pub async fn once(target: &Target, request: &[u8]) -> Vec<u8> {
+    Connection::open(target).await.exchange(request).await
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+
+struct Connection {
+    stream: Box<dyn Stream>,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    async fn open(target: &Target) -> Self {
+        let tcp = TcpStream::connect(target.address).await.expect("the server listens");
+        tcp.set_nodelay(true).expect("a TCP socket has TCP_NODELAY");
+        let stream: Box<dyn Stream> = match &target.tls {
+            Some((connector, name)) => Box::new(connector.connect(name.clone(), tcp).await.expect("the handshake succeeds")),
+            None => Box::new(tcp),
+        };
+        Self { stream, buffer: Vec::with_capacity(64 * 1024) }
+    }
+
+    async fn exchange(&mut self, request: &[u8]) -> Vec<u8> {
+        self.stream.write_all(request).await.expect("the connection takes a request");
+        self.stream.flush().await.expect("the connection takes a request");
+        self.buffer.clear();
+        loop {
+            let read = self.stream.read_buf(&mut self.buffer).await.expect("the connection answers");
+            assert_ne!(read, 0, "the server closed the connection: {}", String::from_utf8_lossy(&self.buffer));
+            if let Some((head, length)) = head_and_length(&self.buffer)
+                && self.buffer.len() >= head + length
+            {
+                assert!(self.buffer.starts_with(b"HTTP/1.1 20"), "{}", String::from_utf8_lossy(&self.buffer));
+                return self.buffer[head..head + length].to_vec();
+            }
+        }
+    }
+}
+
+/// Bytes of the head with its empty line, and of the body after it, once the head is complete.
+fn head_and_length(buffer: &[u8]) -> Option<(usize, usize)> {
+    let head = buffer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let text = std::str::from_utf8(&buffer[..head]).ok()?;
+    let length = text.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    });
+    Some((head, length.unwrap_or(0)))
+}

@@ -1,0 +1,62 @@
+//! The raw limits: what the disk, the store and the signature cost with nothing around them.
+
+use domain::Entropy;
+use std::{
+    fs::{File, OpenOptions},
+    io::Write as _,
+    path::Path,
+    sync::Arc,
+    time::Instant,
+};
+use store::{CommitId, Key, Store, Write};
+
+/// Durable 4 KiB writes a second of the file system below `directory`: write and `fdatasync`, one at a time.
+pub fn fdatasync_rate(directory: &Path, writes: u32) -> f64 {
+    let mut file: File = OpenOptions::new().create(true).append(true).open(directory.join("fdatasync")).expect("the directory is writable");
+    let block = [7_u8; 4096];
+    let begin = Instant::now();
+    for _ in 0..writes {
+        file.write_all(&block).expect("the disk has room");
+        file.sync_data().expect("the disk syncs");
+    }
+    f64::from(writes) / begin.elapsed().as_secs_f64()
+}
+
+/// Durable commits a second of a redb store in `directory`, by so many concurrent committers, each of one value of `bytes`.
+pub async fn commit_rate(directory: &Path, committers: usize, total: usize, bytes: usize) -> f64 {
+    let path = directory.join(format!("raw-{committers}.redb"));
+    let store = Arc::new(store::Redb::open(&path, store::RedbOptions::default()).expect("the store opens"));
+    let entropy = crypt::SystemEntropy;
+    let value: Arc<[u8]> = vec![7; bytes].into();
+    let begin = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for committer in 0..committers {
+        let (store, value) = (store.clone(), value.clone());
+        tasks.spawn_local(async move {
+            for number in 0..total / committers {
+                let mut id = [0; 16];
+                entropy_of(&entropy).fill(&mut id);
+                let key = Key::new(format!("raw/{committer}/{number}"));
+                let write = Write::Put(key, value.clone());
+                store.commit(CommitId(u128::from_be_bytes(id)), &[], &[write]).await.expect("a commit without checks succeeds");
+            }
+        });
+    }
+    tasks.join_all().await;
+    (total / committers * committers) as f64 / begin.elapsed().as_secs_f64()
+}
+
+fn entropy_of(entropy: &crypt::SystemEntropy) -> &dyn Entropy {
+    entropy
+}
+
+/// Microseconds of processor time of one RSA-2048 signature (RS256 over a token's worth of bytes) by the crypto library.
+pub fn signature_us(signatures: u32) -> f64 {
+    let key = crypt::SigningKey::generate().expect("a key can be made");
+    let message = [b'x'; 800];
+    let begin = crate::cpu::nanoseconds(std::process::id());
+    for _ in 0..signatures {
+        std::hint::black_box(key.sign(&message).expect("a key signs"));
+    }
+    (crate::cpu::nanoseconds(std::process::id()) - begin) as f64 / 1_000.0 / f64::from(signatures)
+}

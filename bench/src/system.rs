@@ -1,0 +1,130 @@
+//! The system under measurement: the real binary on a fresh data directory and a free port, and its own commands to set it up.
+
+use crate::{cpu, load};
+use rustls::pki_types::ServerName;
+use std::{
+    io::{BufRead, BufReader, Write as _},
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// A running `keyless up`.
+pub struct System {
+    /// The binary.
+    pub keyless: PathBuf,
+    /// Its data directory.
+    pub data: PathBuf,
+    /// Its public port.
+    pub port: u16,
+    child: Option<Child>,
+}
+
+/// A bare server of this program's own, ended on drop.
+pub struct Bare {
+    child: Child,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Bare {
+    /// Starts one that answers `body`; over TLS if a certificate is given.
+    pub fn start(directory: &Path, tls: Option<(&str, &[u8])>, content_type: &str, body: &[u8]) -> Self {
+        let file = |name: &str, bytes: &[u8]| {
+            let path = directory.join(name);
+            std::fs::write(&path, bytes).expect("the directory is writable");
+            path
+        };
+        let mut command = Command::new(std::env::current_exe().expect("a process knows its program"));
+        command.arg("bare");
+        if let Some((chain, key)) = tls {
+            command.arg("--tls").arg(file("bare.pem", chain.as_bytes())).arg(file("bare.key", key));
+        }
+        command.arg(content_type).arg(file("bare.body", body)).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = cpu::spawn_on_server_core(&mut command).expect("this program starts again");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output is piped")).read_line(&mut line).expect("it prints its port");
+        Self { child, port: line.trim().parse().expect("the line is a port") }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl System {
+    /// A fresh one; not started.
+    pub fn new(keyless: &Path, data: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback has a free port").port();
+        Self { keyless: keyless.to_owned(), data: data.to_owned(), port, child: None }
+    }
+
+    /// Starts it and answers how long it took until the first answer to an HTTPS connection's TCP part.
+    pub fn start(&mut self) -> Duration {
+        let mut command = Command::new(&self.keyless);
+        command.args(["up", "--data-dir"]).arg(&self.data).args(["--port", &self.port.to_string()]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let begin = Instant::now();
+        self.child = Some(cpu::spawn_on_server_core(&mut command).expect("keyless starts"));
+        while std::net::TcpStream::connect(self.address()).is_err() {
+            assert!(begin.elapsed() < Duration::from_secs(30), "keyless does not listen");
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        begin.elapsed()
+    }
+
+    /// Stops it as an operator would.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let pid = rustix::process::Pid::from_child(&child);
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            let _ = child.wait();
+        }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
+    /// Its public listener.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// Runs a command of ours and answers what it printed.
+    pub fn command(&self, arguments: &[&str], input: &[u8]) -> String {
+        let mut child = Command::new(&self.keyless)
+            .args(arguments)
+            .env("KEYLESS_DATA_DIR", &self.data)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("keyless starts");
+        child.stdin.take().expect("its input is piped").write_all(input).expect("it reads its input");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "keyless {arguments:?} failed");
+        String::from_utf8(output.stdout).expect("it prints text")
+    }
+
+    /// The public listener as a target of load, with this server name.
+    pub fn target(&self, root_pem: &str, host: &str) -> load::Target {
+        let name = ServerName::try_from(host.to_owned()).expect("a host name is a server name");
+        load::Target { address: self.address(), tls: Some((load::connector(root_pem), name)), pid: self.pid() }
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
