@@ -1,1 +1,17 @@
-//! placeholder
+//! Apps and their workloads: made, started, ended and deleted, each with its identity in one commit.
+//!
+//! Owns: what an app is and has, what a start gives to a program (endpoint, secret, environment), what is resumed after a restart.
+//! Owns not: the processes themselves (`keyless run` starts them), sockets (`server` listens, behind [`EndpointListeners`]).
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod error;
+pub mod inject;
+pub mod service;
+pub mod workload;
+
+pub use error::HostError;
+pub use identity::{App, Enforcement, Workload};
+pub use inject::{Injection, TrustFiles};
+pub use service::{AppView, EndpointListeners, HostKernel, HostService, HostSettings, Resumed, StartRequest, Started};
+pub use workload::WorkloadRecord;

@@ -1,1 +1,22 @@
-//! placeholder
+//! Managed identity: an attested peer and an endpoint secret name a workload; its app's identity gets a token.
+//!
+//! Owns: the table of running workloads, what may come of a connection to an endpoint, the tokens that are kept for reuse, and the
+//! record of an [`App`] (it is read at each token request, and `host` writes it).
+//! Owns not: HTTP (`wire/msi`), sockets and tasks (`server`), how the kernel is asked (`kernel`), how a token is made (`directory`).
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod attest;
+pub mod cache;
+pub mod error;
+pub mod query;
+pub mod service;
+pub mod workload;
+
+pub use app::App;
+pub use attest::{AttestedConnection, Confinement, PeerProbe, Refusal};
+pub use cache::ManagedToken;
+pub use error::IdentityError;
+pub use query::{Selector, TokenQuery};
+pub use service::IdentityService;
+pub use workload::{Enforcement, Workload};

@@ -1,0 +1,1 @@
+//! Decisions about apps: plain functions over a view.

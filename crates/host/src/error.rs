@@ -1,0 +1,52 @@
+//! What can go wrong with apps and workloads, in our words.
+
+use directory::DirectoryError;
+use domain::{AppName, WorkloadId};
+use kernel::KernelError;
+use store::StoreError;
+
+/// Why something about an app or workload was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// There is no such app.
+    #[error("app {0} does not exist")]
+    AppNotFound(AppName),
+    /// There already is one.
+    #[error("app {0} exists already")]
+    AppExists(AppName),
+    /// There is no such workload, or it has ended.
+    #[error("workload {0} is not running")]
+    WorkloadNotFound(WorkloadId),
+    /// Too many workloads run already.
+    #[error("{limit} workloads run already, which is the limit")]
+    TooManyWorkloads {
+        /// The limit.
+        limit: usize,
+    },
+    /// Enforcement was required and the kernel cannot do it.
+    #[error("the kernel cannot enforce this app's isolation: {why}")]
+    NotEnforced {
+        /// What is missing.
+        why: String,
+        /// What to do about it.
+        mend: String,
+    },
+    /// The cgroup holds or is held by the cgroup of another workload: one could get the tokens of the other.
+    #[error("the cgroup overlaps that of a running workload of app {other}")]
+    CgroupShared {
+        /// The other workload's app.
+        other: AppName,
+    },
+    /// The cgroup cannot be used.
+    #[error("the cgroup cannot be used")]
+    Cgroup(#[source] KernelError),
+    /// The endpoint could not be opened.
+    #[error("the identity endpoint could not be opened")]
+    Endpoint(#[source] std::io::Error),
+    /// The directory refused.
+    #[error("the directory refused")]
+    Directory(#[from] DirectoryError),
+    /// The store did not do it.
+    #[error("the store did not do it")]
+    Store(#[from] StoreError),
+}

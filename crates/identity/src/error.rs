@@ -1,0 +1,40 @@
+//! What can go wrong at a token request, in our words.
+
+use crate::attest::Refusal;
+use directory::DirectoryError;
+use domain::AppName;
+use store::StoreError;
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The peer is not, or no longer, attested as a process of the app. All of these look the same from outside.
+    #[error("the peer is refused: {0}")]
+    Refused(#[from] Refusal),
+    /// The endpoint secret is not the one of this start of the app.
+    #[error("the endpoint secret is wrong")]
+    WrongSecret,
+    /// The app has no enabled identity now (or is gone).
+    #[error("app {app} has no identity: {why}")]
+    NoIdentity {
+        /// The app.
+        app: AppName,
+        /// Whether the app, its identity, or the principal is missing or disabled.
+        why: &'static str,
+    },
+    /// A selector names an identity that the app does not have.
+    #[error("the selected identity is not assigned to app {app}")]
+    NotAssigned {
+        /// The app.
+        app: AppName,
+    },
+    /// The resource is not known to the directory.
+    #[error("the resource is not known here")]
+    UnknownResource,
+    /// The directory could not make a token.
+    #[error("the directory could not issue a token")]
+    Directory(#[source] DirectoryError),
+    /// The store did not answer.
+    #[error("the store did not answer")]
+    Store(#[from] StoreError),
+}

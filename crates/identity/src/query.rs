@@ -1,0 +1,21 @@
+//! What a token request asks for, in our words; `wire/msi` makes it out of a query string.
+
+/// The question of one token request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenQuery {
+    /// The resource as it was asked for: echoed in the answer.
+    pub resource: String,
+    /// Which identity; `None` is the system-assigned one.
+    pub selector: Option<Selector>,
+}
+
+/// Names one identity of an app. An app has its system-assigned identity only, so a selector either names that or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// By client id.
+    Client(String),
+    /// By principal (object) id.
+    Principal(String),
+    /// By resource id, which only user-assigned identities have.
+    Resource(String),
+}
