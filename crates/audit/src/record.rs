@@ -1,0 +1,100 @@
+//! The record: one thing that was done or refused, and the sink that takes it.
+//!
+//! Texts are names and reasons in our words; a secret's value, a token or an endpoint secret never belongs into one.
+
+use crate::AuditError;
+use domain::{AppName, ClientId, PrincipalId, RequestId, Timestamp, WorkloadId};
+use serde::Serialize;
+use std::net::SocketAddr;
+
+/// Who did what to which thing, allowed or refused and why, and from which process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Record {
+    /// When the request came, seconds since the epoch.
+    pub at: Timestamp,
+    /// The request, as in `x-ms-request-id`.
+    pub request: RequestId,
+    /// Who asked.
+    pub actor: Actor,
+    /// What was asked, in dotted words: `secret.get`, `token.issue`, `app.identity.assign`.
+    pub action: &'static str,
+    /// The thing that it was asked of.
+    pub target: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it was allowed (which policy), refused or failed.
+    pub reason: String,
+    /// What the kernel said of the calling process.
+    pub origin: Origin,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It was permitted and done.
+    Allowed,
+    /// It was not permitted, or not well formed.
+    Refused,
+    /// It was permitted, and we could not do it.
+    Failed,
+}
+
+/// Who asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Actor {
+    /// Nobody who has proven anything.
+    Anonymous,
+    /// A principal with a verified token.
+    Principal {
+        /// Its object id.
+        id: PrincipalId,
+        /// The client that acted for it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client: Option<ClientId>,
+    },
+    /// Whoever may use the admin socket.
+    Administrator,
+    /// An attested workload.
+    Workload {
+        /// The running instance.
+        id: WorkloadId,
+        /// The app that it is an instance of.
+        app: AppName,
+    },
+    /// Keyless itself.
+    System,
+}
+
+/// What the kernel said of the calling process, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The peer's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<SocketAddr>,
+    /// The peer's user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// The peer's process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// The peer's cgroup path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// The peer's program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub executable: Option<String>,
+}
+
+/// Where records go.
+pub trait AuditSink: Send + Sync {
+    /// Writes a record. Returns once it has been handed to the kernel, so that it outlives this process.
+    ///
+    /// # Errors
+    /// [`AuditError`]: the record is not written, and the request must be refused.
+    fn append(&self, record: &Record) -> Result<(), AuditError>;
+
+    /// Whether the last append failed. The next append tries again.
+    fn is_failed(&self) -> bool;
+}

@@ -1,0 +1,105 @@
+//! The one place for text forms of bytes: base64url without padding (RFC 4648 section 5), base64 (section 4), hex (section 8, lower case).
+
+use crate::CryptError;
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+
+/// Bytes as base64url without padding.
+#[must_use]
+pub fn base64url(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Appends bytes as base64url without padding.
+pub(crate) fn base64url_append(bytes: &[u8], text: &mut String) {
+    URL_SAFE_NO_PAD.encode_string(bytes, text);
+}
+
+/// Bytes of a base64url text without padding. Strict: no padding, no white space, no trailing bits.
+///
+/// # Errors
+/// [`CryptError::Malformed`].
+pub fn from_base64url(text: impl AsRef<[u8]>) -> Result<Vec<u8>, CryptError> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| CryptError::Malformed { what: "base64url text" })
+}
+
+/// Bytes as padded base64.
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// Bytes of a padded base64 text. Strict.
+///
+/// # Errors
+/// [`CryptError::Malformed`].
+pub fn from_base64(text: impl AsRef<[u8]>) -> Result<Vec<u8>, CryptError> {
+    STANDARD.decode(text).map_err(|_| CryptError::Malformed { what: "base64 text" })
+}
+
+const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// Bytes as lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| hex_pair(*byte)).map(char::from).collect()
+}
+
+/// The 64 lower-case hex digits of 32 bytes, with no allocation: for lines that are written in a hurry.
+#[must_use]
+pub fn hex32(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&hex_pair(*byte));
+    }
+    text
+}
+
+/// Bytes of a hex text, either case.
+///
+/// # Errors
+/// [`CryptError::Malformed`].
+pub fn from_hex(text: impl AsRef<[u8]>) -> Result<Vec<u8>, CryptError> {
+    const MALFORMED: CryptError = CryptError::Malformed { what: "hex text" };
+    let (pairs, rest) = text.as_ref().as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(MALFORMED);
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect::<Option<_>>().ok_or(MALFORMED)
+}
+
+#[expect(clippy::indexing_slicing, reason = "a nibble is below 16")]
+const fn hex_pair(byte: u8) -> [u8; 2] {
+    [HEX_DIGITS[(byte >> 4) as usize], HEX_DIGITS[(byte & 15) as usize]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_read_back() {
+        for length in 0..70_u8 {
+            let bytes: Vec<u8> = (0..length).map(|byte| byte.wrapping_mul(251)).collect();
+            assert_eq!(from_base64url(base64url(&bytes)).unwrap(), bytes);
+            assert_eq!(from_base64(base64(&bytes)).unwrap(), bytes);
+            assert_eq!(from_hex(hex(&bytes)).unwrap(), bytes);
+        }
+        assert_eq!(hex32(&[0xa5; 32]).as_slice(), hex(&[0xa5; 32]).as_bytes());
+        assert_eq!(from_hex("fF00").unwrap(), [255, 0]);
+    }
+
+    #[test]
+    fn strange_spellings_are_refused() {
+        for bad in ["AA==", "A", "A A", "AB", "+/", "é"] {
+            assert!(from_base64url(bad).is_err(), "{bad}");
+        }
+        for bad in ["a", "0g", "0x", "é"] {
+            assert!(from_hex(bad).is_err(), "{bad}");
+        }
+        assert!(from_base64("AA").is_err());
+    }
+}

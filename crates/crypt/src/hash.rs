@@ -1,0 +1,185 @@
+//! Hashes and keyed hashes: SHA-256 (FIPS 180-4), HMAC-SHA256 (RFC 2104), and the stored hash of a machine's secret.
+//!
+//! Machine secrets have 256 bits of entropy, so one unsalted hash is enough and guessing is hopeless; what people choose goes
+//! through argon2id in `slots`.
+
+use crate::{compare, encoding};
+use aws_lc_rs::{digest, hmac};
+use domain::{Entropy, Secret, limits, world::random};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// A SHA-256 hash. Lower-case hex in serde. For ids and cache keys: `==` is not constant time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sha256Hash([u8; 32]);
+
+impl Sha256Hash {
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Sha256Hash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&encoding::hex(&self.0))
+    }
+}
+
+impl fmt::Debug for Sha256Hash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Sha256Hash({self})")
+    }
+}
+
+impl Serialize for Sha256Hash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&encoding::hex(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Sha256Hash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let bytes = encoding::from_hex(text.as_bytes()).map_err(D::Error::custom)?;
+        bytes.try_into().map(Self).map_err(|_| D::Error::custom("a SHA-256 hash has 32 bytes"))
+    }
+}
+
+/// The SHA-256 hash of some bytes.
+#[must_use]
+pub fn sha256(bytes: impl AsRef<[u8]>) -> Sha256Hash {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes.as_ref()).as_ref());
+    Sha256Hash(hash)
+}
+
+/// HMAC-SHA256 of the parts, one after the other. For many calls with one key keep a [`MacKey`].
+#[must_use]
+pub fn hmac_sha256(key: &Secret<[u8; 32]>, parts: &[&[u8]]) -> [u8; 32] {
+    MacKey::new(key.expose()).mac(parts)
+}
+
+/// A key for HMAC-SHA256, prepared once. Shows nothing of itself.
+#[derive(Clone)]
+pub struct MacKey(hmac::Key);
+
+impl MacKey {
+    /// From key bytes of any length (RFC 2104: at least 32 are wise).
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+    }
+
+    /// The tag of the parts, one after the other. The parts' borders are not part of the tag: delimit them.
+    #[must_use]
+    pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in parts {
+            context.update(part);
+        }
+        let mut tag = [0; 32];
+        tag.copy_from_slice(context.sign().as_ref());
+        tag
+    }
+}
+
+impl fmt::Debug for MacKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("MacKey(..)")
+    }
+}
+
+/// What is kept of a machine's secret: its hash. The secret itself is shown once, when it is made, and kept nowhere.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HashedSecret(Sha256Hash);
+
+impl HashedSecret {
+    /// The hash of a secret of 256 bits such as [`fresh_secret`] makes.
+    #[must_use]
+    pub fn of(secret: &Secret<String>) -> Self {
+        Self(sha256(secret.expose()))
+    }
+
+    /// Whether this is that secret, in constant time.
+    #[must_use]
+    pub fn matches(&self, presented: &Secret<String>) -> bool {
+        compare::equal(self.0.bytes(), sha256(presented.expose()).bytes())
+    }
+}
+
+impl fmt::Debug for HashedSecret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("HashedSecret(..)")
+    }
+}
+
+/// A fresh machine secret: [`limits::ENDPOINT_SECRET_BYTES`] random bytes as 43 characters of base64url.
+#[must_use]
+pub fn fresh_secret(entropy: &dyn Entropy) -> Secret<String> {
+    let bytes = Zeroizing::new(random::<{ limits::ENDPOINT_SECRET_BYTES }>(entropy));
+    Secret::new(encoding::base64url(bytes.as_slice()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SystemEntropy, encoding::from_hex};
+
+    /// RFC 4231 sections 4.2 to 4.8: key, data, tag.
+    #[test]
+    fn hmac_agrees_with_rfc_4231() {
+        let long = "aa".repeat(131);
+        let cases: [(&str, &[u8], &str); 6] = [
+            (&"0b".repeat(20), b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            ("4a656665", b"what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+            (&"aa".repeat(20), &[0xdd; 50], "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
+            (
+                "0102030405060708090a0b0c0d0e0f10111213141516171819",
+                &[0xcd; 50],
+                "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
+            ),
+            (
+                &long,
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+            (
+                &long,
+                b"This is a test using a larger than block-size key and a larger than block-size data. The key needs to be hashed before being used by the HMAC algorithm.",
+                "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+            ),
+        ];
+        for (key, data, tag) in cases {
+            let key = MacKey::new(&from_hex(key).unwrap());
+            assert_eq!(encoding::hex(&key.mac(&[data])), tag);
+            let (front, back) = data.split_at(data.len() / 2);
+            assert_eq!(encoding::hex(&key.mac(&[front, back])), tag);
+        }
+    }
+
+    /// FIPS 180-4, example of one block.
+    #[test]
+    fn sha256_agrees_with_fips_180_4() {
+        let hash = sha256("abc");
+        assert_eq!(hash.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        let text = serde_json::to_string(&hash).unwrap();
+        assert_eq!(serde_json::from_str::<Sha256Hash>(&text).unwrap(), hash);
+        assert!(serde_json::from_str::<Sha256Hash>("\"00\"").is_err());
+    }
+
+    #[test]
+    fn a_secret_is_known_by_its_hash_only() {
+        let secret = fresh_secret(&SystemEntropy);
+        let hashed = HashedSecret::of(&secret);
+        assert_eq!(secret.expose().len(), 43);
+        assert!(hashed.matches(&secret));
+        assert!(!hashed.matches(&fresh_secret(&SystemEntropy)) && !hashed.matches(&Secret::new(String::new())));
+        let stored = serde_json::to_string(&hashed).unwrap();
+        assert!(!stored.contains(secret.expose()) && !format!("{hashed:?}").contains("Sha"));
+        assert!(serde_json::from_str::<HashedSecret>(&stored).unwrap().matches(&secret));
+    }
+}
