@@ -1,0 +1,271 @@
+//! A server of the scenario's own: data directory, port, log, and the `keyless` commands against it.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::http::Https;
+use crate::settings::binary;
+use crate::temporary::TemporaryDirectory;
+use crate::wait;
+
+/// How a command of ours ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it said besides.
+    pub stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Ended {
+    /// Its output, if it succeeded.
+    ///
+    /// # Panics
+    /// When it did not, with all that it said.
+    #[must_use]
+    pub fn ok(self) -> String {
+        assert!(self.code == Some(0), "exit {:?}\n{}\n{}", self.code, self.stdout, self.stderr);
+        self.stdout
+    }
+
+    /// All that it said.
+    #[must_use]
+    pub fn said(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+/// A running (or stopped) server and its directory.
+#[derive(Debug)]
+pub struct Server {
+    directory: TemporaryDirectory,
+    port: u16,
+    child: Option<Child>,
+    starts: u32,
+}
+
+impl Server {
+    /// A fresh server, started and answering.
+    #[must_use]
+    pub fn start(name: &str) -> Self {
+        let mut server =
+            Self { directory: TemporaryDirectory::new(name), port: free_port(), child: None, starts: 0 };
+        server.start_again();
+        server
+    }
+
+    /// Starts on the same directory and port as before; returns when it accepts connections.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn start_again(&mut self) {
+        assert!(self.child.is_none(), "it is running");
+        self.starts += 1;
+        let out = File::create(self.log("stdout")).unwrap();
+        let errors = File::create(self.log("stderr")).unwrap();
+        let mut command = self.command(["up"]);
+        let mut child = command.stdin(Stdio::null()).stdout(out).stderr(errors).spawn().unwrap();
+        let address = (std::net::Ipv4Addr::LOCALHOST, self.port).into();
+        wait::until("the server to accept", Duration::from_secs(60), || {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the server ended: {status}\n{}", self.logs());
+            }
+            TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+        });
+        self.child = Some(child);
+    }
+
+    fn log(&self, stream: &str) -> PathBuf {
+        self.directory.path().join(format!("server-{}.{stream}", self.starts))
+    }
+
+    /// Everything that the server printed, of all starts.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let read = |start: u32| {
+            ["stdout", "stderr"].map(|stream| {
+                std::fs::read_to_string(self.directory.path().join(format!("server-{start}.{stream}")))
+                    .unwrap_or_default()
+            })
+        };
+        (1..=self.starts).flat_map(read).collect()
+    }
+
+    /// What the first start printed.
+    #[must_use]
+    pub fn first_words(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("server-1.stdout")).unwrap_or_default()
+    }
+
+    /// Asks it to stop (SIGTERM), and waits.
+    ///
+    /// # Panics
+    /// When it is not running or does not stop.
+    pub fn stop(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it is running");
+        signal(&child, rustix::process::Signal::TERM);
+        wait::for_end(&mut child, Duration::from_secs(30), "the server")
+    }
+
+    /// Ends it in the middle of whatever it does (SIGKILL).
+    ///
+    /// # Panics
+    /// When it is not running.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("it is running");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// The server's process id.
+    ///
+    /// # Panics
+    /// When it is not running.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it is running").id()
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// A place for the scenario's own files, gone with the server.
+    #[must_use]
+    pub fn place(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The port of its public listener.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The certificate of its authority.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.data().join("ca.pem")
+    }
+
+    /// A client that trusts this server's authority, and nothing else.
+    #[must_use]
+    pub fn https(&self) -> Https {
+        Https::new(&self.authority(), self.port)
+    }
+
+    /// A vault's host name.
+    #[must_use]
+    pub fn vault_host(vault: &str) -> String {
+        format!("{vault}.vault.keyless.localhost")
+    }
+
+    /// A vault's URL, as a user passes it to an SDK.
+    #[must_use]
+    pub fn vault_url(&self, vault: &str) -> String {
+        format!("https://{}:{}", Self::vault_host(vault), self.port)
+    }
+
+    /// A `keyless` command against this server, in an environment that has nothing of the person who runs the tests.
+    pub fn command<const N: usize>(&self, arguments: [&str; N]) -> Command {
+        let mut command = Command::new(binary("keyless"));
+        command
+            .env_clear()
+            .env("PATH", search_path())
+            .env("HOME", self.directory.path())
+            .env("LANG", "C.UTF-8");
+        command.env("KEYLESS_DATA", self.data()).env("KEYLESS_PORT", self.port.to_string());
+        command.args(arguments);
+        command
+    }
+
+    /// Runs a `keyless` command to its end.
+    pub fn keyless<const N: usize>(&self, arguments: [&str; N]) -> Ended {
+        wait::output(&mut self.command(arguments), b"").into()
+    }
+
+    /// Runs a `keyless` command with this standard input.
+    pub fn keyless_with<const N: usize>(&self, arguments: [&str; N], stdin: &str) -> Ended {
+        wait::output(&mut self.command(arguments), stdin.as_bytes()).into()
+    }
+
+    /// Makes a vault with one secret.
+    pub fn vault_with(&self, vault: &str, secret: &str, value: &str) {
+        let _said = self.keyless(["vault", "create", vault]).ok();
+        let _said = self.keyless_with(["secret", "set", vault, secret], value).ok();
+    }
+
+    /// Makes an app with an identity that may do this in a vault.
+    pub fn app_with(&self, app: &str, vault: &str, verbs: &str) {
+        let _said = self.keyless(["app", "create", app]).ok();
+        let _said = self.keyless(["app", "identity", "assign", app]).ok();
+        let _said = self.keyless(["vault", "policy", "set", vault, "--app", app, "--secrets", verbs]).ok();
+    }
+
+    /// Runs a program as an app to its end; `VAULT_URL` is the vault's, as in the README.
+    pub fn run_as(&self, app: &str, vault: &str, program: &[&str], stdin: &str) -> Ended {
+        let mut command = self.command(["run", "--app", app, "--"]);
+        command.args(program).env("VAULT_URL", self.vault_url(vault));
+        wait::output(&mut command, stdin.as_bytes()).into()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            signal(&child, rustix::process::Signal::TERM);
+            std::thread::sleep(Duration::from_millis(50));
+            let _gone = child.kill();
+            let _reaped = child.wait();
+        }
+        if std::thread::panicking() {
+            use std::io::Write;
+            let _closed = writeln!(std::io::stderr(), "--- the server said:\n{}", self.logs());
+        }
+    }
+}
+
+/// Sends a signal to a child of ours.
+pub fn signal(child: &Child, signal: rustix::process::Signal) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _gone = rustix::process::kill_process(pid, signal);
+    }
+}
+
+/// Where programs are looked for: as in the caller's environment, since Go or Node may be anywhere.
+#[expect(clippy::disallowed_methods, reason = "the harness hands on its own search path")]
+fn search_path() -> String {
+    std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".into())
+}
+
+/// A port that nobody listens on, and that no other scenario was given.
+fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap();
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let is_free_on_6 = TcpListener::bind(("::1", port)).is_ok();
+        if is_free_on_6 && given.insert(port) {
+            return port;
+        }
+    }
+}

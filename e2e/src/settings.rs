@@ -1,0 +1,58 @@
+//! What `cargo xtask e2e` tells us by the environment, and what we tell it: notes for `docs/compatibility.md`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+/// A `KEYLESS_E2E_*` value; `None` means that the client is not on this machine.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the harness is a program of its own, told by xtask")]
+pub fn setting(name: &str) -> Option<String> {
+    std::env::var(format!("KEYLESS_E2E_{name}")).ok().filter(|value| !value.is_empty())
+}
+
+/// The binary under test.
+///
+/// # Panics
+/// When `cargo xtask e2e` did not say where it is.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let folder =
+        setting("BINARIES").expect("run the scenarios by `cargo xtask e2e`, which builds what they need");
+    PathBuf::from(folder).join(name)
+}
+
+/// A file of `examples/`.
+///
+/// # Panics
+/// When `cargo xtask e2e` did not say where they are.
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    PathBuf::from(setting("EXAMPLES").expect("run the scenarios by `cargo xtask e2e`")).join(name)
+}
+
+/// Says that a scenario was not run, past the capture of test output: it must be seen.
+pub fn skip(why: &str) {
+    let _closed = writeln!(std::io::stderr(), "\nskipped: {why}");
+}
+
+/// Notes what a client can do, as a row of `docs/compatibility.md`.
+///
+/// # Panics
+/// When the note cannot be written.
+pub fn note(client: &str, operation: &str, result: &str) {
+    let Some(folder) = setting("NOTES") else { return };
+    let row = format!("| {client} | {operation} | {result} |\n");
+    // One small write to a file opened for appending is not torn by another test's.
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(PathBuf::from(folder).join("rows"))
+        .unwrap();
+    file.write_all(row.as_bytes()).unwrap();
+}
+
+/// Whether we are root: some thieves can only be played as root.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}

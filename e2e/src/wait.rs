@@ -1,0 +1,70 @@
+//! Waiting with a limit, for everything.
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// The longest that any command of a scenario may take. Generous: it guards against hanging, it measures nothing.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// Asks until it is so.
+///
+/// # Panics
+/// When it is not so within the limit.
+pub fn until(what: &str, limit: Duration, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < limit, "waited {limit:?} for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits for a child to end; ends it at the limit.
+///
+/// # Panics
+/// When it did not end by itself.
+pub fn for_end(child: &mut Child, limit: Duration, what: &str) -> std::process::ExitStatus {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if began.elapsed() > limit {
+            let _gone = child.kill();
+            let _reaped = child.wait();
+            panic!("{what} did not end within {limit:?}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs a command to its end with this standard input.
+///
+/// # Panics
+/// When it cannot be started or does not end.
+pub fn output(command: &mut Command, stdin: &[u8]) -> Output {
+    let shown = format!("{command:?}");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{shown}: {error}"));
+    let (mut input, out, errors) =
+        (child.stdin.take().unwrap(), child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let stdin = stdin.to_vec();
+    // Threads, so that a full pipe on either side blocks nobody.
+    let writer = std::thread::spawn(move || {
+        let _closed_early = input.write_all(&stdin);
+    });
+    let (out, errors) = (std::thread::spawn(|| read_all(out)), std::thread::spawn(|| read_all(errors)));
+    let status = for_end(&mut child, LIMIT, &shown);
+    writer.join().unwrap();
+    Output { status, stdout: out.join().unwrap(), stderr: errors.join().unwrap() }
+}
+
+fn read_all(mut from: impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _broken = from.read_to_end(&mut bytes);
+    bytes
+}

@@ -1,0 +1,24 @@
+//! The scenarios: one module for each promise or client; `../scenarios.md` tells them as a table.
+//!
+//! Run by `cargo xtask e2e [WHAT]`, which builds the binary and installs the clients.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests, helpers and all: a surprise is a failure, and its place is the message"
+)]
+
+mod bad_input;
+mod canary;
+mod crash;
+mod curl;
+mod go;
+mod java;
+mod node;
+mod process;
+mod python;
+mod restart;
+mod revocation;
+mod rust;
+mod thieves;
+mod up;

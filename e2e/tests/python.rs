@@ -1,0 +1,133 @@
+//! Unmodified `azure-identity` and `azure-keyvault-secrets` for Python, default settings, `DefaultAzureCredential()` with nothing passed.
+
+use e2e::{Ended, Server, note, setting, settings, skip};
+
+const CLIENT: &str = "Python azure-identity 1.27.0, azure-keyvault-secrets 4.12.0";
+
+fn run(server: &Server, app: &str, script: &str, arguments: &[&str], stdin: &str) -> Option<Ended> {
+    let python = setting("PYTHON")?;
+    let script = settings::example(&format!("python/{script}")).display().to_string();
+    let program: Vec<&str> =
+        [python.as_str(), script.as_str()].into_iter().chain(arguments.iter().copied()).collect();
+    Some(server.run_as(app, "shop", &program, stdin))
+}
+
+#[test]
+fn reads_lists_and_sets() {
+    let server = Server::start("python");
+    server.vault_with("shop", "db", "s3cret of python");
+    server.app_with("web", "shop", "get,list,set");
+    let Some(read) = run(&server, "web", "read_secret.py", &["db"], "") else {
+        return skip("no Python environment");
+    };
+    assert_eq!(read.ok(), "s3cret of python\n");
+    note(CLIENT, "get secret", "works");
+    let version = run(&server, "web", "set_secret.py", &["from-python"], "ünïcode & \"quotes\"")
+        .map(Ended::ok)
+        .unwrap_or_default();
+    assert_eq!(version.trim().len(), 32, "{version}");
+    note(CLIENT, "set secret", "works");
+    assert_eq!(
+        run(&server, "web", "read_secret.py", &["from-python"], "").map(Ended::ok).unwrap_or_default(),
+        "ünïcode & \"quotes\"\n"
+    );
+    assert_eq!(
+        run(&server, "web", "list_secrets.py", &[], "").map(Ended::ok).unwrap_or_default(),
+        "db\nfrom-python\n"
+    );
+    note(CLIENT, "list secrets", "works");
+}
+
+#[test]
+fn a_stranger_gets_forbidden() {
+    let server = Server::start("python-stranger");
+    server.vault_with("shop", "db", "s3cret");
+    server.app_with("web", "shop", "list");
+    let Some(read) = run(&server, "web", "read_secret.py", &["db"], "") else {
+        return skip("no Python environment");
+    };
+    assert_ne!(read.code, Some(0));
+    assert!(read.stderr.contains("(Forbidden)"), "{}", read.stderr);
+    assert!(read.stderr.contains("AccessDenied"), "{}", read.stderr);
+    assert!(!read.said().contains("s3cret"));
+    note(
+        CLIENT,
+        "a verb that no policy gives",
+        "works: `HttpResponseError`, 403, code `Forbidden`, inner error `AccessDenied`",
+    );
+    let absent =
+        run(&server, "nobody", "read_secret.py", &["db"], "").map(|ended| ended.said()).unwrap_or_default();
+    assert!(absent.contains("(Forbidden)"), "{absent}");
+}
+
+#[test]
+fn an_absent_secret_is_not_found() {
+    let server = Server::start("python-absent");
+    server.vault_with("shop", "db", "s3cret");
+    server.app_with("web", "shop", "get");
+    let Some(read) = run(&server, "web", "read_secret.py", &["no-such"], "") else {
+        return skip("no Python environment");
+    };
+    assert!(read.stderr.contains("ResourceNotFoundError: (SecretNotFound)"), "{}", read.stderr);
+    note(CLIENT, "an absent secret", "works: `ResourceNotFoundError`, code `SecretNotFound`");
+}
+
+#[test]
+fn the_older_generation_is_served() {
+    let server = Server::start("python-2017");
+    server.vault_with("shop", "db", "s3cret");
+    server.app_with("web", "shop", "get");
+    let Some(python) = setting("PYTHON") else { return skip("no Python environment") };
+    let script = settings::example("python/read_secret.py").display().to_string();
+    // With the MSI_* pair alone the SDK takes this for Azure ML, which speaks api-version 2017-09-01.
+    let program = ["env", "-u", "IDENTITY_ENDPOINT", "-u", "IDENTITY_HEADER", &python, &script, "db"];
+    assert_eq!(server.run_as("web", "shop", &program, "").ok(), "s3cret\n");
+    note(CLIENT, "api-version 2017-09-01 (`MSI_ENDPOINT` and `MSI_SECRET`)", "works");
+}
+
+/// A client that lives on: reads, waits for a line, reads again.
+const LIVING: &str = r#"
+import os, sys
+from azure.identity import DefaultAzureCredential
+from azure.keyvault.secrets import SecretClient
+client = SecretClient(os.environ["VAULT_URL"], DefaultAzureCredential())
+print(client.get_secret("db").value, flush=True)
+os.system(sys.argv[1])
+try:
+    print(client.get_secret("db").value)
+except Exception as error:
+    print(type(error).__name__, error)
+"#;
+
+#[test]
+fn a_living_client_is_refused_once_its_identity_is_removed() {
+    let server = Server::start("python-living");
+    server.vault_with("shop", "db", "s3cret");
+    server.app_with("web", "shop", "get");
+    let Some(python) = setting("PYTHON") else { return skip("no Python environment") };
+    let keyless = settings::binary("keyless").display().to_string();
+    // It has its token and keeps it; the removal is acknowledged while it waits.
+    let remove = format!("{keyless} app identity remove web >&2");
+    let said = server.run_as("web", "shop", &[&python, "-c", LIVING, &remove], "").ok();
+    let mut lines = said.lines();
+    assert_eq!(lines.next(), Some("s3cret"));
+    assert!(
+        lines.next().is_some_and(
+            |line| line.starts_with("ClientAuthenticationError") || line.starts_with("HttpResponseError")
+        ),
+        "{said}"
+    );
+    note(CLIENT, "a token that has not expired, of an identity that was removed", "works: refused at once");
+}
+
+#[test]
+fn plain_python_trusts_the_names() {
+    let server = Server::start("python-plain");
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    let Some(python) = setting("PYTHON") else { return skip("no Python environment") };
+    let urllib = "import os,urllib.request,urllib.error\ntry: urllib.request.urlopen(os.environ['VAULT_URL']+'/secrets?api-version=7.4')\nexcept urllib.error.HTTPError as e: print(e.code)";
+    assert_eq!(server.run_as("web", "shop", &[&python, "-c", urllib], "").ok(), "401\n");
+    let requests = "import os,requests\nprint(requests.get(os.environ['VAULT_URL']+'/secrets?api-version=7.4').status_code)";
+    assert_eq!(server.run_as("web", "shop", &[&python, "-c", requests], "").ok(), "401\n");
+    note("Python standard library, requests", "name and certificate inside `keyless run`", "works");
+}

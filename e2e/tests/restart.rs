@@ -1,0 +1,81 @@
+//! What goes on, and what does not, when an app or the server starts again.
+
+use std::time::Duration;
+
+use e2e::{App, Server, wait};
+
+fn shop(name: &str) -> Server {
+    let server = Server::start(name);
+    server.vault_with("shop", "db", "s3cret");
+    server.app_with("web", "shop", "get");
+    server
+}
+
+#[test]
+fn a_grandchild_is_served() {
+    let server = shop("grandchild");
+    let mut app = App::start(&server, "web", "shop");
+    let endpoint = app.endpoint();
+    let request = server.place().join("grandchild.http");
+    std::fs::write(&request, endpoint.request("")).unwrap();
+    let raw = format!("'{}' {} < '{}'", e2e::app::raw().display(), endpoint.address(), request.display());
+    // A child of a child, and one that left its session and its parents behind.
+    for script in [format!("sh -c \"sh -c \\\"{raw}\\\"\""), format!("setsid sh -c \"{raw}\"")] {
+        let (_, said) = app.sh(&script);
+        assert!(said.contains("access_token"), "{script}: {said}");
+    }
+}
+
+#[test]
+fn an_app_started_again_is_served_and_its_old_secret_is_not() {
+    let server = shop("app-again");
+    let mut app = App::start(&server, "web", "shop");
+    let old = app.endpoint();
+    app.end();
+    let mut app = App::start(&server, "web", "shop");
+    let new = app.endpoint();
+    assert_ne!(old.secret, new.secret);
+    assert!(new.secret.len() >= 43, "at least 256 bits");
+    let answer = app.raw(&new.address(), &new.request(""));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let stale = e2e::app::Endpoint { url: new.url.clone(), secret: old.secret };
+    let answer = app.raw(&new.address(), &stale.request(""));
+    assert!(matches!(answer.status, 401 | 403), "{answer:?}");
+}
+
+#[test]
+fn a_running_app_is_served_by_a_server_started_again() {
+    let mut server = shop("server-again");
+    let mut app = App::start(&server, "web", "shop");
+    let before = app.endpoint();
+    assert!(server.stop().success());
+    server.start_again();
+    wait::until("the app to be served again", Duration::from_secs(20), || {
+        app.raw(&before.address(), &before.request("")).status == 200
+    });
+    let token = app.token();
+    assert_eq!(server.https().get_secret("shop", "db", &token).status, 200);
+}
+
+#[test]
+fn everything_is_found_again() {
+    let mut server = shop("found-again");
+    let secret = || server.keyless(["secret", "get", "shop", "db"]).ok();
+    assert_eq!(secret().trim_end(), "s3cret");
+    let authority = std::fs::read(server.authority()).unwrap();
+    assert!(server.stop().success());
+    server.start_again();
+    assert_eq!(server.keyless(["secret", "get", "shop", "db"]).ok().trim_end(), "s3cret");
+    assert_eq!(std::fs::read(server.authority()).unwrap(), authority);
+    assert!(server.keyless(["app", "list"]).ok().contains("web"));
+    // The recovery key is printed once in a directory's life.
+    let first = server.first_words();
+    let key = recovery_key(&first);
+    assert_eq!(server.logs().matches(&key).count(), 1);
+}
+
+/// The longest word of capitals, digits and dashes is the recovery key.
+fn recovery_key(words: &str) -> String {
+    let is_key = |word: &&str| word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-');
+    words.split_whitespace().filter(is_key).max_by_key(|word| word.len()).unwrap_or_default().to_owned()
+}

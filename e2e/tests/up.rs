@@ -1,0 +1,83 @@
+//! First start, status, doctor, recovery, and the audit log as an operator sees it.
+
+use std::os::unix::fs::PermissionsExt;
+
+use e2e::Server;
+
+#[test]
+fn a_first_start_makes_a_private_directory_and_listens_on_both_loopbacks() {
+    let server = Server::start("first");
+    let mode = std::fs::metadata(server.data()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    assert!(std::net::TcpStream::connect(("::1", server.port())).is_ok());
+    assert!(server.first_words().contains(&server.port().to_string()), "{}", server.first_words());
+}
+
+#[test]
+fn a_second_server_on_one_directory_is_refused() {
+    let server = Server::start("second");
+    let ended = server.keyless(["up"]);
+    assert_ne!(ended.code, Some(0));
+    assert!(ended.stderr.contains("running"), "{}", ended.said());
+}
+
+#[test]
+fn status_and_doctor_say_what_is_enforced() {
+    let server = Server::start("status");
+    let status = server.keyless(["status"]).ok();
+    assert!(status.contains("enforced"), "{status}");
+    // The key file stands in for a person, so it is warned of.
+    assert!(status.contains("key file"), "{status}");
+    let doctor = server.keyless(["doctor"]);
+    assert!(doctor.said().contains("enforced"), "{}", doctor.said());
+}
+
+#[test]
+fn the_recovery_key_proves_itself_and_a_wrong_one_does_not() {
+    let server = Server::start("recover");
+    let words = server.first_words();
+    let is_key = |word: &&str| {
+        word.contains('-') && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-')
+    };
+    let key = words.split_whitespace().filter(is_key).max_by_key(|word| word.len()).unwrap_or_default();
+    assert!(key.len() >= 52, "256 bits take 52 letters of 5 bits: {words}");
+    let _said = server.keyless_with(["recover"], &format!("{key}\n")).ok();
+    let wrong = key.replacen(|c: char| c.is_ascii_digit(), "Z", 1);
+    let ended = server.keyless_with(["recover"], &format!("{wrong}\n"));
+    assert_ne!(ended.code, Some(0), "{}", ended.said());
+}
+
+#[test]
+fn a_changed_audit_line_is_found() {
+    let mut server = Server::start("audit");
+    server.vault_with("shop", "db", "s3cret");
+    let _value = server.keyless(["secret", "get", "shop", "db"]).ok();
+    let tail = server.keyless(["audit", "tail"]).ok();
+    assert!(tail.contains("secret.get") && !tail.contains("s3cret"), "{tail}");
+    let _verified = server.keyless(["audit", "verify"]).ok();
+    assert!(server.stop().success());
+    let file = server.data().join("audit/audit.jsonl");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let without = |index: usize| -> String {
+        lines.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, line)| format!("{line}\n")).collect()
+    };
+    let swapped: String = [&lines[..1], &[lines[2], lines[1]], &lines[3..]]
+        .concat()
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let cut: String = lines[..lines.len() - 1].iter().map(|line| format!("{line}\n")).collect();
+    for (what, forged) in [
+        ("changed", whole.replacen("secret.get", "secret.set", 1)),
+        ("dropped", without(1)),
+        ("reordered", swapped),
+        ("cut", cut),
+    ] {
+        std::fs::write(&file, forged).unwrap();
+        let ended = server.keyless(["audit", "verify"]);
+        assert_ne!(ended.code, Some(0), "a line was {what}: {}", ended.said());
+    }
+    std::fs::write(&file, whole).unwrap();
+    let _verified = server.keyless(["audit", "verify"]).ok();
+}
