@@ -68,7 +68,11 @@ pub fn from_hex(text: impl AsRef<[u8]>) -> Result<Vec<u8>, CryptError> {
         return Err(MALFORMED);
     }
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect::<Option<_>>().ok_or(MALFORMED)
+    pairs
+        .iter()
+        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
+        .collect::<Option<_>>()
+        .ok_or(MALFORMED)
 }
 
 #[expect(clippy::indexing_slicing, reason = "a nibble is below 16")]

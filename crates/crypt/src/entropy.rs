@@ -8,7 +8,10 @@ use domain::Entropy;
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[expect(clippy::expect_used, reason = "without randomness nothing may go on, and no caller could do better")]
+    #[expect(
+        clippy::expect_used,
+        reason = "without randomness nothing may go on, and no caller could do better"
+    )]
     fn fill(&self, buffer: &mut [u8]) {
         rand::fill(buffer).expect("the system's random source works");
     }

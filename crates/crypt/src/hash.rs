@@ -177,7 +177,9 @@ mod tests {
         let hashed = HashedSecret::of(&secret);
         assert_eq!(secret.expose().len(), 43);
         assert!(hashed.matches(&secret));
-        assert!(!hashed.matches(&fresh_secret(&SystemEntropy)) && !hashed.matches(&Secret::new(String::new())));
+        assert!(
+            !hashed.matches(&fresh_secret(&SystemEntropy)) && !hashed.matches(&Secret::new(String::new()))
+        );
         let stored = serde_json::to_string(&hashed).unwrap();
         assert!(!stored.contains(secret.expose()) && !format!("{hashed:?}").contains("Sha"));
         assert!(serde_json::from_str::<HashedSecret>(&stored).unwrap().matches(&secret));

@@ -1,38 +1,184 @@
-//! Private CA.
+//! The private certificate authority: a root that only this installation trusts, and the server's certificate below it (RFC 5280).
+//!
+//! Owns: keys, extensions and lifetimes of both. Owns not: who comes to trust the root (`server` writes the bundles, ADR 0004) or when
+//! the server's certificate is renewed. EC P-256 throughout. Private keys stay with aws-lc: rcgen is asked to write, not to sign.
+
 use crate::CryptError;
-use domain::{Secret, Timestamp};
-use std::net::IpAddr;
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _},
+};
+use domain::{Secret, Timestamp, limits};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
+};
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use std::{fmt, net::IpAddr, time::Duration};
 
-/// A private certificate authority.
-pub struct Authority(());
-impl std::fmt::Debug for Authority { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("Authority(..)") } }
+/// Lifetime of the root certificate: ten years.
+pub const ROOT_LIFETIME: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// Lifetime of a server certificate. Source: 398 days is the most that Apple's and the browsers' verifiers accept; one less to be sure.
+pub const SERVER_LIFETIME: Duration = Duration::from_secs(397 * 86_400);
 
-/// A server's certificate and key.
+const UNAVAILABLE: CryptError = CryptError::Unavailable { what: "making a certificate" };
+const MALFORMED: CryptError = CryptError::Malformed { what: "certificate authority" };
+
+/// A private certificate authority: its root certificate and key. Shows neither.
+pub struct Authority {
+    certificate_pem: String,
+    issuer: Issuer<'static, EcKey>,
+}
+
+/// A server's certificate with its private key.
 #[derive(Debug)]
 pub struct ServerCertificate {
-    /// Leaf, then root, PEM.
+    /// The server's certificate, PEM. The root is not repeated: who trusts it has it.
     pub chain_pem: String,
-    /// Private key, PKCS#8 DER.
+    /// The private key, PKCS#8 DER.
     pub key_pkcs8: Secret<Vec<u8>>,
-    /// When it ends.
+    /// The last second at which the certificate is valid.
     pub not_after: Timestamp,
 }
 
 impl Authority {
-    /// A new root, 10 years.
+    /// A new root with a fresh key, valid for [`ROOT_LIFETIME`].
+    ///
     /// # Errors
-    /// Unavailable.
-    pub fn create(_common_name: &str, _now: Timestamp) -> Result<Self, CryptError> { todo!() }
+    /// [`CryptError::Unavailable`].
+    pub fn create(name: &str, now: Timestamp) -> Result<Self, CryptError> {
+        let key = EcKey::generate()?;
+        let mut params = CertificateParams::default();
+        set_validity(&mut params, now, ROOT_LIFETIME);
+        params.distinguished_name = common_name(name);
+        // No authority below this one: whoever steals a server's key cannot issue.
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages =
+            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        let certificate_pem = params.self_signed(&key).map_err(|_| UNAVAILABLE)?.pem();
+        Ok(Self { certificate_pem, issuer: Issuer::new(params, key) })
+    }
+
     /// A stored root.
+    ///
     /// # Errors
-    /// Malformed.
-    pub fn from_parts(_certificate_pem: &str, _key_pkcs8: &Secret<Vec<u8>>) -> Result<Self, CryptError> { todo!() }
-    /// The root certificate, PEM.
-    pub fn certificate_pem(&self) -> &str { todo!() }
-    /// Its private key, PKCS#8 DER, to be sealed.
-    pub fn key_pkcs8(&self) -> Secret<Vec<u8>> { todo!() }
-    /// A server certificate, 397 days.
+    /// [`CryptError::Malformed`] if either is not readable; [`CryptError::Rejected`] if they do not belong together.
+    pub fn from_parts(certificate_pem: &str, key_pkcs8: &Secret<Vec<u8>>) -> Result<Self, CryptError> {
+        let certificate =
+            CertificateDer::from_pem_slice(certificate_pem.as_bytes()).map_err(|_| MALFORMED)?;
+        let key = EcKey::from_pkcs8(key_pkcs8)?;
+        // A certificate contains its public key as it stands: enough to tell a mix-up, which is all that this can be.
+        let public_key = key.pair.public_key().as_ref();
+        if !certificate.windows(public_key.len()).any(|window| window == public_key) {
+            return Err(CryptError::Rejected { what: "certificate authority's key" });
+        }
+        let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|_| MALFORMED)?;
+        Ok(Self { certificate_pem: certificate_pem.to_owned(), issuer })
+    }
+
+    /// The root certificate, PEM: what clients are to trust.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// The root's private key, PKCS#8 DER, to be sealed.
+    #[must_use]
+    pub fn key_pkcs8(&self) -> Secret<Vec<u8>> {
+        self.issuer.key().pkcs8.duplicate()
+    }
+
+    /// A server certificate with a fresh key for these names (a `*.` label may come first) and addresses, for [`SERVER_LIFETIME`].
+    ///
     /// # Errors
-    /// Malformed names; Unavailable.
-    pub fn issue_server(&self, _dns_names: &[String], _addresses: &[IpAddr], _now: Timestamp) -> Result<ServerCertificate, CryptError> { todo!() }
+    /// [`CryptError::Malformed`] for a name that is not ASCII, or for none at all; [`CryptError::Unavailable`].
+    pub fn issue_server(
+        &self,
+        dns_names: &[String],
+        addresses: &[IpAddr],
+        now: Timestamp,
+    ) -> Result<ServerCertificate, CryptError> {
+        const NAME: CryptError = CryptError::Malformed { what: "server's name" };
+        let key = EcKey::generate()?;
+        let mut params = CertificateParams::default();
+        let not_after = set_validity(&mut params, now, SERVER_LIFETIME);
+        params.distinguished_name = common_name("Keyless server");
+        params.subject_alt_names = dns_names
+            .iter()
+            .map(|name| name.as_str().try_into().map(SanType::DnsName).map_err(|_| NAME))
+            .chain(addresses.iter().map(|address| Ok(SanType::IpAddress(*address))))
+            .collect::<Result<_, _>>()?;
+        if params.subject_alt_names.is_empty() {
+            return Err(NAME);
+        }
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(|_| UNAVAILABLE)?;
+        Ok(ServerCertificate { chain_pem: certificate.pem(), key_pkcs8: key.pkcs8, not_after })
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Authority(..)")
+    }
+}
+
+/// Sets a validity that begins a little before `now`, for clocks that are behind; returns its last second.
+pub(crate) fn set_validity(params: &mut CertificateParams, now: Timestamp, lifetime: Duration) -> Timestamp {
+    /// 9999-12-31T23:59:59Z, the last time that a certificate can tell (RFC 5280 section 4.1.2.5).
+    const LAST: u64 = 253_402_300_799;
+    let seconds = |time: Timestamp| u64::try_from(time.seconds()).unwrap_or(0).min(LAST);
+    let date = |seconds: u64| date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
+    let from = now.minus(limits::CLOCK_SKEW);
+    let until = from.plus(lifetime);
+    (params.not_before, params.not_after) = (date(seconds(from)), date(seconds(until)));
+    until
+}
+
+pub(crate) fn common_name(name: &str) -> DistinguishedName {
+    let mut names = DistinguishedName::new();
+    names.push(DnType::OrganizationName, "Keyless");
+    names.push(DnType::CommonName, name);
+    names
+}
+
+/// An EC P-256 key that rcgen may ask to sign.
+struct EcKey {
+    pair: EcdsaKeyPair,
+    pkcs8: Secret<Vec<u8>>,
+}
+
+impl EcKey {
+    fn generate() -> Result<Self, CryptError> {
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new());
+        Self::from_pkcs8(&Secret::new(document.map_err(|_| UNAVAILABLE)?.as_ref().to_vec()))
+    }
+
+    fn from_pkcs8(pkcs8: &Secret<Vec<u8>>) -> Result<Self, CryptError> {
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.expose())
+            .map_err(|_| MALFORMED)?;
+        Ok(Self { pair, pkcs8: pkcs8.duplicate() })
+    }
+}
+
+impl rcgen::PublicKeyData for EcKey {
+    fn der_bytes(&self) -> &[u8] {
+        self.pair.public_key().as_ref()
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl rcgen::SigningKey for EcKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        let signature =
+            self.pair.sign(&SystemRandom::new(), message).map_err(|_| rcgen::Error::RingUnspecified)?;
+        Ok(signature.as_ref().to_vec())
+    }
 }
