@@ -7,16 +7,16 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// Certificate chain and key (PKCS#8 DER, hex) of the bare TLS server.
-pub struct Identity {
+/// Certificate chain and key of the bare TLS server.
+pub(crate) struct Identity {
     /// PEM.
-    pub chain_pem: String,
-    /// DER.
-    pub key_pkcs8: Vec<u8>,
+    pub(crate) chain_pem: String,
+    /// PKCS#8, DER.
+    pub(crate) key_pkcs8: Vec<u8>,
 }
 
 /// Serves until killed. Prints its port as the first line.
-pub async fn serve(identity: Option<Identity>, content_type: &'static str, body: Vec<u8>) {
+pub(crate) async fn serve(identity: Option<Identity>, content_type: &'static str, body: Vec<u8>) {
     let body = bytes::Bytes::from(body);
     let answer = move || {
         let body = body.clone();
@@ -28,20 +28,19 @@ pub async fn serve(identity: Option<Identity>, content_type: &'static str, body:
             .map(|certificate| certificate.expect("the chain is PEM"))
             .collect();
         let key = PrivatePkcs8KeyDer::from(identity.key_pkcs8).into();
-        let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("the provider knows TLS 1.3")
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .expect("the certificate fits the key");
+        let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(
+            rustls::crypto::aws_lc_rs::default_provider(),
+        ))
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows TLS 1.3")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("the certificate fits the key");
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         TlsAcceptor::from(Arc::new(config))
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
-    #[expect(clippy::print_stdout, reason = "the parent reads the port from standard output")]
-    {
-        println!("{}", listener.local_addr().expect("a bound listener has an address").port());
-    }
+    println!("{}", listener.local_addr().expect("a bound listener has an address").port());
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let _ = stream.set_nodelay(true);

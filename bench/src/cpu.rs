@@ -4,12 +4,12 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use std::{fs, process::Child, process::Command};
 
 /// The core of the server under measurement.
-pub const SERVER_CORE: usize = 0;
+pub(crate) const SERVER_CORE: usize = 0;
 /// The core of the load generator. On a machine with one core both share it, which the report says.
-pub const LOAD_CORE: usize = 1;
+pub(crate) const LOAD_CORE: usize = 1;
 
 /// Pins the calling thread, and what it starts from now on, to a core.
-pub fn pin(core: usize) {
+pub(crate) fn pin(core: usize) {
     let mut set = CpuSet::new();
     set.set(core);
     // A refusal (a container with fewer cores) only makes the figures noisier.
@@ -17,7 +17,7 @@ pub fn pin(core: usize) {
 }
 
 /// Starts a command on the server's core. Affinity is inherited, so no thread of it ever runs elsewhere.
-pub fn spawn_on_server_core(command: &mut Command) -> std::io::Result<Child> {
+pub(crate) fn spawn_on_server_core(command: &mut Command) -> std::io::Result<Child> {
     pin(SERVER_CORE);
     let child = command.spawn();
     pin(LOAD_CORE);
@@ -25,7 +25,7 @@ pub fn spawn_on_server_core(command: &mut Command) -> std::io::Result<Child> {
 }
 
 /// Nanoseconds of processor time of all threads of a process (`/proc/PID/task/*/schedstat`, first field).
-pub fn nanoseconds(pid: u32) -> u64 {
+pub(crate) fn nanoseconds(pid: u32) -> u64 {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
     tasks
         .flatten()
@@ -35,7 +35,7 @@ pub fn nanoseconds(pid: u32) -> u64 {
 }
 
 /// Resident memory of a process in KiB (`VmRSS`).
-pub fn resident_kib(pid: u32) -> u64 {
+pub(crate) fn resident_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status
         .lines()

@@ -10,26 +10,26 @@ use tokio_rustls::TlsConnector;
 
 /// Where requests go.
 #[derive(Clone)]
-pub struct Target {
+pub(crate) struct Target {
     /// Address of the listener.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// TLS with this server name, or plain.
-    pub tls: Option<(TlsConnector, ServerName<'static>)>,
+    pub(crate) tls: Option<(TlsConnector, ServerName<'static>)>,
     /// The process whose processor time is counted.
-    pub pid: u32,
+    pub(crate) pid: u32,
 }
 
 /// What a run of requests cost.
 #[derive(Clone, Copy, Debug)]
-pub struct Cost {
+pub(crate) struct Cost {
     /// Microseconds of the server's processor time a request.
-    pub cpu_us: f64,
+    pub(crate) cpu_us: f64,
     /// Requests a second.
-    pub rate: f64,
+    pub(crate) rate: f64,
 }
 
 /// A connector that trusts exactly one root certificate (PEM).
-pub fn connector(root_pem: &str) -> TlsConnector {
+pub(crate) fn connector(root_pem: &str) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     for certificate in rustls::pki_types::CertificateDer::pem_slice_iter_checked(root_pem) {
         roots.add(certificate).expect("the root certificate is one");
@@ -49,7 +49,9 @@ trait PemSlice {
 impl PemSlice for rustls::pki_types::CertificateDer<'static> {
     fn pem_slice_iter_checked(pem: &str) -> Vec<Self> {
         use rustls::pki_types::pem::PemObject;
-        Self::pem_slice_iter(pem.as_bytes()).map(|certificate| certificate.expect("the root file is PEM")).collect()
+        Self::pem_slice_iter(pem.as_bytes())
+            .map(|certificate| certificate.expect("the root file is PEM"))
+            .collect()
     }
 }
 
@@ -57,7 +59,12 @@ impl PemSlice for rustls::pki_types::CertificateDer<'static> {
 ///
 /// # Panics
 /// If an answer is not a 200: a figure of refusals is worth nothing.
-pub async fn run(target: &Target, requests: Arc<Vec<Vec<u8>>>, connections: usize, total: usize) -> Cost {
+pub(crate) async fn run(
+    target: &Target,
+    requests: Arc<Vec<Vec<u8>>>,
+    connections: usize,
+    total: usize,
+) -> Cost {
     let mut streams = Vec::with_capacity(connections);
     for _ in 0..connections {
         streams.push(Connection::open(target).await);
@@ -83,7 +90,7 @@ pub async fn run(target: &Target, requests: Arc<Vec<Vec<u8>>>, connections: usiz
 }
 
 /// One answer to one request over a connection of its own: its body.
-pub async fn once(target: &Target, request: &[u8]) -> Vec<u8> {
+pub(crate) async fn once(target: &Target, request: &[u8]) -> Vec<u8> {
     Connection::open(target).await.exchange(request).await
 }
 
@@ -100,7 +107,9 @@ impl Connection {
         let tcp = TcpStream::connect(target.address).await.expect("the server listens");
         tcp.set_nodelay(true).expect("a TCP socket has TCP_NODELAY");
         let stream: Box<dyn Stream> = match &target.tls {
-            Some((connector, name)) => Box::new(connector.connect(name.clone(), tcp).await.expect("the handshake succeeds")),
+            Some((connector, name)) => {
+                Box::new(connector.connect(name.clone(), tcp).await.expect("the handshake succeeds"))
+            }
             None => Box::new(tcp),
         };
         Self { stream, buffer: Vec::with_capacity(64 * 1024) }
@@ -112,7 +121,12 @@ impl Connection {
         self.buffer.clear();
         loop {
             let read = self.stream.read_buf(&mut self.buffer).await.expect("the connection answers");
-            assert_ne!(read, 0, "the server closed the connection: {}", String::from_utf8_lossy(&self.buffer));
+            assert_ne!(
+                read,
+                0,
+                "the server closed the connection: {}",
+                String::from_utf8_lossy(&self.buffer)
+            );
             if let Some((head, length)) = head_and_length(&self.buffer)
                 && self.buffer.len() >= head + length
             {

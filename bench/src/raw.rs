@@ -1,5 +1,7 @@
 //! The raw limits: what the disk, the store and the signature cost with nothing around them.
 
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use domain::Entropy;
 use std::{
     fs::{File, OpenOptions},
@@ -11,8 +13,12 @@ use std::{
 use store::{CommitId, Key, Store, Write};
 
 /// Durable 4 KiB writes a second of the file system below `directory`: write and `fdatasync`, one at a time.
-pub fn fdatasync_rate(directory: &Path, writes: u32) -> f64 {
-    let mut file: File = OpenOptions::new().create(true).append(true).open(directory.join("fdatasync")).expect("the directory is writable");
+pub(crate) fn fdatasync_rate(directory: &Path, writes: u32) -> f64 {
+    let mut file: File = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(directory.join("fdatasync"))
+        .expect("the directory is writable");
     let block = [7_u8; 4096];
     let begin = Instant::now();
     for _ in 0..writes {
@@ -23,7 +29,7 @@ pub fn fdatasync_rate(directory: &Path, writes: u32) -> f64 {
 }
 
 /// Durable commits a second of a redb store in `directory`, by so many concurrent committers, each of one value of `bytes`.
-pub async fn commit_rate(directory: &Path, committers: usize, total: usize, bytes: usize) -> f64 {
+pub(crate) async fn commit_rate(directory: &Path, committers: usize, total: usize, bytes: usize) -> f64 {
     let path = directory.join(format!("raw-{committers}.redb"));
     let store = Arc::new(store::Redb::open(&path, store::RedbOptions::default()).expect("the store opens"));
     let entropy = crypt::SystemEntropy;
@@ -38,7 +44,10 @@ pub async fn commit_rate(directory: &Path, committers: usize, total: usize, byte
                 entropy_of(&entropy).fill(&mut id);
                 let key = Key::new(format!("raw/{committer}/{number}"));
                 let write = Write::Put(key, value.clone());
-                store.commit(CommitId(u128::from_be_bytes(id)), &[], &[write]).await.expect("a commit without checks succeeds");
+                store
+                    .commit(CommitId(u128::from_be_bytes(id)), &[], &[write])
+                    .await
+                    .expect("a commit without checks succeeds");
             }
         });
     }
@@ -50,13 +59,16 @@ fn entropy_of(entropy: &crypt::SystemEntropy) -> &dyn Entropy {
     entropy
 }
 
-/// Microseconds of processor time of one RSA-2048 signature (RS256 over a token's worth of bytes) by the crypto library.
-pub fn signature_us(signatures: u32) -> f64 {
-    let key = crypt::SigningKey::generate().expect("a key can be made");
+/// Microseconds of processor time of one RSA-2048 signature (RS256, over a token's worth of bytes) by the crypto library itself.
+pub(crate) fn signature_us(signatures: u32) -> f64 {
+    let key = KeyPair::generate(KeySize::Rsa2048).expect("a key can be made");
+    let random = aws_lc_rs::rand::SystemRandom::new();
     let message = [b'x'; 800];
+    let mut signature = vec![0; key.public_modulus_len()];
     let begin = crate::cpu::nanoseconds(std::process::id());
     for _ in 0..signatures {
-        std::hint::black_box(key.sign(&message).expect("a key signs"));
+        key.sign(&RSA_PKCS1_SHA256, &random, &message, &mut signature).expect("a key signs");
+        std::hint::black_box(&signature);
     }
     (crate::cpu::nanoseconds(std::process::id()) - begin) as f64 / 1_000.0 / f64::from(signatures)
 }

@@ -3,33 +3,36 @@
 use std::fmt::Write as _;
 
 /// One measured thing.
-pub struct Row {
+pub(crate) struct Row {
     /// What was measured.
-    pub what: String,
+    pub(crate) what: String,
     /// Its figure with its unit.
-    pub figure: String,
+    pub(crate) figure: String,
     /// What it is held against, with its figure.
-    pub against: String,
+    pub(crate) against: String,
     /// Figure over limit (or limit over figure for rates), if there is one.
-    pub ratio: Option<f64>,
+    pub(crate) ratio: Option<f64>,
     /// What was expected, in words.
-    pub expected: String,
+    pub(crate) expected: String,
     /// Does it hold?
-    pub is_met: Option<bool>,
+    pub(crate) is_met: Option<bool>,
 }
 
 /// All rows of one run.
-pub struct Report {
+pub(crate) struct Report {
     /// The machine, one line.
-    pub machine: String,
+    pub(crate) machine: String,
     /// The rows.
-    pub rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
 }
 
 impl Report {
     /// The whole report.
-    pub fn markdown(&self) -> String {
-        let mut text = format!("{}\n\n| measured | figure | against | ratio | expected | met |\n|---|---|---|---|---|---|\n", self.machine);
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!(
+            "{}\n\n| measured | figure | against | ratio | expected | met |\n|---|---|---|---|---|---|\n",
+            self.machine
+        );
         for row in &self.rows {
             let ratio = row.ratio.map_or(String::new(), |ratio| format!("**{ratio:.2}**"));
             let met = match row.is_met {
@@ -37,14 +40,18 @@ impl Report {
                 Some(false) => "**no**",
                 None => "",
             };
-            let _ = writeln!(text, "| {} | {} | {} | {ratio} | {} | {met} |", row.what, row.figure, row.against, row.expected);
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {ratio} | {} | {met} |",
+                row.what, row.figure, row.against, row.expected
+            );
         }
         text
     }
 }
 
 /// The middle one.
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{collections::HashMap, fs, path::Path, sync::Arc, time::Duration};
 
-const CONNECTIONS: [usize; 3] = [1, 16, 64];
+pub(crate) const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const VAULT_HOST: &str = "bench.vault.keyless.localhost";
 const LOGIN_HOST: &str = "login.keyless.localhost";
 /// Audiences that one app registration may carry (`domain::limits::IDENTIFIER_URIS_MAX`).
@@ -22,7 +22,7 @@ struct Size {
 }
 
 /// Everything, in one run.
-pub async fn all(keyless: &Path, is_quick: bool) -> Report {
+pub(crate) async fn all(keyless: &Path, is_quick: bool) -> Report {
     let size = if is_quick {
         Size { rounds: 3, requests: 4_000, many_secrets: 2_000, cold_registrations: 3 }
     } else {
@@ -66,13 +66,20 @@ impl Bench {
         system.command(&["vault", "create", "bench"], b"");
         system.command(&["app", "create", "bench"], b"");
         system.command(&["app", "identity", "assign", "bench"], b"");
-        system.command(&["vault", "policy", "set", "bench", "--app", "bench", "--secrets", "get,list,set"], b"");
+        system.command(
+            &["vault", "policy", "set", "bench", "--app", "bench", "--secrets", "get,list,set"],
+            b"",
+        );
         system.command(&["secret", "set", "bench", "probe"], b"the value of the measured secret");
         let environment = environment(&system.command(&["run", "--app", "bench", "--", "env"], b""));
-        let root = fs::read_to_string(&environment["NODE_EXTRA_CA_CERTS"]).expect("an app can read the root certificate");
+        let root = fs::read_to_string(&environment["NODE_EXTRA_CA_CERTS"])
+            .expect("an app can read the root certificate");
         let program = std::env::current_exe().expect("a process knows its program");
         let program = program.to_str().expect("its path is text");
-        let token = system.command(&["run", "--app", "bench", "--", program, "endpoint", "token"], b"").trim().to_owned();
+        let token = system
+            .command(&["run", "--app", "bench", "--", program, "endpoint", "token"], b"")
+            .trim()
+            .to_owned();
         Self { idle_kib: cpu::resident_kib(system.pid()), system, root, token }
     }
 
@@ -115,19 +122,32 @@ impl Bench {
         let requests = Arc::new(vec![self.get_request("probe")]);
         let body = load::once(&target, &requests[0]).await;
         let (chain, key, bare_root) = certificate();
-        let bare = Bare::start(&self.system.data, Some((&chain, &key)), "application/json; charset=utf-8", &body);
-        let bare_target = load::Target { address: ([127, 0, 0, 1], bare.port).into(), pid: bare.pid(), ..System::target(&self.system, &bare_root, VAULT_HOST) };
+        let bare =
+            Bare::start(&self.system.data, Some((&chain, &key)), "application/json; charset=utf-8", &body);
+        let bare_target = load::Target {
+            address: ([127, 0, 0, 1], bare.port).into(),
+            pid: bare.pid(),
+            ..System::target(&self.system, &bare_root, VAULT_HOST)
+        };
         for connections in CONNECTIONS {
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
             for _ in 0..size.rounds {
                 theirs.push(load::run(&bare_target, requests.clone(), connections, size.requests).await);
                 ours.push(load::run(&target, requests.clone(), connections, size.requests).await);
             }
-            report.rows.push(compare(&format!("secret GET, {connections} connections"), &ours, "bare axum over TLS", &theirs, 2.2));
+            report.rows.push(compare(
+                &format!("secret GET, {connections} connections"),
+                &ours,
+                "bare axum over TLS",
+                &theirs,
+                2.2,
+            ));
         }
         let after = cpu::resident_kib(self.system.pid()) as f64 / 1_024.0;
         let asked = size.rounds * size.requests * CONNECTIONS.len();
-        report.rows.push(Row::figure(&format!("resident memory after {asked} GETs"), format!("{after:.1} MB")));
+        report
+            .rows
+            .push(Row::figure(&format!("resident memory after {asked} GETs"), format!("{after:.1} MB")));
     }
 
     /// The load runs as an app: only its process tree is answered.
@@ -174,24 +194,38 @@ impl Bench {
         let mut client = None;
         for number in 0..size.cold_registrations {
             let name = format!("cold-{number}");
-            let mut arguments = vec!["app-registration".to_owned(), "create".to_owned(), name.clone(), "-o".to_owned(), "json".to_owned()];
+            let mut arguments = vec![
+                "app-registration".to_owned(),
+                "create".to_owned(),
+                name.clone(),
+                "-o".to_owned(),
+                "json".to_owned(),
+            ];
             for uri in 0..AUDIENCES_EACH {
                 audiences.push(format!("api://cold-{number}-{uri}"));
                 arguments.extend(["--identifier-uri".to_owned(), format!("api://cold-{number}-{uri}")]);
             }
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            let created: serde_json::Value = serde_json::from_str(&self.system.command(&arguments, b"")).expect("it prints JSON");
+            let created: serde_json::Value =
+                serde_json::from_str(&self.system.command(&arguments, b"")).expect("it prints JSON");
             if client.is_none() {
                 let id = created["id"].as_str().expect("a registration has an id").to_owned();
-                let client_id = created["client_id"].as_str().expect("a registration has a client id").to_owned();
-                let credential = self.system.command(&["app-registration", "credential", "add", &id, "-o", "json"], b"");
-                let credential: serde_json::Value = serde_json::from_str(&credential).expect("it prints JSON");
-                client = Some((client_id, credential["secret"].as_str().expect("a credential is shown once").to_owned()));
+                let client_id =
+                    created["client_id"].as_str().expect("a registration has a client id").to_owned();
+                let credential =
+                    self.system.command(&["app-registration", "credential", "add", &id, "-o", "json"], b"");
+                let credential: serde_json::Value =
+                    serde_json::from_str(&credential).expect("it prints JSON");
+                client = Some((
+                    client_id,
+                    credential["secret"].as_str().expect("a credential is shown once").to_owned(),
+                ));
             }
         }
         let (client_id, secret) = client.expect("there is at least one registration");
         let status: serde_json::Value =
-            serde_json::from_str(&self.system.command(&["status", "-o", "json"], b"")).expect("status prints JSON");
+            serde_json::from_str(&self.system.command(&["status", "-o", "json"], b""))
+                .expect("status prints JSON");
         let tenant = status["tenant"].as_str().expect("status names the tenant");
         let form = format!(
             "client_id={client_id}&client_secret={secret}&grant_type=client_credentials&scope=https%3A%2F%2Fvault.azure.net%2F.default"
@@ -210,8 +244,15 @@ impl Bench {
             raw_us.push(raw::signature_us(count as u32));
             credentials.push(load::run(&target, requests.clone(), 1, count).await.cpu_us);
         }
-        let mut arguments =
-            vec!["run", "--app", "bench", "--", program.to_str().expect("its path is text"), "endpoint", "cold"];
+        let mut arguments = vec![
+            "run",
+            "--app",
+            "bench",
+            "--",
+            program.to_str().expect("its path is text"),
+            "endpoint",
+            "cold",
+        ];
         let pid = self.system.pid().to_string();
         arguments.push(&pid);
         arguments.extend(audiences.iter().map(String::as_str));
@@ -219,7 +260,9 @@ impl Bench {
         raw_us.push(raw::signature_us(count as u32));
         let signature = median(raw_us);
         let against = format!("one RSA-2048 signature, {signature:.0} us CPU");
-        for (what, figure) in [("managed identity token, cold", cold), ("client credentials over TLS", median(credentials))] {
+        for (what, figure) in
+            [("managed identity token, cold", cold), ("client credentials over TLS", median(credentials))]
+        {
             let ratio = figure / signature;
             report.rows.push(Row {
                 what: what.into(),
@@ -237,7 +280,8 @@ impl Bench {
         let total = if size.rounds > 3 { 6_000 } else { 1_000 };
         let sync = raw::fdatasync_rate(directory, total as u32 / 2);
         for clients in [1, 64] {
-            let names: Vec<Vec<u8>> = (0..total).map(|number| self.set_request(&format!("set-{clients}-{number}"))).collect();
+            let names: Vec<Vec<u8>> =
+                (0..total).map(|number| self.set_request(&format!("set-{clients}-{number}"))).collect();
             let requests = Arc::new(names);
             let mut ours = Vec::new();
             let mut raws = Vec::new();
@@ -263,16 +307,30 @@ impl Bench {
 
     async fn many_secrets(&mut self, report: &mut Report, size: &Size) {
         let target = self.system.target(&self.root, VAULT_HOST);
-        let requests: Vec<Vec<u8>> = (0..size.many_secrets).map(|number| self.set_request(&format!("many-{number}"))).collect();
-        let cost = load::run(&target, Arc::new(requests), 64, size.many_secrets).await;
-        report.rows.push(Row::figure(&format!("seeding {} secrets", size.many_secrets), format!("{:.0}/s", cost.rate)));
         let requests: Vec<Vec<u8>> =
-            (0..size.many_secrets).step_by(7).map(|number| self.get_request(&format!("many-{number}"))).collect();
+            (0..size.many_secrets).map(|number| self.set_request(&format!("many-{number}"))).collect();
+        let cost = load::run(&target, Arc::new(requests), 64, size.many_secrets).await;
+        report.rows.push(Row::figure(
+            &format!("seeding {} secrets", size.many_secrets),
+            format!("{:.0}/s", cost.rate),
+        ));
+        let requests: Vec<Vec<u8>> = (0..size.many_secrets)
+            .step_by(7)
+            .map(|number| self.get_request(&format!("many-{number}")))
+            .collect();
         let total = requests.len();
         let cost = load::run(&target, Arc::new(requests), 16, total).await;
-        report.rows.push(Row::figure("GET of secrets not asked for before, 16 connections", format!("{:.1} us CPU, {:.0}/s", cost.cpu_us, cost.rate)));
+        report.rows.push(Row::figure(
+            "GET of secrets not asked for before, 16 connections",
+            format!("{:.1} us CPU, {:.0}/s", cost.cpu_us, cost.rate),
+        ));
         let resident = cpu::resident_kib(self.system.pid()) as f64 / 1_024.0;
-        report.rows.push(Row::limit(&format!("resident memory with {} secrets, every seventh read", size.many_secrets), resident, "MB", 120.0));
+        report.rows.push(Row::limit(
+            &format!("resident memory with {} secrets, every seventh read", size.many_secrets),
+            resident,
+            "MB",
+            120.0,
+        ));
     }
 }
 
@@ -289,12 +347,20 @@ impl Row {
     }
 
     fn figure(what: &str, figure: String) -> Self {
-        Self { what: what.into(), figure, against: String::new(), ratio: None, expected: String::new(), is_met: None }
+        Self {
+            what: what.into(),
+            figure,
+            against: String::new(),
+            ratio: None,
+            expected: String::new(),
+            is_met: None,
+        }
     }
 }
 
 fn compare(what: &str, ours: &[load::Cost], against: &str, theirs: &[load::Cost], at_most: f64) -> Row {
-    let middle = |costs: &[load::Cost], pick: fn(&load::Cost) -> f64| median(costs.iter().map(pick).collect());
+    let middle =
+        |costs: &[load::Cost], pick: fn(&load::Cost) -> f64| median(costs.iter().map(pick).collect());
     let (cpu, bare_cpu) = (middle(ours, |cost| cost.cpu_us), middle(theirs, |cost| cost.cpu_us));
     let (rate, bare_rate) = (middle(ours, |cost| cost.rate), middle(theirs, |cost| cost.rate));
     // Pair by pair where there are pairs: a machine whose speed drifts changes both sides of a pair alike.
@@ -309,79 +375,19 @@ fn compare(what: &str, ours: &[load::Cost], against: &str, theirs: &[load::Cost]
     }
 }
 
-/// Inside an app: `token` prints one for the vault; `cached PID BARE-PORT BARE-PID ROUNDS REQUESTS` prints a line of figures for each number of
-/// connections; `cold PID AUDIENCE…` prints the mean processor time of tokens that are asked for the first time.
-pub async fn endpoint_load(arguments: &[&str]) {
-    cpu::pin(cpu::LOAD_CORE);
-    let variable = |name: &str| std::env::var(name).expect("this runs as an app");
-    let endpoint = variable("IDENTITY_ENDPOINT");
-    let (authority, path) = endpoint.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("the endpoint is a plain URL");
-    let request = |resource: &str| {
-        format!(
-            "GET /{path}?api-version=2019-08-01&resource={resource} HTTP/1.1\r\nHost: {authority}\r\nX-IDENTITY-HEADER: {}\r\n\
-             User-Agent: bench\r\nAccept: */*\r\n\r\n",
-            variable("IDENTITY_HEADER")
-        )
-        .into_bytes()
-    };
-    let address = authority.parse().expect("the endpoint is an address");
-    let number = |text: &str| -> usize { text.parse().expect("a number") };
-    let local = tokio::task::LocalSet::new();
-    let printed = local
-        .run_until(async {
-            match arguments {
-                ["token"] => {
-                    let target = load::Target { address, tls: None, pid: 0 };
-                    let answer = load::once(&target, &request("https://vault.azure.net")).await;
-                    let answer: serde_json::Value = serde_json::from_slice(&answer).expect("the answer is JSON");
-                    answer["access_token"].as_str().expect("the answer has a token").to_owned()
-                }
-                ["cached", pid, bare_port, bare_pid, rounds, requests] => {
-                    let target = load::Target { address, tls: None, pid: number(pid) as u32 };
-                    let bare_address = ([127, 0, 0, 1], number(bare_port) as u16).into();
-                    let bare = load::Target { address: bare_address, tls: None, pid: number(bare_pid) as u32 };
-                    let request = Arc::new(vec![request("https://vault.azure.net")]);
-                    let mut lines = String::new();
-                    for connections in CONNECTIONS {
-                        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-                        for _ in 0..number(rounds) {
-                            theirs.push(load::run(&bare, request.clone(), connections, number(requests)).await);
-                            ours.push(load::run(&target, request.clone(), connections, number(requests)).await);
-                        }
-                        let middle = |costs: &[load::Cost], pick: fn(&load::Cost) -> f64| median(costs.iter().map(pick).collect());
-                        lines += &format!(
-                            "{connections} {} {} {} {}\n",
-                            middle(&ours, |cost| cost.cpu_us),
-                            middle(&ours, |cost| cost.rate),
-                            middle(&theirs, |cost| cost.cpu_us),
-                            middle(&theirs, |cost| cost.rate)
-                        );
-                    }
-                    lines
-                }
-                ["cold", pid, audiences @ ..] => {
-                    let target = load::Target { address, tls: None, pid: number(pid) as u32 };
-                    let requests = Arc::new(audiences.iter().map(|audience| request(audience)).collect::<Vec<_>>());
-                    load::run(&target, requests, 1, audiences.len()).await.cpu_us.to_string()
-                }
-                other => panic!("unknown endpoint load {other:?}"),
-            }
-        })
-        .await;
-    #[expect(clippy::print_stdout, reason = "the parent reads the figures from standard output")]
-    {
-        println!("{printed}");
-    }
-}
-
 fn environment(printed: &str) -> HashMap<String, String> {
-    printed.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    printed
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// A certificate for the bare server like ours: chain, key, root.
 fn certificate() -> (String, Vec<u8>, String) {
-    let authority = crypt::Authority::create("Keyless bench", now(), &crypt::SystemEntropy).expect("an authority can be made");
-    let server = authority.issue_server(&[VAULT_HOST.to_owned()], &[], now()).expect("a certificate can be issued");
+    let authority = crypt::Authority::create("Keyless bench", now()).expect("an authority can be made");
+    let server =
+        authority.issue_server(&[VAULT_HOST.to_owned()], &[], now()).expect("a certificate can be issued");
     (server.chain_pem.clone(), server.key_pkcs8.expose().clone(), authority.certificate_pem().to_owned())
 }
 
@@ -393,7 +399,14 @@ fn now() -> domain::Timestamp {
 
 fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let model = read("/proc/cpuinfo").lines().find_map(|line| line.strip_prefix("model name").map(str::to_owned)).unwrap_or_default();
+    let model = read("/proc/cpuinfo")
+        .lines()
+        .find_map(|line| line.strip_prefix("model name").map(str::to_owned))
+        .unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    format!("Machine: {} x{cores}, Linux {}", model.trim_start_matches([':', ' ', '\t']), read("/proc/sys/kernel/osrelease").trim())
+    format!(
+        "Machine: {} x{cores}, Linux {}",
+        model.trim_start_matches([':', ' ', '\t']),
+        read("/proc/sys/kernel/osrelease").trim()
+    )
 }

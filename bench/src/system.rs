@@ -11,26 +11,31 @@ use std::{
 };
 
 /// A running `keyless up`.
-pub struct System {
+pub(crate) struct System {
     /// The binary.
-    pub keyless: PathBuf,
+    pub(crate) keyless: PathBuf,
     /// Its data directory.
-    pub data: PathBuf,
+    pub(crate) data: PathBuf,
     /// Its public port.
-    pub port: u16,
+    pub(crate) port: u16,
     child: Option<Child>,
 }
 
 /// A bare server of this program's own, ended on drop.
-pub struct Bare {
+pub(crate) struct Bare {
     child: Child,
     /// Its port.
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 impl Bare {
     /// Starts one that answers `body`; over TLS if a certificate is given.
-    pub fn start(directory: &Path, tls: Option<(&str, &[u8])>, content_type: &str, body: &[u8]) -> Self {
+    pub(crate) fn start(
+        directory: &Path,
+        tls: Option<(&str, &[u8])>,
+        content_type: &str,
+        body: &[u8],
+    ) -> Self {
         let file = |name: &str, bytes: &[u8]| {
             let path = directory.join(name);
             std::fs::write(&path, bytes).expect("the directory is writable");
@@ -44,12 +49,14 @@ impl Bare {
         command.arg(content_type).arg(file("bare.body", body)).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = cpu::spawn_on_server_core(&mut command).expect("this program starts again");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("its output is piped")).read_line(&mut line).expect("it prints its port");
+        BufReader::new(child.stdout.take().expect("its output is piped"))
+            .read_line(&mut line)
+            .expect("it prints its port");
         Self { child, port: line.trim().parse().expect("the line is a port") }
     }
 
     /// Its process.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 }
@@ -63,13 +70,16 @@ impl Drop for Bare {
 
 impl System {
     /// A fresh one; not started.
-    pub fn new(keyless: &Path, data: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback has a free port").port();
+    pub(crate) fn new(keyless: &Path, data: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("loopback has a free port")
+            .port();
         Self { keyless: keyless.to_owned(), data: data.to_owned(), port, child: None }
     }
 
     /// Starts it and answers how long it took until the first answer to an HTTPS connection's TCP part.
-    pub fn start(&mut self) -> Duration {
+    pub(crate) fn start(&mut self) -> Duration {
         let mut command = Command::new(&self.keyless);
         command.args(["up", "--data-dir"]).arg(&self.data).args(["--port", &self.port.to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -83,7 +93,7 @@ impl System {
     }
 
     /// Stops it as an operator would.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let pid = rustix::process::Pid::from_child(&child);
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
@@ -92,17 +102,17 @@ impl System {
     }
 
     /// Its process.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
     }
 
     /// Its public listener.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     /// Runs a command of ours and answers what it printed.
-    pub fn command(&self, arguments: &[&str], input: &[u8]) -> String {
+    pub(crate) fn command(&self, arguments: &[&str], input: &[u8]) -> String {
         let mut child = Command::new(&self.keyless)
             .args(arguments)
             .env("KEYLESS_DATA_DIR", &self.data)
@@ -117,9 +127,13 @@ impl System {
     }
 
     /// The public listener as a target of load, with this server name.
-    pub fn target(&self, root_pem: &str, host: &str) -> load::Target {
+    pub(crate) fn target(&self, root_pem: &str, host: &str) -> load::Target {
         let name = ServerName::try_from(host.to_owned()).expect("a host name is a server name");
-        load::Target { address: self.address(), tls: Some((load::connector(root_pem), name)), pid: self.pid() }
+        load::Target {
+            address: self.address(),
+            tls: Some((load::connector(root_pem), name)),
+            pid: self.pid(),
+        }
     }
 }
 

@@ -193,7 +193,7 @@ impl Server {
             .env("PATH", search_path())
             .env("HOME", self.directory.path())
             .env("LANG", "C.UTF-8");
-        command.env("KEYLESS_DATA", self.data()).env("KEYLESS_PORT", self.port.to_string());
+        command.env("KEYLESS_DATA_DIR", self.data()).env("KEYLESS_PORT", self.port.to_string());
         command.args(arguments);
         command
     }

@@ -75,7 +75,7 @@ pub(crate) fn doc() -> Result<(), Failure> {
     )
 }
 
-/// Builds the product as released and runs the measurements against it.
+/// Builds the product as released and runs the measurements against it; `--quick` only shows that they run, `--write` keeps them.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     process::run(process::cargo().args([
         "build",
@@ -88,7 +88,13 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     ]))?;
     let release = workspace::target().join("release");
     let mut bench = std::process::Command::new(release.join("bench"));
-    bench.current_dir(workspace::root()).arg("--binary").arg(release.join("keyless")).args(arguments);
+    bench.current_dir(workspace::root()).arg(release.join("keyless"));
+    for argument in arguments {
+        match argument.as_str() {
+            "--write" => bench.arg("--write").arg("docs/benchmarks.md"),
+            other => bench.arg(other),
+        };
+    }
     process::run(&mut bench)
 }
 

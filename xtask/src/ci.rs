@@ -19,7 +19,7 @@ const STEPS: &[(&[&str], u64)] = &[
     (&["doc"], 15),
     (&["e2e"], 45),
     (&["demo"], 10),
-    (&["bench", "--smoke"], 15),
+    (&["bench", "--quick"], 15),
 ];
 
 /// Lines of a failing step's log that are shown; the whole is in the file.

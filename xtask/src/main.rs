@@ -32,7 +32,7 @@ cargo xtask COMMAND
   doc                rustdoc, warnings denied
   e2e [WHAT] [--dev] unmodified clients against the real binary; WHAT: python node rust curl go java, or part of a
                      scenario's name; --dev uses the debug binary
-  bench [--write|--smoke]
+  bench [--write|--quick]
                      measures against raw limits; --write keeps the table in docs/benchmarks.md
   demo               the story of the README
 ";
