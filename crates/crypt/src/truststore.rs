@@ -36,3 +36,41 @@ pub fn pkcs12_truststore(certificates_pem: &str, password: &str) -> Result<Vec<u
         .write()
         .map_err(|_| CryptError::Unavailable { what: "writing a truststore" })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Authority;
+    use domain::Timestamp;
+    use p12_keystore::Pkcs12ImportPolicy;
+
+    fn root(name: &str) -> String {
+        Authority::create(name, Timestamp::from_seconds(1_764_000_000)).unwrap().certificate_pem().to_owned()
+    }
+
+    #[test]
+    fn every_certificate_is_a_trusted_entry() {
+        let pem = root("one") + &root("two");
+        let bytes = pkcs12_truststore(&pem, "changeit").unwrap();
+        let store = KeyStore::from_pkcs12(&bytes, "changeit", Pkcs12ImportPolicy::Strict).unwrap();
+        let certificates: Vec<_> = store
+            .entries()
+            .filter_map(|(_, entry)| match entry {
+                KeyStoreEntry::Certificate(certificate) => Some(certificate.subject().to_owned()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(certificates.len(), 2);
+        assert!(certificates[0].contains("one") && certificates[1].contains("two"), "{certificates:?}");
+        // DER of Java's attribute, 2.16.840.1.113894.746875.1.1, is inside of the encrypted part; `keytool -list` of JDK 17 was seen
+        // to say trustedCertEntry of such a file.
+        assert!(KeyStore::from_pkcs12(&bytes, "changeIt", Pkcs12ImportPolicy::Strict).is_err());
+    }
+
+    #[test]
+    fn a_text_without_certificate_makes_no_store() {
+        for bad in ["", "no pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            assert!(pkcs12_truststore(bad, "changeit").is_err(), "{bad}");
+        }
+    }
+}

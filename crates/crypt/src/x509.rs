@@ -182,3 +182,84 @@ impl rcgen::SigningKey for EcKey {
         Ok(signature.as_ref().to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use x509_parser::{extensions::GeneralName, prelude::*};
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_764_000_000);
+
+    fn names() -> (Vec<String>, Vec<IpAddr>) {
+        let names = ["keyless.localhost", "*.vault.keyless.localhost", "localhost"];
+        (names.map(str::to_owned).to_vec(), vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()])
+    }
+
+    fn check(pem: &str, check: impl FnOnce(&X509Certificate<'_>)) {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        check(&parse_x509_certificate(&der).unwrap().1);
+    }
+
+    #[test]
+    fn the_root_may_sign_certificates_and_nothing_stands_between() {
+        let authority = Authority::create("Keyless test root", NOW).unwrap();
+        check(authority.certificate_pem(), |root| {
+            root.verify_signature(None).unwrap();
+            let basic = root.basic_constraints().unwrap().unwrap();
+            assert!(basic.critical && basic.value.ca && basic.value.path_len_constraint == Some(0));
+            assert!(root.key_usage().unwrap().unwrap().value.key_cert_sign());
+            assert_eq!(root.subject(), root.issuer());
+            let validity = root.validity();
+            assert_eq!(validity.not_before.timestamp(), NOW.seconds() - 300);
+            assert_eq!(validity.not_after.timestamp() - validity.not_before.timestamp(), 3_650 * 86_400);
+        });
+    }
+
+    #[test]
+    fn server_certificates_chain_to_the_root_as_it_was_stored() {
+        let authority = Authority::create("Keyless test root", NOW).unwrap();
+        let authority = Authority::from_parts(authority.certificate_pem(), &authority.key_pkcs8()).unwrap();
+        let (dns_names, addresses) = names();
+        let server = authority.issue_server(&dns_names, &addresses, NOW).unwrap();
+        assert!(EcKey::from_pkcs8(&server.key_pkcs8).is_ok());
+        check(authority.certificate_pem(), |root| {
+            check(&server.chain_pem, |leaf| {
+                leaf.verify_signature(Some(root.public_key())).unwrap();
+                assert_eq!(leaf.issuer(), root.subject());
+                assert!(leaf.basic_constraints().unwrap().is_some_and(|basic| !basic.value.ca));
+                let usage = leaf.extended_key_usage().unwrap().unwrap();
+                assert!(usage.value.server_auth && !usage.value.client_auth);
+                let alternatives = leaf.subject_alternative_name().unwrap().unwrap();
+                let found: Vec<_> = alternatives.value.general_names.iter().collect();
+                assert_eq!(found.len(), 5);
+                assert_eq!(found[1], &GeneralName::DNSName("*.vault.keyless.localhost"));
+                assert_eq!(found[3], &GeneralName::IPAddress(&[127, 0, 0, 1]));
+                assert_eq!(leaf.validity().not_after.timestamp(), server.not_after.seconds());
+                assert!(server.not_after.seconds_since(NOW) <= 397 * 86_400);
+            });
+        });
+        let another = authority.issue_server(&dns_names, &addresses, NOW).unwrap();
+        check(&another.chain_pem, |another| {
+            check(&server.chain_pem, |first| assert_ne!(another.serial, first.serial))
+        });
+    }
+
+    #[test]
+    fn another_roots_key_and_strange_names_are_refused() {
+        let (one, other) = (Authority::create("one", NOW).unwrap(), Authority::create("other", NOW).unwrap());
+        let mixed = Authority::from_parts(one.certificate_pem(), &other.key_pkcs8());
+        assert!(matches!(mixed, Err(CryptError::Rejected { .. })));
+        assert!(Authority::from_parts("", &one.key_pkcs8()).is_err());
+        assert!(Authority::from_parts(one.certificate_pem(), &Secret::new(vec![0; 8])).is_err());
+        assert!(matches!(one.issue_server(&[], &[], NOW), Err(CryptError::Malformed { .. })));
+        assert!(matches!(one.issue_server(&["é".to_owned()], &[], NOW), Err(CryptError::Malformed { .. })));
+        assert_eq!(format!("{one:?}"), "Authority(..)");
+    }
+
+    #[test]
+    fn absurd_times_make_a_certificate_all_the_same() {
+        for seconds in [i64::MIN, -1, 0, i64::MAX] {
+            assert!(Authority::create("absurd", Timestamp::from_seconds(seconds)).is_ok(), "{seconds}");
+        }
+    }
+}
