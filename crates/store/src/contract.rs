@@ -63,7 +63,7 @@ pub struct Position {
 }
 
 /// One stored entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// Its key.
     pub key: Key,
@@ -73,7 +73,24 @@ pub struct Entry {
     pub created: u64,
     /// Revision at which it was last written: what [`Check::Unchanged`] names.
     pub modified: u64,
+    /// The value decoded, once for all clones of this entry (see `record`): a hot read decodes nothing and nothing goes stale.
+    pub(crate) decoded: std::sync::Arc<std::sync::OnceLock<std::sync::Arc<dyn std::any::Any + Send + Sync>>>,
 }
+
+impl Entry {
+    /// An entry as a backend found it.
+    pub fn new(key: Key, value: std::sync::Arc<[u8]>, created: u64, modified: u64) -> Self {
+        Self { key, value, created, modified, decoded: std::sync::Arc::default() }
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.key, &self.value, self.created, self.modified) == (&other.key, &other.value, other.created, other.modified)
+    }
+}
+
+impl Eq for Entry {}
 
 /// What [`Store::read`] answers: all keys at one position.
 #[derive(Clone, Debug)]
