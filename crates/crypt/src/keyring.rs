@@ -8,6 +8,7 @@ use crate::{CryptError, encoding, x509};
 use aws_lc_rs::{
     digest,
     encoding::AsDer as _,
+    error::Unspecified,
     rand::SystemRandom,
     rsa::{KeyPair, KeySize, PublicKeyComponents},
     signature::{self, KeyPair as _, ParsedPublicKey},
@@ -68,11 +69,10 @@ impl SigningKey {
     }
 
     /// The private key as PKCS#8 DER, to be sealed.
-    ///
-    /// # Errors
-    /// [`CryptError::Unavailable`].
-    pub fn to_pkcs8(&self) -> Result<Secret<Vec<u8>>, CryptError> {
-        self.pair.as_der().map(|der| Secret::new(der.as_ref().to_vec())).map_err(|_| UNAVAILABLE)
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "the key was read from, or checked as, what is written here")]
+    pub fn to_pkcs8(&self) -> Secret<Vec<u8>> {
+        Secret::new(self.pair.as_der().expect("an RSA key has a PKCS#8 form").as_ref().to_vec())
     }
 
     /// The key's id.
@@ -99,11 +99,7 @@ impl SigningKey {
 
     /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 section 8.2).
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CryptError> {
-        let mut signature = vec![0; self.pair.public_modulus_len()];
-        self.pair
-            .sign(&signature::RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
-            .map_err(|_| CryptError::Unavailable { what: "signing" })?;
-        Ok(signature)
+        rs256(&self.pair, message).map_err(|_| CryptError::Unavailable { what: "signing" })
     }
 
     fn with_new_certificate(pair: KeyPair, now: Timestamp) -> Result<Self, CryptError> {
@@ -156,12 +152,14 @@ impl rcgen::PublicKeyData for Certifier<'_> {
 
 impl rcgen::SigningKey for Certifier<'_> {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        let mut signature = vec![0; self.0.public_modulus_len()];
-        self.0
-            .sign(&signature::RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
-            .map_err(|_| rcgen::Error::RingUnspecified)?;
-        Ok(signature)
+        rs256(self.0, message).map_err(|_| rcgen::Error::RingUnspecified)
     }
+}
+
+fn rs256(pair: &KeyPair, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
+    let mut signature = vec![0; pair.public_modulus_len()];
+    pair.sign(&signature::RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)?;
+    Ok(signature)
 }
 
 /// A public RSA key, parsed once. In serde it is the JWKS members `kid`, `n`, `e`, `x5c`.
@@ -250,7 +248,7 @@ mod tests {
     #[test]
     fn a_fresh_key_survives_storage() {
         let key = SigningKey::generate(Timestamp::from_seconds(1_764_000_000)).unwrap();
-        let again = SigningKey::from_pkcs8(&key.to_pkcs8().unwrap(), key.certificate_der()).unwrap();
+        let again = SigningKey::from_pkcs8(&key.to_pkcs8(), key.certificate_der()).unwrap();
         assert_eq!(again.kid(), key.kid());
         let signature = again.sign(b"message").unwrap();
         assert_eq!(signature.len(), 256);
@@ -274,7 +272,7 @@ mod tests {
     #[test]
     fn another_keys_certificate_is_refused() {
         let (key, other) = (test_keys::signing_key(), test_keys::other_signing_key());
-        let mixed = SigningKey::from_pkcs8(&key.to_pkcs8().unwrap(), other.certificate_der());
+        let mixed = SigningKey::from_pkcs8(&key.to_pkcs8(), other.certificate_der());
         assert!(matches!(mixed, Err(CryptError::Rejected { .. })));
         assert!(SigningKey::from_pkcs8(&Secret::new(vec![1, 2, 3]), &[]).is_err());
     }
