@@ -1,1 +1,26 @@
-//! placeholder
+//! Who is calling, and may they: callers out of bearer tokens, permits out of access policies.
+//!
+//! Owns: the two witnesses [`Caller`] (signature, issuer, audience and times hold) and [`Permit`] (this principal may do this in
+//! this vault, now), the access policy, and the principal's record, which every permit reads.
+//! Owns not: how tokens are issued (`directory`), what they open (`vault`), what a refusal looks like (`wire`).
+//! Invariant: a token proves who asked, never that they still may: each permit reads principal and policy in the same view as the
+//! thing itself, so an acknowledged revocation is not outrun by any cache.
+#![forbid(unsafe_code)]
+
+pub mod audience;
+mod cache;
+pub mod caller;
+mod claims;
+pub mod permit;
+pub mod policy;
+pub mod principal;
+pub mod verifier;
+
+pub use audience::vault_audiences;
+pub use caller::Caller;
+pub use permit::{
+    Action, Denied, GetSecret, ListSecrets, Permit, SetSecret, UpdateSecret, VaultScope, permit,
+};
+pub use policy::AccessPolicy;
+pub use principal::{Principal, PrincipalKind};
+pub use verifier::{BearerFault, KeySource, Verifier, VerifierConfig};

@@ -36,6 +36,8 @@ pub const CACHED_TOKENS_MAX: usize = 10_000;
 pub const CREDENTIALS_MAX: usize = 20;
 /// Identifier URIs of one app registration. Ours.
 pub const IDENTIFIER_URIS_MAX: usize = 20;
+/// Characters of one identifier URI. Source: Entra app manifest, identifierUris.
+pub const IDENTIFIER_URI_CHARS_MAX: usize = 255;
 /// Characters of an audience, resource or scope. Ours: a URI of any sane length.
 pub const AUDIENCE_CHARS_MAX: usize = 512;
 /// Characters of a display name. Source: Microsoft Graph, application displayName.

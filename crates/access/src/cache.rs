@@ -1,0 +1,99 @@
+//! Tokens that were verified already, so that the second request with a token costs one hash and one look-up.
+//!
+//! Key: the SHA-256 of the whole token, so an entry is found by the very bytes that were verified and by nothing else. Kept: what
+//! the token says, never whether its principal may. Bounded; dropped at expiry and when the ring revokes a key.
+
+use crate::Caller;
+use crypt::Sha256Hash;
+use domain::{Timestamp, limits};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    sync::{PoisonError, RwLock},
+};
+
+/// Locks, so that threads seldom meet. Must divide the 256 values of a byte.
+const SHARDS: usize = 16;
+
+/// See the module.
+pub(crate) struct VerifiedTokens {
+    shards: [RwLock<Shard>; SHARDS],
+    shard_tokens_max: usize,
+}
+
+#[derive(Default)]
+struct Shard {
+    /// Of which epoch of the key ring the entries are.
+    epoch: u64,
+    callers: HashMap<Sha256Hash, Caller, BuildHasherDefault<FirstBytes>>,
+}
+
+impl VerifiedTokens {
+    pub(crate) fn new() -> Self {
+        Self::bounded(limits::VERIFIED_TOKENS_MAX)
+    }
+
+    fn bounded(tokens_max: usize) -> Self {
+        Self { shards: Default::default(), shard_tokens_max: tokens_max.div_ceil(SHARDS).max(1) }
+    }
+
+    /// The caller of a token that was verified under this epoch of the key ring. Its times are the caller's to check.
+    pub(crate) fn get(&self, token: &Sha256Hash, epoch: u64) -> Option<Caller> {
+        let shard = self.shard(token).read().unwrap_or_else(PoisonError::into_inner);
+        if shard.epoch == epoch { shard.callers.get(token).cloned() } else { None }
+    }
+
+    /// Remembers a token that was verified under this epoch, as read *before* the verification.
+    pub(crate) fn put(&self, token: Sha256Hash, caller: Caller, epoch: u64, now: Timestamp) {
+        let mut shard = self.shard(&token).write().unwrap_or_else(PoisonError::into_inner);
+        if epoch < shard.epoch {
+            return;
+        }
+        if epoch > shard.epoch {
+            shard.callers.clear();
+            shard.epoch = epoch;
+        }
+        if shard.callers.len() >= self.shard_tokens_max {
+            shard.callers.retain(|_, caller| caller.expires() > now);
+        }
+        if shard.callers.len() >= self.shard_tokens_max
+            && let Some(soonest) =
+                shard.callers.iter().min_by_key(|(_, caller)| caller.expires()).map(|(hash, _)| *hash)
+        {
+            shard.callers.remove(&soonest);
+        }
+        shard.callers.insert(token, caller);
+    }
+
+    /// Forgets a token, such as an expired one.
+    pub(crate) fn remove(&self, token: &Sha256Hash) {
+        self.shard(token).write().unwrap_or_else(PoisonError::into_inner).callers.remove(token);
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().unwrap().callers.len()).sum()
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the index is taken modulo the number of shards")]
+    fn shard(&self, token: &Sha256Hash) -> &RwLock<Shard> {
+        // The last byte: the table inside uses the first ones.
+        let [.., last] = token.bytes();
+        &self.shards[usize::from(*last) % SHARDS]
+    }
+}
+
+/// The first bytes of a hash are a hash. Nobody can choose them: only tokens that we have signed get here.
+#[derive(Default)]
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        // Called for the length first, then for the 32 bytes: the last call counts.
+        self.0 = bytes.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,20 @@
+//! The claims of an access token as far as a vault looks at them (RFC 7519; v1.0 and v2.0 access tokens).
+
+use domain::{ClientId, PrincipalId, TenantId};
+use serde::Deserialize;
+
+/// Claims of a token whose signature is ours. Others are ignored; one of these twice is malformed.
+#[derive(Deserialize)]
+pub(crate) struct Claims {
+    pub(crate) aud: String,
+    pub(crate) iss: String,
+    pub(crate) iat: i64,
+    pub(crate) nbf: i64,
+    pub(crate) exp: i64,
+    pub(crate) oid: PrincipalId,
+    pub(crate) tid: TenantId,
+    /// v1.0 tokens.
+    pub(crate) appid: Option<ClientId>,
+    /// v2.0 tokens.
+    pub(crate) azp: Option<ClientId>,
+}

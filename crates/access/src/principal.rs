@@ -1,0 +1,50 @@
+//! The principal: the acting identity of a tenant. Its record is what every permit reads, and what revocation changes.
+
+use domain::{AppId, ClientId, PrincipalId, RegistrationId, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
+use store::{Key, Record};
+
+/// An acting identity. `directory` makes, disables and deletes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Principal {
+    /// The object id: `oid` and `sub` of its tokens.
+    pub id: PrincipalId,
+    /// The client id: `appid` of its tokens.
+    pub client: ClientId,
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// What it acts for.
+    pub kind: PrincipalKind,
+    /// A name for people.
+    pub display_name: String,
+    /// A disabled principal gets no token, and its tokens are worth nothing.
+    pub enabled: bool,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// What a principal acts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum PrincipalKind {
+    /// An app registration.
+    Application {
+        /// The registration.
+        registration: RegistrationId,
+    },
+    /// An app that `host` runs. It has no registration.
+    ManagedIdentity {
+        /// The app.
+        app: AppId,
+    },
+    /// A person: for now the administrator.
+    User,
+}
+
+impl Record for Principal {
+    type Id = PrincipalId;
+
+    fn key(id: &PrincipalId) -> Key {
+        Key::new(format!("principal/{id}"))
+    }
+}

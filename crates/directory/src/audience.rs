@@ -1,0 +1,126 @@
+//! Audiences: from what a client asks for to the `aud` of its token.
+//!
+//! Known are the vaults (in the spellings of Key Vault's SDKs) and registrations (by identifier URI, `api://{client id}` or client
+//! id). Anything else is refused: a token for nobody in particular is a token for anybody.
+
+use crate::{
+    DirectoryError, Registration, TokenVersion,
+    registration::{ClientIndex, UriIndex},
+    tenant::shown,
+};
+use access::audience::{KEY_VAULT_APPLICATION, KEY_VAULT_RESOURCE};
+use domain::{ClientId, HostNames, limits};
+use std::sync::Arc;
+use store::{Halt, View};
+
+/// A resource that exists, and the form of token that it wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audience {
+    /// The `aud` claim.
+    pub(crate) claim: String,
+    /// As it was asked for.
+    pub(crate) requested: String,
+    /// Chosen by the resource, not by the endpoint.
+    pub(crate) version: TokenVersion,
+}
+
+impl Audience {
+    /// The `aud` claim of tokens for it.
+    pub fn claim(&self) -> &str {
+        &self.claim
+    }
+
+    /// As it was asked for: what answers echo.
+    pub fn requested(&self) -> &str {
+        &self.requested
+    }
+
+    /// The form of its tokens.
+    pub const fn version(&self) -> TokenVersion {
+        self.version
+    }
+
+    /// The vaults of this installation, by its own resource.
+    pub fn vaults(names: &HostNames) -> Self {
+        Self { claim: names.vault_resource(), requested: names.vault_resource(), version: TokenVersion::V1 }
+    }
+}
+
+/// Which resource does this text name? Pure.
+///
+/// # Errors
+/// [`DirectoryError::ResourceUnknown`], or what must be loaded first.
+pub fn resolve(view: &View, names: &HostNames, requested: &str) -> Result<Audience, Halt<DirectoryError>> {
+    if let Some(claim) = vault_claim(names, requested) {
+        return Ok(Audience { claim, requested: requested.to_owned(), version: TokenVersion::V1 });
+    }
+    match registered(view, requested)? {
+        Some(registration) => {
+            let claim = match registration.token_version {
+                // v1.0: validators compare with what their clients ask for, so its spelling stays.
+                TokenVersion::V1 => requested.to_owned(),
+                TokenVersion::V2 => registration.client.to_string(),
+            };
+            Ok(Audience { claim, requested: requested.to_owned(), version: registration.token_version })
+        }
+        None => Err(Halt::Refuse(DirectoryError::ResourceUnknown { resource: shown(requested) })),
+    }
+}
+
+/// The canonical form of a spelling of "the vaults": no trailing slash, our own port. A client that comes through a forwarder asks
+/// for the forwarder's port; the vault that it reaches is ours all the same.
+fn vault_claim(names: &HostNames, requested: &str) -> Option<String> {
+    let text = requested.strip_suffix('/').unwrap_or(requested);
+    for known in [KEY_VAULT_RESOURCE, KEY_VAULT_APPLICATION] {
+        if text.eq_ignore_ascii_case(known) {
+            return Some(known.to_owned());
+        }
+    }
+    let own = format!("https://{}", names.vault_parent_host());
+    let (start, port) = text.split_at_checked(own.len())?;
+    let is_port =
+        port.is_empty() || port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok());
+    (start.eq_ignore_ascii_case(&own) && is_port).then(|| names.vault_resource())
+}
+
+fn registered(view: &View, requested: &str) -> Result<Option<Arc<Registration>>, Halt<DirectoryError>> {
+    let client = requested.strip_prefix("api://").unwrap_or(requested).parse::<ClientId>();
+    if let Ok(client) = client
+        && let Some(index) = view.get::<ClientIndex>(&client)?
+    {
+        return Ok(view.get::<Registration>(&index.registration)?);
+    }
+    for uri in [requested, requested.strip_suffix('/').unwrap_or(requested)] {
+        if is_uri(uri)
+            && let Some(index) = view.get::<UriIndex>(uri)?
+        {
+            return Ok(view.get::<Registration>(&index.registration)?);
+        }
+    }
+    Ok(None)
+}
+
+/// Is this an absolute URI that could be registered? The store's keys are made of it, so the characters and the length are bounded.
+pub(crate) fn is_uri(text: &str) -> bool {
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+    };
+    let is_rest = |rest: &str| {
+        !rest.is_empty()
+            && rest.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'<' | b'>'))
+    };
+    text.len() <= limits::IDENTIFIER_URI_CHARS_MAX
+        && text.split_once(':').is_some_and(|(scheme, rest)| is_scheme(scheme) && is_rest(rest))
+}
+
+/// Is this text one of the spellings that are not for sale: the vaults', or another client's `api://{client id}`?
+pub(crate) fn is_reserved(names: &HostNames, uri: &str, own: ClientId) -> bool {
+    let is_others = uri
+        .get(..6)
+        .filter(|scheme| scheme.eq_ignore_ascii_case("api://"))
+        .and_then(|_| uri.get(6..42))
+        .and_then(|id| id.parse::<ClientId>().ok())
+        .is_some_and(|client| client != own);
+    is_others || vault_claim(names, uri).is_some()
+}

@@ -1,0 +1,157 @@
+//! The claims of an access token, v1.0 and v2.0. Pure: everything that they say is passed in.
+//!
+//! Spec: Microsoft identity platform access token claims reference. `rh` and `aio` are opaque to everyone but their maker: left out.
+
+use crate::{Audience, TokenVersion};
+use access::{Principal, PrincipalKind};
+use domain::{ClientId, HostNames, PrincipalId, TenantId, Timestamp};
+use serde::Serialize;
+
+/// How the client has proven itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// By a client secret.
+    Secret,
+    /// By the kernel's word: managed identities. The public cloud shows theirs as certificates.
+    Attested,
+    /// The administrator, who may use the admin socket.
+    Socket,
+}
+
+impl Proof {
+    const fn acr(self) -> &'static str {
+        match self {
+            Self::Socket => "0",
+            Self::Secret => "1",
+            Self::Attested => "2",
+        }
+    }
+}
+
+/// Everything that claims are made of.
+pub(crate) struct Facts<'a> {
+    pub(crate) principal: &'a Principal,
+    pub(crate) audience: &'a Audience,
+    pub(crate) proof: Proof,
+    pub(crate) names: &'a HostNames,
+    pub(crate) issued: Timestamp,
+    pub(crate) expires: Timestamp,
+    pub(crate) token: String,
+}
+
+/// Claims of either form, in the order in which the public cloud writes them.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Claims {
+    V1(Box<V1>),
+    V2(Box<V2>),
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct V1 {
+    aud: String,
+    iss: String,
+    iat: Timestamp,
+    nbf: Timestamp,
+    exp: Timestamp,
+    appid: ClientId,
+    appidacr: &'static str,
+    idp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idtyp: Option<&'static str>,
+    oid: PrincipalId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scp: Option<&'static str>,
+    sub: PrincipalId,
+    tid: TenantId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unique_name: Option<String>,
+    uti: String,
+    ver: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xms_mirid: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct V2 {
+    aud: String,
+    iss: String,
+    iat: Timestamp,
+    nbf: Timestamp,
+    exp: Timestamp,
+    azp: ClientId,
+    azpacr: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idtyp: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    oid: PrincipalId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scp: Option<&'static str>,
+    sub: PrincipalId,
+    tid: TenantId,
+    uti: String,
+    ver: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xms_mirid: Option<String>,
+}
+
+/// The claims of one token.
+pub(crate) fn claims(facts: Facts<'_>) -> Claims {
+    let Facts { principal, audience, proof, names, issued, expires, token } = facts;
+    let is_user = principal.kind == PrincipalKind::User;
+    let idtyp = (!is_user).then_some("app");
+    let scp = is_user.then_some("user_impersonation");
+    let name = is_user.then(|| principal.display_name.clone());
+    let xms_mirid = resource_id(principal);
+    match audience.version {
+        TokenVersion::V1 => Claims::V1(Box::new(V1 {
+            aud: audience.claim.clone(),
+            iss: names.issuer_v1(principal.tenant),
+            iat: issued,
+            nbf: issued,
+            exp: expires,
+            appid: principal.client,
+            appidacr: proof.acr(),
+            idp: names.issuer_v1(principal.tenant),
+            idtyp,
+            oid: principal.id,
+            scp,
+            sub: principal.id,
+            tid: principal.tenant,
+            unique_name: name,
+            uti: token,
+            ver: "1.0",
+            xms_mirid,
+        })),
+        TokenVersion::V2 => Claims::V2(Box::new(V2 {
+            aud: audience.claim.clone(),
+            iss: names.issuer_v2(principal.tenant),
+            iat: issued,
+            nbf: issued,
+            exp: expires,
+            azp: principal.client,
+            azpacr: proof.acr(),
+            idtyp,
+            name,
+            oid: principal.id,
+            scp,
+            sub: principal.id,
+            tid: principal.tenant,
+            uti: token,
+            ver: "2.0",
+            xms_mirid,
+        })),
+    }
+}
+
+/// The ARM id of the app that a managed identity belongs to. There is one subscription, the tenant, and one resource group.
+fn resource_id(principal: &Principal) -> Option<String> {
+    match principal.kind {
+        PrincipalKind::ManagedIdentity { .. } => Some(format!(
+            "/subscriptions/{}/resourcegroups/keyless/providers/Microsoft.Web/sites/{}",
+            principal.tenant, principal.display_name
+        )),
+        PrincipalKind::Application { .. } | PrincipalKind::User => None,
+    }
+}

@@ -1,0 +1,161 @@
+//! What can go wrong in the directory, in our words. `wire/oauth2/error.rs` gives them their AADSTS numbers.
+
+use crypt::CryptError;
+use domain::{ClientId, CredentialId, PrincipalId, RegistrationId};
+use store::StoreError;
+
+/// An error of the directory. Texts are the caller's own, cut to a length and never a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// A parameter of a token request is missing or empty.
+    #[error("the parameter {name} is missing")]
+    MissingParameter {
+        /// Which one.
+        name: &'static str,
+    },
+    /// The grant is not one of ours.
+    #[error("the grant type is not supported")]
+    UnsupportedGrant {
+        /// As asked for.
+        grant: String,
+    },
+    /// The tenant is neither an id nor a domain name.
+    #[error("the tenant is neither an id nor a domain name")]
+    TenantMalformed {
+        /// As asked for.
+        tenant: String,
+    },
+    /// There is no such tenant here.
+    #[error("tenant {tenant} is not here")]
+    TenantNotFound {
+        /// As asked for.
+        tenant: String,
+    },
+    /// `common` and the like say nothing about which tenant's principal should act.
+    #[error("the request names no tenant")]
+    TenantUnspecified,
+    /// A client id that is no id.
+    #[error("the client id is not a valid identifier")]
+    ClientMalformed {
+        /// As asked for.
+        client: String,
+    },
+    /// No app registration has this client id.
+    #[error("client {client} is not registered here")]
+    ClientUnknown {
+        /// As asked for.
+        client: ClientId,
+    },
+    /// The client has presented no proof of itself.
+    #[error("the client has presented no credential")]
+    ClientSecretMissing,
+    /// No credential of the client has this secret.
+    #[error("the secret of client {client} is wrong")]
+    ClientSecretWrong {
+        /// Whose.
+        client: ClientId,
+    },
+    /// The credential with this secret is over.
+    #[error("the secret of client {client} has expired")]
+    ClientSecretExpired {
+        /// Whose.
+        client: ClientId,
+    },
+    /// The client authenticates in two ways at once (RFC 6749 section 2.3 forbids it).
+    #[error("the client authenticates in two ways at once")]
+    ClientAuthenticationAmbiguous,
+    /// The principal of a client is disabled.
+    #[error("the principal of client {client} is disabled")]
+    ClientDisabled {
+        /// Whose.
+        client: ClientId,
+    },
+    /// The requested resource is not known.
+    #[error("the resource is not known here")]
+    ResourceUnknown {
+        /// As asked for.
+        resource: String,
+    },
+    /// `resource` was sent to the endpoint that takes scopes.
+    #[error("the v2.0 endpoint takes a scope, not a resource")]
+    ResourceNotAllowed,
+    /// The scope is not of a scope's form.
+    #[error("the scope is malformed")]
+    ScopeMalformed {
+        /// As asked for.
+        scope: String,
+    },
+    /// A client that acts for itself asks for something else than `/.default`.
+    #[error("the scope must end in /.default")]
+    ScopeNotDefault {
+        /// As asked for.
+        scope: String,
+    },
+    /// Scopes of two resources in one request.
+    #[error("the scopes are of more than one resource")]
+    ScopesOfTwoResources,
+    /// There is no such app registration.
+    #[error("the app registration {named} was not found")]
+    RegistrationNotFound {
+        /// As asked for.
+        named: String,
+    },
+    /// There is no such credential.
+    #[error("credential {credential} of registration {registration} was not found")]
+    CredentialNotFound {
+        /// Of which registration.
+        registration: RegistrationId,
+        /// Which one.
+        credential: CredentialId,
+    },
+    /// There is no such principal.
+    #[error("principal {principal} was not found")]
+    PrincipalNotFound {
+        /// Which one.
+        principal: PrincipalId,
+    },
+    /// The administrator cannot be disabled: nobody could enable it again.
+    #[error("the administrator's principal cannot be disabled")]
+    AdministratorNeeded,
+    /// Another registration has this identifier URI.
+    #[error("the identifier URI {uri} is another registration's")]
+    IdentifierUriTaken {
+        /// Which one.
+        uri: String,
+    },
+    /// An identifier URI that is none, or one that is ours.
+    #[error("the identifier URI is not valid: {rule}")]
+    IdentifierUriInvalid {
+        /// The rule.
+        rule: &'static str,
+    },
+    /// A display name that is empty, too long, or not printable.
+    #[error(
+        "the display name is not valid: 1 to {} characters without control characters",
+        domain::limits::DISPLAY_NAME_CHARS_MAX
+    )]
+    DisplayNameInvalid,
+    /// A lifetime that ends before it begins, or never.
+    #[error("the lifetime is not valid: 1 second to 100 years")]
+    LifetimeInvalid,
+    /// More of something than a registration may have.
+    #[error("over the limit of {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// The directory's own records do not fit each other.
+    #[error("the directory's records are broken: {what}")]
+    Broken {
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// Cryptography failed: a signing key does not open, or a signature cannot be made.
+    #[error("the directory's cryptography failed")]
+    Crypt(#[from] CryptError),
+    /// The store did not answer.
+    #[error("the directory's store failed")]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,71 @@
+//! The tenant: exactly one for now, made at the first start.
+
+use crate::DirectoryError;
+use domain::{PrincipalId, TenantId, Timestamp, limits};
+use serde::{Deserialize, Serialize};
+use store::{Key, Record};
+
+/// A directory tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// The tenant id (`tid`).
+    pub id: TenantId,
+    /// The domain name by which it is known too, in lower case.
+    pub domain: String,
+    /// The administrator's principal.
+    pub administrator: PrincipalId,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+impl Record for Tenant {
+    type Id = ();
+
+    fn key((): &()) -> Key {
+        Key::new("tenant")
+    }
+}
+
+/// What the tenant part of a URL names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TenantAlias {
+    /// Our tenant, by id or domain name.
+    Named,
+    /// Whichever tenant the user is of: `common`, `organizations`. Good for documents, not for a client that acts for itself.
+    Any,
+}
+
+impl Tenant {
+    /// What does this text name?
+    ///
+    /// # Errors
+    /// [`DirectoryError::TenantMalformed`], [`DirectoryError::TenantNotFound`].
+    pub fn alias(&self, text: &str) -> Result<TenantAlias, DirectoryError> {
+        if matches!(text, "common" | "organizations") {
+            return Ok(TenantAlias::Any);
+        }
+        if text.eq_ignore_ascii_case(&self.domain)
+            || text.parse::<TenantId>().is_ok_and(|tenant| tenant == self.id)
+        {
+            return Ok(TenantAlias::Named);
+        }
+        let is_id = text.parse::<TenantId>().is_ok();
+        let is_domain = text.len() <= limits::AUDIENCE_CHARS_MAX
+            && text.contains('.')
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+        let tenant = shown(text);
+        if is_id || is_domain || text == "consumers" {
+            Err(DirectoryError::TenantNotFound { tenant })
+        } else {
+            Err(DirectoryError::TenantMalformed { tenant })
+        }
+    }
+}
+
+/// A caller's text for a message: printable ASCII that needs no escape in JSON, and not much of it. Some clients cannot read an
+/// error with an escape in it.
+pub(crate) fn shown(text: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 128;
+    let is_plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\' | '<' | '>' | '&');
+    text.chars().take(SHOWN_CHARS_MAX).map(|c| if is_plain(c) { c } else { '?' }).collect()
+}

@@ -1,0 +1,213 @@
+//! The phases of a token request, in the one order for every grant: parse -> authenticate the client -> audience -> the grant's proof
+//! -> claims -> sign. Each takes what the one before made, so none can be skipped.
+//!
+//! Spec: RFC 6749 sections 2.3, 3.2, 4.4; Microsoft identity platform, client credentials flow (v2.0 and v1.0).
+
+use crate::{
+    Audience, DirectoryError, KeyRing, Tenant, TenantAlias, TokenVersion, audience,
+    claims::{self, Claims, Facts, Proof},
+    grants::client_secret,
+    tenant::shown,
+};
+use access::Principal;
+use crypt::jws::{self, Thumbprint};
+use domain::{ClientId, Entropy, HostNames, PrincipalId, Secret, Timestamp, limits, world::random};
+use std::{sync::Arc, time::Duration};
+use store::{Halt, View};
+
+/// Which of the two endpoints was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/oauth2/token`: takes a resource.
+    V1,
+    /// `/oauth2/v2.0/token`: takes scopes.
+    V2,
+}
+
+/// A client's id and secret, as it sent them.
+#[derive(Debug)]
+pub struct ClientSecret {
+    /// The client id.
+    pub client: String,
+    /// The secret.
+    pub secret: Secret<String>,
+}
+
+/// A token request as it came, form decoded. Empty parameters are missing ones.
+#[derive(Debug)]
+pub struct TokenRequest {
+    /// The tenant of the URL.
+    pub tenant: String,
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// `grant_type`.
+    pub grant_type: Option<String>,
+    /// `client_id`.
+    pub client: Option<String>,
+    /// `client_secret`.
+    pub secret: Option<Secret<String>>,
+    /// From an `Authorization: Basic` header.
+    pub basic: Option<ClientSecret>,
+    /// `scope`.
+    pub scope: Option<String>,
+    /// `resource`.
+    pub resource: Option<String>,
+}
+
+/// A signed token and what answers say of it.
+#[derive(Debug)]
+pub struct IssuedToken {
+    /// The token.
+    pub access_token: Secret<String>,
+    /// When it was issued, which is also from when it is valid.
+    pub issued: Timestamp,
+    /// From when it is worth nothing.
+    pub expires: Timestamp,
+    /// The resource as it was asked for.
+    pub resource: String,
+    /// Whose it is.
+    pub principal: PrincipalId,
+    /// Whose it is, by client id.
+    pub client: ClientId,
+    /// Its own id (`uti`), for the audit log.
+    pub token: String,
+}
+
+impl IssuedToken {
+    /// Seconds until it expires.
+    pub fn expires_in_seconds(&self) -> i64 {
+        self.expires.seconds_since(self.issued)
+    }
+}
+
+/// A request that is complete and well formed.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    client: ClientId,
+    resource: String,
+    grant: Grant,
+}
+
+#[derive(Debug)]
+enum Grant {
+    ClientCredentials { secret: Secret<String> },
+}
+
+/// A principal that may have a token for an audience. Made by [`decide`] and by the service for identities of its own.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) audience: Audience,
+    pub(crate) proof: Proof,
+}
+
+/// First phase. Nothing is asked of the store for a request that cannot succeed.
+pub(crate) fn parse(tenant: &Tenant, request: TokenRequest) -> Result<Parsed, DirectoryError> {
+    let alias = tenant.alias(&request.tenant)?;
+    let grant_type = given("grant_type", request.grant_type)?;
+    if grant_type != "client_credentials" {
+        return Err(DirectoryError::UnsupportedGrant { grant: shown(&grant_type) });
+    }
+    let (client, secret) = match request.basic {
+        Some(basic) => {
+            let agrees = request.client.is_none_or(|client| client.is_empty() || client == basic.client);
+            if !agrees || request.secret.is_some() {
+                return Err(DirectoryError::ClientAuthenticationAmbiguous);
+            }
+            (Some(basic.client), Some(basic.secret))
+        }
+        None => (request.client, request.secret),
+    };
+    let client = given("client_id", client)?;
+    let client = client.parse().map_err(|_| DirectoryError::ClientMalformed { client: shown(&client) })?;
+    if alias == TenantAlias::Any {
+        return Err(DirectoryError::TenantUnspecified);
+    }
+    let resource = match request.endpoint {
+        Endpoint::V1 => given("resource", request.resource)?,
+        Endpoint::V2 if request.resource.is_some() => return Err(DirectoryError::ResourceNotAllowed),
+        Endpoint::V2 => resource_of_scope(&given("scope", request.scope)?)?,
+    };
+    let secret =
+        secret.filter(|secret| !secret.expose().is_empty()).ok_or(DirectoryError::ClientSecretMissing)?;
+    Ok(Parsed { client, resource, grant: Grant::ClientCredentials { secret } })
+}
+
+/// The phases that look at the store, all in one view: the client's proof, its principal and the audience are of one moment.
+pub(crate) fn decide(
+    view: &View,
+    names: &HostNames,
+    parsed: &Parsed,
+    now: Timestamp,
+) -> Result<Granted, Halt<DirectoryError>> {
+    let (principal, proof) = match &parsed.grant {
+        Grant::ClientCredentials { secret } => {
+            (client_secret::authenticate(view, parsed.client, secret, now)?, Proof::Secret)
+        }
+    };
+    let audience = audience::resolve(view, names, &parsed.resource)?;
+    Ok(Granted { principal, audience, proof })
+}
+
+/// The last phases: claims, and the one signature.
+pub(crate) fn issue(
+    granted: &Granted,
+    names: &HostNames,
+    ring: &KeyRing,
+    entropy: &dyn Entropy,
+    lifetime: Duration,
+    now: Timestamp,
+) -> Result<IssuedToken, DirectoryError> {
+    let Granted { principal, audience, proof } = granted;
+    let token = crypt::encoding::base64url(&random::<16>(entropy));
+    let expires = now.plus(lifetime);
+    let claims: Claims = claims::claims(Facts {
+        principal,
+        audience,
+        proof: *proof,
+        names,
+        issued: now,
+        expires,
+        token: token.clone(),
+    });
+    let thumbprint = match audience.version {
+        TokenVersion::V1 => Thumbprint::Included,
+        TokenVersion::V2 => Thumbprint::Omitted,
+    };
+    Ok(IssuedToken {
+        access_token: jws::sign(ring.current(), thumbprint, &claims)?,
+        issued: now,
+        expires,
+        resource: audience.requested.clone(),
+        principal: principal.id,
+        client: principal.client,
+        token,
+    })
+}
+
+fn given(name: &'static str, value: Option<String>) -> Result<String, DirectoryError> {
+    value.filter(|value| !value.trim().is_empty()).ok_or(DirectoryError::MissingParameter { name })
+}
+
+/// What is left of `{resource}/.default` without exactly that suffix: `https://x//.default` is for `https://x/`.
+fn resource_of_scope(scope: &str) -> Result<String, DirectoryError> {
+    const SUFFIX: &str = "/.default";
+    let malformed = || DirectoryError::ScopeMalformed { scope: shown(scope) };
+    // RFC 6749 section 3.3.
+    let is_token = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    let mut resource: Option<&str> = None;
+    for one in scope.split_ascii_whitespace() {
+        if one.len() > limits::AUDIENCE_CHARS_MAX || !one.bytes().all(is_token) {
+            return Err(malformed());
+        }
+        let of = one
+            .strip_suffix(SUFFIX)
+            .ok_or_else(|| DirectoryError::ScopeNotDefault { scope: shown(scope) })?;
+        match resource {
+            _ if of.is_empty() => return Err(malformed()),
+            Some(other) if other != of => return Err(DirectoryError::ScopesOfTwoResources),
+            _ => resource = Some(of),
+        }
+    }
+    resource.map(str::to_owned).ok_or_else(malformed)
+}
