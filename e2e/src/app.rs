@@ -19,6 +19,7 @@ pub struct App {
     asked: u32,
     place: std::path::PathBuf,
     name: String,
+    raw: std::path::PathBuf,
 }
 
 /// What an app was given: a thief's whole loot.
@@ -81,8 +82,15 @@ impl App {
             }
         });
         let input = child.stdin.take();
-        let mut app =
-            Self { child, input, lines, asked: 0, place: server.place().to_path_buf(), name: app.to_owned() };
+        let mut app = Self {
+            child,
+            input,
+            lines,
+            asked: 0,
+            place: server.place().to_path_buf(),
+            name: app.to_owned(),
+            raw: server.raw(),
+        };
         // Its first answer says that it runs.
         let (code, _) = app.sh("true");
         assert_eq!(code, 0);
@@ -130,7 +138,7 @@ impl App {
     pub fn raw(&mut self, address: &str, request: &str) -> Answer {
         let file = self.place.join(format!("request-{}-{}", self.name, self.asked));
         std::fs::write(&file, request).unwrap();
-        let (_, said) = self.sh(&format!("'{}' {address} < '{}'", raw().display(), file.display()));
+        let (_, said) = self.sh(&format!("'{}' {address} < '{}'", self.raw.display(), file.display()));
         Answer::parse(said.replace('\r', "").replace('\n', "\r\n").as_bytes())
     }
 

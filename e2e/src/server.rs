@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Mutex;
@@ -59,14 +60,37 @@ pub struct Server {
     port: u16,
     child: Option<Child>,
     starts: u32,
+    user: Option<u32>,
 }
 
 impl Server {
     /// A fresh server, started and answering.
     #[must_use]
     pub fn start(name: &str) -> Self {
-        let mut server =
-            Self { directory: TemporaryDirectory::new(name), port: free_port(), child: None, starts: 0 };
+        let mut server = Self {
+            directory: TemporaryDirectory::new(name),
+            port: free_port(),
+            child: None,
+            starts: 0,
+            user: None,
+        };
+        server.start_again();
+        server
+    }
+
+    /// As [`Server::start`], server and commands of an ordinary user. Needs root.
+    ///
+    /// # Panics
+    /// When the user cannot be given what it needs.
+    #[must_use]
+    pub fn start_as(name: &str, user: u32) -> Self {
+        let directory = TemporaryDirectory::new(name);
+        // What was built may be where only its builder can look.
+        for program in [binary("keyless"), crate::app::raw()] {
+            std::fs::copy(&program, directory.path().join(program.file_name().unwrap())).unwrap();
+        }
+        std::os::unix::fs::chown(directory.path(), Some(user), Some(user)).unwrap();
+        let mut server = Self { directory, port: free_port(), child: None, starts: 0, user: Some(user) };
         server.start_again();
         server
     }
@@ -187,15 +211,26 @@ impl Server {
 
     /// A `keyless` command against this server, in an environment that has nothing of the person who runs the tests.
     pub fn command<const N: usize>(&self, arguments: [&str; N]) -> Command {
-        let mut command = Command::new(binary("keyless"));
-        command
-            .env_clear()
-            .env("PATH", search_path())
-            .env("HOME", self.directory.path())
-            .env("LANG", "C.UTF-8");
+        let mut command = match self.user {
+            None => Command::new(binary("keyless")),
+            Some(user) => {
+                let mut command = Command::new(self.directory.path().join("keyless"));
+                command.uid(user).gid(user).current_dir(self.directory.path());
+                command
+            }
+        };
+        command.env_clear().env("PATH", search_path()).env("LANG", "C.UTF-8");
+        // A home of the scenario's own, so that nothing of the person who runs the tests is found.
+        command.env("HOME", self.directory.path());
         command.env("KEYLESS_DATA_DIR", self.data()).env("KEYLESS_PORT", self.port.to_string());
         command.args(arguments);
         command
+    }
+
+    /// The program that sends raw bytes, where the apps of this server can run it.
+    #[must_use]
+    pub fn raw(&self) -> PathBuf {
+        self.user.map_or_else(crate::app::raw, |_| self.directory.path().join("raw"))
     }
 
     /// Runs a `keyless` command to its end.

@@ -31,8 +31,16 @@ fn plain_go_trusts_the_names() {
     std::fs::write(&source, PROGRAM).unwrap();
     // Without cgo: the resolver of most command line tools, which never asks NSS modules.
     let mut build = Command::new(go);
-    build.args(["build", "-o"]).arg(&binary).arg(&source).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=mod");
-    build.env("GOCACHE", server.place().join("go-cache"));
+    build
+        .args(["build", "-o"])
+        .arg(&binary)
+        .arg(&source)
+        .env("CGO_ENABLED", "0")
+        .env("GOTOOLCHAIN", "local")
+        .env("GO111MODULE", "off");
+    if let Some(cache) = setting("GO_CACHE") {
+        build.env("GOCACHE", cache);
+    }
     let built = wait::output(&mut build, b"");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     assert_eq!(server.run_as("web", "shop", &[&binary.display().to_string()], "").ok(), "401\n");

@@ -22,3 +22,4 @@ mod revocation;
 mod rust;
 mod thieves;
 mod up;
+mod user;

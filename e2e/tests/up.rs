@@ -22,6 +22,19 @@ fn a_second_server_on_one_directory_is_refused() {
 }
 
 #[test]
+fn a_crash_would_leave_no_core() {
+    let server = Server::start("core");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let core: Vec<&str> = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    assert_eq!(core[4..6], ["0", "0"], "{core:?}");
+}
+
+#[test]
 fn status_and_doctor_say_what_is_enforced() {
     let server = Server::start("status");
     let status = server.keyless(["status"]).ok();

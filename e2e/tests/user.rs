@@ -1,0 +1,39 @@
+//! Without root: an ordinary user's server and apps. The claim is smaller there, and said.
+
+use e2e::{App, Server, settings, skip};
+
+/// Nobody in particular.
+const USER: u32 = 65_534;
+
+#[test]
+fn an_ordinary_user_is_served_and_told_what_is_not_enforced() {
+    if !settings::is_root() {
+        return skip("another user's server: needs root");
+    }
+    let server = Server::start_as("user", USER);
+    server.vault_with("shop", "db", "s3cret");
+    server.app_with("web", "shop", "get");
+    let mut app = App::start(&server, "web", "shop");
+    let token = app.token();
+    assert_eq!(server.https().get_secret("shop", "db", &token).json()["value"], "s3cret");
+    // Names are private to the app here too, by a user namespace.
+    let (code, said) = app.sh("getent hosts shop.vault.keyless.localhost");
+    assert_eq!(code, 0, "{said}");
+    // No cgroup was delegated to this user, so the kernel cannot tell its apps apart: never silently.
+    let status = server.keyless(["status"]).ok();
+    assert!(status.contains("unenforced"), "{status}");
+    let ended = server.run_as("web", "shop", &["true"], "");
+    assert!(ended.stderr.contains("unenforced"), "{}", ended.said());
+}
+
+#[test]
+fn who_requires_enforcement_gets_it_or_nothing() {
+    if !settings::is_root() {
+        return skip("another user's server: needs root");
+    }
+    let server = Server::start_as("user-required", USER);
+    let ended = server.keyless(["run", "--require-enforced", "--app", "web", "--", "echo", "it ran"]);
+    assert_ne!(ended.code, Some(0));
+    assert!(!ended.stdout.contains("it ran"), "{}", ended.said());
+    assert!(ended.stderr.contains("unenforced") || ended.stderr.contains("enforce"), "{}", ended.said());
+}
