@@ -62,7 +62,7 @@ pub struct IssuedToken {
     /// When it was issued, which is also from when it is valid.
     pub issued: Timestamp,
     /// From when it is worth nothing.
-    pub expires: Timestamp,
+    pub expires_on: Timestamp,
     /// The resource as it was asked for.
     pub resource: String,
     /// Whose it is.
@@ -76,7 +76,7 @@ pub struct IssuedToken {
 impl IssuedToken {
     /// Seconds until it expires.
     pub fn expires_in_seconds(&self) -> i64 {
-        self.expires.seconds_since(self.issued)
+        self.expires_on.seconds_since(self.issued)
     }
 }
 
@@ -177,7 +177,7 @@ pub(crate) fn issue(
     Ok(IssuedToken {
         access_token: jws::sign(ring.current(), thumbprint, &claims)?,
         issued: now,
-        expires,
+        expires_on: expires,
         resource: audience.requested.clone(),
         principal: principal.id,
         client: principal.client,
