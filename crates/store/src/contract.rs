@@ -86,7 +86,8 @@ impl Entry {
 
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        (&self.key, &self.value, self.created, self.modified) == (&other.key, &other.value, other.created, other.modified)
+        (&self.key, &self.value, self.created, self.modified)
+            == (&other.key, &other.value, other.created, other.modified)
     }
 }
 
@@ -243,7 +244,9 @@ pub fn validate(checks: &[Check], writes: &[Write]) -> Result<(), StoreError> {
     if checked.windows(2).any(|pair| pair.first() == pair.last()) {
         return Err(StoreError::Invalid("a key twice in the checks"));
     }
-    let is_checked = |key: &Key| checks.iter().any(|check| matches!(check, Check::Unchanged(checked, _) if checked == key));
+    let is_checked = |key: &Key| {
+        checks.iter().any(|check| matches!(check, Check::Unchanged(checked, _) if checked == key))
+    };
     if writes.iter().any(|write| matches!(write, Write::Delete(key) if !is_checked(key))) {
         return Err(StoreError::Invalid("a delete without a check of its key"));
     }

@@ -1,72 +1,192 @@
-//! What every embedded backend keeps the same way: commits with their ids, decided one after another, and how a follower is answered.
+//! What every embedded backend keeps the same way: where it stands, recent commits for followers, and the fate of attempts by their id.
+//!
+//! It lives in memory also beside a durable engine: attempts and followers die with the process, and a position from before it is
+//! answered [`StoreError::Compacted`], which the contract has for exactly that (ADR 0009).
 
-use crate::contract::{Changes, Check, Commit, CommitId, Key, LIST_MAX, Position, REPLY_BYTES_MAX, StoreError, Write};
-use std::sync::Arc;
+use crate::contract::{
+    Changes, Check, Commit, CommitId, Key, LIST_MAX, Position, REPLY_BYTES_MAX, StoreError, Write,
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::Notify;
 
-/// Commits that are kept for followers and for resolving; older ones are pruned, and a follower that needs them lists again.
+/// Commits that are kept for followers and for resolving.
 pub const HISTORY_COMMITS_MAX: usize = 10_000;
+/// Bytes of keys and values that are kept for followers.
+pub const HISTORY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What became of an attempt, by its id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It was applied here.
+type Change = (Key, Option<Arc<[u8]>>);
+
+/// Position, recent commits and fates of one store.
+#[derive(Default)]
+pub(crate) struct History {
+    state: Mutex<State>,
+    committed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    kept: VecDeque<Kept>,
+    bytes: usize,
+    fates: HashMap<CommitId, Fate>,
+    at: Position,
+    /// The position before the oldest kept commit.
+    pruned: Position,
+}
+
+#[derive(Clone, Copy)]
+enum Fate {
     Applied(Position),
-    /// It was given up: should it still arrive, it is refused.
+    /// Given up: should it still arrive, it is refused.
     Void,
 }
 
-/// One commit as the history keeps it, uncut.
-#[derive(Clone, Debug)]
-pub(crate) struct Kept {
-    pub(crate) position: Position,
-    pub(crate) previous: CommitId,
-    pub(crate) changes: Vec<(Key, Option<Arc<[u8]>>)>,
+#[derive(Clone)]
+struct Kept {
+    position: Position,
+    previous: CommitId,
+    changes: Vec<Change>,
+}
+
+impl History {
+    /// A history that begins at a position, with nothing before it.
+    pub(crate) fn starting(at: Position) -> Self {
+        Self { state: Mutex::new(State { at, pruned: at, ..State::default() }), committed: Notify::new() }
+    }
+
+    /// Where the store stands.
+    pub(crate) fn at(&self) -> Position {
+        self.lock().at
+    }
+
+    /// Was this attempt decided before? Its position, a conflict if it was given up, or `None` if it is new.
+    pub(crate) fn earlier(&self, id: CommitId) -> Option<Result<Position, StoreError>> {
+        self.lock().fates.get(&id).map(|fate| match fate {
+            Fate::Applied(position) => Ok(*position),
+            Fate::Void => Err(StoreError::Conflict { keys: Vec::new() }),
+        })
+    }
+
+    /// Records an applied commit.
+    pub(crate) fn applied(&self, position: Position, writes: &[Write]) {
+        let changes: Vec<Change> = writes
+            .iter()
+            .map(|write| match write {
+                Write::Put(key, value) => (key.clone(), Some(value.clone())),
+                Write::Delete(key) => (key.clone(), None),
+            })
+            .collect();
+        let mut state = self.lock();
+        let previous = state.at.commit;
+        state.at = position;
+        state.bytes += bytes_of(&changes);
+        state.fates.insert(position.commit, Fate::Applied(position));
+        state.kept.push_back(Kept { position, previous, changes });
+        while state.kept.len() > HISTORY_COMMITS_MAX || state.bytes > HISTORY_BYTES_MAX {
+            let Some(oldest) = state.kept.pop_front() else { break };
+            state.bytes -= bytes_of(&oldest.changes);
+            state.pruned = oldest.position;
+            state.fates.remove(&oldest.position.commit);
+        }
+        drop(state);
+        self.committed.notify_waiters();
+    }
+
+    /// What became of an attempt; a new one is given up for good.
+    pub(crate) fn resolve(&self, id: CommitId) -> Option<Position> {
+        match self.lock().fates.entry(id).or_insert(Fate::Void) {
+            Fate::Applied(position) => Some(*position),
+            Fate::Void => None,
+        }
+    }
+
+    /// Forgets all kept commits.
+    pub(crate) fn prune(&self) {
+        let mut state = self.lock();
+        state.kept.clear();
+        state.bytes = 0;
+        state.pruned = state.at;
+    }
+
+    /// Answers a follower; waits up to a second for something new.
+    pub(crate) async fn changes(&self, prefix: &Key, after: Position) -> Result<Changes, StoreError> {
+        let mut is_last = false;
+        loop {
+            // Registered before the look, so that a commit between look and wait wakes it.
+            let committed = self.committed.notified();
+            tokio::pin!(committed);
+            committed.as_mut().enable();
+            if let Some(changes) = self.lock().since(prefix, after, is_last)? {
+                return Ok(changes);
+            }
+            is_last = tokio::time::timeout(Duration::from_secs(1), committed).await.is_err();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn since(&self, prefix: &Key, after: Position, is_last: bool) -> Result<Option<Changes>, StoreError> {
+        let kept = self.kept.binary_search_by_key(&after.revision, |kept| kept.position.revision);
+        let is_kept = kept.is_ok_and(|index| self.kept.get(index).is_some_and(|kept| kept.position == after));
+        if after != self.pruned && after != self.at && !is_kept {
+            return Err(StoreError::Compacted);
+        }
+        if after == self.at && !is_last {
+            return Ok(None);
+        }
+        let first = self.kept.partition_point(|kept| kept.position.revision <= after.revision);
+        let mut answer = Changes { through: after, commits: Vec::new() };
+        let (mut items, mut bytes) = (0, 0);
+        for kept in self.kept.range(first..) {
+            let is_mine = |change: &&Change| change.0.as_bytes().starts_with(prefix.as_bytes());
+            let mine: Vec<Change> = kept.changes.iter().filter(is_mine).cloned().collect();
+            items += mine.len();
+            bytes += bytes_of(&mine);
+            if !answer.commits.is_empty() && (items > usize::from(LIST_MAX) || bytes > REPLY_BYTES_MAX) {
+                return Ok(Some(answer));
+            }
+            answer.through = kept.position;
+            if !mine.is_empty() {
+                answer.commits.push(Commit {
+                    position: kept.position,
+                    previous: kept.previous,
+                    changes: mine,
+                });
+            }
+        }
+        answer.through = self.at;
+        Ok(Some(answer))
+    }
 }
 
 /// Do all checks hold? `modified` tells the revision of a key's entry, if there is one.
-pub(crate) fn decide(checks: &[Check], modified: impl Fn(&Key) -> Option<u64>) -> Result<(), StoreError> {
-    let failed: Vec<Key> = checks
-        .iter()
-        .filter(|check| match check {
-            Check::Absent(key) => modified(key).is_some(),
-            Check::Unchanged(key, revision) => modified(key) != Some(*revision),
-        })
-        .map(|check| check.key().clone())
-        .collect();
+pub(crate) fn decide(
+    checks: &[Check],
+    mut modified: impl FnMut(&Key) -> Result<Option<u64>, StoreError>,
+) -> Result<(), StoreError> {
+    let mut failed = Vec::new();
+    for check in checks {
+        let holds = match check {
+            Check::Absent(key) => modified(key)?.is_none(),
+            Check::Unchanged(key, revision) => modified(key)? == Some(*revision),
+        };
+        if !holds {
+            failed.push(check.key().clone());
+        }
+    }
     if failed.is_empty() { Ok(()) } else { Err(StoreError::Conflict { keys: failed }) }
 }
 
-/// The changes of a commit as its history keeps them.
-pub(crate) fn changes_of(writes: &[Write]) -> Vec<(Key, Option<Arc<[u8]>>)> {
-    writes
-        .iter()
-        .map(|write| match write {
-            Write::Put(key, value) => (key.clone(), Some(value.clone())),
-            Write::Delete(key) => (key.clone(), None),
-        })
-        .collect()
-}
-
-/// The answer to a follower: whole commits below `prefix`, bounded, with how far this looked. `commits` come in order, each after `after`.
-pub(crate) fn answer(prefix: &Key, after: Position, now: Position, commits: impl Iterator<Item = Kept>) -> Changes {
-    let mut changes = Changes { through: after, commits: Vec::new() };
-    let (mut items, mut bytes) = (0, 0);
-    for kept in commits {
-        let mine: Vec<_> =
-            kept.changes.into_iter().filter(|(key, _)| key.as_bytes().starts_with(prefix.as_bytes())).collect();
-        let mine_bytes: usize =
-            mine.iter().map(|(key, value)| key.as_bytes().len() + value.as_ref().map_or(0, |value| value.len())).sum();
-        let is_full = items + mine.len() > usize::from(LIST_MAX) || bytes + mine_bytes > REPLY_BYTES_MAX;
-        if !changes.commits.is_empty() && is_full {
-            return changes;
-        }
-        items += mine.len();
-        bytes += mine_bytes;
-        changes.through = kept.position;
-        if !mine.is_empty() {
-            changes.commits.push(Commit { position: kept.position, previous: kept.previous, changes: mine });
-        }
-    }
-    changes.through = now;
+fn bytes_of(changes: &[Change]) -> usize {
     changes
+        .iter()
+        .map(|(key, value)| key.as_bytes().len() + value.as_ref().map_or(0, |value| value.len()))
+        .sum()
 }

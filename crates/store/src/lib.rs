@@ -5,10 +5,14 @@ pub mod contract;
 mod history;
 pub mod memory;
 pub mod record;
+pub mod redb;
 pub mod transact;
 
-pub use contract::{Changes, Check, Commit, CommitId, Entry, Key, Page, Position, Snapshot, Store, StoreError, Write};
-pub use history::HISTORY_COMMITS_MAX;
+pub use self::redb::{Redb, RedbOptions};
+pub use contract::{
+    Changes, Check, Commit, CommitId, Entry, Key, Page, Position, Snapshot, Store, StoreError, Write,
+};
+pub use history::{HISTORY_BYTES_MAX, HISTORY_COMMITS_MAX};
 pub use memory::Memory;
 pub use record::{Record, RecordPage, delete, list_records, put};
 pub use transact::{Decision, Halt, Load, View, query, refuse, transact};

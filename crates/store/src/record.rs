@@ -18,7 +18,10 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
 /// # Panics
 /// Never for records of this project: their shapes have text keys only, which is all that JSON asks.
 pub fn put<R: Record>(id: &R::Id, record: &R) -> Write {
-    #[expect(clippy::expect_used, reason = "serializing a record fails only for maps with keys that are no text, and none has one")]
+    #[expect(
+        clippy::expect_used,
+        reason = "serializing a record fails only for maps with keys that are no text, and none has one"
+    )]
     let value = serde_json::to_vec(record).expect("a record is JSON");
     Write::Put(R::key(id), value.into())
 }
@@ -47,7 +50,11 @@ pub async fn list_records<R: Record>(
     limit: NonZeroU16,
 ) -> Result<RecordPage<R>, StoreError> {
     let page = store.list(prefix, after, limit).await?;
-    let items = page.entries.iter().map(|entry| Ok((entry.key.clone(), decode::<R>(entry)?))).collect::<Result<_, StoreError>>()?;
+    let items = page
+        .entries
+        .iter()
+        .map(|entry| Ok((entry.key.clone(), decode::<R>(entry)?)))
+        .collect::<Result<_, StoreError>>()?;
     Ok(RecordPage { items, more: page.more })
 }
 
@@ -56,9 +63,14 @@ pub(crate) fn decode<R: Record>(entry: &Entry) -> Result<Arc<R>, StoreError> {
     if let Some(known) = entry.decoded.get().and_then(|known| known.clone().downcast::<R>().ok()) {
         return Ok(known);
     }
-    let record: Arc<R> = serde_json::from_slice(&entry.value)
-        .map(Arc::new)
-        .map_err(|error| StoreError::Broken(format!("the value of {:?} is no {}: {}", entry.key, short_name::<R>(), error.classify_text())))?;
+    let record: Arc<R> = serde_json::from_slice(&entry.value).map(Arc::new).map_err(|error| {
+        StoreError::Broken(format!(
+            "the value of {:?} is no {}: {}",
+            entry.key,
+            short_name::<R>(),
+            error.classify_text()
+        ))
+    })?;
     let _ = entry.decoded.set(record.clone());
     Ok(record)
 }

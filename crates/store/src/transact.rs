@@ -107,7 +107,9 @@ impl View {
     pub fn get<R: Record>(&self, id: &R::Id) -> Result<Option<Arc<R>>, Load> {
         let key = R::key(id);
         let found = match self.known.iter().find(|(known, _)| known == &key) {
-            Some((_, Some(entry))) => Some(record::decode::<R>(entry).map_err(|error| Load(Cause::Broken(error)))?),
+            Some((_, Some(entry))) => {
+                Some(record::decode::<R>(entry).map_err(|error| Load(Cause::Broken(error)))?)
+            }
             Some((_, None)) => None,
             None if self.is_fixture => None,
             None => return Err(Load(Cause::Missing(key))),
@@ -123,7 +125,11 @@ impl View {
         self.known.iter().any(|(known, _)| known == key)
     }
 
-    async fn load(&mut self, store: &dyn Store, more: impl IntoIterator<Item = Key>) -> Result<(), StoreError> {
+    async fn load(
+        &mut self,
+        store: &dyn Store,
+        more: impl IntoIterator<Item = Key>,
+    ) -> Result<(), StoreError> {
         let mut keys: Vec<Key> = std::mem::take(&mut self.known).into_iter().map(|(key, _)| key).collect();
         keys.extend(more);
         if keys.len() > READ_KEYS_MAX {
@@ -181,7 +187,8 @@ pub async fn transact<T, E: From<StoreError>>(
         let mut view = View::default();
         let decision = loop {
             let decision = settle(store, &mut view, &mut decide).await?;
-            let unread: Vec<Key> = decision.writes.iter().map(Write::key).filter(|key| !view.knows(key)).cloned().collect();
+            let unread: Vec<Key> =
+                decision.writes.iter().map(Write::key).filter(|key| !view.knows(key)).cloned().collect();
             if unread.is_empty() {
                 break decision;
             }
