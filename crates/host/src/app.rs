@@ -1,1 +1,215 @@
-//! Decisions about apps: plain functions over a view.
+//! Decisions about apps: plain functions over a view. An app and its identity change in one commit, so that there is never an
+//! identity without its principal, nor a principal whose app is gone.
+
+use crate::{App, HostError, service::AppView};
+use access::Principal;
+use directory::{IdentityIds, managed};
+use domain::{AppId, AppName, PrincipalId, TenantId, Timestamp};
+use std::sync::Arc;
+use store::{Decision, Halt, View, Write, refuse};
+
+/// Makes an app, without an identity.
+pub(crate) fn create(
+    view: &View,
+    id: AppId,
+    name: &AppName,
+    now: Timestamp,
+) -> Result<Decision<Arc<App>>, Halt<HostError>> {
+    if view.get::<App>(name)?.is_some() {
+        return refuse(HostError::AppExists(name.clone()));
+    }
+    let app = App { id, name: name.clone(), identity: None, created: now, changed: now };
+    let writes = vec![store::put::<App>(name, &app)];
+    Ok(Decision::of(Arc::new(app), writes))
+}
+
+/// An app with its principal.
+pub(crate) fn show(view: &View, name: &AppName) -> Result<AppView, Halt<HostError>> {
+    let app = existing(view, name)?;
+    let principal = match app.identity {
+        Some(identity) => view.get::<Principal>(&identity)?,
+        None => None,
+    };
+    Ok(AppView { app, principal })
+}
+
+/// Deletes an app and its principal. Answers the app as it was.
+pub(crate) fn delete(view: &View, name: &AppName) -> Result<Decision<Arc<App>>, Halt<HostError>> {
+    let app = existing(view, name)?;
+    let mut writes = unregister(view, app.identity)?;
+    writes.push(store::delete::<App>(name));
+    Ok(Decision::of(app, writes))
+}
+
+/// Gives an app an identity, unless it has one.
+pub(crate) fn assign(
+    view: &View,
+    name: &AppName,
+    tenant: TenantId,
+    ids: IdentityIds,
+    now: Timestamp,
+) -> Result<Decision<AppView>, Halt<HostError>> {
+    let current = show(view, name)?;
+    if current.principal.is_some() {
+        return Ok(Decision::read(current));
+    }
+    let registered = managed::register(current.app.id, &current.app.name, tenant, ids, now);
+    let app = App { identity: Some(registered.principal.id), changed: now, ..App::clone(&current.app) };
+    let mut writes = registered.writes;
+    writes.push(store::put::<App>(name, &app));
+    Ok(Decision::of(AppView { app: Arc::new(app), principal: Some(Arc::new(registered.principal)) }, writes))
+}
+
+/// Takes an app's identity away. Answers the app as it is then, and the principal that it had.
+pub(crate) fn remove(
+    view: &View,
+    name: &AppName,
+    now: Timestamp,
+) -> Result<Decision<(AppView, Option<PrincipalId>)>, Halt<HostError>> {
+    let app = existing(view, name)?;
+    let Some(identity) = app.identity else {
+        return Ok(Decision::read((AppView { app, principal: None }, None)));
+    };
+    let mut writes = unregister(view, Some(identity))?;
+    let app = App { identity: None, changed: now, ..App::clone(&app) };
+    writes.push(store::put::<App>(name, &app));
+    Ok(Decision::of((AppView { app: Arc::new(app), principal: None }, Some(identity)), writes))
+}
+
+fn existing(view: &View, name: &AppName) -> Result<Arc<App>, Halt<HostError>> {
+    match view.get::<App>(name)? {
+        Some(app) => Ok(app),
+        None => refuse(HostError::AppNotFound(name.clone())),
+    }
+}
+
+fn unregister(view: &View, identity: Option<PrincipalId>) -> Result<Vec<Write>, Halt<HostError>> {
+    let Some(identity) = identity else { return Ok(Vec::new()) };
+    managed::unregister(view, identity).map_err(|halt| match halt {
+        Halt::Load(load) => Halt::Load(load),
+        Halt::Refuse(error) => Halt::Refuse(HostError::from(error)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use access::PrincipalKind;
+    use domain::{ClientId, Entropy};
+
+    struct Fixed(u8);
+    impl Entropy for Fixed {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.fill(self.0);
+        }
+    }
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_000);
+    const LATER: Timestamp = Timestamp::from_seconds(2_000);
+
+    fn name() -> AppName {
+        AppName::parse("Shop").unwrap()
+    }
+
+    fn ids() -> IdentityIds {
+        IdentityIds { principal: PrincipalId::random(&Fixed(2)), client: ClientId::random(&Fixed(3)) }
+    }
+
+    fn tenant() -> TenantId {
+        TenantId::random(&Fixed(4))
+    }
+
+    fn app(identity: Option<PrincipalId>) -> App {
+        App { id: AppId::random(&Fixed(1)), name: name(), identity, created: NOW, changed: NOW }
+    }
+
+    fn principal() -> Principal {
+        managed::register(app(None).id, &name(), tenant(), ids(), NOW).principal
+    }
+
+    fn with_app(identity: Option<PrincipalId>) -> View {
+        View::fixture().with::<App>(&name(), &app(identity))
+    }
+
+    fn with_identity() -> View {
+        with_app(Some(ids().principal)).with::<Principal>(&ids().principal, &principal())
+    }
+
+    fn keys(writes: &[Write]) -> Vec<(String, bool)> {
+        let key = |write: &Write| String::from_utf8_lossy(write.key().as_bytes()).into_owned();
+        let mut keys: Vec<_> =
+            writes.iter().map(|write| (key(write), matches!(write, Write::Put(..)))).collect();
+        keys.sort();
+        keys
+    }
+
+    #[test]
+    fn an_app_is_made_once_whatever_its_case() {
+        let id = AppId::random(&Fixed(1));
+        let made = create(&View::fixture(), id, &name(), NOW).unwrap();
+        assert_eq!(*made.value, app(None));
+        assert_eq!(keys(&made.writes), [("app/shop".to_owned(), true)]);
+        let again = create(&with_app(None), id, &AppName::parse("SHOP").unwrap(), NOW);
+        assert!(matches!(again, Err(Halt::Refuse(HostError::AppExists(_)))));
+    }
+
+    #[test]
+    fn an_identity_comes_with_its_principal_in_one_commit() {
+        let assigned = assign(&with_app(None), &name(), tenant(), ids(), LATER).unwrap();
+        let expected = [
+            "app/shop".to_owned(),
+            format!("principal-client/{}", ids().client),
+            format!("principal/{}", ids().principal),
+        ];
+        assert_eq!(keys(&assigned.writes), expected.map(|key| (key, true)));
+        let view = assigned.value;
+        assert_eq!((view.app.identity, view.app.changed), (Some(ids().principal), LATER));
+        let principal = view.principal.unwrap();
+        assert_eq!(principal.kind, PrincipalKind::ManagedIdentity { app: app(None).id });
+        assert!(principal.enabled);
+    }
+
+    #[test]
+    fn assigning_again_changes_nothing() {
+        let other =
+            IdentityIds { principal: PrincipalId::random(&Fixed(9)), client: ClientId::random(&Fixed(9)) };
+        let again = assign(&with_identity(), &name(), tenant(), other, LATER).unwrap();
+        assert!(again.writes.is_empty());
+        assert_eq!(again.value.principal.unwrap().id, ids().principal);
+    }
+
+    #[test]
+    fn removing_and_deleting_take_the_principal_along() {
+        let principal_keys =
+            [format!("principal-client/{}", ids().client), format!("principal/{}", ids().principal)];
+        for (decided, app_stays) in [
+            (remove(&with_identity(), &name(), LATER).unwrap().writes, true),
+            (delete(&with_identity(), &name()).unwrap().writes, false),
+        ] {
+            let mut expected = vec![("app/shop".to_owned(), app_stays)];
+            expected.extend(principal_keys.iter().map(|key| (key.clone(), false)));
+            assert_eq!(keys(&decided), expected);
+        }
+        let (view, removed) = remove(&with_identity(), &name(), LATER).unwrap().value;
+        assert_eq!((view.app.identity, removed), (None, Some(ids().principal)));
+    }
+
+    #[test]
+    fn without_an_identity_there_is_nothing_to_remove() {
+        let removed = remove(&with_app(None), &name(), LATER).unwrap();
+        assert!(removed.writes.is_empty());
+        assert_eq!(keys(&delete(&with_app(None), &name()).unwrap().writes), [("app/shop".to_owned(), false)]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found() {
+        let view = View::fixture();
+        assert!(matches!(show(&view, &name()), Err(Halt::Refuse(HostError::AppNotFound(_)))));
+        assert!(matches!(delete(&view, &name()), Err(Halt::Refuse(HostError::AppNotFound(_)))));
+        assert!(matches!(
+            assign(&view, &name(), tenant(), ids(), NOW),
+            Err(Halt::Refuse(HostError::AppNotFound(_)))
+        ));
+        assert!(matches!(remove(&view, &name(), NOW), Err(Halt::Refuse(HostError::AppNotFound(_)))));
+    }
+}

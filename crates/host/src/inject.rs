@@ -1,8 +1,16 @@
 //! The environment that a program is started with: a pure function of the endpoint, the trust files and what is there already.
+//!
+//! Follows what each SDK and runtime reads (docs/compatibility.md). What is overridden or removed is always said, never silently.
+//!
+//! `AZURE_TOKEN_CREDENTIALS` is not set: App Service does not set it, `DefaultAzureCredential` asks managed identity first anyway
+//! once the variables of the environment credential are gone, and releases of the Python and JavaScript SDKs that know only `dev` and
+//! `prod` refuse to start on another value. An inherited one is removed, since `dev` would leave managed identity out.
 
 use domain::Secret;
-use std::path::PathBuf;
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// The files by which runtimes come to trust our certificates. Written by `server`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +25,26 @@ pub struct TrustFiles {
     pub truststore_password: String,
 }
 
+/// The caller's environment as far as it matters: each name, and the value only of those in [`VALUES_NEEDED`].
+pub type Environment = BTreeMap<String, Option<String>>;
+
+/// Variables whose value is extended, not replaced: the caller tells the values of these and only the names of the others,
+/// so that nobody's secrets travel to the server for nothing.
+pub const VALUES_NEEDED: [&str; 3] = ["JAVA_TOOL_OPTIONS", "NO_PROXY", "no_proxy"];
+
+/// What the endpoint of one start is.
+#[derive(Clone, Copy, Debug)]
+pub struct EndpointFacts<'a> {
+    /// The port of the endpoint on 127.0.0.1.
+    pub port: u16,
+    /// The endpoint secret.
+    pub secret: &'a Secret<String>,
+    /// The app's name.
+    pub app: &'a str,
+    /// The installation's domain.
+    pub domain: &'a str,
+}
+
 /// What to do to the environment of a program.
 #[derive(Debug)]
 pub struct Injection {
@@ -24,18 +52,242 @@ pub struct Injection {
     pub set: Vec<(String, Secret<String>)>,
     /// Variables to remove.
     pub unset: Vec<String>,
-    /// What was overridden or removed, in words for a person. Never silently.
+    /// What was overridden or removed, in words for a person.
     pub notices: Vec<String>,
 }
 
-/// The caller's environment as far as it matters: each name, and the value only of those in [`VALUES_NEEDED`].
-pub type Environment = BTreeMap<String, Option<String>>;
+/// Variables that would make an SDK use something else than the app's identity, and what they would do.
+const CONFLICTS: [(&str, &str); 16] = [
+    ("AZURE_CLIENT_ID", "it would ask for a user-assigned identity"),
+    ("AZURE_CLIENT_SECRET", "it would win over the app's identity"),
+    ("AZURE_TENANT_ID", "it would win over the app's identity"),
+    ("AZURE_CLIENT_CERTIFICATE_PATH", "it would win over the app's identity"),
+    ("AZURE_CLIENT_CERTIFICATE_PASSWORD", "it would win over the app's identity"),
+    ("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN", "it would win over the app's identity"),
+    ("AZURE_USERNAME", "it would win over the app's identity"),
+    ("AZURE_PASSWORD", "it would win over the app's identity"),
+    ("AZURE_FEDERATED_TOKEN_FILE", "it would win over the app's identity"),
+    ("AZURE_AUTHORITY_HOST", "it would send token requests elsewhere"),
+    ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "it would send token requests elsewhere"),
+    ("AZURE_TOKEN_CREDENTIALS", "it could leave the app's identity out"),
+    ("DEFAULT_IDENTITY_CLIENT_ID", "it would ask for a user-assigned identity"),
+    ("IDENTITY_SERVER_THUMBPRINT", "SDKs would speak Service Fabric's protocol"),
+    ("IMDS_ENDPOINT", "SDKs would speak Azure Arc's protocol"),
+    ("SSL_CERT_DIR", "it would be read instead of or besides the certificate bundle"),
+];
 
-/// Variables whose value is extended, not replaced: the caller tells the values of these and only the names of the others.
-pub const VALUES_NEEDED: [&str; 3] = ["JAVA_TOOL_OPTIONS", "NO_PROXY", "no_proxy"];
+/// Any of these means that a proxy would be asked for our names, too.
+const PROXIES: [&str; 6] =
+    ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 /// What a start gives to a program.
-pub fn inject(port: u16, secret: &Secret<String>, app: &str, domain: &str, trust: &TrustFiles, environment: &Environment) -> Injection {
-    let _ = (port, secret, app, domain, trust, environment);
-    todo!()
+pub fn inject(endpoint: EndpointFacts<'_>, trust: &TrustFiles, environment: &Environment) -> Injection {
+    let mut injection = Injection { set: Vec::new(), unset: Vec::new(), notices: Vec::new() };
+    for (name, why) in CONFLICTS {
+        if environment.contains_key(name) {
+            injection.unset.push(name.to_owned());
+            injection.notices.push(format!("{name} is removed from the program's environment: {why}"));
+        }
+    }
+    injection.identity(endpoint, environment);
+    injection.certificates(trust, environment);
+    injection.java(trust, environment);
+    injection.proxies(endpoint.domain, environment);
+    injection
+}
+
+impl Injection {
+    fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.set.push((name.to_owned(), Secret::new(value.into())));
+    }
+
+    /// Both pairs: SDKs prefer `IDENTITY_*`; the real platform sets `MSI_*` to the same values, which old clients read.
+    fn identity(&mut self, endpoint: EndpointFacts<'_>, environment: &Environment) {
+        if ["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_ENDPOINT", "MSI_SECRET"]
+            .iter()
+            .any(|name| environment.contains_key(*name))
+        {
+            self.notices.push(
+                "IDENTITY_* and MSI_* are replaced: the environment already had those of another identity"
+                    .to_owned(),
+            );
+        }
+        let url = format!("http://127.0.0.1:{}/msi/token", endpoint.port);
+        self.set("IDENTITY_ENDPOINT", url.clone());
+        self.set.push(("IDENTITY_HEADER".to_owned(), endpoint.secret.duplicate()));
+        self.set("MSI_ENDPOINT", url);
+        self.set.push(("MSI_SECRET".to_owned(), endpoint.secret.duplicate()));
+        self.set("KEYLESS_APP", endpoint.app);
+    }
+
+    /// Four variables, since no runtime reads them all: OpenSSL, Go, Rust, .NET and aiohttp read the first; requests the second and
+    /// third; curl the third and first; Node the fourth, which adds to its own roots.
+    fn certificates(&mut self, trust: &TrustFiles, environment: &Environment) {
+        for (name, file) in [
+            ("SSL_CERT_FILE", &trust.bundle),
+            ("REQUESTS_CA_BUNDLE", &trust.bundle),
+            ("CURL_CA_BUNDLE", &trust.bundle),
+            ("NODE_EXTRA_CA_CERTS", &trust.root),
+        ] {
+            if environment.contains_key(name) {
+                self.notices.push(format!("{name} is replaced: certificates that only its old file has are not trusted by the program"));
+            }
+            self.set(name, file.to_string_lossy());
+        }
+    }
+
+    /// JVMs read no variable but this one; they say "Picked up JAVA_TOOL_OPTIONS" on stderr. Of an option given twice the last wins.
+    fn java(&mut self, trust: &TrustFiles, environment: &Environment) {
+        const NAME: &str = "JAVA_TOOL_OPTIONS";
+        let ours = format!(
+            "-Djavax.net.ssl.trustStore={} -Djavax.net.ssl.trustStoreType=PKCS12 -Djavax.net.ssl.trustStorePassword={}",
+            quoted(&trust.truststore),
+            trust.truststore_password
+        );
+        let value = match environment.get(NAME) {
+            None => ours,
+            Some(None) => {
+                self.notices.push(format!("{NAME} is replaced: its old value is not known"));
+                ours
+            }
+            Some(Some(old)) => {
+                if old.contains("-Djavax.net.ssl.trustStore=") && !old.contains(&ours) {
+                    self.notices.push(format!("the trust store in {NAME} is overridden"));
+                }
+                if old.contains(&ours) {
+                    old.clone()
+                } else {
+                    format!("{old} {ours}").trim_start().to_owned()
+                }
+            }
+        };
+        self.set(NAME, value);
+    }
+
+    /// A proxy cannot reach our loopback names. Both spellings, since curl and Python prefer the lower, Go the upper case.
+    fn proxies(&mut self, domain: &str, environment: &Environment) {
+        if !PROXIES.iter().any(|name| environment.contains_key(*name)) {
+            return;
+        }
+        let known = |name: &str| environment.get(name).and_then(Option::as_deref);
+        for (name, other) in [("NO_PROXY", "no_proxy"), ("no_proxy", "NO_PROXY")] {
+            if environment.get(name) == Some(&None) {
+                self.notices.push(format!("{name} is replaced: its old value is not known"));
+            }
+            let mut hosts: Vec<&str> =
+                known(name).or_else(|| known(other)).unwrap_or_default().split(',').map(str::trim).collect();
+            let ours = format!(".{domain}");
+            for host in ["127.0.0.1", "localhost", &ours] {
+                if !hosts.contains(&host) {
+                    hosts.push(host);
+                }
+            }
+            hosts.retain(|host| !host.is_empty());
+            let hosts = hosts.join(",");
+            self.set(name, hosts);
+        }
+    }
+}
+
+/// As the JVM splits the variable: at white space, unless quoted.
+fn quoted(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    if path.contains(char::is_whitespace) { format!("\"{path}\"") } else { path.into_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trust() -> TrustFiles {
+        TrustFiles {
+            bundle: "/d/bundle.pem".into(),
+            root: "/d/root.pem".into(),
+            truststore: "/d/trust.p12".into(),
+            truststore_password: "changeit".to_owned(),
+        }
+    }
+
+    fn injected(environment: &[(&str, Option<&str>)]) -> (BTreeMap<String, String>, Injection) {
+        let secret = Secret::new("s3cr3t".to_owned());
+        let endpoint =
+            EndpointFacts { port: 4141, secret: &secret, app: "shop", domain: "keyless.localhost" };
+        let environment =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect();
+        let injection = inject(endpoint, &trust(), &environment);
+        let set = injection.set.iter().map(|(name, value)| (name.clone(), value.expose().clone())).collect();
+        (set, injection)
+    }
+
+    #[test]
+    fn an_empty_environment_gets_both_pairs_and_all_trust_and_no_notice() {
+        let (set, injection) = injected(&[]);
+        for (name, value) in [
+            ("IDENTITY_ENDPOINT", "http://127.0.0.1:4141/msi/token"),
+            ("IDENTITY_HEADER", "s3cr3t"),
+            ("MSI_ENDPOINT", "http://127.0.0.1:4141/msi/token"),
+            ("MSI_SECRET", "s3cr3t"),
+            ("KEYLESS_APP", "shop"),
+            ("SSL_CERT_FILE", "/d/bundle.pem"),
+            ("REQUESTS_CA_BUNDLE", "/d/bundle.pem"),
+            ("CURL_CA_BUNDLE", "/d/bundle.pem"),
+            ("NODE_EXTRA_CA_CERTS", "/d/root.pem"),
+        ] {
+            assert_eq!(set.get(name).map(String::as_str), Some(value), "{name}");
+        }
+        assert!(set["JAVA_TOOL_OPTIONS"].starts_with("-Djavax.net.ssl.trustStore=/d/trust.p12 "));
+        assert!(!set.contains_key("NO_PROXY") && !set.contains_key("AZURE_TOKEN_CREDENTIALS"));
+        // These would switch SDKs to other protocols.
+        assert!(!set.contains_key("IDENTITY_SERVER_THUMBPRINT") && !set.contains_key("IMDS_ENDPOINT"));
+        assert!(injection.unset.is_empty() && injection.notices.is_empty());
+        assert!(!format!("{injection:?}").contains("s3cr3t"));
+    }
+
+    #[test]
+    fn what_would_override_the_identity_is_removed_and_said() {
+        for (name, _) in CONFLICTS {
+            let (set, injection) = injected(&[(name, None)]);
+            assert_eq!(injection.unset, [name]);
+            assert_eq!(injection.notices.len(), 1, "{name}");
+            assert!(!set.contains_key(name));
+        }
+    }
+
+    #[test]
+    fn what_is_replaced_is_said() {
+        for name in [
+            "IDENTITY_HEADER",
+            "MSI_SECRET",
+            "SSL_CERT_FILE",
+            "REQUESTS_CA_BUNDLE",
+            "CURL_CA_BUNDLE",
+            "NODE_EXTRA_CA_CERTS",
+        ] {
+            let (_, injection) = injected(&[(name, None)]);
+            assert_eq!(injection.notices.len(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn java_options_are_kept_and_extended_once() {
+        let (set, injection) = injected(&[("JAVA_TOOL_OPTIONS", Some("-Xmx1g"))]);
+        let once = set["JAVA_TOOL_OPTIONS"].clone();
+        assert!(once.starts_with("-Xmx1g -Djavax.net.ssl.trustStore=") && injection.notices.is_empty());
+        let (again, injection) = injected(&[("JAVA_TOOL_OPTIONS", Some(&once))]);
+        assert_eq!(again["JAVA_TOOL_OPTIONS"], once);
+        assert!(injection.notices.is_empty());
+        let (_, injection) = injected(&[("JAVA_TOOL_OPTIONS", Some("-Djavax.net.ssl.trustStore=/mine"))]);
+        assert_eq!(injection.notices.len(), 1);
+        assert_eq!(quoted(Path::new("/a b/c")), "\"/a b/c\"");
+    }
+
+    #[test]
+    fn proxies_are_told_to_leave_our_names_alone() {
+        let (set, injection) = injected(&[("HTTPS_PROXY", None), ("no_proxy", Some("intern, localhost"))]);
+        assert_eq!(set["no_proxy"], "intern,localhost,127.0.0.1,.keyless.localhost");
+        assert_eq!(set["NO_PROXY"], set["no_proxy"]);
+        assert!(injection.notices.is_empty());
+        let (set, _) = injected(&[("no_proxy", Some("intern"))]);
+        assert!(!set.contains_key("no_proxy"));
+    }
 }

@@ -12,6 +12,8 @@ pub mod workload;
 
 pub use error::HostError;
 pub use identity::{App, Enforcement, Workload};
-pub use inject::{Injection, TrustFiles};
-pub use service::{AppView, EndpointListeners, HostKernel, HostService, HostSettings, Resumed, StartRequest, Started};
-pub use workload::WorkloadRecord;
+pub use inject::{Environment, Injection, TrustFiles};
+pub use service::{
+    AppView, EndpointListeners, HostKernel, HostService, HostSettings, Place, Resumed, StartRequest, Started,
+};
+pub use workload::{PlaceRecord, WorkloadRecord};

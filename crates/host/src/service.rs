@@ -1,16 +1,25 @@
 //! [`HostService`]: apps and workloads, each change one decision and one commit.
+//!
+//! A workload is admitted and its endpoint opened before its record is committed, so that a deletion of its app either makes the
+//! commit fail or finds the workload in the table and ends it.
 
-use crate::{App, Enforcement, HostError, Injection, TrustFiles, Workload, WorkloadRecord, inject::Environment};
+use crate::{
+    App, Enforcement, HostError, Injection, TrustFiles, Workload, WorkloadRecord, app,
+    inject::{EndpointFacts, Environment, inject},
+    workload::{self, PlaceRecord},
+};
 use access::Principal;
-use directory::DirectoryService;
-use domain::{AppName, Entropy, Timestamp, WorkloadId};
-use identity::{Confinement, IdentityService};
+use directory::{DirectoryService, IdentityIds};
+use domain::{AppId, AppName, Entropy, Timestamp, WorkloadId, limits};
+use identity::{Confinement, IdentityService, Protection, workload::mint_secret};
 use kernel::KernelError;
 use std::{
+    collections::HashMap,
+    num::NonZeroU16,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
-use store::Store;
+use store::{Key, Record, Store, list_records, query, transact};
 
 /// Opens the TCP listeners of endpoints: `server` implements it.
 pub trait EndpointListeners: Send + Sync {
@@ -56,11 +65,25 @@ pub struct AppView {
     pub principal: Option<Arc<Principal>>,
 }
 
+/// Where a program will be born.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In this cgroup.
+    Cgroup(PathBuf),
+    /// In none of its own: nothing is enforced.
+    Unenforced {
+        /// What is missing.
+        why: String,
+        /// What to do about it.
+        mend: String,
+    },
+}
+
 /// What a start asks for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct StartRequest {
-    /// The cgroup that the program will be born in; without one nothing is enforced.
-    pub cgroup: Option<PathBuf>,
+    /// Where the program will be born.
+    pub place: Place,
     /// Refuse to start if the kernel cannot enforce the isolation.
     pub require_enforced: bool,
     /// The caller's environment as far as it matters.
@@ -81,12 +104,12 @@ pub struct Started {
 }
 
 /// What became of the workloads of the last run of the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Resumed {
     /// Served again.
     pub resumed: usize,
-    /// Gone, and cleaned up.
-    pub ended: usize,
+    /// Not served again, and why.
+    pub ended: Vec<(WorkloadId, AppName, String)>,
 }
 
 /// Apps and workloads.
@@ -98,6 +121,14 @@ pub struct HostService {
     kernel: Arc<dyn HostKernel>,
     listeners: Arc<dyn EndpointListeners>,
     settings: HostSettings,
+    /// When each running workload was started, and whether its cgroup has had a process.
+    watched: Mutex<HashMap<WorkloadId, Watched>>,
+}
+
+#[derive(Clone, Copy)]
+struct Watched {
+    started: Timestamp,
+    has_been_populated: bool,
 }
 
 impl HostService {
@@ -111,7 +142,7 @@ impl HostService {
         listeners: Arc<dyn EndpointListeners>,
         settings: HostSettings,
     ) -> Self {
-        Self { store, entropy, directory, identity, kernel, listeners, settings }
+        Self { store, entropy, directory, identity, kernel, listeners, settings, watched: Mutex::default() }
     }
 
     /// Makes an app, without an identity.
@@ -119,16 +150,25 @@ impl HostService {
     /// # Errors
     /// [`HostError::AppExists`].
     pub async fn create_app(&self, name: &AppName, now: Timestamp) -> Result<Arc<App>, HostError> {
-        let _ = (name, now, &self.store, &self.entropy, &self.directory, &self.identity, &self.kernel, &self.listeners, &self.settings);
-        todo!()
+        let id = AppId::random(&*self.entropy);
+        transact(&*self.store, &*self.entropy, |view| app::create(view, id, name, now)).await
     }
 
-    /// All apps.
+    /// All apps, in the order of their names.
     ///
     /// # Errors
     /// The store's.
     pub async fn apps(&self) -> Result<Vec<AppView>, HostError> {
-        todo!()
+        let mut views = Vec::new();
+        for listed in self.list::<App>(&App::prefix()).await? {
+            // Read again with its principal, both at one revision; an app that is deleted meanwhile is left out.
+            match self.app(&listed.name).await {
+                Ok(view) => views.push(view),
+                Err(HostError::AppNotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(views)
     }
 
     /// One app.
@@ -136,17 +176,25 @@ impl HostService {
     /// # Errors
     /// [`HostError::AppNotFound`].
     pub async fn app(&self, name: &AppName) -> Result<AppView, HostError> {
-        let _ = name;
-        todo!()
+        query(&*self.store, |view| app::show(view, name)).await
     }
 
     /// Deletes an app with its identity in one commit, and ends its workloads.
     ///
     /// # Errors
     /// [`HostError::AppNotFound`].
-    pub async fn delete_app(&self, name: &AppName, now: Timestamp) -> Result<(), HostError> {
-        let _ = (name, now);
-        todo!()
+    pub async fn delete_app(&self, name: &AppName) -> Result<(), HostError> {
+        let app = transact(&*self.store, &*self.entropy, |view| app::delete(view, name)).await?;
+        if let Some(principal) = app.identity {
+            self.identity.forget(principal);
+        }
+        for workload in self.identity.workloads() {
+            if workload.app() == app.id {
+                self.close(workload.id());
+                transact(&*self.store, &*self.entropy, |view| workload::forget(view, workload.id())).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives an app its identity, registered in the directory in the same commit. Done already: answers the one it has.
@@ -154,26 +202,62 @@ impl HostService {
     /// # Errors
     /// [`HostError::AppNotFound`].
     pub async fn assign_identity(&self, name: &AppName, now: Timestamp) -> Result<AppView, HostError> {
-        let _ = (name, now);
-        todo!()
+        let (tenant, ids) = (self.directory.tenant().id, IdentityIds::random(&*self.entropy));
+        transact(&*self.store, &*self.entropy, |view| app::assign(view, name, tenant, ids, now)).await
     }
 
-    /// Takes an app's identity away, and its principal from the directory, in one commit. Acknowledged means that no token is issued.
+    /// Takes an app's identity away, and its principal from the directory, in one commit: acknowledged means that no token is
+    /// issued any more. Policies of vaults may go on naming the principal; it never comes back, so they allow nobody.
     ///
     /// # Errors
     /// [`HostError::AppNotFound`].
     pub async fn remove_identity(&self, name: &AppName, now: Timestamp) -> Result<AppView, HostError> {
-        let _ = (name, now);
-        todo!()
+        let (view, removed) =
+            transact(&*self.store, &*self.entropy, |view| app::remove(view, name, now)).await?;
+        if let Some(principal) = removed {
+            self.identity.forget(principal);
+        }
+        Ok(view)
     }
 
     /// Opens an endpoint for a start of an app.
     ///
     /// # Errors
-    /// [`HostError::AppNotFound`], [`HostError::NotEnforced`], [`HostError::Endpoint`].
-    pub async fn start(&self, name: &AppName, request: StartRequest, now: Timestamp) -> Result<Started, HostError> {
-        let _ = (name, request, now);
-        todo!()
+    /// [`HostError::AppNotFound`], [`HostError::NotEnforced`], [`HostError::CgroupShared`], [`HostError::Endpoint`].
+    pub async fn start(
+        &self,
+        name: &AppName,
+        request: StartRequest,
+        now: Timestamp,
+    ) -> Result<Started, HostError> {
+        let app = self.app(name).await?.app;
+        let (protection, place) = self.protect(request.place)?;
+        if let (true, Protection::SecretOnly { why, mend }) = (request.require_enforced, &protection) {
+            return Err(HostError::NotEnforced { why: why.clone(), mend: mend.clone() });
+        }
+        let (secret, hash) = mint_secret(&*self.entropy);
+        let id = WorkloadId::random(&*self.entropy);
+        let workload = Arc::new(Workload::new(id, app.id, app.name.clone(), hash.clone(), protection));
+        let port = self.open(&workload, None, Watched { started: now, has_been_populated: false })?;
+        let record = WorkloadRecord {
+            id,
+            app: app.id,
+            name: app.name.clone(),
+            secret: hash,
+            port,
+            place,
+            boot: self.settings.boot.clone(),
+            started: now,
+        };
+        let kept = transact(&*self.store, &*self.entropy, |view| workload::begin(view, &record)).await;
+        if let Err(error) = kept {
+            self.close(id);
+            return Err(error);
+        }
+        let facts =
+            EndpointFacts { port, secret: &secret, app: app.name.as_str(), domain: &self.settings.domain };
+        let injection = inject(facts, &self.settings.trust, &request.environment);
+        Ok(Started { workload: id, port, injection, enforcement: workload.enforcement() })
     }
 
     /// Ends a workload: its endpoint closes, its secret is worth nothing.
@@ -181,25 +265,44 @@ impl HostService {
     /// # Errors
     /// [`HostError::WorkloadNotFound`].
     pub async fn end(&self, workload: WorkloadId) -> Result<(), HostError> {
-        let _ = workload;
-        todo!()
+        let was_running = self.close(workload);
+        let was_kept =
+            transact(&*self.store, &*self.entropy, |view| workload::forget(view, workload)).await?;
+        if was_running || was_kept { Ok(()) } else { Err(HostError::WorkloadNotFound(workload)) }
     }
 
     /// The running workloads of an app, or of all.
     ///
     /// # Errors
-    /// The store's.
+    /// [`HostError::AppNotFound`].
     pub async fn workloads(&self, app: Option<&AppName>) -> Result<Vec<Arc<WorkloadRecord>>, HostError> {
-        let _ = app;
-        todo!()
+        let app = match app {
+            Some(name) => Some(self.app(name).await?.app.id),
+            None => None,
+        };
+        let mut records = self.list::<WorkloadRecord>(&WorkloadRecord::prefix()).await?;
+        records.retain(|record| {
+            app.is_none_or(|app| record.app == app) && self.identity.workload(record.id).is_some()
+        });
+        Ok(records)
     }
 
     /// After a restart of the server: opens the endpoints of workloads that still run, forgets the others.
     ///
     /// # Errors
     /// The store's.
-    pub async fn resume(&self) -> Result<Resumed, HostError> {
-        todo!()
+    pub async fn resume(&self, now: Timestamp) -> Result<Resumed, HostError> {
+        let mut resumed = Resumed::default();
+        for record in self.list::<WorkloadRecord>(&WorkloadRecord::prefix()).await? {
+            match self.resume_one(&record, now).await? {
+                Ok(()) => resumed.resumed += 1,
+                Err(why) => {
+                    transact(&*self.store, &*self.entropy, |view| workload::forget(view, record.id)).await?;
+                    resumed.ended.push((record.id, record.name.clone(), why));
+                }
+            }
+        }
+        Ok(resumed)
     }
 
     /// Ends workloads whose cgroup has become empty. Answers those.
@@ -207,7 +310,146 @@ impl HostService {
     /// # Errors
     /// The store's.
     pub async fn reap(&self, now: Timestamp) -> Result<Vec<WorkloadId>, HostError> {
-        let _ = now;
-        todo!()
+        let mut over = Vec::new();
+        for running in self.identity.workloads() {
+            let Some(confinement) = running.confinement() else { continue };
+            let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(watched) = all.get_mut(&running.id()) else { continue };
+            if workload::is_over(&**confinement, watched.started, watched.has_been_populated, now) {
+                over.push(running.id());
+            } else {
+                watched.has_been_populated |= confinement.is_populated();
+            }
+        }
+        for workload in &over {
+            match self.end(*workload).await {
+                // Somebody else may have ended it meanwhile.
+                Ok(()) | Err(HostError::WorkloadNotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(over)
     }
+
+    /// The inner result says why a workload is over.
+    async fn resume_one(
+        &self,
+        record: &WorkloadRecord,
+        now: Timestamp,
+    ) -> Result<Result<(), String>, HostError> {
+        if record.boot != self.settings.boot {
+            return Ok(Err("the machine was restarted".to_owned()));
+        }
+        match self.app(&record.name).await {
+            Ok(view) if view.app.id == record.app => {}
+            Ok(_) | Err(HostError::AppNotFound(_)) => return Ok(Err("its app was deleted".to_owned())),
+            Err(error) => return Err(error),
+        }
+        let protection = match &record.place {
+            PlaceRecord::Unenforced { why, mend } => {
+                Protection::SecretOnly { why: why.clone(), mend: mend.clone() }
+            }
+            PlaceRecord::Cgroup { path, id } => match self.kernel.open_cgroup(path) {
+                Err(_) => return Ok(Err("its cgroup is gone".to_owned())),
+                Ok(found) if found.id().get() != *id => {
+                    return Ok(Err("its cgroup was made again by somebody".to_owned()));
+                }
+                Ok(found) if workload::is_over(&*found, record.started, false, now) => {
+                    return Ok(Err("its last process ended".to_owned()));
+                }
+                Ok(found) => Protection::Confined(found),
+            },
+        };
+        let workload =
+            Workload::new(record.id, record.app, record.name.clone(), record.secret.clone(), protection);
+        let watched = Watched { started: record.started, has_been_populated: false };
+        Ok(match self.open(&Arc::new(workload), Some(record.port), watched) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                Err(format!("its endpoint's port {} cannot be opened again: {}", record.port, chain(&error)))
+            }
+        })
+    }
+
+    /// What protects a program that is born there.
+    fn protect(&self, place: Place) -> Result<(Protection, PlaceRecord), HostError> {
+        let (why, mend) = match (place, self.kernel.attestation()) {
+            (Place::Cgroup(path), Enforcement::Enforced) => {
+                let confinement = self.kernel.open_cgroup(&path).map_err(HostError::Cgroup)?;
+                self.check_apart(&*confinement)?;
+                let id = confinement.id().get();
+                return Ok((Protection::Confined(confinement), PlaceRecord::Cgroup { path, id }));
+            }
+            (Place::Cgroup(_), Enforcement::Unenforced { why, mend })
+            | (Place::Unenforced { why, mend }, _) => (why, mend),
+        };
+        Ok((
+            Protection::SecretOnly { why: why.clone(), mend: mend.clone() },
+            PlaceRecord::Unenforced { why, mend },
+        ))
+    }
+
+    /// No workload's cgroup may lie within another's: the outer one could get the inner one's tokens.
+    fn check_apart(&self, confinement: &dyn Confinement) -> Result<(), HostError> {
+        for other in self.identity.workloads() {
+            if let Some(theirs) = other.confinement()
+                && (theirs.contains(confinement.id()) || confinement.contains(theirs.id()))
+            {
+                return Err(HostError::CgroupShared { other: other.name().clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, workload: &Arc<Workload>, port: Option<u16>, watched: Watched) -> Result<u16, HostError> {
+        let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= limits::WORKLOADS_MAX {
+            return Err(HostError::TooManyWorkloads { limit: limits::WORKLOADS_MAX });
+        }
+        self.identity.admit(workload.clone());
+        match self.listeners.open(workload.clone(), port) {
+            Ok(port) => {
+                all.insert(workload.id(), watched);
+                Ok(port)
+            }
+            Err(error) => {
+                self.identity.retire(workload.id());
+                Err(HostError::Endpoint(error))
+            }
+        }
+    }
+
+    /// Says whether it was running.
+    fn close(&self, workload: WorkloadId) -> bool {
+        let was_running = self.identity.retire(workload).is_some();
+        self.listeners.close(workload);
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&workload);
+        was_running
+    }
+
+    async fn list<R: Record>(&self, prefix: &Key) -> Result<Vec<Arc<R>>, HostError> {
+        let (mut records, mut after) = (Vec::new(), None::<Key>);
+        loop {
+            let page = list_records::<R>(&*self.store, prefix, after.as_ref(), PAGE).await?;
+            after = page.items.last().map(|(key, _)| key.clone());
+            records.extend(page.items.into_iter().map(|(_, record)| record));
+            if !page.more || after.is_none() {
+                return Ok(records);
+            }
+        }
+    }
+}
+
+/// Records of one page of a listing.
+const PAGE: NonZeroU16 = NonZeroU16::new(store::contract::LIST_MAX).unwrap();
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }

@@ -1,10 +1,17 @@
-//! What is kept of a running workload so that its endpoint comes back after a restart of the server.
+//! What is kept of a running workload so that its endpoint comes back after a restart of the server, and when it is over.
 
 use crypt::HashedSecret;
 use domain::{AppId, AppName, Timestamp, WorkloadId};
+use identity::{App, Confinement};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use store::{Key, Record};
+use store::{Decision, Halt, Key, Record, View, refuse};
+
+use crate::HostError;
+
+/// Seconds after a start within which an empty cgroup is not yet over: the program is being started. Ours: `keyless run` needs
+/// milliseconds.
+const START_SECONDS_MAX: i64 = 60;
 
 /// A running workload as it is kept. The endpoint secret is not: only its hash.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,24 +26,32 @@ pub struct WorkloadRecord {
     pub secret: HashedSecret,
     /// The port of its endpoint on 127.0.0.1.
     pub port: u16,
-    /// Its cgroup, if it is enforced.
-    pub cgroup: Option<CgroupRecord>,
-    /// Which boot of the machine it was started in (cgroup ids and ports mean nothing in another).
+    /// What it runs in.
+    pub place: PlaceRecord,
+    /// Which boot of the machine it was started in: cgroup ids and ports mean nothing in another.
     pub boot: String,
     /// When it was started.
     pub started: Timestamp,
-    /// Why it is not enforced, and how to mend it.
-    #[serde(default)]
-    pub unenforced: Option<(String, String)>,
 }
 
-/// A cgroup by path and id: a removed and re-created one has another id.
+/// What a workload runs in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CgroupRecord {
-    /// Its directory.
-    pub path: PathBuf,
-    /// The id that the kernel gave it.
-    pub id: u64,
+#[serde(rename_all = "snake_case")]
+pub enum PlaceRecord {
+    /// A cgroup by path and id: a removed and re-created one has another id.
+    Cgroup {
+        /// Its directory.
+        path: PathBuf,
+        /// The id that the kernel gave it.
+        id: u64,
+    },
+    /// None: it is not enforced.
+    Unenforced {
+        /// What is missing.
+        why: String,
+        /// What to do about it.
+        mend: String,
+    },
 }
 
 impl Record for WorkloadRecord {
@@ -45,4 +60,37 @@ impl Record for WorkloadRecord {
     fn key(id: &WorkloadId) -> Key {
         Key::new(format!("workload/{id}"))
     }
+}
+
+impl WorkloadRecord {
+    /// The prefix of all workloads' keys.
+    pub fn prefix() -> Key {
+        Key::new("workload/")
+    }
+}
+
+/// Keeps a workload, if its app is there: an app that is deleted meanwhile makes this start fail.
+pub(crate) fn begin(view: &View, record: &WorkloadRecord) -> Result<Decision<()>, Halt<HostError>> {
+    match view.get::<App>(&record.name)? {
+        Some(app) if app.id == record.app => Ok(Decision::of((), vec![store::put(&record.id, record)])),
+        _ => refuse(HostError::AppNotFound(record.name.clone())),
+    }
+}
+
+/// Forgets a workload. Says whether there was one.
+pub(crate) fn forget(view: &View, id: WorkloadId) -> Result<Decision<bool>, Halt<HostError>> {
+    let exists = view.get::<WorkloadRecord>(&id)?.is_some();
+    let writes = if exists { vec![store::delete::<WorkloadRecord>(&id)] } else { Vec::new() };
+    Ok(Decision::of(exists, writes))
+}
+
+/// Is a workload with this cgroup over? An empty cgroup is, unless its program may still be on its way.
+pub(crate) fn is_over(
+    confinement: &dyn Confinement,
+    started: Timestamp,
+    has_been_populated: bool,
+    now: Timestamp,
+) -> bool {
+    let is_starting = !has_been_populated && now.seconds_since(started) < START_SECONDS_MAX;
+    !is_starting && !confinement.is_populated()
 }

@@ -9,7 +9,7 @@ use store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// The peer is not, or no longer, attested as a process of the app. All of these look the same from outside.
-    #[error("the peer is refused: {0}")]
+    #[error(transparent)]
     Refused(#[from] Refusal),
     /// The endpoint secret is not the one of this start of the app.
     #[error("the endpoint secret is wrong")]
@@ -28,13 +28,10 @@ pub enum IdentityError {
         /// The app.
         app: AppName,
     },
-    /// The resource is not known to the directory.
-    #[error("the resource is not known here")]
-    UnknownResource,
-    /// The directory could not make a token.
-    #[error("the directory could not issue a token")]
-    Directory(#[source] DirectoryError),
+    /// The directory does not know the resource, or could not make a token.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// The store did not answer.
-    #[error("the store did not answer")]
+    #[error(transparent)]
     Store(#[from] StoreError),
 }

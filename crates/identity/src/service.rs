@@ -1,67 +1,205 @@
 //! [`IdentityService`]: the table of running workloads and the one way to a token.
+//!
+//! Invariant: the store is asked at each request whether the app has an enabled identity, so that assigning, removing, disabling and
+//! deleting hold from the moment of their commit, for running apps too. The cache spares signatures, never that question.
 
-use crate::{AttestedConnection, IdentityError, ManagedToken, PeerProbe, Refusal, TokenQuery, Workload};
-use directory::DirectoryService;
-use domain::{PrincipalId, Secret, Timestamp, WorkloadId};
-use std::sync::Arc;
-use store::Store;
+use crate::{
+    App, AttestedConnection, IdentityError, ManagedToken, PeerProbe, Refusal, Selector, TokenQuery, Workload,
+    attest::Cookies,
+    cache::{Source, TokenCache},
+};
+use access::{Principal, PrincipalKind};
+use directory::{Audience, DirectoryService, audience};
+use domain::{AppId, AppName, ClientId, PrincipalId, Secret, Timestamp, WorkloadId};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+use store::{Halt, Store, View, refuse};
 
 /// Managed identity tokens for attested workloads.
 pub struct IdentityService {
     store: Arc<dyn Store>,
     directory: Arc<DirectoryService>,
+    workloads: RwLock<HashMap<WorkloadId, Arc<Workload>>>,
+    cookies: Arc<Cookies>,
+    cache: TokenCache,
 }
 
 impl IdentityService {
     /// With no workload yet.
     pub fn new(store: Arc<dyn Store>, directory: Arc<DirectoryService>) -> Self {
-        Self { store, directory }
+        Self {
+            store,
+            directory,
+            workloads: RwLock::default(),
+            cookies: Arc::default(),
+            cache: TokenCache::default(),
+        }
     }
 
-    /// From now on this workload may be served.
+    /// From now on this workload is known as running.
     pub fn admit(&self, workload: Arc<Workload>) {
-        let _ = (workload, &self.store, &self.directory);
-        todo!()
+        self.workloads.write().unwrap_or_else(PoisonError::into_inner).insert(workload.id(), workload);
     }
 
-    /// From now on it may not, on open connections either.
+    /// From now on nothing is released to it, on open connections neither.
     pub fn retire(&self, workload: WorkloadId) -> Option<Arc<Workload>> {
-        let _ = workload;
-        todo!()
+        let retired = self.workloads.write().unwrap_or_else(PoisonError::into_inner).remove(&workload);
+        if let Some(workload) = &retired {
+            workload.end();
+        }
+        retired
+    }
+
+    /// One running workload.
+    pub fn workload(&self, workload: WorkloadId) -> Option<Arc<Workload>> {
+        self.workloads.read().unwrap_or_else(PoisonError::into_inner).get(&workload).cloned()
     }
 
     /// All running workloads.
     pub fn workloads(&self) -> Vec<Arc<Workload>> {
-        todo!()
+        self.workloads.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Accepts a connection to a workload's endpoint, or refuses it, before a byte of it is read.
     ///
     /// # Errors
     /// [`Refusal`]: answer the constant refusal, and audit.
-    pub fn accept(&self, workload: &Arc<Workload>, probe: Arc<dyn PeerProbe>) -> Result<AttestedConnection, Refusal> {
-        let _ = (workload, probe);
-        todo!()
+    pub fn accept(
+        &self,
+        workload: &Arc<Workload>,
+        probe: Arc<dyn PeerProbe>,
+    ) -> Result<AttestedConnection, Refusal> {
+        AttestedConnection::accept(workload, probe, &self.cookies)
     }
 
-    /// A token of the app's identity: secret, query, identity, token, attested again, in this order.
+    /// Is this the endpoint secret of the connection's workload? In constant time.
+    ///
+    /// # Errors
+    /// [`IdentityError::WrongSecret`].
+    pub fn check_secret<'c>(
+        &self,
+        connection: &'c AttestedConnection,
+        presented: &Secret<String>,
+    ) -> Result<Authentic<'c>, IdentityError> {
+        if connection.workload().secret().matches(presented) {
+            Ok(Authentic(connection))
+        } else {
+            Err(IdentityError::WrongSecret)
+        }
+    }
+
+    /// A token of the app's identity: identity, token, and attested again just before it is let out.
     ///
     /// # Errors
     /// [`IdentityError`].
     pub async fn token(
         &self,
-        connection: &AttestedConnection,
-        presented: &Secret<String>,
+        request: Authentic<'_>,
         query: &TokenQuery,
         now: Timestamp,
     ) -> Result<Arc<ManagedToken>, IdentityError> {
-        let _ = (connection, presented, query, now);
-        todo!()
+        let Authentic(connection) = request;
+        let workload = connection.workload();
+        let (principal, audience) = self.allowed(workload, query).await?;
+        let make = || {
+            let issued = self.directory.issue_for_managed_identity(&principal, &audience, now)?;
+            Ok::<_, IdentityError>(ManagedToken::new(
+                issued.access_token,
+                issued.issued,
+                issued.expires_on,
+                query.resource.clone(),
+                principal.id,
+                principal.client,
+            ))
+        };
+        let (token, source) = self.cache.get_or_make(principal.id, &query.resource, now, make)?;
+        if source == Source::Made {
+            // Signing takes long enough for an identity to be removed meanwhile.
+            let (still, _) = self.allowed(workload, query).await?;
+            if still.id != principal.id {
+                return Err(no_identity(workload.name(), "it was replaced during the request"));
+            }
+        }
+        connection.release()?;
+        Ok(token)
     }
 
     /// Drops every token of a principal. Called when it is disabled or deleted.
     pub fn forget(&self, principal: PrincipalId) {
-        let _ = principal;
-        todo!()
+        self.cache.forget(principal);
+    }
+
+    /// The enabled principal of the workload's app and the resource that it asks for, both as they are now.
+    async fn allowed(
+        &self,
+        workload: &Workload,
+        query: &TokenQuery,
+    ) -> Result<(Arc<Principal>, Audience), IdentityError> {
+        let hint = workload.principal_hint();
+        let decided = store::query(&*self.store, |view| {
+            let principal = enabled_identity(view, workload.name(), workload.app(), hint)?;
+            if query.selector.as_ref().is_some_and(|selector| !is_meant(selector, &principal)) {
+                return refuse(IdentityError::NotAssigned { app: workload.name().clone() });
+            }
+            let audience = audience::resolve(view, self.directory.names(), &query.resource)
+                .map_err(|halt| halt.map(IdentityError::from))?;
+            Ok((principal, audience))
+        })
+        .await;
+        match (&decided, hint) {
+            (Ok((principal, _)), hint) if hint != Some(principal.id) => {
+                workload.set_principal_hint(principal.id)
+            }
+            (Err(IdentityError::NoIdentity { .. }), Some(gone)) => self.cache.forget(gone),
+            _ => {}
+        }
+        decided
+    }
+}
+
+/// Witness: the endpoint secret was right on this connection. Made by [`IdentityService::check_secret`] only, good for one token.
+pub struct Authentic<'c>(&'c AttestedConnection);
+
+/// The principal of an app's identity, if both are there and enabled. `hint` is asked for at once with the app, to spare a round trip.
+fn enabled_identity(
+    view: &View,
+    name: &AppName,
+    id: AppId,
+    hint: Option<PrincipalId>,
+) -> Result<Arc<Principal>, Halt<IdentityError>> {
+    let app = view.get::<App>(name);
+    let hinted = hint.map(|hint| view.get::<Principal>(&hint));
+    let Some(app) = app?.filter(|app| app.id == id) else {
+        return refuse(no_identity(name, "the app was deleted"));
+    };
+    let Some(identity) = app.identity else {
+        return refuse(no_identity(name, "its identity is not enabled"));
+    };
+    let principal = match hinted {
+        Some(found) if hint == Some(identity) => found?,
+        _ => view.get::<Principal>(&identity)?,
+    };
+    match principal {
+        None => refuse(no_identity(name, "its principal is gone")),
+        Some(principal) if !principal.enabled => refuse(no_identity(name, "its principal is disabled")),
+        Some(principal) if principal.kind != (PrincipalKind::ManagedIdentity { app: id }) => {
+            refuse(no_identity(name, "its principal belongs to something else"))
+        }
+        Some(principal) => Ok(principal),
+    }
+}
+
+fn no_identity(app: &AppName, why: &'static str) -> IdentityError {
+    IdentityError::NoIdentity { app: app.clone(), why }
+}
+
+/// Does a selector name this system-assigned identity?
+fn is_meant(selector: &Selector, principal: &Principal) -> bool {
+    match selector {
+        Selector::Client(id) => id.parse::<ClientId>() == Ok(principal.client),
+        Selector::Principal(id) => id.parse::<PrincipalId>() == Ok(principal.id),
+        Selector::Resource(_) => false,
     }
 }

@@ -2,8 +2,11 @@
 
 use crate::attest::Confinement;
 use crypt::HashedSecret;
-use domain::{AppId, AppName, Entropy, Secret, WorkloadId};
-use std::sync::Arc;
+use domain::{AppId, AppName, Entropy, PrincipalId, Secret, WorkloadId};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// Does the kernel keep strangers out?
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,25 +29,114 @@ impl Enforcement {
     }
 }
 
+/// How the endpoint of a workload is protected. An enforced workload without a cgroup cannot be written down.
+pub enum Protection {
+    /// By the kernel: connections must come from this cgroup.
+    Confined(Arc<dyn Confinement>),
+    /// By the endpoint secret only.
+    SecretOnly {
+        /// What is missing.
+        why: String,
+        /// What to do about it.
+        mend: String,
+    },
+}
+
 /// One running instance of an app.
 pub struct Workload {
+    id: WorkloadId,
+    app: AppId,
+    name: AppName,
+    secret: HashedSecret,
+    protection: Protection,
+    ended: AtomicBool,
+    /// The principal that the app had at the last request: spares a round trip to the store, proves nothing.
+    principal_hint: Mutex<Option<PrincipalId>>,
+}
+
+impl Workload {
+    /// A workload that is about to be served.
+    pub fn new(
+        id: WorkloadId,
+        app: AppId,
+        name: AppName,
+        secret: HashedSecret,
+        protection: Protection,
+    ) -> Self {
+        Self {
+            id,
+            app,
+            name,
+            secret,
+            protection,
+            ended: AtomicBool::new(false),
+            principal_hint: Mutex::new(None),
+        }
+    }
+
     /// Its id.
-    pub id: WorkloadId,
+    pub const fn id(&self) -> WorkloadId {
+        self.id
+    }
+
     /// The app's id: another app of the same name is another app.
-    pub app: AppId,
+    pub const fn app(&self) -> AppId {
+        self.app
+    }
+
     /// The app's name.
-    pub name: AppName,
+    pub const fn name(&self) -> &AppName {
+        &self.name
+    }
+
     /// The hash of the secret that this start was given; the secret itself is kept nowhere.
-    pub secret: HashedSecret,
-    /// The cgroup that its processes are in. Present exactly when enforced.
-    pub confinement: Option<Arc<dyn Confinement>>,
+    pub const fn secret(&self) -> &HashedSecret {
+        &self.secret
+    }
+
+    /// The cgroup that its processes are in, if it is enforced.
+    pub const fn confinement(&self) -> Option<&Arc<dyn Confinement>> {
+        match &self.protection {
+            Protection::Confined(confinement) => Some(confinement),
+            Protection::SecretOnly { .. } => None,
+        }
+    }
+
     /// What the kernel does for it.
-    pub enforcement: Enforcement,
+    pub fn enforcement(&self) -> Enforcement {
+        match &self.protection {
+            Protection::Confined(_) => Enforcement::Enforced,
+            Protection::SecretOnly { why, mend } => {
+                Enforcement::Unenforced { why: why.clone(), mend: mend.clone() }
+            }
+        }
+    }
+
+    /// Has it ended? Then nothing is released on its connections any more.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn principal_hint(&self) -> Option<PrincipalId> {
+        *self.principal_hint.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_principal_hint(&self, principal: PrincipalId) {
+        *self.principal_hint.lock().unwrap_or_else(PoisonError::into_inner) = Some(principal);
+    }
 }
 
 impl std::fmt::Debug for Workload {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Workload").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+        formatter
+            .debug_struct("Workload")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,10 +1,33 @@
 //! The administrator's API: HTTP and JSON on a unix socket that only the server's user and root may open.
 //!
-//! Owns: routes, bodies, errors of `/v1/…`. Owns not: the socket and who may connect (`server` checks the peer's credentials and
-//! puts an [`AdminPeer`] among the request's extensions), secrets (the administrator reads them like any client, by a token).
+//! Owns: routes, bodies and errors of `/v1/…`. Owns not: the socket and who may connect (`server` checks the peer's credentials and
+//! puts an [`AdminPeer`] among the request's extensions; without one nothing is answered), secrets (the administrator reads them like
+//! any client, with a token from `/v1/token`).
+//! Spec: ours, this folder. Every change leaves an audit record with the peer's user, process and program.
 
-use crate::context::State;
-use axum::Router;
+pub mod apps;
+pub mod body;
+pub mod error;
+pub mod principals;
+pub mod registrations;
+pub mod status;
+pub mod token;
+pub mod vaults;
+pub mod workloads;
+
+pub use status::{Capability, Installation, InstallationFacts};
+
+use crate::context::{self, Context, Services, State};
+use audit::{Actor, Origin, Outcome};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, FromRef, Request},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use domain::limits;
+use error::AdminError;
+use http::StatusCode;
 use std::sync::Arc;
 
 /// Who is at the other end of the socket: the kernel's word.
@@ -18,48 +41,69 @@ pub struct AdminPeer {
     pub executable: Option<String>,
 }
 
-/// What the server knows of itself and `/v1/status` tells.
-pub trait Installation: Send + Sync {
-    /// Facts of the moment.
-    fn facts(&self) -> InstallationFacts;
-    /// A vault came to be: names that apps must resolve have changed.
-    fn names_changed(&self);
+/// What the handlers share.
+#[derive(Clone)]
+pub struct Admin {
+    state: State,
+    installation: Arc<dyn Installation>,
 }
 
-/// See [`Installation`].
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct InstallationFacts {
-    /// The version of the binary.
-    pub version: String,
-    /// Since when the server runs.
-    pub started: domain::Timestamp,
-    /// The addresses of the public listener.
-    pub listen: Vec<String>,
-    /// The data directory.
-    pub data: String,
-    /// What the kernel enforces and what not.
-    pub capabilities: Vec<Capability>,
-    /// What should be done about the installation, such as a root key in a plain file.
-    pub warnings: Vec<String>,
-}
-
-/// One thing that the kernel should do for us.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Capability {
-    /// What: `attestation`, `cgroup`, `private names`.
-    pub name: String,
-    /// Does it?
-    pub enforced: bool,
-    /// Why not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-    /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mend: Option<String>,
+impl FromRef<Admin> for State {
+    fn from_ref(admin: &Admin) -> Self {
+        admin.state.clone()
+    }
 }
 
 /// The routes of this protocol.
 pub fn router(state: State, installation: Arc<dyn Installation>) -> Router {
-    let _ = (state, installation);
-    todo!()
+    let admin = Admin { state: state.clone(), installation };
+    Router::new()
+        .merge(status::routes())
+        .merge(token::routes())
+        .merge(apps::routes())
+        .merge(workloads::routes())
+        .merge(vaults::routes())
+        .merge(registrations::routes())
+        .merge(principals::routes())
+        .fallback(|| async { AdminError::not_found("there is no such route: does the version of `keyless` fit the server's?") })
+        .method_not_allowed_fallback(|| async {
+            AdminError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this route does not know this method")
+        })
+        .with_state(admin)
+        .layer(DefaultBodyLimit::max(limits::REQUEST_BODY_BYTES_MAX))
+        .layer(from_fn_with_state(state, context::stamp))
+        .layer(from_fn(identify))
+}
+
+/// Layer: the peer that the listener saw becomes the origin in the audit log. A request that did not come through the listener's
+/// check is refused.
+async fn identify(mut request: Request, next: Next) -> Response {
+    let Some(peer) = request.extensions_mut().remove::<AdminPeer>() else {
+        return AdminError::new(StatusCode::FORBIDDEN, "Forbidden", "only the server's own user and root may do this").into_response();
+    };
+    request.extensions_mut().insert(Origin {
+        uid: Some(peer.uid),
+        pid: peer.pid,
+        executable: peer.executable,
+        ..Origin::default()
+    });
+    next.run(request).await
+}
+
+/// Leaves the audit record of one change, allowed, refused or failed, before it is answered.
+fn audited<T>(
+    state: &Services,
+    context: &Context,
+    action: &'static str,
+    target: String,
+    result: Result<T, impl Into<AdminError>>,
+) -> Result<T, AdminError> {
+    let result = result.map_err(Into::into);
+    let (outcome, reason) = match &result {
+        Ok(_) => (Outcome::Allowed, "the administrator may do anything".to_owned()),
+        Err(error) if error.is_ours() => (Outcome::Failed, error.message().to_owned()),
+        Err(error) => (Outcome::Refused, error.message().to_owned()),
+    };
+    let _recorded = context.record(&*state.audit, Actor::Administrator, action, target, outcome, reason)?;
+    result
 }

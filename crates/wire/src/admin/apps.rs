@@ -1,0 +1,123 @@
+//! `/v1/apps`: apps and their identities.
+
+use super::{
+    Admin, audited,
+    body::{Body, List, Segment, json},
+    error::AdminError,
+};
+use crate::context::{Context, State};
+use axum::{
+    Extension, Router,
+    extract::State as Shared,
+    response::{IntoResponse, Response},
+    routing::{get, put},
+};
+use domain::AppName;
+use host::service::AppView;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewApp {
+    name: AppName,
+}
+
+#[derive(Serialize)]
+struct App {
+    name: String,
+    id: String,
+    created: i64,
+    changed: i64,
+    identity: Option<Identity>,
+}
+
+#[derive(Serialize)]
+struct Identity {
+    principal: String,
+    client_id: String,
+    tenant: String,
+    enabled: bool,
+}
+
+pub(super) fn routes() -> Router<Admin> {
+    Router::new()
+        .route("/v1/apps", get(list).post(create))
+        .route("/v1/apps/{name}", get(show).delete(delete))
+        .route("/v1/apps/{name}/identity", put(assign).get(identity).delete(remove))
+}
+
+async fn list(Shared(state): Shared<State>) -> Result<Response, AdminError> {
+    let value = state.host.apps().await?.iter().map(app).collect();
+    Ok(json(StatusCode::OK, &List { value }))
+}
+
+async fn create(
+    Shared(state): Shared<State>,
+    Extension(context): Extension<Context>,
+    Body(NewApp { name }): Body<NewApp>,
+) -> Result<Response, AdminError> {
+    let made = state.host.create_app(&name, context.now).await;
+    let made = audited(&state, &context, "app.create", target(&name), made)?;
+    Ok(json(StatusCode::CREATED, &app(&AppView { app: made, principal: None })))
+}
+
+async fn show(Shared(state): Shared<State>, Segment(name): Segment<AppName>) -> Result<Response, AdminError> {
+    Ok(json(StatusCode::OK, &app(&state.host.app(&name).await?)))
+}
+
+async fn delete(
+    Shared(state): Shared<State>,
+    Extension(context): Extension<Context>,
+    Segment(name): Segment<AppName>,
+) -> Result<Response, AdminError> {
+    audited(&state, &context, "app.delete", target(&name), state.host.delete_app(&name).await)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn assign(
+    Shared(state): Shared<State>,
+    Extension(context): Extension<Context>,
+    Segment(name): Segment<AppName>,
+) -> Result<Response, AdminError> {
+    let assigned = state.host.assign_identity(&name, context.now).await;
+    let assigned = audited(&state, &context, "app.identity.assign", target(&name), assigned)?;
+    Ok(json(StatusCode::OK, &app(&assigned)))
+}
+
+async fn identity(Shared(state): Shared<State>, Segment(name): Segment<AppName>) -> Result<Response, AdminError> {
+    let view = state.host.app(&name).await?;
+    match app(&view).identity {
+        Some(identity) => Ok(json(StatusCode::OK, &identity)),
+        None => Err(AdminError::not_found(format!("app {name} has no identity: `keyless app identity assign {name}` gives it one"))),
+    }
+}
+
+async fn remove(
+    Shared(state): Shared<State>,
+    Extension(context): Extension<Context>,
+    Segment(name): Segment<AppName>,
+) -> Result<Response, AdminError> {
+    let removed = state.host.remove_identity(&name, context.now).await;
+    let removed = audited(&state, &context, "app.identity.remove", target(&name), removed)?;
+    Ok(json(StatusCode::OK, &app(&removed)))
+}
+
+fn target(name: &AppName) -> String {
+    format!("app {name}")
+}
+
+fn app(view: &AppView) -> App {
+    App {
+        name: view.app.name.to_string(),
+        id: view.app.id.to_string(),
+        created: view.app.created.seconds(),
+        changed: view.app.changed.seconds(),
+        identity: view.principal.as_ref().map(|principal| Identity {
+            principal: principal.id.to_string(),
+            client_id: principal.client.to_string(),
+            tenant: principal.tenant.to_string(),
+            enabled: principal.enabled,
+        }),
+    }
+}

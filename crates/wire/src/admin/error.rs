@@ -1,0 +1,167 @@
+//! Our errors as the administrator's API tells them: `{"error": {"code", "message"}}`, with what to do next.
+
+use crate::context::AuditUnavailable;
+use axum::response::{IntoResponse, Response};
+use directory::DirectoryError;
+use host::HostError;
+use http::StatusCode;
+use store::StoreError;
+use vault::VaultError;
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub struct AdminError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl AdminError {
+    /// Any.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    /// The request is not well formed.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    /// What is asked for is not there.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message)
+    }
+
+    /// It is ours, not the caller's.
+    pub fn is_ours(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// For the audit log.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "Conflict", message)
+    }
+
+    fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(error = chain(error), "a request of the administrator failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "something is wrong with the server: see its log")
+    }
+}
+
+impl IntoResponse for AdminError {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({"error": {"code": self.code, "message": self.message}});
+        (self.status, axum::Json(body)).into_response()
+    }
+}
+
+impl From<AuditUnavailable> for AdminError {
+    fn from(AuditUnavailable: AuditUnavailable) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "AuditUnavailable",
+            "the audit log cannot be written, so that nothing is answered: is the disk full? See the server's log",
+        )
+    }
+}
+
+impl From<HostError> for AdminError {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::AppNotFound(app) => {
+                Self::not_found(format!("app {app} does not exist: `keyless app create {app}` makes it, `keyless app list` shows all"))
+            }
+            HostError::AppExists(app) => Self::conflict(format!("app {app} exists already: `keyless app show {app}` shows it")),
+            HostError::WorkloadNotFound(id) => Self::not_found(format!("workload {id} is not running")),
+            HostError::TooManyWorkloads { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyWorkloads", format!("{error}: end some first"))
+            }
+            HostError::NotEnforced { why, mend } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "NotEnforced", format!("the app is not started, as you asked: {why}; {mend}"))
+            }
+            HostError::CgroupShared { .. } => {
+                Self::conflict(format!("{error}: start the program in a cgroup of its own, as `keyless run` does"))
+            }
+            HostError::Cgroup(ref cause) => Self::bad_request(format!("the cgroup cannot be used: {}", chain(cause))),
+            HostError::Endpoint(ref cause) => {
+                tracing::error!(error = chain(cause), "an identity endpoint cannot be opened");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "NoEndpoint", format!("the identity endpoint cannot be opened: {cause}"))
+            }
+            HostError::Directory(error) => error.into(),
+            HostError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DirectoryError> for AdminError {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::RegistrationNotFound { .. } => {
+                Self::not_found(format!("{error}: `keyless registration list` shows all"))
+            }
+            DirectoryError::CredentialNotFound { .. } | DirectoryError::PrincipalNotFound { .. } => Self::not_found(error.to_string()),
+            DirectoryError::AdministratorNeeded | DirectoryError::IdentifierUriTaken { .. } => Self::conflict(error.to_string()),
+            DirectoryError::IdentifierUriInvalid { .. }
+            | DirectoryError::DisplayNameInvalid
+            | DirectoryError::LifetimeInvalid
+            | DirectoryError::TooMany { .. }
+            | DirectoryError::ResourceUnknown { .. } => Self::bad_request(error.to_string()),
+            DirectoryError::Store(error) => error.into(),
+            DirectoryError::Broken { .. } | DirectoryError::Crypt(_) => Self::internal(&error),
+            // Of token requests, which are not made here.
+            DirectoryError::MissingParameter { .. }
+            | DirectoryError::UnsupportedGrant { .. }
+            | DirectoryError::TenantMalformed { .. }
+            | DirectoryError::TenantNotFound { .. }
+            | DirectoryError::TenantUnspecified
+            | DirectoryError::ClientMalformed { .. }
+            | DirectoryError::ClientUnknown { .. }
+            | DirectoryError::ClientSecretMissing
+            | DirectoryError::ClientSecretWrong { .. }
+            | DirectoryError::ClientSecretExpired { .. }
+            | DirectoryError::ClientAuthenticationAmbiguous
+            | DirectoryError::ClientDisabled { .. }
+            | DirectoryError::ResourceNotAllowed
+            | DirectoryError::ScopeMalformed { .. }
+            | DirectoryError::ScopeNotDefault { .. }
+            | DirectoryError::ScopesOfTwoResources => Self::internal(&error),
+        }
+    }
+}
+
+impl From<StoreError> for AdminError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed a request of the administrator");
+        match error {
+            StoreError::Conflict { .. } | StoreError::Unavailable(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "StoreUnavailable", "the store did not answer: try again")
+            }
+            StoreError::Unknown(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "OutcomeUnknown",
+                "the store did not say whether the change was made: look before you try again",
+            ),
+            StoreError::Full(_) => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "StoreFull", "the store is full: free some disk space, then try again")
+            }
+            StoreError::TooLarge { .. } => Self::bad_request(error.to_string()),
+            StoreError::Compacted | StoreError::Invalid(_) | StoreError::Broken(_) => Self::internal(&error),
+        }
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,92 @@
+//! `/v1/status`: what is running, what the kernel enforces and what not, what should be mended.
+
+use super::{Admin, body::json, error::AdminError};
+use axum::{Router, extract::State, response::Response, routing::get};
+use domain::Timestamp;
+use http::StatusCode;
+use serde::Serialize;
+
+/// What the server knows of itself; `server` implements it.
+pub trait Installation: Send + Sync {
+    /// Facts of the moment.
+    fn facts(&self) -> InstallationFacts;
+
+    /// A vault came to be: names that apps must resolve have changed.
+    fn names_changed(&self);
+}
+
+/// See [`Installation`].
+#[derive(Clone, Debug, Serialize)]
+pub struct InstallationFacts {
+    /// The version of the binary.
+    pub version: String,
+    /// Since when the server runs.
+    pub started: Timestamp,
+    /// The addresses of the public listener.
+    pub listen: Vec<String>,
+    /// The data directory.
+    pub data: String,
+    /// What the kernel enforces and what not.
+    pub capabilities: Vec<Capability>,
+    /// What should be done about the installation, such as a root key in a plain file.
+    pub warnings: Vec<String>,
+}
+
+/// One thing that the kernel should do for us.
+#[derive(Clone, Debug, Serialize)]
+pub struct Capability {
+    /// What: `attestation`, `cgroup`, `private names`.
+    pub name: String,
+    /// Does it?
+    pub enforced: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mend: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Status {
+    #[serde(flatten)]
+    installation: InstallationFacts,
+    domain: String,
+    port: u16,
+    tenant: String,
+    login: String,
+    counts: Counts,
+    audit_failing: bool,
+}
+
+#[derive(Serialize)]
+struct Counts {
+    apps: usize,
+    workloads: usize,
+    workloads_unenforced: usize,
+    vaults: usize,
+}
+
+pub(super) fn routes() -> Router<Admin> {
+    Router::new().route("/v1/status", get(show))
+}
+
+async fn show(State(Admin { state, installation }): State<Admin>) -> Result<Response, AdminError> {
+    let workloads = state.identity.workloads();
+    let counts = Counts {
+        apps: state.host.apps().await?.len(),
+        workloads: workloads.len(),
+        workloads_unenforced: workloads.iter().filter(|workload| workload.confinement().is_none()).count(),
+        vaults: state.vault.list().await?.len(),
+    };
+    let status = Status {
+        installation: installation.facts(),
+        domain: state.names.domain().to_owned(),
+        port: state.names.port(),
+        tenant: state.directory.tenant().id.to_string(),
+        login: state.names.login_base(),
+        counts,
+        audit_failing: state.audit.is_failed(),
+    };
+    Ok(json(StatusCode::OK, &status))
+}

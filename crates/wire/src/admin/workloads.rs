@@ -1,0 +1,142 @@
+//! `/v1/apps/{name}/workloads` and `/v1/workloads/{id}`: starts and ends of apps. The answer to a start holds the endpoint secret:
+//! this is the only time that it is told.
+
+use super::{
+    Admin, audited,
+    body::{Body, List, Segment, json},
+    error::AdminError,
+};
+use crate::context::{Context, State};
+use axum::{
+    Extension, Router,
+    extract::State as Shared,
+    response::{IntoResponse, Response},
+    routing::{delete, get},
+};
+use domain::{AppName, WorkloadId};
+use host::{Enforcement, Environment, Place, PlaceRecord, StartRequest, WorkloadRecord};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// `cgroup` is where the program will be born; without it `why` and `mend` say what is missing for one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Start {
+    #[serde(default)]
+    cgroup: Option<PathBuf>,
+    #[serde(default)]
+    why: Option<String>,
+    #[serde(default)]
+    mend: Option<String>,
+    #[serde(default)]
+    require_enforced: bool,
+    /// Each name of the caller's environment; the value only where [`host::inject::VALUES_NEEDED`] says so, else null.
+    #[serde(default)]
+    environment: Environment,
+}
+
+#[derive(Serialize)]
+struct Started<'s> {
+    workload: String,
+    port: u16,
+    env: Vec<(&'s str, &'s str)>,
+    unset: &'s [String],
+    notices: &'s [String],
+    enforcement: Enforced,
+}
+
+#[derive(Serialize)]
+struct Enforced {
+    enforced: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Running {
+    id: String,
+    app: String,
+    port: u16,
+    started: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup: Option<PathBuf>,
+    enforcement: Enforced,
+}
+
+pub(super) fn routes() -> Router<Admin> {
+    Router::new()
+        .route("/v1/apps/{name}/workloads", get(list).post(start))
+        .route("/v1/workloads", get(list_all))
+        .route("/v1/workloads/{id}", delete(end))
+}
+
+async fn start(
+    Shared(state): Shared<State>,
+    Extension(context): Extension<Context>,
+    Segment(name): Segment<AppName>,
+    Body(body): Body<Start>,
+) -> Result<Response, AdminError> {
+    let place = match body.cgroup {
+        Some(path) => Place::Cgroup(path),
+        None => Place::Unenforced {
+            why: body.why.unwrap_or_else(|| "the program was not started in a cgroup of its own".to_owned()),
+            mend: body.mend.unwrap_or_else(|| "start it by `keyless run`; `keyless doctor` says what else is missing".to_owned()),
+        },
+    };
+    let request = StartRequest { place, require_enforced: body.require_enforced, environment: body.environment };
+    let started = state.host.start(&name, request, context.now).await;
+    let started = audited(&state, &context, "workload.start", format!("app {name}"), started)?;
+    let answer = Started {
+        workload: started.workload.to_string(),
+        port: started.port,
+        env: started.injection.set.iter().map(|(name, value)| (name.as_str(), value.expose().as_str())).collect(),
+        unset: &started.injection.unset,
+        notices: &started.injection.notices,
+        enforcement: enforced(started.enforcement),
+    };
+    Ok(json(StatusCode::CREATED, &answer))
+}
+
+async fn list(Shared(state): Shared<State>, Segment(name): Segment<AppName>) -> Result<Response, AdminError> {
+    let value = state.host.workloads(Some(&name)).await?.iter().map(|record| running(record)).collect();
+    Ok(json(StatusCode::OK, &List { value }))
+}
+
+async fn list_all(Shared(state): Shared<State>) -> Result<Response, AdminError> {
+    let value = state.host.workloads(None).await?.iter().map(|record| running(record)).collect();
+    Ok(json(StatusCode::OK, &List { value }))
+}
+
+async fn end(
+    Shared(state): Shared<State>,
+    Extension(context): Extension<Context>,
+    Segment(id): Segment<WorkloadId>,
+) -> Result<Response, AdminError> {
+    audited(&state, &context, "workload.end", format!("workload {id}"), state.host.end(id).await)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn running(record: &WorkloadRecord) -> Running {
+    let (cgroup, enforcement) = match &record.place {
+        PlaceRecord::Cgroup { path, .. } => (Some(path.clone()), Enforcement::Enforced),
+        PlaceRecord::Unenforced { why, mend } => (None, Enforcement::Unenforced { why: why.clone(), mend: mend.clone() }),
+    };
+    Running {
+        id: record.id.to_string(),
+        app: record.name.to_string(),
+        port: record.port,
+        started: record.started.seconds(),
+        cgroup,
+        enforcement: enforced(enforcement),
+    }
+}
+
+fn enforced(enforcement: Enforcement) -> Enforced {
+    match enforcement {
+        Enforcement::Enforced => Enforced { enforced: true, why: None, mend: None },
+        Enforcement::Unenforced { why, mend } => Enforced { enforced: false, why: Some(why), mend: Some(mend) },
+    }
+}

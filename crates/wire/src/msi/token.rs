@@ -1,0 +1,154 @@
+//! One token request: rules, secret, query, identity, token, attested again, audit record, answer; in this order.
+//! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>.
+
+use super::{
+    Endpoint,
+    error::Refused,
+    query,
+    rules,
+};
+use crate::context::{Context, Services};
+use audit::{Actor, Origin, Outcome};
+use bytes::Bytes;
+use directory::DirectoryError;
+use domain::RequestId;
+use http::{
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
+    request::Parts,
+};
+use http_body_util::Full;
+use identity::{AttestedConnection, IdentityError, ManagedToken};
+use std::sync::Arc;
+
+const ACTION: &str = "token.issue";
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// What a request comes to, and what the audit log says of it.
+struct Verdict {
+    result: Result<Arc<ManagedToken>, Refused>,
+    /// Did the caller prove to be the workload?
+    is_proven: bool,
+    target: String,
+    outcome: Outcome,
+    reason: String,
+}
+
+/// Answers one request of an accepted connection.
+pub async fn answer(
+    state: &Services,
+    endpoint: &Endpoint,
+    connection: &AttestedConnection,
+    origin: &Origin,
+    head: &Parts,
+) -> Response<Full<Bytes>> {
+    let context = Context { request: RequestId::random(&*state.entropy), now: state.clock.now(), origin: origin.clone() };
+    let verdict = decide(state, endpoint, connection, head, &context).await;
+    let workload = connection.workload();
+    let actor = if verdict.is_proven || workload.confinement().is_some() {
+        Actor::Workload { id: workload.id(), app: workload.name().clone() }
+    } else {
+        Actor::Anonymous
+    };
+    let recorded = context.record(&*state.audit, actor, ACTION, verdict.target, verdict.outcome, verdict.reason);
+    let result = match recorded {
+        Ok(_) => verdict.result,
+        Err(_) => Err(Refused::AUDIT),
+    };
+    let mut response = match &result {
+        Ok(token) => Response::new(Full::new(Bytes::from_owner(token.answer(render)))),
+        Err(refused) => {
+            let mut response = Response::new(Full::new(Bytes::from(refused.body(context.request))));
+            *response.status_mut() = refused.status();
+            if refused.status() == StatusCode::METHOD_NOT_ALLOWED {
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+            }
+            response
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, JSON);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    if result != Err(Refused::Forbidden)
+        && let Ok(id) = HeaderValue::from_str(&context.request.to_string())
+    {
+        headers.insert(CORRELATION_ID, id);
+    }
+    response
+}
+
+async fn decide(
+    state: &Services,
+    endpoint: &Endpoint,
+    connection: &AttestedConnection,
+    head: &Parts,
+    context: &Context,
+) -> Verdict {
+    let refused = |refused: Refused, reason: String, is_proven| Verdict {
+        result: Err(refused),
+        is_proven,
+        target: format!("the identity endpoint of app {}", connection.workload().name()),
+        outcome: Outcome::Refused,
+        reason,
+    };
+    let presented = match rules::check(head, endpoint.port) {
+        Ok(presented) => presented,
+        Err(breach) => return refused(breach.into(), breach.reason().to_owned(), false),
+    };
+    let Some(secret) = &presented.secret else {
+        return refused((&IdentityError::WrongSecret).into(), IdentityError::WrongSecret.to_string(), false);
+    };
+    let authentic = match state.identity.check_secret(connection, secret) {
+        Ok(authentic) => authentic,
+        Err(error) => return refused((&error).into(), error.to_string(), false),
+    };
+    let query = match query::parse(head.uri.query().unwrap_or_default(), presented.generation) {
+        Ok(query) => query,
+        Err(fault) => return refused(fault.into(), format!("the query is wrong: {fault:?}"), true),
+    };
+    match state.identity.token(authentic, &query, context.now).await {
+        Ok(token) => Verdict {
+            is_proven: true,
+            target: query.resource,
+            outcome: Outcome::Allowed,
+            reason: format!("it is the managed identity {} of app {}", token.principal, connection.workload().name()),
+            result: Ok(token),
+        },
+        Err(error) => Verdict { outcome: outcome(&error), ..refused((&error).into(), error.to_string(), true) },
+    }
+}
+
+/// What we could not do is no refusal.
+const fn outcome(error: &IdentityError) -> Outcome {
+    match error {
+        IdentityError::Directory(DirectoryError::ResourceUnknown { .. })
+        | IdentityError::Refused(_)
+        | IdentityError::WrongSecret
+        | IdentityError::NoIdentity { .. }
+        | IdentityError::NotAssigned { .. } => Outcome::Refused,
+        IdentityError::Directory(_) | IdentityError::Store(_) => Outcome::Failed,
+    }
+}
+
+/// Exactly these five members: the Rust SDK fails without `resource` or `token_type` and wants `expires_on` as a string, and .NET
+/// takes an `expires_in` for `expires_on`.
+fn render(token: &ManagedToken) -> Vec<u8> {
+    #[derive(serde::Serialize)]
+    struct TokenResponse<'t> {
+        access_token: &'t str,
+        expires_on: String,
+        resource: &'t str,
+        token_type: &'static str,
+        client_id: String,
+    }
+    let response = TokenResponse {
+        access_token: token.access_token.expose(),
+        expires_on: token.expires_on.seconds().to_string(),
+        resource: &token.resource,
+        token_type: "Bearer",
+        client_id: token.client.to_string(),
+    };
+    serde_json::to_vec(&response).unwrap_or_default()
+}
