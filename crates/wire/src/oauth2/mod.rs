@@ -1,10 +1,83 @@
-//! The directory's token endpoint and discovery documents (RFC 6749, OpenID Connect Discovery 1.0).
+//! The directory's protocol: the token endpoint and the discovery documents.
+//!
+//! Owns: routes, forms, bodies, headers, AADSTS numbers. Owns not: any decision about who gets a token (`directory::token`).
+//! Spec: RFC 6749 (OAuth 2.0), OpenID Connect Discovery 1.0, RFC 7517 (JWK), and the Microsoft identity platform's v2.0 and v1.0
+//! endpoints as its clients know them.
 
-use crate::context::State;
-use axum::Router;
+mod discovery;
+mod error;
+mod form;
+mod keys;
+mod token;
+mod types;
+
+use crate::context::{Context, State};
+use axum::{
+    Extension, Router,
+    extract::Request,
+    response::Response,
+    routing::{MethodRouter, get, post},
+};
+use directory::Endpoint;
+use error::{OAuthError, RequestFault};
+use http::{HeaderValue, StatusCode, header};
 
 /// The routes of this protocol.
 pub fn router(state: State) -> Router {
-    let _ = state;
-    todo!()
+    Router::new()
+        .route("/{tenant}/oauth2/v2.0/token", token_route(Endpoint::V2))
+        .route("/{tenant}/oauth2/token", token_route(Endpoint::V1))
+        .route("/{tenant}/v2.0/.well-known/openid-configuration", document(get(discovery::v2)))
+        .route("/{tenant}/.well-known/openid-configuration", document(get(discovery::v1)))
+        .route("/{tenant}/discovery/v2.0/keys", document(get(keys::v2)))
+        .route("/{tenant}/discovery/keys", document(get(keys::v1)))
+        .route("/{tenant}/discovery/instance", document(get(discovery::instance)))
+        .fallback(nowhere)
+        .with_state(state)
+}
+
+fn token_route(endpoint: Endpoint) -> MethodRouter<State> {
+    let handler = move |state, tenant, context, request| token::token(endpoint, state, tenant, context, request);
+    post(handler).fallback(token::wrong_method)
+}
+
+/// A document that is only read.
+fn document(route: MethodRouter<State>) -> MethodRouter<State> {
+    route.fallback(wrong_method)
+}
+
+async fn wrong_method(
+    axum::extract::State(state): axum::extract::State<State>,
+    Extension(context): Extension<Context>,
+    request: Request,
+) -> Response {
+    let fault = RequestFault::WrongMethod { method: request.method().clone(), allowed: "GET" };
+    OAuthError::from(fault).respond(&state.names, &context, context.request.uuid())
+}
+
+async fn nowhere(
+    axum::extract::State(state): axum::extract::State<State>,
+    Extension(context): Extension<Context>,
+) -> Response {
+    OAuthError::from(RequestFault::NoSuchEndpoint).respond(&state.names, &context, context.request.uuid())
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// A JSON answer.
+fn json(status: StatusCode, caching: HeaderValue, body: &impl serde::Serialize) -> Response {
+    let Ok(body) = serde_json::to_vec(body) else {
+        return status_only(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response.headers_mut().insert(header::CACHE_CONTROL, caching);
+    response
+}
+
+fn status_only(status: StatusCode) -> Response {
+    let mut response = Response::new(axum::body::Body::empty());
+    *response.status_mut() = status;
+    response
 }

@@ -1,0 +1,226 @@
+//! The documents by which clients find everything else: openid-configuration in both versions (OpenID Connect Discovery 1.0), and
+//! instance discovery for our own authority.
+//!
+//! The field set and its order are those of the Microsoft identity platform; clients fail on fields that are missing, so endpoints
+//! that are not served yet are named too. What tells a client which proof to send says only what we take.
+
+use super::{
+    error::{OAuthError, RequestFault},
+    form::Form,
+    json, token,
+};
+use crate::context::{Context, State};
+use axum::{
+    Extension,
+    extract::{Path, Request},
+    response::Response,
+};
+use directory::{DirectoryError, TenantAlias};
+use domain::HostNames;
+use http::{HeaderValue, StatusCode, Uri};
+use serde::Serialize;
+
+/// Documents change when a key is added, which is announced long before it signs.
+pub(super) const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// A tenant as URLs and issuers spell it.
+pub(super) struct TenantText {
+    /// In paths: its id, or the alias.
+    path: String,
+    pub(super) issuer_v1: String,
+    pub(super) issuer_v2: String,
+}
+
+/// The tenant of a URL.
+pub(super) fn tenant(state: &State, text: &str) -> Result<TenantText, DirectoryError> {
+    let tenant = state.directory.tenant();
+    let base = state.names.login_base();
+    Ok(match tenant.alias(text)? {
+        TenantAlias::Named => TenantText {
+            path: tenant.id.to_string(),
+            issuer_v1: state.names.issuer_v1(tenant.id),
+            issuer_v2: state.names.issuer_v2(tenant.id),
+        },
+        // The braces are literal: whose tenant it will be is not known yet.
+        TenantAlias::Any => TenantText {
+            path: text.to_owned(),
+            issuer_v1: format!("{base}/{{tenantid}}/"),
+            issuer_v2: format!("{base}/{{tenantid}}/v2.0"),
+        },
+    })
+}
+
+/// The answer to a document of a tenant that is not here.
+pub(super) fn refused(error: DirectoryError, state: &State, context: &Context, request: &Request) -> Response {
+    let correlation =
+        token::correlation(request.headers(), request.uri()).unwrap_or_else(|| context.request.uuid());
+    OAuthError::from(&error).of_discovery().respond(&state.names, context, correlation)
+}
+
+#[derive(Serialize)]
+struct Configuration {
+    token_endpoint: String,
+    token_endpoint_auth_methods_supported: &'static [&'static str],
+    jwks_uri: String,
+    response_modes_supported: &'static [&'static str],
+    subject_types_supported: &'static [&'static str],
+    id_token_signing_alg_values_supported: &'static [&'static str],
+    response_types_supported: &'static [&'static str],
+    scopes_supported: &'static [&'static str],
+    issuer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    microsoft_multi_refresh_token: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_uri_parameter_supported: Option<bool>,
+    userinfo_endpoint: String,
+    authorization_endpoint: String,
+    device_authorization_endpoint: String,
+    http_logout_supported: bool,
+    frontchannel_logout_supported: bool,
+    end_session_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check_session_iframe: Option<String>,
+    claims_supported: &'static [&'static str],
+    tenant_region_scope: Option<&'static str>,
+    cloud_instance_name: String,
+    cloud_graph_host_name: String,
+    msgraph_host: String,
+    rbac_url: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    V1,
+    V2,
+}
+
+fn configuration(names: &HostNames, tenant: TenantText, version: Version) -> Configuration {
+    let base = names.login_base();
+    let TenantText { path, issuer_v1, issuer_v2 } = tenant;
+    let (infix, issuer) = match version {
+        Version::V1 => ("oauth2", issuer_v1),
+        Version::V2 => ("oauth2/v2.0", issuer_v2),
+    };
+    let is_v1 = version == Version::V1;
+    let graph = format!("graph.{}", names.domain());
+    Configuration {
+        token_endpoint: format!("{base}/{path}/{infix}/token"),
+        token_endpoint_auth_methods_supported: &["client_secret_post", "client_secret_basic"],
+        jwks_uri: match version {
+            Version::V1 => format!("{base}/common/discovery/keys"),
+            Version::V2 => format!("{base}/{path}/discovery/v2.0/keys"),
+        },
+        response_modes_supported: &["query", "fragment", "form_post"],
+        subject_types_supported: &["pairwise"],
+        id_token_signing_alg_values_supported: &["RS256"],
+        response_types_supported: &["code", "id_token", "code id_token", "id_token token"],
+        scopes_supported: if is_v1 { &["openid"] } else { &["openid", "profile", "email", "offline_access"] },
+        issuer,
+        microsoft_multi_refresh_token: is_v1.then_some(true),
+        request_uri_parameter_supported: (!is_v1).then_some(false),
+        userinfo_endpoint: format!("{base}/{path}/openid/userinfo"),
+        authorization_endpoint: format!("{base}/{path}/{infix}/authorize"),
+        device_authorization_endpoint: format!("{base}/{path}/{infix}/devicecode"),
+        http_logout_supported: true,
+        frontchannel_logout_supported: true,
+        end_session_endpoint: format!("{base}/{path}/{infix}/logout"),
+        check_session_iframe: is_v1.then(|| format!("{base}/{path}/oauth2/checksession")),
+        claims_supported: &["sub", "iss", "aud", "exp", "iat", "nbf", "name", "oid", "tid", "ver"],
+        tenant_region_scope: None,
+        cloud_instance_name: authority(names).to_owned(),
+        cloud_graph_host_name: graph.clone(),
+        msgraph_host: graph,
+        rbac_url: format!("https://rbac.{}", names.domain()),
+    }
+}
+
+fn answer(state: &State, tenant_text: &str, context: &Context, request: &Request, version: Version) -> Response {
+    match tenant(state, tenant_text) {
+        Ok(tenant) => json(StatusCode::OK, CACHED, &configuration(&state.names, tenant, version)),
+        Err(error) => refused(error, state, context, request),
+    }
+}
+
+/// `GET /{tenant}/v2.0/.well-known/openid-configuration`.
+pub(super) async fn v2(
+    axum::extract::State(state): axum::extract::State<State>,
+    Path(tenant): Path<String>,
+    Extension(context): Extension<Context>,
+    request: Request,
+) -> Response {
+    answer(&state, &tenant, &context, &request, Version::V2)
+}
+
+/// `GET /{tenant}/.well-known/openid-configuration`.
+pub(super) async fn v1(
+    axum::extract::State(state): axum::extract::State<State>,
+    Path(tenant): Path<String>,
+    Extension(context): Extension<Context>,
+    request: Request,
+) -> Response {
+    answer(&state, &tenant, &context, &request, Version::V1)
+}
+
+#[derive(Serialize)]
+struct Instance {
+    tenant_discovery_endpoint: String,
+    #[serde(rename = "api-version")]
+    api_version: &'static str,
+    metadata: [Metadata; 1],
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    preferred_network: String,
+    preferred_cache: String,
+    aliases: [String; 1],
+}
+
+/// `GET /common/discovery/instance`: is this authority known? Ours is; clients ask with and without its port.
+pub(super) async fn instance(
+    axum::extract::State(state): axum::extract::State<State>,
+    Extension(context): Extension<Context>,
+    request: Request,
+) -> Response {
+    match instance_of(&state, request.uri()) {
+        Ok(body) => json(StatusCode::OK, CACHED, &body),
+        Err(error) => {
+            let correlation = token::correlation(request.headers(), request.uri());
+            error.respond(&state.names, &context, correlation.unwrap_or_else(|| context.request.uuid()))
+        }
+    }
+}
+
+fn instance_of(state: &State, uri: &Uri) -> Result<Instance, OAuthError> {
+    const PARAMETER: &str = "authorization_endpoint";
+    let mut query =
+        Form::parse(uri.query().unwrap_or_default().as_bytes(), &[PARAMETER]).map_err(|_| RequestFault::Malformed)?;
+    let asked = query.take(PARAMETER).ok_or(RequestFault::MissingParameter { name: PARAMETER })?;
+    let rest = asked.strip_prefix("https://").ok_or(RequestFault::UnknownInstance)?;
+    let (host, path) = rest.split_once('/').ok_or(RequestFault::UnknownInstance)?;
+    let authority = authority(&state.names);
+    if !host.eq_ignore_ascii_case(&authority) && !host.eq_ignore_ascii_case(&state.names.login_host()) {
+        return Err(RequestFault::UnknownInstance.into());
+    }
+    let tenant = tenant(state, path.split('/').next().unwrap_or_default())
+        .map_err(|error| OAuthError::from(&error).of_discovery())?;
+    Ok(Instance {
+        tenant_discovery_endpoint: format!(
+            "{}/{}/v2.0/.well-known/openid-configuration",
+            state.names.login_base(),
+            tenant.path
+        ),
+        api_version: "1.1",
+        metadata: [Metadata {
+            preferred_network: authority.clone(),
+            preferred_cache: authority.clone(),
+            aliases: [authority],
+        }],
+    })
+}
+
+/// Our authority's host with its port.
+fn authority(names: &HostNames) -> String {
+    let base = names.login_base();
+    base.strip_prefix("https://").unwrap_or(&base).to_owned()
+}

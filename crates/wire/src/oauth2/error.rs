@@ -1,0 +1,263 @@
+//! Our errors in the words of the Microsoft identity platform: an OAuth 2.0 error (RFC 6749 section 5.2) with AADSTS numbers.
+//!
+//! Numbers and their meaning: <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
+//! Every description is printable ASCII without `"` and `\`: a client exists that cannot read one with an escape in it. Every number
+//! fits an `i32`, for the same client.
+
+use crate::context::{AuditUnavailable, Context};
+use axum::response::Response;
+use directory::DirectoryError;
+use domain::{HostNames, Timestamp};
+use http::{HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
+use store::StoreError;
+use uuid::Uuid;
+
+/// What is wrong with a request before the directory sees it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum RequestFault {
+    /// Another method than the one that is answered.
+    WrongMethod { method: Method, allowed: &'static str },
+    /// The body is no form.
+    WrongContentType,
+    /// The body is longer than any request needs.
+    TooLarge,
+    /// The form or the `Authorization` header cannot be understood.
+    Malformed,
+    /// A parameter of a query is missing.
+    MissingParameter { name: &'static str },
+    /// Instance discovery for somebody else's authority.
+    UnknownInstance,
+    /// There is nothing at this path.
+    NoSuchEndpoint,
+}
+
+/// An answer that is no token.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OAuthError {
+    status: StatusCode,
+    error: &'static str,
+    code: i32,
+    text: String,
+    allow: Option<&'static str>,
+}
+
+impl OAuthError {
+    fn new(status: u16, error: &'static str, code: i32, text: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, error, code, text: text.into(), allow: None }
+    }
+
+    /// 5xx bodies say nothing of the cause: that is in the log.
+    fn internal() -> Self {
+        Self::new(500, "server_error", 50000, "There was an error issuing a token.")
+    }
+
+    fn unavailable() -> Self {
+        Self::new(503, "temporarily_unavailable", 90033, "A transient error has occurred. Please try again.")
+    }
+
+    /// The same error as the discovery documents spell it.
+    pub(super) fn of_discovery(mut self) -> Self {
+        if self.code == 90002 {
+            self.error = "invalid_tenant";
+        }
+        self
+    }
+
+    /// Is it our fault rather than the caller's?
+    pub(super) fn is_failure(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The answer.
+    pub(super) fn respond(self, names: &HostNames, context: &Context, correlation: Uuid) -> Response {
+        let timestamp = timestamp(context.now);
+        let code = self.code;
+        let body = Body {
+            error: self.error,
+            error_description: format!(
+                "AADSTS{code}: {} Trace ID: {} Correlation ID: {correlation} Timestamp: {timestamp}",
+                self.text, context.request
+            ),
+            error_codes: [code],
+            timestamp,
+            trace_id: context.request.uuid(),
+            correlation_id: correlation,
+            error_uri: format!("{}/error?code={code}", names.login_base()),
+        };
+        let mut response = super::json(self.status, NO_STORE, &body);
+        let headers = response.headers_mut();
+        headers.insert(header::PRAGMA, NO_CACHE);
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}
+
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store, no-cache");
+pub(super) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
+#[derive(Serialize)]
+struct Body {
+    error: &'static str,
+    error_description: String,
+    error_codes: [i32; 1],
+    timestamp: String,
+    trace_id: Uuid,
+    correlation_id: Uuid,
+    error_uri: String,
+}
+
+fn timestamp(now: Timestamp) -> String {
+    let at = jiff::Timestamp::from_second(now.seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+impl From<AuditUnavailable> for OAuthError {
+    fn from(_: AuditUnavailable) -> Self {
+        Self::unavailable()
+    }
+}
+
+impl From<RequestFault> for OAuthError {
+    fn from(fault: RequestFault) -> Self {
+        let invalid = |code, text: &str| Self::new(400, "invalid_request", code, text);
+        match fault {
+            RequestFault::WrongMethod { method, allowed } => {
+                let received = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS]
+                    .into_iter()
+                    .find(|known| *known == method);
+                let received = received.as_ref().map_or("strange", Method::as_str);
+                let text = format!("The endpoint only accepts {allowed} requests. Received a {received} request.");
+                Self { allow: Some(allowed), ..Self::new(405, "invalid_request", 900_561, text) }
+            }
+            RequestFault::WrongContentType => {
+                invalid(9_002_313, "Invalid request. The body must be application/x-www-form-urlencoded.")
+            }
+            RequestFault::TooLarge => invalid(9_002_313, "Invalid request. The body is too large."),
+            RequestFault::Malformed => invalid(9_002_313, "Invalid request. Request is malformed or invalid."),
+            RequestFault::MissingParameter { name } => {
+                invalid(900_144, &format!("The request must contain the following parameter: '{name}'."))
+            }
+            RequestFault::UnknownInstance => Self::new(
+                400,
+                "invalid_instance",
+                50049,
+                "Unknown or invalid instance. This directory answers for its own authority only.",
+            ),
+            RequestFault::NoSuchEndpoint => {
+                Self::new(404, "invalid_request", 9_002_313, "Invalid request. There is no such endpoint here.")
+            }
+        }
+    }
+}
+
+impl From<&DirectoryError> for OAuthError {
+    fn from(error: &DirectoryError) -> Self {
+        let request = |code, text: String| Self::new(400, "invalid_request", code, text);
+        let scope = |code, text: String| Self::new(400, "invalid_scope", code, text);
+        let client = |code, text: String| Self::new(401, "invalid_client", code, text);
+        let unknown = |id: &dyn std::fmt::Display| {
+            let text = format!(
+                "Application with identifier '{id}' was not found in the directory. This can happen if the application has not been registered, or was deleted, or if the request was sent to the wrong tenant."
+            );
+            Self::new(400, "unauthorized_client", 700_016, text)
+        };
+        match error {
+            DirectoryError::MissingParameter { name } => {
+                request(900_144, format!("The request body must contain the following parameter: '{name}'."))
+            }
+            DirectoryError::UnsupportedGrant { grant } => Self::new(
+                400,
+                "unsupported_grant_type",
+                70003,
+                format!("The app requested an unsupported grant type '{grant}'."),
+            ),
+            DirectoryError::TenantMalformed { tenant } => request(
+                900_023,
+                format!("Specified tenant identifier '{tenant}' is neither a valid DNS name, nor a valid external domain."),
+            ),
+            DirectoryError::TenantNotFound { tenant } => request(
+                90002,
+                format!("Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud."),
+            ),
+            DirectoryError::TenantUnspecified => request(
+                50059,
+                "No tenant-identifying information found in either the request or implied by any provided credentials.".to_owned(),
+            ),
+            DirectoryError::ClientMalformed { client } => unknown(client),
+            DirectoryError::ClientUnknown { client } => unknown(client),
+            DirectoryError::ClientSecretMissing => client(
+                7_000_218,
+                "The request body must contain the following parameter: 'client_secret'. Client assertions are not taken here.".to_owned(),
+            ),
+            DirectoryError::ClientSecretWrong { client: id } => client(
+                7_000_215,
+                format!("Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{id}'."),
+            ),
+            DirectoryError::ClientSecretExpired { client: id } => {
+                client(7_000_222, format!("The provided client secret keys for app '{id}' are expired. Create new keys for your app."))
+            }
+            DirectoryError::ClientAuthenticationAmbiguous => {
+                request(9_002_313, "Invalid request. The client authenticates in more than one way.".to_owned())
+            }
+            DirectoryError::ClientDisabled { client: id } => {
+                Self::new(400, "unauthorized_client", 7_000_112, format!("Application '{id}' is disabled."))
+            }
+            DirectoryError::ResourceUnknown { resource } => Self::new(
+                400,
+                "invalid_resource",
+                500_011,
+                format!("The resource principal named {resource} was not found in the tenant. This can happen if the application has not been registered in the tenant, or if the request was sent to the wrong tenant."),
+            ),
+            DirectoryError::ResourceNotAllowed => request(
+                901_002,
+                "The 'resource' request parameter is not supported. Use 'scope' at the v2.0 endpoint.".to_owned(),
+            ),
+            DirectoryError::ScopeMalformed { scope: asked } => scope(
+                70011,
+                format!("The provided request must include a 'scope' input parameter. The provided value for the input parameter 'scope' is not valid. The scope {asked} is not valid."),
+            ),
+            DirectoryError::ScopeNotDefault { scope: asked } => scope(
+                1_002_012,
+                format!("The provided value for scope {asked} is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI)."),
+            ),
+            DirectoryError::ScopesOfTwoResources => {
+                scope(700_022, "Invalid multiple resources scope. The provided value for the input parameter scope contains more than one resource.".to_owned())
+            }
+            DirectoryError::Store(
+                StoreError::Unavailable(_)
+                | StoreError::Unknown(_)
+                | StoreError::Conflict { .. }
+                | StoreError::Full(_),
+            ) => Self::unavailable(),
+            // Broken records and keys; and what an operator's requests run into, which no token request does.
+            DirectoryError::Store(
+                StoreError::Compacted
+                | StoreError::TooLarge { .. }
+                | StoreError::Invalid(_)
+                | StoreError::Broken(_),
+            )
+            | DirectoryError::Crypt(_)
+            | DirectoryError::Broken { .. }
+            | DirectoryError::RegistrationNotFound { .. }
+            | DirectoryError::CredentialNotFound { .. }
+            | DirectoryError::PrincipalNotFound { .. }
+            | DirectoryError::AdministratorNeeded
+            | DirectoryError::IdentifierUriTaken { .. }
+            | DirectoryError::IdentifierUriInvalid { .. }
+            | DirectoryError::DisplayNameInvalid
+            | DirectoryError::LifetimeInvalid
+            | DirectoryError::TooMany { .. } => Self::internal(),
+        }
+    }
+}
