@@ -97,3 +97,75 @@ impl Hasher for FirstBytes {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caller::Facts;
+    use domain::{ClientId, PrincipalId, TenantId};
+
+    fn caller(expires: i64) -> Caller {
+        let zero = Timestamp::default();
+        let uuid = *b"0123456789abcdef";
+        Caller::new(Facts {
+            principal: PrincipalId::random(&Same(uuid)),
+            client: ClientId::random(&Same(uuid)),
+            tenant: TenantId::random(&Same(uuid)),
+            issuer: String::new(),
+            audience: String::new(),
+            issued: zero,
+            not_before: zero,
+            expires: Timestamp::from_seconds(expires),
+        })
+    }
+
+    struct Same([u8; 16]);
+    impl domain::Entropy for Same {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.copy_from_slice(&self.0);
+        }
+    }
+
+    fn token(number: u32) -> Sha256Hash {
+        crypt::sha256(number.to_be_bytes())
+    }
+
+    const NOW: Timestamp = Timestamp::from_seconds(100);
+
+    #[test]
+    fn an_entry_is_of_one_epoch() {
+        let tokens = VerifiedTokens::new();
+        tokens.put(token(1), caller(200), 5, NOW);
+        assert!(tokens.get(&token(1), 5).is_some());
+        assert!(tokens.get(&token(2), 5).is_none());
+        assert!(tokens.get(&token(1), 6).is_none(), "a key was revoked since");
+        // Verified before the revocation, remembered after it: the old epoch is not let in.
+        let same_shard =
+            (2..).map(token).find(|hash| std::ptr::eq(tokens.shard(hash), tokens.shard(&token(1)))).unwrap();
+        tokens.put(same_shard, caller(200), 6, NOW);
+        tokens.put(token(1), caller(200), 5, NOW);
+        assert!(tokens.get(&token(1), 6).is_none() && tokens.get(&token(1), 5).is_none());
+        assert!(tokens.get(&same_shard, 6).is_some());
+    }
+
+    #[test]
+    fn it_is_bounded_and_what_ends_first_goes_first() {
+        let tokens = VerifiedTokens::bounded(64);
+        for number in 0..10_000 {
+            tokens.put(token(number), caller(1_000 + i64::from(number)), 0, NOW);
+        }
+        assert_eq!(tokens.len(), 64);
+        assert!(tokens.get(&token(9_999), 0).is_some() && tokens.get(&token(0), 0).is_none());
+        // All of them are over by now: the next one of a shard sweeps it.
+        tokens.put(token(10_000), caller(20_000), 0, Timestamp::from_seconds(11_000));
+        assert_eq!(tokens.len(), 61);
+    }
+
+    #[test]
+    fn an_entry_can_be_forgotten() {
+        let tokens = VerifiedTokens::new();
+        tokens.put(token(1), caller(200), 0, NOW);
+        tokens.remove(&token(1));
+        assert!(tokens.get(&token(1), 0).is_none());
+    }
+}

@@ -149,3 +149,120 @@ pub fn permit<A: Action>(
     }
     Ok(Permit { principal: principal.id, client: caller.client(), vault: vault.id, action: PhantomData })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PrincipalKind;
+    use domain::{AppId, Entropy, SecretPermissions, TenantId, Timestamp};
+
+    struct Fill(u8);
+    impl Entropy for Fill {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.fill(self.0);
+        }
+    }
+
+    fn principal(number: u8) -> Principal {
+        Principal {
+            id: PrincipalId::random(&Fill(number)),
+            client: ClientId::random(&Fill(number)),
+            tenant: TenantId::random(&Fill(0)),
+            kind: PrincipalKind::ManagedIdentity { app: AppId::random(&Fill(number)) },
+            display_name: "shop".to_owned(),
+            enabled: true,
+            created: Timestamp::default(),
+        }
+    }
+
+    fn caller(of: &Principal) -> Caller {
+        Caller::fixture(of.id, of.client, of.tenant)
+    }
+
+    fn ask<A: Action>(
+        view: &View,
+        of: &Principal,
+        verbs: Option<&[SecretPermission]>,
+    ) -> Result<Permit<A>, Denied> {
+        let name = VaultName::parse("shop").unwrap();
+        let other = AccessPolicy { principal: principal(99).id, secrets: SecretPermissions::all_but_purge() };
+        let own =
+            verbs.map(|verbs| AccessPolicy { principal: of.id, secrets: verbs.iter().copied().collect() });
+        let policies: Vec<_> = std::iter::once(other).chain(own).collect();
+        let vault = VaultScope { id: VaultId::random(&Fill(7)), name: &name, policies: &policies };
+        match permit::<A>(view, &caller(of), &vault) {
+            Ok(permit) => Ok(permit),
+            Err(Halt::Refuse(denied)) => Err(denied),
+            Err(Halt::Load(load)) => panic!("{load:?}"),
+        }
+    }
+
+    fn view(of: &Principal) -> View {
+        View::fixture().with::<Principal>(&of.id, of)
+    }
+
+    #[test]
+    fn each_verb_permits_its_own_actions_only() {
+        use SecretPermission::{Get, List, Set};
+        let one = principal(1);
+        fn verbs(verb: &SecretPermission) -> Option<&[SecretPermission]> {
+            Some(std::slice::from_ref(verb))
+        }
+        assert!(ask::<GetSecret>(&view(&one), &one, verbs(&Get)).is_ok());
+        assert!(ask::<SetSecret>(&view(&one), &one, verbs(&Set)).is_ok());
+        assert!(ask::<UpdateSecret>(&view(&one), &one, verbs(&Set)).is_ok());
+        assert!(ask::<ListSecrets>(&view(&one), &one, verbs(&List)).is_ok());
+        for verb in SecretPermission::ALL {
+            let allowed = [
+                (ask::<GetSecret>(&view(&one), &one, verbs(&verb)).is_ok(), Get),
+                (ask::<SetSecret>(&view(&one), &one, verbs(&verb)).is_ok(), Set),
+                (ask::<UpdateSecret>(&view(&one), &one, verbs(&verb)).is_ok(), Set),
+                (ask::<ListSecrets>(&view(&one), &one, verbs(&verb)).is_ok(), List),
+            ];
+            for (is_allowed, needed) in allowed {
+                assert_eq!(is_allowed, verb == needed, "{verb} for {needed}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_permit_says_who_where_and_why() {
+        let one = principal(1);
+        let permit = ask::<GetSecret>(&view(&one), &one, Some(&[SecretPermission::Get])).unwrap();
+        assert_eq!((permit.principal(), permit.vault()), (one.id, VaultId::random(&Fill(7))));
+        assert_eq!(permit.because(), format!("the vault's access policy for principal {} has get", one.id));
+    }
+
+    #[test]
+    fn strangers_are_denied_each_with_its_reason() {
+        let one = principal(1);
+        let vault = VaultName::parse("shop").unwrap();
+        let all: &[_] = &SecretPermission::ALL;
+        assert_eq!(
+            ask::<GetSecret>(&View::fixture(), &one, Some(all)).unwrap_err(),
+            Denied::PrincipalGone { caller: caller(&one), vault: vault.clone() },
+            "a deleted principal, whatever the policy says"
+        );
+        let disabled = Principal { enabled: false, ..principal(1) };
+        assert_eq!(
+            ask::<GetSecret>(&view(&disabled), &one, Some(all)).unwrap_err(),
+            Denied::PrincipalDisabled { caller: caller(&one), vault: vault.clone() }
+        );
+        assert_eq!(
+            ask::<GetSecret>(&view(&one), &one, None).unwrap_err(),
+            Denied::NoPolicy { caller: caller(&one), vault: vault.clone() }
+        );
+        let denied = Denied::VerbMissing { caller: caller(&one), verb: SecretPermission::Get, vault };
+        for verbs in [&[][..], &[SecretPermission::List, SecretPermission::Set]] {
+            assert_eq!(ask::<GetSecret>(&view(&one), &one, Some(verbs)).unwrap_err(), denied);
+        }
+    }
+
+    #[test]
+    fn a_principal_that_is_not_loaded_is_asked_for() {
+        let one = principal(1);
+        let name = VaultName::parse("shop").unwrap();
+        let vault = VaultScope { id: VaultId::random(&Fill(7)), name: &name, policies: &[] };
+        assert!(matches!(permit::<GetSecret>(&View::default(), &caller(&one), &vault), Err(Halt::Load(_))));
+    }
+}

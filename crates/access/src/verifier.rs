@@ -178,3 +178,230 @@ fn check_times(not_before: Timestamp, expires: Timestamp, now: Timestamp) -> Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crypt::{SigningKey, jws::Thumbprint, test_keys};
+    use serde_json::{Value, json};
+    use std::sync::{
+        LazyLock, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    };
+
+    const TENANT: &str = "11111111-1111-4111-8111-111111111111";
+    const OTHER: &str = "22222222-2222-4222-8222-222222222222";
+    const NOW: i64 = 1_800_000_000;
+
+    static KEY: LazyLock<SigningKey> = LazyLock::new(test_keys::signing_key);
+    static STRANGER: LazyLock<SigningKey> = LazyLock::new(test_keys::other_signing_key);
+
+    /// A ring that counts how often it is asked for a key: once for each signature that is verified.
+    struct Ring {
+        keys: Mutex<Vec<Arc<PublicKey>>>,
+        epoch: AtomicU64,
+        asked: AtomicUsize,
+    }
+
+    impl Ring {
+        fn new() -> Self {
+            let keys = Mutex::new(vec![KEY.public().clone()]);
+            Self { keys, epoch: AtomicU64::new(0), asked: AtomicUsize::new(0) }
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::SeqCst)
+        }
+    }
+
+    impl KeySource for Ring {
+        fn public_key(&self, kid: &str) -> Option<Arc<PublicKey>> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            self.keys.lock().unwrap().iter().find(|key| key.kid() == kid).cloned()
+        }
+
+        fn epoch(&self) -> u64 {
+            self.epoch.load(Ordering::SeqCst)
+        }
+    }
+
+    fn verifier() -> Verifier {
+        Verifier::new(VerifierConfig {
+            issuers: vec![
+                format!("https://login.test/{TENANT}/"),
+                format!("https://login.test/{TENANT}/v2.0"),
+            ],
+            audiences: crate::vault_audiences("https://vault.test:8443"),
+            tenant: TENANT.parse().unwrap(),
+        })
+    }
+
+    fn claims() -> Value {
+        json!({
+            "aud": "https://vault.test:8443", "iss": format!("https://login.test/{TENANT}/"), "iat": NOW, "nbf": NOW,
+            "exp": NOW + 3600, "appid": OTHER, "oid": TENANT, "sub": TENANT, "tid": TENANT, "ver": "1.0", "uti": "x",
+        })
+    }
+
+    fn with(member: &str, value: Value) -> Value {
+        let mut claims = claims();
+        match value {
+            Value::Null => claims.as_object_mut().unwrap().remove(member),
+            value => claims.as_object_mut().unwrap().insert(member.to_owned(), value),
+        };
+        claims
+    }
+
+    fn token(claims: &Value) -> Secret<String> {
+        crypt::jws::sign(&KEY, Thumbprint::Included, claims).unwrap()
+    }
+
+    fn verify(claims: &Value, at: i64) -> Result<Caller, BearerFault> {
+        verifier().verify(&token(claims), &Ring::new(), Timestamp::from_seconds(at))
+    }
+
+    #[test]
+    fn a_token_of_ours_names_its_caller() {
+        let caller = verify(&claims(), NOW).unwrap();
+        assert_eq!(caller.principal().to_string(), TENANT);
+        assert_eq!(caller.client().to_string(), OTHER);
+        assert_eq!(caller.tenant().to_string(), TENANT);
+        assert_eq!(
+            (caller.issuer(), caller.audience()),
+            (&*format!("https://login.test/{TENANT}/"), "https://vault.test:8443")
+        );
+        assert_eq!(caller.expires().seconds() - caller.issued().seconds(), 3600);
+    }
+
+    #[test]
+    fn both_issuer_forms_and_each_audience_are_accepted() {
+        let mut v2 = with("iss", json!(format!("https://login.test/{TENANT}/v2.0")));
+        v2.as_object_mut().unwrap().remove("appid");
+        v2["azp"] = json!(OTHER);
+        assert!(verify(&v2, NOW).is_ok());
+        for audience in [
+            "https://vault.test:8443",
+            "https://vault.test:8443/",
+            "https://vault.azure.net",
+            "https://vault.azure.net/",
+            "cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
+        ] {
+            assert!(verify(&with("aud", json!(audience)), NOW).is_ok(), "{audience}");
+        }
+    }
+
+    #[test]
+    fn strangers_are_refused_each_with_its_reason() {
+        for audience in [
+            "https://graph.microsoft.com",
+            "https://vault.test",
+            "https://vault.azure.net//",
+            "HTTPS://VAULT.AZURE.NET",
+            "",
+        ] {
+            let fault = verify(&with("aud", json!(audience)), NOW).unwrap_err();
+            assert!(
+                matches!(fault, BearerFault::WrongAudience { found, .. } if found == audience),
+                "{audience}"
+            );
+        }
+        for issuer in [&format!("https://login.test/{OTHER}/"), &format!("https://login.test/{TENANT}"), ""] {
+            let fault = verify(&with("iss", json!(issuer)), NOW).unwrap_err();
+            assert!(matches!(fault, BearerFault::WrongIssuer { found, .. } if found == issuer), "{issuer}");
+        }
+        assert_eq!(
+            verify(&with("tid", json!(OTHER)), NOW).unwrap_err(),
+            BearerFault::WrongTenant { found: OTHER.parse().unwrap() }
+        );
+    }
+
+    #[test]
+    fn incomplete_or_strange_claims_are_malformed() {
+        for member in ["aud", "iss", "iat", "nbf", "exp", "oid", "tid", "appid"] {
+            assert_eq!(
+                verify(&with(member, Value::Null), NOW).unwrap_err(),
+                BearerFault::Malformed,
+                "{member}"
+            );
+            assert_eq!(
+                verify(&with(member, json!([1.5])), NOW).unwrap_err(),
+                BearerFault::Malformed,
+                "{member}"
+            );
+        }
+        assert_eq!(
+            verify(&with("aud", json!(["https://vault.azure.net"])), NOW).unwrap_err(),
+            BearerFault::Malformed
+        );
+        assert_eq!(verify(&json!("text"), NOW).unwrap_err(), BearerFault::Malformed);
+    }
+
+    #[test]
+    fn times_hold_to_the_second() {
+        assert!(verify(&claims(), NOW + 3599).is_ok());
+        for late in [NOW + 3600, NOW + 3601, i64::MAX] {
+            assert_eq!(
+                verify(&claims(), late).unwrap_err(),
+                BearerFault::Expired { at: Timestamp::from_seconds(NOW + 3600) }
+            );
+        }
+        assert!(verify(&claims(), NOW - 300).is_ok(), "within the clock skew");
+        assert_eq!(
+            verify(&claims(), NOW - 301).unwrap_err(),
+            BearerFault::NotYetValid { from: Timestamp::from_seconds(NOW) }
+        );
+    }
+
+    #[test]
+    fn signatures_hold() {
+        let verify = |token: &str| {
+            verifier().verify(&Secret::new(token.to_owned()), &Ring::new(), Timestamp::from_seconds(NOW))
+        };
+        let stranger = crypt::jws::sign(&STRANGER, Thumbprint::Included, &claims()).unwrap();
+        assert_eq!(
+            verify(stranger.expose()).unwrap_err(),
+            BearerFault::UnknownKey { kid: STRANGER.kid().to_owned() }
+        );
+        let good = token(&claims()).expose().clone();
+        let (signed, signature) = good.rsplit_once('.').unwrap();
+        let (header, _) = signed.split_once('.').unwrap();
+        let forged = crypt::encoding::base64url(&serde_json::to_vec(&with("oid", json!(OTHER))).unwrap());
+        assert_eq!(verify(&format!("{header}.{forged}.{signature}")).unwrap_err(), BearerFault::BadSignature);
+        let none = crypt::encoding::base64url(br#"{"alg":"none","typ":"JWT"}"#);
+        let (_, body) = signed.split_once('.').unwrap();
+        assert!(verify(&format!("{none}.{body}.")).is_err());
+        for bad in
+            ["", ".", "..", "a.b.c", "é", &good.replace('.', ""), &format!("{good}.x"), &format!(" {good}")]
+        {
+            assert!(verify(bad).is_err(), "{bad}");
+        }
+        let huge = "a".repeat(limits::TOKEN_BYTES_MAX + 1);
+        assert_eq!(verify(&huge).unwrap_err(), BearerFault::Malformed);
+    }
+
+    #[test]
+    fn a_token_is_verified_once_and_judged_each_time() {
+        let (verifier, ring, token) = (verifier(), Ring::new(), token(&claims()));
+        let at = |seconds| verifier.verify(&token, &ring, Timestamp::from_seconds(seconds));
+        for _ in 0..3 {
+            assert!(at(NOW).is_ok());
+        }
+        assert_eq!(ring.asked(), 1, "one signature for three requests");
+        assert!(matches!(at(NOW - 301), Err(BearerFault::NotYetValid { .. })));
+        assert!(matches!(at(NOW + 3600), Err(BearerFault::Expired { .. })));
+        assert_eq!(ring.asked(), 1);
+        // Forgotten at expiry: verified again, and still refused.
+        assert!(matches!(at(NOW + 3600), Err(BearerFault::Expired { .. })));
+        assert_eq!(ring.asked(), 2);
+    }
+
+    #[test]
+    fn what_was_remembered_falls_with_its_key() {
+        let (verifier, ring, token) = (verifier(), Ring::new(), token(&claims()));
+        assert!(verifier.verify(&token, &ring, Timestamp::from_seconds(NOW)).is_ok());
+        ring.keys.lock().unwrap().clear();
+        ring.epoch.fetch_add(1, Ordering::SeqCst);
+        let fault = verifier.verify(&token, &ring, Timestamp::from_seconds(NOW)).unwrap_err();
+        assert!(matches!(fault, BearerFault::UnknownKey { .. }));
+    }
+}
