@@ -1,0 +1,80 @@
+//! Apps and identities through the store: one commit, seen at once by the directory and by running workloads.
+
+use crate::world::{NOW, World, nowhere, shop};
+use domain::{AppName, Secret};
+use host::HostError;
+use identity::{IdentityError, PeerProbe, ProcessFacts, TokenQuery};
+use kernel::{AttestFault, Attested, Peer};
+use std::sync::Arc;
+
+/// An unenforced workload asks nobody.
+struct Nobody;
+
+impl PeerProbe for Nobody {
+    fn attest(&self) -> Result<Attested<Peer>, AttestFault> {
+        Err(AttestFault::NotFound)
+    }
+
+    fn attest_again(&self, _earlier: &Attested<Peer>) -> Result<(), AttestFault> {
+        Err(AttestFault::NotFound)
+    }
+
+    fn describe(&self) -> Option<ProcessFacts> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn apps_are_made_listed_and_deleted() {
+    let world = World::new().await;
+    for name in ["shop", "Bakery"] {
+        world.host.create_app(&AppName::parse(name).unwrap(), NOW).await.unwrap();
+    }
+    let again = world.host.create_app(&AppName::parse("SHOP").unwrap(), NOW).await.unwrap_err();
+    assert!(matches!(again, HostError::AppExists(_)));
+    let names: Vec<_> =
+        world.host.apps().await.unwrap().iter().map(|view| view.app.name.to_string()).collect();
+    assert_eq!(names, ["Bakery", "shop"]);
+    world.host.delete_app(&shop()).await.unwrap();
+    assert!(matches!(world.host.app(&shop()).await.unwrap_err(), HostError::AppNotFound(_)));
+    assert!(matches!(world.host.delete_app(&shop()).await.unwrap_err(), HostError::AppNotFound(_)));
+}
+
+#[tokio::test]
+async fn an_identity_and_its_principal_come_and_go_together() {
+    let world = World::new().await;
+    world.host.create_app(&shop(), NOW).await.unwrap();
+    let first = world.host.assign_identity(&shop(), NOW).await.unwrap().principal.unwrap();
+    assert_eq!(world.directory.principal(first.id).await.unwrap().display_name, "shop");
+    let same = world.host.assign_identity(&shop(), NOW).await.unwrap().principal.unwrap();
+    assert_eq!(first, same);
+    assert!(world.host.remove_identity(&shop(), NOW).await.unwrap().principal.is_none());
+    assert!(world.directory.principal(first.id).await.is_err());
+    // Enabled again it is another principal: old policies allow it nothing.
+    let second = world.host.assign_identity(&shop(), NOW).await.unwrap().principal.unwrap();
+    assert_ne!(first.id, second.id);
+    assert_ne!(first.client, second.client);
+    world.host.delete_app(&shop()).await.unwrap();
+    assert!(world.directory.principal(second.id).await.is_err());
+}
+
+#[tokio::test]
+async fn a_running_app_gets_and_loses_its_identity_at_once() {
+    let world = World::new().await;
+    world.host.create_app(&shop(), NOW).await.unwrap();
+    let started = world.host.start(&shop(), nowhere(false), NOW).await.unwrap();
+    let workload = world.identity.workload(started.workload).unwrap();
+    let connection = world.identity.accept(&workload, Arc::new(Nobody)).unwrap();
+    let (_, secret) = started.injection.set.into_iter().find(|(name, _)| name == "IDENTITY_HEADER").unwrap();
+    let secret: Secret<String> = secret;
+    let ask = async || {
+        let query = TokenQuery { resource: "https://vault.azure.net".to_owned(), selector: None };
+        let authentic = world.identity.check_secret(&connection, &secret)?;
+        world.identity.token(authentic, &query, NOW).await
+    };
+    assert!(matches!(ask().await, Err(IdentityError::NoIdentity { .. })));
+    world.host.assign_identity(&shop(), NOW).await.unwrap();
+    assert!(ask().await.is_ok());
+    world.host.remove_identity(&shop(), NOW).await.unwrap();
+    assert!(matches!(ask().await, Err(IdentityError::NoIdentity { .. })));
+}

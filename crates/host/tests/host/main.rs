@@ -1,0 +1,5 @@
+//! Apps and workloads over a store in memory. The kernel and the listeners are stand-ins, the rest is real.
+
+mod apps;
+mod workloads;
+mod world;

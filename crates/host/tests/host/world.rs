@@ -1,0 +1,175 @@
+//! A store, a directory and a host, whose cgroups and listeners are what the test says.
+
+use crypt::{Key256, SystemEntropy};
+use directory::{DirectoryService, DirectorySettings};
+use domain::{AppName, DomainName, HostNames, Timestamp, WorkloadId, limits};
+use host::{
+    EndpointListeners, Enforcement, Environment, HostKernel, HostService, HostSettings, Place, StartRequest,
+    TrustFiles, Workload,
+};
+use identity::{Confinement, IdentityService};
+use kernel::{CgroupId, KernelError};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use store::{Memory, Store};
+
+pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+pub(crate) struct World {
+    pub(crate) host: HostService,
+    pub(crate) identity: Arc<IdentityService>,
+    pub(crate) directory: Arc<DirectoryService>,
+    pub(crate) listeners: Arc<Listeners>,
+    pub(crate) cgroups: Arc<Cgroups>,
+    store: Arc<dyn Store>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let store: Arc<dyn Store> = Arc::new(Memory::new());
+        let names = HostNames::new(&DomainName::parse("keyless.localhost").unwrap(), 8443);
+        let settings = DirectorySettings { names, token_lifetime: limits::ACCESS_TOKEN_LIFETIME };
+        let root = Key256::random(&SystemEntropy);
+        let make_key = |_| Ok(crypt::test_keys::signing_key());
+        let directory =
+            DirectoryService::open(store.clone(), Arc::new(SystemEntropy), &root, settings, make_key, NOW);
+        Self::over(store, Arc::new(directory.await.unwrap()), Arc::default(), "boot 1")
+    }
+
+    /// The same store, directory and cgroups after a restart of the server.
+    pub(crate) fn restarted(&self, boot: &str) -> Self {
+        Self::over(self.store.clone(), self.directory.clone(), self.cgroups.clone(), boot)
+    }
+
+    fn over(
+        store: Arc<dyn Store>,
+        directory: Arc<DirectoryService>,
+        cgroups: Arc<Cgroups>,
+        boot: &str,
+    ) -> Self {
+        let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
+        let listeners = Arc::new(Listeners::default());
+        let trust = TrustFiles {
+            bundle: "/d/bundle.pem".into(),
+            root: "/d/root.pem".into(),
+            truststore: "/d/trust.p12".into(),
+            truststore_password: "changeit".to_owned(),
+        };
+        let settings = HostSettings { boot: boot.to_owned(), domain: "keyless.localhost".to_owned(), trust };
+        let host = HostService::new(
+            store.clone(),
+            Arc::new(SystemEntropy),
+            directory.clone(),
+            identity.clone(),
+            cgroups.clone(),
+            listeners.clone(),
+            settings,
+        );
+        Self { host, identity, directory, listeners, cgroups, store }
+    }
+}
+
+pub(crate) fn shop() -> AppName {
+    AppName::parse("shop").unwrap()
+}
+
+pub(crate) fn in_cgroup(path: &str) -> StartRequest {
+    StartRequest {
+        place: Place::Cgroup(path.into()),
+        require_enforced: true,
+        environment: Environment::default(),
+    }
+}
+
+pub(crate) fn nowhere(require_enforced: bool) -> StartRequest {
+    let place = Place::Unenforced { why: "no cgroup".to_owned(), mend: "make one".to_owned() };
+    StartRequest { place, require_enforced, environment: Environment::default() }
+}
+
+/// A cgroup of the test: its id, the ids within, and whether it has processes.
+#[derive(Debug)]
+pub(crate) struct Cgroup {
+    pub(crate) id: u64,
+    pub(crate) within: Vec<u64>,
+    pub(crate) is_populated: AtomicBool,
+}
+
+impl Confinement for Cgroup {
+    fn id(&self) -> CgroupId {
+        CgroupId::from(self.id)
+    }
+
+    fn contains(&self, cgroup: CgroupId) -> bool {
+        cgroup == self.id() || self.within.iter().any(|id| CgroupId::from(*id) == cgroup)
+    }
+
+    fn is_populated(&self) -> bool {
+        self.is_populated.load(Ordering::SeqCst)
+    }
+}
+
+/// The cgroups of the test, by path.
+#[derive(Default)]
+pub(crate) struct Cgroups {
+    all: Mutex<BTreeMap<String, Arc<Cgroup>>>,
+    pub(crate) cannot_attest: AtomicBool,
+}
+
+impl Cgroups {
+    pub(crate) fn make(&self, path: &str, id: u64, within: &[u64]) -> Arc<Cgroup> {
+        let cgroup = Arc::new(Cgroup { id, within: within.to_vec(), is_populated: AtomicBool::new(false) });
+        self.all.lock().unwrap().insert(path.to_owned(), cgroup.clone());
+        cgroup
+    }
+
+    pub(crate) fn remove(&self, path: &str) {
+        self.all.lock().unwrap().remove(path);
+    }
+}
+
+impl HostKernel for Cgroups {
+    fn open_cgroup(&self, path: &Path) -> Result<Arc<dyn Confinement>, KernelError> {
+        match self.all.lock().unwrap().get(path.to_str().unwrap()) {
+            Some(cgroup) => Ok(cgroup.clone()),
+            None => Err(KernelError::NoCgroup2("the test made none")),
+        }
+    }
+
+    fn attestation(&self) -> Enforcement {
+        if self.cannot_attest.load(Ordering::SeqCst) {
+            Enforcement::Unenforced { why: "no sock_diag".to_owned(), mend: "load tcp_diag".to_owned() }
+        } else {
+            Enforcement::Enforced
+        }
+    }
+}
+
+/// Listeners that only keep book.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    pub(crate) open: Mutex<BTreeMap<WorkloadId, u16>>,
+    pub(crate) is_broken: AtomicBool,
+}
+
+impl EndpointListeners for Listeners {
+    fn open(&self, workload: Arc<Workload>, port: Option<u16>) -> io::Result<u16> {
+        if self.is_broken.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        let mut open = self.open.lock().unwrap();
+        let port = port.unwrap_or(40_000 + u16::try_from(open.len()).unwrap());
+        open.insert(workload.id(), port);
+        Ok(port)
+    }
+
+    fn close(&self, workload: WorkloadId) {
+        self.open.lock().unwrap().remove(&workload);
+    }
+}

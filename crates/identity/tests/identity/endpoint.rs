@@ -1,0 +1,171 @@
+//! What may come of a connection to an endpoint: each success beside its refusals. The kernel is a stand-in, the rest is real.
+
+use crate::world::{APP_CGROUP, NOW, StandIn, World, query};
+use domain::{ClientId, PrincipalId, Secret};
+use identity::{IdentityError, Refusal, Selector, TokenQuery};
+use kernel::CgroupId;
+use std::sync::{Arc, atomic::Ordering};
+
+#[tokio::test]
+async fn the_apps_own_process_gets_a_token() {
+    let world = World::new(true).await;
+    let connection = world.identity.accept(&world.workload, StandIn::own(1)).unwrap();
+    let token = world.token(&connection, &query(), NOW).await.unwrap();
+    assert_eq!(token.resource, "https://vault.azure.net");
+    assert_eq!((token.principal, token.client), (world.principal.id, world.principal.client));
+    assert_eq!(token.expires_on.seconds_since(NOW), 3_600);
+    assert_eq!(connection.facts().unwrap().uid, 1_000);
+    // The same token until it is renewed ahead.
+    let again = world.token(&connection, &query(), NOW).await.unwrap();
+    assert!(Arc::ptr_eq(&token, &again));
+}
+
+#[tokio::test]
+async fn strangers_are_refused_before_a_byte() {
+    let world = World::new(true).await;
+    let accept = |probe| world.identity.accept(&world.workload, probe).map(drop).unwrap_err();
+    let stranger = accept(StandIn::of(CgroupId::from(APP_CGROUP + 1), 1));
+    assert!(matches!(stranger, Refusal::Stranger { .. }));
+    assert!(matches!(accept(StandIn::unknown()), Refusal::NotAttested(_)));
+}
+
+#[tokio::test]
+async fn a_socket_cookie_is_one_connections() {
+    let world = World::new(true).await;
+    let first = world.identity.accept(&world.workload, StandIn::own(7)).unwrap();
+    let second = world.identity.accept(&world.workload, StandIn::own(7)).map(drop);
+    assert!(matches!(second, Err(Refusal::CookieInUse)));
+    drop(first);
+    assert!(world.identity.accept(&world.workload, StandIn::own(7)).is_ok());
+}
+
+#[tokio::test]
+async fn a_peer_that_changed_gets_nothing_even_from_the_cache() {
+    let world = World::new(true).await;
+    let probe = StandIn::own(1);
+    let connection = world.identity.accept(&world.workload, probe.clone()).unwrap();
+    world.token(&connection, &query(), NOW).await.unwrap();
+    probe.has_changed.store(true, Ordering::SeqCst);
+    let refused = world.token(&connection, &query(), NOW).await.unwrap_err();
+    assert!(matches!(refused, IdentityError::Refused(Refusal::NotAttested(_))));
+}
+
+#[tokio::test]
+async fn only_the_secret_of_this_start_opens() {
+    let world = World::new(true).await;
+    let connection = world.identity.accept(&world.workload, StandIn::own(1)).unwrap();
+    for wrong in ["", "x", &format!("{} ", world.secret.expose())] {
+        let checked = world.identity.check_secret(&connection, &Secret::new(wrong.to_owned())).map(drop);
+        assert!(matches!(checked, Err(IdentityError::WrongSecret)), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_ended_workload_gets_nothing_on_open_connections() {
+    let world = World::new(true).await;
+    let connection = world.identity.accept(&world.workload, StandIn::own(1)).unwrap();
+    world.token(&connection, &query(), NOW).await.unwrap();
+    world.identity.retire(world.workload.id()).unwrap();
+    let refused = world.token(&connection, &query(), NOW).await.unwrap_err();
+    assert!(matches!(refused, IdentityError::Refused(Refusal::Ended { .. })));
+    let refused = world.identity.accept(&world.workload, StandIn::own(2)).map(drop).unwrap_err();
+    assert!(matches!(refused, Refusal::Ended { .. }));
+}
+
+#[tokio::test]
+async fn without_a_cgroup_only_the_secret_counts_and_that_is_said() {
+    let world = World::new(false).await;
+    assert!(!world.workload.enforcement().is_enforced());
+    let connection = world.identity.accept(&world.workload, StandIn::unknown()).unwrap();
+    assert!(world.token(&connection, &query(), NOW).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_is_done_to_the_identity_holds_at_once() {
+    let world = World::new(true).await;
+    let connection = world.identity.accept(&world.workload, StandIn::own(1)).unwrap();
+    let why = async || match world.token(&connection, &query(), NOW).await {
+        Ok(_) => "a token",
+        Err(IdentityError::NoIdentity { why, .. }) => why,
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!(why().await, "a token");
+    world.put_principal(false).await;
+    assert_eq!(why().await, "its principal is disabled");
+    world.put_principal(true).await;
+    assert_eq!(why().await, "a token");
+    world.put_app(None, world.workload.app()).await;
+    assert_eq!(why().await, "its identity is not enabled");
+    world.put_app(Some(PrincipalId::random(&crypt::SystemEntropy)), world.workload.app()).await;
+    assert_eq!(why().await, "its principal is gone");
+    // Another app of the same name is another app.
+    world.put_app(Some(world.principal.id), domain::AppId::random(&crypt::SystemEntropy)).await;
+    assert_eq!(why().await, "the app was deleted");
+    world.put_app(Some(world.principal.id), world.workload.app()).await;
+    assert_eq!(why().await, "a token");
+}
+
+#[tokio::test]
+async fn a_token_of_before_a_disabling_does_not_come_back() {
+    let world = World::new(true).await;
+    let connection = world.identity.accept(&world.workload, StandIn::own(1)).unwrap();
+    let before = world.token(&connection, &query(), NOW).await.unwrap();
+    world.put_principal(false).await;
+    assert!(world.token(&connection, &query(), NOW).await.is_err());
+    world.put_principal(true).await;
+    let after = world.token(&connection, &query(), NOW).await.unwrap();
+    assert_ne!(before.access_token.expose(), after.access_token.expose());
+}
+
+#[tokio::test]
+async fn selectors_mean_the_system_assigned_identity_or_nothing() {
+    let world = World::new(true).await;
+    let connection = world.identity.accept(&world.workload, StandIn::own(1)).unwrap();
+    let ask = async |selector| {
+        let query = TokenQuery { selector: Some(selector), ..query() };
+        world.token(&connection, &query, NOW).await
+    };
+    let (client, principal) = (world.principal.client.to_string(), world.principal.id.to_string());
+    assert!(ask(Selector::Client(client.to_uppercase())).await.is_ok());
+    assert!(ask(Selector::Principal(principal.clone())).await.is_ok());
+    for other in [
+        Selector::Client(principal),
+        Selector::Client(ClientId::random(&crypt::SystemEntropy).to_string()),
+        Selector::Client(String::new()),
+        Selector::Principal(client),
+        Selector::Resource("/subscriptions/s".to_owned()),
+    ] {
+        let refused = ask(other).await.unwrap_err();
+        assert!(matches!(refused, IdentityError::NotAssigned { .. }), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_resources_are_refused() {
+    let world = World::new(true).await;
+    let connection = world.identity.accept(&world.workload, StandIn::own(1)).unwrap();
+    for resource in ["https://management.azure.com", "x", "https://vault.azure.net.evil.example"] {
+        let query = TokenQuery { resource: resource.to_owned(), selector: None };
+        let refused = world.token(&connection, &query, NOW).await.unwrap_err();
+        assert!(matches!(refused, IdentityError::Directory(_)), "{resource}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_cold_requests_make_one_signature() {
+    let world = Arc::new(World::new(true).await);
+    let requests: Vec<_> = (0..64)
+        .map(|cookie| {
+            let world = world.clone();
+            tokio::spawn(async move {
+                let connection = world.identity.accept(&world.workload, StandIn::own(cookie)).unwrap();
+                world.token(&connection, &query(), NOW).await.unwrap()
+            })
+        })
+        .collect();
+    let mut tokens = Vec::new();
+    for request in requests {
+        tokens.push(request.await.unwrap());
+    }
+    assert!(tokens.windows(2).all(|pair| Arc::ptr_eq(&pair[0], &pair[1])));
+}
