@@ -1,6 +1,6 @@
 //! Why the audit log cannot be written or read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An error of the audit log. Whoever gets one from `append` refuses the request.
 #[derive(Debug, thiserror::Error)]
@@ -22,12 +22,24 @@ pub enum AuditError {
         /// The record's action.
         action: &'static str,
     },
-    /// The log at hand is not the one that was left, so it must not be continued.
-    #[error("audit log {} does not go on from where it was left: {what}", path.display())]
-    Broken {
+    /// No line of the log fits the key, so there is nothing to go on from: another installation's log, or a destroyed one.
+    #[error("audit log {}: no line of it was made with this key; move the folder away to begin a new log", path.display())]
+    Foreign {
         /// Which file.
         path: PathBuf,
-        /// How.
-        what: &'static str,
     },
+    /// The file was removed or replaced while it was open. The next append begins it anew, and `verify` will tell what is missing.
+    #[error("audit log {} was removed or replaced while it was written", path.display())]
+    Gone {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+impl AuditError {
+    /// For `map_err` of an operation on a path.
+    pub(crate) fn io(path: &Path, doing: &'static str) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { path, doing, source }
+    }
 }

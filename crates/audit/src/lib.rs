@@ -5,13 +5,20 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+mod files;
+mod line;
 pub mod log;
 pub mod memory;
 pub mod record;
+pub mod tail;
+#[cfg(test)]
+mod testing;
 pub mod verify;
+mod writer;
 
 pub use error::AuditError;
-pub use log::{Anchor, AuditLog, SyncPolicy};
+pub use log::{Anchor, AuditLog, Cut, Opened, SyncPolicy};
 pub use memory::MemoryAudit;
 pub use record::{Actor, AuditSink, Origin, Outcome, Record};
-pub use verify::{Fault, FaultKind, Verified, tail, verify};
+pub use tail::tail;
+pub use verify::{Fault, FaultKind, Verified, verify};

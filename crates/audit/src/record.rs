@@ -98,3 +98,54 @@ pub trait AuditSink: Send + Sync {
     /// Whether the last append failed. The next append tries again.
     fn is_failed(&self) -> bool;
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Some record.
+    pub(crate) fn record(action: &'static str) -> Record {
+        Record {
+            at: Timestamp::from_seconds(1_764_000_000),
+            request: "5f0f7a0e-1111-4222-8333-444455556666".parse().unwrap(),
+            actor: Actor::Workload {
+                id: "5f0f7a0e-1111-4222-8333-444455557777".parse().unwrap(),
+                app: AppName::parse("shop").unwrap(),
+            },
+            action,
+            target: "vault/orders/secrets/db".to_owned(),
+            outcome: Outcome::Allowed,
+            reason: "access policy of vault orders: get".to_owned(),
+            origin: Origin {
+                address: Some("127.0.0.1:40000".parse().unwrap()),
+                uid: Some(1_000),
+                pid: Some(42),
+                cgroup: Some("/keyless.slice/shop".to_owned()),
+                executable: Some("/usr/bin/python3.13".to_owned()),
+            },
+        }
+    }
+
+    #[test]
+    fn records_read_as_one_would_say_them() {
+        let mut record = record("secret.get");
+        let text = serde_json::to_string(&record).unwrap();
+        assert_eq!(
+            text,
+            concat!(
+                r#"{"at":1764000000,"request":"5f0f7a0e-1111-4222-8333-444455556666","actor":{"kind":"workload","#,
+                r#""id":"5f0f7a0e-1111-4222-8333-444455557777","app":"shop"},"action":"secret.get","#,
+                r#""target":"vault/orders/secrets/db","outcome":"allowed","reason":"access policy of vault orders: get","#,
+                r#""origin":{"address":"127.0.0.1:40000","uid":1000,"pid":42,"cgroup":"/keyless.slice/shop","#,
+                r#""executable":"/usr/bin/python3.13"}}"#
+            )
+        );
+        record.actor = Actor::Anonymous;
+        record.origin = Origin::default();
+        let text = serde_json::to_string(&record).unwrap();
+        assert!(
+            text.contains(r#""actor":{"kind":"anonymous"}"#) && text.ends_with(r#""origin":{}}"#),
+            "{text}"
+        );
+    }
+}

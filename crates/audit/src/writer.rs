@@ -1,0 +1,375 @@
+//! The end of the log: builds a line, hands it to the kernel in one `write(2)`, and knows what became of it.
+//!
+//! Owns: where the chain stands, the active file, and what is torn at its end. Owns not: when it is synced (`log`).
+
+use crate::{
+    AuditError, Record, files,
+    line::{ChainKey, NO_MAC, Read, Torn, Whole},
+};
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write as _},
+    path::Path,
+    sync::Arc,
+};
+
+/// The end of the log. `line` is a buffer that is used again.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    /// None after a failure that makes the file doubtful: then the next append opens it again.
+    pub(crate) file: Option<Arc<File>>,
+    bytes: u64,
+    /// The last record, with which the next one is chained.
+    pub(crate) seq: u64,
+    pub(crate) mac: [u8; 32],
+    /// Text at the end of the file that is no whole line.
+    unfinished: Vec<u8>,
+    /// The last whole line lacks its newline only.
+    owes_newline: bool,
+    /// Torn lines before `unfinished` for which no whole line has accounted yet.
+    torn: Option<Torn>,
+    line: Vec<u8>,
+}
+
+/// What was found at the end of the log.
+pub(crate) struct End {
+    /// The last whole line.
+    pub(crate) last: Option<Whole>,
+    /// There is something, and none of it was written with this key.
+    pub(crate) is_foreign: bool,
+}
+
+impl Writer {
+    /// Opens the log's end. The chain stands at its last whole line.
+    pub(crate) fn open(dir: &Path, key: &ChainKey) -> Result<(Self, End), AuditError> {
+        let mut writer = Self {
+            file: None,
+            bytes: 0,
+            seq: 0,
+            mac: NO_MAC,
+            unfinished: vec![],
+            owes_newline: false,
+            torn: None,
+            line: Vec::with_capacity(1_024),
+        };
+        let mut end = writer.attach(dir, key)?;
+        if end.last.is_none() {
+            end.last = last_of_full(dir, key)?;
+            end.is_foreign &= end.last.is_none();
+        }
+        if let Some(last) = end.last {
+            (writer.seq, writer.mac) = (last.seq, last.mac);
+        }
+        Ok((writer, end))
+    }
+
+    /// Appends a record. On an error it may be in the file in part, never as a whole line.
+    pub(crate) fn append(
+        &mut self,
+        dir: &Path,
+        key: &ChainKey,
+        file_bytes_max: u64,
+        record: &Record,
+    ) -> Result<(), AuditError> {
+        let file = self.file(dir, key, file_bytes_max)?;
+        // Made only when something fails: this is the hot path.
+        let io = |doing| move |source| AuditError::Io { path: files::active(dir), doing, source };
+        if files::is_unlinked(&file).map_err(io("look at it"))? {
+            self.file = None;
+            return Err(AuditError::Gone { path: files::active(dir) });
+        }
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        if self.begins_with_newline() {
+            line.push(b'\n');
+        }
+        let torn = self.torn();
+        let outcome = key.write(self.seq + 1, &self.mac, record, torn, &mut line).and_then(|mac| {
+            let written = write_once(&file, &line).map_err(io("append a record"))?;
+            self.took(&line, written, mac, torn);
+            // All but the newline is a whole record.
+            if written + 1 >= line.len() {
+                Ok(())
+            } else {
+                Err(io("append a whole record")(ErrorKind::StorageFull.into()))
+            }
+        });
+        self.line = line;
+        outcome
+    }
+
+    /// Notes what of a line is in the file now.
+    fn took(&mut self, line: &[u8], written: usize, mac: [u8; 32], torn: Option<Torn>) {
+        self.bytes += u64::try_from(written).unwrap_or(u64::MAX);
+        let Some(taken) = line.get(..written).filter(|taken| !taken.is_empty()) else { return };
+        let begun = usize::from(self.begins_with_newline());
+        self.unfinished.clear();
+        if written + 1 >= line.len() {
+            (self.seq, self.mac, self.torn) = (self.seq + 1, mac, None);
+            self.owes_newline = written < line.len();
+            return;
+        }
+        if begun > 0 {
+            // The torn line before now has its newline.
+            (self.torn, self.owes_newline) = (torn, false);
+        }
+        self.unfinished.extend_from_slice(taken.get(begun..).unwrap_or_default());
+    }
+
+    const fn begins_with_newline(&self) -> bool {
+        self.owes_newline || !self.unfinished.is_empty()
+    }
+
+    /// The open file; opened again after it was lost, changed for the next one when it is full.
+    fn file(&mut self, dir: &Path, key: &ChainKey, file_bytes_max: u64) -> Result<Arc<File>, AuditError> {
+        let is_whole = self.unfinished.is_empty() && !self.owes_newline && self.torn.is_none();
+        if let Some(file) = self.file.as_ref().filter(|_| self.bytes >= file_bytes_max && is_whole) {
+            let path = files::active(dir);
+            file.sync_data().map_err(AuditError::io(&path, "sync it to disk"))?;
+            let next = files::full_numbers(dir)?.last().map_or(1, |last| last + 1);
+            fs::rename(&path, files::full(dir, next))
+                .map_err(AuditError::io(&path, "rename it, as it is full"))?;
+            self.file = None;
+        }
+        match &self.file {
+            Some(file) => Ok(file.clone()),
+            None => {
+                self.attach(dir, key)?;
+                self.file.clone().ok_or_else(|| AuditError::Gone { path: files::active(dir) })
+            }
+        }
+    }
+
+    /// Opens the active file and learns how it ends. Where the chain stands is not taken from it: that is for the caller.
+    fn attach(&mut self, dir: &Path, key: &ChainKey) -> Result<End, AuditError> {
+        let (file, length) = files::open_active(dir)?;
+        let end = files::read_end(&file, length, files::END_BYTES)
+            .map_err(AuditError::io(&files::active(dir), "read its end"))?;
+        (self.file, self.bytes) = (Some(Arc::new(file)), length);
+        (self.torn, self.owes_newline) = (None, false);
+        self.unfinished.clear();
+
+        let (lines, rest) = match end.iter().rposition(|byte| *byte == b'\n') {
+            Some(newline) => end.split_at(newline + 1),
+            None => (&[][..], end.as_slice()),
+        };
+        let (mut last, mut is_foreign) = (None, length > files::END_BYTES);
+        match key.read(rest) {
+            Read::Whole(whole) => (last, self.owes_newline) = (Some(whole), true),
+            Read::Unfinished => self.unfinished.extend_from_slice(rest),
+            // A whole line that was changed is nobody's accident: it is not accounted for, so that `verify` finds it.
+            Read::Changed => (self.owes_newline, is_foreign) = (true, true),
+        }
+        let mut cut_off = vec![];
+        let newest_first = lines.strip_suffix(b"\n").map(|lines| lines.rsplit(|byte| *byte == b'\n'));
+        for line in newest_first.into_iter().flatten() {
+            if last.is_some() {
+                break;
+            }
+            match key.read(line) {
+                Read::Whole(whole) => last = Some(whole),
+                Read::Unfinished => cut_off.push(line),
+                Read::Changed => is_foreign = true,
+            }
+        }
+        self.torn = cut_off.into_iter().rev().fold(None, |torn, line| Some(Torn::with(torn, line)));
+        Ok(End { is_foreign: is_foreign && last.is_none(), last })
+    }
+
+    /// All torn lines for which the next whole one has to account.
+    pub(crate) fn torn(&self) -> Option<Torn> {
+        if self.unfinished.is_empty() { self.torn } else { Some(Torn::with(self.torn, &self.unfinished)) }
+    }
+}
+
+/// The last whole line of the newest full file that has one, for an active file that has none yet.
+fn last_of_full(dir: &Path, key: &ChainKey) -> Result<Option<Whole>, AuditError> {
+    for number in files::full_numbers(dir)?.into_iter().rev() {
+        let path = files::full(dir, number);
+        let end = File::open(&path)
+            .and_then(|file| files::read_end(&file, file.metadata()?.len(), files::END_BYTES))
+            .map_err(AuditError::io(&path, "read its end"))?;
+        let whole = end.rsplit(|byte| *byte == b'\n').find_map(|line| match key.read(line) {
+            Read::Whole(whole) => Some(whole),
+            Read::Changed | Read::Unfinished => None,
+        });
+        if whole.is_some() {
+            return Ok(whole);
+        }
+    }
+    Ok(None)
+}
+
+/// One write(2); again only if a signal came before any byte was taken.
+fn write_once(mut file: &File, bytes: &[u8]) -> std::io::Result<usize> {
+    loop {
+        match file.write(bytes) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        AuditLog, AuditSink as _, SyncPolicy, Verified,
+        record::tests::record,
+        testing::TempDir,
+        verify::{self, verify},
+    };
+    use crypt::{Key256, SystemEntropy};
+
+    const SIZE: u64 = 1 << 20;
+
+    fn test_key() -> Key256 {
+        Key256::from_bytes(&domain::Secret::new(vec![7; 32])).unwrap()
+    }
+
+    fn open(dir: &Path, key: &Key256) -> AuditLog {
+        AuditLog::open(dir, key, SyncPolicy::EverySecond, None).unwrap()
+    }
+
+    fn check(dir: &Path, key: &Key256) -> Verified {
+        verify(dir, key, None).unwrap_or_else(|fault: verify::Fault| panic!("{fault}"))
+    }
+
+    #[test]
+    fn a_crash_may_cut_the_last_line_anywhere() {
+        let (dir, key) = (TempDir::new(), Key256::random(&SystemEntropy));
+        let path = files::active(dir.path());
+        let log = open(dir.path(), &key);
+        log.append(&record("secret.get")).unwrap();
+        let one = fs::read(&path).unwrap().len();
+        log.append(&record("secret.set")).unwrap();
+        let two = fs::read(&path).unwrap();
+        for length in 0..=two.len() {
+            fs::write(&path, &two[..length]).unwrap();
+            let before = check(dir.path(), &key);
+            let whole_lines = match length {
+                _ if length + 1 >= two.len() => 2,
+                _ if length + 1 >= one => 1,
+                _ => 0,
+            };
+            assert_eq!(before.records, whole_lines, "{length}");
+            let log = open(dir.path(), &key);
+            assert_eq!(
+                (log.opened().seq, log.opened().torn_bytes),
+                (whole_lines, before.unfinished_bytes),
+                "{length}"
+            );
+            log.append(&record("secret.list")).unwrap();
+            log.append(&record("secret.list")).unwrap();
+            let after = check(dir.path(), &key);
+            let is_torn = u64::from(before.unfinished_bytes > 0);
+            assert_eq!(
+                (after.records, after.torn, after.unfinished_bytes),
+                (whole_lines + 2, is_torn, 0),
+                "{length}"
+            );
+            let kept = fs::read(&path).unwrap();
+            assert!(kept.starts_with(&two[..length]), "what was torn stays: {length}");
+        }
+    }
+
+    #[test]
+    fn a_crash_may_leave_zeros_and_a_second_crash_may_follow() {
+        let (dir, key) = (TempDir::new(), Key256::random(&SystemEntropy));
+        let path = files::active(dir.path());
+        open(dir.path(), &key).append(&record("secret.get")).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.extend_from_slice(&[0; 10_000]);
+        fs::write(&path, &bytes).unwrap();
+        open(dir.path(), &key).append(&record("secret.get")).unwrap();
+        let end = fs::read(&path).unwrap();
+        fs::write(&path, &end[..bytes.len() + 40]).unwrap();
+        assert_eq!(check(dir.path(), &key).unfinished_bytes, 10_039);
+        open(dir.path(), &key).append(&record("secret.get")).unwrap();
+        let verified = check(dir.path(), &key);
+        assert_eq!((verified.records, verified.torn), (2, 2));
+        // What is accounted for may not be changed either.
+        let text = fs::read(&path).unwrap();
+        let mut changed = text.clone();
+        changed[bytes.len() - 1] = b'x';
+        fs::write(&path, &changed).unwrap();
+        assert!(matches!(verify(dir.path(), &key, None).unwrap_err().kind, verify::FaultKind::TornMissing));
+        let without = [&text[..bytes.len() - 10_000], &text[bytes.len() + 1..]].concat();
+        fs::write(&path, without).unwrap();
+        assert!(matches!(verify(dir.path(), &key, None).unwrap_err().kind, verify::FaultKind::TornMissing));
+    }
+
+    /// A disk that takes only a part of each line: every part, twice in a row.
+    #[test]
+    fn a_write_may_be_short_anywhere() {
+        let (dir, key) = (TempDir::new(), ChainKey::of(&test_key()));
+        let (mut writer, _) = Writer::open(dir.path(), &key).unwrap();
+        writer.append(dir.path(), &key, SIZE, &record("secret.get")).unwrap();
+        let short = |writer: &mut Writer, written: usize| {
+            let mut line = vec![];
+            if writer.begins_with_newline() {
+                line.push(b'\n');
+            }
+            let torn = writer.torn();
+            let mac = key.write(writer.seq + 1, &writer.mac, &record("secret.set"), torn, &mut line).unwrap();
+            let written = written.min(line.len());
+            write_once(&writer.file(dir.path(), &key, SIZE).unwrap(), &line[..written]).unwrap();
+            writer.took(&line, written, mac, torn);
+        };
+        for written in [0, 1, 2, 3, 50, 400, 600, 700, 800, 900] {
+            for again in [0, 1, 2, 100, 900] {
+                short(&mut writer, written);
+                short(&mut writer, again);
+                writer.append(dir.path(), &key, SIZE, &record("secret.get")).unwrap();
+                let verified = check(dir.path(), &test_key());
+                assert_eq!(
+                    (verified.records, verified.unfinished_bytes),
+                    (writer.seq, 0),
+                    "{written} {again}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_changed_last_line_is_not_taken_for_a_torn_one() {
+        let (dir, key) = (TempDir::new(), Key256::random(&SystemEntropy));
+        let path = files::active(dir.path());
+        let log = open(dir.path(), &key);
+        log.append(&record("secret.get")).unwrap();
+        log.append(&record("secret.set")).unwrap();
+        for end in ["\n", ""] {
+            let text = fs::read_to_string(&path).unwrap().replace("secret.set", "secret.got");
+            fs::write(&path, format!("{}{end}", text.trim_end())).unwrap();
+            open(dir.path(), &key).append(&record("secret.get")).unwrap();
+            let fault = verify(dir.path(), &key, None).unwrap_err();
+            assert!(fault.line == 2 && matches!(fault.kind, verify::FaultKind::Changed), "{fault}");
+        }
+    }
+
+    #[test]
+    fn full_files_are_left_and_the_chain_goes_on() {
+        let (dir, key) = (TempDir::new(), ChainKey::of(&test_key()));
+        for start in [0, 50] {
+            let (mut writer, _) = Writer::open(dir.path(), &key).unwrap();
+            assert_eq!(writer.seq, start);
+            for _ in 0..50 {
+                writer.append(dir.path(), &key, 4_096, &record("secret.get")).unwrap();
+            }
+        }
+        let numbers = files::full_numbers(dir.path()).unwrap();
+        assert!(numbers.len() > 10 && numbers[0] == 1, "{numbers:?}");
+        assert_eq!(check(dir.path(), &test_key()).records, 100);
+        assert_eq!(crate::tail(dir.path(), 1_000).unwrap().len(), 100);
+        // A crash between the change of files and the first line of the next.
+        fs::rename(files::active(dir.path()), files::full(dir.path(), numbers.len() as u64 + 1)).unwrap();
+        let (mut writer, _) = Writer::open(dir.path(), &key).unwrap();
+        writer.append(dir.path(), &key, 4_096, &record("secret.get")).unwrap();
+        assert_eq!(check(dir.path(), &test_key()).records, 101);
+        fs::remove_file(files::full(dir.path(), 3)).unwrap();
+        assert!(matches!(
+            verify(dir.path(), &test_key(), None).unwrap_err().kind,
+            verify::FaultKind::Dropped { .. }
+        ));
+    }
+}
