@@ -351,7 +351,7 @@ impl HostService {
             }
             PlaceRecord::Cgroup { path, id } => match self.kernel.open_cgroup(path) {
                 Err(_) => return Ok(Err("its cgroup is gone".to_owned())),
-                Ok(found) if found.id().get() != *id => {
+                Ok(found) if found.id().number() != *id => {
                     return Ok(Err("its cgroup was made again by somebody".to_owned()));
                 }
                 Ok(found) if workload::is_over(&*found, record.started, false, now) => {
@@ -377,7 +377,7 @@ impl HostService {
             (Place::Cgroup(path), Enforcement::Enforced) => {
                 let confinement = self.kernel.open_cgroup(&path).map_err(HostError::Cgroup)?;
                 self.check_apart(&*confinement)?;
-                let id = confinement.id().get();
+                let id = confinement.id().number();
                 return Ok((Protection::Confined(confinement), PlaceRecord::Cgroup { path, id }));
             }
             (Place::Cgroup(_), Enforcement::Unenforced { why, mend })

@@ -12,11 +12,11 @@ struct Nobody;
 
 impl PeerProbe for Nobody {
     fn attest(&self) -> Result<Attested<Peer>, AttestFault> {
-        Err(AttestFault::NotFound)
+        Err(AttestFault::NoSuchSocket)
     }
 
     fn attest_again(&self, _earlier: &Attested<Peer>) -> Result<(), AttestFault> {
-        Err(AttestFault::NotFound)
+        Err(AttestFault::NoSuchSocket)
     }
 
     fn describe(&self) -> Option<ProcessFacts> {

@@ -103,11 +103,11 @@ pub(crate) struct Cgroup {
 
 impl Confinement for Cgroup {
     fn id(&self) -> CgroupId {
-        CgroupId::from(self.id)
+        CgroupId::new(self.id)
     }
 
     fn contains(&self, cgroup: CgroupId) -> bool {
-        cgroup == self.id() || self.within.iter().any(|id| CgroupId::from(*id) == cgroup)
+        cgroup == self.id() || self.within.iter().any(|id| CgroupId::new(*id) == cgroup)
     }
 
     fn is_populated(&self) -> bool {

@@ -24,7 +24,7 @@ async fn the_apps_own_process_gets_a_token() {
 async fn strangers_are_refused_before_a_byte() {
     let world = World::new(true).await;
     let accept = |probe| world.identity.accept(&world.workload, probe).map(drop).unwrap_err();
-    let stranger = accept(StandIn::of(CgroupId::from(APP_CGROUP + 1), 1));
+    let stranger = accept(StandIn::of(CgroupId::new(APP_CGROUP + 1), 1));
     assert!(matches!(stranger, Refusal::Stranger { .. }));
     assert!(matches!(accept(StandIn::unknown()), Refusal::NotAttested(_)));
 }

@@ -106,7 +106,7 @@ struct AppCgroup;
 
 impl Confinement for AppCgroup {
     fn id(&self) -> CgroupId {
-        CgroupId::from(APP_CGROUP)
+        CgroupId::new(APP_CGROUP)
     }
 
     fn contains(&self, cgroup: CgroupId) -> bool {
@@ -126,7 +126,7 @@ pub(crate) struct StandIn {
 
 impl StandIn {
     pub(crate) fn own(cookie: u64) -> Arc<Self> {
-        Self::of(CgroupId::from(APP_CGROUP), cookie)
+        Self::of(CgroupId::new(APP_CGROUP), cookie)
     }
 
     pub(crate) fn of(cgroup: CgroupId, cookie: u64) -> Arc<Self> {
@@ -141,11 +141,11 @@ impl StandIn {
 
 impl PeerProbe for StandIn {
     fn attest(&self) -> Result<Attested<Peer>, AttestFault> {
-        self.peer.map(Attested::simulated).ok_or(AttestFault::NotFound)
+        self.peer.map(Attested::simulated).ok_or(AttestFault::NoSuchSocket)
     }
 
     fn attest_again(&self, _earlier: &Attested<Peer>) -> Result<(), AttestFault> {
-        if self.has_changed.load(Ordering::SeqCst) { Err(AttestFault::NotFound) } else { Ok(()) }
+        if self.has_changed.load(Ordering::SeqCst) { Err(AttestFault::NoSuchSocket) } else { Ok(()) }
     }
 
     fn describe(&self) -> Option<ProcessFacts> {
