@@ -124,3 +124,114 @@ pub(crate) fn is_reserved(names: &HostNames, uri: &str, own: ClientId) -> bool {
         .is_some_and(|client| client != own);
     is_others || vault_claim(names, uri).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{names, registration, view};
+
+    fn resolved(view: &View, requested: &str) -> Result<Audience, String> {
+        match resolve(view, &names(), requested) {
+            Ok(audience) => Ok(audience),
+            Err(Halt::Refuse(DirectoryError::ResourceUnknown { resource })) => Err(resource),
+            Err(halt) => panic!("{halt:?}"),
+        }
+    }
+
+    #[test]
+    fn the_vaults_have_many_spellings_and_few_audiences() {
+        for (requested, claim) in [
+            ("https://vault.azure.net", "https://vault.azure.net"),
+            ("https://vault.azure.net/", "https://vault.azure.net"),
+            ("HTTPS://Vault.Azure.NET", "https://vault.azure.net"),
+            ("cfa8b339-82a2-471a-a3c9-0fc0be7a4093", "cfa8b339-82a2-471a-a3c9-0fc0be7a4093"),
+            ("https://vault.keyless.localhost:8443", "https://vault.keyless.localhost:8443"),
+            ("https://vault.keyless.localhost:8443/", "https://vault.keyless.localhost:8443"),
+            ("https://VAULT.keyless.localhost:8443", "https://vault.keyless.localhost:8443"),
+            ("https://vault.keyless.localhost", "https://vault.keyless.localhost:8443"),
+            ("https://vault.keyless.localhost:443/", "https://vault.keyless.localhost:8443"),
+        ] {
+            let audience = resolved(&View::fixture(), requested).unwrap();
+            assert_eq!(
+                (audience.claim(), audience.requested(), audience.version()),
+                (claim, requested, TokenVersion::V1)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        let (registration, principal) = registration(1);
+        let view = view(&registration, &principal);
+        for requested in [
+            "",
+            "/",
+            "https://vault.azure.net//",
+            "http://vault.azure.net",
+            "https://vault.azure.net.evil.example",
+            "https://vault.keyless.localhost:8443.evil.example",
+            "https://vault.keyless.localhost.evil.example",
+            "https://vault.keyless.localhost:99999",
+            "https://vault.keyless.localhost:8443/secrets",
+            "https://shop.vault.keyless.localhost:8443",
+            "https://graph.microsoft.com",
+            "https://orders.example/2",
+            "api://99999999-9999-4999-8999-999999999999",
+            "99999999-9999-4999-8999-999999999999",
+            "api://",
+            "a b",
+            "é",
+        ] {
+            assert_eq!(resolved(&view, requested).unwrap_err(), shown(requested), "{requested}");
+        }
+        assert!(resolved(&view, &format!("https://orders.example/{}", "x".repeat(9_000))).is_err());
+    }
+
+    #[test]
+    fn a_registration_chooses_the_form_of_its_tokens() {
+        let (mut registration, principal) = registration(1);
+        let client = registration.client.to_string();
+        for requested in
+            ["https://orders.example/1", "https://Orders.example/1/", &format!("api://{client}"), &client]
+        {
+            let audience = resolved(&view(&registration, &principal), requested).unwrap();
+            assert_eq!((audience.claim(), audience.version()), (requested, TokenVersion::V1));
+            registration.token_version = TokenVersion::V2;
+            let audience = resolved(&view(&registration, &principal), requested).unwrap();
+            assert_eq!((audience.claim(), audience.version()), (&*client, TokenVersion::V2));
+            assert_eq!(audience.requested(), requested);
+            registration.token_version = TokenVersion::V1;
+        }
+    }
+
+    #[test]
+    fn some_uris_are_not_for_sale() {
+        let (own, other) = (registration(1).0.client, registration(5).0.client);
+        for uri in [
+            "https://vault.azure.net",
+            "https://vault.azure.net/",
+            "https://vault.keyless.localhost:1",
+            &format!("API://{other}"),
+            &format!("api://{other}/x"),
+        ] {
+            assert!(is_reserved(&names(), uri, own), "{uri}");
+        }
+        for uri in ["https://orders.example", &format!("api://{own}"), "api://orders", "urn:x"] {
+            assert!(!is_reserved(&names(), uri, own) && is_uri(uri), "{uri}");
+        }
+        for uri in [
+            "",
+            "orders",
+            ":x",
+            "1:x",
+            "a:",
+            "a b:c",
+            "a:b c",
+            "a:\"",
+            "a:é",
+            &format!("a:{}", "x".repeat(254)),
+        ] {
+            assert!(!is_uri(uri), "{uri}");
+        }
+    }
+}

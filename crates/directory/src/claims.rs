@@ -155,3 +155,81 @@ fn resource_id(principal: &Principal) -> Option<String> {
         PrincipalKind::Application { .. } | PrincipalKind::User => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{NOW, names, registration, tenant};
+    use domain::AppId;
+    use serde_json::{Value, json};
+
+    fn written(principal: &Principal, audience: &Audience, proof: Proof) -> Value {
+        let token = "uti".to_owned();
+        let expires = Timestamp::from_seconds(NOW.seconds() + 3600);
+        let claims =
+            claims(Facts { principal, audience, proof, names: &names(), issued: NOW, expires, token });
+        serde_json::to_value(claims).unwrap()
+    }
+
+    const TENANT: &str = "aaaaaaaa-aaaa-4aaa-aaaa-aaaaaaaaaaaa";
+    const CLIENT: &str = "02020202-0202-4202-8202-020202020202";
+    const PRINCIPAL: &str = "03030303-0303-4303-8303-030303030303";
+
+    #[test]
+    fn a_v1_token_of_an_application() {
+        let (_, principal) = registration(1);
+        assert_eq!(
+            written(&principal, &Audience::vaults(&names()), Proof::Secret),
+            json!({
+                "aud": "https://vault.keyless.localhost:8443",
+                "iss": format!("https://login.keyless.localhost:8443/{TENANT}/"),
+                "iat": 1_800_000_000, "nbf": 1_800_000_000, "exp": 1_800_003_600,
+                "appid": CLIENT, "appidacr": "1",
+                "idp": format!("https://login.keyless.localhost:8443/{TENANT}/"),
+                "idtyp": "app", "oid": PRINCIPAL, "sub": PRINCIPAL, "tid": TENANT, "uti": "uti", "ver": "1.0",
+            })
+        );
+    }
+
+    #[test]
+    fn a_v2_token_of_an_application() {
+        let (_, principal) = registration(1);
+        let audience = Audience {
+            claim: "client".to_owned(),
+            requested: "api://x".to_owned(),
+            version: TokenVersion::V2,
+        };
+        assert_eq!(
+            written(&principal, &audience, Proof::Secret),
+            json!({
+                "aud": "client", "iss": format!("https://login.keyless.localhost:8443/{TENANT}/v2.0"),
+                "iat": 1_800_000_000, "nbf": 1_800_000_000, "exp": 1_800_003_600,
+                "azp": CLIENT, "azpacr": "1", "idtyp": "app",
+                "oid": PRINCIPAL, "sub": PRINCIPAL, "tid": TENANT, "uti": "uti", "ver": "2.0",
+            })
+        );
+    }
+
+    #[test]
+    fn a_managed_identity_names_its_app_and_a_user_is_no_app() {
+        let (_, mut principal) = registration(1);
+        let audience = Audience::vaults(&names());
+        principal.kind = PrincipalKind::ManagedIdentity { app: AppId::from_uuid(tenant().id.uuid()) };
+        principal.display_name = "shop".to_owned();
+        let claims = written(&principal, &audience, Proof::Attested);
+        let resource =
+            format!("/subscriptions/{TENANT}/resourcegroups/keyless/providers/Microsoft.Web/sites/shop");
+        assert_eq!(
+            (&claims["xms_mirid"], &claims["appidacr"], &claims["idtyp"]),
+            (&json!(resource), &json!("2"), &json!("app"))
+        );
+        assert!(claims.get("scp").is_none());
+        principal.kind = PrincipalKind::User;
+        let claims = written(&principal, &audience, Proof::Socket);
+        assert_eq!(
+            (&claims["scp"], &claims["appidacr"], &claims["unique_name"]),
+            (&json!("user_impersonation"), &json!("0"), &json!("shop"))
+        );
+        assert!(claims.get("idtyp").is_none() && claims.get("xms_mirid").is_none());
+    }
+}

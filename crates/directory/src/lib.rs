@@ -10,6 +10,8 @@
 pub mod audience;
 pub mod claims;
 pub mod error;
+#[cfg(test)]
+mod fixtures;
 pub mod grants;
 pub mod managed;
 pub mod principal;

@@ -67,3 +67,48 @@ pub fn unregister(view: &View, principal: PrincipalId) -> Result<Vec<Write>, Hal
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Fill, NOW, registration, tenant};
+
+    fn identity() -> Registered {
+        let name = AppName::parse("Shop").unwrap();
+        register(AppId::random(&Fill(1)), &name, tenant().id, IdentityIds::random(&Fill(2)), NOW)
+    }
+
+    #[test]
+    fn an_identity_is_a_principal_and_no_registration() {
+        let Registered { principal, writes } = identity();
+        assert_eq!(principal.kind, PrincipalKind::ManagedIdentity { app: AppId::random(&Fill(1)) });
+        assert!(principal.enabled && principal.display_name == "Shop");
+        let keys: Vec<String> =
+            writes.iter().map(|write| String::from_utf8_lossy(write.key().as_bytes()).into_owned()).collect();
+        assert_eq!(
+            keys,
+            [format!("principal/{}", principal.id), format!("principal-client/{}", principal.client)]
+        );
+    }
+
+    #[test]
+    fn it_goes_as_it_came() {
+        let Registered { principal, writes } = identity();
+        let view = View::fixture().with::<Principal>(&principal.id, &principal);
+        let deletes = unregister(&view, principal.id).unwrap();
+        assert!(deletes.iter().all(|write| matches!(write, Write::Delete(_))));
+        assert_eq!(
+            deletes.iter().map(Write::key).collect::<Vec<_>>(),
+            writes.iter().map(Write::key).collect::<Vec<_>>()
+        );
+        assert!(unregister(&View::fixture(), principal.id).unwrap().is_empty(), "gone already");
+        assert!(matches!(unregister(&View::default(), principal.id), Err(Halt::Load(_))));
+    }
+
+    #[test]
+    fn an_application_is_not_taken_away_with_an_app() {
+        let (_, principal) = registration(1);
+        let view = View::fixture().with::<Principal>(&principal.id, &principal);
+        assert!(matches!(unregister(&view, principal.id), Err(Halt::Refuse(DirectoryError::Broken { .. }))));
+    }
+}

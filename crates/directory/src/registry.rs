@@ -300,3 +300,165 @@ fn is_display_name(text: &str) -> bool {
         && !text.trim().is_empty()
         && !text.chars().any(char::is_control)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        DirectorySettings, TokenVersion,
+        fixtures::{Counting, Fill, NOW, names},
+    };
+    use store::Memory;
+
+    async fn directory() -> (Arc<Memory>, DirectoryService) {
+        let store = Arc::new(Memory::new());
+        let settings = DirectorySettings { names: names(), token_lifetime: limits::ACCESS_TOKEN_LIFETIME };
+        let root = crypt::Key256::random(&Fill(1));
+        let make = |_| Ok(crypt::test_keys::signing_key());
+        let entropy = Arc::new(Counting::default());
+        let directory =
+            DirectoryService::open(store.clone(), entropy, &root, settings, make, NOW).await.unwrap();
+        (store, directory)
+    }
+
+    fn new(uris: &[&str]) -> NewRegistration {
+        NewRegistration {
+            display_name: "Orders".to_owned(),
+            identifier_uris: uris.iter().map(|uri| (*uri).to_owned()).collect(),
+            token_version: TokenVersion::V2,
+        }
+    }
+
+    fn keys(store: &Memory) -> Vec<String> {
+        store
+            .dump()
+            .into_iter()
+            .map(|(key, _)| String::from_utf8_lossy(key.as_bytes()).into_owned())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_registration_is_found_by_each_of_its_names() {
+        let (_, directory) = directory().await;
+        let made = directory.create_registration(new(&["api://orders"]), NOW).await.unwrap();
+        for named in [
+            made.id.to_string(),
+            made.client.to_string(),
+            "api://orders".to_owned(),
+            "API://Orders".to_owned(),
+        ] {
+            assert_eq!(directory.registration(&named).await.unwrap().id, made.id, "{named}");
+        }
+        for named in [
+            made.principal.to_string(),
+            String::new(),
+            "Orders".to_owned(),
+            "a\"b".to_owned(),
+            "x:".repeat(600),
+        ] {
+            let error = directory.registration(&named).await.unwrap_err();
+            assert!(matches!(error, DirectoryError::RegistrationNotFound { .. }), "{named}");
+        }
+        assert_eq!(directory.registrations().await.unwrap().len(), 1);
+        let principal = directory.principal(made.principal).await.unwrap();
+        assert_eq!(principal.kind, PrincipalKind::Application { registration: made.id });
+        assert_eq!(directory.principals().await.unwrap().len(), 2, "the administrator, too");
+    }
+
+    #[tokio::test]
+    async fn deleting_leaves_nothing_behind() {
+        let (store, directory) = directory().await;
+        let before = keys(&store);
+        let made = directory
+            .create_registration(new(&["api://orders", "https://orders.example"]), NOW)
+            .await
+            .unwrap();
+        assert_eq!(keys(&store).len(), before.len() + 6);
+        directory.delete_registration("api://orders").await.unwrap();
+        assert_eq!(keys(&store), before);
+        assert!(matches!(
+            directory.principal(made.principal).await,
+            Err(DirectoryError::PrincipalNotFound { .. })
+        ));
+        let error = directory.delete_registration(&made.client.to_string()).await.unwrap_err();
+        assert!(matches!(error, DirectoryError::RegistrationNotFound { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_uri_is_one_registrations_own() {
+        let (_, directory) = directory().await;
+        directory.create_registration(new(&["api://orders"]), NOW).await.unwrap();
+        let error = directory.create_registration(new(&["api://x", "API://ORDERS"]), NOW).await.unwrap_err();
+        assert!(matches!(error, DirectoryError::IdentifierUriTaken { uri } if uri == "API://ORDERS"));
+        assert!(directory.registration("api://x").await.is_err(), "all or nothing");
+        for uris in [&["https://vault.azure.net/"][..], &["orders"], &["api://a", "api://A"], &["a:\u{e9}"]] {
+            let error = directory.create_registration(new(uris), NOW).await.unwrap_err();
+            assert!(matches!(error, DirectoryError::IdentifierUriInvalid { .. }), "{uris:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn sizes_are_bounded() {
+        let (_, directory) = directory().await;
+        let many: Vec<String> =
+            (0..=limits::IDENTIFIER_URIS_MAX).map(|number| format!("api://x{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(matches!(
+            directory.create_registration(new(&many), NOW).await,
+            Err(DirectoryError::TooMany { .. })
+        ));
+        for display_name in ["", "  ", "a\nb", &"x".repeat(257)] {
+            let new = NewRegistration { display_name: display_name.to_owned(), ..new(&[]) };
+            assert!(matches!(
+                directory.create_registration(new, NOW).await,
+                Err(DirectoryError::DisplayNameInvalid)
+            ));
+        }
+        let made = directory.create_registration(new(&many[1..]), NOW).await.unwrap();
+        let named = made.id.to_string();
+        for _ in 0..limits::CREDENTIALS_MAX {
+            directory.add_credential(&named, "ci", Some(Duration::from_secs(60)), NOW).await.unwrap();
+        }
+        let one_more = directory.add_credential(&named, "ci", None, NOW).await;
+        assert!(matches!(one_more, Err(DirectoryError::TooMany { what: "credentials", .. })));
+        for lifetime in [Duration::ZERO, Duration::from_secs(101 * 365 * 86_400), Duration::MAX] {
+            let error = directory.add_credential(&named, "ci", Some(lifetime), NOW).await.unwrap_err();
+            assert!(matches!(error, DirectoryError::LifetimeInvalid));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_credential_shows_its_secret_once() {
+        let (store, directory) = directory().await;
+        let made = directory.create_registration(new(&[]), NOW).await.unwrap();
+        let named = made.id.to_string();
+        let new = directory.add_credential(&named, "ci", Some(Duration::from_secs(60)), NOW).await.unwrap();
+        let kept = directory.registration(&named).await.unwrap();
+        let [credential] = &*kept.credentials else { panic!("one") };
+        assert_eq!((credential.id, credential.end), (new.id, new.end));
+        assert_eq!(Some(&*credential.hint), new.secret.expose().get(..3));
+        let secret = new.secret.expose();
+        assert!(store.dump().iter().all(|(_, value)| !String::from_utf8_lossy(value).contains(secret)));
+        let unknown = CredentialId::random(&Fill(9));
+        let error = directory.remove_credential(&named, unknown).await.unwrap_err();
+        assert!(matches!(error, DirectoryError::CredentialNotFound { .. }));
+        directory.remove_credential(&named, new.id).await.unwrap();
+        assert!(directory.registration(&named).await.unwrap().credentials.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_principal_is_disabled_and_enabled() {
+        let (_, directory) = directory().await;
+        let made = directory.create_registration(new(&[]), NOW).await.unwrap();
+        for _ in 0..2 {
+            assert!(!directory.disable_principal(made.principal).await.unwrap().enabled);
+        }
+        assert!(!directory.principal(made.principal).await.unwrap().enabled);
+        assert!(directory.enable_principal(made.principal).await.unwrap().enabled);
+        let nobody = PrincipalId::random(&Fill(9));
+        assert!(matches!(
+            directory.disable_principal(nobody).await,
+            Err(DirectoryError::PrincipalNotFound { .. })
+        ));
+    }
+}

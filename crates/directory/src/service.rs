@@ -80,7 +80,7 @@ impl DirectoryService {
             })
             .await?;
         }
-        let (tenant, ring, keys) = query(&*store, |view| stored(view)).await?;
+        let (tenant, ring, keys) = query(&*store, stored).await?;
         let ring = Arc::new(ring::open(&ring, &keys, root)?);
         Ok(Self { store, entropy, settings, tenant, ring })
     }
@@ -170,4 +170,171 @@ fn stored(view: &View) -> Result<Stored, Halt<DirectoryError>> {
         keys.push((kid.clone(), key));
     }
     Ok((tenant, ring, keys))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Endpoint, NewRegistration, TokenVersion,
+        fixtures::{Counting, NOW, names},
+        ring::KeyRing,
+    };
+    use access::{KeySource as _, Verifier, VerifierConfig, vault_audiences};
+    use crypt::test_keys;
+    use domain::limits;
+    use store::{Key, Memory, Write, transact};
+
+    fn root(seed: u8) -> Key256 {
+        Key256::random(&crate::fixtures::Fill(seed))
+    }
+
+    async fn open(store: &Arc<Memory>, root: &Key256) -> Result<DirectoryService, DirectoryError> {
+        let settings = DirectorySettings { names: names(), token_lifetime: limits::ACCESS_TOKEN_LIFETIME };
+        let make = |_| Ok(test_keys::signing_key());
+        DirectoryService::open(store.clone(), Arc::new(Counting::default()), root, settings, make, NOW).await
+    }
+
+    fn verifier(directory: &DirectoryService) -> Verifier {
+        Verifier::new(VerifierConfig {
+            issuers: directory.issuers().into(),
+            audiences: vault_audiences(&names().vault_resource()),
+            tenant: directory.tenant().id,
+        })
+    }
+
+    #[tokio::test]
+    async fn the_second_start_finds_what_the_first_one_made() {
+        let store = Arc::new(Memory::new());
+        let first = open(&store, &root(1)).await.unwrap();
+        let settings = first.settings.clone();
+        let never = |_| panic!("a second key");
+        let second = DirectoryService::open(
+            store.clone(),
+            Arc::new(Counting::default()),
+            &root(1),
+            settings,
+            never,
+            NOW,
+        )
+        .await
+        .unwrap();
+        assert_eq!(first.tenant(), second.tenant());
+        let kids =
+            |ring: &KeyRing| ring.published().iter().map(|key| key.kid().to_owned()).collect::<Vec<_>>();
+        assert_eq!(kids(&first.ring()), kids(&second.ring()));
+        assert_eq!(second.ring().current().kid(), first.ring().current().kid());
+        assert!(second.ring().public_key(first.ring().current().kid()).is_some());
+        assert!(second.ring().public_key("other").is_none());
+        let administrator = second.principal(second.tenant().administrator).await.unwrap();
+        assert_eq!((administrator.kind, administrator.enabled), (PrincipalKind::User, true));
+    }
+
+    #[tokio::test]
+    async fn signing_keys_open_under_their_root_key_and_their_own_id_only() {
+        let store = Arc::new(Memory::new());
+        let kid = open(&store, &root(1)).await.unwrap().ring().current().kid().to_owned();
+        let error = open(&store, &root(2)).await.err().unwrap();
+        assert!(matches!(error, DirectoryError::Crypt(CryptError::Rejected { .. })), "{error:?}");
+        // The sealed key moved to another id, and the ring made to point there.
+        transact(&*store, &Counting::default(), |view| -> Result<Decision<()>, Halt<DirectoryError>> {
+            let key = view.get::<KeyRecord>(&kid)?.unwrap();
+            let ring =
+                RingRecord { current: "moved".to_owned(), published: vec!["moved".to_owned()], epoch: 0 };
+            let writes = vec![store::put::<KeyRecord>("moved", &*key), store::put::<RingRecord>(&(), &ring)];
+            Ok(Decision::of((), writes))
+        })
+        .await
+        .unwrap();
+        let error = open(&store, &root(1)).await.err().unwrap();
+        assert!(matches!(error, DirectoryError::Crypt(CryptError::Rejected { .. })), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_ring_without_its_key_is_broken() {
+        let store = Arc::new(Memory::new());
+        let kid = open(&store, &root(1)).await.unwrap().ring().current().kid().to_owned();
+        transact(&*store, &Counting::default(), |_| -> Result<Decision<()>, Halt<DirectoryError>> {
+            Ok(Decision::of((), vec![Write::Delete(Key::new(format!("signing-key/{kid}")))]))
+        })
+        .await
+        .unwrap();
+        assert!(matches!(open(&store, &root(1)).await, Err(DirectoryError::Broken { .. })));
+    }
+
+    #[tokio::test]
+    async fn no_private_key_is_stored_in_clear() {
+        let store = Arc::new(Memory::new());
+        open(&store, &root(1)).await.unwrap();
+        let private = test_keys::signing_key().to_pkcs8();
+        let canary = private.expose().get(64..96).unwrap();
+        for (key, value) in store.dump() {
+            assert!(!value.windows(canary.len()).any(|window| window == canary), "{key:?}");
+            for text in [
+                crypt::encoding::base64url(canary),
+                crypt::encoding::base64(canary),
+                crypt::encoding::hex(canary),
+            ] {
+                assert!(!String::from_utf8_lossy(&value).contains(text.trim_end_matches('=')), "{key:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_registered_client_gets_a_token_that_a_vault_accepts() {
+        let store = Arc::new(Memory::new());
+        let directory = open(&store, &root(1)).await.unwrap();
+        let new = NewRegistration {
+            display_name: "orders".to_owned(),
+            identifier_uris: Vec::new(),
+            token_version: TokenVersion::V1,
+        };
+        let registration = directory.create_registration(new, NOW).await.unwrap();
+        let named = registration.client.to_string();
+        let credential = directory.add_credential(&named, "first", None, NOW).await.unwrap();
+        let request = |secret: &str| TokenRequest {
+            tenant: directory.tenant().id.to_string(),
+            endpoint: Endpoint::V2,
+            grant_type: Some("client_credentials".to_owned()),
+            client: Some(named.clone()),
+            secret: Some(secret.to_owned().into()),
+            basic: None,
+            scope: Some("https://vault.azure.net/.default".to_owned()),
+            resource: None,
+        };
+        let good = credential.secret.expose();
+        let issued = directory.token(request(good), NOW).await.unwrap();
+        assert_eq!((issued.expires_in_seconds(), &*issued.resource), (3600, "https://vault.azure.net"));
+        let caller = verifier(&directory).verify(&issued.access_token, &*directory.ring(), NOW).unwrap();
+        assert_eq!((caller.principal(), caller.client()), (registration.principal, registration.client));
+
+        let refused = async |secret: &str, now| directory.token(request(secret), now).await.unwrap_err();
+        assert!(matches!(refused("wrong", NOW).await, DirectoryError::ClientSecretWrong { .. }));
+        assert!(matches!(refused(good, credential.end).await, DirectoryError::ClientSecretExpired { .. }));
+        directory.disable_principal(registration.principal).await.unwrap();
+        assert!(matches!(refused(good, NOW).await, DirectoryError::ClientDisabled { .. }));
+        directory.enable_principal(registration.principal).await.unwrap();
+        assert!(directory.token(request(good), NOW).await.is_ok());
+        directory.remove_credential(&named, credential.id).await.unwrap();
+        assert!(matches!(refused(good, NOW).await, DirectoryError::ClientSecretWrong { .. }));
+        directory.delete_registration(&named).await.unwrap();
+        assert!(matches!(refused(good, NOW).await, DirectoryError::ClientUnknown { .. }));
+    }
+
+    #[tokio::test]
+    async fn tokens_of_our_own_are_for_whom_they_say() {
+        let store = Arc::new(Memory::new());
+        let directory = open(&store, &root(1)).await.unwrap();
+        let issued = directory.issue_for_administrator(NOW).await.unwrap();
+        let caller = verifier(&directory).verify(&issued.access_token, &*directory.ring(), NOW).unwrap();
+        assert_eq!(caller.principal(), directory.tenant().administrator);
+        assert!(matches!(
+            directory.disable_principal(directory.tenant().administrator).await,
+            Err(DirectoryError::AdministratorNeeded)
+        ));
+        let administrator = directory.principal(directory.tenant().administrator).await.unwrap();
+        let audience = directory.audience("https://vault.azure.net").await.unwrap();
+        let error = directory.issue_for_managed_identity(&administrator, &audience, NOW).unwrap_err();
+        assert!(matches!(error, DirectoryError::Broken { .. }));
+    }
 }

@@ -69,3 +69,49 @@ pub(crate) fn shown(text: &str) -> String {
     let is_plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\' | '<' | '>' | '&');
     text.chars().take(SHOWN_CHARS_MAX).map(|c| if is_plain(c) { c } else { '?' }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+
+    #[test]
+    fn a_tenant_is_known_by_id_and_domain_name() {
+        let tenant = fixtures::tenant();
+        for text in
+            [tenant.id.to_string(), tenant.id.to_string().to_uppercase(), "Keyless.Localhost".to_owned()]
+        {
+            assert_eq!(tenant.alias(&text).unwrap(), TenantAlias::Named, "{text}");
+        }
+        for text in ["common", "organizations"] {
+            assert_eq!(tenant.alias(text).unwrap(), TenantAlias::Any);
+        }
+    }
+
+    #[test]
+    fn other_tenants_are_not_here_and_other_texts_are_none() {
+        let tenant = fixtures::tenant();
+        let other = "99999999-9999-4999-8999-999999999999";
+        for text in [other, "contoso.onmicrosoft.com", "consumers", "keyless.localhost.", "a.b"] {
+            assert!(matches!(tenant.alias(text), Err(DirectoryError::TenantNotFound { .. })), "{text}");
+        }
+        for text in [
+            "",
+            "Common",
+            "keyless",
+            "a b.c",
+            "té.st",
+            "a/b.c",
+            &format!("{{{other}}}"),
+            &format!("a.{}", "x".repeat(600)),
+        ] {
+            assert!(matches!(tenant.alias(text), Err(DirectoryError::TenantMalformed { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn shown_text_needs_no_escape() {
+        assert_eq!(shown("a\"b\\c\r\n\u{e9}<'>"), "a?b?c????'?");
+        assert_eq!(shown(&"x".repeat(1_000)).len(), 128);
+    }
+}

@@ -211,3 +211,167 @@ fn resource_of_scope(scope: &str) -> Result<String, DirectoryError> {
     }
     resource.map(str::to_owned).ok_or_else(malformed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{self, registration, secret, tenant};
+
+    fn request() -> TokenRequest {
+        TokenRequest {
+            tenant: tenant().id.to_string(),
+            endpoint: Endpoint::V2,
+            grant_type: Some("client_credentials".to_owned()),
+            client: Some(registration(1).0.client.to_string()),
+            secret: Some(secret("s")),
+            basic: None,
+            scope: Some("https://vault.azure.net/.default".to_owned()),
+            resource: None,
+        }
+    }
+
+    fn refused(request: TokenRequest) -> DirectoryError {
+        parse(&tenant(), request).unwrap_err()
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn a_whole_request_is_understood() {
+        let parsed = parse(&tenant(), request()).unwrap();
+        assert_eq!((parsed.client, &*parsed.resource), (registration(1).0.client, "https://vault.azure.net"));
+        let v1 = TokenRequest {
+            endpoint: Endpoint::V1,
+            scope: some("ignored"),
+            resource: some("https://x/"),
+            ..request()
+        };
+        assert_eq!(parse(&tenant(), v1).unwrap().resource, "https://x/");
+        let basic = ClientSecret { client: registration(1).0.client.to_string(), secret: secret("s") };
+        let by_header = TokenRequest { basic: Some(basic), secret: None, client: None, ..request() };
+        assert_eq!(parse(&tenant(), by_header).unwrap().client, registration(1).0.client);
+    }
+
+    #[test]
+    fn each_missing_part_is_named() {
+        for empty in [None, some(""), some("  ")] {
+            let missing = |request| match refused(request) {
+                DirectoryError::MissingParameter { name } => name,
+                other => panic!("{other}"),
+            };
+            assert_eq!(missing(TokenRequest { grant_type: empty.clone(), ..request() }), "grant_type");
+            assert_eq!(missing(TokenRequest { client: empty.clone(), ..request() }), "client_id");
+            assert_eq!(missing(TokenRequest { scope: empty.clone(), ..request() }), "scope");
+            assert_eq!(
+                missing(TokenRequest { endpoint: Endpoint::V1, resource: empty, ..request() }),
+                "resource"
+            );
+        }
+        for secret in [None, Some(secret(""))] {
+            assert!(matches!(
+                refused(TokenRequest { secret, ..request() }),
+                DirectoryError::ClientSecretMissing
+            ));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_granted_is_refused_before_the_store_is_asked() {
+        for grant in ["password", "authorization_code", "CLIENT_CREDENTIALS", "client_credentials "] {
+            let request = TokenRequest { grant_type: some(grant), ..request() };
+            assert!(
+                matches!(refused(request), DirectoryError::UnsupportedGrant { grant: shown } if shown == grant)
+            );
+        }
+        for alias in ["common", "organizations"] {
+            assert!(matches!(
+                refused(TokenRequest { tenant: alias.to_owned(), ..request() }),
+                DirectoryError::TenantUnspecified
+            ));
+        }
+        assert!(matches!(
+            refused(TokenRequest { tenant: "x.example".to_owned(), ..request() }),
+            DirectoryError::TenantNotFound { .. }
+        ));
+        assert!(matches!(
+            refused(TokenRequest { client: some("orders"), ..request() }),
+            DirectoryError::ClientMalformed { .. }
+        ));
+        assert!(matches!(
+            refused(TokenRequest { resource: some("https://x"), ..request() }),
+            DirectoryError::ResourceNotAllowed
+        ));
+    }
+
+    #[test]
+    fn a_client_authenticates_in_one_way() {
+        let basic =
+            || Some(ClientSecret { client: registration(1).0.client.to_string(), secret: secret("s") });
+        let both = TokenRequest { basic: basic(), ..request() };
+        let two_names = TokenRequest { basic: basic(), secret: None, client: some("other"), ..request() };
+        for request in [both, two_names] {
+            assert!(matches!(refused(request), DirectoryError::ClientAuthenticationAmbiguous));
+        }
+    }
+
+    #[test]
+    fn a_scope_loses_exactly_its_suffix() {
+        for (scope, resource) in [
+            ("https://vault.azure.net/.default", "https://vault.azure.net"),
+            ("https://x//.default", "https://x/"),
+            ("api://a/b/.default", "api://a/b"),
+            ("x/.default x/.default", "x"),
+            (" x/.default ", "x"),
+        ] {
+            assert_eq!(resource_of_scope(scope).unwrap(), resource, "{scope}");
+        }
+        for scope in [
+            "https://vault.azure.net",
+            "x/.default y",
+            "https%3A%2F%2Fx%2F.default",
+            "x/.DEFAULT",
+            "openid",
+            "x/.default/",
+        ] {
+            assert!(
+                matches!(resource_of_scope(scope), Err(DirectoryError::ScopeNotDefault { .. })),
+                "{scope}"
+            );
+        }
+        for scope in ["/.default", "é/.default", "a\"/.default", &format!("{}/.default", "x".repeat(512))] {
+            assert!(
+                matches!(resource_of_scope(scope), Err(DirectoryError::ScopeMalformed { .. })),
+                "{scope}"
+            );
+        }
+        assert!(matches!(
+            resource_of_scope("x/.default y/.default"),
+            Err(DirectoryError::ScopesOfTwoResources)
+        ));
+    }
+
+    #[test]
+    fn the_client_is_judged_before_the_audience() {
+        let (mut registration, principal) = registration(1);
+        registration.credentials.push(fixtures::credential("s", -1, 1));
+        let view = fixtures::view(&registration, &principal);
+        let asked = |secret: &str| {
+            let request = TokenRequest {
+                secret: Some(fixtures::secret(secret)),
+                scope: some("https://nowhere/.default"),
+                ..request()
+            };
+            let parsed = parse(&tenant(), request).unwrap();
+            match decide(&view, &fixtures::names(), &parsed, fixtures::NOW) {
+                Err(Halt::Refuse(error)) => error,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(
+            matches!(asked("s"), DirectoryError::ResourceUnknown { resource } if resource == "https://nowhere")
+        );
+        assert!(matches!(asked("wrong"), DirectoryError::ClientSecretWrong { .. }));
+    }
+}

@@ -60,3 +60,79 @@ fn judge(credentials: &[Credential], secret: &Secret<String>, now: Timestamp) ->
     }
     verdict
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{NOW, credential, registration, secret, view};
+
+    fn ask(credentials: Vec<Credential>, presented: &str) -> Result<Arc<Principal>, DirectoryError> {
+        let (mut registration, principal) = registration(1);
+        registration.credentials = credentials;
+        refusal(authenticate(&view(&registration, &principal), registration.client, &secret(presented), NOW))
+    }
+
+    fn refusal<T>(result: Result<T, Halt<DirectoryError>>) -> Result<T, DirectoryError> {
+        result.map_err(|halt| match halt {
+            Halt::Refuse(error) => error,
+            Halt::Load(load) => panic!("{load:?}"),
+        })
+    }
+
+    #[test]
+    fn any_valid_secret_is_the_client() {
+        let credentials = || {
+            vec![
+                credential("old", -9, -1),
+                credential("now", 0, 1),
+                credential("next", 1, 9),
+                credential("new", -1, 9),
+            ]
+        };
+        for presented in ["now", "new"] {
+            assert_eq!(ask(credentials(), presented).unwrap().id, registration(1).1.id, "{presented}");
+        }
+        assert!(matches!(ask(credentials(), "old"), Err(DirectoryError::ClientSecretExpired { .. })));
+        for presented in ["next", "", "no", "now ", "NOW"] {
+            assert!(
+                matches!(ask(credentials(), presented), Err(DirectoryError::ClientSecretWrong { .. })),
+                "{presented}"
+            );
+        }
+        // The same secret twice, renewed: it counts by the one that is valid, in either order.
+        assert!(ask(vec![credential("x", -9, -1), credential("x", 0, 9)], "x").is_ok());
+        assert!(ask(vec![credential("x", 0, 9), credential("x", -9, -1)], "x").is_ok());
+        assert!(matches!(
+            ask(vec![credential("x", -9, 0)], "x"),
+            Err(DirectoryError::ClientSecretExpired { .. })
+        ));
+        assert!(matches!(ask(Vec::new(), "x"), Err(DirectoryError::ClientSecretWrong { .. })));
+    }
+
+    #[test]
+    fn strangers_and_the_disabled_are_refused() {
+        let (mut registration, mut principal) = registration(1);
+        registration.credentials.push(credential("s", -1, 9));
+        let client = registration.client;
+        let ask = |view: &View, client, presented: &str| {
+            refusal(authenticate(view, client, &secret(presented), NOW)).unwrap_err()
+        };
+        let full = view(&registration, &principal);
+        let stranger = crate::fixtures::registration(9).0.client;
+        assert!(
+            matches!(ask(&full, stranger, "s"), DirectoryError::ClientUnknown { client } if client == stranger)
+        );
+        assert!(matches!(ask(&View::fixture(), client, "s"), DirectoryError::ClientUnknown { .. }));
+        let without_principal = View::fixture()
+            .with::<Registration>(&registration.id, &registration)
+            .with::<ClientIndex>(&client, &ClientIndex { registration: registration.id });
+        assert!(matches!(ask(&without_principal, client, "s"), DirectoryError::ClientUnknown { .. }));
+        principal.enabled = false;
+        let disabled = view(&registration, &principal);
+        assert!(matches!(ask(&disabled, client, "s"), DirectoryError::ClientDisabled { .. }));
+        assert!(
+            matches!(ask(&disabled, client, "x"), DirectoryError::ClientSecretWrong { .. }),
+            "who cannot prove it learns nothing"
+        );
+    }
+}

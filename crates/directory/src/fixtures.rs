@@ -1,0 +1,96 @@
+//! What the tests of this crate have in common: a known world.
+
+use crate::{Credential, Registration, Tenant, TokenVersion, registration::*};
+use access::{Principal, PrincipalKind};
+use crypt::HashedSecret;
+use domain::{
+    ClientId, CredentialId, DomainName, Entropy, HostNames, PrincipalId, RegistrationId, Secret, TenantId,
+    Timestamp,
+};
+use std::sync::atomic::{AtomicU8, Ordering};
+use store::View;
+
+pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+/// Fills with one byte: ids that a reader knows again.
+pub(crate) struct Fill(pub(crate) u8);
+
+impl Entropy for Fill {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(self.0);
+    }
+}
+
+/// Fills with another byte each time.
+#[derive(Default)]
+pub(crate) struct Counting(AtomicU8);
+
+impl Entropy for Counting {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(self.0.fetch_add(1, Ordering::SeqCst));
+    }
+}
+
+pub(crate) fn names() -> HostNames {
+    HostNames::new(&DomainName::parse("keyless.localhost").unwrap(), 8443)
+}
+
+pub(crate) fn tenant() -> Tenant {
+    Tenant {
+        id: TenantId::random(&Fill(0xaa)),
+        domain: "keyless.localhost".to_owned(),
+        administrator: PrincipalId::random(&Fill(0xad)),
+        created: NOW,
+    }
+}
+
+pub(crate) fn secret(text: &str) -> Secret<String> {
+    Secret::new(text.to_owned())
+}
+
+/// A registration and its principal; `number` makes their ids.
+pub(crate) fn registration(number: u8) -> (Registration, Principal) {
+    let registration = Registration {
+        id: RegistrationId::random(&Fill(number)),
+        client: ClientId::random(&Fill(number + 1)),
+        principal: PrincipalId::random(&Fill(number + 2)),
+        display_name: "orders".to_owned(),
+        identifier_uris: vec![format!("https://Orders.example/{number}")],
+        token_version: TokenVersion::V1,
+        credentials: Vec::new(),
+        created: NOW,
+    };
+    let principal = Principal {
+        id: registration.principal,
+        client: registration.client,
+        tenant: tenant().id,
+        kind: PrincipalKind::Application { registration: registration.id },
+        display_name: registration.display_name.clone(),
+        enabled: true,
+        created: NOW,
+    };
+    (registration, principal)
+}
+
+pub(crate) fn credential(text: &str, start: i64, end: i64) -> Credential {
+    Credential {
+        id: CredentialId::random(&Fill(0xcc)),
+        hash: HashedSecret::of(&secret(text)),
+        hint: text.chars().take(3).collect(),
+        display_name: "test".to_owned(),
+        start: Timestamp::from_seconds(NOW.seconds() + start),
+        end: Timestamp::from_seconds(NOW.seconds() + end),
+    }
+}
+
+pub(crate) fn view(registration: &Registration, principal: &Principal) -> View {
+    let index = UriIndex { registration: registration.id };
+    let mut view = View::fixture()
+        .with::<Registration>(&registration.id, registration)
+        .with::<ClientIndex>(&registration.client, &ClientIndex { registration: registration.id })
+        .with::<Principal>(&principal.id, principal);
+    for uri in &registration.identifier_uris {
+        view = view.with::<UriIndex>(uri, &index);
+    }
+    view
+}
