@@ -1,6 +1,7 @@
 //! A load generator of just enough HTTP/1.1: keep-alive connections that each send a prepared request, read the whole answer, repeat.
 
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore};
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -31,8 +32,8 @@ pub(crate) struct Cost {
 /// A connector that trusts exactly one root certificate (PEM).
 pub(crate) fn connector(root_pem: &str) -> TlsConnector {
     let mut roots = RootCertStore::empty();
-    for certificate in rustls::pki_types::CertificateDer::pem_slice_iter_checked(root_pem) {
-        roots.add(certificate).expect("the root certificate is one");
+    for certificate in CertificateDer::pem_slice_iter(root_pem.as_bytes()) {
+        roots.add(certificate.expect("the root file is PEM")).expect("the root certificate is one");
     }
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
@@ -40,19 +41,6 @@ pub(crate) fn connector(root_pem: &str) -> TlsConnector {
         .with_root_certificates(roots)
         .with_no_client_auth();
     TlsConnector::from(Arc::new(config))
-}
-
-trait PemSlice {
-    fn pem_slice_iter_checked(pem: &str) -> Vec<rustls::pki_types::CertificateDer<'static>>;
-}
-
-impl PemSlice for rustls::pki_types::CertificateDer<'static> {
-    fn pem_slice_iter_checked(pem: &str) -> Vec<Self> {
-        use rustls::pki_types::pem::PemObject;
-        Self::pem_slice_iter(pem.as_bytes())
-            .map(|certificate| certificate.expect("the root file is PEM"))
-            .collect()
-    }
 }
 
 /// Sends `total` requests over `connections` connections, each the next of `requests` (cycled), and asks that each answer is a 200.
@@ -85,7 +73,7 @@ pub(crate) async fn run(
         });
     }
     tasks.join_all().await;
-    let (cpu, elapsed) = (crate::cpu::nanoseconds(target.pid) - cpu, begin.elapsed());
+    let (cpu, elapsed) = (crate::cpu::nanoseconds(target.pid).saturating_sub(cpu), begin.elapsed());
     Cost { cpu_us: cpu as f64 / 1_000.0 / total as f64, rate: total as f64 / elapsed.as_secs_f64() }
 }
 

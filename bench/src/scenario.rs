@@ -5,7 +5,13 @@ use crate::{
     report::{Report, Row, median},
     system::{Bare, System},
 };
-use std::{collections::HashMap, fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 pub(crate) const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const VAULT_HOST: &str = "bench.vault.keyless.localhost";
@@ -33,7 +39,7 @@ pub(crate) async fn all(keyless: &Path, is_quick: bool) -> Report {
     fs::create_dir_all(&directory).expect("the temporary directory is writable");
     let mut report = Report { machine: machine(), rows: Vec::new() };
     let mut bench = Bench::set_up(keyless, &directory);
-    bench.start_times(&mut report);
+    bench.start_times(&mut report).await;
     bench.secret_get(&mut report, &size).await;
     bench.endpoint(&mut report, &size);
     bench.signatures(&mut report, &size).await;
@@ -57,6 +63,7 @@ struct Bench {
     root: String,
     token: String,
     idle_kib: u64,
+    directory: PathBuf,
 }
 
 impl Bench {
@@ -80,20 +87,29 @@ impl Bench {
             .command(&["run", "--app", "bench", "--", program, "endpoint", "token"], b"")
             .trim()
             .to_owned();
-        Self { idle_kib: cpu::resident_kib(system.pid()), system, root, token }
+        Self {
+            idle_kib: cpu::resident_kib(system.pid()),
+            system,
+            root,
+            token,
+            directory: directory.to_owned(),
+        }
     }
 
-    /// A warmed data directory: from the start of the process to its first answer.
-    fn start_times(&mut self, report: &mut Report) {
+    /// A warmed data directory: from the start of the process to its first answer over TLS.
+    async fn start_times(&mut self, report: &mut Report) {
         let mut times = Vec::new();
         for _ in 0..5 {
             self.system.stop();
-            times.push(self.system.start().as_secs_f64() * 1_000.0);
+            let begin = self.system.start();
+            let target = self.system.target(&self.root, VAULT_HOST);
+            let _answer = load::once(&target, &self.get_request("probe")).await;
+            times.push(begin.elapsed().as_secs_f64() * 1_000.0);
         }
         std::thread::sleep(Duration::from_millis(300));
         self.idle_kib = cpu::resident_kib(self.system.pid());
         let (start, idle) = (median(times), self.idle_kib as f64 / 1_024.0);
-        report.rows.push(Row::limit("start to first connection, warmed data directory", start, "ms", 200.0));
+        report.rows.push(Row::limit("start to first secret read, warmed data directory", start, "ms", 200.0));
         report.rows.push(Row::limit("resident memory, idle", idle, "MB", 40.0));
     }
 
@@ -123,7 +139,7 @@ impl Bench {
         let body = load::once(&target, &requests[0]).await;
         let (chain, key, bare_root) = certificate();
         let bare =
-            Bare::start(&self.system.data, Some((&chain, &key)), "application/json; charset=utf-8", &body);
+            Bare::start(&self.directory, Some((&chain, &key)), "application/json; charset=utf-8", &body);
         let bare_target = load::Target {
             address: ([127, 0, 0, 1], bare.port).into(),
             pid: bare.pid(),
@@ -156,7 +172,7 @@ impl Bench {
             r#"{{"access_token":"{}","expires_on":"1795558403","resource":"https://vault.azure.net","token_type":"Bearer","client_id":"00000000-0000-4000-8000-000000000000"}}"#,
             self.token
         );
-        let bare = Bare::start(&self.system.data, None, "application/json; charset=utf-8", body.as_bytes());
+        let bare = Bare::start(&self.directory, None, "application/json; charset=utf-8", body.as_bytes());
         let program = std::env::current_exe().expect("a process knows its program");
         let printed = self.system.command(
             &[
