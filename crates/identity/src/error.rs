@@ -2,7 +2,7 @@
 
 use crate::attest::Refusal;
 use directory::DirectoryError;
-use domain::AppName;
+use domain::{AppName, PrincipalId};
 use store::StoreError;
 
 /// Why there is no token.
@@ -19,6 +19,8 @@ pub enum IdentityError {
     NoIdentity {
         /// The app.
         app: AppName,
+        /// The principal that cannot be used, if there is one.
+        principal: Option<PrincipalId>,
         /// Whether the app, its identity, or the principal is missing or disabled.
         why: &'static str,
     },

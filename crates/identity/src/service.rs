@@ -119,7 +119,11 @@ impl IdentityService {
             // Signing takes long enough for an identity to be removed meanwhile.
             let (still, _) = self.allowed(workload, query).await?;
             if still.id != principal.id {
-                return Err(no_identity(workload.name(), "it was replaced during the request"));
+                return Err(IdentityError::NoIdentity {
+                    app: workload.name().clone(),
+                    principal: Some(principal.id),
+                    why: "it was replaced during the request",
+                });
             }
         }
         connection.release()?;
@@ -137,9 +141,8 @@ impl IdentityService {
         workload: &Workload,
         query: &TokenQuery,
     ) -> Result<(Arc<Principal>, Audience), IdentityError> {
-        let hint = workload.principal_hint();
         let decided = store::query(&*self.store, |view| {
-            let principal = enabled_identity(view, workload.name(), workload.app(), hint)?;
+            let principal = enabled_identity(view, workload.name(), workload.app())?;
             if query.selector.as_ref().is_some_and(|selector| !is_meant(selector, &principal)) {
                 return refuse(IdentityError::NotAssigned { app: workload.name().clone() });
             }
@@ -148,12 +151,9 @@ impl IdentityService {
             Ok((principal, audience))
         })
         .await;
-        match (&decided, hint) {
-            (Ok((principal, _)), hint) if hint != Some(principal.id) => {
-                workload.set_principal_hint(principal.id)
-            }
-            (Err(IdentityError::NoIdentity { .. }), Some(gone)) => self.cache.forget(gone),
-            _ => {}
+        if let Err(IdentityError::NoIdentity { principal: Some(principal), .. }) = decided {
+            // Its tokens must not come back with it.
+            self.cache.forget(principal);
         }
         decided
     }
@@ -162,37 +162,23 @@ impl IdentityService {
 /// Witness: the endpoint secret was right on this connection. Made by [`IdentityService::check_secret`] only, good for one token.
 pub struct Authentic<'c>(&'c AttestedConnection);
 
-/// The principal of an app's identity, if both are there and enabled. `hint` is asked for at once with the app, to spare a round trip.
-fn enabled_identity(
-    view: &View,
-    name: &AppName,
-    id: AppId,
-    hint: Option<PrincipalId>,
-) -> Result<Arc<Principal>, Halt<IdentityError>> {
-    let app = view.get::<App>(name);
-    let hinted = hint.map(|hint| view.get::<Principal>(&hint));
-    let Some(app) = app?.filter(|app| app.id == id) else {
-        return refuse(no_identity(name, "the app was deleted"));
+/// The principal of an app's identity, if both are there and enabled.
+fn enabled_identity(view: &View, name: &AppName, id: AppId) -> Result<Arc<Principal>, Halt<IdentityError>> {
+    let without = |principal, why| refuse(IdentityError::NoIdentity { app: name.clone(), principal, why });
+    let Some(app) = view.get::<App>(name)?.filter(|app| app.id == id) else {
+        return without(None, "the app was deleted");
     };
     let Some(identity) = app.identity else {
-        return refuse(no_identity(name, "its identity is not enabled"));
+        return without(None, "its identity is not enabled");
     };
-    let principal = match hinted {
-        Some(found) if hint == Some(identity) => found?,
-        _ => view.get::<Principal>(&identity)?,
-    };
-    match principal {
-        None => refuse(no_identity(name, "its principal is gone")),
-        Some(principal) if !principal.enabled => refuse(no_identity(name, "its principal is disabled")),
+    match view.get::<Principal>(&identity)? {
+        None => without(Some(identity), "its principal is gone"),
         Some(principal) if principal.kind != (PrincipalKind::ManagedIdentity { app: id }) => {
-            refuse(no_identity(name, "its principal belongs to something else"))
+            without(Some(identity), "its principal belongs to something else")
         }
+        Some(principal) if !principal.enabled => without(Some(identity), "its principal is disabled"),
         Some(principal) => Ok(principal),
     }
-}
-
-fn no_identity(app: &AppName, why: &'static str) -> IdentityError {
-    IdentityError::NoIdentity { app: app.clone(), why }
 }
 
 /// Does a selector name this system-assigned identity?

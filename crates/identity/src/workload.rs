@@ -2,9 +2,9 @@
 
 use crate::attest::Confinement;
 use crypt::HashedSecret;
-use domain::{AppId, AppName, Entropy, PrincipalId, Secret, WorkloadId};
+use domain::{AppId, AppName, Entropy, Secret, WorkloadId};
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -50,8 +50,6 @@ pub struct Workload {
     secret: HashedSecret,
     protection: Protection,
     ended: AtomicBool,
-    /// The principal that the app had at the last request: spares a round trip to the store, proves nothing.
-    principal_hint: Mutex<Option<PrincipalId>>,
 }
 
 impl Workload {
@@ -63,15 +61,7 @@ impl Workload {
         secret: HashedSecret,
         protection: Protection,
     ) -> Self {
-        Self {
-            id,
-            app,
-            name,
-            secret,
-            protection,
-            ended: AtomicBool::new(false),
-            principal_hint: Mutex::new(None),
-        }
+        Self { id, app, name, secret, protection, ended: AtomicBool::new(false) }
     }
 
     /// Its id.
@@ -119,14 +109,6 @@ impl Workload {
 
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn principal_hint(&self) -> Option<PrincipalId> {
-        *self.principal_hint.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn set_principal_hint(&self, principal: PrincipalId) {
-        *self.principal_hint.lock().unwrap_or_else(PoisonError::into_inner) = Some(principal);
     }
 }
 

@@ -1,4 +1,5 @@
 //! A store, a directory and a host, whose cgroups and listeners are what the test says.
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be made has failed")]
 
 use crypt::{Key256, SystemEntropy};
 use directory::{DirectoryService, DirectorySettings};

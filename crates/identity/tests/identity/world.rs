@@ -1,4 +1,5 @@
 //! A store, a directory and one app, with a kernel that says what the test wants.
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be made has failed")]
 
 use access::{Principal, PrincipalKind};
 use crypt::{Key256, SystemEntropy};

@@ -165,3 +165,12 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+impl From<VaultError> for AdminError {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::VaultNotFound { .. } => Self::not_found(format!("{error}: `keyless vault list` shows all")),
+            VaultError::Store(error) => error.into(),
+        }
+    }
+}

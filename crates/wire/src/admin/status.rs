@@ -26,6 +26,8 @@ pub struct InstallationFacts {
     pub listen: Vec<String>,
     /// The data directory.
     pub data: String,
+    /// The file that programs under `keyless run` see as `/etc/hosts`.
+    pub hosts_file: String,
     /// What the kernel enforces and what not.
     pub capabilities: Vec<Capability>,
     /// What should be done about the installation, such as a root key in a plain file.

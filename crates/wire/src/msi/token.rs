@@ -71,7 +71,7 @@ pub async fn answer(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
     headers.insert(CACHE_CONTROL, NO_STORE);
-    if result != Err(Refused::Forbidden)
+    if !matches!(result, Err(Refused::Forbidden))
         && let Ok(id) = HeaderValue::from_str(&context.request.to_string())
     {
         headers.insert(CORRELATION_ID, id);
