@@ -167,11 +167,7 @@ impl App {
 }
 
 /// The program that sends raw bytes: built beside the scenarios, whose own file is in `deps/` there.
-///
-/// # Panics
-/// When this is not a test that cargo built.
-#[must_use]
-pub fn raw() -> std::path::PathBuf {
+pub(crate) fn raw() -> std::path::PathBuf {
     let own = std::env::current_exe().unwrap();
     own.parent().and_then(Path::parent).unwrap().join("raw")
 }

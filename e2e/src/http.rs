@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +73,21 @@ fn joined(mut rest: &[u8]) -> Vec<u8> {
         rest = rest.get(end + 4 + size..).unwrap_or_default();
     }
     body
+}
+
+/// Sends these bytes to a unix socket and reads to the end.
+///
+/// # Errors
+/// When nobody listens there, or nothing comes back in time.
+pub fn unix(socket: &Path, request: &[u8]) -> std::io::Result<Answer> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(SILENCE_MAX))?;
+    stream.set_write_timeout(Some(SILENCE_MAX))?;
+    // A server may answer and close before it has read all.
+    let _refused_early = stream.write_all(request);
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(Answer::parse(&answer))
 }
 
 /// A client of the public listener.

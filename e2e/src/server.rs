@@ -86,9 +86,7 @@ impl Server {
     pub fn start_as(name: &str, user: u32) -> Self {
         let directory = TemporaryDirectory::new(name);
         // What was built may be where only its builder can look.
-        for program in [binary("keyless"), crate::app::raw()] {
-            std::fs::copy(&program, directory.path().join(program.file_name().unwrap())).unwrap();
-        }
+        std::fs::copy(binary("keyless"), directory.path().join("keyless")).unwrap();
         std::os::unix::fs::chown(directory.path(), Some(user), Some(user)).unwrap();
         let mut server = Self { directory, port: free_port(), child: None, starts: 0, user: Some(user) };
         server.start_again();
@@ -227,10 +225,17 @@ impl Server {
         command
     }
 
-    /// The program that sends raw bytes, where the apps of this server can run it.
+    /// The program that sends raw bytes, copied to where every user can run it.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
     #[must_use]
     pub fn raw(&self) -> PathBuf {
-        self.user.map_or_else(crate::app::raw, |_| self.directory.path().join("raw"))
+        let place = self.directory.path().join("raw");
+        if !place.exists() {
+            std::fs::copy(crate::app::raw(), &place).unwrap();
+        }
+        place
     }
 
     /// Runs a `keyless` command to its end.

@@ -227,6 +227,70 @@ fn the_directory_answers_in_its_form() {
 }
 
 #[test]
+fn the_administrators_routes_answer_in_their_form() {
+    let Scene { server, .. } = scene("bad-admin");
+    let socket = server.data().join("admin.sock");
+    let names = ["no-such", "%00", "%ff%fe", "..%2f..", "a%20b", &"n".repeat(300)];
+    let routes = [
+        "/v1/apps",
+        "/v1/apps/{}",
+        "/v1/apps/{}/identity",
+        "/v1/audit/verify",
+        "/v1/nothing",
+        "/v1/principals",
+        "/v1/principals/{}",
+        "/v1/recover",
+        "/v1/registrations",
+        "/v1/registrations/{}",
+        "/v1/registrations/{}/credentials",
+        "/v1/registrations/{}/credentials/{}",
+        "/v1/status",
+        "/v1/token",
+        "/v1/vaults",
+        "/v1/vaults/{}",
+        "/v1/vaults/{}/policies",
+        "/v1/vaults/{}/policies/{}",
+        "/v1/workloads",
+        "/v1/workloads/{}",
+    ];
+    let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(300 * 1024));
+    let bodies = [
+        "",
+        "x",
+        "[]",
+        "{}",
+        "null",
+        r#"{"name":7}"#,
+        r#"{"name":"../etc"}"#,
+        r#"{"name":null,"app":[]}"#,
+        "\u{0}",
+        &large,
+    ];
+    for route in routes {
+        let name_count = if route.contains("{}") { names.len() } else { 1 };
+        for (name, method, body) in names[..name_count].iter().flat_map(|name| {
+            let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "BREW"];
+            methods
+                .into_iter()
+                .flat_map(move |method| bodies.into_iter().map(move |body| (name, method, body)))
+        }) {
+            let target = route.replace("{}", name);
+            let request = format!(
+                "{method} {target} HTTP/1.1\r\nHost: keyless\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let answer = e2e::http::unix(&socket, request.as_bytes());
+            let what = format!("{method} {target} {}", body.get(..body.len().min(30)).unwrap_or_default());
+            // Some of these are well-formed (a list, a status): only what is refused must be refused clearly.
+            if !matches!(&answer, Ok(answer) if (200..300).contains(&answer.status)) {
+                is_clear(&what, &answer, Form::Vault);
+            }
+        }
+    }
+    let _still_served = server.keyless(["status"]).ok();
+}
+
+#[test]
 fn strange_hosts_and_heads_are_refused() {
     let Scene { server, .. } = scene("bad-heads");
     let (https, host) = (server.https(), Server::vault_host("shop"));

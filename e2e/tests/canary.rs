@@ -71,7 +71,7 @@ fn no_secret_is_in_any_file_or_log() {
     assert_eq!(put("three", &format!(r#"{{"value":["{}"]}}"#, values[2])).status, 400);
     assert_eq!(https.get_secret("shop", "one", &token[..token.len() - 3]).status, 401);
     let _refused = e2e::wait::output(
-        std::process::Command::new(e2e::app::raw()).arg(endpoint.address()),
+        std::process::Command::new(server.raw()).arg(endpoint.address()),
         endpoint.request("").as_bytes(),
     );
     let _value = server.keyless(["secret", "get", "shop", "one"]).ok();

@@ -18,7 +18,7 @@ fn a_grandchild_is_served() {
     let endpoint = app.endpoint();
     let request = server.place().join("grandchild.http");
     std::fs::write(&request, endpoint.request("")).unwrap();
-    let raw = format!("'{}' {} < '{}'", e2e::app::raw().display(), endpoint.address(), request.display());
+    let raw = format!("'{}' {} < '{}'", server.raw().display(), endpoint.address(), request.display());
     // A child of a child, and one that left its session and its parents behind.
     for script in [format!("sh -c \"sh -c \\\"{raw}\\\"\""), format!("setsid sh -c \"{raw}\"")] {
         let (_, said) = app.sh(&script);

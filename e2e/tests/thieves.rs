@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use e2e::app::{Endpoint, raw};
+use e2e::app::Endpoint;
 use e2e::{Answer, App, Server, settings, skip, wait};
 
 fn robbed(name: &str) -> (Server, App, Endpoint) {
@@ -51,11 +51,11 @@ fn outside_of_the_app_everyone_is_refused_alike() {
     if !is_enforced(&server) {
         return;
     }
-    let same_user = ask_by(Command::new(raw()), &endpoint);
+    let same_user = ask_by(Command::new(server.raw()), &endpoint);
     refused(&same_user);
     let mut bodies = vec![same_user.text()];
     if settings::is_root() {
-        let mut other = Command::new(raw());
+        let mut other = Command::new(server.raw());
         other.uid(65_534).gid(65_534);
         let answer = ask_by(other, &endpoint);
         refused(&answer);
@@ -77,11 +77,11 @@ fn outside_of_the_app_everyone_is_refused_alike() {
 
 #[test]
 fn another_network_namespace_cannot_reach_it() {
-    let (_server, _app, endpoint) = robbed("netns");
+    let (server, _app, endpoint) = robbed("netns");
     let mut thief = Command::new("unshare");
     thief
         .args(if settings::is_root() { &["--net"][..] } else { &["--map-root-user", "--net"][..] })
-        .arg(raw())
+        .arg(server.raw())
         .arg(endpoint.address());
     let output = wait::output(&mut thief, endpoint.request("").as_bytes());
     assert!(!output.status.success());
@@ -193,8 +193,11 @@ fn root_who_joins_the_cgroup_is_served_as_documented() {
         .find(|line| line.contains(" - cgroup2 "))
         .and_then(|line| line.split(' ').nth(4))
         .unwrap();
-    let script =
-        format!("echo $$ > {mount}{own}/cgroup.procs && exec '{}' {}", raw().display(), endpoint.address());
+    let script = format!(
+        "echo $$ > {mount}{own}/cgroup.procs && exec '{}' {}",
+        server.raw().display(),
+        endpoint.address()
+    );
     let output = wait::output(Command::new("sh").args(["-c", &script]), endpoint.request("").as_bytes());
     assert_eq!(Answer::parse(&output.stdout).status, 200, "{output:?}");
 }

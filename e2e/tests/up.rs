@@ -1,8 +1,9 @@
 //! First start, status, doctor, recovery, and the audit log as an operator sees it.
 
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 
-use e2e::Server;
+use e2e::{Server, settings, skip, wait};
 
 #[test]
 fn a_first_start_makes_a_private_directory_and_listens_on_both_loopbacks() {
@@ -11,6 +12,23 @@ fn a_first_start_makes_a_private_directory_and_listens_on_both_loopbacks() {
     assert_eq!(mode & 0o777, 0o700);
     assert!(std::net::TcpStream::connect(("::1", server.port())).is_ok());
     assert!(server.first_words().contains(&server.port().to_string()), "{}", server.first_words());
+}
+
+#[test]
+fn another_user_cannot_reach_the_administrators_socket() {
+    if !settings::is_root() {
+        return skip("another user: needs root");
+    }
+    let server = Server::start("socket");
+    // Tried where only the file's own permissions could stand in the way, too.
+    for mode in [0o700, 0o711] {
+        std::fs::set_permissions(server.data(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let mut other = std::process::Command::new(server.raw());
+        other.arg(server.data().join("admin.sock")).uid(65_534).gid(65_534);
+        let request = b"GET /v1/status HTTP/1.1\r\nHost: keyless\r\nConnection: close\r\n\r\n";
+        let said = String::from_utf8(wait::output(&mut other, request).stdout).unwrap();
+        assert!(!said.contains("200 OK"), "{mode:o}: {said}");
+    }
 }
 
 #[test]
