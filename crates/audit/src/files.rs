@@ -89,12 +89,7 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), AuditError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(AuditError::io(dir, "sync the folder"))
 }
 
-/// Whether this open file has no name any more.
-pub(crate) fn is_unlinked(file: &File) -> std::io::Result<bool> {
-    Ok(file.metadata()?.nlink() == 0)
-}
-
-/// Whether the path still leads to this open file.
+/// Whether the path still leads to this open file: it was not removed, moved away or replaced.
 pub(crate) fn leads_to(path: &Path, file: &File) -> bool {
     matches!((fs::metadata(path), file.metadata()), (Ok(found), Ok(open)) if is_same(&found, &open))
 }

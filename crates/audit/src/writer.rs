@@ -74,10 +74,6 @@ impl Writer {
         let file = self.file(dir, key, file_bytes_max)?;
         // Made only when something fails: this is the hot path.
         let io = |doing| move |source| AuditError::Io { path: files::active(dir), doing, source };
-        if files::is_unlinked(&file).map_err(io("look at it"))? {
-            self.file = None;
-            return Err(AuditError::Gone { path: files::active(dir) });
-        }
         let mut line = std::mem::take(&mut self.line);
         line.clear();
         if self.begins_with_newline() {
