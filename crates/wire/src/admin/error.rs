@@ -170,7 +170,16 @@ impl From<VaultError> for AdminError {
     fn from(error: VaultError) -> Self {
         match error {
             VaultError::VaultNotFound { .. } => Self::not_found(format!("{error}: `keyless vault list` shows all")),
+            VaultError::VaultExists { .. } => Self::conflict(format!("{error}: `keyless vault show` shows it")),
+            VaultError::PrincipalNotFound { .. } => Self::not_found(error.to_string()),
+            VaultError::TooLarge { .. } => Self::bad_request(error.to_string()),
             VaultError::Store(error) => error.into(),
+            VaultError::Crypt(_) => Self::internal(&error),
+            // Of secrets, which are not here.
+            VaultError::Denied(_)
+            | VaultError::SecretNotFound { .. }
+            | VaultError::SecretDisabled { .. }
+            | VaultError::PageTokenMalformed => Self::internal(&error),
         }
     }
 }

@@ -73,8 +73,8 @@ async fn create(
     Extension(context): Extension<Context>,
     Body(NewVault { name }): Body<NewVault>,
 ) -> Result<Response, AdminError> {
-    let owner = state.directory.tenant().administrator;
-    let made = state.vault.create_vault(&name, owner, context.now).await;
+    let tenant = state.directory.tenant();
+    let made = state.vault.create(&name, tenant.id, tenant.administrator, context.now).await;
     if made.is_ok() {
         installation.names_changed();
     }
@@ -100,14 +100,14 @@ async fn set_policy(
         Err(_) => target(&name),
     };
     let changed = match found {
-        Ok(principal) => state.vault.set_policy(&name, principal, secrets, context.now).await.map_err(AdminError::from),
+        Ok(principal) => state.vault.set_policy(&name, principal, secrets).await.map_err(AdminError::from),
         Err(error) => Err(error),
     };
     let changed = audited(&state, &context, "vault.policy.set", target, changed)?;
     Ok(json(StatusCode::OK, &shown(&state, &changed).await?))
 }
 
-/// Whose policy it is. To take one away its principal need not exist any more.
+/// Whose policy it is. Whether the principal is there, the vault decides.
 async fn principal(state: &Services, policy: Policy) -> Result<PrincipalId, AdminError> {
     match policy {
         Policy { app: Some(app), principal: None, client_id: None, .. } => {
@@ -120,12 +120,7 @@ async fn principal(state: &Services, policy: Policy) -> Result<PrincipalId, Admi
                 )
             })
         }
-        Policy { app: None, principal: Some(principal), client_id: None, secrets } => {
-            if !secrets.is_empty() {
-                state.directory.principal(principal).await?;
-            }
-            Ok(principal)
-        }
+        Policy { app: None, principal: Some(principal), client_id: None, .. } => Ok(principal),
         Policy { app: None, principal: None, client_id: Some(client), .. } => {
             let all = state.directory.principals().await?;
             let found = all.iter().find(|principal| principal.client == client);
