@@ -82,7 +82,7 @@ struct Progress {
 
 impl AuditLog {
     /// Opens the log of a folder, or begins one. `key` is the audit key, which `server` derives from the root key; `anchor` is what the
-    /// last [`AuditLog::sync`] gave. Reads only the log's end: [`crate::verify`] reads all of it.
+    /// last [`AuditLog::sync`] gave. Reads only the log's end: [`crate::verify()`] reads all of it.
     ///
     /// # Errors
     /// [`AuditError::Io`]; [`AuditError::Foreign`] if there are lines and none fits the key.

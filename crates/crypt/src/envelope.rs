@@ -12,7 +12,7 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     hkdf,
 };
-use domain::{Entropy, Secret, world::random};
+use domain::{Entropy, Secret};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{fmt, sync::OnceLock};
 use zeroize::Zeroizing;
@@ -40,7 +40,9 @@ impl Key256 {
     /// A fresh random key.
     #[must_use]
     pub fn random(entropy: &dyn Entropy) -> Self {
-        Self::new(random(entropy))
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        entropy.fill(bytes.as_mut_slice());
+        Self::new(*bytes)
     }
 
     /// From 32 bytes that are a key already, such as the content of a key file. Not for what a person chose.
@@ -60,13 +62,13 @@ impl Key256 {
     #[must_use]
     #[expect(clippy::expect_used, reason = "HKDF only fails for more than 255 hashes of output")]
     pub fn derive(&self, label: &str) -> Self {
-        let mut bytes = [0; KEY_BYTES];
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         hkdf::Salt::new(hkdf::HKDF_SHA256, &[])
             .extract(self.expose())
             .expand(&[label.as_bytes()], hkdf::HKDF_SHA256)
-            .and_then(|derived| derived.fill(&mut bytes))
+            .and_then(|derived| derived.fill(bytes.as_mut_slice()))
             .expect("one hash of output is within HKDF's limit");
-        Self::new(bytes)
+        Self::new(*bytes)
     }
 
     /// The key's bytes, for a door that needs them (a keyed hash).
