@@ -49,6 +49,15 @@ fn write_whole(path: &Path, content: &[u8], mode: u32) -> Result<(), KernelError
     fs::rename(&new, path).and_then(|()| File::open(parent)?.sync_all()).map_err(fail)
 }
 
+/// Bytes that an ordinary user may still write on the file system of a path.
+///
+/// # Errors
+/// As `statvfs(3)`.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let system = rustix::fs::statvfs(path)?;
+    Ok(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
 /// A directory that is ours alone while this value lives; the kernel lets go of it when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "holds the lock until it is dropped")] File);

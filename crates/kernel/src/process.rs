@@ -169,6 +169,15 @@ impl Child {
     }
 }
 
+/// Asks a process to end (SIGTERM). Only for children that were not waited for yet: other ids may be used again.
+///
+/// # Errors
+/// As `kill(2)`.
+pub fn terminate(pid: u32) -> io::Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(rustix::process::kill_process(pid, Signal::TERM)?)
+}
+
 /// Does a process with this id exist? For tests and best-effort messages only: ids are used again.
 pub fn exists(pid: u32) -> bool {
     i32::try_from(pid)

@@ -1,0 +1,436 @@
+//! The one typed configuration: defaults, then a TOML file, then `KEYLESS_*` variables, then flags; the last word wins.
+//!
+//! Owns: which settings there are, where each came from, what is said of a wrong one. Owns not: what a setting does.
+//! A secret is never a setting, only the path of a file that holds it.
+
+use crate::units::{Bytes, Span};
+use audit::SyncPolicy;
+use domain::{DomainName, HostNames, limits};
+use figment::{
+    Figment, Metadata, Profile, Provider,
+    providers::{Format, Serialized, Toml},
+    value::{Dict, Map, Value},
+};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::{
+    ffi::OsString,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+/// The prefix of variables that are settings.
+const PREFIX: &str = "KEYLESS_";
+/// Variables with our prefix that are no settings: the choice of the file, what `keyless run` tells an app and itself, and what
+/// tests tell each other.
+const NOT_SETTINGS: [&str; 5] =
+    ["KEYLESS_CONFIG", "KEYLESS_APP", "KEYLESS_SCOPE", "KEYLESS_TEST_", "KEYLESS_E2E_"];
+
+/// How logs look on stderr.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// All settings.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where everything is kept. Default: `/var/lib/keyless` for root, else `$XDG_DATA_HOME/keyless` or `~/.local/share/keyless`.
+    pub data_dir: PathBuf,
+    /// The domain below which the directory and the vaults have their host names.
+    pub domain: DomainName,
+    /// The public port (HTTPS).
+    pub port: u16,
+    /// The addresses that the public port is opened on.
+    #[serde(deserialize_with = "addresses")]
+    pub listen: Vec<IpAddr>,
+    /// A file whose first line is the passphrase that opens the root key, instead of the key file `root.key`.
+    pub passphrase_file: Option<PathBuf>,
+    /// Refuse to start where the kernel cannot attest.
+    pub require_enforced: bool,
+    /// When audit records are synced to disk: `every-second`, or `each-record` (before each answer).
+    pub audit_sync: SyncPolicy,
+    /// Lifetime of access tokens, 10 minutes to 24 hours.
+    pub access_token_lifetime: Span,
+    /// Memory that the store may use for caching.
+    pub store_cache: Bytes,
+    /// How logs look: `human` or `json`.
+    pub log_format: LogFormat,
+    /// What is logged, such as `info` or `warn,wire=debug`.
+    pub log_filter: String,
+}
+
+/// Why there is no configuration. Names the key and where its value came from.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value does not fit its key.
+    #[error("setting {key}: {what} (in {origin})")]
+    Value {
+        /// Which setting.
+        key: String,
+        /// What is wrong.
+        what: String,
+        /// Where the value came from.
+        origin: String,
+    },
+    /// There is no such setting.
+    #[error("there is no setting {key} (in {origin}); the settings are {}", KEYS.join(", "))]
+    Unknown {
+        /// What was named.
+        key: String,
+        /// Where.
+        origin: String,
+    },
+    /// The file cannot be read as TOML.
+    #[error("the configuration file {} cannot be used: {what}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why, with the line.
+        what: String,
+    },
+    /// No home and not root: nowhere to put the data.
+    #[error("no data directory: neither XDG_DATA_HOME nor HOME is set; give --data-dir DIR")]
+    NoDataDir,
+}
+
+const KEYS: [&str; 11] = [
+    "data_dir",
+    "domain",
+    "port",
+    "listen",
+    "passphrase_file",
+    "require_enforced",
+    "audit_sync",
+    "access_token_lifetime",
+    "store_cache",
+    "log_format",
+    "log_filter",
+];
+
+/// Where settings come from besides the defaults.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The process's environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// A file that was named; it must exist.
+    pub file: Option<PathBuf>,
+    /// Flags of the command line: key and value.
+    pub flags: Vec<(&'static str, String)>,
+    /// Whether we are root, whose directories are the system's.
+    pub is_root: bool,
+}
+
+impl Sources {
+    /// What this process was given.
+    pub fn of_this_process(file: Option<PathBuf>, flags: Vec<(&'static str, String)>) -> Self {
+        Self { environment: std::env::vars_os().collect(), file, flags, is_root: kernel::is_root() }
+    }
+
+    fn variable(&self, name: &str) -> Option<&OsString> {
+        self.environment.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value)
+    }
+
+    /// A directory of the user's by the XDG rules: the variable if it is absolute, else a place in the home.
+    fn user_directory(&self, variable: &str, in_home: &str) -> Option<PathBuf> {
+        let named = self.variable(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        named
+            .or_else(|| self.variable("HOME").map(|home| Path::new(home).join(in_home)))
+            .map(|path| path.join("keyless"))
+    }
+
+    /// The named file, or the usual one if it is there.
+    fn file(&self) -> Option<PathBuf> {
+        let usual = || {
+            let folder = if self.is_root {
+                Some("/etc/keyless".into())
+            } else {
+                self.user_directory("XDG_CONFIG_HOME", ".config")
+            };
+            folder.map(|folder: PathBuf| folder.join("keyless.toml")).filter(|path| path.exists())
+        };
+        self.file.clone().or_else(|| self.variable("KEYLESS_CONFIG").map(PathBuf::from)).or_else(usual)
+    }
+
+    fn variables(&self) -> Result<Named, ConfigError> {
+        let mut values = Vec::new();
+        for (name, value) in &self.environment {
+            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+            if NOT_SETTINGS
+                .iter()
+                .any(|other| name == *other || (other.ends_with('_') && name.starts_with(other)))
+            {
+                continue;
+            }
+            let key = name.trim_start_matches(PREFIX).to_ascii_lowercase();
+            let origin = format!("environment variable {name}");
+            if !KEYS.contains(&key.as_str()) {
+                return Err(ConfigError::Unknown { key, origin });
+            }
+            let Some(value) = value.to_str() else {
+                return Err(ConfigError::Value { key, what: "not valid UTF-8".into(), origin });
+            };
+            values.push((key, value.to_owned()));
+        }
+        Ok(Named { kind: "environment variable", values })
+    }
+}
+
+/// Values that were given one by one, each under its own name: variables, flags.
+struct Named {
+    kind: &'static str,
+    values: Vec<(String, String)>,
+}
+
+impl Provider for Named {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.kind)
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let value = |key: &str, text: &str| match key {
+            // Only these are not texts; a path that looks like a number stays a path.
+            "port" | "require_enforced" | "listen" => {
+                text.parse::<Value>().unwrap_or_else(|_| Value::from(text))
+            }
+            _ => Value::from(text),
+        };
+        let values = self.values.iter().map(|(key, text)| (key.clone(), value(key, text))).collect();
+        Ok(Profile::Default.collect(values))
+    }
+}
+
+impl Config {
+    /// Reads all sources.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let file = sources.file();
+        let mut figment = Figment::from(Serialized::defaults(Self::defaults(sources)));
+        if let Some(path) = &file {
+            let provider = Toml::file_exact(path);
+            known_keys(&provider, path)?;
+            figment = figment.merge(provider);
+        }
+        figment = figment.merge(sources.variables()?);
+        let flags = sources.flags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        figment = figment.merge(Named { kind: "flag", values: flags });
+        figment.extract::<Self>().map_err(explain)?.check(&figment)
+    }
+
+    fn defaults(sources: &Sources) -> Self {
+        let data_dir = match sources.is_root {
+            true => Some("/var/lib/keyless".into()),
+            false => sources.user_directory("XDG_DATA_HOME", ".local/share"),
+        };
+        Self {
+            data_dir: data_dir.unwrap_or_default(),
+            #[expect(clippy::expect_used, reason = "a literal that a test parses")]
+            domain: DomainName::parse("keyless.localhost").expect("a valid name"),
+            port: 8443,
+            listen: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            passphrase_file: None,
+            require_enforced: false,
+            audit_sync: SyncPolicy::EverySecond,
+            access_token_lifetime: Span(limits::ACCESS_TOKEN_LIFETIME),
+            store_cache: Bytes(8 << 20),
+            log_format: LogFormat::Human,
+            log_filter: "info".into(),
+        }
+    }
+
+    /// What types cannot say.
+    fn check(self, figment: &Figment) -> Result<Self, ConfigError> {
+        let fault = |key: &str, what: &str| {
+            let origin =
+                figment.find_metadata(key).map_or_else(|| "a flag".into(), |metadata| origin(metadata, key));
+            Err(ConfigError::Value { key: key.into(), what: what.into(), origin })
+        };
+        if self.data_dir.as_os_str().is_empty() {
+            return Err(ConfigError::NoDataDir);
+        }
+        if !self.data_dir.is_absolute() {
+            return fault("data_dir", "must be an absolute path");
+        }
+        if self.port == 0 {
+            return fault("port", "must be 1 to 65535: clients are told it");
+        }
+        if self.listen.is_empty() {
+            return fault("listen", "must be at least one address");
+        }
+        let lifetime = self.access_token_lifetime.0.as_secs();
+        if !(600..=86_400).contains(&lifetime) {
+            return fault("access_token_lifetime", "must be 10m to 24h");
+        }
+        Ok(self)
+    }
+
+    /// The host names of this installation.
+    pub fn names(&self) -> HostNames {
+        HostNames::new(&self.domain, self.port)
+    }
+
+    /// The addresses of the public listener.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listen.iter().map(|address| SocketAddr::new(*address, self.port)).collect()
+    }
+}
+
+/// The addresses as a list, or as text with commas: a variable has no lists.
+fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpAddr>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        List(Vec<String>),
+        Text(String),
+    }
+    let texts = match Either::deserialize(deserializer)? {
+        Either::List(texts) => texts,
+        Either::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+    };
+    let parse = |text: &String| {
+        text.parse().map_err(|_| {
+            serde::de::Error::custom(format_args!("{text:?} is no IP address, such as \"127.0.0.1\""))
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// Serde names an unknown key of the merged whole; only a look at the file itself says that the file is to blame.
+fn known_keys(provider: &impl Provider, path: &Path) -> Result<(), ConfigError> {
+    let data = provider
+        .data()
+        .map_err(|error| ConfigError::File { path: path.to_owned(), what: error.kind.to_string() })?;
+    let unknown = data.values().flat_map(|dict| dict.keys()).find(|key| !KEYS.contains(&key.as_str()));
+    unknown.map_or(Ok(()), |key| {
+        Err(ConfigError::Unknown { key: key.clone(), origin: format!("file {}", path.display()) })
+    })
+}
+
+fn explain(error: figment::Error) -> ConfigError {
+    let key = error.path.join(".");
+    let origin =
+        error.metadata.as_ref().map_or_else(|| "an unknown place".into(), |metadata| origin(metadata, &key));
+    ConfigError::Value { what: error.kind.to_string(), key, origin }
+}
+
+fn origin(metadata: &Metadata, key: &str) -> String {
+    match (&*metadata.name, &metadata.source) {
+        ("flag", _) => format!("flag --{}", key.replace('_', "-")),
+        ("environment variable", _) => format!("environment variable {PREFIX}{}", key.to_ascii_uppercase()),
+        (_, Some(figment::Source::File(path))) => format!("file {}", path.display()),
+        (name, _) => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Sources {
+        let environment = environment.iter().map(|(key, value)| (key.into(), value.into())).collect();
+        let flags = flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        Sources { environment, file: None, flags, is_root: false }
+    }
+
+    fn file(name: &str, text: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("keyless-config-{}-{name}.toml", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    #[test]
+    fn defaults_need_no_file() {
+        let config = Config::load(&sources(&[("HOME", "/home/ada")], &[])).unwrap();
+        assert_eq!(config.data_dir, Path::new("/home/ada/.local/share/keyless"));
+        assert_eq!((config.domain.as_str(), config.port), ("keyless.localhost", 8443));
+        assert_eq!(config.addresses(), ["127.0.0.1:8443".parse().unwrap(), "[::1]:8443".parse().unwrap()]);
+        let xdg = Config::load(&sources(&[("HOME", "/home/ada"), ("XDG_DATA_HOME", "/data")], &[])).unwrap();
+        assert_eq!(xdg.data_dir, Path::new("/data/keyless"));
+        let root = Config::load(&Sources { is_root: true, ..sources(&[], &[]) }).unwrap();
+        assert_eq!(root.data_dir, Path::new("/var/lib/keyless"));
+        assert!(matches!(Config::load(&sources(&[], &[])), Err(ConfigError::NoDataDir)));
+    }
+
+    #[test]
+    fn the_last_word_wins() {
+        let path = file(
+            "order",
+            "port = 1\ndomain = \"file.example\"\naccess_token_lifetime = \"2h\"\nlisten = [\"10.0.0.1\"]\n",
+        );
+        let mut sources =
+            sources(&[("KEYLESS_PORT", "2"), ("KEYLESS_LISTEN", "::1, 127.0.0.1")], &[("port", "3")]);
+        sources.environment.push(("KEYLESS_DATA_DIR".into(), "/1".into()));
+        sources.file = Some(path.clone());
+        let config = Config::load(&sources).unwrap();
+        assert_eq!((config.port, config.domain.as_str(), config.listen.len()), (3, "file.example", 2));
+        assert_eq!(config.access_token_lifetime.0.as_secs(), 7_200);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    fn refused(sources: &Sources) -> String {
+        Config::load(sources).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn errors_name_key_and_origin() {
+        let home = ("HOME", "/home/ada");
+        for (variable, value, words) in [
+            ("KEYLESS_PORT", "high", "setting port: "),
+            ("KEYLESS_PORT", "0", "setting port: must be 1 to 65535"),
+            ("KEYLESS_PORT", "70000", "setting port: "),
+            ("KEYLESS_DOMAIN", "a..b", "setting domain: "),
+            ("KEYLESS_LISTEN", "localhost", "setting listen: \"localhost\" is no IP address"),
+            (
+                "KEYLESS_ACCESS_TOKEN_LIFETIME",
+                "3600",
+                "setting access_token_lifetime: expected a duration with a unit",
+            ),
+            ("KEYLESS_ACCESS_TOKEN_LIFETIME", "1s", "setting access_token_lifetime: must be 10m to 24h"),
+            ("KEYLESS_STORE_CACHE", "lots", "setting store_cache: expected a size"),
+            ("KEYLESS_AUDIT_SYNC", "never", "setting audit_sync: "),
+            ("KEYLESS_DATA_DIR", "data", "setting data_dir: must be an absolute path"),
+            ("KEYLESS_DATA", "/data", "there is no setting data "),
+        ] {
+            let said = refused(&sources(&[home, (variable, value)], &[]));
+            assert!(
+                said.starts_with(words) && said.contains(&format!("environment variable {variable}")),
+                "{said}"
+            );
+        }
+        let said = refused(&sources(&[home], &[("port", "x")]));
+        assert!(said.contains("flag --port"), "{said}");
+    }
+
+    #[test]
+    fn a_wrong_file_is_named() {
+        for (name, text, words) in [
+            ("unknown", "prot = 1\n", "there is no setting prot"),
+            ("type", "port = \"x\"\n", "setting port: "),
+            ("syntax", "port = \n", "line 1"),
+        ] {
+            let path = file(name, text);
+            let said = refused(&Sources { file: Some(path.clone()), ..sources(&[("HOME", "/h")], &[]) });
+            assert!(said.contains(words) && said.contains(&path.display().to_string()), "{said}");
+            std::fs::remove_file(path).unwrap();
+        }
+        let said = refused(&Sources {
+            file: Some("/nowhere/keyless.toml".into()),
+            ..sources(&[("HOME", "/h")], &[])
+        });
+        assert!(said.contains("/nowhere/keyless.toml"), "{said}");
+    }
+
+    #[test]
+    fn variables_of_others_are_no_settings() {
+        let config =
+            Config::load(&sources(&[("HOME", "/h"), ("KEYLESS_APP", "web"), ("KEYLESS_E2E_X", "1")], &[]));
+        assert!(config.is_ok());
+    }
+}

@@ -1,0 +1,109 @@
+//! The data directory: which file is what, who may read it, and that only one server uses it at a time.
+
+use crate::error::StartError;
+use kernel::files;
+use std::{
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Where each file of an installation is.
+#[derive(Clone, Debug)]
+pub struct Layout(PathBuf);
+
+impl Layout {
+    /// Of a data directory.
+    pub fn of(data_dir: impl Into<PathBuf>) -> Self {
+        Self(data_dir.into())
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+
+    /// The embedded store.
+    pub fn store(&self) -> PathBuf {
+        self.0.join("keyless.redb")
+    }
+
+    /// The key file, an opener of the root key.
+    pub fn key_file(&self) -> PathBuf {
+        self.0.join("root.key")
+    }
+
+    /// The administrator's socket.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.0.join("admin.sock")
+    }
+
+    /// The folder of the audit log.
+    pub fn audit(&self) -> PathBuf {
+        self.0.join("audit")
+    }
+
+    /// The certificate of our authority, to be handed to clients elsewhere.
+    pub fn authority(&self) -> PathBuf {
+        self.0.join("ca.pem")
+    }
+
+    /// Whether a first start ever got this far.
+    pub fn is_installed(&self) -> bool {
+        self.store().exists()
+    }
+}
+
+/// A data directory that is ours alone while this value lives.
+#[derive(Debug)]
+pub struct DataDir {
+    layout: Layout,
+    _lock: files::Lock,
+}
+
+impl DataDir {
+    /// Makes the directory (0700) if it is not there, checks that nobody else can look into it, and locks it.
+    ///
+    /// # Errors
+    /// [`StartError::DataDir`], [`StartError::AlreadyRunning`].
+    pub fn open(path: &Path) -> Result<Self, StartError> {
+        let refuse = |what: String| StartError::DataDir { path: path.to_owned(), what };
+        files::create_private_dir(path).map_err(|error| refuse(error.to_string()))?;
+        let metadata = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
+        if metadata.uid() != kernel::effective_uid() {
+            return Err(refuse(format!(
+                "it belongs to user {}; run as that user, or choose another with --data-dir",
+                metadata.uid()
+            )));
+        }
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(refuse(format!(
+                "others may look into it (mode {mode:o}): chmod 700 {}",
+                path.display()
+            )));
+        }
+        match files::lock_exclusive(path) {
+            Ok(lock) => Ok(Self { layout: Layout::of(path), _lock: lock }),
+            Err(kernel::KernelError::Locked { pid }) => {
+                Err(StartError::AlreadyRunning { path: path.to_owned(), pid })
+            }
+            Err(error) => Err(refuse(error.to_string())),
+        }
+    }
+
+    /// As [`Self::open`], of an installation that must be there already.
+    ///
+    /// # Errors
+    /// [`StartError::NothingHere`] and those of [`Self::open`].
+    pub fn open_existing(path: &Path) -> Result<Self, StartError> {
+        if !Layout::of(path).is_installed() {
+            return Err(StartError::NothingHere { path: path.to_owned() });
+        }
+        Self::open(path)
+    }
+
+    /// Where each file is.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+}

@@ -1,0 +1,105 @@
+//! Why the server did not start. Each message says what to do next, since a person in front of a terminal reads it.
+
+use crate::{config::ConfigError, seal::SealError};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Why the server did not start, or a command on its data directory was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data directory cannot be used.
+    #[error("the data directory {} cannot be used: {what}", path.display())]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// Why, and what to do.
+        what: String,
+    },
+    /// There is none yet.
+    #[error("{} holds no installation: `keyless up` makes one", path.display())]
+    NothingHere {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Another process holds it.
+    #[error("another keyless already runs on {}{}: `keyless status` shows it; to have two, give each its own --data-dir and --port",
+        path.display(), pid.map_or_else(String::new, |pid| format!(" (process {pid})")))]
+    AlreadyRunning {
+        /// The data directory.
+        path: PathBuf,
+        /// The other process.
+        pid: Option<u32>,
+    },
+    /// The root key is not to be had.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}{}", mend(source))]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The admin socket cannot be made.
+    #[error("cannot make the admin socket {}: {source}", path.display())]
+    AdminSocket {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of ours cannot be written or read.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Enforcement was required.
+    #[error("--require-enforced: the kernel cannot attest callers here: {why}; {mend}")]
+    NotEnforced {
+        /// What is missing.
+        why: String,
+        /// What to do about it.
+        mend: String,
+    },
+    /// The store.
+    #[error("the store: {0}")]
+    Store(#[from] store::StoreError),
+    /// Cryptography: the data directory was changed by someone else, or does not belong together.
+    #[error("{0}")]
+    Crypt(#[from] crypt::CryptError),
+    /// The audit log. Without it nothing may be answered.
+    #[error("{0}")]
+    Audit(#[from] audit::AuditError),
+    /// The kernel.
+    #[error("{0}")]
+    Kernel(#[from] kernel::KernelError),
+    /// The directory did not come up.
+    #[error("the directory: {0}")]
+    Directory(#[from] directory::DirectoryError),
+    /// The vaults did not come up.
+    #[error("the vaults: {0}")]
+    Vault(#[from] vault::VaultError),
+    /// The apps did not come up.
+    #[error("the apps: {0}")]
+    Host(#[from] host::HostError),
+    /// TLS did not come up.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+fn mend(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "; another program has that port: give another with --port, or stop it"
+        }
+        std::io::ErrorKind::PermissionDenied => "; ports below 1024 need root or CAP_NET_BIND_SERVICE",
+        std::io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
+        _ => "",
+    }
+}

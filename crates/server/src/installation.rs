@@ -1,0 +1,130 @@
+//! What the installation says of itself to `keyless status` and `doctor`: what runs, what the kernel enforces, what to mend.
+
+use crate::{config::Config, data::Layout, trust::Public};
+use crypt::SlotKind;
+use domain::Timestamp;
+use kernel::{Capabilities, Verdict};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock, Weak},
+};
+use wire::{
+    Services,
+    admin::{Installation, InstallationFacts},
+};
+
+pub use wire::admin::Capability;
+
+/// The running installation.
+pub(crate) struct Site {
+    started: Timestamp,
+    listen: Vec<String>,
+    layout: Layout,
+    capabilities: Vec<Capability>,
+    opened_by: SlotKind,
+    files: Public,
+    services: OnceLock<Weak<Services>>,
+}
+
+impl Site {
+    pub(crate) fn new(
+        config: &Config,
+        addresses: &[SocketAddr],
+        files: Public,
+        capabilities: &Capabilities,
+        opened_by: SlotKind,
+        started: Timestamp,
+    ) -> Self {
+        Self {
+            started,
+            listen: addresses.iter().map(ToString::to_string).collect(),
+            layout: Layout::of(&config.data_dir),
+            capabilities: named(capabilities),
+            opened_by,
+            files,
+            services: OnceLock::new(),
+        }
+    }
+
+    /// Tells which services know the vaults. Once.
+    pub(crate) fn serve_with(&self, services: &Arc<Services>) {
+        let _only_once = self.services.set(Arc::downgrade(services));
+    }
+
+    pub(crate) fn capabilities(&self) -> &[Capability] {
+        &self.capabilities
+    }
+
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.opened_by == SlotKind::KeyFile {
+            warnings.push(format!(
+                "the root key is opened by a key file, {}: whoever copies it together with the store can open every secret; \
+                 keep it out of backups, or change to a passphrase: `keyless recover --passphrase-file FILE`",
+                self.layout.key_file().display()
+            ));
+        }
+        warnings
+    }
+}
+
+impl Installation for Site {
+    fn facts(&self) -> InstallationFacts {
+        InstallationFacts {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.started,
+            listen: self.listen.clone(),
+            data: self.layout.root().display().to_string(),
+            hosts_file: self.files.hosts().path().display().to_string(),
+            capabilities: self.capabilities.clone(),
+            warnings: self.warnings(),
+        }
+    }
+
+    /// Before the vault's making is answered: a program that is started next must find its name.
+    fn names_changed(&self) {
+        let Some(services) = self.services.get().and_then(Weak::upgrade) else { return };
+        let listed =
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(services.vault.list()));
+        let added = match listed {
+            Ok(vaults) => {
+                self.files.hosts().add(vaults.iter().map(|vault| services.names.vault_host(&vault.name)))
+            }
+            Err(error) => Err(std::io::Error::other(error)),
+        };
+        if let Err(error) = added {
+            tracing::error!(%error, "the hosts file for apps cannot be extended: a new vault's name is not found");
+        }
+    }
+}
+
+/// The kernel's capabilities under the names that people are told.
+pub fn named(capabilities: &Capabilities) -> Vec<Capability> {
+    let one = |name: &str, verdict: &Verdict| match verdict {
+        Verdict::Enforced => Capability { name: name.into(), enforced: true, why: None, mend: None },
+        Verdict::Unenforced { why, mend } => Capability {
+            name: name.into(),
+            enforced: false,
+            why: Some(why.clone()),
+            mend: Some(mend.clone()),
+        },
+    };
+    // `keyless run` asks systemd for a cgroup of its own, so the one of this process does not matter.
+    let cgroup = if has_user_manager() { &Verdict::Enforced } else { &capabilities.cgroup };
+    vec![
+        one("attestation", &capabilities.attestation),
+        one("cgroup", cgroup),
+        one("private names", &capabilities.private_names),
+    ]
+}
+
+/// Does a systemd of this user run, which delegates cgroups?
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only the environment says where a user's runtime directory is"
+)]
+pub fn has_user_manager() -> bool {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    !kernel::is_root() && runtime.is_some_and(|folder| folder.join("systemd/private").exists())
+}

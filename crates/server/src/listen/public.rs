@@ -1,0 +1,114 @@
+//! The public listener: TLS on each address, at most `limits::CONNECTIONS_MAX` connections, each caller observed once.
+
+use super::{ACCEPT_PAUSE, Stop, serve, stopped};
+use crate::{error::StartError, origin::Observer};
+use axum::Router;
+use domain::limits;
+use std::{
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    os::fd::AsFd,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_rustls::TlsAcceptor;
+
+/// Time within which the TLS handshake must be done.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Binds all addresses. An IPv6 loopback that the machine does not have is left out, with a word; all else is an error.
+///
+/// # Errors
+/// [`StartError::Listen`].
+pub(crate) fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let bound = StdListener::bind(address).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
+        });
+        match bound {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if is_no_ipv6(&error, address) => {
+                tracing::warn!(%address, "this machine has no IPv6 loopback")
+            }
+            Err(source) => return Err(StartError::Listen { address: *address, source }),
+        }
+    }
+    match (listeners.is_empty(), addresses.first()) {
+        (true, Some(address)) => {
+            Err(StartError::Listen { address: *address, source: io::ErrorKind::AddrNotAvailable.into() })
+        }
+        _ => Ok(listeners),
+    }
+}
+
+fn is_no_ipv6(error: &io::Error, address: &SocketAddr) -> bool {
+    const EAFNOSUPPORT: i32 = 97;
+    let is_missing =
+        error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(EAFNOSUPPORT);
+    is_missing && address.is_ipv6() && address.ip().is_loopback()
+}
+
+/// The public listener's doors.
+#[derive(Clone)]
+pub(crate) struct Public {
+    pub(crate) tls: TlsAcceptor,
+    pub(crate) router: Router,
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) stop: Stop,
+    places: Arc<Semaphore>,
+}
+
+impl Public {
+    pub(crate) fn new(tls: TlsAcceptor, router: Router, observer: Arc<Observer>, stop: Stop) -> Self {
+        Self { tls, router, observer, stop, places: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)) }
+    }
+
+    /// Accepts until the server stops.
+    pub(crate) async fn accept(self, listener: TcpListener) {
+        let mut stop = self.stop.clone();
+        loop {
+            // A place first: connections beyond the bound wait in the kernel's queue, not in our memory.
+            let Ok(place) = self.places.clone().acquire_owned().await else { return };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stopped(&mut stop) => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => drop(tokio::spawn(self.clone().connection(stream, peer, place))),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(self, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
+        let _slower = stream.set_nodelay(true);
+        // Before the handshake: who hangs up later has been seen, and the kernel still knows the socket.
+        let origin = self.observer.origin(stream.as_fd(), peer);
+        let handshake = tokio::time::timeout(HANDSHAKE_TIME_MAX, self.tls.accept(stream)).await;
+        match handshake {
+            Ok(Ok(stream)) => {
+                serve(stream, self.router, self.stop, |request| {
+                    request.extensions_mut().insert(origin.clone());
+                })
+                .await;
+            }
+            Ok(Err(error)) => tracing::debug!(%error, %peer, "no TLS handshake"),
+            Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
+        }
+    }
+
+    /// Waits until all connections have ended.
+    pub(crate) async fn drained(&self) {
+        let all = u32::try_from(limits::CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        drop(self.places.acquire_many(all).await);
+    }
+}

@@ -1,0 +1,68 @@
+//! What can be done to an installation with no server running on it: prove the recovery key, verify the audit log.
+//!
+//! A running server does the same by its admin socket (`crate::admin`), since it holds the store.
+
+use crate::{
+    anchor,
+    config::Config,
+    data::{DataDir, Layout},
+    error::StartError,
+    seal::{self, Recovered},
+};
+use crypt::{Key256, SystemEntropy};
+use domain::Secret;
+use store::{Redb, RedbOptions, Store};
+
+/// The label of the audit log's key below the root key.
+pub(crate) const AUDIT_KEY: &str = "audit";
+
+/// Opens the store of an installation.
+pub(crate) fn open_store(config: &Config, layout: &Layout) -> Result<Redb, StartError> {
+    // Hot entries are worth more than pages: they are decoded, and shared between requests.
+    let cache = usize::try_from(config.store_cache.0).unwrap_or(usize::MAX);
+    let options = RedbOptions { page_cache_bytes: cache / 3, entry_cache_bytes: cache - cache / 3 };
+    Ok(Redb::open(&layout.store(), options)?)
+}
+
+/// What [`verify_audit`] found, whole or not.
+pub type AuditVerdict = Result<audit::Verified, audit::Fault>;
+
+/// Proves a recovery key, and mends or changes the opener in daily use.
+///
+/// # Errors
+/// [`StartError`]; [`StartError::AlreadyRunning`] means that the running server must be asked.
+pub async fn recover(config: &Config, typed: &Secret<String>) -> Result<Recovered, StartError> {
+    let data = DataDir::open_existing(&config.data_dir)?;
+    let store = open_store(config, data.layout())?;
+    Ok(seal::recover(&store, data.layout(), config.passphrase_file.as_deref(), typed, &SystemEntropy).await?)
+}
+
+/// Verifies the audit log.
+///
+/// # Errors
+/// [`StartError`]; [`StartError::AlreadyRunning`] means that the running server must be asked.
+pub async fn verify_audit(config: &Config) -> Result<AuditVerdict, StartError> {
+    let data = DataDir::open_existing(&config.data_dir)?;
+    let store = open_store(config, data.layout())?;
+    let passphrase = config.passphrase_file.as_deref();
+    let unsealed = seal::unseal_existing(&store, data.layout(), passphrase).await?;
+    verify(&store, data.layout(), &unsealed.root.derive(AUDIT_KEY)).await
+}
+
+/// The same with store and key at hand.
+pub(crate) async fn verify(
+    store: &dyn Store,
+    layout: &Layout,
+    key: &Key256,
+) -> Result<AuditVerdict, StartError> {
+    let anchor = anchor::load(store).await?;
+    Ok(audit::verify(&layout.audit(), key, anchor.as_ref()))
+}
+
+/// The last lines of the audit log, oldest first. Needs no key: the log is to be read by its owner.
+///
+/// # Errors
+/// The log's.
+pub fn tail_audit(config: &Config, count: usize) -> Result<Vec<String>, StartError> {
+    Ok(audit::tail(&Layout::of(&config.data_dir).audit(), count)?)
+}

@@ -1,0 +1,72 @@
+//! What happens without a request: the audit log is synced and anchored, ended workloads are noticed, certificates are renewed.
+//!
+//! Each task ends when the server stops; none of them may be needed for a request to be answered rightly.
+
+use crate::{
+    anchor,
+    authority::Certificates,
+    listen::{Stop, stopped},
+};
+use audit::AuditLog;
+use domain::{Clock, Entropy, limits};
+use host::HostService;
+use std::{future::Future, sync::Arc, time::Duration};
+use store::Store;
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// How often ended workloads are looked for. An ended workload's endpoint refuses in any case: nobody is in its cgroup.
+const REAP_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the server's certificate is looked at.
+const RENEW_INTERVAL: Duration = Duration::from_secs(6 * 3_600);
+
+/// Runs something at an interval until the server stops. The first time is one interval from now.
+async fn every<F: Future<Output = ()>>(interval: Duration, mut stop: Stop, mut run: impl FnMut() -> F) {
+    let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => run().await,
+            () = stopped(&mut stop) => return,
+        }
+    }
+}
+
+/// Syncs the audit log and keeps its anchor.
+pub(crate) async fn sync(log: Arc<AuditLog>, store: Arc<dyn Store>, entropy: Arc<dyn Entropy>, stop: Stop) {
+    every(limits::AUDIT_SYNC_INTERVAL, stop, || sync_once(log.clone(), &*store, &*entropy)).await;
+}
+
+/// One round of [`sync`]; also the last thing before the server ends.
+pub(crate) async fn sync_once(log: Arc<AuditLog>, store: &dyn Store, entropy: &dyn Entropy) {
+    // The disk may take its time: not on a thread that answers requests.
+    match tokio::task::spawn_blocking(move || log.sync()).await {
+        Ok(Ok(Some(at))) => {
+            if let Err(error) = anchor::save(store, entropy, at).await {
+                tracing::error!(%error, "the audit log's anchor cannot be kept");
+            }
+        }
+        Ok(Ok(None)) | Err(_) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the audit log cannot be synced"),
+    }
+}
+
+/// Ends workloads whose last process is gone.
+pub(crate) async fn reap(host: Arc<HostService>, clock: Arc<dyn Clock>, stop: Stop) {
+    every(REAP_INTERVAL, stop, || async {
+        match host.reap(clock.now()).await {
+            Ok(over) => over.iter().for_each(|workload| tracing::debug!(%workload, "workload is over")),
+            Err(error) => tracing::warn!(%error, "ended workloads cannot be cleaned up"),
+        }
+    })
+    .await;
+}
+
+/// Renews the server's certificate when it is due.
+pub(crate) async fn renew(certificates: Arc<Certificates>, clock: Arc<dyn Clock>, stop: Stop) {
+    every(RENEW_INTERVAL, stop, || async {
+        if let Err(error) = certificates.renew(clock.now()).await {
+            tracing::error!(%error, "the server's certificate cannot be renewed");
+        }
+    })
+    .await;
+}
