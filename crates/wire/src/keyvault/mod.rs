@@ -1,10 +1,105 @@
 //! The Key Vault data plane: secrets.
+//!
+//! Owns: paths, bodies, headers and errors as Key Vault's clients know them. Owns not: decisions (`vault`, `access`). Spec: Key Vault
+//! secrets API, versions 2016-10-01 to 2026-04-01, in today's shape whichever plausible version is asked for (ADR 0005).
+//!
+//! Paths are read by [`route`] rather than by a router's patterns: "latest" is an empty last segment, old clients write a double slash,
+//! and a name may be percent-encoded. Nothing of a request is judged before its caller is known: the first request of every client has
+//! neither token nor body.
 
-use crate::context::State;
-use axum::Router;
+mod error;
+mod route;
+mod secrets;
+mod types;
 
-/// The routes of this protocol.
+use crate::{
+    bearer,
+    context::{Context, State},
+};
+use audit::{Actor, Outcome};
+use axum::{Extension, Router, body::Body, extract::Request, response::Response};
+use domain::VaultName;
+use error::KeyVaultError;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// The routes of this protocol. The vault's name is found among the request's extensions.
 pub fn router(state: State) -> Router {
-    let _ = state;
-    todo!()
+    Router::new().fallback(handle).with_state(state)
+}
+
+/// What a request came to: the answer and what the audit log says of it.
+struct Told {
+    action: &'static str,
+    target: String,
+    outcome: Outcome,
+    reason: String,
+    response: Response,
+}
+
+async fn handle(
+    axum::extract::State(state): axum::extract::State<State>,
+    Extension(context): Extension<Context>,
+    Extension(vault): Extension<VaultName>,
+    request: Request,
+) -> Response {
+    let host = host(request.headers());
+    let caller = match bearer::caller(&state, request.headers(), context.now) {
+        Ok(caller) => caller,
+        Err(bearer::Unauthenticated::NoToken) => {
+            // Not a refusal but the protocol's first step: there is nobody yet of whom a record could speak.
+            return finish(KeyVaultError::no_token().respond(Some(bearer::challenge(&state, &host))));
+        }
+        Err(unauthenticated) => {
+            let error = KeyVaultError::from(unauthenticated);
+            let (target, reason) = (vault.folded(), error.message().to_owned());
+            let written = context.record(
+                &*state.audit,
+                Actor::Anonymous,
+                "vault.authenticate",
+                target,
+                Outcome::Refused,
+                reason,
+            );
+            return finish(match written {
+                Ok(_recorded) => error.respond(Some(bearer::challenge(&state, &host))),
+                Err(unavailable) => KeyVaultError::from(unavailable).respond(None),
+            });
+        }
+    };
+    let actor = Actor::Principal { id: caller.principal(), client: Some(caller.client()) };
+    let told = secrets::perform(&state, &context, &caller, &vault, &host, request).await;
+    let written = context.record(&*state.audit, actor, told.action, told.target, told.outcome, told.reason);
+    finish(match written {
+        Ok(_recorded) => told.response,
+        Err(unavailable) => KeyVaultError::from(unavailable).respond(None),
+    })
+}
+
+/// The host as the client spelled it, in lower case: identifiers and links in answers lead back by it.
+fn host(headers: &HeaderMap) -> String {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    host.strip_suffix(":443").map(str::to_owned).unwrap_or(host)
+}
+
+/// What every answer carries. `Strict-Transport-Security` is left out: its memory in a client outlives an installation on a laptop, and
+/// there is no plain listener to protect from.
+fn finish(mut response: Response<Body>) -> Response {
+    const HEADERS: [(HeaderName, &str); 5] = [
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::PRAGMA, "no-cache"),
+        (header::EXPIRES, "-1"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            HeaderName::from_static("x-ms-keyvault-service-version"),
+            concat!("keyless-", env!("CARGO_PKG_VERSION")),
+        ),
+    ];
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }

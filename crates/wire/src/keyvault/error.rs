@@ -1,0 +1,282 @@
+//! Our errors in Key Vault's words: `{"error":{"code","message","innererror"}}` (Key Vault REST error codes). 5xx say nothing else.
+
+use super::route::RouteFault;
+use crate::{bearer::Unauthenticated, context::AuditUnavailable};
+use access::{BearerFault, Caller, Denied};
+use axum::response::Response;
+use domain::SecretName;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use store::StoreError;
+use vault::VaultError;
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub(super) struct KeyVaultError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    inner: Option<&'static str>,
+    allow: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: ErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    innererror: Option<InnerError>,
+}
+
+#[derive(Serialize)]
+struct InnerError {
+    code: &'static str,
+}
+
+impl KeyVaultError {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), inner: None, allow: None }
+    }
+
+    fn bad(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadParameter", message)
+    }
+
+    fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", message)
+    }
+
+    fn forbidden(inner: &'static str, message: impl Into<String>) -> Self {
+        Self { inner: Some(inner), ..Self::new(StatusCode::FORBIDDEN, "Forbidden", message) }
+    }
+
+    fn unavailable() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailable",
+            "The service is unavailable. Try again.",
+        )
+    }
+
+    fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "An unexpected error occurred.")
+    }
+
+    /// There is no token.
+    pub(super) fn no_token() -> Self {
+        Self::unauthorized("AKV10000: Request is missing a Bearer or PoP token.")
+    }
+
+    /// The body is longer than any request needs.
+    pub(super) fn body_too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLarge", "The request body is too large.")
+    }
+
+    /// The body is not what the operation takes. Where it is wrong, never what stands there.
+    pub(super) fn body_malformed(error: &serde_json::Error) -> Self {
+        let kind = match error.classify() {
+            serde_json::error::Category::Data => "has a member of a wrong type, or one twice",
+            _ => "is not JSON",
+        };
+        Self::bad(format!("The request body {kind}, at line {} column {}.", error.line(), error.column()))
+    }
+
+    /// A body without a value.
+    pub(super) fn value_missing() -> Self {
+        Self::bad("Property value has invalid value")
+    }
+
+    /// What was said.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Is it ours rather than the caller's?
+    pub(super) fn is_ours(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// The status.
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The answer. A 401 needs its challenge: clients take the tenant and resource from it.
+    pub(super) fn respond(&self, challenge: Option<HeaderValue>) -> Response {
+        let error = ErrorBody {
+            code: self.code,
+            message: &self.message,
+            innererror: self.inner.map(|code| InnerError { code }),
+        };
+        let mut response = super::secrets::json(self.status, &Body { error });
+        let headers = response.headers_mut();
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}
+
+impl From<AuditUnavailable> for KeyVaultError {
+    fn from(_: AuditUnavailable) -> Self {
+        Self::unavailable()
+    }
+}
+
+impl From<Unauthenticated> for KeyVaultError {
+    fn from(unauthenticated: Unauthenticated) -> Self {
+        match unauthenticated {
+            Unauthenticated::NoToken => Self::no_token(),
+            Unauthenticated::HeaderMalformed => {
+                Self::unauthorized("AKV10001: The Authorization header is not one Bearer token.")
+            }
+            Unauthenticated::Fault(fault) => Self::unauthorized(match fault {
+                BearerFault::Malformed => "AKV10001: The token is malformed.".to_owned(),
+                BearerFault::UnsupportedAlgorithm => "AKV10046: The token is not signed by RS256.".to_owned(),
+                BearerFault::UnknownKey { .. } => {
+                    "AKV10046: Unable to resolve the key used for signature validation.".to_owned()
+                }
+                BearerFault::BadSignature => "AKV10046: The token's signature does not hold.".to_owned(),
+                BearerFault::WrongIssuer { expected, found } => {
+                    format!(
+                        "AKV10032: Invalid issuer. Expected one of {}, found {}.",
+                        expected.join(", "),
+                        short(&found)
+                    )
+                }
+                BearerFault::WrongTenant { found } => {
+                    format!("AKV10032: Invalid issuer. The token is of tenant {found}.")
+                }
+                BearerFault::WrongAudience { expected, found } => {
+                    format!(
+                        "AKV10022: Invalid audience. Expected {}, found: {}.",
+                        expected.join(" or "),
+                        short(&found)
+                    )
+                }
+                BearerFault::NotYetValid { .. } => "AKV10023: The token is not yet valid.".to_owned(),
+                BearerFault::Expired { .. } => "AKV10021: The token has expired.".to_owned(),
+            }),
+        }
+    }
+}
+
+/// A claim of a token whose signature held, in case it is very long.
+fn short(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+impl From<RouteFault> for KeyVaultError {
+    fn from(fault: RouteFault) -> Self {
+        match fault {
+            RouteFault::ApiVersionMissing => {
+                Self::bad("AKV10013: The request is missing the api-version parameter.")
+            }
+            RouteFault::ApiVersionMalformed => {
+                Self::bad("The api-version parameter is no version: expected one such as 7.4 or 2025-07-01.")
+            }
+            RouteFault::BadParameter { name, rule } => Self::bad(format!("The parameter {name} {rule}.")),
+            RouteFault::UriMalformed => Self::bad("The request URI is malformed."),
+            RouteFault::BadName { text } => {
+                Self::bad(format!("The request URI contains an invalid name: {text}"))
+            }
+            RouteFault::BadVersion { text } => {
+                Self::bad(format!("The request URI contains an invalid version: {text}"))
+            }
+            RouteFault::MethodNotAllowed { method, allowed } => {
+                let message = format!("HTTP {} not allowed", short(method.as_str()));
+                Self {
+                    allow: Some(allowed),
+                    ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+                }
+            }
+            RouteFault::NotHereYet { what } => {
+                let message = format!("Keyless does not offer {what} yet: see docs/compatibility.md.");
+                Self::new(StatusCode::BAD_REQUEST, "NotSupported", message)
+            }
+            RouteFault::NoSuchPath => {
+                Self::new(StatusCode::NOT_FOUND, "NotFound", "There is no such path in Key Vault.")
+            }
+        }
+    }
+}
+
+impl From<&VaultError> for KeyVaultError {
+    fn from(error: &VaultError) -> Self {
+        match error {
+            VaultError::VaultNotFound { name } => {
+                Self::new(StatusCode::NOT_FOUND, "VaultNotFound", format!("There is no vault {name} here."))
+            }
+            VaultError::Denied(denied) => Self::from(denied),
+            VaultError::SecretNotFound { name, version } => {
+                let version = version.map(|version| format!("/{version}")).unwrap_or_default();
+                Self::new(StatusCode::NOT_FOUND, "SecretNotFound", not_found(name, &version))
+            }
+            VaultError::SecretDisabled { .. } => {
+                Self::forbidden("SecretDisabled", "Operation get is not allowed on a disabled secret.")
+            }
+            VaultError::TooLarge { what, limit } => Self::bad(format!("Over the limit: {what} may be at most {limit}.")),
+            VaultError::PageTokenMalformed => Self::bad("The parameter $skiptoken is malformed."),
+            VaultError::Store(
+                StoreError::Unavailable(_) | StoreError::Unknown(_) | StoreError::Full(_) | StoreError::Conflict { .. },
+            ) => Self::unavailable(),
+            VaultError::Store(
+                StoreError::Compacted | StoreError::TooLarge { .. } | StoreError::Invalid(_) | StoreError::Broken(_),
+            )
+            | VaultError::Crypt(_)
+            // These two belong to the administrator's operations and never come from a data plane one.
+            | VaultError::VaultExists { .. }
+            | VaultError::PrincipalNotFound { .. } => Self::internal(),
+        }
+    }
+}
+
+fn not_found(name: &SecretName, version: &str) -> String {
+    format!(
+        "A secret with (name/id) {name}{version} was not found in this key vault. If you recently deleted this secret you may be able to recover it using the correct recovery command."
+    )
+}
+
+impl From<&Denied> for KeyVaultError {
+    fn from(denied: &Denied) -> Self {
+        match denied {
+            // A token of somebody who is no longer there is no token: a client asks for another and hears why there is none.
+            Denied::PrincipalGone { caller, .. } => Self::unauthorized(format!(
+                "The principal of the token no longer exists. Caller: {}",
+                who(caller)
+            )),
+            Denied::PrincipalDisabled { caller, .. } => {
+                Self::unauthorized(format!("The principal of the token is disabled. Caller: {}", who(caller)))
+            }
+            Denied::NoPolicy { caller, vault } => Self::forbidden(
+                "AccessDenied",
+                format!(
+                    "Access denied. Caller was not found on any access policy. Caller: {} Vault: {vault}",
+                    who(caller)
+                ),
+            ),
+            Denied::VerbMissing { caller, verb, vault } => Self::forbidden(
+                "AccessDenied",
+                format!(
+                    "The user, group or application '{}' does not have secrets {verb} permission on key vault '{vault}'.",
+                    who(caller)
+                ),
+            ),
+        }
+    }
+}
+
+fn who(caller: &Caller) -> String {
+    format!("appid={};oid={};iss={}", caller.client(), caller.principal(), caller.issuer())
+}

@@ -1,0 +1,273 @@
+//! From a method, a path and a query to an operation. Pure.
+
+use domain::{SecretName, SecretVersion, limits};
+use http::Method;
+use std::num::NonZeroU16;
+use vault::PageRequest;
+
+/// What is asked for.
+#[derive(Debug)]
+pub(super) enum Operation {
+    Set { name: SecretName },
+    Get { name: SecretName, version: Option<SecretVersion> },
+    Update { name: SecretName, version: Option<SecretVersion> },
+    List { page: PageRequest },
+    ListVersions { name: SecretName, page: PageRequest },
+}
+
+/// An operation and the version of the API that it was asked in.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) operation: Operation,
+    pub(super) api_version: String,
+}
+
+/// Why a request names no operation.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum RouteFault {
+    /// `api-version` is missing.
+    ApiVersionMissing,
+    /// `api-version` cannot be one.
+    ApiVersionMalformed,
+    /// A parameter of the query is not what it must be.
+    BadParameter { name: &'static str, rule: &'static str },
+    /// The path or the query is not decodable.
+    UriMalformed,
+    /// No name, or one that no secret can have.
+    BadName { text: String },
+    /// No version, or one that no secret can have.
+    BadVersion { text: String },
+    /// The path is one of ours, the method is not.
+    MethodNotAllowed { method: Method, allowed: &'static str },
+    /// Key Vault has this; this storey of Keyless has it not.
+    NotHereYet { what: &'static str },
+    /// Nobody has this.
+    NoSuchPath,
+}
+
+/// Reads a request's target.
+pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, RouteFault> {
+    let query = Query::parse(query.unwrap_or_default())?;
+    let segments = segments(path)?;
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let operation = match segments.as_slice() {
+        ["secrets"] | ["secrets", ""] => match *method {
+            Method::GET => Operation::List { page: query.page()? },
+            _ => return Err(wrong_method(method, "GET")),
+        },
+        ["secrets", "restore"] if method == Method::POST => {
+            return Err(RouteFault::NotHereYet { what: "restore" });
+        }
+        ["secrets", _, "backup"] if method == Method::POST => {
+            return Err(RouteFault::NotHereYet { what: "backup" });
+        }
+        ["secrets", name, "versions"] | ["secrets", name, "versions", ""] => match *method {
+            Method::GET => Operation::ListVersions { name: secret_name(name)?, page: query.page()? },
+            _ => return Err(wrong_method(method, "GET")),
+        },
+        ["secrets", name] | ["secrets", name, ""] => of_secret(method, name, None)?,
+        ["secrets", name, version] => of_secret(method, name, Some(version))?,
+        ["deletedsecrets", ..] => return Err(RouteFault::NotHereYet { what: "deletion of secrets" }),
+        ["keys" | "deletedkeys", ..] => return Err(RouteFault::NotHereYet { what: "keys" }),
+        ["certificates" | "deletedcertificates", ..] => {
+            return Err(RouteFault::NotHereYet { what: "certificates" });
+        }
+        _ => return Err(RouteFault::NoSuchPath),
+    };
+    Ok(Route { operation, api_version: query.api_version? })
+}
+
+fn of_secret(method: &Method, name: &str, version: Option<&str>) -> Result<Operation, RouteFault> {
+    let parsed = secret_name(name)?;
+    let version_of = |text: &str| text.parse().map_err(|_| RouteFault::BadVersion { text: shown(text) });
+    match (method, version) {
+        (&Method::GET, version) => {
+            Ok(Operation::Get { name: parsed, version: version.map(version_of).transpose()? })
+        }
+        (&Method::PATCH, version) => {
+            Ok(Operation::Update { name: parsed, version: version.map(version_of).transpose()? })
+        }
+        (&Method::PUT, None) => Ok(Operation::Set { name: parsed }),
+        (&Method::DELETE, None) => Err(RouteFault::NotHereYet { what: "deletion of secrets" }),
+        (method, None) => Err(wrong_method(method, "GET, PATCH, PUT")),
+        (method, Some(_)) => Err(wrong_method(method, "GET, PATCH")),
+    }
+}
+
+fn wrong_method(method: &Method, allowed: &'static str) -> RouteFault {
+    RouteFault::MethodNotAllowed { method: method.clone(), allowed }
+}
+
+fn secret_name(text: &str) -> Result<SecretName, RouteFault> {
+    SecretName::parse(text).map_err(|_| RouteFault::BadName { text: shown(text) })
+}
+
+/// What of a strange text may stand in an answer: short, and nothing that a terminal or a page would act on.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_graphic() && !"<>\"'&\\".contains(*c)).take(127).collect()
+}
+
+/// The decoded segments of a path. A leading double slash is what a vault URL with a slash at its end makes.
+fn segments(path: &str) -> Result<Vec<String>, RouteFault> {
+    let decode = |segment: &str| {
+        let decoded = percent_encoding::percent_decode_str(segment)
+            .decode_utf8()
+            .map_err(|_| RouteFault::UriMalformed)?;
+        Ok(decoded.into_owned())
+    };
+    path.trim_start_matches('/').split('/').map(decode).collect()
+}
+
+/// The parameters that are known, however their names are encoded.
+struct Query {
+    api_version: Result<String, RouteFault>,
+    items: Option<String>,
+    token: Option<String>,
+}
+
+impl Query {
+    fn parse(query: &str) -> Result<Self, RouteFault> {
+        let mut parsed = Self { api_version: Err(RouteFault::ApiVersionMissing), items: None, token: None };
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "api-version" if parsed.api_version.is_ok() => {
+                    return Err(RouteFault::BadParameter { name: "api-version", rule: "must be given once" });
+                }
+                "api-version" if is_api_version(&value) => parsed.api_version = Ok(value.into_owned()),
+                "api-version" => return Err(RouteFault::ApiVersionMalformed),
+                "maxresults" => parsed.items = Some(value.into_owned()),
+                "$skiptoken" => parsed.token = Some(value.into_owned()),
+                // Unknown ones are for others: clients add their own.
+                _ => {}
+            }
+        }
+        Ok(parsed)
+    }
+
+    fn page(&self) -> Result<PageRequest, RouteFault> {
+        let fault =
+            RouteFault::BadParameter { name: "maxresults", rule: "must be a whole number from 1 to 25" };
+        let items = match &self.items {
+            None => limits::PAGE_ITEMS_MAX,
+            Some(text) => text.parse().ok().filter(|items| *items <= limits::PAGE_ITEMS_MAX).ok_or(fault)?,
+        };
+        let fault =
+            RouteFault::BadParameter { name: "maxresults", rule: "must be a whole number from 1 to 25" };
+        Ok(PageRequest { items: NonZeroU16::new(items).ok_or(fault)?, token: self.token.clone() })
+    }
+}
+
+/// `7.4`, `2016-10-01`, or either with a preview suffix such as `-preview.1`.
+fn is_api_version(text: &str) -> bool {
+    let (version, suffix) =
+        text.split_once("-preview").map_or((text, None), |(version, suffix)| (version, Some(suffix)));
+    let digits = |text: &str, length: std::ops::RangeInclusive<usize>| {
+        length.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let is_number =
+        version.split_once('.').is_some_and(|(major, minor)| digits(major, 1..=3) && digits(minor, 1..=3));
+    let is_date = matches!(*version.split('-').collect::<Vec<_>>(), [year, month, day]
+        if digits(year, 4..=4) && digits(month, 2..=2) && digits(day, 2..=2));
+    let is_suffix = suffix.is_none_or(|suffix| {
+        suffix.is_empty() || suffix.strip_prefix('.').is_some_and(|number| digits(number, 1..=3))
+    });
+    (is_number || is_date) && is_suffix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(method: Method, target: &str) -> Result<Operation, RouteFault> {
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        route(&method, path, query).map(|route| route.operation)
+    }
+
+    #[test]
+    fn what_real_clients_send_is_understood() {
+        let version = "0123456789abcdef0123456789ABCDEF";
+        let v = "api-version=2025-07-01";
+        assert!(matches!(
+            ask(Method::GET, &format!("/secrets/db/?{v}")),
+            Ok(Operation::Get { version: None, .. })
+        ));
+        assert!(matches!(
+            ask(Method::GET, &format!("/secrets/db?{v}")),
+            Ok(Operation::Get { version: None, .. })
+        ));
+        assert!(matches!(
+            ask(Method::GET, "/secrets/db/?api%2Dversion=2025-07-01"),
+            Ok(Operation::Get { .. })
+        ));
+        assert!(matches!(
+            ask(Method::GET, &format!("//secrets/db/{version}?{v}")),
+            Ok(Operation::Get { version: Some(_), .. })
+        ));
+        assert!(matches!(
+            ask(Method::PATCH, &format!("/secrets/db/?{v}")),
+            Ok(Operation::Update { version: None, .. })
+        ));
+        assert!(matches!(ask(Method::PUT, &format!("/secrets/restore?{v}")), Ok(Operation::Set { .. })));
+        let Ok(Operation::List { page }) =
+            ask(Method::GET, &format!("/secrets?%24skiptoken=ZGI&maxresults=2&{v}"))
+        else {
+            panic!("a page")
+        };
+        assert_eq!((page.items.get(), page.token.as_deref()), (2, Some("ZGI")));
+        assert!(matches!(
+            ask(Method::GET, &format!("/secrets/db/versions?{v}")),
+            Ok(Operation::ListVersions { .. })
+        ));
+    }
+
+    #[test]
+    fn what_nobody_sends_gets_its_own_refusal() {
+        let v = "api-version=7.4";
+        let fault = |method, target: &str| ask(method, target).unwrap_err();
+        assert_eq!(fault(Method::GET, "/secrets"), RouteFault::ApiVersionMissing);
+        for strange in
+            ["", "latest", "7", "7.4.1", "2025-7-1", "7.4-beta", "7.4-preview.", "2025-07-01; drop", "７.４"]
+        {
+            assert_eq!(
+                fault(Method::GET, &format!("/secrets?api-version={strange}")),
+                RouteFault::ApiVersionMalformed,
+                "{strange}"
+            );
+        }
+        for items in ["0", "26", "-1", "x", "", "99999999999"] {
+            let fault = fault(Method::GET, &format!("/secrets?{v}&maxresults={items}"));
+            assert!(matches!(fault, RouteFault::BadParameter { name: "maxresults", .. }), "{items}");
+        }
+        assert!(matches!(fault(Method::GET, &format!("/secrets/a_b/?{v}")), RouteFault::BadName { .. }));
+        assert!(matches!(fault(Method::GET, &format!("/secrets/a%2Fb/?{v}")), RouteFault::BadName { .. }));
+        assert!(matches!(
+            fault(Method::GET, &format!("/secrets/db/latest?{v}")),
+            RouteFault::BadVersion { .. }
+        ));
+        assert!(matches!(fault(Method::GET, "/secrets/%ff/?api-version=7.4"), RouteFault::UriMalformed));
+        assert!(matches!(
+            fault(Method::POST, &format!("/secrets/db?{v}")),
+            RouteFault::MethodNotAllowed { .. }
+        ));
+        assert!(matches!(fault(Method::DELETE, &format!("/secrets/db?{v}")), RouteFault::NotHereYet { .. }));
+        assert!(matches!(fault(Method::POST, &format!("/keys/a/create?{v}")), RouteFault::NotHereYet { .. }));
+        assert_eq!(fault(Method::GET, &format!("/?{v}")), RouteFault::NoSuchPath);
+        assert_eq!(fault(Method::GET, &format!("/secrets/a/b/c/d?{v}")), RouteFault::NoSuchPath);
+    }
+
+    #[test]
+    fn every_version_that_was_ever_there_is_plausible() {
+        let known = [
+            "2015-06-01",
+            "2016-10-01",
+            "7.0",
+            "7.5",
+            "7.6-preview.2",
+            "2025-07-01",
+            "2026-04-01",
+            "2026-07-01-preview",
+        ];
+        assert!(known.into_iter().all(is_api_version));
+    }
+}

@@ -1,0 +1,158 @@
+//! Bodies of the secrets API. The one place where a secret's value is exposed to be answered.
+
+use domain::{Secret, Timestamp, limits};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use std::{collections::BTreeMap, fmt};
+use vault::{AttributesChange, SecretChange, SecretProperties, SecretWithValue, SetSecret};
+
+/// `SecretSetParameters`. `null` is the same as absent, as clients of all ages send it.
+#[derive(Deserialize)]
+pub(super) struct SetBody {
+    value: Option<SecretText>,
+    #[serde(rename = "contentType")]
+    content_type: Option<String>,
+    tags: Option<BTreeMap<String, String>>,
+    attributes: Option<AttributesBody>,
+}
+
+/// `SecretUpdateParameters`. A value in it is ignored, as Key Vault does: it cannot be changed.
+#[derive(Deserialize)]
+pub(super) struct UpdateBody {
+    #[serde(rename = "contentType")]
+    content_type: Option<String>,
+    tags: Option<BTreeMap<String, String>>,
+    attributes: Option<AttributesBody>,
+}
+
+#[derive(Deserialize)]
+struct AttributesBody {
+    enabled: Option<bool>,
+    nbf: Option<i64>,
+    exp: Option<i64>,
+}
+
+/// A JSON string that is a secret from here on.
+struct SecretText(Secret<String>);
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = SecretText;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<SecretText, E> {
+                Ok(SecretText(Secret::new(text.to_owned())))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<SecretText, E> {
+                Ok(SecretText(Secret::new(text)))
+            }
+        }
+        deserializer.deserialize_string(Visitor)
+    }
+}
+
+impl SetBody {
+    /// What is asked for, or `None` if there is no value.
+    pub(super) fn into_request(self) -> Option<SetSecret> {
+        Some(SetSecret {
+            value: self.value?.0,
+            content_type: self.content_type,
+            tags: self.tags.unwrap_or_default(),
+            attributes: attributes(self.attributes.as_ref()),
+        })
+    }
+}
+
+impl UpdateBody {
+    pub(super) fn into_change(self) -> SecretChange {
+        SecretChange {
+            content_type: self.content_type,
+            tags: self.tags,
+            attributes: attributes(self.attributes.as_ref()),
+        }
+    }
+}
+
+fn attributes(body: Option<&AttributesBody>) -> AttributesChange {
+    body.map_or_else(AttributesChange::default, |body| AttributesChange {
+        enabled: body.enabled,
+        not_before: body.nbf.map(Timestamp::from_seconds),
+        expires: body.exp.map(Timestamp::from_seconds),
+    })
+}
+
+/// `SecretBundle` and `SecretItem`.
+#[derive(Serialize)]
+pub(super) struct SecretBundle<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a str>,
+    #[serde(rename = "contentType", skip_serializing_if = "Option::is_none")]
+    content_type: Option<&'a str>,
+    id: String,
+    attributes: Attributes,
+    tags: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct Attributes {
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nbf: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<i64>,
+    created: i64,
+    updated: i64,
+    #[serde(rename = "recoveryLevel")]
+    recovery_level: &'static str,
+    #[serde(rename = "recoverableDays")]
+    recoverable_days: u16,
+}
+
+/// `SecretListResult`. The last page says `null`.
+#[derive(Serialize)]
+pub(super) struct SecretList<'a> {
+    pub(super) value: Vec<SecretBundle<'a>>,
+    #[serde(rename = "nextLink")]
+    pub(super) next_link: Option<String>,
+}
+
+impl<'a> SecretBundle<'a> {
+    /// With its value.
+    pub(super) fn with_value(host: &str, secret: &'a SecretWithValue) -> Self {
+        Self { value: Some(secret.value.expose()), ..Self::version(host, &secret.properties) }
+    }
+
+    /// One version without its value.
+    pub(super) fn version(host: &str, secret: &'a SecretProperties) -> Self {
+        Self::new(format!("https://{host}/secrets/{}/{}", secret.name, secret.record.version), secret)
+    }
+
+    /// An item of a list of secrets: the name's own identifier, the latest version's properties.
+    pub(super) fn item(host: &str, secret: &'a SecretProperties) -> Self {
+        Self::new(format!("https://{host}/secrets/{}", secret.name), secret)
+    }
+
+    fn new(id: String, secret: &'a SecretProperties) -> Self {
+        let attributes = &secret.record.attributes;
+        Self {
+            value: None,
+            content_type: secret.record.content_type.as_deref(),
+            id,
+            attributes: Attributes {
+                enabled: attributes.enabled,
+                nbf: attributes.not_before.map(Timestamp::seconds),
+                exp: attributes.expires.map(Timestamp::seconds),
+                created: attributes.created.seconds(),
+                updated: attributes.updated.seconds(),
+                recovery_level: "Recoverable+Purgeable",
+                recoverable_days: limits::RECOVERABLE_DAYS,
+            },
+            tags: &secret.record.tags,
+        }
+    }
+}
