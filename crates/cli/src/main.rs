@@ -1,1 +1,208 @@
-fn main() {}
+//! The `keyless` command: one file for each of its words.
+//!
+//! Owns: arguments, output, exit statuses, and the processes that `run` starts. Owns not: decisions; it is a client of the server,
+//! of the administrator's socket and of the same Key Vault API that apps use.
+#![forbid(unsafe_code)]
+
+mod admin;
+mod app;
+mod audit;
+mod demo;
+mod doctor;
+mod failure;
+mod output;
+mod place;
+mod principal;
+mod recover;
+mod registration;
+mod run;
+mod signals;
+mod status;
+mod up;
+
+use admin::Admin;
+use clap::{Args, Parser, Subcommand};
+use failure::Failure;
+use output::Format;
+use server::{Config, Layout, Sources};
+use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
+
+/// Apps that need no secret to get their secrets.
+#[derive(Debug, Parser)]
+#[command(
+    name = "keyless",
+    version,
+    about,
+    max_term_width = 110,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command knows.
+#[derive(Debug, Args)]
+struct Global {
+    /// The data directory [default: /var/lib/keyless for root, else ~/.local/share/keyless; KEYLESS_DATA_DIR]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    data_dir: Option<PathBuf>,
+    /// The configuration file [KEYLESS_CONFIG]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    config: Option<PathBuf>,
+    /// How answers are printed
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        value_name = "table|json",
+        help_heading = "Everywhere"
+    )]
+    output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server in the foreground
+    Up(up::Args),
+    /// Run a program as an app: with an identity, and without a secret
+    Run(run::Args),
+    /// Apps and their identities
+    #[command(subcommand)]
+    App(app::Command),
+    /// App registrations and their client secrets
+    #[command(subcommand)]
+    AppRegistration(registration::Command),
+    /// Acting identities: look, disable, enable
+    #[command(subcommand)]
+    Principal(principal::Command),
+    /// Read or verify the audit log
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// What runs, and what the kernel enforces
+    Status(status::Args),
+    /// What is missing, and how to mend it
+    Doctor,
+    /// Prove the recovery key; make a lost key file anew, or change to a passphrase
+    Recover(recover::Args),
+    /// The whole story in a minute, with real parts
+    Demo(demo::Args),
+    /// The version
+    Version,
+}
+
+impl Global {
+    /// The configuration, with these flags over it.
+    fn config(&self, mut flags: Vec<(&'static str, String)>) -> Result<Config, Failure> {
+        if let Some(path) = &self.data_dir {
+            let absolute = std::path::absolute(path)?;
+            let text = absolute
+                .to_str()
+                .ok_or_else(|| Failure::new("--data-dir is not valid UTF-8").code(failure::USAGE))?;
+            flags.push(("data_dir", text.to_owned()));
+        }
+        Ok(Config::load(&Sources::of_this_process(self.config.clone(), flags))?)
+    }
+
+    /// The running server.
+    fn admin(&self) -> Result<Admin, Failure> {
+        Ok(Admin::new(Layout::of(self.config(Vec::new())?.data_dir)))
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Up(args) => up::up(&cli.global, &args).map(|()| ExitCode::SUCCESS),
+        Command::Demo(args) => demo::demo(&args).map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => block_on(run::run(&cli.global, args)),
+        other => block_on(command(&cli.global, other)).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|failure| {
+        let is_coloured = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        output::note(format_args!(
+            "{} {failure}",
+            output::paint_if(is_coloured, output::Colour::Bad, "keyless:")
+        ));
+        ExitCode::from(failure.exit_code())
+    })
+}
+
+async fn command(global: &Global, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::App(command) => app::app(&global.admin()?, global.output, command).await,
+        Command::AppRegistration(command) => {
+            registration::registration(&global.admin()?, global.output, command).await
+        }
+        Command::Principal(command) => principal::principal(&global.admin()?, global.output, command).await,
+        Command::Audit(command) => audit::audit(global, command).await,
+        Command::Status(args) => status::status(&global.admin()?, global.output, &args).await,
+        Command::Doctor => doctor::doctor(global).await,
+        Command::Recover(args) => recover::recover(global, &args).await,
+        Command::Version => {
+            version(global.output);
+            Ok(())
+        }
+        // Each has a way of its own in `main`.
+        Command::Up(_) | Command::Run(_) | Command::Demo(_) => Ok(()),
+    }
+}
+
+fn version(format: Format) {
+    let version = env!("CARGO_PKG_VERSION");
+    match format {
+        Format::Table => output::line(format_args!("keyless {version}")),
+        Format::Json => output::json(&serde_json::json!({"version": version})),
+    }
+}
+
+/// Runs a client's work on this thread.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// A variable of this process's environment.
+#[expect(clippy::disallowed_methods, reason = "the command line reads its own environment, here")]
+fn variable(name: impl AsRef<OsStr>) -> Option<std::ffi::OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn misuse_is_status_two() {
+        for misused in [
+            &["keyless", "frobnicate"][..],
+            &["keyless", "run", "--app", "web"],
+            &["keyless", "run", "--app", "not a name", "--", "true"],
+            &["keyless", "app", "show"],
+            &["keyless", "status", "-o", "xml"],
+            &["keyless", "up", "--port", "high"],
+        ] {
+            let error = Cli::try_parse_from(misused).unwrap_err();
+            assert_eq!(error.exit_code(), i32::from(failure::USAGE), "{misused:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_keeps_its_own_flags() {
+        let cli = Cli::try_parse_from(["keyless", "run", "--app", "web", "--", "prog", "-o", "x", "--help"])
+            .unwrap();
+        let Command::Run(args) = cli.command else { panic!("it is run") };
+        assert_eq!(args.program, ["prog", "-o", "x", "--help"]);
+    }
+}

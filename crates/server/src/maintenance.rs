@@ -11,6 +11,7 @@ use crate::{
 };
 use crypt::{Key256, SystemEntropy};
 use domain::Secret;
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt};
 use store::{Redb, RedbOptions, Store};
 
 /// The label of the audit log's key below the root key.
@@ -18,10 +19,14 @@ pub(crate) const AUDIT_KEY: &str = "audit";
 
 /// Opens the store of an installation.
 pub(crate) fn open_store(config: &Config, layout: &Layout) -> Result<Redb, StartError> {
+    let path = layout.store();
+    // Made by us, so that it is closed to others whatever the process's umask is.
+    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+    made.map_err(|source| StartError::File { path: path.clone(), source })?;
     // Hot entries are worth more than pages: they are decoded, and shared between requests.
     let cache = usize::try_from(config.store_cache.0).unwrap_or(usize::MAX);
     let options = RedbOptions { page_cache_bytes: cache / 3, entry_cache_bytes: cache - cache / 3 };
-    Ok(Redb::open(&layout.store(), options)?)
+    Ok(Redb::open(&path, options)?)
 }
 
 /// What [`verify_audit`] found, whole or not.

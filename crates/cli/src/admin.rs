@@ -1,0 +1,183 @@
+//! The client of the administrator's socket: HTTP and JSON, one connection a request.
+//!
+//! Owns: the connection, and what its failures mean to a person. Owns not: what the routes do (`wire::admin`).
+
+use crate::failure::Failure;
+use bytes::Bytes;
+use http::{Method, Request, header};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde::{Serialize, de::DeserializeOwned};
+use server::Layout;
+use std::{io, time::Duration};
+use tokio::net::UnixStream;
+
+/// How long an answer may take. A start of an app or a verification of a large log takes longest.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// A running server, as its administrator speaks to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin {
+    layout: Layout,
+}
+
+/// What came back, if it was no success.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    message: String,
+}
+
+impl Refused {
+    /// What the server said.
+    pub(crate) fn into_message(self) -> String {
+        self.message
+    }
+}
+
+/// Why there is no good answer.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// Nobody answers at the socket.
+    Absent(io::Error),
+    /// The server said no.
+    Refused(Refused),
+    /// Something between.
+    Broken(String),
+}
+
+impl Admin {
+    /// Of the server on this data directory.
+    pub(crate) const fn new(layout: Layout) -> Self {
+        Self { layout }
+    }
+
+    /// Reads something.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let answer = self.send(Method::GET, path, None::<&()>).await;
+        self.read(answer)
+    }
+
+    /// Asks for something to be done.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let answer = self.send(method, path, Some(body)).await;
+        self.read(answer)
+    }
+
+    /// Asks for something that has no answer but that it was done.
+    pub(crate) async fn order(&self, method: Method, path: &str) -> Result<(), Failure> {
+        let answer = self.send(method, path, None::<&()>).await;
+        answer.map(drop).map_err(|fault| self.explain(fault))
+    }
+
+    /// One request and its answer's body.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Bytes, Fault> {
+        let exchange = self.exchange(method, path, body);
+        let waited = tokio::time::timeout(ANSWER_TIME_MAX, exchange).await;
+        waited.unwrap_or_else(|_| Err(Fault::Broken("the server does not answer; see its log".into())))
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Bytes, Fault> {
+        let broken =
+            |error: &dyn std::fmt::Display| Fault::Broken(format!("no answer from the server: {error}"));
+        let stream = UnixStream::connect(self.layout.admin_socket()).await.map_err(Fault::Absent)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| broken(&error))?;
+        // Ends with the sender.
+        tokio::spawn(connection);
+        let body = match body {
+            Some(body) => serde_json::to_vec(body).map_err(|error| broken(&error))?,
+            None => Vec::new(),
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "keyless")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| broken(&error))?;
+        let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(Fault::Refused(Refused { status: status.as_u16(), message: message(&body) }))
+    }
+
+    fn read<T: DeserializeOwned>(&self, answer: Result<Bytes, Fault>) -> Result<T, Failure> {
+        let body = answer.map_err(|fault| self.explain(fault))?;
+        serde_json::from_slice(&body).map_err(|_| {
+            Failure::new("the server's answer is not understood")
+                .next("Does its version fit this command's? `keyless version` and `keyless status` say both.")
+        })
+    }
+
+    /// A fault in words, with what to do next.
+    pub(crate) fn explain(&self, fault: Fault) -> Failure {
+        let data = self.layout.root().display();
+        match fault {
+            Fault::Refused(refused) => Failure::new(refused.message),
+            Fault::Broken(what) => Failure::new(what),
+            Fault::Absent(error) => match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    Failure::new(format!("the server's data directory {data} is another user's"))
+                        .next("Run this command as the server's user or as root.")
+                }
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    Failure::new(format!("no server runs on {data}"))
+                        .next("Start it with `keyless up`, or name its directory with --data-dir.")
+                }
+                _ => Failure::new(format!("the server on {data} cannot be reached: {error}")),
+            },
+        }
+    }
+}
+
+/// The message of an error body.
+fn message(body: &[u8]) -> String {
+    let parsed = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let message = parsed.as_ref().and_then(|body| body.get("error")?.get("message")?.as_str());
+    message.map_or_else(|| "the server refused without a word; see its log".to_owned(), str::to_owned)
+}
+
+/// A text as one segment of a path (RFC 3986 section 3.3).
+pub(crate) fn segment(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_hold_no_separators() {
+        assert_eq!(segment("api://a b/ü?"), "api%3A%2F%2Fa%20b%2F%C3%BC%3F");
+    }
+
+    #[test]
+    fn messages_are_found_or_made() {
+        assert_eq!(message(br#"{"error":{"code":"X","message":"no"}}"#), "no");
+        assert!(message(b"<html>").contains("without a word"));
+    }
+}

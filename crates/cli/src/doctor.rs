@@ -1,0 +1,198 @@
+//! `keyless doctor`: what is missing on this machine and in this installation, and how to mend it.
+//!
+//! Works with and without a running server. Status 1 if there is something to mend.
+
+use crate::{
+    Global,
+    failure::Failure,
+    output::{self, Colour, Format, paint},
+    status::{Capability, Status},
+};
+use serde::Serialize;
+use server::{Config, Layout};
+use std::{fs, net::ToSocketAddrs, os::unix::fs::PermissionsExt, path::Path};
+
+/// Free space below which the store and the audit log may soon not be written. Ours.
+const FREE_BYTES_MIN: u64 = 256 << 20;
+
+/// How a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Good,
+    Note,
+    Mend,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    verdict: Verdict,
+    what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+impl Finding {
+    fn good(what: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Good, what: what.into(), mend: None }
+    }
+
+    fn note(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Note, what: what.into(), mend: Some(mend.into()) }
+    }
+
+    fn mend(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Mend, what: what.into(), mend: Some(mend.into()) }
+    }
+}
+
+pub(crate) async fn doctor(global: &Global) -> Result<(), Failure> {
+    let config = global.config(Vec::new())?;
+    let layout = Layout::of(&config.data_dir);
+    let status = crate::admin::Admin::new(layout.clone()).get::<Status>("/v1/status").await;
+    let mut findings = Vec::new();
+    match &status {
+        Ok(status) => {
+            findings.push(Finding::good(format!(
+                "server {} runs on {}",
+                status.version,
+                status.listen.join(" and ")
+            )));
+            if status.version != env!("CARGO_PKG_VERSION") {
+                let what = format!(
+                    "this command is version {}, the server {}",
+                    env!("CARGO_PKG_VERSION"),
+                    status.version
+                );
+                findings.push(Finding::note(what, "restart the server with this version"));
+            }
+            findings.extend(status.capabilities.iter().map(enforced));
+            if status.audit_failing {
+                findings.push(Finding::mend(
+                    "the audit log cannot be written, so all requests are refused",
+                    "make room on the disk; see the server's log",
+                ));
+            }
+            findings.extend(status.warnings.iter().map(|warning| Finding {
+                verdict: Verdict::Note,
+                what: warning.clone(),
+                mend: None,
+            }));
+        }
+        Err(failure) => {
+            findings.push(Finding::mend(failure.to_string().replace("\n  ", ". "), "start it: keyless up"));
+            findings.extend(here().iter().map(enforced));
+        }
+    }
+    findings.extend(data(&layout));
+    findings.extend(names(&config, status.as_ref().ok()));
+    if global.output == Format::Json {
+        output::json(&findings);
+    } else {
+        findings.iter().for_each(print);
+    }
+    match findings.iter().filter(|finding| finding.verdict == Verdict::Mend).count() {
+        0 => Ok(()),
+        1 => Err(Failure::new("one thing is to be mended")),
+        many => Err(Failure::new(format!("{many} things are to be mended"))),
+    }
+}
+
+/// What this very process could enforce.
+fn here() -> Vec<Capability> {
+    let named = server::installation::named(&kernel::capabilities());
+    named
+        .into_iter()
+        .map(|one| Capability { name: one.name, enforced: one.enforced, why: one.why, mend: one.mend })
+        .collect()
+}
+
+fn enforced(capability: &Capability) -> Finding {
+    if capability.enforced {
+        return Finding::good(format!("{}: enforced by the kernel", capability.name));
+    }
+    let part = |text: &Option<String>| text.clone().unwrap_or_default();
+    Finding::mend(
+        format!("{}: unenforced: {}", capability.name, part(&capability.why)),
+        part(&capability.mend),
+    )
+}
+
+fn data(layout: &Layout) -> Vec<Finding> {
+    let shown = layout.root().display();
+    let mode = |path: &Path| fs::metadata(path).map(|metadata| metadata.permissions().mode() & 0o777);
+    let mut findings = Vec::new();
+    match mode(layout.root()) {
+        Ok(mode) if mode & 0o077 != 0 => {
+            findings.push(Finding::mend(
+                format!("others may look into {shown} (mode {mode:o})"),
+                format!("chmod 700 {shown}"),
+            ));
+        }
+        Ok(_) => findings.push(Finding::good(format!("{shown} is closed to others"))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return findings,
+        Err(error) => {
+            findings.push(Finding::mend(format!("{shown}: {error}"), "run this as the server's user"))
+        }
+    }
+    if let Ok(mode) = mode(&layout.key_file())
+        && mode & 0o077 != 0
+    {
+        let file = layout.key_file();
+        findings.push(Finding::mend(
+            format!("others may read {}", file.display()),
+            format!("chmod 600 {}", file.display()),
+        ));
+    }
+    match kernel::files::free_bytes(layout.root()) {
+        Ok(free) if free < FREE_BYTES_MIN => {
+            findings.push(Finding::mend(
+                format!("only {} MiB are free for {shown}", free >> 20),
+                "make room: when the audit log cannot be written, requests are refused",
+            ));
+        }
+        Ok(free) => findings.push(Finding::good(format!("{} MiB are free on its disk", free >> 20))),
+        Err(_) => {}
+    }
+    findings
+}
+
+/// Programs under `keyless run` see names of their own; this is about all others.
+fn names(config: &Config, status: Option<&Status>) -> Vec<Finding> {
+    let names = config.names();
+    let (host, port) = (names.login_host(), status.map_or(config.port, |status| status.port));
+    let resolves = (host.as_str(), port).to_socket_addrs().is_ok_and(|mut found| found.next().is_some());
+    let elsewhere = "only needed by programs that are not started by `keyless run`";
+    let ca = Layout::of(&config.data_dir).authority();
+    let mut findings = Vec::new();
+    findings.push(if resolves {
+        Finding::good(format!("{host} resolves on this machine"))
+    } else {
+        Finding::note(
+            format!("{host} does not resolve on this machine ({elsewhere})"),
+            format!(
+                "add `127.0.0.1 {host}` and each vault's name to /etc/hosts, or install libnss-myhostname"
+            ),
+        )
+    });
+    if ca.exists() {
+        findings.push(Finding::note(
+            format!("the certificate of our authority is {} ({elsewhere})", ca.display()),
+            "such programs trust it by SSL_CERT_FILE, REQUESTS_CA_BUNDLE, NODE_EXTRA_CA_CERTS or curl --cacert",
+        ));
+    }
+    findings
+}
+
+fn print(finding: &Finding) {
+    let mark = match finding.verdict {
+        Verdict::Good => paint(Colour::Good, "ok  "),
+        Verdict::Note => paint(Colour::Warn, "note"),
+        Verdict::Mend => paint(Colour::Bad, "mend"),
+    };
+    output::line(format_args!("{mark} {}", finding.what));
+    if let Some(mend) = &finding.mend {
+        output::line(format_args!("     {}", paint(Colour::Dim, mend)));
+    }
+}

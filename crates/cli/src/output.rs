@@ -1,0 +1,129 @@
+//! What a command prints: tables for people, JSON for programs, colour only on a terminal that wants it.
+//!
+//! Answers go to stdout, everything else to stderr. A reader that goes away (`| head`) is no error.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal, Write},
+    sync::OnceLock,
+};
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: one JSON value.
+    Json,
+}
+
+/// Prints a line of an answer.
+pub(crate) fn line(text: impl Display) {
+    let _reader_gone = writeln!(io::stdout().lock(), "{text}");
+}
+
+/// Says something besides the answer.
+pub(crate) fn note(text: impl Display) {
+    let _reader_gone = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Prints a value as JSON.
+pub(crate) fn json(value: &impl Serialize) {
+    if let Ok(text) = serde_json::to_string_pretty(value) {
+        line(text);
+    }
+}
+
+/// Prints rows under headings; nothing at all says so.
+pub(crate) fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>, nothing: &str) {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
+    for row in rows {
+        table.add_row(row);
+    }
+    if table.row_count() == 0 {
+        return note(nothing);
+    }
+    for row in table.lines() {
+        line(row.trim_end().strip_prefix(' ').unwrap_or(&row).trim_end());
+    }
+}
+
+/// Prints names and values below each other.
+pub(crate) fn facts(facts: &[(&str, String)]) {
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, value) in facts {
+        line(format_args!("{}  {value}", paint(Colour::Dim, format_args!("{name:width$}"))));
+    }
+}
+
+/// A colour by its meaning.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Colour {
+    /// It is as it should be.
+    Good,
+    /// Somebody may have to act.
+    Warn,
+    /// It is not as it should be.
+    Bad,
+    /// What matters.
+    Strong,
+    /// What matters less.
+    Dim,
+}
+
+/// Text in a colour, if stdout shows colours (<https://no-color.org>).
+pub(crate) fn paint(colour: Colour, text: impl Display) -> String {
+    paint_if(io::stdout().is_terminal(), colour, text)
+}
+
+/// Text in a colour, if wherever it goes is a terminal and the user wants colours.
+pub(crate) fn paint_if(is_terminal: bool, colour: Colour, text: impl Display) -> String {
+    if !is_terminal || !wants_colours() {
+        return text.to_string();
+    }
+    let code = match colour {
+        Colour::Good => "32",
+        Colour::Warn => "33",
+        Colour::Bad => "31",
+        Colour::Strong => "1",
+        Colour::Dim => "2",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+fn wants_colours() -> bool {
+    static WANTS: OnceLock<bool> = OnceLock::new();
+    *WANTS.get_or_init(|| {
+        let is_dumb = crate::variable("TERM").is_some_and(|term| term == "dumb");
+        crate::variable("NO_COLOR").is_none() && !is_dumb
+    })
+}
+
+/// A time as people read it, UTC.
+pub(crate) fn time(seconds: i64) -> String {
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_civil() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00Z"),
+            (951_782_399, "2000-02-28 23:59:59Z"),
+            (951_782_400, "2000-02-29 00:00:00Z"),
+            (1_795_530_813, "2026-11-24 14:33:33Z"),
+            (-1, "1969-12-31 23:59:59Z"),
+        ] {
+            assert_eq!(time(seconds), text);
+        }
+    }
+}

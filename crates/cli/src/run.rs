@@ -1,0 +1,253 @@
+//! `keyless run`: starts a program as an app, and is transparent from then on (ADR 0007).
+//!
+//! Owns: the program's process: its cgroup, environment, names, signals and exit status. Owns not: its endpoint and identity, which
+//! the server has. Prints nothing on stdout. If the server goes away meanwhile the program runs on; the server finds its endpoint
+//! again when it comes back.
+
+use crate::{
+    Global,
+    admin::{Admin, Fault, segment},
+    app,
+    failure::Failure,
+    output::{self, Colour, paint_if},
+    place::{self, Place, chain},
+    signals::Signals,
+    status::Status,
+};
+use domain::{AppName, Secret};
+use http::Method;
+use kernel::{Child, Ended, KernelError, Program};
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    io::IsTerminal,
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+};
+
+/// Exit statuses of shells for a program that is not there, and one that cannot be executed (POSIX 2.8.2).
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The app; made if it is not there
+    #[arg(long)]
+    app: AppName,
+    /// Refuse to start if the kernel cannot keep strangers from the app's endpoint
+    #[arg(long)]
+    require_enforced: bool,
+    /// Say nothing of what was changed in the program's environment
+    #[arg(short, long)]
+    quiet: bool,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) program: Vec<OsString>,
+}
+
+/// What the server answers to a start. Its environment holds the endpoint secret.
+#[derive(Deserialize)]
+struct Started {
+    workload: String,
+    env: Vec<(String, String)>,
+    unset: Vec<String>,
+    notices: Vec<String>,
+    enforcement: Enforcement,
+}
+
+#[derive(Deserialize)]
+struct Enforcement {
+    enforced: bool,
+    #[serde(default)]
+    why: Option<String>,
+    #[serde(default)]
+    mend: Option<String>,
+}
+
+pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure> {
+    let admin = global.admin()?;
+    let status: Status = admin.get("/v1/status").await?;
+    identity(&admin, &args.app).await?;
+    let place = Place::make(&args.app);
+    let started = match start(&admin, &args, &place).await {
+        Ok(started) => started,
+        Err(failure) => {
+            leave(&place);
+            return Err(failure);
+        }
+    };
+    say(&args, &started);
+    // Caught from here on: whoever stops us stops the app, and we stay to clean up.
+    let mut signals = Signals::catch()?;
+    let child = match spawn(&args, &started, &place, Path::new(&status.hosts_file)) {
+        Ok(child) => Arc::new(child),
+        Err(failure) => {
+            let _best_effort = admin.send(Method::DELETE, &workload(&started), None::<&()>).await;
+            leave(&place);
+            return Err(failure);
+        }
+    };
+    let ended = wait(&child, &mut signals).await?;
+    end(&admin, &started, &place, args.quiet).await;
+    Ok(ExitCode::from(match ended {
+        Ended::Exited(status) => u8::try_from(status & 0xff).unwrap_or(u8::MAX),
+        Ended::Killed(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+    }))
+}
+
+/// The app with its identity.
+async fn identity(admin: &Admin, app: &AppName) -> Result<(), Failure> {
+    let path = format!("/v1/apps/{}", segment(app.as_str()));
+    // Asked first: a start that changes nothing should not look like a change in the audit log.
+    if let Ok(known) = admin.get::<app::App>(&path).await
+        && known.identity.is_some()
+    {
+        return Ok(());
+    }
+    let assign = || async {
+        let nothing = serde_json::json!({});
+        admin.send(Method::PUT, &format!("{path}/identity"), Some(&nothing)).await
+    };
+    match assign().await {
+        Err(Fault::Refused(refused)) if refused.status == 404 => {
+            let made = admin.send(Method::POST, "/v1/apps", Some(&serde_json::json!({"name": app}))).await;
+            match made {
+                // Somebody else made it in between.
+                Err(Fault::Refused(refused)) if refused.status == 409 => {}
+                other => drop(other.map_err(|fault| admin.explain(fault))?),
+            }
+            assign().await.map(drop).map_err(|fault| admin.explain(fault))
+        }
+        other => other.map(drop).map_err(|fault| admin.explain(fault)),
+    }
+}
+
+async fn start(admin: &Admin, args: &Args, place: &Place) -> Result<Started, Failure> {
+    // Values travel only where the server extends them: whatever else is in our environment is none of its business.
+    let environment: BTreeMap<String, Option<String>> = std::env::vars_os()
+        .filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            let is_needed = server::VALUES_NEEDED.contains(&name.as_str());
+            let value = if is_needed { value.into_string().ok() } else { None };
+            Some((name, value))
+        })
+        .collect();
+    let (cgroup, why, mend) = match place {
+        Place::Own(cgroup) => (Some(cgroup.path()), None, None),
+        Place::Nowhere { why, mend } => (None, Some(why), Some(mend)),
+    };
+    let body = serde_json::json!({
+        "cgroup": cgroup, "why": why, "mend": mend,
+        "require_enforced": args.require_enforced, "environment": environment,
+    });
+    admin.ask(Method::POST, &format!("/v1/apps/{}/workloads", segment(args.app.as_str())), &body).await
+}
+
+/// What a person should know; on stderr, and only if there is something.
+fn say(args: &Args, started: &Started) {
+    let is_terminal = std::io::stderr().is_terminal();
+    if !args.quiet {
+        for notice in &started.notices {
+            output::note(format_args!("{} {notice}", paint_if(is_terminal, Colour::Dim, "keyless:")));
+        }
+    }
+    if !started.enforcement.enforced {
+        let part = |text: &Option<String>| text.clone().unwrap_or_default();
+        output::note(format_args!(
+            "{} app {} is {}: any program of this machine that gets hold of its endpoint secret gets its tokens ({}; to mend it: {})",
+            paint_if(is_terminal, Colour::Warn, "keyless:"),
+            args.app,
+            paint_if(is_terminal, Colour::Warn, "UNENFORCED"),
+            part(&started.enforcement.why),
+            part(&started.enforcement.mend),
+        ));
+    }
+}
+
+fn spawn(args: &Args, started: &Started, place: &Place, hosts: &Path) -> Result<Child, Failure> {
+    let is_replaced = |name: &OsStr| {
+        let name = name.to_str();
+        name == Some(place::IN_SCOPE)
+            || started.unset.iter().any(|unset| Some(unset.as_str()) == name)
+            || started.env.iter().any(|(set, _)| Some(set.as_str()) == name)
+    };
+    let mut env: Vec<(OsString, OsString)> =
+        std::env::vars_os().filter(|(name, _)| !is_replaced(name)).collect();
+    env.extend(started.env.iter().map(|(name, value)| (name.into(), value.into())));
+    let mut program = Program {
+        arguments: args.program.clone(),
+        environment: env,
+        directory: None,
+        hosts: hosts.exists().then(|| hosts.to_owned()),
+        cgroup: match place {
+            Place::Own(cgroup) => Some(cgroup.directory()),
+            Place::Nowhere { .. } => None,
+        },
+    };
+    let mut spawned = kernel::spawn(&program);
+    if let Err(KernelError::Namespace(error)) = &spawned {
+        // Where the names resolve by other means this changes nothing, so it is no reason not to start.
+        output::note(format_args!(
+            "keyless: the program gets no /etc/hosts of its own ({error}): the vaults' names must resolve otherwise"
+        ));
+        program.hosts = None;
+        spawned = kernel::spawn(&program);
+    }
+    spawned.map_err(|error| {
+        let code = match &error {
+            KernelError::Execute { source, .. } if source.kind() == std::io::ErrorKind::NotFound => NOT_FOUND,
+            KernelError::Execute { .. } => NOT_EXECUTABLE,
+            _ => crate::failure::FAILED,
+        };
+        Failure::new(chain(&error)).code(code)
+    })
+}
+
+/// Waits for the program, and hands signals on to it.
+async fn wait(child: &Arc<Child>, signals: &mut Signals) -> Result<Ended, Failure> {
+    let waiting = child.clone();
+    let mut waiting = tokio::task::spawn_blocking(move || waiting.wait());
+    loop {
+        tokio::select! {
+            ended = &mut waiting => return Ok(ended.map_err(|error| Failure::new(error.to_string()))??),
+            // It may have ended already: then there is nobody to be told.
+            signal = signals.next() => drop(child.signal(signal)),
+        }
+    }
+}
+
+/// The program has ended. What it left running in its cgroup keeps the identity, as a daemon must; the server notices its end.
+async fn end(admin: &Admin, started: &Started, place: &Place, is_quiet: bool) {
+    if let Place::Own(cgroup) = place
+        && cgroup.is_populated()
+    {
+        if !is_quiet {
+            output::note(
+                "keyless: other processes of the app still run, and keep its identity until the last one ends",
+            );
+        }
+        return;
+    }
+    // A server that is away forgets the workload when it is back and finds the cgroup gone.
+    let _best_effort = admin.send(Method::DELETE, &workload(started), None::<&()>).await;
+    leave(place);
+}
+
+fn leave(place: &Place) {
+    if let Place::Own(cgroup) = place {
+        let _best_effort = cgroup.remove();
+    }
+}
+
+fn workload(started: &Started) -> String {
+    format!("/v1/workloads/{}", segment(&started.workload))
+}
+
+impl Drop for Started {
+    /// The endpoint secret is the program's alone from now on.
+    fn drop(&mut self) {
+        self.env.drain(..).for_each(|(_, value)| drop(Secret::new(value)));
+    }
+}

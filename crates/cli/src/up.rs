@@ -1,0 +1,119 @@
+//! `keyless up`: the server in the foreground.
+
+use crate::{
+    Global,
+    failure::Failure,
+    output::{self, Colour, paint},
+};
+use domain::{DomainName, Secret};
+use server::Running;
+use std::{io::Write, net::IpAddr, path::PathBuf, time::Instant};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The domain below which the directory and the vaults have their host names [default: keyless.localhost]
+    #[arg(long, value_name = "NAME")]
+    domain: Option<DomainName>,
+    /// The public port [default: 8443]
+    #[arg(long)]
+    port: Option<u16>,
+    /// An address to listen on; may be given several times [default: 127.0.0.1 and ::1]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<IpAddr>,
+    /// A file whose first line is the passphrase that opens the root key, instead of a key file
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Refuse to start where the kernel cannot attest
+    #[arg(long)]
+    require_enforced: bool,
+    /// When audit records are synced to disk: every-second, or each-record (before each answer)
+    #[arg(long, value_name = "WHEN")]
+    audit_sync: Option<String>,
+    /// Logs on stderr: human or json
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// What is logged, such as warn or info,wire=debug
+    #[arg(long, value_name = "FILTER")]
+    log_filter: Option<String>,
+    /// Write the line "ready" to this file (such as /dev/fd/3) once the server answers
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+impl Args {
+    fn flags(&self) -> Result<Vec<(&'static str, String)>, Failure> {
+        let mut flags = Vec::new();
+        let mut set = |key, value: Option<String>| flags.extend(value.map(|value| (key, value)));
+        set("domain", self.domain.as_ref().map(ToString::to_string));
+        set("port", self.port.map(|port| port.to_string()));
+        let listen: Vec<String> = self.listen.iter().map(ToString::to_string).collect();
+        set("listen", (!listen.is_empty()).then(|| listen.join(",")));
+        set("require_enforced", self.require_enforced.then(|| "true".into()));
+        set("audit_sync", self.audit_sync.clone());
+        set("log_format", self.log_format.clone());
+        set("log_filter", self.log_filter.clone());
+        if let Some(path) = &self.passphrase_file {
+            set("passphrase_file", Some(std::path::absolute(path)?.display().to_string()));
+        }
+        Ok(flags)
+    }
+}
+
+pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let config = global.config(args.flags()?)?;
+    server::telemetry::begin(&config)?;
+    let runtime = server::runtime()?;
+    let names = config.names();
+    runtime.block_on(async {
+        let running = server::start(config, announce).await?;
+        greet(&running, &names, begin);
+        if let Some(path) = &args.ready_file {
+            std::fs::OpenOptions::new().append(true).create(true).open(path)?.write_all(b"ready\n")?;
+        }
+        running.asked_to_stop().await?;
+        output::note("stopping");
+        running.stop().await;
+        Ok(())
+    })
+}
+
+/// The only time that anybody sees the recovery key. It goes to stdout with the rest, but never into a log.
+fn announce(recovery_key: &Secret<String>) {
+    output::line(format_args!(
+        "{}\n",
+        paint(Colour::Strong, "First start. Write down the recovery key; it is shown this once:")
+    ));
+    output::line(format_args!("    {}\n", paint(Colour::Strong, recovery_key.expose())));
+    output::line(
+        "  It opens every secret here if the key file is lost. Prove your copy with `keyless recover`.\n",
+    );
+}
+
+fn greet(running: &Running, names: &domain::HostNames, begin: Instant) {
+    let addresses: Vec<String> = running.addresses().iter().map(ToString::to_string).collect();
+    let took = begin.elapsed().as_millis();
+    output::line(format_args!(
+        "{} in {took} ms on {}",
+        paint(Colour::Good, "keyless is ready"),
+        addresses.join(" and ")
+    ));
+    output::line(format_args!("  directory  {}", names.login_base()));
+    let example = names.vault_resource().replacen("https://", "https://NAME.", 1);
+    output::line(format_args!("  vaults     {example}"));
+    output::line(format_args!("  data       {}", running.data_dir().display()));
+    output::line("  run an app keyless run --app NAME -- COMMAND ARGS...");
+    output::line("  stop       Ctrl-C");
+    for capability in running.capabilities().iter().filter(|capability| !capability.enforced) {
+        let (why, mend) =
+            (capability.why.as_deref().unwrap_or_default(), capability.mend.as_deref().unwrap_or_default());
+        output::line(format_args!(
+            "  {} {}: {why}; {mend}",
+            paint(Colour::Warn, "UNENFORCED"),
+            capability.name
+        ));
+    }
+    for warning in running.warnings() {
+        output::line(format_args!("  {} {warning}", paint(Colour::Warn, "note")));
+    }
+}
