@@ -10,15 +10,18 @@ mod audit;
 mod demo;
 mod doctor;
 mod failure;
+mod keyvault;
 mod output;
 mod place;
 mod principal;
 mod recover;
 mod registration;
 mod run;
+mod secret;
 mod signals;
 mod status;
 mod up;
+mod vault;
 
 use admin::Admin;
 use clap::{Args, Parser, Subcommand};
@@ -76,6 +79,12 @@ enum Command {
     /// Apps and their identities
     #[command(subcommand)]
     App(app::Command),
+    /// Vaults and their access policies
+    #[command(subcommand)]
+    Vault(vault::Command),
+    /// Secrets of a vault
+    #[command(subcommand)]
+    Secret(secret::Command),
     /// App registrations and their client secrets
     #[command(subcommand)]
     AppRegistration(registration::Command),
@@ -137,6 +146,8 @@ fn main() -> ExitCode {
 async fn command(global: &Global, command: Command) -> Result<(), Failure> {
     match command {
         Command::App(command) => app::app(&global.admin()?, global.output, command).await,
+        Command::Vault(command) => vault::vault(&global.admin()?, global.output, command).await,
+        Command::Secret(command) => secret::secret(&global.admin()?, global.output, command).await,
         Command::AppRegistration(command) => {
             registration::registration(&global.admin()?, global.output, command).await
         }

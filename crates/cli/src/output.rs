@@ -25,6 +25,16 @@ pub(crate) fn line(text: impl Display) {
     let _reader_gone = writeln!(io::stdout().lock(), "{text}");
 }
 
+/// Prints a secret's value as it is: with a line break after it for a terminal, byte for byte for a program.
+pub(crate) fn value(text: &str) {
+    let mut out = io::stdout().lock();
+    let _reader_gone = out.write_all(text.as_bytes());
+    if io::stdout().is_terminal() {
+        let _reader_gone = out.write_all(b"\n");
+    }
+    let _reader_gone = out.flush();
+}
+
 /// Says something besides the answer.
 pub(crate) fn note(text: impl Display) {
     let _reader_gone = writeln!(io::stderr().lock(), "{text}");
