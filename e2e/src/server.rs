@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -93,7 +93,7 @@ impl Server {
         server
     }
 
-    /// Starts on the same directory and port as before; returns when it accepts connections.
+    /// Starts on the same directory and port as before; returns when it says that it answers.
     ///
     /// # Panics
     /// When it does not.
@@ -102,14 +102,17 @@ impl Server {
         self.starts += 1;
         let out = File::create(self.log("stdout")).unwrap();
         let errors = File::create(self.log("stderr")).unwrap();
-        let mut command = self.command(["up"]);
-        let mut child = command.stdin(Stdio::null()).stdout(out).stderr(errors).spawn().unwrap();
-        let address = (std::net::Ipv4Addr::LOCALHOST, self.port).into();
-        wait::until("the server to accept", Duration::from_secs(60), || {
+        // Gone first, so that an earlier start's word is not taken for this one's.
+        let ready = self.directory.path().join("ready");
+        let _absent = std::fs::remove_file(&ready);
+        let mut command = self.command(["up", "--ready-file"]);
+        command.arg(&ready).stdin(Stdio::null()).stdout(out).stderr(errors);
+        let mut child = command.spawn().unwrap();
+        wait::until("the server to be ready", Duration::from_secs(60), || {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the server ended: {status}\n{}", self.logs());
             }
-            TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+            std::fs::read_to_string(&ready).is_ok_and(|said| said.starts_with("ready"))
         });
         self.child = Some(child);
     }

@@ -36,7 +36,7 @@ fn a_second_server_on_one_directory_is_refused() {
     let server = Server::start("second");
     let ended = server.keyless(["up"]);
     assert_ne!(ended.code, Some(0));
-    assert!(ended.stderr.contains("running"), "{}", ended.said());
+    assert!(ended.stderr.contains("already runs"), "{}", ended.said());
 }
 
 #[test]

@@ -75,6 +75,29 @@ pub(crate) fn doc() -> Result<(), Failure> {
     )
 }
 
+/// How a program is built.
+#[derive(Clone, Copy)]
+pub(crate) enum Profile {
+    /// Quick to build.
+    Debug,
+    /// As released.
+    Release,
+}
+
+/// Builds the programs of packages, each by itself: together, one's wishes would switch on features in what they share, and the
+/// product would not be what users build.
+pub(crate) fn build(packages: &[&str], profile: Profile) -> Result<(), Failure> {
+    for package in packages {
+        let mut cargo = process::cargo();
+        cargo.args(["build", "--locked", "--bins", "--package", package]);
+        if matches!(profile, Profile::Release) {
+            cargo.arg("--release");
+        }
+        process::run(&mut cargo)?;
+    }
+    Ok(())
+}
+
 /// Builds the product as released and runs the measurements against it; `--quick` only shows that they run, `--write` keeps them.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     process::run(process::cargo().args([
