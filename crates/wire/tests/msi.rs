@@ -5,10 +5,7 @@ use access::Principal;
 use audit::{Actor, Outcome, Record};
 use domain::{AppName, Secret, WorkloadId};
 use host::HostError;
-use identity::{
-    Confinement, PeerProbe, ProcessFacts, Protection, Workload,
-    workload::mint_secret,
-};
+use identity::{Confinement, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
 use kernel::{AttestFault, Attested, CgroupId, Peer};
 use serde_json::Value;
 use std::{
@@ -98,7 +95,12 @@ impl PeerProbe for StandIn {
 
     fn describe(&self) -> Option<ProcessFacts> {
         let cgroup = format!("/{}", self.peer.cgroup);
-        Some(ProcessFacts { uid: self.peer.uid, pid: Some(77), cgroup, executable: Some("/usr/bin/app".to_owned()) })
+        Some(ProcessFacts {
+            uid: self.peer.uid,
+            pid: Some(77),
+            cgroup,
+            executable: Some("/usr/bin/app".to_owned()),
+        })
     }
 }
 
@@ -120,7 +122,13 @@ impl Shop {
     fn connect(&self, probe: Arc<StandIn>) -> DuplexStream {
         let (client, server) = duplex(64 * 1024);
         let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
-        tokio::spawn(msi::serve_connection(self.world.state.clone(), self.endpoint.clone(), server, probe, peer));
+        tokio::spawn(msi::serve_connection(
+            self.world.state.clone(),
+            self.endpoint.clone(),
+            server,
+            probe,
+            peer,
+        ));
         client
     }
 
@@ -231,7 +239,10 @@ async fn a_stranger_is_refused_before_it_says_a_word() {
     let reply = reply(&answer);
     assert_eq!((reply.status, reply.body.as_str()), (403, FORBIDDEN));
     let record = shop.last_record();
-    assert_eq!((record.action, record.outcome, record.actor), ("endpoint.connect", Outcome::Refused, Actor::Anonymous));
+    assert_eq!(
+        (record.action, record.outcome, record.actor),
+        ("endpoint.connect", Outcome::Refused, Actor::Anonymous)
+    );
     assert_eq!((record.origin.uid, record.origin.pid), (Some(1_000), Some(77)));
     assert_eq!(record.origin.cgroup.as_deref(), Some("/43"));
     assert_eq!(record.origin.executable.as_deref(), Some("/usr/bin/app"));
@@ -290,7 +301,10 @@ async fn deputies_look_like_strangers() {
         good.replace("GET /msi", "GET http://127.0.0.1:4141/msi"),
         good.replace("GET /msi", "GET http://evil.example/msi"),
         good.replace(" HTTP/1.1", " HTTP/1.0"),
-        good.replace("GET /msi/token?api-version=2019-08-01&resource=https://vault.azure.net", "CONNECT 127.0.0.1:4141"),
+        good.replace(
+            "GET /msi/token?api-version=2019-08-01&resource=https://vault.azure.net",
+            "CONNECT 127.0.0.1:4141",
+        ),
     ] {
         let reply = shop.exchange(&request).await;
         assert_eq!((reply.status, reply.body.as_str()), (403, FORBIDDEN), "{request}");
@@ -311,7 +325,12 @@ async fn bad_requests_are_told_what_to_do() {
         (good.replace("/msi/token?", "/msi/token/?"), 400, "/msi/token"),
         (good.replace("/msi/token?", "/metadata/identity/oauth2/token?"), 400, "/msi/token"),
         (good.replace("Connection: close", "Content-Length: 3\r\nConnection: close") + "abc", 400, "no body"),
-        (good.replace("Connection: close", "Transfer-Encoding: chunked\r\nConnection: close") + "0\r\n\r\n", 400, "no body"),
+        (
+            good.replace("Connection: close", "Transfer-Encoding: chunked\r\nConnection: close")
+                + "0\r\n\r\n",
+            400,
+            "no body",
+        ),
         (good.replace("X-IDENTITY-HEADER", "X-Other"), 401, "missing"),
         (good.replace(shop.secret.expose(), "wrong"), 401, "not the IDENTITY_HEADER"),
         (good.replace(shop.secret.expose(), ""), 401, "not the IDENTITY_HEADER"),
@@ -327,7 +346,11 @@ async fn bad_requests_are_told_what_to_do() {
         (query(&format!("{api}&resource=x")), 400, "twice"),
         (query(&format!("{api}&client_id=a&mi_res_id=b")), 400, "More than one identity"),
         (query(&format!("{api}&client_id=a")), 400, "Unable to load the proper Managed Identity."),
-        (query(&format!("{api}&mi_res_id=/subscriptions/x")), 400, "Unable to load the proper Managed Identity."),
+        (
+            query(&format!("{api}&mi_res_id=/subscriptions/x")),
+            400,
+            "Unable to load the proper Managed Identity.",
+        ),
     ] {
         let reply = shop.exchange(&request).await;
         assert_eq!(reply.status, status, "{request}: {reply:?}");
@@ -347,7 +370,11 @@ async fn selectors_of_the_own_identity_are_accepted() {
         format!("object_id={}", shop.principal.id),
         format!("principal_id={}", shop.principal.id),
     ] {
-        assert_eq!(shop.exchange(&shop.request(&format!("{api}&{selector}"), "")).await.status, 200, "{selector}");
+        assert_eq!(
+            shop.exchange(&shop.request(&format!("{api}&{selector}"), "")).await.status,
+            200,
+            "{selector}"
+        );
     }
 }
 

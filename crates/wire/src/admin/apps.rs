@@ -85,11 +85,16 @@ async fn assign(
     Ok(json(StatusCode::OK, &app(&assigned)))
 }
 
-async fn identity(Shared(state): Shared<State>, Segment(name): Segment<AppName>) -> Result<Response, AdminError> {
+async fn identity(
+    Shared(state): Shared<State>,
+    Segment(name): Segment<AppName>,
+) -> Result<Response, AdminError> {
     let view = state.host.app(&name).await?;
     match app(&view).identity {
         Some(identity) => Ok(json(StatusCode::OK, &identity)),
-        None => Err(AdminError::not_found(format!("app {name} has no identity: `keyless app identity assign {name}` gives it one"))),
+        None => Err(AdminError::not_found(format!(
+            "app {name} has no identity: `keyless app identity assign {name}` gives it one"
+        ))),
     }
 }
 

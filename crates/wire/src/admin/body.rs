@@ -17,8 +17,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, AdminError> {
         match axum::Json::<T>::from_request(request, state).await {
             Ok(axum::Json(body)) => Ok(Self(body)),
-            Err(JsonRejection::BytesRejection(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(AdminError::new(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", "the request body is too large"))
+            Err(JsonRejection::BytesRejection(rejection))
+                if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE =>
+            {
+                Err(AdminError::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "TooLarge",
+                    "the request body is too large",
+                ))
             }
             // The text names the member and its place, and may quote what was sent there; nothing here takes a secret.
             Err(rejection) => Err(AdminError::bad_request(rejection.body_text())),

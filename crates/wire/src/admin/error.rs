@@ -48,7 +48,11 @@ impl AdminError {
 
     fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(error = chain(error), "a request of the administrator failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "something is wrong with the server: see its log")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalError",
+            "something is wrong with the server: see its log",
+        )
     }
 }
 
@@ -72,24 +76,36 @@ impl From<AuditUnavailable> for AdminError {
 impl From<HostError> for AdminError {
     fn from(error: HostError) -> Self {
         match error {
-            HostError::AppNotFound(app) => {
-                Self::not_found(format!("app {app} does not exist: `keyless app create {app}` makes it, `keyless app list` shows all"))
+            HostError::AppNotFound(app) => Self::not_found(format!(
+                "app {app} does not exist: `keyless app create {app}` makes it, `keyless app list` shows all"
+            )),
+            HostError::AppExists(app) => {
+                Self::conflict(format!("app {app} exists already: `keyless app show {app}` shows it"))
             }
-            HostError::AppExists(app) => Self::conflict(format!("app {app} exists already: `keyless app show {app}` shows it")),
             HostError::WorkloadNotFound(id) => Self::not_found(format!("workload {id} is not running")),
-            HostError::TooManyWorkloads { .. } => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyWorkloads", format!("{error}: end some first"))
+            HostError::TooManyWorkloads { .. } => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "TooManyWorkloads",
+                format!("{error}: end some first"),
+            ),
+            HostError::NotEnforced { why, mend } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "NotEnforced",
+                format!("the app is not started, as you asked: {why}; {mend}"),
+            ),
+            HostError::CgroupShared { .. } => Self::conflict(format!(
+                "{error}: start the program in a cgroup of its own, as `keyless run` does"
+            )),
+            HostError::Cgroup(ref cause) => {
+                Self::bad_request(format!("the cgroup cannot be used: {}", chain(cause)))
             }
-            HostError::NotEnforced { why, mend } => {
-                Self::new(StatusCode::PRECONDITION_FAILED, "NotEnforced", format!("the app is not started, as you asked: {why}; {mend}"))
-            }
-            HostError::CgroupShared { .. } => {
-                Self::conflict(format!("{error}: start the program in a cgroup of its own, as `keyless run` does"))
-            }
-            HostError::Cgroup(ref cause) => Self::bad_request(format!("the cgroup cannot be used: {}", chain(cause))),
             HostError::Endpoint(ref cause) => {
                 tracing::error!(error = chain(cause), "an identity endpoint cannot be opened");
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "NoEndpoint", format!("the identity endpoint cannot be opened: {cause}"))
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "NoEndpoint",
+                    format!("the identity endpoint cannot be opened: {cause}"),
+                )
             }
             HostError::Directory(error) => error.into(),
             HostError::Store(error) => error.into(),
@@ -103,8 +119,12 @@ impl From<DirectoryError> for AdminError {
             DirectoryError::RegistrationNotFound { .. } => {
                 Self::not_found(format!("{error}: `keyless registration list` shows all"))
             }
-            DirectoryError::CredentialNotFound { .. } | DirectoryError::PrincipalNotFound { .. } => Self::not_found(error.to_string()),
-            DirectoryError::AdministratorNeeded | DirectoryError::IdentifierUriTaken { .. } => Self::conflict(error.to_string()),
+            DirectoryError::CredentialNotFound { .. } | DirectoryError::PrincipalNotFound { .. } => {
+                Self::not_found(error.to_string())
+            }
+            DirectoryError::AdministratorNeeded | DirectoryError::IdentifierUriTaken { .. } => {
+                Self::conflict(error.to_string())
+            }
             DirectoryError::IdentifierUriInvalid { .. }
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
@@ -137,17 +157,21 @@ impl From<StoreError> for AdminError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed a request of the administrator");
         match error {
-            StoreError::Conflict { .. } | StoreError::Unavailable(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "StoreUnavailable", "the store did not answer: try again")
-            }
+            StoreError::Conflict { .. } | StoreError::Unavailable(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "StoreUnavailable",
+                "the store did not answer: try again",
+            ),
             StoreError::Unknown(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "OutcomeUnknown",
                 "the store did not say whether the change was made: look before you try again",
             ),
-            StoreError::Full(_) => {
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "StoreFull", "the store is full: free some disk space, then try again")
-            }
+            StoreError::Full(_) => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "StoreFull",
+                "the store is full: free some disk space, then try again",
+            ),
             StoreError::TooLarge { .. } => Self::bad_request(error.to_string()),
             StoreError::Compacted | StoreError::Invalid(_) | StoreError::Broken(_) => Self::internal(&error),
         }
@@ -169,8 +193,12 @@ fn chain(error: &dyn std::error::Error) -> String {
 impl From<VaultError> for AdminError {
     fn from(error: VaultError) -> Self {
         match error {
-            VaultError::VaultNotFound { .. } => Self::not_found(format!("{error}: `keyless vault list` shows all")),
-            VaultError::VaultExists { .. } => Self::conflict(format!("{error}: `keyless vault show` shows it")),
+            VaultError::VaultNotFound { .. } => {
+                Self::not_found(format!("{error}: `keyless vault list` shows all"))
+            }
+            VaultError::VaultExists { .. } => {
+                Self::conflict(format!("{error}: `keyless vault show` shows it"))
+            }
             VaultError::PrincipalNotFound { .. } => Self::not_found(error.to_string()),
             VaultError::TooLarge { .. } => Self::bad_request(error.to_string()),
             VaultError::Store(error) => error.into(),

@@ -65,9 +65,15 @@ pub fn router(state: State, installation: Arc<dyn Installation>) -> Router {
         .merge(vaults::routes())
         .merge(registrations::routes())
         .merge(principals::routes())
-        .fallback(|| async { AdminError::not_found("there is no such route: does the version of `keyless` fit the server's?") })
+        .fallback(|| async {
+            AdminError::not_found("there is no such route: does the version of `keyless` fit the server's?")
+        })
         .method_not_allowed_fallback(|| async {
-            AdminError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this route does not know this method")
+            AdminError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "MethodNotAllowed",
+                "this route does not know this method",
+            )
         })
         .with_state(admin)
         .layer(DefaultBodyLimit::max(limits::REQUEST_BODY_BYTES_MAX))
@@ -79,7 +85,12 @@ pub fn router(state: State, installation: Arc<dyn Installation>) -> Router {
 /// check is refused.
 async fn identify(mut request: Request, next: Next) -> Response {
     let Some(peer) = request.extensions_mut().remove::<AdminPeer>() else {
-        return AdminError::new(StatusCode::FORBIDDEN, "Forbidden", "only the server's own user and root may do this").into_response();
+        return AdminError::new(
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            "only the server's own user and root may do this",
+        )
+        .into_response();
     };
     request.extensions_mut().insert(Origin {
         uid: Some(peer.uid),

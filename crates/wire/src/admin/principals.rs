@@ -38,7 +38,10 @@ async fn list(Shared(state): Shared<State>) -> Result<Response, AdminError> {
     Ok(json(StatusCode::OK, &List { value }))
 }
 
-async fn show(Shared(state): Shared<State>, Segment(id): Segment<PrincipalId>) -> Result<Response, AdminError> {
+async fn show(
+    Shared(state): Shared<State>,
+    Segment(id): Segment<PrincipalId>,
+) -> Result<Response, AdminError> {
     Ok(json(StatusCode::OK, &shown(&*state.directory.principal(id).await?)))
 }
 

@@ -90,7 +90,8 @@ async fn create(
         token_version: TokenVersion::default(),
     };
     let made = state.directory.create_registration(new, context.now).await;
-    let target = made.as_ref().map_or_else(|_| "a new registration".to_owned(), |made| target(&made.id.to_string()));
+    let target =
+        made.as_ref().map_or_else(|_| "a new registration".to_owned(), |made| target(&made.id.to_string()));
     let made = audited(&state, &context, "registration.create", target, made)?;
     Ok(json(StatusCode::CREATED, &shown(&state, &made)))
 }
@@ -119,7 +120,8 @@ async fn add_credential(
     let name = new.display_name.as_deref().unwrap_or("client secret");
     let made = state.directory.add_credential(&named, name, lifetime, context.now).await;
     let made = audited(&state, &context, "registration.credential.add", target(&named), made)?;
-    let answer = MadeCredential { id: made.id.to_string(), secret: made.secret.expose(), end: made.end.seconds() };
+    let answer =
+        MadeCredential { id: made.id.to_string(), secret: made.secret.expose(), end: made.end.seconds() };
     Ok(json(StatusCode::CREATED, &answer))
 }
 
@@ -128,7 +130,8 @@ async fn remove_credential(
     Extension(context): Extension<Context>,
     path: Result<Path<(String, CredentialId)>, axum::extract::rejection::PathRejection>,
 ) -> Result<Response, AdminError> {
-    let Path((named, credential)) = path.map_err(|rejection| AdminError::bad_request(rejection.body_text()))?;
+    let Path((named, credential)) =
+        path.map_err(|rejection| AdminError::bad_request(rejection.body_text()))?;
     let removed = state.directory.remove_credential(&named, credential).await;
     let target = format!("credential {credential} of {}", target(&named));
     audited(&state, &context, "registration.credential.remove", target, removed)?;

@@ -36,7 +36,10 @@ async fn issue(
 ) -> Result<Response, AdminError> {
     let vaults = access::vault_audiences(&state.names.vault_resource());
     if resource.is_some_and(|resource| !vaults.contains(&resource)) {
-        let error = AdminError::bad_request(format!("the administrator's token is for {} only", state.names.vault_resource()));
+        let error = AdminError::bad_request(format!(
+            "the administrator's token is for {} only",
+            state.names.vault_resource()
+        ));
         return audited(&state, &context, "token.issue", "another resource".to_owned(), Err(error));
     }
     let issued = state.directory.issue_for_administrator(context.now).await;

@@ -82,7 +82,10 @@ async fn create(
     Ok(json(StatusCode::CREATED, &shown(&state, &made).await?))
 }
 
-async fn show(Shared(state): Shared<State>, Segment(name): Segment<VaultName>) -> Result<Response, AdminError> {
+async fn show(
+    Shared(state): Shared<State>,
+    Segment(name): Segment<VaultName>,
+) -> Result<Response, AdminError> {
     let vault = state.vault.show(&name).await?;
     Ok(json(StatusCode::OK, &shown(&state, &vault).await?))
 }
@@ -124,7 +127,9 @@ async fn principal(state: &Services, policy: Policy) -> Result<PrincipalId, Admi
         Policy { app: None, principal: None, client_id: Some(client), .. } => {
             let all = state.directory.principals().await?;
             let found = all.iter().find(|principal| principal.client == client);
-            found.map(|principal| principal.id).ok_or_else(|| AdminError::not_found(format!("no principal has client id {client}")))
+            found
+                .map(|principal| principal.id)
+                .ok_or_else(|| AdminError::not_found(format!("no principal has client id {client}")))
         }
         Policy { .. } => Err(AdminError::bad_request("give exactly one of app, principal and client_id")),
     }
@@ -138,7 +143,11 @@ async fn shown(state: &Services, vault: &Vault) -> Result<Shown, AdminError> {
             Err(directory::DirectoryError::PrincipalNotFound { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        policies.push(ShownPolicy { principal: policy.principal.to_string(), display_name, secrets: policy.secrets });
+        policies.push(ShownPolicy {
+            principal: policy.principal.to_string(),
+            display_name,
+            secrets: policy.secrets,
+        });
     }
     Ok(Shown {
         name: vault.name.to_string(),

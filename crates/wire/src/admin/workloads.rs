@@ -83,16 +83,24 @@ async fn start(
         Some(path) => Place::Cgroup(path),
         None => Place::Unenforced {
             why: body.why.unwrap_or_else(|| "the program was not started in a cgroup of its own".to_owned()),
-            mend: body.mend.unwrap_or_else(|| "start it by `keyless run`; `keyless doctor` says what else is missing".to_owned()),
+            mend: body.mend.unwrap_or_else(|| {
+                "start it by `keyless run`; `keyless doctor` says what else is missing".to_owned()
+            }),
         },
     };
-    let request = StartRequest { place, require_enforced: body.require_enforced, environment: body.environment };
+    let request =
+        StartRequest { place, require_enforced: body.require_enforced, environment: body.environment };
     let started = state.host.start(&name, request, context.now).await;
     let started = audited(&state, &context, "workload.start", format!("app {name}"), started)?;
     let answer = Started {
         workload: started.workload.to_string(),
         port: started.port,
-        env: started.injection.set.iter().map(|(name, value)| (name.as_str(), value.expose().as_str())).collect(),
+        env: started
+            .injection
+            .set
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose().as_str()))
+            .collect(),
         unset: &started.injection.unset,
         notices: &started.injection.notices,
         enforcement: enforced(started.enforcement),
@@ -122,7 +130,9 @@ async fn end(
 fn running(record: &WorkloadRecord) -> Running {
     let (cgroup, enforcement) = match &record.place {
         PlaceRecord::Cgroup { path, .. } => (Some(path.clone()), Enforcement::Enforced),
-        PlaceRecord::Unenforced { why, mend } => (None, Enforcement::Unenforced { why: why.clone(), mend: mend.clone() }),
+        PlaceRecord::Unenforced { why, mend } => {
+            (None, Enforcement::Unenforced { why: why.clone(), mend: mend.clone() })
+        }
     };
     Running {
         id: record.id.to_string(),
@@ -137,6 +147,8 @@ fn running(record: &WorkloadRecord) -> Running {
 fn enforced(enforcement: Enforcement) -> Enforced {
     match enforcement {
         Enforcement::Enforced => Enforced { enforced: true, why: None, mend: None },
-        Enforcement::Unenforced { why, mend } => Enforced { enforced: false, why: Some(why), mend: Some(mend) },
+        Enforcement::Unenforced { why, mend } => {
+            Enforced { enforced: false, why: Some(why), mend: Some(mend) }
+        }
     }
 }

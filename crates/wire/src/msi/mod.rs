@@ -55,7 +55,9 @@ pub async fn serve_connection<S>(
         async move {
             // A body is refused by its headers and never read.
             let (head, _) = request.into_parts();
-            Ok::<_, Infallible>(answer(&state, &endpoint, &connection.attested, &connection.origin, &head).await)
+            Ok::<_, Infallible>(
+                answer(&state, &endpoint, &connection.attested, &connection.origin, &head).await,
+            )
         }
     });
     let served = http1::Builder::new()
@@ -96,16 +98,29 @@ pub fn accept(
             let origin = origin(peer, attested.facts());
             Ok(Accepted { attested, origin })
         }
-        Err(refusal) => Err(audit_refusal(state, endpoint, &refusal, origin(peer, probe.describe().as_ref()))),
+        Err(refusal) => {
+            Err(audit_refusal(state, endpoint, &refusal, origin(peer, probe.describe().as_ref())))
+        }
     }
 }
 
-fn audit_refusal(state: &Services, endpoint: &Endpoint, refusal: &Refusal, origin: Origin) -> Option<Forbidden> {
+fn audit_refusal(
+    state: &Services,
+    endpoint: &Endpoint,
+    refusal: &Refusal,
+    origin: Origin,
+) -> Option<Forbidden> {
     let context = Context { request: RequestId::random(&*state.entropy), now: state.clock.now(), origin };
     let target = format!("the identity endpoint of app {}", endpoint.workload.name());
     // Nobody of the workload: to name it as the actor would be to say what the thief wants said.
-    let recorded =
-        context.record(&*state.audit, Actor::Anonymous, "endpoint.connect", target, Outcome::Refused, refusal.to_string());
+    let recorded = context.record(
+        &*state.audit,
+        Actor::Anonymous,
+        "endpoint.connect",
+        target,
+        Outcome::Refused,
+        refusal.to_string(),
+    );
     recorded.is_ok().then_some(Forbidden)
 }
 

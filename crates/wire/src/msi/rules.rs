@@ -101,17 +101,23 @@ impl<'h> Found<'h> {
         let mut found = Self::default();
         for (name, value) in headers {
             match name.as_str() {
-                "host" if found.host.replace(value).is_some() => return Err(Breach::Deputy("there are two Host headers")),
+                "host" if found.host.replace(value).is_some() => {
+                    return Err(Breach::Deputy("there are two Host headers"));
+                }
                 "x-identity-header" => found.secret(Generation::V2019, value)?,
                 "secret" => found.secret(Generation::V2017, value)?,
                 "content-length" => found.has_body |= value.as_bytes() != b"0",
                 "transfer-encoding" => found.has_body = true,
                 "forwarded" | "via" | "x-real-ip" => return Err(Breach::Deputy("the request was forwarded")),
-                "origin" | "referer" | "cookie" => return Err(Breach::Deputy("the request comes from a browser")),
+                "origin" | "referer" | "cookie" => {
+                    return Err(Breach::Deputy("the request comes from a browser"));
+                }
                 name if name.starts_with("x-forwarded") || name.starts_with("proxy-") => {
                     return Err(Breach::Deputy("the request was forwarded"));
                 }
-                name if name.starts_with("sec-fetch-") => return Err(Breach::Deputy("the request comes from a browser")),
+                name if name.starts_with("sec-fetch-") => {
+                    return Err(Breach::Deputy("the request comes from a browser"));
+                }
                 _ => {}
             }
         }
@@ -215,7 +221,10 @@ mod tests {
             let head = head("GET", PATH, &[("host", host), ("x-identity-header", "s")]);
             assert!(matches!(check(&head, PORT), Err(Breach::Deputy(_))), "{host}");
         }
-        assert!(matches!(check(&head("GET", PATH, &[("x-identity-header", "s")]), PORT), Err(Breach::Deputy(_))));
+        assert!(matches!(
+            check(&head("GET", PATH, &[("x-identity-header", "s")]), PORT),
+            Err(Breach::Deputy(_))
+        ));
     }
 
     #[test]
@@ -230,7 +239,9 @@ mod tests {
         for path in ["/", "/msi/token/", "/MSI/token", "//msi/token", "/msi/../msi/token", "/msi/%74oken"] {
             assert_eq!(breach("GET", path), Breach::Path, "{path}");
         }
-        for (name, value) in [("content-length", "1"), ("transfer-encoding", "chunked"), ("content-length", "00")] {
+        for (name, value) in
+            [("content-length", "1"), ("transfer-encoding", "chunked"), ("content-length", "00")]
+        {
             assert_eq!(with(&[(name, value)]).unwrap_err(), Breach::Body, "{name}: {value}");
         }
         let mut old = head("GET", PATH, &headers);

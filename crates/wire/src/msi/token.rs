@@ -1,12 +1,7 @@
 //! One token request: rules, secret, query, identity, token, attested again, audit record, answer; in this order.
 //! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>.
 
-use super::{
-    Endpoint,
-    error::Refused,
-    query,
-    rules,
-};
+use super::{Endpoint, error::Refused, query, rules};
 use crate::context::{Context, Services};
 use audit::{Actor, Origin, Outcome};
 use bytes::Bytes;
@@ -44,7 +39,11 @@ pub async fn answer(
     origin: &Origin,
     head: &Parts,
 ) -> Response<Full<Bytes>> {
-    let context = Context { request: RequestId::random(&*state.entropy), now: state.clock.now(), origin: origin.clone() };
+    let context = Context {
+        request: RequestId::random(&*state.entropy),
+        now: state.clock.now(),
+        origin: origin.clone(),
+    };
     let verdict = decide(state, endpoint, connection, head, &context).await;
     let workload = connection.workload();
     let actor = if verdict.is_proven || workload.confinement().is_some() {
@@ -52,7 +51,8 @@ pub async fn answer(
     } else {
         Actor::Anonymous
     };
-    let recorded = context.record(&*state.audit, actor, ACTION, verdict.target, verdict.outcome, verdict.reason);
+    let recorded =
+        context.record(&*state.audit, actor, ACTION, verdict.target, verdict.outcome, verdict.reason);
     let result = match recorded {
         Ok(_) => verdict.result,
         Err(_) => Err(Refused::AUDIT),
@@ -113,10 +113,16 @@ async fn decide(
             is_proven: true,
             target: query.resource,
             outcome: Outcome::Allowed,
-            reason: format!("it is the managed identity {} of app {}", token.principal, connection.workload().name()),
+            reason: format!(
+                "it is the managed identity {} of app {}",
+                token.principal,
+                connection.workload().name()
+            ),
             result: Ok(token),
         },
-        Err(error) => Verdict { outcome: outcome(&error), ..refused((&error).into(), error.to_string(), true) },
+        Err(error) => {
+            Verdict { outcome: outcome(&error), ..refused((&error).into(), error.to_string(), true) }
+        }
     }
 }
 
