@@ -17,6 +17,7 @@ mod java;
 mod node;
 mod process;
 mod python;
+mod registration;
 mod restart;
 mod revocation;
 mod rust;

@@ -25,6 +25,7 @@ const MODULES: &[&str] = &[
     "node",
     "process",
     "python",
+    "registration",
     "restart",
     "revocation",
     "rust",
