@@ -3,20 +3,25 @@
 //! Owns the only `unsafe` of the product (`sys`). Owns not: what an answer means; `identity` and `host` decide.
 
 pub mod cgroup;
+mod diag;
 pub mod error;
 pub mod facts;
 pub mod files;
 pub mod harden;
+pub mod hierarchy;
+pub mod listen;
 pub mod peer;
 pub mod probe;
 pub mod process;
 #[expect(unsafe_code, reason = "the system calls that rustix lacks; each block says why it is sound")]
 mod sys;
 
-pub use cgroup::{AppCgroup, CgroupId, Hierarchy, Placement, placement};
+pub use cgroup::{AppCgroup, CgroupId};
 pub use error::KernelError;
 pub use facts::{ProcessFacts, UnixPeer, describe, unix_peer};
 pub use harden::{effective_uid, harden, is_root};
-pub use peer::{AttestFault, Attested, Attestor, Peer, listen_loopback};
+pub use hierarchy::{Hierarchy, Placement, placement};
+pub use listen::listen_loopback;
+pub use peer::{AttestFault, Attested, Attestor, Peer};
 pub use probe::{Capabilities, Verdict, capabilities};
 pub use process::{Child, Ended, Program, spawn};

@@ -1,8 +1,10 @@
 //! Starting a program: directly in its cgroup, with its own `/etc/hosts` if asked, and otherwise as a shell would.
+//!
+//! Owns: what a program is and how it ended. Owns not: the steps between clone and exec (`sys::launch`), and which cgroup it gets.
 
 use crate::{
     KernelError,
-    sys::{self, Launch, Step},
+    sys::launch::{Executable, Launch, Step, launch},
 };
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getegid, geteuid, pidfd_send_signal, waitid};
 use std::{
@@ -54,34 +56,51 @@ pub struct Child {
 pub fn spawn(program: &Program<'_>) -> Result<Child, KernelError> {
     let name =
         program.arguments.first().ok_or_else(|| KernelError::Spawn(io::ErrorKind::InvalidInput.into()))?;
-    let needs_user_namespace = program.hosts.is_some() && !crate::is_root();
     let launch = Launch {
-        candidates: candidates(name, &program.environment)?,
-        arguments: program
-            .arguments
-            .iter()
-            .map(|argument| text(argument.as_bytes()))
-            .collect::<Result<_, _>>()?,
-        environment: program
-            .environment
-            .iter()
-            .map(|(name, value)| text(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
-            .collect::<Result<_, _>>()?,
+        program: Some(Executable {
+            candidates: candidates(name, &program.environment)?,
+            arguments: program
+                .arguments
+                .iter()
+                .map(|argument| text(argument.as_bytes()))
+                .collect::<Result<_, _>>()?,
+            environment: program
+                .environment
+                .iter()
+                .map(|(name, value)| text(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
+                .collect::<Result<_, _>>()?,
+        }),
         directory: program.directory.as_deref().map(path_text).transpose()?,
         hosts: program.hosts.as_deref().map(path_text).transpose()?,
-        user_namespace: needs_user_namespace
-            .then(|| -> Result<_, KernelError> {
-                let (user, group) = (geteuid().as_raw(), getegid().as_raw());
-                Ok((
-                    text(format!("{user} {user} 1").as_bytes())?,
-                    text(format!("{group} {group} 1").as_bytes())?,
-                ))
-            })
-            .transpose()?,
+        user_namespace: user_namespace(program.hosts.as_deref())?,
     };
-    let launched = sys::launch(&launch, program.cgroup).map_err(|source| {
-        // Without the right to make namespaces `clone3` itself says so.
-        if program.hosts.is_some() && source.raw_os_error() == Some(libc_eperm()) {
+    start(&launch, program.cgroup, &name.to_string_lossy())
+}
+
+/// Does all that [`spawn`] does except for executing something: can it be done here?
+pub(crate) fn rehearse(hosts: Option<&Path>, cgroup: Option<BorrowedFd<'_>>) -> Result<(), KernelError> {
+    let launch = Launch {
+        program: None,
+        directory: None,
+        hosts: hosts.map(path_text).transpose()?,
+        user_namespace: user_namespace(hosts)?,
+    };
+    start(&launch, cgroup, "nothing")?.wait().map(drop).map_err(KernelError::Spawn)
+}
+
+/// The identity map of a user namespace in which an ordinary user may mount; none if nothing is to be mounted, or root mounts.
+fn user_namespace(hosts: Option<&Path>) -> Result<Option<(CString, CString)>, KernelError> {
+    if hosts.is_none() || crate::is_root() {
+        return Ok(None);
+    }
+    let itself = |id: u32| text(format!("{id} {id} 1").as_bytes());
+    Ok(Some((itself(geteuid().as_raw())?, itself(getegid().as_raw())?)))
+}
+
+fn start(wanted: &Launch, cgroup: Option<BorrowedFd<'_>>, name: &str) -> Result<Child, KernelError> {
+    let launched = launch(wanted, cgroup).map_err(|source| {
+        let is_of_namespaces = source.raw_os_error().is_some_and(|number| NAMESPACE_ERRORS.contains(&number));
+        if wanted.hosts.is_some() && is_of_namespaces {
             KernelError::Namespace(source)
         } else {
             KernelError::Spawn(source)
@@ -93,13 +112,13 @@ pub fn spawn(program: &Program<'_>) -> Result<Child, KernelError> {
     Err(match step {
         Step::Namespace => KernelError::Namespace(source),
         Step::Directory => KernelError::Spawn(source),
-        Step::Execute => KernelError::Execute { program: name.to_string_lossy().into_owned(), source },
+        Step::Execute => KernelError::Execute { program: name.to_owned(), source },
     })
 }
 
-const fn libc_eperm() -> i32 {
-    rustix::io::Errno::PERM.raw_os_error()
-}
+/// With these `clone3` itself refuses to make namespaces: no right to, as many as there may be, none in this kernel. A cgroup is refused
+/// by others (`EACCES`, `EBUSY`, `ENODEV`, `EOPNOTSUPP`).
+const NAMESPACE_ERRORS: [i32; 4] = [libc::EPERM, libc::ENOSPC, libc::EUSERS, libc::EINVAL];
 
 /// Where a program may be, as execvp(3) looks for it.
 fn candidates(name: &OsString, environment: &[(OsString, OsString)]) -> Result<Vec<CString>, KernelError> {
@@ -157,8 +176,8 @@ impl Child {
             match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
                 Ok(Some(status)) => {
                     return Ok(match (status.exit_status(), status.terminating_signal()) {
-                        (Some(code), _) => Ended::Exited(code as i32),
-                        (None, Some(signal)) => Ended::Killed(signal as i32),
+                        (Some(code), _) => Ended::Exited(code),
+                        (None, Some(signal)) => Ended::Killed(signal),
                         (None, None) => continue,
                     });
                 }
@@ -220,6 +239,8 @@ mod tests {
         };
         assert_eq!(kind(&["no-such-program"]), io::ErrorKind::NotFound);
         assert_eq!(kind(&["/etc/passwd"]), io::ErrorKind::PermissionDenied);
+        assert_eq!(kind(&["/no/such/program"]), io::ErrorKind::NotFound);
+        assert_eq!(kind(&["/"]), io::ErrorKind::PermissionDenied);
         assert!(spawn(&program(&["a\0b"])).is_err());
         assert!(spawn(&program(&[])).is_err());
     }
