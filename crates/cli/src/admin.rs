@@ -53,6 +53,11 @@ impl Admin {
         Self { layout }
     }
 
+    /// Where its files are.
+    pub(crate) const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// Reads something.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let answer = self.send(Method::GET, path, None::<&()>).await;

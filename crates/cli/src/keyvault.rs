@@ -66,7 +66,8 @@ impl Vault {
         query: &str,
         body: Option<Secret<Vec<u8>>>,
     ) -> Result<Bytes, Failure> {
-        let exchange = self.exchange(method, &format!("{path}?api-version={API_VERSION}{query}"), body);
+        let target = format!("{path}?api-version={API_VERSION}{query}");
+        let exchange = self.exchange(method, &target, body);
         tokio::time::timeout(ANSWER_TIME_MAX, exchange).await.unwrap_or_else(|_| Err(Failure::new("the vault does not answer")))
     }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 use domain::{DomainName, Secret};
 use server::Running;
-use std::{io::Write, net::IpAddr, path::PathBuf, time::Instant};
+use std::{net::IpAddr, path::PathBuf, time::Instant};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -35,9 +35,6 @@ pub(crate) struct Args {
     /// What is logged, such as warn or info,wire=debug
     #[arg(long, value_name = "FILTER")]
     log_filter: Option<String>,
-    /// Write the line "ready" to this file (such as /dev/fd/3) once the server answers
-    #[arg(long, value_name = "FILE")]
-    ready_file: Option<PathBuf>,
 }
 
 impl Args {
@@ -68,9 +65,6 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
     runtime.block_on(async {
         let running = server::start(config, announce).await?;
         greet(&running, &names, begin);
-        if let Some(path) = &args.ready_file {
-            std::fs::OpenOptions::new().append(true).create(true).open(path)?.write_all(b"ready\n")?;
-        }
         running.asked_to_stop().await?;
         output::note("stopping");
         running.stop().await;

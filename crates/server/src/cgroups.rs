@@ -2,7 +2,7 @@
 
 use host::{Enforcement, HostKernel};
 use identity::Confinement;
-use kernel::{AppCgroup, Capabilities, KernelError, Verdict};
+use kernel::{AppCgroup, Capabilities, CgroupId, KernelError, Verdict};
 use std::{path::Path, sync::Arc};
 
 /// Real cgroups.
@@ -24,10 +24,38 @@ impl Cgroups {
 
 impl HostKernel for Cgroups {
     fn open_cgroup(&self, path: &Path) -> Result<Arc<dyn Confinement>, KernelError> {
-        Ok(Arc::new(AppCgroup::open(path)?))
+        Ok(Arc::new(Kept(AppCgroup::open(path)?)))
     }
 
     fn attestation(&self) -> Enforcement {
         self.attestation.clone()
+    }
+}
+
+/// The cgroup of a workload. `keyless run` removes it when the program ends; if that was killed, or other processes of the app went on
+/// after it, it is removed with the workload.
+struct Kept(AppCgroup);
+
+impl Confinement for Kept {
+    fn id(&self) -> CgroupId {
+        self.0.id()
+    }
+
+    fn contains(&self, cgroup: CgroupId) -> bool {
+        self.0.contains(cgroup)
+    }
+
+    fn is_populated(&self) -> bool {
+        self.0.is_populated()
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let is_ours = self.0.path().file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"keyless-"));
+        // One that has processes stays, as when only the server ends.
+        if is_ours && !self.0.is_populated() {
+            let _best_effort = self.0.remove();
+        }
     }
 }

@@ -6,7 +6,7 @@ use domain::Timestamp;
 use kernel::{Capabilities, Verdict};
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock, Weak},
 };
 use wire::{
@@ -56,12 +56,16 @@ impl Site {
         &self.capabilities
     }
 
+    pub(crate) fn hosts_file(&self) -> &Path {
+        self.files.hosts().path()
+    }
+
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.opened_by == SlotKind::KeyFile {
             warnings.push(format!(
-                "the root key is opened by a key file, {}: whoever copies it together with the store can open every secret; \
-                 keep it out of backups, or change to a passphrase: `keyless recover --passphrase-file FILE`",
+                "the root key is opened by the key file {}: a copy of both it and the store opens every secret; \
+                 `keyless recover --passphrase-file FILE` changes to a passphrase",
                 self.layout.key_file().display()
             ));
         }
@@ -76,7 +80,7 @@ impl Installation for Site {
             started: self.started,
             listen: self.listen.clone(),
             data: self.layout.root().display().to_string(),
-            hosts_file: self.files.hosts().path().display().to_string(),
+            hosts_file: self.hosts_file().display().to_string(),
             capabilities: self.capabilities.clone(),
             warnings: self.warnings(),
         }

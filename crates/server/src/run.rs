@@ -6,6 +6,7 @@
 use crate::{
     admin, anchor,
     authority::Certificates,
+    cgroups::Cgroups,
     clock::SystemClock,
     config::Config,
     data::DataDir,
@@ -19,15 +20,15 @@ use crate::{
 };
 use access::{Verifier, VerifierConfig, vault_audiences};
 use audit::AuditLog;
-use crypt::SystemEntropy;
+use crypt::{Key256, SlotKind, SystemEntropy};
 use directory::{DirectoryService, DirectorySettings};
-use domain::{Clock, Entropy, Secret};
-use host::{HostKernel, HostService, HostSettings};
+use domain::{Clock, Entropy, Secret, TenantId, Timestamp};
+use host::{HostService, HostSettings};
 use identity::IdentityService;
-use kernel::{Attestor, Hierarchy};
+use kernel::{Attestor, Capabilities, Hierarchy};
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use store::Store;
-use tokio::{runtime::Handle, sync::watch, task::JoinSet};
+use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 use vault::VaultService;
 use wire::Services;
@@ -66,127 +67,171 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
+/// What a start has opened before there is any service.
+struct Ground {
+    data: DataDir,
+    capabilities: Capabilities,
+    attestor: Option<Arc<Attestor>>,
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    now: Timestamp,
+    store: Arc<dyn Store>,
+    root: Arc<Key256>,
+    opened_by: SlotKind,
+    is_first_start: bool,
+}
+
 /// Starts a server. At a first start `announce` is told the recovery key, once.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Result<Running, StartError> {
-    // Before hardening: a process that may not be dumped may not try a user namespace either.
-    let capabilities = kernel::capabilities();
-    kernel::harden();
-    let attestor = attestor(&config, &capabilities)?;
-    let data = DataDir::open(&config.data_dir)?;
-    let listeners = public::bind(&config.addresses())?;
-    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) =
-        (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    let (now, names) = (clock.now(), config.names());
-    let store: Arc<dyn Store> = Arc::new(open_store(&config, data.layout())?);
-    let unsealed =
-        seal::unseal(&*store, data.layout(), config.passphrase_file.as_deref(), &*entropy, announce).await?;
-    let root = Arc::new(unsealed.root);
+    let ground = open(&config, announce).await?;
+    let Ground { store, entropy, clock, root, now, .. } = &ground;
+    let (names, listen) = (config.names(), ground.addresses.iter().map(SocketAddr::ip).collect::<Vec<_>>());
     let certificates =
-        Certificates::load(store.clone(), entropy.clone(), root.clone(), &names, &config.listen, now).await?;
+        Certificates::load(store.clone(), entropy.clone(), root.clone(), &names, &listen, *now).await?;
     let certificates = Arc::new(certificates);
-    let settings = DirectorySettings { names: names.clone(), token_lifetime: config.access_token_lifetime.0 };
-    let make_key = crypt::SigningKey::generate;
-    let directory = Arc::new(
-        DirectoryService::open(store.clone(), entropy.clone(), &root, settings, make_key, now).await?,
-    );
-    let log = AuditLog::open(
-        &data.layout().audit(),
-        &root.derive(AUDIT_KEY),
-        config.audit_sync,
-        anchor::load(&*store).await?,
-    )?;
-    let log = Arc::new(log);
     let vault = Arc::new(VaultService::new(store.clone(), entropy.clone(), root.clone()));
     let vault_hosts: Vec<String> =
         vault.list().await?.iter().map(|vault| names.vault_host(&vault.name)).collect();
     let files =
-        Public::write(data.layout(), certificates.authority_pem(), &names, &config.listen, vault_hosts)?;
-
-    let hierarchy = Hierarchy::discover().ok();
-    let observer = Arc::new(Observer::new(attestor.clone(), hierarchy));
-    let endpoints = Arc::new(Endpoints::new(attestor.clone(), observer.clone(), Handle::current()));
-    let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
-    let host_settings =
-        HostSettings { boot: boot_id(), domain: names.domain().to_owned(), trust: files.trust_files() };
-    let kernel: Arc<dyn HostKernel> = Arc::new(crate::cgroups::Cgroups::new(&capabilities));
-    let host = Arc::new(HostService::new(
-        store.clone(),
-        entropy.clone(),
-        directory.clone(),
-        identity.clone(),
-        kernel,
-        endpoints.clone(),
-        host_settings,
-    ));
-    let verifier = Arc::new(Verifier::new(VerifierConfig {
-        issuers: directory.issuers().into(),
-        audiences: vault_audiences(&names.vault_resource()),
-        tenant: directory.tenant().id,
-    }));
-    let services = Arc::new(Services {
-        directory,
-        verifier,
-        vault,
-        identity,
-        host: host.clone(),
-        audit: log.clone(),
-        clock: clock.clone(),
-        entropy: entropy.clone(),
-        names,
-    });
+        Public::write(ground.data.layout(), certificates.authority_pem(), &names, &listen, vault_hosts)?;
+    let observer = Arc::new(Observer::new(ground.attestor.clone(), Hierarchy::discover().ok()));
+    let endpoints = Arc::new(Endpoints::new(ground.attestor.clone(), observer.clone(), Handle::current()));
+    let anchor = anchor::load(&**store).await?;
+    let log =
+        AuditLog::open(&ground.data.layout().audit(), &root.derive(AUDIT_KEY), config.audit_sync, anchor)?;
+    let log = Arc::new(log);
+    let services = services(&config, &ground, vault, endpoints.clone(), &files, log.clone()).await?;
     endpoints.serve_with(&services);
-    let resumed = host.resume(now).await?;
-    for (workload, app, why) in &resumed.ended {
-        tracing::info!(%workload, %app, why, "workload is over");
-    }
-    if resumed.resumed > 0 {
-        tracing::info!(workloads = resumed.resumed, "endpoints are open again");
-    }
+    resume(&services, *now).await?;
 
     let (stop, stopping) = watch::channel(false);
-    let addresses: Vec<SocketAddr> =
-        listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-    let site = Arc::new(Site::new(&config, &addresses, files, &capabilities, unsealed.by, now));
+    let site =
+        Arc::new(Site::new(&config, &ground.addresses, files, &ground.capabilities, ground.opened_by, *now));
     site.serve_with(&services);
-    let mut tasks = JoinSet::new();
     let tls = TlsAcceptor::from(Arc::new(tls(certificates.clone())?));
-    let public = public::Public::new(tls, wire::public_router(services.clone()), observer, stopping.clone());
-    for listener in listeners {
-        tasks.spawn(public.clone().accept(listener));
-    }
-    let state = admin::State {
+    let public =
+        public::Public::new(tls, wire::public_router(services.clone()), observer, stopping.clone());
+    let administration = admin::router(admin::State {
         store: store.clone(),
         log: log.clone(),
-        layout: data.layout().clone(),
-        root,
+        layout: ground.data.layout().clone(),
+        root: root.clone(),
         entropy: entropy.clone(),
         services: services.clone(),
-    };
-    let administration = wire::admin::router(services.clone(), site.clone()).merge(admin::router(state));
-    tasks.spawn(admin_listener::accept(
-        admin_listener::bind(data.layout())?,
-        administration,
-        stopping.clone(),
-    ));
-    tasks.spawn(tasks::sync(log.clone(), store.clone(), entropy, stopping.clone()));
-    tasks.spawn(tasks::reap(host, clock.clone(), stopping.clone()));
-    tasks.spawn(tasks::renew(certificates, clock, stopping));
+    });
+    let administration = wire::admin::router(services.clone(), site.clone()).merge(administration);
+    let admin_socket = admin_listener::bind(ground.data.layout())?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(admin_listener::accept(admin_socket, administration, stopping.clone()));
+    tasks.spawn(tasks::sync(log.clone(), store.clone(), entropy.clone(), stopping.clone()));
+    tasks.spawn(tasks::reap(services.host.clone(), clock.clone(), stopping.clone()));
+    tasks.spawn(tasks::renew(certificates, clock.clone(), stopping));
+    for listener in ground.listeners {
+        tasks.spawn(public.clone().accept(listener));
+    }
     Ok(Running {
-        data,
+        data: ground.data,
         services,
-        store,
+        store: ground.store,
         log,
         endpoints,
         public,
         tasks,
         stop,
         site,
+        addresses: ground.addresses,
+        is_first_start: ground.is_first_start,
+    })
+}
+
+/// Data directory, lock, addresses, store, root key: all that can refuse a start for a reason of the operator's.
+async fn open(config: &Config, announce: impl FnOnce(&Secret<String>)) -> Result<Ground, StartError> {
+    // Before hardening: a process that may not be dumped may not try a user namespace either.
+    let capabilities = kernel::capabilities();
+    kernel::harden();
+    let attestor = attestor(config, &capabilities)?;
+    let data = DataDir::open(&config.data_dir)?;
+    let listeners = public::bind(&config.addresses())?;
+    let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let store: Arc<dyn Store> = Arc::new(open_store(config, data.layout())?);
+    let passphrase = config.passphrase_file.as_deref();
+    let unsealed = seal::unseal(&*store, data.layout(), passphrase, &*entropy, announce).await?;
+    Ok(Ground {
+        data,
+        capabilities,
+        attestor,
+        listeners,
         addresses,
+        now: clock.now(),
+        clock,
+        entropy,
+        store,
+        root: Arc::new(unsealed.root),
+        opened_by: unsealed.by,
         is_first_start: unsealed.is_first_start,
     })
+}
+
+/// The services behind all routes. At a first start the directory makes its tenant and signing key here.
+async fn services(
+    config: &Config,
+    ground: &Ground,
+    vault: Arc<VaultService>,
+    endpoints: Arc<Endpoints>,
+    files: &Public,
+    log: Arc<AuditLog>,
+) -> Result<Arc<Services>, StartError> {
+    let Ground { store, entropy, clock, root, now, .. } = ground;
+    let names = config.names();
+    let settings = DirectorySettings { names: names.clone(), token_lifetime: config.access_token_lifetime.0 };
+    let make_key = crypt::SigningKey::generate;
+    let directory =
+        DirectoryService::open(store.clone(), entropy.clone(), root, settings, make_key, *now).await?;
+    let directory = Arc::new(directory);
+    let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
+    let host = HostService::new(
+        store.clone(),
+        entropy.clone(),
+        directory.clone(),
+        identity.clone(),
+        Arc::new(Cgroups::new(&ground.capabilities)),
+        endpoints,
+        HostSettings { boot: boot_id(), domain: names.domain().to_owned(), trust: files.trust_files() },
+    );
+    let verifier = Verifier::new(VerifierConfig {
+        issuers: directory.issuers().into(),
+        audiences: vault_audiences(&names.vault_resource()),
+        tenant: directory.tenant().id,
+    });
+    Ok(Arc::new(Services {
+        directory,
+        verifier: Arc::new(verifier),
+        vault,
+        identity,
+        host: Arc::new(host),
+        audit: log,
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        names,
+    }))
+}
+
+/// Endpoints of programs that ran on while no server did.
+async fn resume(services: &Services, now: Timestamp) -> Result<(), StartError> {
+    let resumed = services.host.resume(now).await?;
+    for (workload, app, why) in &resumed.ended {
+        tracing::info!(%workload, %app, why, "workload is over");
+    }
+    if resumed.resumed > 0 {
+        tracing::info!(workloads = resumed.resumed, "endpoints are open again");
+    }
+    Ok(())
 }
 
 impl Running {
@@ -213,6 +258,16 @@ impl Running {
     /// The data directory.
     pub fn data_dir(&self) -> &Path {
         self.data.layout().root()
+    }
+
+    /// The tenant of the directory.
+    pub fn tenant(&self) -> TenantId {
+        self.services.directory.tenant().id
+    }
+
+    /// The hosts file for apps; the other public files are beside it.
+    pub fn hosts_file(&self) -> &Path {
+        self.site.hosts_file()
     }
 
     /// Waits until somebody asks the process to stop (SIGINT, SIGTERM).
@@ -246,7 +301,7 @@ impl Running {
 /// Asks the kernel about peers, if it answers.
 fn attestor(
     config: &Config,
-    capabilities: &kernel::Capabilities,
+    capabilities: &Capabilities,
 ) -> Result<Option<Arc<Attestor>>, StartError> {
     match &capabilities.attestation {
         kernel::Verdict::Enforced => Ok(Some(Arc::new(Attestor::new()?))),

@@ -1,0 +1,216 @@
+//! A server's life on one data directory: first start, second start, a second server, lost and wrong openers, the audit log.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a surprise is a failed test, and its place is the message")]
+
+use domain::Secret;
+use server::{Config, Recovered, Running, SealError, Sources, StartError, maintenance};
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+/// An installation in a directory of its own, deleted at the end.
+struct Site {
+    folder: PathBuf,
+    public: Option<PathBuf>,
+    port: u16,
+    passphrase_file: Option<PathBuf>,
+}
+
+impl Site {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("keyless-server-{name}-{}", std::process::id()));
+        let _left_over = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        Self { folder, public: None, port, passphrase_file: None }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn config(&self) -> Config {
+        let mut flags = vec![
+            ("data_dir", self.data().display().to_string()),
+            ("port", self.port.to_string()),
+            ("listen", "127.0.0.1".to_owned()),
+        ];
+        flags.extend(self.passphrase_file.as_ref().map(|path| ("passphrase_file", path.display().to_string())));
+        Config::load(&Sources { flags, ..Sources::default() }).unwrap()
+    }
+
+    fn passphrase(&mut self, text: &str) {
+        let path = self.folder.join(format!("passphrase-{}", text.len()));
+        fs::write(&path, format!("{text}\n")).unwrap();
+        self.passphrase_file = Some(path);
+    }
+
+    /// Starts it; answers also the recovery key, if one was announced.
+    async fn start(&mut self) -> Result<(Running, Option<String>), StartError> {
+        let mut announced = None;
+        let running = server::start(self.config(), |key: &Secret<String>| announced = Some(key.expose().clone())).await?;
+        self.public = running.hosts_file().parent().map(Path::to_owned);
+        Ok((running, announced))
+    }
+
+    async fn refused(&mut self) -> StartError {
+        match self.start().await {
+            Ok(_) => panic!("it started"),
+            Err(error) => error,
+        }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        for folder in self.public.iter().chain([&self.folder]) {
+            let _best_effort = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_makes_everything_and_a_second_finds_it() {
+    let mut site = Site::new("life");
+    let (running, recovery) = site.start().await.unwrap();
+    assert!(running.is_first_start() && recovery.is_some());
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, site.port)).is_ok());
+    assert_eq!(mode(&site.data()), 0o700);
+    for private in ["root.key", "keyless.redb", "admin.sock"] {
+        assert_eq!(mode(&site.data().join(private)), 0o600, "{private}");
+    }
+    let public = site.public.clone().unwrap();
+    for file in ["root.pem", "bundle.pem", "truststore.p12", "hosts"] {
+        assert_eq!(mode(&public.join(file)), 0o644, "{file}");
+    }
+    assert!(fs::read_to_string(public.join("hosts")).unwrap().contains("127.0.0.1\tlogin.keyless.localhost\n"));
+    let authority = fs::read(site.data().join("ca.pem")).unwrap();
+    let tenant = running.tenant();
+    running.stop().await;
+    assert!(!site.data().join("admin.sock").exists());
+
+    let (running, recovery) = site.start().await.unwrap();
+    assert!(!running.is_first_start() && recovery.is_none(), "the recovery key is told once");
+    assert_eq!(running.tenant(), tenant);
+    assert_eq!(fs::read(site.data().join("ca.pem")).unwrap(), authority);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_is_refused_with_its_reason() {
+    let mut site = Site::new("second");
+    let (running, _) = site.start().await.unwrap();
+    let StartError::AlreadyRunning { pid, .. } = site.refused().await else { panic!("another error") };
+    assert_eq!(pid, Some(std::process::id()));
+    // The same port on another directory.
+    let mut other = Site::new("same-port");
+    other.port = site.port;
+    let said = other.refused().await.to_string();
+    assert!(said.contains(&site.port.to_string()) && said.contains("--port"), "{said}");
+    assert!(!other.data().join("root.key").exists(), "nothing is made for a server that cannot listen");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_open_to_others_is_refused() {
+    let mut site = Site::new("open");
+    fs::create_dir(site.data()).unwrap();
+    fs::set_permissions(site.data(), fs::Permissions::from_mode(0o755)).unwrap();
+    let said = site.refused().await.to_string();
+    assert!(said.contains("chmod 700"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_key_file_is_made_anew_by_the_recovery_key_only() {
+    let mut site = Site::new("recover");
+    let (running, recovery) = site.start().await.unwrap();
+    running.stop().await;
+    let recovery = Secret::new(recovery.unwrap());
+    let recover = |typed: &Secret<String>| {
+        let (config, typed) = (site.config(), typed.duplicate());
+        async move { maintenance::recover(&config, &typed).await }
+    };
+    assert_eq!(recover(&recovery).await.unwrap(), Recovered::Sound);
+    let key_file = site.data().join("root.key");
+    fs::write(&key_file, [7; 32]).unwrap();
+    assert!(matches!(site.refused().await, StartError::Seal(SealError::WrongKeyFile { .. })));
+    fs::remove_file(&key_file).unwrap();
+    assert!(matches!(site.refused().await, StartError::Seal(SealError::KeyFileMissing { .. })));
+
+    let mut typo = recovery.expose().clone();
+    let first = if typo.starts_with('A') { "B" } else { "A" };
+    typo.replace_range(..1, first);
+    let recover = |typed: Secret<String>| {
+        let config = site.config();
+        async move { maintenance::recover(&config, &typed).await }
+    };
+    let refused = recover(Secret::new(typo)).await;
+    assert!(matches!(refused, Err(StartError::Seal(SealError::RecoveryTypo(_)))), "{refused:?}");
+    assert!(!key_file.exists());
+    let other = crypt::RecoveryKey::fresh(&crypt::SystemEntropy).printed();
+    let refused = recover(other).await;
+    assert!(matches!(refused, Err(StartError::Seal(SealError::WrongRecoveryKey))), "{refused:?}");
+    assert_eq!(recover(recovery).await.unwrap(), Recovered::KeyFileWritten);
+    assert_eq!(mode(&key_file), 0o600);
+    let (running, _) = site.start().await.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_file_that_others_may_read_is_refused() {
+    let mut site = Site::new("loose-key");
+    let (running, _) = site.start().await.unwrap();
+    running.stop().await;
+    fs::set_permissions(site.data().join("root.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let said = site.refused().await.to_string();
+    assert!(said.contains("chmod 600"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passphrase_opens_what_it_closed() {
+    let mut site = Site::new("passphrase");
+    site.passphrase("too short");
+    assert!(matches!(site.refused().await, StartError::Seal(SealError::ShortPassphrase { .. })));
+    site.passphrase("a passphrase that is long enough");
+    let (running, _) = site.start().await.unwrap();
+    assert!(running.warnings().is_empty(), "{:?}", running.warnings());
+    assert!(!site.data().join("root.key").exists());
+    running.stop().await;
+    site.passphrase("another passphrase");
+    assert!(matches!(site.refused().await, StartError::Seal(SealError::WrongPassphrase { .. })));
+    site.passphrase_file = None;
+    assert!(matches!(site.refused().await, StartError::Seal(SealError::PassphraseNeeded)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_file_can_be_changed_for_a_passphrase() {
+    let mut site = Site::new("change");
+    let (running, recovery) = site.start().await.unwrap();
+    assert!(running.warnings().iter().any(|warning| warning.contains("key file")));
+    running.stop().await;
+    site.passphrase("a passphrase that is long enough");
+    assert!(matches!(site.refused().await, StartError::Seal(SealError::NoPassphraseSlot)));
+    let recovery = Secret::new(recovery.unwrap());
+    assert_eq!(maintenance::recover(&site.config(), &recovery).await.unwrap(), Recovered::PassphraseSet);
+    assert!(!site.data().join("root.key").exists());
+    let (running, _) = site.start().await.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_is_refused_while_a_server_runs_and_without_an_installation() {
+    let mut site = Site::new("maintenance");
+    assert!(matches!(maintenance::verify_audit(&site.config()).await, Err(StartError::NothingHere { .. })));
+    assert!(!site.data().exists(), "nothing is made by looking");
+    let (running, _) = site.start().await.unwrap();
+    assert!(matches!(maintenance::verify_audit(&site.config()).await, Err(StartError::AlreadyRunning { .. })));
+    running.stop().await;
+    let verdict = maintenance::verify_audit(&site.config()).await.unwrap();
+    assert!(verdict.is_ok(), "{verdict:?}");
+}
