@@ -1,4 +1,10 @@
 //! The protocols as real clients see them: requests handed to the whole router, over a memory store and a fixed world.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "clippy allows these in tests, but does not see that everything here is one"
+)]
 
 mod admin;
 mod golden;

@@ -5,16 +5,13 @@
 //! that are not served yet are named too. What tells a client which proof to send says only what we take.
 
 use super::{
+    TenantPart,
     error::{OAuthError, RequestFault},
     form::Form,
     json, token,
 };
 use crate::context::{Context, State};
-use axum::{
-    Extension,
-    extract::{Path, Request},
-    response::Response,
-};
+use axum::{Extension, extract::Request, response::Response};
 use directory::{DirectoryError, TenantAlias};
 use domain::HostNames;
 use http::{HeaderValue, StatusCode, Uri};
@@ -51,7 +48,12 @@ pub(super) fn tenant(state: &State, text: &str) -> Result<TenantText, DirectoryE
 }
 
 /// The answer to a document of a tenant that is not here.
-pub(super) fn refused(error: DirectoryError, state: &State, context: &Context, request: &Request) -> Response {
+pub(super) fn refused(
+    error: DirectoryError,
+    state: &State,
+    context: &Context,
+    request: &Request,
+) -> Response {
     let correlation =
         token::correlation(request.headers(), request.uri()).unwrap_or_else(|| context.request.uuid());
     OAuthError::from(&error).of_discovery().respond(&state.names, context, correlation)
@@ -134,7 +136,13 @@ fn configuration(names: &HostNames, tenant: TenantText, version: Version) -> Con
     }
 }
 
-fn answer(state: &State, tenant_text: &str, context: &Context, request: &Request, version: Version) -> Response {
+fn answer(
+    state: &State,
+    tenant_text: &str,
+    context: &Context,
+    request: &Request,
+    version: Version,
+) -> Response {
     match tenant(state, tenant_text) {
         Ok(tenant) => json(StatusCode::OK, CACHED, &configuration(&state.names, tenant, version)),
         Err(error) => refused(error, state, context, request),
@@ -144,7 +152,7 @@ fn answer(state: &State, tenant_text: &str, context: &Context, request: &Request
 /// `GET /{tenant}/v2.0/.well-known/openid-configuration`.
 pub(super) async fn v2(
     axum::extract::State(state): axum::extract::State<State>,
-    Path(tenant): Path<String>,
+    TenantPart(tenant): TenantPart,
     Extension(context): Extension<Context>,
     request: Request,
 ) -> Response {
@@ -154,7 +162,7 @@ pub(super) async fn v2(
 /// `GET /{tenant}/.well-known/openid-configuration`.
 pub(super) async fn v1(
     axum::extract::State(state): axum::extract::State<State>,
-    Path(tenant): Path<String>,
+    TenantPart(tenant): TenantPart,
     Extension(context): Extension<Context>,
     request: Request,
 ) -> Response {
@@ -192,15 +200,13 @@ pub(super) async fn instance(
 }
 
 fn instance_of(state: &State, uri: &Uri) -> Result<Instance, OAuthError> {
-    const PARAMETER: &str = "authorization_endpoint";
-    let mut query =
-        Form::parse(uri.query().unwrap_or_default().as_bytes(), &[PARAMETER]).map_err(|_| RequestFault::Malformed)?;
-    let asked = query.take(PARAMETER).ok_or(RequestFault::MissingParameter { name: PARAMETER })?;
-    let rest = asked.strip_prefix("https://").ok_or(RequestFault::UnknownInstance)?;
-    let (host, path) = rest.split_once('/').ok_or(RequestFault::UnknownInstance)?;
+    let asked = authorization_endpoint(uri).map_err(|fault| OAuthError::from(&fault))?;
+    let unknown = || OAuthError::from(&RequestFault::UnknownInstance);
+    let rest = asked.strip_prefix("https://").ok_or_else(unknown)?;
+    let (host, path) = rest.split_once('/').ok_or_else(unknown)?;
     let authority = authority(&state.names);
     if !host.eq_ignore_ascii_case(&authority) && !host.eq_ignore_ascii_case(&state.names.login_host()) {
-        return Err(RequestFault::UnknownInstance.into());
+        return Err(unknown());
     }
     let tenant = tenant(state, path.split('/').next().unwrap_or_default())
         .map_err(|error| OAuthError::from(&error).of_discovery())?;
@@ -217,6 +223,13 @@ fn instance_of(state: &State, uri: &Uri) -> Result<Instance, OAuthError> {
             aliases: [authority],
         }],
     })
+}
+
+fn authorization_endpoint(uri: &Uri) -> Result<String, RequestFault> {
+    const PARAMETER: &str = "authorization_endpoint";
+    let query = uri.query().unwrap_or_default().as_bytes();
+    let mut query = Form::parse(query, &[PARAMETER]).map_err(|_| RequestFault::Malformed)?;
+    query.take(PARAMETER).ok_or(RequestFault::MissingParameter { name: PARAMETER })
 }
 
 /// Our authority's host with its port.

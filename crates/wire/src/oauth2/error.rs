@@ -14,21 +14,28 @@ use store::StoreError;
 use uuid::Uuid;
 
 /// What is wrong with a request before the directory sees it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RequestFault {
     /// Another method than the one that is answered.
+    #[error("the method is not {allowed}")]
     WrongMethod { method: Method, allowed: &'static str },
     /// The body is no form.
+    #[error("the body is no form")]
     WrongContentType,
     /// The body is longer than any request needs.
+    #[error("the body is too large")]
     TooLarge,
     /// The form or the `Authorization` header cannot be understood.
+    #[error("the request cannot be understood")]
     Malformed,
     /// A parameter of a query is missing.
+    #[error("the parameter {name} is missing")]
     MissingParameter { name: &'static str },
     /// Instance discovery for somebody else's authority.
+    #[error("the authority is not ours")]
     UnknownInstance,
     /// There is nothing at this path.
+    #[error("there is no such endpoint")]
     NoSuchEndpoint,
 }
 
@@ -68,10 +75,6 @@ impl OAuthError {
     /// Is it our fault rather than the caller's?
     pub(super) fn is_failure(&self) -> bool {
         self.status.is_server_error()
-    }
-
-    pub(super) const fn status(&self) -> StatusCode {
-        self.status
     }
 
     /// The answer.
@@ -128,23 +131,34 @@ impl From<AuditUnavailable> for OAuthError {
     }
 }
 
-impl From<RequestFault> for OAuthError {
-    fn from(fault: RequestFault) -> Self {
+impl From<&RequestFault> for OAuthError {
+    fn from(fault: &RequestFault) -> Self {
         let invalid = |code, text: &str| Self::new(400, "invalid_request", code, text);
         match fault {
             RequestFault::WrongMethod { method, allowed } => {
-                let received = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS]
-                    .into_iter()
-                    .find(|known| *known == method);
+                let received = [
+                    Method::GET,
+                    Method::HEAD,
+                    Method::POST,
+                    Method::PUT,
+                    Method::DELETE,
+                    Method::PATCH,
+                    Method::OPTIONS,
+                ]
+                .into_iter()
+                .find(|known| known == method);
                 let received = received.as_ref().map_or("strange", Method::as_str);
-                let text = format!("The endpoint only accepts {allowed} requests. Received a {received} request.");
-                Self { allow: Some(allowed), ..Self::new(405, "invalid_request", 900_561, text) }
+                let text =
+                    format!("The endpoint only accepts {allowed} requests. Received a {received} request.");
+                Self { allow: Some(*allowed), ..Self::new(405, "invalid_request", 900_561, text) }
             }
             RequestFault::WrongContentType => {
                 invalid(9_002_313, "Invalid request. The body must be application/x-www-form-urlencoded.")
             }
             RequestFault::TooLarge => invalid(9_002_313, "Invalid request. The body is too large."),
-            RequestFault::Malformed => invalid(9_002_313, "Invalid request. Request is malformed or invalid."),
+            RequestFault::Malformed => {
+                invalid(9_002_313, "Invalid request. Request is malformed or invalid.")
+            }
             RequestFault::MissingParameter { name } => {
                 invalid(900_144, &format!("The request must contain the following parameter: '{name}'."))
             }
@@ -154,9 +168,12 @@ impl From<RequestFault> for OAuthError {
                 50049,
                 "Unknown or invalid instance. This directory answers for its own authority only.",
             ),
-            RequestFault::NoSuchEndpoint => {
-                Self::new(404, "invalid_request", 9_002_313, "Invalid request. There is no such endpoint here.")
-            }
+            RequestFault::NoSuchEndpoint => Self::new(
+                404,
+                "invalid_request",
+                9_002_313,
+                "Invalid request. There is no such endpoint here.",
+            ),
         }
     }
 }
@@ -258,6 +275,88 @@ impl From<&DirectoryError> for OAuthError {
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
             | DirectoryError::TooMany { .. } => Self::internal(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{ClientId, DomainName, RequestId};
+
+    fn client() -> ClientId {
+        ClientId::from_uuid(Uuid::nil())
+    }
+
+    /// Every error that a token request can end in, with what its clients look at.
+    #[test]
+    fn each_error_has_its_number_and_status() {
+        let text = || "text".to_owned();
+        let store = |error: StoreError| DirectoryError::Store(error);
+        let cases = [
+            (DirectoryError::MissingParameter { name: "scope" }, 400, "invalid_request", 900_144),
+            (DirectoryError::UnsupportedGrant { grant: text() }, 400, "unsupported_grant_type", 70003),
+            (DirectoryError::TenantMalformed { tenant: text() }, 400, "invalid_request", 900_023),
+            (DirectoryError::TenantNotFound { tenant: text() }, 400, "invalid_request", 90002),
+            (DirectoryError::TenantUnspecified, 400, "invalid_request", 50059),
+            (DirectoryError::ClientMalformed { client: text() }, 400, "unauthorized_client", 700_016),
+            (DirectoryError::ClientUnknown { client: client() }, 400, "unauthorized_client", 700_016),
+            (DirectoryError::ClientDisabled { client: client() }, 400, "unauthorized_client", 7_000_112),
+            (DirectoryError::ClientSecretMissing, 401, "invalid_client", 7_000_218),
+            (DirectoryError::ClientSecretWrong { client: client() }, 401, "invalid_client", 7_000_215),
+            (DirectoryError::ClientSecretExpired { client: client() }, 401, "invalid_client", 7_000_222),
+            (DirectoryError::ClientAuthenticationAmbiguous, 400, "invalid_request", 9_002_313),
+            (DirectoryError::ResourceUnknown { resource: text() }, 400, "invalid_resource", 500_011),
+            (DirectoryError::ResourceNotAllowed, 400, "invalid_request", 901_002),
+            (DirectoryError::ScopeMalformed { scope: text() }, 400, "invalid_scope", 70011),
+            (DirectoryError::ScopeNotDefault { scope: text() }, 400, "invalid_scope", 1_002_012),
+            (DirectoryError::ScopesOfTwoResources, 400, "invalid_scope", 700_022),
+            (store(StoreError::Unavailable(text())), 503, "temporarily_unavailable", 90033),
+            (store(StoreError::Full(text())), 503, "temporarily_unavailable", 90033),
+            (store(StoreError::Broken(text())), 500, "server_error", 50000),
+            (DirectoryError::Broken { what: "text" }, 500, "server_error", 50000),
+        ];
+        for (fault, status, error, code) in cases {
+            let answer = OAuthError::from(&fault);
+            assert_eq!((answer.status.as_u16(), answer.error, answer.code), (status, error, code), "{fault}");
+            assert_eq!(answer.is_failure(), status >= 500);
+            assert!(
+                !answer.is_failure() || !answer.text.contains("text"),
+                "5xx bodies say nothing of the cause"
+            );
+        }
+    }
+
+    /// azure_core for Rust reads descriptions without a copy: one escape, and it loses the message.
+    #[tokio::test]
+    async fn no_description_has_an_escape() {
+        let evil = "\"\\\r\n\t\u{e9}\u{0}</script>&".to_owned();
+        let names = HostNames::new(&DomainName::parse("keyless.localhost").unwrap(), 8443);
+        let tenant = directory::Tenant {
+            id: domain::TenantId::from_uuid(Uuid::nil()),
+            domain: "keyless.localhost".to_owned(),
+            administrator: domain::PrincipalId::from_uuid(Uuid::nil()),
+            created: Timestamp::default(),
+        };
+        let context = Context {
+            request: RequestId::from_uuid(Uuid::nil()),
+            now: Timestamp::default(),
+            origin: audit::Origin::default(),
+        };
+        let method = Method::from_bytes(b"'|~`").unwrap();
+        let answers = [
+            OAuthError::from(&tenant.alias(&evil).unwrap_err()),
+            OAuthError::from(&RequestFault::WrongMethod { method, allowed: "POST" }),
+            OAuthError::from(&RequestFault::Malformed),
+            OAuthError::unavailable(),
+            OAuthError::internal(),
+        ];
+        for answer in answers {
+            let response = answer.respond(&names, &context, Uuid::nil());
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            let body = std::str::from_utf8(&body).unwrap();
+            assert!(body.is_ascii() && !body.contains('\\') && !body.contains("  "), "{body}");
+            assert!(body.contains("\"timestamp\":\"1970-01-01 00:00:00Z\""), "{body}");
         }
     }
 }

@@ -94,7 +94,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_refused() {
-        for body in ["scope=a&scope=a", "scope=a&%73cope=b", "scope=%", "scope=%4", "scope=%zz", "scope=%ff", "scope=%+1"] {
+        for body in [
+            "scope=a&scope=a",
+            "scope=a&%73cope=b",
+            "scope=%",
+            "scope=%4",
+            "scope=%zz",
+            "scope=%ff",
+            "scope=%+1",
+        ] {
             assert_eq!(field(body, "scope"), Err(MalformedForm), "{body}");
         }
         for body in ["telemetry=%zz&scope=a", "%ff=1&scope=a", "t=1&t=2&scope=a", "scope=a&t"] {

@@ -1,12 +1,8 @@
 //! The published keys (RFC 7517), v2.0 and v1.0: `GET /{tenant}/discovery/v2.0/keys` and `GET /{tenant}/discovery/keys`.
 
-use super::{discovery, json};
+use super::{TenantPart, discovery, json};
 use crate::context::{Context, State};
-use axum::{
-    Extension,
-    extract::{Path, Request},
-    response::Response,
-};
+use axum::{Extension, extract::Request, response::Response};
 use crypt::PublicKey;
 use http::StatusCode;
 use serde::Serialize;
@@ -32,14 +28,23 @@ struct Key<'a> {
 
 impl<'a> Key<'a> {
     fn of(key: &'a PublicKey, issuer: Option<&'a str>) -> Self {
-        Self { kty: "RSA", r#use: "sig", kid: key.kid(), x5t: key.kid(), n: key.n(), e: key.e(), x5c: key.x5c(), issuer }
+        Self {
+            kty: "RSA",
+            r#use: "sig",
+            kid: key.kid(),
+            x5t: key.kid(),
+            n: key.n(),
+            e: key.e(),
+            x5c: key.x5c(),
+            issuer,
+        }
     }
 }
 
 /// With each key's issuer.
 pub(super) async fn v2(
     axum::extract::State(state): axum::extract::State<State>,
-    Path(tenant): Path<String>,
+    TenantPart(tenant): TenantPart,
     Extension(context): Extension<Context>,
     request: Request,
 ) -> Response {
@@ -53,7 +58,7 @@ pub(super) async fn v2(
 /// Without.
 pub(super) async fn v1(
     axum::extract::State(state): axum::extract::State<State>,
-    Path(tenant): Path<String>,
+    TenantPart(tenant): TenantPart,
     Extension(context): Extension<Context>,
     request: Request,
 ) -> Response {

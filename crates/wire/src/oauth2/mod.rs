@@ -14,13 +14,14 @@ mod types;
 use crate::context::{Context, State};
 use axum::{
     Extension, Router,
-    extract::Request,
+    extract::{FromRequestParts, Path, Request},
     response::Response,
     routing::{MethodRouter, get, post},
 };
 use directory::Endpoint;
 use error::{OAuthError, RequestFault};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header, request::Parts};
+use std::convert::Infallible;
 
 /// The routes of this protocol.
 pub fn router(state: State) -> Router {
@@ -37,8 +38,21 @@ pub fn router(state: State) -> Router {
 }
 
 fn token_route(endpoint: Endpoint) -> MethodRouter<State> {
-    let handler = move |state, tenant, context, request| token::token(endpoint, state, tenant, context, request);
+    let handler =
+        move |state, tenant, context, request| token::token(endpoint, state, tenant, context, request);
     post(handler).fallback(token::wrong_method)
+}
+
+/// The tenant of a path, as text. What is not even text names no tenant, which is then said in the protocol's own words.
+struct TenantPart(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TenantPart {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(path.map_or_else(|_| "?".to_owned(), |Path(tenant)| tenant)))
+    }
 }
 
 /// A document that is only read.
@@ -52,14 +66,14 @@ async fn wrong_method(
     request: Request,
 ) -> Response {
     let fault = RequestFault::WrongMethod { method: request.method().clone(), allowed: "GET" };
-    OAuthError::from(fault).respond(&state.names, &context, context.request.uuid())
+    OAuthError::from(&fault).respond(&state.names, &context, context.request.uuid())
 }
 
 async fn nowhere(
     axum::extract::State(state): axum::extract::State<State>,
     Extension(context): Extension<Context>,
 ) -> Response {
-    OAuthError::from(RequestFault::NoSuchEndpoint).respond(&state.names, &context, context.request.uuid())
+    OAuthError::from(&RequestFault::NoSuchEndpoint).respond(&state.names, &context, context.request.uuid())
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");

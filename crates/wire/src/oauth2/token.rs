@@ -1,33 +1,41 @@
 //! `POST /{tenant}/oauth2/v2.0/token` and `POST /{tenant}/oauth2/token` (RFC 6749 section 3.2).
 
 use super::{
+    TenantPart,
     error::{NO_CACHE, NO_STORE, OAuthError, RequestFault},
     form::{self, Form},
     json,
     types::{TokenV1, TokenV2},
 };
-use crate::context::{Context, State};
+use crate::context::{AuditUnavailable, Context, Recorded, State};
 use audit::{Actor, Outcome};
-use axum::{
-    Extension,
-    body::Body,
-    extract::{Path, Request},
-    response::Response,
-};
+use axum::{Extension, body::Body, extract::Request, response::Response};
 use directory::{DirectoryError, Endpoint, IssuedToken, TokenRequest, token::ClientSecret};
-use domain::{Secret, limits};
+use domain::{ClientId, Secret, limits};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use uuid::Uuid;
 
 const ACTION: &str = "token.issue";
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
-const FIELDS: &[&str] = &["grant_type", "client_id", "client_secret", "scope", "resource", "client-request-id"];
+const FIELDS: &[&str] =
+    &["grant_type", "client_id", "client_secret", "scope", "resource", "client-request-id"];
 
 /// Why there is no token.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum Fault {
+    #[error(transparent)]
     Request(RequestFault),
+    #[error(transparent)]
     Directory(DirectoryError),
+}
+
+impl Fault {
+    fn answer(&self) -> OAuthError {
+        match self {
+            Self::Request(fault) => fault.into(),
+            Self::Directory(error) => error.into(),
+        }
+    }
 }
 
 /// What is known of a request, however far it came.
@@ -43,7 +51,7 @@ struct Asked {
 pub(super) async fn token(
     endpoint: Endpoint,
     axum::extract::State(state): axum::extract::State<State>,
-    Path(tenant): Path<String>,
+    TenantPart(tenant): TenantPart,
     Extension(context): Extension<Context>,
     request: Request,
 ) -> Response {
@@ -56,7 +64,17 @@ pub(super) async fn token(
         Ok(request) => state.directory.token(request, context.now).await.map_err(Fault::Directory),
         Err(fault) => Err(Fault::Request(fault)),
     };
-    respond(&state, &context, endpoint, &asked, result)
+    let mut response = match record(&state, &context, &asked, &result) {
+        Err(unavailable) => OAuthError::from(unavailable).respond(&state.names, &context, asked.correlation),
+        Ok(_recorded) => match result {
+            Ok(issued) => granted(endpoint, &issued),
+            Err(fault) => refused(&state, &context, &asked, &fault),
+        },
+    };
+    if let Ok(value) = HeaderValue::from_str(&asked.correlation.to_string()) {
+        response.headers_mut().insert(CLIENT_REQUEST_ID, value);
+    }
+    response
 }
 
 /// Any other method than POST.
@@ -67,7 +85,7 @@ pub(super) async fn wrong_method(
 ) -> Response {
     let correlation = correlation(request.headers(), request.uri()).unwrap_or_else(|| context.request.uuid());
     let fault = RequestFault::WrongMethod { method: request.method().clone(), allowed: "POST" };
-    OAuthError::from(fault).respond(&state.names, &context, correlation)
+    OAuthError::from(&fault).respond(&state.names, &context, correlation)
 }
 
 async fn read(
@@ -106,77 +124,67 @@ async fn read(
 
 async fn body(body: Body) -> Result<Form, RequestFault> {
     let bytes = axum::body::to_bytes(body, limits::TOKEN_FORM_BYTES_MAX).await.map_err(|error| {
-        let is_length = std::error::Error::source(&error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
+        let is_length = std::error::Error::source(&error)
+            .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
         if is_length { RequestFault::TooLarge } else { RequestFault::Malformed }
     })?;
     Form::parse(&bytes, FIELDS).map_err(|_| RequestFault::Malformed)
 }
 
-fn respond(
+fn record(
     state: &State,
     context: &Context,
-    endpoint: Endpoint,
     asked: &Asked,
-    result: Result<IssuedToken, Fault>,
-) -> Response {
-    let verdict = result.map_err(|fault| {
-        let (error, reason) = match fault {
-            Fault::Request(fault) => (OAuthError::from(fault), None),
-            Fault::Directory(error) => (OAuthError::from(&error), Some(error)),
-        };
-        (error, reason)
-    });
-    let client = format!("client {}", asked.client);
-    let (actor, target, outcome, reason) = match &verdict {
+    result: &Result<IssuedToken, Fault>,
+) -> Result<Recorded, AuditUnavailable> {
+    let (actor, target, outcome, reason) = match result {
         Ok(issued) => {
             let actor = Actor::Principal { id: issued.principal, client: Some(issued.client) };
             let reason = format!("a client secret of client {}; token {}", issued.client, issued.token);
             (actor, issued.resource.clone(), Outcome::Allowed, reason)
         }
-        Err((error, cause)) => {
-            let outcome = if error.is_failure() { Outcome::Failed } else { Outcome::Refused };
-            let reason = cause.as_ref().map_or_else(|| "the request is malformed".to_owned(), ToString::to_string);
-            (Actor::Anonymous, client, outcome, reason)
+        Err(fault) => {
+            let outcome = if fault.answer().is_failure() { Outcome::Failed } else { Outcome::Refused };
+            (Actor::Anonymous, format!("client {}", asked.client), outcome, fault.to_string())
         }
     };
-    let answer = context.record(&*state.audit, actor, ACTION, target, outcome, reason);
-    let mut response = match (answer, verdict) {
-        (Err(unavailable), _) => OAuthError::from(unavailable).respond(&state.names, context, asked.correlation),
-        (Ok(_recorded), Err((error, cause))) => {
-            if let Some(cause) = cause.filter(|_| error.is_failure()) {
-                tracing::error!(request_id = %context.request, error = %chain(&cause), "no token could be issued");
-            }
-            let status = error.status();
-            let mut response = error.respond(&state.names, context, asked.correlation);
-            if status == StatusCode::UNAUTHORIZED && asked.is_basic {
-                let challenge = HeaderValue::from_static("Basic realm=\"keyless\"");
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-            }
-            response
-        }
-        (Ok(_recorded), Ok(issued)) => {
-            let mut response = match endpoint {
-                Endpoint::V1 => json(StatusCode::OK, NO_STORE, &TokenV1::from(&issued)),
-                Endpoint::V2 => json(StatusCode::OK, NO_STORE, &TokenV2::from(&issued)),
-            };
-            response.headers_mut().insert(header::PRAGMA, NO_CACHE);
-            response
-        }
+    context.record(&*state.audit, actor, ACTION, target, outcome, reason)
+}
+
+fn granted(endpoint: Endpoint, issued: &IssuedToken) -> Response {
+    let mut response = match endpoint {
+        Endpoint::V1 => json(StatusCode::OK, NO_STORE, &TokenV1::from(issued)),
+        Endpoint::V2 => json(StatusCode::OK, NO_STORE, &TokenV2::from(issued)),
     };
-    if let Ok(value) = HeaderValue::from_str(&asked.correlation.to_string()) {
-        response.headers_mut().insert(CLIENT_REQUEST_ID, value);
+    response.headers_mut().insert(header::PRAGMA, NO_CACHE);
+    response
+}
+
+fn refused(state: &State, context: &Context, asked: &Asked, fault: &Fault) -> Response {
+    let answer = fault.answer();
+    if answer.is_failure() {
+        tracing::error!(request_id = %context.request, error = %chain(fault), "no token could be issued");
+    }
+    let mut response = answer.respond(&state.names, context, asked.correlation);
+    if response.status() == StatusCode::UNAUTHORIZED && asked.is_basic {
+        let challenge = HeaderValue::from_static("Basic realm=\"keyless\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
     response
 }
 
 /// An error and its causes, for the log.
 fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let essence = types.next().and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
+    let essence =
+        types.next().and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
         && types.next().is_none()
 }
@@ -188,7 +196,8 @@ fn basic(headers: &HeaderMap) -> Result<Option<ClientSecret>, RequestFault> {
     if !scheme.eq_ignore_ascii_case(b"Basic ") {
         return Ok(None);
     }
-    let decoded = crypt::encoding::from_base64(credentials.trim_ascii()).map_err(|_| RequestFault::Malformed)?;
+    let decoded =
+        crypt::encoding::from_base64(credentials.trim_ascii()).map_err(|_| RequestFault::Malformed)?;
     let decoded = Secret::new(decoded);
     let colon = decoded.expose().iter().position(|byte| *byte == b':').ok_or(RequestFault::Malformed)?;
     let (client, secret) = decoded.expose().split_at_checked(colon).ok_or(RequestFault::Malformed)?;
@@ -200,11 +209,12 @@ fn basic(headers: &HeaderMap) -> Result<Option<ClientSecret>, RequestFault> {
 /// The client's own id for this request, if it is a GUID: from the header, else from the query. A form's comes later.
 pub(super) fn correlation(headers: &HeaderMap, uri: &Uri) -> Option<Uuid> {
     let header = headers.get(CLIENT_REQUEST_ID).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let of_query = || Form::parse(uri.query()?.as_bytes(), &["client-request-id"]).ok()?.take("client-request-id");
+    let of_query =
+        || Form::parse(uri.query()?.as_bytes(), &["client-request-id"]).ok()?.take("client-request-id");
     header.or_else(of_query).and_then(|id| Uuid::try_parse(&id).ok())
 }
 
-/// A client's name for itself, fit for the audit log.
-fn shown(text: &str) -> String {
-    text.chars().take(64).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
+/// A client's name for itself, for the audit log. Anything but an id is left out: it may be a secret in the wrong place.
+fn shown(client: &str) -> String {
+    client.parse::<ClientId>().map_or_else(|_| "without a valid id".to_owned(), |client| client.to_string())
 }

@@ -1,0 +1,167 @@
+//! Golden files: what a client sends and what it gets back, in one text file. `UPDATE_GOLDEN=1` writes what it gets now; the diff is
+//! the review.
+//!
+//! A file holds exchanges between lines of `===`. An exchange is comments (`#`), changes of the world (`>`, see `World::change`), a
+//! request, and from `HTTP/1.1` on the answer with the audit records that it left. What the world names (`{tenant}`) is written by
+//! its name in both directions, and a token as the header and claims that it holds.
+
+use crate::support::World;
+use axum::body::Body;
+use http::{Request, Response};
+use std::{fmt::Write as _, fs, path::Path};
+use tower::ServiceExt as _;
+
+/// Runs every file of a protocol, each in a world of its own.
+pub(crate) async fn check(protocol: &str, make: impl AsyncFn() -> World) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(protocol);
+    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "no golden files of {protocol}");
+    let mut stale = Vec::new();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "http")) {
+        let expected = fs::read_to_string(file).unwrap();
+        let actual = replay(&expected, &mut make().await).await;
+        if actual == expected {
+            continue;
+        }
+        if is_update() {
+            fs::write(file, actual).unwrap();
+        } else {
+            let difference = first_difference(&expected, &actual);
+            stale.push(format!("{}: {difference}", file.display()));
+        }
+    }
+    assert!(stale.is_empty(), "golden files differ (UPDATE_GOLDEN=1 rewrites them):\n{}", stale.join("\n"));
+}
+
+#[expect(clippy::disallowed_methods, reason = "how one asks for golden files to be rewritten")]
+fn is_update() -> bool {
+    std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1")
+}
+
+fn first_difference(expected: &str, actual: &str) -> String {
+    let mut lines = expected.lines().zip(actual.lines()).enumerate();
+    match lines.find(|(_, (expected, actual))| expected != actual) {
+        Some((number, (expected, actual))) => {
+            format!("line {}\n  expected: {expected}\n  actual:   {actual}", number + 1)
+        }
+        None => format!("{} lines expected, {} there", expected.lines().count(), actual.lines().count()),
+    }
+}
+
+async fn replay(text: &str, world: &mut World) -> String {
+    let mut exchanges = Vec::new();
+    for exchange in text.split("\n===\n") {
+        let asked = match exchange.find("\nHTTP/1.1 ") {
+            Some(start) => &exchange[..start],
+            None => exchange,
+        };
+        let asked = asked.trim_end();
+        let mut request = String::new();
+        for line in asked.lines() {
+            match line.strip_prefix("> ") {
+                Some(change) if request.is_empty() => world.change(change).await,
+                _ if request.is_empty() && (line.is_empty() || line.starts_with('#')) => {}
+                _ => request = request + line + "\n",
+            }
+        }
+        let already = world.audit.records().len();
+        let response = world.public.clone().oneshot(parse(&request, world)).await.unwrap();
+        let mut answer = shown(response, world).await;
+        for record in world.audit.records().iter().skip(already) {
+            let actor = serde_json::to_string(&record.actor).unwrap();
+            let outcome = format!("{:?}", record.outcome).to_lowercase();
+            writeln!(
+                answer,
+                "audit: {outcome} {} of {} by {actor}: {}",
+                record.action, record.target, record.reason
+            )
+            .unwrap();
+        }
+        exchanges.push(format!("{asked}\n\n{}", world.unname(&answer)));
+    }
+    exchanges.join("===\n")
+}
+
+/// A body line `@repeat N TEXT` stands for a long body.
+fn parse(text: &str, world: &World) -> Request<Body> {
+    let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
+    let head = world.name(head);
+    let mut lines = head.lines();
+    let (method, path) = lines.next().unwrap_or_default().split_once(' ').expect("METHOD PATH");
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        request = request.header(name, value);
+    }
+    let body = match body.trim_end().strip_prefix("@repeat ").and_then(|rest| rest.split_once(' ')) {
+        Some((times, text)) => text.repeat(times.parse().unwrap()),
+        None => world.name(body.trim_end()),
+    };
+    request.body(Body::from(body)).unwrap()
+}
+
+async fn shown(response: Response<Body>, world: &mut World) -> String {
+    let (head, body) = response.into_parts();
+    let mut text = format!("HTTP/1.1 {}\n", head.status);
+    let mut headers: Vec<_> =
+        head.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+    headers.sort_unstable();
+    // Says nothing that the body does not, and changes with everything.
+    headers.retain(|(name, _)| *name != "content-length");
+    for (name, value) in headers {
+        writeln!(text, "{name}: {value}").unwrap();
+        if name == "x-ms-request-id" {
+            world.names.push(("request".to_owned(), value.to_owned()));
+        }
+    }
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let body = std::str::from_utf8(&body).unwrap();
+    format!("{text}\n{}\n", pretty(&tokens(body, world)))
+}
+
+/// Writes each token of a body as what it holds.
+fn tokens(body: &str, world: &mut World) -> String {
+    let Some(start) = body.find("\"eyJ") else { return body.to_owned() };
+    let token = body[start + 1..].split('"').next().unwrap();
+    let parts: Vec<_> =
+        token.split('.').take(2).map(|part| crypt::encoding::from_base64url(part).unwrap()).collect();
+    let [header, claims] = &*parts else { panic!("a token has three parts") };
+    let id = serde_json::from_slice::<serde_json::Value>(claims).unwrap()["uti"].as_str().unwrap().to_owned();
+    world.names.push(("token".to_owned(), id));
+    let written = [&**header, claims].map(|part| std::str::from_utf8(part).unwrap()).join(" . ");
+    body.replace(&format!("\"{token}\""), &written)
+}
+
+/// JSON with a line for each member; everything else as it is.
+fn pretty(text: &str) -> String {
+    if !text.starts_with(['{', '[']) {
+        return text.to_owned();
+    }
+    let (mut out, mut depth, mut is_string, mut is_escape) = (String::new(), 0_usize, false, false);
+    let line = |out: &mut String, depth: usize| *out += &format!("\n{}", "  ".repeat(depth));
+    for c in text.chars() {
+        let is_quote = c == '"' && !is_escape;
+        is_escape = c == '\\' && !is_escape;
+        if is_quote {
+            is_string = !is_string;
+        }
+        if !is_string && matches!(c, '}' | ']') {
+            depth = depth.saturating_sub(1);
+            line(&mut out, depth);
+        }
+        out.push(c);
+        if is_string || is_quote {
+            continue;
+        }
+        match c {
+            '{' | '[' => {
+                depth += 1;
+                line(&mut out, depth);
+            }
+            ',' => line(&mut out, depth),
+            ':' => out.push(' '),
+            _ => {}
+        }
+    }
+    out
+}

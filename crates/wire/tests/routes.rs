@@ -1,0 +1,147 @@
+//! `routes.txt` lists every route, what a stranger gets there, and who may call it. A route that is not listed fails here, and so does
+//! a stranger who gets something else.
+
+use crate::support::World;
+use axum::{Router, body::Body};
+use domain::HostNames;
+use http::Request;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tower::ServiceExt as _;
+use wire::admin::{Installation, InstallationFacts};
+
+/// One line of the list.
+struct Listed<'a> {
+    listener: &'a str,
+    method: &'a str,
+    path: &'a str,
+    status: u16,
+    who: &'a str,
+}
+
+fn list(text: &str) -> Vec<Listed<'_>> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let listed = lines.map(|line| {
+        let mut words = line.split_whitespace();
+        let mut next =
+            || words.next().unwrap_or_else(|| panic!("listener, method, path, status, who: {line}"));
+        let (listener, method, path, status, who) = (next(), next(), next(), next(), next());
+        let status = status.parse().unwrap_or_else(|_| panic!("a status: {line}"));
+        Listed { listener, method, path, status, who }
+    });
+    listed.collect()
+}
+
+/// The folder whose routes a listener serves. A vault's are below: it has no patterns.
+const LISTENERS: [(&str, &str); 2] = [("login", "oauth2"), ("admin", "admin")];
+
+#[test]
+fn every_route_is_listed() {
+    let listed = list(include_str!("routes.txt"));
+    for (listener, folder) in LISTENERS {
+        let listed: BTreeSet<String> =
+            listed.iter().filter(|line| line.listener == listener).map(|line| line.path.to_owned()).collect();
+        let served = served(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder));
+        assert_eq!(listed, served, "routes.txt (left) and src/{folder} (right)");
+    }
+}
+
+/// A vault reads its paths itself, into an operation: each operation must have a line that begins its last column with its name.
+#[test]
+fn every_operation_of_a_vault_is_listed() {
+    let listed = list(include_str!("routes.txt"));
+    let listed: BTreeSet<&str> = listed
+        .iter()
+        .filter(|line| line.listener == "vault")
+        .filter_map(|line| line.who.strip_suffix(':'))
+        .collect();
+    let source = include_str!("../src/keyvault/route.rs");
+    let operations = source.split("enum Operation {").nth(1).unwrap().split("\n}").next().unwrap();
+    let operations: BTreeSet<&str> = operations
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|word| *word != "///")
+        .collect();
+    assert_eq!(listed, operations, "routes.txt (left) and keyvault/route.rs (right)");
+}
+
+/// The paths of all `.route("…"` in a folder's sources.
+fn served(folder: &Path) -> BTreeSet<String> {
+    let sources = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let texts = sources.filter(|path: &PathBuf| path.is_file()).map(|path| fs::read_to_string(path).unwrap());
+    texts
+        .flat_map(|text| {
+            let routes = text.split(".route(").skip(1);
+            routes.map(|rest| rest.split('"').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_stranger_gets_what_is_listed() {
+    let world = World::new().await;
+    let admin = wire::admin::router(world.state.clone(), Arc::new(Nothing));
+    for Listed { listener, method, path, status, .. } in list(include_str!("routes.txt")) {
+        let (router, host) = match listener {
+            "login" => (&world.public, world.state.names.login_host()),
+            "vault" => (&world.public, shop(&world.state.names)),
+            "admin" => (&admin, "localhost".to_owned()),
+            // Not axum's: `msi.rs` has its strangers.
+            "endpoint" => continue,
+            other => panic!("no such listener: {other}"),
+        };
+        let answer = ask(router, method, &sample(path, &world), &host).await;
+        assert_eq!(answer, status, "{listener} {method} {path}");
+    }
+}
+
+fn shop(names: &HostNames) -> String {
+    names.vault_host(&domain::VaultName::parse("shop").unwrap())
+}
+
+/// A request with a well-formed proof of nobody.
+async fn ask(router: &Router, method: &str, path: &str, host: &str) -> u16 {
+    let form = "grant_type=client_credentials&client_id=99999999-9999-4999-8999-999999999999&client_secret=guess\
+                &scope=https://vault.azure.net/.default&resource=https://vault.azure.net";
+    let (kind, body) = match path.ends_with("/token") && method == "POST" {
+        true if path.starts_with("/v1") => ("application/json", "{}"),
+        true => (
+            "application/x-www-form-urlencoded",
+            if path.contains("v2.0") { form.split("&resource").next().unwrap() } else { form },
+        ),
+        false => ("application/json", "{}"),
+    };
+    let request =
+        Request::builder().method(method).uri(path).header("host", host).header("content-type", kind);
+    router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap().status().as_u16()
+}
+
+fn sample(path: &str, world: &World) -> String {
+    let id = "99999999-9999-4999-8999-999999999999";
+    let samples = [
+        ("{tenant}", &*world.state.directory.tenant().id.to_string()),
+        ("{name}", "shop"),
+        ("{version}", "0123456789abcdef0123456789abcdef"),
+        ("{id}", id),
+        ("{named}", id),
+        ("{credential}", id),
+    ];
+    let path = samples.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
+    assert!(!path.contains('{'), "a sample for {path}");
+    path
+}
+
+/// An installation without facts.
+struct Nothing;
+
+impl Installation for Nothing {
+    fn facts(&self) -> InstallationFacts {
+        unreachable!("no stranger is told the facts")
+    }
+
+    fn names_changed(&self) {}
+}

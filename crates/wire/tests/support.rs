@@ -1,0 +1,214 @@
+//! A known world: a memory store, a clock that stands still, entropy from a seed, a public signing key. Everything above is real.
+
+use access::{Verifier, VerifierConfig, vault_audiences};
+use audit::MemoryAudit;
+use axum::Router;
+use crypt::{Key256, test_keys};
+use directory::{DirectoryService, DirectorySettings, NewRegistration, Registration};
+use domain::{Clock, DomainName, Entropy, HostNames, Timestamp, WorkloadId, limits};
+use host::{EndpointListeners, Enforcement, HostKernel, HostService, HostSettings, TrustFiles, Workload};
+use identity::{Confinement, IdentityService};
+use kernel::KernelError;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use store::{Memory, Store};
+use vault::VaultService;
+use wire::{Services, State, public_router};
+
+/// 2027-01-15 08:00:00 UTC.
+pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+/// A clock that moves when it is told to.
+#[derive(Debug)]
+pub(crate) struct FixedClock(AtomicI64);
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The same bytes in each run, other ones at each call.
+#[derive(Debug)]
+pub(crate) struct SeededEntropy {
+    seed: u64,
+    calls: AtomicU64,
+}
+
+impl SeededEntropy {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self { seed, calls: AtomicU64::new(0) }
+    }
+}
+
+impl Entropy for SeededEntropy {
+    fn fill(&self, buffer: &mut [u8]) {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        for (block, bytes) in buffer.chunks_mut(32).enumerate() {
+            let hash = crypt::sha256(format!("{}/{call}/{block}", self.seed));
+            bytes.copy_from_slice(&hash.bytes()[..bytes.len()]);
+        }
+    }
+}
+
+/// All services, and what tests change or look at.
+pub(crate) struct World {
+    pub(crate) state: State,
+    pub(crate) public: Router,
+    pub(crate) audit: Arc<MemoryAudit>,
+    pub(crate) clock: Arc<FixedClock>,
+    /// What golden files call things: name and value.
+    pub(crate) names: Vec<(String, String)>,
+}
+
+impl World {
+    /// With a directory and nothing in it but the administrator.
+    pub(crate) async fn new() -> Self {
+        let store = Arc::new(Memory::new());
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let names = HostNames::new(&DomainName::parse("keyless.localhost").unwrap(), 8443);
+        let root = Arc::new(Key256::random(&*entropy));
+        let settings =
+            DirectorySettings { names: names.clone(), token_lifetime: limits::ACCESS_TOKEN_LIFETIME };
+        let make_key = |_| Ok(test_keys::signing_key());
+        let directory =
+            DirectoryService::open(store.clone(), entropy.clone(), &root, settings, make_key, NOW);
+        let directory = Arc::new(directory.await.unwrap());
+        let verifier = Arc::new(Verifier::new(VerifierConfig {
+            issuers: directory.issuers().into(),
+            audiences: vault_audiences(&names.vault_resource()),
+            tenant: directory.tenant().id,
+        }));
+        let vault = Arc::new(VaultService::new(store.clone(), entropy.clone(), root));
+        let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
+        let host = Arc::new(host(store.clone(), entropy.clone(), directory.clone(), identity.clone()));
+        let audit = Arc::new(MemoryAudit::new());
+        let clock = Arc::new(FixedClock(AtomicI64::new(NOW.seconds())));
+        let state = Arc::new(Services {
+            directory,
+            verifier,
+            vault,
+            identity,
+            host,
+            audit: audit.clone(),
+            clock: clock.clone(),
+            entropy,
+            names,
+        });
+        let ring = state.directory.ring();
+        let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let names = vec![
+            named("tenant", &state.directory.tenant().id.to_string()),
+            named("kid", ring.current().kid()),
+            named("n", ring.current().public().n()),
+            named("x5c", ring.current().public().x5c().first().unwrap()),
+        ];
+        Self { public: public_router(state.clone()), state, audit, clock, names }
+    }
+
+    /// Lets time pass.
+    pub(crate) fn later(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// Registers an app; golden files call it by these names: `{NAME.client}`, `{NAME.principal}`.
+    pub(crate) async fn register(&mut self, name: &str, new: NewRegistration) -> Registration {
+        let registration = self.state.directory.create_registration(new, NOW).await.unwrap();
+        self.call(&format!("{name}.client"), &registration.client);
+        self.call(&format!("{name}.principal"), &registration.principal);
+        registration
+    }
+
+    /// Adds a client secret, called `{NAME}`.
+    pub(crate) async fn add_secret(&mut self, name: &str, of: &Registration, lifetime: Duration) {
+        let id = of.id.to_string();
+        let new = self.state.directory.add_credential(&id, name, Some(lifetime), NOW).await.unwrap();
+        self.call(name, new.secret.expose());
+    }
+
+    /// Gives a value a name.
+    pub(crate) fn call(&mut self, name: &str, value: &impl ToString) {
+        self.names.push((name.to_owned(), value.to_string()));
+    }
+
+    /// What a golden file's `>` lines do.
+    pub(crate) async fn change(&mut self, change: &str) {
+        let change = self.name(change);
+        let words: Vec<_> = change.split(' ').collect();
+        match &*words {
+            ["later", seconds] => self.later(seconds.parse().unwrap()),
+            ["audit", "breaks"] => self.audit.set_failed(true),
+            ["audit", "works"] => self.audit.set_failed(false),
+            ["disable", principal] => {
+                self.state.directory.disable_principal(principal.parse().unwrap()).await.unwrap();
+            }
+            ["enable", principal] => {
+                self.state.directory.enable_principal(principal.parse().unwrap()).await.unwrap();
+            }
+            ["delete", "registration", named] => {
+                self.state.directory.delete_registration(named).await.unwrap();
+            }
+            _ => panic!("no such change: {change}"),
+        }
+    }
+
+    /// Names to values.
+    pub(crate) fn name(&self, text: &str) -> String {
+        self.names
+            .iter()
+            .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+    }
+
+    /// Values to names.
+    pub(crate) fn unname(&self, text: &str) -> String {
+        self.names
+            .iter()
+            .fold(text.to_owned(), |text, (name, value)| text.replace(value, &format!("{{{name}}}")))
+    }
+}
+
+fn host(
+    store: Arc<dyn Store>,
+    entropy: Arc<dyn Entropy>,
+    directory: Arc<DirectoryService>,
+    identity: Arc<IdentityService>,
+) -> HostService {
+    let trust = TrustFiles {
+        bundle: "/d/bundle.pem".into(),
+        root: "/d/root.pem".into(),
+        truststore: "/d/trust.p12".into(),
+        truststore_password: "changeit".to_owned(),
+    };
+    let settings = HostSettings { boot: "boot".to_owned(), domain: "keyless.localhost".to_owned(), trust };
+    HostService::new(store, entropy, directory, identity, Arc::new(NoKernel), Arc::new(NoListeners), settings)
+}
+
+/// A kernel without cgroups.
+struct NoKernel;
+
+impl HostKernel for NoKernel {
+    fn open_cgroup(&self, _: &Path) -> Result<Arc<dyn Confinement>, KernelError> {
+        unimplemented!("no cgroups in this world")
+    }
+
+    fn attestation(&self) -> Enforcement {
+        Enforcement::Unenforced { why: "a test".to_owned(), mend: "none".to_owned() }
+    }
+}
+
+/// Endpoints that nobody listens on.
+struct NoListeners;
+
+impl EndpointListeners for NoListeners {
+    fn open(&self, _: Arc<Workload>, port: Option<u16>) -> std::io::Result<u16> {
+        Ok(port.unwrap_or(40_000))
+    }
+
+    fn close(&self, _: WorkloadId) {}
+}
