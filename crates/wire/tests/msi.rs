@@ -1,4 +1,10 @@
 //! The identity endpoint as SDKs and thieves see it: bytes on a connection. The kernel is a stand-in, everything above is real.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use crate::support::{NOW, World};
 use access::Principal;
@@ -459,4 +465,51 @@ async fn each_request_leaves_a_record_and_none_is_answered_without() {
     assert_eq!(answer, "");
     shop.world.audit.set_failed(false);
     assert_eq!(shop.exchange(&shop.good()).await.status, 200);
+}
+
+/// Pieces of requests in any order, with the right secret or not: whoever gets a token has kept every rule.
+#[test]
+fn no_mixture_of_lines_gets_a_token_but_the_right_one() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let shop = runtime.block_on(Shop::new());
+    let secret = shop.secret.expose().clone();
+    let starts = [
+        "GET /msi/token?api-version=2019-08-01&resource=https://vault.azure.net HTTP/1.1",
+        "GET /msi/token?resource=https://vault.azure.net&api-version=2017-09-01 HTTP/1.1",
+        "GET /msi/token HTTP/1.1",
+        "GET http://127.0.0.1:4141/msi/token?api-version=2019-08-01&resource=https://vault.azure.net HTTP/1.1",
+        "POST /msi/token?api-version=2019-08-01&resource=https://vault.azure.net HTTP/1.1",
+        "GET /msi/token?api-version=2019-08-01&resource=https://vault.azure.net HTTP/1.0",
+    ];
+    let lines = [
+        "Host: 127.0.0.1:4141".to_owned(),
+        "Host: evil.example".to_owned(),
+        format!("X-IDENTITY-HEADER: {secret}"),
+        format!("Secret: {secret}"),
+        "X-IDENTITY-HEADER: wrong".to_owned(),
+        "X-Forwarded-For: 10.0.0.1".to_owned(),
+        "Via: 1.1 x".to_owned(),
+        "Content-Length: 0".to_owned(),
+        "Metadata: true".to_owned(),
+        "\u{1}: x".to_owned(),
+    ];
+    let mixture = (0..starts.len(), proptest::collection::vec(0..lines.len(), 0..4));
+    proptest::proptest!(proptest::prelude::ProptestConfig::with_cases(512), |((start, chosen) in mixture)| {
+        let chosen_lines: Vec<&str> = chosen.iter().map(|line| lines[*line].as_str()).collect();
+        let request = format!("{}\r\n{}\r\nConnection: close\r\n\r\n", starts[start], chosen_lines.join("\r\n"));
+        let request = request.replace("\r\n\r\nConnection", "\r\nConnection");
+        let reply = runtime.block_on(shop.exchange(&request));
+        let mut sorted = chosen.clone();
+        sorted.sort_unstable();
+        sorted.retain(|line| *line != 7 && *line != 8);
+        // Content-Length twice is malformed, or harmless: hyper decides.
+        let is_right = (start == 0 && sorted == [0, 2]) || (start == 1 && sorted == [0, 3]);
+        if reply.status == 200 {
+            proptest::prop_assert!(is_right, "{request}");
+        } else {
+            proptest::prop_assert!(!reply.body.contains("access_token"));
+            proptest::prop_assert!(!is_right || chosen.iter().filter(|line| **line == 7).count() > 1, "{request}: {reply:?}");
+            proptest::prop_assert!(reply.status < 500, "{request}: {reply:?}");
+        }
+    });
 }

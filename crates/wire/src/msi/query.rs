@@ -124,4 +124,14 @@ mod tests {
             assert_eq!(parsed(query), Err(fault), "{query}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic_and_what_it_accepts_is_whole(query in ".{0,200}", tail in "[a-z_%=&-]{0,60}") {
+            let query = format!("{query}&api-version=2019-08-01&resource=r&{tail}");
+            if let Ok(query) = parsed(&query) {
+                proptest::prop_assert_eq!(query.resource, "r");
+            }
+        }
+    }
 }
