@@ -102,17 +102,13 @@ impl Server {
         self.starts += 1;
         let out = File::create(self.log("stdout")).unwrap();
         let errors = File::create(self.log("stderr")).unwrap();
-        // Gone first, so that an earlier start's word is not taken for this one's.
-        let ready = self.directory.path().join("ready");
-        let _absent = std::fs::remove_file(&ready);
-        let mut command = self.command(["up", "--ready-file"]);
-        command.arg(&ready).stdin(Stdio::null()).stdout(out).stderr(errors);
-        let mut child = command.spawn().unwrap();
+        let mut command = self.command(["up"]);
+        let mut child = command.stdin(Stdio::null()).stdout(out).stderr(errors).spawn().unwrap();
         wait::until("the server to be ready", Duration::from_secs(60), || {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the server ended: {status}\n{}", self.logs());
             }
-            std::fs::read_to_string(&ready).is_ok_and(|said| said.starts_with("ready"))
+            std::fs::read_to_string(self.log("stdout")).is_ok_and(|said| said.contains("keyless is ready"))
         });
         self.child = Some(child);
     }
