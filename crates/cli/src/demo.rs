@@ -65,7 +65,10 @@ pub(crate) fn demo(args: &Args) -> Result<(), Failure> {
     let is_refused = matches!(after.status, 401 | 403) && !after.body.contains(VALUE);
     claim(
         is_refused,
-        format_args!("the same token, minutes before its expiry, is refused at once ({})", after.status),
+        format_args!(
+            "the same token, almost an hour before its expiry, is refused at once ({})",
+            after.status
+        ),
     )?;
     let fresh = running.ask_token();
     claim(fresh.is_err(), "and the app gets no new one")?;
@@ -74,6 +77,7 @@ pub(crate) fn demo(args: &Args) -> Result<(), Failure> {
     scene(7, "The audit log knows all of it, and that nobody has edited it");
     history(&stage)?;
     stage.keyless(&["audit", "verify"], "")?;
+    claim(true, "the chain of records is unbroken")?;
     stage.strike()?;
     let took = begin.elapsed().as_secs_f64();
     output::line(format_args!(
@@ -146,8 +150,9 @@ fn history(stage: &Stage) -> Result<(), Failure> {
         record.get(name).and_then(|found| found.as_str()) == Some(value)
     };
     let told = |outcome: &str| records.iter().filter(|record| is(record, "outcome", outcome)).count();
-    let thief =
-        records.iter().find(|record| is(record, "outcome", "refused") && is(record, "action", "token.issue"));
+    let thief = records
+        .iter()
+        .find(|record| is(record, "outcome", "refused") && is(record, "action", "endpoint.connect"));
     let late = records
         .iter()
         .rev()

@@ -68,24 +68,36 @@ impl Vault {
     ) -> Result<Bytes, Failure> {
         let target = format!("{path}?api-version={API_VERSION}{query}");
         let exchange = self.exchange(method, &target, body);
-        tokio::time::timeout(ANSWER_TIME_MAX, exchange).await.unwrap_or_else(|_| Err(Failure::new("the vault does not answer")))
+        tokio::time::timeout(ANSWER_TIME_MAX, exchange)
+            .await
+            .unwrap_or_else(|_| Err(Failure::new("the vault does not answer")))
     }
 
-    async fn exchange(&self, method: Method, target: &str, body: Option<Secret<Vec<u8>>>) -> Result<Bytes, Failure> {
+    async fn exchange(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<Secret<Vec<u8>>>,
+    ) -> Result<Bytes, Failure> {
         let failed = |error: &dyn std::fmt::Display| {
-            Failure::new(format!("no answer from the vault: {error}")).next("`keyless status` says whether the server runs.")
+            Failure::new(format!("no answer from the vault: {error}"))
+                .next("`keyless status` says whether the server runs.")
         };
         let stream = match TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await {
             Ok(stream) => stream,
-            Err(_) => TcpStream::connect((Ipv6Addr::LOCALHOST, self.port)).await.map_err(|error| failed(&error))?,
+            Err(_) => {
+                TcpStream::connect((Ipv6Addr::LOCALHOST, self.port)).await.map_err(|error| failed(&error))?
+            }
         };
         let name = ServerName::try_from(self.host.clone()).map_err(|error| failed(&error))?;
         let stream = self.connector.connect(name, stream).await.map_err(|error| failed(&error))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| failed(&error))?;
         // Ends with the sender.
         tokio::spawn(connection);
-        let mut authorization = http::HeaderValue::from_str(&format!("Bearer {}", self.token.expose())).map_err(|error| failed(&error))?;
+        let mut authorization = http::HeaderValue::from_str(&format!("Bearer {}", self.token.expose()))
+            .map_err(|error| failed(&error))?;
         authorization.set_sensitive(true);
         let body = body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.expose()));
         let request = Request::builder()
@@ -111,7 +123,8 @@ fn refused(body: &[u8]) -> Failure {
 
 fn connector(admin: &Admin) -> Result<TlsConnector, Failure> {
     let path = admin.layout().authority();
-    let failed = |error: &dyn std::fmt::Display| Failure::new(format!("cannot trust {}: {error}", path.display()));
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::new(format!("cannot trust {}: {error}", path.display()));
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| failed(&error))? {
         roots.add(certificate.map_err(|error| failed(&error))?).map_err(|error| failed(&error))?;

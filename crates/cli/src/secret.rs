@@ -139,7 +139,8 @@ pub(crate) async fn secret(admin: &Admin, format: Format, command: Command) -> R
         Command::Set(args) => set(admin, format, args).await,
         Command::Get { vault, name, version } => {
             let version = version.map(|version| version.to_string()).unwrap_or_default();
-            let bundle: Bundle = get(admin, &vault, &format!("/secrets/{}/{version}", segment(name.as_str()))).await?;
+            let bundle: Bundle =
+                get(admin, &vault, &format!("/secrets/{}/{version}", segment(name.as_str()))).await?;
             let value = Secret::new(bundle.value.clone().unwrap_or_default());
             match format {
                 // Asked for: the one JSON that holds a value.
@@ -152,13 +153,18 @@ pub(crate) async fn secret(admin: &Admin, format: Format, command: Command) -> R
         }
         Command::List { vault } => {
             let items = pages(admin, &vault, "/secrets").await?;
-            print(format, &items, "There are no secrets in this vault.", |bundle| bundle.names().0.to_owned());
+            print(format, &items, "There are no secrets in this vault.", |bundle| {
+                bundle.names().0.to_owned()
+            });
             Ok(())
         }
         Command::Versions { vault, name } => {
-            let mut items = pages(admin, &vault, &format!("/secrets/{}/versions", segment(name.as_str()))).await?;
+            let mut items =
+                pages(admin, &vault, &format!("/secrets/{}/versions", segment(name.as_str()))).await?;
             items.sort_by_key(|bundle| bundle.attributes.created);
-            print(format, &items, "There is no version.", |bundle| bundle.names().1.unwrap_or_default().to_owned());
+            print(format, &items, "There is no version.", |bundle| {
+                bundle.names().1.unwrap_or_default().to_owned()
+            });
             Ok(())
         }
     }
@@ -166,14 +172,21 @@ pub(crate) async fn secret(admin: &Admin, format: Format, command: Command) -> R
 
 async fn set(admin: &Admin, format: Format, args: SetArgs) -> Result<(), Failure> {
     if args.value.is_some() {
-        return Err(misuse("a value is never an argument: other users of this machine could read it").next(format!(
-            "Give it on standard input: printf %s VALUE | keyless secret set {} {}   (or --file FILE)",
-            args.vault, args.name
-        )));
+        return Err(misuse("a value is never an argument: other users of this machine could read it").next(
+            format!(
+                "Give it on standard input: printf %s VALUE | keyless secret set {} {}   (or --file FILE)",
+                args.vault, args.name
+            ),
+        ));
     }
     let value = match &args.file {
-        Some(path) => read(File::open(path).map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?)?,
-        None if std::io::stdin().is_terminal() => Secret::new(rpassword::prompt_password("Value (not shown): ")?),
+        Some(path) => read(
+            File::open(path)
+                .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?,
+        )?,
+        None if std::io::stdin().is_terminal() => {
+            Secret::new(rpassword::prompt_password("Value (not shown): ")?)
+        }
         None => read(std::io::stdin().lock())?,
     };
     let body = serde_json::json!({
@@ -184,7 +197,8 @@ async fn set(admin: &Admin, format: Format, args: SetArgs) -> Result<(), Failure
     });
     let body = Secret::new(body.to_string()).into_bytes();
     let vault = Vault::open(admin, &args.vault).await?;
-    let answer = vault.send(Method::PUT, &format!("/secrets/{}", segment(args.name.as_str())), "", Some(body)).await?;
+    let answer =
+        vault.send(Method::PUT, &format!("/secrets/{}", segment(args.name.as_str())), "", Some(body)).await?;
     let bundle: Bundle = parse(&answer)?;
     match format {
         Format::Json => output::json(&bundle.shown()),
@@ -204,9 +218,10 @@ fn read(source: impl Read) -> Result<Secret<String>, Failure> {
     if bytes.len() > limits::SECRET_VALUE_BYTES_MAX {
         return Err(Failure::new(format!("a value is at most {} bytes", limits::SECRET_VALUE_BYTES_MAX)));
     }
-    String::from_utf8(bytes)
-        .map(Secret::new)
-        .map_err(|_| Failure::new("a value is text in UTF-8").next("Encode it first, for example by `base64 -w0`, and say so with --content-type."))
+    String::from_utf8(bytes).map(Secret::new).map_err(|_| {
+        Failure::new("a value is text in UTF-8")
+            .next("Encode it first, for example by `base64 -w0`, and say so with --content-type.")
+    })
 }
 
 async fn get<T: DeserializeOwned>(admin: &Admin, vault: &VaultName, path: &str) -> Result<T, Failure> {
@@ -221,7 +236,8 @@ async fn pages(admin: &Admin, vault: &VaultName, path: &str) -> Result<Vec<Bundl
         let page: Page = parse(&vault.send(Method::GET, path, &query, None).await?)?;
         items.extend(page.value);
         let Some(link) = page.next_link else { return Ok(items) };
-        let token = link.split(['?', '&']).find_map(|part| part.strip_prefix("$skiptoken=")).unwrap_or_default();
+        let token =
+            link.split(['?', '&']).find_map(|part| part.strip_prefix("$skiptoken=")).unwrap_or_default();
         query = format!("&$skiptoken={token}");
     }
 }

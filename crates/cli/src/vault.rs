@@ -102,9 +102,12 @@ struct SetPolicy<'a> {
 pub(crate) async fn vault(admin: &Admin, format: Format, command: Command) -> Result<(), Failure> {
     match command {
         Command::Create { name } => {
-            let made: Vault = admin.ask(Method::POST, "/v1/vaults", &serde_json::json!({"name": name})).await?;
+            let made: Vault =
+                admin.ask(Method::POST, "/v1/vaults", &serde_json::json!({"name": name})).await?;
             show(format, &made);
-            output::note(format_args!("Put a secret into it: printf %s VALUE | keyless secret set {name} NAME"));
+            output::note(format_args!(
+                "Put a secret into it: printf %s VALUE | keyless secret set {name} NAME"
+            ));
         }
         Command::List => {
             let vaults: List<Vault> = admin.get("/v1/vaults").await?;
@@ -124,7 +127,9 @@ pub(crate) async fn vault(admin: &Admin, format: Format, command: Command) -> Re
         Command::Policy(Policy::Set { vault, whom, secrets }) => {
             show_policies(format, &set(admin, &vault, &whom, &secrets).await?);
         }
-        Command::Policy(Policy::Remove { vault, whom }) => show_policies(format, &set(admin, &vault, &whom, &[]).await?),
+        Command::Policy(Policy::Remove { vault, whom }) => {
+            show_policies(format, &set(admin, &vault, &whom, &[]).await?)
+        }
         Command::Policy(Policy::List { vault }) => show_policies(format, &find(admin, &vault).await?),
     }
     Ok(())
@@ -134,7 +139,12 @@ async fn find(admin: &Admin, name: &VaultName) -> Result<Vault, Failure> {
     admin.get(&format!("/v1/vaults/{}", segment(name.as_str()))).await
 }
 
-async fn set(admin: &Admin, vault: &VaultName, whom: &Whom, secrets: &[SecretPermission]) -> Result<Vault, Failure> {
+async fn set(
+    admin: &Admin,
+    vault: &VaultName,
+    whom: &Whom,
+    secrets: &[SecretPermission],
+) -> Result<Vault, Failure> {
     let Whom { app, principal, client_id } = whom;
     let path = format!("/v1/vaults/{}/policies", segment(vault.as_str()));
     admin.ask(Method::PUT, &path, &SetPolicy { app, principal, client_id, secrets }).await

@@ -52,7 +52,8 @@ impl Confinement for Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let is_ours = self.0.path().file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"keyless-"));
+        let is_ours =
+            self.0.path().file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"keyless-"));
         // One that has processes stays, as when only the server ends.
         if is_ours && !self.0.is_populated() {
             let _best_effort = self.0.remove();

@@ -56,6 +56,10 @@ impl Site {
         &self.capabilities
     }
 
+    pub(crate) const fn files(&self) -> &Public {
+        &self.files
+    }
+
     pub(crate) fn hosts_file(&self) -> &Path {
         self.files.hosts().path()
     }

@@ -114,8 +114,7 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         Arc::new(Site::new(&config, &ground.addresses, files, &ground.capabilities, ground.opened_by, *now));
     site.serve_with(&services);
     let tls = TlsAcceptor::from(Arc::new(tls(certificates.clone())?));
-    let public =
-        public::Public::new(tls, wire::public_router(services.clone()), observer, stopping.clone());
+    let public = public::Public::new(tls, wire::public_router(services.clone()), observer, stopping.clone());
     let administration = admin::router(admin::State {
         store: store.clone(),
         log: log.clone(),
@@ -158,7 +157,8 @@ async fn open(config: &Config, announce: impl FnOnce(&Secret<String>)) -> Result
     let data = DataDir::open(&config.data_dir)?;
     let listeners = public::bind(&config.addresses())?;
     let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) =
+        (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let store: Arc<dyn Store> = Arc::new(open_store(config, data.layout())?);
     let passphrase = config.passphrase_file.as_deref();
     let unsealed = seal::unseal(&*store, data.layout(), passphrase, &*entropy, announce).await?;
@@ -295,14 +295,15 @@ impl Running {
         self.tasks.shutdown().await;
         tasks::sync_once(self.log.clone(), &*self.store, &*self.services.entropy).await;
         let _absent = std::fs::remove_file(self.data.layout().admin_socket());
+        // Programs that run on still read these.
+        if self.services.identity.workloads().is_empty() {
+            self.site.files().remove_copy();
+        }
     }
 }
 
 /// Asks the kernel about peers, if it answers.
-fn attestor(
-    config: &Config,
-    capabilities: &Capabilities,
-) -> Result<Option<Arc<Attestor>>, StartError> {
+fn attestor(config: &Config, capabilities: &Capabilities) -> Result<Option<Arc<Attestor>>, StartError> {
     match &capabilities.attestation {
         kernel::Verdict::Enforced => Ok(Some(Arc::new(Attestor::new()?))),
         kernel::Verdict::Unenforced { why, mend } if config.require_enforced => {

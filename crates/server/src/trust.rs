@@ -26,6 +26,9 @@ const SYSTEM_BUNDLES: [&str; 5] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+const BUNDLE: &str = "bundle.pem";
+const ROOT: &str = "root.pem";
+const TRUSTSTORE: &str = "truststore.p12";
 const SYSTEM_HOSTS: &str = "/etc/hosts";
 /// Java wants a truststore to have a password; this one protects nothing.
 const TRUSTSTORE_PASSWORD: &str = "changeit";
@@ -36,6 +39,8 @@ const MARK: &str = "# Names of Keyless, for programs under `keyless run`.";
 pub struct Public {
     folder: PathBuf,
     hosts: Hosts,
+    /// Whether the folder is a copy outside of the data directory.
+    is_copy: bool,
 }
 
 impl Public {
@@ -50,31 +55,37 @@ impl Public {
         listen: &[IpAddr],
         vault_hosts: impl IntoIterator<Item = String>,
     ) -> Result<Self, StartError> {
-        let folder = folder(layout)?;
+        let own = layout.root().join("public");
+        ours(&own).map_err(|source| StartError::File { path: own.clone(), source })?;
         replace(&layout.authority(), authority_pem.as_bytes())?;
-        replace(&folder.join("root.pem"), authority_pem.as_bytes())?;
         let mut bundle = system_roots();
-        if !bundle.is_empty() && !bundle.ends_with('\n') {
-            bundle.push('\n');
-        }
         bundle.push_str(authority_pem);
-        let truststore = folder.join("truststore.p12");
+        let (bundle_file, truststore_file) = (own.join(BUNDLE), own.join(TRUSTSTORE));
         // Making the truststore takes longer than all else here, so only when the bundle is another.
-        if replace(&folder.join("bundle.pem"), bundle.as_bytes())? || !truststore.exists() {
-            replace(&truststore, &crypt::pkcs12_truststore(&bundle, TRUSTSTORE_PASSWORD)?)?;
+        if replace(&bundle_file, bundle.as_bytes())? || !truststore_file.exists() {
+            replace(&truststore_file, &crypt::pkcs12_truststore(&bundle, TRUSTSTORE_PASSWORD)?)?;
         }
+        replace(&own.join(ROOT), authority_pem.as_bytes())?;
+        let folder = if kernel::is_root() { open_to_all(layout, &own)? } else { own.clone() };
         let fixed = [names.domain().to_owned(), names.login_host(), names.vault_parent_host()];
         let hosts =
             Hosts::open(folder.join("hosts"), reachable(listen), fixed.into_iter().chain(vault_hosts))?;
-        Ok(Self { folder, hosts })
+        Ok(Self { is_copy: folder != own, folder, hosts })
+    }
+
+    /// Removes what is outside of the data directory; a next start makes it again. Only when no program uses it any more.
+    pub fn remove_copy(&self) {
+        if self.is_copy {
+            let _best_effort = fs::remove_dir_all(&self.folder);
+        }
     }
 
     /// The files as apps are told them.
     pub fn trust_files(&self) -> TrustFiles {
         TrustFiles {
-            bundle: self.folder.join("bundle.pem"),
-            root: self.folder.join("root.pem"),
-            truststore: self.folder.join("truststore.p12"),
+            bundle: self.folder.join(BUNDLE),
+            root: self.folder.join(ROOT),
+            truststore: self.folder.join(TRUSTSTORE),
             truststore_password: TRUSTSTORE_PASSWORD.to_owned(),
         }
     }
@@ -192,22 +203,22 @@ fn system_roots() -> String {
     blocks.map(|(body, _)| format!("{begin}{body}{end}")).collect()
 }
 
-/// Where apps of any user can read, and only we can write: a runtime folder for root, whose data directory is closed to others; the
-/// data directory itself for a user, whose apps are of the same user.
-fn folder(layout: &Layout) -> Result<PathBuf, StartError> {
-    if !kernel::is_root() {
-        let folder = layout.root().join("public");
-        return ours(&folder)
-            .map(|()| folder.clone())
-            .map_err(|source| StartError::File { path: folder, source });
-    }
+/// A copy of the files where apps of any user can read and only root can write: root's data directory is closed to all others, and
+/// root's apps may be other users.
+fn open_to_all(layout: &Layout, own: &Path) -> Result<PathBuf, StartError> {
     let hash = crypt::sha256(layout.root().as_os_str().as_encoded_bytes()).to_string();
     let name = format!("keyless-{}", hash.get(..8).unwrap_or(&hash));
     let (run, temporary) = (Path::new("/run").join(&name), std::env::temp_dir().join(&name));
-    ours(&run)
+    let folder = ours(&run)
         .map(|()| run)
         .or_else(|_| ours(&temporary).map(|()| temporary.clone()))
-        .map_err(|source| StartError::File { path: temporary, source })
+        .map_err(|source| StartError::File { path: temporary, source })?;
+    for file in [BUNDLE, ROOT, TRUSTSTORE] {
+        let from = own.join(file);
+        let content = fs::read(&from).map_err(|source| StartError::File { path: from, source })?;
+        replace(&folder.join(file), &content)?;
+    }
+    Ok(folder)
 }
 
 /// Makes the folder, or makes sure that it is a folder, not a link, and that nobody else may write there.

@@ -1,5 +1,9 @@
 //! A server's life on one data directory: first start, second start, a second server, lost and wrong openers, the audit log.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a surprise is a failed test, and its place is the message")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a surprise is a failed test, and its place is the message"
+)]
 
 use domain::Secret;
 use server::{Config, Recovered, Running, SealError, Sources, StartError, maintenance};
@@ -37,7 +41,9 @@ impl Site {
             ("port", self.port.to_string()),
             ("listen", "127.0.0.1".to_owned()),
         ];
-        flags.extend(self.passphrase_file.as_ref().map(|path| ("passphrase_file", path.display().to_string())));
+        flags.extend(
+            self.passphrase_file.as_ref().map(|path| ("passphrase_file", path.display().to_string())),
+        );
         Config::load(&Sources { flags, ..Sources::default() }).unwrap()
     }
 
@@ -50,7 +56,9 @@ impl Site {
     /// Starts it; answers also the recovery key, if one was announced.
     async fn start(&mut self) -> Result<(Running, Option<String>), StartError> {
         let mut announced = None;
-        let running = server::start(self.config(), |key: &Secret<String>| announced = Some(key.expose().clone())).await?;
+        let running =
+            server::start(self.config(), |key: &Secret<String>| announced = Some(key.expose().clone()))
+                .await?;
         self.public = running.hosts_file().parent().map(Path::to_owned);
         Ok((running, announced))
     }
@@ -89,7 +97,9 @@ async fn a_first_start_makes_everything_and_a_second_finds_it() {
     for file in ["root.pem", "bundle.pem", "truststore.p12", "hosts"] {
         assert_eq!(mode(&public.join(file)), 0o644, "{file}");
     }
-    assert!(fs::read_to_string(public.join("hosts")).unwrap().contains("127.0.0.1\tlogin.keyless.localhost\n"));
+    assert!(
+        fs::read_to_string(public.join("hosts")).unwrap().contains("127.0.0.1\tlogin.keyless.localhost\n")
+    );
     let authority = fs::read(site.data().join("ca.pem")).unwrap();
     let tenant = running.tenant();
     running.stop().await;
@@ -209,7 +219,10 @@ async fn maintenance_is_refused_while_a_server_runs_and_without_an_installation(
     assert!(matches!(maintenance::verify_audit(&site.config()).await, Err(StartError::NothingHere { .. })));
     assert!(!site.data().exists(), "nothing is made by looking");
     let (running, _) = site.start().await.unwrap();
-    assert!(matches!(maintenance::verify_audit(&site.config()).await, Err(StartError::AlreadyRunning { .. })));
+    assert!(matches!(
+        maintenance::verify_audit(&site.config()).await,
+        Err(StartError::AlreadyRunning { .. })
+    ));
     running.stop().await;
     let verdict = maintenance::verify_audit(&site.config()).await.unwrap();
     assert!(verdict.is_ok(), "{verdict:?}");
