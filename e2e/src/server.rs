@@ -86,7 +86,7 @@ impl Server {
     pub fn start_as(name: &str, user: u32) -> Self {
         let directory = TemporaryDirectory::new(name);
         // What was built may be where only its builder can look.
-        std::fs::copy(binary("keyless"), directory.path().join("keyless")).unwrap();
+        copy(&binary("keyless"), &directory.path().join("keyless"));
         std::os::unix::fs::chown(directory.path(), Some(user), Some(user)).unwrap();
         let mut server = Self { directory, port: free_port(), child: None, starts: 0, user: Some(user) };
         server.start_again();
@@ -232,7 +232,7 @@ impl Server {
     pub fn raw(&self) -> PathBuf {
         let place = self.directory.path().join("raw");
         if !place.exists() {
-            std::fs::copy(crate::app::raw(), &place).unwrap();
+            copy(&crate::app::raw(), &place);
         }
         place
     }
@@ -281,6 +281,13 @@ impl Drop for Server {
             let _closed = writeln!(std::io::stderr(), "--- the server said:\n{}", self.logs());
         }
     }
+}
+
+/// Copies a program by another process: were the copy's open file ours, a child that another thread starts at that moment would inherit
+/// it, and the kernel would refuse to run a file that somebody may write ("text file busy").
+fn copy(from: &Path, to: &Path) {
+    let copied = wait::output(Command::new("cp").arg(from).arg(to), b"");
+    assert!(copied.status.success(), "{copied:?}");
 }
 
 /// Sends a signal to a child of ours.

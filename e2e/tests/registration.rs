@@ -102,7 +102,7 @@ fn discovery_names_what_there_is() {
         let document = get(&format!("/{}/{target}", client.tenant));
         assert_eq!(document.status, 200, "{document:?}");
         let document = document.json();
-        for url in ["token_endpoint", "jwks_uri", "issuer"] {
+        for url in ["token_endpoint", "issuer"] {
             let url = document[url].as_str().unwrap();
             assert!(url.starts_with("https://") && url.contains(&client.tenant), "{url}");
         }

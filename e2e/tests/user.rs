@@ -21,9 +21,9 @@ fn an_ordinary_user_is_served_and_told_what_is_not_enforced() {
     assert_eq!(code, 0, "{said}");
     // No cgroup was delegated to this user, so the kernel cannot tell its apps apart: never silently.
     let status = server.keyless(["status"]).ok();
-    assert!(status.contains("unenforced"), "{status}");
+    assert!(status.to_lowercase().contains("unenforced"), "{status}");
     let ended = server.run_as("web", "shop", &["true"], "");
-    assert!(ended.stderr.contains("unenforced"), "{}", ended.said());
+    assert!(ended.stderr.to_lowercase().contains("unenforced"), "{}", ended.said());
 }
 
 #[test]
@@ -35,5 +35,5 @@ fn who_requires_enforcement_gets_it_or_nothing() {
     let ended = server.keyless(["run", "--require-enforced", "--app", "web", "--", "echo", "it ran"]);
     assert_ne!(ended.code, Some(0));
     assert!(!ended.stdout.contains("it ran"), "{}", ended.said());
-    assert!(ended.stderr.contains("unenforced") || ended.stderr.contains("enforce"), "{}", ended.said());
+    assert!(ended.stderr.contains("not started"), "{}", ended.said());
 }
