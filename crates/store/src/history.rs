@@ -1,7 +1,7 @@
 //! What every embedded backend keeps the same way: where it stands, recent commits for followers, and the fate of attempts by their id.
 //!
-//! It lives in memory also beside a durable engine: attempts and followers die with the process, and a position from before it is
-//! answered [`StoreError::Compacted`], which the contract has for exactly that (ADR 0009).
+//! Bounded: the oldest commits go first, and with them what is known of their ids. A durable engine keeps rows of the same commits and
+//! fills this from them when it opens; attempts that were given up are known in memory only, as no attempt outlives its process.
 
 use crate::contract::{
     Changes, Check, Commit, CommitId, Key, LIST_MAX, Position, REPLY_BYTES_MAX, StoreError, Write,
@@ -18,7 +18,8 @@ pub const HISTORY_COMMITS_MAX: usize = 10_000;
 /// Bytes of keys and values that are kept for followers.
 pub const HISTORY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-type Change = (Key, Option<Arc<[u8]>>);
+/// A key and its new value; `None` is deleted.
+pub(crate) type Change = (Key, Option<Arc<[u8]>>);
 
 /// Position, recent commits and fates of one store.
 #[derive(Default)]
@@ -32,6 +33,8 @@ struct State {
     kept: VecDeque<Kept>,
     bytes: usize,
     fates: HashMap<CommitId, Fate>,
+    /// Attempts that were given up, oldest first.
+    voids: VecDeque<CommitId>,
     at: Position,
     /// The position before the oldest kept commit.
     pruned: Position,
@@ -44,7 +47,6 @@ enum Fate {
     Void,
 }
 
-#[derive(Clone)]
 struct Kept {
     position: Position,
     previous: CommitId,
@@ -55,6 +57,11 @@ impl History {
     /// A history that begins at a position, with nothing before it.
     pub(crate) fn starting(at: Position) -> Self {
         Self { state: Mutex::new(State { at, pruned: at, ..State::default() }), committed: Notify::new() }
+    }
+
+    /// The revision before the oldest commit that is kept.
+    pub(crate) fn pruned(&self) -> u64 {
+        self.lock().pruned.revision
     }
 
     /// Where the store stands.
@@ -71,14 +78,7 @@ impl History {
     }
 
     /// Records an applied commit.
-    pub(crate) fn applied(&self, position: Position, writes: &[Write]) {
-        let changes: Vec<Change> = writes
-            .iter()
-            .map(|write| match write {
-                Write::Put(key, value) => (key.clone(), Some(value.clone())),
-                Write::Delete(key) => (key.clone(), None),
-            })
-            .collect();
+    pub(crate) fn applied(&self, position: Position, changes: Vec<Change>) {
         let mut state = self.lock();
         let previous = state.at.commit;
         state.at = position;
@@ -95,12 +95,22 @@ impl History {
         self.committed.notify_waiters();
     }
 
-    /// What became of an attempt; a new one is given up for good.
+    /// What became of an attempt; a new one is given up for good. The caller keeps commits out meanwhile.
     pub(crate) fn resolve(&self, id: CommitId) -> Option<Position> {
-        match self.lock().fates.entry(id).or_insert(Fate::Void) {
-            Fate::Applied(position) => Some(*position),
-            Fate::Void => None,
+        let mut state = self.lock();
+        match state.fates.get(&id) {
+            Some(Fate::Applied(position)) => return Some(*position),
+            Some(Fate::Void) => return None,
+            None => {}
         }
+        state.fates.insert(id, Fate::Void);
+        state.voids.push_back(id);
+        if state.voids.len() > HISTORY_COMMITS_MAX
+            && let Some(oldest) = state.voids.pop_front()
+        {
+            state.fates.remove(&oldest);
+        }
+        None
     }
 
     /// Forgets all kept commits.
@@ -164,6 +174,15 @@ impl State {
         answer.through = self.at;
         Ok(Some(answer))
     }
+}
+
+/// The changes that writes make.
+pub(crate) fn changes_of(writes: &[Write]) -> Vec<Change> {
+    let change = |write: &Write| match write {
+        Write::Put(key, value) => (key.clone(), Some(value.clone())),
+        Write::Delete(key) => (key.clone(), None),
+    };
+    writes.iter().map(change).collect()
 }
 
 /// Do all checks hold? `modified` tells the revision of a key's entry, if there is one.

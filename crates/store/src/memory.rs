@@ -109,7 +109,7 @@ impl Store for Memory {
                 }
             }
         }
-        self.history.applied(position, writes);
+        self.history.applied(position, history::changes_of(writes));
         Ok(position)
     }
 

@@ -1,22 +1,29 @@
 //! The only loop of its kind: load what a decision asks for, decide, commit with a check on every key it read, start over on conflict.
 //!
-//! A decision is a synchronous, repeatable function of a [`View`]. Whenever it asks for a key that is not loaded, all keys known so far are
-//! read again together with it, so that what it decides on is one position of the store.
+//! A decision is a synchronous, repeatable function of a [`View`]. Whenever it asks for a key that is not loaded, that key is read; if the
+//! store has moved since, all keys known so far are read again together, so that what it decides on is one position of the store.
 
 use crate::{
-    contract::{Check, CommitId, Entry, Key, READ_KEYS_MAX, Store, StoreError, Write},
+    contract::{Check, CommitId, Entry, Key, Position, READ_KEYS_MAX, Store, StoreError, Write},
     record::{self, Record},
 };
 use domain::{Entropy, limits, world::random};
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::Cell, sync::Arc};
 
 /// What a decision may look at: records at one position of the store. Remembers every key that it is asked for.
 #[derive(Default)]
 pub struct View {
     /// Few keys: a scan beats a hash.
-    known: Vec<(Key, Option<Entry>)>,
-    asked: RefCell<Vec<Key>>,
+    known: Vec<Known>,
+    at: Position,
     is_fixture: bool,
+}
+
+/// A key that was loaded, what was found there, and whether the current run of the decision has looked at it.
+struct Known {
+    key: Key,
+    entry: Option<Entry>,
+    is_asked: Cell<bool>,
 }
 
 /// Why a view has no answer yet. Made by [`View`] only; pass it on with `?`.
@@ -94,8 +101,9 @@ impl View {
     #[must_use]
     pub fn with<R: Record>(mut self, id: &R::Id, record: &R) -> Self {
         if let Write::Put(key, value) = record::put::<R>(id, record) {
-            self.known.retain(|(known, _)| known != &key);
-            self.known.push((key.clone(), Some(Entry::new(key, value, 1, 1))));
+            self.known.retain(|known| known.key != key);
+            let entry = Some(Entry::new(key.clone(), value, 1, 1));
+            self.known.push(Known { key, entry, is_asked: Cell::new(false) });
         }
         self
     }
@@ -106,52 +114,55 @@ impl View {
     /// [`Load`]: not loaded yet, or its value does not decode. Pass it on with `?`.
     pub fn get<R: Record>(&self, id: &R::Id) -> Result<Option<Arc<R>>, Load> {
         let key = R::key(id);
-        let found = match self.known.iter().find(|(known, _)| known == &key) {
-            Some((_, Some(entry))) => {
-                Some(record::decode::<R>(entry).map_err(|error| Load(Cause::Broken(error)))?)
+        match self.known.iter().find(|known| known.key == key) {
+            Some(known) => {
+                known.is_asked.set(true);
+                let decoded = known.entry.as_ref().map(record::decode::<R>).transpose();
+                decoded.map_err(|error| Load(Cause::Broken(error)))
             }
-            Some((_, None)) => None,
-            None if self.is_fixture => None,
-            None => return Err(Load(Cause::Missing(key))),
-        };
-        let mut asked = self.asked.borrow_mut();
-        if !asked.contains(&key) {
-            asked.push(key);
+            None if self.is_fixture => Ok(None),
+            None => Err(Load(Cause::Missing(key))),
         }
-        Ok(found)
     }
 
     fn knows(&self, key: &Key) -> bool {
-        self.known.iter().any(|(known, _)| known == key)
+        self.known.iter().any(|known| &known.key == key)
     }
 
-    async fn load(
-        &mut self,
-        store: &dyn Store,
-        more: impl IntoIterator<Item = Key>,
-    ) -> Result<(), StoreError> {
-        let mut keys: Vec<Key> = std::mem::take(&mut self.known).into_iter().map(|(key, _)| key).collect();
-        keys.extend(more);
-        if keys.len() > READ_KEYS_MAX {
+    /// Reads more keys. If the store has moved on since the others were read, all are read again: everything stands at one position.
+    async fn load(&mut self, store: &dyn Store, more: &[Key]) -> Result<(), StoreError> {
+        if self.known.len() + more.len() > READ_KEYS_MAX {
             return Err(StoreError::TooLarge { what: "keys of one decision", limit: READ_KEYS_MAX });
         }
+        let snapshot = store.read(more).await?;
+        let has_moved = snapshot.at != self.at;
+        self.at = snapshot.at;
+        let known = |(key, entry)| Known { key, entry, is_asked: Cell::new(false) };
+        let is_first = self.known.is_empty();
+        self.known.extend(more.iter().cloned().zip(snapshot.entries).map(known));
+        if has_moved && !is_first { self.reload(store).await } else { Ok(()) }
+    }
+
+    /// Reads everything again.
+    async fn reload(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        let keys: Vec<Key> = self.known.iter().map(|known| known.key.clone()).collect();
         let snapshot = store.read(&keys).await?;
-        self.known = keys.into_iter().zip(snapshot.entries).collect();
+        self.at = snapshot.at;
+        for (known, entry) in self.known.iter_mut().zip(snapshot.entries) {
+            known.entry = entry;
+        }
         Ok(())
     }
 
     /// A check for each key that the last run asked for or writes.
     fn checks(&self, writes: &[Write]) -> Vec<Check> {
-        let asked = self.asked.borrow();
-        let is_relevant = |key: &Key| asked.contains(key) || writes.iter().any(|write| write.key() == key);
-        self.known
-            .iter()
-            .filter(|(key, _)| is_relevant(key))
-            .map(|(key, entry)| match entry {
-                Some(entry) => Check::Unchanged(key.clone(), entry.modified),
-                None => Check::Absent(key.clone()),
-            })
-            .collect()
+        let is_relevant =
+            |known: &&Known| known.is_asked.get() || writes.iter().any(|write| write.key() == &known.key);
+        let check = |known: &Known| match &known.entry {
+            Some(entry) => Check::Unchanged(known.key.clone(), entry.modified),
+            None => Check::Absent(known.key.clone()),
+        };
+        self.known.iter().filter(is_relevant).map(check).collect()
     }
 }
 
@@ -162,14 +173,16 @@ async fn settle<T, E: From<StoreError>>(
     mut decide: impl FnMut(&View) -> Result<T, Halt<E>>,
 ) -> Result<T, E> {
     loop {
-        view.asked.borrow_mut().clear();
+        for known in &view.known {
+            known.is_asked.set(false);
+        }
         let missing = match decide(view) {
             Ok(value) => return Ok(value),
             Err(Halt::Refuse(error)) => return Err(error),
             Err(Halt::Load(Load(Cause::Broken(error)))) => return Err(error.into()),
             Err(Halt::Load(Load(Cause::Missing(key)))) => key,
         };
-        view.load(store, [missing]).await?;
+        view.load(store, std::slice::from_ref(&missing)).await?;
     }
 }
 
@@ -183,8 +196,8 @@ pub async fn transact<T, E: From<StoreError>>(
     entropy: &dyn Entropy,
     mut decide: impl FnMut(&View) -> Result<Decision<T>, Halt<E>> + Send,
 ) -> Result<T, E> {
+    let mut view = View::default();
     for _ in 0..limits::TRANSACT_ATTEMPTS_MAX {
-        let mut view = View::default();
         let decision = loop {
             let decision = settle(store, &mut view, &mut decide).await?;
             let unread: Vec<Key> =
@@ -192,7 +205,7 @@ pub async fn transact<T, E: From<StoreError>>(
             if unread.is_empty() {
                 break decision;
             }
-            view.load(store, unread).await?;
+            view.load(store, &unread).await?;
         };
         if decision.writes.is_empty() {
             return Ok(decision.value);
@@ -201,13 +214,16 @@ pub async fn transact<T, E: From<StoreError>>(
         match store.commit(id, &view.checks(&decision.writes), &decision.writes).await {
             Ok(_) => return Ok(decision.value),
             Err(StoreError::Conflict { .. }) => {}
-            Err(StoreError::Unknown(id)) => {
-                if store.resolve(id).await?.is_some() {
-                    return Ok(decision.value);
-                }
-            }
+            Err(StoreError::Unknown(id)) => match store.resolve(id).await {
+                Ok(Some(_)) => return Ok(decision.value),
+                Ok(None) => {}
+                // Whatever kept the store from telling: the caller must know that it may have happened.
+                Err(_) => return Err(StoreError::Unknown(id).into()),
+            },
             Err(error) => return Err(error.into()),
         }
+        // What was asked for will be asked for again: one read instead of one for each.
+        view.reload(store).await?;
     }
     Err(StoreError::Unavailable("too many conflicts with other commits".to_owned()).into())
 }

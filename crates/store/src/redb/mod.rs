@@ -1,0 +1,226 @@
+//! The embedded backend on redb: one writer thread that makes one durable transaction out of the commits that wait, readers that are
+//! served from memory where an entry is hot and else from the snapshot of the last published commit.
+//!
+//! A commit is durable before anyone sees it, and is published, position and entries together, before its verdict is told. The file
+//! keeps recent commits too, so that followers and unresolved attempts survive a restart.
+
+mod hot;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use crate::{
+    contract::{
+        Changes, Check, CommitId, Entry, Key, LIST_MAX, Page, Position, READ_KEYS_MAX, REPLY_BYTES_MAX,
+        Snapshot, Store, StoreError, Write, validate,
+    },
+    history::History,
+};
+use async_trait::async_trait;
+use hot::Hot;
+use redb::{Database, DatabaseError};
+use std::{
+    num::NonZeroU16,
+    ops::Bound,
+    path::Path,
+    sync::{Arc, RwLock, atomic::AtomicBool, mpsc},
+    thread::JoinHandle,
+};
+use tables::Entries;
+use tokio::sync::oneshot;
+use writer::{Ask, Verdict, Writer};
+
+/// Commits that may wait for the writer before further ones are told that the store is unavailable.
+const WAITING_MAX: usize = 4_096;
+
+/// How much memory an embedded store may use.
+#[derive(Clone, Copy, Debug)]
+pub struct RedbOptions {
+    /// Bytes of redb's page cache.
+    pub page_cache_bytes: usize,
+    /// Bytes of hot entries, decoded ones twice.
+    pub entry_cache_bytes: usize,
+}
+
+impl Default for RedbOptions {
+    fn default() -> Self {
+        Self { page_cache_bytes: 8 * 1024 * 1024, entry_cache_bytes: 16 * 1024 * 1024 }
+    }
+}
+
+/// A durable store in one file.
+pub struct Redb {
+    shared: Arc<Shared>,
+    /// `None` once dropping: that ends the writer.
+    asks: Option<mpsc::SyncSender<Ask>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    published: RwLock<Published>,
+    history: History,
+    /// A commit's outcome is unknown: nothing more may be written through this handle.
+    is_poisoned: AtomicBool,
+}
+
+/// What readers see: one position, its entries, and the hot ones of exactly that position.
+struct Published {
+    at: Position,
+    table: Arc<Entries>,
+    hot: Hot,
+}
+
+impl Redb {
+    /// Opens or creates a store in one file. Reads all of it once if it was not closed properly.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if another process has it open or the file cannot be opened; [`StoreError::Broken`] if it is not ours
+    /// or its last commits are not whole.
+    pub fn open(path: &Path, options: RedbOptions) -> Result<Self, StoreError> {
+        let path = path.to_owned();
+        Self::open_with(options, move |options| {
+            redb::Builder::new().set_cache_size(options.page_cache_bytes).create(&path)
+        })
+    }
+
+    fn open_with(
+        options: RedbOptions,
+        create: impl Fn(RedbOptions) -> Result<Database, DatabaseError> + Send + 'static,
+    ) -> Result<Self, StoreError> {
+        let reopen = move || {
+            let database = create(options).map_err(tables::not_opened)?;
+            tables::create(&database).map_err(|error| tables::of_engine(&error))?;
+            Ok(database)
+        };
+        let database = reopen()?;
+        let (at, history) = tables::load(&database)?;
+        let table = Arc::new(tables::entries(&database)?);
+        let hot = Hot::new(options.entry_cache_bytes);
+        let shared = Arc::new(Shared {
+            published: RwLock::new(Published { at, table, hot }),
+            history,
+            is_poisoned: AtomicBool::new(false),
+        });
+        let (asks, waiting) = mpsc::sync_channel(WAITING_MAX);
+        let writer = Writer {
+            database: Some(database),
+            reopen: Box::new(reopen),
+            shared: shared.clone(),
+            full_since: None,
+        };
+        let writer = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run(&waiting))
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self { shared, asks: Some(asks), writer: Some(writer) })
+    }
+
+    async fn ask(
+        &self,
+        id: CommitId,
+        ask: impl FnOnce(oneshot::Sender<Verdict>) -> Ask,
+    ) -> Result<Option<Position>, StoreError> {
+        let (verdict, told) = oneshot::channel();
+        let asks = self.asks.as_ref().ok_or_else(closed)?;
+        asks.try_send(ask(verdict)).map_err(|error| match error {
+            mpsc::TrySendError::Full(_) => StoreError::Unavailable("too many commits are waiting".to_owned()),
+            mpsc::TrySendError::Disconnected(_) => closed(),
+        })?;
+        // The writer ended with this in its hands.
+        told.await.unwrap_or(Err(StoreError::Unknown(id)))
+    }
+}
+
+impl Drop for Redb {
+    fn drop(&mut self) {
+        // What waits is still committed; then the file is closed, so that it may be opened again at once.
+        drop(self.asks.take());
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Redb {
+    async fn read(&self, keys: &[Key]) -> Result<Snapshot, StoreError> {
+        if keys.len() > READ_KEYS_MAX {
+            return Err(StoreError::TooLarge { what: "keys of a read", limit: READ_KEYS_MAX });
+        }
+        let (at, table, mut entries) = {
+            let published = self.shared.published.read().map_err(poisoned)?;
+            let entries: Vec<Option<Entry>> = keys.iter().map(|key| published.hot.get(key)).collect();
+            if entries.iter().all(Option::is_some) {
+                return Ok(Snapshot { at: published.at, entries });
+            }
+            (published.at, published.table.clone(), entries)
+        };
+        let mut found = Vec::new();
+        for (slot, key) in entries.iter_mut().zip(keys).filter(|(slot, _)| slot.is_none()) {
+            *slot = tables::fetch(&table, key)?;
+            found.extend(slot.clone());
+        }
+        if !found.is_empty() {
+            let mut published = self.shared.published.write().map_err(poisoned)?;
+            // An entry of an older position may be stale by now.
+            if published.at == at {
+                for entry in found {
+                    published.hot.insert(entry);
+                }
+            }
+        }
+        Ok(Snapshot { at, entries })
+    }
+
+    async fn list(&self, prefix: &Key, after: Option<&Key>, limit: NonZeroU16) -> Result<Page, StoreError> {
+        let (at, table) = {
+            let published = self.shared.published.read().map_err(poisoned)?;
+            (published.at, published.table.clone())
+        };
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after.as_bytes()),
+            _ => Bound::Included(prefix.as_bytes()),
+        };
+        let mut page = Page { at, entries: Vec::new(), more: false };
+        let mut bytes = 0;
+        for row in table.range::<&[u8]>((from, Bound::Unbounded)).map_err(tables::unavailable)? {
+            let (key, stored) = row.map_err(tables::unavailable)?;
+            if !key.value().starts_with(prefix.as_bytes()) {
+                break;
+            }
+            bytes += key.value().len() + stored.value().len();
+            let is_full =
+                page.entries.len() >= usize::from(limit.get().min(LIST_MAX)) || bytes > REPLY_BYTES_MAX;
+            if is_full && !page.entries.is_empty() {
+                page.more = true;
+                break;
+            }
+            page.entries.push(tables::entry(Key::new(key.value()), stored.value())?);
+        }
+        Ok(page)
+    }
+
+    async fn commit(&self, id: CommitId, checks: &[Check], writes: &[Write]) -> Result<Position, StoreError> {
+        validate(checks, writes)?;
+        let (checks, writes) = (checks.to_vec(), writes.to_vec());
+        let position = self.ask(id, |verdict| Ask::Commit { id, checks, writes, verdict }).await?;
+        position.ok_or(StoreError::Unknown(id))
+    }
+
+    async fn resolve(&self, id: CommitId) -> Result<Option<Position>, StoreError> {
+        self.ask(id, |verdict| Ask::Resolve { id, verdict }).await
+    }
+
+    async fn changes(&self, prefix: &Key, after: Position) -> Result<Changes, StoreError> {
+        self.shared.history.changes(prefix, after).await
+    }
+}
+
+fn poisoned<T>(_: std::sync::PoisonError<T>) -> StoreError {
+    StoreError::Broken("a thread of the store has panicked".to_owned())
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the store has stopped writing: start the server again".to_owned())
+}
