@@ -11,21 +11,20 @@ use crate::{
 use audit::{Actor, AuditLog, Origin, Outcome};
 use axum::{
     Extension, Json, Router,
-    extract::Request,
-    extract::State as Shared,
+    extract::{DefaultBodyLimit, Request, State as Shared},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use crypt::Key256;
-use domain::{Entropy, Secret};
+use domain::{Entropy, Secret, limits};
 use http::StatusCode;
 use serde::Deserialize;
 use std::{path::PathBuf, sync::Arc};
 use store::Store;
 use wire::{
     Services,
-    admin::{AdminPeer, error::AdminError},
+    admin::{AdminPeer, body::Body, error::AdminError},
     context::{Context, stamp},
 };
 
@@ -46,7 +45,15 @@ pub(crate) fn router(state: State) -> Router {
     Router::new()
         .route("/v1/recover", post(recover))
         .route("/v1/audit/verify", get(verify))
+        .method_not_allowed_fallback(|| async {
+            AdminError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "MethodNotAllowed",
+                "this route does not know this method",
+            )
+        })
         .with_state(state)
+        .layer(DefaultBodyLimit::max(limits::REQUEST_BODY_BYTES_MAX))
         .layer(from_fn_with_state(services, stamp))
         .layer(from_fn(identify))
 }
@@ -78,7 +85,7 @@ struct RecoverRequest {
 async fn recover(
     Shared(state): Shared<State>,
     Extension(context): Extension<Context>,
-    Json(request): Json<RecoverRequest>,
+    Body(request): Body<RecoverRequest>,
 ) -> Result<Response, AdminError> {
     let typed = Secret::new(request.recovery_key);
     let passphrase = request.passphrase_file.as_deref();
