@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 /// Inside an app: `token` prints one for the vault; `cached PID BARE-PORT BARE-PID ROUNDS REQUESTS` prints a line of figures for each number of
 /// connections; `cold PID AUDIENCE…` prints the mean processor time of tokens that are asked for the first time.
-#[expect(clippy::disallowed_methods, reason = "as an app does, it reads from its environment what it was given")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "as an app does, it reads from its environment what it was given"
+)]
 pub(crate) async fn load(arguments: &[&str]) {
     cpu::pin(cpu::LOAD_CORE);
     let variable = |name: &str| std::env::var(name).expect("this runs as an app");

@@ -7,7 +7,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// A running `keyless up`.
@@ -78,17 +78,20 @@ impl System {
         Self { keyless: keyless.to_owned(), data: data.to_owned(), port, child: None }
     }
 
-    /// Starts it; returns once it accepts connections. Answers when it was started.
+    /// Starts it; returns once it says that it is ready. Answers when it was started.
     pub(crate) fn start(&mut self) -> Instant {
         let mut command = Command::new(&self.keyless);
         command.args(["up", "--data-dir"]).arg(&self.data).args(["--port", &self.port.to_string()]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let begin = Instant::now();
-        self.child = Some(cpu::spawn_on_server_core(&mut command).expect("keyless starts"));
-        while std::net::TcpStream::connect(self.address()).is_err() {
-            assert!(begin.elapsed() < Duration::from_secs(30), "keyless does not listen");
-            std::thread::sleep(Duration::from_micros(500));
-        }
+        let mut child = cpu::spawn_on_server_core(&mut command).expect("keyless starts");
+        let mut said = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
+        let is_ready =
+            |line: std::io::Result<String>| line.is_ok_and(|line| line.contains("keyless is ready"));
+        assert!(said.any(is_ready), "keyless ended before it was ready");
+        // What it says from now on is read by nobody, and may be.
+        std::thread::spawn(move || said.count());
+        self.child = Some(child);
         begin
     }
 
@@ -118,11 +121,16 @@ impl System {
             .env("KEYLESS_DATA_DIR", &self.data)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("keyless starts");
         child.stdin.take().expect("its input is piped").write_all(input).expect("it reads its input");
         let output = child.wait_with_output().expect("it ends");
-        assert!(output.status.success(), "keyless {arguments:?} failed");
+        assert!(
+            output.status.success(),
+            "keyless {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).expect("it prints text")
     }
 
