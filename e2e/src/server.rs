@@ -272,7 +272,13 @@ impl Drop for Server {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             signal(&child, rustix::process::Signal::TERM);
-            std::thread::sleep(Duration::from_millis(50));
+            // It cleans up after itself, if it is let.
+            for _wait in 0..500 {
+                if !matches!(child.try_wait(), Ok(None)) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
             let _gone = child.kill();
             let _reaped = child.wait();
         }
