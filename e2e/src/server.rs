@@ -61,6 +61,28 @@ pub struct Server {
     child: Option<Child>,
     starts: u32,
     user: Option<u32>,
+    cgroup: Option<Delegated>,
+}
+
+/// A cgroup that an ordinary user was given, as `systemd --user` does; gone when this is.
+#[derive(Debug)]
+struct Delegated(PathBuf);
+
+impl Drop for Delegated {
+    fn drop(&mut self) {
+        // Deepest first; what apps left empty is ours to remove.
+        let mut folders = vec![self.0.clone()];
+        let mut next = 0;
+        while let Some(folder) = folders.get(next) {
+            let inner: Vec<PathBuf> =
+                std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+            folders.extend(inner.into_iter().filter(|path| path.is_dir()));
+            next += 1;
+        }
+        for folder in folders.iter().rev() {
+            let _busy_or_gone = std::fs::remove_dir(folder);
+        }
+    }
 }
 
 impl Server {
@@ -73,24 +95,64 @@ impl Server {
             child: None,
             starts: 0,
             user: None,
+            cgroup: None,
         };
         server.start_again();
         server
     }
 
     /// As [`Server::start`], server and commands of an ordinary user. Needs root.
-    ///
-    /// # Panics
-    /// When the user cannot be given what it needs.
     #[must_use]
     pub fn start_as(name: &str, user: u32) -> Self {
+        Self::start_for(name, user, None)
+    }
+
+    /// As [`Server::start_as`], in a cgroup that was delegated to the user. Needs root and cgroup v2.
+    ///
+    /// # Panics
+    /// When there is no cgroup v2.
+    #[must_use]
+    pub fn start_delegated(name: &str, user: u32) -> Self {
+        let place = hierarchy().join(format!("keyless-e2e-{}-{name}", std::process::id()));
+        std::fs::create_dir(&place).unwrap();
+        // What systemd hands over with Delegate=yes.
+        for file in ["", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"] {
+            std::os::unix::fs::chown(place.join(file), Some(user), Some(user)).unwrap();
+        }
+        Self::start_for(name, user, Some(Delegated(place)))
+    }
+
+    fn start_for(name: &str, user: u32, cgroup: Option<Delegated>) -> Self {
         let directory = TemporaryDirectory::new(name);
         // What was built may be where only its builder can look.
         copy(&binary("keyless"), &directory.path().join("keyless"));
         std::os::unix::fs::chown(directory.path(), Some(user), Some(user)).unwrap();
-        let mut server = Self { directory, port: free_port(), child: None, starts: 0, user: Some(user) };
+        let mut server =
+            Self { directory, port: free_port(), child: None, starts: 0, user: Some(user), cgroup };
         server.start_again();
         server
+    }
+
+    /// A program run by the server's user, in the cgroup that was delegated, if one was.
+    ///
+    /// # Panics
+    /// When the server is not another user's.
+    #[must_use]
+    pub fn users_program(&self, program: &Path) -> Command {
+        let user = self.user.expect("it is another user's");
+        let Some(Delegated(cgroup)) = &self.cgroup else {
+            let mut command = Command::new(program);
+            command.uid(user).gid(user);
+            return command;
+        };
+        // Joins while it is still root, and only then becomes the user.
+        let mut command = Command::new("sh");
+        let join = format!(
+            "echo $$ > {}/cgroup.procs && exec setpriv --reuid {user} --regid {user} --clear-groups \"$@\"",
+            cgroup.display()
+        );
+        command.args(["-c", &join, "sh"]).arg(program);
+        command
     }
 
     /// Starts on the same directory and port as before; returns when it says that it answers.
@@ -210,12 +272,9 @@ impl Server {
     pub fn command<const N: usize>(&self, arguments: [&str; N]) -> Command {
         let mut command = match self.user {
             None => Command::new(binary("keyless")),
-            Some(user) => {
-                let mut command = Command::new(self.directory.path().join("keyless"));
-                command.uid(user).gid(user).current_dir(self.directory.path());
-                command
-            }
+            Some(_) => self.users_program(&self.directory.path().join("keyless")),
         };
+        command.current_dir(self.directory.path());
         command.env_clear().env("PATH", search_path()).env("LANG", "C.UTF-8");
         // A home of the scenario's own, so that nothing of the person who runs the tests is found.
         command.env("HOME", self.directory.path());
@@ -287,6 +346,18 @@ impl Drop for Server {
             let _closed = writeln!(std::io::stderr(), "--- the server said:\n{}", self.logs());
         }
     }
+}
+
+/// Where cgroup v2 is mounted.
+///
+/// # Panics
+/// When it is not.
+#[must_use]
+pub fn hierarchy() -> PathBuf {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount =
+        mounts.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
+    PathBuf::from(mount.expect("cgroup v2 is mounted"))
 }
 
 /// Copies a program by another process: were the copy's open file ours, a child that another thread starts at that moment would inherit

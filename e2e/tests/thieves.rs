@@ -187,12 +187,8 @@ fn root_who_joins_the_cgroup_is_served_as_documented() {
     }
     // A limit that docs/threat-model.md states: nothing stops root of the host. Kept as a test, so that the claim stays honest.
     let (_, own) = app.sh("sed -n 's/^0:://p' /proc/self/cgroup");
-    let mount = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let mount = mount
-        .lines()
-        .find(|line| line.contains(" - cgroup2 "))
-        .and_then(|line| line.split(' ').nth(4))
-        .unwrap();
+    let mount = e2e::server::hierarchy();
+    let mount = mount.display();
     let script = format!(
         "echo $$ > {mount}{own}/cgroup.procs && exec '{}' {}",
         server.raw().display(),
