@@ -71,7 +71,7 @@ async fn ours(path: &Path, committers: usize, count: usize) -> f64 {
         tasks.spawn(async move {
             for number in 0..count / committers {
                 let write = Write::Put(Key::new(format!("rate/{committer}/{number}")), value.clone());
-                let id = CommitId((committer as u128) << 64 | number as u128 + 1);
+                let id = CommitId(((committer as u128) << 64) + number as u128 + 1);
                 store.commit(id, &[], &[write]).await.unwrap();
             }
         });

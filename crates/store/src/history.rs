@@ -59,9 +59,10 @@ impl History {
         Self { state: Mutex::new(State { at, pruned: at, ..State::default() }), committed: Notify::new() }
     }
 
-    /// The revision before the oldest commit that is kept.
-    pub(crate) fn pruned(&self) -> u64 {
-        self.lock().pruned.revision
+    /// The revision before the oldest commit that is kept, and how many are.
+    pub(crate) fn pruned(&self) -> (u64, usize) {
+        let state = self.lock();
+        (state.pruned.revision, state.kept.len())
     }
 
     /// Where the store stands.

@@ -14,16 +14,13 @@ use std::{collections::BTreeMap, sync::Arc};
 /// Key to `created ++ modified ++ value`, the revisions big-endian.
 const ENTRIES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("entry");
 /// Revision to `commit id ++ previous commit id ++ number of changes`, big-endian.
-const COMMITS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("commit");
+pub(super) const COMMITS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("commit");
 /// Revision and number in its commit to `key length (2) ++ key ++ 0`, a delete, or `key length (2) ++ key ++ 1 ++ value`.
-const CHANGES: TableDefinition<'static, (u64, u32), &[u8]> = TableDefinition::new("change");
+pub(super) const CHANGES: TableDefinition<'static, (u64, u32), &[u8]> = TableDefinition::new("change");
 /// `fence` to `revision ++ commit id`, big-endian; `format` to the format's version.
 const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
 /// Format 1 had no kept commits.
 const FORMAT: &[u8] = &[2];
-
-/// Kept commits go by so many at a time: whole pages of them, not a row from one page in each transaction.
-const PRUNE_COMMITS_MIN: u64 = 1_024;
 
 /// The entries as of one transaction.
 pub(super) type Entries = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -39,8 +36,10 @@ pub(super) struct Batch<'a> {
     pub(super) commits: Vec<(Position, &'a [Change])>,
     /// What it leaves at each key that it writes.
     pub(super) entries: &'a BTreeMap<Key, Left>,
-    /// Kept commits up to and with this revision go.
+    /// Kept commits up to and with this revision may go.
     pub(super) prune_through: u64,
+    /// How many are kept beyond it.
+    pub(super) kept: usize,
 }
 
 /// Makes the tables of a new file.
@@ -145,7 +144,8 @@ pub(super) fn write(database: &Database, batch: &Batch<'_>) -> Result<WriteTrans
             previous = position.commit;
         }
         let oldest = commits.first()?.map_or(0, |(revision, _)| revision.value());
-        if batch.prune_through >= oldest + PRUNE_COMMITS_MIN {
+        // An eighth at a time: whole pages of them, not a row from one page in each transaction.
+        if batch.prune_through.saturating_sub(oldest) > batch.kept as u64 / 8 {
             commits.retain_in(..=batch.prune_through, |_, _| false)?;
             changes.retain_in(..=(batch.prune_through, u32::MAX), |_, _| false)?;
         }

@@ -25,7 +25,7 @@ const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// second transaction would carry only the fastest of them. A lone committer waits never.
 const GATHER_TIME_MAX: Duration = Duration::from_micros(400);
 /// After a full disk, how long commits are refused before one is tried again: a try costs a reopening.
-const FULL_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// `None`: given up for good, an answer to [`Ask::Resolve`] only.
 pub(super) type Verdict = Result<Option<Position>, StoreError>;
@@ -186,11 +186,13 @@ impl Writer {
         let Some(database) = &self.database else {
             return Err(Failure { error: redb::Error::DatabaseClosed, is_unknown: false });
         };
+        let (prune_through, kept) = self.shared.history.pruned();
         let batch = tables::Batch {
             before: plan.before,
             commits: plan.accepted.iter().map(|accepted| (accepted.position, &*accepted.changes)).collect(),
             entries: &plan.entries,
-            prune_through: self.shared.history.pruned(),
+            prune_through,
+            kept,
         };
         let transaction =
             tables::write(database, &batch).map_err(|error| Failure { error, is_unknown: false })?;

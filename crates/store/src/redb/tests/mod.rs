@@ -1,0 +1,288 @@
+//! What only a durable file can get wrong: reopening, a second opener, damage, full and failing disks, cut power.
+
+mod disk;
+
+use super::{Redb, RedbOptions, tables};
+use crate::contract::{Check, CommitId, Entry, Key, Position, Store, StoreError, Write};
+use disk::{Disk, Faults};
+use std::{path::PathBuf, sync::Arc};
+
+fn key(name: &str) -> Key {
+    Key::new(name)
+}
+
+fn put(name: &str, value: &[u8]) -> Write {
+    Write::Put(key(name), value.into())
+}
+
+fn on(disk: &Disk) -> Result<Redb, StoreError> {
+    let disk = disk.clone();
+    Redb::open_with(RedbOptions::default(), move |options| {
+        redb::Builder::new().set_cache_size(options.page_cache_bytes).create_with_backend(disk.clone())
+    })
+}
+
+async fn value(store: &Redb, name: &str) -> Option<Vec<u8>> {
+    let mut entries = store.read(&[key(name)]).await.unwrap().entries;
+    entries.remove(0).map(|entry: Entry| entry.value.to_vec())
+}
+
+/// A file that goes with its test.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("keyless-redb-{name}-{}.redb", std::process::id())))
+    }
+
+    fn open(&self) -> Result<Redb, StoreError> {
+        Redb::open(&self.0, RedbOptions::default())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn entries_history_and_fates_survive_reopening() {
+    let place = Place::new("reopen");
+    let store = place.open().unwrap();
+    let first = store.commit(CommitId(1), &[], &[put("a", b"1"), put("b", b"1")]).await.unwrap();
+    let check = Check::Unchanged(key("b"), first.revision);
+    let last = store.commit(CommitId(2), &[check], &[put("a", b"2"), Write::Delete(key("b"))]).await.unwrap();
+    let told = store.changes(&key(""), Position::default()).await.unwrap();
+    drop(store);
+    let store = place.open().unwrap();
+    assert_eq!(value(&store, "a").await, Some(b"2".to_vec()));
+    assert_eq!(value(&store, "b").await, None);
+    assert_eq!(store.read(&[]).await.unwrap().at, last);
+    let again = store.changes(&key(""), Position::default()).await.unwrap();
+    assert_eq!((again.through, &again.commits), (last, &told.commits));
+    assert_eq!(again.commits.len(), 2);
+    assert_eq!(store.resolve(CommitId(1)).await, Ok(Some(first)));
+    assert_eq!(store.commit(CommitId(2), &[], &[put("c", b"1")]).await, Ok(last), "applied once");
+    assert_eq!(store.resolve(CommitId(3)).await, Ok(None));
+    let next = store.commit(CommitId(4), &[], &[put("c", b"1")]).await.unwrap();
+    assert!(next.revision > last.revision);
+}
+
+#[tokio::test]
+async fn a_second_opener_is_refused() {
+    let place = Place::new("second");
+    let store = place.open().unwrap();
+    match place.open().map(|_| ()) {
+        Err(StoreError::Unavailable(why)) => {
+            assert!(why.contains("another process has the store open"), "{why}")
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(store);
+    assert!(place.open().is_ok());
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_ours_is_refused() {
+    let place = Place::new("foreign");
+    std::fs::write(&place.0, [7; 100_000]).unwrap();
+    assert!(place.open().is_err());
+    assert_eq!(std::fs::read(&place.0).unwrap(), [7; 100_000], "and left alone");
+    let other = Place::new("other-format");
+    {
+        let database = redb::Database::create(&other.0).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let meta: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("meta");
+        transaction.open_table(meta).unwrap().insert("format", [99].as_slice()).unwrap();
+        transaction.commit().unwrap();
+    }
+    assert!(matches!(other.open().map(|_| ()), Err(StoreError::Broken(_))));
+}
+
+#[tokio::test]
+async fn a_torn_commit_is_noticed_when_the_file_is_opened() {
+    let damages: [fn(&redb::WriteTransaction); 4] = [
+        |transaction| drop(transaction.open_table(tables::CHANGES).unwrap().remove((2, 1)).unwrap()),
+        |transaction| drop(transaction.open_table(tables::COMMITS).unwrap().remove(2).unwrap()),
+        |transaction| drop(transaction.open_table(tables::COMMITS).unwrap().remove(1).unwrap()),
+        |transaction| {
+            let mut changes = transaction.open_table(tables::CHANGES).unwrap();
+            changes.insert((2, 2), [0, 1, b'x', 0].as_slice()).unwrap();
+        },
+    ];
+    for (number, damage) in damages.iter().enumerate() {
+        let place = Place::new(&format!("torn-{number}"));
+        let store = place.open().unwrap();
+        for id in 1..=3 {
+            if number != 1 || id < 3 {
+                store.commit(CommitId(id), &[], &[put("a", b"1"), put("b", b"1")]).await.unwrap();
+            }
+        }
+        drop(store);
+        {
+            let database = redb::Database::create(&place.0).unwrap();
+            let transaction = database.begin_write().unwrap();
+            damage(&transaction);
+            transaction.commit().unwrap();
+        }
+        // The oldest kept commit may be pruned at any time: its absence proves nothing.
+        let is_noticed = matches!(place.open().map(|_| ()), Err(StoreError::Broken(_)));
+        assert_eq!(is_noticed, number != 2, "damage {number}");
+    }
+}
+
+#[tokio::test]
+async fn history_in_the_file_is_bounded() {
+    let place = Place::new("bounded");
+    let store = place.open().unwrap();
+    let large = vec![b'x'; 60_000];
+    for id in 0..1_500 {
+        // Mostly small ones, and what is over the bytes that are kept.
+        let value = if id % 10 == 0 { &large[..] } else { b"v" };
+        store.commit(CommitId(id + 1), &[], &[put("k", value)]).await.unwrap();
+    }
+    drop(store);
+    let database = redb::Database::create(&place.0).unwrap();
+    let transaction = redb::ReadableDatabase::begin_read(&database).unwrap();
+    let kept = redb::ReadableTableMetadata::len(&transaction.open_table(tables::COMMITS).unwrap()).unwrap();
+    let changes =
+        redb::ReadableTableMetadata::len(&transaction.open_table(tables::CHANGES).unwrap()).unwrap();
+    assert_eq!(kept, changes);
+    assert!(kept < 1_500, "{kept} commits are kept");
+    drop(transaction);
+    drop(database);
+    let store = place.open().unwrap();
+    assert_eq!(store.read(&[]).await.unwrap().at.revision, 1_500);
+    assert_eq!(store.resolve(CommitId(1_500)).await.unwrap().map(|at| at.revision), Some(1_500));
+}
+
+#[tokio::test]
+async fn waiting_commits_share_a_sync_and_failing_checks_cost_none() {
+    let disk = Disk::default();
+    let store = Arc::new(on(&disk).unwrap());
+    store.commit(CommitId(1), &[], &[put("taken", b"1")]).await.unwrap();
+    let before = disk.syncs();
+    for id in 2..50 {
+        let conflict = store.commit(CommitId(id), &[Check::Absent(key("taken"))], &[put("x", b"1")]).await;
+        assert!(matches!(conflict, Err(StoreError::Conflict { .. })));
+    }
+    assert_eq!(disk.syncs(), before);
+    let committers = (0..64_u32).map(|committer| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for round in 0..4_u32 {
+                let id = CommitId(u128::from(1_000 + committer * 10 + round));
+                store.commit(id, &[], &[put(&format!("{committer}/{round}"), b"v")]).await.unwrap();
+            }
+        })
+    });
+    for committer in committers.collect::<Vec<_>>() {
+        committer.await.unwrap();
+    }
+    let syncs = disk.syncs() - before;
+    assert!(syncs <= 128, "{syncs} syncs for 256 commits");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_recovered_from() {
+    let disk = Disk::default();
+    let store = on(&disk).unwrap();
+    store.commit(CommitId(1), &[], &[put("kept", b"1")]).await.unwrap();
+    disk.faults(Faults { room: Some(disk.len()), ..Faults::default() });
+    let large = vec![b'x'; 60_000];
+    let mut acknowledged = 0;
+    let refused = loop {
+        let id = CommitId(100 + acknowledged);
+        match store.commit(id, &[], &[put(&format!("fill/{acknowledged}"), &large)]).await {
+            Ok(_) => acknowledged += 1,
+            Err(error) => break (id, error),
+        }
+        assert!(acknowledged < 10_000);
+    };
+    assert!(matches!(refused.1, StoreError::Full(_)), "{refused:?}");
+    assert_eq!(store.resolve(refused.0).await, Ok(None), "it is certain");
+    assert_eq!(value(&store, "kept").await, Some(b"1".to_vec()), "reads go on");
+    for number in 0..acknowledged {
+        assert_eq!(value(&store, &format!("fill/{number}")).await.map(|value| value.len()), Some(60_000));
+    }
+    let again = store.commit(CommitId(2), &[], &[put("more", &large)]).await;
+    assert!(matches!(again, Err(StoreError::Full(_))), "{again:?}");
+    disk.faults(Faults::default());
+    tokio::time::sleep(super::writer::FULL_PAUSE).await;
+    store.commit(CommitId(3), &[], &[put("more", &large)]).await.unwrap();
+    drop(store);
+    assert_eq!(value(&on(&disk).unwrap(), "more").await.map(|value| value.len()), Some(60_000));
+}
+
+#[tokio::test]
+async fn a_failing_sync_is_unknown_and_ends_writing_until_reopened() {
+    let disk = Disk::default();
+    let store = on(&disk).unwrap();
+    let first = store.commit(CommitId(1), &[], &[put("kept", b"1")]).await.unwrap();
+    assert_eq!(value(&store, "kept").await, Some(b"1".to_vec()));
+    disk.faults(Faults { syncs_left: Some(0), ..Faults::default() });
+    let unknown = store.commit(CommitId(2), &[], &[put("maybe", b"1")]).await;
+    assert_eq!(unknown, Err(StoreError::Unknown(CommitId(2))));
+    disk.faults(Faults::default());
+    let refused = store.commit(CommitId(3), &[], &[put("later", b"1")]).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert_eq!(store.resolve(CommitId(2)).await, Err(StoreError::Unknown(CommitId(2))), "not by this handle");
+    assert_eq!(value(&store, "kept").await, Some(b"1".to_vec()), "what is hot is still read");
+    drop(store);
+    let store = on(&disk).unwrap();
+    let fate = store.resolve(CommitId(2)).await.unwrap();
+    assert_eq!(value(&store, "maybe").await.is_some(), fate.is_some());
+    assert_eq!(store.resolve(CommitId(1)).await, Ok(Some(first)));
+    store.commit(CommitId(4), &[], &[put("later", b"1")]).await.unwrap();
+}
+
+/// Power is cut while commits are on their way; what was acknowledged before is there, each other one is whole or not at all.
+#[tokio::test]
+async fn cut_power_loses_nothing_that_was_acknowledged() {
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut flip = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed.is_multiple_of(2)
+    };
+    for round in 0..30_u32 {
+        let disk = Disk::default();
+        let store = Arc::new(on(&disk).unwrap());
+        let mut acknowledged = 0;
+        for id in 0..10 + round % 7 {
+            let text = id.to_string();
+            let writes =
+                [put("one", text.as_bytes()), put("other", text.as_bytes()), put(&text, &[0; 3_000])];
+            store.commit(CommitId(u128::from(id + 1)), &[], &writes).await.unwrap();
+            acknowledged = id;
+        }
+        let running = store.clone();
+        let busy = tokio::spawn(async move {
+            for id in 100..110_u32 {
+                let text = id.to_string();
+                let writes = [put("one", text.as_bytes()), put("other", text.as_bytes())];
+                let _ = running.commit(CommitId(u128::from(id)), &[], &writes).await;
+            }
+        });
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        let cut = disk.after_power_cut(&mut flip);
+        let store = on(&cut).unwrap_or_else(|error| panic!("round {round}: {error}"));
+        let one = value(&store, "one").await.unwrap();
+        assert_eq!(Some(&one), value(&store, "other").await.as_ref(), "whole");
+        let reached: u32 = String::from_utf8(one).unwrap().parse().unwrap();
+        assert!(
+            reached >= acknowledged,
+            "round {round}: {acknowledged} was acknowledged, {reached} is there"
+        );
+        for id in 0..=acknowledged {
+            assert!(store.resolve(CommitId(u128::from(id + 1))).await.unwrap().is_some());
+            assert_eq!(value(&store, &id.to_string()).await.map(|value| value.len()), Some(3_000));
+        }
+        store.commit(CommitId(1_000), &[], &[put("after", b"1")]).await.unwrap();
+        busy.await.unwrap();
+    }
+}
