@@ -238,3 +238,6 @@ pub async fn query<T, E: From<StoreError>>(
 ) -> Result<T, E> {
     settle(store, &mut View::default(), decide).await
 }
+
+#[cfg(test)]
+mod tests;
