@@ -53,7 +53,7 @@ struct Global {
     /// The data directory [default: /var/lib/keyless for root, else ~/.local/share/keyless; KEYLESS_DATA_DIR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     data_dir: Option<PathBuf>,
-    /// The configuration file [KEYLESS_CONFIG]
+    /// The configuration file [env: KEYLESS_CONFIG]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     config: Option<PathBuf>,
     /// How answers are printed
