@@ -89,7 +89,10 @@ impl HostNames {
         if label == "login" {
             return HostRole::Login;
         }
-        label.strip_suffix(".vault").and_then(|name| VaultName::parse(name).ok()).map_or(HostRole::Unknown, HostRole::Vault)
+        label
+            .strip_suffix(".vault")
+            .and_then(|name| VaultName::parse(name).ok())
+            .map_or(HostRole::Unknown, HostRole::Vault)
     }
 
     fn url(&self, host: &str) -> String {

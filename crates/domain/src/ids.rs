@@ -148,7 +148,9 @@ mod tests {
         let id = TenantId::random(&Fixed(0xff));
         assert_eq!(id.uuid().get_version_num(), 4);
         assert_eq!(id.to_string().parse::<TenantId>(), Ok(id));
-        for bad in ["", "x", "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "f81d4fae7dec11d0a76500a0c91e6bf6"] {
+        for bad in
+            ["", "x", "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "f81d4fae7dec11d0a76500a0c91e6bf6"]
+        {
             assert!(bad.parse::<TenantId>().is_err(), "{bad}");
         }
     }

@@ -15,7 +15,10 @@ pub mod time;
 pub mod world;
 
 pub use hosts::{HostNames, HostRole};
-pub use ids::{AppId, ClientId, CredentialId, PrincipalId, RegistrationId, RequestId, SecretVersion, TenantId, VaultId, WorkloadId};
+pub use ids::{
+    AppId, ClientId, CredentialId, PrincipalId, RegistrationId, RequestId, SecretVersion, TenantId, VaultId,
+    WorkloadId,
+};
 pub use name::{AppName, DomainName, NameError, SecretName, VaultName};
 pub use permission::{SecretPermission, SecretPermissions};
 pub use secret::Secret;

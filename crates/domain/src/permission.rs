@@ -20,8 +20,16 @@ pub enum SecretPermission {
 
 impl SecretPermission {
     /// All verbs, in the order in which Key Vault's documents list them.
-    pub const ALL: [Self; 8] =
-        [Self::Get, Self::List, Self::Set, Self::Delete, Self::Recover, Self::Backup, Self::Restore, Self::Purge];
+    pub const ALL: [Self; 8] = [
+        Self::Get,
+        Self::List,
+        Self::Set,
+        Self::Delete,
+        Self::Recover,
+        Self::Backup,
+        Self::Restore,
+        Self::Purge,
+    ];
 
     /// The verb as the protocol spells it.
     pub const fn as_str(self) -> &'static str {

@@ -97,13 +97,21 @@ async fn operate(
         Operation::List { page } => {
             let link = |token: &str| next_link(host, "secrets", &route.api_version, token, page.items.get());
             let listed = service.list_secrets(caller, vault, &page).await;
-            listed.map(|listed| answer_page(host, &listed, |host, secret| SecretBundle::item(host, secret), link)).map_err(Fault::Vault)
+            listed
+                .map(|listed| {
+                    answer_page(host, &listed, |host, secret| SecretBundle::item(host, secret), link)
+                })
+                .map_err(Fault::Vault)
         }
         Operation::ListVersions { name, page } => {
             let path = format!("secrets/{name}/versions");
             let link = |token: &str| next_link(host, &path, &route.api_version, token, page.items.get());
             let listed = service.list_versions(caller, vault, &name, &page).await;
-            listed.map(|listed| answer_page(host, &listed, |host, secret| SecretBundle::version(host, secret), link)).map_err(Fault::Vault)
+            listed
+                .map(|listed| {
+                    answer_page(host, &listed, |host, secret| SecretBundle::version(host, secret), link)
+                })
+                .map_err(Fault::Vault)
         }
     };
     match answered {
