@@ -46,7 +46,7 @@ pub struct Capabilities {
 
 /// Tries everything. Takes a few milliseconds: a connection to itself, a cgroup, two processes.
 ///
-/// To be called before [`crate::harden`]: a process that may not be dumped may not make a user namespace either.
+/// To be called before [`crate::harden()`]: a process that may not be dumped may not make a user namespace either.
 pub fn capabilities() -> Capabilities {
     let hierarchy = Hierarchy::discover();
     Capabilities {
