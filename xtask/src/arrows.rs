@@ -322,7 +322,11 @@ fn check_sources(graph: &Graph, broken: &mut Vec<String>) -> Result<(), Failure>
             continue;
         };
         // Tests and the simulation are the world themselves.
-        if !name.contains("/src/") || package == "sim" || name.ends_with("/tests.rs") {
+        if !name.contains("/src/")
+            || package == "sim"
+            || name.ends_with("/tests.rs")
+            || name.contains("/tests/")
+        {
             continue;
         }
         let text = std::fs::read_to_string(workspace::root().join(&path))?;
