@@ -51,7 +51,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         tests_of(&text).iter().for_each(|line| process::say(&format!("    {line}")));
         if let Err(why) = &verdict {
-            let lines: Vec<&str> = text.lines().collect();
+            let lines: Vec<&str> = text.lines().filter(|line| !is_progress(line)).collect();
             let shown = lines.get(lines.len().saturating_sub(SHOWN_LINES_MAX)..).unwrap_or_default();
             process::say(&shown.join("\n"));
             process::say(&format!("==> {name} failed: {why} (whole output: {})", log.display()));
@@ -95,6 +95,12 @@ fn step(command: &mut Command, log: &std::path::Path, limit: Duration) -> Result
     } else {
         Err(format!("left processes running, which were ended: {}", left.join(", ")))
     }
+}
+
+/// Cargo's progress, which tells nothing of a failure.
+fn is_progress(line: &str) -> bool {
+    let words = ["Compiling", "Checking", "Downloaded", "Downloading", "Documenting", "Running", "Finished"];
+    line.starts_with(' ') && words.contains(&line.split_whitespace().next().unwrap_or_default())
 }
 
 /// What test runners said of themselves, and what was skipped: a skipped test should be seen.
