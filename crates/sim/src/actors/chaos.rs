@@ -1,0 +1,50 @@
+//! Chaos: kills the server and starts it again, lets processes die, fills the disk of the audit log, and moves the clock.
+
+use crate::{
+    executor::{turn, turns},
+    world::{APPS, World},
+};
+use std::rc::Rc;
+
+/// Rounds of a run.
+const ROUNDS: u64 = 12;
+
+/// Reigns for a while.
+pub(crate) async fn reign(world: Rc<World>) {
+    for _ in 0..ROUNDS {
+        turns(&world.fate, 60).await;
+        match world.fate.roll(6) {
+            0 | 1 => {
+                world.kill();
+                world.ledger.borrow_mut().tell("the server is killed".to_owned());
+                turns(&world.fate, 10).await;
+                while let Err(error) = world.start().await {
+                    world.ledger.borrow_mut().tell(format!("the server does not start: {error}"));
+                    turn().await;
+                }
+                world.ledger.borrow_mut().tell("the server runs again".to_owned());
+            }
+            2 => {
+                world.books.fill(true);
+                turns(&world.fate, 20).await;
+                world.books.fill(false);
+            }
+            3 => {
+                let app = world.fate.pick(&APPS).copied().unwrap_or_default();
+                world.kernel.populate(app, false);
+                world.clock.advance(120);
+                if let Some(server) = world.server() {
+                    let reaping = server.services.host.reap(world.now());
+                    let reaped = world.while_alive(&server, reaping).await.and_then(Result::ok);
+                    let reaped: Vec<String> =
+                        reaped.unwrap_or_default().iter().map(ToString::to_string).collect();
+                    world.ledger.borrow_mut().tell(format!("a process of {app} died: {}", reaped.len()));
+                    let mut stage = world.stage.borrow_mut();
+                    stage.running.retain(|_, running| !reaped.contains(&running.id));
+                }
+            }
+            4 => world.clock.advance(i64::try_from(world.fate.roll(600)).unwrap_or_default()),
+            _ => world.clock.advance(i64::try_from(world.fate.roll(3_000)).unwrap_or_default() + 1_000),
+        }
+    }
+}

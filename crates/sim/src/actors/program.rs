@@ -1,0 +1,55 @@
+//! A program of an app: asks its endpoint for tokens and reads secrets with them, new ones and old ones.
+
+use super::{claims, of_principal, read_secret};
+use crate::{
+    executor::turns,
+    kernel::SimPeer,
+    world::{SECRETS, VAULTS, World},
+};
+use std::{rc::Rc, sync::Arc};
+
+/// Rounds of a run.
+const ROUNDS: u64 = 25;
+
+/// Lives and works.
+pub(crate) async fn live(world: Rc<World>, app: &'static str) {
+    let mut tokens: Vec<String> = Vec::new();
+    for _ in 0..ROUNDS {
+        turns(&world.fate, 15).await;
+        if tokens.is_empty() || world.fate.chance(40) {
+            tokens.extend(token(&world, app).await);
+        }
+        let token = match world.fate.chance(60) {
+            true => tokens.last(),
+            false => world.fate.pick(&tokens),
+        };
+        let vault = if world.fate.chance(80) { VAULTS[0] } else { VAULTS[1] };
+        if let (Some(token), Some(secret)) = (token, world.fate.pick(&SECRETS)) {
+            read_secret(&world, app, token, vault, secret).await;
+        }
+    }
+}
+
+/// Asks the endpoint for a token.
+pub(crate) async fn token(world: &World, app: &str) -> Option<String> {
+    let running = world.stage.borrow().running.get(app).cloned()?;
+    let (watch, changes) = (world.watch(), world.fate.strikes(10));
+    // Itself or a child of its.
+    let cgroup = world.kernel.id(app) + world.fate.roll(2);
+    let peer = Arc::new(SimPeer::new(cgroup, world.cookie(), changes));
+    let answer = world.endpoint(running.port, peer, &running.secret).await;
+    let status = answer.as_ref().map(|answer| answer.status);
+    world.ledger.borrow_mut().tell(format!("{app} asks for a token: {status:?}"));
+    let answer = answer.filter(|answer| answer.is_success())?;
+    let token = answer.text("/access_token");
+    let mut switches = vec![format!("identity of {app}"), format!("workload {}", running.id)];
+    switches.extend(of_principal(&claims(&token).principal));
+    let mut ledger = world.ledger.borrow_mut();
+    ledger.hide(&token);
+    ledger.count("tokens of managed identities");
+    ledger.succeeded(&format!("{app}'s token request"), &watch, &switches);
+    if changes {
+        ledger.violated(format!("{app} was given a token though its peer had changed"));
+    }
+    Some(token)
+}
