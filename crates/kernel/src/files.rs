@@ -60,7 +60,15 @@ pub fn free_bytes(path: &Path) -> io::Result<u64> {
 
 /// A directory that is ours alone while this value lives; the kernel lets go of it when the process ends, however it ends.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "holds the lock until it is dropped")] File);
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A child that was forked and has not executed yet shares the open file, and would hold the lock on after we let go of it: so
+        // the lock is taken off, not only the file closed.
+        let _closing_does_it_else = flock(&self.0, FlockOperation::Unlock);
+    }
+}
 
 /// Locks a directory by a file `lock` in it, which names our process.
 ///
