@@ -97,8 +97,15 @@ fn step(command: &mut Command, log: &std::path::Path, limit: Duration) -> Result
     }
 }
 
-/// Cargo's progress, which tells nothing of a failure.
+/// Cargo's progress and what went well, which tell nothing of a failure.
 fn is_progress(line: &str) -> bool {
+    if line.ends_with(" ... ok")
+        || line.starts_with("test result: ok.")
+        || line.starts_with("running ")
+        || line.is_empty()
+    {
+        return true;
+    }
     let words = ["Compiling", "Checking", "Downloaded", "Downloading", "Documenting", "Running", "Finished"];
     line.starts_with(' ') && words.contains(&line.split_whitespace().next().unwrap_or_default())
 }
