@@ -30,6 +30,10 @@ pub enum Mutation {
     LostCommits,
     /// The store answers reads as of before.
     StaleReads,
+    /// The server goes on with principals as it first saw them.
+    RememberedPrincipals,
+    /// The server goes on with vaults and their policies as it first saw them allow the most.
+    RememberedPolicies,
     /// The kernel finds every peer in the app's own cgroup.
     BlindKernel,
     /// The kernel never sees that a peer has changed.
@@ -46,11 +50,13 @@ pub enum Mutation {
 
 impl Mutation {
     /// All lies.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::TornCommits,
         Self::SkippedChecks,
         Self::LostCommits,
         Self::StaleReads,
+        Self::RememberedPrincipals,
+        Self::RememberedPolicies,
         Self::BlindKernel,
         Self::TrustingKernel,
         Self::DroppedRecords,

@@ -10,7 +10,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU16, Ordering},
+        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering},
     },
 };
 use wire::msi::Endpoint;
@@ -18,6 +18,9 @@ use wire::msi::Endpoint;
 /// The cgroups of a world. Outlive its servers, as processes do.
 pub(crate) struct SimKernel {
     cgroups: BTreeMap<String, Arc<SimCgroup>>,
+    /// The kernel gives each socket its own.
+    cookies: AtomicU64,
+    mutation: Mutation,
 }
 
 /// One cgroup with one child.
@@ -35,7 +38,14 @@ impl SimKernel {
             let cgroup = SimCgroup { id, is_populated: AtomicBool::new(false), is_blind };
             ((*path).to_owned(), Arc::new(cgroup))
         };
-        Self { cgroups: paths.iter().enumerate().map(cgroup).collect() }
+        let cgroups = paths.iter().enumerate().map(cgroup).collect();
+        Self { cgroups, cookies: AtomicU64::new(1), mutation }
+    }
+
+    /// A connection from a cgroup. When its peer is asked about for the second time, it may be another one.
+    pub(crate) fn connection(&self, cgroup: u64, changes: bool) -> Arc<SimPeer> {
+        let cookie = self.cookies.fetch_add(1, Ordering::SeqCst);
+        Arc::new(SimPeer::new(cgroup, cookie, changes && self.mutation != Mutation::TrustingKernel))
     }
 
     /// The id of a cgroup.
@@ -80,13 +90,12 @@ impl Confinement for SimCgroup {
 
 /// One connection as the kernel knows it.
 pub(crate) struct SimPeer {
-    pub(crate) peer: Peer,
-    /// When it is asked about for the second time, it is another one.
-    pub(crate) changes: bool,
+    peer: Peer,
+    changes: bool,
 }
 
 impl SimPeer {
-    pub(crate) const fn new(cgroup: u64, cookie: u64, changes: bool) -> Self {
+    const fn new(cgroup: u64, cookie: u64, changes: bool) -> Self {
         Self { peer: Peer { cgroup: CgroupId::new(cgroup), uid: 1_000, inode: 5, cookie }, changes }
     }
 }

@@ -10,7 +10,9 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use store::{Changes, Check, CommitId, Key, Memory, Page, Position, Snapshot, Store, StoreError, Write};
+use store::{
+    Changes, Check, CommitId, Entry, Key, Memory, Page, Position, Snapshot, Store, StoreError, Write,
+};
 
 /// Calls after which a late commit lands at the latest.
 const LATE_CALLS_MAX: u64 = 40;
@@ -34,6 +36,7 @@ pub(crate) struct SimStore {
     /// Ids for the parts of torn commits.
     torn: AtomicU64,
     before: Mutex<HashMap<Vec<Key>, Snapshot>>,
+    seen: Mutex<HashMap<Key, Option<Entry>>>,
 }
 
 impl SimStore {
@@ -47,6 +50,7 @@ impl SimStore {
             commits: AtomicU64::new(0),
             torn: AtomicU64::new(0),
             before: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
@@ -123,6 +127,30 @@ impl SimStore {
         }
     }
 
+    /// A mutant's: what was seen once is seen for ever, where it says more than what is there now.
+    fn remember(&self, snapshot: &mut Snapshot, keys: &[Key]) {
+        let prefix: &[u8] = match self.mutation {
+            Mutation::RememberedPrincipals => b"principal/",
+            Mutation::RememberedPolicies => b"vault/",
+            _ => return,
+        };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for (slot, key) in snapshot.entries.iter_mut().zip(keys) {
+            if !key.as_bytes().starts_with(prefix) {
+                continue;
+            }
+            let bytes = |entry: &Option<Entry>| entry.as_ref().map_or(0, |entry| entry.value.len());
+            let known = seen.entry(key.clone()).or_insert_with(|| slot.clone());
+            // A longer policy allows more; a disabled principal is longer by one letter.
+            let is_more = self.mutation == Mutation::RememberedPolicies && bytes(slot) > bytes(known);
+            if known.is_none() || is_more {
+                known.clone_from(slot);
+            } else if !self.fate.is_kind() {
+                slot.clone_from(known);
+            }
+        }
+    }
+
     fn late(&self) -> MutexGuard<'_, Vec<Late>> {
         self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -132,7 +160,8 @@ impl SimStore {
 impl Store for SimStore {
     async fn read(&self, keys: &[Key]) -> Result<Snapshot, StoreError> {
         self.before().await?;
-        let snapshot = self.model.read(keys).await?;
+        let mut snapshot = self.model.read(keys).await?;
+        self.remember(&mut snapshot, keys);
         if self.mutation == Mutation::StaleReads {
             let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
             let earlier = before.insert(keys.to_vec(), snapshot.clone());

@@ -61,6 +61,7 @@ pub(crate) struct Stage {
     pub(crate) client: String,
     pub(crate) client_principal: String,
     pub(crate) credentials: Vec<(String, String)>,
+    pub(crate) tenant: String,
     pub(crate) administrator: String,
 }
 
@@ -79,7 +80,6 @@ pub(crate) struct World {
     names: HostNames,
     server: RefCell<Option<Rc<Server>>>,
     generation: Cell<u64>,
-    cookies: Cell<u64>,
     kept: RefCell<HashMap<String, Answer>>,
 }
 
@@ -146,7 +146,6 @@ impl World {
             stage: RefCell::default(),
             server: RefCell::new(None),
             generation: Cell::new(0),
-            cookies: Cell::new(1),
             kept: RefCell::default(),
             fate,
             entropy,
@@ -170,7 +169,11 @@ impl World {
             audiences: vault_audiences(&self.names.vault_resource()),
             tenant: directory.tenant().id,
         }));
-        self.stage.borrow_mut().administrator = directory.tenant().administrator.to_string();
+        {
+            let mut stage = self.stage.borrow_mut();
+            stage.tenant = directory.tenant().id.to_string();
+            stage.administrator = directory.tenant().administrator.to_string();
+        }
         let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
         let first_port = 40_000 + u16::try_from(generation % 200).unwrap_or_default() * 100;
         let listeners = Arc::new(SimListeners::new(first_port));
@@ -301,12 +304,6 @@ impl World {
             self.expect_record(&answer, "a token request", is_workload);
         }
         Some(answer)
-    }
-
-    /// A socket cookie that no other connection has.
-    pub(crate) fn cookie(&self) -> u64 {
-        self.cookies.set(self.cookies.get() + 1);
-        self.cookies.get()
     }
 
     /// What is off for certain now.

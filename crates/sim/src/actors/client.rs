@@ -29,17 +29,17 @@ pub(crate) async fn call(world: Rc<World>) {
 async fn token(world: &World) -> Option<String> {
     let credentials = world.stage.borrow().credentials.clone();
     let (id, secret) = world.fate.pick(&credentials)?.clone();
-    let (client, principal) = {
+    let (tenant, client, principal) = {
         let stage = world.stage.borrow();
-        (stage.client.clone(), stage.client_principal.clone())
+        (stage.tenant.clone(), stage.client.clone(), stage.client_principal.clone())
     };
     let watch = world.watch();
     let form = format!(
         "grant_type=client_credentials&client_id={client}&client_secret={secret}&scope=https://vault.azure.net/.default"
     );
     let body = ("application/x-www-form-urlencoded", form);
-    let path = "/organizations/oauth2/v2.0/token";
-    let answer = world.public("login", "POST", path, None, Some(body)).await;
+    let path = format!("/{tenant}/oauth2/v2.0/token");
+    let answer = world.public("login", "POST", &path, None, Some(body)).await;
     let status = answer.as_ref().map(|answer| answer.status);
     world.ledger.borrow_mut().tell(format!("the client asks for a token: {status:?}"));
     let answer = answer.filter(|answer| answer.is_success())?;

@@ -3,10 +3,9 @@
 use super::{claims, of_principal, read_secret};
 use crate::{
     executor::turns,
-    kernel::SimPeer,
     world::{SECRETS, VAULTS, World},
 };
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
 /// Rounds of a run.
 const ROUNDS: u64 = 25;
@@ -36,7 +35,7 @@ pub(crate) async fn token(world: &World, app: &str) -> Option<String> {
     let (watch, changes) = (world.watch(), world.fate.strikes(10));
     // Itself or a child of its.
     let cgroup = world.kernel.id(app) + world.fate.roll(2);
-    let peer = Arc::new(SimPeer::new(cgroup, world.cookie(), changes));
+    let peer = world.kernel.connection(cgroup, changes);
     let answer = world.endpoint(running.port, peer, &running.secret).await;
     let status = answer.as_ref().map(|answer| answer.status);
     world.ledger.borrow_mut().tell(format!("{app} asks for a token: {status:?}"));

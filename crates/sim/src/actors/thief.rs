@@ -2,10 +2,9 @@
 
 use crate::{
     executor::turns,
-    kernel::SimPeer,
     world::{APPS, SECRETS, VAULTS, World},
 };
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
 /// Rounds of a run.
 const ROUNDS: u64 = 15;
@@ -19,11 +18,11 @@ pub(crate) async fn steal(world: Rc<World>) {
         let (what, answer) = match world.fate.roll(3) {
             0 => {
                 let cgroup = if world.fate.chance(50) { world.kernel.id(other) } else { 1 };
-                let peer = Arc::new(SimPeer::new(cgroup, world.cookie(), false));
+                let peer = world.kernel.connection(cgroup, false);
                 ("a stolen endpoint secret", world.endpoint(running.port, peer, &running.secret).await)
             }
             1 => {
-                let peer = Arc::new(SimPeer::new(world.kernel.id(app), world.cookie(), false));
+                let peer = world.kernel.connection(world.kernel.id(app), false);
                 ("a wrong endpoint secret", world.endpoint(running.port, peer, "guessed").await)
             }
             _ => {
