@@ -28,7 +28,8 @@ cargo xtask COMMAND
   clippy             lints, warnings denied
   deny               licences, banned crates, sources
   test [ARGS]        unit and integration tests of the workspace
-  sim [ARGS]         the simulated world (ARGS go to its tests, for example --seed N)
+  sim [--seed N | --seeds N] [--from N]
+                     the simulated world; --seed tells the story of one
   doc                rustdoc, warnings denied
   e2e [WHAT] [--dev] unmodified clients against the real binary; WHAT: python node rust curl go java, or part of a
                      scenario's name; --dev uses the debug binary

@@ -59,7 +59,7 @@ impl AuditSink for Books {
             });
         }
         let number = self.appended.fetch_add(1, Ordering::SeqCst);
-        if self.mutation != Mutation::DroppedRecords || number % 3 != 0 {
+        if self.mutation != Mutation::DroppedRecords || !number.is_multiple_of(3) {
             let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
             records.insert(record.request.to_string(), record.clone());
         }

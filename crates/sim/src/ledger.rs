@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 /// Lines of the trace that a failure shows.
-const TRACE_MAX: usize = 60;
+const TRACE_MAX: usize = 200;
 
 /// Something that people turn on and off and that must hold from the moment of the acknowledgement: an identity, a policy, a credential.
 ///

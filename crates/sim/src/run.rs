@@ -16,6 +16,8 @@ pub struct Report {
     pub polls: u64,
     /// Tells runs apart: the same for the same seed.
     pub fingerprint: u64,
+    /// The end of what happened, line by line.
+    pub story: Vec<String>,
     /// How often what was seen.
     pub counts: BTreeMap<String, u64>,
 }
@@ -33,7 +35,7 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in &self.trace {
+        for line in self.trace.iter().skip(self.trace.len().saturating_sub(60)) {
             writeln!(formatter, "    {line}")?;
         }
         writeln!(formatter, "seed {}: {}", self.seed, self.what)?;
@@ -55,7 +57,7 @@ pub fn run(seed: u64, mutation: Mutation) -> Result<Report, Failure> {
             let (allowed, refused) = world.books.counts();
             counts.insert("records of what was allowed".to_owned(), allowed as u64);
             counts.insert("records of what was refused or failed".to_owned(), refused as u64);
-            Ok(Report { polls, fingerprint: ledger.fingerprint, counts })
+            Ok(Report { polls, fingerprint: ledger.fingerprint, story: ledger.trace(), counts })
         }
         Err(what) => Err(Failure { seed, what, trace: ledger.trace() }),
     }
