@@ -1,5 +1,5 @@
 //! What the embedded store can do on this disk: durable commits a second for 1, 16 and 64 committers beside plain redb transactions that
-//! carry as many, and microseconds of one hot read and of one query of four records that lead to each other.
+//! carry as many, microseconds of one hot read and of one query of four records that lead to each other, and what 100,000 entries cost.
 //!
 //! `cargo run --release -p store --example rates -- [directory]`
 #![expect(
@@ -36,6 +36,37 @@ async fn main() {
         println!("      all: {rates:.0?}");
     }
     reads(&directory.join("rates-reads.redb")).await;
+    many(&directory.join("rates-many.redb")).await;
+}
+
+/// Reads of one in 100,000 entries, far more than the memory that the store may use.
+async fn many(path: &Path) {
+    const ENTRIES: u32 = 100_000;
+    let _ = std::fs::remove_file(path);
+    let store = Redb::open(path, RedbOptions::default()).unwrap();
+    let value: Arc<[u8]> = vec![7; 1_000].into();
+    let key = |number: u32| Key::new(format!("many/{:08x}/{number}", number.wrapping_mul(2_654_435_761)));
+    for commit in 0..ENTRIES / 100 {
+        let writes: Vec<Write> =
+            (0..100).map(|number| Write::Put(key(commit * 100 + number), value.clone())).collect();
+        store.commit(CommitId(u128::from(commit) + 1), &[], &writes).await.unwrap();
+    }
+    let begin = Instant::now();
+    for number in 0..ENTRIES {
+        let found = store.read(&[key(number.wrapping_mul(40_503) % ENTRIES)]).await.unwrap();
+        assert!(found.entries[0].is_some());
+    }
+    let microseconds = begin.elapsed().as_secs_f64() * 1e6 / f64::from(ENTRIES);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default().to_owned();
+    let file = std::fs::metadata(path).unwrap().len() >> 20;
+    println!("read of one in {ENTRIES}: {microseconds:.2} us; {resident}; file {file} MiB");
+    drop(store);
+    let begin = Instant::now();
+    let store = Redb::open(path, RedbOptions::default()).unwrap();
+    println!("opened again in {:.1} ms", begin.elapsed().as_secs_f64() * 1e3);
+    drop(store);
+    let _ = std::fs::remove_file(path);
 }
 
 /// Transactions of `size` inserts each, with nothing around them.
