@@ -57,6 +57,13 @@ pub(crate) async fn run(
     for _ in 0..connections {
         streams.push(Connection::open(target).await);
     }
+    // The load never sleeps: else each answer of the slower server would pay for waking it (an interrupt to another core, several
+    // microseconds on a virtual machine), and the faster one, whose client is always busy, would not.
+    let awake = tokio::task::spawn_local(async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    });
     let next = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let (cpu, begin) = (crate::cpu::nanoseconds(target.pid), Instant::now());
     let mut tasks = tokio::task::JoinSet::new();
@@ -74,6 +81,7 @@ pub(crate) async fn run(
     }
     tasks.join_all().await;
     let (cpu, elapsed) = (crate::cpu::nanoseconds(target.pid).saturating_sub(cpu), begin.elapsed());
+    awake.abort();
     Cost { cpu_us: cpu as f64 / 1_000.0 / total as f64, rate: total as f64 / elapsed.as_secs_f64() }
 }
 
