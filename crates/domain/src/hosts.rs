@@ -80,9 +80,16 @@ impl HostNames {
         format!("{}/{tenant}/v2.0", self.login_base())
     }
 
-    /// What a `Host` header (with or without a port) names. The port is not compared: a forwarder may have changed it.
+    /// What a `Host` header (with or without a port) names. The port is not compared: a forwarder may have changed it. It must be
+    /// one, though: challenges and identifiers repeat it.
     pub fn role(&self, host_header: &str) -> HostRole {
-        let host = host_header.rsplit_once(':').map_or(host_header, |(host, _)| host).to_ascii_lowercase();
+        let (host, port) = host_header.rsplit_once(':').unwrap_or((host_header, ""));
+        if !port.bytes().all(|byte| byte.is_ascii_digit())
+            || (!port.is_empty() && port.parse::<u16>().is_err())
+        {
+            return HostRole::Unknown;
+        }
+        let host = host.to_ascii_lowercase();
         let Some(label) = host.strip_suffix(&self.domain).and_then(|rest| rest.strip_suffix('.')) else {
             return HostRole::Unknown;
         };
@@ -127,6 +134,9 @@ mod tests {
             ("login.keyless.localhost.evil.example", HostRole::Unknown),
             ("xlogin.keyless.localhost", HostRole::Unknown),
             ("keyless.localhost", HostRole::Unknown),
+            ("login.keyless.localhost:99999", HostRole::Unknown),
+            ("login.keyless.localhost:+443", HostRole::Unknown),
+            ("login.keyless.localhost:8443@evil.example", HostRole::Unknown),
             ("", HostRole::Unknown),
         ] {
             assert_eq!(names().role(host), role, "{host}");

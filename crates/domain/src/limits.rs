@@ -12,6 +12,9 @@ pub const CONTENT_TYPE_CHARS_MAX: usize = 255;
 pub const TAGS_MAX: usize = 15;
 /// Characters of a tag's name, and of its value. Source: Key Vault, about secrets.
 pub const TAG_CHARS_MAX: usize = 512;
+/// Last second of a secret's not-before and expiry, the end of the year 9999. Ours: Python's and .NET's dates end there, and one absurd
+/// date would break their every list of the vault.
+pub const SECRET_TIME_SECONDS_MAX: i64 = 253_402_300_799;
 /// Items of one page of a list. Source: Key Vault OpenAPI, `maxresults`.
 pub const PAGE_ITEMS_MAX: u16 = 25;
 /// Access policies of one vault. Source: Key Vault, about access policies (1,024); ours is lower so that a vault fits its record.

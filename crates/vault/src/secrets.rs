@@ -8,7 +8,7 @@ use access::{GetSecret, ListSecrets, Permit, SetSecret as SetAction, UpdateSecre
 use crypt::{Key256, Sealed};
 use domain::{Secret, SecretName, SecretVersion, Timestamp, VaultId};
 use std::sync::Arc;
-use store::{Decision, Halt, View, put, refuse};
+use store::{Decision, Halt, View, Write, contract::VALUE_BYTES_MAX, put, refuse};
 
 /// What an operation answers, and why it was allowed: for the audit log.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ pub(crate) fn write(
     };
     let head = SecretHead { name: name.clone(), latest: version };
     let id = (permit.vault(), name.clone(), version);
-    let writes = vec![put::<SecretHead>(&head_id, &head), put::<SecretRecord>(&id, &record)];
+    let writes = vec![put::<SecretHead>(&head_id, &head), fitting(&id, &record)?];
     Ok(Decision::of(SecretProperties { name, record: Arc::new(record) }, writes))
 }
 
@@ -133,8 +133,21 @@ pub(crate) fn update(
         tags: change.tags.clone().unwrap_or_else(|| before.tags.clone()),
         ..SecretRecord::clone(before)
     };
-    let writes = vec![put::<SecretRecord>(&found.id, &record)];
+    let writes = vec![fitting(&found.id, &record)?];
     Ok(Decision::of(SecretProperties { record: Arc::new(record), ..found.properties }, writes))
+}
+
+/// The write of a version, if a store can keep it. Value and tags may each be of their full size, but tags that are all of long
+/// characters do not fit beside a full value: that is the caller's to know, not a failure of ours.
+fn fitting(id: &SecretRecordId, record: &SecretRecord) -> Result<Write, Halt<VaultError>> {
+    let write = put::<SecretRecord>(id, record);
+    match &write {
+        Write::Put(_, value) if value.len() > VALUE_BYTES_MAX => refuse(VaultError::TooLarge {
+            what: "a secret with its tags, as stored,",
+            limit: VALUE_BYTES_MAX,
+        }),
+        _ => Ok(write),
+    }
 }
 
 /// The latest versions of listed heads. A head that is gone by now is left out.

@@ -5,9 +5,9 @@ use crate::{
     SetSecret, Vault, VaultError, page, records::SecretHead, secrets, vaults,
 };
 use access::{AccessPolicy, Caller, GetSecret, ListSecrets, SetSecret as SetAction, UpdateSecret};
-use crypt::Key256;
+use crypt::{Key256, Sealed};
 use domain::{
-    Entropy, PrincipalId, SecretName, SecretPermissions, SecretVersion, TenantId, Timestamp, VaultId,
+    Entropy, PrincipalId, Secret, SecretName, SecretPermissions, SecretVersion, TenantId, Timestamp, VaultId,
     VaultName,
 };
 use std::{
@@ -130,15 +130,20 @@ impl VaultService {
         now: Timestamp,
     ) -> Result<Permitted<SecretWithValue>, VaultError> {
         let version = SecretVersion::random(&*self.entropy);
+        // Sealed once, however often the decision runs: it draws randomness, and large values take their time.
+        let mut sealed: Option<(VaultId, Sealed)> = None;
         let (properties, because) = transact(&*self.store, &*self.entropy, |view| {
             let vault = vaults::find(view, vault)?;
             let permit = secrets::permitted::<SetAction>(view, caller, &vault)?;
             asked.check().map_err(store::Halt::Refuse)?;
-            let address = SecretRecord::address(&(vault.id, name.clone(), version));
-            let sealed = self.key(&vault).and_then(|key| {
-                Ok(crypt::envelope::seal(&key, &address, asked.value.expose().as_bytes(), &*self.entropy)?)
-            });
-            let sealed = sealed.map_err(store::Halt::Refuse)?;
+            let sealed = match &sealed {
+                Some((of, sealed)) if *of == vault.id => sealed.clone(),
+                _ => {
+                    let fresh =
+                        self.seal(&vault, name, version, &asked.value).map_err(store::Halt::Refuse)?;
+                    sealed.insert((vault.id, fresh)).1.clone()
+                }
+            };
             let decision = secrets::write(&permit, view, name, version, &asked, sealed, now)?;
             Ok(Decision::of((decision.value, permit.because()), decision.writes))
         })
@@ -188,10 +193,9 @@ impl VaultService {
         // A list is no snapshot: what is answered, and that it may be, is read together once more. So a removal that was acknowledged while
         // the page was being gathered is not outrun.
         let (items, because) = query(&*self.store, |view| {
-            let vault = vaults::find(view, vault)?;
+            let vault = vaults::find_again(view, vault, id)?;
             let permit = secrets::permitted::<ListSecrets>(view, caller, &vault)?;
-            let items = if vault.id == id { secrets::latest(&permit, view, &names)? } else { Vec::new() };
-            Ok::<_, store::Halt<VaultError>>((items, permit.because()))
+            Ok::<_, store::Halt<VaultError>>((secrets::latest(&permit, view, &names)?, permit.because()))
         })
         .await?;
         let last = page.items.last().filter(|_| page.more);
@@ -217,7 +221,7 @@ impl VaultService {
             list_records::<SecretRecord>(&*self.store, &prefix, after.as_ref(), request.limit()).await?;
         // As above: whether it may be answered is decided after it was gathered.
         let (spelled, because) = query(&*self.store, |view| {
-            let vault = vaults::find(view, vault)?;
+            let vault = vaults::find_again(view, vault, id)?;
             let permit = secrets::permitted::<ListSecrets>(view, caller, &vault)?;
             Ok::<_, store::Halt<VaultError>>((secrets::spelled(&permit, view, name)?, permit.because()))
         })
@@ -241,6 +245,17 @@ impl VaultService {
         .await
     }
 
+    fn seal(
+        &self,
+        vault: &Vault,
+        name: &SecretName,
+        version: SecretVersion,
+        value: &Secret<String>,
+    ) -> Result<Sealed, VaultError> {
+        let address = SecretRecord::address(&(vault.id, name.clone(), version));
+        Ok(crypt::envelope::seal(&*self.key(vault)?, &address, value.expose().as_bytes(), &*self.entropy)?)
+    }
+
     fn key(&self, vault: &Vault) -> Result<Arc<Key256>, VaultError> {
         if let Some(key) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&vault.id) {
             return Ok(key.clone());
@@ -250,3 +265,6 @@ impl VaultService {
         Ok(key)
     }
 }
+
+#[cfg(test)]
+mod tests;

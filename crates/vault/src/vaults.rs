@@ -2,7 +2,7 @@
 
 use crate::{Vault, VaultError};
 use access::{AccessPolicy, Principal};
-use domain::{PrincipalId, SecretPermissions, VaultName, limits};
+use domain::{PrincipalId, SecretPermissions, VaultId, VaultName, limits};
 use store::{Decision, Halt, View, put, refuse};
 
 /// Makes a vault if its name is free. Its maker may do everything but purge.
@@ -40,6 +40,18 @@ pub(crate) fn set_policy(
     }
     let writes = if changed == *vault { Vec::new() } else { vec![put::<Vault>(name, &changed)] };
     Ok(Decision::of(changed, writes))
+}
+
+/// The vault of a name, if it is still the one that was found under it before. If not, that one is gone, and so is what was read of it.
+pub(crate) fn find_again(
+    view: &View,
+    name: &VaultName,
+    id: VaultId,
+) -> Result<std::sync::Arc<Vault>, Halt<VaultError>> {
+    match find(view, name)? {
+        vault if vault.id == id => Ok(vault),
+        _ => refuse(VaultError::VaultNotFound { name: name.clone() }),
+    }
 }
 
 /// The vault of a name.
