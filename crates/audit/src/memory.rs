@@ -13,6 +13,7 @@ use std::{
 #[derive(Debug, Default)]
 pub struct MemoryAudit {
     records: Mutex<Vec<Record>>,
+    is_broken: AtomicBool,
     is_failed: AtomicBool,
 }
 
@@ -37,13 +38,15 @@ impl MemoryAudit {
 
     /// From now on every append fails (`true`), or works again (`false`): a full disk.
     pub fn set_failed(&self, is_failed: bool) {
-        self.is_failed.store(is_failed, Ordering::SeqCst);
+        self.is_broken.store(is_failed, Ordering::SeqCst);
     }
 }
 
 impl AuditSink for MemoryAudit {
     fn append(&self, record: &Record) -> Result<(), AuditError> {
-        if self.is_failed() {
+        let is_broken = self.is_broken.load(Ordering::SeqCst);
+        self.is_failed.store(is_broken, Ordering::SeqCst);
+        if is_broken {
             let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
             return Err(AuditError::Io { path: PathBuf::from("memory"), doing: "append a record", source });
         }

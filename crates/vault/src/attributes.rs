@@ -84,7 +84,7 @@ pub struct SecretChange {
 
 impl SetSecret {
     pub(crate) fn check(&self) -> Result<(), VaultError> {
-        check(self.value.expose().len(), limits::SECRET_VALUE_BYTES_MAX, "the value")?;
+        check(self.value.expose().len(), limits::SECRET_VALUE_BYTES_MAX, "the length of the value in bytes")?;
         check_content_type(self.content_type.as_deref())?;
         check_tags(&self.tags)
     }
@@ -102,13 +102,17 @@ fn check(length: usize, limit: usize, what: &'static str) -> Result<(), VaultErr
 }
 
 fn check_content_type(content_type: Option<&str>) -> Result<(), VaultError> {
-    check(content_type.map_or(0, |text| text.chars().count()), limits::CONTENT_TYPE_CHARS_MAX, "contentType")
+    check(
+        content_type.map_or(0, |text| text.chars().count()),
+        limits::CONTENT_TYPE_CHARS_MAX,
+        "the length of contentType in characters",
+    )
 }
 
 fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), VaultError> {
     check(tags.len(), limits::TAGS_MAX, "the number of tags")?;
     tags.iter().try_for_each(|(name, value)| {
-        check(name.chars().count(), limits::TAG_CHARS_MAX, "a tag's name")?;
-        check(value.chars().count(), limits::TAG_CHARS_MAX, "a tag's value")
+        check(name.chars().count(), limits::TAG_CHARS_MAX, "the length of a tag's name in characters")?;
+        check(value.chars().count(), limits::TAG_CHARS_MAX, "the length of a tag's value in characters")
     })
 }

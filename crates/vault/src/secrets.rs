@@ -143,7 +143,7 @@ fn fitting(id: &SecretRecordId, record: &SecretRecord) -> Result<Write, Halt<Vau
     let write = put::<SecretRecord>(id, record);
     match &write {
         Write::Put(_, value) if value.len() > VALUE_BYTES_MAX => refuse(VaultError::TooLarge {
-            what: "a secret with its tags, as stored,",
+            what: "the size of a secret with its tags, as it is stored, in bytes",
             limit: VALUE_BYTES_MAX,
         }),
         _ => Ok(write),

@@ -51,6 +51,21 @@ pub struct Recorded(());
 pub struct AuditUnavailable;
 
 impl Context {
+    /// Makes sure that the log can be written before something is done that it must tell of. A log that has failed is tried with a record
+    /// of its own: refusing without one would refuse for ever. So only requests that were under way when the log failed can have an
+    /// effect that their 503 does not tell.
+    ///
+    /// # Errors
+    /// [`AuditUnavailable`]; then do nothing, and refuse.
+    pub fn ready(&self, sink: &dyn AuditSink) -> Result<(), AuditUnavailable> {
+        if !sink.is_failed() {
+            return Ok(());
+        }
+        let reason = "a record can be written again".to_owned();
+        self.record(sink, Actor::System, "audit.resume", "audit".to_owned(), Outcome::Allowed, reason)
+            .map(drop)
+    }
+
     /// Writes the record of this request. Nothing may be answered that has no record.
     ///
     /// # Errors

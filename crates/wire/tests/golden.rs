@@ -116,7 +116,22 @@ async fn shown(response: Response<Body>, world: &mut World) -> String {
     }
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let body = std::str::from_utf8(&body).unwrap();
+    versions(body, world);
     format!("{text}\n{}\n", pretty(&tokens(body, world)))
+}
+
+/// Gives each version of a secret that a body tells a name, in the order in which they were seen; and the page after it one.
+fn versions(body: &str, world: &mut World) {
+    for id in body.split("/secrets/").skip(1).filter_map(|rest| rest.split('"').next()) {
+        let Some((_, version)) = id.split_once('/').filter(|(_, version)| version.len() == 32) else {
+            continue;
+        };
+        let seen = world.names.iter().filter(|(name, _)| name.starts_with("version ")).count();
+        if !world.names.iter().any(|(_, value)| value == version) {
+            world.call(&format!("version {}", seen + 1), &version);
+            world.call(&format!("after {}", seen + 1), &crypt::encoding::base64url(version.as_bytes()));
+        }
+    }
 }
 
 /// Writes each token of a body as what it holds.

@@ -10,6 +10,7 @@ mod admin;
 mod golden;
 mod golden_keyvault;
 mod golden_oauth2;
+mod keyvault;
 mod msi;
 mod routes;
 mod support;

@@ -154,8 +154,16 @@ impl World {
             ["delete", "registration", named] => {
                 self.state.directory.delete_registration(named).await.unwrap();
             }
+            ["policy", vault, principal, verbs] => self.allow(vault, principal, verbs).await,
             _ => panic!("no such change: {change}"),
         }
+    }
+
+    /// What a principal may do in a vault, with commas between; `nothing` removes its policy.
+    pub(crate) async fn allow(&self, vault: &str, principal: &str, verbs: &str) {
+        let verbs = verbs.split(',').filter(|verb| *verb != "nothing").map(|verb| verb.parse().unwrap());
+        let (vault, principal) = (vault.parse().unwrap(), principal.parse().unwrap());
+        self.state.vault.set_policy(&vault, principal, verbs.collect()).await.unwrap();
     }
 
     /// Names to values.

@@ -77,10 +77,15 @@ impl KeyVaultError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLarge", "The request body is too large.")
     }
 
+    /// The connection ended within the body.
+    pub(super) fn body_incomplete() -> Self {
+        Self::bad("The request body is not complete.")
+    }
+
     /// The body is not what the operation takes. Where it is wrong, never what stands there.
     pub(super) fn body_malformed(error: &serde_json::Error) -> Self {
         let kind = match error.classify() {
-            serde_json::error::Category::Data => "has a member of a wrong type, or one twice",
+            serde_json::error::Category::Data => "has a member of a wrong type or value, or one twice",
             _ => "is not JSON",
         };
         Self::bad(format!("The request body {kind}, at line {} column {}.", error.line(), error.column()))
@@ -279,4 +284,73 @@ impl From<&Denied> for KeyVaultError {
 
 fn who(caller: &Caller) -> String {
     format!("appid={};oid={};iss={}", caller.client(), caller.principal(), caller.issuer())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::to_bytes;
+    use crypt::CryptError;
+    use domain::VaultName;
+
+    async fn answer(error: KeyVaultError) -> (u16, Option<HeaderValue>, String) {
+        let response = error.respond(None);
+        let (status, retry) =
+            (response.status().as_u16(), response.headers().get(header::RETRY_AFTER).cloned());
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, retry, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// What is ours says what to do, and nothing of what happened.
+    #[tokio::test]
+    async fn failures_of_ours_say_nothing_else() {
+        let detail = || "detail".to_owned();
+        for error in [
+            StoreError::Unavailable(detail()),
+            StoreError::Unknown(store::CommitId(7)),
+            StoreError::Full(detail()),
+            StoreError::Conflict { keys: Vec::new() },
+        ] {
+            let (status, retry, body) = answer(KeyVaultError::from(&VaultError::Store(error))).await;
+            assert_eq!((status, retry), (503, Some(HeaderValue::from_static("1"))));
+            let said = r#"{"error":{"code":"ServiceUnavailable","message":"The service is unavailable. Try again."}}"#;
+            assert_eq!(body, said);
+        }
+        let name = VaultName::parse("shop").unwrap();
+        for error in [
+            VaultError::Store(StoreError::Broken(detail())),
+            VaultError::Store(StoreError::Invalid("detail")),
+            VaultError::Store(StoreError::Compacted),
+            VaultError::Store(StoreError::TooLarge { what: "detail", limit: 1 }),
+            VaultError::Crypt(CryptError::Rejected { what: "detail" }),
+            VaultError::VaultExists { name },
+        ] {
+            let error = KeyVaultError::from(&error);
+            assert!(error.is_ours());
+            let (status, retry, body) = answer(error).await;
+            assert_eq!((status, retry), (500, None));
+            let said =
+                r#"{"error":{"code":"InternalServerError","message":"An unexpected error occurred."}}"#;
+            assert_eq!(body, said);
+        }
+    }
+
+    /// Python tries again whatever it is when told after how long.
+    #[tokio::test]
+    async fn only_what_may_pass_is_to_be_tried_again() {
+        let name = SecretName::parse("db").unwrap();
+        for error in [
+            KeyVaultError::no_token(),
+            KeyVaultError::body_too_large(),
+            KeyVaultError::body_incomplete(),
+            KeyVaultError::value_missing(),
+            KeyVaultError::from(RouteFault::NotHereYet { what: "keys" }),
+            KeyVaultError::from(&VaultError::SecretDisabled { name: name.clone() }),
+            KeyVaultError::from(&VaultError::SecretNotFound { name, version: None }),
+            KeyVaultError::from(&VaultError::PageTokenMalformed),
+        ] {
+            let (status, retry, _) = answer(error).await;
+            assert!((400..500).contains(&status) && retry.is_none(), "{status}");
+        }
+    }
 }

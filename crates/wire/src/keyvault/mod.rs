@@ -18,9 +18,10 @@ use crate::{
 };
 use audit::{Actor, Outcome};
 use axum::{Extension, Router, body::Body, extract::Request, response::Response};
-use domain::VaultName;
+use domain::{HostNames, VaultName};
 use error::KeyVaultError;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use secrets::Asked;
 
 /// The routes of this protocol. The vault's name is found among the request's extensions.
 pub fn router(state: State) -> Router {
@@ -42,7 +43,7 @@ async fn handle(
     Extension(vault): Extension<VaultName>,
     request: Request,
 ) -> Response {
-    let host = host(request.headers());
+    let host = host(&state.names, &vault, request.headers());
     let caller = match bearer::caller(&state, request.headers(), context.now) {
         Ok(caller) => caller,
         Err(bearer::Unauthenticated::NoToken) => {
@@ -66,8 +67,12 @@ async fn handle(
             });
         }
     };
+    if let Err(unavailable) = context.ready(&*state.audit) {
+        return finish(KeyVaultError::from(unavailable).respond(None));
+    }
     let actor = Actor::Principal { id: caller.principal(), client: Some(caller.client()) };
-    let told = secrets::perform(&state, &context, &caller, &vault, &host, request).await;
+    let asked = Asked { state: &state, context: &context, caller: &caller, vault: &vault, host: &host };
+    let told = secrets::perform(&asked, request).await;
     let written = context.record(&*state.audit, actor, told.action, told.target, told.outcome, told.reason);
     finish(match written {
         Ok(_recorded) => told.response,
@@ -75,14 +80,16 @@ async fn handle(
     })
 }
 
-/// The host as the client spelled it, in lower case: identifiers and links in answers lead back by it.
-fn host(headers: &HeaderMap) -> String {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    host.strip_suffix(":443").map(str::to_owned).unwrap_or(host)
+/// The vault's host with the port by which the client came, if it is not 443: challenges, identifiers and links lead back by it. Nothing
+/// but the number is taken from what the client wrote.
+fn host(names: &HostNames, vault: &VaultName, headers: &HeaderMap) -> String {
+    let port =
+        headers.get(header::HOST).and_then(|host| host.to_str().ok()?.rsplit_once(':')?.1.parse().ok());
+    let host = names.vault_host(vault);
+    match port {
+        None | Some(443_u16) => host,
+        Some(port) => format!("{host}:{port}"),
+    }
 }
 
 /// What every answer carries. `Strict-Transport-Security` is left out: its memory in a client outlives an installation on a laptop, and

@@ -22,26 +22,36 @@ pub(super) struct Route {
     pub(super) api_version: String,
 }
 
-/// Why a request names no operation.
-#[derive(Debug, PartialEq, Eq)]
+/// Why a request names no operation. As text it is for the audit log, and says nothing of what stood there: it may be a secret that
+/// was pasted in the wrong place.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RouteFault {
     /// `api-version` is missing.
+    #[error("the parameter api-version is missing")]
     ApiVersionMissing,
     /// `api-version` cannot be one.
+    #[error("the parameter api-version is no version")]
     ApiVersionMalformed,
     /// A parameter of the query is not what it must be.
+    #[error("the parameter {name} {rule}")]
     BadParameter { name: &'static str, rule: &'static str },
     /// The path or the query is not decodable.
+    #[error("the path is not decodable")]
     UriMalformed,
     /// No name, or one that no secret can have.
+    #[error("the path holds no name of a secret")]
     BadName { text: String },
     /// No version, or one that no secret can have.
+    #[error("the path holds no version of a secret")]
     BadVersion { text: String },
     /// The path is one of ours, the method is not.
+    #[error("the method is none of {allowed}")]
     MethodNotAllowed { method: Method, allowed: &'static str },
     /// Key Vault has this; this storey of Keyless has it not.
+    #[error("not offered yet: {what}")]
     NotHereYet { what: &'static str },
     /// Nobody has this.
+    #[error("there is no such path")]
     NoSuchPath,
 }
 
@@ -254,6 +264,24 @@ mod tests {
         assert!(matches!(fault(Method::POST, &format!("/keys/a/create?{v}")), RouteFault::NotHereYet { .. }));
         assert_eq!(fault(Method::GET, &format!("/?{v}")), RouteFault::NoSuchPath);
         assert_eq!(fault(Method::GET, &format!("/secrets/a/b/c/d?{v}")), RouteFault::NoSuchPath);
+    }
+
+    proptest::proptest! {
+        /// Also what no HTTP library would let through. What is understood is what was written.
+        #[test]
+        fn no_text_makes_it_panic(path in ".*", query in ".*", name in "[A-Za-z0-9-]{1,127}", token in ".{0,40}") {
+            let _any = route(&Method::GET, &path, Some(&query));
+            let _any = route(&Method::GET, &format!("/secrets/{path}"), Some(&format!("api-version=7.4&{query}")));
+            let encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            for spelled in [&name, &encoded] {
+                let operation = ask(Method::GET, &format!("/secrets/{spelled}/?api-version=7.4")).unwrap();
+                assert!(matches!(operation, Operation::Get { name: found, version: None } if found.as_str() == name));
+            }
+            let query: String =
+                form_urlencoded::Serializer::new(String::new()).append_pair("$skiptoken", &token).finish();
+            let operation = ask(Method::GET, &format!("/secrets?{query}&api-version=7.4")).unwrap();
+            assert!(matches!(operation, Operation::List { page } if page.token.as_deref() == Some(&*token)));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     Told,
     error::KeyVaultError,
     route::{self, Operation, Route},
-    types::{SecretBundle, SecretList, SetBody, UpdateBody},
+    types::{Object, SecretBundle, SecretList, SetBody, UpdateBody},
 };
 use crate::{
     bearer,
@@ -17,10 +17,27 @@ use axum::{
     extract::Request,
     response::Response,
 };
-use domain::{VaultName, limits};
+use domain::{SecretName, SecretVersion, VaultName, limits};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
-use vault::{Permitted, SecretPage, SecretProperties, SecretWithValue, VaultError};
+use vault::{Permitted, SecretPage, SecretProperties, VaultError};
+
+/// A request whose caller is known.
+pub(super) struct Asked<'a> {
+    pub(super) state: &'a State,
+    pub(super) context: &'a Context,
+    pub(super) caller: &'a Caller,
+    pub(super) vault: &'a VaultName,
+    /// The vault's host, with the port by which the client came.
+    pub(super) host: &'a str,
+}
+
+/// A good answer, why it may be given, and which version it speaks of.
+struct Answer {
+    because: String,
+    version: Option<SecretVersion>,
+    response: Response,
+}
 
 /// Why an operation has no good answer.
 enum Fault {
@@ -30,97 +47,82 @@ enum Fault {
     Vault(VaultError),
 }
 
-/// Does what a request asks for.
-pub(super) async fn perform(
-    state: &State,
-    context: &Context,
-    caller: &Caller,
-    vault: &VaultName,
-    host: &str,
-    request: Request,
-) -> Told {
-    let (parts, body) = request.into_parts();
-    match route::route(&parts.method, parts.uri.path(), parts.uri.query()) {
-        Ok(route) => operate(state, context, caller, vault, host, route, body).await,
-        Err(fault) => {
-            let error = KeyVaultError::from(fault);
-            let reason = error.message().to_owned();
-            let response = error.respond(None);
-            Told {
-                action: "vault.request",
-                target: vault.folded(),
-                outcome: Outcome::Refused,
-                reason,
-                response,
-            }
-        }
+impl From<KeyVaultError> for Fault {
+    fn from(error: KeyVaultError) -> Self {
+        Self::Request(error)
     }
 }
 
-async fn operate(
-    state: &State,
-    context: &Context,
-    caller: &Caller,
-    vault: &VaultName,
-    host: &str,
-    route: Route,
-    body: Body,
-) -> Told {
-    let (action, target) = names(vault, &route.operation);
-    let service = &state.vault;
-    let answered: Result<(String, Response), Fault> = match route.operation {
-        Operation::Get { name, version } => {
-            let read = service.get(caller, vault, &name, version).await;
-            read.map(|read| answer(host, &read, SecretBundle::with_value)).map_err(Fault::Vault)
-        }
-        Operation::Set { name } => match body_of::<SetBody>(body).await.map(SetBody::into_request) {
-            Ok(Some(asked)) => {
-                let set = service.set(caller, vault, &name, asked, context.now).await;
-                set.map(|set: Permitted<SecretWithValue>| answer(host, &set, SecretBundle::with_value))
-                    .map_err(Fault::Vault)
-            }
-            Ok(None) => Err(Fault::Request(KeyVaultError::value_missing())),
-            Err(error) => Err(Fault::Request(error)),
-        },
-        Operation::Update { name, version } => match body_of::<UpdateBody>(body)
-            .await
-            .map(UpdateBody::into_change)
-        {
-            Ok(change) => {
-                let updated = service.update(caller, vault, &name, version, &change, context.now).await;
-                updated
-                    .map(|updated: Permitted<SecretProperties>| answer(host, &updated, SecretBundle::version))
-                    .map_err(Fault::Vault)
-            }
-            Err(error) => Err(Fault::Request(error)),
-        },
-        Operation::List { page } => {
-            let link = |token: &str| next_link(host, "secrets", &route.api_version, token, page.items.get());
-            let listed = service.list_secrets(caller, vault, &page).await;
-            listed
-                .map(|listed| {
-                    answer_page(host, &listed, |host, secret| SecretBundle::item(host, secret), link)
-                })
-                .map_err(Fault::Vault)
-        }
-        Operation::ListVersions { name, page } => {
-            let path = format!("secrets/{name}/versions");
-            let link = |token: &str| next_link(host, &path, &route.api_version, token, page.items.get());
-            let listed = service.list_versions(caller, vault, &name, &page).await;
-            listed
-                .map(|listed| {
-                    answer_page(host, &listed, |host, secret| SecretBundle::version(host, secret), link)
-                })
-                .map_err(Fault::Vault)
+impl From<VaultError> for Fault {
+    fn from(error: VaultError) -> Self {
+        Self::Vault(error)
+    }
+}
+
+/// Does what a request asks for.
+pub(super) async fn perform(asked: &Asked<'_>, request: Request) -> Told {
+    let (parts, body) = request.into_parts();
+    let route = match route::route(&parts.method, parts.uri.path(), parts.uri.query()) {
+        Ok(route) => route,
+        Err(fault) => {
+            return Told {
+                action: "vault.request",
+                target: asked.vault.folded(),
+                outcome: Outcome::Refused,
+                reason: fault.to_string(),
+                response: KeyVaultError::from(fault).respond(None),
+            };
         }
     };
-    match answered {
-        Ok((reason, response)) => Told { action, target, outcome: Outcome::Allowed, reason, response },
-        Err(fault) => refuse(state, host, action, target, &fault),
+    let (action, target, version) = names(asked.vault, &route.operation);
+    let of_version = |version: Option<SecretVersion>| match version {
+        Some(version) => format!("{target}/{version}"),
+        None => target.clone(),
+    };
+    match operate(asked, route, body).await {
+        Ok(Answer { because, version, response }) => {
+            let (target, outcome) = (of_version(version), Outcome::Allowed);
+            Told { action, target, outcome, reason: because, response }
+        }
+        Err(fault) => refuse(asked, action, of_version(version), &fault),
     }
 }
 
-fn refuse(state: &State, host: &str, action: &'static str, target: String, fault: &Fault) -> Told {
+async fn operate(asked: &Asked<'_>, route: Route, body: Body) -> Result<Answer, Fault> {
+    let Asked { state, context, caller, vault, host } = asked;
+    let service = &state.vault;
+    match route.operation {
+        Operation::Get { name, version } => {
+            let read = service.get(caller, vault, &name, version).await?;
+            Ok(answer(&read.value.properties, read.because, &SecretBundle::with_value(host, &read.value)))
+        }
+        Operation::Set { name } => {
+            let body: SetBody = body_of(body).await?;
+            let new = body.into_request().ok_or_else(KeyVaultError::value_missing)?;
+            let set = service.set(caller, vault, &name, new, context.now).await?;
+            Ok(answer(&set.value.properties, set.because, &SecretBundle::with_value(host, &set.value)))
+        }
+        Operation::Update { name, version } => {
+            let body: UpdateBody = body_of(body).await?;
+            let change = body.into_change();
+            let updated = service.update(caller, vault, &name, version, &change, context.now).await?;
+            Ok(answer(&updated.value, updated.because, &SecretBundle::version(host, &updated.value)))
+        }
+        Operation::List { page } => {
+            let listed = service.list_secrets(caller, vault, &page).await?;
+            let link = |token: &str| next_link(host, "secrets", &route.api_version, token, page.items.get());
+            Ok(answer_page(&listed, |secret| SecretBundle::item(host, secret), link))
+        }
+        Operation::ListVersions { name, page } => {
+            let listed = service.list_versions(caller, vault, &name, &page).await?;
+            let path = format!("secrets/{name}/versions");
+            let link = |token: &str| next_link(host, &path, &route.api_version, token, page.items.get());
+            Ok(answer_page(&listed, |secret| SecretBundle::version(host, secret), link))
+        }
+    }
+}
+
+fn refuse(asked: &Asked<'_>, action: &'static str, target: String, fault: &Fault) -> Told {
     let (of_vault, reason);
     let error = match fault {
         Fault::Request(error) => {
@@ -136,44 +138,37 @@ fn refuse(state: &State, host: &str, action: &'static str, target: String, fault
             &of_vault
         }
     };
-    let challenge = (error.status() == StatusCode::UNAUTHORIZED).then(|| bearer::challenge(state, host));
+    let is_unauthorized = error.status() == StatusCode::UNAUTHORIZED;
+    let challenge = is_unauthorized.then(|| bearer::challenge(asked.state, asked.host));
     let outcome = if error.is_ours() { Outcome::Failed } else { Outcome::Refused };
     Told { action, target, outcome, reason, response: error.respond(challenge) }
 }
 
-/// What the audit log calls an operation and its object.
-fn names(vault: &VaultName, operation: &Operation) -> (&'static str, String) {
+/// What the audit log calls an operation, its object, and the version that was asked for. Names in lower case: one object, one target.
+fn names(vault: &VaultName, operation: &Operation) -> (&'static str, String, Option<SecretVersion>) {
     let vault = vault.folded();
-    let of = |name: &domain::SecretName, version: &Option<domain::SecretVersion>| match version {
-        Some(version) => format!("{vault}/{name}/{version}"),
-        None => format!("{vault}/{name}"),
-    };
+    let of = |name: &SecretName| format!("{vault}/{}", name.folded());
     match operation {
-        Operation::Set { name } => ("secret.set", of(name, &None)),
-        Operation::Get { name, version } => ("secret.get", of(name, version)),
-        Operation::Update { name, version } => ("secret.update", of(name, version)),
-        Operation::List { .. } => ("secret.list", vault),
-        Operation::ListVersions { name, .. } => ("secret.list-versions", of(name, &None)),
+        Operation::Set { name } => ("secret.set", of(name), None),
+        Operation::Get { name, version } => ("secret.get", of(name), *version),
+        Operation::Update { name, version } => ("secret.update", of(name), *version),
+        Operation::List { .. } => ("secret.list", vault, None),
+        Operation::ListVersions { name, .. } => ("secret.list-versions", of(name), None),
     }
 }
 
-fn answer<'a, T>(
-    host: &str,
-    told: &'a Permitted<T>,
-    body: impl Fn(&str, &'a T) -> SecretBundle<'a>,
-) -> (String, Response) {
-    (told.because.clone(), json(StatusCode::OK, &body(host, &told.value)))
+fn answer(of: &SecretProperties, because: String, body: &SecretBundle<'_>) -> Answer {
+    Answer { because, version: Some(of.record.version), response: json(StatusCode::OK, body) }
 }
 
-fn answer_page(
-    host: &str,
-    page: &Permitted<SecretPage>,
-    item: for<'a> fn(&str, &'a SecretProperties) -> SecretBundle<'a>,
+fn answer_page<'a>(
+    page: &'a Permitted<SecretPage>,
+    item: impl Fn(&'a SecretProperties) -> SecretBundle<'a>,
     link: impl Fn(&str) -> String,
-) -> (String, Response) {
-    let value = page.value.items.iter().map(|secret| item(host, secret)).collect();
+) -> Answer {
+    let value = page.value.items.iter().map(item).collect();
     let list = SecretList { value, next_link: page.value.next.as_deref().map(link) };
-    (page.because.clone(), json(StatusCode::OK, &list))
+    Answer { because: page.because.clone(), version: None, response: json(StatusCode::OK, &list) }
 }
 
 /// Token and version are made of characters that need no encoding.
@@ -182,10 +177,15 @@ fn next_link(host: &str, path: &str, api_version: &str, token: &str, items: u16)
 }
 
 async fn body_of<T: DeserializeOwned>(body: Body) -> Result<T, KeyVaultError> {
-    let bytes: Bytes = axum::body::to_bytes(body, limits::REQUEST_BODY_BYTES_MAX)
-        .await
-        .map_err(|_| KeyVaultError::body_too_large())?;
-    serde_json::from_slice(&bytes).map_err(|error| KeyVaultError::body_malformed(&error))
+    let bytes: Bytes = axum::body::to_bytes(body, limits::REQUEST_BODY_BYTES_MAX).await.map_err(|error| {
+        match error.into_inner().is::<http_body_util::LengthLimitError>() {
+            true => KeyVaultError::body_too_large(),
+            false => KeyVaultError::body_incomplete(),
+        }
+    })?;
+    serde_json::from_slice(&bytes)
+        .map(|Object(body)| body)
+        .map_err(|error| KeyVaultError::body_malformed(&error))
 }
 
 /// A JSON answer.

@@ -2,7 +2,7 @@
 
 use domain::{Secret, Timestamp, limits};
 use serde::{Deserialize, Deserializer, Serialize, de};
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
 use vault::{AttributesChange, SecretChange, SecretProperties, SecretWithValue, SetSecret};
 
 /// `SecretSetParameters`. `null` is the same as absent, as clients of all ages send it.
@@ -11,8 +11,8 @@ pub(super) struct SetBody {
     value: Option<SecretText>,
     #[serde(rename = "contentType")]
     content_type: Option<String>,
-    tags: Option<BTreeMap<String, String>>,
-    attributes: Option<AttributesBody>,
+    tags: Option<Tags>,
+    attributes: Option<Object<AttributesBody>>,
 }
 
 /// `SecretUpdateParameters`. A value in it is ignored, as Key Vault does: it cannot be changed.
@@ -20,15 +20,83 @@ pub(super) struct SetBody {
 pub(super) struct UpdateBody {
     #[serde(rename = "contentType")]
     content_type: Option<String>,
-    tags: Option<BTreeMap<String, String>>,
-    attributes: Option<AttributesBody>,
+    tags: Option<Tags>,
+    attributes: Option<Object<AttributesBody>>,
 }
 
 #[derive(Deserialize)]
 struct AttributesBody {
     enabled: Option<bool>,
-    nbf: Option<i64>,
-    exp: Option<i64>,
+    nbf: Option<Seconds>,
+    exp: Option<Seconds>,
+}
+
+/// A JSON object: serde would take an array of the members' values for one as well.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Visitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<M: de::MapAccess<'de>>(self, map: M) -> Result<Object<T>, M::Error> {
+                T::deserialize(de::value::MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Visitor(PhantomData))
+    }
+}
+
+/// A time that every client can read back.
+struct Seconds(i64);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seconds = i64::deserialize(deserializer)?;
+        match (0..=limits::SECRET_TIME_SECONDS_MAX).contains(&seconds) {
+            true => Ok(Self(seconds)),
+            false => Err(de::Error::custom("not within the years 1970 to 9999")),
+        }
+    }
+}
+
+impl Seconds {
+    const fn time(&self) -> Timestamp {
+        Timestamp::from_seconds(self.0)
+    }
+}
+
+/// Tags, each name once: which of two values counts is not ours to guess.
+#[derive(Default)]
+struct Tags(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Tags {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Tags;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object of strings")
+            }
+
+            fn visit_map<M: de::MapAccess<'de>>(self, mut map: M) -> Result<Tags, M::Error> {
+                let mut tags = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    if tags.insert(name, value).is_some() {
+                        return Err(de::Error::custom("a tag twice"));
+                    }
+                }
+                Ok(Tags(tags))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
 }
 
 /// A JSON string that is a secret from here on.
@@ -62,7 +130,7 @@ impl SetBody {
         Some(SetSecret {
             value: self.value?.0,
             content_type: self.content_type,
-            tags: self.tags.unwrap_or_default(),
+            tags: self.tags.unwrap_or_default().0,
             attributes: attributes(self.attributes.as_ref()),
         })
     }
@@ -72,17 +140,17 @@ impl UpdateBody {
     pub(super) fn into_change(self) -> SecretChange {
         SecretChange {
             content_type: self.content_type,
-            tags: self.tags,
+            tags: self.tags.map(|tags| tags.0),
             attributes: attributes(self.attributes.as_ref()),
         }
     }
 }
 
-fn attributes(body: Option<&AttributesBody>) -> AttributesChange {
-    body.map_or_else(AttributesChange::default, |body| AttributesChange {
+fn attributes(body: Option<&Object<AttributesBody>>) -> AttributesChange {
+    body.map_or_else(AttributesChange::default, |Object(body)| AttributesChange {
         enabled: body.enabled,
-        not_before: body.nbf.map(Timestamp::from_seconds),
-        expires: body.exp.map(Timestamp::from_seconds),
+        not_before: body.nbf.as_ref().map(Seconds::time),
+        expires: body.exp.as_ref().map(Seconds::time),
     })
 }
 
