@@ -105,6 +105,29 @@ struct Page {
     next_link: Option<String>,
 }
 
+/// What is sent to set a secret. Written straight into the body, so that no other copy of the value is made.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewSecret<'a> {
+    value: &'a str,
+    content_type: Option<&'a str>,
+    tags: &'a BTreeMap<String, String>,
+    attributes: NewAttributes,
+}
+
+#[derive(Serialize)]
+struct NewAttributes {
+    enabled: bool,
+    exp: Option<i64>,
+}
+
+/// What `get` prints as JSON when it is asked to: the one shape that holds a value.
+#[derive(Serialize)]
+struct WithValue<'a> {
+    secret: Shown<'a>,
+    value: &'a str,
+}
+
 /// What is printed of a secret: no value.
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -139,14 +162,11 @@ pub(crate) async fn secret(admin: &Admin, format: Format, command: Command) -> R
         Command::Set(args) => set(admin, format, args).await,
         Command::Get { vault, name, version } => {
             let version = version.map(|version| version.to_string()).unwrap_or_default();
-            let bundle: Bundle =
+            let mut bundle: Bundle =
                 get(admin, &vault, &format!("/secrets/{}/{version}", segment(name.as_str()))).await?;
-            let value = Secret::new(bundle.value.clone().unwrap_or_default());
+            let value = Secret::new(bundle.value.take().unwrap_or_default());
             match format {
-                // Asked for: the one JSON that holds a value.
-                Format::Json => {
-                    output::json(&serde_json::json!({"secret": bundle.shown(), "value": value.expose()}));
-                }
+                Format::Json => output::json(&WithValue { secret: bundle.shown(), value: value.expose() }),
                 Format::Table => output::value(value.expose()),
             }
             Ok(())
@@ -189,13 +209,17 @@ async fn set(admin: &Admin, format: Format, args: SetArgs) -> Result<(), Failure
         }
         None => read(std::io::stdin().lock())?,
     };
-    let body = serde_json::json!({
-        "value": value.expose(),
-        "contentType": args.content_type,
-        "tags": args.tags.into_iter().collect::<BTreeMap<_, _>>(),
-        "attributes": {"enabled": !args.disabled, "exp": args.expires},
-    });
-    let body = Secret::new(body.to_string()).into_bytes();
+    if value.expose().ends_with('\n') {
+        output::note("The value ends with a line break, and keeps it. `printf %s VALUE` would send none.");
+    }
+    let tags = args.tags.into_iter().collect();
+    let new = NewSecret {
+        value: value.expose(),
+        content_type: args.content_type.as_deref(),
+        tags: &tags,
+        attributes: NewAttributes { enabled: !args.disabled, exp: args.expires },
+    };
+    let body = serde_json::to_vec(&new).map(Secret::new).map_err(|error| Failure::new(error.to_string()))?;
     let vault = Vault::open(admin, &args.vault).await?;
     let answer =
         vault.send(Method::PUT, &format!("/secrets/{}", segment(args.name.as_str())), "", Some(body)).await?;
@@ -213,7 +237,8 @@ async fn set(admin: &Admin, format: Format, args: SetArgs) -> Result<(), Failure
 
 /// A whole value. A line break at its end stays: it may be part of it.
 fn read(source: impl Read) -> Result<Secret<String>, Failure> {
-    let mut bytes = Vec::new();
+    // Large enough from the start: a buffer that grows leaves pieces of the value behind.
+    let mut bytes = Vec::with_capacity(limits::SECRET_VALUE_BYTES_MAX + 2);
     source.take(limits::SECRET_VALUE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > limits::SECRET_VALUE_BYTES_MAX {
         return Err(Failure::new(format!("a value is at most {} bytes", limits::SECRET_VALUE_BYTES_MAX)));
@@ -258,5 +283,90 @@ fn print(format: Format, items: &[Bundle], nothing: &str, name: impl Fn(&Bundle)
             }),
             nothing,
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Parser, error::ErrorKind};
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    fn parse_command(line: &str) -> Result<Command, ErrorKind> {
+        Cli::try_parse_from(std::iter::once("keyless").chain(line.split(' ')))
+            .map(|cli| cli.command)
+            .map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn commands_are_checked_before_anything_is_sent() {
+        assert!(
+            parse_command("set shop db --file f --content-type text/plain --tag a=b --tag c=d=e").is_ok()
+        );
+        assert!(parse_command("get shop db --version 0123456789abcdef0123456789abcdef").is_ok());
+        for bad in [
+            "set shop db --tag a",
+            "set shop a_b",
+            "set 1shop db",
+            "set shop db --expires tomorrow",
+            "get shop db --version latest",
+            "get shop ../principal",
+        ] {
+            assert_eq!(parse_command(bad).unwrap_err(), ErrorKind::ValueValidation, "{bad}");
+        }
+        assert_eq!(parse_command("get shop").unwrap_err(), ErrorKind::MissingRequiredArgument);
+    }
+
+    #[tokio::test]
+    async fn a_value_that_is_an_argument_is_refused_with_what_to_do() {
+        let Ok(Command::Set(args)) = parse_command("set shop db hunter2") else {
+            panic!("to be refused later")
+        };
+        // Nobody is at this place: it is refused before anything is asked for.
+        let admin = Admin::new(server::Layout::of("/nonexistent"));
+        let refused = set(&admin, Format::Table, args).await.unwrap_err();
+        let text = refused.to_string();
+        assert!(text.contains("never an argument") && text.contains("keyless secret set shop db"), "{text}");
+        assert!(!text.contains("hunter2"));
+        assert_eq!(refused.exit_code(), crate::failure::USAGE);
+    }
+
+    #[test]
+    fn a_value_is_read_byte_for_byte_up_to_its_limit() {
+        let most = limits::SECRET_VALUE_BYTES_MAX;
+        assert_eq!(read(&b""[..]).unwrap().expose(), "");
+        assert_eq!(read(&b" two\nlines\n"[..]).unwrap().expose(), " two\nlines\n");
+        assert_eq!(read(&*vec![b'x'; most]).unwrap().expose().len(), most);
+        assert!(read(&*vec![b'x'; most + 1]).unwrap_err().to_string().contains("25600"));
+        assert!(read(std::io::repeat(b'x')).is_err(), "and no further");
+        assert!(read(&b"caf\xe9"[..]).unwrap_err().to_string().contains("base64"));
+    }
+
+    #[test]
+    fn what_is_printed_of_a_secret_has_no_value() {
+        let body = r#"{"value":"canary","id":"https://shop.vault.x:8443/secrets/db/0123","contentType":"text/plain",
+            "attributes":{"enabled":true,"created":1,"updated":2,"recoveryLevel":"Purgeable"},"tags":{"a":"b"}}"#;
+        let bundle: Bundle = parse(body.as_bytes()).unwrap();
+        assert_eq!(bundle.names(), ("db", Some("0123")));
+        let shown = serde_json::to_string(&bundle.shown()).unwrap();
+        assert!(shown.contains(r#""name":"db""#) && !shown.contains("canary"), "{shown}");
+        let item = body.replace("/0123", "");
+        assert_eq!(parse::<Bundle>(item.as_bytes()).unwrap().names(), ("db", None));
+    }
+
+    #[test]
+    fn what_is_sent_is_what_key_vault_takes() {
+        let tags = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let attributes = NewAttributes { enabled: true, exp: None };
+        let new = NewSecret { value: "v", content_type: None, tags: &tags, attributes };
+        let sent = serde_json::to_string(&new).unwrap();
+        let said =
+            r#"{"value":"v","contentType":null,"tags":{"a":"b"},"attributes":{"enabled":true,"exp":null}}"#;
+        assert_eq!(sent, said);
     }
 }

@@ -181,3 +181,54 @@ fn show_policies(format: Format, vault: &Vault) {
 pub(crate) fn misuse(message: impl Into<String>) -> Failure {
     Failure::new(message).code(failure::USAGE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Parser, error::ErrorKind};
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    fn fault(line: &str) -> Option<ErrorKind> {
+        Cli::try_parse_from(std::iter::once("keyless").chain(line.split(' '))).err().map(|error| error.kind())
+    }
+
+    #[test]
+    fn a_policy_is_for_exactly_one_and_names_verbs() {
+        let id = "11111111-1111-4111-8111-111111111111";
+        for good in [
+            "policy set shop --app web --secrets get,list".to_owned(),
+            format!("policy set shop --principal {id} --secrets get --secrets PURGE"),
+            format!("policy remove shop --client-id {id}"),
+            "policy list shop".to_owned(),
+        ] {
+            assert_eq!(fault(&good), None, "{good}");
+        }
+        for (bad, kind) in [
+            ("policy set shop --secrets get".to_owned(), ErrorKind::MissingRequiredArgument),
+            ("policy set shop --app web".to_owned(), ErrorKind::MissingRequiredArgument),
+            (
+                format!("policy set shop --app web --principal {id} --secrets get"),
+                ErrorKind::ArgumentConflict,
+            ),
+            ("policy set shop --app web --secrets get,read".to_owned(), ErrorKind::ValueValidation),
+            ("policy set shop --principal web --secrets get".to_owned(), ErrorKind::ValueValidation),
+            ("policy remove shop".to_owned(), ErrorKind::MissingRequiredArgument),
+            ("create a--b".to_owned(), ErrorKind::ValueValidation),
+        ] {
+            assert_eq!(fault(&bad), Some(kind), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_names_whom_it_is_for_and_nobody_else() {
+        let app = Some(AppName::parse("web").unwrap());
+        let secrets = [SecretPermission::Get, SecretPermission::List];
+        let policy = SetPolicy { app: &app, principal: &None, client_id: &None, secrets: &secrets };
+        assert_eq!(serde_json::to_string(&policy).unwrap(), r#"{"app":"web","secrets":["get","list"]}"#);
+    }
+}
