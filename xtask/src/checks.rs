@@ -30,6 +30,8 @@ pub(crate) fn clippy() -> Result<(), Failure> {
 /// the internet, and runs where there is one.
 pub(crate) fn deny() -> Result<(), Failure> {
     let deny = tools::cargo_deny()?;
+    // cargo-deny reads every package of the lock file, also those of other systems, which no build here has downloaded.
+    process::run(process::cargo().args(["fetch", "--quiet", "--locked"]))?;
     let mut command = std::process::Command::new(deny);
     command.current_dir(workspace::root()).args([
         "--offline",
