@@ -1,0 +1,250 @@
+//! A process that does with sockets and cgroups what it is told: an app, or a thief. The tests tell it, over a unix socket that is its
+//! only argument, one command a line; it answers each by one line, `ok ...` or `failed KIND ...`.
+//!
+//! | command | does |
+//! |---|---|
+//! | `socket NAME 4/6 [PORT]` | makes a TCP socket, bound to the port of the loopback address if there is one (others may bind it too) |
+//! | `stdin NAME` | takes standard input for a socket |
+//! | `connect NAME ADDRESS` | connects it; answers its port |
+//! | `send NAME TEXT` | writes a text (`\r`, `\n` are escaped) |
+//! | `read NAME` | reads to the end, for five seconds at most; answers the text |
+//! | `ask ADDRESS TEXT` | all of these with a socket of its own |
+//! | `close NAME`, `abort NAME`, `finish NAME` | closes it (FIN), resets the connection (RST), shuts it for writing |
+//! | `listen NAME PORT` | listens on 127.0.0.1 |
+//! | `relay ADDRESS` | hands one connection on to an address; answers the port where it waits for it |
+//! | `hold ADDRESS COUNT` | opens connections and keeps them |
+//! | `churn ADDRESS MILLISECONDS FIRST COUNT TEXT` | connects from ports of a small range again and again, asks, closes or aborts |
+//! | `join DIRECTORY` | writes itself into a cgroup |
+//! | `mkdir DIRECTORY` | makes a cgroup |
+//! | `placement`, `capabilities` | what the crate finds in this process's place |
+//! | `start NAME SOCKET HOSTS` | starts another actor as an app of its own: cgroup, names |
+//! | `stop` | waits for that and removes its cgroup |
+//! | `cat FILE`, `id` | a file's text; user, group |
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a program of tests: a surprise is a failed test")]
+
+use kernel::{AppCgroup, Child, Hierarchy, Placement, Program};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, sockopt};
+use std::{
+    collections::HashMap,
+    fs,
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// The longest that is waited for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn main() {
+    let control = std::env::args().nth(1).unwrap();
+    let mut control = UnixStream::connect(control).unwrap();
+    let _refused = rustix::process::setrlimit(
+        rustix::process::Resource::Nofile,
+        rustix::process::Rlimit { current: Some(16_384), maximum: Some(16_384) },
+    );
+    let mut actor = Actor::default();
+    for line in BufReader::new(control.try_clone().unwrap()).lines() {
+        let Ok(line) = line else { break };
+        let answer = match actor.act(&line) {
+            Ok(text) => format!("ok {}", text.escape_default()),
+            Err(error) => format!("failed {:?} {error}", error.kind()),
+        };
+        if writeln!(control, "{answer}").is_err() {
+            break;
+        }
+    }
+    let _nothing_started = actor.stop();
+}
+
+#[derive(Default)]
+struct Actor {
+    sockets: HashMap<String, OwnedFd>,
+    held: Vec<OwnedFd>,
+    app: Option<(AppCgroup, Child)>,
+}
+
+impl Actor {
+    fn act(&mut self, line: &str) -> io::Result<String> {
+        let words: Vec<&str> = line.splitn(6, ' ').collect();
+        let nothing = |()| String::new();
+        match *words.as_slice() {
+            ["socket", name, family, ref port @ ..] => {
+                let socket = socket(family, port.first().map(|port| port.parse().unwrap()))?;
+                self.sockets.insert(name.to_owned(), socket);
+                Ok(String::new())
+            }
+            ["stdin", name] => {
+                self.sockets.insert(name.to_owned(), rustix::io::dup(rustix::stdio::stdin())?);
+                Ok(String::new())
+            }
+            ["connect", name, address] => connect(self.socket(name)?, address),
+            ["send", name, ..] => {
+                let text = rest(line, 2);
+                self.stream(name)?.write_all(text.as_bytes()).map(nothing)
+            }
+            ["read", name] => read(self.stream(name)?),
+            ["ask", address, ..] => {
+                let socket = socket("4", None)?;
+                connect(&socket, address)?;
+                let mut stream = TcpStream::from(socket);
+                stream.write_all(rest(line, 2).as_bytes())?;
+                read(stream)
+            }
+            ["close", name] => Ok(drop(self.sockets.remove(name))).map(nothing),
+            ["abort", name] => {
+                let socket = self.sockets.remove(name).unwrap();
+                sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
+                Ok(String::new())
+            }
+            ["finish", name] => Ok(rustix::net::shutdown(self.socket(name)?, Shutdown::Write)?).map(nothing),
+            ["listen", name, port] => {
+                let socket = socket("4", Some(port.parse().unwrap()))?;
+                rustix::net::listen(&socket, 8)?;
+                self.sockets.insert(name.to_owned(), socket);
+                Ok(String::new())
+            }
+            ["relay", address] => relay(address.to_owned()),
+            ["hold", address, count] => {
+                for _ in 0..count.parse::<usize>().unwrap() {
+                    let socket = socket("4", None)?;
+                    connect(&socket, address)?;
+                    self.held.push(socket);
+                }
+                Ok(String::new())
+            }
+            ["churn", address, milliseconds, first, count, _] => {
+                let time = Duration::from_millis(milliseconds.parse().unwrap());
+                Ok(churn(address, time, first.parse().unwrap(), count.parse().unwrap(), &rest(line, 5)))
+            }
+            ["join", directory] => fs::write(Path::new(directory).join("cgroup.procs"), "0").map(nothing),
+            ["mkdir", directory] => fs::create_dir(directory).map(nothing),
+            ["placement"] => Ok(format!("{:?}", kernel::placement(&hierarchy()?))),
+            ["capabilities"] => Ok(format!("{:?}", kernel::capabilities())),
+            ["start", name, control, hosts] => self.start(name, control, hosts).map(nothing),
+            ["stop"] => self.stop().map(nothing),
+            ["cat", file] => fs::read_to_string(file),
+            ["id"] => {
+                let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+                Ok(format!("{} {}", user.as_raw(), group.as_raw()))
+            }
+            _ => panic!("no such command: {line}"),
+        }
+    }
+
+    fn socket(&self, name: &str) -> io::Result<&OwnedFd> {
+        self.sockets.get(name).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn stream(&self, name: &str) -> io::Result<TcpStream> {
+        Ok(TcpStream::from(self.socket(name)?.try_clone()?))
+    }
+
+    fn start(&mut self, name: &str, control: &str, hosts: &str) -> io::Result<()> {
+        let (Placement::Root { parent } | Placement::Delegated { parent }) = kernel::placement(&hierarchy()?)
+        else {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        };
+        let cgroup = AppCgroup::create(&parent, name).map_err(io::Error::other)?;
+        let program = Program {
+            arguments: vec![std::env::current_exe()?.into(), control.into()],
+            environment: Vec::new(),
+            directory: None,
+            hosts: Some(hosts.into()),
+            cgroup: Some(cgroup.directory()),
+        };
+        let child = kernel::spawn(&program).map_err(io::Error::other)?;
+        self.app = Some((cgroup, child));
+        Ok(())
+    }
+
+    fn stop(&mut self) -> io::Result<()> {
+        let (cgroup, child) = self.app.take().ok_or(io::ErrorKind::NotFound)?;
+        cgroup.kill().map_err(io::Error::other)?;
+        child.wait()?;
+        cgroup.remove().map_err(io::Error::other)
+    }
+}
+
+fn hierarchy() -> io::Result<Hierarchy> {
+    Hierarchy::discover().map_err(io::Error::other)
+}
+
+/// What follows a number of words, without its escapes.
+fn rest(line: &str, words: usize) -> String {
+    let text = line.splitn(words + 1, ' ').last().unwrap_or_default();
+    text.replace("\\r", "\r").replace("\\n", "\n")
+}
+
+fn socket(family: &str, port: Option<u16>) -> io::Result<OwnedFd> {
+    let is_ipv6 = family == "6";
+    let family = if is_ipv6 { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if let Some(port) = port {
+        let ip = if is_ipv6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
+        rustix::net::bind(&socket, &SocketAddr::new(ip, port))?;
+    }
+    Ok(socket)
+}
+
+/// Connects and answers the port.
+fn connect(socket: &OwnedFd, address: &str) -> io::Result<String> {
+    let address: SocketAddr = address.parse().unwrap();
+    rustix::net::connect(socket, &address)?;
+    let own = SocketAddr::try_from(rustix::net::getsockname(socket)?)?;
+    Ok(own.port().to_string())
+}
+
+fn read(mut stream: TcpStream) -> io::Result<String> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn relay(target: String) -> io::Result<String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    std::thread::spawn(move || -> io::Result<()> {
+        let (mut from, _) = listener.accept()?;
+        let mut to = TcpStream::connect(target)?;
+        let (mut back, mut forth) = (to.try_clone()?, from.try_clone()?);
+        std::thread::spawn(move || io::copy(&mut forth, &mut to));
+        io::copy(&mut back, &mut from)?;
+        from.shutdown(std::net::Shutdown::Both)
+    });
+    Ok(port.to_string())
+}
+
+/// Says how many answers began with `200`, how many were others, and how often there was none.
+fn churn(address: &str, time: Duration, first: u16, count: u16, text: &str) -> String {
+    let (mut served, mut refused, mut nothing) = (0, 0, 0);
+    // A generator of George Marsaglia's (xorshift); the seed need only differ between processes.
+    let mut random = std::process::id() | 1;
+    let begin = Instant::now();
+    while begin.elapsed() < time {
+        random ^= random << 13;
+        random ^= random >> 17;
+        random ^= random << 5;
+        let attempt = || -> io::Result<String> {
+            let port = first + u16::try_from(random % u32::from(count)).unwrap();
+            let socket = socket("4", Some(port))?;
+            connect(&socket, address)?;
+            if random & 0x100 != 0 {
+                sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
+            }
+            let mut stream = TcpStream::from(socket);
+            stream.write_all(text.as_bytes())?;
+            if random & 0x600 == 0 { Ok(String::new()) } else { read(stream) }
+        };
+        match attempt() {
+            Ok(answer) if answer.contains("200") => served += 1,
+            Ok(answer) if !answer.is_empty() => refused += 1,
+            _ => nothing += 1,
+        }
+    }
+    format!("{served} {refused} {nothing}")
+}

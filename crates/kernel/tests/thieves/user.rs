@@ -1,0 +1,55 @@
+//! Everything as an ordinary user: where the cgroup is delegated all of it works, where not it says so.
+
+use crate::{
+    server::{Server, TOKEN, request},
+    world::{self, OTHER_USER},
+};
+use std::{fs, os::unix::fs::chown, sync::Arc};
+
+#[test]
+fn with_delegation_everything_is_enforced_and_an_app_is_started_with_its_own_names() {
+    let Some(world) = world::as_root() else { return };
+    let delegated = world.cgroup("delegated");
+    for name in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+        chown(delegated.path().join(name), Some(OTHER_USER), Some(OTHER_USER)).unwrap();
+    }
+    let mut user = world.actor_of_other_user(&delegated);
+    assert_eq!(
+        user.tell("placement"),
+        format!("Delegated {{ parent: \\\"{}\\\" }}", delegated.path().display())
+    );
+    let capabilities = user.tell("capabilities");
+    if capabilities.contains("private_names: Unenforced") {
+        world::skip(&format!("an ordinary user cannot have names of their own here: {capabilities}"));
+        return;
+    }
+    assert!(!capabilities.contains("Unenforced"), "{capabilities}");
+    let hosts = world.folder().join("hosts");
+    fs::write(&hosts, "127.0.0.1 shop.vault.example\n").unwrap();
+    let call = world.call();
+    user.tell(&format!("start app-of-user {} {}", call.path.display(), hosts.display()));
+    let mut app = call.answered_by_foreign();
+    assert_eq!(app.tell("cat /etc/hosts"), "127.0.0.1 shop.vault.example\\n");
+    assert_ne!(user.tell("cat /etc/hosts"), "127.0.0.1 shop.vault.example\\n", "only the app sees it");
+    // The file is the same one, not a copy: names can be added while the app runs.
+    fs::write(&hosts, "127.0.0.1 shop.vault.example more.vault.example\n").unwrap();
+    assert!(app.tell("cat /etc/hosts").contains("more.vault.example"));
+    assert_eq!(app.tell("id"), format!("{OTHER_USER} {OTHER_USER}"), "it is the same user to itself");
+    let cgroup = Arc::new(kernel::AppCgroup::open(&delegated.path().join("app-of-user")).unwrap());
+    let server = Server::start(cgroup);
+    let ask = format!("ask {} {}", server.address, request("user"));
+    assert!(app.tell(&ask).contains(TOKEN));
+    assert!(user.tell(&ask).contains("403"));
+    user.tell("stop");
+}
+
+#[test]
+fn without_delegation_it_says_so() {
+    let Some(world) = world::as_root() else { return };
+    let mut user = world.actor_of_other_user(&world.cgroup("not-delegated"));
+    let placement = user.tell("placement");
+    assert!(placement.starts_with("NotDelegated") && placement.contains("Delegate=yes"), "{placement}");
+    let capabilities = user.tell("capabilities");
+    assert!(capabilities.contains("attestation: Enforced"), "{capabilities}");
+    assert!(capabilities.contains("cgroup: Unenforced"), "{capabilities}");
+}
