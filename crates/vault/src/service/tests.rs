@@ -312,6 +312,11 @@ async fn what_is_over_a_limit_is_refused_and_not_kept() {
     assert!(matches!(set, Err(VaultError::TooLarge { limit: limits::CONTENT_TYPE_CHARS_MAX, .. })));
     assert!(world.get("db", None).await.is_err());
 
+    let longest = "é".repeat(limits::CONTENT_TYPE_CHARS_MAX);
+    world.set_with("typed", "v", |asked| asked.content_type = Some(longest)).await.unwrap();
+    let change = SecretChange { content_type: Some(long), ..SecretChange::default() };
+    assert!(matches!(world.update("typed", None, change).await, Err(VaultError::TooLarge { .. })));
+
     let full = "x".repeat(limits::SECRET_VALUE_BYTES_MAX);
     world.set_with("full", &full, |asked| asked.tags = tags(most, chars, chars, 'x')).await.unwrap();
     // Tags of long characters do not fit beside it: refused as the caller's, not failed as the store's.
@@ -344,6 +349,44 @@ async fn each_operation_needs_its_own_verb() {
             is_denied(world.get("absent", None).await.err().filter(|_| !verbs.contains(&Get))),
             !verbs.contains(&Get)
         );
+    }
+}
+
+#[tokio::test]
+async fn a_policy_of_one_vault_opens_no_other() {
+    let world = World::new().await;
+    let next_door = VaultName::parse("next-door").unwrap();
+    let maker = Principal { id: PrincipalId::random(&Counted(AtomicU64::new(77))), ..world.owner.clone() };
+    world.write(vec![put::<Principal>(&maker.id, &maker)]).await;
+    world.service.create(&next_door, maker.tenant, maker.id, NOW).await.unwrap();
+    world.set("db", "one").await;
+    let page = PageRequest { items: NonZeroU16::MIN, token: None };
+    let (caller, name) = (world.caller(), secret("db"));
+    let read = world.service.get(&caller, &next_door, &name, None).await.err();
+    let listed = world.service.list_secrets(&caller, &next_door, &page).await.err();
+    let versions = world.service.list_versions(&caller, &next_door, &name, &page).await.err();
+    let change = SecretChange::default();
+    let updated = world.service.update(&caller, &next_door, &name, None, &change, LATER).await.err();
+    for refused in [read, listed, versions, updated] {
+        assert!(matches!(refused, Some(VaultError::Denied(Denied::NoPolicy { .. }))), "{refused:?}");
+    }
+    let stranger = Caller::fixture(maker.id, maker.client, maker.tenant);
+    let read = world.service.get(&stranger, &world.vault, &name, None).await;
+    assert!(matches!(read, Err(VaultError::Denied(Denied::NoPolicy { .. }))), "nor the other way round");
+}
+
+#[tokio::test]
+async fn a_policy_that_is_removed_between_pages_ends_the_list() {
+    let world = World::new().await;
+    for name in ["a", "b", "c"] {
+        world.set(name, "one").await;
+        world.set(name, "two").await;
+    }
+    let (names, versions) = (world.list(1, None).await.unwrap(), world.versions("a", 1, None).await.unwrap());
+    assert!(names.next.is_some() && versions.next.is_some());
+    world.allow(&[]).await;
+    for refused in [world.list(1, names.next).await, world.versions("a", 1, versions.next).await] {
+        assert!(matches!(refused, Err(VaultError::Denied(Denied::NoPolicy { .. }))));
     }
 }
 
