@@ -95,3 +95,38 @@ fn sign(key: &SigningKey, claims: &Value) -> String {
 async fn exchanges_are_as_written() {
     golden::check("keyvault", world).await;
 }
+
+/// What holds for every answer in the files, so that a rewritten one is not believed too easily.
+#[test]
+fn every_answer_is_of_the_protocols_form() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/keyvault");
+    let (mut refused, mut canaries) = (0, 0);
+    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let is_broken = file.ends_with("audit_broken.http");
+        for exchange in std::fs::read_to_string(&file).unwrap().split("\n===\n") {
+            let place = || format!("{}: {exchange}", file.display());
+            let (asked, answer) = exchange.split_once("\nHTTP/1.1 ").unwrap_or_else(|| panic!("{}", place()));
+            let (head, body) = answer.split_once("\n\n").unwrap();
+            let (body, records) = body.split_at(body.find("\naudit: ").unwrap_or(body.len()));
+            let (status, body): (u16, Value) =
+                (head[..3].parse().unwrap(), serde_json::from_str(body).unwrap());
+            assert!(status < 500 || is_broken && status == 503, "{}", place());
+            assert_eq!(status == 503, head.contains("\nretry-after: 1\n"), "{}", place());
+            assert_eq!(status == 401, head.contains("\nwww-authenticate: Bearer "), "{}", place());
+            assert!(!records.contains("canary"), "{}", place());
+            if status >= 400 {
+                refused += 1;
+                canaries += usize::from(asked.contains("canary"));
+                let members: Vec<_> = body.as_object().unwrap().keys().collect();
+                assert_eq!(members, ["error"], "{}", place());
+                assert!(
+                    body["error"]["code"].is_string() && body["error"]["message"].is_string(),
+                    "{}",
+                    place()
+                );
+                assert!(!body.to_string().contains("canary"), "{}", place());
+            }
+        }
+    }
+    assert!(refused > 100 && canaries > 20, "{refused} refusals, {canaries} with a value");
+}
