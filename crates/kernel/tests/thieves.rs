@@ -4,7 +4,12 @@
 //!
 //! The processes are the binary `thief` (`tests/thieves/actor.rs`), which does what it is told and can as well be told to rob a real
 //! server. What needs root or cgroup v2 says `skipped:` without, and fails if `KEYLESS_REQUIRE_KERNEL_TESTS=1`.
-#![expect(clippy::tests_outside_test_module, reason = "this is the test module")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests, outside of functions that are marked as such"
+)]
 
 #[path = "thieves/limits.rs"]
 mod limits;

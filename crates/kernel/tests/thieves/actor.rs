@@ -77,7 +77,7 @@ impl Actor {
                 Ok(String::new())
             }
             ["stdin", name] => {
-                self.sockets.insert(name.to_owned(), rustix::io::dup(rustix::stdio::stdin())?);
+                self.sockets.insert(name.to_owned(), rustix::io::dup(io::stdin())?);
                 Ok(String::new())
             }
             ["connect", name, address] => connect(self.socket(name)?, address),
@@ -93,13 +93,19 @@ impl Actor {
                 stream.write_all(rest(line, 2).as_bytes())?;
                 read(stream)
             }
-            ["close", name] => Ok(drop(self.sockets.remove(name))).map(nothing),
+            ["close", name] => {
+                drop(self.sockets.remove(name));
+                Ok(nothing(()))
+            }
             ["abort", name] => {
                 let socket = self.sockets.remove(name).unwrap();
                 sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
                 Ok(String::new())
             }
-            ["finish", name] => Ok(rustix::net::shutdown(self.socket(name)?, Shutdown::Write)?).map(nothing),
+            ["finish", name] => {
+                rustix::net::shutdown(self.socket(name)?, Shutdown::Write)?;
+                Ok(nothing(()))
+            }
             ["listen", name, port] => {
                 let socket = socket("4", Some(port.parse().unwrap()))?;
                 rustix::net::listen(&socket, 8)?;

@@ -47,7 +47,7 @@ fn is_refused(outcome: &Outcome) {
 #[test]
 fn t14_a_tuple_used_again_after_fin_does_not_make_the_thiefs_request_the_apps() {
     let Some(world) = world::as_anyone() else { return };
-    let (server, mut app, mut thief) = stage(&world, Hold::BeforeAttest);
+    let (server, mut app, mut thief) = stage(&world, Hold::Attest);
     let port = send(&mut thief, &server, "by-thief", "0");
     server.held();
     thief.tell("close s");
@@ -68,7 +68,7 @@ fn t14b_nor_with_a_slow_accept() {
     for wait in [Duration::from_millis(200), REUSE] {
         let name = format!("app-{}", wait.as_millis());
         let cgroup = world.cgroup(&name);
-        let server = Server::start_held(cgroup.clone(), Some(Hold::BeforeAccept));
+        let server = Server::start_held(cgroup.clone(), Some(Hold::Accept));
         let (mut app, mut thief) = (world.actor(&cgroup), world.actor(&world.cgroup(&format!("{name}-out"))));
         server.held();
         let port = send(&mut thief, &server, "by-thief", "0");
@@ -86,7 +86,7 @@ fn t14b_nor_with_a_slow_accept() {
 #[test]
 fn t14c_nor_does_the_thief_get_the_answer_to_the_apps_request() {
     let Some(world) = world::as_anyone() else { return };
-    let (server, mut app, mut thief) = stage(&world, Hold::BeforeAnswer);
+    let (server, mut app, mut thief) = stage(&world, Hold::Answer);
     let port = send(&mut app, &server, "by-app", "0");
     server.held();
     app.tell("close s");
@@ -102,7 +102,7 @@ fn t14c_nor_does_the_thief_get_the_answer_to_the_apps_request() {
 #[test]
 fn t15_a_listener_on_the_port_of_a_reset_connection_is_not_its_peer() {
     let Some(world) = world::as_anyone() else { return };
-    let (server, mut app, mut thief) = stage(&world, Hold::BeforeAttest);
+    let (server, mut app, mut thief) = stage(&world, Hold::Attest);
     let port = send(&mut thief, &server, "by-thief", "0");
     server.held();
     thief.tell("abort s");
@@ -116,7 +116,7 @@ fn t18_a_closed_peer_is_nobody() {
     let Some(world) = world::as_anyone() else { return };
     for (end, state) in [("close s", None), ("finish s", Some(8)), ("abort s", None)] {
         let cgroup = world.cgroup(&end.replace(' ', "-"));
-        let server = Server::start_held(cgroup.clone(), Some(Hold::BeforeAttest));
+        let server = Server::start_held(cgroup.clone(), Some(Hold::Attest));
         let mut app = world.actor(&cgroup);
         send(&mut app, &server, "by-app", "0");
         server.held();
@@ -135,7 +135,7 @@ fn t19_a_peer_that_closes_before_the_answer_is_not_answered() {
     let Some(world) = world::as_anyone() else { return };
     for end in ["close s", "finish s", "abort s"] {
         let cgroup = world.cgroup(&end.replace(' ', "-"));
-        let server = Server::start_held(cgroup.clone(), Some(Hold::BeforeAnswer));
+        let server = Server::start_held(cgroup.clone(), Some(Hold::Answer));
         let mut app = world.actor(&cgroup);
         send(&mut app, &server, "by-app", "0");
         server.held();

@@ -39,15 +39,15 @@ pub(crate) enum Outcome {
     NotAttestedAgain(AttestFault, String),
 }
 
-/// Where the server may be held.
+/// Before what the server may be held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hold {
     /// With the connection in the queue.
-    BeforeAccept,
+    Accept,
     /// With the connection accepted.
-    BeforeAttest,
+    Attest,
     /// With the request read.
-    BeforeAnswer,
+    Answer,
 }
 
 pub(crate) struct Server {
@@ -120,7 +120,7 @@ impl Server {
             let (said, gate, is_over) = (said.clone(), gate.clone(), is_over.clone());
             std::thread::spawn(move || {
                 loop {
-                    gate.reach(Hold::BeforeAccept);
+                    gate.reach(Hold::Accept);
                     let Ok((stream, _)) = listener.accept() else { continue };
                     if is_over.load(Ordering::Relaxed) {
                         return;
@@ -192,7 +192,7 @@ fn connection(mut stream: TcpStream, app: &AppCgroup, attestor: &Attestor, gate:
 }
 
 fn decide(stream: &mut TcpStream, app: &AppCgroup, attestor: &Attestor, gate: &Gate) -> Outcome {
-    gate.reach(Hold::BeforeAttest);
+    gate.reach(Hold::Attest);
     let peer = match attestor.attest(stream.as_fd()) {
         Ok(peer) => peer,
         Err(fault) => return Outcome::NotAttested(fault),
@@ -204,7 +204,7 @@ fn decide(stream: &mut TcpStream, app: &AppCgroup, attestor: &Attestor, gate: &G
     if !text.contains(&format!("X-IDENTITY-HEADER: {SECRET}\r\n")) {
         return Outcome::NoSecret;
     }
-    gate.reach(Hold::BeforeAnswer);
+    gate.reach(Hold::Answer);
     match attestor.attest_again(stream.as_fd(), &peer) {
         Ok(()) => Outcome::Served(*peer.facts(), text),
         Err(fault) => Outcome::NotAttestedAgain(fault, text),

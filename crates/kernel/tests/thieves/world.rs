@@ -225,7 +225,7 @@ impl Actor {
     pub(crate) fn end(&mut self) -> Result<String, String> {
         let mut line = String::new();
         self.control.read_line(&mut line).unwrap();
-        match line.trim_end().split_once(' ') {
+        match line.trim_end_matches('\n').split_once(' ') {
             Some(("ok", text)) => Ok(text.to_owned()),
             Some(("failed", why)) => Err(why.to_owned()),
             _ => panic!("the actor has ended: {line:?}"),
