@@ -7,20 +7,24 @@
 //! thing itself, so an acknowledged revocation is not outrun by any cache.
 #![forbid(unsafe_code)]
 
+pub mod action;
 pub mod audience;
 mod cache;
 pub mod caller;
 mod claims;
+pub mod network;
 pub mod permit;
 pub mod policy;
 pub mod principal;
+pub mod role;
 pub mod verifier;
 
+pub use action::*;
 pub use audience::vault_audiences;
 pub use caller::Caller;
-pub use permit::{
-    Action, Denied, GetSecret, ListSecrets, Permit, SetSecret, UpdateSecret, VaultScope, permit,
-};
+pub use network::{IpRange, NetworkRules};
+pub use permit::{Asker, Denied, Lack, Permit, Rule, Rules, VaultScope, decide, permit};
 pub use policy::AccessPolicy;
 pub use principal::{Principal, PrincipalKind};
+pub use role::{BUILT_IN_ROLES, ObjectScope, Role, RoleAssignment, RoleAssignments, RoleRef};
 pub use verifier::{BearerFault, KeySource, Verifier, VerifierConfig};

@@ -1,44 +1,32 @@
 //! [`Permit`]: the witness that a principal may do one thing in one vault, minted inside the view that also reads the thing.
+//!
+//! [`decide`] is the one decision, whoever asks: a request that wants a permit, or a person who wants it explained.
 
-use crate::{AccessPolicy, Caller, Principal};
-use domain::{ClientId, PrincipalId, SecretPermission, VaultId, VaultName};
-use std::{fmt, marker::PhantomData};
+use crate::{
+    AccessPolicy, Action, Caller, NetworkRules, Principal,
+    action::{self, ActionName, Verb},
+    role::{ObjectScope, Role, RoleAssignments},
+};
+use domain::{AssignmentId, ClientId, ObjectName, PrincipalId, VaultId, VaultName};
+use std::{fmt, marker::PhantomData, net::IpAddr};
 use store::{Halt, View};
 
-mod sealed {
-    pub trait Sealed {}
+/// Who asks, and from where.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    /// Proven by a token.
+    pub caller: &'a Caller,
+    /// The address of the peer, if the connection has one.
+    pub address: Option<IpAddr>,
 }
 
-/// Something that a caller can do in a vault. Actions are types, so that a permit for one is no permit for another.
-pub trait Action: sealed::Sealed + 'static {
-    /// The verb that an access policy must have.
-    const VERB: SecretPermission;
-    /// The name in the audit log.
-    const NAME: &'static str;
-}
-
-macro_rules! actions {
-    ($($(#[$doc:meta])* $name:ident $verb:ident $text:literal;)*) => {$(
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub enum $name {}
-        impl sealed::Sealed for $name {}
-        impl Action for $name {
-            const VERB: SecretPermission = SecretPermission::$verb;
-            const NAME: &'static str = $text;
-        }
-    )*};
-}
-
-actions! {
-    /// Read a secret's value.
-    GetSecret Get "secret.get";
-    /// Make a secret, or a new version of one.
-    SetSecret Set "secret.set";
-    /// List secrets or versions, without values.
-    ListSecrets List "secret.list";
-    /// Change a version's attributes, tags and content type (Key Vault: needs the set permission).
-    UpdateSecret Set "secret.update";
+/// Which of the two models of access a vault follows (Key Vault: `enableRbacAuthorization`).
+#[derive(Clone, Copy, Debug)]
+pub enum Rules<'a> {
+    /// Its own access policies.
+    Policies(&'a [AccessPolicy]),
+    /// Role assignments.
+    Roles,
 }
 
 /// What a permit needs to know of a vault.
@@ -48,8 +36,62 @@ pub struct VaultScope<'a> {
     pub id: VaultId,
     /// Its name, for refusals.
     pub name: &'a VaultName,
-    /// Its access policies.
-    pub policies: &'a [AccessPolicy],
+    /// How it says who may what.
+    pub rules: Rules<'a>,
+    /// From where it may be asked.
+    pub network: &'a NetworkRules,
+}
+
+/// The rule by which something is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The vault's access policy for the principal has the verb.
+    Policy(Verb),
+    /// A role assignment of the principal has the data action.
+    Role {
+        /// The role.
+        role: &'static Role,
+        /// The assignment.
+        assignment: AssignmentId,
+        /// What it is narrowed down to, if it is.
+        object: Option<ObjectScope>,
+    },
+}
+
+/// What the audit log says.
+impl fmt::Display for Rule {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Policy(verb) => write!(formatter, "the vault's access policy for the principal has {verb}"),
+            Self::Role { role, assignment, object } => {
+                write!(formatter, "role \"{}\" is assigned to the principal for ", role.name)?;
+                match object {
+                    None => write!(formatter, "the vault ({assignment})"),
+                    Some(object) => write!(formatter, "{} {} ({assignment})", object.kind, object.name),
+                }
+            }
+        }
+    }
+}
+
+/// Why nothing allows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lack {
+    /// There is no such principal (any more).
+    #[error("the principal does not exist")]
+    PrincipalGone,
+    /// It is disabled.
+    #[error("the principal is disabled")]
+    PrincipalDisabled,
+    /// No access policy of the vault is for it.
+    #[error("no access policy of the vault is for the principal")]
+    NoPolicy,
+    /// Its access policy lacks the verb.
+    #[error("the vault's access policy for the principal lacks {0}")]
+    VerbMissing(Verb),
+    /// No role assignment of it that applies there has the data action.
+    #[error("no role that is assigned to the principal there has {}{}", crate::role::DATA_ACTION_PREFIX, .0.data_action)]
+    NoRole(ActionName),
 }
 
 /// Proof that a principal may do `A` in a vault, good for the decision that it was made in. Not `Clone`.
@@ -58,6 +100,7 @@ pub struct Permit<A> {
     principal: PrincipalId,
     client: ClientId,
     vault: VaultId,
+    rule: Rule,
     action: PhantomData<fn() -> A>,
 }
 
@@ -74,7 +117,7 @@ impl<A: Action> Permit<A> {
 
     /// Why: what the audit log says.
     pub fn because(&self) -> String {
-        format!("the vault's access policy for principal {} has {}", self.principal, A::VERB)
+        self.rule.to_string()
     }
 }
 
@@ -87,74 +130,117 @@ impl<A: Action> fmt::Debug for Permit<A> {
 /// Why there is no permit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// The token's principal does not exist (any more).
-    #[error("principal {} does not exist", caller.principal())]
-    PrincipalGone {
-        /// Whose token it was.
-        caller: Caller,
-        /// The vault.
-        vault: VaultName,
-    },
-    /// The token's principal is disabled.
-    #[error("principal {} is disabled", caller.principal())]
-    PrincipalDisabled {
-        /// Whose token it was.
-        caller: Caller,
-        /// The vault.
-        vault: VaultName,
-    },
-    /// No access policy of the vault is for this principal.
-    #[error("no access policy of vault {vault} is for principal {}", caller.principal())]
-    NoPolicy {
+    /// The vault's network rules do not let the address in.
+    #[error("the network rules of vault {vault} do not allow the address {}", address.map_or("(unknown)".to_owned(), |address| address.to_string()))]
+    Address {
+        /// From where it was asked.
+        address: Option<IpAddr>,
         /// Who asked.
         caller: Caller,
         /// The vault.
         vault: VaultName,
     },
-    /// The vault's access policy for this principal lacks the verb.
-    #[error("the access policy of vault {vault} for principal {} lacks {verb}", caller.principal())]
-    VerbMissing {
+    /// Nothing allows it.
+    #[error("principal {} may not: {why} (vault {vault})", caller.principal())]
+    Lacking {
+        /// What is missing.
+        why: Lack,
         /// Who asked.
         caller: Caller,
-        /// What it lacks.
-        verb: SecretPermission,
         /// The vault.
         vault: VaultName,
+        /// The object that it was asked of, if it was one.
+        object: Option<ObjectName>,
     },
 }
 
-/// May this caller do `A` in this vault? Reads the principal through the view, so that its existence and enabledness are of the
-/// same moment as what the permit is for.
+/// May this caller do `A` in this vault, with this object of it (`None`: with none or many)? Reads the principal through the view, so that
+/// its existence and enabledness are of the same moment as what the permit is for.
 ///
 /// # Errors
 /// [`Denied`], or what must be loaded first.
 pub fn permit<A: Action>(
     view: &View,
-    caller: &Caller,
+    asker: &Asker<'_>,
     vault: &VaultScope<'_>,
+    object: Option<&ObjectName>,
 ) -> Result<Permit<A>, Halt<Denied>> {
-    let refuse = |denied| Err(Halt::Refuse(denied));
-    let (caller_of, name) = (|| caller.clone(), || vault.name.clone());
-    let Some(principal) = view.get::<Principal>(&caller.principal())? else {
-        return refuse(Denied::PrincipalGone { caller: caller_of(), vault: name() });
-    };
-    if !principal.enabled {
-        return refuse(Denied::PrincipalDisabled { caller: caller_of(), vault: name() });
+    let caller = asker.caller;
+    if !vault.network.allow(asker.address) {
+        let (address, caller, vault) = (asker.address, caller.clone(), vault.name.clone());
+        return Err(Halt::Refuse(Denied::Address { address, caller, vault }));
     }
-    let Some(policy) = vault.policies.iter().find(|policy| policy.principal == principal.id) else {
-        return refuse(Denied::NoPolicy { caller: caller_of(), vault: name() });
-    };
-    if !policy.secrets.contains(A::VERB) {
-        return refuse(Denied::VerbMissing { caller: caller_of(), verb: A::VERB, vault: name() });
+    let principal = caller.principal();
+    match decide(view, principal, &ActionName::of::<A>(), vault, object)? {
+        Ok(rule) => {
+            Ok(Permit { principal, client: caller.client(), vault: vault.id, rule, action: PhantomData })
+        }
+        Err(why) => {
+            let (caller, vault, object) = (caller.clone(), vault.name.clone(), object.cloned());
+            Err(Halt::Refuse(Denied::Lacking { why, caller, vault, object }))
+        }
     }
-    Ok(Permit { principal: principal.id, client: caller.client(), vault: vault.id, action: PhantomData })
+}
+
+/// By which rule a principal may do something in a vault, or why not.
+///
+/// # Errors
+/// What must be loaded first.
+pub fn decide(
+    view: &View,
+    principal: PrincipalId,
+    asked: &ActionName,
+    vault: &VaultScope<'_>,
+    object: Option<&ObjectName>,
+) -> Result<Result<Rule, Lack>, store::Load> {
+    let Some(found) = view.get::<Principal>(&principal)? else { return Ok(Err(Lack::PrincipalGone)) };
+    if !found.enabled {
+        return Ok(Err(Lack::PrincipalDisabled));
+    }
+    match vault.rules {
+        Rules::Policies(policies) => Ok(by_policy(policies, principal, asked.verb)),
+        Rules::Roles => {
+            let assigned = view.get::<RoleAssignments>(&(vault.id, principal))?;
+            let assigned = assigned.as_deref().map_or(&[][..], |assigned| &assigned.assignments);
+            let allowing = assigned.iter().find(|assignment| {
+                assignment.covers(asked.verb.kind(), object) && assignment.role.role().allows(asked.data_action)
+            });
+            Ok(allowing.map_or(Err(Lack::NoRole(*asked)), |assignment| {
+                Ok(Rule::Role {
+                    role: assignment.role.role(),
+                    assignment: assignment.id,
+                    object: assignment.object.clone(),
+                })
+            }))
+        }
+    }
+}
+
+fn by_policy(policies: &[AccessPolicy], principal: PrincipalId, verb: Verb) -> Result<Rule, Lack> {
+    let policy = policies.iter().find(|policy| policy.principal == principal).ok_or(Lack::NoPolicy)?;
+    let allowed = &policy.permissions;
+    let has = match verb {
+        Verb::Secret(verb) => allowed.secrets.contains(verb),
+        Verb::Key(verb) => allowed.keys.contains(verb),
+        Verb::Certificate(verb) => {
+            allowed.certificates.contains(verb)
+                || action::is_of_issuers(verb) && allowed.certificates.contains(action::MANAGE_ISSUERS)
+        }
+    };
+    if has { Ok(Rule::Policy(verb)) } else { Err(Lack::VerbMissing(verb)) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PrincipalKind;
-    use domain::{AppId, Entropy, SecretPermissions, TenantId, Timestamp};
+    use crate::{
+        ACTIONS, CreateKey, GetIssuer, GetSecret, ListSecrets, PrincipalKind, RoleAssignment, SetSecret, Sign,
+        UpdateSecret,
+    };
+    use domain::{
+        AppId, CertificatePermission, Entropy, ObjectKind, Permission, Permissions, SecretPermission, TenantId,
+        Timestamp,
+    };
 
     struct Fill(u8);
     impl Entropy for Fill {
@@ -179,90 +265,209 @@ mod tests {
         Caller::fixture(of.id, of.client, of.tenant)
     }
 
-    fn ask<A: Action>(
+    fn vault_id() -> VaultId {
+        VaultId::random(&Fill(7))
+    }
+
+    fn ask_in<A: Action>(
         view: &View,
         of: &Principal,
-        verbs: Option<&[SecretPermission]>,
+        rules: Rules<'_>,
+        network: &NetworkRules,
+        object: Option<&str>,
     ) -> Result<Permit<A>, Denied> {
         let name = VaultName::parse("shop").unwrap();
-        let other = AccessPolicy { principal: principal(99).id, secrets: SecretPermissions::all_but_purge() };
-        let own =
-            verbs.map(|verbs| AccessPolicy { principal: of.id, secrets: verbs.iter().copied().collect() });
-        let policies: Vec<_> = std::iter::once(other).chain(own).collect();
-        let vault = VaultScope { id: VaultId::random(&Fill(7)), name: &name, policies: &policies };
-        match permit::<A>(view, &caller(of), &vault) {
+        let vault = VaultScope { id: vault_id(), name: &name, rules, network };
+        let object = object.map(|name| ObjectName::parse(name).unwrap());
+        let (caller, address) = (caller(of), Some("192.0.2.7".parse().unwrap()));
+        match permit::<A>(view, &Asker { caller: &caller, address }, &vault, object.as_ref()) {
             Ok(permit) => Ok(permit),
             Err(Halt::Refuse(denied)) => Err(denied),
             Err(Halt::Load(load)) => panic!("{load:?}"),
         }
     }
 
+    /// In a vault with a policy for somebody else, and one for this principal if there are permissions.
+    fn ask<A: Action>(view: &View, of: &Principal, own: Option<Permissions>) -> Result<Permit<A>, Denied> {
+        let other = AccessPolicy { principal: principal(99).id, permissions: Permissions::all_but_purge() };
+        let own = own.map(|permissions| AccessPolicy { principal: of.id, permissions });
+        let policies: Vec<_> = std::iter::once(other).chain(own).collect();
+        ask_in::<A>(view, of, Rules::Policies(&policies), &NetworkRules::default(), Some("db"))
+    }
+
+    fn secrets(verbs: &[SecretPermission]) -> Option<Permissions> {
+        Some(Permissions::on_secrets(verbs.iter().copied().collect()))
+    }
+
     fn view(of: &Principal) -> View {
         View::fixture().with::<Principal>(&of.id, of)
+    }
+
+    fn why(denied: Denied) -> Lack {
+        match denied {
+            Denied::Lacking { why, .. } => why,
+            Denied::Address { .. } => panic!("{denied}"),
+        }
     }
 
     #[test]
     fn each_verb_permits_its_own_actions_only() {
         use SecretPermission::{Get, List, Set};
         let one = principal(1);
-        fn verbs(verb: &SecretPermission) -> Option<&[SecretPermission]> {
-            Some(std::slice::from_ref(verb))
-        }
-        assert!(ask::<GetSecret>(&view(&one), &one, verbs(&Get)).is_ok());
-        assert!(ask::<SetSecret>(&view(&one), &one, verbs(&Set)).is_ok());
-        assert!(ask::<UpdateSecret>(&view(&one), &one, verbs(&Set)).is_ok());
-        assert!(ask::<ListSecrets>(&view(&one), &one, verbs(&List)).is_ok());
-        for verb in SecretPermission::ALL {
+        for verb in SecretPermission::ALL.iter().copied() {
+            let (view, own) = (view(&one), secrets(&[verb]));
             let allowed = [
-                (ask::<GetSecret>(&view(&one), &one, verbs(&verb)).is_ok(), Get),
-                (ask::<SetSecret>(&view(&one), &one, verbs(&verb)).is_ok(), Set),
-                (ask::<UpdateSecret>(&view(&one), &one, verbs(&verb)).is_ok(), Set),
-                (ask::<ListSecrets>(&view(&one), &one, verbs(&verb)).is_ok(), List),
+                (ask::<GetSecret>(&view, &one, own).is_ok(), Get),
+                (ask::<SetSecret>(&view, &one, own).is_ok(), Set),
+                (ask::<UpdateSecret>(&view, &one, own).is_ok(), Set),
+                (ask::<ListSecrets>(&view, &one, own).is_ok(), List),
             ];
             for (is_allowed, needed) in allowed {
                 assert_eq!(is_allowed, verb == needed, "{verb} for {needed}");
             }
+            assert!(ask::<CreateKey>(&view, &one, own).is_err(), "a verb on secrets is none on keys");
         }
+    }
+
+    /// Every action of every kind, by the verb that it says it needs, and by no other one.
+    #[test]
+    fn a_policy_allows_an_action_by_its_verb_alone() {
+        let one = principal(1);
+        let (view, name, network) = (view(&one), VaultName::parse("shop").unwrap(), NetworkRules::default());
+        let decided = |permissions: Permissions, action: &ActionName| {
+            let policies = [AccessPolicy { principal: one.id, permissions }];
+            let vault =
+                VaultScope { id: vault_id(), name: &name, rules: Rules::Policies(&policies), network: &network };
+            decide(&view, one.id, action, &vault, None).unwrap()
+        };
+        for action in ACTIONS {
+            let mut own = Permissions::default();
+            let mut others = Permissions {
+                secrets: domain::VerbSet::all(),
+                keys: domain::VerbSet::all(),
+                certificates: domain::VerbSet::all(),
+            };
+            match action.verb {
+                Verb::Secret(verb) => {
+                    own.secrets = [verb].into_iter().collect();
+                    others.secrets = others.secrets.iter().filter(|other| *other != verb).collect();
+                }
+                Verb::Key(verb) => {
+                    own.keys = [verb].into_iter().collect();
+                    others.keys = others.keys.iter().filter(|other| *other != verb).collect();
+                }
+                Verb::Certificate(verb) => {
+                    own.certificates = [verb].into_iter().collect();
+                    let rest = others.certificates.iter();
+                    let rest = rest.filter(|other| *other != verb && *other != action::MANAGE_ISSUERS);
+                    others.certificates = rest.collect();
+                }
+            }
+            assert_eq!(decided(own, action), Ok(Rule::Policy(action.verb)), "{}", action.name);
+            assert_eq!(decided(others, action), Err(Lack::VerbMissing(action.verb)), "{}", action.name);
+        }
+    }
+
+    #[test]
+    fn who_manages_issuers_may_see_them() {
+        let one = principal(1);
+        let certificates = [CertificatePermission::ManageIssuers].into_iter().collect();
+        let own = Some(Permissions { certificates, ..Permissions::default() });
+        assert!(ask::<GetIssuer>(&view(&one), &one, own).is_ok());
+        assert!(ask::<crate::GetCertificate>(&view(&one), &one, own).is_err());
     }
 
     #[test]
     fn a_permit_says_who_where_and_why() {
         let one = principal(1);
-        let permit = ask::<GetSecret>(&view(&one), &one, Some(&[SecretPermission::Get])).unwrap();
-        assert_eq!((permit.principal(), permit.vault()), (one.id, VaultId::random(&Fill(7))));
-        assert_eq!(permit.because(), format!("the vault's access policy for principal {} has get", one.id));
+        let permit = ask::<GetSecret>(&view(&one), &one, secrets(&[SecretPermission::Get])).unwrap();
+        assert_eq!((permit.principal(), permit.vault()), (one.id, vault_id()));
+        assert_eq!(permit.because(), "the vault's access policy for the principal has secrets get");
     }
 
     #[test]
     fn strangers_are_denied_each_with_its_reason() {
         let one = principal(1);
-        let vault = VaultName::parse("shop").unwrap();
-        let all: &[_] = &SecretPermission::ALL;
-        assert_eq!(
-            ask::<GetSecret>(&View::fixture(), &one, Some(all)).unwrap_err(),
-            Denied::PrincipalGone { caller: caller(&one), vault: vault.clone() },
-            "a deleted principal, whatever the policy says"
-        );
+        let all = Some(Permissions::all_but_purge());
+        let gone = ask::<GetSecret>(&View::fixture(), &one, all).unwrap_err();
+        assert_eq!(why(gone), Lack::PrincipalGone, "a deleted principal, whatever the policy says");
         let disabled = Principal { enabled: false, ..principal(1) };
-        assert_eq!(
-            ask::<GetSecret>(&view(&disabled), &one, Some(all)).unwrap_err(),
-            Denied::PrincipalDisabled { caller: caller(&one), vault: vault.clone() }
-        );
-        assert_eq!(
-            ask::<GetSecret>(&view(&one), &one, None).unwrap_err(),
-            Denied::NoPolicy { caller: caller(&one), vault: vault.clone() }
-        );
-        let denied = Denied::VerbMissing { caller: caller(&one), verb: SecretPermission::Get, vault };
+        let denied = ask::<GetSecret>(&view(&disabled), &one, all).unwrap_err();
+        assert_eq!(why(denied), Lack::PrincipalDisabled);
+        assert_eq!(why(ask::<GetSecret>(&view(&one), &one, None).unwrap_err()), Lack::NoPolicy);
+        let lack = Lack::VerbMissing(Verb::Secret(SecretPermission::Get));
         for verbs in [&[][..], &[SecretPermission::List, SecretPermission::Set]] {
-            assert_eq!(ask::<GetSecret>(&view(&one), &one, Some(verbs)).unwrap_err(), denied);
+            assert_eq!(why(ask::<GetSecret>(&view(&one), &one, secrets(verbs)).unwrap_err()), lack);
         }
+    }
+
+    #[test]
+    fn network_rules_come_before_everything() {
+        let one = principal(1);
+        let policies = [AccessPolicy { principal: one.id, permissions: Permissions::all_but_purge() }];
+        let ask = |range: &str| {
+            let network = NetworkRules { only_from: Some(vec![range.parse().unwrap()]) };
+            ask_in::<GetSecret>(&view(&one), &one, Rules::Policies(&policies), &network, None)
+        };
+        assert!(ask("192.0.2.0/24").is_ok());
+        assert!(matches!(ask("198.51.100.0/24"), Err(Denied::Address { .. })));
+    }
+
+    fn with_roles(of: &Principal, assignments: &[(&str, Option<(ObjectKind, &str)>)]) -> View {
+        let assignment = |(role, object): &(&str, Option<(ObjectKind, &str)>)| RoleAssignment {
+            id: AssignmentId::random(&Fill(1)),
+            role: role.parse().unwrap(),
+            object: object.map(|(kind, name)| ObjectScope { kind, name: ObjectName::parse(name).unwrap() }),
+            created: Timestamp::default(),
+        };
+        let assignments = RoleAssignments { assignments: assignments.iter().map(assignment).collect() };
+        view(of).with::<RoleAssignments>(&(vault_id(), of.id), &assignments)
+    }
+
+    #[test]
+    fn a_role_allows_where_it_is_assigned() {
+        let one = principal(1);
+        let anywhere = NetworkRules::default();
+        fn may<A: Action>(view: &View, of: &Principal, network: &NetworkRules, object: Option<&str>) -> bool {
+            ask_in::<A>(view, of, Rules::Roles, network, object).is_ok()
+        }
+        let user = with_roles(&one, &[("Key Vault Secrets User", None)]);
+        assert!(may::<GetSecret>(&user, &one, &anywhere, Some("db")) && may::<ListSecrets>(&user, &one, &anywhere, None));
+        assert!(!may::<SetSecret>(&user, &one, &anywhere, Some("db")) && !may::<Sign>(&user, &one, &anywhere, Some("db")));
+        let narrow = with_roles(&one, &[("Key Vault Secrets User", Some((ObjectKind::Secret, "DB")))]);
+        assert!(may::<GetSecret>(&narrow, &one, &anywhere, Some("db")), "names are the same in any case");
+        assert!(!may::<GetSecret>(&narrow, &one, &anywhere, Some("other")));
+        assert!(!may::<ListSecrets>(&narrow, &one, &anywhere, None), "a list is of the whole vault");
+        let of_key = with_roles(&one, &[("Key Vault Administrator", Some((ObjectKind::Key, "db")))]);
+        assert!(may::<Sign>(&of_key, &one, &anywhere, Some("db")));
+        assert!(!may::<GetSecret>(&of_key, &one, &anywhere, Some("db")), "the secret of that name is another object");
+        let both = with_roles(
+            &one,
+            &[("Key Vault Reader", None), ("Key Vault Secrets User", Some((ObjectKind::Secret, "db")))],
+        );
+        assert!(may::<GetSecret>(&both, &one, &anywhere, Some("db")) && may::<ListSecrets>(&both, &one, &anywhere, None));
+        let lack = ask_in::<GetSecret>(&view(&one), &one, Rules::Roles, &anywhere, Some("db")).unwrap_err();
+        assert_eq!(why(lack), Lack::NoRole(ActionName::of::<GetSecret>()));
+        let disabled = Principal { enabled: false, ..principal(1) };
+        let view = with_roles(&disabled, &[("Key Vault Administrator", None)]);
+        assert!(!may::<GetSecret>(&view, &disabled, &anywhere, Some("db")));
+    }
+
+    #[test]
+    fn policies_count_for_nothing_where_roles_do_and_the_reverse() {
+        let one = principal(1);
+        let roles = with_roles(&one, &[("Key Vault Administrator", None)]);
+        assert_eq!(why(ask::<GetSecret>(&roles, &one, None).unwrap_err()), Lack::NoPolicy);
     }
 
     #[test]
     fn a_principal_that_is_not_loaded_is_asked_for() {
         let one = principal(1);
-        let name = VaultName::parse("shop").unwrap();
-        let vault = VaultScope { id: VaultId::random(&Fill(7)), name: &name, policies: &[] };
-        assert!(matches!(permit::<GetSecret>(&View::default(), &caller(&one), &vault), Err(Halt::Load(_))));
+        let (name, network, caller) =
+            (VaultName::parse("shop").unwrap(), NetworkRules::default(), caller(&one));
+        let vault =
+            VaultScope { id: vault_id(), name: &name, rules: Rules::Policies(&[]), network: &network };
+        let asker = Asker { caller: &caller, address: None };
+        assert!(matches!(permit::<GetSecret>(&View::default(), &asker, &vault, None), Err(Halt::Load(_))));
     }
 }

@@ -1,13 +1,14 @@
 //! Access policies: what a vault's owner allows to whom (Key Vault access policies).
 
-use domain::{PrincipalId, SecretPermissions};
+use domain::{Permissions, PrincipalId};
 use serde::{Deserialize, Serialize};
 
-/// One rule of one vault. A vault has at most one for each principal.
+/// One rule of one vault, for all of its objects. A vault has at most one for each principal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessPolicy {
     /// To whom.
     pub principal: PrincipalId,
-    /// What, on secrets.
-    pub secrets: SecretPermissions,
+    /// What.
+    #[serde(flatten)]
+    pub permissions: Permissions,
 }

@@ -8,7 +8,7 @@ use crate::{
     vault::misuse,
 };
 use clap::{Args, Subcommand};
-use domain::{Secret, SecretName, SecretVersion, VaultName, limits};
+use domain::{Secret, ObjectName, ObjectVersion, VaultName, limits};
 use http::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
@@ -27,10 +27,10 @@ pub(crate) enum Command {
         /// The vault
         vault: VaultName,
         /// The secret
-        name: SecretName,
+        name: ObjectName,
         /// A version of it, if not the latest
         #[arg(long)]
-        version: Option<SecretVersion>,
+        version: Option<ObjectVersion>,
     },
     /// The secrets of a vault, without values
     List {
@@ -42,7 +42,7 @@ pub(crate) enum Command {
         /// The vault
         vault: VaultName,
         /// The secret
-        name: SecretName,
+        name: ObjectName,
     },
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct SetArgs {
     /// The vault
     vault: VaultName,
     /// The secret
-    name: SecretName,
+    name: ObjectName,
     /// Only here to say no: an argument can be read by everybody on the machine
     #[arg(hide = true)]
     value: Option<String>,

@@ -1,4 +1,4 @@
-//! Identifiers: newtypes over UUIDs (RFC 9562) made from passed entropy, and the 32-hex-digit secret version of Key Vault.
+//! Identifiers: newtypes over UUIDs (RFC 9562) made from passed entropy, and the 32-hex-digit object version of Key Vault.
 
 use crate::world::{Entropy, random};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -80,52 +80,56 @@ uuid_id! {
     WorkloadId "workload id";
     /// A vault.
     VaultId "vault id";
+    /// A secret, key or certificate of a vault, from its making to its purge. Another one of the same name has another.
+    ObjectId "object id";
+    /// A role assignment.
+    AssignmentId "role assignment id";
     /// One request, as in `x-ms-request-id`.
     RequestId "request id";
 }
 
-/// A version of a secret: 32 lower-case hex digits (Key Vault object identifiers).
+/// A version of a secret, key or certificate: 32 lower-case hex digits (Key Vault object identifiers).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SecretVersion(u128);
+pub struct ObjectVersion(u128);
 
-impl SecretVersion {
+impl ObjectVersion {
     /// A fresh random version.
     pub fn random(entropy: &dyn Entropy) -> Self {
         Self(u128::from_be_bytes(random(entropy)))
     }
 }
 
-impl fmt::Display for SecretVersion {
+impl fmt::Display for ObjectVersion {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:032x}", self.0)
     }
 }
 
-impl fmt::Debug for SecretVersion {
+impl fmt::Debug for ObjectVersion {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "SecretVersion({self})")
+        write!(formatter, "ObjectVersion({self})")
     }
 }
 
-impl FromStr for SecretVersion {
+impl FromStr for ObjectVersion {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !is_hex {
-            return Err(IdError { what: "secret version" });
+            return Err(IdError { what: "object version" });
         }
-        u128::from_str_radix(text, 16).map(Self).map_err(|_| IdError { what: "secret version" })
+        u128::from_str_radix(text, 16).map(Self).map_err(|_| IdError { what: "object version" })
     }
 }
 
-impl Serialize for SecretVersion {
+impl Serialize for ObjectVersion {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for SecretVersion {
+impl<'de> Deserialize<'de> for ObjectVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
@@ -157,11 +161,11 @@ mod tests {
 
     #[test]
     fn versions_are_32_hex_digits() {
-        let version = SecretVersion::random(&Fixed(0x0a));
+        let version = ObjectVersion::random(&Fixed(0x0a));
         assert_eq!(version.to_string(), "0a".repeat(16));
         assert_eq!(version.to_string().to_uppercase().parse(), Ok(version));
         for bad in ["", "0a", &"g".repeat(32), &"+".repeat(32), &"0".repeat(33)] {
-            assert!(bad.parse::<SecretVersion>().is_err(), "{bad}");
+            assert!(bad.parse::<ObjectVersion>().is_err(), "{bad}");
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod hosts;
 pub mod ids;
 pub mod limits;
 pub mod name;
+pub mod object;
 pub mod permission;
 pub mod secret;
 pub mod time;
@@ -16,11 +17,15 @@ pub mod world;
 
 pub use hosts::{HostNames, HostRole};
 pub use ids::{
-    AppId, ClientId, CredentialId, PrincipalId, RegistrationId, RequestId, SecretVersion, TenantId, VaultId,
-    WorkloadId,
+    AppId, AssignmentId, ClientId, CredentialId, ObjectId, ObjectVersion, PrincipalId, RegistrationId, RequestId,
+    TenantId, VaultId, WorkloadId,
 };
-pub use name::{AppName, DomainName, NameError, SecretName, VaultName};
-pub use permission::{SecretPermission, SecretPermissions};
+pub use name::{AppName, DomainName, NameError, ObjectName, VaultName};
+pub use object::ObjectKind;
+pub use permission::{
+    CertificatePermission, CertificatePermissions, KeyPermission, KeyPermissions, Permission, Permissions,
+    SecretPermission, SecretPermissions, VerbSet,
+};
 pub use secret::Secret;
 pub use time::Timestamp;
 pub use world::{Clock, Entropy};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Characters of a secret's name. Source: Key Vault OpenAPI, `SetSecret` path pattern.
-pub const SECRET_NAME_CHARS_MAX: usize = 127;
+/// Characters of the name of a secret, key or certificate. Source: Key Vault OpenAPI, `SetSecret` path pattern.
+pub const OBJECT_NAME_CHARS_MAX: usize = 127;
 /// Bytes of a secret's value (25 KiB). Source: Key Vault, about secrets.
 pub const SECRET_VALUE_BYTES_MAX: usize = 25_600;
 /// Characters of a secret's content type. Source: Key Vault, about secrets.
@@ -19,8 +19,18 @@ pub const SECRET_TIME_SECONDS_MAX: i64 = 253_402_300_799;
 pub const PAGE_ITEMS_MAX: u16 = 25;
 /// Access policies of one vault. Source: Key Vault, about access policies (1,024); ours is lower so that a vault fits its record.
 pub const ACCESS_POLICIES_MAX: usize = 256;
-/// Days for which a deleted secret is recoverable. Source: Key Vault soft delete, default.
+/// Role assignments of one principal in one vault. Ours, so that they fit one record.
+pub const ROLE_ASSIGNMENTS_MAX: usize = 200;
+/// Ranges in the network rules of one vault. Ours (Key Vault: 1,000), so that a vault fits its record.
+pub const IP_RANGES_MAX: usize = 256;
+/// Days for which a deleted vault or object is recoverable, unless the vault was made with other ones. Source: Key Vault soft delete.
 pub const RECOVERABLE_DAYS: u16 = 90;
+/// Fewest days for which it may be. Source: Key Vault soft delete.
+pub const RECOVERABLE_DAYS_MIN: u16 = 7;
+/// Characters of the name and of the value of a tag of a key or certificate. Source: Key Vault, about keys.
+pub const KEY_TAG_CHARS_MAX: usize = 256;
+/// Versions of an object that is backed up. Source: Key Vault backup.
+pub const BACKUP_VERSIONS_MAX: usize = 500;
 
 /// Lifetime of an access token. Source: Entra access token lifetimes (60 to 90 minutes; samples 3,599 s).
 pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);

@@ -95,9 +95,9 @@ macro_rules! name {
 }
 
 name! {
-    /// A secret's name, case-insensitive (Key Vault: `^[0-9a-zA-Z-]+$`, 1 to 127 characters).
-    SecretName, "secret", "1 to 127 letters, digits and dashes",
-    |text| (1..=crate::limits::SECRET_NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_name_byte)
+    /// The name of a secret, key or certificate, case-insensitive (Key Vault: `^[0-9a-zA-Z-]+$`, 1 to 127 characters).
+    ObjectName, "object", "1 to 127 letters, digits and dashes",
+    |text| (1..=crate::limits::OBJECT_NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_name_byte)
 }
 
 name! {
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn rules_hold_at_their_edges() {
         let ok = |result: Result<(), NameError>| result.is_ok();
-        let secret = |text: &str| ok(SecretName::parse(text).map(drop));
+        let secret = |text: &str| ok(ObjectName::parse(text).map(drop));
         let vault = |text: &str| ok(VaultName::parse(text).map(drop));
         let app = |text: &str| ok(AppName::parse(text).map(drop));
         assert!(secret("a") && secret("-9") && secret(&"x".repeat(127)));
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn names_fold_case_and_keep_it() {
-        let (lower, upper) = (SecretName::parse("db").unwrap(), SecretName::parse("DB").unwrap());
+        let (lower, upper) = (ObjectName::parse("db").unwrap(), ObjectName::parse("DB").unwrap());
         assert_eq!(lower, upper);
         assert_eq!(upper.as_str(), "DB");
         assert_eq!(upper.folded(), "db");

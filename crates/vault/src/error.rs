@@ -2,7 +2,7 @@
 
 use access::Denied;
 use crypt::CryptError;
-use domain::{PrincipalId, SecretName, SecretVersion, VaultName};
+use domain::{PrincipalId, ObjectName, ObjectVersion, VaultName};
 use store::StoreError;
 
 /// Why an operation on a vault or secret did not happen.
@@ -27,15 +27,15 @@ pub enum VaultError {
     #[error("there is no secret {name}{}", version.map(|version| format!(" in version {version}")).unwrap_or_default())]
     SecretNotFound {
         /// Its name.
-        name: SecretName,
+        name: ObjectName,
         /// Its version, if one was named.
-        version: Option<SecretVersion>,
+        version: Option<ObjectVersion>,
     },
     /// The secret's version is disabled.
     #[error("secret {name} is disabled")]
     SecretDisabled {
         /// Its name.
-        name: SecretName,
+        name: ObjectName,
     },
     /// Something is longer or more than it may be.
     #[error("{what} is over its limit of {limit}")]

@@ -24,7 +24,7 @@ impl PageRequest {
     pub(crate) fn after(&self, prefix: &Key) -> Result<Option<Key>, VaultError> {
         let Some(token) = &self.token else { return Ok(None) };
         let last = encoding::from_base64url(token.as_bytes()).map_err(|_| VaultError::PageTokenMalformed)?;
-        if last.is_empty() || last.len() > limits::SECRET_NAME_CHARS_MAX {
+        if last.is_empty() || last.len() > limits::OBJECT_NAME_CHARS_MAX {
             return Err(VaultError::PageTokenMalformed);
         }
         Ok(Some(Key::new([prefix.as_bytes(), &last].concat())))

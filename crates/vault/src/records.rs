@@ -3,7 +3,7 @@
 use crate::SecretAttributes;
 use access::{AccessPolicy, VaultScope};
 use crypt::Sealed;
-use domain::{SecretName, SecretVersion, TenantId, Timestamp, VaultId, VaultName};
+use domain::{ObjectName, ObjectVersion, TenantId, Timestamp, VaultId, VaultName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use store::{Key, Record};
@@ -52,8 +52,8 @@ impl Record for Vault {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SecretHead {
     /// As it was spelled when it was first set.
-    pub(crate) name: SecretName,
-    pub(crate) latest: SecretVersion,
+    pub(crate) name: ObjectName,
+    pub(crate) latest: ObjectVersion,
 }
 
 impl SecretHead {
@@ -63,7 +63,7 @@ impl SecretHead {
 }
 
 impl Record for SecretHead {
-    type Id = (VaultId, SecretName);
+    type Id = (VaultId, ObjectName);
 
     fn key((vault, name): &Self::Id) -> Key {
         Key::new(format!("secret/{vault}/{}", name.folded()))
@@ -74,7 +74,7 @@ impl Record for SecretHead {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretRecord {
     /// The version.
-    pub version: SecretVersion,
+    pub version: ObjectVersion,
     /// Its attributes.
     pub attributes: SecretAttributes,
     /// What kind of value it is.
@@ -88,10 +88,10 @@ pub struct SecretRecord {
 }
 
 /// What names a version's record.
-pub(crate) type SecretRecordId = (VaultId, SecretName, SecretVersion);
+pub(crate) type SecretRecordId = (VaultId, ObjectName, ObjectVersion);
 
 impl SecretRecord {
-    pub(crate) fn prefix(vault: VaultId, name: &SecretName) -> Key {
+    pub(crate) fn prefix(vault: VaultId, name: &ObjectName) -> Key {
         Key::new(format!("secret-version/{vault}/{}/", name.folded()))
     }
 

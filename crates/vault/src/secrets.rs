@@ -6,7 +6,7 @@ use crate::{
 };
 use access::{GetSecret, ListSecrets, Permit, SetSecret as SetAction, UpdateSecret};
 use crypt::{Key256, Sealed};
-use domain::{Secret, SecretName, SecretVersion, Timestamp, VaultId};
+use domain::{Secret, ObjectName, ObjectVersion, Timestamp, VaultId};
 use std::sync::Arc;
 use store::{Decision, Halt, View, Write, contract::VALUE_BYTES_MAX, put, refuse};
 
@@ -23,7 +23,7 @@ pub struct Permitted<T> {
 #[derive(Clone, Debug)]
 pub struct SecretProperties {
     /// As it was spelled when it was first set.
-    pub name: SecretName,
+    pub name: ObjectName,
     /// The stored version; its value stays sealed.
     pub record: Arc<SecretRecord>,
 }
@@ -47,8 +47,8 @@ pub(crate) struct Found {
 fn find(
     view: &View,
     vault: VaultId,
-    name: &SecretName,
-    version: Option<SecretVersion>,
+    name: &ObjectName,
+    version: Option<ObjectVersion>,
 ) -> Result<Found, Halt<VaultError>> {
     let not_found = || VaultError::SecretNotFound { name: name.clone(), version };
     let Some(head) = view.get::<SecretHead>(&(vault, name.clone()))? else { return refuse(not_found()) };
@@ -61,8 +61,8 @@ fn find(
 pub(crate) fn read(
     permit: &Permit<GetSecret>,
     view: &View,
-    name: &SecretName,
-    version: Option<SecretVersion>,
+    name: &ObjectName,
+    version: Option<ObjectVersion>,
 ) -> Result<Found, Halt<VaultError>> {
     let found = find(view, permit.vault(), name, version)?;
     if !found.properties.record.attributes.enabled {
@@ -95,8 +95,8 @@ fn utf8(bytes: Secret<Vec<u8>>) -> Result<Secret<String>, VaultError> {
 pub(crate) fn write(
     permit: &Permit<SetAction>,
     view: &View,
-    name: &SecretName,
-    version: SecretVersion,
+    name: &ObjectName,
+    version: ObjectVersion,
     asked: &SetSecret,
     sealed: Sealed,
     now: Timestamp,
@@ -120,8 +120,8 @@ pub(crate) fn write(
 pub(crate) fn update(
     permit: &Permit<UpdateSecret>,
     view: &View,
-    name: &SecretName,
-    version: Option<SecretVersion>,
+    name: &ObjectName,
+    version: Option<ObjectVersion>,
     change: &SecretChange,
     now: Timestamp,
 ) -> Result<Decision<SecretProperties>, Halt<VaultError>> {
@@ -154,7 +154,7 @@ fn fitting(id: &SecretRecordId, record: &SecretRecord) -> Result<Write, Halt<Vau
 pub(crate) fn latest(
     permit: &Permit<ListSecrets>,
     view: &View,
-    names: &[SecretName],
+    names: &[ObjectName],
 ) -> Result<Vec<SecretProperties>, Halt<VaultError>> {
     let mut items = Vec::with_capacity(names.len());
     for name in names {
@@ -171,8 +171,8 @@ pub(crate) fn latest(
 pub(crate) fn spelled(
     permit: &Permit<ListSecrets>,
     view: &View,
-    name: &SecretName,
-) -> Result<SecretName, Halt<VaultError>> {
+    name: &ObjectName,
+) -> Result<ObjectName, Halt<VaultError>> {
     Ok(find(view, permit.vault(), name, None)?.properties.name)
 }
 

@@ -7,7 +7,7 @@ use crate::{
 use access::{AccessPolicy, Caller, GetSecret, ListSecrets, SetSecret as SetAction, UpdateSecret};
 use crypt::{Key256, Sealed};
 use domain::{
-    Entropy, PrincipalId, Secret, SecretName, SecretPermissions, SecretVersion, TenantId, Timestamp, VaultId,
+    Entropy, PrincipalId, Secret, ObjectName, SecretPermissions, ObjectVersion, TenantId, Timestamp, VaultId,
     VaultName,
 };
 use std::{
@@ -103,8 +103,8 @@ impl VaultService {
         &self,
         caller: &Caller,
         vault: &VaultName,
-        name: &SecretName,
-        version: Option<SecretVersion>,
+        name: &ObjectName,
+        version: Option<ObjectVersion>,
     ) -> Result<Permitted<SecretWithValue>, VaultError> {
         let (permit, vault, found) = query(&*self.store, |view| {
             let vault = vaults::find(view, vault)?;
@@ -125,11 +125,11 @@ impl VaultService {
         &self,
         caller: &Caller,
         vault: &VaultName,
-        name: &SecretName,
+        name: &ObjectName,
         asked: SetSecret,
         now: Timestamp,
     ) -> Result<Permitted<SecretWithValue>, VaultError> {
-        let version = SecretVersion::random(&*self.entropy);
+        let version = ObjectVersion::random(&*self.entropy);
         // Sealed once, however often the decision runs: it draws randomness, and large values take their time.
         let mut sealed: Option<(VaultId, Sealed)> = None;
         let (properties, because) = transact(&*self.store, &*self.entropy, |view| {
@@ -159,8 +159,8 @@ impl VaultService {
         &self,
         caller: &Caller,
         vault: &VaultName,
-        name: &SecretName,
-        version: Option<SecretVersion>,
+        name: &ObjectName,
+        version: Option<ObjectVersion>,
         change: &SecretChange,
         now: Timestamp,
     ) -> Result<Permitted<SecretProperties>, VaultError> {
@@ -189,7 +189,7 @@ impl VaultService {
         let prefix = SecretHead::prefix(id);
         let after = request.after(&prefix)?;
         let page = list_records::<SecretHead>(&*self.store, &prefix, after.as_ref(), request.limit()).await?;
-        let names: Vec<SecretName> = page.items.iter().map(|(_, head)| head.name.clone()).collect();
+        let names: Vec<ObjectName> = page.items.iter().map(|(_, head)| head.name.clone()).collect();
         // A list is no snapshot: what is answered, and that it may be, is read together once more. So a removal that was acknowledged while
         // the page was being gathered is not outrun.
         let (items, because) = query(&*self.store, |view| {
@@ -211,7 +211,7 @@ impl VaultService {
         &self,
         caller: &Caller,
         vault: &VaultName,
-        name: &SecretName,
+        name: &ObjectName,
         request: &PageRequest,
     ) -> Result<Permitted<SecretPage>, VaultError> {
         let id = self.may_list(caller, vault).await?;
@@ -248,8 +248,8 @@ impl VaultService {
     fn seal(
         &self,
         vault: &Vault,
-        name: &SecretName,
-        version: SecretVersion,
+        name: &ObjectName,
+        version: ObjectVersion,
         value: &Secret<String>,
     ) -> Result<Sealed, VaultError> {
         let address = SecretRecord::address(&(vault.id, name.clone(), version));

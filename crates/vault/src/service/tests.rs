@@ -101,7 +101,7 @@ impl World {
         Caller::fixture(self.owner.id, self.owner.client, self.owner.tenant)
     }
 
-    async fn set(&self, name: &str, value: &str) -> SecretVersion {
+    async fn set(&self, name: &str, value: &str) -> ObjectVersion {
         self.set_with(name, value, |_| {}).await.unwrap().properties.record.version
     }
 
@@ -122,7 +122,7 @@ impl World {
         set.map(|set| set.value)
     }
 
-    async fn get(&self, name: &str, version: Option<SecretVersion>) -> Result<SecretWithValue, VaultError> {
+    async fn get(&self, name: &str, version: Option<ObjectVersion>) -> Result<SecretWithValue, VaultError> {
         let read = self.service.get(&self.caller(), &self.vault, &secret(name), version).await;
         read.map(|read| read.value)
     }
@@ -130,7 +130,7 @@ impl World {
     async fn update(
         &self,
         name: &str,
-        version: Option<SecretVersion>,
+        version: Option<ObjectVersion>,
         change: SecretChange,
     ) -> Result<SecretProperties, VaultError> {
         let (caller, name) = (self.caller(), secret(name));
@@ -181,8 +181,8 @@ fn write_now(store: &Memory, writes: Vec<Write>) {
     assert!(writing.as_mut().poll(&mut context).is_ready());
 }
 
-fn secret(name: &str) -> SecretName {
-    SecretName::parse(name).unwrap()
+fn secret(name: &str) -> ObjectName {
+    ObjectName::parse(name).unwrap()
 }
 
 #[tokio::test]
@@ -573,7 +573,7 @@ async fn a_sealed_value_that_was_moved_does_not_open() {
     world.set("other", "three").await;
     let vault = world.service.show(&world.vault).await.unwrap();
     let of = |name: &str, version| (vault.id, secret(name), version);
-    let read = async |id: (VaultId, SecretName, SecretVersion)| {
+    let read = async |id: (VaultId, ObjectName, ObjectVersion)| {
         query(&world.store.inner, |view| Ok::<_, store::Halt<StoreError>>(view.get::<SecretRecord>(&id)?))
             .await
             .unwrap()

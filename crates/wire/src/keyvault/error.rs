@@ -4,7 +4,7 @@ use super::route::RouteFault;
 use crate::{bearer::Unauthenticated, context::AuditUnavailable};
 use access::{BearerFault, Caller, Denied};
 use axum::response::Response;
-use domain::SecretName;
+use domain::ObjectName;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use store::StoreError;
@@ -248,7 +248,7 @@ impl From<&VaultError> for KeyVaultError {
     }
 }
 
-fn not_found(name: &SecretName, version: &str) -> String {
+fn not_found(name: &ObjectName, version: &str) -> String {
     format!(
         "A secret with (name/id) {name}{version} was not found in this key vault. If you recently deleted this secret you may be able to recover it using the correct recovery command."
     )
@@ -339,7 +339,7 @@ mod tests {
     /// Python tries again whatever it is when told after how long.
     #[tokio::test]
     async fn only_what_may_pass_is_to_be_tried_again() {
-        let name = SecretName::parse("db").unwrap();
+        let name = ObjectName::parse("db").unwrap();
         for error in [
             KeyVaultError::no_token(),
             KeyVaultError::body_too_large(),

@@ -1,6 +1,6 @@
 //! From a method, a path and a query to an operation. Pure.
 
-use domain::{SecretName, SecretVersion, limits};
+use domain::{ObjectName, ObjectVersion, limits};
 use http::Method;
 use std::num::NonZeroU16;
 use vault::PageRequest;
@@ -8,11 +8,11 @@ use vault::PageRequest;
 /// What is asked for.
 #[derive(Debug)]
 pub(super) enum Operation {
-    Set { name: SecretName },
-    Get { name: SecretName, version: Option<SecretVersion> },
-    Update { name: SecretName, version: Option<SecretVersion> },
+    Set { name: ObjectName },
+    Get { name: ObjectName, version: Option<ObjectVersion> },
+    Update { name: ObjectName, version: Option<ObjectVersion> },
     List { page: PageRequest },
-    ListVersions { name: SecretName, page: PageRequest },
+    ListVersions { name: ObjectName, page: PageRequest },
 }
 
 /// An operation and the version of the API that it was asked in.
@@ -108,8 +108,8 @@ fn wrong_method(method: &Method, allowed: &'static str) -> RouteFault {
     RouteFault::MethodNotAllowed { method: method.clone(), allowed }
 }
 
-fn secret_name(text: &str) -> Result<SecretName, RouteFault> {
-    SecretName::parse(text).map_err(|_| RouteFault::BadName { text: shown(text) })
+fn secret_name(text: &str) -> Result<ObjectName, RouteFault> {
+    ObjectName::parse(text).map_err(|_| RouteFault::BadName { text: shown(text) })
 }
 
 /// What of a strange text may stand in an answer: short, and nothing that a terminal or a page would act on.

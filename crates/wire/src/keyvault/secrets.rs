@@ -17,7 +17,7 @@ use axum::{
     extract::Request,
     response::Response,
 };
-use domain::{SecretName, SecretVersion, VaultName, limits};
+use domain::{ObjectName, ObjectVersion, VaultName, limits};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 use vault::{Permitted, SecretPage, SecretProperties, VaultError};
@@ -35,7 +35,7 @@ pub(super) struct Asked<'a> {
 /// A good answer, why it may be given, and which version it speaks of.
 struct Answer {
     because: String,
-    version: Option<SecretVersion>,
+    version: Option<ObjectVersion>,
     response: Response,
 }
 
@@ -75,7 +75,7 @@ pub(super) async fn perform(asked: &Asked<'_>, request: Request) -> Told {
         }
     };
     let (action, target, version) = names(asked.vault, &route.operation);
-    let of_version = |version: Option<SecretVersion>| match version {
+    let of_version = |version: Option<ObjectVersion>| match version {
         Some(version) => format!("{target}/{version}"),
         None => target.clone(),
     };
@@ -145,9 +145,9 @@ fn refuse(asked: &Asked<'_>, action: &'static str, target: String, fault: &Fault
 }
 
 /// What the audit log calls an operation, its object, and the version that was asked for. Names in lower case: one object, one target.
-fn names(vault: &VaultName, operation: &Operation) -> (&'static str, String, Option<SecretVersion>) {
+fn names(vault: &VaultName, operation: &Operation) -> (&'static str, String, Option<ObjectVersion>) {
     let vault = vault.folded();
-    let of = |name: &SecretName| format!("{vault}/{}", name.folded());
+    let of = |name: &ObjectName| format!("{vault}/{}", name.folded());
     match operation {
         Operation::Set { name } => ("secret.set", of(name), None),
         Operation::Get { name, version } => ("secret.get", of(name), *version),
