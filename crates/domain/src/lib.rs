@@ -28,4 +28,4 @@ pub use permission::{
 };
 pub use secret::Secret;
 pub use time::Timestamp;
-pub use world::{Clock, Entropy};
+pub use world::{Clock, Entropy, Workers};

@@ -1,4 +1,4 @@
-//! How the world is handed in: a clock and a random source as traits. Only `server` (and `sim`) implement them.
+//! How the world is handed in: a clock, a random source and spare processors as traits. Only `server` (and `sim`) implement them.
 
 use crate::Timestamp;
 
@@ -19,4 +19,27 @@ pub fn random<const N: usize>(entropy: &dyn Entropy) -> [u8; N] {
     let mut bytes = [0; N];
     entropy.fill(&mut bytes);
     bytes
+}
+
+/// Takes work that keeps a processor busy for long, such as making an RSA key, so that nobody else is held up meanwhile.
+pub trait Workers: Send + Sync {
+    /// Does the work before it returns.
+    fn run(&self, work: &mut (dyn FnMut() + Send));
+}
+
+/// Does long work and returns what it came to.
+pub fn busy<T: Send>(workers: &dyn Workers, work: impl FnOnce() -> T + Send) -> Option<T> {
+    let (mut work, mut result) = (Some(work), None);
+    workers.run(&mut || result = work.take().map(|work| work()));
+    result
+}
+
+/// Does the work where it stands: for tests, and where nobody else waits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Here;
+
+impl Workers for Here {
+    fn run(&self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
 }

@@ -1,14 +1,13 @@
-//! What is said of a secret's version besides its value, and what a request may change of it.
+//! What is said of every version: attributes and tags, and what a request may change of them.
 
 use crate::VaultError;
-use domain::{Secret, Timestamp, limits};
+use domain::{Timestamp, limits};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Attributes of one version (Key Vault: `SecretAttributes`). Not before and expiry are for people to read: secrets are served outside of
-/// them, as Key Vault does.
+/// Attributes of one version (Key Vault: `Attributes`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretAttributes {
+pub struct Attributes {
     /// Is it served at all?
     pub enabled: bool,
     /// Not to be used before.
@@ -34,7 +33,7 @@ pub struct AttributesChange {
     pub expires: Option<Timestamp>,
 }
 
-impl SecretAttributes {
+impl Attributes {
     /// Of a new version.
     pub(crate) fn new(asked: AttributesChange, now: Timestamp) -> Self {
         Self {
@@ -58,61 +57,14 @@ impl SecretAttributes {
     }
 }
 
-/// A new version as a request asks for it.
-#[derive(Debug)]
-pub struct SetSecret {
-    /// At most [`limits::SECRET_VALUE_BYTES_MAX`].
-    pub value: Secret<String>,
-    /// What kind of value it is, for people and programs.
-    pub content_type: Option<String>,
-    /// Names and values of the caller's own.
-    pub tags: BTreeMap<String, String>,
-    /// Its attributes.
-    pub attributes: AttributesChange,
-}
-
-/// A change of a version that is there.
-#[derive(Debug, Default)]
-pub struct SecretChange {
-    /// Replaces, if said.
-    pub content_type: Option<String>,
-    /// Replaces all tags, if said.
-    pub tags: Option<BTreeMap<String, String>>,
-    /// Changes those that are said.
-    pub attributes: AttributesChange,
-}
-
-impl SetSecret {
-    pub(crate) fn check(&self) -> Result<(), VaultError> {
-        check(self.value.expose().len(), limits::SECRET_VALUE_BYTES_MAX, "the length of the value in bytes")?;
-        check_content_type(self.content_type.as_deref())?;
-        check_tags(&self.tags)
-    }
-}
-
-impl SecretChange {
-    pub(crate) fn check(&self) -> Result<(), VaultError> {
-        check_content_type(self.content_type.as_deref())?;
-        self.tags.as_ref().map_or(Ok(()), check_tags)
-    }
-}
-
-fn check(length: usize, limit: usize, what: &'static str) -> Result<(), VaultError> {
+pub(crate) fn check(length: usize, limit: usize, what: &'static str) -> Result<(), VaultError> {
     if length > limit { Err(VaultError::TooLarge { what, limit }) } else { Ok(()) }
 }
 
-fn check_content_type(content_type: Option<&str>) -> Result<(), VaultError> {
-    check(
-        content_type.map_or(0, |text| text.chars().count()),
-        limits::CONTENT_TYPE_CHARS_MAX,
-        "the length of contentType in characters",
-    )
-}
-
-fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), VaultError> {
+pub(crate) fn check_tags(tags: &BTreeMap<String, String>, chars_max: usize) -> Result<(), VaultError> {
     check(tags.len(), limits::TAGS_MAX, "the number of tags")?;
     tags.iter().try_for_each(|(name, value)| {
-        check(name.chars().count(), limits::TAG_CHARS_MAX, "the length of a tag's name in characters")?;
-        check(value.chars().count(), limits::TAG_CHARS_MAX, "the length of a tag's value in characters")
+        check(name.chars().count(), chars_max, "the length of a tag's name in characters")?;
+        check(value.chars().count(), chars_max, "the length of a tag's value in characters")
     })
 }

@@ -2,10 +2,10 @@
 
 use access::Denied;
 use crypt::CryptError;
-use domain::{PrincipalId, ObjectName, ObjectVersion, VaultName};
+use domain::{AssignmentId, ObjectKind, ObjectName, ObjectVersion, PrincipalId, VaultName};
 use store::StoreError;
 
-/// Why an operation on a vault or secret did not happen.
+/// Why an operation on a vault or one of its objects did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// There is no such vault.
@@ -20,16 +20,86 @@ pub enum VaultError {
         /// Its name.
         name: VaultName,
     },
+    /// There is a deleted vault of this name.
+    #[error("vault {name} is deleted and can be recovered; its name is free once it is purged")]
+    VaultIsDeleted {
+        /// Its name.
+        name: VaultName,
+    },
+    /// There is no deleted vault of this name.
+    #[error("there is no deleted vault {name}")]
+    DeletedVaultNotFound {
+        /// Its name.
+        name: VaultName,
+    },
+    /// The vault's purge protection forbids it.
+    #[error("vault {vault} is protected from purging until what was deleted has been so for its time")]
+    PurgeProtected {
+        /// The vault.
+        vault: VaultName,
+    },
+    /// Something that was set once for all is asked to be otherwise.
+    #[error("{what} of vault {vault} cannot be changed")]
+    Immutable {
+        /// What.
+        what: &'static str,
+        /// The vault.
+        vault: VaultName,
+    },
+    /// A setting of a vault is out of its range.
+    #[error("{what} {rule}")]
+    SettingInvalid {
+        /// Which setting.
+        what: &'static str,
+        /// What it may be.
+        rule: &'static str,
+    },
     /// The caller may not do this.
     #[error(transparent)]
     Denied(#[from] Denied),
-    /// There is no such secret, or no such version of it.
-    #[error("there is no secret {name}{}", version.map(|version| format!(" in version {version}")).unwrap_or_default())]
-    SecretNotFound {
+    /// There is no such object, or no such version of it.
+    #[error("there is no {kind} {name}{}", version.map(|version| format!(" in version {version}")).unwrap_or_default())]
+    ObjectNotFound {
+        /// What it would be.
+        kind: ObjectKind,
         /// Its name.
         name: ObjectName,
         /// Its version, if one was named.
         version: Option<ObjectVersion>,
+    },
+    /// There is no deleted object of this name.
+    #[error("there is no deleted {kind} {name}")]
+    DeletedObjectNotFound {
+        /// What it would be.
+        kind: ObjectKind,
+        /// Its name.
+        name: ObjectName,
+    },
+    /// A deleted object holds the name.
+    #[error("{kind} {name} is deleted and can be recovered; its name is free once it is purged")]
+    ObjectIsDeleted {
+        /// What it is.
+        kind: ObjectKind,
+        /// Its name.
+        name: ObjectName,
+    },
+    /// Another object holds the name.
+    #[error("there is a {kind} {name} already")]
+    NameTaken {
+        /// What it is.
+        kind: ObjectKind,
+        /// Its name.
+        name: ObjectName,
+    },
+    /// The object is a certificate's, which alone can be asked for this.
+    #[error("{kind} {name} belongs to a certificate: {operation} that instead")]
+    ManagedByCertificate {
+        /// What it is.
+        kind: ObjectKind,
+        /// Its name.
+        name: ObjectName,
+        /// What was asked.
+        operation: &'static str,
     },
     /// The secret's version is disabled.
     #[error("secret {name} is disabled")]
@@ -45,11 +115,30 @@ pub enum VaultError {
         /// In bytes, characters or items.
         limit: usize,
     },
-    /// A policy was asked for somebody who is not there.
+    /// A backup that is none of this installation, tenant or kind of object, or was changed.
+    #[error("the backup does not open here")]
+    BackupRejected,
+    /// A rule was asked for somebody who is not there.
     #[error("there is no principal {id}")]
     PrincipalNotFound {
         /// The id.
         id: PrincipalId,
+    },
+    /// There is no such role assignment.
+    #[error("there is no role assignment {id} in vault {vault}")]
+    AssignmentNotFound {
+        /// Its id.
+        id: AssignmentId,
+        /// The vault.
+        vault: VaultName,
+    },
+    /// A rule of the other model of access.
+    #[error("vault {vault} goes by {model}")]
+    OtherAccessModel {
+        /// The vault.
+        vault: VaultName,
+        /// What it goes by.
+        model: &'static str,
     },
     /// A page token that is not one of ours.
     #[error("the page token is malformed")]

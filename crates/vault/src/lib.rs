@@ -1,20 +1,33 @@
-//! Vaults and their secrets: versions, attributes, envelopes, and the permits without which nothing is opened.
+//! Vaults and their secrets, keys and certificates: versions, attributes, envelopes, and the permits without which nothing is opened.
 //!
-//! Owns: the records of vaults and secrets, what each operation does to them, the keys of vaults. Owns not: who a caller is (`access`),
-//! how a token is made (`directory`: this crate does not know it), HTTP (`wire`). Spec: Key Vault secrets API, access policies.
+//! Owns: the records of vaults and objects, what each operation does to them, the keys of vaults. Owns not: who a caller is (`access`),
+//! how a token is made (`directory`: this crate does not know it), HTTP (`wire`). Spec: Key Vault secrets, keys and certificates APIs,
+//! soft delete, access policies, RBAC.
 #![forbid(unsafe_code)]
 
 pub mod attributes;
+mod backup;
+pub mod certificates;
+pub mod deleted;
 pub mod error;
+mod garbage;
+pub mod keys;
+pub mod object;
 mod page;
-mod records;
-mod secrets;
+pub mod schedule;
+pub mod secrets;
 mod service;
+mod vault;
 mod vaults;
 
-pub use attributes::{AttributesChange, SecretAttributes, SecretChange, SetSecret};
+pub use attributes::{Attributes, AttributesChange};
+pub use certificates::Certificates;
+pub use deleted::{Deleted, DeletedObject};
 pub use error::VaultError;
-pub use page::{PageRequest, SecretPage};
-pub use records::{SecretRecord, Vault};
-pub use secrets::{Permitted, SecretProperties, SecretWithValue};
-pub use service::VaultService;
+pub use keys::Keys;
+pub use object::{Head, Kind, Object, Version, VersionChange};
+pub use page::{Page, PageRequest};
+pub use secrets::{SecretChange, SecretContent, SecretWithValue, Secrets, SetSecret};
+pub use service::{Done, Permitted, VaultService};
+pub use vault::{AccessModel, DeletedVault, Recovery, Vault};
+pub use vaults::VaultSettings;

@@ -1,6 +1,6 @@
 //! Pages of a list: a token names the last key that was seen, so that pages stay right while others write.
 
-use crate::{SecretProperties, VaultError};
+use crate::VaultError;
 use crypt::encoding;
 use domain::limits;
 use std::num::NonZeroU16;
@@ -36,11 +36,11 @@ pub(crate) fn token_after(prefix: &Key, last: &Key) -> Option<String> {
     last.as_bytes().strip_prefix(prefix.as_bytes()).map(encoding::base64url)
 }
 
-/// One page of secrets or of versions.
+/// One page of a list. It may be shorter than asked for, even empty, and have a next one.
 #[derive(Debug)]
-pub struct SecretPage {
+pub struct Page<T> {
     /// In the order of the store: names by their folded form, versions by their digits.
-    pub items: Vec<SecretProperties>,
+    pub items: Vec<T>,
     /// For the next page, if there is one.
     pub next: Option<String>,
 }

@@ -1,60 +1,120 @@
-//! Decisions about secrets. Each takes the permit of its action: without one there is nothing to call.
+//! Secrets: what a version consists of, and the decisions that only they have. Each takes the permit of its action: without one there is
+//! nothing to call.
 
 use crate::{
-    SecretAttributes, SecretChange, SecretRecord, SetSecret, Vault, VaultError,
-    records::{SecretHead, SecretRecordId},
+    Attributes, AttributesChange, VaultError,
+    attributes::{check, check_tags},
+    object::{self, Kind, Object, Place, Version},
 };
-use access::{GetSecret, ListSecrets, Permit, SetSecret as SetAction, UpdateSecret};
+use access::{
+    BackupSecret, DeleteSecret, GetDeletedSecret, GetSecret, ListDeletedSecrets, ListSecrets, Permit, PurgeSecret,
+    RecoverSecret, RestoreSecret, UpdateSecret,
+};
 use crypt::{Key256, Sealed};
-use domain::{Secret, ObjectName, ObjectVersion, Timestamp, VaultId};
-use std::sync::Arc;
-use store::{Decision, Halt, View, Write, contract::VALUE_BYTES_MAX, put, refuse};
+use domain::{ObjectKind, ObjectName, ObjectVersion, Secret, Timestamp, limits};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use store::{Decision, Halt, View, refuse};
 
-/// What an operation answers, and why it was allowed: for the audit log.
-#[derive(Debug)]
-pub struct Permitted<T> {
-    /// The answer.
-    pub value: T,
-    /// The rule that allowed it.
-    pub because: String,
+/// Secrets, as a kind of object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {}
+
+/// What a version of a secret consists of. Not before and expiry of a secret are for people to read: it is served outside of them, as
+/// Key Vault does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecretContent {
+    /// What kind of value it is, for people and programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The value, sealed under the vault's key at this version's address.
+    pub(crate) sealed: Sealed,
 }
 
-/// A secret's version without its value.
-#[derive(Clone, Debug)]
-pub struct SecretProperties {
-    /// As it was spelled when it was first set.
-    pub name: ObjectName,
-    /// The stored version; its value stays sealed.
-    pub record: Arc<SecretRecord>,
+impl Kind for Secrets {
+    const KIND: ObjectKind = ObjectKind::Secret;
+    const TAG_CHARS_MAX: usize = limits::TAG_CHARS_MAX;
+    type About = Nothing;
+    type Content = SecretContent;
+    type Get = GetSecret;
+    type List = ListSecrets;
+    type Update = UpdateSecret;
+    type Delete = DeleteSecret;
+    type GetDeleted = GetDeletedSecret;
+    type ListDeleted = ListDeletedSecrets;
+    type Recover = RecoverSecret;
+    type Purge = PurgeSecret;
+    type Backup = BackupSecret;
+    type Restore = RestoreSecret;
+
+    fn sealed(content: &SecretContent) -> Option<&Sealed> {
+        Some(&content.sealed)
+    }
+
+    fn resealed(content: SecretContent, sealed: Sealed) -> SecretContent {
+        SecretContent { sealed, ..content }
+    }
+}
+
+/// Nothing besides the versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nothing {}
+
+/// A new version as a request asks for it.
+#[derive(Debug)]
+pub struct SetSecret {
+    /// At most [`limits::SECRET_VALUE_BYTES_MAX`].
+    pub value: Secret<String>,
+    /// What kind of value it is, for people and programs. At most [`limits::CONTENT_TYPE_CHARS_MAX`].
+    pub content_type: Option<String>,
+    /// Names and values of the caller's own.
+    pub tags: BTreeMap<String, String>,
+    /// Its attributes.
+    pub attributes: AttributesChange,
+}
+
+/// A change of a version that is there.
+#[derive(Debug, Default)]
+pub struct SecretChange {
+    /// Replaces, if said.
+    pub content_type: Option<String>,
+    /// What all kinds of objects let change.
+    pub change: object::VersionChange,
 }
 
 /// A secret's version with its value.
 #[derive(Debug)]
 pub struct SecretWithValue {
-    /// What is said of it.
-    pub properties: SecretProperties,
+    /// The version.
+    pub secret: Object<Secrets>,
     /// The value.
     pub value: Secret<String>,
 }
 
-/// What a read has found: still sealed.
-pub(crate) struct Found {
-    pub(crate) id: SecretRecordId,
-    pub(crate) properties: SecretProperties,
+impl SetSecret {
+    pub(crate) fn check(&self) -> Result<(), VaultError> {
+        check(self.value.expose().len(), limits::SECRET_VALUE_BYTES_MAX, "the length of the value in bytes")?;
+        check_content_type(self.content_type.as_deref())?;
+        check_tags(&self.tags, Secrets::TAG_CHARS_MAX)
+    }
+
+    /// The version that it asks for.
+    pub(crate) fn version(&self, version: ObjectVersion, sealed: Sealed, now: Timestamp) -> Version<Secrets> {
+        Version {
+            version,
+            attributes: Attributes::new(self.attributes, now),
+            tags: self.tags.clone(),
+            content: SecretContent { content_type: self.content_type.clone(), sealed },
+        }
+    }
 }
 
-/// The latest version, or the named one.
-fn find(
-    view: &View,
-    vault: VaultId,
-    name: &ObjectName,
-    version: Option<ObjectVersion>,
-) -> Result<Found, Halt<VaultError>> {
-    let not_found = || VaultError::SecretNotFound { name: name.clone(), version };
-    let Some(head) = view.get::<SecretHead>(&(vault, name.clone()))? else { return refuse(not_found()) };
-    let id = (vault, name.clone(), version.unwrap_or(head.latest));
-    let Some(record) = view.get::<SecretRecord>(&id)? else { return refuse(not_found()) };
-    Ok(Found { id, properties: SecretProperties { name: head.name.clone(), record } })
+fn check_content_type(content_type: Option<&str>) -> Result<(), VaultError> {
+    check(
+        content_type.map_or(0, |text| text.chars().count()),
+        limits::CONTENT_TYPE_CHARS_MAX,
+        "the length of contentType in characters",
+    )
 }
 
 /// Reads a version. A disabled one is refused, and no older one takes its place.
@@ -63,24 +123,23 @@ pub(crate) fn read(
     view: &View,
     name: &ObjectName,
     version: Option<ObjectVersion>,
-) -> Result<Found, Halt<VaultError>> {
-    let found = find(view, permit.vault(), name, version)?;
-    if !found.properties.record.attributes.enabled {
-        return refuse(VaultError::SecretDisabled { name: found.properties.name });
+) -> Result<Object<Secrets>, Halt<VaultError>> {
+    let found = object::find::<Secrets>(view, permit.vault(), name, version)?;
+    if !found.version.attributes.enabled {
+        return refuse(VaultError::SecretDisabled { name: found.head.name.clone() });
     }
     Ok(found)
 }
 
 /// Opens what was read.
 pub(crate) fn open(
-    _permit: &Permit<GetSecret>,
+    permit: &Permit<GetSecret>,
     key: &Key256,
-    found: Found,
+    found: Object<Secrets>,
 ) -> Result<SecretWithValue, VaultError> {
-    let value =
-        crypt::envelope::open(key, &SecretRecord::address(&found.id), &found.properties.record.sealed)?;
-    let value = utf8(value)?;
-    Ok(SecretWithValue { properties: found.properties, value })
+    let address = Version::<Secrets>::address(&found.id(permit.vault()));
+    let value = crypt::envelope::open(key, &address, &found.version.content.sealed)?;
+    Ok(SecretWithValue { secret: found, value: utf8(value)? })
 }
 
 /// Bytes that were text when they were sealed; leaves no copy behind if they are not.
@@ -91,29 +150,12 @@ fn utf8(bytes: Secret<Vec<u8>>) -> Result<Secret<String>, VaultError> {
     }
 }
 
-/// Adds a version and makes it the latest. The name keeps the spelling of its first version.
+/// Adds a version and makes it the latest.
 pub(crate) fn write(
-    permit: &Permit<SetAction>,
-    view: &View,
-    name: &ObjectName,
-    version: ObjectVersion,
-    asked: &SetSecret,
-    sealed: Sealed,
-    now: Timestamp,
-) -> Result<Decision<SecretProperties>, Halt<VaultError>> {
-    let head_id = (permit.vault(), name.clone());
-    let name = view.get::<SecretHead>(&head_id)?.map_or_else(|| name.clone(), |head| head.name.clone());
-    let record = SecretRecord {
-        version,
-        attributes: SecretAttributes::new(asked.attributes, now),
-        content_type: asked.content_type.clone(),
-        tags: asked.tags.clone(),
-        sealed,
-    };
-    let head = SecretHead { name: name.clone(), latest: version };
-    let id = (permit.vault(), name.clone(), version);
-    let writes = vec![put::<SecretHead>(&head_id, &head), fitting(&id, &record)?];
-    Ok(Decision::of(SecretProperties { name, record: Arc::new(record) }, writes))
+    place: Place<Secrets>,
+    version: Version<Secrets>,
+) -> Result<Decision<Object<Secrets>>, Halt<VaultError>> {
+    place.add(version, false, Nothing {})
 }
 
 /// Changes what is said of a version; its value stays.
@@ -124,63 +166,12 @@ pub(crate) fn update(
     version: Option<ObjectVersion>,
     change: &SecretChange,
     now: Timestamp,
-) -> Result<Decision<SecretProperties>, Halt<VaultError>> {
-    let found = find(view, permit.vault(), name, version)?;
-    let before = &found.properties.record;
-    let record = SecretRecord {
-        attributes: before.attributes.changed(change.attributes, now),
-        content_type: change.content_type.clone().or_else(|| before.content_type.clone()),
-        tags: change.tags.clone().unwrap_or_else(|| before.tags.clone()),
-        ..SecretRecord::clone(before)
-    };
-    let writes = vec![fitting(&found.id, &record)?];
-    Ok(Decision::of(SecretProperties { record: Arc::new(record), ..found.properties }, writes))
-}
-
-/// The write of a version, if a store can keep it. Value and tags may each be of their full size, but tags that are all of long
-/// characters do not fit beside a full value: that is the caller's to know, not a failure of ours.
-fn fitting(id: &SecretRecordId, record: &SecretRecord) -> Result<Write, Halt<VaultError>> {
-    let write = put::<SecretRecord>(id, record);
-    match &write {
-        Write::Put(_, value) if value.len() > VALUE_BYTES_MAX => refuse(VaultError::TooLarge {
-            what: "the size of a secret with its tags, as it is stored, in bytes",
-            limit: VALUE_BYTES_MAX,
-        }),
-        _ => Ok(write),
-    }
-}
-
-/// The latest versions of listed heads. A head that is gone by now is left out.
-pub(crate) fn latest(
-    permit: &Permit<ListSecrets>,
-    view: &View,
-    names: &[ObjectName],
-) -> Result<Vec<SecretProperties>, Halt<VaultError>> {
-    let mut items = Vec::with_capacity(names.len());
-    for name in names {
-        match find(view, permit.vault(), name, None) {
-            Ok(found) => items.push(found.properties),
-            Err(Halt::Refuse(VaultError::SecretNotFound { .. })) => {}
-            Err(halt) => return Err(halt),
+) -> Result<Decision<Object<Secrets>>, Halt<VaultError>> {
+    check_content_type(change.content_type.as_deref()).map_err(Halt::Refuse)?;
+    object::update::<Secrets>(permit, view, name, version, &change.change, now, |content| {
+        if change.content_type.is_some() {
+            content.content_type.clone_from(&change.content_type);
         }
-    }
-    Ok(items)
-}
-
-/// The name of a secret as it was first spelled.
-pub(crate) fn spelled(
-    permit: &Permit<ListSecrets>,
-    view: &View,
-    name: &ObjectName,
-) -> Result<ObjectName, Halt<VaultError>> {
-    Ok(find(view, permit.vault(), name, None)?.properties.name)
-}
-
-/// The permit of an action, in the same view as everything else: a removed principal or policy is refused from the moment of its removal.
-pub(crate) fn permitted<A: access::Action>(
-    view: &View,
-    caller: &access::Caller,
-    vault: &Vault,
-) -> Result<Permit<A>, Halt<VaultError>> {
-    access::permit::<A>(view, caller, &vault.scope()).map_err(|halt| halt.map(VaultError::Denied))
+        Ok(())
+    })
 }

@@ -1,28 +1,135 @@
-//! Decisions about vaults themselves.
+//! Decisions about vaults themselves. Who may ask for them is the administrator's socket's to know.
 
-use crate::{Vault, VaultError};
-use access::{AccessPolicy, Principal};
-use domain::{PrincipalId, SecretPermissions, VaultId, VaultName, limits};
-use store::{Decision, Halt, View, put, refuse};
+use crate::{
+    AccessModel, DeletedVault, Vault, VaultError,
+    garbage::Garbage,
+    schedule::{Due, Task},
+};
+use access::{AccessPolicy, NetworkRules, Principal, RoleAssignment, RoleAssignments};
+use domain::{AssignmentId, Permissions, PrincipalId, Timestamp, VaultId, VaultName, limits};
+use std::{sync::Arc, time::Duration};
+use store::{Decision, Halt, View, delete as unwrite, put, refuse};
 
-/// Makes a vault if its name is free. Its maker may do everything but purge.
-pub(crate) fn create(view: &View, vault: &Vault) -> Result<Decision<Vault>, Halt<VaultError>> {
+/// How a vault is to be. What is not said is as it was, or for a new vault the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VaultSettings {
+    /// Which model of access counts.
+    pub access: Option<AccessModel>,
+    /// From where it may be asked.
+    pub network: Option<NetworkRules>,
+    /// [`limits::RECOVERABLE_DAYS_MIN`] to [`limits::RECOVERABLE_DAYS`]; only of a new vault.
+    pub recoverable_days: Option<u16>,
+    /// Once it is on it stays on.
+    pub purge_protection: Option<bool>,
+}
+
+impl VaultSettings {
+    pub(crate) fn apply(&self, vault: &mut Vault, is_new: bool) -> Result<(), VaultError> {
+        if let Some(days) = self.recoverable_days {
+            if !(limits::RECOVERABLE_DAYS_MIN..=limits::RECOVERABLE_DAYS).contains(&days) {
+                let (what, rule) = ("the days for which what was deleted can be recovered", "must be from 7 to 90");
+                return Err(VaultError::SettingInvalid { what, rule });
+            }
+            if !is_new && days != vault.recoverable_days {
+                let what = "the days for which what was deleted can be recovered";
+                return Err(VaultError::Immutable { what, vault: vault.name.clone() });
+            }
+            vault.recoverable_days = days;
+        }
+        match self.purge_protection {
+            Some(false) if vault.purge_protection => {
+                return Err(VaultError::Immutable { what: "the purge protection", vault: vault.name.clone() });
+            }
+            Some(protection) => vault.purge_protection = protection,
+            None => {}
+        }
+        if let Some(network) = &self.network {
+            if network.only_from.as_ref().is_some_and(|ranges| ranges.len() > limits::IP_RANGES_MAX) {
+                let (what, limit) = ("the number of address ranges", limits::IP_RANGES_MAX);
+                return Err(VaultError::TooLarge { what, limit });
+            }
+            vault.network.clone_from(network);
+        }
+        if let Some(access) = self.access {
+            vault.access = access;
+        }
+        Ok(())
+    }
+}
+
+/// Makes a vault if its name is free. Its owner may do everything: but purge by a policy, all by a role.
+pub(crate) fn create(
+    view: &View,
+    vault: &Vault,
+    owner: PrincipalId,
+    assignment: AssignmentId,
+) -> Result<Decision<Vault>, Halt<VaultError>> {
     if view.get::<Vault>(&vault.name)?.is_some() {
         return refuse(VaultError::VaultExists { name: vault.name.clone() });
     }
-    Ok(Decision::of(vault.clone(), vec![put::<Vault>(&vault.name, vault)]))
+    if view.get::<DeletedVault>(&vault.name)?.is_some() {
+        return refuse(VaultError::VaultIsDeleted { name: vault.name.clone() });
+    }
+    let mut vault = vault.clone();
+    vault.policies = vec![AccessPolicy { principal: owner, permissions: Permissions::all_but_purge() }];
+    let mut writes = vec![put::<Vault>(&vault.name, &vault)];
+    if vault.access == AccessModel::Roles {
+        let administrator = assigned(assignment, ADMINISTRATOR, vault.created)?;
+        let all = RoleAssignments { assignments: vec![administrator] };
+        writes.push(put::<RoleAssignments>(&(vault.id, owner), &all));
+    }
+    Ok(Decision::of(vault, writes))
 }
 
-/// Sets what a principal may do with secrets; nothing removes its policy.
+const ADMINISTRATOR: &str = "Key Vault Administrator";
+
+fn assigned(id: AssignmentId, role: &str, created: Timestamp) -> Result<RoleAssignment, Halt<VaultError>> {
+    match role.parse() {
+        Ok(role) => Ok(RoleAssignment { id, role, object: None, created }),
+        Err(_) => refuse(VaultError::SettingInvalid { what: "role", rule: "must be a built-in one" }),
+    }
+}
+
+/// Changes a vault's settings. Who turns to roles keeps the door open for the owner.
+pub(crate) fn change(
+    view: &View,
+    name: &VaultName,
+    settings: &VaultSettings,
+    owner: PrincipalId,
+    assignment: AssignmentId,
+    now: Timestamp,
+) -> Result<Decision<Vault>, Halt<VaultError>> {
+    let vault = find(view, name)?;
+    let mut changed = Vault::clone(&vault);
+    settings.apply(&mut changed, false).map_err(Halt::Refuse)?;
+    let mut writes = Vec::new();
+    if changed != *vault {
+        writes.push(put::<Vault>(name, &changed));
+    }
+    if changed.access == AccessModel::Roles && vault.access != AccessModel::Roles {
+        let id = (vault.id, owner);
+        let mut all = view.get::<RoleAssignments>(&id)?.map_or_else(RoleAssignments::default, |all| (*all).clone());
+        if all.assignments.is_empty() {
+            all.assignments.push(assigned(assignment, ADMINISTRATOR, now)?);
+            writes.push(put::<RoleAssignments>(&id, &all));
+        }
+    }
+    Ok(Decision::of(changed, writes))
+}
+
+/// Sets what a principal may do; nothing removes its policy.
 pub(crate) fn set_policy(
     view: &View,
     name: &VaultName,
     principal: PrincipalId,
-    secrets: SecretPermissions,
+    permissions: Permissions,
 ) -> Result<Decision<Vault>, Halt<VaultError>> {
     let vault = find(view, name)?;
+    if vault.access != AccessModel::Policies {
+        return refuse(VaultError::OtherAccessModel { vault: vault.name.clone(), model: "role assignments" });
+    }
     let mut changed = Vault::clone(&vault);
-    if secrets.is_empty() {
+    if permissions.is_empty() {
         // Also of a principal that is gone: its policy may stand here still.
         changed.policies.retain(|policy| policy.principal != principal);
     } else {
@@ -30,8 +137,8 @@ pub(crate) fn set_policy(
             return refuse(VaultError::PrincipalNotFound { id: principal });
         }
         match changed.policies.iter_mut().find(|policy| policy.principal == principal) {
-            Some(policy) => policy.secrets = secrets,
-            None => changed.policies.push(AccessPolicy { principal, secrets }),
+            Some(policy) => policy.permissions = permissions,
+            None => changed.policies.push(AccessPolicy { principal, permissions }),
         }
         if changed.policies.len() > limits::ACCESS_POLICIES_MAX {
             let limit = limits::ACCESS_POLICIES_MAX;
@@ -42,12 +149,121 @@ pub(crate) fn set_policy(
     Ok(Decision::of(changed, writes))
 }
 
-/// The vault of a name, if it is still the one that was found under it before. If not, that one is gone, and so is what was read of it.
-pub(crate) fn find_again(
+/// Gives a role to a principal. The same one twice is one.
+pub(crate) fn assign_role(
     view: &View,
     name: &VaultName,
-    id: VaultId,
-) -> Result<std::sync::Arc<Vault>, Halt<VaultError>> {
+    principal: PrincipalId,
+    assignment: &RoleAssignment,
+) -> Result<Decision<RoleAssignment>, Halt<VaultError>> {
+    let vault = find(view, name)?;
+    if vault.access != AccessModel::Roles {
+        return refuse(VaultError::OtherAccessModel { vault: vault.name.clone(), model: "access policies" });
+    }
+    if view.get::<Principal>(&principal)?.is_none() {
+        return refuse(VaultError::PrincipalNotFound { id: principal });
+    }
+    let id = (vault.id, principal);
+    let mut all = view.get::<RoleAssignments>(&id)?.map_or_else(RoleAssignments::default, |all| (*all).clone());
+    let is_same = |known: &&RoleAssignment| known.role == assignment.role && known.object == assignment.object;
+    if let Some(known) = all.assignments.iter().find(is_same) {
+        return Ok(Decision::read(known.clone()));
+    }
+    if all.assignments.len() >= limits::ROLE_ASSIGNMENTS_MAX {
+        let limit = limits::ROLE_ASSIGNMENTS_MAX;
+        return refuse(VaultError::TooLarge { what: "the number of role assignments of one principal", limit });
+    }
+    all.assignments.push(assignment.clone());
+    Ok(Decision::of(assignment.clone(), vec![put::<RoleAssignments>(&id, &all)]))
+}
+
+/// Takes a role from a principal.
+pub(crate) fn remove_role(
+    view: &View,
+    name: &VaultName,
+    principal: PrincipalId,
+    assignment: AssignmentId,
+) -> Result<Decision<RoleAssignment>, Halt<VaultError>> {
+    let vault = find(view, name)?;
+    let id = (vault.id, principal);
+    let not_found = || VaultError::AssignmentNotFound { id: assignment, vault: vault.name.clone() };
+    let Some(all) = view.get::<RoleAssignments>(&id)? else { return refuse(not_found()) };
+    let mut all = RoleAssignments::clone(&all);
+    let Some(at) = all.assignments.iter().position(|known| known.id == assignment) else {
+        return refuse(not_found());
+    };
+    let removed = all.assignments.remove(at);
+    let write = match all.assignments.is_empty() {
+        true => unwrite::<RoleAssignments>(&id),
+        false => put::<RoleAssignments>(&id, &all),
+    };
+    Ok(Decision::of(removed, vec![write]))
+}
+
+/// Deletes a vault with all that is in it, recoverably.
+pub(crate) fn delete(
+    view: &View,
+    name: &VaultName,
+    now: Timestamp,
+) -> Result<Decision<DeletedVault>, Halt<VaultError>> {
+    let vault = find(view, name)?;
+    let purge_at = now.plus(Duration::from_secs(u64::from(vault.recoverable_days) * 86_400));
+    let deleted = DeletedVault { vault: Vault::clone(&vault), deleted: now, purge_at };
+    let due = due(&deleted);
+    let writes = vec![unwrite::<Vault>(name), put::<DeletedVault>(name, &deleted), due.put()];
+    Ok(Decision::of(deleted, writes))
+}
+
+fn find_deleted(view: &View, name: &VaultName) -> Result<Arc<DeletedVault>, Halt<VaultError>> {
+    match view.get::<DeletedVault>(name)? {
+        Some(deleted) => Ok(deleted),
+        None => refuse(VaultError::DeletedVaultNotFound { name: name.clone() }),
+    }
+}
+
+/// A deleted vault.
+pub(crate) fn show_deleted(view: &View, name: &VaultName) -> Result<Arc<DeletedVault>, Halt<VaultError>> {
+    find_deleted(view, name)
+}
+
+/// Brings a deleted vault back.
+pub(crate) fn recover(view: &View, name: &VaultName) -> Result<Decision<Vault>, Halt<VaultError>> {
+    let deleted = find_deleted(view, name)?;
+    let due = due(&deleted);
+    let writes = vec![unwrite::<DeletedVault>(name), put::<Vault>(name, &deleted.vault), due.unput()];
+    Ok(Decision::of(deleted.vault.clone(), writes))
+}
+
+/// Deletes a deleted vault for good.
+pub(crate) fn purge(view: &View, name: &VaultName, now: Timestamp) -> Result<Decision<VaultId>, Halt<VaultError>> {
+    let deleted = find_deleted(view, name)?;
+    if deleted.vault.purge_protection {
+        return refuse(VaultError::PurgeProtected { vault: deleted.vault.name.clone() });
+    }
+    let due = due(&deleted);
+    let garbage = Garbage::of_vault(deleted.vault.id, now);
+    let writes = vec![unwrite::<DeletedVault>(name), garbage.put(), due.unput()];
+    Ok(Decision::of(deleted.vault.id, writes))
+}
+
+/// The same since its time has come. Nothing, if it was recovered or purged since.
+pub(crate) fn purge_when_due(view: &View, due: &Due, now: Timestamp) -> Result<Decision<bool>, Halt<VaultError>> {
+    match view.get::<DeletedVault>(&due.vault)? {
+        Some(deleted) if deleted.vault.id == due.vault_id && deleted.purge_at <= now => {
+            let garbage = Garbage::of_vault(deleted.vault.id, now);
+            Ok(Decision::of(true, vec![unwrite::<DeletedVault>(&due.vault), garbage.put(), due.unput()]))
+        }
+        _ => Ok(Decision::of(false, vec![due.unput()])),
+    }
+}
+
+fn due(deleted: &DeletedVault) -> Due {
+    let vault = &deleted.vault;
+    Due { at: deleted.purge_at, vault: vault.name.clone(), vault_id: vault.id, task: Task::PurgeVault }
+}
+
+/// The vault of a name, if it is still the one that was found under it before. If not, that one is gone, and so is what was read of it.
+pub(crate) fn find_again(view: &View, name: &VaultName, id: VaultId) -> Result<Arc<Vault>, Halt<VaultError>> {
     match find(view, name)? {
         vault if vault.id == id => Ok(vault),
         _ => refuse(VaultError::VaultNotFound { name: name.clone() }),
@@ -55,7 +271,7 @@ pub(crate) fn find_again(
 }
 
 /// The vault of a name.
-pub(crate) fn find(view: &View, name: &VaultName) -> Result<std::sync::Arc<Vault>, Halt<VaultError>> {
+pub(crate) fn find(view: &View, name: &VaultName) -> Result<Arc<Vault>, Halt<VaultError>> {
     match view.get::<Vault>(name)? {
         Some(vault) => Ok(vault),
         None => refuse(VaultError::VaultNotFound { name: name.clone() }),

@@ -1,0 +1,140 @@
+//! What happens without a request: what is due is done, and garbage is removed. Whoever calls leaves the audit records.
+
+use super::VaultService;
+use crate::{
+    Certificates, Keys, Secrets, VaultError, deleted,
+    garbage::Garbage,
+    schedule::{Due, Task},
+    vaults,
+};
+use domain::{ObjectKind, Timestamp, VaultName};
+use std::num::NonZeroU16;
+use store::{
+    Decision, Halt, Key, View, Write,
+    contract::{LIST_MAX, WRITES_MAX},
+    list_records, transact,
+};
+
+/// How many things are done, and how much garbage is looked at, in one round.
+const ROUND: NonZeroU16 = NonZeroU16::new(64).unwrap();
+/// Keys of garbage that one commit removes.
+const BATCH: usize = WRITES_MAX / 2;
+
+/// Something that was done since its time had come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// In which vault.
+    pub vault: VaultName,
+    /// What.
+    pub task: Task,
+}
+
+impl VaultService {
+    /// Does what is due, the oldest first, a bounded part of it.
+    ///
+    /// # Errors
+    /// The store's. What could not be done is tried again in the next round.
+    pub async fn run_due(&self, now: Timestamp) -> Result<Vec<Done>, VaultError> {
+        let page = list_records::<Due>(&*self.store, &Due::prefix(), None, ROUND).await?;
+        let mut done = Vec::new();
+        for (_, due) in page.items.iter().take_while(|(_, due)| due.at <= now) {
+            if self.run_one(due, now).await? {
+                done.push(Done { vault: due.vault.clone(), task: due.task.clone() });
+            }
+        }
+        if !done.is_empty() {
+            self.sweep(now).await?;
+        }
+        Ok(done)
+    }
+
+    async fn run_one(&self, due: &Due, now: Timestamp) -> Result<bool, VaultError> {
+        transact(&*self.store, &*self.entropy, |view| {
+            if due.task == Task::PurgeVault {
+                return vaults::purge_when_due(view, due, now);
+            }
+            let decision = Self::decide_due(view, due, now)?;
+            let mut writes = decision.writes;
+            // Whatever came of it, it is not due any more.
+            if !writes.iter().any(|write| write.key() == due.unput().key()) {
+                writes.push(due.unput());
+            }
+            Ok(Decision::of(decision.value, writes))
+        })
+        .await
+    }
+
+    /// What has become of the vault decides: of a deleted one nothing is done, of a purged one there is nothing.
+    fn decide_due(view: &View, due: &Due, now: Timestamp) -> Result<Decision<bool>, Halt<VaultError>> {
+        let vault = match vaults::find(view, &due.vault) {
+            Ok(vault) if vault.id == due.vault_id => vault,
+            Ok(_) | Err(Halt::Refuse(VaultError::VaultNotFound { .. })) => return Ok(Decision::read(false)),
+            Err(halt) => return Err(halt),
+        };
+        match &due.task {
+            Task::Purge { kind: ObjectKind::Secret, name, object } => {
+                deleted::purge_when_due::<Secrets>(view, &vault, name, *object, now)
+            }
+            Task::Purge { kind: ObjectKind::Key, name, object } => {
+                deleted::purge_when_due::<Keys>(view, &vault, name, *object, now)
+            }
+            Task::Purge { kind: ObjectKind::Certificate, name, object } => {
+                deleted::purge_when_due::<Certificates>(view, &vault, name, *object, now)
+            }
+            Task::PurgeVault | Task::Rotate { .. } | Task::Renew { .. } => Ok(Decision::read(false)),
+        }
+    }
+
+    /// Removes garbage after something was made garbage. If it fails, a later round does it.
+    pub(super) async fn sweep_soon(&self, now: Timestamp) {
+        let _later_then = self.sweep(now).await;
+    }
+
+    /// Removes garbage, a bounded part of it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sweep(&self, now: Timestamp) -> Result<(), VaultError> {
+        let page = list_records::<Garbage>(&*self.store, &Garbage::prefix(), None, ROUND).await?;
+        for (_, garbage) in page.items.iter().filter(|(_, garbage)| garbage.is_over(now)) {
+            self.remove(garbage).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, garbage: &Garbage) -> Result<(), VaultError> {
+        // First it is taken away from who may still be laying it out: then nobody reveals half of it.
+        if !garbage.condemned {
+            let condemned = Garbage { condemned: true, ..garbage.clone() };
+            let id = (garbage.vault, garbage.object);
+            let claimed = transact(&*self.store, &*self.entropy, |view| match view.get::<Garbage>(&id)? {
+                Some(_) => Ok(Decision::of(true, vec![condemned.put()])),
+                None => Ok::<_, Halt<VaultError>>(Decision::read(false)),
+            });
+            if !claimed.await? {
+                return Ok(());
+            }
+        }
+        for prefix in garbage.prefixes() {
+            self.remove_all(&prefix).await?;
+        }
+        transact(&*self.store, &*self.entropy, |_view| Ok(Decision::of((), vec![garbage.unput()]))).await
+    }
+
+    async fn remove_all(&self, prefix: &Key) -> Result<(), VaultError> {
+        let limit = NonZeroU16::new(LIST_MAX).unwrap_or(NonZeroU16::MIN);
+        loop {
+            let page = self.store.list(prefix, None, limit).await?;
+            for batch in page.entries.chunks(BATCH) {
+                let writes: Vec<Write> = batch.iter().map(|entry| Write::Delete(entry.key.clone())).collect();
+                transact(&*self.store, &*self.entropy, |_view| {
+                    Ok::<_, Halt<VaultError>>(Decision::of((), writes.clone()))
+                })
+                .await?;
+            }
+            if !page.more {
+                return Ok(());
+            }
+        }
+    }
+}
