@@ -118,7 +118,9 @@ mod tests {
 
     #[test]
     fn strange_ranges_are_refused() {
-        for strange in ["", "/", "10.0.0.0/33", "10.0.0.7/8", "10.0.0.0/", "10.0.0.0/+8", "10/8", "::1/129", "localhost"] {
+        for strange in
+            ["", "/", "10.0.0.0/33", "10.0.0.7/8", "10.0.0.0/", "10.0.0.0/+8", "10/8", "::1/129", "localhost"]
+        {
             assert!(strange.parse::<IpRange>().is_err(), "{strange}");
         }
     }

@@ -203,7 +203,8 @@ pub fn decide(
             let assigned = view.get::<RoleAssignments>(&(vault.id, principal))?;
             let assigned = assigned.as_deref().map_or(&[][..], |assigned| &assigned.assignments);
             let allowing = assigned.iter().find(|assignment| {
-                assignment.covers(asked.verb.kind(), object) && assignment.role.role().allows(asked.data_action)
+                assignment.covers(asked.verb.kind(), object)
+                    && assignment.role.role().allows(asked.data_action)
             });
             Ok(allowing.map_or(Err(Lack::NoRole(*asked)), |assignment| {
                 Ok(Rule::Role {
@@ -234,12 +235,12 @@ fn by_policy(policies: &[AccessPolicy], principal: PrincipalId, verb: Verb) -> R
 mod tests {
     use super::*;
     use crate::{
-        ACTIONS, CreateKey, GetIssuer, GetSecret, ListSecrets, PrincipalKind, RoleAssignment, SetSecret, Sign,
-        UpdateSecret,
+        ACTIONS, CreateKey, GetIssuer, GetSecret, ListSecrets, PrincipalKind, RoleAssignment, SetSecret,
+        Sign, UpdateSecret,
     };
     use domain::{
-        AppId, CertificatePermission, Entropy, ObjectKind, Permission, Permissions, SecretPermission, TenantId,
-        Timestamp,
+        AppId, CertificatePermission, Entropy, ObjectKind, Permission, Permissions, SecretPermission,
+        TenantId, Timestamp,
     };
 
     struct Fill(u8);
@@ -336,8 +337,12 @@ mod tests {
         let (view, name, network) = (view(&one), VaultName::parse("shop").unwrap(), NetworkRules::default());
         let decided = |permissions: Permissions, action: &ActionName| {
             let policies = [AccessPolicy { principal: one.id, permissions }];
-            let vault =
-                VaultScope { id: vault_id(), name: &name, rules: Rules::Policies(&policies), network: &network };
+            let vault = VaultScope {
+                id: vault_id(),
+                name: &name,
+                rules: Rules::Policies(&policies),
+                network: &network,
+            };
             decide(&view, one.id, action, &vault, None).unwrap()
         };
         for action in ACTIONS {
@@ -432,20 +437,32 @@ mod tests {
             ask_in::<A>(view, of, Rules::Roles, network, object).is_ok()
         }
         let user = with_roles(&one, &[("Key Vault Secrets User", None)]);
-        assert!(may::<GetSecret>(&user, &one, &anywhere, Some("db")) && may::<ListSecrets>(&user, &one, &anywhere, None));
-        assert!(!may::<SetSecret>(&user, &one, &anywhere, Some("db")) && !may::<Sign>(&user, &one, &anywhere, Some("db")));
+        assert!(
+            may::<GetSecret>(&user, &one, &anywhere, Some("db"))
+                && may::<ListSecrets>(&user, &one, &anywhere, None)
+        );
+        assert!(
+            !may::<SetSecret>(&user, &one, &anywhere, Some("db"))
+                && !may::<Sign>(&user, &one, &anywhere, Some("db"))
+        );
         let narrow = with_roles(&one, &[("Key Vault Secrets User", Some((ObjectKind::Secret, "DB")))]);
         assert!(may::<GetSecret>(&narrow, &one, &anywhere, Some("db")), "names are the same in any case");
         assert!(!may::<GetSecret>(&narrow, &one, &anywhere, Some("other")));
         assert!(!may::<ListSecrets>(&narrow, &one, &anywhere, None), "a list is of the whole vault");
         let of_key = with_roles(&one, &[("Key Vault Administrator", Some((ObjectKind::Key, "db")))]);
         assert!(may::<Sign>(&of_key, &one, &anywhere, Some("db")));
-        assert!(!may::<GetSecret>(&of_key, &one, &anywhere, Some("db")), "the secret of that name is another object");
+        assert!(
+            !may::<GetSecret>(&of_key, &one, &anywhere, Some("db")),
+            "the secret of that name is another object"
+        );
         let both = with_roles(
             &one,
             &[("Key Vault Reader", None), ("Key Vault Secrets User", Some((ObjectKind::Secret, "db")))],
         );
-        assert!(may::<GetSecret>(&both, &one, &anywhere, Some("db")) && may::<ListSecrets>(&both, &one, &anywhere, None));
+        assert!(
+            may::<GetSecret>(&both, &one, &anywhere, Some("db"))
+                && may::<ListSecrets>(&both, &one, &anywhere, None)
+        );
         let lack = ask_in::<GetSecret>(&view(&one), &one, Rules::Roles, &anywhere, Some("db")).unwrap_err();
         assert_eq!(why(lack), Lack::NoRole(ActionName::of::<GetSecret>()));
         let disabled = Principal { enabled: false, ..principal(1) };

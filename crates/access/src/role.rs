@@ -29,14 +29,22 @@ const fn role(id: &'static str, name: &'static str, data_actions: &'static [&'st
 /// Key Vault's built-in roles (Azure built-in roles, Security). Those with no data action are for the management of vaults.
 pub const BUILT_IN_ROLES: &[Role] = &[
     role("00482a5a-887f-4fb3-b363-3b7fe8e74483", "Key Vault Administrator", &["*"]),
-    role("21090545-7ca7-4776-b22c-e363652d74d2", "Key Vault Reader", &["*/read", "secrets/readMetadata/action"]),
+    role(
+        "21090545-7ca7-4776-b22c-e363652d74d2",
+        "Key Vault Reader",
+        &["*/read", "secrets/readMetadata/action"],
+    ),
     role("b86a8fe4-44ce-4948-aee5-eccb2c155cd7", "Key Vault Secrets Officer", &["secrets/*"]),
     role(
         "4633458b-17de-408a-b874-0445c86b69e6",
         "Key Vault Secrets User",
         &["secrets/getSecret/action", "secrets/readMetadata/action"],
     ),
-    role("14b46e9e-c2b7-41b4-b07b-48a6ebf60603", "Key Vault Crypto Officer", &["keys/*", "keyrotationpolicies/*"]),
+    role(
+        "14b46e9e-c2b7-41b4-b07b-48a6ebf60603",
+        "Key Vault Crypto Officer",
+        &["keys/*", "keyrotationpolicies/*"],
+    ),
     role(
         "12338af0-0e69-4776-bea7-57ae8d297424",
         "Key Vault Crypto User",
@@ -57,7 +65,11 @@ pub const BUILT_IN_ROLES: &[Role] = &[
         "Key Vault Crypto Service Encryption User",
         &["keys/read", "keys/wrap/action", "keys/unwrap/action"],
     ),
-    role("08bbd89e-9f13-488c-ac41-acfcb10c90ab", "Key Vault Crypto Service Release User", &["keys/release/action"]),
+    role(
+        "08bbd89e-9f13-488c-ac41-acfcb10c90ab",
+        "Key Vault Crypto Service Release User",
+        &["keys/release/action"],
+    ),
     role(
         "a4417e6f-fecd-4de8-b567-7b0420556985",
         "Key Vault Certificates Officer",
@@ -108,7 +120,8 @@ impl FromStr for RoleRef {
     type Err = domain::NameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_named = |role: &&Role| role.id.eq_ignore_ascii_case(text) || role.name.eq_ignore_ascii_case(text);
+        let is_named =
+            |role: &&Role| role.id.eq_ignore_ascii_case(text) || role.name.eq_ignore_ascii_case(text);
         BUILT_IN_ROLES.iter().find(is_named).map(Self).ok_or(domain::NameError {
             what: "role",
             rule: "the name or identifier of a built-in Key Vault role, such as \"Key Vault Secrets User\"",
@@ -226,7 +239,9 @@ mod tests {
         assert!(!may("Key Vault Secrets User", "key.get"));
         assert!(may("Key Vault Reader", "secret.list") && !may("Key Vault Reader", "secret.get"));
         assert!(may("Key Vault Reader", "certificate.get") && !may("Key Vault Reader", "key.sign"));
-        assert!(may("Key Vault Secrets Officer", "secret.purge") && !may("Key Vault Secrets Officer", "key.list"));
+        assert!(
+            may("Key Vault Secrets Officer", "secret.purge") && !may("Key Vault Secrets Officer", "key.list")
+        );
         assert!(may("Key Vault Crypto User", "key.sign") && !may("Key Vault Crypto User", "key.create"));
         assert!(may("Key Vault Crypto Officer", "key.rotation-policy.set"));
         assert!(!may("Key Vault Certificates Officer", "secret.get"), "the private key is not theirs");

@@ -8,7 +8,7 @@ use crate::{
     vault::misuse,
 };
 use clap::{Args, Subcommand};
-use domain::{Secret, ObjectName, ObjectVersion, VaultName, limits};
+use domain::{ObjectName, ObjectVersion, Secret, VaultName, limits};
 use http::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{

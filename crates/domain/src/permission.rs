@@ -4,7 +4,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwn
 use std::{fmt, marker::PhantomData, str::FromStr};
 
 /// A verb of access policies on one kind of object.
-pub trait Permission: Copy + fmt::Display + FromStr<Err = crate::NameError> + Serialize + DeserializeOwned + 'static {
+pub trait Permission:
+    Copy + fmt::Display + FromStr<Err = crate::NameError> + Serialize + DeserializeOwned + 'static
+{
     /// All verbs, in the order in which Key Vault's documents list them.
     const ALL: &'static [Self];
 
@@ -140,7 +142,10 @@ impl Permissions {
     /// Every verb but `purge`, which even owners ask for by name.
     pub fn all_but_purge() -> Self {
         Self {
-            secrets: SecretPermissions::all().iter().filter(|verb| *verb != SecretPermission::Purge).collect(),
+            secrets: SecretPermissions::all()
+                .iter()
+                .filter(|verb| *verb != SecretPermission::Purge)
+                .collect(),
             keys: KeyPermissions::all().iter().filter(|verb| *verb != KeyPermission::Purge).collect(),
             certificates: CertificatePermissions::all()
                 .iter()
@@ -231,8 +236,12 @@ mod tests {
     #[test]
     fn owners_have_all_but_purge() {
         let all = Permissions::all_but_purge();
-        assert!(!all.secrets.contains(SecretPermission::Purge) && all.secrets.contains(SecretPermission::Restore));
-        assert!(!all.keys.contains(KeyPermission::Purge) && all.keys.contains(KeyPermission::SetRotationPolicy));
+        assert!(
+            !all.secrets.contains(SecretPermission::Purge) && all.secrets.contains(SecretPermission::Restore)
+        );
+        assert!(
+            !all.keys.contains(KeyPermission::Purge) && all.keys.contains(KeyPermission::SetRotationPolicy)
+        );
         assert!(!all.certificates.contains(CertificatePermission::Purge));
         assert_eq!(all.keys.iter().count() + all.certificates.iter().count(), 19 + 15);
     }

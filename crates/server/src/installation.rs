@@ -93,8 +93,9 @@ impl Installation for Site {
     /// Before the vault's making is answered: a program that is started next must find its name.
     fn names_changed(&self) {
         let Some(services) = self.services.get().and_then(Weak::upgrade) else { return };
-        let listed =
-            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(services.vault.list()));
+        let listed = tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(services.vault.list_vaults())
+        });
         let added = match listed {
             Ok(vaults) => {
                 self.files.hosts().add(vaults.iter().map(|vault| services.names.vault_host(&vault.name)))

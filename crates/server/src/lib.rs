@@ -22,6 +22,7 @@ mod tasks;
 pub mod telemetry;
 pub mod trust;
 pub mod units;
+mod workers;
 
 pub use clock::SystemClock;
 pub use config::{Config, ConfigError, LogFormat, Sources};

@@ -17,6 +17,7 @@ use crate::{
     origin::Observer,
     seal, tasks,
     trust::Public,
+    workers::RuntimeWorkers,
 };
 use access::{Verifier, VerifierConfig, vault_audiences};
 use audit::AuditLog;
@@ -94,9 +95,10 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     let certificates =
         Certificates::load(store.clone(), entropy.clone(), root.clone(), &names, &listen, *now).await?;
     let certificates = Arc::new(certificates);
-    let vault = Arc::new(VaultService::new(store.clone(), entropy.clone(), root.clone()));
+    let vault =
+        Arc::new(VaultService::new(store.clone(), entropy.clone(), Arc::new(RuntimeWorkers), root.clone()));
     let vault_hosts: Vec<String> =
-        vault.list().await?.iter().map(|vault| names.vault_host(&vault.name)).collect();
+        vault.list_vaults().await?.iter().map(|vault| names.vault_host(&vault.name)).collect();
     let files =
         Public::write(ground.data.layout(), certificates.authority_pem(), &names, &listen, vault_hosts)?;
     let observer = Arc::new(Observer::new(ground.attestor.clone(), Hierarchy::discover().ok()));
@@ -129,7 +131,8 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     tasks.spawn(admin_listener::accept(admin_socket, administration, stopping.clone()));
     tasks.spawn(tasks::sync(log.clone(), store.clone(), entropy.clone(), stopping.clone()));
     tasks.spawn(tasks::reap(services.host.clone(), clock.clone(), stopping.clone()));
-    tasks.spawn(tasks::renew(certificates, clock.clone(), stopping));
+    tasks.spawn(tasks::renew(certificates, clock.clone(), stopping.clone()));
+    tasks.spawn(tasks::due(services.clone(), stopping));
     for listener in ground.listeners {
         tasks.spawn(public.clone().accept(listener));
     }

@@ -1,4 +1,5 @@
-//! What happens without a request: the audit log is synced and anchored, ended workloads are noticed, certificates are renewed.
+//! What happens without a request: the audit log is synced and anchored, ended workloads are noticed, certificates are renewed, and in the
+//! vaults is done what is due.
 //!
 //! Each task ends when the server stops; none of them may be needed for a request to be answered rightly.
 
@@ -7,17 +8,22 @@ use crate::{
     authority::Certificates,
     listen::{Stop, stopped},
 };
-use audit::AuditLog;
-use domain::{Clock, Entropy, limits};
+use audit::{Actor, AuditLog, Origin, Outcome};
+use domain::{Clock, Entropy, RequestId, limits};
 use host::HostService;
 use std::{future::Future, sync::Arc, time::Duration};
 use store::Store;
 use tokio::time::{Instant, MissedTickBehavior};
+use vault::Done;
+use wire::{Context, Services};
 
 /// How often ended workloads are looked for. An ended workload's endpoint refuses in any case: nobody is in its cgroup.
 const REAP_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the server's certificate is looked at.
 const RENEW_INTERVAL: Duration = Duration::from_secs(6 * 3_600);
+
+/// How often is looked for what is due in the vaults: looking costs one short list.
+const DUE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs something at an interval until the server stops. The first time is one interval from now.
 async fn every<F: Future<Output = ()>>(interval: Duration, mut stop: Stop, mut run: impl FnMut() -> F) {
@@ -69,4 +75,41 @@ pub(crate) async fn renew(certificates: Arc<Certificates>, clock: Arc<dyn Clock>
         }
     })
     .await;
+}
+
+/// Does what is due in the vaults: purges, rotations, renewals. Each leaves its record; while none can be written, nothing is done.
+pub(crate) async fn due(services: Arc<Services>, stop: Stop) {
+    every(DUE_INTERVAL, stop, || due_once(&services)).await;
+}
+
+async fn due_once(services: &Services) {
+    let now = services.clock.now();
+    let context =
+        || Context { request: RequestId::random(&*services.entropy), now, origin: Origin::default() };
+    if context().ready(&*services.audit).is_err() {
+        return;
+    }
+    match services.vault.run_due(now).await {
+        Ok(done) => {
+            for Done { vault, task } in done {
+                let reason = "its time has come".to_owned();
+                let target = format!("{}/{task}", vault.folded());
+                let recorded = context().record(
+                    &*services.audit,
+                    Actor::System,
+                    "vault.due",
+                    target,
+                    Outcome::Allowed,
+                    reason,
+                );
+                if recorded.is_err() {
+                    tracing::error!(%vault, %task, "was done, and cannot be written to the audit log");
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "what is due in the vaults cannot be done"),
+    }
+    if let Err(error) = services.vault.sweep(now).await {
+        tracing::warn!(%error, "what was purged cannot be removed yet");
+    }
 }

@@ -190,7 +190,12 @@ impl World {
         let services = Arc::new(Services {
             directory,
             verifier,
-            vault: Arc::new(VaultService::new(store, entropy.clone(), self.root.clone())),
+            vault: Arc::new(VaultService::new(
+                store,
+                entropy.clone(),
+                Arc::new(domain::world::Here),
+                self.root.clone(),
+            )),
             identity,
             host,
             audit: self.books.clone(),

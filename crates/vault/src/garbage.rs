@@ -15,15 +15,15 @@ pub(crate) const STAGED_FOR: Duration = Duration::from_secs(900);
 
 /// What is to be removed, or may have to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Garbage {
+pub(crate) struct Garbage {
     /// In which vault.
-    pub vault: VaultId,
+    pub(crate) vault: VaultId,
     /// Of which object; `None`: all that is of the vault.
-    pub object: Option<(ObjectKind, ObjectId)>,
+    pub(crate) object: Option<(ObjectKind, ObjectId)>,
     /// Since when.
-    pub since: Timestamp,
+    pub(crate) since: Timestamp,
     /// Is it to be removed? If not, somebody is still laying it out, unless that is long ago.
-    pub condemned: bool,
+    pub(crate) condemned: bool,
 }
 
 impl Garbage {

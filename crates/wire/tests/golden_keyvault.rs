@@ -15,7 +15,13 @@ pub(crate) async fn world() -> World {
     let mut world = World::new().await;
     let tenant = world.state.directory.tenant();
     let (tenant, administrator) = (tenant.id, tenant.administrator);
-    world.state.vault.create(&"shop".parse().unwrap(), tenant, administrator, NOW).await.unwrap();
+    let settings = vault::VaultSettings::default();
+    world
+        .state
+        .vault
+        .create_vault(&"shop".parse().unwrap(), tenant, administrator, &settings, NOW)
+        .await
+        .unwrap();
     world.call("administrator", &administrator);
     for (name, verbs) in [("app", "get,list,set"), ("reader", "get"), ("stranger", "nothing")] {
         let new = NewRegistration {

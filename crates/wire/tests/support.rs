@@ -85,7 +85,8 @@ impl World {
             audiences: vault_audiences(&names.vault_resource()),
             tenant: directory.tenant().id,
         }));
-        let vault = Arc::new(VaultService::new(store.clone(), entropy.clone(), root));
+        let vault =
+            Arc::new(VaultService::new(store.clone(), entropy.clone(), Arc::new(domain::world::Here), root));
         let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
         let host = Arc::new(host(store.clone(), entropy.clone(), directory.clone(), identity.clone()));
         let audit = Arc::new(MemoryAudit::new());
@@ -163,7 +164,8 @@ impl World {
     pub(crate) async fn allow(&self, vault: &str, principal: &str, verbs: &str) {
         let verbs = verbs.split(',').filter(|verb| *verb != "nothing").map(|verb| verb.parse().unwrap());
         let (vault, principal) = (vault.parse().unwrap(), principal.parse().unwrap());
-        self.state.vault.set_policy(&vault, principal, verbs.collect()).await.unwrap();
+        let permissions = domain::Permissions::on_secrets(verbs.collect());
+        self.state.vault.set_policy(&vault, principal, permissions).await.unwrap();
     }
 
     /// Names to values.

@@ -101,7 +101,8 @@ impl VaultService {
         .await
     }
 
-    /// A page of an object's versions, in the order of their digits (Key Vault: Get Secret Versions and the like).
+    /// A page of an object's versions, in the order of their digits (Key Vault: Get Secret Versions and the like). Of an object that is not
+    /// there the list is empty, as Key Vault's is.
     ///
     /// # Errors
     /// [`VaultError`].
@@ -113,24 +114,37 @@ impl VaultService {
         request: &PageRequest,
     ) -> Result<Permitted<Page<Object<K>>>, VaultError> {
         let found = self.look(asker, vault, Some(name), |view, permit: &Permit<K::List>, _vault| {
-            Ok((permit.vault(), object::head::<K>(view, permit.vault(), name)?.id))
+            let head = view.get::<Head<K>>(&(permit.vault(), name.clone()))?;
+            Ok((permit.vault(), head.map(|head| head.id)))
         });
         let (id, object) = found.await?.value;
-        let prefix = Version::<K>::prefix(id, object);
+        let versions = match object {
+            Some(object) => self.versions::<K>(id, object, request).await?,
+            None => Page { items: Vec::new(), next: None },
+        };
+        // As above: whether it may be answered is decided after it was gathered.
+        self.again(asker, vault, id, Some(name), versions, |view, permit: &Permit<K::List>, versions| {
+            let of = |head: &Arc<Head<K>>| {
+                versions.iter().map(|version| Object { head: head.clone(), version: Arc::clone(version) }).collect()
+            };
+            let head = view.get::<Head<K>>(&(permit.vault(), name.clone()))?;
+            Ok(head.filter(|head| Some(head.id) == object).map_or_else(Vec::new, |head| of(&head)))
+        })
+        .await
+    }
+
+    async fn versions<K: Kind>(
+        &self,
+        vault: VaultId,
+        object: ObjectId,
+        request: &PageRequest,
+    ) -> Result<Page<Arc<Version<K>>>, VaultError> {
+        let prefix = Version::<K>::prefix(vault, object);
         let after = request.after(&prefix)?;
         let page = list_records::<Version<K>>(&*self.store, &prefix, after.as_ref(), request.limit()).await?;
         let last = page.items.last().filter(|_| page.more);
         let next = last.and_then(|(key, _)| page::token_after(&prefix, key));
-        let versions = Page { items: page.items.into_iter().map(|(_, version)| version).collect(), next };
-        // As above: whether it may be answered is decided after it was gathered.
-        self.again(asker, vault, id, Some(name), versions, |view, permit: &Permit<K::List>, versions| {
-            let head = object::head::<K>(view, permit.vault(), name)?;
-            if head.id != object {
-                return refuse(object::not_found::<K>(name, None));
-            }
-            Ok(versions.iter().map(|version| Object { head: head.clone(), version: version.clone() }).collect())
-        })
-        .await
+        Ok(Page { items: page.items.into_iter().map(|(_, version)| version).collect(), next })
     }
 
     /// A page of a vault's deleted objects (Key Vault: Get Deleted Secrets and the like).

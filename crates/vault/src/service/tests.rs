@@ -76,7 +76,7 @@ impl World {
         let store = Arc::new(Meddled::default());
         let entropy = Arc::new(Counted(AtomicU64::new(0)));
         let root = Arc::new(Key256::random(&*entropy));
-        let service = VaultService::new(store.clone(), entropy.clone(), root);
+        let service = VaultService::new(store.clone(), entropy.clone(), Arc::new(domain::world::Here), root);
         let owner = Principal {
             id: PrincipalId::random(&*entropy),
             client: ClientId::random(&*entropy),
@@ -89,7 +89,7 @@ impl World {
         let vault = VaultName::parse("shop").unwrap();
         let world = Self { store, service, vault, owner };
         world.write(vec![put::<Principal>(&world.owner.id, &world.owner)]).await;
-        world.service.create(&world.vault, world.owner.tenant, world.owner.id, NOW).await.unwrap();
+        world.service.create_vault(&world.vault, world.owner.tenant, world.owner.id, &VaultSettings::default(), NOW).await.unwrap();
         world
     }
 
@@ -102,7 +102,7 @@ impl World {
     }
 
     async fn set(&self, name: &str, value: &str) -> ObjectVersion {
-        self.set_with(name, value, |_| {}).await.unwrap().properties.record.version
+        self.set_with(name, value, |_| {}).await.unwrap().secret.version.version
     }
 
     async fn set_with(
@@ -118,12 +118,12 @@ impl World {
             attributes: AttributesChange::default(),
         };
         change(&mut asked);
-        let set = self.service.set(&self.caller(), &self.vault, &secret(name), asked, NOW).await;
+        let set = self.service.set_secret(&self.caller(), &self.vault, &secret(name), asked, NOW).await;
         set.map(|set| set.value)
     }
 
     async fn get(&self, name: &str, version: Option<ObjectVersion>) -> Result<SecretWithValue, VaultError> {
-        let read = self.service.get(&self.caller(), &self.vault, &secret(name), version).await;
+        let read = self.service.get_secret(&self.caller(), &self.vault, &secret(name), version).await;
         read.map(|read| read.value)
     }
 
@@ -132,15 +132,15 @@ impl World {
         name: &str,
         version: Option<ObjectVersion>,
         change: SecretChange,
-    ) -> Result<SecretProperties, VaultError> {
+    ) -> Result<Object<Secrets>, VaultError> {
         let (caller, name) = (self.caller(), secret(name));
-        let updated = self.service.update(&caller, &self.vault, &name, version, &change, LATER).await;
+        let updated = self.service.update_secret(&caller, &self.vault, &name, version, &change, LATER).await;
         updated.map(|updated| updated.value)
     }
 
-    async fn list(&self, items: u16, token: Option<String>) -> Result<SecretPage, VaultError> {
+    async fn list(&self, items: u16, token: Option<String>) -> Result<Page<Object<Secrets>>, VaultError> {
         let request = PageRequest { items: NonZeroU16::new(items).unwrap(), token };
-        let listed = self.service.list_secrets(&self.caller(), &self.vault, &request).await;
+        let listed = self.service.list::<Secrets>(&self.caller(), &self.vault, &request).await;
         listed.map(|listed| listed.value)
     }
 
@@ -149,9 +149,9 @@ impl World {
         name: &str,
         items: u16,
         token: Option<String>,
-    ) -> Result<SecretPage, VaultError> {
+    ) -> Result<Page<Object<Secrets>>, VaultError> {
         let request = PageRequest { items: NonZeroU16::new(items).unwrap(), token };
-        let listed = self.service.list_versions(&self.caller(), &self.vault, &secret(name), &request).await;
+        let listed = self.service.list_versions::<Secrets>(&self.caller(), &self.vault, &secret(name), &request).await;
         listed.map(|listed| listed.value)
     }
 
@@ -215,9 +215,9 @@ async fn names_are_found_in_any_case_and_keep_their_first_spelling() {
     let world = World::new().await;
     world.set("Db-Password", "one").await;
     let again = world.set_with("DB-PASSWORD", "two", |_| {}).await.unwrap();
-    assert_eq!(again.properties.name.as_str(), "Db-Password");
+    assert_eq!(again.secret.head.name.as_str(), "Db-Password");
     let read = world.get("db-password", None).await.unwrap();
-    assert_eq!((read.properties.name.as_str(), read.value.expose().as_str()), ("Db-Password", "two"));
+    assert_eq!((read.secret.head.name.as_str(), read.value.expose().as_str()), ("Db-Password", "two"));
     assert_eq!(world.list(25, None).await.unwrap().items.len(), 1);
     assert_eq!(world.versions("dB-pAssword", 25, None).await.unwrap().items.len(), 2);
 }
@@ -227,14 +227,14 @@ async fn what_is_not_there_is_not_found() {
     let world = World::new().await;
     let version = world.set("db", "one").await;
     world.set("other", "two").await;
-    assert!(matches!(world.get("nope", None).await, Err(VaultError::SecretNotFound { version: None, .. })));
+    assert!(matches!(world.get("nope", None).await, Err(VaultError::ObjectNotFound { version: None, .. })));
     let of_another = world.get("other", Some(version)).await;
-    assert!(matches!(of_another, Err(VaultError::SecretNotFound { version: Some(_), .. })));
+    assert!(matches!(of_another, Err(VaultError::ObjectNotFound { version: Some(_), .. })));
     let updated = world.update("nope", None, SecretChange::default()).await;
-    assert!(matches!(updated, Err(VaultError::SecretNotFound { .. })));
-    assert!(matches!(world.versions("nope", 25, None).await, Err(VaultError::SecretNotFound { .. })));
+    assert!(matches!(updated, Err(VaultError::ObjectNotFound { .. })));
+    assert!(matches!(world.versions("nope", 25, None).await, Err(VaultError::ObjectNotFound { .. })));
     let elsewhere = VaultName::parse("nowhere").unwrap();
-    let read = world.service.get(&world.caller(), &elsewhere, &secret("db"), None).await;
+    let read = world.service.get_secret(&world.caller(), &elsewhere, &secret("db"), None).await;
     assert!(matches!(read, Err(VaultError::VaultNotFound { .. })));
 }
 
@@ -243,7 +243,7 @@ async fn a_disabled_version_is_refused_and_no_older_one_takes_its_place() {
     let world = World::new().await;
     let first = world.set("db", "one").await;
     let disabled = |asked: &mut SetSecret| asked.attributes.enabled = Some(false);
-    let second = world.set_with("db", "two", disabled).await.unwrap().properties.record.version;
+    let second = world.set_with("db", "two", disabled).await.unwrap().secret.version.version;
     assert!(matches!(world.get("db", None).await, Err(VaultError::SecretDisabled { .. })));
     assert!(matches!(world.get("db", Some(second)).await, Err(VaultError::SecretDisabled { .. })));
     assert_eq!(world.get("db", Some(first)).await.unwrap().value.expose(), "one");
@@ -270,12 +270,12 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
         })
         .await
         .unwrap();
-    let record = made.properties.record;
+    let record = made.secret.version;
 
     let empty = world.update("db", None, SecretChange::default()).await.unwrap().record;
-    let touched = SecretRecord {
+    let touched = Version<Secrets> {
         attributes: crate::SecretAttributes { updated: LATER, ..record.attributes },
-        ..SecretRecord::clone(&record)
+        ..Version<Secrets>::clone(&record)
     };
     assert_eq!(*empty, touched, "nothing but the time of the change");
 
@@ -358,20 +358,20 @@ async fn a_policy_of_one_vault_opens_no_other() {
     let next_door = VaultName::parse("next-door").unwrap();
     let maker = Principal { id: PrincipalId::random(&Counted(AtomicU64::new(77))), ..world.owner.clone() };
     world.write(vec![put::<Principal>(&maker.id, &maker)]).await;
-    world.service.create(&next_door, maker.tenant, maker.id, NOW).await.unwrap();
+    world.service.create_vault(&next_door, maker.tenant, maker.id, &VaultSettings::default(), NOW).await.unwrap();
     world.set("db", "one").await;
     let page = PageRequest { items: NonZeroU16::MIN, token: None };
     let (caller, name) = (world.caller(), secret("db"));
-    let read = world.service.get(&caller, &next_door, &name, None).await.err();
-    let listed = world.service.list_secrets(&caller, &next_door, &page).await.err();
-    let versions = world.service.list_versions(&caller, &next_door, &name, &page).await.err();
+    let read = world.service.get_secret(&caller, &next_door, &name, None).await.err();
+    let listed = world.service.list::<Secrets>(&caller, &next_door, &page).await.err();
+    let versions = world.service.list_versions::<Secrets>(&caller, &next_door, &name, &page).await.err();
     let change = SecretChange::default();
-    let updated = world.service.update(&caller, &next_door, &name, None, &change, LATER).await.err();
+    let updated = world.service.update_secret(&caller, &next_door, &name, None, &change, LATER).await.err();
     for refused in [read, listed, versions, updated] {
         assert!(matches!(refused, Some(VaultError::Denied(Denied::NoPolicy { .. }))), "{refused:?}");
     }
     let stranger = Caller::fixture(maker.id, maker.client, maker.tenant);
-    let read = world.service.get(&stranger, &world.vault, &name, None).await;
+    let read = world.service.get_secret(&stranger, &world.vault, &name, None).await;
     assert!(matches!(read, Err(VaultError::Denied(Denied::NoPolicy { .. }))), "nor the other way round");
 }
 
@@ -403,7 +403,7 @@ async fn an_owner_may_everything_but_purge() {
 #[tokio::test]
 async fn policies_are_set_replaced_and_removed() {
     let world = World::new().await;
-    let taken = world.service.create(&world.vault, world.owner.tenant, world.owner.id, NOW).await;
+    let taken = world.service.create_vault(&world.vault, world.owner.tenant, world.owner.id, &VaultSettings::default(), NOW).await;
     assert!(matches!(taken, Err(VaultError::VaultExists { .. })));
     let upper = VaultName::parse("SHOP").unwrap();
     let taken = world.service.create(&upper, world.owner.tenant, world.owner.id, NOW).await;
@@ -574,20 +574,20 @@ async fn a_sealed_value_that_was_moved_does_not_open() {
     let vault = world.service.show(&world.vault).await.unwrap();
     let of = |name: &str, version| (vault.id, secret(name), version);
     let read = async |id: (VaultId, ObjectName, ObjectVersion)| {
-        query(&world.store.inner, |view| Ok::<_, store::Halt<StoreError>>(view.get::<SecretRecord>(&id)?))
+        query(&world.store.inner, |view| Ok::<_, store::Halt<StoreError>>(view.get::<Version<Secrets>>(&id)?))
             .await
             .unwrap()
             .unwrap()
     };
     let (old, new) = (read(of("db", first)).await, read(of("db", second)).await);
     // An older value in the place of the latest.
-    let rolled_back = SecretRecord { sealed: old.sealed.clone(), ..SecretRecord::clone(&new) };
-    world.write(vec![put::<SecretRecord>(&of("db", second), &rolled_back)]).await;
+    let rolled_back = Version<Secrets> { sealed: old.sealed.clone(), ..Version<Secrets>::clone(&new) };
+    world.write(vec![put::<Version<Secrets>>(&of("db", second), &rolled_back)]).await;
     assert!(matches!(world.get("db", None).await, Err(VaultError::Crypt(_))));
     // Another name's.
-    let other = world.get("other", None).await.unwrap().properties.record;
-    let swapped = SecretRecord { sealed: new.sealed.clone(), ..SecretRecord::clone(&other) };
-    world.write(vec![put::<SecretRecord>(&of("other", other.version), &swapped)]).await;
+    let other = world.get("other", None).await.unwrap().secret.version;
+    let swapped = Version<Secrets> { sealed: new.sealed.clone(), ..Version<Secrets>::clone(&other) };
+    world.write(vec![put::<Version<Secrets>>(&of("other", other.version), &swapped)]).await;
     assert!(matches!(world.get("other", None).await, Err(VaultError::Crypt(_))));
     // Another vault's: its key does not even fit.
     let next_door = VaultName::parse("next-door").unwrap();
@@ -595,10 +595,10 @@ async fn a_sealed_value_that_was_moved_does_not_open() {
     let head = SecretHead { name: secret("db"), latest: first };
     let writes = vec![
         put::<SecretHead>(&(made.id, secret("db")), &head),
-        put::<SecretRecord>(&(made.id, secret("db"), first), &old),
+        put::<Version<Secrets>>(&(made.id, secret("db"), first), &old),
     ];
     world.write(writes).await;
-    let read = world.service.get(&world.caller(), &next_door, &secret("db"), None).await;
+    let read = world.service.get_secret(&world.caller(), &next_door, &secret("db"), None).await;
     assert!(matches!(read, Err(VaultError::Crypt(_))));
     // Nor does a vault take the key of another.
     let taken = Vault { key: vault.key.clone(), ..made };
@@ -643,7 +643,7 @@ async fn keys_of_vaults_open_again_after_a_restart_and_with_the_root_key_only() 
 async fn what_was_allowed_says_why() {
     let world = World::new().await;
     world.set("db", "one").await;
-    let read = world.service.get(&world.caller(), &world.vault, &secret("db"), None).await.unwrap();
+    let read = world.service.get_secret(&world.caller(), &world.vault, &secret("db"), None).await.unwrap();
     let owner = world.owner.id;
     assert_eq!(read.because, format!("the vault's access policy for principal {owner} has get"));
 }

@@ -199,14 +199,35 @@ impl From<VaultError> for AdminError {
             VaultError::VaultExists { .. } => {
                 Self::conflict(format!("{error}: `keyless vault show` shows it"))
             }
-            VaultError::PrincipalNotFound { .. } => Self::not_found(error.to_string()),
-            VaultError::TooLarge { .. } => Self::bad_request(error.to_string()),
+            VaultError::VaultIsDeleted { ref name } => {
+                let text = format!(
+                    "{error}: `keyless vault recover {name}` brings it back, `keyless vault purge {name}` frees its name"
+                );
+                Self::conflict(text)
+            }
+            VaultError::DeletedVaultNotFound { .. } => {
+                Self::not_found(format!("{error}: `keyless vault list --deleted` shows all"))
+            }
+            VaultError::PurgeProtected { .. }
+            | VaultError::Immutable { .. }
+            | VaultError::OtherAccessModel { .. } => Self::conflict(error.to_string()),
+            VaultError::PrincipalNotFound { .. } | VaultError::AssignmentNotFound { .. } => {
+                Self::not_found(error.to_string())
+            }
+            VaultError::TooLarge { .. } | VaultError::SettingInvalid { .. } => {
+                Self::bad_request(error.to_string())
+            }
             VaultError::Store(error) => error.into(),
             VaultError::Crypt(_) => Self::internal(&error),
-            // Of secrets, which are not here.
+            // Of objects, which are not here.
             VaultError::Denied(_)
-            | VaultError::SecretNotFound { .. }
+            | VaultError::ObjectNotFound { .. }
+            | VaultError::DeletedObjectNotFound { .. }
+            | VaultError::ObjectIsDeleted { .. }
+            | VaultError::NameTaken { .. }
+            | VaultError::ManagedByCertificate { .. }
             | VaultError::SecretDisabled { .. }
+            | VaultError::BackupRejected
             | VaultError::PageTokenMalformed => Self::internal(&error),
         }
     }

@@ -79,7 +79,7 @@ async fn show(State(Admin { state, installation }): State<Admin>) -> Result<Resp
         apps: state.host.apps().await?.len(),
         workloads: workloads.len(),
         workloads_unenforced: workloads.iter().filter(|workload| workload.confinement().is_none()).count(),
-        vaults: state.vault.list().await?.len(),
+        vaults: state.vault.list_vaults().await?.len(),
     };
     let status = Status {
         installation: installation.facts(),

@@ -12,10 +12,13 @@ use axum::{
     response::Response,
     routing::{get, put},
 };
-use domain::{AppName, ClientId, PrincipalId, SecretPermissions, VaultName};
+use domain::{
+    AppName, CertificatePermissions, ClientId, KeyPermissions, Permissions, PrincipalId, SecretPermissions,
+    VaultName,
+};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use vault::Vault;
+use vault::{Vault, VaultSettings};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,7 +36,12 @@ struct Policy {
     principal: Option<PrincipalId>,
     #[serde(default)]
     client_id: Option<ClientId>,
+    #[serde(default)]
     secrets: SecretPermissions,
+    #[serde(default)]
+    keys: KeyPermissions,
+    #[serde(default)]
+    certificates: CertificatePermissions,
 }
 
 #[derive(Serialize)]
@@ -51,6 +59,8 @@ struct ShownPolicy {
     /// `None`: the principal is gone, so that the policy allows nobody.
     display_name: Option<String>,
     secrets: SecretPermissions,
+    keys: KeyPermissions,
+    certificates: CertificatePermissions,
 }
 
 pub(super) fn routes() -> Router<Admin> {
@@ -62,7 +72,7 @@ pub(super) fn routes() -> Router<Admin> {
 
 async fn list(Shared(state): Shared<State>) -> Result<Response, AdminError> {
     let mut value = Vec::new();
-    for vault in state.vault.list().await? {
+    for vault in state.vault.list_vaults().await? {
         value.push(shown(&state, &vault).await?);
     }
     Ok(json(StatusCode::OK, &List { value }))
@@ -74,7 +84,10 @@ async fn create(
     Body(NewVault { name }): Body<NewVault>,
 ) -> Result<Response, AdminError> {
     let tenant = state.directory.tenant();
-    let made = state.vault.create(&name, tenant.id, tenant.administrator, context.now).await;
+    let made = state
+        .vault
+        .create_vault(&name, tenant.id, tenant.administrator, &VaultSettings::default(), context.now)
+        .await;
     if made.is_ok() {
         installation.names_changed();
     }
@@ -86,7 +99,7 @@ async fn show(
     Shared(state): Shared<State>,
     Segment(name): Segment<VaultName>,
 ) -> Result<Response, AdminError> {
-    let vault = state.vault.show(&name).await?;
+    let vault = state.vault.show_vault(&name).await?;
     Ok(json(StatusCode::OK, &shown(&state, &vault).await?))
 }
 
@@ -96,14 +109,17 @@ async fn set_policy(
     Segment(name): Segment<VaultName>,
     Body(policy): Body<Policy>,
 ) -> Result<Response, AdminError> {
-    let secrets = policy.secrets;
+    let permissions =
+        Permissions { secrets: policy.secrets, keys: policy.keys, certificates: policy.certificates };
     let found = principal(&state, policy).await;
     let target = match &found {
-        Ok(principal) => format!("{} for principal {principal}: {}", target(&name), verbs(secrets)),
+        Ok(principal) => format!("{} for principal {principal}: {}", target(&name), verbs(&permissions)),
         Err(_) => target(&name),
     };
     let changed = match found {
-        Ok(principal) => state.vault.set_policy(&name, principal, secrets).await.map_err(AdminError::from),
+        Ok(principal) => {
+            state.vault.set_policy(&name, principal, permissions).await.map_err(AdminError::from)
+        }
         Err(error) => Err(error),
     };
     let changed = audited(&state, &context, "vault.policy.set", target, changed)?;
@@ -146,7 +162,9 @@ async fn shown(state: &Services, vault: &Vault) -> Result<Shown, AdminError> {
         policies.push(ShownPolicy {
             principal: policy.principal.to_string(),
             display_name,
-            secrets: policy.secrets,
+            secrets: policy.permissions.secrets,
+            keys: policy.permissions.keys,
+            certificates: policy.permissions.certificates,
         });
     }
     Ok(Shown {
@@ -162,9 +180,16 @@ fn target(name: &VaultName) -> String {
     format!("vault {name}")
 }
 
-fn verbs(secrets: SecretPermissions) -> String {
-    if secrets.is_empty() {
-        return "nothing".to_owned();
+/// As the audit log says it: secrets' verbs by themselves, the others by their kind.
+fn verbs(permissions: &Permissions) -> String {
+    let mut text = permissions.secrets.to_string();
+    for (kind, verbs, is_empty) in [
+        ("keys", permissions.keys.to_string(), permissions.keys.is_empty()),
+        ("certificates", permissions.certificates.to_string(), permissions.certificates.is_empty()),
+    ] {
+        if !is_empty {
+            text = format!("{text}; {kind} {verbs}");
+        }
     }
-    secrets.iter().map(|verb| verb.as_str()).collect::<Vec<_>>().join(",")
+    text
 }

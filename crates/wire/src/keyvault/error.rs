@@ -2,9 +2,9 @@
 
 use super::route::RouteFault;
 use crate::{bearer::Unauthenticated, context::AuditUnavailable};
-use access::{BearerFault, Caller, Denied};
+use access::{BearerFault, Caller, Denied, Lack};
 use axum::response::Response;
-use domain::ObjectName;
+use domain::{ObjectKind, ObjectName};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use store::StoreError;
@@ -53,6 +53,10 @@ impl KeyVaultError {
 
     fn forbidden(inner: &'static str, message: impl Into<String>) -> Self {
         Self { inner: Some(inner), ..Self::new(StatusCode::FORBIDDEN, "Forbidden", message) }
+    }
+
+    fn conflict(inner: Option<&'static str>, message: impl Into<String>) -> Self {
+        Self { inner, ..Self::new(StatusCode::CONFLICT, "Conflict", message) }
     }
 
     fn unavailable() -> Self {
@@ -118,7 +122,7 @@ impl KeyVaultError {
             message: &self.message,
             innererror: self.inner.map(|code| InnerError { code }),
         };
-        let mut response = super::secrets::json(self.status, &Body { error });
+        let mut response = super::request::json(self.status, &Body { error });
         let headers = response.headers_mut();
         if let Some(challenge) = challenge {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
@@ -225,10 +229,40 @@ impl From<&VaultError> for KeyVaultError {
                 Self::new(StatusCode::NOT_FOUND, "VaultNotFound", format!("There is no vault {name} here."))
             }
             VaultError::Denied(denied) => Self::from(denied),
-            VaultError::SecretNotFound { name, version } => {
+            VaultError::ObjectNotFound { kind, name, version } => {
                 let version = version.map(|version| format!("/{version}")).unwrap_or_default();
-                Self::new(StatusCode::NOT_FOUND, "SecretNotFound", not_found(name, &version))
+                Self::new(StatusCode::NOT_FOUND, not_found_code(*kind), not_found(*kind, name, &version))
             }
+            VaultError::DeletedObjectNotFound { kind, name } => {
+                let message = format!("Deleted {} not found: {name}", capital(*kind));
+                Self::new(StatusCode::NOT_FOUND, not_found_code(*kind), message)
+            }
+            VaultError::ObjectIsDeleted { kind, name } => {
+                let message = format!(
+                    "{} {name} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the {kind} can only be recovered or purged.",
+                    capital(*kind)
+                );
+                Self::conflict(Some("ObjectIsDeletedButRecoverable"), message)
+            }
+            VaultError::NameTaken { kind, name } => {
+                Self::conflict(None, format!("A {kind} with the name {name} already exists in this key vault."))
+            }
+            VaultError::ManagedByCertificate { kind, operation, .. } => {
+                let inner = match kind {
+                    ObjectKind::Key => "KeyManagedByKeyVault",
+                    ObjectKind::Secret | ObjectKind::Certificate => "SecretManagedByKeyVault",
+                };
+                let message = format!(
+                    "Operation \"{operation}\" is not allowed as this object's lifetime is managed by Key Vault: it belongs to a certificate."
+                );
+                Self::forbidden(inner, message)
+            }
+            VaultError::PurgeProtected { .. } => Self::new(
+                StatusCode::FORBIDDEN,
+                "Forbidden",
+                "Operation \"purge\" is not allowed because purge protection is enabled for this vault. Key Vault service will automatically purge it after the retention period has passed.",
+            ),
+            VaultError::BackupRejected => Self::bad("Cannot decrypt backup blob: it is of another installation, tenant or kind of object, or was changed."),
             VaultError::SecretDisabled { .. } => {
                 Self::forbidden("SecretDisabled", "Operation get is not allowed on a disabled secret.")
             }
@@ -241,44 +275,93 @@ impl From<&VaultError> for KeyVaultError {
                 StoreError::Compacted | StoreError::TooLarge { .. } | StoreError::Invalid(_) | StoreError::Broken(_),
             )
             | VaultError::Crypt(_)
-            // These two belong to the administrator's operations and never come from a data plane one.
+            // These belong to the administrator's operations and never come from a data plane one.
             | VaultError::VaultExists { .. }
+            | VaultError::VaultIsDeleted { .. }
+            | VaultError::DeletedVaultNotFound { .. }
+            | VaultError::Immutable { .. }
+            | VaultError::SettingInvalid { .. }
+            | VaultError::AssignmentNotFound { .. }
+            | VaultError::OtherAccessModel { .. }
             | VaultError::PrincipalNotFound { .. } => Self::internal(),
         }
     }
 }
 
-fn not_found(name: &ObjectName, version: &str) -> String {
+const fn not_found_code(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Secret => "SecretNotFound",
+        ObjectKind::Key => "KeyNotFound",
+        ObjectKind::Certificate => "CertificateNotFound",
+    }
+}
+
+/// At the beginning of a sentence.
+const fn capital(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Secret => "Secret",
+        ObjectKind::Key => "Key",
+        ObjectKind::Certificate => "Certificate",
+    }
+}
+
+fn not_found(kind: ObjectKind, name: &ObjectName, version: &str) -> String {
     format!(
-        "A secret with (name/id) {name}{version} was not found in this key vault. If you recently deleted this secret you may be able to recover it using the correct recovery command."
+        "A {kind} with (name/id) {name}{version} was not found in this key vault. If you recently deleted this {kind} you may be able to recover it using the correct recovery command."
     )
 }
 
 impl From<&Denied> for KeyVaultError {
     fn from(denied: &Denied) -> Self {
-        match denied {
+        let (why, caller, vault, object) = match denied {
+            Denied::Address { address, vault, .. } => {
+                let address = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+                return Self::forbidden(
+                    "ForbiddenByFirewall",
+                    format!(
+                        "Client address is not authorized and caller is not a trusted service. Client address: {address} Vault: {vault}"
+                    ),
+                );
+            }
+            Denied::Lacking { why, caller, vault, object } => (why, caller, vault, object),
+        };
+        match why {
             // A token of somebody who is no longer there is no token: a client asks for another and hears why there is none.
-            Denied::PrincipalGone { caller, .. } => Self::unauthorized(format!(
+            Lack::PrincipalGone => Self::unauthorized(format!(
                 "The principal of the token no longer exists. Caller: {}",
                 who(caller)
             )),
-            Denied::PrincipalDisabled { caller, .. } => {
+            Lack::PrincipalDisabled => {
                 Self::unauthorized(format!("The principal of the token is disabled. Caller: {}", who(caller)))
             }
-            Denied::NoPolicy { caller, vault } => Self::forbidden(
+            Lack::NoPolicy => Self::forbidden(
                 "AccessDenied",
                 format!(
                     "Access denied. Caller was not found on any access policy. Caller: {} Vault: {vault}",
                     who(caller)
                 ),
             ),
-            Denied::VerbMissing { caller, verb, vault } => Self::forbidden(
+            Lack::VerbMissing(verb) => Self::forbidden(
                 "AccessDenied",
                 format!(
-                    "The user, group or application '{}' does not have secrets {verb} permission on key vault '{vault}'.",
+                    "The user, group or application '{}' does not have {verb} permission on key vault '{vault}'.",
                     who(caller)
                 ),
             ),
+            Lack::NoRole(action) => {
+                let kind = action.verb.kind().plural();
+                let object = object.as_ref().map(|name| format!("/{kind}/{name}")).unwrap_or_default();
+                Self::forbidden(
+                    "ForbiddenByRbac",
+                    format!(
+                        "Caller is not authorized to perform action on resource. Caller: {} Action: '{}{}' Resource: '{}{object}' Assignment: (not found) DecisionReason: 'DeniedWithNoValidRBAC' Vault: {vault}",
+                        who(caller),
+                        access::role::DATA_ACTION_PREFIX,
+                        action.data_action,
+                        vault.folded(),
+                    ),
+                )
+            }
         }
     }
 }
@@ -347,7 +430,11 @@ mod tests {
             KeyVaultError::value_missing(),
             KeyVaultError::from(RouteFault::NotHereYet { what: "keys" }),
             KeyVaultError::from(&VaultError::SecretDisabled { name: name.clone() }),
-            KeyVaultError::from(&VaultError::SecretNotFound { name, version: None }),
+            KeyVaultError::from(&VaultError::ObjectNotFound {
+                kind: ObjectKind::Secret,
+                name,
+                version: None,
+            }),
             KeyVaultError::from(&VaultError::PageTokenMalformed),
         ] {
             let (status, retry, _) = answer(error).await;

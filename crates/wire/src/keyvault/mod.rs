@@ -1,4 +1,4 @@
-//! The Key Vault data plane: secrets.
+//! The Key Vault data plane.
 //!
 //! Owns: paths, bodies, headers and errors as Key Vault's clients know them. Owns not: decisions (`vault`, `access`). Spec: Key Vault
 //! secrets API, versions 2016-10-01 to 2026-04-01, in today's shape whichever plausible version is asked for (ADR 0005).
@@ -8,6 +8,8 @@
 //! neither token nor body.
 
 mod error;
+mod objects;
+mod request;
 mod route;
 mod secrets;
 mod types;
@@ -16,12 +18,13 @@ use crate::{
     bearer,
     context::{Context, State},
 };
+use access::Asker;
 use audit::{Actor, Outcome};
 use axum::{Extension, Router, body::Body, extract::Request, response::Response};
 use domain::{HostNames, VaultName};
 use error::KeyVaultError;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use secrets::Asked;
+use request::Asked;
 
 /// The routes of this protocol. The vault's name is found among the request's extensions.
 pub fn router(state: State) -> Router {
@@ -71,8 +74,10 @@ async fn handle(
         return finish(KeyVaultError::from(unavailable).respond(None));
     }
     let actor = Actor::Principal { id: caller.principal(), client: Some(caller.client()) };
-    let asked = Asked { state: &state, context: &context, caller: &caller, vault: &vault, host: &host };
-    let told = secrets::perform(&asked, request).await;
+    let address = context.origin.address.map(|address| address.ip());
+    let asker = Asker { caller: &caller, address };
+    let asked = Asked { state: &state, context: &context, asker, vault: &vault, host: &host };
+    let told = request::perform(&asked, request).await;
     let written = context.record(&*state.audit, actor, told.action, told.target, told.outcome, told.reason);
     finish(match written {
         Ok(_recorded) => told.response,

@@ -1,6 +1,6 @@
 //! From a method, a path and a query to an operation. Pure.
 
-use domain::{ObjectName, ObjectVersion, limits};
+use domain::{ObjectKind, ObjectName, ObjectVersion, limits};
 use http::Method;
 use std::num::NonZeroU16;
 use vault::PageRequest;
@@ -8,11 +8,32 @@ use vault::PageRequest;
 /// What is asked for.
 #[derive(Debug)]
 pub(super) enum Operation {
+    /// What all kinds of objects have.
+    Objects(ObjectKind, ObjectsOperation),
+    /// What only secrets have.
+    Secret(SecretOperation),
+}
+
+/// What all kinds of objects have.
+#[derive(Debug)]
+pub(super) enum ObjectsOperation {
+    List { page: PageRequest },
+    ListVersions { name: ObjectName, page: PageRequest },
+    Delete { name: ObjectName },
+    ListDeleted { page: PageRequest },
+    GetDeleted { name: ObjectName },
+    Recover { name: ObjectName },
+    Purge { name: ObjectName },
+    Backup { name: ObjectName },
+    Restore,
+}
+
+/// What only secrets have.
+#[derive(Debug)]
+pub(super) enum SecretOperation {
     Set { name: ObjectName },
     Get { name: ObjectName, version: Option<ObjectVersion> },
     Update { name: ObjectName, version: Option<ObjectVersion> },
-    List { page: PageRequest },
-    ListVersions { name: ObjectName, page: PageRequest },
 }
 
 /// An operation and the version of the API that it was asked in.
@@ -38,11 +59,11 @@ pub(super) enum RouteFault {
     /// The path or the query is not decodable.
     #[error("the path is not decodable")]
     UriMalformed,
-    /// No name, or one that no secret can have.
-    #[error("the path holds no name of a secret")]
+    /// No name, or one that no object can have.
+    #[error("the path holds no name of an object")]
     BadName { text: String },
-    /// No version, or one that no secret can have.
-    #[error("the path holds no version of a secret")]
+    /// No version, or one that no object can have.
+    #[error("the path holds no version of an object")]
     BadVersion { text: String },
     /// The path is one of ours, the method is not.
     #[error("the method is none of {allowed}")]
@@ -59,25 +80,18 @@ pub(super) enum RouteFault {
 pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, RouteFault> {
     let query = Query::parse(query.unwrap_or_default())?;
     let segments = segments(path)?;
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let mut segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    // An empty last segment is "the latest" where a version may stand, and nothing elsewhere.
+    if segments.len() > 1 && segments.last() == Some(&"") {
+        segments.pop();
+    }
+    let asked = Asked { method, query: &query };
     let operation = match segments.as_slice() {
-        ["secrets"] | ["secrets", ""] => match *method {
-            Method::GET => Operation::List { page: query.page()? },
-            _ => return Err(wrong_method(method, "GET")),
+        ["secrets", rest @ ..] => match asked.of_all(rest)? {
+            Some(operation) => Operation::Objects(ObjectKind::Secret, operation),
+            None => Operation::Secret(asked.of_secrets(rest)?),
         },
-        ["secrets", "restore"] if method == Method::POST => {
-            return Err(RouteFault::NotHereYet { what: "restore" });
-        }
-        ["secrets", _, "backup"] if method == Method::POST => {
-            return Err(RouteFault::NotHereYet { what: "backup" });
-        }
-        ["secrets", name, "versions"] | ["secrets", name, "versions", ""] => match *method {
-            Method::GET => Operation::ListVersions { name: secret_name(name)?, page: query.page()? },
-            _ => return Err(wrong_method(method, "GET")),
-        },
-        ["secrets", name] | ["secrets", name, ""] => of_secret(method, name, None)?,
-        ["secrets", name, version] => of_secret(method, name, Some(version))?,
-        ["deletedsecrets", ..] => return Err(RouteFault::NotHereYet { what: "deletion of secrets" }),
+        ["deletedsecrets", rest @ ..] => Operation::Objects(ObjectKind::Secret, asked.of_deleted(rest)?),
         ["keys" | "deletedkeys", ..] => return Err(RouteFault::NotHereYet { what: "keys" }),
         ["certificates" | "deletedcertificates", ..] => {
             return Err(RouteFault::NotHereYet { what: "certificates" });
@@ -87,20 +101,74 @@ pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Result<
     Ok(Route { operation, api_version: query.api_version? })
 }
 
-fn of_secret(method: &Method, name: &str, version: Option<&str>) -> Result<Operation, RouteFault> {
-    let parsed = secret_name(name)?;
-    let version_of = |text: &str| text.parse().map_err(|_| RouteFault::BadVersion { text: shown(text) });
-    match (method, version) {
-        (&Method::GET, version) => {
-            Ok(Operation::Get { name: parsed, version: version.map(version_of).transpose()? })
+/// What of a request tells operations of one collection apart, besides the rest of the path.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    method: &'a Method,
+    query: &'a Query,
+}
+
+impl Asked<'_> {
+    /// What all kinds of objects have below their collection; `None`: something of their own, if anything.
+    fn of_all(self, rest: &[&str]) -> Result<Option<ObjectsOperation>, RouteFault> {
+        let Asked { method, query } = self;
+        Ok(Some(match (method, rest) {
+            (&Method::GET, []) => ObjectsOperation::List { page: query.page()? },
+            (method, []) => return Err(wrong_method(method, "GET")),
+            (&Method::GET, [name, "versions"]) => {
+                ObjectsOperation::ListVersions { name: object_name(name)?, page: query.page()? }
+            }
+            (method, [_, "versions"]) => return Err(wrong_method(method, "GET")),
+            // An object may be called so: only the method tells.
+            (&Method::POST, ["restore"]) => ObjectsOperation::Restore,
+            (&Method::POST, [name, "backup"]) => ObjectsOperation::Backup { name: object_name(name)? },
+            (&Method::DELETE, [name]) => ObjectsOperation::Delete { name: object_name(name)? },
+            _ => return Ok(None),
+        }))
+    }
+
+    /// Deleted objects.
+    fn of_deleted(self, rest: &[&str]) -> Result<ObjectsOperation, RouteFault> {
+        let Asked { method, query } = self;
+        Ok(match (method, rest) {
+            (&Method::GET, []) => ObjectsOperation::ListDeleted { page: query.page()? },
+            (method, []) => return Err(wrong_method(method, "GET")),
+            (&Method::GET, [name]) => ObjectsOperation::GetDeleted { name: object_name(name)? },
+            (&Method::DELETE, [name]) => ObjectsOperation::Purge { name: object_name(name)? },
+            (method, [_]) => return Err(wrong_method(method, "DELETE, GET")),
+            (&Method::POST, [name, "recover"]) => ObjectsOperation::Recover { name: object_name(name)? },
+            (method, [_, "recover"]) => return Err(wrong_method(method, "POST")),
+            _ => return Err(RouteFault::NoSuchPath),
+        })
+    }
+
+    /// What only secrets have.
+    fn of_secrets(self, rest: &[&str]) -> Result<SecretOperation, RouteFault> {
+        match (self.method, rest) {
+            (&Method::GET, [name]) => Ok(SecretOperation::Get { name: object_name(name)?, version: None }),
+            (&Method::PATCH, [name]) => {
+                Ok(SecretOperation::Update { name: object_name(name)?, version: None })
+            }
+            (&Method::PUT, [name]) => Ok(SecretOperation::Set { name: object_name(name)? }),
+            (method, [name]) => {
+                object_name(name)?;
+                Err(wrong_method(method, "DELETE, GET, PATCH, PUT"))
+            }
+            (&Method::GET, [name, version]) => {
+                Ok(SecretOperation::Get { name: object_name(name)?, version: Some(object_version(version)?) })
+            }
+            (&Method::PATCH, [name, version]) => Ok(SecretOperation::Update {
+                name: object_name(name)?,
+                version: Some(object_version(version)?),
+            }),
+            (method, [_, "backup"]) => Err(wrong_method(method, "POST")),
+            (method, [name, version]) => {
+                object_name(name)?;
+                object_version(version)?;
+                Err(wrong_method(method, "GET, PATCH"))
+            }
+            _ => Err(RouteFault::NoSuchPath),
         }
-        (&Method::PATCH, version) => {
-            Ok(Operation::Update { name: parsed, version: version.map(version_of).transpose()? })
-        }
-        (&Method::PUT, None) => Ok(Operation::Set { name: parsed }),
-        (&Method::DELETE, None) => Err(RouteFault::NotHereYet { what: "deletion of secrets" }),
-        (method, None) => Err(wrong_method(method, "GET, PATCH, PUT")),
-        (method, Some(_)) => Err(wrong_method(method, "GET, PATCH")),
     }
 }
 
@@ -108,8 +176,12 @@ fn wrong_method(method: &Method, allowed: &'static str) -> RouteFault {
     RouteFault::MethodNotAllowed { method: method.clone(), allowed }
 }
 
-fn secret_name(text: &str) -> Result<ObjectName, RouteFault> {
+fn object_name(text: &str) -> Result<ObjectName, RouteFault> {
     ObjectName::parse(text).map_err(|_| RouteFault::BadName { text: shown(text) })
+}
+
+fn object_version(text: &str) -> Result<ObjectVersion, RouteFault> {
+    text.parse().map_err(|_| RouteFault::BadVersion { text: shown(text) })
 }
 
 /// What of a strange text may stand in an answer: short, and nothing that a terminal or a page would act on.
@@ -200,26 +272,29 @@ mod tests {
         let v = "api-version=2025-07-01";
         assert!(matches!(
             ask(Method::GET, &format!("/secrets/db/?{v}")),
-            Ok(Operation::Get { version: None, .. })
+            Ok(Operation::Secret(SecretOperation::Get { version: None, .. }))
         ));
         assert!(matches!(
             ask(Method::GET, &format!("/secrets/db?{v}")),
-            Ok(Operation::Get { version: None, .. })
+            Ok(Operation::Secret(SecretOperation::Get { version: None, .. }))
         ));
         assert!(matches!(
             ask(Method::GET, "/secrets/db/?api%2Dversion=2025-07-01"),
-            Ok(Operation::Get { .. })
+            Ok(Operation::Secret(SecretOperation::Get { .. }))
         ));
         assert!(matches!(
             ask(Method::GET, &format!("//secrets/db/{version}?{v}")),
-            Ok(Operation::Get { version: Some(_), .. })
+            Ok(Operation::Secret(SecretOperation::Get { version: Some(_), .. }))
         ));
         assert!(matches!(
             ask(Method::PATCH, &format!("/secrets/db/?{v}")),
-            Ok(Operation::Update { version: None, .. })
+            Ok(Operation::Secret(SecretOperation::Update { version: None, .. }))
         ));
-        assert!(matches!(ask(Method::PUT, &format!("/secrets/restore?{v}")), Ok(Operation::Set { .. })));
-        let Ok(Operation::List { page }) =
+        assert!(matches!(
+            ask(Method::PUT, &format!("/secrets/restore?{v}")),
+            Ok(Operation::Secret(SecretOperation::Set { .. }))
+        ));
+        let Ok(Operation::Objects(ObjectKind::Secret, ObjectsOperation::List { page })) =
             ask(Method::GET, &format!("/secrets?%24skiptoken=ZGI&maxresults=2&{v}"))
         else {
             panic!("a page")
@@ -227,8 +302,25 @@ mod tests {
         assert_eq!((page.items.get(), page.token.as_deref()), (2, Some("ZGI")));
         assert!(matches!(
             ask(Method::GET, &format!("/secrets/db/versions?{v}")),
-            Ok(Operation::ListVersions { .. })
+            Ok(Operation::Objects(_, ObjectsOperation::ListVersions { .. }))
         ));
+    }
+
+    #[test]
+    fn what_all_kinds_have_is_told_by_method_and_path() {
+        let v = "api-version=7.4";
+        let of = |method, target: &str| match ask(method, &format!("{target}?{v}")) {
+            Ok(Operation::Objects(ObjectKind::Secret, operation)) => operation,
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(of(Method::DELETE, "/secrets/db"), ObjectsOperation::Delete { .. }));
+        assert!(matches!(of(Method::POST, "/secrets/db/backup"), ObjectsOperation::Backup { .. }));
+        assert!(matches!(of(Method::POST, "/secrets/restore"), ObjectsOperation::Restore));
+        assert!(matches!(of(Method::DELETE, "/secrets/restore"), ObjectsOperation::Delete { .. }));
+        assert!(matches!(of(Method::GET, "/deletedsecrets"), ObjectsOperation::ListDeleted { .. }));
+        assert!(matches!(of(Method::GET, "/deletedsecrets/db"), ObjectsOperation::GetDeleted { .. }));
+        assert!(matches!(of(Method::DELETE, "/deletedsecrets/db"), ObjectsOperation::Purge { .. }));
+        assert!(matches!(of(Method::POST, "/deletedsecrets/db/recover"), ObjectsOperation::Recover { .. }));
     }
 
     #[test]
@@ -260,7 +352,6 @@ mod tests {
             fault(Method::POST, &format!("/secrets/db?{v}")),
             RouteFault::MethodNotAllowed { .. }
         ));
-        assert!(matches!(fault(Method::DELETE, &format!("/secrets/db?{v}")), RouteFault::NotHereYet { .. }));
         assert!(matches!(fault(Method::POST, &format!("/keys/a/create?{v}")), RouteFault::NotHereYet { .. }));
         assert_eq!(fault(Method::GET, &format!("/?{v}")), RouteFault::NoSuchPath);
         assert_eq!(fault(Method::GET, &format!("/secrets/a/b/c/d?{v}")), RouteFault::NoSuchPath);
@@ -275,12 +366,14 @@ mod tests {
             let encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
             for spelled in [&name, &encoded] {
                 let operation = ask(Method::GET, &format!("/secrets/{spelled}/?api-version=7.4")).unwrap();
-                assert!(matches!(operation, Operation::Get { name: found, version: None } if found.as_str() == name));
+                let Operation::Secret(SecretOperation::Get { name: found, version: None }) = operation else { panic!("{operation:?}") };
+                assert_eq!(found.as_str(), name);
             }
             let query: String =
                 form_urlencoded::Serializer::new(String::new()).append_pair("$skiptoken", &token).finish();
             let operation = ask(Method::GET, &format!("/secrets?{query}&api-version=7.4")).unwrap();
-            assert!(matches!(operation, Operation::List { page } if page.token.as_deref() == Some(&*token)));
+            let Operation::Objects(_, ObjectsOperation::List { page }) = operation else { panic!("{operation:?}") };
+            assert_eq!(page.token.as_deref(), Some(&*token));
         }
     }
 

@@ -1,9 +1,9 @@
-//! Bodies of the secrets API. The one place where a secret's value is exposed to be answered.
+//! Bodies of the Key Vault API. The one place where a secret's value is exposed to be answered.
 
 use domain::{Secret, Timestamp, limits};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
-use vault::{AttributesChange, SecretChange, SecretProperties, SecretWithValue, SetSecret};
+use vault::{AttributesChange, Recovery, SecretChange, SetSecret, VersionChange};
 
 /// `SecretSetParameters`. `null` is the same as absent, as clients of all ages send it.
 #[derive(Deserialize)]
@@ -138,11 +138,9 @@ impl SetBody {
 
 impl UpdateBody {
     pub(super) fn into_change(self) -> SecretChange {
-        SecretChange {
-            content_type: self.content_type,
-            tags: self.tags.map(|tags| tags.0),
-            attributes: attributes(self.attributes.as_ref()),
-        }
+        let tags = self.tags.map(|tags| tags.0);
+        let change = VersionChange { tags, attributes: attributes(self.attributes.as_ref()) };
+        SecretChange { content_type: self.content_type, change }
     }
 }
 
@@ -158,16 +156,27 @@ fn attributes(body: Option<&Object<AttributesBody>>) -> AttributesChange {
 #[derive(Serialize)]
 pub(super) struct SecretBundle<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<&'a str>,
+    pub(super) value: Option<&'a str>,
     #[serde(rename = "contentType", skip_serializing_if = "Option::is_none")]
-    content_type: Option<&'a str>,
-    id: String,
-    attributes: Attributes,
-    tags: &'a BTreeMap<String, String>,
+    pub(super) content_type: Option<&'a str>,
+    pub(super) id: String,
+    pub(super) attributes: Attributes,
+    pub(super) tags: &'a BTreeMap<String, String>,
+    /// True or absent, never false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) managed: bool,
 }
 
+impl<'a> SecretBundle<'a> {
+    /// With its value.
+    pub(super) fn with_value(self, value: &'a Secret<String>) -> Self {
+        Self { value: Some(value.expose()), ..self }
+    }
+}
+
+/// `Attributes`.
 #[derive(Serialize)]
-struct Attributes {
+pub(super) struct Attributes {
     enabled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     nbf: Option<i64>,
@@ -181,46 +190,55 @@ struct Attributes {
     recoverable_days: u16,
 }
 
-/// `SecretListResult`. The last page says `null`.
+impl Attributes {
+    /// Of a version in a vault.
+    pub(super) fn of(attributes: &vault::Attributes, recovery: Recovery) -> Self {
+        Self {
+            enabled: attributes.enabled,
+            nbf: attributes.not_before.map(Timestamp::seconds),
+            exp: attributes.expires.map(Timestamp::seconds),
+            created: attributes.created.seconds(),
+            updated: attributes.updated.seconds(),
+            recovery_level: match (recovery.days == limits::RECOVERABLE_DAYS, recovery.is_protected) {
+                (true, false) => "Recoverable+Purgeable",
+                (true, true) => "Recoverable",
+                (false, false) => "CustomizedRecoverable+Purgeable",
+                (false, true) => "CustomizedRecoverable",
+            },
+            recoverable_days: recovery.days,
+        }
+    }
+}
+
+/// `SecretListResult` and the like. The last page says `null`.
 #[derive(Serialize)]
-pub(super) struct SecretList<'a> {
-    pub(super) value: Vec<SecretBundle<'a>>,
+pub(super) struct List<T> {
+    pub(super) value: Vec<T>,
     #[serde(rename = "nextLink")]
     pub(super) next_link: Option<String>,
 }
 
-impl<'a> SecretBundle<'a> {
-    /// With its value.
-    pub(super) fn with_value(host: &str, secret: &'a SecretWithValue) -> Self {
-        Self { value: Some(secret.value.expose()), ..Self::version(host, &secret.properties) }
-    }
+/// `DeletedSecretBundle`, `DeletedSecretItem` and the like.
+#[derive(Serialize)]
+pub(super) struct Deleted {
+    #[serde(flatten)]
+    pub(super) bundle: serde_json::Value,
+    #[serde(rename = "recoveryId")]
+    pub(super) recovery_id: String,
+    #[serde(rename = "deletedDate")]
+    pub(super) deleted_date: i64,
+    #[serde(rename = "scheduledPurgeDate")]
+    pub(super) scheduled_purge_date: i64,
+}
 
-    /// One version without its value.
-    pub(super) fn version(host: &str, secret: &'a SecretProperties) -> Self {
-        Self::new(format!("https://{host}/secrets/{}/{}", secret.name, secret.record.version), secret)
-    }
+/// `BackupSecretResult` and the like.
+#[derive(Serialize)]
+pub(super) struct Backup<'a> {
+    pub(super) value: &'a str,
+}
 
-    /// An item of a list of secrets: the name's own identifier, the latest version's properties.
-    pub(super) fn item(host: &str, secret: &'a SecretProperties) -> Self {
-        Self::new(format!("https://{host}/secrets/{}", secret.name), secret)
-    }
-
-    fn new(id: String, secret: &'a SecretProperties) -> Self {
-        let attributes = &secret.record.attributes;
-        Self {
-            value: None,
-            content_type: secret.record.content_type.as_deref(),
-            id,
-            attributes: Attributes {
-                enabled: attributes.enabled,
-                nbf: attributes.not_before.map(Timestamp::seconds),
-                exp: attributes.expires.map(Timestamp::seconds),
-                created: attributes.created.seconds(),
-                updated: attributes.updated.seconds(),
-                recovery_level: "Recoverable+Purgeable",
-                recoverable_days: limits::RECOVERABLE_DAYS,
-            },
-            tags: &secret.record.tags,
-        }
-    }
+/// `SecretRestoreParameters` and the like.
+#[derive(Deserialize)]
+pub(super) struct RestoreBody {
+    pub(super) value: String,
 }

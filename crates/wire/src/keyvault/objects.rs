@@ -1,0 +1,195 @@
+//! What all kinds of objects have: lists, deletion, recovery, purge, backup and restore. Each kind says how it is shown ([`Shown`]).
+
+use super::{
+    request::{Answer, Asked, Fault, body_of, json, no_content},
+    route::ObjectsOperation,
+    types::{Backup, Deleted, List, RestoreBody},
+};
+use access::Action;
+use axum::body::Body;
+use domain::{ObjectName, ObjectVersion, limits};
+use http::StatusCode;
+use serde::Serialize;
+use vault::{DeletedObject, Kind, Object, Page, Permitted, Recovery};
+
+/// How a kind of object is shown.
+pub(super) trait Shown: Kind {
+    /// A version without what is secret of it (Key Vault: the bundle).
+    type Bundle<'a>: Serialize;
+    /// An item of a list.
+    type Item<'a>: Serialize;
+
+    /// A version, by its versioned identifier.
+    fn bundle<'a>(at: &Place<'_>, object: &'a Object<Self>) -> Self::Bundle<'a>;
+
+    /// An item of a list of objects, by the identifier of the object itself.
+    fn item<'a>(at: &Place<'_>, object: &'a Object<Self>) -> Self::Item<'a>;
+
+    /// An item of a list of versions, by its versioned identifier.
+    fn version_item<'a>(at: &Place<'_>, object: &'a Object<Self>) -> Self::Item<'a>;
+}
+
+/// Where an object is, for identifiers, and what its vault says of recovery.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// The vault's host, with the port by which the client came.
+    pub(super) host: &'a str,
+    /// What the vault says of recovery.
+    pub(super) recovery: Recovery,
+}
+
+impl Place<'_> {
+    /// `https://{host}/{collection}/{name}`.
+    pub(super) fn id(&self, collection: &str, name: &ObjectName) -> String {
+        format!("https://{}/{collection}/{name}", self.host)
+    }
+
+    /// `https://{host}/{collection}/{name}/{version}`.
+    pub(super) fn versioned(&self, collection: &str, name: &ObjectName, version: ObjectVersion) -> String {
+        format!("https://{}/{collection}/{name}/{version}", self.host)
+    }
+}
+
+/// What the audit log calls an operation, and the object that it is asked of.
+pub(super) fn names<K: Kind>(operation: &ObjectsOperation) -> (&'static str, Option<&ObjectName>) {
+    match operation {
+        ObjectsOperation::List { .. } => (K::List::NAME, None),
+        ObjectsOperation::ListVersions { name, .. } => (list_versions::<K>(), Some(name)),
+        ObjectsOperation::Delete { name } => (K::Delete::NAME, Some(name)),
+        ObjectsOperation::ListDeleted { .. } => (K::ListDeleted::NAME, None),
+        ObjectsOperation::GetDeleted { name } => (K::GetDeleted::NAME, Some(name)),
+        ObjectsOperation::Recover { name } => (K::Recover::NAME, Some(name)),
+        ObjectsOperation::Purge { name } => (K::Purge::NAME, Some(name)),
+        ObjectsOperation::Backup { name } => (K::Backup::NAME, Some(name)),
+        ObjectsOperation::Restore => (K::Restore::NAME, None),
+    }
+}
+
+/// Needs the same permit as a list of objects, and is another thing to have done.
+const fn list_versions<K: Kind>() -> &'static str {
+    match K::KIND {
+        domain::ObjectKind::Secret => "secret.list-versions",
+        domain::ObjectKind::Key => "key.list-versions",
+        domain::ObjectKind::Certificate => "certificate.list-versions",
+    }
+}
+
+/// Does it.
+pub(super) async fn operate<K: Shown>(
+    asked: &Asked<'_>,
+    operation: ObjectsOperation,
+    api_version: &str,
+    body: Body,
+) -> Result<Answer, Fault> {
+    let (service, asker, vault, now) = (&asked.state.vault, &asked.asker, asked.vault, asked.context.now);
+    let collection = K::KIND.plural();
+    match operation {
+        ObjectsOperation::List { page } => {
+            let listed = service.list::<K>(asker, vault, &page).await?;
+            Ok(answer_page(asked, &listed, collection, api_version, page.items.get(), K::item))
+        }
+        ObjectsOperation::ListVersions { name, page } => {
+            let listed = service.list_versions::<K>(asker, vault, &name, &page).await?;
+            let path = format!("{collection}/{name}/versions");
+            Ok(answer_page(asked, &listed, &path, api_version, page.items.get(), K::version_item))
+        }
+        ObjectsOperation::Delete { name } => {
+            let deleted = service.delete::<K>(asker, vault, &name, now).await?;
+            Ok(answer_deleted(asked, &deleted))
+        }
+        ObjectsOperation::ListDeleted { page } => {
+            let listed = service.list_deleted::<K>(asker, vault, &page).await?;
+            let path = format!("deleted{collection}");
+            Ok(answer_page(asked, &listed, &path, api_version, page.items.get(), |place, item| {
+                deleted(place, item, |place, object| K::item(place, object).into_value())
+            }))
+        }
+        ObjectsOperation::GetDeleted { name } => {
+            let found = service.get_deleted::<K>(asker, vault, &name).await?;
+            Ok(answer_deleted(asked, &found))
+        }
+        ObjectsOperation::Recover { name } => {
+            let recovered = service.recover::<K>(asker, vault, &name).await?;
+            Ok(answer_bundle(asked, StatusCode::OK, &recovered))
+        }
+        ObjectsOperation::Purge { name } => {
+            let purged = service.purge::<K>(asker, vault, &name, now).await?;
+            Ok(Answer { because: purged.because, version: None, response: no_content() })
+        }
+        ObjectsOperation::Backup { name } => {
+            let backup = service.backup::<K>(asker, vault, &name).await?;
+            let response = json(StatusCode::OK, &Backup { value: &backup.value });
+            Ok(Answer { because: backup.because, version: None, response })
+        }
+        ObjectsOperation::Restore => {
+            // Who may not gets nobody to read megabytes.
+            service.may::<K::Restore>(asker, vault, None).await?;
+            let RestoreBody { value } = body_of(body, limits::BACKUP_BYTES_MAX).await?;
+            let restored = service.restore::<K>(asker, vault, &value, now).await?;
+            Ok(answer_bundle(asked, StatusCode::OK, &restored))
+        }
+    }
+}
+
+/// A version as an answer.
+pub(super) fn answer_bundle<K: Shown>(
+    asked: &Asked<'_>,
+    status: StatusCode,
+    of: &Permitted<Object<K>>,
+) -> Answer {
+    let bundle = K::bundle(&asked.place(of.recovery), &of.value);
+    let version = Some(of.value.version.version);
+    Answer { because: of.because.clone(), version, response: json(status, &bundle) }
+}
+
+fn answer_deleted<K: Shown>(asked: &Asked<'_>, of: &Permitted<DeletedObject<K>>) -> Answer {
+    let shown =
+        deleted(&asked.place(of.recovery), &of.value, |place, object| K::bundle(place, object).into_value());
+    let version = Some(of.value.version.version);
+    Answer { because: of.because.clone(), version, response: json(StatusCode::OK, &shown) }
+}
+
+/// What a shape is as JSON: for those that are part of another.
+trait IntoValue {
+    fn into_value(self) -> serde_json::Value;
+}
+
+impl<T: Serialize> IntoValue for T {
+    fn into_value(self) -> serde_json::Value {
+        // Serializing these shapes cannot fail: their keys are text.
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+fn deleted<K: Shown>(
+    place: &Place<'_>,
+    of: &DeletedObject<K>,
+    show: impl Fn(&Place<'_>, &Object<K>) -> serde_json::Value,
+) -> Deleted {
+    let head = std::sync::Arc::new(of.deleted.head.clone());
+    let object = Object { head, version: of.version.clone() };
+    Deleted {
+        bundle: show(place, &object),
+        recovery_id: place.id(&format!("deleted{}", K::KIND.plural()), &object.head.name),
+        deleted_date: of.deleted.deleted.seconds(),
+        scheduled_purge_date: of.deleted.purge_at.seconds(),
+    }
+}
+
+/// A page, with the link to the next one. Token and version are made of characters that need no encoding.
+fn answer_page<'a, T, S: Serialize>(
+    asked: &Asked<'_>,
+    page: &'a Permitted<Page<T>>,
+    path: &str,
+    api_version: &str,
+    items: u16,
+    show: impl Fn(&Place<'_>, &'a T) -> S,
+) -> Answer {
+    let place = asked.place(page.recovery);
+    let host = place.host;
+    let next_link = page.value.next.as_deref().map(|token| {
+        format!("https://{host}/{path}?api-version={api_version}&$skiptoken={token}&maxresults={items}")
+    });
+    let list = List { value: page.value.items.iter().map(|item| show(&place, item)).collect(), next_link };
+    Answer { because: page.because.clone(), version: None, response: json(StatusCode::OK, &list) }
+}

@@ -1,0 +1,188 @@
+//! A request whose caller is known, the way from there to its operation, and to an answer with what the audit log says of it.
+
+use super::{
+    Told,
+    error::KeyVaultError,
+    objects::{self, Place},
+    route::{self, Operation, Route},
+    secrets,
+    types::Object,
+};
+use crate::{
+    bearer,
+    context::{Context, State},
+};
+use access::Asker;
+use audit::Outcome;
+use axum::{
+    body::{Body, Bytes},
+    extract::Request,
+    response::Response,
+};
+use domain::{ObjectKind, ObjectName, ObjectVersion, VaultName};
+use http::{HeaderValue, StatusCode, header};
+use serde::{Serialize, de::DeserializeOwned};
+use vault::{Recovery, Secrets, VaultError};
+
+/// A request whose caller is known.
+pub(super) struct Asked<'a> {
+    pub(super) state: &'a State,
+    pub(super) context: &'a Context,
+    pub(super) asker: Asker<'a>,
+    pub(super) vault: &'a VaultName,
+    /// The vault's host, with the port by which the client came.
+    pub(super) host: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    /// Where its objects are.
+    pub(super) const fn place(&self, recovery: Recovery) -> Place<'a> {
+        Place { host: self.host, recovery }
+    }
+}
+
+/// A good answer, why it may be given, and which version it speaks of.
+pub(super) struct Answer {
+    pub(super) because: String,
+    pub(super) version: Option<ObjectVersion>,
+    pub(super) response: Response,
+}
+
+/// Why an operation has no good answer.
+pub(super) enum Fault {
+    /// Before the vault was asked.
+    Request(KeyVaultError),
+    /// The vault's own.
+    Vault(VaultError),
+}
+
+impl From<KeyVaultError> for Fault {
+    fn from(error: KeyVaultError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl From<VaultError> for Fault {
+    fn from(error: VaultError) -> Self {
+        Self::Vault(error)
+    }
+}
+
+/// Does what a request asks for.
+pub(super) async fn perform(asked: &Asked<'_>, request: Request) -> Told {
+    let (parts, body) = request.into_parts();
+    let route = match route::route(&parts.method, parts.uri.path(), parts.uri.query()) {
+        Ok(route) => route,
+        Err(fault) => {
+            return Told {
+                action: "vault.request",
+                target: asked.vault.folded(),
+                outcome: Outcome::Refused,
+                reason: fault.to_string(),
+                response: KeyVaultError::from(fault).respond(None),
+            };
+        }
+    };
+    let (action, target, version) = names(asked.vault, &route.operation);
+    let of_version = |version: Option<ObjectVersion>| match version {
+        Some(version) => format!("{target}/{version}"),
+        None => target.clone(),
+    };
+    match operate(asked, route, body).await {
+        Ok(Answer { because, version, response }) => {
+            let (target, outcome) = (of_version(version), Outcome::Allowed);
+            Told { action, target, outcome, reason: because, response }
+        }
+        Err(fault) => refuse(asked, action, of_version(version), &fault),
+    }
+}
+
+async fn operate(asked: &Asked<'_>, route: Route, body: Body) -> Result<Answer, Fault> {
+    match route.operation {
+        Operation::Objects(ObjectKind::Secret, operation) => {
+            objects::operate::<Secrets>(asked, operation, &route.api_version, body).await
+        }
+        Operation::Objects(ObjectKind::Key | ObjectKind::Certificate, _) => {
+            Err(KeyVaultError::from(route::RouteFault::NoSuchPath).into())
+        }
+        Operation::Secret(operation) => secrets::operate(asked, operation, body).await,
+    }
+}
+
+/// What the audit log calls an operation, its object, and the version that was asked for. Names in lower case: one object, one target.
+fn names(vault: &VaultName, operation: &Operation) -> (&'static str, String, Option<ObjectVersion>) {
+    let (action, name, version) = match operation {
+        Operation::Objects(_, operation) => {
+            let (action, name) = objects::names::<Secrets>(operation);
+            (action, name, None)
+        }
+        Operation::Secret(operation) => secrets::names(operation),
+    };
+    let target = |name: &ObjectName| format!("{}/{}", vault.folded(), name.folded());
+    (action, name.map_or_else(|| vault.folded(), target), version)
+}
+
+fn refuse(asked: &Asked<'_>, action: &'static str, target: String, fault: &Fault) -> Told {
+    let (of_vault, reason);
+    let error = match fault {
+        Fault::Request(error) => {
+            reason = error.message().to_owned();
+            error
+        }
+        Fault::Vault(error) => {
+            reason = error.to_string();
+            of_vault = KeyVaultError::from(error);
+            if of_vault.is_ours() {
+                tracing::error!(action, target, error = chain(error), "a request failed");
+            }
+            &of_vault
+        }
+    };
+    let is_unauthorized = error.status() == StatusCode::UNAUTHORIZED;
+    let challenge = is_unauthorized.then(|| bearer::challenge(asked.state, asked.host));
+    let outcome = if error.is_ours() { Outcome::Failed } else { Outcome::Refused };
+    Told { action, target, outcome, reason, response: error.respond(challenge) }
+}
+
+/// A body that is a JSON object of this shape, of at most so many bytes.
+pub(super) async fn body_of<T: DeserializeOwned>(body: Body, bytes_max: usize) -> Result<T, KeyVaultError> {
+    let bytes: Bytes =
+        axum::body::to_bytes(body, bytes_max).await.map_err(|error| match error
+            .into_inner()
+            .is::<http_body_util::LengthLimitError>(
+        ) {
+            true => KeyVaultError::body_too_large(),
+            false => KeyVaultError::body_incomplete(),
+        })?;
+    serde_json::from_slice(&bytes)
+        .map(|Object(body)| body)
+        .map_err(|error| KeyVaultError::body_malformed(&error))
+}
+
+/// A JSON answer.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    // Serializing these shapes cannot fail: their keys are text.
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// An answer that says nothing but that it was done.
+pub(super) fn no_content() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
