@@ -193,7 +193,7 @@ mod blocks {
         Ok(Secret::new(std::mem::take(&mut *padded)))
     }
 
-    fn wrap_from(
+    pub(super) fn wrap_from(
         initial: Unit,
         key: &Secret<Vec<u8>>,
         size: AesSize,
@@ -268,5 +268,123 @@ mod blocks {
     const fn split(block: [u8; 16]) -> (Unit, Unit) {
         let both = u128::from_be_bytes(block);
         (((both >> 64) as u64).to_be_bytes(), (both as u64).to_be_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NAME: &str = "A";
+
+    fn key(size: AesSize, seed: u8) -> Secret<Vec<u8>> {
+        Secret::new((0..size.bytes()).map(|at| seed.wrapping_add(u8::try_from(at).unwrap())).collect())
+    }
+
+    proptest! {
+        /// Ours over blocks and aws-lc's agree where there are both, in both directions.
+        #[test]
+        fn ours_is_aws_lcs(units in 2..20_usize, bytes in 1..160_usize, seed: u8, fill: u8) {
+            for size in [AesSize::Bits128, AesSize::Bits256] {
+                let key = key(size, seed);
+                let value = vec![fill; units * UNIT_BYTES];
+                let wrapped = wrap(NAME, &key, size, &value).unwrap();
+                prop_assert_eq!(&blocks::wrap(&key, size, &value).unwrap(), &wrapped);
+                let unwrapped = blocks::unwrap(&key, size, &wrapped).unwrap();
+                prop_assert_eq!(unwrapped.expose(), &value);
+                let value = vec![fill; bytes];
+                let wrapped = wrap_padded(NAME, &key, size, &value).unwrap();
+                prop_assert_eq!(&blocks::wrap_padded(&key, size, &value).unwrap(), &wrapped);
+                let unwrapped = blocks::unwrap_padded(&key, size, &wrapped).unwrap();
+                prop_assert_eq!(unwrapped.expose(), &value);
+            }
+        }
+
+        #[test]
+        fn strange_bytes_are_refused(wrapped in proptest::collection::vec(any::<u8>(), 0..80)) {
+            for size in AesSize::ALL {
+                let key = key(size, 0);
+                let rejected = Some(KeyOperationError::Rejected { algorithm: NAME });
+                prop_assert_eq!(unwrap(NAME, &key, size, &wrapped).err(), rejected.clone());
+                prop_assert_eq!(unwrap_padded(NAME, &key, size, &wrapped).err(), rejected);
+            }
+        }
+    }
+
+    /// Opens what is wrapped over a forged opening block: each wrong constant, length and padding, at all sizes and both ways.
+    #[test]
+    fn a_forged_padding_is_refused() {
+        for size in AesSize::ALL {
+            let key = key(size, 7);
+            // The opening block of ten bytes in two units, then what each forgery makes of it.
+            let honest = [0xa6, 0x59, 0x59, 0xa6, 0, 0, 0, 10];
+            let mut value = [0x11; 16];
+            value[10..].fill(0);
+            let opens = |a: Unit, value: &[u8]| {
+                let wrapped = blocks::wrap_from(a, &key, size, value).unwrap();
+                let both = [
+                    unwrap_padded(NAME, &key, size, &wrapped).is_ok(),
+                    blocks::unwrap_padded(&key, size, &wrapped).is_ok(),
+                ];
+                assert_eq!(both[0], both[1]);
+                both[0]
+            };
+            assert!(opens(honest, &value));
+            for at in 0..4 {
+                let mut forged = honest;
+                forged[at] ^= 1;
+                assert!(!opens(forged, &value), "{size:?} constant {at}");
+            }
+            for length in [0_u32, 1, 8, 17, 24, u32::MAX] {
+                let mut forged = honest;
+                forged[4..].copy_from_slice(&length.to_be_bytes());
+                assert!(!opens(forged, &value), "{size:?} length {length}");
+            }
+            for at in 10..16 {
+                let mut forged = value;
+                forged[at] = 1;
+                assert!(!opens(honest, &forged), "{size:?} padding {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_are_checked() {
+        for size in AesSize::ALL {
+            let key = key(size, 0);
+            for length in [0, 1, 8, 15, 17, 23, VALUE_BYTES_MAX + 8] {
+                let error = wrap(NAME, &key, size, &vec![0; length]).err();
+                assert!(
+                    matches!(error, Some(KeyOperationError::ValueLength { found, .. }) if found == length)
+                );
+            }
+            for length in [0, VALUE_BYTES_MAX + 1] {
+                let error = wrap_padded(NAME, &key, size, &vec![0; length]).err();
+                assert!(
+                    matches!(error, Some(KeyOperationError::ValueLength { found, .. }) if found == length)
+                );
+            }
+            let long = wrap(NAME, &key, size, &vec![1; VALUE_BYTES_MAX]).unwrap();
+            assert_eq!(unwrap(NAME, &key, size, &long).unwrap().expose().len(), VALUE_BYTES_MAX);
+        }
+    }
+
+    #[test]
+    fn one_flipped_bit_anywhere_is_found() {
+        for size in AesSize::ALL {
+            let key = key(size, 0);
+            let wrapped = wrap(NAME, &key, size, &[5; 24]).unwrap();
+            let padded = wrap_padded(NAME, &key, size, &[5; 21]).unwrap();
+            for at in 0..wrapped.len() * 8 {
+                let (mut wrapped, mut padded) = (wrapped.clone(), padded.clone());
+                wrapped[at / 8] ^= 1 << (at % 8);
+                padded[at / 8] ^= 1 << (at % 8);
+                assert!(unwrap(NAME, &key, size, &wrapped).is_err());
+                assert!(unwrap_padded(NAME, &key, size, &padded).is_err());
+            }
+            assert!(unwrap(NAME, &key, size, &padded).is_err());
+            assert!(unwrap_padded(NAME, &key, size, &wrapped).is_err());
+        }
     }
 }

@@ -11,6 +11,8 @@ mod algorithm;
 mod digest_info;
 mod ec;
 mod error;
+#[cfg(test)]
+mod fixtures;
 mod jwk;
 mod key_wrap;
 mod oct;
@@ -18,6 +20,12 @@ mod private;
 mod public;
 mod rsa;
 mod spec;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
+#[cfg(test)]
+mod wycheproof;
 
 pub use algorithm::{EncryptionAlgorithm, Operation, SignatureAlgorithm};
 pub use error::{KeyImportFault, KeyOperationError, ValueRule};

@@ -18,9 +18,9 @@ use zeroize::Zeroizing;
 const MALFORMED: CryptError = CryptError::Malformed { what: "stored key" };
 
 /// A key with its secret half, ready to be used many times and from many threads. Shows its type only; zeroized on drop.
-pub struct PrivateKey(Kind);
+pub struct PrivateKey(pub(super) Kind);
 
-enum Kind {
+pub(super) enum Kind {
     Rsa(RsaPrivateKey, PublicKey),
     Ec(EcPrivateKey, PublicKey),
     Oct(OctKey),
