@@ -13,6 +13,7 @@ pub mod error;
 pub mod hash;
 pub mod jws;
 pub mod keyring;
+pub mod keys;
 pub mod recovery;
 pub mod slots;
 #[cfg(any(test, feature = "test-keys"))]
