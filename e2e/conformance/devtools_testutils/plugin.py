@@ -1,6 +1,6 @@
 """What the suites' own root `conftest.py` does, which is not in their packages; and a note of how each test ended.
 
-Loaded by `pytest -p devtools_testutils.plugin`. The notes go to the file that `KEYLESS_CONFORMANCE_OUTCOMES` names, one JSON object a line,
+Loaded by `pytest -p devtools_testutils.plugin`. The notes go to the file that `CONFORMANCE_OUTCOMES` names, one JSON object a line,
 written at the end of each test, so that a run that is cut short still says how far it came.
 """
 
@@ -68,6 +68,6 @@ class Outcomes:
 
 
 def pytest_sessionstart(session):
-    path = os.environ.get("KEYLESS_CONFORMANCE_OUTCOMES")
+    path = os.environ.get("CONFORMANCE_OUTCOMES")
     if path:
         session.config.pluginmanager.register(Outcomes(path))

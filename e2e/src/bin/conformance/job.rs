@@ -69,7 +69,7 @@ impl Job {
         command.args(["-p", "no:cacheprovider", "--quiet", "--tb=short"]);
         command.arg("--junit-xml").arg(result("xml")).args(&self.files);
         command.current_dir(&self.tests).env("PYTHONPATH", &places.ours).env("PYTHONDONTWRITEBYTECODE", "1");
-        command.env("KEYLESS_CONFORMANCE_OUTCOMES", &notes);
+        command.env("CONFORMANCE_OUTCOMES", &notes);
         command.env("AZURE_TEST_RUN_LIVE", "true").env("AZURE_SKIP_LIVE_RECORDING", "true");
         command.env("AZURE_KEYVAULT_URL", url).env("KEYVAULT_SKU", SKU);
         let mut child = command
