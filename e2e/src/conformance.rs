@@ -73,7 +73,9 @@ impl Listed {
         let mut head: Option<(&str, &str)> = None;
         for line in text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
             match (line.starts_with(' '), line.split_once(": "), head) {
-                (false, Some((suite, reason)), _) if !reason.trim().is_empty() => head = Some((suite, reason)),
+                (false, Some((suite, reason)), _) if !reason.trim().is_empty() => {
+                    head = Some((suite, reason))
+                }
                 (true, _, Some((suite, reason))) => found.push(Self {
                     suite: suite.to_owned(),
                     pattern: line.trim().to_owned(),

@@ -35,7 +35,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let _absent = std::fs::remove_dir_all(&results);
     process::directory(&results)?;
     let mut suites = process::cargo();
-    suites.args(["run", "--quiet", "--locked", "--package", "e2e", "--bin", "conformance", "--"]).args(wanted);
+    suites
+        .args(["run", "--quiet", "--locked", "--package", "e2e", "--bin", "conformance", "--"])
+        .args(wanted);
     suites
         .env("KEYLESS_E2E_BINARIES", workspace::target().join(if is_dev { "debug" } else { "release" }))
         .env("KEYLESS_E2E_PYTHON", bin.join("python"))

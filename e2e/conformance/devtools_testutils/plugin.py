@@ -37,7 +37,9 @@ def why(report):
     if report.skipped and isinstance(report.longrepr, tuple):
         return report.longrepr[2].removeprefix("Skipped: ")
     crash = getattr(report.longrepr, "reprcrash", None)
-    return " ".join((crash.message if crash else str(report.longrepr or "")).split())[:400]
+    line = " ".join((crash.message if crash else str(report.longrepr or "")).split())
+    # azure-core says everything twice: in one line, and then as "Code: ... Message: ...".
+    return line.split(" Code: ")[0][:400]
 
 
 class Outcomes:
@@ -50,7 +52,13 @@ class Outcomes:
     def pytest_runtest_logreport(self, report):
         entry = self.worst.setdefault(
             report.nodeid,
-            {"test": report.nodeid, "kind": dict(report.user_properties).get("kind"), "outcome": "passed", "why": "", "seconds": 0.0},
+            {
+                "test": report.nodeid,
+                "kind": dict(report.user_properties).get("kind"),
+                "outcome": "passed",
+                "why": "",
+                "seconds": 0.0,
+            },
         )
         entry["seconds"] += report.duration
         if report.failed or (report.skipped and entry["outcome"] == "passed"):
@@ -60,7 +68,8 @@ class Outcomes:
 
     def pytest_collectreport(self, report):
         if report.failed:
-            self.write({"test": report.nodeid, "kind": "live", "outcome": "failed", "why": "cannot be collected: " + why(report), "seconds": 0.0})
+            reason = "cannot be collected: " + why(report)
+            self.write({"test": report.nodeid, "kind": "live", "outcome": "failed", "why": reason, "seconds": 0.0})
 
     def write(self, entry):
         with open(self.path, "a", encoding="utf-8") as file:

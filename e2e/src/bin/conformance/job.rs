@@ -40,12 +40,14 @@ impl Job {
         let tests = places.suites.join(suite).join("tests");
         let (mut live, mut offline) = (Vec::new(), Vec::new());
         for file in test_files(&tests).map_err(|error| format!("{}: {error}", tests.display()))? {
-            let text = std::fs::read_to_string(tests.join(&file)).map_err(|error| format!("{file}: {error}"))?;
+            let text =
+                std::fs::read_to_string(tests.join(&file)).map_err(|error| format!("{file}: {error}"))?;
             if text.contains("Preparer(") { live.push(file) } else { offline.push(file) }
         }
         // The examples sleep the longest, so they begin first.
         live.sort_by_key(|file| (!(file.contains("samples") || file.contains("examples")), file.clone()));
-        let groups = live.into_iter().map(|file| vec![file]).chain([offline]).filter(|files| !files.is_empty());
+        let groups =
+            live.into_iter().map(|file| vec![file]).chain([offline]).filter(|files| !files.is_empty());
         let job = |(number, files)| Self {
             suite: suite.to_owned(),
             name: format!("{suite}-{number}"),
@@ -87,7 +89,10 @@ impl Job {
             ended => Err(format!(
                 "{}: pytest did not come to its end ({}; {} tests noted; see {})",
                 self.files.join(", "),
-                ended.map_or_else(|| "ended by a signal or the limit".to_owned(), |code| format!("exit {code}")),
+                ended.map_or_else(
+                    || "ended by a signal or the limit".to_owned(),
+                    |code| format!("exit {code}")
+                ),
                 outcomes.len(),
                 log.display()
             )),

@@ -64,8 +64,11 @@ fn run() -> Result<usize, String> {
     let list = places.ours.join("expected.txt");
     let list = std::fs::read_to_string(&list).map_err(|error| format!("{}: {error}", list.display()))?;
     let list = Listed::parse(&list)?;
-    let suites: Vec<&str> =
-        SUITES.iter().copied().filter(|name| wanted.is_empty() || wanted.iter().any(|wish| wish == name)).collect();
+    let suites: Vec<&str> = SUITES
+        .iter()
+        .copied()
+        .filter(|name| wanted.is_empty() || wanted.iter().any(|wish| wish == name))
+        .collect();
 
     let server = Server::start("conformance");
     vault::app(&server);
