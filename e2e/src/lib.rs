@@ -11,6 +11,7 @@
 )]
 
 pub mod app;
+pub mod conformance;
 pub mod http;
 pub mod server;
 pub mod settings;

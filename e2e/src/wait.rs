@@ -38,6 +38,21 @@ pub fn for_end(child: &mut Child, limit: Duration, what: &str) -> std::process::
     }
 }
 
+/// Waits for a child to end; ends it at the limit, and returns `None` then.
+pub fn within(child: &mut Child, limit: Duration) -> Option<std::process::ExitStatus> {
+    let began = Instant::now();
+    while began.elapsed() < limit {
+        match child.try_wait() {
+            Ok(None) => std::thread::sleep(Duration::from_millis(20)),
+            Ok(ended) => return ended,
+            Err(_) => break,
+        }
+    }
+    let _gone = child.kill();
+    let _reaped = child.wait();
+    None
+}
+
 /// Runs a command to its end with this standard input.
 ///
 /// # Panics

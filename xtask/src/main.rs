@@ -7,6 +7,7 @@
 mod arrows;
 mod checks;
 mod ci;
+mod conformance;
 mod e2e;
 mod limits;
 mod process;
@@ -33,6 +34,8 @@ cargo xtask COMMAND
   doc                rustdoc, warnings denied
   e2e [WHAT] [--dev] unmodified clients against the real binary; WHAT: python node rust curl go java, or part of a
                      scenario's name; --dev uses the debug binary
+  conformance [SUITE] [--dev]
+                     Azure's own live test suites for Python, unmodified; SUITE: secrets keys certificates
   bench [--write|--quick]
                      measures against raw limits; --write keeps the table in docs/benchmarks.md
   demo               the story of the README
@@ -69,6 +72,7 @@ fn run(command: &str, rest: &[String]) -> Result<(), Failure> {
         "sim" => checks::sim(rest),
         "doc" => checks::doc(),
         "e2e" => e2e::run(rest),
+        "conformance" => conformance::run(rest),
         "bench" => checks::bench(rest),
         "demo" => checks::demo(),
         unknown => Err(Failure::new(format!("no such command: {unknown}\n\n{HELP}"))),
