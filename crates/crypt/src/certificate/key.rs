@@ -130,6 +130,16 @@ impl PublicKey {
         self.kind
     }
 
+    /// Whether it is of a kind and size that a vault's key may have.
+    #[must_use]
+    pub fn is_supported(&self) -> bool {
+        match self.kind {
+            KeyKind::Rsa { bits } => RSA_BITS.contains(&bits),
+            KeyKind::Ec(_) => true,
+            KeyKind::Other => false,
+        }
+    }
+
     pub(super) const fn info(&self) -> &SubjectPublicKeyInfoOwned {
         &self.info
     }
@@ -258,12 +268,10 @@ impl PrivateKey {
     fn rsa(pair: RsaKeyPair) -> Result<Self, CertificateError> {
         let der: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(|_| MALFORMED)?;
         let public = PublicKey::from_der(der.as_ref())?;
-        match public.kind() {
-            KeyKind::Rsa { bits } if RSA_BITS.contains(&bits) => {
-                Ok(Self { pair: Pair::Rsa(Box::new(pair)), public })
-            }
-            _ => Err(UNSUPPORTED),
+        if !public.is_supported() {
+            return Err(UNSUPPORTED);
         }
+        Ok(Self { pair: Pair::Rsa(Box::new(pair)), public })
     }
 
     fn ec(pair: EcdsaKeyPair, curve: Curve) -> Result<Self, CertificateError> {
@@ -365,4 +373,75 @@ fn unreadable_rsa(pkcs1: &[u8]) -> CertificateError {
 fn bits(number: UintRef<'_>) -> Option<u32> {
     let bytes = number.as_bytes();
     Some(u32::try_from(bytes.len()).ok()?.checked_mul(8)? - bytes.first()?.leading_zeros())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificate::test_files::{leaf_key, other_key, pkcs8, test_file};
+
+    /// A fresh EC key, as the key engine exports it.
+    fn fresh(curve: Curve) -> Secret<Vec<u8>> {
+        let pair = EcdsaKeyPair::generate(curve.algorithms().0).unwrap();
+        Secret::new(pair.to_pkcs8v1().unwrap().as_ref().to_vec())
+    }
+
+    #[test]
+    fn keys_of_each_kind_sign_what_their_public_key_verifies() {
+        let mut keys = vec![
+            (KeyKind::Rsa { bits: 2048 }, pkcs8(test_file!("key-1.pem"))),
+            (KeyKind::Rsa { bits: 3072 }, pkcs8(test_file!("rsa-3072.pem"))),
+            (KeyKind::Rsa { bits: 4096 }, pkcs8(test_file!("rsa-4096.pem"))),
+        ];
+        keys.extend(Curve::ALL.map(|curve| (KeyKind::Ec(curve), fresh(curve))));
+        for (kind, pkcs8) in keys {
+            let key = PrivateKey::from_pkcs8(&pkcs8).unwrap();
+            let public = PublicKey::from_der(key.public_key().as_der()).unwrap();
+            assert_eq!((public.kind(), public.is_supported()), (kind, true));
+            assert_eq!(&public, key.public_key());
+            let (algorithm, signature) = (key.signature_algorithm(), key.sign(b"message").unwrap());
+            assert_eq!(public.verify(&algorithm, b"message", &signature), Some(true));
+            assert_eq!(public.verify(&algorithm, b"massage", &signature), Some(false));
+            let other = AlgorithmIdentifierOwned { oid: RSA, parameters: None };
+            assert_eq!(public.verify(&other, b"message", &signature), None);
+            // What it writes is the same key.
+            let again = PrivateKey::from_pkcs8(&key.to_pkcs8().unwrap()).unwrap();
+            assert_eq!(again.public_key(), key.public_key());
+            assert_eq!(format!("{key:?}"), format!("PrivateKey({kind:?})"));
+        }
+    }
+
+    #[test]
+    fn other_kinds_and_sizes_are_unsupported() {
+        assert_eq!(PrivateKey::from_pkcs8(&pkcs8(test_file!("rsa-1024.pem"))).err(), Some(UNSUPPORTED));
+        assert_eq!(PrivateKey::from_pkcs8(&pkcs8(test_file!("ed25519.pem"))).err(), Some(UNSUPPORTED));
+        let large = Secret::new(vec![0x30; PRIVATE_KEY_BYTES_MAX + 1]);
+        assert!(matches!(PrivateKey::from_pkcs8(&large), Err(CertificateError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn what_is_no_key_is_malformed() {
+        let whole = pkcs8(test_file!("key-1.pem"));
+        let whole = whole.expose();
+        for bad in [&[], b"key".as_slice(), &whole[..whole.len() - 1], &[whole.as_slice(), &[0]].concat()] {
+            assert_eq!(PrivateKey::read_pkcs8(bad).err(), Some(MALFORMED));
+        }
+        assert_eq!(PublicKey::from_der(whole).err(), Some(MALFORMED));
+        assert_eq!(PrivateKey::read_pkcs1(whole).err(), Some(MALFORMED));
+        assert_eq!(PrivateKey::read_sec1(whole).err(), Some(MALFORMED));
+    }
+
+    #[test]
+    fn keys_are_compared_by_what_they_are() {
+        let key = |pkcs8: &Secret<Vec<u8>>| PrivateKey::from_pkcs8(pkcs8).unwrap().public_key().clone();
+        assert_eq!(key(&leaf_key()), key(&leaf_key()));
+        assert_ne!(key(&leaf_key()), key(&other_key()));
+        assert_ne!(key(&leaf_key()), key(&pkcs8(test_file!("key-1.pem"))));
+        // RSA without its NULL parameters, as some write it.
+        let rsa = key(&pkcs8(test_file!("key-1.pem")));
+        let mut info = rsa.info().clone();
+        info.algorithm.parameters = None;
+        let bare = PublicKey::new(info).unwrap();
+        assert!(bare.as_der() != rsa.as_der() && bare == rsa);
+    }
 }
