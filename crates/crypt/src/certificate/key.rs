@@ -113,6 +113,8 @@ impl PublicKey {
     }
 
     pub(super) fn new(info: SubjectPublicKeyInfoOwned) -> Result<Self, CertificateError> {
+        // A key is whole bytes. Were it not, two certificates that differ could be of one key.
+        info.subject_public_key.as_bytes().ok_or(CertificateError::KeyMalformed)?;
         let kind = kind(&info).ok_or(CertificateError::KeyMalformed)?;
         let der = info.to_der().map_err(|_| CertificateError::KeyMalformed)?;
         Ok(Self { info, der, kind })
