@@ -182,7 +182,7 @@ pub(super) fn decrypt(
         _ => return Err(CertificateError::PfxUnsupported { what: "the algorithm of its encryption" }),
     };
     let parameters: Pbes1Parameters<'_> = parameters(algorithm)?;
-    let (key, iv) = derive_pbes1(&parameters, key_bytes, password, budget)?;
+    let [key, iv] = derive_pbes1(&parameters, key_bytes, password, budget)?;
     match algorithm.oid {
         oid::PBE_SHA1_3DES => {
             let cipher = TdesEde3::new_from_slice(&key).map_err(|_| MALFORMED)?;
@@ -198,13 +198,13 @@ fn derive_pbes1(
     key_bytes: usize,
     password: &Password,
     budget: &mut Budget,
-) -> Result<(Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>), CertificateError> {
+) -> Result<[Zeroizing<Vec<u8>>; 2], CertificateError> {
     let hash = &digest::SHA1_FOR_LEGACY_USE_ONLY;
     let (salt, iterations) = (parameters.salt.as_bytes(), parameters.iterations);
-    Ok((
+    Ok([
         derive((hash, Purpose::Key), password, salt, iterations, key_bytes, budget)?,
         derive((hash, Purpose::Iv), password, salt, iterations, 8, budget)?,
-    ))
+    ])
 }
 
 fn decrypt_pbes2(
@@ -283,7 +283,7 @@ pub(super) fn encrypt_3des(
 ) -> Result<Vec<u8>, CertificateError> {
     const UNAVAILABLE: CertificateError = CertificateError::Unavailable { what: "encrypting a PFX" };
     const BLOCK: usize = 8;
-    let (key, iv) = derive_pbes1(parameters, 24, password, &mut Budget::new())?;
+    let [key, iv] = derive_pbes1(parameters, 24, password, &mut Budget::new())?;
     let cipher = cbc::Encryptor::<TdesEde3>::new_from_slices(&key, &iv).map_err(|_| UNAVAILABLE)?;
     let mut data = Zeroizing::new(Vec::with_capacity(plaintext.len() + BLOCK));
     data.extend_from_slice(plaintext);
