@@ -110,8 +110,9 @@ pub fn write_pem(
     let blocks = key_pkcs8.iter().map(|key| key.expose().len()).chain(chain.iter().map(Vec::len));
     let mut text = Zeroizing::new(String::with_capacity(blocks.map(|bytes| bytes * 3 / 2 + 100).sum()));
     if let Some(pkcs8) = key_pkcs8 {
-        leaf.check_key(PrivateKey::from_pkcs8(pkcs8)?.public_key())?;
-        append(&mut text, "PRIVATE KEY", pkcs8.expose());
+        let key = PrivateKey::from_pkcs8(pkcs8)?;
+        leaf.check_key(key.public_key())?;
+        append(&mut text, "PRIVATE KEY", key.to_pkcs8()?.expose());
     }
     for certificate in &certificates {
         append(&mut text, "CERTIFICATE", &certificate.der);

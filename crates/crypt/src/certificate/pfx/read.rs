@@ -1,7 +1,8 @@
 //! Reading a PFX: one private key and its certificates, whoever wrote the file.
 //!
 //! Owns: what is accepted. Owns not: ciphers (`pbe`), the ASN.1 (`structure`). A file without MAC is read: what it is good for is seen when
-//! its key belongs to its certificate. Lists of revoked certificates and secrets in it are left out.
+//! its key belongs to its certificate. DER only, which OpenSSL, Windows, Java and Python write; the BER of Apple's Keychain and of NSS
+//! (lengths that are not told) is refused as malformed. Lists of revoked certificates and secrets in it are left out.
 
 use super::{
     pbe::{Budget, Password, decrypt, verify_mac},

@@ -5,7 +5,7 @@
 //! SHA-1 for key and certificates, HMAC-SHA-1 as MAC. OpenSSL 0.9 to 3 (3DES is in the default provider, RC2 is not), Java 6 and later,
 //! Go's frozen `x/crypto/pkcs12`, Windows and macOS of any age, .NET, Node and Python open that; AES with HMAC-SHA-256 is closed to Go's,
 //! to Java before 8u301, to Windows before 2019 and macOS before 15. What this gives up: OpenSSL in FIPS mode reads neither 3DES nor
-//! PKCS#12's key derivation, nor a modern file's MAC; there the certificate should be kept as PEM.
+//! PKCS#12's key derivation, which the MAC of a modern file needs too; there the certificate should be kept as PEM.
 //!
 //! Certificates come first in an encrypted part, then the key in a part of its own: the two parts that Go's reader counts, in
 //! OpenSSL's order. Key and leaf have the same local key id, by which Java finds the chain.
@@ -52,8 +52,10 @@ pub fn write_pfx(
     let id = local_key_id(leaf)?;
     let mut parts = vec![certificate_part(&certificates, &id, &password, entropy)?];
     if let Some(pkcs8) = key_pkcs8 {
-        leaf.check_key(PrivateKey::from_pkcs8(pkcs8)?.public_key())?;
-        parts.push(key_part(pkcs8, &id, &password, entropy)?);
+        let key = PrivateKey::from_pkcs8(pkcs8)?;
+        leaf.check_key(key.public_key())?;
+        // Written anew: older readers refuse version 2 of PKCS#8 and attributes in it.
+        parts.push(key_part(&key.to_pkcs8()?, &id, &password, entropy)?);
     }
     let parts: Vec<_> = parts.iter().map(|part| any(part)).collect::<Result<_, _>>()?;
     let content = encode(&parts)?;
