@@ -96,8 +96,6 @@ pub enum KeyOperationError {
 pub enum ValueRule {
     /// So many bytes or fewer.
     AtMost(usize),
-    /// Exactly so many bytes.
-    Exactly(usize),
     /// A multiple of `unit` bytes, `least` or more.
     Units {
         /// Bytes of one unit.
@@ -114,7 +112,6 @@ impl ValueRule {
     pub(super) fn require(self, algorithm: &'static str, found: usize) -> Result<(), KeyOperationError> {
         let holds = match self {
             Self::AtMost(most) => found <= most,
-            Self::Exactly(length) => found == length,
             Self::Units { unit, least } => found >= least && found.is_multiple_of(unit),
             Self::OneTo(most) => (1..=most).contains(&found),
         };
@@ -126,7 +123,6 @@ impl fmt::Display for ValueRule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AtMost(most) => write!(formatter, "at most {most} bytes"),
-            Self::Exactly(length) => write!(formatter, "{length} bytes"),
             Self::Units { unit, least } => {
                 write!(formatter, "a multiple of {unit} bytes, {least} or more")
             }
@@ -188,7 +184,6 @@ mod tests {
             }
         };
         check(ValueRule::AtMost(10), &[0, 10], &[11]);
-        check(ValueRule::Exactly(10), &[10], &[0, 9, 11]);
         check(ValueRule::Units { unit: 8, least: 16 }, &[16, 24], &[0, 8, 15, 17]);
         check(ValueRule::OneTo(10), &[1, 10], &[0, 11]);
     }

@@ -341,6 +341,12 @@ mod tests {
                 forged[4..].copy_from_slice(&length.to_be_bytes());
                 assert!(!opens(forged, &value), "{size:?} length {length}");
             }
+            // Over zeros every byte is good padding, so that the length alone decides: one of the last unit's, and no other.
+            for length in 0..=25_u32 {
+                let mut forged = honest;
+                forged[4..].copy_from_slice(&length.to_be_bytes());
+                assert_eq!(opens(forged, &[0; 16]), (9..=16).contains(&length), "{size:?} length {length}");
+            }
             for at in 10..16 {
                 let mut forged = value;
                 forged[at] = 1;

@@ -128,10 +128,6 @@ impl RsaPrivateKey {
     ) -> Result<Secret<Vec<u8>>, KeyOperationError> {
         let rejected = KeyOperationError::Rejected { algorithm: algorithm.name() };
         let mut buffer = Zeroizing::new(vec![0; self.size.bytes()]);
-        // A shorter ciphertext would do for the library, which reads it as a number. One value, one form.
-        if ciphertext.len() != buffer.len() {
-            return Err(rejected);
-        }
         let plaintext = match oaep(algorithm) {
             Some(oaep) => self.oaep.decrypt(oaep, ciphertext, &mut buffer, None),
             None => self.pkcs1.decrypt(ciphertext, &mut buffer),
