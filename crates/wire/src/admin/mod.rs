@@ -8,11 +8,15 @@
 pub mod apps;
 pub mod body;
 pub mod error;
+pub mod explain;
+pub mod policies;
 pub mod principals;
 pub mod registrations;
+pub mod roles;
 pub mod status;
 pub mod token;
 pub mod vaults;
+mod whom;
 pub mod workloads;
 
 pub use status::{Capability, Installation, InstallationFacts};
@@ -63,6 +67,9 @@ pub fn router(state: State, installation: Arc<dyn Installation>) -> Router {
         .merge(apps::routes())
         .merge(workloads::routes())
         .merge(vaults::routes())
+        .merge(policies::routes())
+        .merge(roles::routes())
+        .merge(explain::routes())
         .merge(registrations::routes())
         .merge(principals::routes())
         .fallback(|| async {
