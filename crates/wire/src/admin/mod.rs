@@ -7,6 +7,7 @@
 
 pub mod apps;
 pub mod body;
+pub mod clock;
 pub mod error;
 pub mod explain;
 pub mod policies;
@@ -19,6 +20,7 @@ pub mod vaults;
 mod whom;
 pub mod workloads;
 
+pub use clock::{ClockFault, Settled, Step, TestClock};
 pub use status::{Capability, Installation, InstallationFacts};
 
 use crate::context::{self, Context, Services, State};
@@ -70,6 +72,7 @@ pub fn router(state: State, installation: Arc<dyn Installation>) -> Router {
         .merge(policies::routes())
         .merge(roles::routes())
         .merge(explain::routes())
+        .merge(clock::routes())
         .merge(registrations::routes())
         .merge(principals::routes())
         .fallback(|| async {

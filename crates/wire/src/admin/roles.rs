@@ -111,7 +111,7 @@ pub(super) fn routes() -> Router<Admin> {
     Router::new()
         .route("/v1/roles", get(definitions))
         .route("/v1/vaults/{name}/roles", get(list).post(assign).delete(remove))
-        .route("/v1/vaults/{name}/roles/{assignment}", delete(remove_one))
+        .route("/v1/vaults/{name}/roles/{id}", delete(remove_one))
 }
 
 async fn definitions() -> Response {
