@@ -63,6 +63,9 @@ struct Answer {
     assignment: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<String>,
+    /// What the assignment is narrowed down to, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    object: Option<Scope>,
 }
 
 pub(crate) async fn access(
@@ -90,51 +93,81 @@ fn show(explained: &Explained) {
     let mut facts = vec![("vault", format!("{}, by {}", explained.vault, explained.access.told()))];
     facts.extend(explained.object.as_ref().map(|object| ("object", object.told())));
     facts.push(("network", explained.network.told()));
+    facts.extend(readers(explained).map(|readers| ("read by", readers)));
     output::facts(&facts);
     output::line("");
     let rows = explained.principals.iter().flat_map(|somebody| {
-        let who = whom::name(somebody.display_name.as_deref(), &somebody.state);
+        let mut who = whom::name(somebody.display_name.as_deref(), &somebody.state);
+        if somebody.display_name.is_none() {
+            // Its id is all that is left of it.
+            who = format!("{who} {}", somebody.principal);
+        }
         grouped(&somebody.actions).into_iter().enumerate().map(move |(at, line)| {
             let who = if at == 0 { who.clone() } else { String::new() };
             let answer = match line.is_allowed {
                 true => paint(Colour::Good, "may"),
                 false => paint(Colour::Bad, "may not"),
             };
-            vec![who, answer, line.actions.join(" "), line.because]
+            vec![who, answer, line.because, line.kind, line.verbs.join(" ")]
         })
     });
     let nobody = match explained.access {
         Access::Policies => "The vault has no access policy: nobody may do anything.",
         Access::Roles => "No role is assigned in the vault: nobody may do anything.",
     };
-    output::table(&["who", "answer", "what", "because"], rows, nobody);
+    output::table(&["who", "answer", "because", "what", ""], rows, nobody);
     if let Some(warning) = explained.network.warning(&explained.vault) {
         output::note(warning);
     }
 }
 
-/// Actions with the same answer for the same reason.
+/// Who may read the value, if that was asked of everybody: what people want to know of a secret first.
+fn readers(explained: &Explained) -> Option<String> {
+    let may_read = |somebody: &Somebody| {
+        let answer = somebody.actions.iter().find(|answer| answer.action == "secret.get")?;
+        Some(answer.allowed)
+    };
+    // Nobody at all is asked about where there is no rule.
+    let is_asked = explained.object.as_ref().is_some_and(Scope::is_secret)
+        && explained.principals.iter().all(|somebody| may_read(somebody).is_some());
+    let names: Vec<String> = explained
+        .principals
+        .iter()
+        .filter(|somebody| may_read(somebody) == Some(true))
+        .map(|somebody| whom::name(somebody.display_name.as_deref(), &somebody.state))
+        .collect();
+    is_asked.then(|| if names.is_empty() { "nobody".to_owned() } else { names.join(", ") })
+}
+
+/// Verbs on one kind of object with the same answer for the same reason.
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
     is_allowed: bool,
-    actions: Vec<String>,
     because: String,
+    kind: String,
+    verbs: Vec<String>,
 }
 
-/// One line for each reason, what is allowed first; else in the order of the actions. The reasons that differ in nothing but the action
-/// itself are one.
+/// One line for each reason, what is allowed first; else in the order of the actions. Reasons that differ in nothing but the action itself
+/// are one.
 fn grouped(answers: &[Answer]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let is_single = answers.len() == 1;
     let (may, may_not): (Vec<&Answer>, Vec<&Answer>) = answers.iter().partition(|answer| answer.allowed);
     for answer in may.into_iter().chain(may_not) {
         let because = if is_single { answer.because.clone() } else { general(answer) };
-        match lines.iter_mut().find(|line| line.is_allowed == answer.allowed && line.because == because) {
-            Some(line) => line.actions.push(answer.action.clone()),
-            None => {
-                let (is_allowed, actions) = (answer.allowed, vec![answer.action.clone()]);
-                lines.push(Line { is_allowed, actions, because });
-            }
+        let (kind, verb) = answer.action.split_once('.').unwrap_or(("", &answer.action));
+        let known = lines
+            .iter_mut()
+            .find(|line| line.is_allowed == answer.allowed && line.because == because && line.kind == kind);
+        match known {
+            Some(line) => line.verbs.push(verb.to_owned()),
+            None => lines.push(Line {
+                is_allowed: answer.allowed,
+                because,
+                kind: kind.to_owned(),
+                verbs: vec![verb.to_owned()],
+            }),
         }
     }
     lines
@@ -142,13 +175,14 @@ fn grouped(answers: &[Answer]) -> Vec<Line> {
 
 /// The reason without the verb or data action: what it has in common with those of other actions.
 fn general(answer: &Answer) -> String {
+    if let Some(role) = &answer.role {
+        let object = answer.object.as_ref().map_or_else(|| "the vault".to_owned(), Scope::told);
+        return format!("{role}, for {object}");
+    }
     for (begin, short) in [
-        ("the vault's access policy for the principal has ", "its access policy has the verbs"),
-        ("the vault's access policy for the principal lacks ", "its access policy lacks the verbs"),
-        (
-            "no role that is assigned to the principal there has ",
-            "no role that is assigned to it there has the data actions",
-        ),
+        ("the vault's access policy for the principal has ", "its access policy"),
+        ("the vault's access policy for the principal lacks ", "not in its access policy"),
+        ("no role that is assigned to the principal there has ", "no role of it there"),
     ] {
         if answer.because.starts_with(begin) {
             return short.to_owned();
@@ -162,13 +196,8 @@ mod tests {
     use super::*;
 
     fn answer(action: &str, allowed: bool, because: &str) -> Answer {
-        Answer {
-            action: action.to_owned(),
-            allowed,
-            because: because.to_owned(),
-            assignment: None,
-            role: None,
-        }
+        let (action, because) = (action.to_owned(), because.to_owned());
+        Answer { action, allowed, because, assignment: None, role: None, object: None }
     }
 
     #[test]
@@ -179,12 +208,17 @@ mod tests {
             answer("secret.set", true, &policy("has secrets set")),
             answer("secret.list", false, &policy("lacks secrets list")),
             answer("secret.update", true, &policy("has secrets set")),
+            answer("key.sign", true, &policy("has keys sign")),
         ]);
-        let told: Vec<(bool, String)> =
-            lines.iter().map(|line| (line.is_allowed, line.actions.join(" "))).collect();
+        let told: Vec<_> =
+            lines.iter().map(|line| (line.is_allowed, line.kind.as_str(), line.verbs.join(" "))).collect();
         assert_eq!(
             told,
-            [(true, "secret.set secret.update".to_owned()), (false, "secret.get secret.list".to_owned())]
+            [
+                (true, "secret", "set update".to_owned()),
+                (true, "key", "sign".to_owned()),
+                (false, "secret", "get list".to_owned())
+            ]
         );
         let gone = grouped(&[answer("secret.get", false, "the principal does not exist")]);
         assert_eq!(gone.first().unwrap().because, "the principal does not exist");
@@ -192,7 +226,28 @@ mod tests {
         assert_eq!(
             one.first().unwrap().because,
             policy("lacks secrets get"),
-            "of one action the whole reason is told"
+            "of one the whole reason is told"
         );
+    }
+
+    #[test]
+    fn who_reads_a_secret_is_said_first() {
+        let somebody = |name: &str, may: bool| Somebody {
+            principal: String::new(),
+            display_name: Some(name.to_owned()),
+            state: "enabled".to_owned(),
+            actions: vec![answer("secret.get", may, "")],
+        };
+        let explained = |kind: &str, principals| Explained {
+            vault: "shop".to_owned(),
+            access: Access::Policies,
+            network: Network::open(),
+            object: Some(Scope::of(kind, "db")),
+            principals,
+        };
+        let both = vec![somebody("web", true), somebody("job", false)];
+        assert_eq!(readers(&explained("secret", both)).as_deref(), Some("web"));
+        assert_eq!(readers(&explained("secret", Vec::new())).as_deref(), Some("nobody"));
+        assert_eq!(readers(&explained("key", Vec::new())), None);
     }
 }

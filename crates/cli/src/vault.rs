@@ -160,6 +160,11 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    #[cfg(test)]
+    pub(crate) const fn open() -> Self {
+        Self { only_from: None, allows_loopback: true }
+    }
+
     /// In words.
     pub(crate) fn told(&self) -> String {
         match self.only_from.as_deref() {
@@ -345,7 +350,9 @@ fn show(format: Format, vault: &Vault) {
         Access::Policies => policy::show(format, &vault.policies),
         Access::Roles => role::show(format, &vault.roles),
     }
-    if let Some(warning) = vault.network.warning(&vault.name) {
+    if vault.deleted.is_none()
+        && let Some(warning) = vault.network.warning(&vault.name)
+    {
         output::note(warning);
     }
 }

@@ -27,11 +27,11 @@ impl VaultSettings {
     pub(crate) fn apply(&self, vault: &mut Vault, is_new: bool) -> Result<(), VaultError> {
         if let Some(days) = self.recoverable_days {
             if !(limits::RECOVERABLE_DAYS_MIN..=limits::RECOVERABLE_DAYS).contains(&days) {
-                let (what, rule) = ("the number of days for which what was deleted can be recovered", "must be from 7 to 90");
+                let (what, rule) = ("the retention", "must be from 7 to 90 days");
                 return Err(VaultError::SettingInvalid { what, rule });
             }
             if !is_new && days != vault.recoverable_days {
-                let what = "the number of days for which what was deleted can be recovered";
+                let what = "the retention";
                 return Err(VaultError::Immutable { what, vault: vault.name.clone() });
             }
             vault.recoverable_days = days;

@@ -97,6 +97,16 @@ impl Scope {
     pub(crate) fn told(&self) -> String {
         format!("{} {}", self.kind, self.name)
     }
+
+    /// Is it a secret?
+    pub(crate) fn is_secret(&self) -> bool {
+        self.kind == "secret"
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(kind: &str, name: &str) -> Self {
+        Self { kind: kind.to_owned(), name: name.to_owned() }
+    }
 }
 
 #[derive(Debug, Deserialize, Serialize)]

@@ -211,8 +211,8 @@ impl From<VaultError> for AdminError {
             VaultError::PurgeProtected { .. } => Self::conflict(format!(
                 "{error}: it purges itself then, `keyless vault list --deleted` says when"
             )),
-            VaultError::Immutable { what, .. } => {
-                Self::conflict(format!("{error}: {what} is set once; make another vault with other settings"))
+            VaultError::Immutable { .. } => {
+                Self::conflict(format!("{error}: it is set once, for the life of the vault"))
             }
             VaultError::OtherAccessModel { ref vault, counts } => {
                 let mend = match counts {

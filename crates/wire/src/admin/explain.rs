@@ -9,7 +9,7 @@ use super::{
     whom::{self, Standing, Whom},
 };
 use crate::context::{Services, State};
-use access::{ACTIONS, ActionName, ObjectScope, Rule};
+use access::{ACTIONS, ActionName, Lack, ObjectScope, Rule};
 use axum::{Router, extract::State as Shared, response::Response, routing::post};
 use domain::{AppName, ClientId, ObjectKind, ObjectName, PrincipalId, VaultName};
 use http::StatusCode;
@@ -63,6 +63,9 @@ struct Answer {
     assignment: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
+    /// What the assignment is narrowed down to, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<ObjectScope>,
 }
 
 pub(super) fn routes() -> Router<Admin> {
@@ -86,19 +89,7 @@ async fn explain(
         let (display_name, standing) = whom::known(&state, principal).await?;
         let object = object.as_ref().map(|object| &object.name);
         let decided = state.vault.explain(&name, principal, object, &actions).await?;
-        let actions = decided.into_iter().map(|(action, decided)| match decided {
-            Ok(rule) => {
-                let (role, assignment) = match &rule {
-                    Rule::Policy(_) => (None, None),
-                    Rule::Role { role, assignment, .. } => (Some(role.name), Some(assignment.to_string())),
-                };
-                Answer { action: action.name, allowed: true, because: rule.to_string(), assignment, role }
-            }
-            Err(lack) => {
-                let because = lack.to_string();
-                Answer { action: action.name, allowed: false, because, assignment: None, role: None }
-            }
-        });
+        let actions = decided.into_iter().map(|(action, decided)| answer(action, decided));
         let (principal, actions) = (principal.to_string(), actions.collect());
         principals.push(Somebody { principal, display_name, state: standing, actions });
     }
@@ -110,6 +101,20 @@ async fn explain(
         principals,
     };
     Ok(json(StatusCode::OK, &explained))
+}
+
+fn answer(action: ActionName, decided: Result<Rule, Lack>) -> Answer {
+    let (allowed, because) = match &decided {
+        Ok(rule) => (true, rule.to_string()),
+        Err(lack) => (false, lack.to_string()),
+    };
+    let (role, assignment, object) = match decided {
+        Ok(Rule::Role { role, assignment, object }) => {
+            (Some(role.name), Some(assignment.to_string()), object)
+        }
+        Ok(Rule::Policy(_)) | Err(_) => (None, None, None),
+    };
+    Answer { action: action.name, allowed, because, assignment, role, object }
 }
 
 /// Whom the rules that count in a vault name, in the order of the rules, each once.
