@@ -3,7 +3,9 @@
 //! A record of garbage is written in the commit that drops the head, or before the first version is laid out, so that whatever happens
 //! the versions are found and removed.
 
-use crate::{Head, Kind, certificates::Certificates, deleted::Deleted, keys::Keys, object::Version, secrets::Secrets};
+use crate::{
+    Head, Kind, certificates::Certificates, deleted::Deleted, keys::Keys, object::Version, secrets::Secrets,
+};
 use access::RoleAssignments;
 use domain::{ObjectId, ObjectKind, Timestamp, VaultId};
 use serde::{Deserialize, Serialize};
@@ -63,7 +65,9 @@ impl Garbage {
         match self.object {
             Some((ObjectKind::Secret, object)) => vec![Version::<Secrets>::prefix(self.vault, object)],
             Some((ObjectKind::Key, object)) => vec![Version::<Keys>::prefix(self.vault, object)],
-            Some((ObjectKind::Certificate, object)) => vec![Version::<Certificates>::prefix(self.vault, object)],
+            Some((ObjectKind::Certificate, object)) => {
+                vec![Version::<Certificates>::prefix(self.vault, object)]
+            }
             None => {
                 let mut prefixes = vec![RoleAssignments::prefix(self.vault)];
                 prefixes.extend(of_kind::<Secrets>(self.vault));

@@ -83,7 +83,12 @@ impl VaultService {
         Ok(crypt::envelope::seal(&*self.key(vault)?, &address, plain, &*self.entropy)?)
     }
 
-    fn open<K: Kind>(&self, vault: &Vault, id: &VersionId, sealed: &Sealed) -> Result<Secret<Vec<u8>>, VaultError> {
+    fn open<K: Kind>(
+        &self,
+        vault: &Vault,
+        id: &VersionId,
+        sealed: &Sealed,
+    ) -> Result<Secret<Vec<u8>>, VaultError> {
         Ok(crypt::envelope::open(&*self.key(vault)?, &Version::<K>::address(id), sealed)?)
     }
 

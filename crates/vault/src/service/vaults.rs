@@ -4,9 +4,7 @@ use super::VaultService;
 use crate::{AccessModel, DeletedVault, Vault, VaultError, VaultSettings, vaults};
 use access::{ActionName, Lack, ObjectScope, RoleAssignment, RoleAssignments, RoleRef, Rule};
 use crypt::Key256;
-use domain::{
-    AssignmentId, ObjectName, Permissions, PrincipalId, TenantId, Timestamp, VaultId, VaultName,
-};
+use domain::{AssignmentId, ObjectName, Permissions, PrincipalId, TenantId, Timestamp, VaultId, VaultName};
 use std::{num::NonZeroU16, sync::Arc};
 use store::{Key, Record, contract::LIST_MAX, list_records, query, transact};
 
@@ -184,12 +182,16 @@ impl VaultService {
     ///
     /// # Errors
     /// [`VaultError::VaultNotFound`].
-    pub async fn list_roles(&self, name: &VaultName) -> Result<Vec<(PrincipalId, RoleAssignment)>, VaultError> {
+    pub async fn list_roles(
+        &self,
+        name: &VaultName,
+    ) -> Result<Vec<(PrincipalId, RoleAssignment)>, VaultError> {
         let vault = self.show_vault(name).await?;
         let prefix = RoleAssignments::prefix(vault.id);
         let mut all = Vec::new();
         for (key, assignments) in self.all::<RoleAssignments>(&prefix).await? {
-            let principal = key.as_bytes().strip_prefix(prefix.as_bytes()).and_then(|id| std::str::from_utf8(id).ok());
+            let principal =
+                key.as_bytes().strip_prefix(prefix.as_bytes()).and_then(|id| std::str::from_utf8(id).ok());
             let Some(principal) = principal.and_then(|id| id.parse().ok()) else { continue };
             all.extend(assignments.assignments.iter().map(|assignment| (principal, assignment.clone())));
         }
