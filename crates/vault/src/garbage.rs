@@ -4,13 +4,14 @@
 //! the versions are found and removed.
 
 use crate::{
-    Head, Kind, certificates::Certificates, deleted::Deleted, keys::Keys, object::Version, secrets::Secrets,
+    Head, Kind, VaultError, certificates::Certificates, deleted::Deleted, keys::Keys, object::Version,
+    secrets::Secrets,
 };
 use access::RoleAssignments;
 use domain::{ObjectId, ObjectKind, Timestamp, VaultId};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use store::{Key, Record, Write, delete, put};
+use store::{Halt, Key, Record, StoreError, View, Write, delete, put, refuse};
 
 /// For how long a restore may be under way before what it has laid out is taken for left behind.
 pub(crate) const STAGED_FOR: Duration = Duration::from_secs(900);
@@ -46,6 +47,14 @@ impl Garbage {
 
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
         self.condemned || self.since.plus(STAGED_FOR) <= now
+    }
+
+    /// Refuses if what is being laid out was taken for left behind, because it took too long: some of it may be gone already.
+    pub(crate) fn check_staged(&self, view: &View) -> Result<(), Halt<VaultError>> {
+        match view.get::<Self>(&(self.vault, self.object))? {
+            Some(garbage) if !garbage.condemned => Ok(()),
+            _ => refuse(VaultError::Store(StoreError::Unavailable("the restore took too long".to_owned()))),
+        }
     }
 
     pub(crate) fn prefix() -> Key {

@@ -305,6 +305,19 @@ pub(crate) fn find_again(view: &View, name: &VaultName, id: VaultId) -> Result<A
     }
 }
 
+/// The vault of a name, if it is still this one, and whether it is deleted.
+pub(crate) fn find_or_deleted(
+    view: &View,
+    name: &VaultName,
+    id: VaultId,
+) -> Result<Option<(Arc<Vault>, bool)>, Halt<VaultError>> {
+    if let Some(vault) = view.get::<Vault>(name)? {
+        return Ok(Some((vault, false)).filter(|(vault, _)| vault.id == id));
+    }
+    let deleted = view.get::<DeletedVault>(name)?.filter(|deleted| deleted.vault.id == id);
+    Ok(deleted.map(|deleted| (Arc::new(deleted.vault.clone()), true)))
+}
+
 /// The vault of a name.
 pub(crate) fn find(view: &View, name: &VaultName) -> Result<Arc<Vault>, Halt<VaultError>> {
     match view.get::<Vault>(name)? {

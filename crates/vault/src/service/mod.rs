@@ -100,6 +100,11 @@ impl VaultService {
         self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(vault.id, key.clone());
         Ok(key)
     }
+
+    /// Of a vault that is no more.
+    fn forget_key(&self, vault: VaultId) {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&vault);
+    }
 }
 
 /// The permit of an action, in the same view as everything else: a removed principal or rule is refused from the moment of its removal.

@@ -423,14 +423,23 @@ impl VaultService {
                 Write::Delete(_) => 0,
             };
             if batch.len() >= BATCH_ITEMS_MAX || bytes + size > BATCH_BYTES_MAX {
-                self.write(std::mem::take(&mut batch)).await?;
+                self.write_staged(&garbage, std::mem::take(&mut batch)).await?;
                 bytes = 0;
             }
             bytes += size;
             batch.push(write);
         }
-        self.write(batch).await?;
+        self.write_staged(&garbage, batch).await?;
         Ok(Staged { head, garbage })
+    }
+
+    /// Writes only while what is laid out is not taken for left behind: who comes too late would write what nobody removes.
+    async fn write_staged(&self, garbage: &Garbage, writes: Vec<Write>) -> Result<(), VaultError> {
+        transact(&*self.store, &*self.entropy, |view| {
+            garbage.check_staged(view)?;
+            Ok(Decision::of((), writes.clone()))
+        })
+        .await
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<(), VaultError> {
@@ -462,12 +471,7 @@ impl<K: Kind> Staged<K> {
         if view.get::<Deleted<K>>(&id)?.is_some() {
             return refuse(VaultError::ObjectIsDeleted { kind: K::KIND, name: self.head.name.clone() });
         }
-        // Taken for left behind, because it took too long: some of it may be gone already.
-        if view.get::<Garbage>(&(vault, self.garbage.object))?.is_none_or(|garbage| garbage.condemned) {
-            return refuse(VaultError::Store(store::StoreError::Unavailable(
-                "the restore took too long".to_owned(),
-            )));
-        }
+        self.garbage.check_staged(view)?;
         Ok(vec![put::<Head<K>>(&id, &self.head), self.garbage.unput()])
     }
 }

@@ -75,7 +75,7 @@ impl VaultService {
         Ok(all.into_iter().map(|(_, vault)| vault).collect())
     }
 
-    async fn all<R: Record>(&self, prefix: &Key) -> Result<Vec<(Key, Arc<R>)>, VaultError> {
+    pub(super) async fn all<R: Record>(&self, prefix: &Key) -> Result<Vec<(Key, Arc<R>)>, VaultError> {
         let (mut after, mut all) = (None, Vec::new());
         loop {
             let limit = NonZeroU16::new(LIST_MAX).unwrap_or(NonZeroU16::MIN);
@@ -126,7 +126,7 @@ impl VaultService {
     /// [`VaultError::DeletedVaultNotFound`], [`VaultError::PurgeProtected`].
     pub async fn purge_vault(&self, name: &VaultName, now: Timestamp) -> Result<(), VaultError> {
         let purged = transact(&*self.store, &*self.entropy, |view| vaults::purge(view, name, now)).await?;
-        self.keys.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&purged);
+        self.forget_key(purged);
         self.sweep_soon(now).await;
         Ok(())
     }
