@@ -26,7 +26,7 @@ pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
 /// A clock that moves when it is told to.
 #[derive(Debug)]
-pub(crate) struct FixedClock(AtomicI64);
+pub(crate) struct FixedClock(pub(crate) AtomicI64);
 
 impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
