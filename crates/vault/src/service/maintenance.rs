@@ -1,14 +1,14 @@
 //! What happens without a request: what is due is done, and garbage is removed. Whoever calls leaves the audit records.
 
-use super::VaultService;
+use super::{VaultService, keys::Rotation};
 use crate::{
-    Certificates, Keys, Secrets, VaultError, deleted,
+    Certificates, DeletedVault, Keys, Secrets, VaultError, deleted,
     garbage::Garbage,
     schedule::{Due, Task},
     vaults,
 };
 use domain::{ObjectKind, Timestamp, VaultName};
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, time::Duration};
 use store::{
     Decision, Halt, Key, View, Write,
     contract::{LIST_MAX, WRITES_MAX},
@@ -19,6 +19,9 @@ use store::{
 const ROUND: NonZeroU16 = NonZeroU16::new(64).unwrap();
 /// Keys of garbage that one commit removes.
 const BATCH: usize = WRITES_MAX / 2;
+
+/// How long what is due in a deleted vault is put off each time: so much later it may be done once the vault is recovered.
+const WHILE_DELETED: Duration = Duration::from_secs(86_400);
 
 /// Something that was done since its time had come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,9 +52,23 @@ impl VaultService {
     }
 
     async fn run_one(&self, due: &Due, now: Timestamp) -> Result<bool, VaultError> {
+        if let Task::Rotate { name, object } = &due.task {
+            // The key is made outside of any decision. If there is nothing to rotate, what follows tidies up.
+            match self.rotate_when_due(due, (name, *object), now).await {
+                Ok(Rotation::Done) => return Ok(true),
+                Ok(Rotation::Later) => return Ok(false),
+                Ok(Rotation::NotDue) | Err(VaultError::VaultNotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
         transact(&*self.store, &*self.entropy, |view| {
             if due.task == Task::PurgeVault {
                 return vaults::purge_when_due(view, due, now);
+            }
+            // Until its vault is recovered nothing is done, and nothing is forgotten.
+            if view.get::<DeletedVault>(&due.vault)?.is_some_and(|deleted| deleted.vault.id == due.vault_id) {
+                let later = Due { at: now.plus(WHILE_DELETED), ..due.clone() };
+                return Ok(Decision::of(false, vec![due.unput(), later.put()]));
             }
             let decision = Self::decide_due(view, due, now)?;
             let mut writes = decision.writes;

@@ -129,6 +129,7 @@ impl VaultService {
     pub async fn purge_vault(&self, name: &VaultName, now: Timestamp) -> Result<(), VaultError> {
         let purged = transact(&*self.store, &*self.entropy, |view| vaults::purge(view, name, now)).await?;
         self.keys.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&purged);
+        self.forget_keys(|id| id.0 == purged);
         self.sweep_soon(now).await;
         Ok(())
     }
