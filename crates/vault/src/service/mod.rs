@@ -8,6 +8,8 @@ mod objects;
 mod secrets;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_keys;
 mod vaults;
 
 pub use keys::Used;
@@ -100,7 +102,12 @@ impl VaultService {
         Ok(crypt::envelope::seal(&*self.key(vault)?, &address, plain, &*self.entropy)?)
     }
 
-    fn open<K: Kind>(&self, vault: &Vault, id: &VersionId, sealed: &Sealed) -> Result<Secret<Vec<u8>>, VaultError> {
+    fn open<K: Kind>(
+        &self,
+        vault: &Vault,
+        id: &VersionId,
+        sealed: &Sealed,
+    ) -> Result<Secret<Vec<u8>>, VaultError> {
         Ok(crypt::envelope::open(&*self.key(vault)?, &Version::<K>::address(id), sealed)?)
     }
 
@@ -111,6 +118,12 @@ impl VaultService {
         let key = Arc::new(crypt::envelope::open_key(&self.root, &Vault::key_address(vault.id), &vault.key)?);
         self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(vault.id, key.clone());
         Ok(key)
+    }
+
+    /// Of a vault that is no more.
+    fn forget_key(&self, vault: VaultId) {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&vault);
+        self.forget_keys(|id| id.0 == vault);
     }
 }
 
