@@ -101,6 +101,11 @@ impl KeyVaultError {
         Self::bad("Property value has invalid value")
     }
 
+    /// A member of the body that is missing or is none of those that it may be.
+    pub(super) fn property(name: &'static str, rule: &'static str) -> Self {
+        Self::bad(format!("Property {name} has invalid value: {rule}"))
+    }
+
     /// What was said.
     pub(super) fn message(&self) -> &str {
         &self.message
