@@ -59,6 +59,15 @@ impl VaultService {
         }
     }
 
+    /// When the next thing is due, if anything is to come.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, VaultError> {
+        let page = list_records::<Due>(&*self.store, &Due::prefix(), None, NonZeroU16::MIN).await?;
+        Ok(page.items.first().map(|(_, due)| due.at))
+    }
+
     async fn run_one(&self, due: &Due, now: Timestamp) -> Result<bool, VaultError> {
         if let Task::Rotate { name, object } = &due.task {
             // The key is made outside of any decision. If there is nothing to rotate, what follows tidies up.
