@@ -244,6 +244,7 @@ impl From<VaultError> for AdminError {
             | VaultError::NameTaken { .. }
             | VaultError::ManagedByCertificate { .. }
             | VaultError::SecretDisabled { .. }
+            | VaultError::Key(_)
             | VaultError::BackupRejected
             | VaultError::PageTokenMalformed => Self::internal(&error),
         }
