@@ -1,5 +1,6 @@
 //! What can go wrong in a vault, in our words. Carries names and ids, never values.
 
+use crate::keys::KeyFault;
 use access::Denied;
 use crypt::CryptError;
 use domain::{AssignmentId, ObjectKind, ObjectName, ObjectVersion, PrincipalId, VaultName};
@@ -107,6 +108,9 @@ pub enum VaultError {
         /// Its name.
         name: ObjectName,
     },
+    /// What only keys have.
+    #[error(transparent)]
+    Key(#[from] KeyFault),
     /// Something is longer or more than it may be.
     #[error("{what} is over its limit of {limit}")]
     TooLarge {

@@ -24,7 +24,7 @@ pub use attributes::{Attributes, AttributesChange};
 pub use certificates::Certificates;
 pub use deleted::{Deleted, DeletedObject};
 pub use error::VaultError;
-pub use keys::Keys;
+pub use keys::{KeyContent, KeyFault, KeyKind, KeyOp, Keys, PublicHalf, ReleasePolicy};
 pub use object::{Head, Kind, Object, Version, VersionChange};
 pub use page::{Page, PageRequest};
 pub use secrets::{SecretChange, SecretContent, SecretWithValue, Secrets, SetSecret};
