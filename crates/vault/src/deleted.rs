@@ -4,7 +4,7 @@
 //! that its name is free at once; what is left of the versions is `garbage`. A certificate takes its key and secret along.
 
 use crate::{
-    Head, Kind, Vault, VaultError,
+    Head, Kind, Vault, VaultError, certificates,
     garbage::Garbage,
     keys::Keys,
     object::{self, Version},
@@ -72,7 +72,9 @@ pub(crate) fn delete<K: Kind>(
     }
     let (deleted, mut writes) = retire::<K>(vault, &found.head, now);
     writes.push(deleted.due(vault).put());
+    writes.extend(K::scheduled(vault, &found.head).as_ref().map(Due::unput));
     if K::KIND == ObjectKind::Certificate {
+        writes.push(certificates::unwrite_pending(vault.id, name));
         writes.extend(retire_managed::<Keys>(view, vault, name, now)?);
         writes.extend(retire_managed::<Secrets>(view, vault, name, now)?);
     }
@@ -159,6 +161,7 @@ pub(crate) fn recover<K: Kind>(
     let back = with_latest(view, permit.vault(), deleted.clone())?;
     let mut writes = revive::<K>(vault, &deleted);
     writes.push(deleted.due(vault).unput());
+    writes.extend(K::scheduled(vault, &deleted.head).as_ref().map(Due::put));
     if K::KIND == ObjectKind::Certificate {
         writes.extend(revive_managed::<Keys>(view, vault, name)?);
         writes.extend(revive_managed::<Secrets>(view, vault, name)?);

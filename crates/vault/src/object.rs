@@ -5,7 +5,9 @@
 //!
 //! Versions are kept below the object's id, not its name: who purges an object and makes another of its name meets nothing of the old one.
 
-use crate::{Attributes, AttributesChange, VaultError, attributes::check_tags};
+use crate::{
+    Attributes, AttributesChange, Vault, VaultError, attributes::check_tags, certificates, schedule::Due,
+};
 use access::{Action, Permit};
 use domain::{ObjectId, ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -52,6 +54,11 @@ pub trait Kind: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
 
     /// The same version with that part sealed anew: for another vault, or for a backup.
     fn resealed(content: Self::Content, sealed: crypt::Sealed) -> Self::Content;
+
+    /// What is to happen to an object of itself while it is there: taken off when it is deleted, put back when it is recovered or restored.
+    fn scheduled(_vault: &Vault, _head: &Head<Self>) -> Option<Due> {
+        None
+    }
 }
 
 /// The head of an object. There is one exactly while the object is not deleted.
@@ -203,7 +210,23 @@ pub(crate) fn place<K: Kind>(
     if view.get::<crate::deleted::Deleted<K>>(&head_id)?.is_some() {
         return refuse(VaultError::ObjectIsDeleted { kind: K::KIND, name: name.clone() });
     }
+    if !managed {
+        require_unreserved::<K>(view, vault, name)?;
+    }
     Ok(Place { vault, id: fresh, name: name.clone(), head: None })
+}
+
+/// The name of a certificate that is being made is no key's and no secret's.
+pub(crate) fn require_unreserved<K: Kind>(
+    view: &View,
+    vault: VaultId,
+    name: &ObjectName,
+) -> Result<(), Halt<VaultError>> {
+    let kind = ObjectKind::Certificate;
+    match K::KIND != kind && certificates::is_reserved(view, vault, name)? {
+        true => refuse(VaultError::NameTaken { kind, name: name.clone() }),
+        false => Ok(()),
+    }
 }
 
 impl<K: Kind> Place<K> {
@@ -245,6 +268,11 @@ pub(crate) fn update<K: Kind>(
         check_tags(tags, K::TAG_CHARS_MAX).map_err(Halt::Refuse)?;
     }
     let found = find::<K>(view, permit.vault(), name, version)?;
+    // Or who may change secrets could bring back what who may change certificates has disabled.
+    if found.head.managed && change.attributes != AttributesChange::default() {
+        let (kind, name) = (K::KIND, found.head.name.clone());
+        return refuse(VaultError::ManagedByCertificate { kind, name, operation: "update" });
+    }
     let mut changed = Version::clone(&found.version);
     changed.attributes = changed.attributes.changed(change.attributes, now);
     if let Some(tags) = &change.tags {

@@ -49,6 +49,9 @@ impl VaultService {
     }
 
     async fn run_one(&self, due: &Due, now: Timestamp) -> Result<bool, VaultError> {
+        if let Task::Renew { .. } = due.task {
+            return self.renew_certificate(due, now).await;
+        }
         transact(&*self.store, &*self.entropy, |view| {
             if due.task == Task::PurgeVault {
                 return vaults::purge_when_due(view, due, now);

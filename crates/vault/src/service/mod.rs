@@ -2,6 +2,9 @@
 //!
 //! One file for vaults, one for what all kinds of objects can, one for each kind, one for what happens without a request.
 
+mod certificate_objects;
+mod certificates;
+mod issuers;
 mod maintenance;
 mod objects;
 mod secrets;
@@ -9,6 +12,7 @@ mod secrets;
 mod tests;
 mod vaults;
 
+pub use certificate_objects::PolicyOf;
 pub use maintenance::Done;
 
 use crate::{
@@ -22,6 +26,7 @@ use crypt::{Key256, Sealed};
 use domain::{Entropy, ObjectName, Secret, VaultId, VaultName, Workers};
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, PoisonError, RwLock},
 };
 use store::{Halt, Store, View, query};
@@ -45,6 +50,8 @@ pub struct VaultService {
     root: Arc<Key256>,
     /// Of all backups.
     backup_key: Key256,
+    /// Hosts and addresses that are the installation's own: no certificate of a vault's authority says one of them.
+    reserved: (Vec<String>, Vec<IpAddr>),
     /// Opened keys of vaults that are in use. A vault's id is never used again, so an entry is never wrong.
     keys: RwLock<HashMap<VaultId, Arc<Key256>>>,
 }
@@ -58,7 +65,13 @@ impl VaultService {
         root: Arc<Key256>,
     ) -> Self {
         let backup_key = crate::backup::key(&root);
-        Self { store, entropy, workers, root, backup_key, keys: RwLock::default() }
+        Self { store, entropy, workers, root, backup_key, reserved: Default::default(), keys: RwLock::default() }
+    }
+
+    /// The same, with hosts (the first label may be `*`) and addresses that are the installation's own: no vault's authority signs for them.
+    #[must_use]
+    pub fn reserving(self, hosts: Vec<String>, addresses: Vec<IpAddr>) -> Self {
+        Self { reserved: (hosts, addresses), ..self }
     }
 
     /// Whether a caller may do something, asked before a large request is read. What is done decides again.

@@ -6,7 +6,9 @@ use crate::{
     backup::{self, SavedObject},
     deleted,
     garbage::Garbage,
-    object, page, vaults,
+    object, page,
+    schedule::Due,
+    vaults,
 };
 use access::{Action, Asker, Permit};
 use domain::{ObjectId, ObjectName, ObjectVersion, Timestamp, VaultId, VaultName, limits};
@@ -24,7 +26,7 @@ const BATCH_ITEMS_MAX: usize = WRITES_MAX / 2;
 
 /// An object whose versions are laid out in a vault, and which is not there yet.
 pub(crate) struct Staged<K: Kind> {
-    head: Head<K>,
+    pub(super) head: Head<K>,
     garbage: Garbage,
 }
 
@@ -175,7 +177,7 @@ impl VaultService {
         self.look(asker, vault, name, |_view, permit: &Permit<A>, _vault| Ok(permit.vault())).await
     }
 
-    async fn names<R: Record>(
+    pub(super) async fn names<R: Record>(
         &self,
         prefix: &Key,
         request: &PageRequest,
@@ -189,7 +191,7 @@ impl VaultService {
     }
 
     /// Decides on a page that was gathered, in the vault in which it was.
-    async fn again<A: Action, N: Sync + Send, T: Send>(
+    pub(super) async fn again<A: Action, N: Sync + Send, T: Send>(
         &self,
         asker: &Asker<'_>,
         vault: &VaultName,
@@ -354,7 +356,8 @@ impl VaultService {
             if vault.id != of.id {
                 return refuse(VaultError::VaultNotFound { name: vault.name.clone() });
             }
-            let writes = staged.reveal(view, permit.vault())?;
+            let mut writes = staged.reveal(view, permit.vault())?;
+            writes.extend(K::scheduled(vault, &staged.head).as_ref().map(Due::put));
             let head = Arc::new(staged.head.clone());
             match view.get::<Version<K>>(&(vault.id, head.id, head.latest))? {
                 Some(version) => Ok(Decision::of(Object { head, version }, writes)),
@@ -437,6 +440,7 @@ impl<K: Kind> Staged<K> {
         if view.get::<Deleted<K>>(&id)?.is_some() {
             return refuse(VaultError::ObjectIsDeleted { kind: K::KIND, name: self.head.name.clone() });
         }
+        object::require_unreserved::<K>(view, vault, &self.head.name)?;
         // Taken for left behind, because it took too long: some of it may be gone already.
         if view.get::<Garbage>(&(vault, self.garbage.object))?.is_none_or(|garbage| garbage.condemned) {
             return refuse(VaultError::Store(store::StoreError::Unavailable("the restore took too long".to_owned())));
