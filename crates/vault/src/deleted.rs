@@ -102,7 +102,11 @@ fn retire_managed<K: Kind>(
     }
 }
 
-fn find<K: Kind>(view: &View, vault: VaultId, name: &ObjectName) -> Result<Arc<Deleted<K>>, Halt<VaultError>> {
+fn find<K: Kind>(
+    view: &View,
+    vault: VaultId,
+    name: &ObjectName,
+) -> Result<Arc<Deleted<K>>, Halt<VaultError>> {
     match view.get::<Deleted<K>>(&(vault, name.clone()))? {
         Some(deleted) => Ok(deleted),
         None => refuse(VaultError::DeletedObjectNotFound { kind: K::KIND, name: name.clone() }),
@@ -175,7 +179,11 @@ fn revive<K: Kind>(vault: &Vault, deleted: &Deleted<K>) -> Vec<Write> {
     vec![unwrite::<Deleted<K>>(&id), put::<Head<K>>(&id, &deleted.head)]
 }
 
-fn revive_managed<K: Kind>(view: &View, vault: &Vault, name: &ObjectName) -> Result<Vec<Write>, Halt<VaultError>> {
+fn revive_managed<K: Kind>(
+    view: &View,
+    vault: &Vault,
+    name: &ObjectName,
+) -> Result<Vec<Write>, Halt<VaultError>> {
     match view.get::<Deleted<K>>(&(vault.id, name.clone()))? {
         Some(deleted) if deleted.head.managed => Ok(revive::<K>(vault, &deleted)),
         _ => Ok(Vec::new()),

@@ -15,7 +15,10 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use store::{Decision, Halt, Key, Record, View, Write, contract::VALUE_BYTES_MAX, put, refuse};
 
 /// What is stored of something.
-pub trait Stored: Serialize + DeserializeOwned + Clone + fmt::Debug + PartialEq + Send + Sync + 'static {}
+pub trait Stored:
+    Serialize + DeserializeOwned + Clone + fmt::Debug + PartialEq + Send + Sync + 'static
+{
+}
 impl<T: Serialize + DeserializeOwned + Clone + fmt::Debug + PartialEq + Send + Sync + 'static> Stored for T {}
 
 /// A kind of object: what it consists of, and by which actions callers may do what all kinds can.
@@ -146,7 +149,11 @@ impl<K: Kind> Object<K> {
 }
 
 /// The head of an object that is not deleted.
-pub(crate) fn head<K: Kind>(view: &View, vault: VaultId, name: &ObjectName) -> Result<Arc<Head<K>>, Halt<VaultError>> {
+pub(crate) fn head<K: Kind>(
+    view: &View,
+    vault: VaultId,
+    name: &ObjectName,
+) -> Result<Arc<Head<K>>, Halt<VaultError>> {
     match view.get::<Head<K>>(&(vault, name.clone()))? {
         Some(head) => Ok(head),
         None => refuse(not_found::<K>(name, None)),
@@ -200,9 +207,11 @@ pub(crate) fn place<K: Kind>(
     let head_id = (vault, name.clone());
     if let Some(head) = view.get::<Head<K>>(&head_id)? {
         return match (head.managed, managed) {
-            (true, false) => {
-                refuse(VaultError::ManagedByCertificate { kind: K::KIND, name: head.name.clone(), operation: "set" })
-            }
+            (true, false) => refuse(VaultError::ManagedByCertificate {
+                kind: K::KIND,
+                name: head.name.clone(),
+                operation: "set",
+            }),
             (false, true) => refuse(VaultError::NameTaken { kind: K::KIND, name: head.name.clone() }),
             _ => Ok(Place { vault, id: head.id, name: head.name.clone(), head: Some(head) }),
         };
@@ -239,8 +248,10 @@ impl<K: Kind> Place<K> {
     ) -> Result<Decision<Object<K>>, Halt<VaultError>> {
         let head = Head { id: self.id, name: self.name, latest: version.version, managed, about };
         let head_id = (self.vault, head.name.clone());
-        let writes =
-            vec![put::<Head<K>>(&head_id, &head), fitting::<K>(&(self.vault, self.id, version.version), &version)?];
+        let writes = vec![
+            put::<Head<K>>(&head_id, &head),
+            fitting::<K>(&(self.vault, self.id, version.version), &version)?,
+        ];
         Ok(Decision::of(Object { head: Arc::new(head), version: Arc::new(version) }, writes))
     }
 }

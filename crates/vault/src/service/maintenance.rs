@@ -7,7 +7,7 @@ use crate::{
     schedule::{Due, Task},
     vaults,
 };
-use domain::{ObjectKind, Timestamp, VaultName};
+use domain::{ObjectKind, Timestamp, VaultId, VaultName};
 use std::num::NonZeroU16;
 use store::{
     Decision, Halt, Key, View, Write,
@@ -33,26 +33,34 @@ impl VaultService {
     /// Does what is due, the oldest first, a bounded part of it.
     ///
     /// # Errors
-    /// The store's. What could not be done is tried again in the next round.
+    /// The store's, if nothing could be done. What could not be done is tried again in the next round.
     pub async fn run_due(&self, now: Timestamp) -> Result<Vec<Done>, VaultError> {
         let page = list_records::<Due>(&*self.store, &Due::prefix(), None, ROUND).await?;
-        let mut done = Vec::new();
+        let (mut done, mut failed) = (Vec::new(), None);
         for (_, due) in page.items.iter().take_while(|(_, due)| due.at <= now) {
-            if self.run_one(due, now).await? {
-                done.push(Done { vault: due.vault.clone(), task: due.task.clone() });
+            match self.run_one(due, now).await {
+                Ok(true) => done.push(Done { vault: due.vault.clone(), task: due.task.clone() }),
+                Ok(false) => {}
+                Err(error) => failed = Some(error),
             }
         }
-        if !done.is_empty() {
-            self.sweep(now).await?;
+        match failed {
+            Some(error) if done.is_empty() => Err(error),
+            // What was done is told, whatever became of the rest: each has its record in the audit log.
+            Some(_) | None => {
+                if !done.is_empty() {
+                    self.sweep_soon(now).await;
+                }
+                Ok(done)
+            }
         }
-        Ok(done)
     }
 
     async fn run_one(&self, due: &Due, now: Timestamp) -> Result<bool, VaultError> {
         if let Task::Renew { .. } = due.task {
             return self.renew_certificate(due, now).await;
         }
-        transact(&*self.store, &*self.entropy, |view| {
+        let is_done = transact(&*self.store, &*self.entropy, |view| {
             if due.task == Task::PurgeVault {
                 return vaults::purge_when_due(view, due, now);
             }
@@ -64,16 +72,22 @@ impl VaultService {
             }
             Ok(Decision::of(decision.value, writes))
         })
-        .await
+        .await?;
+        if is_done && due.task == Task::PurgeVault {
+            self.forget_key(due.vault_id);
+        }
+        Ok(is_done)
     }
 
-    /// What has become of the vault decides: of a deleted one nothing is done, of a purged one there is nothing.
+    /// What has become of the vault decides: of a purged one there is nothing, in a deleted one nothing is made, and what was deleted
+    /// before is purged all the same. Were it not, it would be there for ever once the vault is recovered.
     fn decide_due(view: &View, due: &Due, now: Timestamp) -> Result<Decision<bool>, Halt<VaultError>> {
-        let vault = match vaults::find(view, &due.vault) {
-            Ok(vault) if vault.id == due.vault_id => vault,
-            Ok(_) | Err(Halt::Refuse(VaultError::VaultNotFound { .. })) => return Ok(Decision::read(false)),
-            Err(halt) => return Err(halt),
+        let Some((vault, is_deleted)) = vaults::find_or_deleted(view, &due.vault, due.vault_id)? else {
+            return Ok(Decision::read(false));
         };
+        if is_deleted && !matches!(due.task, Task::Purge { .. }) {
+            return Ok(Decision::read(false));
+        }
         match &due.task {
             Task::Purge { kind: ObjectKind::Secret, name, object } => {
                 deleted::purge_when_due::<Secrets>(view, &vault, name, *object, now)
@@ -121,7 +135,22 @@ impl VaultService {
         for prefix in garbage.prefixes() {
             self.remove_all(&prefix).await?;
         }
-        transact(&*self.store, &*self.entropy, |_view| Ok(Decision::of((), vec![garbage.unput()]))).await
+        if garbage.object.is_none() {
+            self.remove_due(garbage.vault).await?;
+        }
+        self.delete_keys(vec![garbage.unput()]).await
+    }
+
+    /// Removes what is to happen in a vault that is no more: it names what was there.
+    async fn remove_due(&self, vault: VaultId) -> Result<(), VaultError> {
+        for due in self.all::<Due>(&Due::prefix()).await?.iter().filter(|(_, due)| due.vault_id == vault) {
+            self.delete_keys(vec![due.1.unput()]).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_keys(&self, writes: Vec<Write>) -> Result<(), VaultError> {
+        transact(&*self.store, &*self.entropy, |_view| Ok(Decision::of((), writes.clone()))).await
     }
 
     async fn remove_all(&self, prefix: &Key) -> Result<(), VaultError> {
@@ -129,11 +158,8 @@ impl VaultService {
         loop {
             let page = self.store.list(prefix, None, limit).await?;
             for batch in page.entries.chunks(BATCH) {
-                let writes: Vec<Write> = batch.iter().map(|entry| Write::Delete(entry.key.clone())).collect();
-                transact(&*self.store, &*self.entropy, |_view| {
-                    Ok::<_, Halt<VaultError>>(Decision::of((), writes.clone()))
-                })
-                .await?;
+                self.delete_keys(batch.iter().map(|entry| Write::Delete(entry.key.clone())).collect())
+                    .await?;
             }
             if !page.more {
                 return Ok(());

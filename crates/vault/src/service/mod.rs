@@ -96,7 +96,12 @@ impl VaultService {
         Ok(crypt::envelope::seal(&*self.key(vault)?, &address, plain, &*self.entropy)?)
     }
 
-    fn open<K: Kind>(&self, vault: &Vault, id: &VersionId, sealed: &Sealed) -> Result<Secret<Vec<u8>>, VaultError> {
+    fn open<K: Kind>(
+        &self,
+        vault: &Vault,
+        id: &VersionId,
+        sealed: &Sealed,
+    ) -> Result<Secret<Vec<u8>>, VaultError> {
         Ok(crypt::envelope::open(&*self.key(vault)?, &Version::<K>::address(id), sealed)?)
     }
 
@@ -107,6 +112,11 @@ impl VaultService {
         let key = Arc::new(crypt::envelope::open_key(&self.root, &Vault::key_address(vault.id), &vault.key)?);
         self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(vault.id, key.clone());
         Ok(key)
+    }
+
+    /// Of a vault that is no more.
+    fn forget_key(&self, vault: VaultId) {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&vault);
     }
 }
 
