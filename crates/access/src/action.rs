@@ -157,6 +157,8 @@ actions! {
         ReleaseKey Release "keys/release/action" "key.release";
         /// Make a new version of a key.
         RotateKey Rotate "keys/rotate/action" "key.rotate";
+        /// Be given random bytes. Key Vault has it in managed HSMs only, whose permissions are others: the least of a vault's own is taken.
+        GetRandomBytes Get "keys/read" "key.random-bytes";
         /// See a key's rotation policy.
         GetRotationPolicy GetRotationPolicy "keyrotationpolicies/read" "key.rotation-policy.get";
         /// Set a key's rotation policy.

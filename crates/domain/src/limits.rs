@@ -39,6 +39,10 @@ pub const CONTACT_CHARS_MAX: usize = 256;
 pub const ISSUER_PASSWORD_BYTES_MAX: usize = 1_024;
 /// Versions of an object that is backed up. Source: Key Vault backup.
 pub const BACKUP_VERSIONS_MAX: usize = 500;
+/// Versions of keys that are kept opened, private halves and public ones by themselves. Ours: one of RSA is about 10 KB.
+pub const OPEN_KEYS_MAX: usize = 2_000;
+/// Random bytes that are given at a time. Source: Key Vault OpenAPI, `GetRandomBytesRequest`.
+pub const RANDOM_BYTES_MAX: usize = 128;
 
 /// Lifetime of an access token. Source: Entra access token lifetimes (60 to 90 minutes; samples 3,599 s).
 pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);

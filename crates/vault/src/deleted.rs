@@ -8,7 +8,7 @@ use crate::{
     garbage::Garbage,
     keys::Keys,
     object::{self, Version},
-    schedule::{Due, Task},
+    schedule::{self, Due, Task},
     secrets::Secrets,
 };
 use access::Permit;
@@ -72,7 +72,6 @@ pub(crate) fn delete<K: Kind>(
     }
     let (deleted, mut writes) = retire::<K>(vault, &found.head, now);
     writes.push(deleted.due(vault).put());
-    writes.extend(K::scheduled(vault, &found.head).as_ref().map(Due::unput));
     if K::KIND == ObjectKind::Certificate {
         writes.push(certificates::unwrite_pending(vault.id, name));
         writes.extend(retire_managed::<Keys>(view, vault, name, now)?);
@@ -85,7 +84,8 @@ fn retire<K: Kind>(vault: &Vault, head: &Head<K>, now: Timestamp) -> (Deleted<K>
     let purge_at = now.plus(Duration::from_secs(u64::from(vault.recoverable_days) * 86_400));
     let deleted = Deleted { head: head.clone(), deleted: now, purge_at };
     let id = (vault.id, head.name.clone());
-    let writes = vec![unwrite::<Head<K>>(&id), put::<Deleted<K>>(&id, &deleted)];
+    let mut writes = vec![unwrite::<Head<K>>(&id), put::<Deleted<K>>(&id, &deleted)];
+    writes.extend(schedule::moved(vault, Some(head), None));
     (deleted, writes)
 }
 
@@ -165,7 +165,6 @@ pub(crate) fn recover<K: Kind>(
     let back = with_latest(view, permit.vault(), deleted.clone())?;
     let mut writes = revive::<K>(vault, &deleted);
     writes.push(deleted.due(vault).unput());
-    writes.extend(K::scheduled(vault, &deleted.head).as_ref().map(Due::put));
     if K::KIND == ObjectKind::Certificate {
         writes.extend(revive_managed::<Keys>(view, vault, name)?);
         writes.extend(revive_managed::<Secrets>(view, vault, name)?);
@@ -176,7 +175,9 @@ pub(crate) fn recover<K: Kind>(
 
 fn revive<K: Kind>(vault: &Vault, deleted: &Deleted<K>) -> Vec<Write> {
     let id = (vault.id, deleted.head.name.clone());
-    vec![unwrite::<Deleted<K>>(&id), put::<Head<K>>(&id, &deleted.head)]
+    let mut writes = vec![unwrite::<Deleted<K>>(&id), put::<Head<K>>(&id, &deleted.head)];
+    writes.extend(schedule::moved(vault, None, Some(&deleted.head)));
+    writes
 }
 
 fn revive_managed<K: Kind>(

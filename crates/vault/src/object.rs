@@ -5,9 +5,7 @@
 //!
 //! Versions are kept below the object's id, not its name: who purges an object and makes another of its name meets nothing of the old one.
 
-use crate::{
-    Attributes, AttributesChange, Vault, VaultError, attributes::check_tags, certificates, schedule::Due,
-};
+use crate::{Attributes, AttributesChange, VaultError, attributes::check_tags, certificates, schedule::Task};
 use access::{Action, Permit};
 use domain::{ObjectId, ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -58,8 +56,8 @@ pub trait Kind: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
     /// The same version with that part sealed anew: for another vault, or for a backup.
     fn resealed(content: Self::Content, sealed: crypt::Sealed) -> Self::Content;
 
-    /// What is to happen to an object of itself while it is there: taken off when it is deleted, put back when it is recovered or restored.
-    fn scheduled(_vault: &Vault, _head: &Head<Self>) -> Option<Due> {
+    /// When something is to happen to an object by itself, and what. It is scheduled exactly while the object is there and not deleted.
+    fn due(_head: &Head<Self>) -> Option<(Timestamp, Task)> {
         None
     }
 }
@@ -239,6 +237,11 @@ pub(crate) fn require_unreserved<K: Kind>(
 }
 
 impl<K: Kind> Place<K> {
+    /// In an object that was found.
+    pub(crate) fn of(vault: VaultId, head: Arc<Head<K>>) -> Self {
+        Self { vault, id: head.id, name: head.name.clone(), head: Some(head) }
+    }
+
     /// Adds a version there and makes it the latest. The name keeps the spelling of its first version.
     pub(crate) fn add(
         self,

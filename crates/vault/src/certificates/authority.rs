@@ -54,7 +54,12 @@ impl StoredAuthority {
     }
 
     /// Opens it; `None` if its end is too near.
-    pub(crate) fn open(&self, vault: &Vault, key: &Key256, now: Timestamp) -> Result<Option<Authority>, VaultError> {
+    pub(crate) fn open(
+        &self,
+        vault: &Vault,
+        key: &Key256,
+        now: Timestamp,
+    ) -> Result<Option<Authority>, VaultError> {
         let malformed = |_| CryptError::Malformed { what: "certificate authority" };
         let opened = envelope::open(key, &address(vault.id), &self.key)?;
         let authority = Authority::from_parts(&self.certificate, &opened)?;

@@ -1,11 +1,14 @@
 //! One certificate, three objects: the place for a new version of all of them, and the writes that make it.
 
-use super::{CertificateAbout, CertificateContent, CertificatePolicy, Certificates, Der, material::Material, renewal};
+use super::{
+    CertificateAbout, CertificateContent, CertificatePolicy, Certificates, Der, material::Material, renewal,
+};
 use crate::{
     Attributes, AttributesChange, Vault, VaultError,
     attributes::check_tags,
     keys::{self, KeyContent, Keys},
     object::{self, Kind, Object, Place, Version},
+    schedule,
     secrets::{self, SecretContent, Secrets},
 };
 use crypt::{Key256, envelope};
@@ -102,9 +105,11 @@ pub(crate) fn write(
         tags: tags.clone(),
         content: KeyContent::of(&new.material.key, new.policy.key.is_hardware, &operations, sealed),
     };
-    let sealed = sealer.seal::<Secrets>(&(vault.id, places.secret.id, version), new.value.expose().as_bytes())?;
+    let sealed =
+        sealer.seal::<Secrets>(&(vault.id, places.secret.id, version), new.value.expose().as_bytes())?;
     let content_type = Some(new.policy.content_type.as_str().to_owned());
-    let secret = Version { version, attributes, tags: tags.clone(), content: SecretContent { content_type, sealed } };
+    let secret =
+        Version { version, attributes, tags: tags.clone(), content: SecretContent { content_type, sealed } };
     let content = CertificateContent {
         leaf: Der(leaf.der.clone()),
         chain: new.material.chain.iter().cloned().map(Der).collect(),
@@ -113,14 +118,16 @@ pub(crate) fn write(
     let before = places.certificate.head.clone();
     let about = CertificateAbout {
         policy: new.policy.clone(),
-        preserve_order: new.preserve_order.or_else(|| before.as_ref().and_then(|head| head.about.preserve_order)),
+        preserve_order: new
+            .preserve_order
+            .or_else(|| before.as_ref().and_then(|head| head.about.preserve_order)),
         renewal: renewal::at(new.policy, &attributes, now),
     };
     let certificate = Version { version, attributes, tags, content };
     let mut decision = places.certificate.add(certificate, false, about)?;
     decision.writes.extend(keys::managed_version(places.key, key)?.writes);
     decision.writes.extend(secrets::write_managed(places.secret, secret)?.writes);
-    decision.writes.extend(renewal::reschedule(vault, before.as_deref(), &decision.value.head));
+    decision.writes.extend(schedule::moved(vault, before.as_deref(), Some(&decision.value.head)));
     Ok(decision)
 }
 

@@ -4,7 +4,11 @@
 //! the provider [`OWN_PROVIDER`] stands for. Of all others an object is kept, as clients make them, and creating with one says that they
 //! are not reached from here.
 
-use super::{CertificateFault, contacts::check_texts, policy::{SELF_ISSUER, UNKNOWN_ISSUER}};
+use super::{
+    CertificateFault,
+    contacts::check_texts,
+    policy::{SELF_ISSUER, UNKNOWN_ISSUER},
+};
 use crate::VaultError;
 use access::{DeleteIssuer, GetIssuer, ListIssuers, Permit, SetIssuer};
 use crypt::Sealed;
@@ -129,7 +133,9 @@ impl IssuerChange {
     fn apply(&self, issuer: &mut Issuer, sealed: Option<Sealed>) -> Result<(), VaultError> {
         if let Some(provider) = &self.provider {
             if provider.trim().is_empty() {
-                return Err(CertificateFault::Invalid { what: "the provider", rule: "must not be empty" }.into());
+                return Err(
+                    CertificateFault::Invalid { what: "the provider", rule: "must not be empty" }.into()
+                );
             }
             issuer.provider.clone_from(provider);
         }
@@ -161,7 +167,11 @@ pub(crate) fn find(view: &View, vault: VaultId, name: &ObjectName) -> Result<Arc
 }
 
 /// Sees one.
-pub(crate) fn get(permit: &Permit<GetIssuer>, view: &View, name: &ObjectName) -> Result<Arc<Issuer>, Halt<VaultError>> {
+pub(crate) fn get(
+    permit: &Permit<GetIssuer>,
+    view: &View,
+    name: &ObjectName,
+) -> Result<Arc<Issuer>, Halt<VaultError>> {
     find(view, permit.vault(), name)
 }
 

@@ -5,8 +5,9 @@
 use super::{CertificateFault, CertificatePolicy, ContentType};
 use crate::VaultError;
 use crypt::{
-    Authority, CryptError, encoding,
+    Authority, CryptError,
     certificate::{self, CertificateError, CertificateProfile, Imported, ParsedCertificate, Reserved},
+    encoding,
     keys::PrivateKey,
 };
 use domain::{Entropy, Secret, Timestamp};
@@ -24,7 +25,10 @@ pub(crate) struct Material {
 }
 
 /// A fresh key that a policy asks for, PKCS#8 DER. An RSA key takes its time.
-pub(crate) fn fresh_key(policy: &CertificatePolicy, entropy: &dyn Entropy) -> Result<Secret<Vec<u8>>, VaultError> {
+pub(crate) fn fresh_key(
+    policy: &CertificatePolicy,
+    entropy: &dyn Entropy,
+) -> Result<Secret<Vec<u8>>, VaultError> {
     let key = PrivateKey::generate(policy.key.spec, entropy)?;
     pkcs8_of(&key)
 }
@@ -48,7 +52,8 @@ impl Material {
     }
 
     fn of_chain(pkcs8: &Secret<Vec<u8>>, chain: Vec<Vec<u8>>) -> Result<Self, VaultError> {
-        let leaf = chain.first().ok_or(CertificateError::CertificateMissing).map_err(CertificateFault::from)?;
+        let leaf =
+            chain.first().ok_or(CertificateError::CertificateMissing).map_err(CertificateFault::from)?;
         let leaf = ParsedCertificate::from_der(leaf).map_err(CertificateFault::from)?;
         Self::new(pkcs8.duplicate(), leaf, chain)
     }
@@ -107,7 +112,8 @@ impl Material {
             ContentType::Pem => certificate::read_pem(value).map_err(CertificateFault::from)?,
             ContentType::Pkcs12 => {
                 let text = value.expose().trim();
-                let pfx = encoding::from_base64(text).map_err(|_| CertificateFault::Malformed { what: "the base64 of the PFX" })?;
+                let pfx = encoding::from_base64(text)
+                    .map_err(|_| CertificateFault::Malformed { what: "the base64 of the PFX" })?;
                 certificate::read_pfx(&Secret::new(pfx), password).map_err(CertificateFault::from)?
             }
         };

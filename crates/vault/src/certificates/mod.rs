@@ -23,14 +23,15 @@ pub use issuers::{Administrator, Issuer, IssuerChange, IssuerCredentials, OWN_PR
 pub use pending::{Pending, PendingStatus};
 pub use policy::{
     CertificatePolicy, ContentType, IssuerAsked, IssuerChoice, KeyAsked, KeyPolicy, LifetimeAction,
-    LifetimeActionKind, Names, PlatformManaged, PolicyAsked, SELF_ISSUER, Trigger, UNKNOWN_ISSUER, X509Asked, curve_bits,
+    LifetimeActionKind, Names, PlatformManaged, PolicyAsked, SELF_ISSUER, Trigger, UNKNOWN_ISSUER, X509Asked,
+    curve_bits,
 };
 
 use crate::{
-    Vault, VaultError,
+    VaultError,
     attributes::AttributesChange,
     object::{Head, Kind, Object},
-    schedule::Due,
+    schedule::Task,
 };
 use access::{
     BackupCertificate, DeleteCertificate, GetCertificate, GetDeletedCertificate, ListCertificates,
@@ -111,8 +112,9 @@ impl Kind for Certificates {
         content
     }
 
-    fn scheduled(vault: &Vault, head: &Head<Self>) -> Option<Due> {
-        renewal::due(vault, head)
+    fn due(head: &Head<Self>) -> Option<(Timestamp, Task)> {
+        let task = Task::Renew { name: head.name.clone(), object: head.id };
+        head.about.renewal.map(|at| (at, task))
     }
 }
 

@@ -9,7 +9,9 @@ use crypt::Sealed;
 use domain::{ObjectName, ObjectVersion, Timestamp, VaultId};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
-use store::{Decision, Halt, Key, Record, View, Write, contract::VALUE_BYTES_MAX, delete as unwrite, put, refuse};
+use store::{
+    Decision, Halt, Key, Record, View, Write, contract::VALUE_BYTES_MAX, delete as unwrite, put, refuse,
+};
 
 /// What has become of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +109,11 @@ pub(crate) fn find(view: &View, vault: VaultId, name: &ObjectName) -> Result<Arc
 }
 
 /// The operation of a name, if a certificate can be merged with it.
-pub(crate) fn in_progress(view: &View, vault: VaultId, name: &ObjectName) -> Result<Arc<Pending>, Halt<VaultError>> {
+pub(crate) fn in_progress(
+    view: &View,
+    vault: VaultId,
+    name: &ObjectName,
+) -> Result<Arc<Pending>, Halt<VaultError>> {
     let pending = find(view, vault, name)?;
     match pending.is_in_progress() {
         true => Ok(pending),

@@ -317,7 +317,8 @@ impl CertificatePolicy {
         self.apply_key(&asked.key)?;
         if let Some(text) = &asked.content_type {
             let rule = "must be application/x-pkcs12 or application/x-pem-file";
-            self.content_type = ContentType::parse(text).ok_or(invalid("the content type of the secret", rule))?;
+            self.content_type =
+                ContentType::parse(text).ok_or(invalid("the content type of the secret", rule))?;
         }
         let x509 = &asked.x509;
         set(&mut self.subject, &x509.subject);
@@ -328,10 +329,11 @@ impl CertificatePolicy {
         set(&mut self.lifetime_actions, &asked.lifetime_actions);
         if let Some(name) = &asked.issuer.name {
             let issuer = IssuerChoice { name: name.clone(), certificate_type: None, transparency: None };
-            self.issuer = Some(self.issuer.take().map_or_else(
-                || issuer,
-                |known| IssuerChoice { name: name.clone(), ..known },
-            ));
+            self.issuer = Some(
+                self.issuer
+                    .take()
+                    .map_or_else(|| issuer, |known| IssuerChoice { name: name.clone(), ..known }),
+            );
         }
         let IssuerAsked { certificate_type, transparency, .. } = &asked.issuer;
         if certificate_type.is_some() || transparency.is_some() {
@@ -401,8 +403,7 @@ impl CertificatePolicy {
             self.issuer = Some(unknown_issuer());
         }
         if asked.lifetime_actions.is_none() {
-            let action =
-                if self.is_of(UNKNOWN_ISSUER) { LifetimeActionKind::EmailContacts } else { usual };
+            let action = if self.is_of(UNKNOWN_ISSUER) { LifetimeActionKind::EmailContacts } else { usual };
             let trigger = Trigger::LifetimePercentage(DEFAULT_PERCENTAGE);
             self.lifetime_actions = vec![LifetimeAction { trigger, action }];
         }
@@ -475,7 +476,8 @@ impl CertificatePolicy {
     /// its type can, if that says nothing.
     pub(crate) fn operations(&self, key_type: KeyType) -> Vec<KeyOp> {
         use KeyOp::{Decrypt, Encrypt, Sign, UnwrapKey, Verify, WrapKey};
-        let said: Vec<KeyUsage> = self.key_usage.iter().filter_map(|name| KeyUsage::parse(name).ok()).collect();
+        let said: Vec<KeyUsage> =
+            self.key_usage.iter().filter_map(|name| KeyUsage::parse(name).ok()).collect();
         let of_usage = |usage: &KeyUsage| -> &[KeyOp] {
             match usage {
                 KeyUsage::DigitalSignature

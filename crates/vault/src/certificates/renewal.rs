@@ -1,18 +1,12 @@
 //! When the next version of a certificate is to be made by itself.
 //!
-//! Owns: the time that follows from policy and validity, and the due task. Owns not: the making (`service::renewal`). Only versions of
+//! Owns: the time that follows from policy and validity. Owns not: the making (`service::certificates`). Only versions of
 //! issuers that can be carried out without anybody are renewed: its own key, and the vault's own authority.
 
-use super::{Certificates, LifetimeAction, LifetimeActionKind, Trigger, UNKNOWN_ISSUER};
-use crate::{
-    Attributes, Vault,
-    certificates::CertificatePolicy,
-    object::Head,
-    schedule::{Due, Task},
-};
+use super::{LifetimeAction, LifetimeActionKind, Trigger, UNKNOWN_ISSUER};
+use crate::{Attributes, certificates::CertificatePolicy};
 use domain::Timestamp;
 use std::time::Duration;
-use store::Write;
 
 /// How long after one attempt the next one is made, at least: a policy may ask for more than makes sense.
 pub(crate) const PAUSE: Duration = Duration::from_secs(86_400);
@@ -33,23 +27,4 @@ pub(crate) fn at(policy: &CertificatePolicy, attributes: &Attributes, now: Times
         Trigger::DaysBeforeExpiry(days) => until.minus(Duration::from_secs(u64::from(days) * 86_400)),
     };
     Some(at.max(now.plus(PAUSE)))
-}
-
-/// What is scheduled for a certificate.
-pub(crate) fn due(vault: &Vault, head: &Head<Certificates>) -> Option<Due> {
-    let task = Task::Renew { name: head.name.clone(), object: head.id };
-    head.about.renewal.map(|at| Due { at, vault: vault.name.clone(), vault_id: vault.id, task })
-}
-
-/// The writes that replace what was scheduled.
-pub(crate) fn reschedule(
-    vault: &Vault,
-    before: Option<&Head<Certificates>>,
-    after: &Head<Certificates>,
-) -> Vec<Write> {
-    let (before, after) = (before.and_then(|head| due(vault, head)), due(vault, after));
-    if before == after {
-        return Vec::new();
-    }
-    before.iter().map(Due::unput).chain(after.iter().map(Due::put)).collect()
 }

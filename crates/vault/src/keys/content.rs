@@ -182,19 +182,20 @@ impl KeyContent {
             // Only symmetric keys have no public half.
             (None, KeySpec::Rsa(_) | KeySpec::Ec(_)) => PublicHalf::Symmetric { bits: 0 },
         };
-        let mut unique: Vec<KeyOp> = Vec::with_capacity(operations.len());
+        let kind = KeyKind { key_type, is_hsm };
+        let mut content =
+            Self { kind, public, operations: Vec::new(), exportable: false, release: None, sealed };
+        content.permit(operations);
+        content
+    }
+
+    /// Says what it may be used for, each operation once.
+    pub(crate) fn permit(&mut self, operations: &[KeyOp]) {
+        self.operations.clear();
         for operation in operations {
-            if !unique.contains(operation) {
-                unique.push(*operation);
+            if !self.operations.contains(operation) {
+                self.operations.push(*operation);
             }
-        }
-        Self {
-            kind: KeyKind { key_type, is_hsm },
-            public,
-            operations: unique,
-            exportable: false,
-            release: None,
-            sealed,
         }
     }
 

@@ -1,25 +1,35 @@
-//! Keys: what a version consists of, and the decisions that make, take in and change versions. Each takes the permit of its action.
+//! Keys: what a version consists of, and the decisions that only keys have. Each takes the permit of its action.
 //!
-//! One file for each idea: `content` (what is kept of a version), `fault` (what can go wrong), `operations` (who may use a key, and when),
-//! `rotation` and `period` (policies and their times), `release` (policies of release), `open` (keys that are in use). How a key works is
-//! `crypt::keys`'s.
+//! One file for each idea: `content` (what is kept of a version), `versions` (making, taking in, changing), `operations` (who may use a
+//! key, and when), `rotation` and `period` (policies and their times), `release` (policies of release), `open` (keys that are in use),
+//! `fault` (what can go wrong). How a key works is `crypt::keys`'s.
 
 mod content;
 mod fault;
+pub(crate) mod open;
+pub(crate) mod operations;
+mod period;
+pub(crate) mod release;
+pub(crate) mod rotation;
+pub(crate) mod versions;
 
 pub use content::{KeyContent, KeyKind, KeyOp, PublicHalf, ReleasePolicy};
 pub use fault::KeyFault;
+pub use period::Period;
+pub use rotation::{LifetimeAction, LifetimeActionKind, NewRotationPolicy, RotationPolicy};
+pub use versions::{ImportedKey, KeyChange, KeyTerms, NewKey};
 
 use crate::{
     VaultError,
-    object::{Kind, Object, Place, Version},
+    object::{Head, Kind, Object, Place, Version},
+    schedule::Task,
 };
 use access::{
     BackupKey, DeleteKey, GetDeletedKey, GetKey, ListDeletedKeys, ListKeys, PurgeKey, RecoverKey, RestoreKey,
     UpdateKey,
 };
 use crypt::Sealed;
-use domain::{ObjectKind, limits};
+use domain::{ObjectKind, Timestamp, limits};
 use serde::{Deserialize, Serialize};
 use store::{Decision, Halt};
 
@@ -29,7 +39,14 @@ pub enum Keys {}
 
 /// What is kept of a key besides its versions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct KeyAbout {}
+pub struct KeyAbout {
+    /// How it is renewed, if that was ever said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationPolicy>,
+    /// When it is renewed by itself, if ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) due: Option<Timestamp>,
+}
 
 impl Kind for Keys {
     const KIND: ObjectKind = ObjectKind::Key;
@@ -53,6 +70,11 @@ impl Kind for Keys {
 
     fn resealed(content: KeyContent, sealed: Sealed) -> KeyContent {
         KeyContent { sealed, ..content }
+    }
+
+    fn due(head: &Head<Self>) -> Option<(Timestamp, Task)> {
+        let at = head.about.due?;
+        Some((at, Task::Rotate { name: head.name.clone(), object: head.id }))
     }
 }
 

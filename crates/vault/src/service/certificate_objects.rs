@@ -6,14 +6,12 @@ use crate::{
     Object, Page, PageRequest, VaultError,
     backup::{self, SavedObject},
     certificates::{
-        CertificateAbout, CertificateChange, CertificateFault, CertificatePolicy, Certificates, Listed, Pending,
-        PolicyAsked, composed, pending,
-        renewal::{self, reschedule},
+        CertificateAbout, CertificateChange, CertificateFault, CertificatePolicy, Certificates, Listed,
+        Pending, PolicyAsked, composed, pending, renewal,
     },
     keys::Keys,
     object::{self, Head, Version, VersionChange},
-    page,
-    schedule::Due,
+    page, schedule,
     secrets::Secrets,
 };
 use access::{
@@ -57,19 +55,24 @@ impl VaultService {
         include_pending: bool,
     ) -> Result<Permitted<Page<Listed>>, VaultError> {
         if !include_pending {
-            let Permitted { value, because, recovery } = self.list::<Certificates>(asker, vault, request).await?;
+            let Permitted { value, because, recovery } =
+                self.list::<Certificates>(asker, vault, request).await?;
             let items = value.items.into_iter().map(Listed::Certificate).collect();
             return Ok(Permitted { value: Page { items, next: value.next }, because, recovery });
         }
-        let of = self.look(asker, vault, None, |_view, permit: &Permit<ListCertificates>, _vault| Ok(permit.vault()));
+        let of = self
+            .look(asker, vault, None, |_view, permit: &Permit<ListCertificates>, _vault| Ok(permit.vault()));
         let id = of.await?.value;
         let (heads, pendings) = (Head::<Certificates>::prefix(id), Pending::prefix(id));
         let (limit, store) = (request.limit(), &*self.store);
-        let of_heads = list_records::<Head<Certificates>>(store, &heads, request.after(&heads)?.as_ref(), limit).await?;
-        let of_pendings = list_records::<Pending>(store, &pendings, request.after(&pendings)?.as_ref(), limit).await?;
+        let of_heads =
+            list_records::<Head<Certificates>>(store, &heads, request.after(&heads)?.as_ref(), limit).await?;
+        let of_pendings =
+            list_records::<Pending>(store, &pendings, request.after(&pendings)?.as_ref(), limit).await?;
         // Both are in the order of folded names. Where one list ends early, nothing of the other is known beyond that.
         let end = |last: Option<&Key>, prefix: &Key, more: bool| {
-            last.filter(|_| more).and_then(|key| key.as_bytes().strip_prefix(prefix.as_bytes()).map(<[u8]>::to_vec))
+            last.filter(|_| more)
+                .and_then(|key| key.as_bytes().strip_prefix(prefix.as_bytes()).map(<[u8]>::to_vec))
         };
         let ends = [
             end(of_heads.items.last().map(|(key, _)| key), &heads, of_heads.more),
@@ -77,7 +80,9 @@ impl VaultService {
         ];
         let end = ends.into_iter().flatten().min();
         let mut names = BTreeMap::new();
-        names.extend(of_pendings.items.iter().map(|(_, pending)| (pending.name.folded(), pending.name.clone())));
+        names.extend(
+            of_pendings.items.iter().map(|(_, pending)| (pending.name.folded(), pending.name.clone())),
+        );
         names.extend(of_heads.items.iter().map(|(_, head)| (head.name.folded(), head.name.clone())));
         names.retain(|folded, _| end.as_ref().is_none_or(|end| folded.as_bytes() <= end.as_slice()));
         let count = usize::from(limit.get());
@@ -119,7 +124,8 @@ impl VaultService {
     ) -> Result<Permitted<Object<Certificates>>, VaultError> {
         let change = VersionChange { tags: asked.tags.clone(), attributes: asked.attributes() };
         self.change(asker, vault, Some(name), |view, permit: &Permit<UpdateCertificate>, vault| {
-            let updated = object::update::<Certificates>(permit, view, name, version, &change, now, |_content| Ok(()));
+            let updated =
+                object::update::<Certificates>(permit, view, name, version, &change, now, |_content| Ok(()));
             let mut decision = updated?;
             if asked.enabled.is_some() {
                 decision.writes.extend(composed::follow(view, &decision.value, vault, now)?);
@@ -238,14 +244,15 @@ impl VaultService {
         let mut last = None;
         for _ in 0..GATHERINGS_MAX {
             // That it may be answered is decided once more after it was gathered, and that it is still the same.
-            let found = self.look(asker, vault, Some(name), |view, permit: &Permit<BackupCertificate>, vault| {
-                let heads = (
-                    object::head::<Certificates>(view, permit.vault(), name)?,
-                    object::head::<Keys>(view, permit.vault(), name)?,
-                    object::head::<Secrets>(view, permit.vault(), name)?,
-                );
-                Ok((vault.clone(), heads))
-            });
+            let found =
+                self.look(asker, vault, Some(name), |view, permit: &Permit<BackupCertificate>, vault| {
+                    let heads = (
+                        object::head::<Certificates>(view, permit.vault(), name)?,
+                        object::head::<Keys>(view, permit.vault(), name)?,
+                        object::head::<Secrets>(view, permit.vault(), name)?,
+                    );
+                    Ok((vault.clone(), heads))
+                });
             let found = found.await?;
             let (of, heads) = found.value;
             if let Some((blob, known)) = last.take()
@@ -258,7 +265,8 @@ impl VaultService {
                 key: self.save::<Keys>(&of, &heads.1).await?,
                 secret: self.save::<Secrets>(&of, &heads.2).await?,
             };
-            let blob = backup::seal(&self.backup_key, of.tenant, ObjectKind::Certificate, &saved, &*self.entropy)?;
+            let blob =
+                backup::seal(&self.backup_key, of.tenant, ObjectKind::Certificate, &saved, &*self.entropy)?;
             last = Some((blob, (of.id, heads)));
         }
         Err(StoreError::Unavailable("versions were being added to what is backed up".to_owned()).into())
@@ -275,27 +283,29 @@ impl VaultService {
         blob: &str,
         now: Timestamp,
     ) -> Result<Permitted<Object<Certificates>>, VaultError> {
-        let of = self.look(asker, vault, None, |_view, _permit: &Permit<RestoreCertificate>, vault| Ok(vault.clone()));
+        let of = self
+            .look(asker, vault, None, |_view, _permit: &Permit<RestoreCertificate>, vault| Ok(vault.clone()));
         let of = of.await?.value;
-        let saved: SavedCertificate = backup::open(&self.backup_key, of.tenant, ObjectKind::Certificate, blob)?;
+        let saved: SavedCertificate =
+            backup::open(&self.backup_key, of.tenant, ObjectKind::Certificate, blob)?;
         let certificate = self.lay_out(&of, &saved.certificate, now).await?;
         let key = self.lay_out(&of, &saved.key, now).await?;
         let secret = self.lay_out(&of, &saved.secret, now).await?;
-        let restored = self.change(asker, vault, None, |view, permit: &Permit<RestoreCertificate>, vault| {
-            if vault.id != of.id {
-                return refuse(VaultError::VaultNotFound { name: vault.name.clone() });
-            }
-            pending::require_none(view, vault.id, &certificate.head.name)?;
-            let mut writes = certificate.reveal(view, permit.vault())?;
-            writes.extend(key.reveal(view, permit.vault())?);
-            writes.extend(secret.reveal(view, permit.vault())?);
-            writes.extend(renewal::due(vault, &certificate.head).as_ref().map(Due::put));
-            let head = Arc::new(certificate.head.clone());
-            match view.get::<Version<Certificates>>(&(vault.id, head.id, head.latest))? {
-                Some(version) => Ok(Decision::of(Object { head, version }, writes)),
-                None => refuse(VaultError::BackupRejected),
-            }
-        });
+        let restored =
+            self.change(asker, vault, None, |view, _permit: &Permit<RestoreCertificate>, vault| {
+                if vault.id != of.id {
+                    return refuse(VaultError::VaultNotFound { name: vault.name.clone() });
+                }
+                pending::require_none(view, vault.id, &certificate.head.name)?;
+                let mut writes = certificate.reveal(view, vault)?;
+                writes.extend(key.reveal(view, vault)?);
+                writes.extend(secret.reveal(view, vault)?);
+                let head = Arc::new(certificate.head.clone());
+                match view.get::<Version<Certificates>>(&(vault.id, head.id, head.latest))? {
+                    Some(version) => Ok(Decision::of(Object { head, version }, writes)),
+                    None => refuse(VaultError::BackupRejected),
+                }
+            });
         let restored = restored.await;
         if restored.is_err() {
             self.discard(&certificate, now).await;
@@ -324,6 +334,6 @@ fn with_policy(
     let about = CertificateAbout { policy, renewal, ..found.head.about.clone() };
     let head = Head { about, ..Head::clone(&found.head) };
     let mut writes = vec![put::<Head<Certificates>>(&(vault.id, name.clone()), &head)];
-    writes.extend(reschedule(vault, Some(&found.head), &head));
+    writes.extend(schedule::moved(vault, Some(&*found.head), Some(&head)));
     Ok((Arc::new(head), writes))
 }

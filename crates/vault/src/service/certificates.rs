@@ -7,22 +7,28 @@ use crate::{
     Object, Vault, VaultError,
     certificates::{
         CertificateFault, CertificatePolicy, Certificates, ContentType, CreateCertificate, Der,
-        ImportCertificate, MergeCertificate, Pending, PendingStatus, PolicyAsked, SELF_ISSUER, UNKNOWN_ISSUER,
+        ImportCertificate, MergeCertificate, Pending, PendingStatus, PolicyAsked, SELF_ISSUER,
+        UNKNOWN_ISSUER,
         authority::StoredAuthority,
         composed::{self, Fresh, NewVersion, Sealer},
         issuers,
         material::{self, Material},
         pending,
-        renewal::{PAUSE, reschedule},
+        renewal::PAUSE,
     },
     keys::Keys,
     object::{self, Head, Kind, Version, VersionId},
-    schedule::{Due, Task},
+    schedule::{self, Due},
     vaults,
 };
 use access::{Asker, CreateCertificate as CreateAction, ImportCertificate as ImportAction, Permit};
-use crypt::{CryptError, Sealed, certificate::Reserved, envelope, keys::PrivateKey};
-use domain::{ObjectId, ObjectName, ObjectVersion, Secret, Timestamp, VaultName, world};
+use crypt::{
+    CryptError, Sealed,
+    certificate::Reserved,
+    envelope,
+    keys::{KeySpec, PrivateKey},
+};
+use domain::{Entropy, ObjectId, ObjectName, ObjectVersion, Secret, Timestamp, VaultName, world};
 use std::sync::Arc;
 use store::{Decision, Halt, StoreError, View, Write, put, query, refuse, transact};
 
@@ -53,18 +59,13 @@ pub(super) struct Plan {
     reused: Option<(VersionId, Sealed)>,
 }
 
+/// A key that was made for an earlier plan of the same request. Another plan may want another type.
+type FreshKey = Option<(KeySpec, Secret<Vec<u8>>)>;
+
 /// What came of it.
 enum Made {
-    Issued {
-        request: Vec<u8>,
-        material: Material,
-        value: Secret<String>,
-        authority: Option<StoredAuthority>,
-    },
-    Waiting {
-        request: Vec<u8>,
-        pkcs8: Secret<Vec<u8>>,
-    },
+    Issued { request: Vec<u8>, material: Material, value: Secret<String>, authority: Option<StoredAuthority> },
+    Waiting { request: Vec<u8>, pkcs8: Secret<Vec<u8>> },
     Never(String),
 }
 
@@ -110,6 +111,11 @@ fn plan(
     Ok(Plan { vault: vault.clone(), head, policy, way, reused })
 }
 
+/// What names an operation: 32 hex digits.
+fn fresh_request(entropy: &dyn Entropy) -> String {
+    crypt::encoding::hex(&world::random::<16>(entropy))
+}
+
 fn fault(fault: CertificateFault) -> Halt<VaultError> {
     Halt::Refuse(fault.into())
 }
@@ -125,7 +131,13 @@ fn way(view: &View, vault: &Vault, policy: &CertificatePolicy) -> Result<Way, Ha
         return Ok(Way::Merge);
     }
     let Some(name) = policy.named_issuer() else {
-        return refuse(CertificateFault::Invalid { what: "the issuer", rule: "must be named by letters, digits and dashes" }.into());
+        return refuse(
+            CertificateFault::Invalid {
+                what: "the issuer",
+                rule: "must be named by letters, digits and dashes",
+            }
+            .into(),
+        );
     };
     let issuer = issuers::find(view, vault.id, &name)?;
     if !issuer.enabled {
@@ -165,8 +177,7 @@ enum Renewal {
 fn renewal(
     view: &View,
     due: &Due,
-    name: &ObjectName,
-    object: ObjectId,
+    (name, object): (&ObjectName, ObjectId),
     fresh: &Fresh,
     now: Timestamp,
 ) -> Result<Renewal, Halt<VaultError>> {
@@ -178,7 +189,7 @@ fn renewal(
     let Some(head) = view.get::<Head<Certificates>>(&(vault.id, name.clone()))? else {
         return Ok(Renewal::Never);
     };
-    if head.id != object || head.about.renewal != Some(due.at) {
+    if head.id != object || head.about.renewal.is_none_or(|at| at > now) {
         return Ok(Renewal::Never);
     }
     let latest = object::find::<Certificates>(view, vault.id, name, None)?.version;
@@ -190,7 +201,8 @@ fn renewal(
         Err(Halt::Refuse(error)) => {
             // Such as an issuer that is gone: the pending operation will say so.
             let policy = head.about.policy.clone();
-            let plan = Plan { vault, head: Some(head), policy, way: Way::Nobody(error.to_string()), reused: None };
+            let plan =
+                Plan { vault, head: Some(head), policy, way: Way::Nobody(error.to_string()), reused: None };
             Ok(Renewal::Now(plan, latest))
         }
         Err(halt) => Err(halt),
@@ -198,13 +210,18 @@ fn renewal(
 }
 
 /// The writes that put a renewal off.
-fn postpone(view: &View, vault: &Vault, name: &ObjectName, now: Timestamp) -> Result<Vec<Write>, Halt<VaultError>> {
+fn postpone(
+    view: &View,
+    vault: &Vault,
+    name: &ObjectName,
+    now: Timestamp,
+) -> Result<Vec<Write>, Halt<VaultError>> {
     let id = (vault.id, name.clone());
     let Some(head) = view.get::<Head<Certificates>>(&id)? else { return Ok(Vec::new()) };
     let mut later = Head::clone(&head);
     later.about.renewal = Some(now.plus(PAUSE));
     let mut writes = vec![put::<Head<Certificates>>(&id, &later)];
-    writes.extend(reschedule(vault, Some(&head), &later));
+    writes.extend(schedule::moved(vault, Some(&*head), Some(&later)));
     Ok(writes)
 }
 
@@ -216,7 +233,7 @@ impl VaultService {
     }
 
     /// Makes what a plan says. `key`: of an earlier plan of the same request, or to be kept for a later one.
-    fn make(&self, plan: &Plan, key: &mut Option<Secret<Vec<u8>>>, now: Timestamp) -> Result<Made, VaultError> {
+    fn make_certificate(&self, plan: &Plan, key: &mut FreshKey, now: Timestamp) -> Result<Made, VaultError> {
         let Plan { vault, policy, .. } = plan;
         if let Way::Nobody(reason) = &plan.way {
             return Ok(Made::Never(reason.clone()));
@@ -227,10 +244,10 @@ impl VaultService {
                 let stored = self.open::<Keys>(vault, id, sealed)?;
                 material::pkcs8_of(&PrivateKey::from_stored(&stored)?)?
             }
-            (None, Some(known)) => known.duplicate(),
-            (None, None) => {
+            (None, Some((spec, known))) if *spec == policy.key.spec => known.duplicate(),
+            (None, _) => {
                 let fresh = material::fresh_key(policy, &*self.entropy)?;
-                key.insert(fresh).duplicate()
+                key.insert((policy.key.spec, fresh)).1.duplicate()
             }
         };
         let request = material::request(&profile, &pkcs8)?;
@@ -346,7 +363,7 @@ impl VaultService {
         let said = Said {
             name,
             version: ObjectVersion::random(&*self.entropy),
-            request: crypt::encoding::hex(&world::random::<16>(&*self.entropy)),
+            request: fresh_request(&*self.entropy),
             enabled: asked.enabled.unwrap_or(true),
             tags: &asked.tags,
             preserve_order: asked.preserve_order,
@@ -354,19 +371,24 @@ impl VaultService {
         };
         let (policy, mut key) = (asked.policy.as_ref(), None);
         for _ in 0..PLANS_MAX {
-            let planned = self.look(asker, vault, Some(name), |view, _permit: &Permit<CreateAction>, vault| {
-                plan(view, &Arc::new(vault.clone()), name, policy, &fresh, now)
-            });
+            let planned =
+                self.look(asker, vault, Some(name), |view, _permit: &Permit<CreateAction>, vault| {
+                    plan(view, &Arc::new(vault.clone()), name, policy, &fresh, now)
+                });
             let planned = planned.await?.value;
-            let made = self.work(|| self.make(&planned, &mut key, now))?;
-            let written = self.change(asker, vault, Some(name), |view, _permit: &Permit<CreateAction>, vault| {
-                let again = plan(view, &Arc::new(vault.clone()), name, policy, &fresh, now)?;
-                if again.head != planned.head || again.policy != planned.policy || !again.is_like(&planned) {
-                    return Ok(Decision::read(None));
-                }
-                let decision = self.write_made(view, &planned, &made, &fresh, &said)?;
-                Ok(Decision::of(Some(decision.value), decision.writes))
-            });
+            let made = self.work(|| self.make_certificate(&planned, &mut key, now))?;
+            let written =
+                self.change(asker, vault, Some(name), |view, _permit: &Permit<CreateAction>, vault| {
+                    let again = plan(view, &Arc::new(vault.clone()), name, policy, &fresh, now)?;
+                    if again.head != planned.head
+                        || again.policy != planned.policy
+                        || !again.is_like(&planned)
+                    {
+                        return Ok(Decision::read(None));
+                    }
+                    let decision = self.write_made(view, &planned, &made, &fresh, &said)?;
+                    Ok(Decision::of(Some(decision.value), decision.writes))
+                });
             let Permitted { value, because, recovery } = written.await?;
             if let Some(pending) = value {
                 return Ok(Permitted { value: pending, because, recovery });
@@ -397,7 +419,8 @@ impl VaultService {
         let Some(sealed) = &pending.sealed else {
             return Err(CertificateFault::PendingOver { name: name.clone() }.into());
         };
-        let pkcs8 = envelope::open(&*self.key(&of)?, &Pending::address(of.id, name, pending.version), sealed)?;
+        let pkcs8 =
+            envelope::open(&*self.key(&of)?, &Pending::address(of.id, name, pending.version), sealed)?;
         let keep_order = pending.preserve_order == Some(true);
         let (material, value) = self.work(|| {
             let material = Material::merged(&pkcs8, &asked.certificates, keep_order)?;
@@ -420,8 +443,12 @@ impl VaultService {
                 value: &value,
             };
             let mut decision = self.compose(places, vault, &new, now)?;
-            let over =
-                Pending { status: PendingStatus::Completed, sealed: None, updated: now, ..Pending::clone(&still) };
+            let over = Pending {
+                status: PendingStatus::Completed,
+                sealed: None,
+                updated: now,
+                ..Pending::clone(&still)
+            };
             decision.writes.push(over.fitting(vault.id)?);
             Ok(decision)
         })
@@ -429,59 +456,69 @@ impl VaultService {
     }
 
     /// Makes the next version of a certificate, since its time has come; decides anew whether it has. Answers whether it was made. What
-    /// cannot be made is tried again a day later, and its pending operation says why.
-    pub(super) async fn renew_certificate(&self, due: &Due, now: Timestamp) -> Result<bool, VaultError> {
-        let Task::Renew { name, object } = &due.task else { return Ok(false) };
-        let fresh = Fresh::random(&*self.entropy);
-        let mut key = None;
+    /// cannot be made is tried again a day later, and its pending operation says why. `None`: there is nothing to renew.
+    pub(super) async fn renew_certificate(
+        &self,
+        due: &Due,
+        (name, object): (&ObjectName, ObjectId),
+        now: Timestamp,
+    ) -> Result<Option<bool>, VaultError> {
+        let (fresh, version) = (Fresh::random(&*self.entropy), ObjectVersion::random(&*self.entropy));
+        let (request, mut key) = (fresh_request(&*self.entropy), None);
         for _ in 0..PLANS_MAX {
-            let planned = query(&*self.store, |view| renewal(view, due, name, *object, &fresh, now)).await?;
+            let planned = query(&*self.store, |view| renewal(view, due, (name, object), &fresh, now)).await?;
             let made = match &planned {
-                Renewal::Now(plan, _) => Some(match self.work(|| self.make(plan, &mut key, now)) {
-                    Ok(made) => made,
-                    Err(error @ VaultError::Store(_)) => return Err(error),
-                    Err(error) => Made::Never(error.to_string()),
-                }),
+                Renewal::Now(plan, _) => {
+                    Some(match self.work(|| self.make_certificate(plan, &mut key, now)) {
+                        Ok(made) => made,
+                        Err(error @ VaultError::Store(_)) => return Err(error),
+                        Err(error) => Made::Never(error.to_string()),
+                    })
+                }
                 Renewal::Later(_) | Renewal::Never => None,
             };
+            if matches!(planned, Renewal::Never) {
+                return Ok(None);
+            }
             let written = transact(&*self.store, &*self.entropy, |view| {
-                let again = renewal(view, due, name, *object, &fresh, now)?;
-                let (plan, latest) = match (&again, &planned) {
-                    (Renewal::Never, _) => return Ok(Decision::of(Some(false), vec![due.unput()])),
-                    (Renewal::Later(vault), _) => {
-                        return Ok(Decision::of(Some(false), postpone(view, vault, name, now)?));
-                    }
-                    (Renewal::Now(again, latest), Renewal::Now(plan, _))
-                        if again.head == plan.head && again.policy == plan.policy && again.is_like(plan) =>
-                    {
-                        (plan, latest)
-                    }
-                    _ => return Ok(Decision::read(None)),
-                };
-                let Some(made) = &made else { return Ok(Decision::read(None)) };
-                let said = Said {
-                    name,
-                    version: ObjectVersion::random(&*self.entropy),
-                    request: crypt::encoding::hex(&world::random::<16>(&*self.entropy)),
-                    enabled: true,
-                    tags: &latest.tags,
-                    preserve_order: None,
-                    now,
-                };
-                let mut writes = self.write_made(view, plan, made, &fresh, &said)?.writes;
-                let is_made = matches!(made, Made::Issued { .. });
-                if !is_made {
-                    writes.extend(postpone(view, &plan.vault, name, now)?);
+                let (is_made, mut writes) =
+                    match (renewal(view, due, (name, object), &fresh, now)?, &planned, &made) {
+                        (Renewal::Later(vault), _, _) => (false, postpone(view, &vault, name, now)?),
+                        (Renewal::Now(again, latest), Renewal::Now(plan, _), Some(made))
+                            if again.head == plan.head
+                                && again.policy == plan.policy
+                                && again.is_like(plan) =>
+                        {
+                            let said = Said {
+                                name,
+                                version,
+                                request: request.clone(),
+                                enabled: true,
+                                tags: &latest.tags,
+                                preserve_order: None,
+                                now,
+                            };
+                            let mut writes = self.write_made(view, plan, made, &fresh, &said)?.writes;
+                            let is_made = matches!(made, Made::Issued { .. });
+                            if !is_made {
+                                writes.extend(postpone(view, &plan.vault, name, now)?);
+                            }
+                            (is_made, writes)
+                        }
+                        _ => return Ok(Decision::read(None)),
+                    };
+                // It may have been put off while the vault was deleted, and be due at another time than the certificate says.
+                if !writes.iter().any(|write| write.key() == due.unput().key()) {
+                    writes.push(due.unput());
                 }
                 Ok(Decision::of(Some(is_made), writes))
             });
-            match written.await {
-                Ok(Some(is_made)) => return Ok(is_made),
-                Ok(None) => {}
-                Err(error) => return Err(error),
+            if let Some(is_made) = written.await? {
+                return Ok(Some(is_made));
             }
         }
-        Ok(false)
+        // Others were making versions of it. It stays due.
+        Ok(Some(false))
     }
 
     /// Takes a certificate in with its private key (Key Vault: Import Certificate).

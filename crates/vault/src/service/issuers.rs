@@ -5,9 +5,7 @@ use crate::{
     Page, PageRequest, VaultError,
     certificates::{Contacts, Issuer, IssuerChange, contacts, issuers},
 };
-use access::{
-    Asker, DeleteIssuer, GetContacts, GetIssuer, ListIssuers, ManageContacts, Permit, SetIssuer,
-};
+use access::{Asker, DeleteIssuer, GetContacts, GetIssuer, ListIssuers, ManageContacts, Permit, SetIssuer};
 use crypt::{Sealed, envelope};
 use domain::{ObjectName, Timestamp, VaultName};
 use std::sync::Arc;
@@ -24,7 +22,8 @@ impl VaultService {
         vault: &VaultName,
         request: &PageRequest,
     ) -> Result<Permitted<Page<Arc<Issuer>>>, VaultError> {
-        let of = self.look(asker, vault, None, |_view, permit: &Permit<ListIssuers>, _vault| Ok(permit.vault()));
+        let of =
+            self.look(asker, vault, None, |_view, permit: &Permit<ListIssuers>, _vault| Ok(permit.vault()));
         let id = of.await?.value;
         let names = self.names::<Issuer>(&Issuer::prefix(id), request, |issuer| &issuer.name).await?;
         self.again(asker, vault, id, None, names, |view, permit: &Permit<ListIssuers>, names| {
@@ -43,7 +42,10 @@ impl VaultService {
         vault: &VaultName,
         name: &ObjectName,
     ) -> Result<Permitted<Arc<Issuer>>, VaultError> {
-        self.look(asker, vault, None, |view, permit: &Permit<GetIssuer>, _vault| issuers::get(permit, view, name)).await
+        self.look(asker, vault, None, |view, permit: &Permit<GetIssuer>, _vault| {
+            issuers::get(permit, view, name)
+        })
+        .await
     }
 
     /// Makes an issuer, or makes it anew (Key Vault: Set Certificate Issuer).
@@ -88,7 +90,8 @@ impl VaultService {
         name: &ObjectName,
         asked: &IssuerChange,
     ) -> Result<Option<Sealed>, Halt<VaultError>> {
-        let Some(password) = asked.credentials.as_ref().and_then(|credentials| credentials.password.as_ref()) else {
+        let Some(password) = asked.credentials.as_ref().and_then(|credentials| credentials.password.as_ref())
+        else {
             return Ok(None);
         };
         let key = self.key(vault).map_err(Halt::Refuse)?;
@@ -122,7 +125,10 @@ impl VaultService {
         asker: &Asker<'_>,
         vault: &VaultName,
     ) -> Result<Permitted<Arc<Contacts>>, VaultError> {
-        self.look(asker, vault, None, |view, permit: &Permit<GetContacts>, _vault| contacts::get(permit, view)).await
+        self.look(asker, vault, None, |view, permit: &Permit<GetContacts>, _vault| {
+            contacts::get(permit, view)
+        })
+        .await
     }
 
     /// Replaces the vault's contacts (Key Vault: Set Certificate Contacts).
@@ -135,8 +141,10 @@ impl VaultService {
         vault: &VaultName,
         asked: &Contacts,
     ) -> Result<Permitted<Contacts>, VaultError> {
-        self.change(asker, vault, None, |_view, permit: &Permit<ManageContacts>, _vault| contacts::set(permit, asked))
-            .await
+        self.change(asker, vault, None, |_view, permit: &Permit<ManageContacts>, _vault| {
+            contacts::set(permit, asked)
+        })
+        .await
     }
 
     /// Removes the vault's contacts (Key Vault: Delete Certificate Contacts).
@@ -148,7 +156,9 @@ impl VaultService {
         asker: &Asker<'_>,
         vault: &VaultName,
     ) -> Result<Permitted<Arc<Contacts>>, VaultError> {
-        self.change(asker, vault, None, |view, permit: &Permit<ManageContacts>, _vault| contacts::delete(permit, view))
-            .await
+        self.change(asker, vault, None, |view, permit: &Permit<ManageContacts>, _vault| {
+            contacts::delete(permit, view)
+        })
+        .await
     }
 }

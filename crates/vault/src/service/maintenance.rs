@@ -1,6 +1,6 @@
 //! What happens without a request: what is due is done, and garbage is removed. Whoever calls leaves the audit records.
 
-use super::VaultService;
+use super::{VaultService, keys::Rotation};
 use crate::{
     Certificates, Keys, Secrets, VaultError, deleted,
     garbage::Garbage,
@@ -8,7 +8,7 @@ use crate::{
     vaults,
 };
 use domain::{ObjectKind, Timestamp, VaultId, VaultName};
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, time::Duration};
 use store::{
     Decision, Halt, Key, View, Write,
     contract::{LIST_MAX, WRITES_MAX},
@@ -19,6 +19,9 @@ use store::{
 const ROUND: NonZeroU16 = NonZeroU16::new(64).unwrap();
 /// Keys of garbage that one commit removes.
 const BATCH: usize = WRITES_MAX / 2;
+
+/// How long what is to be made in a deleted vault is put off each time: so much later it may be made once the vault is recovered.
+const WHILE_DELETED: Duration = Duration::from_secs(86_400);
 
 /// Something that was done since its time had come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +60,19 @@ impl VaultService {
     }
 
     async fn run_one(&self, due: &Due, now: Timestamp) -> Result<bool, VaultError> {
-        if let Task::Renew { .. } = due.task {
-            return self.renew_certificate(due, now).await;
+        if let Task::Renew { name, object } = &due.task
+            && let Some(is_done) = self.renew_certificate(due, (name, *object), now).await?
+        {
+            return Ok(is_done);
+        }
+        if let Task::Rotate { name, object } = &due.task {
+            // The key is made outside of any decision. If there is nothing to rotate, what follows tidies up.
+            match self.rotate_when_due(due, (name, *object), now).await {
+                Ok(Rotation::Done) => return Ok(true),
+                Ok(Rotation::Later) => return Ok(false),
+                Ok(Rotation::NotDue) | Err(VaultError::VaultNotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         let is_done = transact(&*self.store, &*self.entropy, |view| {
             if due.task == Task::PurgeVault {
@@ -79,14 +93,16 @@ impl VaultService {
         Ok(is_done)
     }
 
-    /// What has become of the vault decides: of a purged one there is nothing, in a deleted one nothing is made, and what was deleted
+    /// What has become of the vault decides: of a purged one there is nothing, in a deleted one nothing is made until it is
+    /// recovered, and what was deleted
     /// before is purged all the same. Were it not, it would be there for ever once the vault is recovered.
     fn decide_due(view: &View, due: &Due, now: Timestamp) -> Result<Decision<bool>, Halt<VaultError>> {
         let Some((vault, is_deleted)) = vaults::find_or_deleted(view, &due.vault, due.vault_id)? else {
             return Ok(Decision::read(false));
         };
         if is_deleted && !matches!(due.task, Task::Purge { .. }) {
-            return Ok(Decision::read(false));
+            let later = Due { at: now.plus(WHILE_DELETED), ..due.clone() };
+            return Ok(Decision::of(false, vec![due.unput(), later.put()]));
         }
         match &due.task {
             Task::Purge { kind: ObjectKind::Secret, name, object } => {

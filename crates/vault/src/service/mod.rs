@@ -5,25 +5,33 @@
 mod certificate_objects;
 mod certificates;
 mod issuers;
+mod keys;
 mod maintenance;
 mod objects;
 mod secrets;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_keys;
 mod vaults;
 
 pub use certificate_objects::PolicyOf;
+pub use keys::Used;
 pub use maintenance::Done;
 
 use crate::{
     Kind, Vault, VaultError,
+    keys::open::OpenKeys,
     object::{Version, VersionId},
     vault::Recovery,
     vaults as decide,
 };
 use access::{Action, Asker, Permit};
-use crypt::{Key256, Sealed};
-use domain::{Entropy, ObjectName, Secret, VaultId, VaultName, Workers};
+use crypt::{
+    Key256, Sealed,
+    keys::{PrivateKey, PublicKey},
+};
+use domain::{Entropy, ObjectName, Secret, VaultId, VaultName, Workers, limits};
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -54,6 +62,8 @@ pub struct VaultService {
     reserved: (Vec<String>, Vec<IpAddr>),
     /// Opened keys of vaults that are in use. A vault's id is never used again, so an entry is never wrong.
     keys: RwLock<HashMap<VaultId, Arc<Key256>>>,
+    private_keys: OpenKeys<PrivateKey>,
+    public_keys: OpenKeys<PublicKey>,
 }
 
 impl VaultService {
@@ -65,7 +75,17 @@ impl VaultService {
         root: Arc<Key256>,
     ) -> Self {
         let backup_key = crate::backup::key(&root);
-        Self { store, entropy, workers, root, backup_key, reserved: Default::default(), keys: RwLock::default() }
+        Self {
+            store,
+            entropy,
+            workers,
+            root,
+            backup_key,
+            reserved: Default::default(),
+            keys: RwLock::default(),
+            private_keys: OpenKeys::new(limits::OPEN_KEYS_MAX),
+            public_keys: OpenKeys::new(limits::OPEN_KEYS_MAX),
+        }
     }
 
     /// The same, with hosts (the first label may be `*`) and addresses that are the installation's own: no vault's authority signs for them.
@@ -117,6 +137,7 @@ impl VaultService {
     /// Of a vault that is no more.
     fn forget_key(&self, vault: VaultId) {
         self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&vault);
+        self.forget_keys(|id| id.0 == vault);
     }
 }
 

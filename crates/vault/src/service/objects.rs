@@ -6,12 +6,10 @@ use crate::{
     backup::{self, SavedObject},
     deleted,
     garbage::Garbage,
-    object, page,
-    schedule::Due,
-    vaults,
+    object, page, schedule, vaults,
 };
 use access::{Action, Asker, Permit};
-use domain::{ObjectId, ObjectName, ObjectVersion, Timestamp, VaultId, VaultName, limits};
+use domain::{ObjectId, ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultId, VaultName, limits};
 use std::{num::NonZeroU16, sync::Arc};
 use store::{
     Decision, Halt, Key, Record, View, Write,
@@ -230,10 +228,14 @@ impl VaultService {
         name: &ObjectName,
         now: Timestamp,
     ) -> Result<Permitted<DeletedObject<K>>, VaultError> {
-        self.change(asker, vault, Some(name), |view, permit: &Permit<K::Delete>, vault| {
+        let deleted = self.change(asker, vault, Some(name), |view, permit: &Permit<K::Delete>, vault| {
             deleted::delete::<K>(permit, view, vault, name, now)
-        })
-        .await
+        });
+        let deleted = deleted.await?;
+        if K::KIND == ObjectKind::Key {
+            self.forget_keys(|id| id.1 == deleted.value.deleted.head.id);
+        }
+        Ok(deleted)
     }
 
     /// Sees a deleted object (Key Vault: Get Deleted Secret and the like).
@@ -377,12 +379,11 @@ impl VaultService {
         let of = of.await?.value;
         let saved: SavedObject<K> = backup::open(&self.backup_key, of.tenant, K::KIND, blob)?;
         let staged = self.lay_out(&of, &saved, now).await?;
-        let restored = self.change(asker, vault, None, |view, permit: &Permit<K::Restore>, vault| {
+        let restored = self.change(asker, vault, None, |view, _permit: &Permit<K::Restore>, vault| {
             if vault.id != of.id {
                 return refuse(VaultError::VaultNotFound { name: vault.name.clone() });
             }
-            let mut writes = staged.reveal(view, permit.vault())?;
-            writes.extend(K::scheduled(vault, &staged.head).as_ref().map(Due::put));
+            let writes = staged.reveal(view, vault)?;
             let head = Arc::new(staged.head.clone());
             match view.get::<Version<K>>(&(vault.id, head.id, head.latest))? {
                 Some(version) => Ok(Decision::of(Object { head, version }, writes)),
@@ -466,16 +467,18 @@ impl VaultService {
 
 impl<K: Kind> Staged<K> {
     /// The writes that make it visible, if its name is free.
-    pub(super) fn reveal(&self, view: &View, vault: VaultId) -> Result<Vec<Write>, Halt<VaultError>> {
-        let id = (vault, self.head.name.clone());
+    pub(super) fn reveal(&self, view: &View, vault: &Vault) -> Result<Vec<Write>, Halt<VaultError>> {
+        let id = (vault.id, self.head.name.clone());
         if view.get::<Head<K>>(&id)?.is_some() {
             return refuse(VaultError::NameTaken { kind: K::KIND, name: self.head.name.clone() });
         }
         if view.get::<Deleted<K>>(&id)?.is_some() {
             return refuse(VaultError::ObjectIsDeleted { kind: K::KIND, name: self.head.name.clone() });
         }
-        object::require_unreserved::<K>(view, vault, &self.head.name)?;
+        object::require_unreserved::<K>(view, vault.id, &self.head.name)?;
         self.garbage.check_staged(view)?;
-        Ok(vec![put::<Head<K>>(&id, &self.head), self.garbage.unput()])
+        let mut writes = vec![put::<Head<K>>(&id, &self.head), self.garbage.unput()];
+        writes.extend(schedule::moved(vault, None, Some(&self.head)));
+        Ok(writes)
     }
 }

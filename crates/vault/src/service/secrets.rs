@@ -133,7 +133,11 @@ impl VaultService {
 }
 
 /// A PFX of a certificate's secret as PEM, with the private key if it has one.
-fn to_pem(value: &Secret<String>, chain: &[Der], entropy: &dyn Entropy) -> Result<Secret<String>, VaultError> {
+fn to_pem(
+    value: &Secret<String>,
+    chain: &[Der],
+    entropy: &dyn Entropy,
+) -> Result<Secret<String>, VaultError> {
     const WRONG: CryptError = CryptError::Malformed { what: "certificate's secret" };
     let pfx = Secret::new(crypt::encoding::from_base64(value.expose()).map_err(|_| WRONG)?);
     let key = match crypt::certificate::read_pfx(&pfx, None) {
