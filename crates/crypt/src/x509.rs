@@ -84,6 +84,14 @@ impl Authority {
     }
 
     /// The root certificate, DER.
+    ///
+    /// # Errors
+    /// [`CryptError::Malformed`].
+    pub fn root_der(&self) -> Result<Vec<u8>, CryptError> {
+        self.certificate_der().map(|der| der.to_vec())
+    }
+
+    /// The same, for `certificate`.
     pub(crate) fn certificate_der(&self) -> Result<CertificateDer<'static>, CryptError> {
         CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()).map_err(|_| MALFORMED)
     }

@@ -71,6 +71,18 @@ pub(super) fn add(chain: &mut Vec<ParsedCertificate>, der: &[u8]) -> Result<(), 
     Ok(())
 }
 
+/// At which place the key's own certificate is, when a chain is written; the first one, if the key is not to be given out.
+pub(super) fn position_of_leaf(
+    certificates: &[ParsedCertificate],
+    key: Option<&PublicKey>,
+) -> Result<usize, CertificateError> {
+    match (key, certificates) {
+        (Some(key), _) => leaf_of(certificates, key),
+        (None, []) => Err(CertificateError::CertificateMissing),
+        (None, _) => Ok(0),
+    }
+}
+
 fn leaf_of(certificates: &[ParsedCertificate], key: &PublicKey) -> Result<usize, CertificateError> {
     if certificates.is_empty() {
         return Err(CertificateError::CertificateMissing);

@@ -93,10 +93,10 @@ fn boundary<'a>(line: &'a str, prefix: &str) -> Option<&'a str> {
     line.trim().strip_prefix(prefix)?.strip_suffix("-----")
 }
 
-/// A bundle: the private key, if there is one to be given out, as PKCS#8, then the certificates, leaf first.
+/// A bundle: the private key, if there is one to be given out, as PKCS#8, then the certificates in their order.
 ///
 /// # Errors
-/// [`CertificateError::CertificateMissing`]; [`CertificateError::KeyMismatch`] if the first certificate is not the key's; as
+/// [`CertificateError::CertificateMissing`]; [`CertificateError::KeyMismatch`] if no certificate is the key's; as
 /// [`PrivateKey::from_pkcs8`] and [`ParsedCertificate::from_der`]; [`CertificateError::TooLarge`].
 pub fn write_pem(
     key_pkcs8: Option<&Secret<Vec<u8>>>,
@@ -106,12 +106,11 @@ pub fn write_pem(
     for certificate in chain {
         chain::add(&mut certificates, certificate)?;
     }
-    let leaf = certificates.first().ok_or(CertificateError::CertificateMissing)?;
+    let key = key_pkcs8.map(PrivateKey::from_pkcs8).transpose()?;
+    chain::position_of_leaf(&certificates, key.as_ref().map(PrivateKey::public_key))?;
     let blocks = key_pkcs8.iter().map(|key| key.expose().len()).chain(chain.iter().map(Vec::len));
     let mut text = Zeroizing::new(String::with_capacity(blocks.map(|bytes| bytes * 3 / 2 + 100).sum()));
-    if let Some(pkcs8) = key_pkcs8 {
-        let key = PrivateKey::from_pkcs8(pkcs8)?;
-        leaf.check_key(key.public_key())?;
+    if let Some(key) = key {
         append(&mut text, "PRIVATE KEY", key.to_pkcs8()?.expose());
     }
     for certificate in &certificates {

@@ -31,11 +31,11 @@ const ITERATIONS: u32 = 2_048;
 
 const UNAVAILABLE: CertificateError = CertificateError::Unavailable { what: "writing a PFX" };
 
-/// A PFX (DER) with an empty password: the certificates, leaf first, and the private key if there is one to be given out. It is a secret,
+/// A PFX (DER) with an empty password: the certificates in their order, and the private key if there is one to be given out. It is a secret,
 /// as anybody can open it.
 ///
 /// # Errors
-/// [`CertificateError::CertificateMissing`]; [`CertificateError::KeyMismatch`] if the first certificate is not the key's; as
+/// [`CertificateError::CertificateMissing`]; [`CertificateError::KeyMismatch`] if no certificate is the key's; as
 /// [`PrivateKey::from_pkcs8`] and [`ParsedCertificate::from_der`]; [`CertificateError::TooLarge`];
 /// [`CertificateError::Unavailable`].
 pub fn write_pfx(
@@ -47,13 +47,13 @@ pub fn write_pfx(
     for certificate in chain {
         chain::add(&mut certificates, certificate)?;
     }
-    let leaf = certificates.first().ok_or(CertificateError::CertificateMissing)?;
+    let key = key_pkcs8.map(PrivateKey::from_pkcs8).transpose()?;
+    let at = chain::position_of_leaf(&certificates, key.as_ref().map(PrivateKey::public_key))?;
+    let leaf = certificates.get(at).ok_or(CertificateError::CertificateMissing)?;
     let password = Password::forms(None).into_iter().next().ok_or(UNAVAILABLE)?;
     let id = local_key_id(leaf)?;
-    let mut parts = vec![certificate_part(&certificates, &id, &password, entropy)?];
-    if let Some(pkcs8) = key_pkcs8 {
-        let key = PrivateKey::from_pkcs8(pkcs8)?;
-        leaf.check_key(key.public_key())?;
+    let mut parts = vec![certificate_part(&certificates, at, &id, &password, entropy)?];
+    if let Some(key) = key {
         // Written anew: older readers refuse version 2 of PKCS#8 and attributes in it.
         parts.push(key_part(&key.to_pkcs8()?, &id, &password, entropy)?);
     }
@@ -80,6 +80,7 @@ pub fn write_pfx(
 /// ContentInfo of the certificates, encrypted.
 fn certificate_part(
     certificates: &[ParsedCertificate],
+    leaf: usize,
     id: &[u8],
     password: &Password,
     entropy: &dyn Entropy,
@@ -92,8 +93,8 @@ fn certificate_part(
         .collect::<Result<_, _>>()?;
     let mut bags = Vec::with_capacity(values.len());
     for (number, value) in values.iter().enumerate() {
-        // The first one is the leaf, and the key's.
-        let attributes = if number == 0 { Some(any(id)?) } else { None };
+        // The leaf, which is the key's.
+        let attributes = if number == leaf { Some(any(id)?) } else { None };
         bags.push(Bag { id: oid::CERTIFICATE_BAG, value: any(value)?, attributes });
     }
     let salt = random::<8>(entropy);
