@@ -6,11 +6,15 @@
 
 mod admin;
 mod app;
+mod attributes;
 mod audit;
+mod collection;
 mod demo;
 mod doctor;
 mod failure;
+mod files;
 mod keyvault;
+mod objects;
 mod output;
 mod place;
 mod principal;
@@ -20,6 +24,7 @@ mod run;
 mod secret;
 mod signals;
 mod status;
+mod time;
 mod up;
 mod vault;
 
