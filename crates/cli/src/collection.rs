@@ -167,7 +167,7 @@ fn next(place: &Whence<'_>, refusal: &Refusal, policy: Option<&Policy>) -> Optio
     match (refusal.code.as_str(), refusal.inner.as_str()) {
         ("Forbidden", "AccessDenied") => Some(match policy {
             Some(policy) => {
-                format!("Allow it to yourself, who administers:\n    {}", grant(place, policy))
+                format!("Allow it to yourself:\n    {}", grant(place, policy))
             }
             None => format!("Who may do what in it: keyless vault policy list {vault}"),
         }),

@@ -8,7 +8,9 @@ use crate::{
     attributes::Attributes,
     collection::{Ask, Collection},
     failure::Failure,
-    files, objects,
+    files,
+    keyvault::Fault,
+    objects,
     output::{self, Colour, Format, Progress, paint},
 };
 use clap::Args;
@@ -90,6 +92,16 @@ enum There {
     Enabled,
 }
 
+/// What became of what was to be written, by places in the file.
+#[derive(Default)]
+struct Done {
+    written: HashSet<usize>,
+    errors: HashMap<usize, Failure>,
+}
+
+/// How each reason begins for which `--overwrite` or `--keep` is to be said.
+const DIFFERS: &str = "the vault has another one";
+
 /// What is told of a secret at the end.
 #[derive(Serialize)]
 struct Told<'a> {
@@ -97,7 +109,7 @@ struct Told<'a> {
     step: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
     reason: &'a str,
-    is_done: bool,
+    written: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -107,7 +119,12 @@ pub(super) async fn import(admin: &Admin, format: Format, args: Import) -> Resul
     let entries = {
         let file = files::read(&args.file, dump::BYTES_MAX, "a file of secrets")?;
         dump::parse(file.expose()).map_err(|faults| {
-            faults.iter().for_each(|fault| output::note(format_args!("{}: {fault}", args.file.display())));
+            let file = if files::is_standard(&args.file) {
+                "standard input".into()
+            } else {
+                args.file.to_string_lossy()
+            };
+            faults.iter().for_each(|fault| output::note(format_args!("{file}: {fault}")));
             Failure::new("the file cannot be taken in; nothing was changed")
                 .next("Its format: docs/operate, Moving secrets in and out.")
         })?
@@ -125,47 +142,60 @@ pub(super) async fn import(admin: &Admin, format: Format, args: Import) -> Resul
     }
     let blocked = steps.iter().filter(|step| matches!(step, Step::Blocked(_))).count();
     let is_run = blocked == 0 && !args.dry_run;
-    let errors = match is_run {
-        true => write(&secrets, &entries, &steps).await,
-        false => HashMap::new(),
-    };
+    let done = if is_run { write(&secrets, &entries, &steps).await } else { Done::default() };
     if format == Format::Json {
         let told: Vec<Told<'_>> = (entries.iter().zip(&steps).enumerate())
-            .map(|(index, (entry, step))| {
-                let error = errors.get(&index).map(ToString::to_string);
-                let is_done = is_run && step.is_written() && error.is_none();
-                Told { name: entry.name.as_str(), step: step.word(), reason: step.reason(), is_done, error }
+            .map(|(index, (entry, step))| Told {
+                name: entry.name.as_str(),
+                step: step.word(),
+                reason: step.reason(),
+                written: done.written.contains(&index),
+                error: done.errors.get(&index).map(ToString::to_string),
             })
             .collect();
         output::json(&told);
     }
     if blocked > 0 {
-        return Err(Failure::new(format!("{blocked} of {} cannot be taken in; nothing was changed", entries.len()))
-            .next("Where the vault has another secret of a name: --overwrite makes the file's a new version of it, --keep keeps the vault's."));
+        let failure = Failure::new(format!(
+            "{blocked} of {} cannot be taken in as things are; nothing was changed",
+            entries.len()
+        ));
+        return Err(match steps.iter().any(|step| matches!(step, Step::Blocked(why) if why.starts_with(DIFFERS))) {
+            true => failure.next(
+                "Where the vault has another secret of a name: --overwrite makes the file's a new version of it, --keep keeps the vault's.",
+            ),
+            false => failure,
+        });
     }
-    conclude(&steps, &errors, args.dry_run)
+    conclude(&steps, &done, args.dry_run)
 }
 
-fn conclude(steps: &[Step], errors: &HashMap<usize, Failure>, is_dry: bool) -> Result<(), Failure> {
+fn conclude(steps: &[Step], done: &Done, is_dry: bool) -> Result<(), Failure> {
     let count = |is: fn(&Step) -> bool| steps.iter().filter(|step| is(step)).count();
-    let written = count(Step::is_written);
-    let rest = format!(
-        "{} unchanged, {} kept, {} of certificates left out",
-        count(|step| matches!(step, Step::Same)),
-        count(|step| matches!(step, Step::Keep(_))),
-        count(|step| matches!(step, Step::Certificate)),
-    );
+    let to_write = count(Step::is_written);
+    let tried = done.written.len() + done.errors.len();
+    let counts = [
+        ("unchanged", count(|step| matches!(step, Step::Same))),
+        ("kept as the vault has them", count(|step| matches!(step, Step::Keep(_)))),
+        ("left to their certificates", count(|step| matches!(step, Step::Certificate))),
+        ("failed", done.errors.len()),
+        ("not tried", if is_dry { 0 } else { to_write - tried }),
+    ];
+    let rest: String = counts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(what, count)| format!(", {count} {what}"))
+        .collect();
     if is_dry {
-        output::note(format_args!("Nothing was changed. To be written: {written}; {rest}."));
+        output::note(format_args!("Nothing was changed. It would be: {to_write} written{rest}."));
         return Ok(());
     }
-    let done = written - errors.len();
-    let summary = format!("{done} written, {rest}");
-    if errors.is_empty() {
+    let summary = format!("{} written{rest}", done.written.len());
+    if done.errors.is_empty() {
         output::note(format_args!("{} {summary}.", paint(Colour::Good, "ok")));
         return Ok(());
     }
-    Err(Failure::new(format!("{} failed; {summary}", errors.len()))
+    Err(Failure::new(summary)
         .next("Run it again when the reason is mended: what was written is unchanged then, and skipped."))
 }
 
@@ -221,9 +251,9 @@ fn step(there: &There, entry: &Entry, differs: String, args: &Import) -> Step {
             args.vault, entry.name
         )),
         There::OfCertificate => Step::Blocked("a certificate of the vault has this name".to_owned()),
-        There::Disabled => other("disabled in the vault, so that it cannot be compared".to_owned()),
+        There::Disabled => other(format!("{DIFFERS}: disabled, so that it cannot be compared")),
         There::Enabled if differs.is_empty() => Step::Same,
-        There::Enabled => other(format!("in the vault otherwise: {differs}")),
+        There::Enabled => other(format!("{DIFFERS}: {differs}")),
     }
 }
 
@@ -247,23 +277,32 @@ fn differences(there: &Valued, entry: &Entry) -> String {
     parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect::<Vec<_>>().join(", ")
 }
 
-/// Writes what is to be written; the failures by their place in the file. Told as they come: a person may end it.
-async fn write(secrets: &Collection<'_>, entries: &[Entry], steps: &[Step]) -> HashMap<usize, Failure> {
+/// Writes what is to be written. A refusal is of one secret; where nobody answers, the others need not be tried.
+async fn write(secrets: &Collection<'_>, entries: &[Entry], steps: &[Step]) -> Done {
     let total = steps.iter().filter(|step| step.is_written()).count();
     let progress = Progress::new("importing", total);
-    let mut errors = HashMap::new();
+    let mut done = Done::default();
     let work = entries.iter().zip(steps).enumerate().filter(|(_, (_, step))| step.is_written());
-    for (done, (index, (entry, _))) in work.enumerate() {
-        progress.step(done);
-        if let Err(failure) = set(secrets, entry).await {
-            output::note(format_args!("{}: {failure}", entry.name));
-            errors.insert(index, failure);
+    for (count, (index, (entry, _))) in work.enumerate() {
+        progress.step(count);
+        let (failure, is_last) = match set(secrets, entry).await {
+            Ok(()) => {
+                done.written.insert(index);
+                continue;
+            }
+            Err(Fault::Failed(failure)) => (failure, true),
+            Err(fault) => (secrets.explain("set", Some(&entry.name), fault).await, false),
+        };
+        output::note(format_args!("{}: {failure}", entry.name));
+        done.errors.insert(index, failure);
+        if is_last {
+            break;
         }
     }
-    errors
+    done
 }
 
-async fn set(secrets: &Collection<'_>, entry: &Entry) -> Result<(), Failure> {
+async fn set(secrets: &Collection<'_>, entry: &Entry) -> Result<(), Fault> {
     let new = NewSecret {
         value: entry.value.expose(),
         content_type: entry.content_type.as_deref(),
@@ -271,7 +310,8 @@ async fn set(secrets: &Collection<'_>, entry: &Entry) -> Result<(), Failure> {
         attributes: &entry.attributes,
     };
     let (path, body) = (secrets.path(&entry.name, ""), Some(new.body()?));
-    secrets.order(Ask { verb: "set", method: Method::PUT, name: Some(&entry.name), path, body }).await
+    let ask = Ask { verb: "set", method: Method::PUT, name: Some(&entry.name), path, body };
+    secrets.send(ask).await.map(drop)
 }
 
 #[cfg(test)]
