@@ -110,7 +110,7 @@ impl<'a> Collection<'a> {
         };
         let policy = match refusal.inner.as_str() {
             "AccessDenied" => self.policy().await,
-            _ => None,
+            _ => self.vault.principal().map(|principal| Policy { principal, ..Policy::default() }),
         };
         let place = Whence { kind: self.kind, vault: self.name.as_str(), name, verb };
         match next(&place, &refusal, policy.as_ref()) {
@@ -171,10 +171,17 @@ fn next(place: &Whence<'_>, refusal: &Refusal, policy: Option<&Policy>) -> Optio
             }
             None => format!("Who may do what in it: keyless vault policy list {vault}"),
         }),
-        ("Forbidden", "ForbiddenByRbac") => Some(format!(
-            "The vault is opened by roles: give yourself one that holds {verb} on {}.",
-            kind.plural()
-        )),
+        ("Forbidden", "ForbiddenByRbac") => {
+            let role = match kind {
+                ObjectKind::Secret => "Key Vault Secrets Officer",
+                ObjectKind::Key => "Key Vault Crypto Officer",
+                ObjectKind::Certificate => "Key Vault Certificates Officer",
+            };
+            let whom = policy.map_or("ID", |policy| policy.principal.as_str());
+            Some(format!(
+                "Give yourself a role that allows it:\n    keyless vault role assign {vault} --role \"{role}\" --principal {whom}"
+            ))
+        }
         ("Forbidden", "SecretDisabled" | "KeyDisabled") => {
             Some(format!("Enable it: keyless {kind} update {vault} {name} --enabled"))
         }
@@ -265,6 +272,12 @@ mod tests {
             ("set", "Conflict", "ObjectIsDeletedButRecoverable", "keyless secret recover shop db"),
             ("restore", "Conflict", "", "purge"),
             ("restore", "BadParameter", "", "installation"),
+            (
+                "purge",
+                "Forbidden",
+                "ForbiddenByRbac",
+                "assign shop --role \"Key Vault Secrets Officer\" --principal p",
+            ),
             ("get", "Forbidden", "SecretDisabled", "keyless secret update shop db --enabled"),
             ("set", "Forbidden", "SecretManagedByKeyVault", "certificate db"),
         ] {

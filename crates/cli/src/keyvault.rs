@@ -49,6 +49,14 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
 }
 
+impl Refusal {
+    /// Is it the caller who is refused, whatever the object?
+    pub(crate) fn is_of_all(&self) -> bool {
+        self.status == 401
+            || matches!(self.inner.as_str(), "AccessDenied" | "ForbiddenByRbac" | "ForbiddenByFirewall")
+    }
+}
+
 /// Why there is no good answer.
 #[derive(Debug)]
 pub(crate) enum Fault {

@@ -277,7 +277,7 @@ fn differences(there: &Valued, entry: &Entry) -> String {
     parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect::<Vec<_>>().join(", ")
 }
 
-/// Writes what is to be written. A refusal is of one secret; where nobody answers, the others need not be tried.
+/// Writes what is to be written. After a refusal that is of one secret the others are tried; not where nobody answers, or nobody may.
 async fn write(secrets: &Collection<'_>, entries: &[Entry], steps: &[Step]) -> Done {
     let total = steps.iter().filter(|step| step.is_written()).count();
     let progress = Progress::new("importing", total);
@@ -291,7 +291,10 @@ async fn write(secrets: &Collection<'_>, entries: &[Entry], steps: &[Step]) -> D
                 continue;
             }
             Err(Fault::Failed(failure)) => (failure, true),
-            Err(fault) => (secrets.explain("set", Some(&entry.name), fault).await, false),
+            Err(fault) => {
+                let is_last = matches!(&fault, Fault::Refused(refusal) if refusal.is_of_all());
+                (secrets.explain("set", Some(&entry.name), fault).await, is_last)
+            }
         };
         output::note(format_args!("{}: {failure}", entry.name));
         done.errors.insert(index, failure);
