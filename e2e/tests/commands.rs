@@ -154,7 +154,7 @@ fn what_is_said_of_a_secret_is_changed_and_its_value_is_not() {
     ];
     let _said = server.keyless_with(set, CANARY).ok();
     let shown = json(server.keyless(["secret", "show", "shop", "db", "-o", "json"]));
-    assert_eq!(shown["attributes"]["exp"], 4_073_587_200_i64, "{shown}");
+    assert_eq!(shown["attributes"]["exp"], 4_073_500_800_i64, "{shown}");
     assert_eq!(shown["attributes"]["nbf"], 1_767_222_000_i64, "{shown}");
     let table = server.keyless(["secret", "show", "shop", "db"]).ok();
     assert!(table.contains("2099-01-31 00:00:00Z") && table.contains("team=a"), "{table}");
