@@ -4,10 +4,12 @@
 //! of the administrator's socket and of the same Key Vault API that apps use.
 #![forbid(unsafe_code)]
 
+mod access;
 mod admin;
 mod app;
 mod attributes;
 mod audit;
+mod clock;
 mod collection;
 mod demo;
 mod doctor;
@@ -27,6 +29,7 @@ mod status;
 mod time;
 mod up;
 mod vault;
+mod whom;
 
 use admin::Admin;
 use clap::{Args, Parser, Subcommand};
@@ -84,9 +87,12 @@ enum Command {
     /// Apps and their identities
     #[command(subcommand)]
     App(app::Command),
-    /// Vaults and their access policies
+    /// Vaults, and who may do what in them
     #[command(subcommand)]
     Vault(vault::Command),
+    /// Who may do what, by which rule, and why not
+    #[command(subcommand)]
+    Access(access::Command),
     /// Secrets of a vault
     #[command(subcommand)]
     Secret(secret::Command),
@@ -99,6 +105,9 @@ enum Command {
     /// Read or verify the audit log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// The server's clock: what time it is, and time travel for tests
+    #[command(subcommand)]
+    Clock(clock::Command),
     /// What runs, and what the kernel enforces
     Status(status::Args),
     /// What is missing, and how to mend it
@@ -152,6 +161,8 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
     match command {
         Command::App(command) => app::app(&global.admin()?, global.output, command).await,
         Command::Vault(command) => vault::vault(&global.admin()?, global.output, command).await,
+        Command::Access(command) => access::access(&global.admin()?, global.output, command).await,
+        Command::Clock(command) => clock::clock(&global.admin()?, global.output, command).await,
         Command::Secret(command) => secret::secret(&global.admin()?, global.output, command).await,
         Command::AppRegistration(command) => {
             registration::registration(&global.admin()?, global.output, command).await

@@ -31,6 +31,10 @@ pub const RECOVERABLE_DAYS_MIN: u16 = 7;
 pub const KEY_TAG_CHARS_MAX: usize = 256;
 /// Versions of an object that is backed up. Source: Key Vault backup.
 pub const BACKUP_VERSIONS_MAX: usize = 500;
+/// Versions of keys that are kept opened, private halves and public ones by themselves. Ours: one of RSA is about 10 KB.
+pub const OPEN_KEYS_MAX: usize = 2_000;
+/// Random bytes that are given at a time. Source: Key Vault OpenAPI, `GetRandomBytesRequest`.
+pub const RANDOM_BYTES_MAX: usize = 128;
 
 /// Lifetime of an access token. Source: Entra access token lifetimes (60 to 90 minutes; samples 3,599 s).
 pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);
@@ -80,5 +84,7 @@ pub const WORKLOADS_MAX: usize = 1_000;
 pub const TRANSACT_ATTEMPTS_MAX: u32 = 64;
 /// Longest time for which an audit record may wait to be synced to disk.
 pub const AUDIT_SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// How far a test clock may be ahead of the real one (100 years of 365 days). Ours: years in certificates and answers have four digits.
+pub const TEST_CLOCK_AHEAD_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// Bytes of one audit record.
 pub const AUDIT_RECORD_BYTES_MAX: usize = 8 * 1024;

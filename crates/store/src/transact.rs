@@ -129,6 +129,12 @@ impl View {
         self.known.iter().any(|known| &known.key == key)
     }
 
+    /// Would this delete what is not there? The contract has no such write: there is nothing whose revision could be checked.
+    fn is_delete_of_nothing(&self, write: &Write) -> bool {
+        let is_absent = |key| self.known.iter().any(|known| &known.key == key && known.entry.is_none());
+        matches!(write, Write::Delete(key) if is_absent(key))
+    }
+
     /// Reads more keys. If the store has moved on since the others were read, all are read again: everything stands at one position.
     async fn load(&mut self, store: &dyn Store, more: &[Key]) -> Result<(), StoreError> {
         if self.known.len() + more.len() > READ_KEYS_MAX {
@@ -187,7 +193,8 @@ async fn settle<T, E: From<StoreError>>(
 }
 
 /// Loads, decides, commits with a check on every key that was read; again on conflict; resolves an unknown outcome by its commit id.
-/// Keys that are written and were not read are loaded and checked too, so that no write is blind. No writes: no commit.
+/// Keys that are written and were not read are loaded and checked too, so that no write is blind. A delete of what is not there is no
+/// write. No writes: no commit.
 ///
 /// # Errors
 /// The decision's refusal, or the store's error; [`StoreError::Unavailable`] after [`limits::TRANSACT_ATTEMPTS_MAX`] conflicts.
@@ -207,11 +214,15 @@ pub async fn transact<T, E: From<StoreError>>(
             }
             view.load(store, &unread).await?;
         };
-        if decision.writes.is_empty() {
+        let checks = view.checks(&decision.writes);
+        // Somebody else was faster: what is to be deleted is gone, and that it still is when this commits is one of the checks.
+        let writes: Vec<Write> =
+            decision.writes.into_iter().filter(|write| !view.is_delete_of_nothing(write)).collect();
+        if writes.is_empty() {
             return Ok(decision.value);
         }
         let id = CommitId(u128::from_be_bytes(random(entropy)));
-        match store.commit(id, &view.checks(&decision.writes), &decision.writes).await {
+        match store.commit(id, &checks, &writes).await {
             Ok(_) => return Ok(decision.value),
             Err(StoreError::Conflict { .. }) => {}
             Err(StoreError::Unknown(id)) => match store.resolve(id).await {

@@ -91,6 +91,7 @@ pub(crate) fn open<T: DeserializeOwned>(
     let bytes = encoding::from_base64url(blob.as_bytes()).map_err(|_| VaultError::BackupRejected)?;
     let sealed = bytes.strip_prefix(MAGIC).ok_or(VaultError::BackupRejected)?;
     let sealed = Sealed::from_bytes(sealed.to_vec());
-    let text = envelope::open(backup, &blob_address(tenant, kind), &sealed).map_err(|_| VaultError::BackupRejected)?;
+    let text = envelope::open(backup, &blob_address(tenant, kind), &sealed)
+        .map_err(|_| VaultError::BackupRejected)?;
     serde_json::from_slice(text.expose()).map_err(|_| VaultError::BackupRejected)
 }

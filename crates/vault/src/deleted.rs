@@ -8,7 +8,7 @@ use crate::{
     garbage::Garbage,
     keys::Keys,
     object::{self, Version},
-    schedule::{Due, Task},
+    schedule::{self, Due, Task},
     secrets::Secrets,
 };
 use access::Permit;
@@ -83,7 +83,8 @@ fn retire<K: Kind>(vault: &Vault, head: &Head<K>, now: Timestamp) -> (Deleted<K>
     let purge_at = now.plus(Duration::from_secs(u64::from(vault.recoverable_days) * 86_400));
     let deleted = Deleted { head: head.clone(), deleted: now, purge_at };
     let id = (vault.id, head.name.clone());
-    let writes = vec![unwrite::<Head<K>>(&id), put::<Deleted<K>>(&id, &deleted)];
+    let mut writes = vec![unwrite::<Head<K>>(&id), put::<Deleted<K>>(&id, &deleted)];
+    writes.extend(schedule::moved(vault, Some(head), None));
     (deleted, writes)
 }
 
@@ -100,7 +101,11 @@ fn retire_managed<K: Kind>(
     }
 }
 
-fn find<K: Kind>(view: &View, vault: VaultId, name: &ObjectName) -> Result<Arc<Deleted<K>>, Halt<VaultError>> {
+fn find<K: Kind>(
+    view: &View,
+    vault: VaultId,
+    name: &ObjectName,
+) -> Result<Arc<Deleted<K>>, Halt<VaultError>> {
     match view.get::<Deleted<K>>(&(vault, name.clone()))? {
         Some(deleted) => Ok(deleted),
         None => refuse(VaultError::DeletedObjectNotFound { kind: K::KIND, name: name.clone() }),
@@ -169,10 +174,16 @@ pub(crate) fn recover<K: Kind>(
 
 fn revive<K: Kind>(vault: &Vault, deleted: &Deleted<K>) -> Vec<Write> {
     let id = (vault.id, deleted.head.name.clone());
-    vec![unwrite::<Deleted<K>>(&id), put::<Head<K>>(&id, &deleted.head)]
+    let mut writes = vec![unwrite::<Deleted<K>>(&id), put::<Head<K>>(&id, &deleted.head)];
+    writes.extend(schedule::moved(vault, None, Some(&deleted.head)));
+    writes
 }
 
-fn revive_managed<K: Kind>(view: &View, vault: &Vault, name: &ObjectName) -> Result<Vec<Write>, Halt<VaultError>> {
+fn revive_managed<K: Kind>(
+    view: &View,
+    vault: &Vault,
+    name: &ObjectName,
+) -> Result<Vec<Write>, Halt<VaultError>> {
     match view.get::<Deleted<K>>(&(vault.id, name.clone()))? {
         Some(deleted) if deleted.head.managed => Ok(revive::<K>(vault, &deleted)),
         _ => Ok(Vec::new()),

@@ -1,5 +1,6 @@
 //! What can go wrong in a vault, in our words. Carries names and ids, never values.
 
+use crate::{AccessModel, keys::KeyFault};
 use access::Denied;
 use crypt::CryptError;
 use domain::{AssignmentId, ObjectKind, ObjectName, ObjectVersion, PrincipalId, VaultName};
@@ -107,6 +108,9 @@ pub enum VaultError {
         /// Its name.
         name: ObjectName,
     },
+    /// What only keys have.
+    #[error(transparent)]
+    Key(#[from] KeyFault),
     /// Something is longer or more than it may be.
     #[error("{what} is over its limit of {limit}")]
     TooLarge {
@@ -133,12 +137,12 @@ pub enum VaultError {
         vault: VaultName,
     },
     /// A rule of the other model of access.
-    #[error("vault {vault} goes by {model}")]
+    #[error("in vault {vault} {} count", match counts { AccessModel::Policies => "access policies", AccessModel::Roles => "role assignments" })]
     OtherAccessModel {
         /// The vault.
         vault: VaultName,
-        /// What it goes by.
-        model: &'static str,
+        /// Which model counts there.
+        counts: AccessModel,
     },
     /// A page token that is not one of ours.
     #[error("the page token is malformed")]

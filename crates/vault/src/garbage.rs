@@ -3,12 +3,15 @@
 //! A record of garbage is written in the commit that drops the head, or before the first version is laid out, so that whatever happens
 //! the versions are found and removed.
 
-use crate::{Head, Kind, certificates::Certificates, deleted::Deleted, keys::Keys, object::Version, secrets::Secrets};
+use crate::{
+    Head, Kind, VaultError, certificates::Certificates, deleted::Deleted, keys::Keys, object::Version,
+    secrets::Secrets,
+};
 use access::RoleAssignments;
 use domain::{ObjectId, ObjectKind, Timestamp, VaultId};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use store::{Key, Record, Write, delete, put};
+use store::{Halt, Key, Record, StoreError, View, Write, delete, put, refuse};
 
 /// For how long a restore may be under way before what it has laid out is taken for left behind.
 pub(crate) const STAGED_FOR: Duration = Duration::from_secs(900);
@@ -46,6 +49,14 @@ impl Garbage {
         self.condemned || self.since.plus(STAGED_FOR) <= now
     }
 
+    /// Refuses if what is being laid out was taken for left behind, because it took too long: some of it may be gone already.
+    pub(crate) fn check_staged(&self, view: &View) -> Result<(), Halt<VaultError>> {
+        match view.get::<Self>(&(self.vault, self.object))? {
+            Some(garbage) if !garbage.condemned => Ok(()),
+            _ => refuse(VaultError::Store(StoreError::Unavailable("the restore took too long".to_owned()))),
+        }
+    }
+
     pub(crate) fn prefix() -> Key {
         Key::new("garbage/")
     }
@@ -63,7 +74,9 @@ impl Garbage {
         match self.object {
             Some((ObjectKind::Secret, object)) => vec![Version::<Secrets>::prefix(self.vault, object)],
             Some((ObjectKind::Key, object)) => vec![Version::<Keys>::prefix(self.vault, object)],
-            Some((ObjectKind::Certificate, object)) => vec![Version::<Certificates>::prefix(self.vault, object)],
+            Some((ObjectKind::Certificate, object)) => {
+                vec![Version::<Certificates>::prefix(self.vault, object)]
+            }
             None => {
                 let mut prefixes = vec![RoleAssignments::prefix(self.vault)];
                 prefixes.extend(of_kind::<Secrets>(self.vault));

@@ -24,10 +24,13 @@ pub use attributes::{Attributes, AttributesChange};
 pub use certificates::Certificates;
 pub use deleted::{Deleted, DeletedObject};
 pub use error::VaultError;
-pub use keys::Keys;
+pub use keys::{
+    ImportedKey, KeyChange, KeyContent, KeyFault, KeyKind, KeyOp, KeyTerms, Keys, LifetimeAction, LifetimeActionKind, NewKey,
+    NewRotationPolicy, Period, PublicHalf, ReleasePolicy, RotationPolicy,
+};
 pub use object::{Head, Kind, Object, Version, VersionChange};
 pub use page::{Page, PageRequest};
 pub use secrets::{SecretChange, SecretContent, SecretWithValue, Secrets, SetSecret};
-pub use service::{Done, Permitted, VaultService};
+pub use service::{Done, Permitted, Used, VaultService};
 pub use vault::{AccessModel, DeletedVault, Recovery, Vault};
 pub use vaults::VaultSettings;

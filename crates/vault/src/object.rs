@@ -5,7 +5,7 @@
 //!
 //! Versions are kept below the object's id, not its name: who purges an object and makes another of its name meets nothing of the old one.
 
-use crate::{Attributes, AttributesChange, VaultError, attributes::check_tags};
+use crate::{Attributes, AttributesChange, VaultError, attributes::check_tags, schedule::Task};
 use access::{Action, Permit};
 use domain::{ObjectId, ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -13,7 +13,10 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use store::{Decision, Halt, Key, Record, View, Write, contract::VALUE_BYTES_MAX, put, refuse};
 
 /// What is stored of something.
-pub trait Stored: Serialize + DeserializeOwned + Clone + fmt::Debug + PartialEq + Send + Sync + 'static {}
+pub trait Stored:
+    Serialize + DeserializeOwned + Clone + fmt::Debug + PartialEq + Send + Sync + 'static
+{
+}
 impl<T: Serialize + DeserializeOwned + Clone + fmt::Debug + PartialEq + Send + Sync + 'static> Stored for T {}
 
 /// A kind of object: what it consists of, and by which actions callers may do what all kinds can.
@@ -52,6 +55,11 @@ pub trait Kind: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
 
     /// The same version with that part sealed anew: for another vault, or for a backup.
     fn resealed(content: Self::Content, sealed: crypt::Sealed) -> Self::Content;
+
+    /// When something is to happen to an object by itself, and what. It is scheduled exactly while the object is there and not deleted.
+    fn due(_head: &Head<Self>) -> Option<(Timestamp, Task)> {
+        None
+    }
 }
 
 /// The head of an object. There is one exactly while the object is not deleted.
@@ -139,7 +147,11 @@ impl<K: Kind> Object<K> {
 }
 
 /// The head of an object that is not deleted.
-pub(crate) fn head<K: Kind>(view: &View, vault: VaultId, name: &ObjectName) -> Result<Arc<Head<K>>, Halt<VaultError>> {
+pub(crate) fn head<K: Kind>(
+    view: &View,
+    vault: VaultId,
+    name: &ObjectName,
+) -> Result<Arc<Head<K>>, Halt<VaultError>> {
     match view.get::<Head<K>>(&(vault, name.clone()))? {
         Some(head) => Ok(head),
         None => refuse(not_found::<K>(name, None)),
@@ -193,9 +205,11 @@ pub(crate) fn place<K: Kind>(
     let head_id = (vault, name.clone());
     if let Some(head) = view.get::<Head<K>>(&head_id)? {
         return match (head.managed, managed) {
-            (true, false) => {
-                refuse(VaultError::ManagedByCertificate { kind: K::KIND, name: head.name.clone(), operation: "set" })
-            }
+            (true, false) => refuse(VaultError::ManagedByCertificate {
+                kind: K::KIND,
+                name: head.name.clone(),
+                operation: "set",
+            }),
             (false, true) => refuse(VaultError::NameTaken { kind: K::KIND, name: head.name.clone() }),
             _ => Ok(Place { vault, id: head.id, name: head.name.clone(), head: Some(head) }),
         };
@@ -207,6 +221,11 @@ pub(crate) fn place<K: Kind>(
 }
 
 impl<K: Kind> Place<K> {
+    /// In an object that was found.
+    pub(crate) fn of(vault: VaultId, head: Arc<Head<K>>) -> Self {
+        Self { vault, id: head.id, name: head.name.clone(), head: Some(head) }
+    }
+
     /// Adds a version there and makes it the latest. The name keeps the spelling of its first version.
     pub(crate) fn add(
         self,
@@ -216,8 +235,10 @@ impl<K: Kind> Place<K> {
     ) -> Result<Decision<Object<K>>, Halt<VaultError>> {
         let head = Head { id: self.id, name: self.name, latest: version.version, managed, about };
         let head_id = (self.vault, head.name.clone());
-        let writes =
-            vec![put::<Head<K>>(&head_id, &head), fitting::<K>(&(self.vault, self.id, version.version), &version)?];
+        let writes = vec![
+            put::<Head<K>>(&head_id, &head),
+            fitting::<K>(&(self.vault, self.id, version.version), &version)?,
+        ];
         Ok(Decision::of(Object { head: Arc::new(head), version: Arc::new(version) }, writes))
     }
 }

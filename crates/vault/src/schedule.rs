@@ -1,6 +1,7 @@
 //! What is to happen at a time: purges of what was deleted, rotations of keys, renewals of certificates. Ordered by time in the store, so
 //! that looking for what is due costs nothing while nothing is.
 
+use crate::{Head, Kind, Vault};
 use domain::{ObjectId, ObjectKind, ObjectName, Timestamp, VaultId, VaultName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -74,6 +75,21 @@ impl Due {
     pub(crate) fn unput(&self) -> Write {
         delete::<Self>(self)
     }
+}
+
+/// What is scheduled for an object, if anything.
+fn of<K: Kind>(vault: &Vault, head: &Head<K>) -> Option<Due> {
+    let (at, task) = K::due(head)?;
+    Some(Due { at, vault: vault.name.clone(), vault_id: vault.id, task })
+}
+
+/// The writes by which what is scheduled for an object is what its head says after a change: `None` is an object that is not there.
+pub(crate) fn moved<K: Kind>(vault: &Vault, before: Option<&Head<K>>, after: Option<&Head<K>>) -> Vec<Write> {
+    let (before, after) = (before.and_then(|head| of(vault, head)), after.and_then(|head| of(vault, head)));
+    if before == after {
+        return Vec::new();
+    }
+    before.iter().map(Due::unput).chain(after.iter().map(Due::put)).collect()
 }
 
 impl Record for Due {

@@ -7,8 +7,8 @@ use crate::{
     object::{self, Kind, Object, Place, Version},
 };
 use access::{
-    BackupSecret, DeleteSecret, GetDeletedSecret, GetSecret, ListDeletedSecrets, ListSecrets, Permit, PurgeSecret,
-    RecoverSecret, RestoreSecret, UpdateSecret,
+    BackupSecret, DeleteSecret, GetDeletedSecret, GetSecret, ListDeletedSecrets, ListSecrets, Permit,
+    PurgeSecret, RecoverSecret, RestoreSecret, UpdateSecret,
 };
 use crypt::{Key256, Sealed};
 use domain::{ObjectKind, ObjectName, ObjectVersion, Secret, Timestamp, limits};

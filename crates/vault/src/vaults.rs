@@ -8,7 +8,7 @@ use crate::{
 use access::{AccessPolicy, NetworkRules, Principal, RoleAssignment, RoleAssignments};
 use domain::{AssignmentId, Permissions, PrincipalId, Timestamp, VaultId, VaultName, limits};
 use std::{sync::Arc, time::Duration};
-use store::{Decision, Halt, View, delete as unwrite, put, refuse};
+use store::{Decision, Halt, View, Write, contract::VALUE_BYTES_MAX, delete as unwrite, put, refuse};
 
 /// How a vault is to be. What is not said is as it was, or for a new vault the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,18 +27,21 @@ impl VaultSettings {
     pub(crate) fn apply(&self, vault: &mut Vault, is_new: bool) -> Result<(), VaultError> {
         if let Some(days) = self.recoverable_days {
             if !(limits::RECOVERABLE_DAYS_MIN..=limits::RECOVERABLE_DAYS).contains(&days) {
-                let (what, rule) = ("the days for which what was deleted can be recovered", "must be from 7 to 90");
+                let (what, rule) = ("the retention", "must be from 7 to 90 days");
                 return Err(VaultError::SettingInvalid { what, rule });
             }
             if !is_new && days != vault.recoverable_days {
-                let what = "the days for which what was deleted can be recovered";
+                let what = "the retention";
                 return Err(VaultError::Immutable { what, vault: vault.name.clone() });
             }
             vault.recoverable_days = days;
         }
         match self.purge_protection {
             Some(false) if vault.purge_protection => {
-                return Err(VaultError::Immutable { what: "the purge protection", vault: vault.name.clone() });
+                return Err(VaultError::Immutable {
+                    what: "the purge protection",
+                    vault: vault.name.clone(),
+                });
             }
             Some(protection) => vault.purge_protection = protection,
             None => {}
@@ -72,7 +75,7 @@ pub(crate) fn create(
     }
     let mut vault = vault.clone();
     vault.policies = vec![AccessPolicy { principal: owner, permissions: Permissions::all_but_purge() }];
-    let mut writes = vec![put::<Vault>(&vault.name, &vault)];
+    let mut writes = vec![fitting(&vault)?];
     if vault.access == AccessModel::Roles {
         let administrator = assigned(assignment, ADMINISTRATOR, vault.created)?;
         let all = RoleAssignments { assignments: vec![administrator] };
@@ -104,11 +107,12 @@ pub(crate) fn change(
     settings.apply(&mut changed, false).map_err(Halt::Refuse)?;
     let mut writes = Vec::new();
     if changed != *vault {
-        writes.push(put::<Vault>(name, &changed));
+        writes.push(fitting(&changed)?);
     }
     if changed.access == AccessModel::Roles && vault.access != AccessModel::Roles {
         let id = (vault.id, owner);
-        let mut all = view.get::<RoleAssignments>(&id)?.map_or_else(RoleAssignments::default, |all| (*all).clone());
+        let mut all =
+            view.get::<RoleAssignments>(&id)?.map_or_else(RoleAssignments::default, |all| (*all).clone());
         if all.assignments.is_empty() {
             all.assignments.push(assigned(assignment, ADMINISTRATOR, now)?);
             writes.push(put::<RoleAssignments>(&id, &all));
@@ -126,7 +130,7 @@ pub(crate) fn set_policy(
 ) -> Result<Decision<Vault>, Halt<VaultError>> {
     let vault = find(view, name)?;
     if vault.access != AccessModel::Policies {
-        return refuse(VaultError::OtherAccessModel { vault: vault.name.clone(), model: "role assignments" });
+        return refuse(VaultError::OtherAccessModel { vault: vault.name.clone(), counts: vault.access });
     }
     let mut changed = Vault::clone(&vault);
     if permissions.is_empty() {
@@ -145,7 +149,7 @@ pub(crate) fn set_policy(
             return refuse(VaultError::TooLarge { what: "the number of access policies", limit });
         }
     }
-    let writes = if changed == *vault { Vec::new() } else { vec![put::<Vault>(name, &changed)] };
+    let writes = if changed == *vault { Vec::new() } else { vec![fitting(&changed)?] };
     Ok(Decision::of(changed, writes))
 }
 
@@ -158,20 +162,25 @@ pub(crate) fn assign_role(
 ) -> Result<Decision<RoleAssignment>, Halt<VaultError>> {
     let vault = find(view, name)?;
     if vault.access != AccessModel::Roles {
-        return refuse(VaultError::OtherAccessModel { vault: vault.name.clone(), model: "access policies" });
+        return refuse(VaultError::OtherAccessModel { vault: vault.name.clone(), counts: vault.access });
     }
     if view.get::<Principal>(&principal)?.is_none() {
         return refuse(VaultError::PrincipalNotFound { id: principal });
     }
     let id = (vault.id, principal);
-    let mut all = view.get::<RoleAssignments>(&id)?.map_or_else(RoleAssignments::default, |all| (*all).clone());
-    let is_same = |known: &&RoleAssignment| known.role == assignment.role && known.object == assignment.object;
+    let mut all =
+        view.get::<RoleAssignments>(&id)?.map_or_else(RoleAssignments::default, |all| (*all).clone());
+    let is_same =
+        |known: &&RoleAssignment| known.role == assignment.role && known.object == assignment.object;
     if let Some(known) = all.assignments.iter().find(is_same) {
         return Ok(Decision::read(known.clone()));
     }
     if all.assignments.len() >= limits::ROLE_ASSIGNMENTS_MAX {
         let limit = limits::ROLE_ASSIGNMENTS_MAX;
-        return refuse(VaultError::TooLarge { what: "the number of role assignments of one principal", limit });
+        return refuse(VaultError::TooLarge {
+            what: "the number of role assignments of one principal",
+            limit,
+        });
     }
     all.assignments.push(assignment.clone());
     Ok(Decision::of(assignment.clone(), vec![put::<RoleAssignments>(&id, &all)]))
@@ -198,6 +207,23 @@ pub(crate) fn remove_role(
         false => put::<RoleAssignments>(&id, &all),
     };
     Ok(Decision::of(removed, vec![write]))
+}
+
+/// Room in a vault's record for what its deletion adds to it.
+const DELETION_BYTES: usize = 512;
+
+/// The write of a vault, if a store can keep it, also once it is deleted. A hundred policies that allow everything take more room than
+/// the most that allow a little: that is the administrator's to know, not a failure of ours.
+fn fitting(vault: &Vault) -> Result<Write, Halt<VaultError>> {
+    const LIMIT: usize = VALUE_BYTES_MAX - DELETION_BYTES;
+    let write = put::<Vault>(&vault.name, vault);
+    match &write {
+        Write::Put(_, value) if value.len() > LIMIT => refuse(VaultError::TooLarge {
+            what: "the size of a vault with its policies and network rules, as it is stored, in bytes",
+            limit: LIMIT,
+        }),
+        _ => Ok(write),
+    }
 }
 
 /// Deletes a vault with all that is in it, recoverably.
@@ -235,7 +261,11 @@ pub(crate) fn recover(view: &View, name: &VaultName) -> Result<Decision<Vault>, 
 }
 
 /// Deletes a deleted vault for good.
-pub(crate) fn purge(view: &View, name: &VaultName, now: Timestamp) -> Result<Decision<VaultId>, Halt<VaultError>> {
+pub(crate) fn purge(
+    view: &View,
+    name: &VaultName,
+    now: Timestamp,
+) -> Result<Decision<VaultId>, Halt<VaultError>> {
     let deleted = find_deleted(view, name)?;
     if deleted.vault.purge_protection {
         return refuse(VaultError::PurgeProtected { vault: deleted.vault.name.clone() });
@@ -247,7 +277,11 @@ pub(crate) fn purge(view: &View, name: &VaultName, now: Timestamp) -> Result<Dec
 }
 
 /// The same since its time has come. Nothing, if it was recovered or purged since.
-pub(crate) fn purge_when_due(view: &View, due: &Due, now: Timestamp) -> Result<Decision<bool>, Halt<VaultError>> {
+pub(crate) fn purge_when_due(
+    view: &View,
+    due: &Due,
+    now: Timestamp,
+) -> Result<Decision<bool>, Halt<VaultError>> {
     match view.get::<DeletedVault>(&due.vault)? {
         Some(deleted) if deleted.vault.id == due.vault_id && deleted.purge_at <= now => {
             let garbage = Garbage::of_vault(deleted.vault.id, now);
@@ -268,6 +302,19 @@ pub(crate) fn find_again(view: &View, name: &VaultName, id: VaultId) -> Result<A
         vault if vault.id == id => Ok(vault),
         _ => refuse(VaultError::VaultNotFound { name: name.clone() }),
     }
+}
+
+/// The vault of a name, if it is still this one, and whether it is deleted.
+pub(crate) fn find_or_deleted(
+    view: &View,
+    name: &VaultName,
+    id: VaultId,
+) -> Result<Option<(Arc<Vault>, bool)>, Halt<VaultError>> {
+    if let Some(vault) = view.get::<Vault>(name)? {
+        return Ok(Some((vault, false)).filter(|(vault, _)| vault.id == id));
+    }
+    let deleted = view.get::<DeletedVault>(name)?.filter(|deleted| deleted.vault.id == id);
+    Ok(deleted.map(|deleted| (Arc::new(deleted.vault.clone()), true)))
 }
 
 /// The vault of a name.

@@ -168,6 +168,24 @@ async fn every_key_that_was_read_or_written_is_checked() {
     );
 }
 
+/// Two remove the same thing: for the second it is gone, which is what it wanted, and no error of the store.
+#[tokio::test]
+async fn a_delete_of_what_is_gone_is_no_write() {
+    let store = Faulty::default();
+    let gone = transact(&store, &store.numbers, |_| {
+        Ok::<_, Halt<StoreError>>(Decision::of("gone", vec![record::delete::<Count>("not")]))
+    });
+    assert_eq!(gone.await.unwrap(), "gone");
+    assert!(store.commits.lock().unwrap().is_empty(), "nothing to commit");
+    let writes = || vec![record::delete::<Count>("not"), put::<Count>("beside", &Count(1))];
+    let both = transact(&store, &store.numbers, |_| Ok::<_, Halt<StoreError>>(Decision::of((), writes())));
+    both.await.unwrap();
+    let commits = store.commits.lock().unwrap();
+    let checks = [Check::Absent(Count::key("not")), Check::Absent(Count::key("beside"))];
+    assert_eq!(commits[0].1, checks, "that it is gone is one of the checks");
+    assert_eq!(store.model.dump().len(), 1);
+}
+
 #[tokio::test]
 async fn a_decision_sees_one_position() {
     let store = Faulty::default();

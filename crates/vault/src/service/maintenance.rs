@@ -1,14 +1,14 @@
 //! What happens without a request: what is due is done, and garbage is removed. Whoever calls leaves the audit records.
 
-use super::VaultService;
+use super::{VaultService, keys::Rotation};
 use crate::{
     Certificates, Keys, Secrets, VaultError, deleted,
     garbage::Garbage,
     schedule::{Due, Task},
     vaults,
 };
-use domain::{ObjectKind, Timestamp, VaultName};
-use std::num::NonZeroU16;
+use domain::{ObjectKind, Timestamp, VaultId, VaultName};
+use std::{num::NonZeroU16, time::Duration};
 use store::{
     Decision, Halt, Key, View, Write,
     contract::{LIST_MAX, WRITES_MAX},
@@ -19,6 +19,9 @@ use store::{
 const ROUND: NonZeroU16 = NonZeroU16::new(64).unwrap();
 /// Keys of garbage that one commit removes.
 const BATCH: usize = WRITES_MAX / 2;
+
+/// How long what is to be made in a deleted vault is put off each time: so much later it may be made once the vault is recovered.
+const WHILE_DELETED: Duration = Duration::from_secs(86_400);
 
 /// Something that was done since its time had come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,23 +36,49 @@ impl VaultService {
     /// Does what is due, the oldest first, a bounded part of it.
     ///
     /// # Errors
-    /// The store's. What could not be done is tried again in the next round.
+    /// The store's, if nothing could be done. What could not be done is tried again in the next round.
     pub async fn run_due(&self, now: Timestamp) -> Result<Vec<Done>, VaultError> {
         let page = list_records::<Due>(&*self.store, &Due::prefix(), None, ROUND).await?;
-        let mut done = Vec::new();
+        let (mut done, mut failed) = (Vec::new(), None);
         for (_, due) in page.items.iter().take_while(|(_, due)| due.at <= now) {
-            if self.run_one(due, now).await? {
-                done.push(Done { vault: due.vault.clone(), task: due.task.clone() });
+            match self.run_one(due, now).await {
+                Ok(true) => done.push(Done { vault: due.vault.clone(), task: due.task.clone() }),
+                Ok(false) => {}
+                Err(error) => failed = Some(error),
             }
         }
-        if !done.is_empty() {
-            self.sweep(now).await?;
+        match failed {
+            Some(error) if done.is_empty() => Err(error),
+            // What was done is told, whatever became of the rest: each has its record in the audit log.
+            Some(_) | None => {
+                if !done.is_empty() {
+                    self.sweep_soon(now).await;
+                }
+                Ok(done)
+            }
         }
-        Ok(done)
+    }
+
+    /// When the next thing is due, if anything is to come.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, VaultError> {
+        let page = list_records::<Due>(&*self.store, &Due::prefix(), None, NonZeroU16::MIN).await?;
+        Ok(page.items.first().map(|(_, due)| due.at))
     }
 
     async fn run_one(&self, due: &Due, now: Timestamp) -> Result<bool, VaultError> {
-        transact(&*self.store, &*self.entropy, |view| {
+        if let Task::Rotate { name, object } = &due.task {
+            // The key is made outside of any decision. If there is nothing to rotate, what follows tidies up.
+            match self.rotate_when_due(due, (name, *object), now).await {
+                Ok(Rotation::Done) => return Ok(true),
+                Ok(Rotation::Later) => return Ok(false),
+                Ok(Rotation::NotDue) | Err(VaultError::VaultNotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let is_done = transact(&*self.store, &*self.entropy, |view| {
             if due.task == Task::PurgeVault {
                 return vaults::purge_when_due(view, due, now);
             }
@@ -61,16 +90,24 @@ impl VaultService {
             }
             Ok(Decision::of(decision.value, writes))
         })
-        .await
+        .await?;
+        if is_done && due.task == Task::PurgeVault {
+            self.forget_key(due.vault_id);
+        }
+        Ok(is_done)
     }
 
-    /// What has become of the vault decides: of a deleted one nothing is done, of a purged one there is nothing.
+    /// What has become of the vault decides: of a purged one there is nothing, in a deleted one nothing is made until it is
+    /// recovered, and what was deleted
+    /// before is purged all the same. Were it not, it would be there for ever once the vault is recovered.
     fn decide_due(view: &View, due: &Due, now: Timestamp) -> Result<Decision<bool>, Halt<VaultError>> {
-        let vault = match vaults::find(view, &due.vault) {
-            Ok(vault) if vault.id == due.vault_id => vault,
-            Ok(_) | Err(Halt::Refuse(VaultError::VaultNotFound { .. })) => return Ok(Decision::read(false)),
-            Err(halt) => return Err(halt),
+        let Some((vault, is_deleted)) = vaults::find_or_deleted(view, &due.vault, due.vault_id)? else {
+            return Ok(Decision::read(false));
         };
+        if is_deleted && !matches!(due.task, Task::Purge { .. }) {
+            let later = Due { at: now.plus(WHILE_DELETED), ..due.clone() };
+            return Ok(Decision::of(false, vec![due.unput(), later.put()]));
+        }
         match &due.task {
             Task::Purge { kind: ObjectKind::Secret, name, object } => {
                 deleted::purge_when_due::<Secrets>(view, &vault, name, *object, now)
@@ -118,7 +155,22 @@ impl VaultService {
         for prefix in garbage.prefixes() {
             self.remove_all(&prefix).await?;
         }
-        transact(&*self.store, &*self.entropy, |_view| Ok(Decision::of((), vec![garbage.unput()]))).await
+        if garbage.object.is_none() {
+            self.remove_due(garbage.vault).await?;
+        }
+        self.delete_keys(vec![garbage.unput()]).await
+    }
+
+    /// Removes what is to happen in a vault that is no more: it names what was there.
+    async fn remove_due(&self, vault: VaultId) -> Result<(), VaultError> {
+        for due in self.all::<Due>(&Due::prefix()).await?.iter().filter(|(_, due)| due.vault_id == vault) {
+            self.delete_keys(vec![due.1.unput()]).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_keys(&self, writes: Vec<Write>) -> Result<(), VaultError> {
+        transact(&*self.store, &*self.entropy, |_view| Ok(Decision::of((), writes.clone()))).await
     }
 
     async fn remove_all(&self, prefix: &Key) -> Result<(), VaultError> {
@@ -126,11 +178,8 @@ impl VaultService {
         loop {
             let page = self.store.list(prefix, None, limit).await?;
             for batch in page.entries.chunks(BATCH) {
-                let writes: Vec<Write> = batch.iter().map(|entry| Write::Delete(entry.key.clone())).collect();
-                transact(&*self.store, &*self.entropy, |_view| {
-                    Ok::<_, Halt<VaultError>>(Decision::of((), writes.clone()))
-                })
-                .await?;
+                self.delete_keys(batch.iter().map(|entry| Write::Delete(entry.key.clone())).collect())
+                    .await?;
             }
             if !page.more {
                 return Ok(());

@@ -2,24 +2,32 @@
 //!
 //! One file for vaults, one for what all kinds of objects can, one for each kind, one for what happens without a request.
 
+mod keys;
 mod maintenance;
 mod objects;
 mod secrets;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_keys;
 mod vaults;
 
+pub use keys::Used;
 pub use maintenance::Done;
 
 use crate::{
     Kind, Vault, VaultError,
+    keys::open::OpenKeys,
     object::{Version, VersionId},
     vault::Recovery,
     vaults as decide,
 };
 use access::{Action, Asker, Permit};
-use crypt::{Key256, Sealed};
-use domain::{Entropy, ObjectName, Secret, VaultId, VaultName, Workers};
+use crypt::{
+    Key256, Sealed,
+    keys::{PrivateKey, PublicKey},
+};
+use domain::{Entropy, ObjectName, Secret, VaultId, VaultName, Workers, limits};
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
@@ -47,6 +55,8 @@ pub struct VaultService {
     backup_key: Key256,
     /// Opened keys of vaults that are in use. A vault's id is never used again, so an entry is never wrong.
     keys: RwLock<HashMap<VaultId, Arc<Key256>>>,
+    private_keys: OpenKeys<PrivateKey>,
+    public_keys: OpenKeys<PublicKey>,
 }
 
 impl VaultService {
@@ -58,7 +68,16 @@ impl VaultService {
         root: Arc<Key256>,
     ) -> Self {
         let backup_key = crate::backup::key(&root);
-        Self { store, entropy, workers, root, backup_key, keys: RwLock::default() }
+        Self {
+            store,
+            entropy,
+            workers,
+            root,
+            backup_key,
+            keys: RwLock::default(),
+            private_keys: OpenKeys::new(limits::OPEN_KEYS_MAX),
+            public_keys: OpenKeys::new(limits::OPEN_KEYS_MAX),
+        }
     }
 
     /// Whether a caller may do something, asked before a large request is read. What is done decides again.
@@ -83,7 +102,12 @@ impl VaultService {
         Ok(crypt::envelope::seal(&*self.key(vault)?, &address, plain, &*self.entropy)?)
     }
 
-    fn open<K: Kind>(&self, vault: &Vault, id: &VersionId, sealed: &Sealed) -> Result<Secret<Vec<u8>>, VaultError> {
+    fn open<K: Kind>(
+        &self,
+        vault: &Vault,
+        id: &VersionId,
+        sealed: &Sealed,
+    ) -> Result<Secret<Vec<u8>>, VaultError> {
         Ok(crypt::envelope::open(&*self.key(vault)?, &Version::<K>::address(id), sealed)?)
     }
 
@@ -94,6 +118,12 @@ impl VaultService {
         let key = Arc::new(crypt::envelope::open_key(&self.root, &Vault::key_address(vault.id), &vault.key)?);
         self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(vault.id, key.clone());
         Ok(key)
+    }
+
+    /// Of a vault that is no more.
+    fn forget_key(&self, vault: VaultId) {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&vault);
+        self.forget_keys(|id| id.0 == vault);
     }
 }
 

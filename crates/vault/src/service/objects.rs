@@ -6,10 +6,10 @@ use crate::{
     backup::{self, SavedObject},
     deleted,
     garbage::Garbage,
-    object, page, vaults,
+    object, page, schedule, vaults,
 };
 use access::{Action, Asker, Permit};
-use domain::{ObjectId, ObjectName, ObjectVersion, Timestamp, VaultId, VaultName, limits};
+use domain::{ObjectId, ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultId, VaultName, limits};
 use std::{num::NonZeroU16, sync::Arc};
 use store::{
     Decision, Halt, Key, Record, View, Write,
@@ -125,7 +125,10 @@ impl VaultService {
         // As above: whether it may be answered is decided after it was gathered.
         self.again(asker, vault, id, Some(name), versions, |view, permit: &Permit<K::List>, versions| {
             let of = |head: &Arc<Head<K>>| {
-                versions.iter().map(|version| Object { head: head.clone(), version: Arc::clone(version) }).collect()
+                versions
+                    .iter()
+                    .map(|version| Object { head: head.clone(), version: Arc::clone(version) })
+                    .collect()
             };
             let head = view.get::<Head<K>>(&(permit.vault(), name.clone()))?;
             Ok(head.filter(|head| Some(head.id) == object).map_or_else(Vec::new, |head| of(&head)))
@@ -158,8 +161,9 @@ impl VaultService {
         request: &PageRequest,
     ) -> Result<Permitted<Page<DeletedObject<K>>>, VaultError> {
         let id = self.may_list::<K::ListDeleted>(asker, vault, None).await?.value;
-        let names =
-            self.names::<Deleted<K>>(&Deleted::<K>::prefix(id), request, |deleted| &deleted.head.name).await?;
+        let names = self
+            .names::<Deleted<K>>(&Deleted::<K>::prefix(id), request, |deleted| &deleted.head.name)
+            .await?;
         self.again(asker, vault, id, None, names, |view, permit: &Permit<K::ListDeleted>, names| {
             deleted::list::<K>(permit, view, names)
         })
@@ -204,7 +208,11 @@ impl VaultService {
             let permit = permitted::<A>(view, asker, &vault, object)?;
             let items = decide(view, &permit, &items)?;
             let value = Page { items, next: next.clone() };
-            Ok::<_, Halt<VaultError>>(Permitted { value, because: permit.because(), recovery: vault.recovery() })
+            Ok::<_, Halt<VaultError>>(Permitted {
+                value,
+                because: permit.because(),
+                recovery: vault.recovery(),
+            })
         });
         page.await
     }
@@ -220,10 +228,14 @@ impl VaultService {
         name: &ObjectName,
         now: Timestamp,
     ) -> Result<Permitted<DeletedObject<K>>, VaultError> {
-        self.change(asker, vault, Some(name), |view, permit: &Permit<K::Delete>, vault| {
+        let deleted = self.change(asker, vault, Some(name), |view, permit: &Permit<K::Delete>, vault| {
             deleted::delete::<K>(permit, view, vault, name, now)
-        })
-        .await
+        });
+        let deleted = deleted.await?;
+        if K::KIND == ObjectKind::Key {
+            self.forget_keys(|id| id.1 == deleted.value.deleted.head.id);
+        }
+        Ok(deleted)
     }
 
     /// Sees a deleted object (Key Vault: Get Deleted Secret and the like).
@@ -312,7 +324,11 @@ impl VaultService {
     }
 
     /// An object with all its versions, each sealed anew for a backup.
-    pub(super) async fn save<K: Kind>(&self, vault: &Vault, head: &Head<K>) -> Result<SavedObject<K>, VaultError> {
+    pub(super) async fn save<K: Kind>(
+        &self,
+        vault: &Vault,
+        head: &Head<K>,
+    ) -> Result<SavedObject<K>, VaultError> {
         let (prefix, mut after, mut versions) = (Version::<K>::prefix(vault.id, head.id), None, Vec::new());
         loop {
             let limit = NonZeroU16::new(LIST_MAX).unwrap_or(NonZeroU16::MIN);
@@ -320,14 +336,26 @@ impl VaultService {
             after = page.items.last().map(|(key, _)| key.clone());
             for (_, version) in page.items {
                 let id = (vault.id, head.id, version.version);
-                let plain = K::sealed(&version.content).map(|sealed| self.open::<K>(vault, &id, sealed)).transpose()?;
+                let plain = K::sealed(&version.content)
+                    .map(|sealed| self.open::<K>(vault, &id, sealed))
+                    .transpose()?;
                 let version = Version::clone(&version);
                 let (key, entropy) = (&self.backup_key, &*self.entropy);
-                versions.push(backup::seal_version(key, vault.tenant, head, version, plain.as_ref(), entropy)?);
+                versions.push(backup::seal_version(
+                    key,
+                    vault.tenant,
+                    head,
+                    version,
+                    plain.as_ref(),
+                    entropy,
+                )?);
             }
             if versions.len() > limits::BACKUP_VERSIONS_MAX {
                 let limit = limits::BACKUP_VERSIONS_MAX;
-                return Err(VaultError::TooLarge { what: "the number of versions of what is backed up", limit });
+                return Err(VaultError::TooLarge {
+                    what: "the number of versions of what is backed up",
+                    limit,
+                });
             }
             if !page.more {
                 return Ok(SavedObject { head: head.clone(), versions });
@@ -346,15 +374,16 @@ impl VaultService {
         blob: &str,
         now: Timestamp,
     ) -> Result<Permitted<Object<K>>, VaultError> {
-        let of = self.look(asker, vault, None, |_view, _permit: &Permit<K::Restore>, vault| Ok(vault.clone()));
+        let of =
+            self.look(asker, vault, None, |_view, _permit: &Permit<K::Restore>, vault| Ok(vault.clone()));
         let of = of.await?.value;
         let saved: SavedObject<K> = backup::open(&self.backup_key, of.tenant, K::KIND, blob)?;
         let staged = self.lay_out(&of, &saved, now).await?;
-        let restored = self.change(asker, vault, None, |view, permit: &Permit<K::Restore>, vault| {
+        let restored = self.change(asker, vault, None, |view, _permit: &Permit<K::Restore>, vault| {
             if vault.id != of.id {
                 return refuse(VaultError::VaultNotFound { name: vault.name.clone() });
             }
-            let writes = staged.reveal(view, permit.vault())?;
+            let writes = staged.reveal(view, vault)?;
             let head = Arc::new(staged.head.clone());
             match view.get::<Version<K>>(&(vault.id, head.id, head.latest))? {
                 Some(version) => Ok(Decision::of(Object { head, version }, writes)),
@@ -398,14 +427,23 @@ impl VaultService {
                 Write::Delete(_) => 0,
             };
             if batch.len() >= BATCH_ITEMS_MAX || bytes + size > BATCH_BYTES_MAX {
-                self.write(std::mem::take(&mut batch)).await?;
+                self.write_staged(&garbage, std::mem::take(&mut batch)).await?;
                 bytes = 0;
             }
             bytes += size;
             batch.push(write);
         }
-        self.write(batch).await?;
+        self.write_staged(&garbage, batch).await?;
         Ok(Staged { head, garbage })
+    }
+
+    /// Writes only while what is laid out is not taken for left behind: who comes too late would write what nobody removes.
+    async fn write_staged(&self, garbage: &Garbage, writes: Vec<Write>) -> Result<(), VaultError> {
+        transact(&*self.store, &*self.entropy, |view| {
+            garbage.check_staged(view)?;
+            Ok(Decision::of((), writes.clone()))
+        })
+        .await
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<(), VaultError> {
@@ -429,18 +467,17 @@ impl VaultService {
 
 impl<K: Kind> Staged<K> {
     /// The writes that make it visible, if its name is free.
-    pub(super) fn reveal(&self, view: &View, vault: VaultId) -> Result<Vec<Write>, Halt<VaultError>> {
-        let id = (vault, self.head.name.clone());
+    pub(super) fn reveal(&self, view: &View, vault: &Vault) -> Result<Vec<Write>, Halt<VaultError>> {
+        let id = (vault.id, self.head.name.clone());
         if view.get::<Head<K>>(&id)?.is_some() {
             return refuse(VaultError::NameTaken { kind: K::KIND, name: self.head.name.clone() });
         }
         if view.get::<Deleted<K>>(&id)?.is_some() {
             return refuse(VaultError::ObjectIsDeleted { kind: K::KIND, name: self.head.name.clone() });
         }
-        // Taken for left behind, because it took too long: some of it may be gone already.
-        if view.get::<Garbage>(&(vault, self.garbage.object))?.is_none_or(|garbage| garbage.condemned) {
-            return refuse(VaultError::Store(store::StoreError::Unavailable("the restore took too long".to_owned())));
-        }
-        Ok(vec![put::<Head<K>>(&id, &self.head), self.garbage.unput()])
+        self.garbage.check_staged(view)?;
+        let mut writes = vec![put::<Head<K>>(&id, &self.head), self.garbage.unput()];
+        writes.extend(schedule::moved(vault, None, Some(&self.head)));
+        Ok(writes)
     }
 }

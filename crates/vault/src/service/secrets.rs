@@ -1,9 +1,7 @@
 //! Operations that only secrets have.
 
 use super::{Permitted, VaultService, permitted};
-use crate::{
-    Object, SecretChange, SecretWithValue, Secrets, SetSecret, VaultError, object, secrets, vaults,
-};
+use crate::{Object, SecretChange, SecretWithValue, Secrets, SetSecret, VaultError, object, secrets, vaults};
 use access::{Asker, GetSecret, SetSecret as SetAction, UpdateSecret};
 use crypt::Sealed;
 use domain::{ObjectId, ObjectName, ObjectVersion, Timestamp, VaultName};

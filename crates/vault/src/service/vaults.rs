@@ -4,9 +4,7 @@ use super::VaultService;
 use crate::{AccessModel, DeletedVault, Vault, VaultError, VaultSettings, vaults};
 use access::{ActionName, Lack, ObjectScope, RoleAssignment, RoleAssignments, RoleRef, Rule};
 use crypt::Key256;
-use domain::{
-    AssignmentId, ObjectName, Permissions, PrincipalId, TenantId, Timestamp, VaultId, VaultName,
-};
+use domain::{AssignmentId, ObjectName, Permissions, PrincipalId, TenantId, Timestamp, VaultId, VaultName};
 use std::{num::NonZeroU16, sync::Arc};
 use store::{Key, Record, contract::LIST_MAX, list_records, query, transact};
 
@@ -77,7 +75,7 @@ impl VaultService {
         Ok(all.into_iter().map(|(_, vault)| vault).collect())
     }
 
-    async fn all<R: Record>(&self, prefix: &Key) -> Result<Vec<(Key, Arc<R>)>, VaultError> {
+    pub(super) async fn all<R: Record>(&self, prefix: &Key) -> Result<Vec<(Key, Arc<R>)>, VaultError> {
         let (mut after, mut all) = (None, Vec::new());
         loop {
             let limit = NonZeroU16::new(LIST_MAX).unwrap_or(NonZeroU16::MIN);
@@ -128,7 +126,7 @@ impl VaultService {
     /// [`VaultError::DeletedVaultNotFound`], [`VaultError::PurgeProtected`].
     pub async fn purge_vault(&self, name: &VaultName, now: Timestamp) -> Result<(), VaultError> {
         let purged = transact(&*self.store, &*self.entropy, |view| vaults::purge(view, name, now)).await?;
-        self.keys.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&purged);
+        self.forget_key(purged);
         self.sweep_soon(now).await;
         Ok(())
     }
@@ -184,12 +182,23 @@ impl VaultService {
     ///
     /// # Errors
     /// [`VaultError::VaultNotFound`].
-    pub async fn list_roles(&self, name: &VaultName) -> Result<Vec<(PrincipalId, RoleAssignment)>, VaultError> {
-        let vault = self.show_vault(name).await?;
-        let prefix = RoleAssignments::prefix(vault.id);
+    pub async fn list_roles(
+        &self,
+        name: &VaultName,
+    ) -> Result<Vec<(PrincipalId, RoleAssignment)>, VaultError> {
+        self.roles_in(self.show_vault(name).await?.id).await
+    }
+
+    /// All role assignments in a vault that may be deleted, with whose they are.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub async fn roles_in(&self, vault: VaultId) -> Result<Vec<(PrincipalId, RoleAssignment)>, VaultError> {
+        let prefix = RoleAssignments::prefix(vault);
         let mut all = Vec::new();
         for (key, assignments) in self.all::<RoleAssignments>(&prefix).await? {
-            let principal = key.as_bytes().strip_prefix(prefix.as_bytes()).and_then(|id| std::str::from_utf8(id).ok());
+            let principal =
+                key.as_bytes().strip_prefix(prefix.as_bytes()).and_then(|id| std::str::from_utf8(id).ok());
             let Some(principal) = principal.and_then(|id| id.parse().ok()) else { continue };
             all.extend(assignments.assignments.iter().map(|assignment| (principal, assignment.clone())));
         }

@@ -4,11 +4,12 @@ use super::route::RouteFault;
 use crate::{bearer::Unauthenticated, context::AuditUnavailable};
 use access::{BearerFault, Caller, Denied, Lack};
 use axum::response::Response;
+use crypt::keys::{KeyOperationError, KeyType};
 use domain::{ObjectKind, ObjectName};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use store::StoreError;
-use vault::VaultError;
+use vault::{KeyFault, KeyOp, VaultError};
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -98,6 +99,11 @@ impl KeyVaultError {
     /// A body without a value.
     pub(super) fn value_missing() -> Self {
         Self::bad("Property value has invalid value")
+    }
+
+    /// A member of the body that is missing or is none of those that it may be.
+    pub(super) fn property(name: &'static str, rule: &'static str) -> Self {
+        Self::bad(format!("Property {name} has invalid value: {rule}"))
     }
 
     /// What was said.
@@ -266,6 +272,7 @@ impl From<&VaultError> for KeyVaultError {
             VaultError::SecretDisabled { .. } => {
                 Self::forbidden("SecretDisabled", "Operation get is not allowed on a disabled secret.")
             }
+            VaultError::Key(fault) => Self::from(fault),
             VaultError::TooLarge { what, limit } => Self::bad(format!("Over the limit: {what} may be at most {limit}.")),
             VaultError::PageTokenMalformed => Self::bad("The parameter $skiptoken is malformed."),
             VaultError::Store(
@@ -284,6 +291,112 @@ impl From<&VaultError> for KeyVaultError {
             | VaultError::AssignmentNotFound { .. }
             | VaultError::OtherAccessModel { .. }
             | VaultError::PrincipalNotFound { .. } => Self::internal(),
+        }
+    }
+}
+
+/// The inner codes of a key outside of its time are ours: no trace of Key Vault's shows them.
+impl From<&KeyFault> for KeyVaultError {
+    fn from(fault: &KeyFault) -> Self {
+        match fault {
+            KeyFault::Disabled { operation, .. } => Self::forbidden(
+                "KeyDisabled",
+                format!("Operation {operation} is not allowed on a disabled key."),
+            ),
+            KeyFault::NotYetValid { operation, from, .. } => {
+                let from = from.seconds();
+                let message =
+                    format!("Operation {operation} is not allowed on a key before its nbf, which is {from}.");
+                Self::forbidden("KeyNotYetValid", message)
+            }
+            KeyFault::Expired { operation, since, .. } => {
+                let since = since.seconds();
+                let message =
+                    format!("Operation {operation} is not allowed on a key after its exp, which is {since}.");
+                Self::forbidden("KeyExpired", message)
+            }
+            KeyFault::OperationForbidden { operation } => Self::forbidden(
+                "KeyOperationForbidden",
+                format!("Operation {operation} is not permitted on this key."),
+            ),
+            KeyFault::Operation { operation, error } => Self::from_operation(*operation, error),
+            KeyFault::Size { key_type, bits } => {
+                let sizes = match key_type {
+                    KeyType::Rsa => "2048, 3072, 4096",
+                    KeyType::Ec => "256, 384, 521",
+                    KeyType::Oct => "128, 192, 256",
+                };
+                Self::bad(format!("Unsupported key size ({bits}). Supported sizes are [{sizes}]"))
+            }
+            KeyFault::SizeOfCurve { bits } => {
+                Self::bad(format!("The key size ({bits}) is not that of the curve crv."))
+            }
+            KeyFault::PublicExponent => Self::bad("Unsupported public exponent. The supported one is 65537."),
+            KeyFault::Import(fault) => Self::bad(format!("The key cannot be imported: {fault}.")),
+            KeyFault::ReleasePolicyMissing => Self::bad("An exportable key must have a release_policy."),
+            KeyFault::ReleasePolicyUnused => Self::bad("A key with a release_policy must be exportable."),
+            KeyFault::ReleasePolicyInvalid { rule } => Self::bad(format!("The release_policy {rule}.")),
+            KeyFault::ReleasePolicyImmutable => {
+                Self::forbidden("ReleasePolicyImmutable", "The release_policy of this key is immutable.")
+            }
+            KeyFault::ExportableFixed => Self::bad("The attribute exportable of a key cannot be changed."),
+            KeyFault::NotExportable { .. } => Self::forbidden(
+                "KeyNotExportable",
+                "Operation release is not allowed on a key that is not exportable.",
+            ),
+            KeyFault::AttestationMalformed => Self::bad("Property target is not a JSON Web Token."),
+            KeyFault::NoAttestationAuthority { authorities } => {
+                let authorities =
+                    authorities.iter().map(|authority| short(authority)).collect::<Vec<_>>().join(", ");
+                let message = format!(
+                    "The key is not released: this vault trusts no attestation authority, so that none that the release policy names can vouch for the environment: {authorities}."
+                );
+                Self::forbidden("AttestationAuthorityNotTrusted", message)
+            }
+            KeyFault::NoAttestation => {
+                Self::bad("Only a key that was made in an HSM has an attestation. This is a software key.")
+            }
+            KeyFault::RotationPolicy { rule } => {
+                Self::bad(format!("The rotation policy is invalid: {rule}."))
+            }
+            KeyFault::RandomBytes { .. } => Self::bad("Property count must be a whole number from 1 to 128."),
+        }
+    }
+}
+
+impl KeyVaultError {
+    /// An operation that cannot be done as it was asked. Lengths are said as Key Vault says them.
+    fn from_operation(operation: KeyOp, error: &KeyOperationError) -> Self {
+        let length = |member: &str, found: usize, algorithm: &str, expected: &dyn std::fmt::Display| {
+            Self::bad(format!(
+                "Invalid length of '{member}': {found} bytes. {algorithm} requires {expected}, encoded with base64url."
+            ))
+        };
+        match error {
+            KeyOperationError::AlgorithmUnknown => {
+                Self::bad("Property alg has invalid value: there is no such algorithm")
+            }
+            KeyOperationError::AlgorithmNotForKey { .. }
+            | KeyOperationError::AlgorithmNotForOperation { .. }
+            | KeyOperationError::ParameterNotAllowed { .. }
+            | KeyOperationError::DigestInfo => Self::bad(format!("Key and algorithm do not match: {error}.")),
+            KeyOperationError::DigestLength { algorithm, expected, found } => {
+                let member = if operation == KeyOp::Verify { "digest" } else { "value" };
+                length(member, *found, algorithm, &format!("{expected} bytes"))
+            }
+            KeyOperationError::ValueLength { algorithm, expected, found } => {
+                length("value", *found, algorithm, expected)
+            }
+            KeyOperationError::IvLength { algorithm, expected, found } => {
+                length("iv", *found, algorithm, &format!("{expected} bytes"))
+            }
+            KeyOperationError::TagLength { algorithm, expected, found } => {
+                length("tag", *found, algorithm, &format!("{expected} bytes"))
+            }
+            KeyOperationError::Rejected { algorithm } => Self::bad(format!(
+                "The parameter is incorrect: the value is none that this key encrypted with {algorithm}."
+            )),
+            KeyOperationError::Unavailable { .. } => Self::internal(),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! neither token nor body.
 
 mod error;
+mod keys;
 mod objects;
 mod request;
 mod route;

@@ -1,5 +1,6 @@
 //! From a method, a path and a query to an operation. Pure.
 
+use super::keys::route::KeyOperation;
 use domain::{ObjectKind, ObjectName, ObjectVersion, limits};
 use http::Method;
 use std::num::NonZeroU16;
@@ -12,6 +13,8 @@ pub(super) enum Operation {
     Objects(ObjectKind, ObjectsOperation),
     /// What only secrets have.
     Secret(SecretOperation),
+    /// What only keys have.
+    Key(KeyOperation),
 }
 
 /// What all kinds of objects have.
@@ -92,7 +95,13 @@ pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Result<
             None => Operation::Secret(asked.of_secrets(rest)?),
         },
         ["deletedsecrets", rest @ ..] => Operation::Objects(ObjectKind::Secret, asked.of_deleted(rest)?),
-        ["keys" | "deletedkeys", ..] => return Err(RouteFault::NotHereYet { what: "keys" }),
+        ["keys", rest @ ..] => match asked.of_all(rest)? {
+            Some(operation) => Operation::Objects(ObjectKind::Key, operation),
+            None => Operation::Key(asked.of_keys(rest)?),
+        },
+        ["deletedkeys", rest @ ..] => Operation::Objects(ObjectKind::Key, asked.of_deleted(rest)?),
+        ["rng"] if *method == Method::POST => Operation::Key(KeyOperation::RandomBytes),
+        ["rng"] => return Err(wrong_method(method, "POST")),
         ["certificates" | "deletedcertificates", ..] => {
             return Err(RouteFault::NotHereYet { what: "certificates" });
         }
@@ -103,8 +112,8 @@ pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Result<
 
 /// What of a request tells operations of one collection apart, besides the rest of the path.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    method: &'a Method,
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a Method,
     query: &'a Query,
 }
 
@@ -172,15 +181,15 @@ impl Asked<'_> {
     }
 }
 
-fn wrong_method(method: &Method, allowed: &'static str) -> RouteFault {
+pub(super) fn wrong_method(method: &Method, allowed: &'static str) -> RouteFault {
     RouteFault::MethodNotAllowed { method: method.clone(), allowed }
 }
 
-fn object_name(text: &str) -> Result<ObjectName, RouteFault> {
+pub(super) fn object_name(text: &str) -> Result<ObjectName, RouteFault> {
     ObjectName::parse(text).map_err(|_| RouteFault::BadName { text: shown(text) })
 }
 
-fn object_version(text: &str) -> Result<ObjectVersion, RouteFault> {
+pub(super) fn object_version(text: &str) -> Result<ObjectVersion, RouteFault> {
     text.parse().map_err(|_| RouteFault::BadVersion { text: shown(text) })
 }
 
@@ -352,7 +361,7 @@ mod tests {
             fault(Method::POST, &format!("/secrets/db?{v}")),
             RouteFault::MethodNotAllowed { .. }
         ));
-        assert!(matches!(fault(Method::POST, &format!("/keys/a/create?{v}")), RouteFault::NotHereYet { .. }));
+        assert!(matches!(fault(Method::GET, &format!("/certificates?{v}")), RouteFault::NotHereYet { .. }));
         assert_eq!(fault(Method::GET, &format!("/?{v}")), RouteFault::NoSuchPath);
         assert_eq!(fault(Method::GET, &format!("/secrets/a/b/c/d?{v}")), RouteFault::NoSuchPath);
     }

@@ -53,7 +53,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// A time that every client can read back.
-struct Seconds(i64);
+pub(super) struct Seconds(i64);
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -66,14 +66,14 @@ impl<'de> Deserialize<'de> for Seconds {
 }
 
 impl Seconds {
-    const fn time(&self) -> Timestamp {
+    pub(super) const fn time(&self) -> Timestamp {
         Timestamp::from_seconds(self.0)
     }
 }
 
 /// Tags, each name once: which of two values counts is not ours to guess.
 #[derive(Default)]
-struct Tags(BTreeMap<String, String>);
+pub(super) struct Tags(pub(super) BTreeMap<String, String>);
 
 impl<'de> Deserialize<'de> for Tags {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
