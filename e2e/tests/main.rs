@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod canary;
+mod commands;
 mod crash;
 mod curl;
 mod go;

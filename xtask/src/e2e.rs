@@ -18,6 +18,7 @@ const END: &str = "<!-- generated: end -->";
 const MODULES: &[&str] = &[
     "bad_input",
     "canary",
+    "commands",
     "crash",
     "curl",
     "go",

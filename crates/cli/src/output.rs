@@ -2,6 +2,7 @@
 //!
 //! Answers go to stdout, everything else to stderr. A reader that goes away (`| head`) is no error.
 
+use crate::time;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::{
@@ -38,6 +39,42 @@ pub(crate) fn value(text: &str) {
 /// Says something besides the answer.
 pub(crate) fn note(text: impl Display) {
     let _reader_gone = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Says something that somebody may have to act upon.
+pub(crate) fn warn(text: impl Display) {
+    note(format_args!("{} {text}", paint_if(io::stderr().is_terminal(), Colour::Warn, "warning:")));
+}
+
+/// Progress of long work: one line of a terminal, renewed in place; nothing at all where nobody looks.
+pub(crate) struct Progress {
+    what: &'static str,
+    total: usize,
+    is_shown: bool,
+}
+
+impl Progress {
+    /// Of so many steps.
+    pub(crate) fn new(what: &'static str, total: usize) -> Self {
+        Self { what, total, is_shown: io::stderr().is_terminal() && total > 1 }
+    }
+
+    /// So many are done.
+    pub(crate) fn step(&self, done: usize) {
+        if self.is_shown {
+            let mut out = io::stderr().lock();
+            let _reader_gone = write!(out, "\r{} {done}/{}\x1b[K", self.what, self.total);
+            let _reader_gone = out.flush();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.is_shown {
+            let _reader_gone = write!(io::stderr().lock(), "\r\x1b[K");
+        }
+    }
 }
 
 /// Prints a value as JSON.
@@ -116,8 +153,8 @@ fn wants_colours() -> bool {
 
 /// A time as people read it, UTC.
 pub(crate) fn time(seconds: i64) -> String {
-    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+    time::civil(seconds)
+        .map_or_else(|| "-".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
 #[cfg(test)]
@@ -132,6 +169,7 @@ mod tests {
             (951_782_400, "2000-02-29 00:00:00Z"),
             (1_795_530_813, "2026-11-24 14:33:33Z"),
             (-1, "1969-12-31 23:59:59Z"),
+            (253_402_300_799, "9999-12-31 23:59:59Z"),
         ] {
             assert_eq!(time(seconds), text);
         }

@@ -124,12 +124,63 @@ pub fn fresh_secret(entropy: &dyn Entropy) -> Secret<String> {
     Secret::new(encoding::base64url(bytes.as_slice()))
 }
 
+/// A hash of a message that is taken in piece by piece, as signatures want it: SHA-256, SHA-384 or SHA-512 (FIPS 180-4).
+pub struct MessageDigest(digest::Context);
+
+impl MessageDigest {
+    /// The one that is so many bytes long: 32, 48 or 64.
+    #[must_use]
+    pub fn of_bytes(bytes: usize) -> Option<Self> {
+        let algorithm = match bytes {
+            32 => &digest::SHA256,
+            48 => &digest::SHA384,
+            64 => &digest::SHA512,
+            _ => return None,
+        };
+        Some(Self(digest::Context::new(algorithm)))
+    }
+
+    /// Takes in more of the message.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of all of it.
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        self.0.finish().as_ref().to_vec()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{SystemEntropy, encoding::from_hex};
 
     /// RFC 4231 sections 4.2 to 4.8: key, data, tag.
+    #[test]
+    fn a_message_in_pieces_has_the_hash_of_the_whole() {
+        // FIPS 180-4 examples: "abc".
+        for (bytes, hash) in [
+            (32, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+            (
+                48,
+                "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7",
+            ),
+            (
+                64,
+                "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+            ),
+        ] {
+            let mut digest = MessageDigest::of_bytes(bytes).unwrap();
+            digest.update(b"a");
+            digest.update(b"");
+            digest.update(b"bc");
+            assert_eq!(encoding::hex(&digest.finish()), hash);
+        }
+        assert!(MessageDigest::of_bytes(20).is_none());
+    }
+
     #[test]
     fn hmac_agrees_with_rfc_4231() {
         let long = "aa".repeat(131);

@@ -25,7 +25,7 @@ pub mod x509;
 pub use entropy::SystemEntropy;
 pub use envelope::{Key256, Sealed};
 pub use error::CryptError;
-pub use hash::{HashedSecret, MacKey, Sha256Hash, fresh_secret, sha256};
+pub use hash::{HashedSecret, MacKey, MessageDigest, Sha256Hash, fresh_secret, sha256};
 pub use jws::JwsFault;
 pub use keyring::{PublicKey, SigningKey};
 pub use recovery::{RecoveryKey, RecoveryKeyFault};

@@ -7,7 +7,7 @@ use super::{Curve, KeyImportFault, KeyOperationError, SignatureAlgorithm, jwk::E
 use crate::CryptError;
 use aws_lc_rs::{
     digest::{self, Digest},
-    encoding::AsDer as _,
+    encoding::{AsBigEndian as _, AsDer as _, EcPrivateKeyBin},
     signature::{
         self, EcdsaKeyPair, EcdsaSigningAlgorithm, EcdsaVerificationAlgorithm, KeyPair as _, ParsedPublicKey,
     },
@@ -61,6 +61,16 @@ impl EcPrivateKey {
         let der =
             self.pair.to_pkcs8v1().map_err(|_| CryptError::Unavailable { what: "writing an EC key" })?;
         Ok(Secret::new(der.as_ref().to_vec()))
+    }
+
+    /// The private scalar, as long as the curve's field.
+    pub(super) fn scalar(&self) -> Result<Secret<Vec<u8>>, CryptError> {
+        let bytes: EcPrivateKeyBin<'_> = self
+            .pair
+            .private_key()
+            .as_be_bytes()
+            .map_err(|_| CryptError::Unavailable { what: "writing an EC key" })?;
+        Ok(Secret::new(bytes.as_ref().to_vec()))
     }
 
     pub(super) fn public(&self) -> Result<EcPublicKey, KeyImportFault> {

@@ -16,6 +16,7 @@ mod fixtures;
 mod jwk;
 mod key_wrap;
 mod oct;
+mod parts;
 mod private;
 mod public;
 mod rsa;

@@ -1,0 +1,289 @@
+//! The objects of one kind in a vault, as a command asks for them: paths, pages, and what a refusal means to a person.
+//!
+//! Owns: the way of a request and its answer, and what to do next when it is refused. Owns not: what is printed (`objects`).
+
+use crate::{
+    admin::{Admin, segment},
+    failure::Failure,
+    keyvault::{Fault, Refusal, Vault},
+};
+use bytes::Bytes;
+use domain::{ObjectKind, ObjectName, Secret, VaultName};
+use http::Method;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+/// The objects of one kind in a vault.
+pub(crate) struct Collection<'a> {
+    admin: &'a Admin,
+    kind: ObjectKind,
+    name: VaultName,
+    vault: Vault,
+}
+
+/// One request.
+pub(crate) struct Ask<'a> {
+    /// The verb of access policies that it needs.
+    pub(crate) verb: &'static str,
+    /// Its method.
+    pub(crate) method: Method,
+    /// The object, if it is of one.
+    pub(crate) name: Option<&'a ObjectName>,
+    /// Its path, with a leading slash.
+    pub(crate) path: String,
+    /// Its body, if it has one.
+    pub(crate) body: Option<Secret<Vec<u8>>>,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    value: Vec<Value>,
+    #[serde(rename = "nextLink")]
+    next_link: Option<String>,
+}
+
+impl<'a> Collection<'a> {
+    /// Finds the vault and gets a token for it.
+    pub(crate) async fn open(admin: &'a Admin, kind: ObjectKind, vault: &VaultName) -> Result<Self, Failure> {
+        Ok(Self { admin, kind, name: vault.clone(), vault: Vault::open(admin, vault).await? })
+    }
+
+    /// The vault's name.
+    pub(crate) const fn name(&self) -> &VaultName {
+        &self.name
+    }
+
+    /// `/secrets/{name}{rest}`.
+    pub(crate) fn path(&self, name: &ObjectName, rest: &str) -> String {
+        format!("/{}/{}{rest}", self.kind.plural(), segment(name.as_str()))
+    }
+
+    /// `/deletedsecrets/{name}{rest}`.
+    pub(crate) fn deleted_path(&self, name: &ObjectName, rest: &str) -> String {
+        format!("/deleted{}/{}{rest}", self.kind.plural(), segment(name.as_str()))
+    }
+
+    /// The answer's bytes, or why there are none.
+    pub(crate) async fn send(&self, ask: Ask<'_>) -> Result<Bytes, Fault> {
+        self.vault.send(ask.method, &ask.path, "", ask.body).await
+    }
+
+    /// The answer, or what to tell a person.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, ask: Ask<'_>) -> Result<T, Failure> {
+        let (verb, name) = (ask.verb, ask.name);
+        match self.send(ask).await {
+            Ok(body) => parse(&body),
+            Err(fault) => Err(self.explain(verb, name, fault).await),
+        }
+    }
+
+    /// Asks for something that has no answer but that it was done.
+    pub(crate) async fn order(&self, ask: Ask<'_>) -> Result<(), Failure> {
+        let (verb, name) = (ask.verb, ask.name);
+        match self.send(ask).await {
+            Ok(_nothing) => Ok(()),
+            Err(fault) => Err(self.explain(verb, name, fault).await),
+        }
+    }
+
+    /// All pages of a list, as the vault tells them.
+    pub(crate) async fn pages(&self, path: &str, name: Option<&ObjectName>) -> Result<Vec<Value>, Failure> {
+        let (mut items, mut query) = (Vec::new(), String::new());
+        loop {
+            let body = match self.vault.send(Method::GET, path, &query, None).await {
+                Ok(body) => body,
+                Err(fault) => return Err(self.explain("list", name, fault).await),
+            };
+            let page: Page = parse(&body)?;
+            items.extend(page.value);
+            let Some(link) = page.next_link else { return Ok(items) };
+            let token = link.split(['?', '&']).find_map(|part| part.strip_prefix("$skiptoken="));
+            query = format!("&$skiptoken={}", token.unwrap_or_default());
+        }
+    }
+
+    /// A fault in words, with what to do next.
+    pub(crate) async fn explain(&self, verb: &str, name: Option<&ObjectName>, fault: Fault) -> Failure {
+        let refusal = match fault {
+            Fault::Failed(failure) => return failure,
+            Fault::Refused(refusal) => refusal,
+        };
+        let policy = match refusal.inner.as_str() {
+            "AccessDenied" => self.policy().await,
+            _ => self.vault.principal().map(|principal| Policy { principal, ..Policy::default() }),
+        };
+        let place = Whence { kind: self.kind, vault: self.name.as_str(), name, verb };
+        match next(&place, &refusal, policy.as_ref()) {
+            Some(next) => Failure::new(refusal.message).next(next),
+            None => Failure::new(refusal.message),
+        }
+    }
+
+    /// What the vault's policy allows the one who asks; it may be looked at by whoever administers.
+    async fn policy(&self) -> Option<Policy> {
+        let principal = self.vault.principal()?;
+        let path = format!("/v1/vaults/{}", segment(self.name.as_str()));
+        let shown: Shown = self.admin.get(&path).await.ok()?;
+        let found = shown.policies.into_iter().find(|policy| policy.principal == principal);
+        Some(found.unwrap_or_else(|| Policy { principal, ..Policy::default() }))
+    }
+}
+
+/// An answer, read.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|_| Failure::new("the vault's answer is not understood"))
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    #[serde(default)]
+    policies: Vec<Policy>,
+}
+
+/// An access policy as the administrator's socket tells it.
+#[derive(Deserialize, Default)]
+struct Policy {
+    principal: String,
+    #[serde(default)]
+    secrets: Vec<String>,
+    #[serde(default)]
+    keys: Vec<String>,
+    #[serde(default)]
+    certificates: Vec<String>,
+}
+
+/// What was asked for, of what.
+struct Whence<'a> {
+    kind: ObjectKind,
+    vault: &'a str,
+    name: Option<&'a ObjectName>,
+    verb: &'a str,
+}
+
+/// What a person can do about a refusal.
+fn next(place: &Whence<'_>, refusal: &Refusal, policy: Option<&Policy>) -> Option<String> {
+    let Whence { kind, vault, name, verb } = *place;
+    let name = name.map_or("NAME", ObjectName::as_str);
+    match (refusal.code.as_str(), refusal.inner.as_str()) {
+        ("Forbidden", "AccessDenied") => Some(match policy {
+            Some(policy) => {
+                format!("Allow it to yourself:\n    {}", grant(place, policy))
+            }
+            None => format!("Who may do what in it: keyless vault policy list {vault}"),
+        }),
+        ("Forbidden", "ForbiddenByRbac") => {
+            let role = match kind {
+                ObjectKind::Secret => "Key Vault Secrets Officer",
+                ObjectKind::Key => "Key Vault Crypto Officer",
+                ObjectKind::Certificate => "Key Vault Certificates Officer",
+            };
+            let whom = policy.map_or("ID", |policy| policy.principal.as_str());
+            Some(format!(
+                "Give yourself a role that allows it:\n    keyless vault role assign {vault} --role \"{role}\" --principal {whom}"
+            ))
+        }
+        ("Forbidden", "SecretDisabled" | "KeyDisabled") => {
+            Some(format!("Enable it: keyless {kind} update {vault} {name} --enabled"))
+        }
+        ("Forbidden", "SecretManagedByKeyVault" | "KeyManagedByKeyVault") => {
+            Some(format!("Do it with the certificate {name} of this vault."))
+        }
+        ("Forbidden", "ForbiddenByFirewall") => {
+            Some(format!("`keyless vault show {vault}` says from where it may be asked."))
+        }
+        ("SecretNotFound" | "KeyNotFound" | "CertificateNotFound", _) => Some(match verb {
+            "recover" | "purge" => format!("What was deleted: keyless {kind} deleted {vault}"),
+            _ => format!(
+                "What there is: keyless {kind} list {vault}; what was deleted: keyless {kind} deleted {vault}"
+            ),
+        }),
+        ("Conflict", "ObjectIsDeletedButRecoverable") => Some(format!(
+            "Bring it back: keyless {kind} recover {vault} {name}\n  \
+             Or end it for good: keyless {kind} purge {vault} {name}"
+        )),
+        ("Conflict", _) if verb == "restore" => {
+            Some("A restore makes an object anew and changes none: delete and purge that one first, or restore to another vault.".to_owned())
+        }
+        ("Conflict", _) if verb == "recover" => {
+            Some(format!("One of that name was made since. What there is: keyless {kind} list {vault}"))
+        }
+        ("BadParameter", _) if verb == "restore" => Some(format!(
+            "A backup is opened only by the installation that made it, and only as what it is: a {kind}."
+        )),
+        ("Throttled", _) => Some("Try again in a moment.".to_owned()),
+        _ if refusal.status >= 500 => Some("The server's log says why; `keyless doctor` may, too.".to_owned()),
+        _ => None,
+    }
+}
+
+/// The command that allows one verb more: a policy is set as a whole, so it names all that was allowed before.
+fn grant(place: &Whence<'_>, policy: &Policy) -> String {
+    use std::fmt::Write as _;
+    let mut command = format!("keyless vault policy set {} --principal {}", place.vault, policy.principal);
+    for (kind, verbs) in [
+        (ObjectKind::Secret, &policy.secrets),
+        (ObjectKind::Key, &policy.keys),
+        (ObjectKind::Certificate, &policy.certificates),
+    ] {
+        let mut verbs = verbs.clone();
+        if kind == place.kind && !verbs.iter().any(|verb| verb == place.verb) {
+            verbs.push(place.verb.to_owned());
+        }
+        if !verbs.is_empty() {
+            let _written = write!(command, " --{} {}", kind.plural(), verbs.join(","));
+        }
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn advice(kind: ObjectKind, verb: &str, code: &str, inner: &str) -> Option<String> {
+        let name = ObjectName::parse("db").unwrap();
+        let place = Whence { kind, vault: "shop", name: Some(&name), verb };
+        let refusal = Refusal { code: code.into(), inner: inner.into(), status: 403, ..Refusal::default() };
+        let policy = Policy {
+            principal: "p".into(),
+            secrets: vec!["get".into(), "list".into()],
+            keys: vec!["sign".into()],
+            ..Policy::default()
+        };
+        next(&place, &refusal, Some(&policy))
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_followed_by_the_command_that_allows_it_and_takes_nothing_away() {
+        let command = "keyless vault policy set shop --principal p --secrets get,list,purge --keys sign";
+        let said = advice(ObjectKind::Secret, "purge", "Forbidden", "AccessDenied").unwrap();
+        assert!(said.ends_with(command), "{said}");
+        let said = advice(ObjectKind::Certificate, "import", "Forbidden", "AccessDenied").unwrap();
+        assert!(said.ends_with("--secrets get,list --keys sign --certificates import"), "{said}");
+        let said = advice(ObjectKind::Secret, "get", "Forbidden", "AccessDenied").unwrap();
+        assert!(said.ends_with("--secrets get,list --keys sign"), "a verb is named once: {said}");
+    }
+
+    #[test]
+    fn each_refusal_says_what_to_do() {
+        for (verb, code, inner, says) in [
+            ("get", "SecretNotFound", "", "keyless secret list shop"),
+            ("purge", "SecretNotFound", "", "keyless secret deleted shop"),
+            ("set", "Conflict", "ObjectIsDeletedButRecoverable", "keyless secret recover shop db"),
+            ("restore", "Conflict", "", "purge"),
+            ("restore", "BadParameter", "", "installation"),
+            (
+                "purge",
+                "Forbidden",
+                "ForbiddenByRbac",
+                "assign shop --role \"Key Vault Secrets Officer\" --principal p",
+            ),
+            ("get", "Forbidden", "SecretDisabled", "keyless secret update shop db --enabled"),
+            ("set", "Forbidden", "SecretManagedByKeyVault", "certificate db"),
+        ] {
+            let said = advice(ObjectKind::Secret, verb, code, inner).unwrap();
+            assert!(said.contains(says), "{verb} {code} {inner}: {said}");
+        }
+        assert_eq!(advice(ObjectKind::Secret, "set", "BadParameter", ""), None, "the message says it");
+    }
+}

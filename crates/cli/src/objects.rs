@@ -1,0 +1,331 @@
+//! What all kinds of objects have in common on the command line: lists, deletion and recovery, backup and restore, and how one is shown.
+
+use crate::{
+    collection::{Ask, Collection},
+    failure::Failure,
+    files,
+    output::{self, Format},
+};
+use clap::Subcommand;
+use crypt::encoding;
+use domain::{ObjectKind, ObjectName, Secret, VaultName, limits};
+use http::Method;
+use serde::Deserialize;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// The commands that are the same for secrets, keys and certificates.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Shared {
+    /// All of a vault, by their latest versions
+    List {
+        /// The vault
+        vault: VaultName,
+    },
+    /// The versions of one, oldest first
+    Versions {
+        /// The vault
+        vault: VaultName,
+        /// Its name
+        name: ObjectName,
+    },
+    /// Delete one with all its versions; it can be recovered until the vault purges it
+    Delete {
+        /// The vault
+        vault: VaultName,
+        /// Its name
+        name: ObjectName,
+    },
+    /// What was deleted and can be recovered
+    Deleted {
+        /// The vault
+        vault: VaultName,
+    },
+    /// Bring a deleted one back, with all its versions
+    Recover {
+        /// The vault
+        vault: VaultName,
+        /// Its name
+        name: ObjectName,
+    },
+    /// End a deleted one for good
+    Purge {
+        /// The vault
+        vault: VaultName,
+        /// Its name
+        name: ObjectName,
+    },
+    /// Write one with all its versions into a file, encrypted: only this installation can restore it
+    Backup {
+        /// The vault
+        vault: VaultName,
+        /// Its name
+        name: ObjectName,
+        /// The file, for its owner only; - is standard output
+        file: PathBuf,
+        /// Replace the file if it is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make one again from its backup: to this vault or another one, under its old name
+    Restore {
+        /// The vault
+        vault: VaultName,
+        /// The file; - is standard input
+        file: PathBuf,
+    },
+}
+
+#[derive(Deserialize)]
+struct Backup {
+    value: String,
+}
+
+/// Does one of them.
+pub(crate) async fn shared(
+    admin: &crate::admin::Admin,
+    kind: ObjectKind,
+    format: Format,
+    command: Shared,
+) -> Result<(), Failure> {
+    let open = async |vault: &VaultName| Collection::open(admin, kind, vault).await;
+    match command {
+        Shared::List { vault } => {
+            let items = open(&vault).await?.pages(&format!("/{}", kind.plural()), None).await?;
+            let nothing = format!("There are no {} in this vault.", kind.plural());
+            print(format, items, list_columns(kind), &nothing);
+        }
+        Shared::Versions { vault, name } => {
+            let objects = open(&vault).await?;
+            let items = versions(&objects, &name).await?;
+            let nothing = format!("There is no {kind} {name} in this vault: keyless {kind} list {vault}");
+            print(format, items, VERSION_COLUMNS, &nothing);
+        }
+        Shared::Delete { vault, name } => {
+            let objects = open(&vault).await?;
+            let path = objects.path(&name, "");
+            let ask = Ask { verb: "delete", method: Method::DELETE, name: Some(&name), path, body: None };
+            let deleted: Value = objects.ask(ask).await?;
+            print_one(format, &deleted);
+            output::note(format_args!("Bring it back: keyless {kind} recover {vault} {name}"));
+        }
+        Shared::Deleted { vault } => {
+            let items = open(&vault).await?.pages(&format!("/deleted{}", kind.plural()), None).await?;
+            let nothing = format!("No deleted {} can be recovered in this vault.", kind.plural());
+            print(format, items, DELETED_COLUMNS, &nothing);
+        }
+        Shared::Recover { vault, name } => {
+            let objects = open(&vault).await?;
+            let path = objects.deleted_path(&name, "/recover");
+            let ask = Ask { verb: "recover", method: Method::POST, name: Some(&name), path, body: None };
+            print_one(format, &objects.ask(ask).await?);
+        }
+        Shared::Purge { vault, name } => {
+            let objects = open(&vault).await?;
+            let path = objects.deleted_path(&name, "");
+            let ask = Ask { verb: "purge", method: Method::DELETE, name: Some(&name), path, body: None };
+            objects.order(ask).await?;
+            output::note(format_args!("The {kind} {name} is gone for good."));
+        }
+        Shared::Backup { vault, name, file, force } => {
+            let objects = open(&vault).await?;
+            let path = objects.path(&name, "/backup");
+            let ask = Ask { verb: "backup", method: Method::POST, name: Some(&name), path, body: None };
+            let backup: Backup = objects.ask(ask).await?;
+            // The very bytes, as `az keyvault secret backup` writes them.
+            let bytes = encoding::from_base64url(&backup.value)
+                .map_err(|_| Failure::new("the vault's backup is not understood"))?;
+            files::write(&file, force, &bytes)?;
+            if !files::is_standard(&file) {
+                output::note(format_args!("Written to {}, for its owner only.", file.display()));
+            }
+        }
+        Shared::Restore { vault, file } => {
+            let objects = open(&vault).await?;
+            // Base64url makes four characters of three bytes.
+            let bytes = files::read(&file, limits::BACKUP_BYTES_MAX / 4 * 3 - 64, "a backup")?;
+            let value = encoding::base64url(bytes.expose());
+            let body = Some(Secret::new(format!(r#"{{"value":"{value}"}}"#).into_bytes()));
+            let path = format!("/{}/restore", kind.plural());
+            let ask = Ask { verb: "restore", method: Method::POST, name: None, path, body };
+            print_one(format, &objects.ask(ask).await?);
+        }
+    }
+    Ok(())
+}
+
+/// All versions of an object, oldest first.
+pub(crate) async fn versions(objects: &Collection<'_>, name: &ObjectName) -> Result<Vec<Value>, Failure> {
+    let mut items = objects.pages(&objects.path(name, "/versions"), Some(name)).await?;
+    items.sort_by_key(|item| number(item, "/attributes/created"));
+    Ok(items)
+}
+
+/// Name and version out of an object's identifier.
+pub(crate) fn names(object: &Value) -> (&str, Option<&str>) {
+    let id = ["/id", "/kid", "/key/kid"].iter().find_map(|pointer| text(object, pointer));
+    let mut parts = id.unwrap_or_default().split('/').skip(4);
+    (parts.next().unwrap_or_default(), parts.next())
+}
+
+/// A member that is text.
+pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
+    object.pointer(pointer)?.as_str()
+}
+
+/// A member that is a number.
+pub(crate) fn number(object: &Value, pointer: &str) -> Option<i64> {
+    object.pointer(pointer)?.as_i64()
+}
+
+/// A column of a table: its heading and what stands there.
+type Column = (&'static str, fn(&Value) -> String);
+
+const fn list_columns(kind: ObjectKind) -> &'static [Column] {
+    match kind {
+        ObjectKind::Secret => SECRET_COLUMNS,
+        ObjectKind::Key => KEY_COLUMNS,
+        ObjectKind::Certificate => CERTIFICATE_COLUMNS,
+    }
+}
+
+const SECRET_COLUMNS: &[Column] = &[
+    ("name", name),
+    ("enabled", enabled),
+    ("content type", content_type),
+    ("expires", expires),
+    ("updated", |item| time(item, "/attributes/updated")),
+];
+const KEY_COLUMNS: &[Column] = &[
+    ("name", name),
+    ("enabled", enabled),
+    ("expires", expires),
+    ("updated", |item| time(item, "/attributes/updated")),
+];
+const CERTIFICATE_COLUMNS: &[Column] = &[
+    ("name", name),
+    ("enabled", enabled),
+    ("expires", expires),
+    ("updated", |item| time(item, "/attributes/updated")),
+];
+const VERSION_COLUMNS: &[Column] = &[
+    ("version", |item| names(item).1.unwrap_or_default().to_owned()),
+    ("enabled", enabled),
+    ("expires", expires),
+    ("created", |item| time(item, "/attributes/created")),
+];
+const DELETED_COLUMNS: &[Column] = &[
+    ("name", name),
+    ("deleted", |item| time(item, "/deletedDate")),
+    ("purged on", |item| time(item, "/scheduledPurgeDate")),
+];
+
+fn name(item: &Value) -> String {
+    names(item).0.to_owned()
+}
+
+fn enabled(item: &Value) -> String {
+    match item.pointer("/attributes/enabled").and_then(Value::as_bool) {
+        Some(true) => "yes".to_owned(),
+        Some(false) => "no".to_owned(),
+        None => "-".to_owned(),
+    }
+}
+
+fn content_type(item: &Value) -> String {
+    let managed = item.get("managed").and_then(Value::as_bool).unwrap_or_default();
+    match (text(item, "/contentType"), managed) {
+        (Some(text), true) => format!("{text} (certificate)"),
+        (None, true) => "(certificate)".to_owned(),
+        (Some(text), false) => text.to_owned(),
+        (None, false) => "-".to_owned(),
+    }
+}
+
+fn expires(item: &Value) -> String {
+    time(item, "/attributes/exp")
+}
+
+fn time(item: &Value, pointer: &str) -> String {
+    number(item, pointer).map_or_else(|| "-".to_owned(), output::time)
+}
+
+fn print(format: Format, items: Vec<Value>, columns: &[Column], nothing: &str) {
+    match format {
+        Format::Json => output::json(&items),
+        Format::Table => {
+            let headings: Vec<&str> = columns.iter().map(|(heading, _)| *heading).collect();
+            let rows = items.iter().map(|item| columns.iter().map(|(_, show)| show(item)).collect());
+            output::table(&headings, rows, nothing);
+        }
+    }
+}
+
+/// Prints an object without what is secret of it.
+pub(crate) fn print_one(format: Format, object: &Value) {
+    match format {
+        Format::Json => output::json(object),
+        Format::Table => output::facts(&facts(object)),
+    }
+}
+
+/// What a person may want to know of an object, in the order in which they may.
+fn facts(object: &Value) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    let (name, version) = names(object);
+    facts.push(("name", name.to_owned()));
+    facts.extend(version.map(|version| ("version", version.to_owned())));
+    let id = ["/id", "/key/kid"].iter().find_map(|pointer| text(object, pointer));
+    facts.extend(id.map(|id| ("id", id.to_owned())));
+    facts.push(("enabled", enabled(object)));
+    facts.extend(text(object, "/contentType").map(|text| ("content type", text.to_owned())));
+    for (name, pointer) in [
+        ("not before", "/attributes/nbf"),
+        ("expires", "/attributes/exp"),
+        ("created", "/attributes/created"),
+        ("updated", "/attributes/updated"),
+        ("deleted", "/deletedDate"),
+        ("purged on", "/scheduledPurgeDate"),
+    ] {
+        facts.extend(number(object, pointer).map(|seconds| (name, output::time(seconds))));
+    }
+    let tags: Vec<String> = object
+        .get("tags")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    if !tags.is_empty() {
+        facts.push(("tags", tags.join(", ")));
+    }
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_are_found_in_every_kind_of_identifier() {
+        for (object, name, version) in [
+            (json!({"id": "https://shop.vault.x:8443/secrets/db/0123"}), "db", Some("0123")),
+            (json!({"id": "https://shop.vault.x/secrets/db"}), "db", None),
+            (json!({"kid": "https://shop.vault.x/keys/k"}), "k", None),
+            (json!({"key": {"kid": "https://shop.vault.x/keys/k/45"}}), "k", Some("45")),
+            (json!({}), "", None),
+        ] {
+            assert_eq!(names(&object), (name, version));
+        }
+    }
+
+    #[test]
+    fn facts_of_an_object_have_no_value() {
+        let object = json!({"value": "canary", "id": "https://x/secrets/db/01", "contentType": "text/plain", "tags": {"a": "b"},
+            "attributes": {"enabled": false, "exp": 0, "created": 1, "updated": 2, "recoveryLevel": "Purgeable"}});
+        let facts = facts(&object);
+        assert!(facts.contains(&("tags", "a=b".to_owned())) && facts.contains(&("enabled", "no".to_owned())));
+        assert!(!format!("{facts:?}").contains("canary"));
+    }
+}

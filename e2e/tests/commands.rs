@@ -1,0 +1,372 @@
+//! The commands for a vault's objects, as a person or a script uses them.
+
+use e2e::{Ended, Server, wait};
+use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// A value that must be in no message. Not in any file either, unless it is there to hold secrets.
+const CANARY: &str = "canary-7f1c9d";
+
+fn json(ended: Ended) -> Value {
+    serde_json::from_str(&ended.ok()).unwrap()
+}
+
+/// Refused, with these words, and without a value.
+#[track_caller]
+fn refused(ended: &Ended, code: i32, words: &[&str]) {
+    assert_eq!(ended.code, Some(code), "{}", ended.said());
+    for word in words {
+        assert!(ended.stderr.contains(word), "{word}: {}", ended.said());
+    }
+    assert!(!ended.said().contains(CANARY), "{}", ended.said());
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// A file for its owner only, as the documentation says.
+fn private(server: &Server, name: &str, content: &str) {
+    let path = server.place().join(name);
+    std::fs::write(&path, content).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn versions(server: &Server, vault: &str, name: &str) -> usize {
+    json(server.keyless(["secret", "versions", vault, name, "-o", "json"])).as_array().unwrap().len()
+}
+
+fn value(server: &Server, vault: &str, name: &str) -> String {
+    server.keyless(["secret", "get", vault, name]).ok()
+}
+
+#[test]
+fn a_deleted_secret_is_recovered_or_purged() {
+    let server = Server::start("deleted");
+    server.vault_with("shop", "db", "one");
+    let _said = server.keyless_with(["secret", "set", "shop", "db"], "two").ok();
+    let before = server.keyless(["secret", "versions", "shop", "db", "-o", "json"]).ok();
+
+    let deleted = server.keyless(["secret", "delete", "shop", "db"]);
+    assert!(deleted.stderr.contains("keyless secret recover shop db"), "{}", deleted.said());
+    assert!(deleted.ok().contains("purged on"));
+    refused(&server.keyless(["secret", "get", "shop", "db"]), 1, &["keyless secret deleted shop"]);
+    let set = server.keyless_with(["secret", "set", "shop", "db"], CANARY);
+    refused(&set, 1, &["keyless secret recover shop db", "keyless secret purge shop db"]);
+    let listed = json(server.keyless(["secret", "deleted", "shop", "-o", "json"]));
+    assert!(listed[0]["recoveryId"].as_str().unwrap().ends_with("/deletedsecrets/db"), "{listed}");
+    assert!(listed[0]["scheduledPurgeDate"].as_i64() > listed[0]["deletedDate"].as_i64());
+
+    let _said = server.keyless(["secret", "recover", "shop", "db"]).ok();
+    assert_eq!(server.keyless(["secret", "versions", "shop", "db", "-o", "json"]).ok(), before);
+    assert_eq!(value(&server, "shop", "db"), "two");
+
+    // Who administers may not purge either, until it is said so; the refusal says how, and the words do it.
+    let _said = server.keyless(["secret", "delete", "shop", "db"]).ok();
+    let purge = server.keyless(["secret", "purge", "shop", "db"]);
+    refused(&purge, 1, &["keyless vault policy set shop --principal "]);
+    let words: Vec<&str> = purge.stderr.split_whitespace().collect();
+    let after = |word: &str| words[words.iter().position(|at| *at == word).unwrap() + 1];
+    let (principal, verbs) = (after("--principal"), after("--secrets"));
+    assert!(verbs.contains("get") && verbs.ends_with("purge"), "{verbs}");
+    let _said =
+        server.keyless(["vault", "policy", "set", "shop", "--principal", principal, "--secrets", verbs]).ok();
+    assert!(server.keyless(["secret", "purge", "shop", "db"]).code == Some(0));
+    refused(&server.keyless(["secret", "recover", "shop", "db"]), 1, &["keyless secret deleted shop"]);
+    let _said = server.keyless_with(["secret", "set", "shop", "db"], "three").ok();
+    assert_eq!(versions(&server, "shop", "db"), 1);
+}
+
+#[test]
+fn a_backup_restores_all_versions() {
+    let server = Server::start("backup");
+    server.vault_with("shop", "db", CANARY);
+    let _said = server.keyless_with(["secret", "set", "shop", "db"], "two").ok();
+    let _said = server.keyless(["vault", "create", "other"]).ok();
+    let _said = server.keyless(["vault", "create", "third"]).ok();
+
+    let _said = server.keyless(["secret", "backup", "shop", "db", "db.backup"]).ok();
+    let file = server.place().join("db.backup");
+    assert_eq!(mode(&file), 0o600);
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(!bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()));
+    refused(&server.keyless(["secret", "backup", "shop", "db", "db.backup"]), 1, &["--force"]);
+    assert_eq!(std::fs::read(&file).unwrap(), bytes, "it was kept");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let _said = server.keyless(["secret", "backup", "shop", "db", "db.backup", "--force"]).ok();
+    assert_eq!(mode(&file), 0o600);
+
+    let _said = server.keyless(["secret", "restore", "other", "db.backup"]).ok();
+    let ids = |vault| -> Vec<String> {
+        let listed = json(server.keyless(["secret", "versions", vault, "db", "-o", "json"]));
+        let of = |item: &Value| item["id"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        listed.as_array().unwrap().iter().map(of).collect()
+    };
+    let (mut from, mut to) = (ids("shop"), ids("other"));
+    from.sort();
+    to.sort();
+    assert_eq!((from.len(), &from), (2, &to));
+    assert_eq!(value(&server, "other", "db"), "two");
+
+    // Through a pipe, as bytes.
+    let piped = wait::output(&mut server.command(["secret", "backup", "shop", "db", "-"]), b"");
+    assert!(piped.status.success() && piped.stdout.len() > 100);
+    let restored = wait::output(&mut server.command(["secret", "restore", "third", "-"]), &piped.stdout);
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    assert_eq!(value(&server, "third", "db"), "two");
+
+    refused(
+        &server.keyless(["secret", "restore", "shop", "db.backup"]),
+        1,
+        &["already exists", "another vault"],
+    );
+    let mut changed = bytes;
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    std::fs::write(&file, changed).unwrap();
+    let _said = server.keyless(["secret", "delete", "other", "db"]).ok();
+    refused(&server.keyless(["secret", "restore", "third", "db.backup"]), 1, &["backup"]);
+    let stranger = Server::start("backup-stranger");
+    let _said = stranger.keyless(["vault", "create", "shop"]).ok();
+    let foreign =
+        wait::output(&mut stranger.command(["secret", "restore", "shop", "-"]), &piped.stdout).into();
+    refused(&foreign, 1, &["only by the installation that made it"]);
+}
+
+#[test]
+fn what_is_said_of_a_secret_is_changed_and_its_value_is_not() {
+    let server = Server::start("described");
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    let set = [
+        "secret",
+        "set",
+        "shop",
+        "db",
+        "--expires",
+        "2099-01-31",
+        "--not-before",
+        "2026-01-01T00:00:00+01:00",
+        "--content-type",
+        "text/plain",
+        "--tag",
+        "team=a",
+    ];
+    let _said = server.keyless_with(set, CANARY).ok();
+    let shown = json(server.keyless(["secret", "show", "shop", "db", "-o", "json"]));
+    assert_eq!(shown["attributes"]["exp"], 4_073_500_800_i64, "{shown}");
+    assert_eq!(shown["attributes"]["nbf"], 1_767_222_000_i64, "{shown}");
+    let table = server.keyless(["secret", "show", "shop", "db"]).ok();
+    assert!(table.contains("2099-01-31 00:00:00Z") && table.contains("team=a"), "{table}");
+    assert!(!table.contains(CANARY) && !shown.to_string().contains(CANARY));
+
+    let update = [
+        "secret",
+        "update",
+        "shop",
+        "db",
+        "--disabled",
+        "--tag",
+        "owner=me",
+        "--content-type",
+        "x/y",
+        "--expires",
+        "90d",
+    ];
+    let updated = server.keyless(update).ok();
+    assert!(
+        updated.contains("owner=me") && !updated.contains("team=a") && updated.contains("x/y"),
+        "{updated}"
+    );
+    // Described all the same, where its value cannot be read.
+    refused(
+        &server.keyless(["secret", "get", "shop", "db"]),
+        1,
+        &["disabled", "keyless secret update shop db --enabled"],
+    );
+    let shown = json(server.keyless(["secret", "show", "shop", "db", "-o", "json"]));
+    let (exp, created) = (shown["attributes"]["exp"].as_i64(), shown["attributes"]["created"].as_i64());
+    let left = exp.unwrap() - created.unwrap() - 90 * 86_400;
+    assert!((0..120).contains(&left), "{shown}");
+    let _said = server.keyless(["secret", "update", "shop", "db", "--enabled", "--no-tags"]).ok();
+    assert_eq!(value(&server, "shop", "db"), CANARY);
+    let shown = json(server.keyless(["secret", "show", "shop", "db", "-o", "json"]));
+    assert_eq!((&shown["tags"], versions(&server, "shop", "db")), (&serde_json::json!({}), 1));
+
+    // Of versions made in one second, the latest is the one that is served.
+    for value in ["a", "b", "c", "d"] {
+        let _said = server.keyless_with(["secret", "set", "shop", "quick"], value).ok();
+    }
+    let got = json(server.keyless(["secret", "get", "shop", "quick", "-o", "json"]));
+    let shown = json(server.keyless(["secret", "show", "shop", "quick", "-o", "json"]));
+    assert_eq!(shown["id"], got["secret"]["id"]);
+}
+
+/// As the SDKs' and `az`'s spellings tell secrets of a real vault.
+fn azures() -> String {
+    format!(
+        r#"[{{"id":"https://old.vault.azure.net/secrets/db/0123456789abcdef0123456789abcdef","value":"{CANARY}\n\"two\"",
+             "contentType":"text/plain","attributes":{{"enabled":true,"nbf":1700000000,"exp":4073587200,"created":1,"updated":2,
+             "recoveryLevel":"Recoverable+Purgeable","recoverableDays":90}},"tags":{{"team":"a"}}}},
+            {{"attributes":{{"created":"2023-11-14T22:13:20+00:00","enabled":true,"expires":"9999-12-31T23:59:59+00:00","notBefore":null,
+             "recoverableDays":90,"recoveryLevel":"Recoverable+Purgeable","updated":"2023-11-14T22:13:20+00:00"}},"contentType":"",
+             "id":"https://old.vault.azure.net/secrets/api-key/01","kid":null,"managed":null,"name":"api-key","tags":{{}},"value":""}},
+            {{"name":"tls","value":"MII=","managed":true,"kid":"https://old.vault.azure.net/keys/tls/01"}}]"#
+    )
+}
+
+#[test]
+fn secrets_move_in_from_a_file() {
+    let server = Server::start("import");
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    std::fs::write(server.place().join("dump.json"), azures()).unwrap();
+    std::fs::set_permissions(server.place().join("dump.json"), std::fs::Permissions::from_mode(0o644))
+        .unwrap();
+
+    let dry = server.keyless(["secret", "import", "shop", "dump.json", "--dry-run"]);
+    assert!(dry.stderr.contains("chmod 600") && dry.stderr.contains("Nothing was changed"), "{}", dry.said());
+    assert!(!dry.said().contains(CANARY));
+    assert_eq!(dry.ok().matches("create").count(), 2);
+    assert_eq!(json(server.keyless(["secret", "list", "shop", "-o", "json"])), serde_json::json!([]));
+
+    private(&server, "dump.json", &azures());
+    let done = server.keyless(["secret", "import", "shop", "dump.json"]);
+    assert!(!done.said().contains(CANARY) && !done.stderr.contains("chmod"), "{}", done.said());
+    assert!(done.stderr.contains("2 written, 1 left to their certificates"), "{}", done.said());
+    assert!(done.ok().contains("belongs to a certificate"));
+    assert_eq!(value(&server, "shop", "db"), format!("{CANARY}\n\"two\""));
+    assert_eq!(value(&server, "shop", "api-key"), "");
+    let shown = json(server.keyless(["secret", "show", "shop", "db", "-o", "json"]));
+    assert_eq!(
+        (&shown["attributes"]["exp"], &shown["attributes"]["nbf"]),
+        (&4_073_587_200_i64.into(), &1_700_000_000.into())
+    );
+    assert_eq!((&shown["contentType"], &shown["tags"]["team"]), (&"text/plain".into(), &"a".into()));
+    let shown = json(server.keyless(["secret", "show", "shop", "api-key", "-o", "json"]));
+    assert_eq!(shown["attributes"]["exp"], 253_402_300_799_i64);
+
+    let again = server.keyless(["secret", "import", "shop", "dump.json"]);
+    assert!(again.stderr.contains("0 written, 2 unchanged"), "{}", again.said());
+    assert_eq!((again.code, versions(&server, "shop", "db")), (Some(0), 1));
+}
+
+#[test]
+fn an_import_changes_what_is_there_only_when_told() {
+    let server = Server::start("import-over");
+    server.vault_with("shop", "db", "old");
+    let dump = format!(r#"{{"name":"DB","value":"{CANARY}"}} {{"name":"new","value":"n"}}"#);
+    private(&server, "dump.json", &dump);
+    refused(
+        &server.keyless(["secret", "import", "shop", "dump.json"]),
+        1,
+        &["--overwrite", "--keep", "nothing was changed"],
+    );
+    assert_eq!(json(server.keyless(["secret", "list", "shop", "-o", "json"])).as_array().unwrap().len(), 1);
+
+    let told = json(server.keyless(["secret", "import", "shop", "dump.json", "--keep", "-o", "json"]));
+    assert_eq!((&told[0]["step"], &told[0]["written"]), (&"keep".into(), &false.into()), "{told}");
+    assert_eq!((&told[1]["step"], &told[1]["written"]), (&"create".into(), &true.into()), "{told}");
+    assert_eq!(value(&server, "shop", "db"), "old");
+
+    let over = server.keyless(["secret", "import", "shop", "dump.json", "--overwrite"]);
+    assert!(over.ok().contains("value"));
+    assert_eq!((value(&server, "shop", "db").as_str(), versions(&server, "shop", "db")), (CANARY, 2));
+
+    // A deleted one is in the way whatever is said, and is said so before anything is written.
+    let _said = server.keyless(["secret", "delete", "shop", "db"]).ok();
+    private(&server, "dump.json", &dump.replace("\"n\"", "\"m\""));
+    let blocked = server.keyless(["secret", "import", "shop", "dump.json", "--overwrite"]);
+    assert!(blocked.stdout.contains("keyless secret recover shop DB"), "{}", blocked.said());
+    refused(&blocked, 1, &["nothing was changed"]);
+    assert_eq!(value(&server, "shop", "new"), "n");
+
+    // What the vault refuses is told of that one, and the others are written.
+    let mut app = server.command(["secret", "import", "shop", "-", "--overwrite"]);
+    let ended: Ended =
+        wait::output(&mut app, br#"[{"name":"new","value":"m"},{"name":"last","value":"l"}]"#).into();
+    assert_eq!((ended.code, value(&server, "shop", "last").as_str()), (Some(0), "l"), "{}", ended.said());
+}
+
+#[test]
+fn a_file_that_cannot_be_taken_in_changes_nothing() {
+    let server = Server::start("import-bad");
+    server.vault_with("shop", "db", "old");
+    let long = "x".repeat(25_601);
+    for (file, words) in [
+        (String::new(), "empty"),
+        (format!("\"{CANARY}\""), "neither"),
+        (format!(r#"[{{"name":"a","value":"{CANARY}""#), "cut short"),
+        (format!(r#"[{{"name":"a","value":"{CANARY}"}},{{"name":"b","value":["{CANARY}"]}}]"#), "wrong type"),
+        (format!(r#"[{{"name":"a","value":"{CANARY}"}},{{"name":"A","value":"x"}}]"#), "there before"),
+        (format!(r#"[{{"name":"a","value":"{CANARY}"}},{{"name":"b_c","value":"x"}}]"#), "secret 2"),
+        (format!(r#"[{{"name":"a","value":"{CANARY}"}},{{"name":"b"}}]"#), "no value"),
+        (format!(r#"[{{"name":"a","value":"{CANARY}"}},{{"name":"b","value":"{long}"}}]"#), "25600"),
+    ] {
+        private(&server, "dump.json", &file);
+        let ended = server.keyless(["secret", "import", "shop", "dump.json", "--overwrite"]);
+        refused(&ended, 1, &[words, "nothing was changed"]);
+    }
+    let listed = json(server.keyless(["secret", "list", "shop", "-o", "json"]));
+    assert_eq!((listed.as_array().unwrap().len(), versions(&server, "shop", "db")), (1, 1));
+}
+
+#[test]
+fn secrets_move_out_into_a_private_file() {
+    let server = Server::start("export");
+    server.vault_with("shop", "db", CANARY);
+    for n in 0..30 {
+        let name = format!("s-{n}");
+        let set = ["secret", "set", "shop", &name, "--tag", "a=b", "--expires", "9999-12-31T23:59:59Z"];
+        let _said = server.keyless_with(set, "line\nline \u{1}\"ü\"").ok();
+    }
+    let _said = server.keyless_with(["secret", "set", "shop", "off", "--disabled"], "x").ok();
+
+    let export = server.keyless(["secret", "export", "shop", "dump.json"]);
+    for words in ["IN CLEAR", "off is left out", "31 written, 1 left out"] {
+        assert!(export.stderr.contains(words), "{}", export.said());
+    }
+    assert!(!export.said().contains(CANARY));
+    let file = server.place().join("dump.json");
+    assert_eq!(mode(&file), 0o600);
+    let held: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!((held.as_array().unwrap().len(), &held[0]["value"]), (31, &CANARY.into()));
+    refused(&server.keyless(["secret", "export", "shop", "dump.json"]), 1, &["--force"]);
+
+    // Elsewhere, and back: nothing is lost on the way.
+    let other = Server::start("export-other");
+    let _said = other.keyless(["vault", "create", "shop"]).ok();
+    let path = file.to_str().unwrap();
+    let moved = other.keyless(["secret", "import", "shop", path]);
+    assert!(moved.stderr.contains("31 written"), "{}", moved.said());
+    let back = other.keyless(["secret", "export", "shop", "-"]).ok();
+    assert_eq!(serde_json::from_str::<Value>(&back).unwrap(), held);
+    private(&server, "back.json", &back);
+    let same = server.keyless(["secret", "import", "shop", "back.json"]);
+    assert!(same.stderr.contains("0 written, 31 unchanged"), "{}", same.said());
+
+    // Who may read and not write is told once, and what was not tried.
+    let shown = json(other.keyless(["vault", "show", "shop", "-o", "json"]));
+    let principal = shown["policies"][0]["principal"].as_str().unwrap();
+    let reader = ["vault", "policy", "set", "shop", "--principal", principal, "--secrets", "get,list"];
+    let _said = other.keyless(reader).ok();
+    private(
+        &other,
+        "new.json",
+        r#"[{"name":"n","value":"1"},{"name":"m","value":"2"},{"name":"db","value":"3"}]"#,
+    );
+    let failed = other.keyless(["secret", "import", "shop", "new.json", "--overwrite"]);
+    refused(&failed, 1, &["0 written, 1 failed, 2 not tried", "--secrets get,list,set"]);
+
+    // Without the verb to read them there is no file: half of one would be taken for the whole.
+    let shown = json(server.keyless(["vault", "show", "shop", "-o", "json"]));
+    let principal = shown["policies"][0]["principal"].as_str().unwrap();
+    let _said = server
+        .keyless(["vault", "policy", "set", "shop", "--principal", principal, "--secrets", "list,set"])
+        .ok();
+    refused(
+        &server.keyless(["secret", "export", "shop", "none.json"]),
+        1,
+        &["keyless vault policy set shop"],
+    );
+    assert!(!server.place().join("none.json").exists());
+}
