@@ -116,7 +116,7 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         Arc::new(Site::new(&config, &ground.addresses, files, &ground.capabilities, ground.opened_by, *now));
     site.serve_with(&services);
     let tls = TlsAcceptor::from(Arc::new(tls(certificates.clone())?));
-    let public = public::Public::new(tls, wire::public_router(services.clone()), observer, stopping.clone());
+    let public = public::Public::new(tls, wire::PublicService::new(services.clone()), observer, stopping.clone());
     let administration = admin::router(admin::State {
         store: store.clone(),
         log: log.clone(),
