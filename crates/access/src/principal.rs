@@ -45,6 +45,6 @@ impl Record for Principal {
     type Id = PrincipalId;
 
     fn key(id: &PrincipalId) -> Key {
-        Key::new(format!("principal/{id}"))
+        Key::of(&[b"principal/", id.text().as_ref()])
     }
 }

@@ -13,6 +13,23 @@ pub struct IdError {
     pub what: &'static str,
 }
 
+/// The hyphenated text of a UUID, in lower case.
+pub struct IdText([u8; uuid::fmt::Hyphenated::LENGTH]);
+
+impl IdText {
+    fn of(uuid: Uuid) -> Self {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        uuid.as_hyphenated().encode_lower(&mut text);
+        Self(text)
+    }
+}
+
+impl AsRef<[u8]> for IdText {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 macro_rules! uuid_id {
     ($(#[$doc:meta] $name:ident $what:literal;)*) => {$(
         #[$doc]
@@ -34,6 +51,11 @@ macro_rules! uuid_id {
             /// The UUID.
             pub const fn uuid(self) -> Uuid {
                 self.0
+            }
+
+            /// Its text, without an allocation.
+            pub fn text(self) -> IdText {
+                IdText::of(self.0)
             }
         }
 
@@ -99,6 +121,20 @@ impl ObjectVersion {
     }
 }
 
+impl ObjectVersion {
+    /// Its text, without an allocation.
+    pub fn text(self) -> [u8; 32] {
+        const DIGITS: [u8; 16] = *b"0123456789abcdef";
+        let mut text = [0; 32];
+        for (at, digit) in text.iter_mut().enumerate() {
+            // The last digit is the lowest nibble.
+            let nibble = (self.0 >> (4 * (31 - at))) & 0xf;
+            *digit = DIGITS.get(usize::try_from(nibble).unwrap_or(0)).copied().unwrap_or(b'0');
+        }
+        text
+    }
+}
+
 impl fmt::Display for ObjectVersion {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:032x}", self.0)
@@ -152,6 +188,7 @@ mod tests {
         let id = TenantId::random(&Fixed(0xff));
         assert_eq!(id.uuid().get_version_num(), 4);
         assert_eq!(id.to_string().parse::<TenantId>(), Ok(id));
+        assert_eq!(id.text().as_ref(), id.to_string().as_bytes());
         for bad in
             ["", "x", "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "f81d4fae7dec11d0a76500a0c91e6bf6"]
         {
@@ -164,6 +201,8 @@ mod tests {
         let version = ObjectVersion::random(&Fixed(0x0a));
         assert_eq!(version.to_string(), "0a".repeat(16));
         assert_eq!(version.to_string().to_uppercase().parse(), Ok(version));
+        let mixed: ObjectVersion = "00112233445566778899aabbccddeeff".parse().unwrap();
+        assert_eq!(&mixed.text(), mixed.to_string().as_bytes());
         for bad in ["", "0a", &"g".repeat(32), &"+".repeat(32), &"0".repeat(33)] {
             assert!(bad.parse::<ObjectVersion>().is_err(), "{bad}");
         }

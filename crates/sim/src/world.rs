@@ -32,7 +32,7 @@ use vault::VaultService;
 use wire::{
     Services, State,
     admin::{self, AdminPeer, Installation, InstallationFacts},
-    msi, public_router,
+    msi, PublicService,
 };
 
 /// The apps of a scene; each has the cgroup of its name.
@@ -87,7 +87,7 @@ pub(crate) struct World {
 pub(crate) struct Server {
     generation: u64,
     pub(crate) services: State,
-    public: Router,
+    public: PublicService,
     admin: Router,
     listeners: Arc<SimListeners>,
 }
@@ -203,7 +203,7 @@ impl World {
             entropy,
             names: self.names.clone(),
         });
-        let public = public_router(services.clone());
+        let public = PublicService::new(services.clone());
         let admin = admin::router(services.clone(), Arc::new(NoInstallation));
         if self.generation.get() == generation {
             *self.server.borrow_mut() =
@@ -366,9 +366,12 @@ impl World {
         server
     }
 
-    async fn ask(&self, server: &Server, router: &Router, request: Request<Body>) -> Option<Answer> {
+    async fn ask<S>(&self, server: &Server, service: &S, request: Request<Body>) -> Option<Answer>
+    where
+        S: tower::Service<Request<Body>, Response = axum::response::Response, Error = std::convert::Infallible> + Clone,
+    {
         let answering = async {
-            match router.clone().oneshot(request).await {
+            match service.clone().oneshot(request).await {
                 Ok(response) => read(response, "x-ms-request-id").await,
                 Err(never) => match never {},
             }

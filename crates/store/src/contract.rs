@@ -35,6 +35,11 @@ impl Key {
         Self(bytes.into())
     }
 
+    /// Some parts, one after the other. Keys are made for every read: one allocation, and no formatting.
+    pub fn of(parts: &[&[u8]]) -> Self {
+        Self(parts.concat())
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -44,7 +44,8 @@ impl<K: Kind> Record for Deleted<K> {
     type Id = (VaultId, ObjectName);
 
     fn key((vault, name): &Self::Id) -> Key {
-        Key::new(format!("deleted-{}/{vault}/{}", K::KIND, name.folded()))
+        let kind = K::KIND.as_str().as_bytes();
+        Key::of(&[b"deleted-", kind, b"/", vault.text().as_ref(), b"/", name.folded().as_bytes()])
     }
 }
 

@@ -90,7 +90,8 @@ impl<K: Kind> Record for Head<K> {
     type Id = (VaultId, ObjectName);
 
     fn key((vault, name): &Self::Id) -> Key {
-        Key::new(format!("{}/{vault}/{}", K::KIND, name.folded()))
+        let kind = K::KIND.as_str().as_bytes();
+        Key::of(&[kind, b"/", vault.text().as_ref(), b"/", name.folded().as_bytes()])
     }
 }
 
@@ -127,7 +128,8 @@ impl<K: Kind> Record for Version<K> {
     type Id = VersionId;
 
     fn key((vault, object, version): &Self::Id) -> Key {
-        Key::new(format!("{}-version/{vault}/{object}/{version}", K::KIND))
+        let (vault, object, kind) = (vault.text(), object.text(), K::KIND.as_str().as_bytes());
+        Key::of(&[kind, b"-version/", vault.as_ref(), b"/", object.as_ref(), b"/", &version.text()])
     }
 }
 

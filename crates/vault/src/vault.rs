@@ -87,7 +87,7 @@ impl Record for Vault {
     type Id = VaultName;
 
     fn key(name: &VaultName) -> Key {
-        Key::new(format!("vault/{}", name.folded()))
+        Key::of(&[b"vault/", name.folded().as_bytes()])
     }
 }
 

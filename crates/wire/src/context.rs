@@ -99,28 +99,47 @@ impl Context {
     }
 }
 
-/// Layer: gives each request its [`Context`] and its answer the request id headers. The listener has put an [`Origin`] into the
-/// request's extensions; without one the caller is unknown.
-pub async fn stamp(
-    axum::extract::State(state): axum::extract::State<State>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+/// A request's own facts, and the id that its client gave it. The listener has put an [`Origin`] into the request's extensions; without
+/// one the caller is unknown.
+pub(crate) fn stamp_of<B>(state: &Services, request: &mut http::Request<B>) -> (Context, Option<HeaderValue>) {
     let origin = request.extensions_mut().remove::<Origin>().unwrap_or_default();
     let context = Context { request: RequestId::random(&*state.entropy), now: state.clock.now(), origin };
     let client_request = request.headers().get("x-ms-client-request-id").filter(|id| id.len() <= 64).cloned();
-    let id = context.request;
-    request.extensions_mut().insert(context);
-    let mut response = next.run(request).await;
-    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-        response.headers_mut().insert("x-ms-request-id", value);
+    (context, client_request)
+}
+
+/// An answer's request id headers.
+pub(crate) fn stamp_response(
+    state: &Services,
+    context: &Context,
+    client_request: Option<HeaderValue>,
+    response: &mut Response,
+) {
+    const REQUEST: HeaderName = HeaderName::from_static("x-ms-request-id");
+    const CLIENT_REQUEST: HeaderName = HeaderName::from_static("x-ms-client-request-id");
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let id = context.request.uuid().as_hyphenated().encode_lower(&mut text);
+    if let Ok(value) = HeaderValue::from_str(id) {
+        response.headers_mut().insert(REQUEST, value);
     }
     if let Some(ahead) = state.clock.ahead() {
         // A client that keeps what it was told must know that it was told of another time.
         response.headers_mut().insert(TEST_CLOCK, HeaderValue::from(ahead.as_secs()));
     }
     if let Some(value) = client_request {
-        response.headers_mut().insert("x-ms-client-request-id", value);
+        response.headers_mut().insert(CLIENT_REQUEST, value);
     }
+}
+
+/// Layer: gives each request its [`Context`] and its answer the request id headers.
+pub async fn stamp(
+    axum::extract::State(state): axum::extract::State<State>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let (context, client_request) = stamp_of(&state, &mut request);
+    request.extensions_mut().insert(context.clone());
+    let mut response = next.run(request).await;
+    stamp_response(&state, &context, client_request, &mut response);
     response
 }

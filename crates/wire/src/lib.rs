@@ -13,4 +13,4 @@ pub mod oauth2;
 pub mod router;
 
 pub use context::{Context, Services, State};
-pub use router::public_router;
+pub use router::PublicService;

@@ -1,56 +1,89 @@
-//! The public listener's routes: the `Host` header chooses the protocol, then that protocol's router chooses the handler.
+//! The public listener's one door: the `Host` header chooses the protocol, and a vault's requests go straight to their handler.
+//!
+//! A plain service rather than a router's layers: it is on the way of every request, and a boxed future for each layer was a fifth of what
+//! reading a secret cost.
 
-use crate::{context, context::State, keyvault, oauth2};
+use crate::{
+    context::{self, Context, State},
+    keyvault, oauth2,
+};
 use axum::{
     Router,
-    body::Body,
-    extract::Request,
+    body::{Body, Bytes},
     response::{IntoResponse, Response},
 };
 use domain::HostRole;
-use http::{HeaderMap, StatusCode, header};
-use tower::ServiceExt;
+use http::{HeaderMap, Request, StatusCode, header};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{self, Poll},
+};
+use tower::{Service, ServiceExt as _};
 
 /// Everything that the public HTTPS listener serves.
 ///
 /// A request without exactly one `Host` is refused before any protocol sees it: two hosts are two opinions of which vault is meant.
-/// A vault's router finds the [`domain::VaultName`] among the request's extensions.
-pub fn public_router(state: State) -> Router {
-    let directory = oauth2::router(state.clone());
-    let vaults = keyvault::router(state.clone());
-    let names = state.names.clone();
-    let dispatch = move |mut request: Request| {
-        let role = host(request.headers()).map(|host| names.role(host));
-        let (directory, vaults) = (directory.clone(), vaults.clone());
-        async move {
-            match role {
-                Some(HostRole::Login) => infallible(directory.oneshot(request).await),
-                Some(HostRole::Vault(vault)) => {
-                    request.extensions_mut().insert(vault);
-                    infallible(vaults.oneshot(request).await)
-                }
-                Some(HostRole::Unknown) => refused(
-                    StatusCode::NOT_FOUND,
-                    "no such host here: see `keyless status` for the host names",
-                ),
-                None => refused(StatusCode::BAD_REQUEST, "exactly one Host header is needed"),
+#[derive(Clone)]
+pub struct PublicService {
+    state: State,
+    directory: Router,
+}
+
+impl PublicService {
+    /// Over the services of one installation.
+    pub fn new(state: State) -> Self {
+        Self { directory: oauth2::router(state.clone()), state }
+    }
+
+    async fn answer(self, mut request: Request<Body>) -> Response {
+        let (context, client_request) = context::stamp_of(&self.state, &mut request);
+        let role = host(request.headers()).map(|host| self.state.names.role(host));
+        let mut response = match role {
+            Some(HostRole::Login) => directory(self.directory, context.clone(), request).await,
+            Some(HostRole::Vault(vault)) => keyvault::handle(&self.state, &context, &vault, request).await,
+            Some(HostRole::Unknown) => {
+                refused(StatusCode::NOT_FOUND, "no such host here: see `keyless status` for the host names")
             }
-        }
-    };
-    Router::new().fallback(dispatch).layer(axum::middleware::from_fn_with_state(state, context::stamp))
+            None => refused(StatusCode::BAD_REQUEST, "exactly one Host header is needed"),
+        };
+        context::stamp_response(&self.state, &context, client_request, &mut response);
+        response
+    }
+}
+
+async fn directory(routes: Router, context: Context, mut request: Request<Body>) -> Response {
+    request.extensions_mut().insert(context);
+    match routes.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+impl<B> Service<Request<B>> for PublicService
+where
+    B: axum::body::HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _context: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (service, request) = (self.clone(), request.map(Body::new));
+        Box::pin(async move { Ok(service.answer(request).await) })
+    }
 }
 
 fn host(headers: &HeaderMap) -> Option<&str> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let first = hosts.next()?.to_str().ok()?;
     hosts.next().is_none().then_some(first)
-}
-
-fn infallible(result: Result<Response<Body>, std::convert::Infallible>) -> Response {
-    match result {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
 }
 
 fn refused(status: StatusCode, message: &str) -> Response {

@@ -2,7 +2,6 @@
 
 use access::{Verifier, VerifierConfig, vault_audiences};
 use audit::MemoryAudit;
-use axum::Router;
 use crypt::{Key256, test_keys};
 use directory::{DirectoryService, DirectorySettings, NewRegistration, Registration};
 use domain::{Clock, DomainName, Entropy, HostNames, Timestamp, WorkloadId, limits};
@@ -19,7 +18,7 @@ use std::{
 };
 use store::{Memory, Store};
 use vault::VaultService;
-use wire::{Services, State, public_router};
+use wire::{Services, State, PublicService};
 
 /// 2027-01-15 08:00:00 UTC.
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -60,7 +59,7 @@ impl Entropy for SeededEntropy {
 /// All services, and what tests change or look at.
 pub(crate) struct World {
     pub(crate) state: State,
-    pub(crate) public: Router,
+    pub(crate) public: PublicService,
     pub(crate) audit: Arc<MemoryAudit>,
     pub(crate) clock: Arc<FixedClock>,
     /// What golden files call things: name and value.
@@ -110,7 +109,7 @@ impl World {
             named("n", ring.current().public().n()),
             named("x5c", ring.current().public().x5c().first().unwrap()),
         ];
-        Self { public: public_router(state.clone()), state, audit, clock, names }
+        Self { public: PublicService::new(state.clone()), state, audit, clock, names }
     }
 
     /// Lets time pass.

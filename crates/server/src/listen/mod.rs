@@ -6,7 +6,7 @@ pub(crate) mod admin;
 pub(crate) mod endpoints;
 pub(crate) mod public;
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -36,18 +36,15 @@ pub(crate) async fn stopped(stop: &mut Stop) {
 }
 
 /// Serves HTTP/1.1 on one connection until it ends or the server stops. `stamp` puts into each request what is known of the peer.
-pub(crate) async fn serve<S>(
-    stream: S,
-    router: Router,
-    mut stop: Stop,
-    stamp: impl Fn(&mut Request<Incoming>),
-) where
+pub(crate) async fn serve<S, H>(stream: S, handler: H, mut stop: Stop, stamp: impl Fn(&mut Request<Incoming>))
+where
     S: AsyncRead + AsyncWrite + Unpin,
+    H: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone,
 {
     let service = service_fn(|mut request: Request<Incoming>| {
         stamp(&mut request);
-        let mut router = router.clone();
-        async move { Ok::<_, Infallible>(answer(router.call(request)).await) }
+        let mut handler = handler.clone();
+        async move { Ok::<_, Infallible>(answer(handler.call(request)).await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX);

@@ -2,7 +2,6 @@
 
 use super::{ACCEPT_PAUSE, Stop, serve, stopped};
 use crate::{error::StartError, origin::Observer};
-use axum::Router;
 use domain::limits;
 use std::{
     io,
@@ -16,6 +15,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_rustls::TlsAcceptor;
+use wire::PublicService;
 
 /// Time within which the TLS handshake must be done.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -58,15 +58,15 @@ fn is_no_ipv6(error: &io::Error, address: &SocketAddr) -> bool {
 #[derive(Clone)]
 pub(crate) struct Public {
     pub(crate) tls: TlsAcceptor,
-    pub(crate) router: Router,
+    pub(crate) service: PublicService,
     pub(crate) observer: Arc<Observer>,
     pub(crate) stop: Stop,
     places: Arc<Semaphore>,
 }
 
 impl Public {
-    pub(crate) fn new(tls: TlsAcceptor, router: Router, observer: Arc<Observer>, stop: Stop) -> Self {
-        Self { tls, router, observer, stop, places: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)) }
+    pub(crate) fn new(tls: TlsAcceptor, service: PublicService, observer: Arc<Observer>, stop: Stop) -> Self {
+        Self { tls, service, observer, stop, places: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)) }
     }
 
     /// Accepts until the server stops.
@@ -96,7 +96,7 @@ impl Public {
         let handshake = tokio::time::timeout(HANDSHAKE_TIME_MAX, self.tls.accept(stream)).await;
         match handshake {
             Ok(Ok(stream)) => {
-                serve(stream, self.router, self.stop, |request| {
+                serve(stream, self.service, self.stop, |request| {
                     request.extensions_mut().insert(origin.clone());
                 })
                 .await;

@@ -21,16 +21,11 @@ use crate::{
 };
 use access::Asker;
 use audit::{Actor, Outcome};
-use axum::{Extension, Router, body::Body, extract::Request, response::Response};
+use axum::{body::Body, extract::Request, response::Response};
 use domain::{HostNames, VaultName};
 use error::KeyVaultError;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use request::Asked;
-
-/// The routes of this protocol. The vault's name is found among the request's extensions.
-pub fn router(state: State) -> Router {
-    Router::new().fallback(handle).with_state(state)
-}
 
 /// What a request came to: the answer and what the audit log says of it.
 struct Told {
@@ -41,18 +36,14 @@ struct Told {
     response: Response,
 }
 
-async fn handle(
-    axum::extract::State(state): axum::extract::State<State>,
-    Extension(context): Extension<Context>,
-    Extension(vault): Extension<VaultName>,
-    request: Request,
-) -> Response {
-    let host = host(&state.names, &vault, request.headers());
-    let caller = match bearer::caller(&state, request.headers(), context.now) {
+/// Answers a request to a vault.
+pub(crate) async fn handle(state: &State, context: &Context, vault: &VaultName, request: Request) -> Response {
+    let host = host(&state.names, vault, request.headers());
+    let caller = match bearer::caller(state, request.headers(), context.now) {
         Ok(caller) => caller,
         Err(bearer::Unauthenticated::NoToken) => {
             // Not a refusal but the protocol's first step: there is nobody yet of whom a record could speak.
-            return finish(KeyVaultError::no_token().respond(Some(bearer::challenge(&state, &host))));
+            return finish(KeyVaultError::no_token().respond(Some(bearer::challenge(state, &host))));
         }
         Err(unauthenticated) => {
             let error = KeyVaultError::from(unauthenticated);
@@ -66,7 +57,7 @@ async fn handle(
                 reason,
             );
             return finish(match written {
-                Ok(_recorded) => error.respond(Some(bearer::challenge(&state, &host))),
+                Ok(_recorded) => error.respond(Some(bearer::challenge(state, &host))),
                 Err(unavailable) => KeyVaultError::from(unavailable).respond(None),
             });
         }
@@ -77,7 +68,7 @@ async fn handle(
     let actor = Actor::Principal { id: caller.principal(), client: Some(caller.client()) };
     let address = context.origin.address.map(|address| address.ip());
     let asker = Asker { caller: &caller, address };
-    let asked = Asked { state: &state, context: &context, asker, vault: &vault, host: &host };
+    let asked = Asked { state, context, asker, vault, host: &host };
     let told = request::perform(&asked, request).await;
     let written = context.record(&*state.audit, actor, told.action, told.target, told.outcome, told.reason);
     finish(match written {
