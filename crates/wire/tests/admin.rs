@@ -199,7 +199,9 @@ async fn vaults_and_policies() {
     ] {
         let (status, vault) = desk.ask("PUT", policies, Some(body)).await;
         assert_eq!(status, 200);
-        let expected = json!({"principal": principal, "display_name": "shop", "secrets": ["get", "list"]});
+        let expected = json!({
+            "principal": principal, "display_name": "shop", "secrets": ["get", "list"], "keys": [], "certificates": [],
+        });
         assert_eq!(vault["policies"][1], expected);
         assert_eq!(desk.last_record().action, "vault.policy.set");
     }
