@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod canary;
+mod clock;
 mod crash;
 mod curl;
 mod go;
@@ -20,7 +21,9 @@ mod python;
 mod registration;
 mod restart;
 mod revocation;
+mod roles;
 mod rust;
 mod thieves;
 mod up;
 mod user;
+mod vaults;
