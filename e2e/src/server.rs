@@ -60,6 +60,7 @@ pub struct Server {
     port: u16,
     child: Option<Child>,
     starts: u32,
+    flags: &'static [&'static str],
     user: Option<u32>,
     cgroup: Option<Delegated>,
 }
@@ -89,11 +90,18 @@ impl Server {
     /// A fresh server, started and answering.
     #[must_use]
     pub fn start(name: &str) -> Self {
+        Self::start_with(name, &[])
+    }
+
+    /// As [`Server::start`], each time with these flags besides.
+    #[must_use]
+    pub fn start_with(name: &str, flags: &'static [&'static str]) -> Self {
         let mut server = Self {
             directory: TemporaryDirectory::new(name),
             port: free_port(),
             child: None,
             starts: 0,
+            flags,
             user: None,
             cgroup: None,
         };
@@ -127,8 +135,15 @@ impl Server {
         // What was built may be where only its builder can look.
         copy(&binary("keyless"), &directory.path().join("keyless"));
         std::os::unix::fs::chown(directory.path(), Some(user), Some(user)).unwrap();
-        let mut server =
-            Self { directory, port: free_port(), child: None, starts: 0, user: Some(user), cgroup };
+        let mut server = Self {
+            directory,
+            port: free_port(),
+            child: None,
+            starts: 0,
+            flags: &[],
+            user: Some(user),
+            cgroup,
+        };
         server.start_again();
         server
     }
@@ -165,6 +180,7 @@ impl Server {
         let out = File::create(self.log("stdout")).unwrap();
         let errors = File::create(self.log("stderr")).unwrap();
         let mut command = self.command(["up"]);
+        command.args(self.flags);
         let mut child = command.stdin(Stdio::null()).stdout(out).stderr(errors).spawn().unwrap();
         wait::until("the server to be ready", Duration::from_secs(60), || {
             if let Some(status) = child.try_wait().unwrap() {

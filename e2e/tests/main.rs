@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod canary;
+mod clock;
 mod commands;
 mod crash;
 mod curl;
@@ -21,7 +22,9 @@ mod python;
 mod registration;
 mod restart;
 mod revocation;
+mod roles;
 mod rust;
 mod thieves;
 mod up;
 mod user;
+mod vaults;

@@ -18,6 +18,7 @@ const END: &str = "<!-- generated: end -->";
 const MODULES: &[&str] = &[
     "bad_input",
     "canary",
+    "clock",
     "commands",
     "crash",
     "curl",
@@ -29,10 +30,12 @@ const MODULES: &[&str] = &[
     "registration",
     "restart",
     "revocation",
+    "roles",
     "rust",
     "thieves",
     "up",
     "user",
+    "vaults",
 ];
 
 /// Runs scenarios; `arguments` choose which (part of a name), `--dev` the debug binary, `--write` renews the page.
@@ -85,9 +88,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     compatibility(&notes, is_write, filters.is_empty())
 }
 
+/// Scenarios that are not named for a client and are played with the SDK for Python.
+const WITH_PYTHON: &[&str] = &["roles", "vaults"];
+
 /// Whether a filter can choose scenarios of a client: it names the client, or part of a scenario of nobody knows which.
 fn may_mean(filter: &str, client: &str) -> bool {
-    filter.starts_with(client) || !MODULES.iter().any(|module| filter.starts_with(module))
+    let is_played = client == "python" && WITH_PYTHON.iter().any(|module| filter.starts_with(module));
+    is_played || filter.starts_with(client) || !MODULES.iter().any(|module| filter.starts_with(module))
 }
 
 /// A module's name chooses its scenarios, and not each with these letters in its name.

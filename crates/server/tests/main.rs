@@ -12,6 +12,7 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// An installation in a directory of its own, deleted at the end.
@@ -20,6 +21,7 @@ struct Site {
     public: Option<PathBuf>,
     port: u16,
     passphrase_file: Option<PathBuf>,
+    test_clock: bool,
 }
 
 impl Site {
@@ -28,7 +30,7 @@ impl Site {
         let _left_over = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        Self { folder, public: None, port, passphrase_file: None }
+        Self { folder, public: None, port, passphrase_file: None, test_clock: false }
     }
 
     fn data(&self) -> PathBuf {
@@ -41,6 +43,7 @@ impl Site {
             ("port", self.port.to_string()),
             ("listen", "127.0.0.1".to_owned()),
         ];
+        flags.extend(self.test_clock.then(|| ("test_clock", "true".to_owned())));
         flags.extend(
             self.passphrase_file.as_ref().map(|path| ("passphrase_file", path.display().to_string())),
         );
@@ -68,6 +71,47 @@ impl Site {
             Ok(_) => panic!("it started"),
             Err(error) => error,
         }
+    }
+}
+
+impl Site {
+    /// Asks by the administrator's socket; answers the status, the head and the body.
+    async fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String, serde_json::Value) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::UnixStream::connect(self.data().join("admin.sock")).await.unwrap();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: keyless\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, head.to_lowercase(), serde_json::from_str(body).unwrap_or_default())
+    }
+
+    /// A TLS handshake of a client that trusts our authority and looks at the real time.
+    async fn handshake(&self) -> std::io::Result<()> {
+        use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(self.data().join("ca.pem")).unwrap() {
+            roots.add(certificate.unwrap()).unwrap();
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
+        let name = ServerName::try_from("login.keyless.localhost").unwrap();
+        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.map(drop)
+    }
+
+    fn audit(&self) -> String {
+        fs::read_to_string(self.data().join("audit/audit.jsonl")).unwrap()
     }
 }
 
@@ -226,4 +270,77 @@ async fn maintenance_is_refused_while_a_server_runs_and_without_an_installation(
     running.stop().await;
     let verdict = maintenance::verify_audit(&site.config()).await.unwrap();
     assert!(verdict.is_ok(), "{verdict:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_clock_goes_forward_and_what_is_due_is_done_and_clients_of_the_real_time_are_served() {
+    // More than a server's certificate lives.
+    const AHEAD: u64 = 400 * 86_400;
+    let mut site = Site::new("clock");
+    site.test_clock = true;
+    let (running, _) = site.start().await.unwrap();
+    let (before, ahead) = running.test_time().unwrap();
+    assert_eq!(ahead.as_secs(), 0);
+    assert!(site.audit().contains("\"clock.test\""), "which times are a test clock's is in the log");
+    assert_eq!(site.ask("POST", "/v1/vaults", r#"{"name":"shop"}"#).await.0, 201);
+    assert_eq!(site.ask("DELETE", "/v1/vaults/shop", "").await.0, 200);
+
+    let (status, head, moved) = site.ask("POST", "/v1/clock", &format!(r#"{{"by_seconds":{AHEAD}}}"#)).await;
+    assert_eq!(status, 200, "{moved}");
+    assert!(head.contains("x-keyless-test-clock: "), "{head}");
+    assert_eq!(
+        moved.get("done").unwrap(),
+        &serde_json::json!(["shop/purge-vault"]),
+        "done before the answer"
+    );
+    let gone = site.ask("GET", "/v1/deleted-vaults", "").await.2;
+    assert_eq!(gone, serde_json::json!({"value": []}));
+    let audit = site.audit();
+    let (moved, purged) = (audit.find("\"clock.advance\"").unwrap(), audit.find("\"vault.due\"").unwrap());
+    assert!(moved < purged, "the log tells the cause first");
+    assert!(running.test_time().unwrap().0.seconds_since(before) >= i64::try_from(AHEAD).unwrap());
+    let back = format!(r#"{{"to":{}}}"#, before.seconds() + 60);
+    assert_eq!(site.ask("POST", "/v1/clock", &back).await.0, 409, "never back");
+    site.handshake().await.unwrap();
+    running.stop().await;
+
+    // The next start goes on where this one was, and its certificate is still one of the real time.
+    let (running, _) = site.start().await.unwrap();
+    assert_eq!(running.test_time().unwrap().1.as_secs(), AHEAD);
+    let (_, head, status) = site.ask("GET", "/v1/status", "").await;
+    assert_eq!(status.get("test_clock_ahead_seconds").unwrap(), AHEAD);
+    assert!(head.contains(&format!("x-keyless-test-clock: {AHEAD}")), "{head}");
+    site.handshake().await.unwrap();
+    running.stop().await;
+    let verdict = maintenance::verify_audit(&site.config()).await.unwrap();
+    assert!(verdict.is_ok(), "{verdict:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_travels_in_time_with_real_secrets() {
+    let mut site = Site::new("real-clock");
+    let (running, _) = site.start().await.unwrap();
+    assert!(running.test_time().is_none());
+    let (status, head, refused) = site.ask("POST", "/v1/clock", r#"{"by_seconds":60}"#).await;
+    assert_eq!(status, 409);
+    assert!(refused.to_string().contains("--test-clock"), "{refused}");
+    assert!(!head.contains("x-keyless-test-clock"), "{head}");
+    running.stop().await;
+    site.test_clock = true;
+    let refused = site.refused().await;
+    assert!(matches!(refused, StartError::NotForTest { .. }), "{refused}");
+    assert!(refused.to_string().contains("--data-dir"), "{refused}");
+    // Nothing was marked by trying.
+    site.test_clock = false;
+    let (running, _) = site.start().await.unwrap();
+    running.stop().await;
+
+    let mut site = Site::new("test-clock");
+    site.test_clock = true;
+    let (running, _) = site.start().await.unwrap();
+    running.stop().await;
+    site.test_clock = false;
+    let refused = site.refused().await;
+    assert!(matches!(refused, StartError::ForTestOnly { .. }), "{refused}");
+    assert!(refused.to_string().contains("--test-clock"), "{refused}");
 }

@@ -11,7 +11,7 @@ use crate::context::{Context, Services, State};
 use access::{BUILT_IN_ROLES, ObjectScope, RoleAssignment, RoleRef, role::DATA_ACTION_PREFIX};
 use axum::{
     Extension, Router,
-    extract::{Path, State as Shared},
+    extract::{Path, State as Shared, rejection::PathRejection},
     response::Response,
     routing::{delete, get},
 };
@@ -197,8 +197,10 @@ async fn by_words(
 async fn remove_one(
     Shared(state): Shared<State>,
     Extension(context): Extension<Context>,
-    Path((name, assignment)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, AdminError> {
+    let Path((name, assignment)) =
+        path.map_err(|rejection| AdminError::bad_request(rejection.body_text()))?;
     let name: VaultName = name.parse().map_err(bad)?;
     let assignment: AssignmentId = assignment.parse().map_err(bad)?;
     let removed = by_id(&state, &name, assignment).await;
