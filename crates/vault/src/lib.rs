@@ -25,8 +25,8 @@ pub use certificates::Certificates;
 pub use deleted::{Deleted, DeletedObject};
 pub use error::VaultError;
 pub use keys::{
-    ImportedKey, KeyChange, KeyContent, KeyFault, KeyKind, KeyOp, KeyTerms, Keys, LifetimeAction, LifetimeActionKind, NewKey,
-    NewRotationPolicy, Period, PublicHalf, ReleasePolicy, RotationPolicy,
+    ImportedKey, KeyChange, KeyContent, KeyFault, KeyKind, KeyOp, KeyTerms, Keys, LifetimeAction,
+    LifetimeActionKind, NewKey, NewRotationPolicy, Period, PublicHalf, ReleasePolicy, RotationPolicy,
 };
 pub use object::{Head, Kind, Object, Version, VersionChange};
 pub use page::{Page, PageRequest};

@@ -8,8 +8,6 @@ mod objects;
 mod secrets;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_keys;
 mod vaults;
 
 pub use keys::Used;
