@@ -227,6 +227,7 @@ impl From<VaultError> for AdminError {
             | VaultError::NameTaken { .. }
             | VaultError::ManagedByCertificate { .. }
             | VaultError::SecretDisabled { .. }
+            | VaultError::Certificate(_)
             | VaultError::BackupRejected
             | VaultError::PageTokenMalformed => Self::internal(&error),
         }

@@ -1,7 +1,7 @@
 //! A request whose caller is known, the way from there to its operation, and to an answer with what the audit log says of it.
 
 use super::{
-    Told,
+    Told, certificates,
     error::KeyVaultError,
     objects::{self, Place},
     route::{self, Operation, Route},
@@ -22,7 +22,7 @@ use axum::{
 use domain::{ObjectKind, ObjectName, ObjectVersion, VaultName};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
-use vault::{Recovery, Secrets, VaultError};
+use vault::{Certificates, Recovery, Secrets, VaultError};
 
 /// A request whose caller is known.
 pub(super) struct Asked<'a> {
@@ -102,8 +102,14 @@ async fn operate(asked: &Asked<'_>, route: Route, body: Body) -> Result<Answer, 
         Operation::Objects(ObjectKind::Secret, operation) => {
             objects::operate::<Secrets>(asked, operation, &route.api_version, body).await
         }
-        Operation::Objects(ObjectKind::Key | ObjectKind::Certificate, _) => {
+        Operation::Objects(ObjectKind::Certificate, operation) => {
+            objects::operate::<Certificates>(asked, operation, &route.api_version, body).await
+        }
+        Operation::Objects(ObjectKind::Key, _) => {
             Err(KeyVaultError::from(route::RouteFault::NoSuchPath).into())
+        }
+        Operation::Certificate(operation) => {
+            certificates::operate(asked, operation, &route.api_version, body).await
         }
         Operation::Secret(operation) => secrets::operate(asked, operation, body).await,
     }
@@ -112,10 +118,15 @@ async fn operate(asked: &Asked<'_>, route: Route, body: Body) -> Result<Answer, 
 /// What the audit log calls an operation, its object, and the version that was asked for. Names in lower case: one object, one target.
 fn names(vault: &VaultName, operation: &Operation) -> (&'static str, String, Option<ObjectVersion>) {
     let (action, name, version) = match operation {
+        Operation::Objects(ObjectKind::Certificate, operation) => {
+            let (action, name) = objects::names::<Certificates>(operation);
+            (action, name, None)
+        }
         Operation::Objects(_, operation) => {
             let (action, name) = objects::names::<Secrets>(operation);
             (action, name, None)
         }
+        Operation::Certificate(operation) => certificates::names(operation),
         Operation::Secret(operation) => secrets::names(operation),
     };
     let target = |name: &ObjectName| format!("{}/{}", vault.folded(), name.folded());

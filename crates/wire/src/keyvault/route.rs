@@ -1,9 +1,10 @@
 //! From a method, a path and a query to an operation. Pure.
 
+use super::certificates::{self, CertificateOperation, Found};
 use domain::{ObjectKind, ObjectName, ObjectVersion, limits};
 use http::Method;
 use std::num::NonZeroU16;
-use vault::PageRequest;
+use vault::{PageRequest, certificates::ContentType};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub(super) enum Operation {
     Objects(ObjectKind, ObjectsOperation),
     /// What only secrets have.
     Secret(SecretOperation),
+    /// What only certificates have.
+    Certificate(CertificateOperation),
 }
 
 /// What all kinds of objects have.
@@ -32,7 +35,7 @@ pub(super) enum ObjectsOperation {
 #[derive(Debug)]
 pub(super) enum SecretOperation {
     Set { name: ObjectName },
-    Get { name: ObjectName, version: Option<ObjectVersion> },
+    Get { name: ObjectName, version: Option<ObjectVersion>, form: Option<ContentType> },
     Update { name: ObjectName, version: Option<ObjectVersion> },
 }
 
@@ -93,8 +96,12 @@ pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Result<
         },
         ["deletedsecrets", rest @ ..] => Operation::Objects(ObjectKind::Secret, asked.of_deleted(rest)?),
         ["keys" | "deletedkeys", ..] => return Err(RouteFault::NotHereYet { what: "keys" }),
-        ["certificates" | "deletedcertificates", ..] => {
-            return Err(RouteFault::NotHereYet { what: "certificates" });
+        ["certificates", rest @ ..] => match certificates::route(asked, rest)? {
+            Found::Own(operation) => Operation::Certificate(operation),
+            Found::OfAll(operation) => Operation::Objects(ObjectKind::Certificate, operation),
+        },
+        ["deletedcertificates", rest @ ..] => {
+            Operation::Objects(ObjectKind::Certificate, asked.of_deleted(rest)?)
         }
         _ => return Err(RouteFault::NoSuchPath),
     };
@@ -103,14 +110,14 @@ pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Result<
 
 /// What of a request tells operations of one collection apart, besides the rest of the path.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    method: &'a Method,
-    query: &'a Query,
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a Method,
+    pub(super) query: &'a Query,
 }
 
 impl Asked<'_> {
     /// What all kinds of objects have below their collection; `None`: something of their own, if anything.
-    fn of_all(self, rest: &[&str]) -> Result<Option<ObjectsOperation>, RouteFault> {
+    pub(super) fn of_all(self, rest: &[&str]) -> Result<Option<ObjectsOperation>, RouteFault> {
         let Asked { method, query } = self;
         Ok(Some(match (method, rest) {
             (&Method::GET, []) => ObjectsOperation::List { page: query.page()? },
@@ -145,7 +152,9 @@ impl Asked<'_> {
     /// What only secrets have.
     fn of_secrets(self, rest: &[&str]) -> Result<SecretOperation, RouteFault> {
         match (self.method, rest) {
-            (&Method::GET, [name]) => Ok(SecretOperation::Get { name: object_name(name)?, version: None }),
+            (&Method::GET, [name]) => {
+                Ok(SecretOperation::Get { name: object_name(name)?, version: None, form: self.query.form()? })
+            }
             (&Method::PATCH, [name]) => {
                 Ok(SecretOperation::Update { name: object_name(name)?, version: None })
             }
@@ -155,7 +164,8 @@ impl Asked<'_> {
                 Err(wrong_method(method, "DELETE, GET, PATCH, PUT"))
             }
             (&Method::GET, [name, version]) => {
-                Ok(SecretOperation::Get { name: object_name(name)?, version: Some(object_version(version)?) })
+                let version = Some(object_version(version)?);
+                Ok(SecretOperation::Get { name: object_name(name)?, version, form: self.query.form()? })
             }
             (&Method::PATCH, [name, version]) => Ok(SecretOperation::Update {
                 name: object_name(name)?,
@@ -172,15 +182,15 @@ impl Asked<'_> {
     }
 }
 
-fn wrong_method(method: &Method, allowed: &'static str) -> RouteFault {
+pub(super) fn wrong_method(method: &Method, allowed: &'static str) -> RouteFault {
     RouteFault::MethodNotAllowed { method: method.clone(), allowed }
 }
 
-fn object_name(text: &str) -> Result<ObjectName, RouteFault> {
+pub(super) fn object_name(text: &str) -> Result<ObjectName, RouteFault> {
     ObjectName::parse(text).map_err(|_| RouteFault::BadName { text: shown(text) })
 }
 
-fn object_version(text: &str) -> Result<ObjectVersion, RouteFault> {
+pub(super) fn object_version(text: &str) -> Result<ObjectVersion, RouteFault> {
     text.parse().map_err(|_| RouteFault::BadVersion { text: shown(text) })
 }
 
@@ -201,15 +211,23 @@ fn segments(path: &str) -> Result<Vec<String>, RouteFault> {
 }
 
 /// The parameters that are known, however their names are encoded.
-struct Query {
+pub(super) struct Query {
     api_version: Result<String, RouteFault>,
     items: Option<String>,
     token: Option<String>,
+    form: Option<String>,
+    include_pending: Option<String>,
 }
 
 impl Query {
     fn parse(query: &str) -> Result<Self, RouteFault> {
-        let mut parsed = Self { api_version: Err(RouteFault::ApiVersionMissing), items: None, token: None };
+        let mut parsed = Self {
+            api_version: Err(RouteFault::ApiVersionMissing),
+            items: None,
+            token: None,
+            form: None,
+            include_pending: None,
+        };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "api-version" if parsed.api_version.is_ok() => {
@@ -218,6 +236,8 @@ impl Query {
                 "api-version" if is_api_version(&value) => parsed.api_version = Ok(value.into_owned()),
                 "api-version" => return Err(RouteFault::ApiVersionMalformed),
                 "maxresults" => parsed.items = Some(value.into_owned()),
+                "outContentType" => parsed.form = Some(value.into_owned()),
+                "includePending" => parsed.include_pending = Some(value.into_owned()),
                 "$skiptoken" => parsed.token = Some(value.into_owned()),
                 // Unknown ones are for others: clients add their own.
                 _ => {}
@@ -226,7 +246,26 @@ impl Query {
         Ok(parsed)
     }
 
-    fn page(&self) -> Result<PageRequest, RouteFault> {
+    /// In which form a certificate's secret is asked for.
+    fn form(&self) -> Result<Option<ContentType>, RouteFault> {
+        let rule = "must be application/x-pkcs12 or application/x-pem-file";
+        let fault = RouteFault::BadParameter { name: "outContentType", rule };
+        self.form.as_deref().map(|text| ContentType::parse(text).ok_or(fault)).transpose()
+    }
+
+    /// Are certificates asked for that have no version yet?
+    pub(super) fn include_pending(&self) -> Result<bool, RouteFault> {
+        match self.include_pending.as_deref() {
+            None => Ok(false),
+            Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+            Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+            Some(_) => {
+                Err(RouteFault::BadParameter { name: "includePending", rule: "must be true or false" })
+            }
+        }
+    }
+
+    pub(super) fn page(&self) -> Result<PageRequest, RouteFault> {
         let fault =
             RouteFault::BadParameter { name: "maxresults", rule: "must be a whole number from 1 to 25" };
         let items = match &self.items {
@@ -366,7 +405,7 @@ mod tests {
             let encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
             for spelled in [&name, &encoded] {
                 let operation = ask(Method::GET, &format!("/secrets/{spelled}/?api-version=7.4")).unwrap();
-                let Operation::Secret(SecretOperation::Get { name: found, version: None }) = operation else { panic!("{operation:?}") };
+                let Operation::Secret(SecretOperation::Get { name: found, version: None, .. }) = operation else { panic!("{operation:?}") };
                 assert_eq!(found.as_str(), name);
             }
             let query: String =

@@ -73,7 +73,7 @@ impl Seconds {
 
 /// Tags, each name once: which of two values counts is not ours to guess.
 #[derive(Default)]
-struct Tags(BTreeMap<String, String>);
+pub(super) struct Tags(pub(super) BTreeMap<String, String>);
 
 impl<'de> Deserialize<'de> for Tags {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -100,7 +100,7 @@ impl<'de> Deserialize<'de> for Tags {
 }
 
 /// A JSON string that is a secret from here on.
-struct SecretText(Secret<String>);
+pub(super) struct SecretText(pub(super) Secret<String>);
 
 impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
