@@ -202,3 +202,21 @@ pub(crate) fn prefixes(vault: VaultId) -> Vec<Key> {
         .map(|kind| Key::new(format!("{kind}/{vault}/")))
         .to_vec()
 }
+
+impl AsRef<Self> for Pending {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl AsRef<Self> for Contacts {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl AsRef<Self> for Issuer {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
