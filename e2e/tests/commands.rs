@@ -22,6 +22,13 @@ fn refused(ended: &Ended, code: i32, words: &[&str]) {
     assert!(!ended.said().contains(CANARY), "{}", ended.said());
 }
 
+/// Does what a refusal says is to be done: its last line is a command.
+fn obey(server: &Server, refused: &Ended) -> Ended {
+    let line = refused.stderr.lines().last().unwrap().trim().strip_prefix("keyless ").unwrap();
+    let words: Vec<&str> = line.split(' ').collect();
+    wait::output(server.command([]).args(words), b"").into()
+}
+
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
@@ -66,12 +73,8 @@ fn a_deleted_secret_is_recovered_or_purged() {
     let _said = server.keyless(["secret", "delete", "shop", "db"]).ok();
     let purge = server.keyless(["secret", "purge", "shop", "db"]);
     refused(&purge, 1, &["keyless vault policy set shop --principal "]);
-    let words: Vec<&str> = purge.stderr.split_whitespace().collect();
-    let after = |word: &str| words[words.iter().position(|at| *at == word).unwrap() + 1];
-    let (principal, verbs) = (after("--principal"), after("--secrets"));
-    assert!(verbs.contains("get") && verbs.ends_with("purge"), "{verbs}");
-    let _said =
-        server.keyless(["vault", "policy", "set", "shop", "--principal", principal, "--secrets", verbs]).ok();
+    let said = obey(&server, &purge);
+    assert!(said.code == Some(0), "{}", said.said());
     assert!(server.keyless(["secret", "purge", "shop", "db"]).code == Some(0));
     refused(&server.keyless(["secret", "recover", "shop", "db"]), 1, &["keyless secret deleted shop"]);
     let _said = server.keyless_with(["secret", "set", "shop", "db"], "three").ok();
@@ -369,4 +372,139 @@ fn secrets_move_out_into_a_private_file() {
         &["keyless vault policy set shop"],
     );
     assert!(!server.place().join("none.json").exists());
+}
+
+#[test]
+fn a_key_is_used_and_stays_in_the_vault() {
+    let server = Server::start("keys");
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    let made = server
+        .keyless(["key", "create", "shop", "sig", "--type", "ec", "--curve", "P-384", "--ops", "sign,verify"])
+        .ok();
+    assert!(made.contains("EC P-384") && made.contains("sign, verify"), "{made}");
+
+    // A file larger than a request may be: its digest is what is sent.
+    let document = "d".repeat(3_000_000);
+    private(&server, "document", &document);
+    let sign = ["key", "sign", "shop", "sig", "--algorithm", "ES384", "--file", "document"];
+    let signature = server.keyless(sign).ok();
+    private(&server, "signature", &signature);
+    let verify =
+        ["key", "verify", "shop", "sig", "--algorithm", "ES384", "--signature", "signature", "--encoded"];
+    assert!(server.keyless_with(verify, &document).ok().contains("valid"));
+    refused(&server.keyless_with(verify, &document.replacen('d', "e", 1)), 1, &["not valid"]);
+    let other = ["key", "sign", "shop", "sig", "--algorithm", "RS256", "--file", "document"];
+    refused(&server.keyless(other), 1, &["RS256"]);
+    let encrypt = ["key", "encrypt", "shop", "sig", "--algorithm", "RSA-OAEP"];
+    assert_eq!(server.keyless_with(encrypt, CANARY).code, Some(1));
+
+    // Back as it was: as bytes by files, as text by pipes.
+    let _said = server.keyless(["key", "create", "shop", "rsa"]).ok();
+    let seal = ["key", "encrypt", "shop", "rsa", "--algorithm", "RSA-OAEP-256"];
+    let sealed = server.keyless_with(seal, CANARY).ok();
+    let open = ["key", "decrypt", "shop", "rsa", "--algorithm", "RSA-OAEP-256", "--encoded", "--out", "-"];
+    assert_eq!(server.keyless_with(open, &sealed).ok(), CANARY);
+    let wrap = ["key", "wrap", "shop", "rsa", "--algorithm", "RSA-OAEP", "--out", "wrapped"];
+    let _said = server.keyless_with(wrap, "0123456789abcdef").ok();
+    assert_eq!(std::fs::metadata(server.place().join("wrapped")).unwrap().len(), 256);
+    let unwrap =
+        ["key", "unwrap", "shop", "rsa", "--algorithm", "RSA-OAEP", "--file", "wrapped", "--out", "-"];
+    assert_eq!(server.keyless(unwrap).ok(), "0123456789abcdef");
+    let _said = server.keyless(["key", "create", "shop", "aes", "--type", "oct", "--size", "256"]).ok();
+    let gcm = json(
+        server
+            .keyless_with(["key", "encrypt", "shop", "aes", "--algorithm", "A256GCM", "-o", "json"], CANARY),
+    );
+    let [value, iv, tag] = ["value", "iv", "tag"].map(|name| gcm[name].as_str().unwrap());
+    let open = |tag: &str| {
+        let open = [
+            "key",
+            "decrypt",
+            "shop",
+            "aes",
+            "--algorithm",
+            "A256GCM",
+            "--encoded",
+            "--iv",
+            iv,
+            "--tag",
+            tag,
+            "--out",
+            "-",
+        ];
+        server.keyless_with(open, value)
+    };
+    assert_eq!(open(tag).ok(), CANARY);
+    refused(&open("AAAAAAAAAAAAAAAAAAAAAA"), 1, &[]);
+
+    // What is said of it, and what it may.
+    let shown = server.keyless(["key", "show", "shop", "aes", "-o", "json"]).ok();
+    assert!(!shown.contains("\"k\""), "{shown}");
+    let _said = server.keyless(["key", "update", "shop", "rsa", "--ops", "sign,verify"]).ok();
+    refused(&server.keyless_with(seal, CANARY), 1, &["keyless key update shop rsa --ops"]);
+    let _said = server.keyless(["key", "update", "shop", "sig", "--disabled"]).ok();
+    refused(&server.keyless(sign), 1, &["keyless key update shop sig --enabled"]);
+}
+
+/// Of `openssl genpkey`, made for this test; with the coordinates that openssl says it has.
+const PEM: &str = include_str!("ec-p256.pem");
+const POINT: [&str; 2] =
+    ["WKY6vXAxoA36ZRN6Ax6Tc_IM7v6NxhvFSNEpSH_5Z_g", "zXYdI6Qdhgdeni7q-YzsxMEGRphrzhx072CiV7rZL8I"];
+
+#[test]
+fn a_key_from_a_file_is_that_key_and_comes_back_from_its_backup() {
+    let server = Server::start("key-files");
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    let _said = server.keyless(["vault", "create", "other"]).ok();
+    let imported = json(server.keyless_with(["key", "import", "shop", "sig", "-", "-o", "json"], PEM));
+    assert_eq!([&imported["key"]["x"], &imported["key"]["y"]], POINT);
+    let sign = server
+        .keyless_with(["key", "sign", "shop", "sig", "--algorithm", "ES256", "--out", "signature"], "text");
+    let _said = sign.ok();
+
+    let rotated = server.keyless(["key", "rotate", "shop", "sig"]).ok();
+    assert!(rotated.contains("EC P-256"), "{rotated}");
+    assert_eq!(
+        json(server.keyless(["key", "versions", "shop", "sig", "-o", "json"])).as_array().unwrap().len(),
+        2
+    );
+    let policy =
+        ["key", "rotation-policy", "set", "shop", "sig", "--rotate-after", "90d", "--expires-after", "1y"];
+    assert!(server.keyless(policy).ok().contains("P90D after it was made"));
+    let policy = json(server.keyless(["key", "rotation-policy", "show", "shop", "sig", "-o", "json"]));
+    assert_eq!(policy["attributes"]["expiryTime"], "P1Y", "{policy}");
+
+    let _said = server.keyless(["key", "backup", "shop", "sig", "key.backup"]).ok();
+    let _said = server.keyless(["key", "restore", "other", "key.backup"]).ok();
+    // A secret's command does not take it.
+    refused(
+        &server.keyless(["secret", "restore", "other", "key.backup"]),
+        1,
+        &["only as what it is: a secret"],
+    );
+    let version = imported["key"]["kid"].as_str().unwrap().rsplit('/').next().unwrap();
+    let verify = [
+        "key",
+        "verify",
+        "other",
+        "sig",
+        "--version",
+        version,
+        "--algorithm",
+        "ES256",
+        "--signature",
+        "signature",
+    ];
+    assert!(server.keyless_with(verify, "text").ok().contains("valid"));
+
+    let _said = server.keyless(["key", "delete", "shop", "sig"]).ok();
+    let purge = server.keyless(["key", "purge", "shop", "sig"]);
+    refused(&purge, 1, &["--keys all"]);
+    let _said = obey(&server, &purge).ok();
+    assert_eq!(server.keyless(["key", "purge", "shop", "sig"]).code, Some(0));
+    for bad in
+        [PEM.replace("PRIVATE KEY", "EC PRIVATE KEY"), PEM.replace('M', "N"), "{\"kty\":\"EC\"}".into()]
+    {
+        assert_eq!(server.keyless_with(["key", "import", "shop", "bad", "-"], &bad).code, Some(1), "{bad}");
+    }
 }

@@ -8,7 +8,10 @@ use crate::{
     keyvault::{Fault, Refusal, Vault},
 };
 use bytes::Bytes;
-use domain::{ObjectKind, ObjectName, Secret, VaultName};
+use domain::{
+    CertificatePermission, KeyPermission, ObjectKind, ObjectName, Permission as _, Secret, SecretPermission,
+    VaultName,
+};
 use http::Method;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -185,6 +188,12 @@ fn next(place: &Whence<'_>, refusal: &Refusal, policy: Option<&Policy>) -> Optio
         ("Forbidden", "SecretDisabled" | "KeyDisabled") => {
             Some(format!("Enable it: keyless {kind} update {vault} {name} --enabled"))
         }
+        ("Forbidden", "KeyOperationForbidden") => Some(format!(
+            "What it may: keyless key show {vault} {name}; to change that: keyless key update {vault} {name} --ops OPS"
+        )),
+        ("Forbidden", "KeyExpired" | "KeyNotYetValid") => Some(format!(
+            "When it may: keyless key show {vault} {name}; to change that: keyless key update {vault} {name} --expires TIME"
+        )),
         ("Forbidden", "SecretManagedByKeyVault" | "KeyManagedByKeyVault") => {
             Some(format!("Do it with the certificate {name} of this vault."))
         }
@@ -220,17 +229,18 @@ fn next(place: &Whence<'_>, refusal: &Refusal, policy: Option<&Policy>) -> Optio
 fn grant(place: &Whence<'_>, policy: &Policy) -> String {
     use std::fmt::Write as _;
     let mut command = format!("keyless vault policy set {} --principal {}", place.vault, policy.principal);
-    for (kind, verbs) in [
-        (ObjectKind::Secret, &policy.secrets),
-        (ObjectKind::Key, &policy.keys),
-        (ObjectKind::Certificate, &policy.certificates),
+    for (kind, verbs, all) in [
+        (ObjectKind::Secret, &policy.secrets, SecretPermission::ALL.len()),
+        (ObjectKind::Key, &policy.keys, KeyPermission::ALL.len()),
+        (ObjectKind::Certificate, &policy.certificates, CertificatePermission::ALL.len()),
     ] {
         let mut verbs = verbs.clone();
         if kind == place.kind && !verbs.iter().any(|verb| verb == place.verb) {
             verbs.push(place.verb.to_owned());
         }
         if !verbs.is_empty() {
-            let _written = write!(command, " --{} {}", kind.plural(), verbs.join(","));
+            let verbs = if verbs.len() == all { "all".to_owned() } else { verbs.join(",") };
+            let _written = write!(command, " --{} {verbs}", kind.plural());
         }
     }
     command
@@ -260,6 +270,11 @@ mod tests {
         assert!(said.ends_with(command), "{said}");
         let said = advice(ObjectKind::Certificate, "import", "Forbidden", "AccessDenied").unwrap();
         assert!(said.ends_with("--secrets get,list --keys sign --certificates import"), "{said}");
+        let name = ObjectName::parse("db").unwrap();
+        let place = Whence { kind: ObjectKind::Secret, vault: "shop", name: Some(&name), verb: "purge" };
+        let secrets = "get,list,set,delete,recover,backup,restore".split(',').map(str::to_owned).collect();
+        let all = grant(&place, &Policy { principal: "p".into(), secrets, ..Policy::default() });
+        assert_eq!(all, "keyless vault policy set shop --principal p --secrets all");
         let said = advice(ObjectKind::Secret, "get", "Forbidden", "AccessDenied").unwrap();
         assert!(said.ends_with("--secrets get,list --keys sign"), "a verb is named once: {said}");
     }
@@ -278,6 +293,8 @@ mod tests {
                 "ForbiddenByRbac",
                 "assign shop --role \"Key Vault Secrets Officer\" --principal p",
             ),
+            ("sign", "Forbidden", "KeyOperationForbidden", "keyless key update shop db --ops"),
+            ("sign", "Forbidden", "KeyExpired", "keyless key update shop db --expires"),
             ("get", "Forbidden", "SecretDisabled", "keyless secret update shop db --enabled"),
             ("set", "Forbidden", "SecretManagedByKeyVault", "certificate db"),
         ] {

@@ -15,6 +15,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod files;
+mod key;
 mod keyvault;
 mod objects;
 mod output;
@@ -100,6 +101,9 @@ enum Command {
     /// Secrets of a vault
     #[command(subcommand)]
     Secret(secret::Command),
+    /// Keys of a vault: made there, used there
+    #[command(subcommand)]
+    Key(key::Command),
     /// App registrations and their client secrets
     #[command(subcommand)]
     AppRegistration(registration::Command),
@@ -168,6 +172,7 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
         Command::Access(command) => access::access(&global.admin()?, global.output, command).await,
         Command::Clock(command) => clock::clock(&global.admin()?, global.output, command).await,
         Command::Secret(command) => secret::secret(&global.admin()?, global.output, command).await,
+        Command::Key(command) => key::key(&global.admin()?, global.output, command).await,
         Command::AppRegistration(command) => {
             registration::registration(&global.admin()?, global.output, command).await
         }

@@ -278,6 +278,11 @@ fn facts(object: &Value) -> Vec<(&'static str, String)> {
     let id = ["/id", "/key/kid"].iter().find_map(|pointer| text(object, pointer));
     facts.extend(id.map(|id| ("id", id.to_owned())));
     facts.push(("enabled", enabled(object)));
+    facts.extend(text(object, "/key/kty").map(|kty| ("type", key_type(object, kty))));
+    let operations = object.pointer("/key/key_ops").and_then(Value::as_array);
+    facts.extend(operations.map(|operations| {
+        ("may", operations.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
+    }));
     facts.extend(text(object, "/contentType").map(|text| ("content type", text.to_owned())));
     for (name, pointer) in [
         ("not before", "/attributes/nbf"),
@@ -302,6 +307,15 @@ fn facts(object: &Value) -> Vec<(&'static str, String)> {
     facts
 }
 
+/// A key's type with its size or curve: `RSA 2048`, `EC P-256`.
+fn key_type(object: &Value, kty: &str) -> String {
+    if let Some(curve) = text(object, "/key/crv") {
+        return format!("{kty} {curve}");
+    }
+    let modulus = text(object, "/key/n").and_then(|text| encoding::from_base64url(text).ok());
+    modulus.map_or_else(|| kty.to_owned(), |modulus| format!("{kty} {}", modulus.len() * 8))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,6 +332,17 @@ mod tests {
         ] {
             assert_eq!(names(&object), (name, version));
         }
+    }
+
+    #[test]
+    fn a_key_says_what_it_is_and_may() {
+        let modulus = encoding::base64url(&[0xff; 256]);
+        let rsa = json!({"key": {"kid": "https://x/keys/k/01", "kty": "RSA", "n": modulus, "e": "AQAB", "key_ops": ["sign", "verify"]}});
+        let facts_of = facts(&rsa);
+        assert!(facts_of.contains(&("type", "RSA 2048".to_owned())), "{facts_of:?}");
+        assert!(facts_of.contains(&("may", "sign, verify".to_owned())), "{facts_of:?}");
+        let ec = json!({"key": {"kid": "https://x/keys/k/01", "kty": "EC", "crv": "P-256K"}});
+        assert!(facts(&ec).contains(&("type", "EC P-256K".to_owned())));
     }
 
     #[test]

@@ -80,7 +80,7 @@ struct UpdateBody<'a> {
 }
 
 /// A JSON string that is a secret from here on.
-struct SecretText(Secret<String>);
+pub(crate) struct SecretText(pub(crate) Secret<String>);
 
 impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
