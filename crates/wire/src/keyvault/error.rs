@@ -225,10 +225,6 @@ impl From<RouteFault> for KeyVaultError {
                     ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
                 }
             }
-            RouteFault::NotHereYet { what } => {
-                let message = format!("Keyless does not offer {what} yet: see docs/compatibility.md.");
-                Self::new(StatusCode::BAD_REQUEST, "NotSupported", message)
-            }
             RouteFault::NoSuchPath => Self::new(
                 StatusCode::NOT_FOUND,
                 "NotFound",
@@ -598,7 +594,6 @@ mod tests {
             KeyVaultError::body_too_large(),
             KeyVaultError::body_incomplete(),
             KeyVaultError::value_missing(),
-            KeyVaultError::from(RouteFault::NotHereYet { what: "keys" }),
             KeyVaultError::from(&VaultError::SecretDisabled { name: name.clone() }),
             KeyVaultError::from(&VaultError::ObjectNotFound {
                 kind: ObjectKind::Secret,

@@ -399,7 +399,6 @@ mod tests {
             fault(Method::POST, &format!("/secrets/db?{v}")),
             RouteFault::MethodNotAllowed { .. }
         ));
-        assert!(matches!(fault(Method::GET, &format!("/certificates?{v}")), RouteFault::NotHereYet { .. }));
         assert_eq!(fault(Method::GET, &format!("/?{v}")), RouteFault::NoSuchPath);
         assert_eq!(fault(Method::GET, &format!("/secrets/a/b/c/d?{v}")), RouteFault::NoSuchPath);
     }
