@@ -13,15 +13,8 @@ use serde_json::{Value, json};
 /// that no policy knows. The others do not hold, each for its own reason.
 pub(crate) async fn world() -> World {
     let mut world = World::new().await;
-    let tenant = world.state.directory.tenant();
-    let (tenant, administrator) = (tenant.id, tenant.administrator);
-    let settings = vault::VaultSettings::default();
-    world
-        .state
-        .vault
-        .create_vault(&"shop".parse().unwrap(), tenant, administrator, &settings, NOW)
-        .await
-        .unwrap();
+    let administrator = world.state.directory.tenant().administrator;
+    world.make_vault("shop").await;
     world.call("administrator", &administrator);
     for (name, verbs) in [("app", "get,list,set"), ("reader", "get"), ("stranger", "nothing")] {
         let new = NewRegistration {
@@ -68,6 +61,7 @@ fn tokens(world: &World, claims: &Value) -> Vec<(&'static str, String)> {
         ("foreign tenant token", "tid", json!(foreign)),
         ("nobody's token", "oid", json!(foreign)),
         ("endless token", "exp", Value::Null),
+        ("late token", "exp", json!(now + 91 * 86_400)),
     ];
     let mut tokens: Vec<_> = changed
         .into_iter()
@@ -114,8 +108,12 @@ fn every_answer_is_of_the_protocols_form() {
             let (asked, answer) = exchange.split_once("\nHTTP/1.1 ").unwrap_or_else(|| panic!("{}", place()));
             let (head, body) = answer.split_once("\n\n").unwrap();
             let (body, records) = body.split_at(body.find("\naudit: ").unwrap_or(body.len()));
-            let (status, body): (u16, Value) =
-                (head[..3].parse().unwrap(), serde_json::from_str(body).unwrap());
+            let status: u16 = head[..3].parse().unwrap();
+            if status == 204 {
+                assert!(body.trim().is_empty() && !head.contains("\ncontent-type"), "{}", place());
+                continue;
+            }
+            let body: Value = serde_json::from_str(body).unwrap();
             assert!(status < 500 || is_broken && status == 503, "{}", place());
             assert_eq!(status == 503, head.contains("\nretry-after: 1\n"), "{}", place());
             assert_eq!(status == 401, head.contains("\nwww-authenticate: Bearer "), "{}", place());
@@ -131,6 +129,10 @@ fn every_answer_is_of_the_protocols_form() {
                     place()
                 );
                 assert!(!body.to_string().contains("canary"), "{}", place());
+                // Clients' own suites look for these words, whatever it is that is absent. Who asks another host asks no vault.
+                let message = body["error"]["message"].as_str().unwrap();
+                let is_of_vault = body["error"]["code"] != "BadHost";
+                assert!(status != 404 || message.contains("not found") || !is_of_vault, "{}", place());
             }
         }
     }

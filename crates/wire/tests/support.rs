@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 use store::{Memory, Store};
-use vault::VaultService;
+use vault::{VaultService, VaultSettings};
 use wire::{Services, State, public_router};
 
 /// 2027-01-15 08:00:00 UTC.
@@ -156,8 +156,56 @@ impl World {
                 self.state.directory.delete_registration(named).await.unwrap();
             }
             ["policy", vault, principal, verbs] => self.allow(vault, principal, verbs).await,
+            ["protect", vault] => {
+                let settings = VaultSettings { purge_protection: Some(true), ..VaultSettings::default() };
+                self.set_up(vault, settings).await;
+            }
+            ["network", vault, ranges] => {
+                let ranges = ranges.split(',').filter(|range| *range != "nothing");
+                let only_from = Some(ranges.map(|range| range.parse().unwrap()).collect());
+                let network = Some(access::NetworkRules { only_from });
+                self.set_up(vault, VaultSettings { network, ..VaultSettings::default() }).await;
+            }
+            ["roles", vault] => {
+                let access = Some(vault::AccessModel::Roles);
+                self.set_up(vault, VaultSettings { access, ..VaultSettings::default() }).await;
+            }
+            ["vault", vault] => self.make_vault(vault).await,
+            ["delete", "vault", vault] => {
+                self.state.vault.delete_vault(&vault.parse().unwrap(), self.clock.now()).await.unwrap();
+            }
+            ["recover", "vault", vault] => {
+                self.state.vault.recover_vault(&vault.parse().unwrap()).await.unwrap();
+            }
+            ["due"] => drop(self.state.vault.run_due(self.clock.now()).await.unwrap()),
+            ["assign", vault, principal, scope, role @ ..] => {
+                let (vault, principal) = (vault.parse().unwrap(), principal.parse().unwrap());
+                let role = role.join(" ").parse().unwrap();
+                let object = (*scope != "everywhere").then(|| access::ObjectScope {
+                    kind: domain::ObjectKind::Secret,
+                    name: scope.parse().unwrap(),
+                });
+                let assigned =
+                    self.state.vault.assign_role(&vault, principal, role, object, NOW).await.unwrap();
+                self.call("assignment", &assigned.id);
+            }
             _ => panic!("no such change: {change}"),
         }
+    }
+
+    /// Makes a vault of the administrator's.
+    pub(crate) async fn make_vault(&self, vault: &str) {
+        let tenant = self.state.directory.tenant();
+        let (vault, settings) = (vault.parse().unwrap(), VaultSettings::default());
+        let made = self.state.vault.create_vault(&vault, tenant.id, tenant.administrator, &settings, NOW);
+        made.await.unwrap();
+    }
+
+    /// Changes a vault's settings.
+    async fn set_up(&self, vault: &str, settings: VaultSettings) {
+        let administrator = self.state.directory.tenant().administrator;
+        let vault = vault.parse().unwrap();
+        self.state.vault.change_vault(&vault, &settings, administrator, NOW).await.unwrap();
     }
 
     /// What a principal may do in a vault, with commas between; `nothing` removes its policy.

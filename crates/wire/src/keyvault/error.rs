@@ -215,9 +215,11 @@ impl From<RouteFault> for KeyVaultError {
                 let message = format!("Keyless does not offer {what} yet: see docs/compatibility.md.");
                 Self::new(StatusCode::BAD_REQUEST, "NotSupported", message)
             }
-            RouteFault::NoSuchPath => {
-                Self::new(StatusCode::NOT_FOUND, "NotFound", "There is no such path in Key Vault.")
-            }
+            RouteFault::NoSuchPath => Self::new(
+                StatusCode::NOT_FOUND,
+                "NotFound",
+                "Path not found: there is no such path in Key Vault.",
+            ),
         }
     }
 }
@@ -226,7 +228,7 @@ impl From<&VaultError> for KeyVaultError {
     fn from(error: &VaultError) -> Self {
         match error {
             VaultError::VaultNotFound { name } => {
-                Self::new(StatusCode::NOT_FOUND, "VaultNotFound", format!("There is no vault {name} here."))
+                Self::new(StatusCode::NOT_FOUND, "VaultNotFound", format!("Vault not found: there is no {name} here."))
             }
             VaultError::Denied(denied) => Self::from(denied),
             VaultError::ObjectNotFound { kind, name, version } => {

@@ -1,7 +1,7 @@
 //! What all kinds of objects have: lists, deletion, recovery, purge, backup and restore. Each kind says how it is shown ([`Shown`]).
 
 use super::{
-    request::{Answer, Asked, Fault, body_of, json, no_content},
+    request::{Answer, Asked, Fault, Named, body_of, json, no_content},
     route::ObjectsOperation,
     types::{Backup, Deleted, List, RestoreBody},
 };
@@ -126,7 +126,10 @@ pub(super) async fn operate<K: Shown>(
             service.may::<K::Restore>(asker, vault, None).await?;
             let RestoreBody { value } = body_of(body, limits::BACKUP_BYTES_MAX).await?;
             let restored = service.restore::<K>(asker, vault, &value, now).await?;
-            Ok(answer_bundle(asked, StatusCode::OK, &restored))
+            let mut answer = answer_bundle(asked, StatusCode::OK, &restored);
+            // The request named no object: only the backup did.
+            answer.response.extensions_mut().insert(Named(restored.value.head.name.clone()));
+            Ok(answer)
         }
     }
 }

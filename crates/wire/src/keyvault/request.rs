@@ -48,6 +48,10 @@ pub(super) struct Answer {
     pub(super) response: Response,
 }
 
+/// An extension of a response that speaks of an object which its request did not name: for the audit log.
+#[derive(Clone)]
+pub(super) struct Named(pub(super) ObjectName);
+
 /// Why an operation has no good answer.
 pub(super) enum Fault {
     /// Before the vault was asked.
@@ -89,8 +93,12 @@ pub(super) async fn perform(asked: &Asked<'_>, request: Request) -> Told {
         None => target.clone(),
     };
     match operate(asked, route, body).await {
-        Ok(Answer { because, version, response }) => {
-            let (target, outcome) = (of_version(version), Outcome::Allowed);
+        Ok(Answer { because, version, mut response }) => {
+            let target = match (response.extensions_mut().remove(), version) {
+                (Some(Named(name)), Some(version)) => format!("{target}/{}/{version}", name.folded()),
+                _ => of_version(version),
+            };
+            let outcome = Outcome::Allowed;
             Told { action, target, outcome, reason: because, response }
         }
         Err(fault) => refuse(asked, action, of_version(version), &fault),
