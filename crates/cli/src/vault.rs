@@ -94,7 +94,8 @@ pub(crate) struct Settings {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     purge_protection: Option<bool>,
-    /// Answer only from this address or range, such as 192.0.2.0/24; may be given several times. `any` alone opens the vault again
+    /// Answer only from this address or range, such as 192.0.2.0/24; may be given several times, replaces those of before. `any` alone
+    /// opens the vault again
     #[arg(long, value_name = "RANGE", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     allow_ip: Vec<String>,

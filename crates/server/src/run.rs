@@ -241,6 +241,7 @@ async fn services(
 /// Whoever reads the audit log must know which of its times are a test clock's.
 fn record_test_clock(services: &Services, now: Timestamp) -> Result<(), StartError> {
     let Some(ahead) = services.clock.ahead() else { return Ok(()) };
+    tracing::warn!(ahead_seconds = ahead.as_secs(), "TEST CLOCK: no time of this server is real");
     let record = audit::Record {
         at: now,
         request: domain::RequestId::random(&*services.entropy),

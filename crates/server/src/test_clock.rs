@@ -142,7 +142,10 @@ impl wire::admin::TestClock for TestClock {
         Box::pin(async move {
             let Some(services) = services else { return Settled::default() };
             // A task of its own: whoever asked may hang up, and what was done must be recorded all the same.
-            tokio::spawn(settle(services)).await.unwrap_or_default()
+            let now = services.clock.now();
+            let settled = tokio::spawn(settle(services)).await;
+            // Nobody knows what is left, so something is.
+            settled.unwrap_or(Settled { done: Vec::new(), next_due: Some(now) })
         })
     }
 }
@@ -152,8 +155,13 @@ async fn settle(services: Arc<Services>) -> Settled {
     let until = tokio::time::Instant::now() + SETTLE_TIME_MAX;
     let mut settled = Settled::default();
     loop {
-        settled.next_due = services.vault.next_due().await.unwrap_or_default();
-        let is_due = settled.next_due.is_some_and(|due| due <= services.clock.now());
+        let now = services.clock.now();
+        settled.next_due = services.vault.next_due().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "what is due in the vaults cannot be read");
+            // Nobody knows when, so it is now.
+            Some(now)
+        });
+        let is_due = settled.next_due.is_some_and(|due| due <= now);
         if !is_due || tokio::time::Instant::now() > until {
             return settled;
         }
