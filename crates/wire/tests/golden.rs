@@ -142,7 +142,9 @@ fn made(body: &str, file: &str, world: &mut World) {
     let parts = ["n", "x", "y"].map(|member| (member, &body["key"][member]));
     let of_key = [("value", if body["kid"].is_string() { &body["value"] } else { &body["none"] })];
     for (member, value) in parts.into_iter().chain(of_key) {
-        let Some(value) = value.as_str().filter(|value| value.len() > 40 && !file.contains(value)) else { continue };
+        let Some(value) = value.as_str().filter(|value| value.len() > 40 && !file.contains(value)) else {
+            continue;
+        };
         if !world.names.iter().any(|(_, known)| known == value) {
             let prefix = format!("{member} ");
             let seen = world.names.iter().filter(|(name, _)| name.starts_with(&prefix)).count();

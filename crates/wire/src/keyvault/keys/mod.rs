@@ -142,8 +142,7 @@ async fn use_key(
             Ok(answer_used(asked, &signed, |kid, signature| UseResult::of(kid, signature)))
         }
         KeyUse::Verify => {
-            let Bytes(digest) =
-                body.digest.as_ref().ok_or_else(|| KeyVaultError::missing("digest"))?;
+            let Bytes(digest) = body.digest.as_ref().ok_or_else(|| KeyVaultError::missing("digest"))?;
             let of = (signature()?, digest.as_slice(), value);
             let verified = service.verify(asker, vault, name, version, of, now).await?;
             Ok(answer_used(asked, &verified, |_kid, value| VerifyResult { value: *value }))
