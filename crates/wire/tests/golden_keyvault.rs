@@ -9,14 +9,14 @@ use directory::{NewRegistration, Registration, TokenVersion};
 use domain::limits;
 use serde_json::{Value, json};
 
-/// A vault `shop`. `{token}` is of an app that may get, list and set; `{reader token}` of one that may get; `{stranger token}` of one
+/// A vault `shop`. `{token}` is of an app that may get, list and set secrets and do all with keys; `{reader token}` of one that may get; `{stranger token}` of one
 /// that no policy knows. The others do not hold, each for its own reason.
 pub(crate) async fn world() -> World {
     let mut world = World::new().await;
     let administrator = world.state.directory.tenant().administrator;
     world.make_vault("shop").await;
     world.call("administrator", &administrator);
-    for (name, verbs) in [("app", "get,list,set"), ("reader", "get"), ("stranger", "nothing")] {
+    for (name, verbs) in [("app", "get,list,set;keys=all"), ("reader", "get"), ("stranger", "nothing")] {
         let new = NewRegistration {
             display_name: name.to_owned(),
             identifier_uris: Vec::new(),
