@@ -70,6 +70,18 @@ impl ActionName {
     pub const fn of<A: Action>() -> Self {
         Self { name: A::NAME, verb: A::VERB, data_action: A::DATA_ACTION }
     }
+
+    /// The one of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        ACTIONS.iter().copied().find(|action| action.name == name)
+    }
+
+    /// Is it never asked of one object, but only of the whole vault? Then a role that is narrowed down to an object cannot allow it.
+    /// Listing is asked of either: of a vault's objects, and of an object's versions.
+    pub fn is_of_whole_vault(&self) -> bool {
+        let rest = self.name.split_once('.').map_or("", |(_, rest)| rest);
+        rest == "list-deleted" || rest.starts_with("contacts.") || rest.starts_with("issuer.")
+    }
 }
 
 macro_rules! actions {
@@ -229,6 +241,18 @@ mod tests {
             let prefix = action.verb.kind().as_str();
             assert!(action.name.starts_with(prefix), "{} is of a {prefix}", action.name);
         }
+    }
+
+    #[test]
+    fn what_is_never_asked_of_one_object_is_known() {
+        let whole = |name: &str| ActionName::named(name).unwrap().is_of_whole_vault();
+        for name in ["secret.list-deleted", "certificate.contacts.set", "certificate.issuer.get"] {
+            assert!(whole(name), "{name}");
+        }
+        for name in ["secret.list", "secret.get-deleted", "key.rotation-policy.get", "certificate.restore"] {
+            assert!(!whole(name), "{name}");
+        }
+        assert_eq!(ActionName::named("secret.read"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Works with and without a running server. Status 1 if there is something to mend.
 
 use crate::{
-    Global,
+    Global, clock,
     failure::Failure,
     output::{self, Colour, Format, paint},
     status::{Capability, Status},
@@ -66,6 +66,10 @@ pub(crate) async fn doctor(global: &Global) -> Result<(), Failure> {
                     status.version
                 );
                 findings.push(Finding::note(what, "restart the server with this version"));
+            }
+            if let Some(ahead) = status.test_clock_ahead_seconds {
+                let what = format!("{}: no time of this server is real", clock::told(ahead));
+                findings.push(Finding::note(what, "for tests only: keep no real secrets here"));
             }
             findings.extend(status.capabilities.iter().map(enforced));
             if status.audit_failing {

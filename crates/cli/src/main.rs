@@ -4,9 +4,11 @@
 //! of the administrator's socket and of the same Key Vault API that apps use.
 #![forbid(unsafe_code)]
 
+mod access;
 mod admin;
 mod app;
 mod audit;
+mod clock;
 mod demo;
 mod doctor;
 mod failure;
@@ -22,6 +24,7 @@ mod signals;
 mod status;
 mod up;
 mod vault;
+mod whom;
 
 use admin::Admin;
 use clap::{Args, Parser, Subcommand};
@@ -79,9 +82,12 @@ enum Command {
     /// Apps and their identities
     #[command(subcommand)]
     App(app::Command),
-    /// Vaults and their access policies
+    /// Vaults, and who may do what in them
     #[command(subcommand)]
     Vault(vault::Command),
+    /// Who may do what, by which rule, and why not
+    #[command(subcommand)]
+    Access(access::Command),
     /// Secrets of a vault
     #[command(subcommand)]
     Secret(secret::Command),
@@ -94,6 +100,9 @@ enum Command {
     /// Read or verify the audit log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// The server's clock: what time it is, and time travel for tests
+    #[command(subcommand)]
+    Clock(clock::Command),
     /// What runs, and what the kernel enforces
     Status(status::Args),
     /// What is missing, and how to mend it
@@ -147,6 +156,8 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
     match command {
         Command::App(command) => app::app(&global.admin()?, global.output, command).await,
         Command::Vault(command) => vault::vault(&global.admin()?, global.output, command).await,
+        Command::Access(command) => access::access(&global.admin()?, global.output, command).await,
+        Command::Clock(command) => clock::clock(&global.admin()?, global.output, command).await,
         Command::Secret(command) => secret::secret(&global.admin()?, global.output, command).await,
         Command::AppRegistration(command) => {
             registration::registration(&global.admin()?, global.output, command).await

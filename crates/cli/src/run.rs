@@ -78,7 +78,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure
             return Err(failure);
         }
     };
-    say(&args, &started);
+    say(&args, &status, &started);
     // Caught from here on: whoever stops us stops the app, and we stay to clean up.
     let mut signals = Signals::catch()?;
     let child = match spawn(&args, &started, &place, Path::new(&status.hosts_file)) {
@@ -146,8 +146,17 @@ async fn start(admin: &Admin, args: &Args, place: &Place) -> Result<Started, Fai
 }
 
 /// What a person should know; on stderr, and only if there is something.
-fn say(args: &Args, started: &Started) {
+fn say(args: &Args, status: &Status, started: &Started) {
     let is_terminal = std::io::stderr().is_terminal();
+    // Also if it shall be quiet: a program whose tokens are of another time may behave strangely.
+    if let Some(ahead) = status.test_clock_ahead_seconds {
+        output::note(format_args!(
+            "{} {}: it is {} at the server, and its tokens and secrets are of that time",
+            paint_if(is_terminal, Colour::Warn, "keyless:"),
+            crate::clock::told(ahead),
+            output::time(status.now),
+        ));
+    }
     if !args.quiet {
         for notice in &started.notices {
             output::note(format_args!("{} {notice}", paint_if(is_terminal, Colour::Dim, "keyless:")));

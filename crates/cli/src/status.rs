@@ -2,6 +2,7 @@
 
 use crate::{
     admin::Admin,
+    clock,
     failure::Failure,
     output::{self, Colour, Format, paint},
 };
@@ -28,6 +29,9 @@ pub(crate) struct Status {
     pub(crate) hosts_file: String,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) warnings: Vec<String>,
+    pub(crate) now: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) test_clock_ahead_seconds: Option<u64>,
     pub(crate) domain: String,
     pub(crate) port: u16,
     pub(crate) tenant: String,
@@ -72,7 +76,7 @@ pub(crate) async fn status(admin: &Admin, format: Format, args: &Args) -> Result
 }
 
 fn show(status: &Status) {
-    output::facts(&[
+    let mut facts = vec![
         (
             "keyless",
             format!(
@@ -98,7 +102,12 @@ fn show(status: &Status) {
                 "written".into()
             },
         ),
-    ]);
+    ];
+    if let Some(ahead) = status.test_clock_ahead_seconds {
+        let told = paint(Colour::Warn, clock::told(ahead));
+        facts.insert(1, ("time", format!("{}: {told}", output::time(status.now))));
+    }
+    output::facts(&facts);
     output::line("");
     status.capabilities.iter().for_each(capability);
     for warning in &status.warnings {

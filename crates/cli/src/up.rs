@@ -1,7 +1,7 @@
 //! `keyless up`: the server in the foreground.
 
 use crate::{
-    Global,
+    Global, clock,
     failure::Failure,
     output::{self, Colour, paint},
 };
@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Refuse to start where the kernel cannot attest
     #[arg(long)]
     require_enforced: bool,
+    /// Make a data directory for tests whose clock can be moved forward (keyless clock advance 91d); never with real secrets
+    #[arg(long)]
+    test_clock: bool,
     /// When audit records are synced to disk: every-second, or each-record (before each answer)
     #[arg(long, value_name = "WHEN")]
     audit_sync: Option<String>,
@@ -46,6 +49,7 @@ impl Args {
         let listen: Vec<String> = self.listen.iter().map(ToString::to_string).collect();
         set("listen", (!listen.is_empty()).then(|| listen.join(",")));
         set("require_enforced", self.require_enforced.then(|| "true".into()));
+        set("test_clock", self.test_clock.then(|| "true".into()));
         set("audit_sync", self.audit_sync.clone());
         set("log_format", self.log_format.clone());
         set("log_filter", self.log_filter.clone());
@@ -98,6 +102,13 @@ fn greet(running: &Running, names: &domain::HostNames, begin: Instant) {
     output::line(format_args!("  data       {}", running.data_dir().display()));
     output::line("  run an app keyless run --app NAME -- COMMAND ARGS...");
     output::line("  stop       Ctrl-C");
+    if let Some((now, ahead)) = running.test_time() {
+        output::line(format_args!(
+            "  {} it is {} here; move it by `keyless clock advance`. For tests only: no time here is real, keep no real secrets here",
+            paint(Colour::Warn, format_args!("{}:", clock::told(ahead.as_secs()))),
+            output::time(now.seconds()),
+        ));
+    }
     for capability in running.capabilities().iter().filter(|capability| !capability.enforced) {
         let (why, mend) =
             (capability.why.as_deref().unwrap_or_default(), capability.mend.as_deref().unwrap_or_default());

@@ -92,5 +92,7 @@ pub const WORKLOADS_MAX: usize = 1_000;
 pub const TRANSACT_ATTEMPTS_MAX: u32 = 64;
 /// Longest time for which an audit record may wait to be synced to disk.
 pub const AUDIT_SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// How far a test clock may be ahead of the real one (100 years of 365 days). Ours: years in certificates and answers have four digits.
+pub const TEST_CLOCK_AHEAD_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// Bytes of one audit record.
 pub const AUDIT_RECORD_BYTES_MAX: usize = 8 * 1024;

@@ -1,11 +1,18 @@
 //! How the world is handed in: a clock, a random source and spare processors as traits. Only `server` (and `sim`) implement them.
 
 use crate::Timestamp;
+use std::time::Duration;
 
 /// Tells the time. The real one lives in `server`, a movable one in `sim`.
 pub trait Clock: Send + Sync {
     /// The current time, whole seconds UTC.
     fn now(&self) -> Timestamp;
+
+    /// By how much an administrator has moved it, if it is one that may be moved: a test clock. Nobody may mistake such a time for the
+    /// real one, so whoever tells the time to people says this with it.
+    fn ahead(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A cryptographically secure random source. The real one lives in `server` (over `crypt`), a seeded one in `sim`.

@@ -53,6 +53,8 @@ pub struct Config {
     pub passphrase_file: Option<PathBuf>,
     /// Refuse to start where the kernel cannot attest.
     pub require_enforced: bool,
+    /// A clock that an administrator can move forward, for tests of what only time does. Only on a data directory of its own.
+    pub test_clock: bool,
     /// When audit records are synced to disk: `every-second`, or `each-record` (before each answer).
     pub audit_sync: SyncPolicy,
     /// Lifetime of access tokens, 10 minutes to 24 hours.
@@ -99,13 +101,14 @@ pub enum ConfigError {
     NoDataDir,
 }
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "data_dir",
     "domain",
     "port",
     "listen",
     "passphrase_file",
     "require_enforced",
+    "test_clock",
     "audit_sync",
     "access_token_lifetime",
     "store_cache",
@@ -161,13 +164,12 @@ impl Sources {
         let mut values = Vec::new();
         for (name, value) in &self.environment {
             let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-            if NOT_SETTINGS
-                .iter()
-                .any(|other| name == *other || (other.ends_with('_') && name.starts_with(other)))
-            {
+            let key = name.trim_start_matches(PREFIX).to_ascii_lowercase();
+            let is_other = |other: &str| name == other || (other.ends_with('_') && name.starts_with(other));
+            // KEYLESS_TEST_CLOCK is one, though it begins like those of tests.
+            if NOT_SETTINGS.into_iter().any(is_other) && !KEYS.contains(&key.as_str()) {
                 continue;
             }
-            let key = name.trim_start_matches(PREFIX).to_ascii_lowercase();
             let origin = format!("environment variable {name}");
             if !KEYS.contains(&key.as_str()) {
                 return Err(ConfigError::Unknown { key, origin });
@@ -195,7 +197,7 @@ impl Provider for Named {
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         let value = |key: &str, text: &str| match key {
             // Only these are not texts; a path that looks like a number stays a path.
-            "port" | "require_enforced" | "listen" => {
+            "port" | "require_enforced" | "test_clock" | "listen" => {
                 text.parse::<Value>().unwrap_or_else(|_| Value::from(text))
             }
             _ => Value::from(text),
@@ -237,6 +239,7 @@ impl Config {
             listen: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
             passphrase_file: None,
             require_enforced: false,
+            test_clock: false,
             audit_sync: SyncPolicy::EverySecond,
             access_token_lifetime: Span(limits::ACCESS_TOKEN_LIFETIME),
             store_cache: Bytes(8 << 20),
@@ -425,6 +428,16 @@ mod tests {
             ..sources(&[("HOME", "/h")], &[])
         });
         assert!(said.contains("/nowhere/keyless.toml"), "{said}");
+    }
+
+    #[test]
+    fn a_test_clock_is_only_ever_asked_for() {
+        let home = ("HOME", "/home/ada");
+        assert!(!Config::load(&sources(&[home, ("KEYLESS_TEST_ETCD", "x")], &[])).unwrap().test_clock);
+        assert!(Config::load(&sources(&[home, ("KEYLESS_TEST_CLOCK", "true")], &[])).unwrap().test_clock);
+        assert!(Config::load(&sources(&[home], &[("test_clock", "true")])).unwrap().test_clock);
+        let said = refused(&sources(&[home, ("KEYLESS_TEST_CLOCK", "tomorrow")], &[]));
+        assert!(said.starts_with("setting test_clock: "), "{said}");
     }
 
     #[test]

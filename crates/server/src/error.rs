@@ -23,6 +23,20 @@ pub enum StartError {
         /// Where.
         path: PathBuf,
     },
+    /// A test clock was asked for, and what is there was not made for test.
+    #[error("--test-clock: {} was not made for test, and nobody travels in time with real secrets: choose an empty directory with --data-dir",
+        path.display())]
+    NotForTest {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// It was made for test, and no test clock was asked for.
+    #[error("{} was made with --test-clock and is only ever started with it: its clock may be ahead of the real one; \
+             choose another directory with --data-dir, or give --test-clock", path.display())]
+    ForTestOnly {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// Another process holds it.
     #[error("another keyless already runs on {}{}: `keyless status` shows it; to have two, give each its own --data-dir and --port",
         path.display(), pid.map_or_else(String::new, |pid| format!(" (process {pid})")))]

@@ -1,13 +1,14 @@
 //! What the installation says of itself to `keyless status` and `doctor`: what runs, what the kernel enforces, what to mend.
 
-use crate::{config::Config, data::Layout, trust::Public};
+use crate::{config::Config, data::Layout, test_clock::TestClock, trust::Public};
 use crypt::SlotKind;
-use domain::Timestamp;
+use domain::{Clock, Timestamp};
 use kernel::{Capabilities, Verdict};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock, Weak},
+    time::Duration,
 };
 use wire::{
     Services,
@@ -25,6 +26,7 @@ pub(crate) struct Site {
     opened_by: SlotKind,
     files: Public,
     services: OnceLock<Weak<Services>>,
+    test_clock: Option<Arc<TestClock>>,
 }
 
 impl Site {
@@ -35,6 +37,7 @@ impl Site {
         capabilities: &Capabilities,
         opened_by: SlotKind,
         started: Timestamp,
+        test_clock: Option<Arc<TestClock>>,
     ) -> Self {
         Self {
             started,
@@ -44,12 +47,16 @@ impl Site {
             opened_by,
             files,
             services: OnceLock::new(),
+            test_clock,
         }
     }
 
     /// Tells which services know the vaults. Once.
     pub(crate) fn serve_with(&self, services: &Arc<Services>) {
         let _only_once = self.services.set(Arc::downgrade(services));
+        if let Some(clock) = &self.test_clock {
+            clock.serve_with(services);
+        }
     }
 
     pub(crate) fn capabilities(&self) -> &[Capability] {
@@ -62,6 +69,12 @@ impl Site {
 
     pub(crate) fn hosts_file(&self) -> &Path {
         self.files.hosts().path()
+    }
+
+    /// The time that a test clock shows, and by how much it is ahead.
+    pub(crate) fn test_time(&self) -> Option<(Timestamp, Duration)> {
+        let clock = self.test_clock.as_ref()?;
+        Some((clock.now(), clock.ahead().unwrap_or_default()))
     }
 
     pub(crate) fn warnings(&self) -> Vec<String> {
@@ -90,21 +103,26 @@ impl Installation for Site {
         }
     }
 
-    /// Before the vault's making is answered: a program that is started next must find its name.
+    /// Before the change is answered: a program that is started next must find a new vault's name, and a deleted one's no more.
     fn names_changed(&self) {
         let Some(services) = self.services.get().and_then(Weak::upgrade) else { return };
         let listed = tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(services.vault.list_vaults())
         });
-        let added = match listed {
+        let set = match listed {
             Ok(vaults) => {
-                self.files.hosts().add(vaults.iter().map(|vault| services.names.vault_host(&vault.name)))
+                let hosts = vaults.iter().map(|vault| services.names.vault_host(&vault.name));
+                self.files.hosts().set_vaults(hosts)
             }
             Err(error) => Err(std::io::Error::other(error)),
         };
-        if let Err(error) = added {
-            tracing::error!(%error, "the hosts file for apps cannot be extended: a new vault's name is not found");
+        if let Err(error) = set {
+            tracing::error!(%error, "the hosts file for apps cannot be changed: it has not the names of the vaults that there are");
         }
+    }
+
+    fn test_clock(&self) -> Option<Arc<dyn wire::admin::TestClock>> {
+        self.test_clock.clone().map(|clock| clock as Arc<dyn wire::admin::TestClock>)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod run;
 pub mod seal;
 mod tasks;
 pub mod telemetry;
+mod test_clock;
 pub mod trust;
 pub mod units;
 mod workers;

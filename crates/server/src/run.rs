@@ -16,6 +16,7 @@ use crate::{
     maintenance::{AUDIT_KEY, open_store},
     origin::Observer,
     seal, tasks,
+    test_clock::TestClock,
     trust::Public,
     workers::RuntimeWorkers,
 };
@@ -76,6 +77,7 @@ struct Ground {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
     clock: Arc<dyn Clock>,
+    test_clock: Option<Arc<TestClock>>,
     entropy: Arc<dyn Entropy>,
     now: Timestamp,
     store: Arc<dyn Store>,
@@ -92,11 +94,14 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     let ground = open(&config, announce).await?;
     let Ground { store, entropy, clock, root, now, .. } = &ground;
     let (names, listen) = (config.names(), ground.addresses.iter().map(SocketAddr::ip).collect::<Vec<_>>());
+    // By the real time, whatever a test clock says: clients look at their own.
+    let real = SystemClock.now();
     let certificates =
-        Certificates::load(store.clone(), entropy.clone(), root.clone(), &names, &listen, *now).await?;
+        Certificates::load(store.clone(), entropy.clone(), root.clone(), &names, &listen, real).await?;
     let certificates = Arc::new(certificates);
-    let vault =
-        Arc::new(VaultService::new(store.clone(), entropy.clone(), Arc::new(RuntimeWorkers), root.clone()));
+    let vault = VaultService::new(store.clone(), entropy.clone(), Arc::new(RuntimeWorkers), root.clone());
+    let (own_hosts, own_addresses) = certificates.names();
+    let vault = Arc::new(vault.reserving(own_hosts, own_addresses));
     let vault_hosts: Vec<String> =
         vault.list_vaults().await?.iter().map(|vault| names.vault_host(&vault.name)).collect();
     let files =
@@ -112,9 +117,12 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     resume(&services, *now).await?;
 
     let (stop, stopping) = watch::channel(false);
+    let (opened_by, test_clock) = (ground.opened_by, ground.test_clock.clone());
     let site =
-        Arc::new(Site::new(&config, &ground.addresses, files, &ground.capabilities, ground.opened_by, *now));
+        Site::new(&config, &ground.addresses, files, &ground.capabilities, opened_by, *now, test_clock);
+    let site = Arc::new(site);
     site.serve_with(&services);
+    record_test_clock(&services, *now)?;
     let tls = TlsAcceptor::from(Arc::new(tls(certificates.clone())?));
     let public = public::Public::new(tls, wire::public_router(services.clone()), observer, stopping.clone());
     let administration = admin::router(admin::State {
@@ -131,7 +139,7 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     tasks.spawn(admin_listener::accept(admin_socket, administration, stopping.clone()));
     tasks.spawn(tasks::sync(log.clone(), store.clone(), entropy.clone(), stopping.clone()));
     tasks.spawn(tasks::reap(services.host.clone(), clock.clone(), stopping.clone()));
-    tasks.spawn(tasks::renew(certificates, clock.clone(), stopping.clone()));
+    tasks.spawn(tasks::renew(certificates, Arc::new(SystemClock), stopping.clone()));
     tasks.spawn(tasks::due(services.clone(), stopping));
     for listener in ground.listeners {
         tasks.spawn(public.clone().accept(listener));
@@ -160,9 +168,14 @@ async fn open(config: &Config, announce: impl FnOnce(&Secret<String>)) -> Result
     let data = DataDir::open(&config.data_dir)?;
     let listeners = public::bind(&config.addresses())?;
     let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) =
-        (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let store: Arc<dyn Store> = Arc::new(open_store(config, data.layout())?);
+    let is_new = seal::is_new(&*store).await?;
+    let test_clock = TestClock::open(config.test_clock, is_new, data.layout(), &store, &entropy).await?;
+    let clock: Arc<dyn Clock> = match &test_clock {
+        Some(clock) => clock.clone(),
+        None => Arc::new(SystemClock),
+    };
     let passphrase = config.passphrase_file.as_deref();
     let unsealed = seal::unseal(&*store, data.layout(), passphrase, &*entropy, announce).await?;
     Ok(Ground {
@@ -173,6 +186,7 @@ async fn open(config: &Config, announce: impl FnOnce(&Secret<String>)) -> Result
         addresses,
         now: clock.now(),
         clock,
+        test_clock,
         entropy,
         store,
         root: Arc::new(unsealed.root),
@@ -225,6 +239,22 @@ async fn services(
     }))
 }
 
+/// Whoever reads the audit log must know which of its times are a test clock's.
+fn record_test_clock(services: &Services, now: Timestamp) -> Result<(), StartError> {
+    let Some(ahead) = services.clock.ahead() else { return Ok(()) };
+    let record = audit::Record {
+        at: now,
+        request: domain::RequestId::random(&*services.entropy),
+        actor: audit::Actor::System,
+        action: "clock.test",
+        target: "clock".to_owned(),
+        outcome: audit::Outcome::Allowed,
+        reason: format!("started with --test-clock, {} seconds ahead of the real time", ahead.as_secs()),
+        origin: audit::Origin::default(),
+    };
+    Ok(services.audit.append(&record)?)
+}
+
 /// Endpoints of programs that ran on while no server did.
 async fn resume(services: &Services, now: Timestamp) -> Result<(), StartError> {
     let resumed = services.host.resume(now).await?;
@@ -256,6 +286,11 @@ impl Running {
     /// What should be done about the installation.
     pub fn warnings(&self) -> Vec<String> {
         self.site.warnings()
+    }
+
+    /// What a test clock shows, and by how much it is ahead of the real one; nothing for the real one.
+    pub fn test_time(&self) -> Option<(Timestamp, Duration)> {
+        self.site.test_time()
     }
 
     /// The data directory.

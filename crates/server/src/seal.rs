@@ -123,6 +123,14 @@ pub enum Recovered {
     PassphraseSet,
 }
 
+/// Whether no root key was ever made here.
+///
+/// # Errors
+/// The store's.
+pub async fn is_new(store: &dyn Store) -> Result<bool, SealError> {
+    Ok(load(store).await?.is_none())
+}
+
 /// Opens the root key, or makes it at first start; then `announce` is told the recovery key, once.
 ///
 /// # Errors

@@ -79,18 +79,22 @@ pub(crate) async fn renew(certificates: Arc<Certificates>, clock: Arc<dyn Clock>
 
 /// Does what is due in the vaults: purges, rotations, renewals. Each leaves its record; while none can be written, nothing is done.
 pub(crate) async fn due(services: Arc<Services>, stop: Stop) {
-    every(DUE_INTERVAL, stop, || due_once(&services)).await;
+    every(DUE_INTERVAL, stop, || async { drop(due_once(&services).await) }).await;
 }
 
-async fn due_once(services: &Services) {
+/// One round of [`due`]. Answers what was done, as the log names it; nothing if it could not be.
+pub(crate) async fn due_once(services: &Services) -> Option<Vec<String>> {
     let now = services.clock.now();
     let context =
         || Context { request: RequestId::random(&*services.entropy), now, origin: Origin::default() };
     if context().ready(&*services.audit).is_err() {
-        return;
+        return None;
     }
+    let mut told = None;
     match services.vault.run_due(now).await {
         Ok(done) => {
+            told =
+                Some(done.iter().map(|Done { vault, task }| format!("{}/{task}", vault.folded())).collect());
             for Done { vault, task } in done {
                 let reason = "its time has come".to_owned();
                 let target = format!("{}/{task}", vault.folded());
@@ -112,4 +116,5 @@ async fn due_once(services: &Services) {
     if let Err(error) = services.vault.sweep(now).await {
         tracing::warn!(%error, "what was purged cannot be removed yet");
     }
+    told
 }

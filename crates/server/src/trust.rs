@@ -69,7 +69,7 @@ impl Public {
         let folder = if kernel::is_root() { open_to_all(layout, &own)? } else { own.clone() };
         let fixed = [names.domain().to_owned(), names.login_host(), names.vault_parent_host()];
         let hosts =
-            Hosts::open(folder.join("hosts"), reachable(listen), fixed.into_iter().chain(vault_hosts))?;
+            Hosts::open(folder.join("hosts"), reachable(listen), &fixed, vault_hosts.into_iter().collect())?;
         Ok(Self { is_copy: folder != own, folder, hosts })
     }
 
@@ -107,24 +107,24 @@ pub struct Hosts {
 #[derive(Debug)]
 struct State {
     file: File,
-    names: BTreeSet<String>,
+    vaults: BTreeSet<String>,
 }
 
 impl Hosts {
     fn open(
         path: PathBuf,
         addresses: Vec<IpAddr>,
-        names: impl Iterator<Item = String>,
+        fixed: &[String],
+        vaults: BTreeSet<String>,
     ) -> Result<Self, StartError> {
         let fail = |source| StartError::File { path: path.clone(), source };
-        let names: BTreeSet<String> = names.collect();
         let mut text = fs::read_to_string(SYSTEM_HOSTS).unwrap_or_default();
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
         text.push_str(MARK);
         text.push('\n');
-        names.iter().for_each(|name| text.push_str(&lines(name, &addresses)));
+        fixed.iter().chain(&vaults).for_each(|name| text.push_str(&lines(name, &addresses)));
         let mut options = OpenOptions::new();
         let file = options
             .read(true)
@@ -141,7 +141,7 @@ impl Hosts {
                 .and_then(|()| file.set_len(text.len() as u64))
                 .map_err(fail)?;
         }
-        Ok(Self { path, addresses, state: Mutex::new(State { file, names }) })
+        Ok(Self { path, addresses, state: Mutex::new(State { file, vaults }) })
     }
 
     /// Its place.
@@ -149,18 +149,38 @@ impl Hosts {
         &self.path
     }
 
-    /// Adds names that are not in it yet; running programs see them from now on.
+    /// Has the names of these vaults and of no others; running programs see it from now on.
     ///
     /// # Errors
     /// Whatever writing said.
-    pub fn add(&self, names: impl IntoIterator<Item = String>) -> io::Result<()> {
+    pub fn set_vaults(&self, names: impl IntoIterator<Item = String>) -> io::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let names: BTreeSet<String> = names.into_iter().collect();
+        for name in state.vaults.difference(&names).cloned().collect::<Vec<_>>() {
+            self.strike_out(&state.file, &name)?;
+            state.vaults.remove(&name);
+        }
         for name in names {
-            if !state.names.contains(&name) {
+            if !state.vaults.contains(&name) {
                 let length = state.file.metadata()?.len();
                 state.file.write_all_at(lines(&name, &self.addresses).as_bytes(), length)?;
-                state.names.insert(name);
+                state.vaults.insert(name);
             }
+        }
+        Ok(())
+    }
+
+    /// Makes a name's lines comments of the same length: whoever is reading the file at this moment finds all others where they were.
+    /// The next start writes it anew.
+    fn strike_out(&self, file: &File, name: &str) -> io::Result<()> {
+        let text = fs::read(&self.path)?;
+        let wanted = lines(name, &self.addresses);
+        let mut at = 0_u64;
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            if wanted.split_inclusive('\n').any(|wanted| wanted.as_bytes() == line) {
+                file.write_all_at(b"#", at)?;
+            }
+            at += line.len() as u64;
         }
         Ok(())
     }
@@ -253,23 +273,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_grow_in_place() {
+    fn hosts_change_in_place() {
         let folder = std::env::temp_dir().join(format!("keyless-hosts-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let open = |names: &[&str]| {
             let addresses = reachable(&["0.0.0.0".parse().unwrap(), "::1".parse().unwrap()]);
-            Hosts::open(folder.join("hosts"), addresses, names.iter().map(|name| (*name).to_owned())).unwrap()
+            let vaults = names.iter().map(|name| (*name).to_owned()).collect();
+            Hosts::open(folder.join("hosts"), addresses, &["login.x".to_owned()], vaults).unwrap()
         };
-        let hosts = open(&["login.x"]);
+        let hosts = open(&[]);
         let inode = fs::metadata(hosts.path()).unwrap().ino();
-        hosts.add(["shop.vault.x".to_owned(), "login.x".to_owned()]).unwrap();
-        let text = fs::read_to_string(hosts.path()).unwrap();
+        let set = |names: &[&str]| {
+            hosts.set_vaults(names.iter().map(|name| (*name).to_owned())).unwrap();
+            fs::read_to_string(hosts.path()).unwrap()
+        };
+        let text = set(&["shop.vault.x"]);
         assert!(
             text.ends_with("127.0.0.1\tlogin.x\n::1\tlogin.x\n127.0.0.1\tshop.vault.x\n::1\tshop.vault.x\n"),
             "{text}"
         );
-        // A restart that knows fewer names cuts the rest off, in the same file.
-        let hosts = open(&["login.x"]);
+        assert_eq!(set(&["shop.vault.x"]), text);
+        // A deleted vault's lines are struck out where they are: no other line moves.
+        let struck = text.replace("127.0.0.1\tshop", "#27.0.0.1\tshop").replace("::1\tshop", "#:1\tshop");
+        assert_eq!(set(&[]), struck);
+        let again = format!("{struck}127.0.0.1\tshop.vault.x\n::1\tshop.vault.x\n");
+        assert_eq!(set(&["shop.vault.x"]), again, "a recovered one is found again");
+        // A restart writes only what counts, in the same file.
+        let hosts = open(&[]);
         assert_eq!(fs::metadata(hosts.path()).unwrap().ino(), inode);
         assert!(!fs::read_to_string(hosts.path()).unwrap().contains("shop"));
         fs::remove_dir_all(folder).unwrap();

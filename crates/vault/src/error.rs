@@ -1,6 +1,6 @@
 //! What can go wrong in a vault, in our words. Carries names and ids, never values.
 
-use crate::{certificates::CertificateFault, keys::KeyFault};
+use crate::{AccessModel, certificates::CertificateFault, keys::KeyFault};
 use access::Denied;
 use crypt::CryptError;
 use domain::{AssignmentId, ObjectKind, ObjectName, ObjectVersion, PrincipalId, VaultName};
@@ -140,12 +140,12 @@ pub enum VaultError {
         vault: VaultName,
     },
     /// A rule of the other model of access.
-    #[error("vault {vault} goes by {model}")]
+    #[error("in vault {vault} {} count", match counts { AccessModel::Policies => "access policies", AccessModel::Roles => "role assignments" })]
     OtherAccessModel {
         /// The vault.
         vault: VaultName,
-        /// What it goes by.
-        model: &'static str,
+        /// Which model counts there.
+        counts: AccessModel,
     },
     /// A page token that is not one of ours.
     #[error("the page token is malformed")]

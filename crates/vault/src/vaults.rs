@@ -27,12 +27,11 @@ impl VaultSettings {
     pub(crate) fn apply(&self, vault: &mut Vault, is_new: bool) -> Result<(), VaultError> {
         if let Some(days) = self.recoverable_days {
             if !(limits::RECOVERABLE_DAYS_MIN..=limits::RECOVERABLE_DAYS).contains(&days) {
-                let (what, rule) =
-                    ("the days for which what was deleted can be recovered", "must be from 7 to 90");
+                let (what, rule) = ("the retention", "must be from 7 to 90 days");
                 return Err(VaultError::SettingInvalid { what, rule });
             }
             if !is_new && days != vault.recoverable_days {
-                let what = "the days for which what was deleted can be recovered";
+                let what = "the retention";
                 return Err(VaultError::Immutable { what, vault: vault.name.clone() });
             }
             vault.recoverable_days = days;
@@ -131,7 +130,7 @@ pub(crate) fn set_policy(
 ) -> Result<Decision<Vault>, Halt<VaultError>> {
     let vault = find(view, name)?;
     if vault.access != AccessModel::Policies {
-        return refuse(VaultError::OtherAccessModel { vault: vault.name.clone(), model: "role assignments" });
+        return refuse(VaultError::OtherAccessModel { vault: vault.name.clone(), counts: vault.access });
     }
     let mut changed = Vault::clone(&vault);
     if permissions.is_empty() {
@@ -163,7 +162,7 @@ pub(crate) fn assign_role(
 ) -> Result<Decision<RoleAssignment>, Halt<VaultError>> {
     let vault = find(view, name)?;
     if vault.access != AccessModel::Roles {
-        return refuse(VaultError::OtherAccessModel { vault: vault.name.clone(), model: "access policies" });
+        return refuse(VaultError::OtherAccessModel { vault: vault.name.clone(), counts: vault.access });
     }
     if view.get::<Principal>(&principal)?.is_none() {
         return refuse(VaultError::PrincipalNotFound { id: principal });

@@ -3,8 +3,11 @@
 use audit::{Actor, AuditSink, Origin, Outcome, Record};
 use axum::{extract::Request, middleware::Next, response::Response};
 use domain::{Clock, Entropy, HostNames, RequestId, Timestamp};
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
+
+/// The header of every answer whose times are a test clock's: by how many seconds it is ahead of the real one.
+pub const TEST_CLOCK: HeaderName = HeaderName::from_static("x-keyless-test-clock");
 
 /// The services behind all routes.
 pub struct Services {
@@ -111,6 +114,10 @@ pub async fn stamp(
     let mut response = next.run(request).await;
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert("x-ms-request-id", value);
+    }
+    if let Some(ahead) = state.clock.ahead() {
+        // A client that keeps what it was told must know that it was told of another time.
+        response.headers_mut().insert(TEST_CLOCK, HeaderValue::from(ahead.as_secs()));
     }
     if let Some(value) = client_request {
         response.headers_mut().insert("x-ms-client-request-id", value);

@@ -243,8 +243,13 @@ impl VaultService {
             let vault = vaults::find_again(view, &due.vault, due.vault_id)?;
             let Some(found) = still(view, &vault)? else { return Ok(Decision::read(Rotation::NotDue)) };
             let followed = self.follow(&vault, found, version, &mut to_seal, now)?;
+            let mut writes = followed.writes;
             let rotation = if followed.value.is_some() { Rotation::Done } else { Rotation::Later };
-            Ok(Decision::of(rotation, followed.writes))
+            // It may have been put off, and then the key's head does not know of it.
+            if rotation == Rotation::Done && !writes.iter().any(|write| write.key() == due.unput().key()) {
+                writes.push(due.unput());
+            }
+            Ok(Decision::of(rotation, writes))
         })
         .await
     }

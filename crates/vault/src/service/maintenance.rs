@@ -59,6 +59,15 @@ impl VaultService {
         }
     }
 
+    /// When the next thing is due, if anything is to come.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, VaultError> {
+        let page = list_records::<Due>(&*self.store, &Due::prefix(), None, NonZeroU16::MIN).await?;
+        Ok(page.items.first().map(|(_, due)| due.at))
+    }
+
     async fn run_one(&self, due: &Due, now: Timestamp) -> Result<bool, VaultError> {
         if let Task::Renew { name, object } = &due.task
             && let Some(is_done) = self.renew_certificate(due, (name, *object), now).await?

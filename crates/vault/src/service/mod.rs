@@ -11,8 +11,6 @@ mod objects;
 mod secrets;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_keys;
 mod vaults;
 
 pub use certificate_objects::PolicyOf;

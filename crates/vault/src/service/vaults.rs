@@ -186,8 +186,15 @@ impl VaultService {
         &self,
         name: &VaultName,
     ) -> Result<Vec<(PrincipalId, RoleAssignment)>, VaultError> {
-        let vault = self.show_vault(name).await?;
-        let prefix = RoleAssignments::prefix(vault.id);
+        self.roles_in(self.show_vault(name).await?.id).await
+    }
+
+    /// All role assignments in a vault that may be deleted, with whose they are.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub async fn roles_in(&self, vault: VaultId) -> Result<Vec<(PrincipalId, RoleAssignment)>, VaultError> {
+        let prefix = RoleAssignments::prefix(vault);
         let mut all = Vec::new();
         for (key, assignments) in self.all::<RoleAssignments>(&prefix).await? {
             let principal =

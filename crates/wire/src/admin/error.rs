@@ -6,7 +6,7 @@ use directory::DirectoryError;
 use host::HostError;
 use http::StatusCode;
 use store::StoreError;
-use vault::VaultError;
+use vault::{AccessModel, VaultError};
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -196,8 +196,8 @@ impl From<VaultError> for AdminError {
             VaultError::VaultNotFound { .. } => {
                 Self::not_found(format!("{error}: `keyless vault list` shows all"))
             }
-            VaultError::VaultExists { .. } => {
-                Self::conflict(format!("{error}: `keyless vault show` shows it"))
+            VaultError::VaultExists { ref name } => {
+                Self::conflict(format!("{error}: `keyless vault show {name}` shows it"))
             }
             VaultError::VaultIsDeleted { ref name } => {
                 let text = format!(
@@ -208,11 +208,28 @@ impl From<VaultError> for AdminError {
             VaultError::DeletedVaultNotFound { .. } => {
                 Self::not_found(format!("{error}: `keyless vault list --deleted` shows all"))
             }
-            VaultError::PurgeProtected { .. }
-            | VaultError::Immutable { .. }
-            | VaultError::OtherAccessModel { .. } => Self::conflict(error.to_string()),
-            VaultError::PrincipalNotFound { .. } | VaultError::AssignmentNotFound { .. } => {
-                Self::not_found(error.to_string())
+            VaultError::PurgeProtected { .. } => Self::conflict(format!(
+                "{error}: it purges itself then, `keyless vault list --deleted` says when"
+            )),
+            VaultError::Immutable { .. } => {
+                Self::conflict(format!("{error}: it is set once, for the life of the vault"))
+            }
+            VaultError::OtherAccessModel { ref vault, counts } => {
+                let mend = match counts {
+                    AccessModel::Policies => format!(
+                        "use `keyless vault policy set {vault}`, or change it by `keyless vault update {vault} --access roles`"
+                    ),
+                    AccessModel::Roles => format!(
+                        "use `keyless vault role assign {vault}`, or change it by `keyless vault update {vault} --access policies`"
+                    ),
+                };
+                Self::conflict(format!("{error}: {mend}"))
+            }
+            VaultError::PrincipalNotFound { .. } => {
+                Self::not_found(format!("{error}: `keyless principal list` shows all"))
+            }
+            VaultError::AssignmentNotFound { ref vault, .. } => {
+                Self::not_found(format!("{error}: `keyless vault role list {vault}` shows all"))
             }
             VaultError::TooLarge { .. } | VaultError::SettingInvalid { .. } => {
                 Self::bad_request(error.to_string())
@@ -228,6 +245,7 @@ impl From<VaultError> for AdminError {
             | VaultError::ManagedByCertificate { .. }
             | VaultError::SecretDisabled { .. }
             | VaultError::Certificate(_)
+            | VaultError::Key(_)
             | VaultError::BackupRejected
             | VaultError::PageTokenMalformed => Self::internal(&error),
         }

@@ -7,14 +7,20 @@
 
 pub mod apps;
 pub mod body;
+pub mod clock;
 pub mod error;
+pub mod explain;
+pub mod policies;
 pub mod principals;
 pub mod registrations;
+pub mod roles;
 pub mod status;
 pub mod token;
 pub mod vaults;
+mod whom;
 pub mod workloads;
 
+pub use clock::{ClockFault, Settled, Step, TestClock};
 pub use status::{Capability, Installation, InstallationFacts};
 
 use crate::context::{self, Context, Services, State};
@@ -63,6 +69,10 @@ pub fn router(state: State, installation: Arc<dyn Installation>) -> Router {
         .merge(apps::routes())
         .merge(workloads::routes())
         .merge(vaults::routes())
+        .merge(policies::routes())
+        .merge(roles::routes())
+        .merge(explain::routes())
+        .merge(clock::routes())
         .merge(registrations::routes())
         .merge(principals::routes())
         .fallback(|| async {

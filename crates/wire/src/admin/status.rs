@@ -1,18 +1,24 @@
 //! `/v1/status`: what is running, what the kernel enforces and what not, what should be mended.
 
-use super::{Admin, body::json, error::AdminError};
+use super::{Admin, body::json, clock::TestClock, error::AdminError};
 use axum::{Router, extract::State, response::Response, routing::get};
 use domain::Timestamp;
 use http::StatusCode;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// What the server knows of itself; `server` implements it.
 pub trait Installation: Send + Sync {
     /// Facts of the moment.
     fn facts(&self) -> InstallationFacts;
 
-    /// A vault came to be: names that apps must resolve have changed.
+    /// A vault came to be, or is no more: names that apps must resolve have changed.
     fn names_changed(&self);
+
+    /// The clock, if it is one that may be moved. The usual clock is not.
+    fn test_clock(&self) -> Option<Arc<dyn TestClock>> {
+        None
+    }
 }
 
 /// See [`Installation`].
@@ -53,6 +59,10 @@ pub struct Capability {
 struct Status {
     #[serde(flatten)]
     installation: InstallationFacts,
+    now: Timestamp,
+    /// By how many seconds the clock is ahead, if it is a test clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test_clock_ahead_seconds: Option<u64>,
     domain: String,
     port: u16,
     tenant: String,
@@ -83,6 +93,8 @@ async fn show(State(Admin { state, installation }): State<Admin>) -> Result<Resp
     };
     let status = Status {
         installation: installation.facts(),
+        now: state.clock.now(),
+        test_clock_ahead_seconds: state.clock.ahead().map(|ahead| ahead.as_secs()),
         domain: state.names.domain().to_owned(),
         port: state.names.port(),
         tenant: state.directory.tenant().id.to_string(),

@@ -1,79 +1,166 @@
-//! `/v1/vaults`: vaults and their access policies. Secrets are not here: the administrator reads them like any client.
+//! `/v1/vaults` and `/v1/deleted-vaults`: vaults, their settings and their life. Secrets are not here: the administrator reads them like
+//! any client. Who may do what in a vault is set in [`super::policies`] and [`super::roles`].
 
 use super::{
     Admin, audited,
     body::{Body, List, Segment, json},
     error::AdminError,
+    policies::{self, ShownPolicy},
+    roles::{self, ShownRole},
 };
 use crate::context::{Context, Services, State};
+use access::{IpRange, NetworkRules};
 use axum::{
     Extension, Router,
     extract::State as Shared,
-    response::Response,
-    routing::{get, put},
+    response::{IntoResponse, Response},
+    routing::{get, post},
 };
-use domain::{
-    AppName, CertificatePermissions, ClientId, KeyPermissions, Permissions, PrincipalId, SecretPermissions,
-    VaultName,
-};
+use domain::{Timestamp, VaultName};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use vault::{Vault, VaultSettings};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use vault::{AccessModel, DeletedVault, Vault, VaultSettings};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewVault {
     name: VaultName,
+    #[serde(default)]
+    access: Option<AccessModel>,
+    #[serde(default)]
+    retention_days: Option<u16>,
+    #[serde(default)]
+    purge_protection: Option<bool>,
+    #[serde(default)]
+    allow_ip: Option<Vec<String>>,
 }
 
-/// Exactly one of the first three says to whom; no verbs take the policy away.
+/// What is not said stays as it is. `allow_ip` is the word `any` alone, or all ranges that may ask.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Policy {
+struct Settings {
     #[serde(default)]
-    app: Option<AppName>,
+    access: Option<AccessModel>,
     #[serde(default)]
-    principal: Option<PrincipalId>,
+    retention_days: Option<u16>,
     #[serde(default)]
-    client_id: Option<ClientId>,
+    purge_protection: Option<bool>,
     #[serde(default)]
-    secrets: SecretPermissions,
-    #[serde(default)]
-    keys: KeyPermissions,
-    #[serde(default)]
-    certificates: CertificatePermissions,
+    allow_ip: Option<Vec<String>>,
 }
 
+impl Settings {
+    fn read(self) -> Result<VaultSettings, AdminError> {
+        let network = self.allow_ip.as_deref().map(network).transpose()?;
+        Ok(VaultSettings {
+            access: self.access,
+            network,
+            recoverable_days: self.retention_days,
+            purge_protection: self.purge_protection,
+        })
+    }
+
+    /// As the audit log says them.
+    fn told(&self) -> String {
+        let mut words = Vec::new();
+        words.extend(self.access.map(|model| format!("access by {}", model_name(model))));
+        words.extend(self.retention_days.map(|days| format!("retention {days} days")));
+        words.extend(self.purge_protection.map(|protected| format!("purge protection {protected}")));
+        words.extend(self.allow_ip.as_ref().map(|ranges| match &**ranges {
+            [] => "allowed from nowhere".to_owned(),
+            ranges => format!("allowed from {}", ranges.join(",")),
+        }));
+        if words.is_empty() { String::new() } else { format!(": {}", words.join("; ")) }
+    }
+}
+
+fn network(ranges: &[String]) -> Result<NetworkRules, AdminError> {
+    if let [any] = ranges
+        && any.eq_ignore_ascii_case("any")
+    {
+        return Ok(NetworkRules::default());
+    }
+    let parsed = ranges.iter().map(|range| {
+        // The text is not a secret's place, and with several of them one must know which.
+        range.parse::<IpRange>().map_err(|error| {
+            AdminError::bad_request(format!(
+                "address range {range:?}: it must be {}; or the word any, alone, to open the vault again",
+                error.rule
+            ))
+        })
+    });
+    Ok(NetworkRules { only_from: Some(parsed.collect::<Result<_, _>>()?) })
+}
+
+/// A vault as people are told it.
 #[derive(Serialize)]
-struct Shown {
+pub(super) struct Shown {
     name: String,
     id: String,
     url: String,
-    created: i64,
+    created: Timestamp,
+    access: AccessModel,
+    retention_days: u16,
+    purge_protection: bool,
+    network: ShownNetwork,
+    /// Of the model of policies; kept, and of no effect, while roles count.
     policies: Vec<ShownPolicy>,
+    /// Of the model of roles; kept, and of no effect, while policies count.
+    roles: Vec<ShownRole>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<Deleted>,
 }
 
 #[derive(Serialize)]
-struct ShownPolicy {
-    principal: String,
-    /// `None`: the principal is gone, so that the policy allows nobody.
-    display_name: Option<String>,
-    secrets: SecretPermissions,
-    keys: KeyPermissions,
-    certificates: CertificatePermissions,
+pub(super) struct Deleted {
+    at: Timestamp,
+    purge_at: Timestamp,
+}
+
+/// From where a vault may be asked.
+#[derive(Serialize)]
+pub(super) struct ShownNetwork {
+    /// `None`: from everywhere.
+    only_from: Option<Vec<String>>,
+    /// Whether this machine itself is let in by its loopback address, as the administrator's commands come.
+    allows_loopback: bool,
+}
+
+impl ShownNetwork {
+    pub(super) fn of(rules: &NetworkRules) -> Self {
+        Self {
+            only_from: rules
+                .only_from
+                .as_ref()
+                .map(|ranges| ranges.iter().map(ToString::to_string).collect()),
+            allows_loopback: rules.allow(Some(Ipv4Addr::LOCALHOST.into()))
+                || rules.allow(Some(Ipv6Addr::LOCALHOST.into())),
+        }
+    }
 }
 
 pub(super) fn routes() -> Router<Admin> {
     Router::new()
         .route("/v1/vaults", get(list).post(create))
-        .route("/v1/vaults/{name}", get(show))
-        .route("/v1/vaults/{name}/policies", put(set_policy))
+        .route("/v1/vaults/{name}", get(show).patch(change).delete(delete))
+        .route("/v1/deleted-vaults", get(list_deleted))
+        .route("/v1/deleted-vaults/{name}", get(show_deleted).delete(purge))
+        .route("/v1/deleted-vaults/{name}/recover", post(recover))
 }
 
 async fn list(Shared(state): Shared<State>) -> Result<Response, AdminError> {
     let mut value = Vec::new();
     for vault in state.vault.list_vaults().await? {
-        value.push(shown(&state, &vault).await?);
+        value.push(shown(&state, &vault, None).await?);
+    }
+    Ok(json(StatusCode::OK, &List { value }))
+}
+
+async fn list_deleted(Shared(state): Shared<State>) -> Result<Response, AdminError> {
+    let mut value = Vec::new();
+    for deleted in state.vault.list_deleted_vaults().await? {
+        value.push(shown_deleted(&state, &deleted).await?);
     }
     Ok(json(StatusCode::OK, &List { value }))
 }
@@ -81,18 +168,25 @@ async fn list(Shared(state): Shared<State>) -> Result<Response, AdminError> {
 async fn create(
     Shared(Admin { state, installation }): Shared<Admin>,
     Extension(context): Extension<Context>,
-    Body(NewVault { name }): Body<NewVault>,
+    Body(new): Body<NewVault>,
 ) -> Result<Response, AdminError> {
+    let NewVault { name, access, retention_days, purge_protection, allow_ip } = new;
+    let settings = Settings { access, retention_days, purge_protection, allow_ip };
+    let target = format!("{}{}", target(&name), settings.told());
     let tenant = state.directory.tenant();
-    let made = state
-        .vault
-        .create_vault(&name, tenant.id, tenant.administrator, &VaultSettings::default(), context.now)
-        .await;
+    let made = match settings.read() {
+        Ok(settings) => {
+            let made =
+                state.vault.create_vault(&name, tenant.id, tenant.administrator, &settings, context.now);
+            made.await.map_err(AdminError::from)
+        }
+        Err(error) => Err(error),
+    };
     if made.is_ok() {
         installation.names_changed();
     }
-    let made = audited(&state, &context, "vault.create", target(&name), made)?;
-    Ok(json(StatusCode::CREATED, &shown(&state, &made).await?))
+    let made = audited(&state, &context, "vault.create", target, made)?;
+    Ok(json(StatusCode::CREATED, &shown(&state, &made, None).await?))
 }
 
 async fn show(
@@ -100,96 +194,108 @@ async fn show(
     Segment(name): Segment<VaultName>,
 ) -> Result<Response, AdminError> {
     let vault = state.vault.show_vault(&name).await?;
-    Ok(json(StatusCode::OK, &shown(&state, &vault).await?))
+    Ok(json(StatusCode::OK, &shown(&state, &vault, None).await?))
 }
 
-async fn set_policy(
+async fn show_deleted(
+    Shared(state): Shared<State>,
+    Segment(name): Segment<VaultName>,
+) -> Result<Response, AdminError> {
+    let deleted = state.vault.show_deleted_vault(&name).await?;
+    Ok(json(StatusCode::OK, &shown_deleted(&state, &deleted).await?))
+}
+
+async fn change(
     Shared(state): Shared<State>,
     Extension(context): Extension<Context>,
     Segment(name): Segment<VaultName>,
-    Body(policy): Body<Policy>,
+    Body(settings): Body<Settings>,
 ) -> Result<Response, AdminError> {
-    let permissions =
-        Permissions { secrets: policy.secrets, keys: policy.keys, certificates: policy.certificates };
-    let found = principal(&state, policy).await;
-    let target = match &found {
-        Ok(principal) => format!("{} for principal {principal}: {}", target(&name), verbs(&permissions)),
-        Err(_) => target(&name),
-    };
-    let changed = match found {
-        Ok(principal) => {
-            state.vault.set_policy(&name, principal, permissions).await.map_err(AdminError::from)
+    let target = format!("{}{}", target(&name), settings.told());
+    let administrator = state.directory.tenant().administrator;
+    let changed = match settings.read() {
+        Ok(settings) => {
+            let changed = state.vault.change_vault(&name, &settings, administrator, context.now);
+            changed.await.map_err(AdminError::from)
         }
         Err(error) => Err(error),
     };
-    let changed = audited(&state, &context, "vault.policy.set", target, changed)?;
-    Ok(json(StatusCode::OK, &shown(&state, &changed).await?))
+    let changed = audited(&state, &context, "vault.update", target, changed)?;
+    Ok(json(StatusCode::OK, &shown(&state, &changed, None).await?))
 }
 
-/// Whose policy it is. Whether the principal is there, the vault decides.
-async fn principal(state: &Services, policy: Policy) -> Result<PrincipalId, AdminError> {
-    match policy {
-        Policy { app: Some(app), principal: None, client_id: None, .. } => {
-            let view = state.host.app(&app).await?;
-            view.app.identity.ok_or_else(|| {
-                AdminError::new(
-                    StatusCode::CONFLICT,
-                    "NoIdentity",
-                    format!("app {app} has no identity: `keyless app identity assign {app}` gives it one"),
-                )
-            })
-        }
-        Policy { app: None, principal: Some(principal), client_id: None, .. } => Ok(principal),
-        Policy { app: None, principal: None, client_id: Some(client), .. } => {
-            let all = state.directory.principals().await?;
-            let found = all.iter().find(|principal| principal.client == client);
-            found
-                .map(|principal| principal.id)
-                .ok_or_else(|| AdminError::not_found(format!("no principal has client id {client}")))
-        }
-        Policy { .. } => Err(AdminError::bad_request("give exactly one of app, principal and client_id")),
+async fn delete(
+    Shared(Admin { state, installation }): Shared<Admin>,
+    Extension(context): Extension<Context>,
+    Segment(name): Segment<VaultName>,
+) -> Result<Response, AdminError> {
+    let deleted = state.vault.delete_vault(&name, context.now).await;
+    if deleted.is_ok() {
+        installation.names_changed();
     }
+    let deleted = audited(&state, &context, "vault.delete", target(&name), deleted)?;
+    Ok(json(StatusCode::OK, &shown_deleted(&state, &deleted).await?))
 }
 
-async fn shown(state: &Services, vault: &Vault) -> Result<Shown, AdminError> {
-    let mut policies = Vec::with_capacity(vault.policies.len());
-    for policy in &vault.policies {
-        let display_name = match state.directory.principal(policy.principal).await {
-            Ok(principal) => Some(principal.display_name.clone()),
-            Err(directory::DirectoryError::PrincipalNotFound { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
-        policies.push(ShownPolicy {
-            principal: policy.principal.to_string(),
-            display_name,
-            secrets: policy.permissions.secrets,
-            keys: policy.permissions.keys,
-            certificates: policy.permissions.certificates,
-        });
+async fn recover(
+    Shared(Admin { state, installation }): Shared<Admin>,
+    Extension(context): Extension<Context>,
+    Segment(name): Segment<VaultName>,
+) -> Result<Response, AdminError> {
+    let recovered = state.vault.recover_vault(&name).await;
+    if recovered.is_ok() {
+        installation.names_changed();
     }
+    let recovered = audited(&state, &context, "vault.recover", target(&name), recovered)?;
+    Ok(json(StatusCode::OK, &shown(&state, &recovered, None).await?))
+}
+
+async fn purge(
+    Shared(state): Shared<State>,
+    Extension(context): Extension<Context>,
+    Segment(name): Segment<VaultName>,
+) -> Result<Response, AdminError> {
+    // Its name went out of the names files when it was deleted.
+    let purged = state.vault.purge_vault(&name, context.now).await;
+    audited(&state, &context, "vault.purge", target(&name), purged)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn shown_deleted(state: &Services, deleted: &DeletedVault) -> Result<Shown, AdminError> {
+    let when = Deleted { at: deleted.deleted, purge_at: deleted.purge_at };
+    shown(state, &deleted.vault, Some(when)).await
+}
+
+/// Gathers what is told of a vault, deleted or not.
+pub(super) async fn shown(
+    state: &Services,
+    vault: &Vault,
+    deleted: Option<Deleted>,
+) -> Result<Shown, AdminError> {
     Ok(Shown {
         name: vault.name.to_string(),
         id: vault.id.to_string(),
         url: state.names.vault_url(&vault.name),
-        created: vault.created.seconds(),
-        policies,
+        created: vault.created,
+        access: vault.access,
+        retention_days: vault.recoverable_days,
+        purge_protection: vault.purge_protection,
+        network: ShownNetwork::of(&vault.network),
+        policies: policies::shown(state, vault).await?,
+        roles: roles::shown(state, vault.id).await?,
+        deleted,
     })
 }
 
-fn target(name: &VaultName) -> String {
-    format!("vault {name}")
+/// As commands and messages name it.
+pub(super) const fn model_name(model: AccessModel) -> &'static str {
+    match model {
+        AccessModel::Policies => "policies",
+        AccessModel::Roles => "roles",
+    }
 }
 
-/// As the audit log says it: secrets' verbs by themselves, the others by their kind.
-fn verbs(permissions: &Permissions) -> String {
-    let mut text = permissions.secrets.to_string();
-    for (kind, verbs, is_empty) in [
-        ("keys", permissions.keys.to_string(), permissions.keys.is_empty()),
-        ("certificates", permissions.certificates.to_string(), permissions.certificates.is_empty()),
-    ] {
-        if !is_empty {
-            text = format!("{text}; {kind} {verbs}");
-        }
-    }
-    text
+/// As the audit log names it.
+pub(super) fn target(name: &VaultName) -> String {
+    format!("vault {name}")
 }

@@ -109,6 +109,11 @@ impl KeyVaultError {
         Self::bad("Property value has invalid value")
     }
 
+    /// A member of the body that is missing or is none of those that it may be.
+    pub(super) fn property(name: &'static str, rule: &'static str) -> Self {
+        Self::bad(format!("Property {name} has invalid value: {rule}"))
+    }
+
     /// What was said.
     pub(super) fn message(&self) -> &str {
         &self.message
@@ -219,10 +224,6 @@ impl From<RouteFault> for KeyVaultError {
                     allow: Some(allowed),
                     ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
                 }
-            }
-            RouteFault::NotHereYet { what } => {
-                let message = format!("Keyless does not offer {what} yet: see docs/compatibility.md.");
-                Self::new(StatusCode::BAD_REQUEST, "NotSupported", message)
             }
             RouteFault::NoSuchPath => {
                 Self::new(StatusCode::NOT_FOUND, "NotFound", "There is no such path in Key Vault.")
@@ -591,7 +592,6 @@ mod tests {
             KeyVaultError::body_too_large(),
             KeyVaultError::body_incomplete(),
             KeyVaultError::value_missing(),
-            KeyVaultError::from(RouteFault::NotHereYet { what: "keys" }),
             KeyVaultError::from(&VaultError::SecretDisabled { name: name.clone() }),
             KeyVaultError::from(&VaultError::ObjectNotFound {
                 kind: ObjectKind::Secret,

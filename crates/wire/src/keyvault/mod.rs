@@ -9,6 +9,7 @@
 
 mod certificates;
 mod error;
+mod keys;
 mod objects;
 mod request;
 mod route;

@@ -3,6 +3,7 @@
 use super::{
     Told, certificates,
     error::KeyVaultError,
+    keys,
     objects::{self, Place},
     route::{self, Operation, Route},
     secrets,
@@ -22,7 +23,7 @@ use axum::{
 use domain::{ObjectKind, ObjectName, ObjectVersion, VaultName};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
-use vault::{Certificates, Recovery, Secrets, VaultError};
+use vault::{Certificates, Keys, Recovery, Secrets, VaultError};
 
 /// A request whose caller is known.
 pub(super) struct Asked<'a> {
@@ -105,29 +106,31 @@ async fn operate(asked: &Asked<'_>, route: Route, body: Body) -> Result<Answer, 
         Operation::Objects(ObjectKind::Certificate, operation) => {
             objects::operate::<Certificates>(asked, operation, &route.api_version, body).await
         }
-        Operation::Objects(ObjectKind::Key, _) => {
-            Err(KeyVaultError::from(route::RouteFault::NoSuchPath).into())
+        Operation::Objects(ObjectKind::Key, operation) => {
+            objects::operate::<Keys>(asked, operation, &route.api_version, body).await
         }
         Operation::Certificate(operation) => {
             certificates::operate(asked, operation, &route.api_version, body).await
         }
         Operation::Secret(operation) => secrets::operate(asked, operation, body).await,
+        Operation::Key(operation) => keys::operate(asked, operation, body).await,
     }
 }
 
 /// What the audit log calls an operation, its object, and the version that was asked for. Names in lower case: one object, one target.
 fn names(vault: &VaultName, operation: &Operation) -> (&'static str, String, Option<ObjectVersion>) {
     let (action, name, version) = match operation {
-        Operation::Objects(ObjectKind::Certificate, operation) => {
-            let (action, name) = objects::names::<Certificates>(operation);
-            (action, name, None)
-        }
-        Operation::Objects(_, operation) => {
-            let (action, name) = objects::names::<Secrets>(operation);
+        Operation::Objects(kind, operation) => {
+            let (action, name) = match kind {
+                ObjectKind::Secret => objects::names::<Secrets>(operation),
+                ObjectKind::Key => objects::names::<Keys>(operation),
+                ObjectKind::Certificate => objects::names::<Certificates>(operation),
+            };
             (action, name, None)
         }
         Operation::Certificate(operation) => certificates::names(operation),
         Operation::Secret(operation) => secrets::names(operation),
+        Operation::Key(operation) => keys::names(operation),
     };
     let target = |name: &ObjectName| format!("{}/{}", vault.folded(), name.folded());
     (action, name.map_or_else(|| vault.folded(), target), version)

@@ -1,6 +1,9 @@
 //! From a method, a path and a query to an operation. Pure.
 
-use super::certificates::{self, CertificateOperation, Found};
+use super::{
+    certificates::{self, CertificateOperation, Found},
+    keys::route::KeyOperation,
+};
 use domain::{ObjectKind, ObjectName, ObjectVersion, limits};
 use http::Method;
 use std::num::NonZeroU16;
@@ -15,6 +18,8 @@ pub(super) enum Operation {
     Secret(SecretOperation),
     /// What only certificates have.
     Certificate(CertificateOperation),
+    /// What only keys have.
+    Key(KeyOperation),
 }
 
 /// What all kinds of objects have.
@@ -71,9 +76,6 @@ pub(super) enum RouteFault {
     /// The path is one of ours, the method is not.
     #[error("the method is none of {allowed}")]
     MethodNotAllowed { method: Method, allowed: &'static str },
-    /// Key Vault has this; this storey of Keyless has it not.
-    #[error("not offered yet: {what}")]
-    NotHereYet { what: &'static str },
     /// Nobody has this.
     #[error("there is no such path")]
     NoSuchPath,
@@ -95,7 +97,13 @@ pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Result<
             None => Operation::Secret(asked.of_secrets(rest)?),
         },
         ["deletedsecrets", rest @ ..] => Operation::Objects(ObjectKind::Secret, asked.of_deleted(rest)?),
-        ["keys" | "deletedkeys", ..] => return Err(RouteFault::NotHereYet { what: "keys" }),
+        ["keys", rest @ ..] => match asked.of_all(rest)? {
+            Some(operation) => Operation::Objects(ObjectKind::Key, operation),
+            None => Operation::Key(asked.of_keys(rest)?),
+        },
+        ["deletedkeys", rest @ ..] => Operation::Objects(ObjectKind::Key, asked.of_deleted(rest)?),
+        ["rng"] if *method == Method::POST => Operation::Key(KeyOperation::RandomBytes),
+        ["rng"] => return Err(wrong_method(method, "POST")),
         ["certificates", rest @ ..] => match certificates::route(asked, rest)? {
             Found::Own(operation) => Operation::Certificate(operation),
             Found::OfAll(operation) => Operation::Objects(ObjectKind::Certificate, operation),
@@ -391,7 +399,6 @@ mod tests {
             fault(Method::POST, &format!("/secrets/db?{v}")),
             RouteFault::MethodNotAllowed { .. }
         ));
-        assert!(matches!(fault(Method::POST, &format!("/keys/a/create?{v}")), RouteFault::NotHereYet { .. }));
         assert_eq!(fault(Method::GET, &format!("/?{v}")), RouteFault::NoSuchPath);
         assert_eq!(fault(Method::GET, &format!("/secrets/a/b/c/d?{v}")), RouteFault::NoSuchPath);
     }

@@ -53,7 +53,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// A time that every client can read back.
-struct Seconds(i64);
+pub(super) struct Seconds(i64);
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -66,7 +66,7 @@ impl<'de> Deserialize<'de> for Seconds {
 }
 
 impl Seconds {
-    const fn time(&self) -> Timestamp {
+    pub(super) const fn time(&self) -> Timestamp {
         Timestamp::from_seconds(self.0)
     }
 }

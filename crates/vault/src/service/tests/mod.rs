@@ -4,6 +4,7 @@ mod backups;
 mod deletion;
 mod due;
 mod garbage;
+mod keys;
 mod pages;
 mod policies;
 mod restores;

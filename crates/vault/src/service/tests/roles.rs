@@ -327,7 +327,7 @@ async fn asked(user: &World, name: Option<&ObjectName>) -> Vec<(ActionName, Opti
         GetSecret SetSecret ListSecrets UpdateSecret DeleteSecret GetDeletedSecret ListDeletedSecrets RecoverSecret PurgeSecret
         BackupSecret RestoreSecret
         GetKey ListKeys CreateKey ImportKey UpdateKey DeleteKey GetDeletedKey ListDeletedKeys RecoverKey PurgeKey BackupKey
-        RestoreKey Encrypt Decrypt WrapKey UnwrapKey Sign Verify ReleaseKey RotateKey GetRotationPolicy SetRotationPolicy
+        RestoreKey Encrypt Decrypt WrapKey UnwrapKey Sign Verify ReleaseKey RotateKey GetRandomBytes GetRotationPolicy SetRotationPolicy
         GetCertificate ListCertificates CreateCertificate ImportCertificate UpdateCertificate DeleteCertificate
         GetDeletedCertificate ListDeletedCertificates RecoverCertificate PurgeCertificate BackupCertificate RestoreCertificate
         GetContacts ManageContacts GetIssuer ListIssuers SetIssuer DeleteIssuer

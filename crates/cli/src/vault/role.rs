@@ -1,0 +1,191 @@
+//! `keyless vault role`: role assignments, and the built-in roles.
+
+use crate::{
+    admin::{Admin, segment},
+    app::List,
+    failure::Failure,
+    output::{self, Format},
+    whom::{self, Object, Perhaps, Whom},
+};
+use clap::{Args, Subcommand};
+use domain::{AssignmentId, VaultName};
+use http::Method;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Give a role to somebody, for a vault or for one object of it
+    Assign {
+        /// The vault
+        vault: VaultName,
+        #[command(flatten)]
+        words: Words,
+    },
+    /// Take a role from somebody: by the assignment's id, or by the words that it was assigned with
+    Remove {
+        /// The vault
+        vault: VaultName,
+        /// Which assignment
+        #[arg(
+            long,
+            value_name = "ID",
+            required_unless_present = "role",
+            conflicts_with_all = ["role", "object", "perhaps"]
+        )]
+        assignment: Option<AssignmentId>,
+        #[command(flatten)]
+        words: RemoveWords,
+    },
+    /// The role assignments of a vault
+    List {
+        /// The vault
+        vault: VaultName,
+    },
+    /// The built-in roles and what each allows
+    Definitions,
+}
+
+/// Which role, for whom, for what.
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct Words {
+    /// A built-in role by its name, such as "Key Vault Secrets User", or by its id; `keyless vault role definitions` shows all
+    #[arg(long, value_name = "ROLE")]
+    role: String,
+    #[command(flatten)]
+    #[serde(flatten)]
+    whom: Whom,
+    #[command(flatten)]
+    #[serde(flatten)]
+    object: Object,
+}
+
+/// The same, or nothing at all.
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct RemoveWords {
+    /// The role, by its name or id
+    #[arg(long, value_name = "ROLE", requires = "perhaps")]
+    role: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    whom: Perhaps,
+    #[command(flatten)]
+    #[serde(flatten)]
+    object: Object,
+}
+
+/// An assignment as the server tells it.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Assignment {
+    id: String,
+    principal: String,
+    display_name: Option<String>,
+    state: String,
+    role: String,
+    role_id: String,
+    object: Option<Scope>,
+    created: i64,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Scope {
+    kind: String,
+    name: String,
+}
+
+impl Scope {
+    /// In words.
+    pub(crate) fn told(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
+
+    /// Is it a secret?
+    pub(crate) fn is_secret(&self) -> bool {
+        self.kind == "secret"
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(kind: &str, name: &str) -> Self {
+        Self { kind: kind.to_owned(), name: name.to_owned() }
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Definition {
+    id: String,
+    name: String,
+    data_actions: Vec<String>,
+}
+
+pub(crate) async fn role(admin: &Admin, format: Format, command: Command) -> Result<(), Failure> {
+    let path = |vault: &VaultName| format!("/v1/vaults/{}/roles", segment(vault.as_str()));
+    match command {
+        Command::Assign { vault, words } => {
+            let assigned: Assignment = admin.ask(Method::POST, &path(&vault), &words).await?;
+            one(format, &assigned);
+        }
+        Command::Remove { vault, assignment, words } => {
+            let removed: Assignment = match assignment {
+                Some(id) => {
+                    let path = format!("{}/{id}", path(&vault));
+                    admin.ask(Method::DELETE, &path, &serde_json::json!({})).await?
+                }
+                None => admin.ask(Method::DELETE, &path(&vault), &words).await?,
+            };
+            one(format, &removed);
+            output::note("It is taken away: what it allowed is refused from now on.");
+        }
+        Command::List { vault } => show(format, &admin.get::<List<Assignment>>(&path(&vault)).await?.value),
+        Command::Definitions => definitions(format, &admin.get::<List<Definition>>("/v1/roles").await?.value),
+    }
+    Ok(())
+}
+
+fn one(format: Format, assignment: &Assignment) {
+    match format {
+        Format::Json => output::json(assignment),
+        Format::Table => show(format, std::slice::from_ref(assignment)),
+    }
+}
+
+pub(crate) fn show(format: Format, assignments: &[Assignment]) {
+    match format {
+        Format::Json => output::json(&assignments),
+        Format::Table => output::table(
+            &["who", "role", "for", "principal", "assignment"],
+            assignments.iter().map(|assignment| {
+                vec![
+                    whom::name(assignment.display_name.as_deref(), &assignment.state),
+                    assignment.role.clone(),
+                    assignment.object.as_ref().map_or_else(|| "the vault".to_owned(), Scope::told),
+                    assignment.principal.clone(),
+                    assignment.id.clone(),
+                ]
+            }),
+            "No role is assigned: nobody may do anything by one.",
+        ),
+    }
+}
+
+/// One line for each data action, the role's name and id on the first.
+fn definitions(format: Format, definitions: &[Definition]) {
+    if format == Format::Json {
+        return output::json(&definitions);
+    }
+    let short = |action: &String| action.trim_start_matches("Microsoft.KeyVault/vaults/").to_owned();
+    let rows = definitions.iter().flat_map(|definition| {
+        let none =
+            vec!["none: it is about the management of vaults, which is the administrator's here".to_owned()];
+        let actions: Vec<String> = definition.data_actions.iter().map(short).collect();
+        let actions = if actions.is_empty() { none } else { actions };
+        let first = [definition.name.clone(), definition.id.clone()];
+        actions.into_iter().enumerate().map(move |(at, action)| {
+            let [name, id] = if at == 0 { first.clone() } else { [String::new(), String::new()] };
+            vec![name, id, action]
+        })
+    });
+    output::table(
+        &["role", "id", "data actions (Microsoft.KeyVault/vaults/...)"],
+        rows,
+        "There are no roles.",
+    );
+}

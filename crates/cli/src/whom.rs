@@ -1,0 +1,75 @@
+//! Whom a rule or a question is about, as arguments say it.
+
+use clap::Args;
+use domain::{AppName, ClientId, ObjectName, PrincipalId};
+use serde::Serialize;
+
+/// Exactly one.
+#[derive(Debug, Args, Serialize)]
+#[group(id = "whom", required = true, multiple = false)]
+pub(crate) struct Whom {
+    /// The managed identity of an app
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<AppName>,
+    /// A principal by its id
+    #[arg(long, value_name = "ID")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<PrincipalId>,
+    /// A principal by its client id
+    #[arg(long, value_name = "ID")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<ClientId>,
+}
+
+/// At most one.
+#[derive(Debug, Args, Serialize)]
+#[group(id = "perhaps", multiple = false)]
+pub(crate) struct Perhaps {
+    /// The managed identity of an app
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<AppName>,
+    /// A principal by its id
+    #[arg(long, value_name = "ID")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<PrincipalId>,
+    /// A principal by its client id
+    #[arg(long, value_name = "ID")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<ClientId>,
+}
+
+/// At most one object of a vault.
+#[derive(Debug, Args, Serialize)]
+#[group(id = "object", multiple = false)]
+pub(crate) struct Object {
+    /// Only this secret
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<ObjectName>,
+    /// Only this key
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<ObjectName>,
+    /// Only this certificate
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<ObjectName>,
+}
+
+impl Object {
+    /// The certificate, if one is named.
+    pub(crate) const fn certificate(&self) -> Option<&ObjectName> {
+        self.certificate.as_ref()
+    }
+}
+
+/// A principal for people: its name, and whether it is gone or disabled.
+pub(crate) fn name(display_name: Option<&str>, state: &str) -> String {
+    match (display_name, state) {
+        (None, _) => "(gone)".to_owned(),
+        (Some(name), "disabled") => format!("{name} (disabled)"),
+        (Some(name), _) => name.to_owned(),
+    }
+}

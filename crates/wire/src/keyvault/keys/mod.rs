@@ -1,0 +1,209 @@
+//! The operations that only keys have, and how keys are shown.
+
+pub(super) mod route;
+mod types;
+
+use super::{
+    error::KeyVaultError,
+    objects::{self, Place, Shown},
+    request::{Answer, Asked, Fault, body_of, json},
+};
+use access::{
+    Action, CreateKey, Decrypt, Encrypt, GetKey, GetRandomBytes, GetRotationPolicy, ImportKey, ReleaseKey,
+    RotateKey, SetRotationPolicy, Sign, UnwrapKey, UpdateKey, Verify, WrapKey,
+};
+use axum::body::Body;
+use crypt::{
+    encoding,
+    keys::{Ciphertext, EncryptionAlgorithm, KeyOperationError, Plaintext, SignatureAlgorithm},
+};
+use domain::{ObjectName, ObjectVersion, limits};
+use http::StatusCode;
+use route::{KeyOperation, KeyUse};
+use serde::Serialize;
+use types::{
+    Bytes, CreateBody, ImportBody, KeyBundle, KeyItem, RandomBytes, RandomBytesBody, ReleaseRequestBody,
+    RotationBody, RotationShown, SecretBytes, UpdateBody, UseBody, UseResult, VerifyResult,
+};
+use vault::{KeyFault, Keys, Object, Permitted, RotationPolicy, Used, VaultError};
+
+/// What the audit log calls an operation, its object, and the version that was asked for.
+pub(super) fn names(operation: &KeyOperation) -> (&'static str, Option<&ObjectName>, Option<ObjectVersion>) {
+    match operation {
+        KeyOperation::Create { name } => (CreateKey::NAME, Some(name), None),
+        KeyOperation::Import { name } => (ImportKey::NAME, Some(name), None),
+        KeyOperation::Get { name, version } => (GetKey::NAME, Some(name), *version),
+        KeyOperation::Update { name, version } => (UpdateKey::NAME, Some(name), *version),
+        KeyOperation::Rotate { name } => (RotateKey::NAME, Some(name), None),
+        KeyOperation::GetRotationPolicy { name } => (GetRotationPolicy::NAME, Some(name), None),
+        KeyOperation::SetRotationPolicy { name } => (SetRotationPolicy::NAME, Some(name), None),
+        KeyOperation::Use { name, version, operation } => {
+            let action = match operation {
+                KeyUse::Encrypt => Encrypt::NAME,
+                KeyUse::Decrypt => Decrypt::NAME,
+                KeyUse::Sign => Sign::NAME,
+                KeyUse::Verify => Verify::NAME,
+                KeyUse::WrapKey => WrapKey::NAME,
+                KeyUse::UnwrapKey => UnwrapKey::NAME,
+            };
+            (action, Some(name), *version)
+        }
+        KeyOperation::Release { name, version } => (ReleaseKey::NAME, Some(name), *version),
+        // Needs the same permit as seeing the key, and is another thing to have asked for.
+        KeyOperation::GetAttestation { name, version } => ("key.get-attestation", Some(name), *version),
+        KeyOperation::RandomBytes => (GetRandomBytes::NAME, None, None),
+    }
+}
+
+/// Does it.
+pub(super) async fn operate(asked: &Asked<'_>, operation: KeyOperation, body: Body) -> Result<Answer, Fault> {
+    const MOST: usize = limits::REQUEST_BODY_BYTES_MAX;
+    let Asked { state, context, asker, vault, .. } = asked;
+    let (service, now) = (&state.vault, context.now);
+    match operation {
+        KeyOperation::Get { name, version } => {
+            let found = service.see::<Keys>(asker, vault, &name, version).await?;
+            Ok(objects::answer_bundle(asked, StatusCode::OK, &found))
+        }
+        KeyOperation::Create { name } => {
+            let new = body_of::<CreateBody>(body, MOST).await?.into_request()?;
+            let made = service.create_key(asker, vault, &name, &new, now).await?;
+            Ok(objects::answer_bundle(asked, StatusCode::OK, &made))
+        }
+        KeyOperation::Import { name } => {
+            let imported = body_of::<ImportBody>(body, MOST).await?.into_request()?;
+            let taken = service.import_key(asker, vault, &name, &imported, now).await?;
+            Ok(objects::answer_bundle(asked, StatusCode::OK, &taken))
+        }
+        KeyOperation::Update { name, version } => {
+            let change = body_of::<UpdateBody>(body, MOST).await?.into_change()?;
+            let updated = service.update_key(asker, vault, &name, version, &change, now).await?;
+            Ok(objects::answer_bundle(asked, StatusCode::OK, &updated))
+        }
+        KeyOperation::Rotate { name } => {
+            let rotated = service.rotate_key(asker, vault, &name, now).await?;
+            Ok(objects::answer_bundle(asked, StatusCode::OK, &rotated))
+        }
+        KeyOperation::GetRotationPolicy { name } => {
+            let policy = service.get_rotation_policy(asker, vault, &name).await?;
+            Ok(answer_policy(asked, &policy))
+        }
+        KeyOperation::SetRotationPolicy { name } => {
+            let new = body_of::<RotationBody>(body, MOST).await?.into_request()?;
+            let policy = service.set_rotation_policy(asker, vault, &name, &new, now).await?;
+            Ok(answer_policy(asked, &policy))
+        }
+        KeyOperation::Use { name, version, operation } => {
+            let body = body_of::<UseBody>(body, MOST).await?;
+            use_key(asked, &name, version, operation, &body).await
+        }
+        KeyOperation::Release { name, version } => {
+            let body = body_of::<ReleaseRequestBody>(body, MOST).await?;
+            let target = body.target.ok_or_else(|| KeyVaultError::property("target", "is missing"))?;
+            match service.release_key(asker, vault, &name, version, &target).await?.value {}
+        }
+        KeyOperation::GetAttestation { name, version } => {
+            match service.get_key_attestation(asker, vault, &name, version).await?.value {}
+        }
+        KeyOperation::RandomBytes => {
+            let body = body_of::<RandomBytesBody>(body, MOST).await?;
+            let count = body.count.ok_or_else(|| KeyVaultError::property("count", "is missing"))?;
+            let drawn = service.random_bytes(asker, vault, count).await?;
+            let response = json(StatusCode::OK, &RandomBytes::of(&drawn.value));
+            Ok(Answer { because: drawn.because, version: None, response })
+        }
+    }
+}
+
+/// Uses a key. The members of the body that an operation does not have are read over, as Key Vault does.
+async fn use_key(
+    asked: &Asked<'_>,
+    name: &ObjectName,
+    version: Option<ObjectVersion>,
+    operation: KeyUse,
+    body: &UseBody,
+) -> Result<Answer, Fault> {
+    let Asked { state, context, asker, vault, .. } = asked;
+    let (service, now) = (&state.vault, context.now);
+    let algorithm = body.alg.as_deref().ok_or_else(|| KeyVaultError::property("alg", "is missing"))?;
+    let SecretBytes(value) = body.value.as_ref().ok_or_else(KeyVaultError::value_missing)?;
+    let value = value.expose().as_slice();
+    let unknown =
+        |error: KeyOperationError| VaultError::from(KeyFault::Operation { operation: operation.op(), error });
+    let signature = || SignatureAlgorithm::parse(algorithm).map_err(unknown);
+    let encryption = || EncryptionAlgorithm::parse(algorithm).map_err(unknown);
+    let bytes = |bytes: &'_ Option<Bytes>| bytes.as_ref().map(|Bytes(bytes)| bytes.clone());
+    let (iv, aad, tag) = (bytes(&body.iv), bytes(&body.aad), bytes(&body.tag));
+    let plaintext = Plaintext { value, iv: iv.as_deref(), aad: aad.as_deref() };
+    let ciphertext = Ciphertext { value, iv: iv.as_deref(), aad: aad.as_deref(), tag: tag.as_deref() };
+    match operation {
+        KeyUse::Sign => {
+            let signed = service.sign(asker, vault, name, version, (signature()?, value), now).await?;
+            Ok(answer_used(asked, &signed, |kid, signature| UseResult::of(kid, signature)))
+        }
+        KeyUse::Verify => {
+            let Bytes(digest) =
+                body.digest.as_ref().ok_or_else(|| KeyVaultError::property("digest", "is missing"))?;
+            let of = (signature()?, digest.as_slice(), value);
+            let verified = service.verify(asker, vault, name, version, of, now).await?;
+            Ok(answer_used(asked, &verified, |_kid, value| VerifyResult { value: *value }))
+        }
+        KeyUse::Encrypt | KeyUse::WrapKey => {
+            let of = (encryption()?, &plaintext);
+            let encrypted = match operation {
+                KeyUse::Encrypt => service.encrypt(asker, vault, name, version, of, now).await?,
+                _ => service.wrap_key(asker, vault, name, version, of, now).await?,
+            };
+            let text = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(encoding::base64url);
+            Ok(answer_used(asked, &encrypted, |kid, encrypted| UseResult {
+                iv: text(&encrypted.iv),
+                tag: text(&encrypted.tag),
+                aad: text(&aad),
+                ..UseResult::of(kid, &encrypted.value)
+            }))
+        }
+        KeyUse::Decrypt | KeyUse::UnwrapKey => {
+            let of = (encryption()?, &ciphertext);
+            let decrypted = match operation {
+                KeyUse::Decrypt => service.decrypt(asker, vault, name, version, of, now).await?,
+                _ => service.unwrap_key(asker, vault, name, version, of, now).await?,
+            };
+            Ok(answer_used(asked, &decrypted, UseResult::opened))
+        }
+    }
+}
+
+/// What a key came to, by the identifier of the version that was used.
+fn answer_used<T, S: Serialize>(
+    asked: &Asked<'_>,
+    of: &Permitted<Used<T>>,
+    show: impl FnOnce(String, &T) -> S,
+) -> Answer {
+    let (head, version) = (&of.value.key.head, of.value.key.version.version);
+    let kid = asked.place(of.recovery).versioned("keys", &head.name, version);
+    let response = json(StatusCode::OK, &show(kid, &of.value.value));
+    Answer { because: of.because.clone(), version: Some(version), response }
+}
+
+fn answer_policy(asked: &Asked<'_>, of: &Permitted<(ObjectName, RotationPolicy)>) -> Answer {
+    let (name, policy) = &of.value;
+    let response = json(StatusCode::OK, &RotationShown::of(&asked.place(of.recovery), name, policy));
+    Answer { because: of.because.clone(), version: None, response }
+}
+
+impl Shown for Keys {
+    type Bundle<'a> = KeyBundle<'a>;
+    type Item<'a> = KeyItem<'a>;
+
+    fn bundle<'a>(at: &Place<'_>, object: &'a Object<Self>) -> KeyBundle<'a> {
+        KeyBundle::of(at, at.versioned("keys", &object.head.name, object.version.version), object)
+    }
+
+    fn item<'a>(at: &Place<'_>, object: &'a Object<Self>) -> KeyItem<'a> {
+        KeyItem::of(at, at.id("keys", &object.head.name), object)
+    }
+
+    fn version_item<'a>(at: &Place<'_>, object: &'a Object<Self>) -> KeyItem<'a> {
+        KeyItem::of(at, at.versioned("keys", &object.head.name, object.version.version), object)
+    }
+}
