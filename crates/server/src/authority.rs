@@ -109,6 +109,11 @@ impl Certificates {
         &self.authority_pem
     }
 
+    /// Hosts and addresses that the server's certificate says: nobody else's may.
+    pub fn names(&self) -> (Vec<String>, Vec<IpAddr>) {
+        (self.dns_names.clone(), self.addresses.clone())
+    }
+
     /// Renews the server's certificate if it is due; connections from now on are shown the new one.
     ///
     /// # Errors

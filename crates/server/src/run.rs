@@ -99,8 +99,9 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     let certificates =
         Certificates::load(store.clone(), entropy.clone(), root.clone(), &names, &listen, real).await?;
     let certificates = Arc::new(certificates);
-    let vault =
-        Arc::new(VaultService::new(store.clone(), entropy.clone(), Arc::new(RuntimeWorkers), root.clone()));
+    let vault = VaultService::new(store.clone(), entropy.clone(), Arc::new(RuntimeWorkers), root.clone());
+    let (own_hosts, own_addresses) = certificates.names();
+    let vault = Arc::new(vault.reserving(own_hosts, own_addresses));
     let vault_hosts: Vec<String> =
         vault.list_vaults().await?.iter().map(|vault| names.vault_host(&vault.name)).collect();
     let files =
