@@ -5,6 +5,7 @@
 //! Invariant: key material is zeroized and never shown; every failure is a value that says what failed and nothing of the input.
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod compare;
 pub mod encoding;
 pub mod entropy;

@@ -83,6 +83,24 @@ impl Authority {
         &self.certificate_pem
     }
 
+    /// The root certificate, DER.
+    ///
+    /// # Errors
+    /// [`CryptError::Malformed`].
+    pub fn root_der(&self) -> Result<Vec<u8>, CryptError> {
+        self.certificate_der().map(|der| der.to_vec())
+    }
+
+    /// The same, for `certificate`.
+    pub(crate) fn certificate_der(&self) -> Result<CertificateDer<'static>, CryptError> {
+        CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()).map_err(|_| MALFORMED)
+    }
+
+    /// Signs with the root's key: ECDSA on P-256 with SHA-256, DER. For `certificate`, which decides what may be signed.
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CryptError> {
+        rcgen::SigningKey::sign(self.issuer.key(), message).map_err(|_| UNAVAILABLE)
+    }
+
     /// The root's private key, PKCS#8 DER, to be sealed.
     #[must_use]
     pub fn key_pkcs8(&self) -> Secret<Vec<u8>> {

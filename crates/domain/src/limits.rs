@@ -29,6 +29,14 @@ pub const RECOVERABLE_DAYS: u16 = 90;
 pub const RECOVERABLE_DAYS_MIN: u16 = 7;
 /// Characters of the name and of the value of a tag of a key or certificate. Source: Key Vault, about keys.
 pub const KEY_TAG_CHARS_MAX: usize = 256;
+/// Bytes of a certificate's policy as it is stored (16 KiB). Ours, so that it fits beside a chain in one record.
+pub const CERTIFICATE_POLICY_BYTES_MAX: usize = 16 * 1024;
+/// Contacts of a vault, and administrators of an issuer. Ours, so that they fit one record.
+pub const CONTACTS_MAX: usize = 50;
+/// Characters of one detail of a contact or an issuer, such as a mailbox. Source: RFC 5321 section 4.5.3.1.3, rounded up.
+pub const CONTACT_CHARS_MAX: usize = 256;
+/// Bytes of the password of an account with an issuer. Ours.
+pub const ISSUER_PASSWORD_BYTES_MAX: usize = 1_024;
 /// Versions of an object that is backed up. Source: Key Vault backup.
 pub const BACKUP_VERSIONS_MAX: usize = 500;
 /// Versions of keys that are kept opened, private halves and public ones by themselves. Ours: one of RSA is about 10 KB.

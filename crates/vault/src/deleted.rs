@@ -4,7 +4,7 @@
 //! that its name is free at once; what is left of the versions is `garbage`. A certificate takes its key and secret along.
 
 use crate::{
-    Head, Kind, Vault, VaultError,
+    Head, Kind, Vault, VaultError, certificates,
     garbage::Garbage,
     keys::Keys,
     object::{self, Version},
@@ -73,6 +73,7 @@ pub(crate) fn delete<K: Kind>(
     let (deleted, mut writes) = retire::<K>(vault, &found.head, now);
     writes.push(deleted.due(vault).put());
     if K::KIND == ObjectKind::Certificate {
+        writes.push(certificates::unwrite_pending(vault.id, name));
         writes.extend(retire_managed::<Keys>(view, vault, name, now)?);
         writes.extend(retire_managed::<Secrets>(view, vault, name, now)?);
     }

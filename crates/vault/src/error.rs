@@ -1,6 +1,6 @@
 //! What can go wrong in a vault, in our words. Carries names and ids, never values.
 
-use crate::{AccessModel, keys::KeyFault};
+use crate::{AccessModel, certificates::CertificateFault, keys::KeyFault};
 use access::Denied;
 use crypt::CryptError;
 use domain::{AssignmentId, ObjectKind, ObjectName, ObjectVersion, PrincipalId, VaultName};
@@ -111,6 +111,9 @@ pub enum VaultError {
     /// What only keys have.
     #[error(transparent)]
     Key(#[from] KeyFault),
+    /// What only certificates have.
+    #[error(transparent)]
+    Certificate(#[from] CertificateFault),
     /// Something is longer or more than it may be.
     #[error("{what} is over its limit of {limit}")]
     TooLarge {

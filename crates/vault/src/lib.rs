@@ -21,16 +21,16 @@ mod vault;
 mod vaults;
 
 pub use attributes::{Attributes, AttributesChange};
-pub use certificates::Certificates;
+pub use certificates::{CertificateFault, Certificates};
 pub use deleted::{Deleted, DeletedObject};
 pub use error::VaultError;
 pub use keys::{
-    ImportedKey, KeyChange, KeyContent, KeyFault, KeyKind, KeyOp, KeyTerms, Keys, LifetimeAction, LifetimeActionKind, NewKey,
-    NewRotationPolicy, Period, PublicHalf, ReleasePolicy, RotationPolicy,
+    ImportedKey, KeyChange, KeyContent, KeyFault, KeyKind, KeyOp, KeyTerms, Keys, LifetimeAction,
+    LifetimeActionKind, NewKey, NewRotationPolicy, Period, PublicHalf, ReleasePolicy, RotationPolicy,
 };
 pub use object::{Head, Kind, Object, Version, VersionChange};
 pub use page::{Page, PageRequest};
 pub use secrets::{SecretChange, SecretContent, SecretWithValue, Secrets, SetSecret};
-pub use service::{Done, Permitted, Used, VaultService};
+pub use service::{Done, Permitted, PolicyOf, Used, VaultService};
 pub use vault::{AccessModel, DeletedVault, Recovery, Vault};
 pub use vaults::VaultSettings;

@@ -5,7 +5,7 @@
 //!
 //! Versions are kept below the object's id, not its name: who purges an object and makes another of its name meets nothing of the old one.
 
-use crate::{Attributes, AttributesChange, VaultError, attributes::check_tags, schedule::Task};
+use crate::{Attributes, AttributesChange, VaultError, attributes::check_tags, certificates, schedule::Task};
 use access::{Action, Permit};
 use domain::{ObjectId, ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -217,7 +217,23 @@ pub(crate) fn place<K: Kind>(
     if view.get::<crate::deleted::Deleted<K>>(&head_id)?.is_some() {
         return refuse(VaultError::ObjectIsDeleted { kind: K::KIND, name: name.clone() });
     }
+    if !managed {
+        require_unreserved::<K>(view, vault, name)?;
+    }
     Ok(Place { vault, id: fresh, name: name.clone(), head: None })
+}
+
+/// The name of a certificate that is being made is no key's and no secret's.
+pub(crate) fn require_unreserved<K: Kind>(
+    view: &View,
+    vault: VaultId,
+    name: &ObjectName,
+) -> Result<(), Halt<VaultError>> {
+    let kind = ObjectKind::Certificate;
+    match K::KIND != kind && certificates::is_reserved(view, vault, name)? {
+        true => refuse(VaultError::NameTaken { kind, name: name.clone() }),
+        false => Ok(()),
+    }
 }
 
 impl<K: Kind> Place<K> {
@@ -266,6 +282,11 @@ pub(crate) fn update<K: Kind>(
         check_tags(tags, K::TAG_CHARS_MAX).map_err(Halt::Refuse)?;
     }
     let found = find::<K>(view, permit.vault(), name, version)?;
+    // Or who may change secrets could bring back what who may change certificates has disabled.
+    if found.head.managed && change.attributes != AttributesChange::default() {
+        let (kind, name) = (K::KIND, found.head.name.clone());
+        return refuse(VaultError::ManagedByCertificate { kind, name, operation: "update" });
+    }
     let mut changed = Version::clone(&found.version);
     changed.attributes = changed.attributes.changed(change.attributes, now);
     if let Some(tags) = &change.tags {

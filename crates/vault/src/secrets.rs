@@ -158,6 +158,14 @@ pub(crate) fn write(
     place.add(version, false, Nothing {})
 }
 
+/// Adds the secret of a new version of a certificate, in its transaction.
+pub(crate) fn write_managed(
+    place: Place<Secrets>,
+    version: Version<Secrets>,
+) -> Result<Decision<Object<Secrets>>, Halt<VaultError>> {
+    place.add(version, true, Nothing {})
+}
+
 /// Changes what is said of a version; its value stays.
 pub(crate) fn update(
     permit: &Permit<UpdateSecret>,

@@ -80,10 +80,6 @@ impl Kind for Keys {
 
 /// Adds the key of a new version of a certificate, in its transaction: the place was found as a managed one, and the version is the
 /// certificate's own. What becomes of such a key is the certificate's to say, so it has no rotation policy.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the transaction of a certificate, which is to come, is its caller")
-)]
 pub(crate) fn managed_version(
     place: Place<Keys>,
     version: Version<Keys>,

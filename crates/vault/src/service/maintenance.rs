@@ -69,6 +69,11 @@ impl VaultService {
     }
 
     async fn run_one(&self, due: &Due, now: Timestamp) -> Result<bool, VaultError> {
+        if let Task::Renew { name, object } = &due.task
+            && let Some(is_done) = self.renew_certificate(due, (name, *object), now).await?
+        {
+            return Ok(is_done);
+        }
         if let Task::Rotate { name, object } = &due.task {
             // The key is made outside of any decision. If there is nothing to rotate, what follows tidies up.
             match self.rotate_when_due(due, (name, *object), now).await {

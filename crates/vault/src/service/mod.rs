@@ -2,6 +2,9 @@
 //!
 //! One file for vaults, one for what all kinds of objects can, one for each kind, one for what happens without a request.
 
+mod certificate_objects;
+mod certificates;
+mod issuers;
 mod keys;
 mod maintenance;
 mod objects;
@@ -12,6 +15,7 @@ mod tests;
 mod tests_keys;
 mod vaults;
 
+pub use certificate_objects::PolicyOf;
 pub use keys::Used;
 pub use maintenance::Done;
 
@@ -30,6 +34,7 @@ use crypt::{
 use domain::{Entropy, ObjectName, Secret, VaultId, VaultName, Workers, limits};
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, PoisonError, RwLock},
 };
 use store::{Halt, Store, View, query};
@@ -53,6 +58,8 @@ pub struct VaultService {
     root: Arc<Key256>,
     /// Of all backups.
     backup_key: Key256,
+    /// Hosts and addresses that are the installation's own: no certificate of a vault's authority says one of them.
+    reserved: (Vec<String>, Vec<IpAddr>),
     /// Opened keys of vaults that are in use. A vault's id is never used again, so an entry is never wrong.
     keys: RwLock<HashMap<VaultId, Arc<Key256>>>,
     private_keys: OpenKeys<PrivateKey>,
@@ -74,10 +81,17 @@ impl VaultService {
             workers,
             root,
             backup_key,
+            reserved: Default::default(),
             keys: RwLock::default(),
             private_keys: OpenKeys::new(limits::OPEN_KEYS_MAX),
             public_keys: OpenKeys::new(limits::OPEN_KEYS_MAX),
         }
+    }
+
+    /// The same, with hosts (the first label may be `*`) and addresses that are the installation's own: no vault's authority signs for them.
+    #[must_use]
+    pub fn reserving(self, hosts: Vec<String>, addresses: Vec<IpAddr>) -> Self {
+        Self { reserved: (hosts, addresses), ..self }
     }
 
     /// Whether a caller may do something, asked before a large request is read. What is done decides again.

@@ -24,7 +24,7 @@ const BATCH_ITEMS_MAX: usize = WRITES_MAX / 2;
 
 /// An object whose versions are laid out in a vault, and which is not there yet.
 pub(crate) struct Staged<K: Kind> {
-    head: Head<K>,
+    pub(super) head: Head<K>,
     garbage: Garbage,
 }
 
@@ -179,7 +179,7 @@ impl VaultService {
         self.look(asker, vault, name, |_view, permit: &Permit<A>, _vault| Ok(permit.vault())).await
     }
 
-    async fn names<R: Record>(
+    pub(super) async fn names<R: Record>(
         &self,
         prefix: &Key,
         request: &PageRequest,
@@ -193,7 +193,7 @@ impl VaultService {
     }
 
     /// Decides on a page that was gathered, in the vault in which it was.
-    async fn again<A: Action, N: Sync + Send, T: Send>(
+    pub(super) async fn again<A: Action, N: Sync + Send, T: Send>(
         &self,
         asker: &Asker<'_>,
         vault: &VaultName,
@@ -475,6 +475,7 @@ impl<K: Kind> Staged<K> {
         if view.get::<Deleted<K>>(&id)?.is_some() {
             return refuse(VaultError::ObjectIsDeleted { kind: K::KIND, name: self.head.name.clone() });
         }
+        object::require_unreserved::<K>(view, vault.id, &self.head.name)?;
         self.garbage.check_staged(view)?;
         let mut writes = vec![put::<Head<K>>(&id, &self.head), self.garbage.unput()];
         writes.extend(schedule::moved(vault, None, Some(&self.head)));

@@ -245,6 +245,7 @@ impl From<VaultError> for AdminError {
             | VaultError::ManagedByCertificate { .. }
             | VaultError::SecretDisabled { .. }
             | VaultError::Key(_)
+            | VaultError::Certificate(_)
             | VaultError::BackupRejected
             | VaultError::PageTokenMalformed => Self::internal(&error),
         }

@@ -4,12 +4,15 @@ use super::route::RouteFault;
 use crate::{bearer::Unauthenticated, context::AuditUnavailable};
 use access::{BearerFault, Caller, Denied, Lack};
 use axum::response::Response;
-use crypt::keys::{KeyOperationError, KeyType};
+use crypt::{
+    certificate::CertificateError,
+    keys::{KeyOperationError, KeyType},
+};
 use domain::{ObjectKind, ObjectName};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use store::StoreError;
-use vault::{KeyFault, KeyOp, VaultError};
+use vault::{CertificateFault, KeyFault, KeyOp, VaultError};
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -94,6 +97,11 @@ impl KeyVaultError {
             _ => "is not JSON",
         };
         Self::bad(format!("The request body {kind}, at line {} column {}.", error.line(), error.column()))
+    }
+
+    /// Something in the body that is not as it may be.
+    pub(super) fn bad_member(what: &str, rule: &str) -> Self {
+        Self::bad(format!("{what} {rule}."))
     }
 
     /// A body without a value.
@@ -273,6 +281,7 @@ impl From<&VaultError> for KeyVaultError {
                 Self::forbidden("SecretDisabled", "Operation get is not allowed on a disabled secret.")
             }
             VaultError::Key(fault) => Self::from(fault),
+            VaultError::Certificate(fault) => Self::from(fault),
             VaultError::TooLarge { what, limit } => Self::bad(format!("Over the limit: {what} may be at most {limit}.")),
             VaultError::PageTokenMalformed => Self::bad("The parameter $skiptoken is malformed."),
             VaultError::Store(
@@ -360,6 +369,52 @@ impl From<&KeyFault> for KeyVaultError {
                 Self::bad(format!("The rotation policy is invalid: {rule}."))
             }
             KeyFault::RandomBytes { .. } => Self::bad("Property count must be a whole number from 1 to 128."),
+        }
+    }
+}
+
+/// What is not found says so in these words: clients' own tests look for them.
+impl From<&CertificateFault> for KeyVaultError {
+    fn from(fault: &CertificateFault) -> Self {
+        let not_found = |code, message: String| Self::new(StatusCode::NOT_FOUND, code, message);
+        match fault {
+            CertificateFault::PendingNotFound { name } => {
+                not_found("PendingCertificateNotFound", format!("Pending certificate not found: {name}"))
+            }
+            CertificateFault::ContactsNotFound => {
+                not_found("ContactsNotFound", "Certificate contacts not found.".to_owned())
+            }
+            CertificateFault::IssuerNotFound { name } => {
+                not_found("CertificateIssuerNotFound", format!("Certificate issuer not found: {name}"))
+            }
+            CertificateFault::PendingInProgress { .. } => Self::conflict(
+                None,
+                "A new key vault certificate can not be created or imported while a pending key vault certificate's status is inProgress.",
+            ),
+            // As Key Vault's, whose users' traces show it.
+            CertificateFault::PendingOver { .. } => Self::new(
+                StatusCode::FORBIDDEN,
+                "Forbidden",
+                "Pending status must be in progress to allow update.",
+            ),
+            CertificateFault::IssuerReserved { name } => Self::bad(format!(
+                "An issuer cannot be called {name}: there is one of this name that needs no object."
+            )),
+            CertificateFault::PolicyMissing => {
+                Self::bad("Property policy is required for the first version of a certificate.")
+            }
+            CertificateFault::Invalid { what, rule } => Self::bad(format!("Invalid value: {what} {rule}.")),
+            CertificateFault::Malformed { what } => {
+                Self::bad(format!("The specified certificate content can not be read: {what} is malformed."))
+            }
+            CertificateFault::NoSuchForm { why } => {
+                Self::bad(format!("The secret has no form of this outContentType: {why}."))
+            }
+            CertificateFault::Refused(
+                CertificateError::Unavailable { .. } | CertificateError::Authority { .. },
+            ) => Self::internal(),
+            CertificateFault::Refused(error) => Self::bad(format!("The certificate is refused: {error}.")),
+            CertificateFault::Key(fault) => Self::bad(format!("The certificate's key is refused: {fault}.")),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The Key Vault data plane.
 //!
 //! Owns: paths, bodies, headers and errors as Key Vault's clients know them. Owns not: decisions (`vault`, `access`). Spec: Key Vault
-//! secrets API, versions 2016-10-01 to 2026-04-01, in today's shape whichever plausible version is asked for (ADR 0005).
+//! secrets and certificates APIs, versions 2016-10-01 to 2026-04-01, in today's shape whichever plausible version is asked for (ADR 0005).
 //!
 //! Paths are read by `route` rather than by a router's patterns: "latest" is an empty last segment, old clients write a double slash,
 //! and a name may be percent-encoded. Nothing of a request is judged before its caller is known: the first request of every client has
 //! neither token nor body.
 
+mod certificates;
 mod error;
 mod keys;
 mod objects;

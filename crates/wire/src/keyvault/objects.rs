@@ -176,7 +176,6 @@ fn deleted<K: Shown>(
     }
 }
 
-/// A page, with the link to the next one. Token and version are made of characters that need no encoding.
 fn answer_page<'a, T, S: Serialize>(
     asked: &Asked<'_>,
     page: &'a Permitted<Page<T>>,
@@ -185,10 +184,24 @@ fn answer_page<'a, T, S: Serialize>(
     items: u16,
     show: impl Fn(&Place<'_>, &'a T) -> S,
 ) -> Answer {
+    answer_page_with(asked, page, path, api_version, (items, ""), show)
+}
+
+/// A page, with the link to the next one, which asks in the same way. Token and version are made of characters that need no encoding.
+pub(super) fn answer_page_with<'a, T, S: Serialize>(
+    asked: &Asked<'_>,
+    page: &'a Permitted<Page<T>>,
+    path: &str,
+    api_version: &str,
+    (items, options): (u16, &str),
+    show: impl Fn(&Place<'_>, &'a T) -> S,
+) -> Answer {
     let place = asked.place(page.recovery);
     let host = place.host;
     let next_link = page.value.next.as_deref().map(|token| {
-        format!("https://{host}/{path}?api-version={api_version}&$skiptoken={token}&maxresults={items}")
+        format!(
+            "https://{host}/{path}?api-version={api_version}&$skiptoken={token}&maxresults={items}{options}"
+        )
     });
     let list = List { value: page.value.items.iter().map(|item| show(&place, item)).collect(), next_link };
     Answer { because: page.because.clone(), version: None, response: json(StatusCode::OK, &list) }

@@ -1,7 +1,7 @@
 //! A request whose caller is known, the way from there to its operation, and to an answer with what the audit log says of it.
 
 use super::{
-    Told,
+    Told, certificates,
     error::KeyVaultError,
     keys,
     objects::{self, Place},
@@ -106,8 +106,11 @@ async fn operate(asked: &Asked<'_>, route: Route, body: Body) -> Result<Answer, 
         Operation::Objects(ObjectKind::Key, operation) => {
             objects::operate::<Keys>(asked, operation, &route.api_version, body).await
         }
-        Operation::Objects(ObjectKind::Certificate, _) => {
-            Err(KeyVaultError::from(route::RouteFault::NoSuchPath).into())
+        Operation::Objects(ObjectKind::Certificate, operation) => {
+            objects::operate::<Certificates>(asked, operation, &route.api_version, body).await
+        }
+        Operation::Certificate(operation) => {
+            certificates::operate(asked, operation, &route.api_version, body).await
         }
         Operation::Secret(operation) => secrets::operate(asked, operation, body).await,
         Operation::Key(operation) => keys::operate(asked, operation, body).await,
@@ -125,6 +128,7 @@ fn names(vault: &VaultName, operation: &Operation) -> (&'static str, String, Opt
             };
             (action, name, None)
         }
+        Operation::Certificate(operation) => certificates::names(operation),
         Operation::Secret(operation) => secrets::names(operation),
         Operation::Key(operation) => keys::names(operation),
     };

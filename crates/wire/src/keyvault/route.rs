@@ -1,10 +1,11 @@
 //! From a method, a path and a query to an operation. Pure.
 
 use super::keys::route::KeyOperation;
+use super::certificates::{self, CertificateOperation, Found};
 use domain::{ObjectKind, ObjectName, ObjectVersion, limits};
 use http::Method;
 use std::num::NonZeroU16;
-use vault::PageRequest;
+use vault::{PageRequest, certificates::ContentType};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(super) enum Operation {
     Secret(SecretOperation),
     /// What only keys have.
     Key(KeyOperation),
+    /// What only certificates have.
+    Certificate(CertificateOperation),
 }
 
 /// What all kinds of objects have.
@@ -35,7 +38,7 @@ pub(super) enum ObjectsOperation {
 #[derive(Debug)]
 pub(super) enum SecretOperation {
     Set { name: ObjectName },
-    Get { name: ObjectName, version: Option<ObjectVersion> },
+    Get { name: ObjectName, version: Option<ObjectVersion>, form: Option<ContentType> },
     Update { name: ObjectName, version: Option<ObjectVersion> },
 }
 
@@ -102,8 +105,12 @@ pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Result<
         ["deletedkeys", rest @ ..] => Operation::Objects(ObjectKind::Key, asked.of_deleted(rest)?),
         ["rng"] if *method == Method::POST => Operation::Key(KeyOperation::RandomBytes),
         ["rng"] => return Err(wrong_method(method, "POST")),
-        ["certificates" | "deletedcertificates", ..] => {
-            return Err(RouteFault::NotHereYet { what: "certificates" });
+        ["certificates", rest @ ..] => match certificates::route(asked, rest)? {
+            Found::Own(operation) => Operation::Certificate(operation),
+            Found::OfAll(operation) => Operation::Objects(ObjectKind::Certificate, operation),
+        },
+        ["deletedcertificates", rest @ ..] => {
+            Operation::Objects(ObjectKind::Certificate, asked.of_deleted(rest)?)
         }
         _ => return Err(RouteFault::NoSuchPath),
     };
@@ -114,12 +121,12 @@ pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Result<
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) method: &'a Method,
-    query: &'a Query,
+    pub(super) query: &'a Query,
 }
 
 impl Asked<'_> {
     /// What all kinds of objects have below their collection; `None`: something of their own, if anything.
-    fn of_all(self, rest: &[&str]) -> Result<Option<ObjectsOperation>, RouteFault> {
+    pub(super) fn of_all(self, rest: &[&str]) -> Result<Option<ObjectsOperation>, RouteFault> {
         let Asked { method, query } = self;
         Ok(Some(match (method, rest) {
             (&Method::GET, []) => ObjectsOperation::List { page: query.page()? },
@@ -154,7 +161,9 @@ impl Asked<'_> {
     /// What only secrets have.
     fn of_secrets(self, rest: &[&str]) -> Result<SecretOperation, RouteFault> {
         match (self.method, rest) {
-            (&Method::GET, [name]) => Ok(SecretOperation::Get { name: object_name(name)?, version: None }),
+            (&Method::GET, [name]) => {
+                Ok(SecretOperation::Get { name: object_name(name)?, version: None, form: self.query.form()? })
+            }
             (&Method::PATCH, [name]) => {
                 Ok(SecretOperation::Update { name: object_name(name)?, version: None })
             }
@@ -164,7 +173,8 @@ impl Asked<'_> {
                 Err(wrong_method(method, "DELETE, GET, PATCH, PUT"))
             }
             (&Method::GET, [name, version]) => {
-                Ok(SecretOperation::Get { name: object_name(name)?, version: Some(object_version(version)?) })
+                let version = Some(object_version(version)?);
+                Ok(SecretOperation::Get { name: object_name(name)?, version, form: self.query.form()? })
             }
             (&Method::PATCH, [name, version]) => Ok(SecretOperation::Update {
                 name: object_name(name)?,
@@ -210,15 +220,23 @@ fn segments(path: &str) -> Result<Vec<String>, RouteFault> {
 }
 
 /// The parameters that are known, however their names are encoded.
-struct Query {
+pub(super) struct Query {
     api_version: Result<String, RouteFault>,
     items: Option<String>,
     token: Option<String>,
+    form: Option<String>,
+    include_pending: Option<String>,
 }
 
 impl Query {
     fn parse(query: &str) -> Result<Self, RouteFault> {
-        let mut parsed = Self { api_version: Err(RouteFault::ApiVersionMissing), items: None, token: None };
+        let mut parsed = Self {
+            api_version: Err(RouteFault::ApiVersionMissing),
+            items: None,
+            token: None,
+            form: None,
+            include_pending: None,
+        };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "api-version" if parsed.api_version.is_ok() => {
@@ -227,6 +245,8 @@ impl Query {
                 "api-version" if is_api_version(&value) => parsed.api_version = Ok(value.into_owned()),
                 "api-version" => return Err(RouteFault::ApiVersionMalformed),
                 "maxresults" => parsed.items = Some(value.into_owned()),
+                "outContentType" => parsed.form = Some(value.into_owned()),
+                "includePending" => parsed.include_pending = Some(value.into_owned()),
                 "$skiptoken" => parsed.token = Some(value.into_owned()),
                 // Unknown ones are for others: clients add their own.
                 _ => {}
@@ -235,7 +255,26 @@ impl Query {
         Ok(parsed)
     }
 
-    fn page(&self) -> Result<PageRequest, RouteFault> {
+    /// In which form a certificate's secret is asked for.
+    fn form(&self) -> Result<Option<ContentType>, RouteFault> {
+        let rule = "must be application/x-pkcs12 or application/x-pem-file";
+        let fault = RouteFault::BadParameter { name: "outContentType", rule };
+        self.form.as_deref().map(|text| ContentType::parse(text).ok_or(fault)).transpose()
+    }
+
+    /// Are certificates asked for that have no version yet?
+    pub(super) fn include_pending(&self) -> Result<bool, RouteFault> {
+        match self.include_pending.as_deref() {
+            None => Ok(false),
+            Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+            Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+            Some(_) => {
+                Err(RouteFault::BadParameter { name: "includePending", rule: "must be true or false" })
+            }
+        }
+    }
+
+    pub(super) fn page(&self) -> Result<PageRequest, RouteFault> {
         let fault =
             RouteFault::BadParameter { name: "maxresults", rule: "must be a whole number from 1 to 25" };
         let items = match &self.items {
@@ -375,7 +414,7 @@ mod tests {
             let encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
             for spelled in [&name, &encoded] {
                 let operation = ask(Method::GET, &format!("/secrets/{spelled}/?api-version=7.4")).unwrap();
-                let Operation::Secret(SecretOperation::Get { name: found, version: None }) = operation else { panic!("{operation:?}") };
+                let Operation::Secret(SecretOperation::Get { name: found, version: None, .. }) = operation else { panic!("{operation:?}") };
                 assert_eq!(found.as_str(), name);
             }
             let query: String =

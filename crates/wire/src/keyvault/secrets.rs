@@ -19,7 +19,7 @@ pub(super) fn names(
 ) -> (&'static str, Option<&ObjectName>, Option<ObjectVersion>) {
     match operation {
         SecretOperation::Set { name } => (SetSecret::NAME, Some(name), None),
-        SecretOperation::Get { name, version } => (GetSecret::NAME, Some(name), *version),
+        SecretOperation::Get { name, version, .. } => (GetSecret::NAME, Some(name), *version),
         SecretOperation::Update { name, version } => (UpdateSecret::NAME, Some(name), *version),
     }
 }
@@ -33,8 +33,11 @@ pub(super) async fn operate(
     let Asked { state, context, asker, vault, .. } = asked;
     let service = &state.vault;
     match operation {
-        SecretOperation::Get { name, version } => {
-            let read = service.get_secret(asker, vault, &name, version).await?;
+        SecretOperation::Get { name, version, form } => {
+            let read = match form {
+                None => service.get_secret(asker, vault, &name, version).await?,
+                Some(form) => service.get_secret_as(asker, vault, &name, version, form).await?,
+            };
             Ok(answer_value(asked, &read))
         }
         SecretOperation::Set { name } => {

@@ -100,7 +100,7 @@ impl<'de> Deserialize<'de> for Tags {
 }
 
 /// A JSON string that is a secret from here on.
-struct SecretText(Secret<String>);
+pub(super) struct SecretText(pub(super) Secret<String>);
 
 impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

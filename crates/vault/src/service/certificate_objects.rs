@@ -1,0 +1,339 @@
+//! What can be done with certificates that are there: listing them with those that are being made, changing them and their policy,
+//! their pending operations, taking them out and putting them in again with key and secret.
+
+use super::{Permitted, VaultService};
+use crate::{
+    Object, Page, PageRequest, VaultError,
+    backup::{self, SavedObject},
+    certificates::{
+        CertificateAbout, CertificateChange, CertificateFault, CertificatePolicy, Certificates, Listed,
+        Pending, PolicyAsked, composed, pending, renewal,
+    },
+    keys::Keys,
+    object::{self, Head, Version, VersionChange},
+    page, schedule,
+    secrets::Secrets,
+};
+use access::{
+    Asker, BackupCertificate, GetCertificate, ListCertificates, Permit, RestoreCertificate, UpdateCertificate,
+};
+use domain::{ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultName};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
+use store::{Decision, Halt, Key, StoreError, View, Write, list_records, put, refuse};
+
+/// A certificate as it is in a backup: all three objects.
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedCertificate {
+    certificate: SavedObject<Certificates>,
+    key: SavedObject<Keys>,
+    secret: SavedObject<Secrets>,
+}
+
+/// How often a backup is gathered again because a version was added meanwhile.
+const GATHERINGS_MAX: usize = 4;
+
+/// A policy, and whose: for its identifier.
+#[derive(Debug)]
+pub struct PolicyOf {
+    /// The certificate's name, as it was spelled when it was made.
+    pub name: ObjectName,
+    /// The policy.
+    pub policy: CertificatePolicy,
+}
+
+impl VaultService {
+    /// A page of a vault's certificates; with those that have no version yet, if asked for (Key Vault: Get Certificates).
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn list_certificates(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        request: &PageRequest,
+        include_pending: bool,
+    ) -> Result<Permitted<Page<Listed>>, VaultError> {
+        if !include_pending {
+            let Permitted { value, because, recovery } =
+                self.list::<Certificates>(asker, vault, request).await?;
+            let items = value.items.into_iter().map(Listed::Certificate).collect();
+            return Ok(Permitted { value: Page { items, next: value.next }, because, recovery });
+        }
+        let of = self
+            .look(asker, vault, None, |_view, permit: &Permit<ListCertificates>, _vault| Ok(permit.vault()));
+        let id = of.await?.value;
+        let (heads, pendings) = (Head::<Certificates>::prefix(id), Pending::prefix(id));
+        let (limit, store) = (request.limit(), &*self.store);
+        let of_heads =
+            list_records::<Head<Certificates>>(store, &heads, request.after(&heads)?.as_ref(), limit).await?;
+        let of_pendings =
+            list_records::<Pending>(store, &pendings, request.after(&pendings)?.as_ref(), limit).await?;
+        // Both are in the order of folded names. Where one list ends early, nothing of the other is known beyond that.
+        let end = |last: Option<&Key>, prefix: &Key, more: bool| {
+            last.filter(|_| more)
+                .and_then(|key| key.as_bytes().strip_prefix(prefix.as_bytes()).map(<[u8]>::to_vec))
+        };
+        let ends = [
+            end(of_heads.items.last().map(|(key, _)| key), &heads, of_heads.more),
+            end(of_pendings.items.last().map(|(key, _)| key), &pendings, of_pendings.more),
+        ];
+        let end = ends.into_iter().flatten().min();
+        let mut names = BTreeMap::new();
+        names.extend(
+            of_pendings.items.iter().map(|(_, pending)| (pending.name.folded(), pending.name.clone())),
+        );
+        names.extend(of_heads.items.iter().map(|(_, head)| (head.name.folded(), head.name.clone())));
+        names.retain(|folded, _| end.as_ref().is_none_or(|end| folded.as_bytes() <= end.as_slice()));
+        let count = usize::from(limit.get());
+        let more = end.is_some() || names.len() > count;
+        let names: Vec<ObjectName> = names.into_values().take(count).collect();
+        let next = names.last().filter(|_| more).and_then(|name| {
+            page::token_after(&heads, &Key::new([heads.as_bytes(), name.folded().as_bytes()].concat()))
+        });
+        let gathered = Page { items: names, next };
+        self.again(asker, vault, id, None, gathered, |view, permit: &Permit<ListCertificates>, names| {
+            let mut items = Vec::with_capacity(names.len());
+            for name in names {
+                match object::find::<Certificates>(view, permit.vault(), name, None) {
+                    Ok(found) => items.push(Listed::Certificate(found)),
+                    Err(Halt::Refuse(VaultError::ObjectNotFound { .. })) => {
+                        let pending = view.get::<Pending>(&(permit.vault(), name.clone()))?;
+                        items.extend(pending.filter(|pending| pending.is_in_progress()).map(Listed::Pending));
+                    }
+                    Err(halt) => return Err(halt),
+                }
+            }
+            Ok(items)
+        })
+        .await
+    }
+
+    /// Changes what is said of a version, and the policy; key and secret are disabled and enabled with it (Key Vault: Update Certificate).
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn update_certificate(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        name: &ObjectName,
+        version: Option<ObjectVersion>,
+        asked: &CertificateChange,
+        now: Timestamp,
+    ) -> Result<Permitted<Object<Certificates>>, VaultError> {
+        let change = VersionChange { tags: asked.tags.clone(), attributes: asked.attributes() };
+        self.change(asker, vault, Some(name), |view, permit: &Permit<UpdateCertificate>, vault| {
+            let updated =
+                object::update::<Certificates>(permit, view, name, version, &change, now, |_content| Ok(()));
+            let mut decision = updated?;
+            if asked.enabled.is_some() {
+                decision.writes.extend(composed::follow(view, &decision.value, vault, now)?);
+            }
+            if let Some(policy) = &asked.policy {
+                let (head, writes) = with_policy(view, vault, name, policy, now)?;
+                decision.writes.extend(writes);
+                decision.value.head = head;
+            }
+            Ok(decision)
+        })
+        .await
+    }
+
+    /// A certificate's policy, or that of one which is being made (Key Vault: Get Certificate Policy).
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn get_certificate_policy(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        name: &ObjectName,
+    ) -> Result<Permitted<PolicyOf>, VaultError> {
+        self.look(asker, vault, Some(name), |view, permit: &Permit<GetCertificate>, _vault| {
+            if let Some(head) = view.get::<Head<Certificates>>(&(permit.vault(), name.clone()))? {
+                return Ok(PolicyOf { name: head.name.clone(), policy: head.about.policy.clone() });
+            }
+            match view.get::<Pending>(&(permit.vault(), name.clone()))? {
+                Some(pending) => Ok(PolicyOf { name: pending.name.clone(), policy: pending.policy.clone() }),
+                None => refuse(object::not_found::<Certificates>(name, None)),
+            }
+        })
+        .await
+    }
+
+    /// Changes those parts of a certificate's policy that are said: what its next version will be (Key Vault: Update Certificate Policy).
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn update_certificate_policy(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        name: &ObjectName,
+        asked: &PolicyAsked,
+        now: Timestamp,
+    ) -> Result<Permitted<PolicyOf>, VaultError> {
+        self.change(asker, vault, Some(name), |view, _permit: &Permit<UpdateCertificate>, vault| {
+            let (head, writes) = with_policy(view, vault, name, asked, now)?;
+            let of = PolicyOf { name: head.name.clone(), policy: head.about.policy.clone() };
+            Ok(Decision::of(of, writes))
+        })
+        .await
+    }
+
+    /// What has become of a certificate that was asked for (Key Vault: Get Certificate Operation).
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn get_pending_certificate(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        name: &ObjectName,
+    ) -> Result<Permitted<Arc<Pending>>, VaultError> {
+        self.look(asker, vault, Some(name), |view, permit: &Permit<GetCertificate>, _vault| {
+            pending::get(permit, view, name)
+        })
+        .await
+    }
+
+    /// Calls a certificate off that was asked for (Key Vault: Update Certificate Operation).
+    ///
+    /// # Errors
+    /// [`CertificateFault::PendingOver`]; [`VaultError`].
+    pub async fn cancel_pending_certificate(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        name: &ObjectName,
+        now: Timestamp,
+    ) -> Result<Permitted<Pending>, VaultError> {
+        self.change(asker, vault, Some(name), |view, permit: &Permit<UpdateCertificate>, _vault| {
+            pending::cancel(permit, view, name, now)
+        })
+        .await
+    }
+
+    /// Forgets that a certificate was asked for (Key Vault: Delete Certificate Operation).
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn delete_pending_certificate(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        name: &ObjectName,
+    ) -> Result<Permitted<Arc<Pending>>, VaultError> {
+        self.change(asker, vault, Some(name), |view, permit: &Permit<UpdateCertificate>, _vault| {
+            pending::delete(permit, view, name)
+        })
+        .await
+    }
+
+    /// Takes a certificate out, sealed, with key and secret and all versions (Key Vault: Backup Certificate).
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn backup_certificate(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        name: &ObjectName,
+    ) -> Result<Permitted<String>, VaultError> {
+        let mut last = None;
+        for _ in 0..GATHERINGS_MAX {
+            // That it may be answered is decided once more after it was gathered, and that it is still the same.
+            let found =
+                self.look(asker, vault, Some(name), |view, permit: &Permit<BackupCertificate>, vault| {
+                    let heads = (
+                        object::head::<Certificates>(view, permit.vault(), name)?,
+                        object::head::<Keys>(view, permit.vault(), name)?,
+                        object::head::<Secrets>(view, permit.vault(), name)?,
+                    );
+                    Ok((vault.clone(), heads))
+                });
+            let found = found.await?;
+            let (of, heads) = found.value;
+            if let Some((blob, known)) = last.take()
+                && known == (of.id, heads.clone())
+            {
+                return Ok(Permitted { value: blob, because: found.because, recovery: found.recovery });
+            }
+            let saved = SavedCertificate {
+                certificate: self.save::<Certificates>(&of, &heads.0).await?,
+                key: self.save::<Keys>(&of, &heads.1).await?,
+                secret: self.save::<Secrets>(&of, &heads.2).await?,
+            };
+            let blob =
+                backup::seal(&self.backup_key, of.tenant, ObjectKind::Certificate, &saved, &*self.entropy)?;
+            last = Some((blob, (of.id, heads)));
+        }
+        Err(StoreError::Unavailable("versions were being added to what is backed up".to_owned()).into())
+    }
+
+    /// Puts a certificate that was backed up into a vault, with key and secret and all versions (Key Vault: Restore Certificate).
+    ///
+    /// # Errors
+    /// [`VaultError::BackupRejected`]; [`VaultError::NameTaken`], [`VaultError::ObjectIsDeleted`]; [`VaultError`].
+    pub async fn restore_certificate(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        blob: &str,
+        now: Timestamp,
+    ) -> Result<Permitted<Object<Certificates>>, VaultError> {
+        let of = self
+            .look(asker, vault, None, |_view, _permit: &Permit<RestoreCertificate>, vault| Ok(vault.clone()));
+        let of = of.await?.value;
+        let saved: SavedCertificate =
+            backup::open(&self.backup_key, of.tenant, ObjectKind::Certificate, blob)?;
+        let certificate = self.lay_out(&of, &saved.certificate, now).await?;
+        let key = self.lay_out(&of, &saved.key, now).await?;
+        let secret = self.lay_out(&of, &saved.secret, now).await?;
+        let restored =
+            self.change(asker, vault, None, |view, _permit: &Permit<RestoreCertificate>, vault| {
+                if vault.id != of.id {
+                    return refuse(VaultError::VaultNotFound { name: vault.name.clone() });
+                }
+                pending::require_none(view, vault.id, &certificate.head.name)?;
+                let mut writes = certificate.reveal(view, vault)?;
+                writes.extend(key.reveal(view, vault)?);
+                writes.extend(secret.reveal(view, vault)?);
+                let head = Arc::new(certificate.head.clone());
+                match view.get::<Version<Certificates>>(&(vault.id, head.id, head.latest))? {
+                    Some(version) => Ok(Decision::of(Object { head, version }, writes)),
+                    None => refuse(VaultError::BackupRejected),
+                }
+            });
+        let restored = restored.await;
+        if restored.is_err() {
+            self.discard(&certificate, now).await;
+            self.discard(&key, now).await;
+            self.discard(&secret, now).await;
+        }
+        restored
+    }
+}
+
+/// The head with its policy changed, and the writes of it: what is scheduled follows the new policy.
+fn with_policy(
+    view: &View,
+    vault: &crate::Vault,
+    name: &ObjectName,
+    asked: &PolicyAsked,
+    now: Timestamp,
+) -> Result<(Arc<Head<Certificates>>, Vec<Write>), Halt<VaultError>> {
+    let found = object::find::<Certificates>(view, vault.id, name, None)?;
+    let fault = |fault: CertificateFault| Halt::Refuse(VaultError::from(fault));
+    let policy = found.head.about.policy.changed(asked, now).map_err(fault)?;
+    if policy.platform.is_none() {
+        policy.profile().map_err(fault)?;
+    }
+    let renewal = renewal::at(&policy, &found.version.attributes, now);
+    let about = CertificateAbout { policy, renewal, ..found.head.about.clone() };
+    let head = Head { about, ..Head::clone(&found.head) };
+    let mut writes = vec![put::<Head<Certificates>>(&(vault.id, name.clone()), &head)];
+    writes.extend(schedule::moved(vault, Some(&*found.head), Some(&head)));
+    Ok((Arc::new(head), writes))
+}

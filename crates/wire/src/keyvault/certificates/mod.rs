@@ -1,0 +1,260 @@
+//! The operations that only certificates, issuers and contacts have, and how certificates are shown. Spec: Key Vault certificates API.
+
+mod route;
+mod types;
+
+pub(super) use route::{CertificateOperation, Found, route};
+
+use super::{
+    error::KeyVaultError,
+    objects::{self, Place, Shown, answer_bundle},
+    request::{Answer, Asked, Fault, body_of, json},
+    types::{Attributes, Backup, RestoreBody},
+};
+use access::{
+    Action, BackupCertificate, CreateCertificate, DeleteIssuer, GetCertificate, GetContacts, GetIssuer,
+    ImportCertificate, ListCertificates, ListIssuers, ManageContacts, RestoreCertificate, SetIssuer,
+    UpdateCertificate,
+};
+use axum::body::Body;
+use crypt::encoding;
+use domain::{ObjectName, ObjectVersion, limits};
+use http::{HeaderValue, StatusCode, header};
+use types::{
+    CertificateBundle, CertificateItem, ContactsBody, CreateBody, ImportBody, IssuerBundle, IssuerChangeBody,
+    IssuerItem, ItemAttributes, MergeBody, OperationShown, PendingBody, PolicyBody, PolicyShown, UpdateBody,
+};
+use vault::{
+    Certificates, Object, Permitted, PolicyOf,
+    certificates::{Contacts, Issuer, Listed, Pending},
+};
+
+const COLLECTION: &str = "certificates";
+
+/// What the audit log calls an operation, what it is asked of, and the version that was asked for. Operations that need the permit of
+/// another have a name of their own: they are other things to have done.
+pub(super) fn names(
+    operation: &CertificateOperation,
+) -> (&'static str, Option<&ObjectName>, Option<ObjectVersion>) {
+    use CertificateOperation as Of;
+    match operation {
+        Of::List { .. } => (ListCertificates::NAME, None, None),
+        Of::Get { name, version } => (GetCertificate::NAME, Some(name), *version),
+        Of::Update { name, version } => (UpdateCertificate::NAME, Some(name), *version),
+        Of::Create { name } => (CreateCertificate::NAME, Some(name), None),
+        Of::Import { name } => (ImportCertificate::NAME, Some(name), None),
+        Of::Merge { name } => ("certificate.merge", Some(name), None),
+        Of::GetPolicy { name } => ("certificate.policy.get", Some(name), None),
+        Of::UpdatePolicy { name } => ("certificate.policy.update", Some(name), None),
+        Of::GetPending { name } => ("certificate.pending.get", Some(name), None),
+        Of::UpdatePending { name } => ("certificate.pending.update", Some(name), None),
+        Of::DeletePending { name } => ("certificate.pending.delete", Some(name), None),
+        Of::Backup { name } => (BackupCertificate::NAME, Some(name), None),
+        Of::Restore => (RestoreCertificate::NAME, None, None),
+        Of::GetContacts => (GetContacts::NAME, None, None),
+        Of::SetContacts => (ManageContacts::NAME, None, None),
+        Of::DeleteContacts => ("certificate.contacts.delete", None, None),
+        Of::ListIssuers { .. } => (ListIssuers::NAME, None, None),
+        Of::GetIssuer { name } => (GetIssuer::NAME, Some(name), None),
+        Of::SetIssuer { name } => (SetIssuer::NAME, Some(name), None),
+        Of::UpdateIssuer { name } => ("certificate.issuer.update", Some(name), None),
+        Of::DeleteIssuer { name } => (DeleteIssuer::NAME, Some(name), None),
+    }
+}
+
+/// Does it.
+pub(super) async fn operate(
+    asked: &Asked<'_>,
+    operation: CertificateOperation,
+    api_version: &str,
+    body: Body,
+) -> Result<Answer, Fault> {
+    use CertificateOperation as Of;
+    let Asked { state, context, asker, vault, .. } = asked;
+    let (service, now, most) = (&state.vault, context.now, limits::REQUEST_BODY_BYTES_MAX);
+    match operation {
+        Of::List { page, include_pending } => {
+            let listed = service.list_certificates(asker, vault, &page, include_pending).await?;
+            let options = if include_pending { "&includePending=true" } else { "" };
+            Ok(objects::answer_page_with(
+                asked,
+                &listed,
+                COLLECTION,
+                api_version,
+                (page.items.get(), options),
+                item,
+            ))
+        }
+        Of::Get { name, version } => {
+            let found = service.see::<Certificates>(asker, vault, &name, version).await?;
+            Ok(answer_bundle(asked, StatusCode::OK, &found))
+        }
+        Of::Update { name, version } => {
+            let change = body_of::<UpdateBody>(body, most).await?.into_change()?;
+            let updated = service.update_certificate(asker, vault, &name, version, &change, now).await?;
+            Ok(answer_bundle(asked, StatusCode::OK, &updated))
+        }
+        Of::Create { name } => {
+            let new = body_of::<CreateBody>(body, most).await?.into_request()?;
+            let created = service.create_certificate(asker, vault, &name, &new, now).await?;
+            let mut answer = answer_pending(asked, StatusCode::ACCEPTED, &created);
+            let id = asked.place(created.recovery).id(COLLECTION, &created.value.name);
+            let request = &created.value.request;
+            let at = format!("{id}/pending?api-version={api_version}&request_id={request}");
+            if let Ok(at) = HeaderValue::from_str(&at) {
+                answer.response.headers_mut().insert(header::LOCATION, at);
+            }
+            Ok(answer)
+        }
+        Of::Import { name } => {
+            let new = body_of::<ImportBody>(body, most).await?.into_request()?;
+            let imported = service.import_certificate(asker, vault, &name, &new, now).await?;
+            Ok(answer_bundle(asked, StatusCode::OK, &imported))
+        }
+        Of::Merge { name } => {
+            let signed = body_of::<MergeBody>(body, most).await?.into_request()?;
+            let merged = service.merge_certificate(asker, vault, &name, &signed, now).await?;
+            Ok(answer_bundle(asked, StatusCode::CREATED, &merged))
+        }
+        Of::GetPolicy { name } => {
+            Ok(answer_policy(asked, &service.get_certificate_policy(asker, vault, &name).await?))
+        }
+        Of::UpdatePolicy { name } => {
+            let change = body_of::<PolicyBody>(body, most).await?.into_asked()?;
+            let updated = service.update_certificate_policy(asker, vault, &name, &change, now).await?;
+            Ok(answer_policy(asked, &updated))
+        }
+        Of::GetPending { name } => {
+            let found = service.get_pending_certificate(asker, vault, &name).await?;
+            Ok(answer_pending(asked, StatusCode::OK, &found))
+        }
+        Of::UpdatePending { name } => {
+            if body_of::<PendingBody>(body, most).await?.cancellation_requested != Some(true) {
+                let rule = "must be true: it is all that can be changed of an operation";
+                return Err(KeyVaultError::bad_member("Property cancellation_requested", rule).into());
+            }
+            let cancelled = service.cancel_pending_certificate(asker, vault, &name, now).await?;
+            Ok(answer_pending(asked, StatusCode::OK, &cancelled))
+        }
+        Of::DeletePending { name } => {
+            let deleted = service.delete_pending_certificate(asker, vault, &name).await?;
+            Ok(answer_pending(asked, StatusCode::OK, &deleted))
+        }
+        Of::Backup { name } => {
+            let backup = service.backup_certificate(asker, vault, &name).await?;
+            let response = json(StatusCode::OK, &Backup { value: &backup.value });
+            Ok(Answer { because: backup.because, version: None, response })
+        }
+        Of::Restore => {
+            // Who may not gets nobody to read megabytes.
+            service.may::<RestoreCertificate>(asker, vault, None).await?;
+            let RestoreBody { value } = body_of(body, limits::BACKUP_BYTES_MAX).await?;
+            let restored = service.restore_certificate(asker, vault, &value, now).await?;
+            Ok(answer_bundle(asked, StatusCode::OK, &restored))
+        }
+        Of::GetContacts => Ok(answer_contacts(asked, &service.get_contacts(asker, vault).await?)),
+        Of::SetContacts => {
+            let contacts = body_of::<ContactsBody>(body, most).await?.into_contacts();
+            Ok(answer_contacts(asked, &service.set_contacts(asker, vault, &contacts).await?))
+        }
+        Of::DeleteContacts => Ok(answer_contacts(asked, &service.delete_contacts(asker, vault).await?)),
+        Of::ListIssuers { page } => {
+            let listed = service.list_issuers(asker, vault, &page).await?;
+            let show = |place: &Place<'_>, issuer: &std::sync::Arc<Issuer>| IssuerItem {
+                id: place.id("certificates/issuers", &issuer.name),
+                provider: issuer.provider.clone(),
+            };
+            let path = "certificates/issuers";
+            Ok(objects::answer_page_with(asked, &listed, path, api_version, (page.items.get(), ""), show))
+        }
+        Of::GetIssuer { name } => Ok(answer_issuer(asked, &service.get_issuer(asker, vault, &name).await?)),
+        Of::SetIssuer { name } => {
+            let new = body_of::<IssuerChangeBody>(body, most).await?.into_change();
+            Ok(answer_issuer(asked, &service.set_issuer(asker, vault, &name, &new, now).await?))
+        }
+        Of::UpdateIssuer { name } => {
+            let change = body_of::<IssuerChangeBody>(body, most).await?.into_change();
+            Ok(answer_issuer(asked, &service.update_issuer(asker, vault, &name, &change, now).await?))
+        }
+        Of::DeleteIssuer { name } => {
+            Ok(answer_issuer(asked, &service.delete_issuer(asker, vault, &name).await?))
+        }
+    }
+}
+
+fn answer_pending<P: AsRef<Pending>>(asked: &Asked<'_>, status: StatusCode, of: &Permitted<P>) -> Answer {
+    let pending = of.value.as_ref();
+    let target = asked.place(of.recovery).id(COLLECTION, &pending.name);
+    let shown = OperationShown::of(format!("{target}/pending"), target, pending);
+    Answer { because: of.because.clone(), version: Some(pending.version), response: json(status, &shown) }
+}
+
+fn answer_policy(asked: &Asked<'_>, of: &Permitted<PolicyOf>) -> Answer {
+    let shown = PolicyShown::of(policy_id(&asked.place(of.recovery), &of.value.name), &of.value.policy);
+    Answer { because: of.because.clone(), version: None, response: json(StatusCode::OK, &shown) }
+}
+
+fn answer_contacts<C: AsRef<Contacts>>(asked: &Asked<'_>, of: &Permitted<C>) -> Answer {
+    let shown = ContactsBody::of(format!("https://{}/certificates/contacts", asked.host), of.value.as_ref());
+    Answer { because: of.because.clone(), version: None, response: json(StatusCode::OK, &shown) }
+}
+
+fn answer_issuer<I: AsRef<Issuer>>(asked: &Asked<'_>, of: &Permitted<I>) -> Answer {
+    let issuer = of.value.as_ref();
+    let id = asked.place(of.recovery).id("certificates/issuers", &issuer.name);
+    let response = json(StatusCode::OK, &IssuerBundle::of(id, issuer));
+    Answer { because: of.because.clone(), version: None, response }
+}
+
+fn policy_id(at: &Place<'_>, name: &ObjectName) -> String {
+    format!("{}/policy", at.id(COLLECTION, name))
+}
+
+impl Shown for Certificates {
+    type Bundle<'a> = CertificateBundle<'a>;
+    type Item<'a> = CertificateItem<'a>;
+
+    fn bundle<'a>(at: &Place<'_>, object: &'a Object<Self>) -> CertificateBundle<'a> {
+        let (name, version) = (&object.head.name, object.version.version);
+        CertificateBundle {
+            id: at.versioned(COLLECTION, name, version),
+            kid: at.versioned("keys", name, version),
+            sid: at.versioned("secrets", name, version),
+            x5t: encoding::base64url(&object.version.content.thumbprint.0),
+            cer: &object.version.content.leaf,
+            attributes: Attributes::of(&object.version.attributes, at.recovery),
+            tags: &object.version.tags,
+            policy: PolicyShown::of(policy_id(at, name), &object.head.about.policy),
+            preserve_order: object.head.about.preserve_order,
+        }
+    }
+
+    fn item<'a>(at: &Place<'_>, object: &'a Object<Self>) -> CertificateItem<'a> {
+        shown(at.id(COLLECTION, &object.head.name), object)
+    }
+
+    fn version_item<'a>(at: &Place<'_>, object: &'a Object<Self>) -> CertificateItem<'a> {
+        shown(at.versioned(COLLECTION, &object.head.name, object.version.version), object)
+    }
+}
+
+fn shown(id: String, object: &Object<Certificates>) -> CertificateItem<'_> {
+    CertificateItem {
+        id,
+        x5t: Some(encoding::base64url(&object.version.content.thumbprint.0)),
+        attributes: ItemAttributes::of(&object.version.attributes),
+        tags: &object.version.tags,
+    }
+}
+
+fn item<'a>(at: &Place<'_>, listed: &'a Listed) -> CertificateItem<'a> {
+    match listed {
+        Listed::Certificate(object) => Certificates::item(at, object),
+        Listed::Pending(pending) => CertificateItem {
+            id: at.id(COLLECTION, &pending.name),
+            x5t: None,
+            attributes: ItemAttributes::of_pending(pending),
+            tags: &pending.tags,
+        },
+    }
+}
