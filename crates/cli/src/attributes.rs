@@ -96,9 +96,21 @@ impl When {
     }
 }
 
-fn tag(text: &str) -> Result<(String, String), String> {
+/// A tag as an argument.
+pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("a tag is NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Tags, each name once.
+pub(crate) fn tags(given: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Failure> {
+    let mut tags = BTreeMap::new();
+    for (name, value) in given {
+        if let Some(_other) = tags.insert(name.clone(), value) {
+            return Err(misuse(format!("the tag {name} is given twice")));
+        }
+    }
+    Ok(tags)
 }
 
 impl Described {
@@ -107,12 +119,7 @@ impl Described {
         let now = server::SystemClock.now();
         let seconds = |when: Option<When>| when.map(|when| when.seconds(now)).transpose();
         let attributes = Attributes { enabled, nbf: seconds(self.not_before)?, exp: seconds(self.expires)? };
-        let mut tags = BTreeMap::new();
-        for (name, value) in self.tags {
-            if let Some(_other) = tags.insert(name.clone(), value) {
-                return Err(misuse(format!("the tag {name} is given twice")));
-            }
-        }
+        let tags = tags(self.tags)?;
         Ok(Properties { attributes, tags: (!tags.is_empty()).then_some(tags) })
     }
 }

@@ -73,8 +73,17 @@ impl<'a> Collection<'a> {
 
     /// The answer, or what to tell a person.
     pub(crate) async fn ask<T: DeserializeOwned>(&self, ask: Ask<'_>) -> Result<T, Failure> {
+        self.ask_with(ask, "").await
+    }
+
+    /// The same, with more in the query: `&name=value`.
+    pub(crate) async fn ask_with<T: DeserializeOwned>(
+        &self,
+        ask: Ask<'_>,
+        query: &str,
+    ) -> Result<T, Failure> {
         let (verb, name) = (ask.verb, ask.name);
-        match self.send(ask).await {
+        match self.vault.send(ask.method, &ask.path, query, ask.body).await {
             Ok(body) => parse(&body),
             Err(fault) => Err(self.explain(verb, name, fault).await),
         }
@@ -209,6 +218,13 @@ fn next(place: &Whence<'_>, refusal: &Refusal, policy: Option<&Policy>) -> Optio
         ("Conflict", "ObjectIsDeletedButRecoverable") => Some(format!(
             "Bring it back: keyless {kind} recover {vault} {name}\n  \
              Or end it for good: keyless {kind} purge {vault} {name}"
+        )),
+        ("PendingCertificateNotFound", _) => {
+            Some(format!("Ask for one: keyless certificate create {vault} {name} --issuer unknown"))
+        }
+        ("CertificateIssuerNotFound", _) => Some(format!(
+            "What there is: keyless certificate issuer list {vault}\n  \
+             The vault's own authority: keyless certificate issuer set {vault} keyless --provider Keyless"
         )),
         ("Conflict", _) if verb == "restore" => {
             Some("A restore makes an object anew and changes none: delete and purge that one first, or restore to another vault.".to_owned())

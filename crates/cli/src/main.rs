@@ -9,6 +9,7 @@ mod admin;
 mod app;
 mod attributes;
 mod audit;
+mod certificate;
 mod clock;
 mod collection;
 mod demo;
@@ -104,6 +105,9 @@ enum Command {
     /// Keys of a vault: made there, used there
     #[command(subcommand)]
     Key(key::Command),
+    /// Certificates of a vault, each with its key and secret
+    #[command(subcommand)]
+    Certificate(certificate::Command),
     /// App registrations and their client secrets
     #[command(subcommand)]
     AppRegistration(registration::Command),
@@ -172,6 +176,9 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
         Command::Access(command) => access::access(&global.admin()?, global.output, command).await,
         Command::Clock(command) => clock::clock(&global.admin()?, global.output, command).await,
         Command::Secret(command) => secret::secret(&global.admin()?, global.output, command).await,
+        Command::Certificate(command) => {
+            certificate::certificate(&global.admin()?, global.output, command).await
+        }
         Command::Key(command) => key::key(&global.admin()?, global.output, command).await,
         Command::AppRegistration(command) => {
             registration::registration(&global.admin()?, global.output, command).await

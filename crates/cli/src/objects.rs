@@ -206,7 +206,7 @@ const CERTIFICATE_COLUMNS: &[Column] = &[
     ("name", name),
     ("enabled", enabled),
     ("expires", expires),
-    ("updated", |item| time(item, "/attributes/updated")),
+    ("thumbprint", |item| thumbprint(item).unwrap_or_else(|| "-".to_owned())),
 ];
 const VERSION_COLUMNS: &[Column] = &[
     ("version", |item| names(item).1.unwrap_or_default().to_owned()),
@@ -279,6 +279,14 @@ fn facts(object: &Value) -> Vec<(&'static str, String)> {
     facts.extend(id.map(|id| ("id", id.to_owned())));
     facts.push(("enabled", enabled(object)));
     facts.extend(text(object, "/key/kty").map(|kty| ("type", key_type(object, kty))));
+    facts.extend(text(object, "/policy/x509_props/subject").map(|subject| ("subject", subject.to_owned())));
+    let names = object.pointer("/policy/x509_props/sans/dns_names").and_then(Value::as_array);
+    let names = names.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
+    if !names.is_empty() {
+        facts.push(("for", names));
+    }
+    facts.extend(text(object, "/policy/issuer/name").map(|issuer| ("issuer", issuer.to_owned())));
+    facts.extend(thumbprint(object).map(|thumbprint| ("thumbprint", thumbprint)));
     let operations = object.pointer("/key/key_ops").and_then(Value::as_array);
     facts.extend(operations.map(|operations| {
         ("may", operations.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
@@ -305,6 +313,12 @@ fn facts(object: &Value) -> Vec<(&'static str, String)> {
         facts.push(("tags", tags.join(", ")));
     }
     facts
+}
+
+/// SHA-1 of a certificate, as other programs show it.
+fn thumbprint(object: &Value) -> Option<String> {
+    let bytes = encoding::from_base64url(text(object, "/x5t")?).ok()?;
+    Some(encoding::hex(&bytes).to_uppercase())
 }
 
 /// A key's type with its size or curve: `RSA 2048`, `EC P-256`.

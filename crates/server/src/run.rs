@@ -124,7 +124,8 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     site.serve_with(&services);
     record_test_clock(&services, *now)?;
     let tls = TlsAcceptor::from(Arc::new(tls(certificates.clone())?));
-    let public = public::Public::new(tls, wire::PublicService::new(services.clone()), observer, stopping.clone());
+    let public =
+        public::Public::new(tls, wire::PublicService::new(services.clone()), observer, stopping.clone());
     let administration = admin::router(admin::State {
         store: store.clone(),
         log: log.clone(),

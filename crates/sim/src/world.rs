@@ -30,9 +30,9 @@ use std::{
 use tower::ServiceExt;
 use vault::VaultService;
 use wire::{
-    Services, State,
+    PublicService, Services, State,
     admin::{self, AdminPeer, Installation, InstallationFacts},
-    msi, PublicService,
+    msi,
 };
 
 /// The apps of a scene; each has the cgroup of its name.
@@ -368,7 +368,11 @@ impl World {
 
     async fn ask<S>(&self, server: &Server, service: &S, request: Request<Body>) -> Option<Answer>
     where
-        S: tower::Service<Request<Body>, Response = axum::response::Response, Error = std::convert::Infallible> + Clone,
+        S: tower::Service<
+                Request<Body>,
+                Response = axum::response::Response,
+                Error = std::convert::Infallible,
+            > + Clone,
     {
         let answering = async {
             match service.clone().oneshot(request).await {
