@@ -319,6 +319,13 @@ impl Server {
         let _said = self.keyless(["vault", "policy", "set", vault, "--app", app, "--secrets", verbs]).ok();
     }
 
+    /// Makes an app with an identity that may do this with a vault's keys.
+    pub fn keys_app(&self, app: &str, vault: &str, verbs: &str) {
+        let _said = self.keyless(["app", "create", app]).ok();
+        let _said = self.keyless(["app", "identity", "assign", app]).ok();
+        let _said = self.keyless(["vault", "policy", "set", vault, "--app", app, "--keys", verbs]).ok();
+    }
+
     /// Runs a program as an app to its end; `VAULT_URL` is the vault's, as in the README.
     pub fn run_as(&self, app: &str, vault: &str, program: &[&str], stdin: &str) -> Ended {
         let mut command = self.command(["run", "--app", app, "--"]);

@@ -9,7 +9,7 @@ const CLIENT: &str = "Node @azure/identity 4.13.1, @azure/keyvault-secrets 4.11.
 /// The example's scripts, placed beside the installed packages (Node looks for packages from where the script is).
 fn installed() -> Option<(String, PathBuf)> {
     let (node, place) = (setting("NODE")?, PathBuf::from(setting("NODE_APP")?));
-    for script in ["read-secret.mjs", "list-secrets.mjs", "set-secret.mjs"] {
+    for script in ["read-secret.mjs", "list-secrets.mjs", "set-secret.mjs", "use-key.mjs"] {
         // Scenarios run at the same time and read what others have placed: a rename shows a whole file.
         let whole = place.join(format!("{script}.{:?}", std::thread::current().id()));
         std::fs::copy(settings::example(&format!("node/{script}")), &whole).unwrap();
@@ -82,4 +82,18 @@ fn plain_node_trusts_the_names() {
     let script = "const answer = await fetch(process.env.VAULT_URL + '/secrets?api-version=7.4'); console.log(answer.status)";
     assert_eq!(server.run_as("web", "shop", &[&node, "--input-type=module", "-e", script], "").ok(), "401\n");
     note("Node fetch", "name and certificate inside `keyless run`", "works");
+}
+
+#[test]
+fn makes_and_uses_a_key() {
+    let server = Server::start("node-key");
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    server.keys_app("web", "shop", "get,create,sign,verify,encrypt,decrypt");
+    let Some(used) = run(&server, "web", "use-key.mjs", &["signing"], "") else { return skip("no Node") };
+    assert_eq!(used.ok(), "signature holds: true\ndecrypted: hello\n");
+    note(
+        "Node @azure/identity 4.13.1, @azure/keyvault-keys 4.10.2",
+        "create a key, sign, verify, encrypt, decrypt",
+        "works",
+    );
 }

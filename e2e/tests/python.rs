@@ -131,3 +131,37 @@ fn plain_python_trusts_the_names() {
     assert_eq!(server.run_as("web", "shop", &[&python, "-c", requests], "").ok(), "401\n");
     note("Python standard library, requests", "name and certificate inside `keyless run`", "works");
 }
+
+const KEYS: &str = "Python azure-identity 1.27.0, azure-keyvault-keys 4.11.3";
+
+#[test]
+fn makes_and_uses_a_key() {
+    let server = Server::start("python-key");
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    server.keys_app("web", "shop", "get,create,sign,verify,encrypt,decrypt");
+    let Some(used) = run(&server, "web", "use_key.py", &["signing"], "") else {
+        return skip("no Python environment");
+    };
+    assert_eq!(used.ok(), "signature holds: True\ndecrypted: hello\n");
+    note(KEYS, "create a key, sign, verify, encrypt, decrypt", "works");
+    server.keys_app("reader", "shop", "get");
+    let refused = run(&server, "reader", "use_key.py", &["signing"], "").map(|ended| ended.said());
+    assert!(
+        refused.as_ref().is_some_and(|said| said.contains("does not have keys create permission")),
+        "{refused:?}"
+    );
+}
+
+/// Whatever we sign, encrypt or wrap, in every algorithm of every key, another implementation takes, and the reverse.
+#[test]
+fn every_algorithm_agrees_with_another_implementation() {
+    let server = Server::start("python-matrix");
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    server.keys_app("web", "shop", "all");
+    let Some(python) = setting("PYTHON") else { return skip("no Python environment") };
+    let checked =
+        server.run_as("web", "shop", &[&python, "-c", include_str!("python/keys_matrix.py")], "").ok();
+    // RSA: (18 + 36) for each of 3 sizes, EC: (2 + 3) for each of 4 curves, oct: 18 for each of 3 sizes.
+    assert_eq!(checked.trim(), "236", "checks that were made");
+    note(KEYS, "every algorithm of keys, against Python's `cryptography`", "works");
+}

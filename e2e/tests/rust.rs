@@ -49,3 +49,17 @@ fn a_stranger_gets_forbidden() {
     assert!(!read.said().contains("s3cret"));
     note(CLIENT, "a verb that no policy gives", "works: 403, error code `Forbidden`");
 }
+
+#[test]
+fn makes_and_uses_a_key() {
+    let server = Server::start("rust-key");
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    server.keys_app("web", "shop", "get,create,sign,verify,encrypt,decrypt");
+    let used = run(&server, "web", "use-key", &["signing"], "");
+    assert_eq!(used.ok(), "signature holds: true\ndecrypted: hello\n");
+    note(
+        "Rust azure_identity 1.0.0, azure_security_keyvault_keys 1.0.1",
+        "create a key, sign, verify, encrypt, decrypt",
+        "works",
+    );
+}

@@ -67,7 +67,7 @@ async fn replay(text: &str, world: &mut World) -> String {
         }
         let already = world.audit.records().len();
         let response = world.public.clone().oneshot(parse(&request, world)).await.unwrap();
-        let mut answer = shown(response, world).await;
+        let mut answer = shown(response, text, world).await;
         for record in world.audit.records().iter().skip(already) {
             let actor = serde_json::to_string(&record.actor).unwrap();
             let outcome = format!("{:?}", record.outcome).to_lowercase();
@@ -100,7 +100,7 @@ fn parse(text: &str, world: &World) -> Request<Body> {
     request.body(Body::from(body)).unwrap()
 }
 
-async fn shown(response: Response<Body>, world: &mut World) -> String {
+async fn shown(response: Response<Body>, file: &str, world: &mut World) -> String {
     let (head, body) = response.into_parts();
     let mut text = format!("HTTP/1.1 {}\n", head.status);
     let mut headers: Vec<_> =
@@ -117,12 +117,14 @@ async fn shown(response: Response<Body>, world: &mut World) -> String {
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let body = std::str::from_utf8(&body).unwrap();
     versions(body, world);
+    made(body, file, world);
     format!("{text}\n{}\n", pretty(&tokens(body, world)))
 }
 
-/// Gives each version of a secret that a body tells a name, in the order in which they were seen; and the page after it one.
+/// Gives each version that a body tells a name, in the order in which they were seen; and the page after it one.
 fn versions(body: &str, world: &mut World) {
-    for id in body.split("/secrets/").skip(1).filter_map(|rest| rest.split('"').next()) {
+    let ids = ["/secrets/", "/keys/"].into_iter().flat_map(|collection| body.split(collection).skip(1));
+    for id in ids.filter_map(|rest| rest.split('"').next()) {
         let Some((_, version)) = id.split_once('/').filter(|(_, version)| version.len() == 32) else {
             continue;
         };
@@ -130,6 +132,23 @@ fn versions(body: &str, world: &mut World) {
         if !world.names.iter().any(|(_, value)| value == version) {
             world.call(&format!("version {}", seen + 1), &version);
             world.call(&format!("after {}", seen + 1), &crypt::encoding::base64url(version.as_bytes()));
+        }
+    }
+}
+
+/// Gives what a key is made of, and what was made with one, a name: in each run they are other ones. What stands in the file is known.
+fn made(body: &str, file: &str, world: &mut World) {
+    let Ok(body) = serde_json::from_str::<serde_json::Value>(body) else { return };
+    let parts = ["n", "x", "y"].map(|member| (member, &body["key"][member]));
+    let of_key = [("value", if body["kid"].is_string() { &body["value"] } else { &body["none"] })];
+    for (member, value) in parts.into_iter().chain(of_key) {
+        let Some(value) = value.as_str().filter(|value| value.len() > 40 && !file.contains(value)) else {
+            continue;
+        };
+        if !world.names.iter().any(|(_, known)| known == value) {
+            let prefix = format!("{member} ");
+            let seen = world.names.iter().filter(|(name, _)| name.starts_with(&prefix)).count();
+            world.call(&format!("{prefix}{}", seen + 1), &value);
         }
     }
 }

@@ -160,11 +160,22 @@ impl World {
         }
     }
 
-    /// What a principal may do in a vault, with commas between; `nothing` removes its policy.
+    /// What a principal may do in a vault: verbs on secrets with commas between, and after `;keys=` those on keys; `nothing` removes its
+    /// policy.
     pub(crate) async fn allow(&self, vault: &str, principal: &str, verbs: &str) {
-        let verbs = verbs.split(',').filter(|verb| *verb != "nothing").map(|verb| verb.parse().unwrap());
+        let (secrets, keys) = verbs.split_once(";keys=").unwrap_or((verbs, "nothing"));
+        let words = |verbs: &str| -> Vec<String> {
+            verbs.split(',').filter(|verb| *verb != "nothing").map(str::to_owned).collect()
+        };
         let (vault, principal) = (vault.parse().unwrap(), principal.parse().unwrap());
-        let permissions = domain::Permissions::on_secrets(verbs.collect());
+        let permissions = domain::Permissions {
+            secrets: words(secrets).iter().map(|verb| verb.parse().unwrap()).collect(),
+            keys: match keys {
+                "all" => domain::KeyPermissions::all(),
+                keys => words(keys).iter().map(|verb| verb.parse().unwrap()).collect(),
+            },
+            ..domain::Permissions::default()
+        };
         self.state.vault.set_policy(&vault, principal, permissions).await.unwrap();
     }
 

@@ -109,9 +109,14 @@ impl KeyVaultError {
         Self::bad("Property value has invalid value")
     }
 
-    /// A member of the body that is missing or is none of those that it may be.
-    pub(super) fn property(name: &'static str, rule: &'static str) -> Self {
-        Self::bad(format!("Property {name} has invalid value: {rule}"))
+    /// A member of the body that is not what it may be.
+    pub(super) fn property(name: &'static str, expected: &'static str) -> Self {
+        Self::bad(format!("Property {name} has invalid value: expected {expected}"))
+    }
+
+    /// A member of the body that must be there.
+    pub(super) fn missing(name: &'static str) -> Self {
+        Self::bad(format!("Property {name} is missing"))
     }
 
     /// What was said.

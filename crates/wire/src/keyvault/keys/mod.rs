@@ -99,7 +99,7 @@ pub(super) async fn operate(asked: &Asked<'_>, operation: KeyOperation, body: Bo
         }
         KeyOperation::Release { name, version } => {
             let body = body_of::<ReleaseRequestBody>(body, MOST).await?;
-            let target = body.target.ok_or_else(|| KeyVaultError::property("target", "is missing"))?;
+            let target = body.target.ok_or_else(|| KeyVaultError::missing("target"))?;
             match service.release_key(asker, vault, &name, version, &target).await?.value {}
         }
         KeyOperation::GetAttestation { name, version } => {
@@ -107,7 +107,7 @@ pub(super) async fn operate(asked: &Asked<'_>, operation: KeyOperation, body: Bo
         }
         KeyOperation::RandomBytes => {
             let body = body_of::<RandomBytesBody>(body, MOST).await?;
-            let count = body.count.ok_or_else(|| KeyVaultError::property("count", "is missing"))?;
+            let count = body.count.ok_or_else(|| KeyVaultError::missing("count"))?;
             let drawn = service.random_bytes(asker, vault, count).await?;
             let response = json(StatusCode::OK, &RandomBytes::of(&drawn.value));
             Ok(Answer { because: drawn.because, version: None, response })
@@ -125,7 +125,7 @@ async fn use_key(
 ) -> Result<Answer, Fault> {
     let Asked { state, context, asker, vault, .. } = asked;
     let (service, now) = (&state.vault, context.now);
-    let algorithm = body.alg.as_deref().ok_or_else(|| KeyVaultError::property("alg", "is missing"))?;
+    let algorithm = body.alg.as_deref().ok_or_else(|| KeyVaultError::missing("alg"))?;
     let SecretBytes(value) = body.value.as_ref().ok_or_else(KeyVaultError::value_missing)?;
     let value = value.expose().as_slice();
     let unknown =
@@ -142,8 +142,7 @@ async fn use_key(
             Ok(answer_used(asked, &signed, |kid, signature| UseResult::of(kid, signature)))
         }
         KeyUse::Verify => {
-            let Bytes(digest) =
-                body.digest.as_ref().ok_or_else(|| KeyVaultError::property("digest", "is missing"))?;
+            let Bytes(digest) = body.digest.as_ref().ok_or_else(|| KeyVaultError::missing("digest"))?;
             let of = (signature()?, digest.as_slice(), value);
             let verified = service.verify(asker, vault, name, version, of, now).await?;
             Ok(answer_used(asked, &verified, |_kid, value| VerifyResult { value: *value }))

@@ -83,7 +83,7 @@ impl ReleaseBody {
         let Some(Object(body)) = body else { return Ok(None) };
         Ok(Some(ReleasePolicy {
             content_type: body.content_type.unwrap_or_else(|| RELEASE_POLICY_TYPE.to_owned()),
-            data: body.data.ok_or_else(|| KeyVaultError::property("release_policy.data", "is missing"))?,
+            data: body.data.ok_or_else(|| KeyVaultError::missing("release_policy.data"))?,
             immutable: body.immutable.unwrap_or_default(),
         }))
     }
@@ -97,7 +97,7 @@ fn operations(names: Option<Vec<String>>) -> Result<Option<Vec<KeyOp>>, KeyVault
 }
 
 fn kind(kty: Option<String>) -> Result<KeyKind, KeyVaultError> {
-    let kty = kty.ok_or_else(|| KeyVaultError::property("kty", "is missing"))?;
+    let kty = kty.ok_or_else(|| KeyVaultError::missing("kty"))?;
     kty.parse().map_err(|error: domain::NameError| KeyVaultError::property("kty", error.rule))
 }
 
@@ -181,11 +181,11 @@ struct JwkBody {
 
 impl ImportBody {
     pub(super) fn into_request(self) -> Result<ImportedKey, KeyVaultError> {
-        let Object(key) = self.key.ok_or_else(|| KeyVaultError::property("key", "is missing"))?;
+        let Object(key) = self.key.ok_or_else(|| KeyVaultError::missing("key"))?;
         if key.key_hsm.is_some() {
             return Err(KeyVaultError::property(
                 "key_hsm",
-                "is for a key that was wrapped for an HSM, and there is none",
+                "none: there is no HSM for which a key could be wrapped",
             ));
         }
         let kind = kind(key.kty)?;
