@@ -1,6 +1,7 @@
 //! The service over a memory store, with a meddler between: it changes the world while something is under way, and takes the store away.
 
 mod backups;
+mod certificates;
 mod deletion;
 mod due;
 mod garbage;
@@ -39,9 +40,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// Fails unless it was refused, and for this reason.
 macro_rules! refused {
-    ($result:expr, $pattern:pat) => {
+    ($result:expr, $pattern:pat $(if $guard:expr)?) => {
         match $result {
-            Err($pattern) => {}
+            Err($pattern) $(if $guard)? => {}
             other => panic!("{other:?} is not {}", stringify!($pattern)),
         }
     };

@@ -97,14 +97,7 @@ pub(super) async fn operate(
         Of::Create { name } => {
             let new = body_of::<CreateBody>(body, most).await?.into_request()?;
             let created = service.create_certificate(asker, vault, &name, &new, now).await?;
-            let mut answer = answer_pending(asked, StatusCode::ACCEPTED, &created);
-            let id = asked.place(created.recovery).id(COLLECTION, &created.value.name);
-            let request = &created.value.request;
-            let at = format!("{id}/pending?api-version={api_version}&request_id={request}");
-            if let Ok(at) = HeaderValue::from_str(&at) {
-                answer.response.headers_mut().insert(header::LOCATION, at);
-            }
-            Ok(answer)
+            Ok(answer_created(asked, api_version, &created))
         }
         Of::Import { name } => {
             let new = body_of::<ImportBody>(body, most).await?.into_request()?;
@@ -126,7 +119,7 @@ pub(super) async fn operate(
         }
         Of::GetPending { name } => {
             let found = service.get_pending_certificate(asker, vault, &name).await?;
-            Ok(answer_pending(asked, StatusCode::OK, &found))
+            Ok(answer_pending(asked, &found))
         }
         Of::UpdatePending { name } => {
             if body_of::<PendingBody>(body, most).await?.cancellation_requested != Some(true) {
@@ -134,11 +127,11 @@ pub(super) async fn operate(
                 return Err(KeyVaultError::bad_member("Property cancellation_requested", rule).into());
             }
             let cancelled = service.cancel_pending_certificate(asker, vault, &name, now).await?;
-            Ok(answer_pending(asked, StatusCode::OK, &cancelled))
+            Ok(answer_pending(asked, &cancelled))
         }
         Of::DeletePending { name } => {
             let deleted = service.delete_pending_certificate(asker, vault, &name).await?;
-            Ok(answer_pending(asked, StatusCode::OK, &deleted))
+            Ok(answer_pending(asked, &deleted))
         }
         Of::Backup { name } => {
             let backup = service.backup_certificate(asker, vault, &name).await?;
@@ -182,11 +175,26 @@ pub(super) async fn operate(
     }
 }
 
-fn answer_pending<P: AsRef<Pending>>(asked: &Asked<'_>, status: StatusCode, of: &Permitted<P>) -> Answer {
+fn answer_created(asked: &Asked<'_>, api_version: &str, of: &Permitted<Pending>) -> Answer {
+    let pending = &of.value;
+    let id = format!("{}/pending", asked.place(of.recovery).id(COLLECTION, &pending.name));
+    let at = format!("{id}?api-version={api_version}&request_id={}", pending.request);
+    let mut response = json(StatusCode::ACCEPTED, &OperationShown::accepted(id, pending));
+    if let Ok(at) = HeaderValue::from_str(&at) {
+        response.headers_mut().insert(header::LOCATION, at);
+    }
+    Answer { because: of.because.clone(), version: Some(pending.version), response }
+}
+
+fn answer_pending<P: AsRef<Pending>>(asked: &Asked<'_>, of: &Permitted<P>) -> Answer {
     let pending = of.value.as_ref();
     let target = asked.place(of.recovery).id(COLLECTION, &pending.name);
     let shown = OperationShown::of(format!("{target}/pending"), target, pending);
-    Answer { because: of.because.clone(), version: Some(pending.version), response: json(status, &shown) }
+    Answer {
+        because: of.because.clone(),
+        version: Some(pending.version),
+        response: json(StatusCode::OK, &shown),
+    }
 }
 
 fn answer_policy(asked: &Asked<'_>, of: &Permitted<PolicyOf>) -> Answer {

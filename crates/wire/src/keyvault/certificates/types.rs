@@ -693,12 +693,23 @@ struct ErrorShown<'a> {
     message: &'a str,
 }
 
+const IN_PROGRESS: &str = "inProgress";
+
 impl<'a> OperationShown<'a> {
+    /// As it is answered to who has just asked for a certificate: in progress, whatever has become of it by now. Azure's client for Python
+    /// begins to poll only then, and has no result of what was over before.
+    pub(super) fn accepted(id: String, pending: &'a Pending) -> Self {
+        const DETAILS: &str = "Pending certificate created. Certificate request is in progress. This may take some time based on the issuer provider. Please check again later.";
+        let shown = Self::of(id, String::new(), pending);
+        let details = if pending.is_in_progress() { shown.status_details } else { Some(DETAILS) };
+        Self { status: IN_PROGRESS, status_details: details, error: None, target: None, ..shown }
+    }
+
     /// `target`: the certificate's identifier.
     pub(super) fn of(id: String, target: String, pending: &'a Pending) -> Self {
         let (status, details, error) = match &pending.status {
             PendingStatus::InProgress => (
-                "inProgress",
+                IN_PROGRESS,
                 Some("Pending certificate created. Please Perform Merge to complete the request."),
                 None,
             ),
