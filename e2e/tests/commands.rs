@@ -1,6 +1,6 @@
 //! The commands for a vault's objects, as a person or a script uses them.
 
-use e2e::{Ended, Server, wait};
+use e2e::{Ended, Server, skip, wait};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -507,4 +507,134 @@ fn a_key_from_a_file_is_that_key_and_comes_back_from_its_backup() {
     {
         assert_eq!(server.keyless_with(["key", "import", "shop", "bad", "-"], &bad).code, Some(1), "{bad}");
     }
+}
+
+#[test]
+fn a_certificate_comes_with_its_key_and_moves_by_a_file() {
+    let server = Server::start("certificates");
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    let _said = server.keyless(["vault", "create", "other"]).ok();
+    let create = [
+        "certificate",
+        "create",
+        "shop",
+        "tls",
+        "--subject",
+        "CN=shop.example",
+        "--san-dns",
+        "shop.example",
+        "--san-dns",
+        "www.shop.example",
+        "--key-type",
+        "ec",
+        "--months",
+        "3",
+        "--tag",
+        "team=a",
+        "-o",
+        "json",
+    ];
+    let made = json(server.keyless(create));
+    assert_eq!(
+        made["policy"]["x509_props"]["sans"]["dns_names"],
+        serde_json::json!(["shop.example", "www.shop.example"])
+    );
+    assert_eq!((&made["policy"]["issuer"]["name"], &made["tags"]["team"]), (&"Self".into(), &"a".into()));
+    assert!(server.keyless(["key", "show", "shop", "tls"]).ok().contains("EC P-256"));
+    assert!(server.keyless(["secret", "list", "shop"]).ok().contains("(certificate)"));
+    refused(&server.keyless(["secret", "delete", "shop", "tls"]), 1, &["certificate tls"]);
+    let thumbprint = |vault: &str, name: &str| {
+        json(server.keyless(["certificate", "show", vault, name, "-o", "json"]))["x5t"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+
+    // Alone it is public; with its key it is a private file, and the same certificate elsewhere.
+    let alone = server.keyless(["certificate", "download", "shop", "tls", "-"]).ok();
+    assert!(alone.starts_with("-----BEGIN CERTIFICATE-----") && !alone.contains("PRIVATE"), "{alone}");
+    for (form, file) in [("pem", "tls.pem"), ("pfx", "tls.pfx")] {
+        let download = ["certificate", "download", "shop", "tls", file, "--with-key", "--format", form];
+        let told = server.keyless(download);
+        assert!(told.code == Some(0) && told.stderr.contains("in clear"), "{}", told.said());
+        assert_eq!(mode(&server.place().join(file)), 0o600);
+        refused(&server.keyless(download), 1, &["--force"]);
+        let imported = server.keyless(["certificate", "import", "other", form, file]);
+        assert!(imported.ok().contains("CN=shop.example"));
+        assert_eq!(thumbprint("other", form), thumbprint("shop", "tls"));
+    }
+    refused(
+        &server.keyless(["certificate", "download", "shop", "tls", "f", "--format", "pfx"]),
+        2,
+        &["--with-key"],
+    );
+
+    // The vault's own authority signs, once an issuer stands for it.
+    let own = ["certificate", "create", "shop", "own", "--issuer", "keyless"];
+    refused(&server.keyless(own), 1, &["keyless certificate issuer set shop keyless --provider Keyless"]);
+    let set = ["certificate", "issuer", "set", "shop", "keyless", "--provider", "Keyless"];
+    let _said = server.keyless(set).ok();
+    assert!(server.keyless(own).ok().contains("CN=own"));
+    assert!(server.keyless(["certificate", "issuer", "list", "shop"]).ok().contains("Keyless"));
+
+    // Out of service, deleted, back, and by a backup into another vault.
+    let _said = server.keyless(["certificate", "update", "shop", "tls", "--disabled"]).ok();
+    let listed = json(server.keyless(["certificate", "list", "shop", "-o", "json"]));
+    let enabled: Vec<_> =
+        listed.as_array().unwrap().iter().map(|item| item["attributes"]["enabled"] == true).collect();
+    assert_eq!(enabled, [true, false], "own, tls: {listed}");
+    let _said = server.keyless(["certificate", "delete", "shop", "tls"]).ok();
+    assert!(server.keyless(["certificate", "deleted", "shop"]).ok().contains("tls"));
+    let _said = server.keyless(["certificate", "recover", "shop", "tls"]).ok();
+    let _said = server.keyless(["certificate", "backup", "shop", "tls", "tls.backup"]).ok();
+    let _said = server.keyless(["certificate", "restore", "other", "tls.backup"]).ok();
+    assert_eq!(thumbprint("other", "tls"), thumbprint("shop", "tls"));
+
+    refused(&server.keyless(["certificate", "contacts", "show", "shop"]), 1, &["contacts set shop"]);
+    let _said = server.keyless(["certificate", "contacts", "set", "shop", "a@example.org"]).ok();
+    assert!(server.keyless(["certificate", "contacts", "show", "shop"]).ok().contains("a@example.org"));
+}
+
+#[test]
+fn a_certificate_signed_elsewhere_is_merged() {
+    let openssl = |server: &Server, line: &str| {
+        let mut command = std::process::Command::new("openssl");
+        let done = command.current_dir(server.place()).args(line.split(' ')).output();
+        done.is_ok_and(|done| done.status.success())
+    };
+    let server = Server::start("merge");
+    if !openssl(&server, "version") {
+        return skip("an authority outside: needs openssl");
+    }
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    let asked = server.keyless([
+        "certificate",
+        "create",
+        "shop",
+        "tls",
+        "--issuer",
+        "unknown",
+        "--subject",
+        "CN=shop.example",
+    ]);
+    assert!(asked.stderr.contains("keyless certificate merge shop tls"), "{}", asked.said());
+    let _said = server.keyless(["certificate", "pending", "shop", "tls", "--csr", "tls.csr.pem"]).ok();
+    assert!(openssl(
+        &server,
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 9"
+    ));
+    assert!(openssl(
+        &server,
+        "x509 -req -in tls.csr.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out signed.pem -days 5"
+    ));
+    refused(&server.keyless(["certificate", "merge", "shop", "tls", "ca.pem"]), 1, &["does not belong"]);
+    let merged = server.keyless(["certificate", "merge", "shop", "tls", "signed.pem"]).ok();
+    assert!(merged.contains("CN=shop.example"), "{merged}");
+    assert!(server.keyless(["certificate", "pending", "shop", "tls"]).ok().contains("completed"));
+    // With its key and a password, as other programs keep it.
+    private(&server, "password", "correct horse\n");
+    assert!(openssl(&server, "pkcs12 -export -in ca.pem -inkey ca.key -out ca.pfx -passout file:password"));
+    refused(&server.keyless(["certificate", "import", "shop", "ca", "ca.pfx"]), 1, &["password"]);
+    let import = ["certificate", "import", "shop", "ca", "ca.pfx", "--password-file", "password"];
+    assert!(server.keyless(import).ok().contains("CN=ca"));
 }

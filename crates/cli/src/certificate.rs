@@ -150,7 +150,7 @@ pub(crate) async fn certificate(admin: &Admin, format: Format, command: Command)
         Command::Download(args) => download::download(admin, args).await,
         Command::Show { vault, name, version } => {
             let certificates = open(&vault).await?;
-            show(format, &get(&certificates, &name, version).await?);
+            objects::print_one(format, &get(&certificates, &name, version).await?);
             Ok(())
         }
         Command::Update(args) => {
@@ -158,7 +158,7 @@ pub(crate) async fn certificate(admin: &Admin, format: Format, command: Command)
             let certificates = open(&args.vault).await?;
             let path = certificates.path(&args.name, &of_version(args.version));
             let ask = Ask { verb: "update", method: Method::PATCH, name: Some(&args.name), path, body };
-            show(format, &certificates.ask(ask).await?);
+            objects::print_one(format, &certificates.ask(ask).await?);
             Ok(())
         }
         Command::Shared(command) => objects::shared(admin, ObjectKind::Certificate, format, command).await,
@@ -216,10 +216,6 @@ fn pem(label: &str, base64: &str) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-fn show(format: Format, certificate: &Value) {
-    objects::print_one(format, certificate);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,6 +262,8 @@ mod tests {
             ("download shop tls f --format jks", ErrorKind::InvalidValue),
             ("issuer set shop own", ErrorKind::MissingRequiredArgument),
             ("contacts set shop", ErrorKind::MissingRequiredArgument),
+            ("contacts set shop a", ErrorKind::ValueValidation),
+            ("contacts set shop a@", ErrorKind::ValueValidation),
         ] {
             assert_eq!(fault(bad), Some(kind), "{bad}");
         }

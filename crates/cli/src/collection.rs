@@ -219,6 +219,9 @@ fn next(place: &Whence<'_>, refusal: &Refusal, policy: Option<&Policy>) -> Optio
             "Bring it back: keyless {kind} recover {vault} {name}\n  \
              Or end it for good: keyless {kind} purge {vault} {name}"
         )),
+        ("ContactsNotFound", _) => {
+            Some(format!("Name some: keyless certificate contacts set {vault} EMAIL..."))
+        }
         ("PendingCertificateNotFound", _) => {
             Some(format!("Ask for one: keyless certificate create {vault} {name} --issuer unknown"))
         }
@@ -309,6 +312,9 @@ mod tests {
                 "ForbiddenByRbac",
                 "assign shop --role \"Key Vault Secrets Officer\" --principal p",
             ),
+            ("managecontacts", "ContactsNotFound", "", "keyless certificate contacts set shop"),
+            ("create", "CertificateIssuerNotFound", "", "keyless certificate issuer list shop"),
+            ("get", "PendingCertificateNotFound", "", "keyless certificate create shop db --issuer unknown"),
             ("sign", "Forbidden", "KeyOperationForbidden", "keyless key update shop db --ops"),
             ("sign", "Forbidden", "KeyExpired", "keyless key update shop db --expires"),
             ("get", "Forbidden", "SecretDisabled", "keyless secret update shop db --enabled"),

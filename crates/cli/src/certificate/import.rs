@@ -1,12 +1,12 @@
 //! `keyless certificate import`: a certificate with its key from a PFX or PEM file. A password comes from a file or is asked for.
 
-use super::{About, show};
+use super::About;
 use crate::{
     admin::Admin,
     attributes::Properties,
     collection::{Ask, Collection},
     failure::Failure,
-    files,
+    files, objects,
     output::Format,
 };
 use clap::Args;
@@ -93,7 +93,7 @@ pub(super) async fn import(admin: &Admin, format: Format, args: Import) -> Resul
     let certificates = Collection::open(admin, ObjectKind::Certificate, &args.vault).await?;
     let path = certificates.path(&args.name, "/import");
     let ask = Ask { verb: "import", method: Method::POST, name: Some(&args.name), path, body: Some(bytes) };
-    show(format, &certificates.ask(ask).await?);
+    objects::print_one(format, &certificates.ask(ask).await?);
     Ok(())
 }
 

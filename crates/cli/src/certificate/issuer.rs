@@ -61,7 +61,7 @@ pub(crate) enum Contacts {
         /// The vault
         vault: VaultName,
         /// Mail addresses
-        #[arg(required = true, value_name = "EMAIL")]
+        #[arg(required = true, value_name = "EMAIL", value_parser = email)]
         emails: Vec<String>,
     },
     /// Take all away
@@ -69,6 +69,15 @@ pub(crate) enum Contacts {
         /// The vault
         vault: VaultName,
     },
+}
+
+/// What is surely no mail address is a slip of the hand; what is one, only its mailbox knows.
+fn email(text: &str) -> Result<String, String> {
+    let parts = text.split_once('@').filter(|(name, host)| !name.is_empty() && !host.is_empty());
+    match parts {
+        Some(_) if !text.contains(char::is_whitespace) => Ok(text.to_owned()),
+        _ => Err("a mail address is NAME@HOST".to_owned()),
+    }
 }
 
 pub(super) async fn issuer(admin: &Admin, format: Format, command: Command) -> Result<(), Failure> {

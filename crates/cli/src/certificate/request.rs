@@ -1,12 +1,12 @@
 //! `keyless certificate create | pending | merge`: from what is asked for to a certificate that is signed.
 
-use super::{About, body_of, get, pem, read_json, show};
+use super::{About, body_of, get, pem, read_json};
 use crate::{
     admin::Admin,
     collection::{Ask, Collection},
     failure::Failure,
     files,
-    objects::text,
+    objects::{self, text},
     output::{self, Format},
 };
 use clap::{Args, ValueEnum};
@@ -134,7 +134,7 @@ pub(super) async fn create(admin: &Admin, format: Format, args: Create) -> Resul
         let waits = text(&operation, "/issuer/name").is_some_and(|name| name.eq_ignore_ascii_case("Unknown"));
         match text(&operation, "/status") {
             Some("completed") => {
-                show(format, &get(&certificates, name, None).await?);
+                objects::print_one(format, &get(&certificates, name, None).await?);
                 return Ok(());
             }
             Some("inProgress") if waits => {
@@ -223,7 +223,7 @@ pub(super) async fn merge(admin: &Admin, format: Format, args: Merge) -> Result<
     let path = certificates.path(&args.name, "/pending/merge");
     let body = body_of(&json!({"x5c": chain}))?;
     let ask = Ask { verb: "create", method: Method::POST, name: Some(&args.name), path, body };
-    show(format, &certificates.ask(ask).await?);
+    objects::print_one(format, &certificates.ask(ask).await?);
     Ok(())
 }
 
@@ -248,8 +248,8 @@ mod tests {
     fn a_chain_is_read_from_pem_and_der() {
         let path = Path::new("f");
         assert_eq!(chain(&[0x30, 0x00], path).unwrap(), ["MAA="]);
-        let text = format!("# comment\n{}{}", pem("CERTIFICATE", "MAA="), pem("CERTIFICATE", "MAB="));
-        assert_eq!(chain(text.as_bytes(), path).unwrap(), ["MAA=", "MAB="]);
+        let text = format!("# comment\n{}{}", pem("CERTIFICATE", "MAA="), pem("CERTIFICATE", "MAE="));
+        assert_eq!(chain(text.as_bytes(), path).unwrap(), ["MAA=", "MAE="]);
         for bad in [&b""[..], b"junk", pem("PRIVATE KEY", "MAA=").as_bytes()] {
             assert!(chain(bad, path).is_err());
         }
