@@ -10,6 +10,8 @@
 //! **The kernel.** Strangers connect to endpoints, from other cgroups and with stolen endpoint secrets. A peer may be gone, or be
 //! another one, when it is attested for the second time. Processes die, and their cgroup is found empty.
 //!
+//! **Garbage** is removed while versions are being laid out, by a clock that has gone on by more than a restore may take.
+//!
 //! **The audit log.** It may refuse records for a while, as on a full disk: then nothing may be answered that has no record.
 //!
 //! **Time.** Goes on by seconds, minutes, and sometimes by more than a token's life, between any two steps.
@@ -46,11 +48,15 @@ pub enum Mutation {
     TalkativeRefusals,
     /// The services are told a time that stands still.
     StoppedClock,
+    /// The server goes on with secrets that were deleted as it last saw them.
+    RememberedSecrets,
+    /// The store keeps versions of secrets that it was told to delete.
+    KeptVersions,
 }
 
 impl Mutation {
     /// All lies.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::TornCommits,
         Self::SkippedChecks,
         Self::LostCommits,
@@ -63,5 +69,7 @@ impl Mutation {
         Self::KeptAnswers,
         Self::TalkativeRefusals,
         Self::StoppedClock,
+        Self::RememberedSecrets,
+        Self::KeptVersions,
     ];
 }

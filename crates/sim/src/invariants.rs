@@ -2,7 +2,10 @@
 
 use identity::App;
 use serde_json::Value;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use store::Key;
 
 /// The records of a store, parsed once for each value.
@@ -79,15 +82,50 @@ impl Records {
                 return Err(format!("registration {id} is not found by its client id"));
             }
         }
-        for (place, head) in self.of("secret/") {
-            let latest = head.pointer("/latest").and_then(Value::as_str).unwrap_or_default();
-            if !self.has(&format!("secret-version/{place}/{latest}")) {
+        self.check_secrets()
+    }
+
+    /// A secret is there or deleted, not both; each deleted one is due to be purged, and nothing else is; and no version is without
+    /// somebody who shows it or removes it.
+    fn check_secrets(&self) -> Result<(), String> {
+        let there = self.of("secret/").map(|(place, head)| (place, head, false));
+        let deleted = self
+            .of("deleted-secret/")
+            .filter_map(|(place, deleted)| Some((place, deleted.pointer("/head")?, true)));
+        let (mut objects, mut due) = (BTreeSet::new(), 0);
+        for (place, head, is_deleted) in there.chain(deleted) {
+            let text = |pointer| head.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            let vault = place.split('/').next().unwrap_or_default();
+            let object = format!("{vault}/{}", text("/id"));
+            if !self.has(&format!("secret-version/{object}/{}", text("/latest"))) {
                 return Err(format!("the latest version of secret {place} is missing"));
             }
+            if !objects.insert(object) {
+                return Err(format!("secret {place} is there twice"));
+            }
+            if is_deleted && self.has(&format!("secret/{place}")) {
+                return Err(format!("secret {place} is there and deleted"));
+            }
+            if is_deleted {
+                let purge_at = self.0.get(&format!("deleted-secret/{place}"));
+                let purge_at = purge_at.and_then(|(_, deleted)| deleted.pointer("/purge_at")?.as_i64());
+                let at = purge_at.unwrap_or_default();
+                if !self.has(&format!("due/{at:020}/{vault}/purge/secret/{}", text("/id"))) {
+                    return Err(format!("deleted secret {place} is never purged"));
+                }
+                due += 1;
+            }
+        }
+        if self.of("due/").count() != due {
+            return Err("something is due that is not deleted".to_owned());
         }
         for (place, _) in self.of("secret-version/") {
-            let head = place.rsplit_once('/').map_or(place, |(head, _)| head);
-            if !self.has(&format!("secret/{head}")) {
+            let object = place.rsplit_once('/').map_or(place, |(object, _)| object);
+            let is_garbage = || {
+                let (vault, id) = object.split_once('/').unwrap_or_default();
+                self.has(&format!("garbage/{vault}/secret/{id}"))
+            };
+            if !objects.contains(object) && !is_garbage() {
                 return Err(format!("version {place} is of no secret"));
             }
         }

@@ -1,5 +1,6 @@
 //! What the clients of a world know: what was acknowledged, what is therefore forbidden, and what must never be seen.
 
+use crate::register::{Floor, Register};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Lines of the trace that a failure shows.
@@ -23,15 +24,6 @@ pub(crate) struct Fall {
 
 /// What was off for certain when a request began.
 pub(crate) struct Watch(BTreeMap<String, u64>);
-
-/// A secret with one writer: its values are numbered.
-#[derive(Debug, Default)]
-struct Register {
-    started: u32,
-    acknowledged: u32,
-    seen: u32,
-    versions: BTreeMap<String, u32>,
-}
 
 /// Everything that the checkers know.
 #[derive(Default)]
@@ -166,55 +158,52 @@ impl Ledger {
         }
     }
 
+    /// What is known of a secret.
+    pub(crate) fn register(&mut self, secret: &str) -> &mut Register {
+        self.registers.entry(secret.to_owned()).or_default()
+    }
+
     /// The next value of a secret.
     pub(crate) fn write(&mut self, secret: &str) -> (u32, String) {
-        let register = self.registers.entry(secret.to_owned()).or_default();
+        let register = self.register(secret);
         register.started += 1;
-        let value = format!("CANARY-{secret}-{}-", register.started);
         let started = register.started;
+        let value = format!("CANARY-{secret}-{started}-");
         self.hide(&value);
         (started, value)
     }
 
-    /// The write was acknowledged, as this version.
-    pub(crate) fn written(&mut self, secret: &str, number: u32, version: &str) {
-        let register = self.registers.entry(secret.to_owned()).or_default();
-        register.acknowledged = register.acknowledged.max(number);
-        register.versions.insert(version.to_owned(), number);
-    }
-
-    /// The oldest value that a read which begins now may see.
-    pub(crate) fn floor(&self, secret: &str) -> u32 {
-        self.registers.get(secret).map_or(0, |register| register.acknowledged.max(register.seen))
-    }
-
     /// A read of the latest version saw this.
-    pub(crate) fn read(&mut self, secret: &str, floor: u32, value: &str) {
+    pub(crate) fn read(&mut self, secret: &str, floor: Floor, value: &str) {
+        let is_own = value.starts_with(&format!("CANARY-{secret}-"));
         let number = number(value);
-        let Some(register) = self.registers.get_mut(secret) else { return };
-        let (started, is_fit) = (register.started, (floor..=register.started).contains(&number));
-        register.seen = register.seen.max(number);
-        if !is_fit || !value.starts_with(&format!("CANARY-{secret}-")) {
-            self.violated(format!(
-                "{secret}: value {number} was read, which must be from {floor} to {started}"
-            ));
+        match self.register(secret).read(floor, number) {
+            Ok(()) if is_own => {}
+            Ok(()) => self.violated(format!("{secret}: another one's value was read")),
+            Err((from, to)) => {
+                self.violated(format!(
+                    "{secret}: value {number} was read, which must be from {from} to {to}"
+                ));
+            }
         }
     }
 
     /// A read of one version saw this.
     pub(crate) fn read_version(&mut self, secret: &str, version: &str, value: &str) {
-        let known = self.registers.get(secret).and_then(|register| register.versions.get(version)).copied();
+        let known = self.register(secret).number(version);
         let is_own = value.starts_with(&format!("CANARY-{secret}-"));
         if !is_own || known.is_some_and(|known| known != number(value)) {
             self.violated(format!("{secret}: version {version} has the value of another one"));
         }
     }
 
-    /// The acknowledged versions of a secret.
-    pub(crate) fn versions(&self, secret: &str) -> Vec<String> {
-        self.registers
-            .get(secret)
-            .map_or_else(Vec::new, |register| register.versions.keys().cloned().collect())
+    /// Versions that nobody may ever find again, with the secrets that they were of.
+    pub(crate) fn purged(&self) -> Vec<(String, String)> {
+        let all = self.registers.iter();
+        all.flat_map(|(secret, register)| {
+            register.purged().into_iter().map(|version| (secret.clone(), version))
+        })
+        .collect()
     }
 }
 

@@ -14,6 +14,7 @@ pub mod faults;
 mod invariants;
 mod kernel;
 mod ledger;
+mod register;
 mod run;
 mod store;
 mod world;

@@ -123,15 +123,21 @@ impl SimStore {
                 let checks: Vec<Check> = checks.iter().filter(is_mine).cloned().collect();
                 self.model.commit(id, &checks, rest).await
             }
+            Mutation::KeptVersions => {
+                let is_kept = |write: &&Write| matches!(write, Write::Delete(key) if key.as_bytes().starts_with(b"secret-version/"));
+                let writes: Vec<Write> = writes.iter().filter(|write| !is_kept(write)).cloned().collect();
+                self.model.commit(id, checks, &writes).await
+            }
             _ => self.model.commit(id, checks, writes).await,
         }
     }
 
-    /// A mutant's: what was seen once is seen for ever, where it says more than what is there now.
+    /// A mutant's: what was seen once is seen for ever, where it says more than what is there now; a secret, once it is deleted.
     fn remember(&self, snapshot: &mut Snapshot, keys: &[Key]) {
         let prefix: &[u8] = match self.mutation {
             Mutation::RememberedPrincipals => b"principal/",
             Mutation::RememberedPolicies => b"vault/",
+            Mutation::RememberedSecrets => b"secret/",
             _ => return,
         };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,11 +145,16 @@ impl SimStore {
             if !key.as_bytes().starts_with(prefix) {
                 continue;
             }
-            let bytes = |entry: &Option<Entry>| entry.as_ref().map_or(0, |entry| entry.value.len());
+            let policies = |entry: &Option<Entry>| {
+                let value = entry.as_ref().map(|entry| String::from_utf8_lossy(&entry.value).into_owned());
+                value.map_or(0, |value| value.matches("\"principal\":").count())
+            };
             let known = seen.entry(key.clone()).or_insert_with(|| slot.clone());
-            // A longer policy allows more; a disabled principal is longer by one letter.
-            let is_more = self.mutation == Mutation::RememberedPolicies && bytes(slot) > bytes(known);
-            if known.is_none() || is_more {
+            // More policies allow more: one that allows nothing is removed.
+            let is_more = self.mutation == Mutation::RememberedPolicies && policies(slot) > policies(known);
+            // What is there is seen as it is: only what was deleted since is not.
+            let is_there = self.mutation == Mutation::RememberedSecrets && slot.is_some();
+            if known.is_none() || is_more || is_there {
                 known.clone_from(slot);
             } else if !self.fate.is_kind() {
                 slot.clone_from(known);

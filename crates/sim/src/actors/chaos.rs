@@ -1,4 +1,5 @@
-//! Chaos: kills the server and starts it again, lets processes die, fills the disk of the audit log, and moves the clock.
+//! Chaos: kills the server and starts it again, lets processes die, fills the disk of the audit log, moves the clock, and removes garbage
+//! at the worst time.
 
 use crate::{
     executor::{turn, turns},
@@ -13,7 +14,7 @@ const ROUNDS: u64 = 12;
 pub(crate) async fn reign(world: Rc<World>) {
     for _ in 0..ROUNDS {
         turns(&world.fate, 60).await;
-        match world.fate.roll(6) {
+        match world.fate.roll(7) {
             0 | 1 => {
                 world.kill();
                 world.ledger.borrow_mut().tell("the server is killed".to_owned());
@@ -43,7 +44,22 @@ pub(crate) async fn reign(world: Rc<World>) {
                     stage.running.retain(|_, running| !reaped.contains(&running.id));
                 }
             }
-            4 => world.clock.advance(i64::try_from(world.fate.roll(600)).unwrap_or_default()),
+            4 => {
+                // What a server does by itself, with a clock that may have gone on by more than a restore may take.
+                if let Some(server) = world.server() {
+                    let now = world.now();
+                    let swept = world.while_alive(&server, server.services.vault.sweep(now)).await;
+                    let due = world.while_alive(&server, server.services.vault.run_due(now)).await;
+                    let is_done = |is_done: Option<bool>| is_done.unwrap_or_default();
+                    let (swept, due) =
+                        (is_done(swept.map(|it| it.is_ok())), is_done(due.map(|it| it.is_ok())));
+                    world
+                        .ledger
+                        .borrow_mut()
+                        .tell(format!("garbage is removed: {swept}; what is due is done: {due}"));
+                }
+            }
+            5 => world.clock.advance(i64::try_from(world.fate.roll(600)).unwrap_or_default()),
             _ => world.clock.advance(i64::try_from(world.fate.roll(3_000)).unwrap_or_default() + 1_000),
         }
     }

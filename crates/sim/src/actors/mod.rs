@@ -41,6 +41,11 @@ fn policy(vault: &str, principal: &str) -> String {
     format!("policy of {vault} for {principal}")
 }
 
+/// The switch of a secret that was deleted.
+fn there(register: &str) -> String {
+    format!("secret {register} there")
+}
+
 /// How a secret is called in the ledger.
 fn register(vault: &str, secret: &str) -> String {
     format!("{vault}/{secret}")
@@ -50,7 +55,8 @@ fn register(vault: &str, secret: &str) -> String {
 async fn read_secret(world: &World, who: &str, token: &str, vault: &str, secret: &str) -> Option<u16> {
     let claims = claims(token);
     let name = register(vault, secret);
-    let (watch, floor, began) = (world.watch(), world.ledger.borrow().floor(&name), world.now().seconds());
+    let (watch, floor, began) =
+        (world.watch(), world.ledger.borrow_mut().register(&name).floor(), world.now().seconds());
     let path = format!("/secrets/{secret}/?{API}");
     let answer = world.public(&format!("{vault}.vault"), "GET", &path, Some(token), None).await;
     let answer = answer.as_ref();
@@ -63,6 +69,7 @@ async fn read_secret(world: &World, who: &str, token: &str, vault: &str, secret:
         ledger.read(&name, floor, &answer.text("/value"));
         ledger.count("secrets read");
         ledger.succeeded(&format!("{who}'s read of {name}"), &watch, &of_principal(&claims.principal));
+        ledger.succeeded(&format!("{who}'s read of {name}"), &watch, &[there(&name)]);
         if claims.expires <= began {
             ledger.violated(format!("{who} read {name} with a token that had expired"));
         }

@@ -64,7 +64,7 @@ pub(crate) async fn work(world: Rc<World>) {
 }
 
 /// A change that turns something on.
-async fn rising(
+pub(crate) async fn rising(
     world: &World,
     switches: &[String],
     change: impl Future<Output = Option<Answer>>,
@@ -81,7 +81,7 @@ async fn rising(
 }
 
 /// A change that turns something off. Answers which of these are off for certain.
-async fn falling(
+pub(crate) async fn falling(
     world: &World,
     switches: &[String],
     change: impl Future<Output = Option<Answer>>,

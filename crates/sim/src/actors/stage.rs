@@ -1,9 +1,15 @@
 //! The scene before faults begin, and what must be true after they have ended.
 
 use super::{API, operator, read_secret, register};
-use crate::world::{APPS, SECRETS, VAULTS, World};
+use crate::{
+    register::Life,
+    world::{APPS, SECRETS, VAULTS, World},
+};
 use serde_json::json;
 use std::rc::Rc;
+
+/// Every verb on secrets.
+const ALL: [&str; 8] = ["get", "list", "set", "delete", "recover", "backup", "restore", "purge"];
 
 /// Makes vaults, apps and a registered client.
 pub(crate) async fn set(world: Rc<World>) {
@@ -13,6 +19,9 @@ pub(crate) async fn set(world: Rc<World>) {
     }
     for vault in VAULTS {
         world.admin("POST", "/v1/vaults", Some(json!({"name": vault}))).await;
+        // Even an owner may purge only if that is said.
+        let administrator = world.stage.borrow().administrator.clone();
+        operator::grant(&world, &administrator, vault, &ALL).await;
     }
     for app in APPS {
         operator::create_app(&world, app).await;
@@ -42,14 +51,25 @@ pub(crate) async fn settle(world: Rc<World>) {
     if let Err(error) = world.start().await {
         return wrong(format!("the last start failed: {error}"));
     }
+    // Whoever was laying something out is taken for dead by then.
+    world.clock.advance(3_600);
+    if let Some(server) = world.server() {
+        for _ in 0..8 {
+            if let Err(error) = server.services.vault.sweep(world.now()).await {
+                wrong(format!("garbage is not removed after all faults: {error}"));
+            }
+        }
+    }
     let Some(token) = operator::token(&world).await else {
         return wrong("the administrator gets no token".to_owned());
     };
     for vault in VAULTS {
         for secret in SECRETS {
+            check_life(&world, &token, vault, secret).await;
             check_versions(&world, &token, vault, secret).await;
         }
     }
+    check_purged(&world);
     for app in APPS {
         operator::create_app(&world, app).await;
         operator::stop_program(&world, app).await;
@@ -71,11 +91,64 @@ pub(crate) async fn settle(world: Rc<World>) {
     }
 }
 
+/// What is certain of a secret is so. One that is deleted comes back.
+async fn check_life(world: &World, token: &str, vault: &str, secret: &str) {
+    let (name, host) = (register(vault, secret), format!("{vault}.vault"));
+    let ask = async |method: &'static str, path: String| {
+        let answer = world.public(&host, method, &format!("{path}?{API}"), Some(token), None).await;
+        answer.map_or(0, |answer| answer.status)
+    };
+    let there = ask("GET", format!("/secrets/{secret}/")).await;
+    let deleted = ask("GET", format!("/deletedsecrets/{secret}")).await;
+    let life = world.ledger.borrow_mut().register(&name).life;
+    let is_as_known = match life {
+        Life::There => (there, deleted) == (200, 404),
+        Life::Deleted => (there, deleted) == (404, 200),
+        Life::Gone => (there, deleted) == (404, 404),
+        Life::Unsure => matches!((there, deleted), (200 | 404, 404) | (404, 200)),
+    };
+    let wrong = |what: String| world.ledger.borrow_mut().violated(what);
+    if !is_as_known {
+        wrong(format!(
+            "{name} is {life:?}, but it is answered with {there} and, as a deleted one, with {deleted}"
+        ));
+    }
+    let has_versions = !world.ledger.borrow_mut().register(&name).versions().is_empty();
+    if life == Life::Unsure && (there, deleted) == (404, 404) && has_versions {
+        wrong(format!("{name} was acknowledged, and is gone though nobody purged it"));
+    }
+    if deleted == 200 {
+        world.ledger.borrow_mut().rise(&super::there(&name));
+        let recovered = ask("POST", format!("/deletedsecrets/{secret}/recover")).await;
+        if recovered != 200 {
+            wrong(format!("{name} is deleted and does not come back: {recovered}"));
+        }
+        world.ledger.borrow_mut().register(&name).recovered();
+    }
+}
+
+/// Nothing is left of what was purged, sealed or not, nor of what was being laid out.
+fn check_purged(world: &World) {
+    let mut ledger = world.ledger.borrow_mut();
+    let purged = ledger.purged();
+    for (key, _) in world.store.dump() {
+        let key = String::from_utf8_lossy(key.as_bytes()).into_owned();
+        if let Some((secret, version)) = purged.iter().find(|(_, version)| key.contains(version)) {
+            ledger.violated(format!(
+                "version {version} of {secret} was purged and is still in the store: {key}"
+            ));
+        }
+        if key.starts_with("garbage/") {
+            ledger.violated(format!("garbage that nobody removes: {key}"));
+        }
+    }
+}
+
 /// Every acknowledged version is there, and each that is listed is whole.
 async fn check_versions(world: &World, token: &str, vault: &str, secret: &str) {
     let name = register(vault, secret);
     let host = format!("{vault}.vault");
-    let acknowledged = world.ledger.borrow().versions(&name);
+    let acknowledged = world.ledger.borrow_mut().register(&name).versions();
     let mut versions = acknowledged.clone();
     let mut path = format!("/secrets/{secret}/versions?{API}");
     while !path.is_empty() {
