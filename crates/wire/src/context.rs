@@ -101,7 +101,10 @@ impl Context {
 
 /// A request's own facts, and the id that its client gave it. The listener has put an [`Origin`] into the request's extensions; without
 /// one the caller is unknown.
-pub(crate) fn stamp_of<B>(state: &Services, request: &mut http::Request<B>) -> (Context, Option<HeaderValue>) {
+pub(crate) fn stamp_of<B>(
+    state: &Services,
+    request: &mut http::Request<B>,
+) -> (Context, Option<HeaderValue>) {
     let origin = request.extensions_mut().remove::<Origin>().unwrap_or_default();
     let context = Context { request: RequestId::random(&*state.entropy), now: state.clock.now(), origin };
     let client_request = request.headers().get("x-ms-client-request-id").filter(|id| id.len() <= 64).cloned();

@@ -75,7 +75,9 @@ fn every_operation_of_a_vault_is_listed() {
 /// The variants of all `enum SomethingOperation`, as `Something.Variant`.
 fn operations(source: &str) -> BTreeSet<String> {
     let mut operations = BTreeSet::new();
-    for text in source.split("\npub(").skip(1).filter_map(|text| text.split_once(") enum ")).map(|(_, text)| text) {
+    for text in
+        source.split("\npub(").skip(1).filter_map(|text| text.split_once(") enum ")).map(|(_, text)| text)
+    {
         let (name, rest) = text.split_once(" {\n").unwrap();
         let Some(of) = name.strip_suffix("Operation").filter(|of| !of.is_empty()) else { continue };
         let body = rest.split("\n}").next().unwrap();
@@ -126,7 +128,8 @@ fn shop(names: &HostNames) -> String {
 /// A request with a well-formed proof of nobody.
 async fn ask<S>(service: &S, method: &str, path: &str, host: &str) -> u16
 where
-    S: tower::Service<Request<Body>, Response = axum::response::Response, Error = std::convert::Infallible> + Clone,
+    S: tower::Service<Request<Body>, Response = axum::response::Response, Error = std::convert::Infallible>
+        + Clone,
 {
     let form = "grant_type=client_credentials&client_id=99999999-9999-4999-8999-999999999999&client_secret=guess\
                 &scope=https://vault.azure.net/.default&resource=https://vault.azure.net";

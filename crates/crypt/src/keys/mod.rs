@@ -11,8 +11,6 @@ mod algorithm;
 mod digest_info;
 mod ec;
 mod error;
-#[cfg(test)]
-mod fixtures;
 mod jwk;
 mod key_wrap;
 mod oct;
@@ -23,10 +21,6 @@ mod rsa;
 mod spec;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod vectors;
-#[cfg(test)]
-mod wycheproof;
 
 pub use algorithm::{EncryptionAlgorithm, Operation, SignatureAlgorithm};
 pub use error::{KeyImportFault, KeyOperationError, ValueRule};

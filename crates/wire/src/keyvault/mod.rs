@@ -38,7 +38,12 @@ struct Told {
 }
 
 /// Answers a request to a vault.
-pub(crate) async fn handle(state: &State, context: &Context, vault: &VaultName, request: Request) -> Response {
+pub(crate) async fn handle(
+    state: &State,
+    context: &Context,
+    vault: &VaultName,
+    request: Request,
+) -> Response {
     let host = host(&state.names, vault, request.headers());
     let caller = match bearer::caller(state, request.headers(), context.now) {
         Ok(caller) => caller,

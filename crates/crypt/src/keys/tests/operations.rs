@@ -579,7 +579,7 @@ fn rsa_keys_are_imported_if_their_parts_belong_together() {
 #[test]
 fn an_rsa_key_with_a_factor_that_is_not_prime_is_refused() {
     let file: serde_json::Value =
-        serde_json::from_str(include_str!("../../testdata/rsa-composite-factor.json")).unwrap();
+        serde_json::from_str(include_str!("../../../testdata/rsa-composite-factor.json")).unwrap();
     let jwk = jwk_of(&file["key"]);
     let parts = jwk.rsa().unwrap();
     let components = aws_lc_rs::rsa::KeyPairComponents {

@@ -42,7 +42,7 @@ pub(super) fn other_rsa() -> PrivateKey {
 
 pub(super) fn rfc7520() -> &'static Value {
     static VECTORS: LazyLock<Value> =
-        LazyLock::new(|| serde_json::from_str(include_str!("../../testdata/rfc7520.json")).unwrap());
+        LazyLock::new(|| serde_json::from_str(include_str!("../../../testdata/rfc7520.json")).unwrap());
     &VECTORS
 }
 
