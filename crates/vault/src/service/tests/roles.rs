@@ -298,7 +298,11 @@ async fn what_is_explained_is_what_requests_get() {
             let explained = world.service.explain(vault, id, name.as_ref(), ACTIONS).await.unwrap();
             assert_eq!(explained.iter().map(|(action, _)| *action).collect::<Vec<_>>(), ACTIONS);
             let asked = asked(&user, name.as_ref()).await;
-            assert_eq!(asked.iter().map(|(action, _)| *action).collect::<Vec<_>>(), ACTIONS, "all of them");
+            let names = |actions: &mut dyn Iterator<Item = &ActionName>| {
+                actions.map(|it| it.name).collect::<Vec<_>>()
+            };
+            let all = names(&mut ACTIONS.iter());
+            assert_eq!(names(&mut asked.iter().map(|(action, _)| action)), all, "each action is asked for");
             for ((action, explained), (_, asked)) in explained.iter().zip(&asked) {
                 match explained {
                     Ok(_) => seen.0 += 1,
