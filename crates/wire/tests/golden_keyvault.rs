@@ -16,7 +16,9 @@ pub(crate) async fn world() -> World {
     let administrator = world.state.directory.tenant().administrator;
     world.make_vault("shop").await;
     world.call("administrator", &administrator);
-    for (name, verbs) in [("app", "get,list,set;keys=all"), ("reader", "get"), ("stranger", "nothing")] {
+    for (name, verbs) in
+        [("app", "get,list,set;keys=all;certificates=all"), ("reader", "get"), ("stranger", "nothing")]
+    {
         let new = NewRegistration {
             display_name: name.to_owned(),
             identifier_uris: Vec::new(),

@@ -316,6 +316,9 @@ impl VaultService {
     }
 }
 
+/// A head as it is to be, and the writes that make it so.
+type NewHead = (Arc<Head<Certificates>>, Vec<Write>);
+
 /// The head with its policy changed, and the writes of it: what is scheduled follows the new policy.
 fn with_policy(
     view: &View,
@@ -323,7 +326,7 @@ fn with_policy(
     name: &ObjectName,
     asked: &PolicyAsked,
     now: Timestamp,
-) -> Result<(Arc<Head<Certificates>>, Vec<Write>), Halt<VaultError>> {
+) -> Result<NewHead, Halt<VaultError>> {
     let found = object::find::<Certificates>(view, vault.id, name, None)?;
     let fault = |fault: CertificateFault| Halt::Refuse(VaultError::from(fault));
     let policy = found.head.about.policy.changed(asked, now).map_err(fault)?;
