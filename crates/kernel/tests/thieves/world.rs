@@ -73,10 +73,12 @@ impl World {
         let folder = std::env::temp_dir().join(&name);
         fs::create_dir(&folder).unwrap();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        // Where the target directory is may be closed to other users.
+        // Where the target directory is may be closed to other users. Copied by another process: a file that this one writes may be held
+        // open by a child that another test is just starting, and is then too busy to be run.
         let actor = folder.join("thief");
-        fs::copy(env!("CARGO_BIN_EXE_thief"), &actor).unwrap();
-        fs::set_permissions(&actor, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut copy = std::process::Command::new("install");
+        copy.args(["-m", "755", env!("CARGO_BIN_EXE_thief")]).arg(&actor);
+        assert!(copy.status().unwrap().success(), "the thief cannot be copied");
         let parent = Arc::new(AppCgroup::create(&parent, &name).unwrap());
         let path = parent.path().to_owned();
         Some(Self { parent: path, folder, next: AtomicU32::new(0), cgroups: Mutex::new(vec![parent]), actor })
