@@ -123,7 +123,9 @@ async fn shown(response: Response<Body>, file: &str, world: &mut World) -> Strin
 
 /// Gives each version that a body tells a name, in the order in which they were seen; and the page after it one.
 fn versions(body: &str, world: &mut World) {
-    let ids = ["/secrets/", "/keys/"].into_iter().flat_map(|collection| body.split(collection).skip(1));
+    let ids = ["/secrets/", "/keys/", "/certificates/"]
+        .into_iter()
+        .flat_map(|collection| body.split(collection).skip(1));
     for id in ids.filter_map(|rest| rest.split('"').next()) {
         let Some((_, version)) = id.split_once('/').filter(|(_, version)| version.len() == 32) else {
             continue;
@@ -141,8 +143,10 @@ fn made(body: &str, file: &str, world: &mut World) {
     let Ok(body) = serde_json::from_str::<serde_json::Value>(body) else { return };
     let parts = ["n", "x", "y"].map(|member| (member, &body["key"][member]));
     let of_key = [("value", if body["kid"].is_string() { &body["value"] } else { &body["none"] })];
-    for (member, value) in parts.into_iter().chain(of_key) {
-        let Some(value) = value.as_str().filter(|value| value.len() > 40 && !file.contains(value)) else {
+    let of_certificate = ["csr", "cer", "x5t"].map(|member| (member, &body[member]));
+    for (member, value) in parts.into_iter().chain(of_key).chain(of_certificate) {
+        let is_long = |value: &&str| value.len() > 40 || member == "x5t";
+        let Some(value) = value.as_str().filter(|value| is_long(value) && !file.contains(value)) else {
             continue;
         };
         if !world.names.iter().any(|(_, known)| known == value) {

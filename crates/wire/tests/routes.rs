@@ -62,8 +62,13 @@ fn every_operation_of_a_vault_is_listed() {
         .collect();
     let (all, keys) =
         (include_str!("../src/keyvault/route.rs"), include_str!("../src/keyvault/keys/route.rs"));
-    let enums =
-        [("", "ObjectsOperation", all), ("Secret.", "SecretOperation", all), ("Key.", "KeyOperation", keys)];
+    let certificates = include_str!("../src/keyvault/certificates/route.rs");
+    let enums = [
+        ("", "ObjectsOperation", all),
+        ("Secret.", "SecretOperation", all),
+        ("Key.", "KeyOperation", keys),
+        ("Certificate.", "CertificateOperation", certificates),
+    ];
     let mut operations = BTreeSet::new();
     for (kind, name, source) in enums {
         let variants =

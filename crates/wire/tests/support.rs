@@ -85,8 +85,10 @@ impl World {
             audiences: vault_audiences(&names.vault_resource()),
             tenant: directory.tenant().id,
         }));
-        let vault =
-            Arc::new(VaultService::new(store.clone(), entropy.clone(), Arc::new(domain::world::Here), root));
+        let workers = Arc::new(domain::world::Here);
+        let vault = VaultService::new(store.clone(), entropy.clone(), workers, root);
+        let own = vec![format!("*.{}", names.vault_parent_host())];
+        let vault = Arc::new(vault.reserving(own, Vec::new()));
         let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
         let host = Arc::new(host(store.clone(), entropy.clone(), directory.clone(), identity.clone()));
         let audit = Arc::new(MemoryAudit::new());
@@ -160,21 +162,25 @@ impl World {
         }
     }
 
-    /// What a principal may do in a vault: verbs on secrets with commas between, and after `;keys=` those on keys; `nothing` removes its
-    /// policy.
+    /// What a principal may do in a vault: verbs on secrets with commas between, and after `;keys=` and `;certificates=` those on them;
+    /// `nothing` removes its policy.
     pub(crate) async fn allow(&self, vault: &str, principal: &str, verbs: &str) {
-        let (secrets, keys) = verbs.split_once(";keys=").unwrap_or((verbs, "nothing"));
+        let (secrets, others) = verbs.split_once(';').unwrap_or((verbs, ""));
+        let of = |kind: &str| others.split(';').find_map(|part| part.strip_prefix(kind)).unwrap_or("nothing");
         let words = |verbs: &str| -> Vec<String> {
             verbs.split(',').filter(|verb| *verb != "nothing").map(str::to_owned).collect()
         };
         let (vault, principal) = (vault.parse().unwrap(), principal.parse().unwrap());
         let permissions = domain::Permissions {
             secrets: words(secrets).iter().map(|verb| verb.parse().unwrap()).collect(),
-            keys: match keys {
+            keys: match of("keys=") {
                 "all" => domain::KeyPermissions::all(),
                 keys => words(keys).iter().map(|verb| verb.parse().unwrap()).collect(),
             },
-            ..domain::Permissions::default()
+            certificates: match of("certificates=") {
+                "all" => domain::VerbSet::all(),
+                verbs => words(verbs).iter().map(|verb| verb.parse().unwrap()).collect(),
+            },
         };
         self.state.vault.set_policy(&vault, principal, permissions).await.unwrap();
     }
