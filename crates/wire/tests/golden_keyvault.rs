@@ -9,7 +9,7 @@ use directory::{NewRegistration, Registration, TokenVersion};
 use domain::limits;
 use serde_json::{Value, json};
 
-/// A vault `shop`. `{token}` is of an app that may get, list and set secrets and do all with keys; `{reader token}` of one that may get; `{stranger token}` of one
+/// A vault `shop`. `{token}` is of an app that may get, list and set secrets and do all with keys and certificates; `{reader token}` of one that may get; `{stranger token}` of one
 /// that no policy knows. The others do not hold, each for its own reason.
 pub(crate) async fn world() -> World {
     let mut world = World::new().await;
