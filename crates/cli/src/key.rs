@@ -82,7 +82,7 @@ pub(crate) struct Create {
     /// The key
     name: ObjectName,
     /// rsa, ec or oct (symmetric)
-    #[arg(long = "type", value_enum, default_value = "rsa", hide_possible_values = true)]
+    #[arg(long = "type", value_enum, ignore_case = true, default_value = "rsa", hide_possible_values = true)]
     key_type: Type,
     /// Bits: of rsa 2048, 3072 or 4096, of oct 128, 192 or 256
     #[arg(long, value_name = "BITS", conflicts_with = "curve")]

@@ -171,6 +171,8 @@ impl Asked<'_> {
                 object_name(name)?;
                 Err(wrong_method(method, "DELETE, GET, PATCH, PUT"))
             }
+            // No version is called so: what is wrong is the method.
+            (method, [_, "backup"]) => Err(wrong_method(method, "POST")),
             (&Method::GET, [name, version]) => {
                 let version = Some(object_version(version)?);
                 Ok(SecretOperation::Get { name: object_name(name)?, version, form: self.query.form()? })
@@ -179,7 +181,6 @@ impl Asked<'_> {
                 name: object_name(name)?,
                 version: Some(object_version(version)?),
             }),
-            (method, [_, "backup"]) => Err(wrong_method(method, "POST")),
             (method, [name, version]) => {
                 object_name(name)?;
                 object_version(version)?;
@@ -395,10 +396,11 @@ mod tests {
             RouteFault::BadVersion { .. }
         ));
         assert!(matches!(fault(Method::GET, "/secrets/%ff/?api-version=7.4"), RouteFault::UriMalformed));
-        assert!(matches!(
-            fault(Method::POST, &format!("/secrets/db?{v}")),
-            RouteFault::MethodNotAllowed { .. }
-        ));
+        for target in ["/secrets/db", "/secrets/db/backup"] {
+            let method = if target.ends_with("backup") { Method::GET } else { Method::POST };
+            let fault = fault(method, &format!("{target}?{v}"));
+            assert!(matches!(fault, RouteFault::MethodNotAllowed { .. }), "{target}");
+        }
         assert_eq!(fault(Method::GET, &format!("/?{v}")), RouteFault::NoSuchPath);
         assert_eq!(fault(Method::GET, &format!("/secrets/a/b/c/d?{v}")), RouteFault::NoSuchPath);
     }
