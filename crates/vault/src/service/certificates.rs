@@ -64,8 +64,16 @@ type FreshKey = Option<(KeySpec, Secret<Vec<u8>>)>;
 
 /// What came of it.
 enum Made {
-    Issued { request: Vec<u8>, material: Material, value: Secret<String>, authority: Option<StoredAuthority> },
-    Waiting { request: Vec<u8>, pkcs8: Secret<Vec<u8>> },
+    Issued {
+        request: Vec<u8>,
+        material: Box<Material>,
+        value: Secret<String>,
+        authority: Option<StoredAuthority>,
+    },
+    Waiting {
+        request: Vec<u8>,
+        pkcs8: Secret<Vec<u8>>,
+    },
     Never(String),
 }
 
@@ -167,7 +175,7 @@ fn reused(
 /// What is to become of a renewal that is due.
 enum Renewal {
     /// It is made.
-    Now(Plan, Arc<Version<Certificates>>),
+    Now(Box<Plan>, Arc<Version<Certificates>>),
     /// Not now: the certificate is disabled, or somebody is making a version of it.
     Later(Arc<Vault>),
     /// It is not due any more.
@@ -197,13 +205,13 @@ fn renewal(
         return Ok(Renewal::Later(vault));
     }
     match plan(view, &vault, name, None, fresh, now) {
-        Ok(plan) => Ok(Renewal::Now(plan, latest)),
+        Ok(plan) => Ok(Renewal::Now(Box::new(plan), latest)),
         Err(Halt::Refuse(error)) => {
             // Such as an issuer that is gone: the pending operation will say so.
             let policy = head.about.policy.clone();
             let plan =
                 Plan { vault, head: Some(head), policy, way: Way::Nobody(error.to_string()), reused: None };
-            Ok(Renewal::Now(plan, latest))
+            Ok(Renewal::Now(Box::new(plan), latest))
         }
         Err(halt) => Err(halt),
     }
@@ -275,7 +283,7 @@ impl VaultService {
             Way::Merge | Way::Nobody(_) => return Ok(Made::Waiting { request, pkcs8 }),
         };
         let value = material.secret_value(policy, &*self.entropy)?;
-        Ok(Made::Issued { request, material, value, authority })
+        Ok(Made::Issued { request, material: Box::new(material), value, authority })
     }
 
     /// What makes it true.
