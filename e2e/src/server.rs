@@ -335,6 +335,16 @@ impl Server {
         let _said = self.keyless(["vault", "policy", "set", vault, "--app", app, "--secrets", verbs]).ok();
     }
 
+    /// Makes an app with an identity that may do this with a vault's certificates and secrets.
+    pub fn certificates_app(&self, app: &str, vault: &str, certificates: &str, secrets: &str) {
+        let _said = self.keyless(["app", "create", app]).ok();
+        let _said = self.keyless(["app", "identity", "assign", app]).ok();
+        let who = ["vault", "policy", "set", vault, "--app", app];
+        let mut command = self.command(who);
+        command.args(["--certificates", certificates, "--secrets", secrets]);
+        let _said = crate::Ended::from(crate::wait::output(&mut command, b"")).ok();
+    }
+
     /// Makes an app with an identity that may do this with a vault's keys.
     pub fn keys_app(&self, app: &str, vault: &str, verbs: &str) {
         let _said = self.keyless(["app", "create", app]).ok();

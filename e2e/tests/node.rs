@@ -9,7 +9,9 @@ const CLIENT: &str = "Node @azure/identity 4.13.1, @azure/keyvault-secrets 4.11.
 /// The example's scripts, placed beside the installed packages (Node looks for packages from where the script is).
 fn installed() -> Option<(String, PathBuf)> {
     let (node, place) = (setting("NODE")?, PathBuf::from(setting("NODE_APP")?));
-    for script in ["read-secret.mjs", "list-secrets.mjs", "set-secret.mjs", "use-key.mjs"] {
+    for script in
+        ["read-secret.mjs", "list-secrets.mjs", "set-secret.mjs", "use-key.mjs", "create-certificate.mjs"]
+    {
         // Scenarios run at the same time and read what others have placed: a rename shows a whole file.
         let whole = place.join(format!("{script}.{:?}", std::thread::current().id()));
         std::fs::copy(settings::example(&format!("node/{script}")), &whole).unwrap();
@@ -94,6 +96,24 @@ fn makes_and_uses_a_key() {
     note(
         "Node @azure/identity 4.13.1, @azure/keyvault-keys 4.10.2",
         "create a key, sign, verify, encrypt, decrypt",
+        "works",
+    );
+}
+
+#[test]
+fn makes_a_certificate_and_downloads_it() {
+    let server = Server::start("node-certificate");
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    server.certificates_app("web", "shop", "get,create", "get");
+    let Some(made) = run(&server, "web", "create-certificate.mjs", &["site"], "") else {
+        return skip("no Node");
+    };
+    let made = made.ok();
+    let [thumbprint, pfx] = *made.lines().collect::<Vec<_>>() else { panic!("{made}") };
+    assert!(thumbprint.len() == 40 && pfx.len() > 2_000 && pfx.starts_with("MII"), "{made}");
+    note(
+        "Node @azure/identity 4.13.1, @azure/keyvault-certificates 4.10.3",
+        "create a self-signed certificate, download it with its key",
         "works",
     );
 }

@@ -165,3 +165,51 @@ fn every_algorithm_agrees_with_another_implementation() {
     assert_eq!(checked.trim(), "236", "checks that were made");
     note(KEYS, "every algorithm of keys, against Python's `cryptography`", "works");
 }
+
+const CERTIFICATES: &str = "Python azure-identity 1.27.0, azure-keyvault-certificates 4.12.0";
+
+#[test]
+fn makes_a_certificate_and_downloads_it() {
+    let server = Server::start("python-certificate");
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    server.certificates_app("web", "shop", "get,create", "get");
+    let Some(made) = run(&server, "web", "create_certificate.py", &["site"], "") else {
+        return skip("no Python environment");
+    };
+    let made = made.ok();
+    let [thumbprint, pfx] = *made.lines().collect::<Vec<_>>() else { panic!("{made}") };
+    note(CERTIFICATES, "create a self-signed certificate, download it with its key", "works");
+    // Others open it with an empty password, and find key and certificate.
+    let file = std::env::temp_dir().join(format!("keyless-e2e-{}.pfx", std::process::id()));
+    let script = "import base64,sys;open(sys.argv[1],'wb').write(base64.b64decode(sys.stdin.read()))\n\
+         from cryptography.hazmat.primitives import hashes;from cryptography.hazmat.primitives.serialization import pkcs12\n\
+         key,leaf,_=pkcs12.load_key_and_certificates(open(sys.argv[1],'rb').read(),None)\n\
+         assert key.public_key()==leaf.public_key();leaf.verify_directly_issued_by(leaf)\n\
+         print(leaf.fingerprint(hashes.SHA1()).hex(),leaf.subject.rfc4514_string())";
+    let (Some(python), path) = (setting("PYTHON"), file.display().to_string()) else {
+        return skip("no Python environment");
+    };
+    let read = server.run_as("web", "shop", &[&python, "-c", script, &path], pfx).ok();
+    assert_eq!(read.trim(), format!("{thumbprint} CN=site"));
+    note("Python `cryptography`", "opens the PFX of a certificate's secret", "works");
+    let openssl = ["openssl", "pkcs12", "-in", &path, "-passin", "pass:", "-nodes", "-legacy"];
+    let opened = server.run_as("web", "shop", &openssl, "");
+    if opened.code == Some(0) {
+        let text = opened.ok();
+        assert!(text.contains("BEGIN PRIVATE KEY") && text.contains("BEGIN CERTIFICATE"), "{text}");
+        note("OpenSSL", "opens the PFX of a certificate's secret", "works");
+    }
+    let keytool = ["keytool", "-list", "-storetype", "PKCS12", "-keystore", &path, "-storepass", ""];
+    let listed = server.run_as("web", "shop", &keytool, "");
+    if listed.code == Some(0) {
+        assert!(listed.said().contains("PrivateKeyEntry"), "{}", listed.said());
+        note("Java keytool", "opens the PFX of a certificate's secret", "works");
+    }
+    std::fs::remove_file(&file).unwrap();
+    server.certificates_app("reader", "shop", "get", "list");
+    let refused = run(&server, "reader", "create_certificate.py", &["site"], "").map(|ended| ended.said());
+    assert!(
+        refused.as_ref().is_some_and(|said| said.contains("does not have certificates create permission")),
+        "{refused:?}"
+    );
+}

@@ -63,3 +63,17 @@ fn makes_and_uses_a_key() {
         "works",
     );
 }
+
+#[test]
+fn makes_a_certificate_and_downloads_it() {
+    let server = Server::start("rust-certificate");
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    server.certificates_app("web", "shop", "get,create", "get");
+    let pfx = run(&server, "web", "create-certificate", &["site"], "").ok();
+    assert!(pfx.len() > 2_000 && pfx.starts_with("MII"), "{pfx}");
+    note(
+        "Rust azure_identity 1.0.0, azure_security_keyvault_certificates 1.0.1",
+        "create a self-signed certificate, download it with its key",
+        "works",
+    );
+}

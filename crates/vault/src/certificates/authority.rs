@@ -2,7 +2,7 @@
 //!
 //! Each vault has its own, made when it is first needed, with a root certificate and a key of its own, sealed under the vault's key. It
 //! has nothing in common with the authority of the server's certificate, which clients of the server trust: whoever may create
-//! certificates in a vault decides which names this one signs (ADR 0014).
+//! certificates in a vault decides which names this one signs (ADR 0013).
 
 use crate::{Vault, VaultError};
 use crypt::{Authority, CryptError, Key256, Sealed, certificate::ParsedCertificate, envelope};

@@ -20,7 +20,7 @@ use access::{
 use domain::{ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultName};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
-use store::{Decision, Halt, Key, StoreError, View, Write, list_records, put, refuse};
+use store::{Decision, Halt, Key, StoreError, View, list_records, put, refuse};
 
 /// A certificate as it is in a backup: all three objects.
 #[derive(Debug, Serialize, Deserialize)]
@@ -131,9 +131,9 @@ impl VaultService {
                 decision.writes.extend(composed::follow(view, &decision.value, vault, now)?);
             }
             if let Some(policy) = &asked.policy {
-                let (head, writes) = with_policy(view, vault, name, policy, now)?;
-                decision.writes.extend(writes);
-                decision.value.head = head;
+                let changed = with_policy(view, vault, name, policy, now)?;
+                decision.writes.extend(changed.writes);
+                decision.value.head = changed.value;
             }
             Ok(decision)
         })
@@ -175,7 +175,7 @@ impl VaultService {
         now: Timestamp,
     ) -> Result<Permitted<PolicyOf>, VaultError> {
         self.change(asker, vault, Some(name), |view, _permit: &Permit<UpdateCertificate>, vault| {
-            let (head, writes) = with_policy(view, vault, name, asked, now)?;
+            let Decision { value: head, writes } = with_policy(view, vault, name, asked, now)?;
             let of = PolicyOf { name: head.name.clone(), policy: head.about.policy.clone() };
             Ok(Decision::of(of, writes))
         })
@@ -316,9 +316,6 @@ impl VaultService {
     }
 }
 
-/// A head as it is to be, and the writes that make it so.
-type NewHead = (Arc<Head<Certificates>>, Vec<Write>);
-
 /// The head with its policy changed, and the writes of it: what is scheduled follows the new policy.
 fn with_policy(
     view: &View,
@@ -326,7 +323,7 @@ fn with_policy(
     name: &ObjectName,
     asked: &PolicyAsked,
     now: Timestamp,
-) -> Result<NewHead, Halt<VaultError>> {
+) -> Result<Decision<Arc<Head<Certificates>>>, Halt<VaultError>> {
     let found = object::find::<Certificates>(view, vault.id, name, None)?;
     let fault = |fault: CertificateFault| Halt::Refuse(VaultError::from(fault));
     let policy = found.head.about.policy.changed(asked, now).map_err(fault)?;
@@ -338,5 +335,5 @@ fn with_policy(
     let head = Head { about, ..Head::clone(&found.head) };
     let mut writes = vec![put::<Head<Certificates>>(&(vault.id, name.clone()), &head)];
     writes.extend(schedule::moved(vault, Some(&*found.head), Some(&head)));
-    Ok((Arc::new(head), writes))
+    Ok(Decision::of(Arc::new(head), writes))
 }

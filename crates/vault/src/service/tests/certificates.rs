@@ -285,8 +285,7 @@ async fn what_cannot_be_made_is_refused_before_there_is_a_key() {
 fn key_usages_say_what_the_key_may_do() {
     let operations = |usages: &[&str], key_type| {
         let key_usage = usages.iter().map(|usage| (*usage).to_owned()).collect();
-        let policy = CertificatePolicy { key_usage, ..CertificatePolicy::default() };
-        policy.operations(key_type)
+        CertificatePolicy { key_usage, ..CertificatePolicy::default() }.operations(key_type)
     };
     use KeyOp::{Decrypt, Encrypt, Sign, UnwrapKey, Verify, WrapKey};
     use crypt::keys::KeyType::{Ec, Rsa};
