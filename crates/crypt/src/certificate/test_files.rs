@@ -4,8 +4,10 @@
 //! - `leaf.der`: EC P-256, expired in 2021, serial number 80deadbeef, with a name of each kind; below an intermediate and a root (P-384),
 //!   both valid until 2126. `bundle.pem` has root, key, leaf, intermediate in that order.
 //! - `modern` (`openssl pkcs12 -export`), `legacy` (`-legacy`: RC2-40, 3DES, SHA-1), `rc2-128`, `3des`, `aes128-sha512`, `empty` (no
-//!   password), `no-mac`, `clear` (no encryption), `costly` (300,001 iterations), `python`, `python-none`: that key and chain.
-//! - `java`, `two-keys`: keytool's own.
+//!   password), `null` (derived of no bytes at all: `PKCS12_create` with a null pointer), `no-mac`, `no-mac-fast` (one iteration), `clear`
+//!   and `clear-no-mac` (no encryption), `costly` (300,001 iterations), `costly-sum` (200,000 for each part), `python`, `python-none`:
+//!   that key and chain. `no-key` and `no-certificate` lack what they say.
+//! - `java`, `two-keys`: keytool's own. `v1`: version 1, Ed25519, no extensions.
 
 use domain::Secret;
 use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
