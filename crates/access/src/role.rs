@@ -1,7 +1,7 @@
 //! Roles and their assignments: the other model of access to a vault (Azure RBAC for the Key Vault data plane).
 //!
 //! Owns: the built-in roles with their identifiers and data actions, role assignments and where they apply. Owns not: which model a vault
-//! follows (its own record says), and the decision ([`crate::permit`]).
+//! follows (its own record says), and the decision ([`crate::permit()`]).
 
 use domain::{AssignmentId, ObjectKind, ObjectName, PrincipalId, Timestamp, VaultId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
