@@ -74,6 +74,8 @@ pub const CLIENT_SECRET_LIFETIME: Duration = Duration::from_secs(2 * 365 * 86_40
 
 /// Bytes of a request body on the public listener (25 KiB value, JSON-escaped, and its members).
 pub const REQUEST_BODY_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a body over its limit that are still taken, and thrown away, so that the refusal is read. Ours.
+pub const DISCARDED_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a request body that restores a backup: the most versions of a usual size, and their encodings. Ours.
 pub const BACKUP_BYTES_MAX: usize = 48 * 1024 * 1024;
 /// Bytes of a token request's form. Ours: two tokens of the largest size, escaped, and what clients tell of themselves.

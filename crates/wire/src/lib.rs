@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod bearer;
+mod body;
 pub mod context;
 pub mod keyvault;
 pub mod msi;

@@ -11,15 +11,12 @@ use super::{
 };
 use crate::{
     bearer,
+    body::{self, BodyFault},
     context::{Context, State},
 };
 use access::Asker;
 use audit::Outcome;
-use axum::{
-    body::{Body, Bytes},
-    extract::Request,
-    response::Response,
-};
+use axum::{body::Body, extract::Request, response::Response};
 use domain::{ObjectKind, ObjectName, ObjectVersion, VaultName};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
@@ -168,14 +165,10 @@ fn refuse(asked: &Asked<'_>, action: &'static str, target: String, fault: &Fault
 
 /// A body that is a JSON object of this shape, of at most so many bytes.
 pub(super) async fn body_of<T: DeserializeOwned>(body: Body, bytes_max: usize) -> Result<T, KeyVaultError> {
-    let bytes: Bytes =
-        axum::body::to_bytes(body, bytes_max).await.map_err(|error| match error
-            .into_inner()
-            .is::<http_body_util::LengthLimitError>(
-        ) {
-            true => KeyVaultError::body_too_large(),
-            false => KeyVaultError::body_incomplete(),
-        })?;
+    let bytes = body::whole(body, bytes_max).await.map_err(|fault| match fault {
+        BodyFault::TooLarge => KeyVaultError::body_too_large(),
+        BodyFault::Incomplete => KeyVaultError::body_incomplete(),
+    })?;
     serde_json::from_slice(&bytes)
         .map(|Object(body)| body)
         .map_err(|error| KeyVaultError::body_malformed(&error))

@@ -7,7 +7,10 @@ use super::{
     json,
     types::{TokenV1, TokenV2},
 };
-use crate::context::{AuditUnavailable, Context, Recorded, State};
+use crate::{
+    body::{self, BodyFault},
+    context::{AuditUnavailable, Context, Recorded, State},
+};
 use audit::{Actor, Outcome};
 use axum::{Extension, body::Body, extract::Request, response::Response};
 use directory::{DirectoryError, Endpoint, IssuedToken, TokenRequest, token::ClientSecret};
@@ -102,7 +105,7 @@ async fn read(
         asked.is_basic = true;
         asked.client = shown(&basic.client);
     }
-    let mut form = body(request.into_body()).await?;
+    let mut form = form(request.into_body()).await?;
     if let Some(id) = form.take("client-request-id").and_then(|id| Uuid::try_parse(&id).ok()) {
         asked.correlation = id;
     }
@@ -122,11 +125,10 @@ async fn read(
     })
 }
 
-async fn body(body: Body) -> Result<Form, RequestFault> {
-    let bytes = axum::body::to_bytes(body, limits::TOKEN_FORM_BYTES_MAX).await.map_err(|error| {
-        let is_length = std::error::Error::source(&error)
-            .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
-        if is_length { RequestFault::TooLarge } else { RequestFault::Malformed }
+async fn form(body: Body) -> Result<Form, RequestFault> {
+    let bytes = body::whole(body, limits::TOKEN_FORM_BYTES_MAX).await.map_err(|fault| match fault {
+        BodyFault::TooLarge => RequestFault::TooLarge,
+        BodyFault::Incomplete => RequestFault::Malformed,
     })?;
     Form::parse(&bytes, FIELDS).map_err(|_| RequestFault::Malformed)
 }
