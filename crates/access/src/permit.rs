@@ -300,7 +300,7 @@ mod tests {
         Some(Permissions::on_secrets(verbs.iter().copied().collect()))
     }
 
-    fn view(of: &Principal) -> View {
+    fn view(of: &Principal) -> View<'static> {
         View::fixture().with::<Principal>(&of.id, of)
     }
 
@@ -418,7 +418,7 @@ mod tests {
         assert!(matches!(ask("198.51.100.0/24"), Err(Denied::Address { .. })));
     }
 
-    fn with_roles(of: &Principal, assignments: &[(&str, Option<(ObjectKind, &str)>)]) -> View {
+    fn with_roles(of: &Principal, assignments: &[(&str, Option<(ObjectKind, &str)>)]) -> View<'static> {
         let assignment = |(role, object): &(&str, Option<(ObjectKind, &str)>)| RoleAssignment {
             id: AssignmentId::random(&Fill(1)),
             role: role.parse().unwrap(),

@@ -83,7 +83,7 @@ pub(crate) fn credential(text: &str, start: i64, end: i64) -> Credential {
     }
 }
 
-pub(crate) fn view(registration: &Registration, principal: &Principal) -> View {
+pub(crate) fn view(registration: &Registration, principal: &Principal) -> View<'static> {
     let index = UriIndex { registration: registration.id };
     let mut view = View::fixture()
         .with::<Registration>(&registration.id, registration)

@@ -127,11 +127,11 @@ mod tests {
         managed::register(app(None).id, &name(), tenant(), ids(), NOW).principal
     }
 
-    fn with_app(identity: Option<PrincipalId>) -> View {
+    fn with_app(identity: Option<PrincipalId>) -> View<'static> {
         View::fixture().with::<App>(&name(), &app(identity))
     }
 
-    fn with_identity() -> View {
+    fn with_identity() -> View<'static> {
         with_app(Some(ids().principal)).with::<Principal>(&ids().principal, &principal())
     }
 

@@ -217,6 +217,12 @@ pub trait Store: Send + Sync {
     /// Reads keys, all at one position, duplicates allowed. At most [`READ_KEYS_MAX`].
     async fn read(&self, keys: &[Key]) -> Result<Snapshot, StoreError>;
 
+    /// Reads a key at once, if that takes no waiting; with the position that it was read at. An embedded engine can, one behind a network
+    /// cannot: `None`, and the caller uses [`Store::read`].
+    fn peek(&self, _key: &Key) -> Option<(Position, Option<Entry>)> {
+        None
+    }
+
     /// Entries of a prefix in key order, after `after` (exclusive, need not exist). At most [`LIST_MAX`] and [`REPLY_BYTES_MAX`].
     async fn list(&self, prefix: &Key, after: Option<&Key>, limit: NonZeroU16) -> Result<Page, StoreError>;
 

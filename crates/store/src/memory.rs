@@ -59,6 +59,11 @@ impl Store for Memory {
         })
     }
 
+    fn peek(&self, key: &Key) -> Option<(Position, Option<Entry>)> {
+        let entries = self.lock();
+        Some((self.history.at(), entries.get(key).cloned()))
+    }
+
     async fn list(&self, prefix: &Key, after: Option<&Key>, limit: NonZeroU16) -> Result<Page, StoreError> {
         let entries = self.lock();
         let from = match after {

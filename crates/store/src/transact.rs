@@ -1,21 +1,28 @@
 //! The only loop of its kind: load what a decision asks for, decide, commit with a check on every key it read, start over on conflict.
 //!
-//! A decision is a synchronous, repeatable function of a [`View`]. Whenever it asks for a key that is not loaded, that key is read; if the
-//! store has moved since, all keys known so far are read again together, so that what it decides on is one position of the store.
+//! A decision is a synchronous, repeatable function of a [`View`]. A key that it asks for is read: at once where the store can, else the
+//! decision stops and runs again when the key is there. If the store has moved since, all keys known so far are read again together, so that
+//! what it decides on is one position of the store.
 
 use crate::{
     contract::{Check, CommitId, Entry, Key, Position, READ_KEYS_MAX, Store, StoreError, Write},
     record::{self, Record},
 };
 use domain::{Entropy, limits, world::random};
-use std::{cell::Cell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
 /// What a decision may look at: records at one position of the store. Remembers every key that it is asked for.
 #[derive(Default)]
-pub struct View {
+pub struct View<'s> {
     /// Few keys: a scan beats a hash.
-    known: Vec<Known>,
-    at: Position,
+    known: RefCell<Vec<Known>>,
+    /// Where all that is known stands; nothing before the first key.
+    at: Cell<Option<Position>>,
+    /// Told at once what is not known, as far as it can.
+    store: Option<&'s dyn Store>,
     is_fixture: bool,
 }
 
@@ -90,7 +97,12 @@ impl<T> Decision<T> {
     }
 }
 
-impl View {
+impl<'s> View<'s> {
+    /// A view that knows nothing yet.
+    fn of(store: &'s dyn Store) -> Self {
+        Self { store: Some(store), ..Self::default() }
+    }
+
     /// A view for tests: what is not in it is absent.
     #[must_use]
     pub fn fixture() -> Self {
@@ -101,9 +113,10 @@ impl View {
     #[must_use]
     pub fn with<R: Record>(mut self, id: &R::Id, record: &R) -> Self {
         if let Write::Put(key, value) = record::put::<R>(id, record) {
-            self.known.retain(|known| known.key != key);
+            let known = self.known.get_mut();
+            known.retain(|known| known.key != key);
             let entry = Some(Entry::new(key.clone(), value, 1, 1));
-            self.known.push(Known { key, entry, is_asked: Cell::new(false) });
+            known.push(Known { key, entry, is_asked: Cell::new(false) });
         }
         self
     }
@@ -114,47 +127,61 @@ impl View {
     /// [`Load`]: not loaded yet, or its value does not decode. Pass it on with `?`.
     pub fn get<R: Record>(&self, id: &R::Id) -> Result<Option<Arc<R>>, Load> {
         let key = R::key(id);
-        match self.known.iter().find(|known| known.key == key) {
-            Some(known) => {
-                known.is_asked.set(true);
-                let decoded = known.entry.as_ref().map(record::decode::<R>).transpose();
-                decoded.map_err(|error| Load(Cause::Broken(error)))
+        let decoded = |entry: &Option<Entry>| {
+            let decoded = entry.as_ref().map(record::decode::<R>).transpose();
+            decoded.map_err(|error| Load(Cause::Broken(error)))
+        };
+        if let Some(known) = self.known.borrow().iter().find(|known| known.key == key) {
+            known.is_asked.set(true);
+            return decoded(&known.entry);
+        }
+        if self.is_fixture {
+            return Ok(None);
+        }
+        let has_room = self.known.borrow().len() < READ_KEYS_MAX;
+        match self.store.filter(|_| has_room).and_then(|store| store.peek(&key)) {
+            // Of the position that all else is of; else all is loaded anew.
+            Some((at, entry)) if self.at.get().is_none_or(|known| known == at) => {
+                self.at.set(Some(at));
+                let found = decoded(&entry);
+                self.known.borrow_mut().push(Known { key, entry, is_asked: Cell::new(true) });
+                found
             }
-            None if self.is_fixture => Ok(None),
-            None => Err(Load(Cause::Missing(key))),
+            _ => Err(Load(Cause::Missing(key))),
         }
     }
 
     fn knows(&self, key: &Key) -> bool {
-        self.known.iter().any(|known| &known.key == key)
+        self.known.borrow().iter().any(|known| &known.key == key)
     }
 
     /// Would this delete what is not there? The contract has no such write: there is nothing whose revision could be checked.
     fn is_delete_of_nothing(&self, write: &Write) -> bool {
-        let is_absent = |key| self.known.iter().any(|known| &known.key == key && known.entry.is_none());
+        let known = self.known.borrow();
+        let is_absent = |key| known.iter().any(|known| &known.key == key && known.entry.is_none());
         matches!(write, Write::Delete(key) if is_absent(key))
     }
 
     /// Reads more keys. If the store has moved on since the others were read, all are read again: everything stands at one position.
     async fn load(&mut self, store: &dyn Store, more: &[Key]) -> Result<(), StoreError> {
-        if self.known.len() + more.len() > READ_KEYS_MAX {
+        if self.known.get_mut().len() + more.len() > READ_KEYS_MAX {
             return Err(StoreError::TooLarge { what: "keys of one decision", limit: READ_KEYS_MAX });
         }
         let snapshot = store.read(more).await?;
-        let has_moved = snapshot.at != self.at;
-        self.at = snapshot.at;
-        let known = |(key, entry)| Known { key, entry, is_asked: Cell::new(false) };
-        let is_first = self.known.is_empty();
-        self.known.extend(more.iter().cloned().zip(snapshot.entries).map(known));
+        let has_moved = self.at.replace(Some(snapshot.at)) != Some(snapshot.at);
+        let found = |(key, entry)| Known { key, entry, is_asked: Cell::new(false) };
+        let known = self.known.get_mut();
+        let is_first = known.is_empty();
+        known.extend(more.iter().cloned().zip(snapshot.entries).map(found));
         if has_moved && !is_first { self.reload(store).await } else { Ok(()) }
     }
 
     /// Reads everything again.
     async fn reload(&mut self, store: &dyn Store) -> Result<(), StoreError> {
-        let keys: Vec<Key> = self.known.iter().map(|known| known.key.clone()).collect();
+        let keys: Vec<Key> = self.known.get_mut().iter().map(|known| known.key.clone()).collect();
         let snapshot = store.read(&keys).await?;
-        self.at = snapshot.at;
-        for (known, entry) in self.known.iter_mut().zip(snapshot.entries) {
+        self.at.set(Some(snapshot.at));
+        for (known, entry) in self.known.get_mut().iter_mut().zip(snapshot.entries) {
             known.entry = entry;
         }
         Ok(())
@@ -168,18 +195,18 @@ impl View {
             Some(entry) => Check::Unchanged(known.key.clone(), entry.modified),
             None => Check::Absent(known.key.clone()),
         };
-        self.known.iter().filter(is_relevant).map(check).collect()
+        self.known.borrow().iter().filter(is_relevant).map(check).collect()
     }
 }
 
 /// Runs a decision until it has all that it asks for.
 async fn settle<T, E: From<StoreError>>(
     store: &dyn Store,
-    view: &mut View,
-    mut decide: impl FnMut(&View) -> Result<T, Halt<E>>,
+    view: &mut View<'_>,
+    mut decide: impl FnMut(&View<'_>) -> Result<T, Halt<E>>,
 ) -> Result<T, E> {
     loop {
-        for known in &view.known {
+        for known in view.known.get_mut() {
             known.is_asked.set(false);
         }
         let missing = match decide(view) {
@@ -201,9 +228,9 @@ async fn settle<T, E: From<StoreError>>(
 pub async fn transact<T, E: From<StoreError>>(
     store: &dyn Store,
     entropy: &dyn Entropy,
-    mut decide: impl FnMut(&View) -> Result<Decision<T>, Halt<E>> + Send,
+    mut decide: impl FnMut(&View<'_>) -> Result<Decision<T>, Halt<E>> + Send,
 ) -> Result<T, E> {
-    let mut view = View::default();
+    let mut view = View::of(store);
     for _ in 0..limits::TRANSACT_ATTEMPTS_MAX {
         let decision = loop {
             let decision = settle(store, &mut view, &mut decide).await?;
@@ -245,9 +272,9 @@ pub async fn transact<T, E: From<StoreError>>(
 /// The decision's refusal, or the store's error.
 pub async fn query<T, E: From<StoreError>>(
     store: &dyn Store,
-    decide: impl FnMut(&View) -> Result<T, Halt<E>> + Send,
+    decide: impl FnMut(&View<'_>) -> Result<T, Halt<E>> + Send,
 ) -> Result<T, E> {
-    settle(store, &mut View::default(), decide).await
+    settle(store, &mut View::of(store), decide).await
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! keeps recent commits too, so that followers and unresolved attempts survive a restart.
 
 mod hot;
+mod queue;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -19,20 +20,18 @@ use crate::{
 };
 use async_trait::async_trait;
 use hot::Hot;
+use queue::{Queue, Refused};
 use redb::{Database, DatabaseError};
 use std::{
     num::NonZeroU16,
     ops::Bound,
     path::Path,
-    sync::{Arc, RwLock, atomic::AtomicBool, mpsc},
+    sync::{Arc, RwLock, atomic::AtomicBool},
     thread::JoinHandle,
 };
 use tables::Entries;
 use tokio::sync::oneshot;
 use writer::{Ask, Verdict, Writer};
-
-/// Commits that may wait for the writer before further ones are told that the store is unavailable.
-const WAITING_MAX: usize = 4_096;
 
 /// How much memory an embedded store may use.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +51,7 @@ impl Default for RedbOptions {
 /// A durable store in one file.
 pub struct Redb {
     shared: Arc<Shared>,
-    /// `None` once dropping: that ends the writer.
-    asks: Option<mpsc::SyncSender<Ask>>,
+    asks: Arc<Queue>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -102,7 +100,8 @@ impl Redb {
             history,
             is_poisoned: AtomicBool::new(false),
         });
-        let (asks, waiting) = mpsc::sync_channel(WAITING_MAX);
+        let asks = Arc::new(Queue::default());
+        let waiting = asks.clone();
         let writer = Writer {
             database: Some(database),
             reopen: Box::new(reopen),
@@ -113,7 +112,20 @@ impl Redb {
             .name("store-writer".to_owned())
             .spawn(move || writer.run(&waiting))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { shared, asks: Some(asks), writer: Some(writer) })
+        Ok(Self { shared, asks, writer: Some(writer) })
+    }
+
+    /// Reads a key from the file, and keeps it with the hot ones.
+    fn fetch(&self, at: Position, table: &Entries, key: &Key) -> Result<Option<Entry>, StoreError> {
+        let found = tables::fetch(table, key)?;
+        if let Some(entry) = &found {
+            let mut published = self.shared.published.write().map_err(poisoned)?;
+            // An entry of an older position may be stale by now.
+            if published.at == at {
+                published.hot.insert(entry.clone());
+            }
+        }
+        Ok(found)
     }
 
     async fn ask(
@@ -122,10 +134,9 @@ impl Redb {
         ask: impl FnOnce(oneshot::Sender<Verdict>) -> Ask,
     ) -> Result<Option<Position>, StoreError> {
         let (verdict, told) = oneshot::channel();
-        let asks = self.asks.as_ref().ok_or_else(closed)?;
-        asks.try_send(ask(verdict)).map_err(|error| match error {
-            mpsc::TrySendError::Full(_) => StoreError::Unavailable("too many commits are waiting".to_owned()),
-            mpsc::TrySendError::Disconnected(_) => closed(),
+        self.asks.put(ask(verdict)).map_err(|refused| match refused {
+            Refused::Full => StoreError::Unavailable("too many commits are waiting".to_owned()),
+            Refused::Closed => closed(),
         })?;
         // The writer ended with this in its hands.
         told.await.unwrap_or(Err(StoreError::Unknown(id)))
@@ -135,7 +146,7 @@ impl Redb {
 impl Drop for Redb {
     fn drop(&mut self) {
         // What waits is still committed; then the file is closed, so that it may be opened again at once.
-        drop(self.asks.take());
+        self.asks.close();
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
@@ -156,21 +167,22 @@ impl Store for Redb {
             }
             (published.at, published.table.clone(), entries)
         };
-        let mut found = Vec::new();
         for (slot, key) in entries.iter_mut().zip(keys).filter(|(slot, _)| slot.is_none()) {
-            *slot = tables::fetch(&table, key)?;
-            found.extend(slot.clone());
-        }
-        if !found.is_empty() {
-            let mut published = self.shared.published.write().map_err(poisoned)?;
-            // An entry of an older position may be stale by now.
-            if published.at == at {
-                for entry in found {
-                    published.hot.insert(entry);
-                }
-            }
+            *slot = self.fetch(at, &table, key)?;
         }
         Ok(Snapshot { at, entries })
+    }
+
+    fn peek(&self, key: &Key) -> Option<(Position, Option<Entry>)> {
+        let (at, table) = {
+            let published = self.shared.published.read().ok()?;
+            if let Some(entry) = published.hot.get(key) {
+                return Some((published.at, Some(entry)));
+            }
+            (published.at, published.table.clone())
+        };
+        // An error is told by a read, to whom it concerns.
+        self.fetch(at, &table, key).ok().map(|entry| (at, entry))
     }
 
     async fn list(&self, prefix: &Key, after: Option<&Key>, limit: NonZeroU16) -> Result<Page, StoreError> {

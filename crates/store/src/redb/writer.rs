@@ -3,6 +3,7 @@
 
 use super::{
     Shared,
+    queue::Queue,
     tables::{self, Entries, Left},
 };
 use crate::{
@@ -12,18 +13,11 @@ use crate::{
 use redb::Database;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, atomic::Ordering, mpsc},
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
 
-/// Commits of one durable transaction.
-const BATCH_COMMITS_MAX: usize = 64;
-/// Bytes of keys and values of one durable transaction, over which no further commit joins.
-const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// How long a batch waits for as many commits as the one before it had: those callers are just being answered, and without this every
-/// second transaction would carry only the fastest of them. A lone committer waits never.
-const GATHER_TIME_MAX: Duration = Duration::from_micros(400);
 /// After a full disk, how long commits are refused before one is tried again: a try costs a reopening.
 pub(super) const FULL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -72,29 +66,12 @@ struct Failure {
 }
 
 impl Writer {
-    /// Until every sender is gone.
-    pub(super) fn run(mut self, waiting: &mpsc::Receiver<Ask>) {
+    /// Until the queue is closed and empty.
+    pub(super) fn run(mut self, waiting: &Queue) {
+        // Also if it panics: nobody may wait for a writer that is gone.
+        let _abandoned = Abandon(waiting);
         let mut expected = 1;
-        while let Ok(first) = waiting.recv() {
-            let mut bytes = size(&first);
-            let mut batch = vec![first];
-            let mut gathering = None;
-            while batch.len() < BATCH_COMMITS_MAX && bytes < BATCH_BYTES_MAX {
-                match waiting.try_recv() {
-                    Ok(next) => {
-                        bytes += size(&next);
-                        batch.push(next);
-                    }
-                    Err(_) if batch.len() >= expected => break,
-                    Err(_) => {
-                        let begin = *gathering.get_or_insert_with(Instant::now);
-                        if begin.elapsed() > GATHER_TIME_MAX {
-                            break;
-                        }
-                        std::thread::yield_now();
-                    }
-                }
-            }
+        while let Some(batch) = waiting.next(expected) {
             expected = batch.len();
             self.commit_batch(batch);
         }
@@ -295,11 +272,21 @@ impl Plan {
     }
 }
 
+/// Lets go of all who wait, however the writer ends.
+struct Abandon<'a>(&'a Queue);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 fn full() -> StoreError {
     StoreError::Full("the disk has no room".to_owned())
 }
 
-fn size(ask: &Ask) -> usize {
+/// Bytes of keys and values that an ask would write.
+pub(super) fn size(ask: &Ask) -> usize {
     let of = |write: &Write| match write {
         Write::Put(key, value) => key.as_bytes().len() + value.len(),
         Write::Delete(key) => key.as_bytes().len(),

@@ -1,0 +1,179 @@
+//! What waits for the writer, handed over batch by batch: a batch wakes the writer when it is whole, not once for each commit of it.
+
+use super::writer::{Ask, size};
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Commits that may wait for the writer before further ones are told that the store is unavailable.
+const WAITING_MAX: usize = 4_096;
+/// Commits of one durable transaction.
+pub(super) const BATCH_COMMITS_MAX: usize = 64;
+/// Bytes of keys and values of one durable transaction, over which no further commit joins.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// A batch waits for as many commits as the one before it had: those callers are just being answered, and without this every second
+/// transaction would carry only the fastest of them. It waits no longer than this after the last one that came ...
+const QUIET_TIME_MAX: Duration = Duration::from_micros(200);
+/// ... and no longer than this in all. A lone committer waits never.
+const GATHER_TIME_MAX: Duration = Duration::from_millis(4);
+
+/// Why an ask was not taken.
+pub(super) enum Refused {
+    /// Too many wait.
+    Full,
+    /// There is no writer any more.
+    Closed,
+}
+
+/// Asks in the order in which they came.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Ask>,
+    /// How many make the writer wake; nothing while it does not wait.
+    wanted: Option<usize>,
+    last_came: Option<Instant>,
+    is_closed: bool,
+}
+
+impl Queue {
+    /// Hands an ask to the writer.
+    pub(super) fn put(&self, ask: Ask) -> Result<(), Refused> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(Refused::Closed);
+        }
+        if state.waiting.len() >= WAITING_MAX {
+            return Err(Refused::Full);
+        }
+        state.waiting.push_back(ask);
+        state.last_came = Some(Instant::now());
+        if state.wanted.is_some_and(|wanted| state.waiting.len() >= wanted) {
+            state.wanted = None;
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes nothing more. What waits already is still handed over.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_one();
+    }
+
+    /// Takes nothing more, and drops what waits: its callers learn that its outcome is unknown.
+    pub(super) fn abandon(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        state.waiting.clear();
+    }
+
+    /// The next batch, of at least one; `None` once there will be none. Waits a little for as many as are expected.
+    pub(super) fn next(&self, expected: usize) -> Option<Vec<Ask>> {
+        let mut state = self.lock();
+        while state.waiting.is_empty() {
+            if state.is_closed {
+                return None;
+            }
+            state.wanted = Some(1);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let (begin, wanted) = (Instant::now(), expected.min(BATCH_COMMITS_MAX));
+        while state.waiting.len() < wanted && !state.is_closed {
+            let quiet = state.last_came.map_or(Duration::MAX, |came| came.elapsed());
+            let left =
+                QUIET_TIME_MAX.saturating_sub(quiet).min(GATHER_TIME_MAX.saturating_sub(begin.elapsed()));
+            if left.is_zero() {
+                break;
+            }
+            state.wanted = Some(wanted);
+            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.wanted = None;
+        let mut bytes = 0;
+        let mut batch = Vec::with_capacity(state.waiting.len().min(BATCH_COMMITS_MAX));
+        while let Some(ask) = state.waiting.pop_front() {
+            bytes += size(&ask);
+            batch.push(ask);
+            if batch.len() >= BATCH_COMMITS_MAX || bytes >= BATCH_BYTES_MAX {
+                break;
+            }
+        }
+        Some(batch)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock is held leaves a queue that is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::CommitId;
+    use std::{sync::Arc, thread};
+    use tokio::sync::oneshot;
+
+    fn ask(number: u128) -> Ask {
+        Ask::Resolve { id: CommitId(number), verdict: oneshot::channel().0 }
+    }
+
+    #[test]
+    fn a_lone_ask_waits_for_nobody_and_many_come_together() {
+        let queue = Queue::default();
+        assert!(queue.put(ask(1)).is_ok());
+        assert_eq!(queue.next(1).map(|batch| batch.len()), Some(1));
+        (0..100).for_each(|number| assert!(queue.put(ask(number)).is_ok()));
+        assert_eq!(queue.next(1).map(|batch| batch.len()), Some(BATCH_COMMITS_MAX));
+        // Fewer than expected: it gives up waiting.
+        assert_eq!(queue.next(64).map(|batch| batch.len()), Some(100 - BATCH_COMMITS_MAX));
+    }
+
+    #[test]
+    fn a_batch_waits_for_those_who_are_about_to_come() {
+        let queue = Arc::new(Queue::default());
+        assert!(queue.put(ask(0)).is_ok());
+        let others = queue.clone();
+        let taken = thread::spawn(move || others.next(BATCH_COMMITS_MAX).map(|batch| batch.len()));
+        (1..BATCH_COMMITS_MAX).for_each(|number| assert!(queue.put(ask(number as u128)).is_ok()));
+        let first = taken.join().unwrap().unwrap();
+        // However slow this machine is: none is lost and none comes twice.
+        let rest = if first < BATCH_COMMITS_MAX { queue.next(1).map_or(0, |batch| batch.len()) } else { 0 };
+        assert_eq!(first + rest, BATCH_COMMITS_MAX);
+    }
+
+    #[test]
+    fn a_closed_queue_gives_what_it_has_and_takes_nothing() {
+        let queue = Queue::default();
+        assert!(queue.put(ask(1)).is_ok());
+        queue.close();
+        assert!(matches!(queue.put(ask(2)), Err(Refused::Closed)));
+        assert_eq!(queue.next(64).map(|batch| batch.len()), Some(1));
+        assert!(queue.next(1).is_none());
+    }
+
+    #[test]
+    fn what_is_abandoned_is_told_to_be_unknown() {
+        let queue = Queue::default();
+        let (verdict, mut told) = oneshot::channel();
+        assert!(queue.put(Ask::Resolve { id: CommitId(1), verdict }).is_ok());
+        queue.abandon();
+        assert!(matches!(told.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+        assert!(matches!(queue.put(ask(2)), Err(Refused::Closed)));
+    }
+
+    #[test]
+    fn too_many_are_refused() {
+        let queue = Queue::default();
+        (0..WAITING_MAX).for_each(|number| assert!(queue.put(ask(number as u128)).is_ok()));
+        assert!(matches!(queue.put(ask(0)), Err(Refused::Full)));
+    }
+}
