@@ -19,6 +19,6 @@ mod writer;
 pub use error::AuditError;
 pub use log::{Anchor, AuditLog, Cut, Opened, SyncPolicy};
 pub use memory::MemoryAudit;
-pub use record::{Actor, AuditSink, Origin, Outcome, Record};
+pub use record::{Actor, AuditSink, Origin, Outcome, Record, SharedOrigin};
 pub use tail::tail;
 pub use verify::{Fault, FaultKind, Verified, verify};

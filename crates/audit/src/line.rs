@@ -4,7 +4,7 @@
 //! line before `,"mac"`; they hold `seq` and `prev`, so that the lines form a chain. Bytes are what is signed: a line is never parsed and
 //! written again.
 
-use crate::{AuditError, Record};
+use crate::{AuditError, Origin, Record};
 use crypt::{Key256, MacKey, Sha256Hash, compare, encoding, sha256};
 use domain::limits;
 use serde::{Deserialize, Serialize};
@@ -165,8 +165,10 @@ fn cut(record: &Record) -> Record {
     let mut short = record.clone();
     short.target = cut(&record.target);
     short.reason = cut(&record.reason);
-    short.origin.cgroup = record.origin.cgroup.as_ref().map(cut);
-    short.origin.executable = record.origin.executable.as_ref().map(cut);
+    let mut origin = Origin::clone(&record.origin);
+    origin.cgroup = record.origin.cgroup.as_ref().map(cut);
+    origin.executable = record.origin.executable.as_ref().map(cut);
+    short.origin = origin.into();
     short
 }
 
@@ -230,8 +232,9 @@ mod tests {
         for text in ["é", "\u{0}", "😀"] {
             record.target = text.repeat(100_000);
             record.reason = text.repeat(100_000);
-            record.origin.cgroup = Some(text.repeat(100_000));
-            record.origin.executable = Some(text.repeat(100_000));
+            let long = Some(text.repeat(100_000));
+            record.origin =
+                Origin { cgroup: long.clone(), executable: long, ..Origin::clone(&record.origin) }.into();
             let (key, line) = line(&record, None);
             assert!(line.len() < limits::AUDIT_RECORD_BYTES_MAX + 300, "{}", line.len());
             let value: Value = serde_json::from_slice(&line).unwrap();

@@ -4,8 +4,9 @@
 
 use crate::AuditError;
 use domain::{AppName, ClientId, PrincipalId, RequestId, Timestamp, WorkloadId};
-use serde::Serialize;
-use std::net::SocketAddr;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use std::{fmt, net::SocketAddr, ops::Deref, sync::Arc};
 
 /// Who did what to which thing, allowed or refused and why, and from which process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,7 +26,7 @@ pub struct Record {
     /// Why it was allowed (which policy), refused or failed.
     pub reason: String,
     /// What the kernel said of the calling process.
-    pub origin: Origin,
+    pub origin: SharedOrigin,
 }
 
 /// How a request ended.
@@ -87,6 +88,52 @@ pub struct Origin {
     pub executable: Option<String>,
 }
 
+/// An origin as its records share it, written as JSON once: a connection has one, and leaves many records.
+#[derive(Clone)]
+pub struct SharedOrigin(Arc<(Origin, Box<RawValue>)>);
+
+impl From<Origin> for SharedOrigin {
+    fn from(origin: Origin) -> Self {
+        // Serializing this shape cannot fail: its keys are text.
+        let written = serde_json::value::to_raw_value(&origin).unwrap_or_default();
+        Self(Arc::new((origin, written)))
+    }
+}
+
+impl Default for SharedOrigin {
+    fn default() -> Self {
+        Origin::default().into()
+    }
+}
+
+impl Deref for SharedOrigin {
+    type Target = Origin;
+
+    fn deref(&self) -> &Origin {
+        &self.0.0
+    }
+}
+
+impl fmt::Debug for SharedOrigin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(formatter)
+    }
+}
+
+impl PartialEq for SharedOrigin {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for SharedOrigin {}
+
+impl Serialize for SharedOrigin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.1.serialize(serializer)
+    }
+}
+
 /// Where records go.
 pub trait AuditSink: Send + Sync {
     /// Writes a record. Returns once it has been handed to the kernel, so that it outlives this process.
@@ -122,7 +169,8 @@ pub(crate) mod tests {
                 pid: Some(42),
                 cgroup: Some("/keyless.slice/shop".to_owned()),
                 executable: Some("/usr/bin/python3.13".to_owned()),
-            },
+            }
+            .into(),
         }
     }
 
@@ -141,7 +189,7 @@ pub(crate) mod tests {
             )
         );
         record.actor = Actor::Anonymous;
-        record.origin = Origin::default();
+        record.origin = SharedOrigin::default();
         let text = serde_json::to_string(&record).unwrap();
         assert!(
             text.contains(r#""actor":{"kind":"anonymous"}"#) && text.ends_with(r#""origin":{}}"#),

@@ -8,7 +8,7 @@ use crate::{
     seal::{self, Recovered, SealError},
     tasks,
 };
-use audit::{Actor, AuditLog, Origin, Outcome};
+use audit::{Actor, AuditLog, Origin, Outcome, SharedOrigin};
 use axum::{
     Extension, Json, Router,
     extract::{DefaultBodyLimit, Request, State as Shared},
@@ -70,7 +70,7 @@ async fn identify(mut request: Request, next: Next) -> Response {
     };
     let origin =
         Origin { uid: Some(peer.uid), pid: peer.pid, executable: peer.executable, ..Origin::default() };
-    request.extensions_mut().insert(origin);
+    request.extensions_mut().insert(SharedOrigin::from(origin));
     next.run(request).await
 }
 

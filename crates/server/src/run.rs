@@ -252,7 +252,7 @@ fn record_test_clock(services: &Services, now: Timestamp) -> Result<(), StartErr
         target: "clock".to_owned(),
         outcome: audit::Outcome::Allowed,
         reason: format!("started with --test-clock, {} seconds ahead of the real time", ahead.as_secs()),
-        origin: audit::Origin::default(),
+        origin: audit::SharedOrigin::default(),
     };
     Ok(services.audit.append(&record)?)
 }

@@ -8,7 +8,7 @@ use crate::{
     authority::Certificates,
     listen::{Stop, stopped},
 };
-use audit::{Actor, AuditLog, Origin, Outcome};
+use audit::{Actor, AuditLog, Outcome, SharedOrigin};
 use domain::{Clock, Entropy, RequestId, limits};
 use host::HostService;
 use std::{future::Future, sync::Arc, time::Duration};
@@ -86,7 +86,7 @@ pub(crate) async fn due(services: Arc<Services>, stop: Stop) {
 pub(crate) async fn due_once(services: &Services) -> Option<Vec<String>> {
     let now = services.clock.now();
     let context =
-        || Context { request: RequestId::random(&*services.entropy), now, origin: Origin::default() };
+        || Context { request: RequestId::random(&*services.entropy), now, origin: SharedOrigin::default() };
     if context().ready(&*services.audit).is_err() {
         return None;
     }

@@ -1,6 +1,6 @@
 //! What every request carries: its id, its time, where it comes from; and the one way to leave an audit record before an answer.
 
-use audit::{Actor, AuditSink, Origin, Outcome, Record};
+use audit::{Actor, AuditSink, Outcome, Record, SharedOrigin};
 use axum::{extract::Request, middleware::Next, response::Response};
 use domain::{Clock, Entropy, HostNames, RequestId, Timestamp};
 use http::{HeaderName, HeaderValue};
@@ -42,7 +42,7 @@ pub struct Context {
     /// The one time at which this request happens.
     pub now: Timestamp,
     /// What the kernel said of the calling process, as far as known.
-    pub origin: Origin,
+    pub origin: SharedOrigin,
 }
 
 /// Proof that a request's audit record has been handed to the kernel. Handlers make their answers out of it.
@@ -99,13 +99,13 @@ impl Context {
     }
 }
 
-/// A request's own facts, and the id that its client gave it. The listener has put an [`Origin`] into the request's extensions; without
+/// A request's own facts, and the id that its client gave it. The listener has put a [`SharedOrigin`] into the request's extensions; without
 /// one the caller is unknown.
 pub(crate) fn stamp_of<B>(
     state: &Services,
     request: &mut http::Request<B>,
 ) -> (Context, Option<HeaderValue>) {
-    let origin = request.extensions_mut().remove::<Origin>().unwrap_or_default();
+    let origin = request.extensions_mut().remove::<SharedOrigin>().unwrap_or_default();
     let context = Context { request: RequestId::random(&*state.entropy), now: state.clock.now(), origin };
     let client_request = request.headers().get("x-ms-client-request-id").filter(|id| id.len() <= 64).cloned();
     (context, client_request)

@@ -2,6 +2,7 @@
 
 use super::{ACCEPT_PAUSE, Stop, serve, stopped};
 use crate::{error::StartError, origin::Observer};
+use audit::SharedOrigin;
 use domain::limits;
 use std::{
     io,
@@ -92,7 +93,7 @@ impl Public {
     async fn connection(self, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
         let _slower = stream.set_nodelay(true);
         // Before the handshake: who hangs up later has been seen, and the kernel still knows the socket.
-        let origin = self.observer.origin(stream.as_fd(), peer);
+        let origin = SharedOrigin::from(self.observer.origin(stream.as_fd(), peer));
         let handshake = tokio::time::timeout(HANDSHAKE_TIME_MAX, self.tls.accept(stream)).await;
         match handshake {
             Ok(Ok(stream)) => {

@@ -24,7 +24,7 @@ pub use clock::{ClockFault, Settled, Step, TestClock};
 pub use status::{Capability, Installation, InstallationFacts};
 
 use crate::context::{self, Context, Services, State};
-use audit::{Actor, Origin, Outcome};
+use audit::{Actor, Origin, Outcome, SharedOrigin};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRef, Request},
@@ -102,12 +102,9 @@ async fn identify(mut request: Request, next: Next) -> Response {
         )
         .into_response();
     };
-    request.extensions_mut().insert(Origin {
-        uid: Some(peer.uid),
-        pid: peer.pid,
-        executable: peer.executable,
-        ..Origin::default()
-    });
+    let origin =
+        Origin { uid: Some(peer.uid), pid: peer.pid, executable: peer.executable, ..Origin::default() };
+    request.extensions_mut().insert(SharedOrigin::from(origin));
     next.run(request).await
 }
 

@@ -13,7 +13,7 @@ pub mod token;
 pub use token::answer;
 
 use crate::context::{Context, Services, State};
-use audit::{Actor, Origin, Outcome};
+use audit::{Actor, Origin, Outcome, SharedOrigin};
 use domain::{RequestId, limits};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -76,7 +76,7 @@ pub struct Accepted {
     /// The proof.
     pub attested: AttestedConnection,
     /// The calling process, for the audit log.
-    pub origin: Origin,
+    pub origin: SharedOrigin,
 }
 
 /// Says that the constant refusal is to be answered: it has been audited.
@@ -108,7 +108,7 @@ fn audit_refusal(
     state: &Services,
     endpoint: &Endpoint,
     refusal: &Refusal,
-    origin: Origin,
+    origin: SharedOrigin,
 ) -> Option<Forbidden> {
     let context = Context { request: RequestId::random(&*state.entropy), now: state.clock.now(), origin };
     let target = format!("the identity endpoint of app {}", endpoint.workload.name());
@@ -124,14 +124,15 @@ fn audit_refusal(
     recorded.is_ok().then_some(Forbidden)
 }
 
-fn origin(peer: SocketAddr, facts: Option<&ProcessFacts>) -> Origin {
-    Origin {
+fn origin(peer: SocketAddr, facts: Option<&ProcessFacts>) -> SharedOrigin {
+    let origin = Origin {
         address: Some(peer),
         uid: facts.map(|facts| facts.uid),
         pid: facts.and_then(|facts| facts.pid),
         cgroup: facts.map(|facts| facts.cgroup.clone()),
         executable: facts.and_then(|facts| facts.executable.clone()),
-    }
+    };
+    origin.into()
 }
 
 /// Answers the constant refusal to whatever comes. What the peer sends is thrown away unparsed: closing with unread bytes would

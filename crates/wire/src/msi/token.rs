@@ -3,7 +3,7 @@
 
 use super::{Endpoint, error::Refused, query, rules};
 use crate::context::{Context, Services};
-use audit::{Actor, Origin, Outcome};
+use audit::{Actor, Outcome, SharedOrigin};
 use bytes::Bytes;
 use directory::DirectoryError;
 use domain::RequestId;
@@ -36,7 +36,7 @@ pub async fn answer(
     state: &Services,
     endpoint: &Endpoint,
     connection: &AttestedConnection,
-    origin: &Origin,
+    origin: &SharedOrigin,
     head: &Parts,
 ) -> Response<Full<Bytes>> {
     let context = Context {

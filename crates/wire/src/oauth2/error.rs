@@ -341,7 +341,7 @@ mod tests {
         let context = Context {
             request: RequestId::from_uuid(Uuid::nil()),
             now: Timestamp::default(),
-            origin: audit::Origin::default(),
+            origin: audit::SharedOrigin::default(),
         };
         let method = Method::from_bytes(b"'|~`").unwrap();
         let answers = [
