@@ -35,18 +35,22 @@ pub struct Peer {
 
 /// A witness: the kernel has said this, by the whole rule. Made by [`Attestor::attest`] only.
 #[derive(Debug)]
-pub struct Attested<T>(T);
+pub struct Attested<T> {
+    facts: T,
+    /// The connection's two ends: an accepted socket keeps its names, so they are asked for once.
+    ends: Option<Ends>,
+}
 
 impl<T> Attested<T> {
     /// What was said.
     pub const fn facts(&self) -> &T {
-        &self.0
+        &self.facts
     }
 
     /// What a simulated kernel says.
     #[cfg(feature = "simulate")]
     pub const fn simulated(facts: T) -> Self {
-        Self(facts)
+        Self { facts, ends: None }
     }
 }
 
@@ -119,9 +123,10 @@ impl Attestor {
     /// # Errors
     /// [`AttestFault`]; whatever it is, refuse.
     pub fn attest(&self, socket: BorrowedFd<'_>) -> Result<Attested<Peer>, AttestFault> {
-        let peer = self.query(ends(socket)?, None)?;
+        let ends = ends(socket)?;
+        let facts = self.query(ends, None)?;
         own_end_is_established(socket)?;
-        Ok(Attested(peer))
+        Ok(Attested { facts, ends: Some(ends) })
     }
 
     /// Is it still exactly that socket? To be called just before something is given to it.
@@ -129,8 +134,9 @@ impl Attestor {
     /// # Errors
     /// [`AttestFault`]; whatever it is, give nothing.
     pub fn attest_again(&self, socket: BorrowedFd<'_>, earlier: &Attested<Peer>) -> Result<(), AttestFault> {
-        let peer = self.query(ends(socket)?, Some(earlier.0.cookie))?;
-        if peer != earlier.0 {
+        let ends = earlier.ends.map_or_else(|| ends(socket), Ok)?;
+        let peer = self.query(ends, Some(earlier.facts.cookie))?;
+        if peer != earlier.facts {
             return Err(AttestFault::Changed);
         }
         own_end_is_established(socket)
@@ -151,7 +157,7 @@ impl Attestor {
         let (accepted, _) = listener.accept()?;
         let peer = self.attest(accepted.as_fd())?;
         drop(client);
-        Ok(peer.0)
+        Ok(peer.facts)
     }
 
     fn query(&self, ends: Ends, cookie: Option<u64>) -> Result<Peer, AttestFault> {
