@@ -52,7 +52,7 @@ impl HostNames {
 
     /// `{vault}.vault.{domain}`, no port.
     pub fn vault_host(&self, vault: &VaultName) -> String {
-        format!("{}.vault.{}", vault.folded(), self.domain)
+        [&*vault.folded(), ".vault.", &self.domain].concat()
     }
 
     /// `https://login.{domain}[:port]`: the authority's base, without a trailing slash.

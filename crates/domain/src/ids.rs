@@ -124,13 +124,9 @@ impl ObjectVersion {
 impl ObjectVersion {
     /// Its text, without an allocation.
     pub fn text(self) -> [u8; 32] {
-        const DIGITS: [u8; 16] = *b"0123456789abcdef";
         let mut text = [0; 32];
-        for (at, digit) in text.iter_mut().enumerate() {
-            // The last digit is the lowest nibble.
-            let nibble = (self.0 >> (4 * (31 - at))) & 0xf;
-            *digit = DIGITS.get(usize::try_from(nibble).unwrap_or(0)).copied().unwrap_or(b'0');
-        }
+        // A UUID's digits without hyphens are what a version is.
+        Uuid::from_u128(self.0).as_simple().encode_lower(&mut text);
         text
     }
 }

@@ -36,7 +36,7 @@ fn token(headers: &HeaderMap) -> Result<Secret<String>, Unauthenticated> {
     if values.next().is_some() {
         return Err(Unauthenticated::HeaderMalformed);
     }
-    let text = value.to_str().map_err(|_| Unauthenticated::HeaderMalformed)?;
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Unauthenticated::HeaderMalformed)?;
     let (scheme, token) = text.split_once(' ').ok_or(Unauthenticated::HeaderMalformed)?;
     let token = token.trim();
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.len() > limits::TOKEN_BYTES_MAX {

@@ -86,13 +86,14 @@ pub(crate) async fn handle(
 /// The vault's host with the port by which the client came, if it is not 443: challenges, identifiers and links lead back by it. Nothing
 /// but the number is taken from what the client wrote.
 fn host(names: &HostNames, vault: &VaultName, headers: &HeaderMap) -> String {
-    let port =
+    let port: Option<u16> =
         headers.get(header::HOST).and_then(|host| host.to_str().ok()?.rsplit_once(':')?.1.parse().ok());
-    let host = names.vault_host(vault);
-    match port {
-        None | Some(443_u16) => host,
-        Some(port) => format!("{host}:{port}"),
+    let mut host = names.vault_host(vault);
+    if let Some(port) = port.filter(|port| *port != 443) {
+        host.push(':');
+        host.push_str(&port.to_string());
     }
+    host
 }
 
 /// What every answer carries. `Strict-Transport-Security` is left out: its memory in a client outlives an installation on a laptop, and

@@ -41,12 +41,15 @@ pub(super) struct Place<'a> {
 impl Place<'_> {
     /// `https://{host}/{collection}/{name}`.
     pub(super) fn id(&self, collection: &str, name: &ObjectName) -> String {
-        format!("https://{}/{collection}/{name}", self.host)
+        ["https://", self.host, "/", collection, "/", name.as_str()].concat()
     }
 
     /// `https://{host}/{collection}/{name}/{version}`.
     pub(super) fn versioned(&self, collection: &str, name: &ObjectName, version: ObjectVersion) -> String {
-        format!("https://{}/{collection}/{name}/{version}", self.host)
+        let version = version.text();
+        // Hex digits are text.
+        let version = std::str::from_utf8(&version).unwrap_or_default();
+        ["https://", self.host, "/", collection, "/", name.as_str(), "/", version].concat()
     }
 }
 

@@ -18,7 +18,7 @@ use access::Asker;
 use audit::Outcome;
 use axum::{body::Body, extract::Request, response::Response};
 use domain::{ObjectKind, ObjectName, ObjectVersion, VaultName};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 use vault::{Certificates, Keys, Recovery, Secrets, VaultError};
 
@@ -137,7 +137,7 @@ fn names(vault: &VaultName, operation: &Operation) -> (&'static str, String, Opt
         Operation::Secret(operation) => secrets::names(operation),
         Operation::Key(operation) => keys::names(operation),
     };
-    let target = |name: &ObjectName| format!("{}/{}", vault.folded(), name.folded());
+    let target = |name: &ObjectName| [&*vault.folded(), "/", &*name.folded()].concat();
     (action, name.map_or_else(|| vault.folded(), target), version)
 }
 
@@ -174,12 +174,21 @@ pub(super) async fn body_of<T: DeserializeOwned>(body: Body, bytes_max: usize) -
         .map_err(|error| KeyVaultError::body_malformed(&error))
 }
 
+/// Headers of an answer of ours, about.
+const HEADERS: usize = 12;
+/// Bytes of most answers' bodies; longer ones grow.
+const BODY_BYTES: usize = 512;
+
 /// A JSON answer.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     // Serializing these shapes cannot fail: their keys are text.
-    let body = serde_json::to_vec(body).unwrap_or_default();
+    let mut text = Vec::with_capacity(BODY_BYTES);
+    let written = serde_json::to_writer(&mut text, body);
+    let body = written.map(|()| text).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
+    // Room for all that an answer carries: it would grow twice.
+    *response.headers_mut() = HeaderMap::with_capacity(HEADERS);
     let kind = HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response

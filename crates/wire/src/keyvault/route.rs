@@ -6,7 +6,7 @@ use super::{
 };
 use domain::{ObjectKind, ObjectName, ObjectVersion, limits};
 use http::Method;
-use std::num::NonZeroU16;
+use std::{borrow::Cow, num::NonZeroU16};
 use vault::{PageRequest, certificates::ContentType};
 
 /// What is asked for.
@@ -85,7 +85,7 @@ pub(super) enum RouteFault {
 pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, RouteFault> {
     let query = Query::parse(query.unwrap_or_default())?;
     let segments = segments(path)?;
-    let mut segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let mut segments: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
     // An empty last segment is "the latest" where a version may stand, and nothing elsewhere.
     if segments.len() > 1 && segments.last() == Some(&"") {
         segments.pop();
@@ -209,12 +209,10 @@ fn shown(text: &str) -> String {
 }
 
 /// The decoded segments of a path. A leading double slash is what a vault URL with a slash at its end makes.
-fn segments(path: &str) -> Result<Vec<String>, RouteFault> {
-    let decode = |segment: &str| {
-        let decoded = percent_encoding::percent_decode_str(segment)
-            .decode_utf8()
-            .map_err(|_| RouteFault::UriMalformed)?;
-        Ok(decoded.into_owned())
+fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, RouteFault> {
+    let decode = |segment| {
+        let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
+        decoded.map_err(|_| RouteFault::UriMalformed)
     };
     path.trim_start_matches('/').split('/').map(decode).collect()
 }
