@@ -72,3 +72,15 @@ pub(crate) fn signature_us(signatures: u32) -> f64 {
     }
     (crate::cpu::nanoseconds(std::process::id()) - begin) as f64 / 1_000.0 / f64::from(signatures)
 }
+
+/// Microseconds of processor time of one P-256 signature (ES256, over a digest's worth of bytes) by the crypto library itself.
+pub(crate) fn ec_signature_us(signatures: u32) -> f64 {
+    let algorithm = &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+    let key = aws_lc_rs::signature::EcdsaKeyPair::generate(algorithm).expect("a key can be made");
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    let begin = crate::cpu::nanoseconds(std::process::id());
+    for _ in 0..signatures {
+        std::hint::black_box(key.sign(&random, &[b'x'; 32]).expect("a key signs"));
+    }
+    (crate::cpu::nanoseconds(std::process::id()) - begin) as f64 / 1_000.0 / f64::from(signatures)
+}
