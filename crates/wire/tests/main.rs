@@ -7,6 +7,7 @@
 )]
 
 mod admin;
+mod described;
 mod golden;
 mod golden_keyvault;
 mod golden_oauth2;
