@@ -15,3 +15,4 @@ mod keyvault;
 mod msi;
 mod routes;
 mod support;
+mod tokens;
