@@ -130,7 +130,7 @@ impl Verifier {
             };
         }
         let claims = jws::verify(token.expose(), |kid| keys.public_key(kid))?;
-        let claims: Claims = serde_json::from_slice(&claims).map_err(|_| BearerFault::Malformed)?;
+        let claims = Claims::parse(&claims).ok_or(BearerFault::Malformed)?;
         let caller = self.check(claims, now)?;
         self.verified.put(hash, caller.clone(), epoch, now);
         Ok(caller)
@@ -334,6 +334,11 @@ mod tests {
             BearerFault::Malformed
         );
         assert_eq!(verify(&json!("text"), NOW).unwrap_err(), BearerFault::Malformed);
+        let values: Value = ["aud", "iss", "iat", "nbf", "exp", "oid", "tid", "appid", "azp"]
+            .iter()
+            .map(|claim| claims()[claim].clone())
+            .collect();
+        assert_eq!(verify(&values, NOW).unwrap_err(), BearerFault::Malformed, "values without names");
     }
 
     #[test]

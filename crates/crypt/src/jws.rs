@@ -157,6 +157,10 @@ impl Header {
             #[serde(borrow)]
             alg: std::borrow::Cow<'a, str>,
         }
+        // The library would read a list of the members' values as well.
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            return Err(JwsFault::Malformed);
+        }
         let header: Self = match serde_json::from_slice(json) {
             Ok(header) => header,
             Err(_) => {
@@ -291,6 +295,8 @@ mod tests {
         let malformed = [
             "{}".to_owned(),
             "[]".to_owned(),
+            format!(r#"["RS256","{kid}"]"#),
+            format!(r#"["RS256","{kid}","JWT","{kid}"]"#),
             r#"{"alg":"RS256"}"#.to_owned(),
             r#"{"alg":"RS256","kid":""}"#.to_owned(),
             r#"{"alg":"RS256","kid":"a\nb"}"#.to_owned(),

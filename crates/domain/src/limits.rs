@@ -82,8 +82,14 @@ pub const BACKUP_BYTES_MAX: usize = 48 * 1024 * 1024;
 pub const TOKEN_FORM_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a request's head on the identity endpoint.
 pub const ENDPOINT_HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Time within which a request's head and body must have arrived.
+/// Time within which a connection's TLS handshake must be done.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Time within which a request's head must have arrived, also from the end of the one before it.
 pub const REQUEST_READ_TIME_MAX: Duration = Duration::from_secs(20);
+/// Time within which a request must be answered, its body's arrival included.
+pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+/// Time for which a client of the public listener may take nothing of its answer.
+pub const ANSWER_WAIT_TIME_MAX: Duration = Duration::from_secs(20);
 /// Connections open at a time on the public listener.
 pub const CONNECTIONS_MAX: usize = 4_096;
 /// Connections open at a time on one identity endpoint.

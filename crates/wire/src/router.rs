@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::HostRole;
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{Request, StatusCode, header, uri::Authority};
 use std::{
     convert::Infallible,
     future::Future,
@@ -24,7 +24,7 @@ use tower::{Service, ServiceExt as _};
 
 /// Everything that the public HTTPS listener serves.
 ///
-/// A request without exactly one `Host` is refused before any protocol sees it: two hosts are two opinions of which vault is meant.
+/// A request without exactly one host is refused before any protocol sees it: two hosts are two opinions of which vault is meant.
 #[derive(Clone)]
 pub struct PublicService {
     state: State,
@@ -39,14 +39,17 @@ impl PublicService {
 
     async fn answer(self, mut request: Request<Body>) -> Response {
         let (context, client_request) = context::stamp_of(&self.state, &mut request);
-        let role = host(request.headers()).map(|host| self.state.names.role(host));
+        let role = host(&request).map(|host| self.state.names.role(host));
         let mut response = match role {
             Some(HostRole::Login) => directory(self.directory, context.clone(), request).await,
             Some(HostRole::Vault(vault)) => keyvault::handle(&self.state, &context, &vault, request).await,
             Some(HostRole::Unknown) => {
                 refused(StatusCode::NOT_FOUND, "no such host here: see `keyless status` for the host names")
             }
-            None => refused(StatusCode::BAD_REQUEST, "exactly one Host header is needed"),
+            None => refused(
+                StatusCode::BAD_REQUEST,
+                "exactly one host is needed: one Host header, and no other in the target",
+            ),
         };
         context::stamp_response(&self.state, &context, client_request, &mut response);
         response
@@ -80,10 +83,13 @@ where
     }
 }
 
-fn host(headers: &HeaderMap) -> Option<&str> {
-    let mut hosts = headers.get_all(header::HOST).iter();
+/// The one host that a request is for: its header's, which a target that names one as well must repeat (RFC 9112 section 3.2.2 would
+/// have us go by the target's; whoever looked at the header in front of us did not).
+fn host<B>(request: &Request<B>) -> Option<&str> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
     let first = hosts.next()?.to_str().ok()?;
-    hosts.next().is_none().then_some(first)
+    let is_same = |authority: &Authority| authority.as_str().eq_ignore_ascii_case(first);
+    (hosts.next().is_none() && request.uri().authority().is_none_or(is_same)).then_some(first)
 }
 
 fn refused(status: StatusCode, message: &str) -> Response {

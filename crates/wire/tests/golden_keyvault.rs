@@ -37,7 +37,7 @@ pub(crate) async fn world() -> World {
 }
 
 /// Of a token that the directory would issue to an app for the vaults.
-fn claims(world: &World, of: &Registration) -> Value {
+pub(crate) fn claims(world: &World, of: &Registration) -> Value {
     let (tenant, now) = (world.state.directory.tenant().id, NOW.seconds());
     json!({
         "aud": world.state.names.vault_resource(), "iss": world.state.names.issuer_v1(tenant), "iat": now, "nbf": now,
@@ -89,7 +89,7 @@ fn tokens(world: &World, claims: &Value) -> Vec<(&'static str, String)> {
     tokens
 }
 
-fn sign(key: &SigningKey, claims: &Value) -> String {
+pub(crate) fn sign(key: &SigningKey, claims: &Value) -> String {
     crypt::jws::sign(key, Thumbprint::Included, claims).unwrap().expose().clone()
 }
 

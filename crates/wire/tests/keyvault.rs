@@ -70,6 +70,32 @@ async fn what_does_not_fit_a_record_is_the_callers_to_know() {
     assert_eq!((status, &refused["error"]["code"]), (StatusCode::BAD_REQUEST, &json!("BadParameter")));
 }
 
+/// A target may name a host as well, for those who go through a proxy: the one that the header names.
+#[tokio::test]
+async fn a_target_with_another_host_than_the_header_is_refused() {
+    let world = golden_keyvault::world().await;
+    put(&world, "db", json!({ "value": CANARY }).to_string()).await;
+    let path = "secrets/db/?api-version=7.4";
+    let (status, got) =
+        send(&world, request(&world, "GET", &format!("https://{HOST}/{path}"), Body::empty())).await;
+    assert_eq!((status, got["value"].as_str()), (StatusCode::OK, Some(CANARY)));
+    for other in [
+        "other.vault.keyless.localhost:8443",
+        "login.keyless.localhost:8443",
+        "evil.example",
+        "shop.vault.keyless.localhost",
+        "user@shop.vault.keyless.localhost:8443",
+    ] {
+        let asked = request(&world, "GET", &format!("https://{other}/{path}"), Body::empty());
+        let (status, refused) = send(&world, asked).await;
+        assert_eq!(
+            (status, &refused["error"]["code"]),
+            (StatusCode::BAD_REQUEST, &json!("BadHost")),
+            "{other}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_body_in_another_encoding_is_not_json() {
     let world = golden_keyvault::world().await;

@@ -7,6 +7,7 @@
 )]
 
 mod admin;
+mod described;
 mod golden;
 mod golden_keyvault;
 mod golden_oauth2;
@@ -14,3 +15,4 @@ mod keyvault;
 mod msi;
 mod routes;
 mod support;
+mod tokens;

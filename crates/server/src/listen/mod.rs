@@ -5,9 +5,10 @@
 pub(crate) mod admin;
 pub(crate) mod endpoints;
 pub(crate) mod public;
+mod taken;
 
 use axum::body::Body;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, future::Future, panic, pin::pin, task::Poll, time::Duration};
@@ -20,7 +21,7 @@ use tower::Service;
 /// Time within which a request's head must have arrived; also how long a connection may idle between two requests.
 const HEAD_TIME_MAX: Duration = domain::limits::REQUEST_READ_TIME_MAX;
 /// Time within which a request must be answered, its body's arrival included.
-const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+const REQUEST_TIME_MAX: Duration = domain::limits::REQUEST_TIME_MAX;
 /// Bytes of a request's head on our own listeners. Ours: a bearer token has at most 16 KiB.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long to wait before accepting again when the process has no file descriptor left.
@@ -44,10 +45,17 @@ where
     let service = service_fn(|mut request: Request<Incoming>| {
         stamp(&mut request);
         let mut handler = handler.clone();
-        async move { Ok::<_, Infallible>(answer(handler.call(request)).await) }
+        async move {
+            if is_strange(request.headers()) {
+                return Ok::<_, Infallible>(last(empty(StatusCode::BAD_REQUEST)));
+            }
+            Ok(answer(handler.call(request)).await)
+        }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
+    // A buffer may hold twice as much before the library looks at its size, so the head has a limit of its own.
+    http.max_buf_size(HEAD_BYTES_MAX).max_header_size(HEAD_BYTES_MAX);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -62,18 +70,28 @@ where
     }
 }
 
+/// Is the end of a request's body told in a way that others may read otherwise (RFC 9112 section 6.1)? That is by a coding besides
+/// chunks, or by chunks that are said twice: the library goes by the last word only, and knows no other coding.
+fn is_strange(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
+}
+
+/// An answer behind which the connection ends.
+fn last(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// A handler that takes too long is given up; one that panics costs its own request only.
 async fn answer(handler: impl Future<Output = Result<Response<Body>, Infallible>>) -> Response<Body> {
     match tokio::time::timeout(REQUEST_TIME_MAX, caught(handler)).await {
         Ok(Some(Ok(response))) => response,
         Ok(Some(Err(never))) => match never {},
         Ok(None) => empty(StatusCode::INTERNAL_SERVER_ERROR),
-        Err(_) => {
-            let mut response = empty(StatusCode::REQUEST_TIMEOUT);
-            // What is left of the body must not be taken for the next request.
-            response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
-            response
-        }
+        // What is left of the body must not be taken for the next request.
+        Err(_) => last(empty(StatusCode::REQUEST_TIMEOUT)),
     }
 }
 
@@ -102,6 +120,24 @@ async fn caught<F: Future>(future: F) -> Option<F::Output> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_one_spelling_of_chunks_is_understood() {
+        let is_strange = |codings: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for coding in codings {
+                headers.append(header::TRANSFER_ENCODING, HeaderValue::from_static(coding));
+            }
+            super::is_strange(&headers)
+        };
+        assert!(!is_strange(&[]));
+        assert!(["chunked", "Chunked", "CHUNKED"].iter().all(|one| !is_strange(&[one])));
+        for strange in ["gzip, chunked", "identity, chunked", ",chunked", "chunked,", "", "chunked, chunked"]
+        {
+            assert!(is_strange(&[strange]), "{strange}");
+        }
+        assert!(is_strange(&["chunked", "chunked"]) && is_strange(&["identity", "chunked"]));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_or_a_hang_costs_one_request() {

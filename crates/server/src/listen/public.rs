@@ -1,25 +1,20 @@
 //! The public listener: TLS on each address, at most `limits::CONNECTIONS_MAX` connections, each caller observed once.
 
-use super::{ACCEPT_PAUSE, Stop, serve, stopped};
+use super::{ACCEPT_PAUSE, Stop, serve, stopped, taken::Taken};
 use crate::{error::StartError, origin::Observer};
 use audit::SharedOrigin;
 use domain::limits;
-use std::{
-    io,
-    net::{SocketAddr, TcpListener as StdListener},
-    os::fd::AsFd,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, os::fd::AsFd, sync::Arc};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_rustls::TlsAcceptor;
 use wire::PublicService;
 
-/// Time within which the TLS handshake must be done.
-const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Connections that wait in the kernel until they are accepted. Its usual 128 are full when a crowd comes at once, and whoever comes then
+/// tries again only after seconds.
+const WAITING_MAX: u32 = 1_024;
 
 /// Binds all addresses. An IPv6 loopback that the machine does not have is left out, with a word; all else is an error.
 ///
@@ -28,11 +23,7 @@ const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 pub(crate) fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
     let mut listeners = Vec::new();
     for address in addresses {
-        let bound = StdListener::bind(address).and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            TcpListener::from_std(listener)
-        });
-        match bound {
+        match listen(*address) {
             Ok(listener) => listeners.push(listener),
             Err(error) if is_no_ipv6(&error, address) => {
                 tracing::warn!(%address, "this machine has no IPv6 loopback")
@@ -46,6 +37,14 @@ pub(crate) fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartEr
         }
         _ => Ok(listeners),
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    // As the standard library does: a server that is started again finds its port.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING_MAX)
 }
 
 fn is_no_ipv6(error: &io::Error, address: &SocketAddr) -> bool {
@@ -94,7 +93,8 @@ impl Public {
         let _slower = stream.set_nodelay(true);
         // Before the handshake: who hangs up later has been seen, and the kernel still knows the socket.
         let origin = SharedOrigin::from(self.observer.origin(stream.as_fd(), peer));
-        let handshake = tokio::time::timeout(HANDSHAKE_TIME_MAX, self.tls.accept(stream)).await;
+        let stream = Taken::within(limits::ANSWER_WAIT_TIME_MAX, stream);
+        let handshake = tokio::time::timeout(limits::HANDSHAKE_TIME_MAX, self.tls.accept(stream)).await;
         match handshake {
             Ok(Ok(stream)) => {
                 serve(stream, self.service, self.stop, |request| {

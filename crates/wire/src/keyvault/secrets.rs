@@ -66,7 +66,9 @@ impl Shown for Secrets {
     type Item<'a> = SecretBundle<'a>;
 
     fn bundle<'a>(at: &Place<'_>, object: &'a Object<Self>) -> SecretBundle<'a> {
-        shown(at.versioned("secrets", &object.head.name, object.version.version), at, object)
+        let (name, version) = (&object.head.name, object.version.version);
+        let kid = object.head.managed.then(|| at.versioned("keys", name, version));
+        SecretBundle { kid, ..Self::version_item(at, object) }
     }
 
     fn item<'a>(at: &Place<'_>, object: &'a Object<Self>) -> SecretBundle<'a> {
@@ -74,7 +76,7 @@ impl Shown for Secrets {
     }
 
     fn version_item<'a>(at: &Place<'_>, object: &'a Object<Self>) -> SecretBundle<'a> {
-        Self::bundle(at, object)
+        shown(at.versioned("secrets", &object.head.name, object.version.version), at, object)
     }
 }
 
@@ -85,6 +87,7 @@ fn shown<'a>(id: String, at: &Place<'_>, object: &'a Object<Secrets>) -> SecretB
         id,
         attributes: Attributes::of(&object.version.attributes, at.recovery),
         tags: &object.version.tags,
+        kid: None,
         managed: object.head.managed,
     }
 }

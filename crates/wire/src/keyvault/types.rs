@@ -162,6 +162,9 @@ pub(super) struct SecretBundle<'a> {
     pub(super) id: String,
     pub(super) attributes: Attributes,
     pub(super) tags: &'a BTreeMap<String, String>,
+    /// Of a certificate's secret: the key of the same version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) kid: Option<String>,
     /// True or absent, never false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) managed: bool,
