@@ -8,7 +8,7 @@ use crate::{
     vaults,
 };
 use domain::{ObjectKind, Timestamp, VaultId, VaultName};
-use std::{num::NonZeroU16, time::Duration};
+use std::{num::NonZeroU16, sync::PoisonError, time::Duration};
 use store::{
     Decision, Halt, Key, View, Write,
     contract::{LIST_MAX, WRITES_MAX},
@@ -132,15 +132,20 @@ impl VaultService {
         let _later_then = self.sweep(now).await;
     }
 
-    /// Removes garbage, a bounded part of it.
+    /// Removes garbage, a bounded part of it: each round goes on after what the one before has looked at, and begins anew after the last.
+    /// So what must stay for a while, such as a restore that may still be under way, holds up nothing.
     ///
     /// # Errors
     /// The store's.
     pub async fn sweep(&self, now: Timestamp) -> Result<(), VaultError> {
-        let page = list_records::<Garbage>(&*self.store, &Garbage::prefix(), None, ROUND).await?;
+        let after = self.swept_up_to.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let page = list_records::<Garbage>(&*self.store, &Garbage::prefix(), after.as_ref(), ROUND).await?;
+        let last = page.items.last().map(|(key, _)| key.clone());
         for (_, garbage) in page.items.iter().filter(|(_, garbage)| garbage.is_over(now)) {
             self.remove(garbage).await?;
         }
+        // Only now: what could not be removed is tried again first.
+        *self.swept_up_to.lock().unwrap_or_else(PoisonError::into_inner) = last.filter(|_| page.more);
         Ok(())
     }
 
