@@ -10,7 +10,7 @@ use crate::{
 use domain::{ObjectKind, Timestamp, VaultId, VaultName};
 use std::{num::NonZeroU16, sync::PoisonError, time::Duration};
 use store::{
-    Decision, Halt, Key, View, Write,
+    Decision, Halt, Key, StoreError, View, Write,
     contract::{LIST_MAX, WRITES_MAX},
     list_records, transact,
 };
@@ -30,6 +30,14 @@ pub struct Done {
     pub vault: VaultName,
     /// What.
     pub task: Task,
+    /// Whether the store said so. If not, it may have been done, or not, or be done yet; what was not is due again.
+    pub is_certain: bool,
+}
+
+impl Done {
+    fn of(due: &Due, is_certain: bool) -> Self {
+        Self { vault: due.vault.clone(), task: due.task.clone(), is_certain }
+    }
 }
 
 impl VaultService {
@@ -42,8 +50,10 @@ impl VaultService {
         let (mut done, mut failed) = (Vec::new(), None);
         for (_, due) in page.items.iter().take_while(|(_, due)| due.at <= now) {
             match self.run_one(due, now).await {
-                Ok(true) => done.push(Done { vault: due.vault.clone(), task: due.task.clone() }),
+                Ok(true) => done.push(Done::of(due, true)),
                 Ok(false) => {}
+                // It may have happened, and then no later round tells of it.
+                Err(VaultError::Store(StoreError::Unknown(_))) => done.push(Done::of(due, false)),
                 Err(error) => failed = Some(error),
             }
         }
