@@ -61,6 +61,7 @@ pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) public: PublicService,
     pub(crate) audit: Arc<MemoryAudit>,
+    #[allow(dead_code, reason = "`fuzz` takes seeds from it")]
     pub(crate) store: Arc<Memory>,
     pub(crate) clock: Arc<FixedClock>,
     /// What golden files call things: name and value.
