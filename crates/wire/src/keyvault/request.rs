@@ -14,10 +14,10 @@ use crate::{
     body::{self, BodyFault},
     context::{Context, State},
 };
-use access::Asker;
+use access::{Action, Asker};
 use audit::Outcome;
 use axum::{body::Body, extract::Request, response::Response};
-use domain::{ObjectKind, ObjectName, ObjectVersion, VaultName};
+use domain::{ObjectKind, ObjectName, ObjectVersion, VaultName, limits};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 use vault::{Certificates, Keys, Recovery, Secrets, VaultError};
@@ -172,6 +172,22 @@ pub(super) async fn body_of<T: DeserializeOwned>(body: Body, bytes_max: usize) -
     serde_json::from_slice(&bytes)
         .map(|Object(body)| body)
         .map_err(|error| KeyVaultError::body_malformed(&error))
+}
+
+/// What a body asks for. What is wrong with it is told only to who may do it: anybody else hears that they may not, as of a good one.
+pub(super) async fn read_body<A: Action, B: DeserializeOwned, T>(
+    asked: &Asked<'_>,
+    object: Option<&ObjectName>,
+    body: Body,
+    read: impl FnOnce(B) -> Result<T, KeyVaultError>,
+) -> Result<T, Fault> {
+    match body_of::<B>(body, limits::REQUEST_BODY_BYTES_MAX).await.and_then(read) {
+        Ok(read) => Ok(read),
+        Err(fault) => {
+            asked.state.vault.may::<A>(&asked.asker, asked.vault, object).await?;
+            Err(fault.into())
+        }
+    }
 }
 
 /// A JSON answer.
