@@ -328,3 +328,25 @@ async fn who_may_not_is_not_told_what_is_wrong_with_a_body() {
         }
     }
 }
+
+/// A certificate that waits for an authority is deleted like any other. Its name is free then, and its key is gone.
+#[tokio::test]
+async fn a_certificate_that_has_not_come_is_deleted() {
+    let world = golden_keyvault::world().await;
+    let ask = async |method: &str, path: &str, body: Value| {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        send(&world, request(&world, method, &format!("/certificates/{path}?api-version=7.4"), body)).await
+    };
+    let policy = json!({"policy": {
+        "key_props": {"kty": "EC", "crv": "P-256"}, "x509_props": {"subject": "CN=c"}, "issuer": {"name": "Unknown"},
+    }});
+    assert_eq!(ask("DELETE", "c", Value::Null).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(ask("POST", "c/create", policy.clone()).await.0, StatusCode::ACCEPTED);
+    let (status, deleted) = ask("DELETE", "c", Value::Null).await;
+    assert_eq!(status, StatusCode::OK, "{deleted}");
+    assert_eq!(deleted["id"], format!("https://{HOST}/certificates/c"));
+    assert_eq!(deleted.get("recoveryId"), None, "clients wait for what can be recovered");
+    assert_eq!(ask("GET", "c/pending", Value::Null).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(ask("DELETE", "c", Value::Null).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(ask("POST", "c/create", policy).await.0, StatusCode::ACCEPTED);
+}

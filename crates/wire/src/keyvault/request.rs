@@ -5,7 +5,7 @@ use super::{
     error::KeyVaultError,
     keys,
     objects::{self, Place},
-    route::{self, Operation, Route},
+    route::{self, ObjectsOperation, Operation, Route},
     secrets,
     types::Object,
 };
@@ -110,6 +110,9 @@ async fn operate(asked: &Asked<'_>, route: Route, body: Body) -> Result<Answer, 
         }
         Operation::Objects(ObjectKind::Key, operation) => {
             objects::operate::<Keys>(asked, operation, &route.api_version, body).await
+        }
+        Operation::Objects(ObjectKind::Certificate, ObjectsOperation::Delete { name }) => {
+            certificates::delete(asked, name, &route.api_version).await
         }
         Operation::Objects(ObjectKind::Certificate, operation) => {
             objects::operate::<Certificates>(asked, operation, &route.api_version, body).await

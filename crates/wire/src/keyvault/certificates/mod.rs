@@ -9,6 +9,7 @@ use super::{
     error::KeyVaultError,
     objects::{self, Place, Shown, answer_bundle},
     request::{Answer, Asked, Fault, body_of, json, read_body},
+    route::ObjectsOperation,
     types::{Attributes, Backup, RestoreBody},
 };
 use access::{
@@ -22,10 +23,11 @@ use domain::{ObjectName, ObjectVersion, limits};
 use http::{HeaderValue, StatusCode, header};
 use types::{
     CertificateBundle, CertificateItem, ContactsBody, CreateBody, ImportBody, IssuerBundle, IssuerChangeBody,
-    IssuerItem, ItemAttributes, MergeBody, OperationShown, PendingBody, PolicyBody, PolicyShown, UpdateBody,
+    IssuerItem, ItemAttributes, MergeBody, NeverMade, OperationShown, PendingBody, PolicyBody, PolicyShown,
+    Reference, UpdateBody,
 };
 use vault::{
-    Certificates, Object, Permitted, PolicyOf,
+    CertificateFault, Certificates, Object, Permitted, PolicyOf, VaultError,
     certificates::{Contacts, Issuer, Listed, Pending},
 };
 
@@ -184,6 +186,32 @@ pub(super) async fn operate(
         Of::DeleteIssuer { name } => {
             Ok(answer_issuer(asked, &service.delete_issuer(asker, vault, &name).await?))
         }
+    }
+}
+
+/// Deletes a certificate: of one that has not come yet, what was asked for. That cannot be recovered, so no `recoveryId` is told.
+pub(super) async fn delete(asked: &Asked<'_>, name: ObjectName, api_version: &str) -> Result<Answer, Fault> {
+    let operation = ObjectsOperation::Delete { name: name.clone() };
+    let refused = match objects::operate::<Certificates>(asked, operation, api_version, Body::empty()).await {
+        Err(Fault::Vault(refused @ VaultError::ObjectNotFound { .. })) => refused,
+        other => return other,
+    };
+    let Asked { state, asker, vault, .. } = asked;
+    match state.vault.delete_pending_with_certificate(asker, vault, &name).await {
+        Ok(deleted) => {
+            let (id, pending) = (asked.place(deleted.recovery).id(COLLECTION, &name), &deleted.value);
+            let shown = NeverMade {
+                attributes: ItemAttributes::of_pending(pending),
+                tags: &pending.tags,
+                policy: PolicyShown::of(format!("{id}/policy"), &pending.policy),
+                pending: Reference { id: format!("{id}/pending") },
+                id,
+            };
+            let response = json(StatusCode::OK, &shown);
+            Ok(Answer { because: deleted.because, version: Some(pending.version), response })
+        }
+        Err(VaultError::Certificate(CertificateFault::PendingNotFound { .. })) => Err(refused.into()),
+        Err(error) => Err(error.into()),
     }
 }
 
