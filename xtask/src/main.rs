@@ -9,6 +9,7 @@ mod checks;
 mod ci;
 mod conformance;
 mod e2e;
+mod fuzz;
 mod limits;
 mod process;
 mod tidy;
@@ -36,6 +37,8 @@ cargo xtask COMMAND
                      scenario's name; --dev uses the debug binary
   conformance [SUITE] [--dev]
                      Azure's own live test suites for Python, unmodified; SUITE: secrets keys certificates
+  fuzz TARGET [--seconds N] [--keep]
+                     libFuzzer around a target of fuzz/; --keep puts what reached new code into its corpus
   bench [--write|--quick]
                      measures against raw limits; --write keeps the table in docs/benchmarks.md
   demo               the story of the README
@@ -73,6 +76,7 @@ fn run(command: &str, rest: &[String]) -> Result<(), Failure> {
         "doc" => checks::doc(),
         "e2e" => e2e::run(rest),
         "conformance" => conformance::run(rest),
+        "fuzz" => fuzz::run(rest),
         "bench" => checks::bench(rest),
         "demo" => checks::demo(),
         unknown => Err(Failure::new(format!("no such command: {unknown}\n\n{HELP}"))),

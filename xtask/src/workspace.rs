@@ -101,7 +101,8 @@ pub(crate) fn below(package: &str) -> Result<BTreeSet<String>, Failure> {
     Ok(tree.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
-fn host_platform() -> Result<String, Failure> {
+/// The platform that this toolchain builds for by itself.
+pub(crate) fn host_platform() -> Result<String, Failure> {
     let told = process::output(Command::new("rustc").arg("-vV"))?;
     let host = told.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned).ok_or_else(|| Failure::new("rustc -vV does not name its host"))

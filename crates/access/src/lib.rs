@@ -23,7 +23,7 @@ pub use action::*;
 pub use audience::vault_audiences;
 pub use caller::Caller;
 pub use network::{IpRange, NetworkRules};
-pub use permit::{Asker, Denied, Lack, Permit, Rule, Rules, VaultScope, decide, permit};
+pub use permit::{Asker, Denied, Lack, Permit, Rule, Rules, VaultScope, by_seeing, decide, permit};
 pub use policy::AccessPolicy;
 pub use principal::{Principal, PrincipalKind};
 pub use role::{BUILT_IN_ROLES, ObjectScope, Role, RoleAssignment, RoleAssignments, RoleRef};

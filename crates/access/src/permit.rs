@@ -3,7 +3,7 @@
 //! [`decide`] is the one decision, whoever asks: a request that wants a permit, or a person who wants it explained.
 
 use crate::{
-    AccessPolicy, Action, Caller, NetworkRules, Principal,
+    AccessPolicy, Action, Caller, Encrypt, GetKey, NetworkRules, Principal, Verify, WrapKey,
     action::{self, ActionName, Verb},
     role::{ObjectScope, Role, RoleAssignments},
 };
@@ -215,6 +215,17 @@ pub fn decide(
             }))
         }
     }
+}
+
+/// Which other action stands in for one that is lacking. Where roles decide, who may see an asymmetric key has its public half anyway, and
+/// may use it here as well (Azure RBAC: "encrypt ... with the key. If the key is asymmetric, this operation can be performed by principals
+/// with read access"). Access policies know no such thing.
+#[must_use]
+pub fn by_seeing(asked: &ActionName, lack: &Lack) -> Option<ActionName> {
+    let of_public_half =
+        [ActionName::of::<Encrypt>(), ActionName::of::<WrapKey>(), ActionName::of::<Verify>()];
+    let stands_in = matches!(lack, Lack::NoRole(_)) && of_public_half.contains(asked);
+    stands_in.then(ActionName::of::<GetKey>)
 }
 
 fn by_policy(policies: &[AccessPolicy], principal: PrincipalId, verb: Verb) -> Result<Rule, Lack> {

@@ -93,18 +93,21 @@ pub(crate) async fn due_once(services: &Services) -> Option<Vec<String>> {
     let mut told = None;
     match services.vault.run_due(now).await {
         Ok(done) => {
-            told =
-                Some(done.iter().map(|Done { vault, task }| format!("{}/{task}", vault.folded())).collect());
-            for Done { vault, task } in done {
-                let reason = "its time has come".to_owned();
+            let certain = done.iter().filter(|done| done.is_certain);
+            told = Some(certain.map(|done| format!("{}/{}", done.vault.folded(), done.task)).collect());
+            for Done { vault, task, is_certain } in done {
+                let (outcome, reason) = match is_certain {
+                    true => (Outcome::Allowed, "its time has come"),
+                    false => (Outcome::Failed, "its time has come; whether it was done is not known"),
+                };
                 let target = format!("{}/{task}", vault.folded());
                 let recorded = context().record(
                     &*services.audit,
                     Actor::System,
                     "vault.due",
                     target,
-                    Outcome::Allowed,
-                    reason,
+                    outcome,
+                    reason.to_owned(),
                 );
                 if recorded.is_err() {
                     tracing::error!(%vault, %task, "was done, and cannot be written to the audit log");

@@ -3,7 +3,7 @@
 use audit::{Actor, AuditSink, Outcome, Record, SharedOrigin};
 use axum::{extract::Request, middleware::Next, response::Response};
 use domain::{Clock, Entropy, HostNames, RequestId, Timestamp};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::Arc;
 
 /// The header of every answer whose times are a test clock's: by how many seconds it is ahead of the real one.
@@ -125,12 +125,16 @@ pub(crate) fn stamp_response(
     if let Ok(value) = HeaderValue::from_str(id) {
         response.headers_mut().insert(REQUEST, value);
     }
-    if let Some(ahead) = state.clock.ahead() {
-        // A client that keeps what it was told must know that it was told of another time.
-        response.headers_mut().insert(TEST_CLOCK, HeaderValue::from(ahead.as_secs()));
-    }
+    stamp_test_clock(state, response.headers_mut());
     if let Some(value) = client_request {
         response.headers_mut().insert(CLIENT_REQUEST, value);
+    }
+}
+
+/// A client that keeps what it was told must know that it was told of another time.
+pub(crate) fn stamp_test_clock(state: &Services, headers: &mut HeaderMap) {
+    if let Some(ahead) = state.clock.ahead() {
+        headers.insert(TEST_CLOCK, HeaderValue::from(ahead.as_secs()));
     }
 }
 

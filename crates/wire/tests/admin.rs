@@ -718,3 +718,20 @@ async fn nothing_is_answered_that_cannot_be_recorded() {
         assert_eq!((status, refused["error"]["code"].as_str()), (503, Some("AuditUnavailable")), "{path}");
     }
 }
+
+/// Where roles decide, who sees an asymmetric key may use its public half, and that is what is explained; of a symmetric one there is none.
+#[tokio::test]
+async fn who_sees_a_key_is_explained_to_use_its_public_half() {
+    let desk = Desk::new().await;
+    let web = desk.app("web").await;
+    desk.post("/v1/vaults", json!({"name": "shop", "access": "roles"})).await;
+    desk.post("/v1/vaults/shop/roles", json!({"role": "Key Vault Reader", "app": "web"})).await;
+    let explained = desk.post("/v1/vaults/shop/explain", json!({"app": "web", "key": "k"})).await.1;
+    for action in ["key.get", "key.encrypt", "key.wrap", "key.verify"] {
+        let said = said(&explained, &web, action);
+        assert_eq!((&said["allowed"], &said["role"]), (&json!(true), &json!("Key Vault Reader")), "{action}");
+    }
+    for action in ["key.decrypt", "key.unwrap", "key.sign"] {
+        assert_eq!(said(&explained, &web, action)["allowed"], false, "{action}");
+    }
+}

@@ -311,3 +311,68 @@ proptest! {
         })?;
     }
 }
+
+/// Whoever may not do something is told so, and nothing of what is wrong with the body.
+#[tokio::test]
+async fn who_may_not_is_not_told_what_is_wrong_with_a_body() {
+    let world = golden_keyvault::world().await;
+    let version = "0123456789abcdef0123456789abcdef";
+    let operations = [
+        ("PUT", "/secrets/db".to_owned()),
+        ("PATCH", format!("/secrets/db/{version}")),
+        ("POST", "/keys/k/create".to_owned()),
+        ("PUT", "/keys/k".to_owned()),
+        ("PATCH", format!("/keys/k/{version}")),
+        ("PUT", "/keys/k/rotationpolicy".to_owned()),
+        ("POST", format!("/keys/k/{version}/encrypt")),
+        ("POST", format!("/keys/k/{version}/decrypt")),
+        ("POST", format!("/keys/k/{version}/sign")),
+        ("POST", format!("/keys/k/{version}/verify")),
+        ("POST", format!("/keys/k/{version}/wrapkey")),
+        ("POST", format!("/keys/k/{version}/unwrapkey")),
+        ("POST", format!("/keys/k/{version}/release")),
+        ("POST", "/rng".to_owned()),
+        ("PATCH", format!("/certificates/c/{version}")),
+        ("POST", "/certificates/c/create".to_owned()),
+        ("POST", "/certificates/c/import".to_owned()),
+        ("POST", "/certificates/c/pending/merge".to_owned()),
+        ("PATCH", "/certificates/c/policy".to_owned()),
+        ("PATCH", "/certificates/c/pending".to_owned()),
+        ("PUT", "/certificates/contacts".to_owned()),
+        ("PUT", "/certificates/issuers/i".to_owned()),
+        ("PATCH", "/certificates/issuers/i".to_owned()),
+    ];
+    for (method, path) in operations {
+        for (caller, expected) in
+            [("{token}", StatusCode::BAD_REQUEST), ("{stranger token}", StatusCode::FORBIDDEN)]
+        {
+            let mut asked = request(&world, method, &format!("{path}?api-version=7.4"), "[");
+            let token = HeaderValue::from_str(&world.name(&format!("Bearer {caller}"))).unwrap();
+            asked.headers_mut().insert(header::AUTHORIZATION, token);
+            let (status, refused) = send(&world, asked).await;
+            assert_eq!(status, expected, "{method} {path} by {caller}: {refused}");
+        }
+    }
+}
+
+/// A certificate that waits for an authority is deleted like any other. Its name is free then, and its key is gone.
+#[tokio::test]
+async fn a_certificate_that_has_not_come_is_deleted() {
+    let world = golden_keyvault::world().await;
+    let ask = async |method: &str, path: &str, body: Value| {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        send(&world, request(&world, method, &format!("/certificates/{path}?api-version=7.4"), body)).await
+    };
+    let policy = json!({"policy": {
+        "key_props": {"kty": "EC", "crv": "P-256"}, "x509_props": {"subject": "CN=c"}, "issuer": {"name": "Unknown"},
+    }});
+    assert_eq!(ask("DELETE", "c", Value::Null).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(ask("POST", "c/create", policy.clone()).await.0, StatusCode::ACCEPTED);
+    let (status, deleted) = ask("DELETE", "c", Value::Null).await;
+    assert_eq!(status, StatusCode::OK, "{deleted}");
+    assert_eq!(deleted["id"], format!("https://{HOST}/certificates/c"));
+    assert_eq!(deleted.get("recoveryId"), None, "clients wait for what can be recovered");
+    assert_eq!(ask("GET", "c/pending", Value::Null).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(ask("DELETE", "c", Value::Null).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(ask("POST", "c/create", policy).await.0, StatusCode::ACCEPTED);
+}

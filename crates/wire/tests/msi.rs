@@ -9,7 +9,7 @@
 use crate::support::{NOW, World};
 use access::Principal;
 use audit::{Actor, Outcome, Record};
-use domain::{AppName, Secret, WorkloadId};
+use domain::{AppName, Clock, Secret, Timestamp, WorkloadId};
 use host::HostError;
 use identity::{Confinement, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
 use kernel::{AttestFault, Attested, CgroupId, Peer};
@@ -20,9 +20,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use wire::msi::{self, Endpoint};
+use wire::{
+    Services,
+    msi::{self, Endpoint},
+};
 
 const PORT: u16 = 4141;
 const APP_CGROUP: u64 = 42;
@@ -512,4 +516,38 @@ fn no_mixture_of_lines_gets_a_token_but_the_right_one() {
             proptest::prop_assert!(reply.status < 500, "{request}: {reply:?}");
         }
     });
+}
+
+/// As the public listener does: whoever keeps the token must know of which time its `expires_on` is.
+#[tokio::test]
+async fn answers_of_a_test_clock_say_so() {
+    let mut shop = Shop::new().await;
+    assert_eq!(shop.exchange(&shop.good()).await.header("x-keyless-test-clock"), None);
+    shop.world.state = Arc::new(Services {
+        clock: Arc::new(Ahead),
+        directory: shop.world.state.directory.clone(),
+        verifier: shop.world.state.verifier.clone(),
+        vault: shop.world.state.vault.clone(),
+        identity: shop.world.state.identity.clone(),
+        host: shop.world.state.host.clone(),
+        audit: shop.world.state.audit.clone(),
+        entropy: shop.world.state.entropy.clone(),
+        names: shop.world.state.names.clone(),
+    });
+    for request in [shop.good(), shop.request("api-version=1", "")] {
+        let reply = shop.exchange(&request).await;
+        assert_eq!(reply.header("x-keyless-test-clock"), Some("60"), "{reply:?}");
+    }
+}
+
+struct Ahead;
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        NOW.plus(Duration::from_secs(60))
+    }
+
+    fn ahead(&self) -> Option<Duration> {
+        Some(Duration::from_secs(60))
+    }
 }

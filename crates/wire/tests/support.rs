@@ -61,6 +61,8 @@ pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) public: PublicService,
     pub(crate) audit: Arc<MemoryAudit>,
+    #[allow(dead_code, reason = "`fuzz` takes seeds from it")]
+    pub(crate) store: Arc<Memory>,
     pub(crate) clock: Arc<FixedClock>,
     /// What golden files call things: name and value.
     pub(crate) names: Vec<(String, String)>,
@@ -111,7 +113,7 @@ impl World {
             named("n", ring.current().public().n()),
             named("x5c", ring.current().public().x5c().first().unwrap()),
         ];
-        Self { public: PublicService::new(state.clone()), state, audit, clock, names }
+        Self { public: PublicService::new(state.clone()), state, audit, store, clock, names }
     }
 
     /// Lets time pass.

@@ -2,8 +2,8 @@
 //!
 //! While one is in progress it holds the private key, sealed, that the certificate will be of; and its name is no other object's.
 
-use super::{CertificateFault, CertificatePolicy, Der};
-use crate::VaultError;
+use super::{CertificateFault, CertificatePolicy, Certificates, Der};
+use crate::{VaultError, object::Head};
 use access::Permit;
 use crypt::Sealed;
 use domain::{ObjectName, ObjectVersion, Timestamp, VaultId};
@@ -165,4 +165,18 @@ pub(crate) fn delete(
 ) -> Result<Decision<Arc<Pending>>, Halt<VaultError>> {
     let pending = find(view, permit.vault(), name)?;
     Ok(Decision::of(pending, vec![unwrite::<Pending>(&(permit.vault(), name.clone()))]))
+}
+
+/// Removes one of which no certificate has come, since the certificate is deleted. For good: there is nothing to be recovered.
+pub(crate) fn delete_with_certificate(
+    permit: &Permit<access::DeleteCertificate>,
+    view: &View,
+    name: &ObjectName,
+) -> Result<Decision<Arc<Pending>>, Halt<VaultError>> {
+    let (id, pending) = ((permit.vault(), name.clone()), find(view, permit.vault(), name)?);
+    match view.get::<Head<Certificates>>(&id)? {
+        // It has come by now: then it is that which is to be deleted.
+        Some(_) => refuse(CertificateFault::PendingNotFound { name: name.clone() }.into()),
+        None => Ok(Decision::of(pending, vec![unwrite::<Pending>(&id)])),
+    }
 }

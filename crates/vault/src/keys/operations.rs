@@ -3,11 +3,11 @@
 use super::{KeyFault, KeyOp, Keys, PublicHalf};
 use crate::{
     Vault, VaultError,
-    object::{self, Object},
+    object::{self, Head, Object, Version},
 };
-use access::{Action, Asker, Denied, GetKey, Lack, Permit};
+use access::{Action, ActionName, Asker, Denied, GetKey, Permit};
 use domain::{ObjectName, ObjectVersion, Timestamp, VaultId};
-use store::{Halt, View, refuse};
+use store::{Halt, Load, View, refuse};
 
 /// The version that is to be used, if it may be now.
 pub(crate) fn to_use<A: Action>(
@@ -21,9 +21,7 @@ pub(crate) fn to_use<A: Action>(
     find(view, permit.vault(), name, version, operation, now)
 }
 
-/// Proof that somebody may use the public half of a key. Where roles decide, who may see an asymmetric key has its public half anyway, and
-/// may use it here as well (Azure RBAC: "encrypt ... with the key. If the key is asymmetric, this operation can be performed by principals
-/// with read access"). Access policies know no such thing.
+/// Proof that somebody may use the public half of a key: by the action itself, or by seeing it where that stands in ([`access::by_seeing`]).
 pub(crate) enum PublicPermit<A> {
     /// By the operation's own action.
     Own(Permit<A>),
@@ -37,15 +35,19 @@ impl<A: Action> PublicPermit<A> {
         view: &View,
         asker: &Asker<'_>,
         vault: &Vault,
-        name: &ObjectName,
+        name: Option<&ObjectName>,
     ) -> Result<Self, Halt<VaultError>> {
         let scope = vault.scope();
-        let lacking = match access::permit::<A>(view, asker, &scope, Some(name)) {
+        let lacking = match access::permit::<A>(view, asker, &scope, name) {
             Ok(permit) => return Ok(Self::Own(permit)),
-            Err(Halt::Refuse(lacking @ Denied::Lacking { why: Lack::NoRole(_), .. })) => lacking,
-            Err(halt) => return Err(halt.map(VaultError::Denied)),
+            Err(Halt::Refuse(lacking)) => lacking,
+            Err(Halt::Load(load)) => return Err(Halt::Load(load)),
         };
-        match access::permit::<GetKey>(view, asker, &scope, Some(name)) {
+        let asked = ActionName::of::<A>();
+        if !matches!(&lacking, Denied::Lacking { why, .. } if access::by_seeing(&asked, why).is_some()) {
+            return refuse(VaultError::Denied(lacking));
+        }
+        match access::permit::<GetKey>(view, asker, &scope, name) {
             Ok(permit) => Ok(Self::Seeing { permit, lacking }),
             Err(Halt::Refuse(_)) => refuse(VaultError::Denied(lacking)),
             Err(Halt::Load(load)) => Err(Halt::Load(load)),
@@ -59,6 +61,14 @@ impl<A: Action> PublicPermit<A> {
             Self::Seeing { permit, .. } => permit.because(),
         }
     }
+}
+
+/// Is this a symmetric key, of which nothing can be seen? What is not named or not there may be one of the others.
+pub(crate) fn is_symmetric(view: &View, vault: VaultId, name: Option<&ObjectName>) -> Result<bool, Load> {
+    let Some(name) = name else { return Ok(false) };
+    let Some(head) = view.get::<Head<Keys>>(&(vault, name.clone()))? else { return Ok(false) };
+    let latest = view.get::<Version<Keys>>(&(vault, head.id, head.latest))?;
+    Ok(latest.is_some_and(|key| matches!(key.content.public, PublicHalf::Symmetric { .. })))
 }
 
 /// The version whose public half is to be used, if it may be now.

@@ -15,7 +15,8 @@ use crate::{
     secrets::Secrets,
 };
 use access::{
-    Asker, BackupCertificate, GetCertificate, ListCertificates, Permit, RestoreCertificate, UpdateCertificate,
+    Asker, BackupCertificate, DeleteCertificate, GetCertificate, ListCertificates, Permit,
+    RestoreCertificate, UpdateCertificate,
 };
 use domain::{ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultName};
 use serde::{Deserialize, Serialize};
@@ -227,6 +228,22 @@ impl VaultService {
     ) -> Result<Permitted<Arc<Pending>>, VaultError> {
         self.change(asker, vault, Some(name), |view, permit: &Permit<UpdateCertificate>, _vault| {
             pending::delete(permit, view, name)
+        })
+        .await
+    }
+
+    /// Deletes a certificate that was asked for and has not come (Key Vault: Delete Certificate), with its key. It cannot be recovered.
+    ///
+    /// # Errors
+    /// [`VaultError`]; [`CertificateFault::PendingNotFound`](crate::CertificateFault::PendingNotFound) if none was asked for, or has come.
+    pub async fn delete_pending_with_certificate(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        name: &ObjectName,
+    ) -> Result<Permitted<Arc<Pending>>, VaultError> {
+        self.change(asker, vault, Some(name), |view, permit: &Permit<DeleteCertificate>, _vault| {
+            pending::delete_with_certificate(permit, view, name)
         })
         .await
     }

@@ -493,9 +493,26 @@ impl VaultService {
     ) -> Result<Usable, VaultError> {
         query(&*self.store, |view| {
             let vault = vaults::find(view, vault)?;
-            let permit = PublicPermit::<A>::ask(view, asker, &vault, name)?;
+            let permit = PublicPermit::<A>::ask(view, asker, &vault, Some(name))?;
             let key = operations::to_use_public(&permit, view, name, version, operation, now)?;
             Ok(Usable { vault, key, because: permit.because() })
+        })
+        .await
+    }
+
+    /// Whether a caller may use the public half of a key, if it has one: asked before it is said what is wrong with a request.
+    ///
+    /// # Errors
+    /// [`VaultError::Denied`], [`VaultError::VaultNotFound`].
+    pub async fn may_use_public<A: Action>(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        name: Option<&ObjectName>,
+    ) -> Result<(), VaultError> {
+        query(&*self.store, |view| {
+            let vault = vaults::find(view, vault)?;
+            PublicPermit::<A>::ask(view, asker, &vault, name).map(drop)
         })
         .await
     }

@@ -8,9 +8,9 @@ use crate::{
     vaults,
 };
 use domain::{ObjectKind, Timestamp, VaultId, VaultName};
-use std::{num::NonZeroU16, time::Duration};
+use std::{num::NonZeroU16, sync::PoisonError, time::Duration};
 use store::{
-    Decision, Halt, Key, View, Write,
+    Decision, Halt, Key, StoreError, View, Write,
     contract::{LIST_MAX, WRITES_MAX},
     list_records, transact,
 };
@@ -30,6 +30,14 @@ pub struct Done {
     pub vault: VaultName,
     /// What.
     pub task: Task,
+    /// Whether the store said so. If not, it may have been done, or not, or be done yet; what was not is due again.
+    pub is_certain: bool,
+}
+
+impl Done {
+    fn of(due: &Due, is_certain: bool) -> Self {
+        Self { vault: due.vault.clone(), task: due.task.clone(), is_certain }
+    }
 }
 
 impl VaultService {
@@ -42,8 +50,10 @@ impl VaultService {
         let (mut done, mut failed) = (Vec::new(), None);
         for (_, due) in page.items.iter().take_while(|(_, due)| due.at <= now) {
             match self.run_one(due, now).await {
-                Ok(true) => done.push(Done { vault: due.vault.clone(), task: due.task.clone() }),
+                Ok(true) => done.push(Done::of(due, true)),
                 Ok(false) => {}
+                // It may have happened, and then no later round tells of it.
+                Err(VaultError::Store(StoreError::Unknown(_))) => done.push(Done::of(due, false)),
                 Err(error) => failed = Some(error),
             }
         }
@@ -132,15 +142,20 @@ impl VaultService {
         let _later_then = self.sweep(now).await;
     }
 
-    /// Removes garbage, a bounded part of it.
+    /// Removes garbage, a bounded part of it: each round goes on after what the one before has looked at, and begins anew after the last.
+    /// So what must stay for a while, such as a restore that may still be under way, holds up nothing.
     ///
     /// # Errors
     /// The store's.
     pub async fn sweep(&self, now: Timestamp) -> Result<(), VaultError> {
-        let page = list_records::<Garbage>(&*self.store, &Garbage::prefix(), None, ROUND).await?;
+        let after = self.swept_up_to.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let page = list_records::<Garbage>(&*self.store, &Garbage::prefix(), after.as_ref(), ROUND).await?;
+        let last = page.items.last().map(|(key, _)| key.clone());
         for (_, garbage) in page.items.iter().filter(|(_, garbage)| garbage.is_over(now)) {
             self.remove(garbage).await?;
         }
+        // Only now: what could not be removed is tried again first.
+        *self.swept_up_to.lock().unwrap_or_else(PoisonError::into_inner) = last.filter(|_| page.more);
         Ok(())
     }
 

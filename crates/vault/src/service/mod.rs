@@ -33,9 +33,9 @@ use domain::{Entropy, ObjectName, Secret, VaultId, VaultName, Workers, limits};
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
-use store::{Halt, Store, View, query};
+use store::{Halt, Key, Store, View, query};
 
 /// What an operation answers, and why it was allowed: for the audit log.
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub struct VaultService {
     /// Opened keys of vaults that are in use. A vault's id is never used again, so an entry is never wrong.
     keys: RwLock<HashMap<VaultId, Arc<Key256>>>,
     private_keys: OpenKeys<PrivateKey>,
+    /// The last garbage that a sweep has looked at, if it stopped before the end.
+    swept_up_to: Mutex<Option<Key>>,
     public_keys: OpenKeys<PublicKey>,
 }
 
@@ -81,6 +83,7 @@ impl VaultService {
             backup_key,
             reserved: Default::default(),
             keys: RwLock::default(),
+            swept_up_to: Mutex::default(),
             private_keys: OpenKeys::new(limits::OPEN_KEYS_MAX),
             public_keys: OpenKeys::new(limits::OPEN_KEYS_MAX),
         }

@@ -1,7 +1,7 @@
 //! Operations on vaults themselves, their rules, and the question who may what. For the administrator.
 
 use super::VaultService;
-use crate::{AccessModel, DeletedVault, Vault, VaultError, VaultSettings, vaults};
+use crate::{AccessModel, DeletedVault, Vault, VaultError, VaultSettings, keys::operations, vaults};
 use access::{ActionName, Lack, ObjectScope, RoleAssignment, RoleAssignments, RoleRef, Rule};
 use crypt::Key256;
 use domain::{AssignmentId, ObjectName, Permissions, PrincipalId, TenantId, Timestamp, VaultId, VaultName};
@@ -221,7 +221,13 @@ impl VaultService {
             let vault = vaults::find(view, name)?;
             let explained = actions.iter().map(|action| {
                 let decided = access::decide(view, principal, action, &vault.scope(), object)?;
-                Ok((*action, decided))
+                let Err(lack) = &decided else { return Ok((*action, decided)) };
+                let Some(seeing) = access::by_seeing(action, lack) else { return Ok((*action, decided)) };
+                if operations::is_symmetric(view, vault.id, object)? {
+                    return Ok((*action, decided));
+                }
+                let seen = access::decide(view, principal, &seeing, &vault.scope(), object)?;
+                Ok((*action, seen.or(decided)))
             });
             explained.collect::<Result<_, store::Halt<VaultError>>>()
         })

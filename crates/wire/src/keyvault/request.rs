@@ -5,7 +5,7 @@ use super::{
     error::KeyVaultError,
     keys,
     objects::{self, Place},
-    route::{self, Operation, Route},
+    route::{self, ObjectsOperation, Operation, Route},
     secrets,
     types::Object,
 };
@@ -14,10 +14,10 @@ use crate::{
     body::{self, BodyFault},
     context::{Context, State},
 };
-use access::Asker;
+use access::{Action, Asker};
 use audit::Outcome;
 use axum::{body::Body, extract::Request, response::Response};
-use domain::{ObjectKind, ObjectName, ObjectVersion, VaultName};
+use domain::{ObjectKind, ObjectName, ObjectVersion, VaultName, limits};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 use vault::{Certificates, Keys, Recovery, Secrets, VaultError};
@@ -111,6 +111,9 @@ async fn operate(asked: &Asked<'_>, route: Route, body: Body) -> Result<Answer, 
         Operation::Objects(ObjectKind::Key, operation) => {
             objects::operate::<Keys>(asked, operation, &route.api_version, body).await
         }
+        Operation::Objects(ObjectKind::Certificate, ObjectsOperation::Delete { name }) => {
+            certificates::delete(asked, name, &route.api_version).await
+        }
         Operation::Objects(ObjectKind::Certificate, operation) => {
             objects::operate::<Certificates>(asked, operation, &route.api_version, body).await
         }
@@ -172,6 +175,22 @@ pub(super) async fn body_of<T: DeserializeOwned>(body: Body, bytes_max: usize) -
     serde_json::from_slice(&bytes)
         .map(|Object(body)| body)
         .map_err(|error| KeyVaultError::body_malformed(&error))
+}
+
+/// What a body asks for. What is wrong with it is told only to who may do it: anybody else hears that they may not, as of a good one.
+pub(super) async fn read_body<A: Action, B: DeserializeOwned, T>(
+    asked: &Asked<'_>,
+    object: Option<&ObjectName>,
+    body: Body,
+    read: impl FnOnce(B) -> Result<T, KeyVaultError>,
+) -> Result<T, Fault> {
+    match body_of::<B>(body, limits::REQUEST_BODY_BYTES_MAX).await.and_then(read) {
+        Ok(read) => Ok(read),
+        Err(fault) => {
+            asked.state.vault.may::<A>(&asked.asker, asked.vault, object).await?;
+            Err(fault.into())
+        }
+    }
 }
 
 /// Headers of an answer of ours, about.

@@ -3,13 +3,13 @@
 use super::{
     error::KeyVaultError,
     objects::{self, Place, Shown},
-    request::{Answer, Asked, Fault, body_of, json},
+    request::{Answer, Asked, Fault, json, read_body},
     route::SecretOperation,
     types::{Attributes, SecretBundle, SetBody, UpdateBody},
 };
 use access::{Action, GetSecret, SetSecret, UpdateSecret};
 use axum::body::Body;
-use domain::{ObjectName, ObjectVersion, limits};
+use domain::{ObjectName, ObjectVersion};
 use http::StatusCode;
 use vault::{Object, Permitted, SecretWithValue, Secrets};
 
@@ -41,14 +41,14 @@ pub(super) async fn operate(
             Ok(answer_value(asked, &read))
         }
         SecretOperation::Set { name } => {
-            let body: SetBody = body_of(body, limits::REQUEST_BODY_BYTES_MAX).await?;
-            let new = body.into_request().ok_or_else(KeyVaultError::value_missing)?;
+            let read = |body: SetBody| body.into_request().ok_or_else(KeyVaultError::value_missing);
+            let new = read_body::<SetSecret, _, _>(asked, Some(&name), body, read).await?;
             let set = service.set_secret(asker, vault, &name, new, context.now).await?;
             Ok(answer_value(asked, &set))
         }
         SecretOperation::Update { name, version } => {
-            let body: UpdateBody = body_of(body, limits::REQUEST_BODY_BYTES_MAX).await?;
-            let change = body.into_change();
+            let read = |body: UpdateBody| Ok(body.into_change());
+            let change = read_body::<UpdateSecret, _, _>(asked, Some(&name), body, read).await?;
             let updated = service.update_secret(asker, vault, &name, version, &change, context.now).await?;
             Ok(objects::answer_bundle(asked, StatusCode::OK, &updated))
         }

@@ -2,7 +2,7 @@
 //! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>.
 
 use super::{Endpoint, error::Refused, query, rules};
-use crate::context::{Context, Services};
+use crate::context::{Context, Services, stamp_test_clock};
 use audit::{Actor, Outcome, SharedOrigin};
 use bytes::Bytes;
 use directory::DirectoryError;
@@ -71,6 +71,7 @@ pub async fn answer(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
     headers.insert(CACHE_CONTROL, NO_STORE);
+    stamp_test_clock(state, headers);
     if !matches!(result, Err(Refused::Forbidden))
         && let Ok(id) = HeaderValue::from_str(&context.request.to_string())
     {

@@ -232,3 +232,17 @@ async fn the_oldest_come_first_and_all_come() {
     assert!((1..=2).contains(&rounds), "{rounds}");
     assert!(world.deleted_names().await.is_empty() && world.stored("secret-version/").is_empty());
 }
+
+/// The store does not say whether it was done: it may have been, so it is told, as what is not certain.
+#[tokio::test]
+async fn what_may_have_been_done_is_told() {
+    let world = World::new().await;
+    world.set("db", "one").await;
+    world.delete("db").await.unwrap();
+    *world.store.is_mute.lock().unwrap() = true;
+    let done = world.service.run_due(then()).await.unwrap();
+    assert_eq!(done.iter().map(|done| done.is_certain).collect::<Vec<_>>(), [false]);
+    *world.store.is_mute.lock().unwrap() = false;
+    assert!(world.deleted_names().await.is_empty(), "it was done");
+    assert!(world.service.run_due(then()).await.unwrap().is_empty());
+}

@@ -1,8 +1,8 @@
 //! Versions that no head leads to are found and removed, wherever a restore ended, and never those that somebody can see.
 
 use super::*;
-use crate::garbage::STAGED_FOR;
-use domain::limits;
+use crate::garbage::{Garbage, STAGED_FOR};
+use domain::{ObjectId, limits};
 
 /// Versions of a large blob.
 const LARGE: usize = 25;
@@ -171,4 +171,25 @@ async fn two_sweeps_are_one() {
         world.service.sweep(after(STAGED_FOR)).await.unwrap();
         assert!(world.is_swept(), "{commits}");
     }
+}
+
+/// A round looks at a part of the garbage. Restores that may still be under way do not keep it from the rest.
+#[tokio::test]
+async fn what_must_stay_holds_up_nothing_that_must_go() {
+    let world = World::new().await;
+    let vault = world.service.show_vault(&world.vault).await.unwrap().id;
+    let entropy = fresh();
+    let mut all: Vec<_> =
+        (0..=200).map(|_| Garbage::staged::<Secrets>(vault, ObjectId::random(&entropy), NOW)).collect();
+    all.sort_by_key(|garbage| garbage.put().key().clone());
+    let over = Garbage { condemned: true, ..all.pop().unwrap() };
+    for garbage in all.iter().chain([&over]) {
+        world.write(vec![garbage.put()]).await;
+    }
+    for _ in 0..4 {
+        world.service.sweep(NOW).await.unwrap();
+    }
+    assert_eq!(world.stored("garbage/").len(), all.len(), "only what is over is gone");
+    world.service.sweep(NOW.plus(STAGED_FOR)).await.unwrap();
+    assert_eq!(world.stored("garbage/").len(), all.len() - 64, "from the beginning again, a round of it");
 }

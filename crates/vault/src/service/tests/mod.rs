@@ -81,6 +81,8 @@ struct Meddled {
     before_commit: Mutex<Option<(u64, Meddle)>>,
     /// Commits until it is away, for commits and everything else.
     lives: Mutex<Option<u64>>,
+    /// Whether commits happen, and nobody is told.
+    is_mute: Mutex<bool>,
 }
 
 impl Meddled {
@@ -128,11 +130,15 @@ impl Store for Meddled {
         if let Some(lives) = self.lives.lock().unwrap().as_mut() {
             *lives -= 1;
         }
-        self.inner.commit(id, checks, writes).await
+        let committed = self.inner.commit(id, checks, writes).await;
+        if *self.is_mute.lock().unwrap() { Err(StoreError::Unknown(id)) } else { committed }
     }
 
     async fn resolve(&self, id: CommitId) -> Result<Option<Position>, StoreError> {
         self.is_there()?;
+        if *self.is_mute.lock().unwrap() {
+            return Err(StoreError::Unknown(id));
+        }
         self.inner.resolve(id).await
     }
 

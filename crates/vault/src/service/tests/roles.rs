@@ -321,13 +321,21 @@ async fn what_is_explained_is_what_requests_get() {
 
 /// Why a request for each action is refused, if it is: by asking for its permit.
 async fn asked(user: &World, name: Option<&ObjectName>) -> Vec<(ActionName, Option<Lack>)> {
+    // With the public half of a key also who sees it may do these.
+    macro_rules! public {
+        ($($action:ident)*) => { vec![$({
+            let may = user.service.may_use_public::<access::$action>(&user.asker(), &user.vault, name).await;
+            (ActionName::of::<access::$action>(), may.err().map(lack))
+        }),*] };
+    }
+    let of_public_half = public! { Encrypt WrapKey Verify };
     macro_rules! each {
         ($($action:ident)*) => { vec![$({
             let may = user.service.may::<access::$action>(&user.asker(), &user.vault, name).await;
             (ActionName::of::<access::$action>(), may.err().map(lack))
         }),*] };
     }
-    each! {
+    let mut asked = each! {
         GetSecret SetSecret ListSecrets UpdateSecret DeleteSecret GetDeletedSecret ListDeletedSecrets RecoverSecret PurgeSecret
         BackupSecret RestoreSecret
         GetKey ListKeys CreateKey ImportKey UpdateKey DeleteKey GetDeletedKey ListDeletedKeys RecoverKey PurgeKey BackupKey
@@ -335,7 +343,11 @@ async fn asked(user: &World, name: Option<&ObjectName>) -> Vec<(ActionName, Opti
         GetCertificate ListCertificates CreateCertificate ImportCertificate UpdateCertificate DeleteCertificate
         GetDeletedCertificate ListDeletedCertificates RecoverCertificate PurgeCertificate BackupCertificate RestoreCertificate
         GetContacts ManageContacts GetIssuer ListIssuers SetIssuer DeleteIssuer
+    };
+    for (action, answer) in of_public_half {
+        asked.iter_mut().filter(|(other, _)| *other == action).for_each(|(_, other)| *other = answer.clone());
     }
+    asked
 }
 
 fn lack(error: VaultError) -> Lack {

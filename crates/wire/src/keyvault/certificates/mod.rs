@@ -8,7 +8,8 @@ pub(super) use route::{CertificateOperation, Found, route};
 use super::{
     error::KeyVaultError,
     objects::{self, Place, Shown, answer_bundle},
-    request::{Answer, Asked, Fault, body_of, json},
+    request::{Answer, Asked, Fault, body_of, json, read_body},
+    route::ObjectsOperation,
     types::{Attributes, Backup, RestoreBody},
 };
 use access::{
@@ -22,10 +23,11 @@ use domain::{ObjectName, ObjectVersion, limits};
 use http::{HeaderValue, StatusCode, header};
 use types::{
     CertificateBundle, CertificateItem, ContactsBody, CreateBody, ImportBody, IssuerBundle, IssuerChangeBody,
-    IssuerItem, ItemAttributes, MergeBody, OperationShown, PendingBody, PolicyBody, PolicyShown, UpdateBody,
+    IssuerItem, ItemAttributes, MergeBody, NeverMade, OperationShown, PendingBody, PolicyBody, PolicyShown,
+    Reference, UpdateBody,
 };
 use vault::{
-    Certificates, Object, Permitted, PolicyOf,
+    CertificateFault, Certificates, Object, Permitted, PolicyOf, VaultError,
     certificates::{Contacts, Issuer, Listed, Pending},
 };
 
@@ -71,7 +73,7 @@ pub(super) async fn operate(
 ) -> Result<Answer, Fault> {
     use CertificateOperation as Of;
     let Asked { state, context, asker, vault, .. } = asked;
-    let (service, now, most) = (&state.vault, context.now, limits::REQUEST_BODY_BYTES_MAX);
+    let (service, now) = (&state.vault, context.now);
     match operation {
         Of::List { page, include_pending } => {
             let listed = service.list_certificates(asker, vault, &page, include_pending).await?;
@@ -90,22 +92,26 @@ pub(super) async fn operate(
             Ok(answer_bundle(asked, StatusCode::OK, &found))
         }
         Of::Update { name, version } => {
-            let change = body_of::<UpdateBody>(body, most).await?.into_change()?;
+            let read = UpdateBody::into_change;
+            let change = read_body::<UpdateCertificate, _, _>(asked, Some(&name), body, read).await?;
             let updated = service.update_certificate(asker, vault, &name, version, &change, now).await?;
             Ok(answer_bundle(asked, StatusCode::OK, &updated))
         }
         Of::Create { name } => {
-            let new = body_of::<CreateBody>(body, most).await?.into_request()?;
+            let read = CreateBody::into_request;
+            let new = read_body::<CreateCertificate, _, _>(asked, Some(&name), body, read).await?;
             let created = service.create_certificate(asker, vault, &name, &new, now).await?;
             Ok(answer_created(asked, api_version, &created))
         }
         Of::Import { name } => {
-            let new = body_of::<ImportBody>(body, most).await?.into_request()?;
+            let read = ImportBody::into_request;
+            let new = read_body::<ImportCertificate, _, _>(asked, Some(&name), body, read).await?;
             let imported = service.import_certificate(asker, vault, &name, &new, now).await?;
             Ok(answer_bundle(asked, StatusCode::OK, &imported))
         }
         Of::Merge { name } => {
-            let signed = body_of::<MergeBody>(body, most).await?.into_request()?;
+            let read = MergeBody::into_request;
+            let signed = read_body::<CreateCertificate, _, _>(asked, Some(&name), body, read).await?;
             let merged = service.merge_certificate(asker, vault, &name, &signed, now).await?;
             Ok(answer_bundle(asked, StatusCode::CREATED, &merged))
         }
@@ -113,7 +119,8 @@ pub(super) async fn operate(
             Ok(answer_policy(asked, &service.get_certificate_policy(asker, vault, &name).await?))
         }
         Of::UpdatePolicy { name } => {
-            let change = body_of::<PolicyBody>(body, most).await?.into_asked()?;
+            let read = PolicyBody::into_asked;
+            let change = read_body::<UpdateCertificate, _, _>(asked, Some(&name), body, read).await?;
             let updated = service.update_certificate_policy(asker, vault, &name, &change, now).await?;
             Ok(answer_policy(asked, &updated))
         }
@@ -122,10 +129,14 @@ pub(super) async fn operate(
             Ok(answer_pending(asked, &found))
         }
         Of::UpdatePending { name } => {
-            if body_of::<PendingBody>(body, most).await?.cancellation_requested != Some(true) {
-                let rule = "must be true: it is all that can be changed of an operation";
-                return Err(KeyVaultError::bad_member("Property cancellation_requested", rule).into());
-            }
+            let read = |body: PendingBody| match body.cancellation_requested {
+                Some(true) => Ok(()),
+                _ => Err(KeyVaultError::bad_member(
+                    "Property cancellation_requested",
+                    "must be true: it is all that can be changed of an operation",
+                )),
+            };
+            read_body::<UpdateCertificate, _, _>(asked, Some(&name), body, read).await?;
             let cancelled = service.cancel_pending_certificate(asker, vault, &name, now).await?;
             Ok(answer_pending(asked, &cancelled))
         }
@@ -147,7 +158,8 @@ pub(super) async fn operate(
         }
         Of::GetContacts => Ok(answer_contacts(asked, &service.get_contacts(asker, vault).await?)),
         Of::SetContacts => {
-            let contacts = body_of::<ContactsBody>(body, most).await?.into_contacts();
+            let read = |body: ContactsBody| Ok(body.into_contacts());
+            let contacts = read_body::<ManageContacts, _, _>(asked, None, body, read).await?;
             Ok(answer_contacts(asked, &service.set_contacts(asker, vault, &contacts).await?))
         }
         Of::DeleteContacts => Ok(answer_contacts(asked, &service.delete_contacts(asker, vault).await?)),
@@ -162,16 +174,44 @@ pub(super) async fn operate(
         }
         Of::GetIssuer { name } => Ok(answer_issuer(asked, &service.get_issuer(asker, vault, &name).await?)),
         Of::SetIssuer { name } => {
-            let new = body_of::<IssuerChangeBody>(body, most).await?.into_change();
+            let read = |body: IssuerChangeBody| Ok(body.into_change());
+            let new = read_body::<SetIssuer, _, _>(asked, None, body, read).await?;
             Ok(answer_issuer(asked, &service.set_issuer(asker, vault, &name, &new, now).await?))
         }
         Of::UpdateIssuer { name } => {
-            let change = body_of::<IssuerChangeBody>(body, most).await?.into_change();
+            let read = |body: IssuerChangeBody| Ok(body.into_change());
+            let change = read_body::<SetIssuer, _, _>(asked, None, body, read).await?;
             Ok(answer_issuer(asked, &service.update_issuer(asker, vault, &name, &change, now).await?))
         }
         Of::DeleteIssuer { name } => {
             Ok(answer_issuer(asked, &service.delete_issuer(asker, vault, &name).await?))
         }
+    }
+}
+
+/// Deletes a certificate: of one that has not come yet, what was asked for. That cannot be recovered, so no `recoveryId` is told.
+pub(super) async fn delete(asked: &Asked<'_>, name: ObjectName, api_version: &str) -> Result<Answer, Fault> {
+    let operation = ObjectsOperation::Delete { name: name.clone() };
+    let refused = match objects::operate::<Certificates>(asked, operation, api_version, Body::empty()).await {
+        Err(Fault::Vault(refused @ VaultError::ObjectNotFound { .. })) => refused,
+        other => return other,
+    };
+    let Asked { state, asker, vault, .. } = asked;
+    match state.vault.delete_pending_with_certificate(asker, vault, &name).await {
+        Ok(deleted) => {
+            let (id, pending) = (asked.place(deleted.recovery).id(COLLECTION, &name), &deleted.value);
+            let shown = NeverMade {
+                attributes: ItemAttributes::of_pending(pending),
+                tags: &pending.tags,
+                policy: PolicyShown::of(format!("{id}/policy"), &pending.policy),
+                pending: Reference { id: format!("{id}/pending") },
+                id,
+            };
+            let response = json(StatusCode::OK, &shown);
+            Ok(Answer { because: deleted.because, version: Some(pending.version), response })
+        }
+        Err(VaultError::Certificate(CertificateFault::PendingNotFound { .. })) => Err(refused.into()),
+        Err(error) => Err(error.into()),
     }
 }
 

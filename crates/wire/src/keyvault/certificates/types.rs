@@ -493,6 +493,22 @@ impl ItemAttributes {
     }
 }
 
+/// `DeletedCertificateBundle` of a certificate that never came.
+#[derive(Serialize)]
+pub(super) struct NeverMade<'a> {
+    pub(super) id: String,
+    pub(super) attributes: ItemAttributes,
+    pub(super) tags: &'a BTreeMap<String, String>,
+    pub(super) policy: PolicyShown<'a>,
+    pub(super) pending: Reference,
+}
+
+/// Something by its identifier.
+#[derive(Serialize)]
+pub(super) struct Reference {
+    pub(super) id: String,
+}
+
 /// `CertificatePolicy`.
 #[derive(Serialize)]
 pub(super) struct PolicyShown<'a> {

@@ -6,7 +6,7 @@ mod types;
 use super::{
     error::KeyVaultError,
     objects::{self, Place, Shown},
-    request::{Answer, Asked, Fault, body_of, json},
+    request::{Answer, Asked, Fault, body_of, json, read_body},
 };
 use access::{
     Action, CreateKey, Decrypt, Encrypt, GetKey, GetRandomBytes, GetRotationPolicy, ImportKey, ReleaseKey,
@@ -57,7 +57,6 @@ pub(super) fn names(operation: &KeyOperation) -> (&'static str, Option<&ObjectNa
 
 /// Does it.
 pub(super) async fn operate(asked: &Asked<'_>, operation: KeyOperation, body: Body) -> Result<Answer, Fault> {
-    const MOST: usize = limits::REQUEST_BODY_BYTES_MAX;
     let Asked { state, context, asker, vault, .. } = asked;
     let (service, now) = (&state.vault, context.now);
     match operation {
@@ -66,17 +65,20 @@ pub(super) async fn operate(asked: &Asked<'_>, operation: KeyOperation, body: Bo
             Ok(objects::answer_bundle(asked, StatusCode::OK, &found))
         }
         KeyOperation::Create { name } => {
-            let new = body_of::<CreateBody>(body, MOST).await?.into_request()?;
+            let new =
+                read_body::<CreateKey, _, _>(asked, Some(&name), body, CreateBody::into_request).await?;
             let made = service.create_key(asker, vault, &name, &new, now).await?;
             Ok(objects::answer_bundle(asked, StatusCode::OK, &made))
         }
         KeyOperation::Import { name } => {
-            let imported = body_of::<ImportBody>(body, MOST).await?.into_request()?;
+            let read = ImportBody::into_request;
+            let imported = read_body::<ImportKey, _, _>(asked, Some(&name), body, read).await?;
             let taken = service.import_key(asker, vault, &name, &imported, now).await?;
             Ok(objects::answer_bundle(asked, StatusCode::OK, &taken))
         }
         KeyOperation::Update { name, version } => {
-            let change = body_of::<UpdateBody>(body, MOST).await?.into_change()?;
+            let change =
+                read_body::<UpdateKey, _, _>(asked, Some(&name), body, UpdateBody::into_change).await?;
             let updated = service.update_key(asker, vault, &name, version, &change, now).await?;
             Ok(objects::answer_bundle(asked, StatusCode::OK, &updated))
         }
@@ -89,25 +91,33 @@ pub(super) async fn operate(asked: &Asked<'_>, operation: KeyOperation, body: Bo
             Ok(answer_policy(asked, &policy))
         }
         KeyOperation::SetRotationPolicy { name } => {
-            let new = body_of::<RotationBody>(body, MOST).await?.into_request()?;
+            let read = RotationBody::into_request;
+            let new = read_body::<SetRotationPolicy, _, _>(asked, Some(&name), body, read).await?;
             let policy = service.set_rotation_policy(asker, vault, &name, &new, now).await?;
             Ok(answer_policy(asked, &policy))
         }
         KeyOperation::Use { name, version, operation } => {
-            let body = body_of::<UseBody>(body, MOST).await?;
-            use_key(asked, &name, version, operation, &body).await
+            let used = match body_of::<UseBody>(body, limits::REQUEST_BODY_BYTES_MAX).await {
+                Ok(body) => use_key(asked, &name, version, operation, &body).await,
+                Err(fault) => Err(fault.into()),
+            };
+            if used.is_err() {
+                // What is wrong is told only to who may use it.
+                may_use(asked, &name, operation).await?;
+            }
+            used
         }
         KeyOperation::Release { name, version } => {
-            let body = body_of::<ReleaseRequestBody>(body, MOST).await?;
-            let target = body.target.ok_or_else(|| KeyVaultError::missing("target"))?;
+            let read = |body: ReleaseRequestBody| body.target.ok_or_else(|| KeyVaultError::missing("target"));
+            let target = read_body::<ReleaseKey, _, _>(asked, Some(&name), body, read).await?;
             match service.release_key(asker, vault, &name, version, &target).await?.value {}
         }
         KeyOperation::GetAttestation { name, version } => {
             match service.get_key_attestation(asker, vault, &name, version).await?.value {}
         }
         KeyOperation::RandomBytes => {
-            let body = body_of::<RandomBytesBody>(body, MOST).await?;
-            let count = body.count.ok_or_else(|| KeyVaultError::missing("count"))?;
+            let read = |body: RandomBytesBody| body.count.ok_or_else(|| KeyVaultError::missing("count"));
+            let count = read_body::<GetRandomBytes, _, _>(asked, None, body, read).await?;
             let drawn = service.random_bytes(asker, vault, count).await?;
             let response = json(StatusCode::OK, &RandomBytes::of(&drawn.value));
             Ok(Answer { because: drawn.because, version: None, response })
@@ -169,6 +179,19 @@ async fn use_key(
             };
             Ok(answer_used(asked, &decrypted, UseResult::opened))
         }
+    }
+}
+
+/// May the key be used so, as far as can be said without looking at it?
+async fn may_use(asked: &Asked<'_>, name: &ObjectName, operation: KeyUse) -> Result<(), VaultError> {
+    let (service, asker, vault, name) = (&asked.state.vault, &asked.asker, asked.vault, Some(name));
+    match operation {
+        KeyUse::Encrypt => service.may_use_public::<Encrypt>(asker, vault, name).await,
+        KeyUse::Verify => service.may_use_public::<Verify>(asker, vault, name).await,
+        KeyUse::WrapKey => service.may_use_public::<WrapKey>(asker, vault, name).await,
+        KeyUse::Decrypt => service.may::<Decrypt>(asker, vault, name).await,
+        KeyUse::Sign => service.may::<Sign>(asker, vault, name).await,
+        KeyUse::UnwrapKey => service.may::<UnwrapKey>(asker, vault, name).await,
     }
 }
 

@@ -1,0 +1,346 @@
+//! The first files of each corpus: what our own code writes, and what the tests of `wire` and `crypt` have. `cargo run -p fuzz` writes
+//! them anew; what the runner found is kept beside them.
+
+use crate::{
+    TARGETS,
+    support::{NOW, SeededEntropy},
+    targets::record,
+    world,
+};
+use crypt::{
+    certificate::{CertificateProfile, Subject, request, self_signed, write_pem},
+    encoding,
+    keys::{Curve, KeySpec, PrivateKey},
+};
+use domain::Secret;
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, fs, io, path::Path};
+use store::{Key, Store as _};
+
+/// Bytes of a seed.
+const BYTES_MAX: usize = 6 * 1024;
+
+/// Writes the seeds of all targets below a folder, each as `seed-NN`.
+///
+/// # Errors
+/// The file system's.
+pub fn write(corpus: &Path) -> io::Result<()> {
+    for target in TARGETS {
+        let folder = corpus.join(target.name);
+        fs::create_dir_all(&folder)?;
+        let seeds: BTreeSet<Vec<u8>> = match target.name {
+            "backup" => backups(),
+            "bearer" => bearers(),
+            "config" => configs(),
+            "jwk" => jwks(),
+            "keyvault_body" => exchanges(true),
+            "keyvault_path" => exchanges(false).into_iter().chain(routes()).collect(),
+            "msi" => msi(),
+            "pem" => pems(),
+            "pfx" => pfxs(),
+            "record" => records(),
+            "token_request" => token_requests(),
+            "x509" => x509(),
+            other => panic!("no seeds for {other}"),
+        };
+        for (number, seed) in seeds.iter().filter(|seed| seed.len() <= BYTES_MAX).enumerate() {
+            fs::write(folder.join(format!("seed-{number:02}")), seed)?;
+        }
+    }
+    Ok(())
+}
+
+/// A file of the repository.
+fn file(path: &str) -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    fs::read(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn text(path: &str) -> String {
+    String::from_utf8(file(path)).unwrap()
+}
+
+/// A test file of `crypt`.
+fn public(name: &str) -> Vec<u8> {
+    file(&format!("crates/crypt/testdata/public-test-{name}"))
+}
+
+fn prefixed(prefix: &[u8], rest: impl AsRef<[u8]>) -> Vec<u8> {
+    [prefix, rest.as_ref()].concat()
+}
+
+/// One request of each form that the golden files have, with a body or without one.
+fn exchanges(with_body: bool) -> BTreeSet<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/wire/tests/golden/keyvault");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let (mut forms, mut seeds) = (BTreeSet::new(), BTreeSet::new());
+    for file in files {
+        for exchange in fs::read_to_string(file).unwrap().split("\n===\n") {
+            let is_comment = |line: &&str| line.starts_with('#') || line.starts_with('>');
+            let asked = exchange.split("\nHTTP/1.1 ").next().unwrap_or_default();
+            let asked: Vec<&str> = asked.lines().skip_while(is_comment).collect();
+            let asked = asked.join("\n");
+            let (head, body) = asked.split_once("\n\n").unwrap_or((&asked, ""));
+            let line = head.lines().next().unwrap_or_default();
+            let (body, members) = (body.trim(), body.matches('"').count());
+            // One of each: same method, same words in the path, about as many members.
+            let words = line.split(['?', '/']).filter(|word| word.len() > 3 && !word.contains('{'));
+            let form = (
+                words.take(5).map(str::to_owned).collect::<Vec<_>>(),
+                if with_body { members / 6 } else { 0 },
+            );
+            if with_body == body.starts_with('{') && forms.insert(form) {
+                seeds.insert(format!("{line}\n{body}").into_bytes());
+            }
+        }
+    }
+    if !with_body {
+        return seeds.into_iter().take(12).collect();
+    }
+    // The largest bodies add least.
+    let mut seeds: Vec<_> = seeds.into_iter().collect();
+    seeds.sort_by_key(Vec::len);
+    seeds.truncate(34);
+    seeds.extend(hostile_bodies());
+    seeds.into_iter().collect()
+}
+
+fn hostile_bodies() -> Vec<Vec<u8>> {
+    let set = |body: String| format!("PUT /secrets/db?api-version=7.4\n{body}").into_bytes();
+    vec![
+        set("[".repeat(3_000)),
+        set(format!("{}1{}", r#"{"tags":"#.repeat(400), "}".repeat(400))),
+        set(r#"{"value":"canary","value":"other"}"#.to_owned()),
+        set(r#"{"value":"\ud800"}"#.to_owned()),
+        set(r#"{"value":"canary","attributes":{"exp":1e400,"nbf":-9223372036854775808}}"#.to_owned()),
+        set(r#"{"value":"canary","attributes":{"exp":9223372036854775807}}"#.to_owned()),
+        b"POST /rng?api-version=7.4\n{\"count\":4294967295}".to_vec(),
+        b"PUT /secrets/db?api-version=7.4\n\xff\xfe{\"value\":\"canary\"}".to_vec(),
+    ]
+}
+
+/// Each route of `wire`'s list.
+fn routes() -> BTreeSet<Vec<u8>> {
+    let list = text("crates/wire/tests/routes.txt");
+    let routes = list.lines().filter_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let (listener, method, path) = (*words.first()?, words.get(1)?, words.get(2)?);
+        let path = path.replace("{name}", "tls").replace("{version}", "0123456789abcdef0123456789abcdef");
+        match listener {
+            "vault" if *method != "PUT" => Some(format!("{method} {path}?api-version=7.4&maxresults=3")),
+            "login" => Some(format!("{method} {path} login")),
+            _ => None,
+        }
+    });
+    let seeds: BTreeSet<_> = routes.map(String::into_bytes).collect();
+    // Every other one, which leaves room for what is found.
+    seeds.into_iter().step_by(3).collect()
+}
+
+fn token_requests() -> BTreeSet<Vec<u8>> {
+    let form = "application/x-www-form-urlencoded";
+    let good = "grant_type=client_credentials&client_id={app.client}&client_secret={secret}";
+    [
+        format!("v2 {form}\n{good}&scope=https%3A%2F%2Fvault.azure.net%2F.default"),
+        format!("v1 {form}\n{good}&resource=https://vault.azure.net"),
+        format!("v1 {form}; charset=utf-8\n{good}&resource={{app.client}}&claims=%7B%7D"),
+        format!("v2 {form}\n{good}&scope=a+b%20c&scope=d"),
+        format!("v2 {form}\ngrant_type=password&username=a&password=b&client_id={{app.client}}"),
+        format!(
+            "v2 {form}\ngrant_type=client_credentials&client_assertion_type=urn%3Aietf&client_assertion=a.b.c"
+        ),
+        format!("v1 {form}\n%ff=%00&=&&grant_type"),
+        "v2 application/json\n{\"grant_type\":\"client_credentials\"}".to_owned(),
+    ]
+    .map(String::into_bytes)
+    .into()
+}
+
+fn msi() -> BTreeSet<Vec<u8>> {
+    let head = "Host: 127.0.0.1:4141\r\nX-IDENTITY-HEADER: {endpoint secret}\r\nConnection: close\r\n\r\n";
+    let query = "api-version=2019-08-01&resource=https://vault.azure.net";
+    [
+        format!("GET /msi/token?{query} HTTP/1.1\r\n{head}"),
+        format!("GET /msi/token?{query}&client_id={{app.client}} HTTP/1.1\r\n{head}"),
+        format!(
+            "GET /msi/token?api-version=2017-09-01&resource=https%3A%2F%2Fvault.azure.net HTTP/1.1\r\n\
+                 Host: localhost:4141\r\nSecret: {{endpoint secret}}\r\nMetadata: true\r\n\r\n"
+        ),
+        format!("POST /msi/token?{query} HTTP/1.1\r\nContent-Length: 2\r\n{head}{{}}"),
+        format!(
+            "GET /msi/token?{query}&resource=a&mi_res_id=%2Fb HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1\r\n{head}"
+        ),
+        format!("GET /msi/token?{query} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{head}0\r\n\r\n"),
+        format!("GET http://a/msi/token?{query} HTTP/1.0\r\n{head}"),
+        format!("GET /elsewhere HTTP/1.1\r\n{head}GET /msi/token HTTP/1.1\r\n{head}"),
+    ]
+    .map(String::into_bytes)
+    .into()
+}
+
+fn bearers() -> BTreeSet<Vec<u8>> {
+    let header = encoding::base64url(br#"{"alg":"none","typ":"JWT"}"#);
+    let claims = encoding::base64url(br#"{"aud":"https://vault.azure.net","exp":1}"#);
+    [
+        b"{token}".to_vec(),
+        vec![1],
+        vec![1, 3, 0, 1],
+        vec![1, 0xff, 0xff, 2, 60, 0, 32],
+        format!("{header}.{claims}.").into_bytes(),
+        format!("{}.{claims}.AAAA", encoding::base64url(br#"{"alg":"RS256","kid":"a","typ":"JWT"}"#))
+            .into_bytes(),
+        b"a..".to_vec(),
+        b"{token}{token}".to_vec(),
+    ]
+    .into()
+}
+
+fn configs() -> BTreeSet<Vec<u8>> {
+    [
+        "domain = \"keyless.localhost\"\nport = 8443\nlisten = [\"127.0.0.1\", \"::1\"]\n",
+        "access_token_lifetime = \"1h\"\nstore_cache = \"64MiB\"\nlog_format = \"json\"\nlog_filter = \"info,wire=debug\"\n",
+        "require_enforced = true\ntest_clock = false\naudit_sync = \"each-record\"\npassphrase_file = \"/a\"\n",
+        "port = 0\n",
+        "nonsense = 1\n",
+        "[domain]\na = [[[[[[[[[[[[1]]]]]]]]]]]]\n",
+        "listen = \"0.0.0.0\"\naccess_token_lifetime = \"99999999999999999999d\"\nstore_cache = \"99999999999TiB\"\n",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .into()
+}
+
+fn jwks() -> BTreeSet<Vec<u8>> {
+    let mut seeds: BTreeSet<Vec<u8>> = BTreeSet::new();
+    for curve in [Curve::P256, Curve::P384, Curve::P521, Curve::P256K] {
+        let key = PrivateKey::generate(KeySpec::Ec(curve), &SeededEntropy::new(4)).unwrap();
+        let (_, jwk) = key.to_private_jwk().unwrap();
+        let encoded = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(encoding::base64url);
+        let d = jwk.d.as_ref().map(|d| encoding::base64url(d.expose()));
+        let value = json!({
+            "kty": "EC", "crv": curve.name(), "x": encoded(&jwk.x), "y": encoded(&jwk.y), "d": d,
+            "key_ops": ["sign", "verify"],
+        });
+        seeds.insert(value.to_string().into_bytes());
+    }
+    seeds.insert(rsa_jwk().to_string().into_bytes());
+    seeds.insert(
+        br#"{"kty":"oct-HSM","k":"AAECAwQFBgcICQoLDA0ODw","key_ops":["encrypt","wrapKey"]}"#.to_vec(),
+    );
+    seeds.insert(br#"{"kty":"oct","k":"AAECAwQFBgcICQoLDA0ODw"}"#.to_vec());
+    seeds.insert(br#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#.to_vec());
+    seeds.insert(br#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":"AA"}"#.to_vec());
+    seeds
+}
+
+/// The public test key.
+fn rsa_jwk() -> Value {
+    use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
+    let pem = public("key-1.pem");
+    let pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(&pem).unwrap();
+    let key = PrivateKey::import_pkcs8(&Secret::new(pkcs8.secret_pkcs8_der().to_vec())).unwrap();
+    let (_, jwk) = key.to_private_jwk().unwrap();
+    let open = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(encoding::base64url);
+    let secret =
+        |bytes: &Option<Secret<Vec<u8>>>| bytes.as_ref().map(|bytes| encoding::base64url(bytes.expose()));
+    json!({
+        "kty": "RSA", "n": open(&jwk.n), "e": open(&jwk.e), "d": secret(&jwk.d), "p": secret(&jwk.p),
+        "q": secret(&jwk.q), "dp": secret(&jwk.dp), "dq": secret(&jwk.dq), "qi": secret(&jwk.qi),
+    })
+}
+
+/// A fresh EC key and its own certificate.
+fn key_and_certificate() -> (Secret<Vec<u8>>, Vec<u8>, CertificateProfile) {
+    let entropy = SeededEntropy::new(5);
+    let key = PrivateKey::generate(KeySpec::Ec(Curve::P256), &entropy).unwrap();
+    let key = key.to_pkcs8().unwrap().unwrap();
+    let mut profile = CertificateProfile::new(Subject::parse("CN=contoso.com,O=Contoso").unwrap());
+    profile.alternative_names.dns_names = vec!["contoso.com".to_owned()];
+    let certificate = self_signed(&profile, &key, NOW, &entropy).unwrap().remove(0);
+    (key, certificate, profile)
+}
+
+fn pems() -> BTreeSet<Vec<u8>> {
+    let (key, certificate, _) = key_and_certificate();
+    let written = write_pem(Some(&key), &[certificate]).unwrap().expose().clone().into_bytes();
+    let mut explained = b"Bag Attributes\r\n  friendlyName: a\r\n".to_vec();
+    explained.extend_from_slice(&written);
+    [written, explained, public("bundle.pem"), public("sec1.pem"), public("v1.pem"), public("request.pem")]
+        .into()
+}
+
+fn x509() -> BTreeSet<Vec<u8>> {
+    let (key, certificate, profile) = key_and_certificate();
+    let asked = request(&profile, &key).unwrap();
+    let leaf = public("leaf.der");
+    let with_length = |der: &[u8]| prefixed(&u16::try_from(der.len()).unwrap().to_le_bytes(), der);
+    let chain = [with_length(&certificate), with_length(&leaf)].concat();
+    [prefixed(&[0], &certificate), prefixed(&[0], &leaf), prefixed(&[1], asked), prefixed(&[2], chain)].into()
+}
+
+fn pfxs() -> BTreeSet<Vec<u8>> {
+    let (key, certificate, _) = key_and_certificate();
+    let own = crypt::certificate::write_pfx(Some(&key), &[certificate], &SeededEntropy::new(6)).unwrap();
+    let mut seeds: BTreeSet<Vec<u8>> = BTreeSet::new();
+    seeds.insert(prefixed(&[0], own.expose()));
+    for name in ["modern", "legacy", "clear", "no-mac-fast", "no-mac", "costly", "java", "two-keys", "null"] {
+        let password = "test-pässword";
+        let head = prefixed(&[u8::try_from(password.len()).unwrap()], password);
+        seeds.insert(prefixed(&head, public(&format!("{name}.pfx"))));
+    }
+    seeds.insert(prefixed(&[0], public("empty.pfx")));
+    seeds.insert(prefixed(&[0], endless_pfx()));
+    seeds
+}
+
+/// Two billion rounds before the MAC can be compared.
+fn endless_pfx() -> Vec<u8> {
+    let der = |tag: u8, parts: &[&[u8]]| {
+        let content = parts.concat();
+        assert!(content.len() < 128);
+        prefixed(&[tag, u8::try_from(content.len()).unwrap()], content)
+    };
+    let data = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];
+    let sha256 = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
+    let content = der(0x30, &[&der(6, &[&data]), &der(0xa0, &[&der(4, &[&der(0x30, &[])])])]);
+    let digest = der(0x30, &[&der(0x30, &[&der(6, &[&sha256])]), &der(4, &[&[7; 32]])]);
+    let mac = der(0x30, &[&digest, &der(4, &[b"saltsalt"]), &der(2, &[&[0x7f, 0xff, 0xff, 0xff]])]);
+    der(0x30, &[&der(2, &[&[3]]), &content, &mac])
+}
+
+fn backups() -> BTreeSet<Vec<u8>> {
+    let mut seeds: BTreeSet<Vec<u8>> = BTreeSet::new();
+    world::with(|server| {
+        for (number, backup) in (0_u8..).zip(&server.backups) {
+            let first = number * 4;
+            seeds.insert(vec![first + 1]);
+            seeds.insert(vec![first + 1, 40, 0, 1]);
+            seeds.insert(vec![first + 2, 60, 0, 1]);
+            seeds.insert(vec![first + 2]);
+            seeds.insert(prefixed(&[first + 3], &backup.plain));
+            let text = String::from_utf8(backup.plain.clone()).unwrap();
+            for (what, instead) in
+                [("\"name\":\"", "\"name\":\"x"), ("\"versions\":[", "\"versions\":[],\"x\":[")]
+            {
+                seeds.insert(prefixed(&[first + 3], text.replacen(what, instead, 1)));
+            }
+        }
+    });
+    seeds.insert(b"\x00a2V5bGVzcy1iYWNrdXAB".to_vec());
+    seeds
+}
+
+/// A record of each type.
+fn records() -> BTreeSet<Vec<u8>> {
+    world::with(|server| {
+        let limit = std::num::NonZeroU16::new(500).unwrap();
+        let page = server.runtime.block_on(server.world.store.list(&Key::new(""), None, limit)).unwrap();
+        let mut seeds = BTreeSet::new();
+        for (which, is_one) in (0_u8..).zip(record::TYPES) {
+            let ones = page.entries.iter().filter(|entry| is_one(&entry.value));
+            let shortest = ones.min_by_key(|entry| entry.value.len());
+            seeds.extend(shortest.map(|entry| prefixed(&[which], &entry.value)));
+        }
+        seeds
+    })
+}

@@ -1,0 +1,13 @@
+//! One file for each way in.
+
+pub(crate) mod backup;
+pub(crate) mod bearer;
+pub(crate) mod config;
+pub(crate) mod jwk;
+pub(crate) mod keyvault;
+pub(crate) mod msi;
+pub(crate) mod pem;
+pub(crate) mod pfx;
+pub(crate) mod record;
+pub(crate) mod token_request;
+pub(crate) mod x509;
