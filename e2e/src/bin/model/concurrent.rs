@@ -1,0 +1,180 @@
+//! Several clients on the same few names. Their calls overlap, so that no one order is given; but one must be possible: an order that respects
+//! who had been answered before whom, and in which the model gives each the answer that it got (linearizability, Herlihy and Wing 1990).
+//! The search is that of Wing and Gong (1993), with a memory of what was tried.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::ask::{Ask, Said};
+use crate::call::{Call, Who};
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::random::Random;
+use crate::sequential::empty;
+use crate::state::{Kind, Model};
+use crate::world::World;
+
+/// Which purpose the choices of this part have.
+const PURPOSE: u64 = 2;
+
+/// Clients at a time.
+const CLIENTS: usize = 4;
+
+/// Calls of each client in a round.
+const CALLS: usize = 3;
+
+/// The one name that all are after.
+const NAME: &str = "race";
+
+/// More versions than that, and the object is deleted: lists stay of one page, and searches short.
+const VERSIONS_MAX: usize = 12;
+
+/// A call with the moments at which it began and ended.
+type Timed = (Call, u64, u64);
+
+/// Runs so many rounds of a seed; answers how many calls that were.
+pub(crate) fn run(world: &World, seed: u64, rounds: usize) -> Result<usize, Failure> {
+    let mut random = Random::new(seed, PURPOSE);
+    let vault = format!("c{seed}-a");
+    world.make_vault(0, &vault, 7);
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::new(&world.server, &vault)).collect();
+    let mut model = Model::default();
+    model.vaults.push(empty(&clients[0], 7));
+    let clock = AtomicU64::new(0);
+    let mut count = 0;
+    for round in 0..rounds {
+        let kind = if random.percent(65) { Kind::Secret } else { Kind::Key };
+        let asks: Vec<Vec<Ask>> =
+            (0..CLIENTS).map(|_| (0..CALLS).map(|_| ask(&mut random, &model, kind)).collect()).collect();
+        let mut calls = overlapping(world, &clock, &mut clients, asks);
+        // What the round has left, read by one client: part of what must be explained.
+        let mut reads = vec![
+            Ask::Get { kind, name: NAME.to_owned(), version: None },
+            Ask::Versions { kind, name: NAME.to_owned(), page: 25 },
+            Ask::GetDeleted { kind, name: NAME.to_owned() },
+            Ask::List { kind, page: 25 },
+        ];
+        if round % 3 == 2 {
+            reads.push(Ask::Backup { kind, name: NAME.to_owned() });
+        }
+        calls.extend(overlapping(world, &clock, &mut clients[..1], vec![reads]));
+        count += calls.len();
+        if let Some((call, _, _)) = calls.iter().find(|(call, _, _)| call.reply.status == 0) {
+            return Err(Failure::of_round(seed, round, &calls, &format!("no answer: {}", call.reply.body)));
+        }
+        model = explain(&model, &calls).ok_or_else(|| {
+            Failure::of_round(seed, round, &calls, "no order of these calls explains their answers")
+        })?;
+        // What is still deleted or has grown long is not in the way of the next round.
+        let object = model.vaults[0].objects.get(&(kind, NAME.to_owned()));
+        let is_long = object.is_some_and(|object| object.versions.len() > VERSIONS_MAX);
+        if is_long || random.percent(12) {
+            let name = NAME.to_owned();
+            let asks = vec![Ask::Delete { kind, name: name.clone() }, Ask::Purge { kind, name }];
+            let calls = overlapping(world, &clock, &mut clients[..1], vec![asks]);
+            model = explain(&model, &calls)
+                .ok_or_else(|| Failure::of_round(seed, round, &calls, "it cannot be deleted and purged"))?;
+        }
+    }
+    Ok(count)
+}
+
+/// What one client asks once: of all that there is, mostly what others may be changing.
+fn ask(random: &mut Random, model: &Model, kind: Kind) -> Ask {
+    let name = NAME.to_owned();
+    let live = model.vaults[0].live(kind, NAME);
+    let known: Vec<String> =
+        live.iter().flat_map(|object| &object.versions).map(|version| version.id.clone()).collect();
+    let version = match random.below(3) {
+        0 if !known.is_empty() => Some(random.pick(&known).clone()),
+        _ => None,
+    };
+    let blobs: Vec<&String> =
+        model.blobs.iter().filter(|(_, blob)| blob.kind == kind).map(|(blob, _)| blob).collect();
+    match random.weighted(&[26, 18, 22, 10, 6, 6, 3, 3, 5]) {
+        0 => match kind {
+            Kind::Key if live.is_some() && random.percent(40) => Ask::Rotate { name },
+            Kind::Key => Ask::CreateKey { name, kty: "EC", said: Said::default() },
+            Kind::Secret | Kind::Certificate => {
+                Ask::SetSecret { name, value: random.hex(8), said: Said::default() }
+            }
+        },
+        1 => Ask::Get { kind, name, version },
+        2 => {
+            let mut said = Said::default();
+            match random.below(3) {
+                0 => said.enabled = Some(random.percent(70)),
+                1 => said.tags = Some([("by".to_owned(), random.hex(4))].into()),
+                _ => said.exp = Some(4_000_000_000 + i64::try_from(random.below(1_000)).unwrap_or(0)),
+            }
+            Ask::Update { kind, name, version, said }
+        }
+        3 => Ask::Versions { kind, name, page: 25 },
+        4 => Ask::Delete { kind, name },
+        5 => Ask::Recover { kind, name },
+        6 => Ask::Purge { kind, name },
+        7 => Ask::GetDeleted { kind, name },
+        _ if !blobs.is_empty() => Ask::Restore { kind, blob: (*random.pick(&blobs)).clone() },
+        _ => Ask::Recover { kind, name },
+    }
+}
+
+/// Lets each client ask its own, one after the other, all clients at once.
+fn overlapping(world: &World, clock: &AtomicU64, clients: &mut [Client], asks: Vec<Vec<Ask>>) -> Vec<Timed> {
+    let calls = Mutex::new(Vec::new());
+    let barrier = std::sync::Barrier::new(clients.len());
+    std::thread::scope(|scope| {
+        for (client, asks) in clients.iter_mut().zip(asks) {
+            let (calls, barrier) = (&calls, &barrier);
+            scope.spawn(move || {
+                barrier.wait();
+                for ask in asks {
+                    let (before, began) = (world.now(), clock.fetch_add(1, Ordering::SeqCst));
+                    let reply = ask.send(client, world.tokens.of(Who::Owner)).unwrap_or_else(|error| {
+                        crate::client::Reply { status: 0, body: error.to_string().into() }
+                    });
+                    let (ended, after) = (clock.fetch_add(1, Ordering::SeqCst), world.now());
+                    let call = Call { vault: 0, who: Who::Owner, ask, before, after, reply };
+                    calls.lock().unwrap().push((call, began, ended));
+                }
+            });
+        }
+    });
+    let mut calls = calls.into_inner().unwrap_or_default();
+    calls.sort_by_key(|(_, began, _)| *began);
+    calls
+}
+
+/// The model after an order of the calls that explains all answers, if there is one.
+fn explain(model: &Model, calls: &[Timed]) -> Option<Model> {
+    let mut tried = HashSet::new();
+    search(model, calls, 0, &mut tried)
+}
+
+fn search(model: &Model, calls: &[Timed], done: u64, tried: &mut HashSet<(u64, u64)>) -> Option<Model> {
+    let is_left = |at: &usize| done & (1 << at) == 0;
+    let left: Vec<usize> = (0..calls.len()).filter(is_left).collect();
+    // Nothing that began after another had ended can come before it.
+    let Some(first_end) = left.iter().map(|at| calls[*at].2).min() else { return Some(model.clone()) };
+    for at in left.into_iter().filter(|at| calls[*at].1 <= first_end) {
+        let mut next = model.clone();
+        if next.observe(&calls[at].0).is_err() {
+            continue;
+        }
+        let done = done | (1 << at);
+        if tried.insert((done, fingerprint(&next)))
+            && let Some(end) = search(&next, calls, done, tried)
+        {
+            return Some(end);
+        }
+    }
+    None
+}
+
+fn fingerprint(model: &Model) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{:?}", model.vaults).hash(&mut hasher);
+    hasher.finish()
+}
