@@ -10,6 +10,7 @@ mod ci;
 mod conformance;
 mod e2e;
 mod limits;
+mod model;
 mod process;
 mod tidy;
 mod tools;
@@ -36,6 +37,9 @@ cargo xtask COMMAND
                      scenario's name; --dev uses the debug binary
   conformance [SUITE] [--dev]
                      Azure's own live test suites for Python, unmodified; SUITE: secrets keys certificates
+  model [--seed N | --seeds N] [--dev]
+                     the vault against a model of Key Vault, one client and several; --mutants: against planted bugs, one
+                     of them if it is named, --write keeps the table in docs/model.md
   bench [--write|--quick]
                      measures against raw limits; --write keeps the table in docs/benchmarks.md
   demo               the story of the README
@@ -73,6 +77,7 @@ fn run(command: &str, rest: &[String]) -> Result<(), Failure> {
         "doc" => checks::doc(),
         "e2e" => e2e::run(rest),
         "conformance" => conformance::run(rest),
+        "model" => model::run(rest),
         "bench" => checks::bench(rest),
         "demo" => checks::demo(),
         unknown => Err(Failure::new(format!("no such command: {unknown}\n\n{HELP}"))),

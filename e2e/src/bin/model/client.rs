@@ -63,14 +63,14 @@ impl Client {
         };
         stream.write_all(request.as_bytes())?;
         stream.flush()?;
-        let reply = read(&mut stream)?;
-        self.stream = Some(stream);
+        let (reply, is_kept) = read(&mut stream)?;
+        self.stream = is_kept.then_some(stream);
         Ok(reply)
     }
 }
 
-/// Reads one answer, whose length its head must say.
-fn read(stream: &mut impl Read) -> std::io::Result<Reply> {
+/// Reads one answer, whose length its head must say; and whether the connection is kept after it.
+fn read(stream: &mut impl Read) -> std::io::Result<(Reply, bool)> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 8192];
     loop {
@@ -93,7 +93,8 @@ fn read(stream: &mut impl Read) -> std::io::Result<Reply> {
                     [] => Value::Null,
                     body => serde_json::from_slice(body)?,
                 };
-                return Ok(Reply { status, body });
+                let is_kept = !head.to_ascii_lowercase().contains("connection: close");
+                return Ok((Reply { status, body }, is_kept));
             }
         }
         match stream.read(&mut chunk)? {

@@ -92,7 +92,7 @@ fn ask(random: &mut Random, model: &Model, kind: Kind) -> Ask {
         _ => None,
     };
     let blobs: Vec<&String> =
-        model.blobs.iter().filter(|(_, blob)| blob.kind == kind).map(|(blob, _)| blob).collect();
+        model.blobs.iter().filter(|blob| blob.kind == kind).map(|blob| &blob.text).collect();
     match random.weighted(&[26, 18, 22, 10, 6, 6, 3, 3, 5]) {
         0 => match kind {
             Kind::Key if live.is_some() && random.percent(40) => Ask::Rotate { name },

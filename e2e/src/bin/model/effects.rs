@@ -66,7 +66,8 @@ impl Model {
             }
             Ask::Backup { kind, name } => self.backup(call, *kind, name),
             Ask::Restore { kind, blob } => {
-                let objects = self.blobs.get(blob).map(|blob| blob.objects.clone()).unwrap_or_default();
+                let known = self.blobs.iter().find(|known| known.text == *blob).expect("the rules have found it");
+                let objects = known.objects.clone();
                 let name = objects[0].1.name.clone();
                 for (kind, object) in objects {
                     self.vaults[at].objects.insert((kind, name.to_ascii_lowercase()), object);
@@ -206,7 +207,7 @@ impl Model {
             vec![kind]
         };
         let objects = kinds.into_iter().map(|kind| (kind, vault.object(kind, name).clone())).collect();
-        self.blobs.insert(value.to_owned(), Blob { kind, objects });
+        self.blobs.push(Blob { text: value.to_owned(), kind, objects });
         Ok(())
     }
 
@@ -273,8 +274,11 @@ impl Model {
         let told = body["id"].as_str().or(body["key"]["kid"].as_str()).unwrap_or_default();
         let id = told.rsplit('/').next().unwrap_or_default().to_owned();
         let is_id = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        match is_id && self.ids.insert(id.clone()) {
-            true => Ok(id),
+        match is_id && !self.ids.contains(&id) {
+            true => {
+                self.ids.push(id.clone());
+                Ok(id)
+            }
             false => Err(format!("{told:?} is not the identifier of a new version")),
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::ask::{Ask, Said};
 use crate::random::{Random, base64url};
-use crate::state::{Content, DAY, Kind, Made, Model, Object, Tags};
+use crate::state::{Blob, Content, DAY, Kind, Made, Model, Object, Tags};
 
 /// The names of each kind. Some are in more than one list: a certificate needs its name for a key and a secret as well.
 pub(crate) fn names(kind: Kind) -> &'static [&'static str] {
@@ -112,7 +112,7 @@ impl Generator<'_> {
             0..48 => None,
             48..94 if !known.is_empty() => Some((*self.random.pick(&known)).to_owned()),
             // Of another object, if there is one: no version of this one is called so.
-            94..97 => self.model.ids.iter().nth(self.random.below(self.model.ids.len())).cloned(),
+            94..97 => self.model.ids.get(self.random.below(self.model.ids.len())).cloned(),
             97..100 => Some(self.random.hex(32)),
             _ => None,
         }
@@ -221,15 +221,13 @@ impl Generator<'_> {
     }
 
     fn restore(&mut self, kind: Kind) -> Ask {
-        let of_kind: Vec<&String> =
-            self.model.blobs.iter().filter(|(_, blob)| blob.kind == kind).map(|(blob, _)| blob).collect();
-        let all: Vec<&String> = self.model.blobs.keys().collect();
+        let of_kind: Vec<&Blob> = self.model.blobs.iter().filter(|blob| blob.kind == kind).collect();
+        let all: Vec<&Blob> = self.model.blobs.iter().collect();
         // One of another kind is refused, as is one that was changed.
         let from = if of_kind.is_empty() || self.random.percent(8) { all } else { of_kind };
         let mut blob = match from.is_empty() {
             true => "AAAA".to_owned(),
-            // The newest are the most likely to be of names that are free.
-            false => from[self.random.below(from.len())].clone(),
+            false => from[self.random.below(from.len())].text.clone(),
         };
         if self.random.percent(6) {
             let at = blob.len() / 2;

@@ -193,7 +193,7 @@ impl Model {
                 own(*kind, vault.deleted(*kind, name).ok_or(absent(*kind))?)
             }
             Ask::Restore { kind, blob } => {
-                let blob = self.blobs.get(blob).filter(|blob| blob.kind == *kind).ok_or(BAD)?;
+                let blob = self.blobs.iter().find(|known| known.text == *blob && known.kind == *kind).ok_or(BAD)?;
                 place_restored(vault, *kind, &blob.objects)
             }
             Ask::SetSecret { name, .. } => place(vault, Kind::Secret, name),

@@ -3,7 +3,7 @@
 //! Owns: the nouns, and what time does to them. What a request may not do is in `rules`, what it does in `effects`. Nothing of the product is
 //! used or looked at: sources are Key Vault's documentation and its OpenAPI files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -218,6 +218,7 @@ impl Vault {
 /// What a backup holds: one object, or the three of a certificate.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Blob {
+    pub(crate) text: String,
     pub(crate) kind: Kind,
     pub(crate) objects: Vec<(Kind, Object)>,
 }
@@ -240,10 +241,11 @@ pub(crate) struct Made {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Model {
     pub(crate) vaults: Vec<Vault>,
-    pub(crate) blobs: BTreeMap<String, Blob>,
+    /// In the order in which they were made, so that a seed chooses the same ones again.
+    pub(crate) blobs: Vec<Blob>,
     pub(crate) made: Vec<Made>,
     /// Ids of versions, none of which is ever used again.
-    pub(crate) ids: BTreeSet<String>,
+    pub(crate) ids: Vec<String>,
     pub(crate) materials: u64,
 }
 

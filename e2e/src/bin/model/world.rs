@@ -63,11 +63,6 @@ impl World {
         i64::try_from(real.as_secs()).unwrap_or(0) + self.ahead
     }
 
-    /// How far the clock is ahead.
-    pub(crate) fn ahead(&self) -> i64 {
-        self.ahead
-    }
-
     /// Makes a vault in which the owner may do everything and the reader what `rules` says.
     pub(crate) fn make_vault(&self, at: usize, name: &str, days: i64) {
         let days = days.to_string();
