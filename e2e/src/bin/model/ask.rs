@@ -52,38 +52,127 @@ impl Said {
 /// What is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ask {
-    Get { kind: Kind, name: String, version: Option<String> },
-    Update { kind: Kind, name: String, version: Option<String>, said: Said },
-    Versions { kind: Kind, name: String, page: usize },
-    List { kind: Kind, page: usize },
+    Get {
+        kind: Kind,
+        name: String,
+        version: Option<String>,
+    },
+    Update {
+        kind: Kind,
+        name: String,
+        version: Option<String>,
+        said: Said,
+    },
+    Versions {
+        kind: Kind,
+        name: String,
+        page: usize,
+    },
+    List {
+        kind: Kind,
+        page: usize,
+    },
     /// Certificates with those that are being made.
-    ListPending { page: usize },
-    Delete { kind: Kind, name: String },
-    GetDeleted { kind: Kind, name: String },
-    ListDeleted { kind: Kind, page: usize },
-    Recover { kind: Kind, name: String },
-    Purge { kind: Kind, name: String },
-    Backup { kind: Kind, name: String },
-    Restore { kind: Kind, blob: String },
-    SetSecret { name: String, value: String, said: Said },
-    CreateKey { name: String, kty: &'static str, said: Said },
+    ListPending {
+        page: usize,
+    },
+    Delete {
+        kind: Kind,
+        name: String,
+    },
+    GetDeleted {
+        kind: Kind,
+        name: String,
+    },
+    ListDeleted {
+        kind: Kind,
+        page: usize,
+    },
+    Recover {
+        kind: Kind,
+        name: String,
+    },
+    Purge {
+        kind: Kind,
+        name: String,
+    },
+    Backup {
+        kind: Kind,
+        name: String,
+    },
+    Restore {
+        kind: Kind,
+        blob: String,
+    },
+    SetSecret {
+        name: String,
+        value: String,
+        said: Said,
+    },
+    CreateKey {
+        name: String,
+        kty: &'static str,
+        said: Said,
+    },
     /// `which`: of the keys that the generator knows.
-    ImportKey { name: String, which: u64, jwk: Value, said: Said },
-    Rotate { name: String },
-    GetRotation { name: String },
-    SetRotation { name: String, after_days: i64, expiry_days: Option<i64> },
+    ImportKey {
+        name: String,
+        which: u64,
+        jwk: Value,
+        said: Said,
+    },
+    Rotate {
+        name: String,
+    },
+    GetRotation {
+        name: String,
+    },
+    SetRotation {
+        name: String,
+        after_days: i64,
+        expiry_days: Option<i64>,
+    },
     /// `sign`, `encrypt` or `wrapkey`.
-    Make { name: String, version: Option<String>, by: &'static str, algorithm: &'static str, input: String },
+    Make {
+        name: String,
+        version: Option<String>,
+        by: &'static str,
+        algorithm: &'static str,
+        input: String,
+    },
     /// What undoes or verifies what was made.
-    Check { name: String, version: Option<String>, made: Made },
+    Check {
+        name: String,
+        version: Option<String>,
+        made: Made,
+    },
     /// With issuer Self it is there at once: the answer holds both, the operation and the certificate.
-    CreateCertificate { name: String, policy: Option<Value>, said: Said },
-    ImportCertificate { name: String, pem: String, said: Said },
-    GetPolicy { name: String },
-    SetPolicy { name: String, change: Value },
-    GetPending { name: String },
-    CancelPending { name: String },
-    DeletePending { name: String },
+    CreateCertificate {
+        name: String,
+        policy: Option<Value>,
+        said: Said,
+    },
+    ImportCertificate {
+        name: String,
+        pem: String,
+        said: Said,
+    },
+    GetPolicy {
+        name: String,
+    },
+    SetPolicy {
+        name: String,
+        change: Value,
+    },
+    GetPending {
+        name: String,
+    },
+    CancelPending {
+        name: String,
+    },
+    DeletePending {
+        name: String,
+    },
 }
 
 /// What undoes what was made by an operation.
@@ -130,9 +219,10 @@ impl Ask {
     /// The name that it is asked of, if it is one.
     pub(crate) fn name(&self) -> Option<&str> {
         match self {
-            Self::List { .. } | Self::ListPending { .. } | Self::ListDeleted { .. } | Self::Restore { .. } => {
-                None
-            }
+            Self::List { .. }
+            | Self::ListPending { .. }
+            | Self::ListDeleted { .. }
+            | Self::Restore { .. } => None,
             Self::Get { name, .. }
             | Self::Update { name, .. }
             | Self::Versions { name, .. }
@@ -205,9 +295,11 @@ impl Ask {
             }
             Self::Rotate { name } => ("POST", format!("{}/rotate", of(key, name)), None),
             Self::GetRotation { name } => ("GET", format!("{}/rotationpolicy", of(key, name)), None),
-            Self::SetRotation { name, after_days, expiry_days } => {
-                ("PUT", format!("{}/rotationpolicy", of(key, name)), Some(rotation(*after_days, *expiry_days)))
-            }
+            Self::SetRotation { name, after_days, expiry_days } => (
+                "PUT",
+                format!("{}/rotationpolicy", of(key, name)),
+                Some(rotation(*after_days, *expiry_days)),
+            ),
             Self::Make { name, version, by, algorithm, input } => {
                 let body = json!({ "alg": algorithm, "value": input });
                 ("POST", format!("{}/{by}", at(key, name, version)), Some(body))

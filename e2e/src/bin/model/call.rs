@@ -37,7 +37,12 @@ impl Call {
 
     /// With its answer.
     pub(crate) fn told_with_reply(&self) -> String {
-        format!("{}\n      -> {} {}", self.told(), self.reply.status, shortened(&self.reply.body.to_string(), 700))
+        format!(
+            "{}\n      -> {} {}",
+            self.told(),
+            self.reply.status,
+            shortened(&self.reply.body.to_string(), 700)
+        )
     }
 }
 

@@ -234,7 +234,10 @@ fn certificate_attributes(call: &Call, body: &Value, enabled: bool) -> Result<At
         return Err(format!("the certificate's attributes are {told}"));
     };
     if nbf >= exp || !(call.before..=call.after).contains(&created) {
-        return Err(format!("the certificate's attributes are {told}, it was made at {} to {}", call.before, call.after));
+        return Err(format!(
+            "the certificate's attributes are {told}, it was made at {} to {}",
+            call.before, call.after
+        ));
     }
     Ok(Attributes { enabled, nbf: Some(nbf), exp: Some(exp), created, updated: created })
 }

@@ -31,24 +31,30 @@ const NAME: &str = "race";
 /// More versions than that, and the object is deleted: lists stay of one page, and searches short.
 const VERSIONS_MAX: usize = 12;
 
+/// Backups of a round that are restored elsewhere, at most.
+const RESTORED_MAX: usize = 4;
+
 /// A call with the moments at which it began and ended.
 type Timed = (Call, u64, u64);
 
 /// Runs so many rounds of a seed; answers how many calls that were.
 pub(crate) fn run(world: &World, seed: u64, rounds: usize) -> Result<usize, Failure> {
     let mut random = Random::new(seed, PURPOSE);
-    let vault = format!("c{seed}-a");
-    world.make_vault(0, &vault, 7);
-    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::new(&world.server, &vault)).collect();
+    let vaults = [format!("c{seed}-a"), format!("c{seed}-b")];
     let mut model = Model::default();
-    model.vaults.push(empty(&clients[0], 7));
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::new(&world.server, &vaults[0])).collect();
+    let mut elsewhere = vec![Client::new(&world.server, &vaults[1])];
+    for (at, client) in [&clients[0], &elsewhere[0]].into_iter().enumerate() {
+        world.make_vault(at, &vaults[at], 7);
+        model.vaults.push(empty(client, 7));
+    }
     let clock = AtomicU64::new(0);
     let mut count = 0;
     for round in 0..rounds {
         let kind = if random.percent(65) { Kind::Secret } else { Kind::Key };
         let asks: Vec<Vec<Ask>> =
             (0..CLIENTS).map(|_| (0..CALLS).map(|_| ask(&mut random, &model, kind)).collect()).collect();
-        let mut calls = overlapping(world, &clock, &mut clients, asks);
+        let mut calls = overlapping(world, &clock, (0, &mut clients), asks);
         // What the round has left, read by one client: part of what must be explained.
         let mut reads = vec![
             Ask::Get { kind, name: NAME.to_owned(), version: None },
@@ -59,26 +65,53 @@ pub(crate) fn run(world: &World, seed: u64, rounds: usize) -> Result<usize, Fail
         if round % 3 == 2 {
             reads.push(Ask::Backup { kind, name: NAME.to_owned() });
         }
-        calls.extend(overlapping(world, &clock, &mut clients[..1], vec![reads]));
+        calls.extend(overlapping(world, &clock, (0, &mut clients[..1]), vec![reads]));
+        // A backup must be of one moment: what it holds is seen where it is restored.
+        let opened = opened(kind, &calls);
+        calls.extend(overlapping(world, &clock, (1, &mut elsewhere), vec![opened]));
         count += calls.len();
         if let Some((call, _, _)) = calls.iter().find(|(call, _, _)| call.reply.status == 0) {
             return Err(Failure::of_round(seed, round, &calls, &format!("no answer: {}", call.reply.body)));
         }
+        // A backup that others never let come to an end has not happened.
+        calls.retain(|(call, _, _)| !(matches!(call.ask, Ask::Backup { .. }) && call.reply.status == 503));
         model = explain(&model, &calls).ok_or_else(|| {
             Failure::of_round(seed, round, &calls, "no order of these calls explains their answers")
         })?;
+        // The newest few are enough to restore, and what is tried out stays small.
+        let old = model.blobs.len().saturating_sub(RESTORED_MAX);
+        model.blobs.drain(..old);
         // What is still deleted or has grown long is not in the way of the next round.
         let object = model.vaults[0].objects.get(&(kind, NAME.to_owned()));
         let is_long = object.is_some_and(|object| object.versions.len() > VERSIONS_MAX);
         if is_long || random.percent(12) {
             let name = NAME.to_owned();
             let asks = vec![Ask::Delete { kind, name: name.clone() }, Ask::Purge { kind, name }];
-            let calls = overlapping(world, &clock, &mut clients[..1], vec![asks]);
+            let calls = overlapping(world, &clock, (0, &mut clients[..1]), vec![asks]);
             model = explain(&model, &calls)
                 .ok_or_else(|| Failure::of_round(seed, round, &calls, "it cannot be deleted and purged"))?;
         }
     }
     Ok(count)
+}
+
+/// Restores the backups that were made, reads them, and makes room for the next.
+fn opened(kind: Kind, calls: &[Timed]) -> Vec<Ask> {
+    let blobs = calls.iter().filter_map(|(call, _, _)| match call.ask {
+        Ask::Backup { .. } => call.reply.body["value"].as_str(),
+        _ => None,
+    });
+    let open = |blob: &str| {
+        let (blob, name) = (blob.to_owned(), NAME.to_owned());
+        [
+            Ask::Restore { kind, blob },
+            Ask::Get { kind, name: name.clone(), version: None },
+            Ask::Versions { kind, name: name.clone(), page: 25 },
+            Ask::Delete { kind, name: name.clone() },
+            Ask::Purge { kind, name },
+        ]
+    };
+    blobs.take(RESTORED_MAX).flat_map(open).collect()
 }
 
 /// What one client asks once: of all that there is, mostly what others may be changing.
@@ -93,7 +126,7 @@ fn ask(random: &mut Random, model: &Model, kind: Kind) -> Ask {
     };
     let blobs: Vec<&String> =
         model.blobs.iter().filter(|blob| blob.kind == kind).map(|blob| &blob.text).collect();
-    match random.weighted(&[26, 18, 22, 10, 6, 6, 3, 3, 5]) {
+    match random.weighted(&[26, 18, 22, 10, 6, 6, 3, 3, 5, 7]) {
         0 => match kind {
             Kind::Key if live.is_some() && random.percent(40) => Ask::Rotate { name },
             Kind::Key => Ask::CreateKey { name, kty: "EC", said: Said::default() },
@@ -116,13 +149,19 @@ fn ask(random: &mut Random, model: &Model, kind: Kind) -> Ask {
         5 => Ask::Recover { kind, name },
         6 => Ask::Purge { kind, name },
         7 => Ask::GetDeleted { kind, name },
-        _ if !blobs.is_empty() => Ask::Restore { kind, blob: (*random.pick(&blobs)).clone() },
-        _ => Ask::Recover { kind, name },
+        8 if !blobs.is_empty() => Ask::Restore { kind, blob: (*random.pick(&blobs)).clone() },
+        8 => Ask::Recover { kind, name },
+        _ => Ask::Backup { kind, name },
     }
 }
 
 /// Lets each client ask its own, one after the other, all clients at once.
-fn overlapping(world: &World, clock: &AtomicU64, clients: &mut [Client], asks: Vec<Vec<Ask>>) -> Vec<Timed> {
+fn overlapping(
+    world: &World,
+    clock: &AtomicU64,
+    (vault, clients): (usize, &mut [Client]),
+    asks: Vec<Vec<Ask>>,
+) -> Vec<Timed> {
     let calls = Mutex::new(Vec::new());
     let barrier = std::sync::Barrier::new(clients.len());
     std::thread::scope(|scope| {
@@ -136,7 +175,7 @@ fn overlapping(world: &World, clock: &AtomicU64, clients: &mut [Client], asks: V
                         crate::client::Reply { status: 0, body: error.to_string().into() }
                     });
                     let (ended, after) = (clock.fetch_add(1, Ordering::SeqCst), world.now());
-                    let call = Call { vault: 0, who: Who::Owner, ask, before, after, reply };
+                    let call = Call { vault, who: Who::Owner, ask, before, after, reply };
                     calls.lock().unwrap().push((call, began, ended));
                 }
             });
@@ -175,6 +214,7 @@ fn search(model: &Model, calls: &[Timed], done: u64, tried: &mut HashSet<(u64, u
 
 fn fingerprint(model: &Model) -> u64 {
     let mut hasher = DefaultHasher::new();
-    format!("{:?}", model.vaults).hash(&mut hasher);
+    // Backups too: two orders may leave the same vaults, and backups of other moments.
+    format!("{:?} {:?}", model.vaults, model.blobs).hash(&mut hasher);
     hasher.finish()
 }

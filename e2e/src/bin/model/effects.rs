@@ -50,7 +50,11 @@ impl Model {
             Ask::GetDeleted { kind, name } => {
                 let vault = &self.vaults[at];
                 let object = vault.deleted(*kind, name).expect("the rules have found it");
-                same("body", body, &vault.with_deletion(*kind, object, vault.bundle(*kind, object, object.latest())))
+                same(
+                    "body",
+                    body,
+                    &vault.with_deletion(*kind, object, vault.bundle(*kind, object, object.latest())),
+                )
             }
             Ask::Recover { kind, name } => {
                 for kind in self.with_certificate(at, *kind, name) {
@@ -66,7 +70,8 @@ impl Model {
             }
             Ask::Backup { kind, name } => self.backup(call, *kind, name),
             Ask::Restore { kind, blob } => {
-                let known = self.blobs.iter().find(|known| known.text == *blob).expect("the rules have found it");
+                let known =
+                    self.blobs.iter().find(|known| known.text == *blob).expect("the rules have found it");
                 let objects = known.objects.clone();
                 let name = objects[0].1.name.clone();
                 for (kind, object) in objects {
@@ -78,7 +83,12 @@ impl Model {
                 let content_type = said.content_type.clone();
                 let content = Content::Secret { value: Some(value.clone()), content_type };
                 let attributes = self.fresh_attributes(call, said)?;
-                self.add(call, Kind::Secret, name, (attributes, said.tags.clone().unwrap_or_default(), content))?;
+                self.add(
+                    call,
+                    Kind::Secret,
+                    name,
+                    (attributes, said.tags.clone().unwrap_or_default(), content),
+                )?;
                 let vault = &self.vaults[at];
                 let object = vault.live(Kind::Secret, name).expect("it was just added");
                 let mut want = vault.bundle(Kind::Secret, object, object.latest());
@@ -229,9 +239,7 @@ impl Model {
         let vault = &self.vaults[at];
         let of = vault.objects.iter().filter(|((of, _), _)| *of == kind).map(|(_, object)| object);
         of.filter(|object| object.deleted.is_some() == deleted && !(deleted && object.managed))
-            .map(|object| {
-                vault.with_deletion(kind, object, vault.item(kind, object, object.latest(), false))
-            })
+            .map(|object| vault.with_deletion(kind, object, vault.item(kind, object, object.latest(), false)))
             .collect()
     }
 
@@ -263,8 +271,7 @@ impl Model {
     ) -> Result<(), String> {
         let id = self.new_id(&call.reply.body)?;
         let key = (kind, name.to_ascii_lowercase());
-        let object =
-            self.vaults[call.vault].objects.entry(key).or_insert_with(|| Object::new(name, false));
+        let object = self.vaults[call.vault].objects.entry(key).or_insert_with(|| Object::new(name, false));
         object.versions.push(Version { id, attributes, tags, content });
         Ok(())
     }
@@ -310,6 +317,9 @@ pub(crate) fn time(call: &Call, reply: &Reply, name: &str) -> Result<i64, String
     };
     match told.as_i64() {
         Some(time) if (call.before..=call.after).contains(&time) => Ok(time),
-        _ => Err(format!("{name} is {told}, should be the time of the call: {} to {}", call.before, call.after)),
+        _ => Err(format!(
+            "{name} is {told}, should be the time of the call: {} to {}",
+            call.before, call.after
+        )),
     }
 }

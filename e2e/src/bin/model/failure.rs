@@ -23,12 +23,15 @@ impl Failure {
             return Self { line: format!("seed {seed}: {what}"), story: String::new() };
         };
         let about = subject(last);
-        let is_related = |call: &&Call| about.1.is_empty() || subject(call).1 == about.1 || subject(call).1.is_empty();
+        let is_related =
+            |call: &&Call| about.1.is_empty() || subject(call).1 == about.1 || subject(call).1.is_empty();
         let related: Vec<(usize, &Call)> =
             calls.iter().enumerate().filter(|(_, call)| is_related(call)).collect();
         let begin = related.len().saturating_sub(TOLD_MAX);
-        let told: Vec<String> =
-            related[begin..].iter().map(|(at, call)| format!("  {:>4} {}", at + 1, call.told_with_reply())).collect();
+        let told: Vec<String> = related[begin..]
+            .iter()
+            .map(|(at, call)| format!("  {:>4} {}", at + 1, call.told_with_reply()))
+            .collect();
         let (method, path, _) = last.ask.said();
         let path = path.chars().take(80).collect::<String>();
         let line = format!("seed {seed}, call {step}, {method} {path}: {what}");

@@ -16,8 +16,7 @@ pub(crate) fn names(kind: Kind) -> &'static [&'static str] {
 }
 
 /// A certificate that anybody may know, with its key.
-const IMPORTED: &str =
-    concat!(include_str!("../../../tests/ec-p256.pem"), include_str!("imported.pem"));
+const IMPORTED: &str = concat!(include_str!("../../../tests/ec-p256.pem"), include_str!("imported.pem"));
 
 /// Keys to import: the first is the one of RFC 7517, appendix A.2; the others are of two bytes each.
 fn imported(which: u64) -> Value {
@@ -48,25 +47,25 @@ pub(crate) struct Generator<'a> {
 impl Generator<'_> {
     /// What is asked next.
     pub(crate) fn next(&mut self) -> Ask {
-        let kind = *[Kind::Secret, Kind::Key, Kind::Certificate].get(self.random.weighted(&[40, 42, 18])).unwrap_or(&Kind::Secret);
+        let kind = Kind::ALL[self.random.weighted(&[38, 40, 22])];
         let name = self.name(kind);
         let is_there = self.model.vaults[self.vault].live(kind, &name).is_some();
         let is_deleted = self.model.vaults[self.vault].deleted(kind, &name).is_some();
         let busy = usize::from(is_there);
         let gone = usize::from(is_deleted);
         let weights = [
-            12 + 4 * busy,          // get
-            4 + 10 * busy,          // update
-            3 + 3 * busy,           // versions
-            4,                      // list
-            1 + 5 * busy,           // delete
-            1 + 3 * gone,           // get deleted
-            3,                      // list deleted
-            1 + 9 * gone,           // recover
-            1 + 4 * gone,           // purge
-            1 + 5 * busy,           // backup
-            4 + 4 * gone,           // restore
-            22,                     // a new version
+            12 + 4 * busy,                          // get
+            4 + 10 * busy,                          // update
+            3 + 3 * busy,                           // versions
+            4,                                      // list
+            1 + 5 * busy,                           // delete
+            1 + 3 * gone,                           // get deleted
+            3,                                      // list deleted
+            1 + 9 * gone,                           // recover
+            1 + 4 * gone,                           // purge
+            1 + 5 * busy,                           // backup
+            4 + 4 * gone,                           // restore
+            22,                                     // a new version
             16 * usize::from(kind != Kind::Secret), // what only this kind has
         ];
         match self.random.weighted(&weights) {
@@ -76,7 +75,9 @@ impl Generator<'_> {
                 Ask::Update { kind, version: self.version(kind, &name), name, said }
             }
             2 => Ask::Versions { kind, name, page: self.page() },
-            3 if kind == Kind::Certificate && self.random.percent(50) => Ask::ListPending { page: self.page() },
+            3 if kind == Kind::Certificate && self.random.percent(50) => {
+                Ask::ListPending { page: self.page() }
+            }
             3 => Ask::List { kind, page: self.page() },
             4 => Ask::Delete { kind, name },
             5 => Ask::GetDeleted { kind, name },
@@ -93,6 +94,12 @@ impl Generator<'_> {
         }
     }
 
+    /// What a story is about.
+    pub(crate) fn subject(&mut self) -> (Kind, String) {
+        let kind = Kind::ALL[self.random.weighted(&[25, 35, 40])];
+        (kind, self.name(kind))
+    }
+
     /// A name, at times in another spelling: it is the same name.
     fn name(&mut self, kind: Kind) -> String {
         let weights: &[usize] = if kind == Kind::Certificate { &[5, 5, 1] } else { &[6, 5, 4, 2] };
@@ -107,7 +114,8 @@ impl Generator<'_> {
     /// The latest version, one that there is, or one that there is not.
     pub(crate) fn version(&mut self, kind: Kind, name: &str) -> Option<String> {
         let object = self.model.vaults[self.vault].live(kind, name);
-        let known: Vec<&str> = object.iter().flat_map(|object| &object.versions).map(|version| version.id.as_str()).collect();
+        let known: Vec<&str> =
+            object.iter().flat_map(|object| &object.versions).map(|version| version.id.as_str()).collect();
         match self.random.below(100) {
             0..48 => None,
             48..94 if !known.is_empty() => Some((*self.random.pick(&known)).to_owned()),
@@ -168,7 +176,7 @@ impl Generator<'_> {
         said
     }
 
-    fn make(&mut self, kind: Kind, name: String) -> Ask {
+    pub(crate) fn make(&mut self, kind: Kind, name: String) -> Ask {
         let said = self.first(kind);
         match kind {
             Kind::Secret => Ask::SetSecret { name, value: self.value(), said },
@@ -251,7 +259,7 @@ impl Generator<'_> {
         }
     }
 
-    fn make_with(&mut self, name: String) -> Ask {
+    pub(crate) fn make_with(&mut self, name: String) -> Ask {
         let version = self.version(Kind::Key, &name);
         let object = self.model.vaults[self.vault].live(Kind::Key, &name);
         let kty = object.and_then(|object| kty(object, version.as_deref())).unwrap_or_default();
@@ -268,7 +276,7 @@ impl Generator<'_> {
     }
 
     /// Undoes or verifies with the version that made it, or, at times, with another.
-    fn check(&mut self, name: String) -> Ask {
+    pub(crate) fn check(&mut self, name: String) -> Ask {
         let folded = name.to_ascii_lowercase();
         let of_name: Vec<&Made> =
             self.model.made.iter().filter(|made| made.key.0 == self.vault && made.key.1 == folded).collect();
@@ -311,7 +319,12 @@ impl Generator<'_> {
 
     /// By how much the clock is moved, so that nothing is within minutes of being due.
     pub(crate) fn span(&mut self) -> i64 {
-        let mut span = [3_600, 6 * 3_600, DAY, 7 * DAY, 7 * DAY][self.random.below(5)];
+        let span = [3_600, 6 * 3_600, DAY, 7 * DAY, 7 * DAY][self.random.below(5)];
+        self.span_from(span)
+    }
+
+    /// At least so much.
+    pub(crate) fn span_from(&mut self, mut span: i64) -> i64 {
         while self.is_near(self.now + span) {
             span += 3_600;
         }
@@ -322,9 +335,10 @@ impl Generator<'_> {
         let near = |time: i64| (time - then).abs() < 900;
         let objects = self.model.vaults.iter().flat_map(|vault| vault.objects.values());
         objects.into_iter().any(|object| {
-            let of_versions = object.versions.iter().flat_map(|version| {
-                [version.attributes.nbf, version.attributes.exp].into_iter().flatten()
-            });
+            let of_versions = object
+                .versions
+                .iter()
+                .flat_map(|version| [version.attributes.nbf, version.attributes.exp].into_iter().flatten());
             let purge = object.deleted.as_ref().map(|deleted| deleted.purge);
             of_versions.chain(object.due()).chain(purge).any(near)
         })

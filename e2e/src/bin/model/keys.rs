@@ -49,22 +49,32 @@ impl Model {
             Ask::CreateKey { name, kty, said } => {
                 let material = self.fresh_material();
                 check_public(kty, &public(body))?;
-                self.make_key(call, name, said, KeyContent {
-                    public: public(body),
-                    operations: said.operations.clone().unwrap_or_else(|| operations(kty)),
-                    material,
-                })
+                self.make_key(
+                    call,
+                    name,
+                    said,
+                    KeyContent {
+                        public: public(body),
+                        operations: said.operations.clone().unwrap_or_else(|| operations(kty)),
+                        material,
+                    },
+                )
             }
             Ask::ImportKey { name, which, jwk, said } => {
                 let kty = jwk["kty"].as_str().unwrap_or_default();
                 let mut told = jwk.clone();
                 told.as_object_mut().map(|members| members.retain(|name, _| name != "d" && name != "k"));
-                self.make_key(call, name, said, KeyContent {
-                    public: told,
-                    operations: said.operations.clone().unwrap_or_else(|| operations(kty)),
-                    // Of its own kind of numbers, so that the same key under two names is the same.
-                    material: u64::MAX - which,
-                })
+                self.make_key(
+                    call,
+                    name,
+                    said,
+                    KeyContent {
+                        public: told,
+                        operations: said.operations.clone().unwrap_or_else(|| operations(kty)),
+                        // Of its own kind of numbers, so that the same key under two names is the same.
+                        material: u64::MAX - which,
+                    },
+                )
             }
             Ask::Rotate { name } => {
                 let object = self.vaults[at].live(Kind::Key, name).expect("the rules have found it");

@@ -25,6 +25,7 @@ mod rules;
 mod sequential;
 mod shape;
 mod state;
+mod stories;
 mod world;
 
 use std::io::Write;

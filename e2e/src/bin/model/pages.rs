@@ -16,13 +16,19 @@ use crate::world::World;
 const STAYING: usize = 24;
 
 /// Lists that are read while others write.
-const LISTS: usize = 9;
+const LISTS: usize = 90;
+
+/// Who write meanwhile.
+const WRITERS: usize = 4;
 
 /// Reads lists of a vault of a seed while others write; answers how many items were seen.
 pub(crate) fn run(world: &World, seed: u64) -> Result<usize, Failure> {
     let vault = format!("p{seed}-a");
     world.make_vault(0, &vault, 7);
-    let failed = |what: String| Failure { line: format!("seed {seed}, lists while others write: {what}"), story: String::new() };
+    let failed = |what: String| Failure {
+        line: format!("seed {seed}, lists while others write: {what}"),
+        story: String::new(),
+    };
     let mut client = Client::new(&world.server, &vault);
     let token = world.tokens.of(Who::Owner);
     let set = |client: &mut Client, name: String| {
@@ -37,20 +43,15 @@ pub(crate) fn run(world: &World, seed: u64) -> Result<usize, Failure> {
     }
     let is_over = AtomicBool::new(false);
     let seen = std::thread::scope(|scope| {
-        for writer in 0..2 {
+        for writer in 0..WRITERS {
             let (is_over, set) = (&is_over, &set);
             scope.spawn(move || {
                 let mut client = Client::new(&world.server, &vault_of(seed));
                 for round in 0.. {
-                    // Names between those that stay, so that pages end in their midst.
-                    let name = format!("stay-{:02}-{writer}{}", round * 7 % STAYING, round % 2);
+                    // Names between those that stay, mostly of the first of them, so that pages begin and end in their midst.
+                    let name = format!("stay-{:02}-{writer}-{round}", round * 7 % STAYING % 9);
                     let _said = set(&mut client, name.clone());
-                    for ask in [
-                        Ask::Delete { kind: Kind::Secret, name: name.clone() },
-                        Ask::Purge { kind: Kind::Secret, name },
-                    ] {
-                        let _said = ask.send(&mut client, token);
-                    }
+                    let _said = Ask::Delete { kind: Kind::Secret, name }.send(&mut client, token);
                     if is_over.load(Ordering::SeqCst) {
                         return;
                     }
@@ -71,7 +72,8 @@ fn vault_of(seed: u64) -> String {
 fn lists(client: &mut Client, token: Option<&str>) -> Result<usize, String> {
     let mut seen = 0;
     for list in 0..LISTS {
-        let page = [1, 2, 5][list % 3];
+        // Small pages have many ends; large ones are the longest under way.
+        let page = if list % 10 == 0 { [1, 2, 5][list / 10 % 3] } else { 25 };
         let ask = Ask::List { kind: Kind::Secret, page };
         let reply = ask.send(client, token).map_err(|error| error.to_string())?;
         let Value::Array(items) = &reply.body else { return Err(format!("{} {}", reply.status, reply.body)) };
@@ -86,7 +88,9 @@ fn lists(client: &mut Client, token: Option<&str>) -> Result<usize, String> {
                 Some(1) => {}
                 times => {
                     let times = times.copied().unwrap_or(0);
-                    return Err(format!("{name}, which was there throughout, is listed {times} times in pages of {page}"));
+                    return Err(format!(
+                        "{name}, which was there throughout, is listed {times} times in pages of {page}"
+                    ));
                 }
             }
         }

@@ -183,17 +183,14 @@ impl Model {
                 let is_of_attributes = said.enabled.is_some() || said.nbf.is_some() || said.exp.is_some();
                 if is_of_attributes { own(*kind, object) } else { Ok(()) }
             }
-            Ask::Delete { kind, name } | Ask::Backup { kind, name } => {
-                own(*kind, live(vault, *kind, name)?)
-            }
-            Ask::GetDeleted { kind, name } => {
-                vault.deleted(*kind, name).map(|_| ()).ok_or(absent(*kind))
-            }
+            Ask::Delete { kind, name } | Ask::Backup { kind, name } => own(*kind, live(vault, *kind, name)?),
+            Ask::GetDeleted { kind, name } => vault.deleted(*kind, name).map(|_| ()).ok_or(absent(*kind)),
             Ask::Recover { kind, name } | Ask::Purge { kind, name } => {
                 own(*kind, vault.deleted(*kind, name).ok_or(absent(*kind))?)
             }
             Ask::Restore { kind, blob } => {
-                let blob = self.blobs.iter().find(|known| known.text == *blob && known.kind == *kind).ok_or(BAD)?;
+                let blob =
+                    self.blobs.iter().find(|known| known.text == *blob && known.kind == *kind).ok_or(BAD)?;
                 place_restored(vault, *kind, &blob.objects)
             }
             Ask::SetSecret { name, .. } => place(vault, Kind::Secret, name),

@@ -17,11 +17,11 @@ const TRIED_MAX: usize = 24;
 
 /// A run over two vaults.
 pub(crate) struct Run<'a> {
-    world: &'a mut World,
+    pub(crate) world: &'a mut World,
     seed: u64,
-    model: Model,
+    pub(crate) model: Model,
     clients: Vec<Client>,
-    calls: Vec<Call>,
+    pub(crate) calls: Vec<Call>,
 }
 
 /// A vault of the model that has nothing in it.
@@ -52,35 +52,51 @@ pub(crate) fn run(world: &mut World, seed: u64, steps: usize) -> Result<usize, F
 
 impl Run<'_> {
     fn step(&mut self, random: &mut Random) -> Result<(), Failure> {
-        let now = self.world.now();
         let vault = usize::from(random.percent(22));
-        let model = self.model.clone();
-        let mut generator = Generator { random, model: &model, vault, now };
-        if generator.random.percent(3) {
-            let span = generator.span();
+        if random.percent(3) {
+            let span = self.choose(random, vault, |generator| generator.span());
             return self.advance(span);
         }
-        let ask = generator.next();
+        if random.percent(5) {
+            let (kind, name) = self.choose(random, vault, |generator| generator.subject());
+            self.tell(random, vault, kind, &name)?;
+            return self.settle(random);
+        }
+        let ask = self.choose(random, vault, |generator| generator.next());
         let who = match random.below(100) {
             0..12 => Who::Reader,
             12..14 if self.world.tokens.of(Who::Late).is_some() => Who::Late,
             _ => Who::Owner,
         };
         self.call(vault, who, ask)?;
+        self.settle(random)
+    }
+
+    fn settle(&mut self, random: &mut Random) -> Result<(), Failure> {
         // What is due already is done now, by the clock or by the server's own round, and not at some moment of the next calls.
+        let now = self.world.now();
         let is_due = |vault: &Vault| {
             vault.objects.values().any(|object| object.due().is_some_and(|due| due <= now + 60))
         };
         if self.model.vaults.iter().any(is_due) {
-            let model = self.model.clone();
-            let mut generator = Generator { random, model: &model, vault, now: self.world.now() };
-            let span = generator.span();
+            let span = self.choose(random, 0, |generator| generator.span());
             self.advance(span)?;
         }
         Ok(())
     }
 
-    fn call(&mut self, vault: usize, who: Who, ask: Ask) -> Result<(), Failure> {
+    /// Lets the generator choose something by what the model knows.
+    pub(crate) fn choose<T>(
+        &self,
+        random: &mut Random,
+        vault: usize,
+        choose: impl FnOnce(&mut Generator<'_>) -> T,
+    ) -> T {
+        let now = self.world.now();
+        choose(&mut Generator { random, model: &self.model, vault, now })
+    }
+
+    pub(crate) fn call(&mut self, vault: usize, who: Who, ask: Ask) -> Result<(), Failure> {
         let before = self.world.now();
         let token = self.world.tokens.of(who).map(str::to_owned);
         let sent = ask.send(&mut self.clients[vault], token.as_deref());
@@ -116,7 +132,7 @@ impl Run<'_> {
     }
 
     /// Moves the clock, and reads what made a new version of itself.
-    fn advance(&mut self, span: i64) -> Result<(), Failure> {
+    pub(crate) fn advance(&mut self, span: i64) -> Result<(), Failure> {
         self.world.advance(span);
         self.clients.iter_mut().for_each(Client::hang_up);
         let made = self.model.pass(self.world.now());

@@ -19,8 +19,9 @@ fn difference(got: &Value, want: &Value) -> Option<(String, String, String)> {
             names.into_iter().find_map(|name| {
                 let side = |of: &serde_json::Map<String, Value>| of.get(name).cloned();
                 match (side(one), side(other)) {
-                    (Some(got), Some(want)) => difference(&got, &want)
-                        .map(|(path, got, want)| (format!(".{name}{path}"), got, want)),
+                    (Some(got), Some(want)) => {
+                        difference(&got, &want).map(|(path, got, want)| (format!(".{name}{path}"), got, want))
+                    }
                     (got, want) => Some((format!(".{name}"), shown(got.as_ref()), shown(want.as_ref()))),
                 }
             })

@@ -261,7 +261,9 @@ impl Model {
         let mut made = Vec::new();
         let mut materials = self.materials;
         for (at, vault) in self.vaults.iter_mut().enumerate() {
-            vault.objects.retain(|_, object| object.deleted.as_ref().is_none_or(|deleted| deleted.purge > now));
+            vault
+                .objects
+                .retain(|_, object| object.deleted.as_ref().is_none_or(|deleted| deleted.purge > now));
             let due: Vec<(Kind, String)> = vault
                 .objects
                 .iter()

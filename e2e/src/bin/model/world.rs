@@ -57,7 +57,10 @@ impl World {
     }
 
     /// The server's time, in seconds.
-    #[expect(clippy::disallowed_methods, reason = "a test of a server on this machine, whose clock goes by this one")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test of a server on this machine, whose clock goes by this one"
+    )]
     pub(crate) fn now(&self) -> i64 {
         let real = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         i64::try_from(real.as_secs()).unwrap_or(0) + self.ahead
@@ -67,7 +70,8 @@ impl World {
     pub(crate) fn make_vault(&self, at: usize, name: &str, days: i64) {
         let days = days.to_string();
         let _said = self.server.keyless(["vault", "create", name, "--retention-days", &days]).ok();
-        let mut command = self.server.command(["vault", "policy", "set", name, "--client-id", &self.owner.client]);
+        let mut command =
+            self.server.command(["vault", "policy", "set", name, "--client-id", &self.owner.client]);
         command.args(["--secrets", "all", "--keys", "all", "--certificates", "all"]);
         let _said = e2e::Ended::from(wait::output(&mut command, b"")).ok();
         let mut command =
@@ -106,7 +110,8 @@ impl World {
         );
         let target = format!("/{}/oauth2/v2.0/token", self.tenant);
         let headers = [("Content-Type", "application/x-www-form-urlencoded")];
-        let answer = self.server.https().send("POST", "login.keyless.localhost", &target, &headers, &form).unwrap();
+        let answer =
+            self.server.https().send("POST", "login.keyless.localhost", &target, &headers, &form).unwrap();
         assert_eq!(answer.status, 200, "no token: {answer:?}");
         answer.json()["access_token"].as_str().unwrap_or_default().to_owned()
     }
