@@ -75,9 +75,7 @@ pub(crate) fn run(world: &World, seed: u64, rounds: usize) -> Result<usize, Fail
         }
         // A backup that others never let come to an end has not happened.
         calls.retain(|(call, _, _)| !(matches!(call.ask, Ask::Backup { .. }) && call.reply.status == 503));
-        model = explain(&model, &calls).ok_or_else(|| {
-            Failure::of_round(seed, round, &calls, "no order of these calls explains their answers")
-        })?;
+        model = explain(&model, &calls).map_err(|what| Failure::of_round(seed, round, &calls, &what))?;
         // The newest few are enough to restore, and what is tried out stays small.
         let old = model.blobs.len().saturating_sub(RESTORED_MAX);
         model.blobs.drain(..old);
@@ -88,8 +86,7 @@ pub(crate) fn run(world: &World, seed: u64, rounds: usize) -> Result<usize, Fail
             let name = NAME.to_owned();
             let asks = vec![Ask::Delete { kind, name: name.clone() }, Ask::Purge { kind, name }];
             let calls = overlapping(world, &clock, (0, &mut clients[..1]), vec![asks]);
-            model = explain(&model, &calls)
-                .ok_or_else(|| Failure::of_round(seed, round, &calls, "it cannot be deleted and purged"))?;
+            model = explain(&model, &calls).map_err(|what| Failure::of_round(seed, round, &calls, &what))?;
         }
     }
     Ok(count)
@@ -186,30 +183,59 @@ fn overlapping(
     calls
 }
 
-/// The model after an order of the calls that explains all answers, if there is one.
-fn explain(model: &Model, calls: &[Timed]) -> Option<Model> {
-    let mut tried = HashSet::new();
-    search(model, calls, 0, &mut tried)
+/// The model after an order of the calls that explains all answers; or how far one comes at most, and what does not fit there.
+fn explain(model: &Model, calls: &[Timed]) -> Result<Model, String> {
+    let mut search = Search { calls, tried: HashSet::new(), furthest: 0, misfits: Vec::new() };
+    search.from(model, 0).ok_or_else(|| {
+        let (furthest, all) = (search.furthest, calls.len());
+        let misfits = search.misfits.join("\n  or ");
+        format!("no order of these calls explains their answers; at best {furthest} of {all}, then {misfits}")
+    })
 }
 
-fn search(model: &Model, calls: &[Timed], done: u64, tried: &mut HashSet<(u64, u64)>) -> Option<Model> {
-    let is_left = |at: &usize| done & (1 << at) == 0;
-    let left: Vec<usize> = (0..calls.len()).filter(is_left).collect();
-    // Nothing that began after another had ended can come before it.
-    let Some(first_end) = left.iter().map(|at| calls[*at].2).min() else { return Some(model.clone()) };
-    for at in left.into_iter().filter(|at| calls[*at].1 <= first_end) {
-        let mut next = model.clone();
-        if next.observe(&calls[at].0).is_err() {
-            continue;
+struct Search<'a> {
+    calls: &'a [Timed],
+    /// Which calls were done, and what they left.
+    tried: HashSet<(u64, u64)>,
+    furthest: u32,
+    /// What could not come next there.
+    misfits: Vec<String>,
+}
+
+impl Search<'_> {
+    fn from(&mut self, model: &Model, done: u64) -> Option<Model> {
+        let is_left = |at: &usize| done & (1 << at) == 0;
+        let left: Vec<usize> = (0..self.calls.len()).filter(is_left).collect();
+        // Nothing that began after another had ended can come before it.
+        let Some(first_end) = left.iter().map(|at| self.calls[*at].2).min() else {
+            return Some(model.clone());
+        };
+        for at in left.into_iter().filter(|at| self.calls[*at].1 <= first_end) {
+            let (call, began, _) = &self.calls[at];
+            let mut next = model.clone();
+            if let Err(what) = next.observe(call) {
+                self.note(done.count_ones(), || format!("[{began}] {what}"));
+                continue;
+            }
+            let done = done | (1 << at);
+            if self.tried.insert((done, fingerprint(&next)))
+                && let Some(end) = self.from(&next, done)
+            {
+                return Some(end);
+            }
         }
-        let done = done | (1 << at);
-        if tried.insert((done, fingerprint(&next)))
-            && let Some(end) = search(&next, calls, done, tried)
-        {
-            return Some(end);
+        None
+    }
+
+    fn note(&mut self, done: u32, what: impl Fn() -> String) {
+        if done > self.furthest {
+            self.misfits.clear();
+            self.furthest = done;
+        }
+        if done == self.furthest && !self.misfits.contains(&what()) {
+            self.misfits.push(what());
         }
     }
-    None
 }
 
 fn fingerprint(model: &Model) -> u64 {

@@ -208,7 +208,7 @@ impl Generator<'_> {
         }
     }
 
-    fn policy(&mut self) -> Value {
+    pub(crate) fn policy(&mut self) -> Value {
         let issuer = if self.random.percent(80) { "Self" } else { "Unknown" };
         let action = if self.random.percent(70) { "AutoRenew" } else { "EmailContacts" };
         let form = if self.random.percent(50) { "application/x-pkcs12" } else { "application/x-pem-file" };

@@ -16,7 +16,7 @@ use crate::world::World;
 const STAYING: usize = 24;
 
 /// Lists that are read while others write.
-const LISTS: usize = 90;
+const LISTS: usize = 50;
 
 /// Who write meanwhile.
 const WRITERS: usize = 4;

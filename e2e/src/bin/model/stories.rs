@@ -6,7 +6,7 @@ use crate::call::Who;
 use crate::failure::Failure;
 use crate::random::Random;
 use crate::sequential::Run;
-use crate::state::{DAY, Kind};
+use crate::state::{DAY, Kind, Object};
 use crate::world::SWEEP;
 
 impl Run<'_> {
@@ -22,11 +22,12 @@ impl Run<'_> {
             let ask = self.choose(random, vault, |generator| generator.make(kind, name.to_owned()));
             self.call(vault, Who::Owner, ask)?;
         }
-        match (kind, random.below(3)) {
-            (_, 0) => self.comes_back(random, vault, kind, name),
-            (Kind::Key, 1) => self.outlives_its_time(random, vault, name),
-            (Kind::Key, _) => self.rotates(random, vault, name),
-            (Kind::Certificate, 1) => self.is_switched_off(random, vault, name),
+        match (kind, random.below(5)) {
+            (Kind::Key, 0 | 1) => self.outlives_its_time(random, vault, name),
+            (Kind::Key, 2 | 3) => self.rotates(random, vault, name),
+            (Kind::Certificate, 0) => self.is_switched_off(random, vault, name),
+            (Kind::Certificate, 1) => self.waits(random, vault, name),
+            (Kind::Certificate, 2) => self.renews(random, vault, name),
             _ => self.comes_back(random, vault, kind, name),
         }
     }
@@ -129,6 +130,56 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Asked for by issuer Unknown: while it waits to be signed, nothing else takes its name.
+    fn waits(&mut self, random: &mut Random, vault: usize, name: &str) -> Result<(), Failure> {
+        let (owned, kind) = (|| name.to_owned(), Kind::Certificate);
+        let mut policy = self.choose(random, vault, |generator| generator.policy());
+        policy["issuer"]["name"] = "Unknown".into();
+        let said = Said::default();
+        for ask in [
+            Ask::Delete { kind, name: owned() },
+            Ask::Purge { kind, name: owned() },
+            Ask::CreateCertificate { name: owned(), policy: Some(policy), said: said.clone() },
+            Ask::ListPending { page: 1 },
+            Ask::SetSecret { name: owned(), value: "mine".to_owned(), said: said.clone() },
+            Ask::CreateKey { name: owned(), kty: "EC", said: said.clone() },
+            Ask::GetPolicy { name: owned() },
+        ] {
+            self.call(vault, Who::Owner, ask)?;
+        }
+        if random.percent(50) {
+            self.call(vault, Who::Owner, Ask::CancelPending { name: owned() })?;
+        }
+        for ask in [
+            Ask::GetPending { name: owned() },
+            Ask::CancelPending { name: owned() },
+            Ask::DeletePending { name: owned() },
+            Ask::GetPending { name: owned() },
+        ] {
+            self.call(vault, Who::Owner, ask)?;
+        }
+        Ok(())
+    }
+
+    /// Made with tags and a policy by which its next version makes itself; then its time has come.
+    fn renews(&mut self, random: &mut Random, vault: usize, name: &str) -> Result<(), Failure> {
+        let mut policy = self.choose(random, vault, |generator| generator.policy());
+        policy["issuer"]["name"] = "Self".into();
+        policy["lifetime_actions"][0]["action"]["action_type"] = "AutoRenew".into();
+        policy["x509_props"]["validity_months"] = 1.into();
+        let said = Said { tags: Some([("of".to_owned(), random.hex(4))].into()), ..Said::default() };
+        let ask = Ask::CreateCertificate { name: name.to_owned(), policy: Some(policy), said };
+        self.call(vault, Who::Owner, ask)?;
+        let due = self.model.vaults[vault].live(Kind::Certificate, name).and_then(Object::due);
+        if let Some(due) = due {
+            self.advance_near(random, due - self.world.now() + 3_600)?;
+        }
+        for kind in SWEEP {
+            self.call(vault, Who::Owner, Ask::Versions { kind, name: name.to_owned(), page: 5 })?;
+        }
+        self.call(vault, Who::Owner, Ask::GetPending { name: name.to_owned() })
     }
 
     /// Moves the clock by at least so much.
