@@ -111,7 +111,7 @@ impl Model {
         }
         let pending = Pending {
             name: object.map_or(name, |object| &object.name).to_owned(),
-            progress: Progress::InProgress,
+            progress: Progress::Begun,
             issuer,
             request,
             csr: operation["csr"].clone(),
@@ -203,7 +203,7 @@ impl Model {
         }
         let pending = vault.pending[&name.to_ascii_lowercase()].clone();
         let status = match pending.progress {
-            Progress::InProgress => "inProgress",
+            Progress::Begun => "inProgress",
             Progress::Completed => "completed",
             Progress::Cancelled => "cancelled",
         };

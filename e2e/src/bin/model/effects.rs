@@ -247,7 +247,7 @@ impl Model {
         let vault = &self.vaults[call.vault];
         let mut got = call.reply.body.clone();
         let mut want = self.items(call.vault, Kind::Certificate, false);
-        for pending in vault.pending.values().filter(|pending| pending.progress == Progress::InProgress) {
+        for pending in vault.pending.values().filter(|pending| pending.progress == Progress::Begun) {
             if vault.live(Kind::Certificate, &pending.name).is_some() {
                 continue;
             }

@@ -63,7 +63,9 @@ impl Model {
             Ask::ImportKey { name, which, jwk, said } => {
                 let kty = jwk["kty"].as_str().unwrap_or_default();
                 let mut told = jwk.clone();
-                told.as_object_mut().map(|members| members.retain(|name, _| name != "d" && name != "k"));
+                if let Some(members) = told.as_object_mut() {
+                    members.retain(|name, _| name != "d" && name != "k");
+                }
                 self.make_key(
                     call,
                     name,

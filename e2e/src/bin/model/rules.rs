@@ -229,7 +229,7 @@ impl Model {
             Ask::CancelPending { name } => {
                 match vault.pending.get(&name.to_ascii_lowercase()).map(|pending| pending.progress) {
                     None => Err(NO_PENDING),
-                    Some(Progress::InProgress) => Ok(()),
+                    Some(Progress::Begun) => Ok(()),
                     Some(Progress::Completed | Progress::Cancelled) => Err(Refusal(403, "Forbidden", None)),
                 }
             }

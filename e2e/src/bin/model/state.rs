@@ -162,7 +162,7 @@ impl Object {
 /// How far a request for a certificate has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    InProgress,
+    Begun,
     Completed,
     Cancelled,
 }
@@ -211,7 +211,7 @@ impl Vault {
     /// Is a certificate of this name being made?
     pub(crate) fn is_reserved(&self, name: &str) -> bool {
         let pending = self.pending.get(&name.to_ascii_lowercase());
-        pending.is_some_and(|pending| pending.progress == Progress::InProgress)
+        pending.is_some_and(|pending| pending.progress == Progress::Begun)
     }
 }
 
