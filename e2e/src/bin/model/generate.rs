@@ -324,17 +324,17 @@ impl Generator<'_> {
     }
 
     /// At least so much.
-    pub(crate) fn span_from(&mut self, mut span: i64) -> i64 {
-        while self.is_near(self.now + span) {
-            span += 3_600;
-        }
-        span
+    pub(crate) fn span_from(&mut self, span: i64) -> i64 {
+        clear_of(self.model, self.now, span)
     }
+}
 
-    fn is_near(&self, then: i64) -> bool {
+/// A span of at least so much after which nothing is within minutes of being due.
+pub(crate) fn clear_of(model: &Model, now: i64, mut span: i64) -> i64 {
+    let is_near = |then: i64| {
         let near = |time: i64| (time - then).abs() < 900;
-        let objects = self.model.vaults.iter().flat_map(|vault| vault.objects.values());
-        objects.into_iter().any(|object| {
+        let mut objects = model.vaults.iter().flat_map(|vault| vault.objects.values());
+        objects.any(|object| {
             let of_versions = object
                 .versions
                 .iter()
@@ -342,7 +342,11 @@ impl Generator<'_> {
             let purge = object.deleted.as_ref().map(|deleted| deleted.purge);
             of_versions.chain(object.due()).chain(purge).any(near)
         })
+    };
+    while is_near(now + span) {
+        span += 3_600;
     }
+    span
 }
 
 /// The type of a version of a key.

@@ -4,7 +4,7 @@ use crate::ask::{Ask, undoes};
 use crate::call::{Call, Who};
 use crate::client::{Client, Reply};
 use crate::failure::Failure;
-use crate::generate::{Generator, names};
+use crate::generate::{Generator, clear_of, names};
 use crate::random::Random;
 use crate::state::{Kind, Model, Vault};
 use crate::world::{SWEEP, World};
@@ -59,8 +59,7 @@ impl Run<'_> {
         }
         if random.percent(5) {
             let (kind, name) = self.choose(random, vault, |generator| generator.subject());
-            self.tell(random, vault, kind, &name)?;
-            return self.settle(random);
+            return self.tell(random, vault, kind, &name);
         }
         let ask = self.choose(random, vault, |generator| generator.next());
         let who = match random.below(100) {
@@ -68,21 +67,20 @@ impl Run<'_> {
             12..14 if self.world.tokens.of(Who::Late).is_some() => Who::Late,
             _ => Who::Owner,
         };
-        self.call(vault, who, ask)?;
-        self.settle(random)
+        self.call(vault, who, ask)
     }
 
-    fn settle(&mut self, random: &mut Random) -> Result<(), Failure> {
-        // What is due already is done now, by the clock or by the server's own round, and not at some moment of the next calls.
+    /// What is due already is done now, by the clock or by the server's own round, and not at some moment of the next calls. By an hour
+    /// only: whatever was done becomes due again days later.
+    fn settle(&mut self) -> Result<(), Failure> {
         let now = self.world.now();
         let is_due = |vault: &Vault| {
             vault.objects.values().any(|object| object.due().is_some_and(|due| due <= now + 60))
         };
-        if self.model.vaults.iter().any(is_due) {
-            let span = self.choose(random, 0, |generator| generator.span());
-            self.advance(span)?;
+        match self.model.vaults.iter().any(is_due) {
+            true => self.advance(clear_of(&self.model, now, 3_600)),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Lets the generator choose something by what the model knows.
@@ -118,10 +116,10 @@ impl Run<'_> {
             Ask::ImportCertificate { name, .. } if call.reply.status == 200 => Some(name),
             _ => None,
         };
-        match came {
-            Some(name) => self.learn(vault, &[Kind::Key, Kind::Secret], name),
-            None => Ok(()),
+        if let Some(name) = came {
+            self.learn(vault, &[Kind::Key, Kind::Secret], name)?;
         }
+        self.settle()
     }
 
     fn learn(&mut self, vault: usize, kinds: &[Kind], name: &str) -> Result<(), Failure> {

@@ -279,6 +279,8 @@ impl Model {
                     continue;
                 }
                 materials += 1;
+                // When it is due again follows from the new version, which nobody has read yet.
+                vault.object(kind, &name).renewal = None;
                 let tags = vault.object(kind, &name).latest().tags.clone();
                 let kinds = if kind == Kind::Certificate { &Kind::ALL[..] } else { &[Kind::Key][..] };
                 for kind in kinds {

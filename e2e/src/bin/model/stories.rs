@@ -104,7 +104,8 @@ impl Run<'_> {
         let expiry_days = random.percent(70).then_some(40);
         self.use_key(random, vault, name)?;
         let policy = Ask::SetRotation { name: owned(), after_days: 7, expiry_days };
-        for ask in [policy, Ask::Rotate { name: owned() }, Ask::GetRotation { name: owned() }] {
+        let rotate = || Ask::Rotate { name: owned() };
+        for ask in [rotate(), policy, rotate(), Ask::GetRotation { name: owned() }] {
             self.call(vault, Who::Owner, ask)?;
             self.use_key(random, vault, name)?;
         }
