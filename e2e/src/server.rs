@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::http::Https;
-use crate::settings::binary;
+use crate::settings::{binary, setting};
 use crate::temporary::TemporaryDirectory;
 use crate::wait;
 
@@ -295,6 +295,10 @@ impl Server {
         // A home of the scenario's own, so that nothing of the person who runs the tests is found.
         command.env("HOME", self.directory.path());
         command.env("KEYLESS_DATA_DIR", self.data()).env("KEYLESS_PORT", self.port.to_string());
+        // A binary in which bugs were planted is told which one to have (`cargo xtask model --mutants`); others do not look.
+        if let Some(bug) = setting("PLANTED") {
+            command.env("PLANTED_BUG", bug);
+        }
         command.args(arguments);
         command
     }

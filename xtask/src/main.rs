@@ -11,6 +11,7 @@ mod conformance;
 mod e2e;
 mod fuzz;
 mod limits;
+mod model;
 mod process;
 mod tidy;
 mod tools;
@@ -39,6 +40,9 @@ cargo xtask COMMAND
                      Azure's own live test suites for Python, unmodified; SUITE: secrets keys certificates
   fuzz TARGET [--seconds N] [--keep]
                      libFuzzer around a target of fuzz/; --keep puts what reached new code into its corpus
+  model [--seed N | --seeds N] [--dev]
+                     the vault against a model of Key Vault, one client and several; --mutants: against planted bugs, one
+                     of them if it is named, --write keeps the table in docs/model.md
   bench [--write|--quick]
                      measures against raw limits; --write keeps the table in docs/benchmarks.md
   demo               the story of the README
@@ -77,6 +81,7 @@ fn run(command: &str, rest: &[String]) -> Result<(), Failure> {
         "e2e" => e2e::run(rest),
         "conformance" => conformance::run(rest),
         "fuzz" => fuzz::run(rest),
+        "model" => model::run(rest),
         "bench" => checks::bench(rest),
         "demo" => checks::demo(),
         unknown => Err(Failure::new(format!("no such command: {unknown}\n\n{HELP}"))),

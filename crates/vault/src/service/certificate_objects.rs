@@ -1,7 +1,7 @@
 //! What can be done with certificates that are there: listing them with those that are being made, changing them and their policy,
 //! their pending operations, taking them out and putting them in again with key and secret.
 
-use super::{Permitted, VaultService};
+use super::{Permitted, VaultService, objects::GATHERINGS_MAX};
 use crate::{
     Object, Page, PageRequest, VaultError,
     backup::{self, SavedObject},
@@ -30,9 +30,6 @@ struct SavedCertificate {
     key: SavedObject<Keys>,
     secret: SavedObject<Secrets>,
 }
-
-/// How often a backup is gathered again because a version was added meanwhile.
-const GATHERINGS_MAX: usize = 4;
 
 /// A policy, and whose: for its identifier.
 #[derive(Debug)]

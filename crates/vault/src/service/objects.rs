@@ -12,7 +12,7 @@ use access::{Action, Asker, Permit};
 use domain::{ObjectId, ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultId, VaultName, limits};
 use std::{num::NonZeroU16, sync::Arc};
 use store::{
-    Decision, Halt, Key, Record, View, Write,
+    Decision, Halt, Key, Record, StoreError, View, Write,
     contract::{COMMIT_BYTES_MAX, LIST_MAX, WRITES_MAX},
     list_records, put, query, refuse, transact,
 };
@@ -21,6 +21,8 @@ use store::{
 const BATCH_BYTES_MAX: usize = COMMIT_BYTES_MAX / 2;
 /// How many versions, likewise.
 const BATCH_ITEMS_MAX: usize = WRITES_MAX / 2;
+/// How often a backup is gathered again because a version was added meanwhile.
+pub(super) const GATHERINGS_MAX: usize = 4;
 
 /// An object whose versions are laid out in a vault, and which is not there yet.
 pub(crate) struct Staged<K: Kind> {
@@ -299,28 +301,33 @@ impl VaultService {
         vault: &VaultName,
         name: &ObjectName,
     ) -> Result<Permitted<String>, VaultError> {
-        let found = self.look(asker, vault, Some(name), |view, permit: &Permit<K::Backup>, vault| {
-            let head = object::head::<K>(view, permit.vault(), name)?;
-            if head.managed {
-                let (kind, name) = (K::KIND, head.name.clone());
-                return refuse(VaultError::ManagedByCertificate { kind, name, operation: "backup" });
+        for _ in 0..GATHERINGS_MAX {
+            let found = self.look(asker, vault, Some(name), |view, permit: &Permit<K::Backup>, vault| {
+                let head = object::head::<K>(view, permit.vault(), name)?;
+                if head.managed {
+                    let (kind, name) = (K::KIND, head.name.clone());
+                    return refuse(VaultError::ManagedByCertificate { kind, name, operation: "backup" });
+                }
+                Ok((vault.clone(), head))
+            });
+            let found = found.await?;
+            let (of, head) = &found.value;
+            let saved = self.save::<K>(of, head).await?;
+            let blob = backup::seal(&self.backup_key, of.tenant, K::KIND, &saved, &*self.entropy)?;
+            // As with lists: that it may be answered is decided after it was gathered. So is whether head and versions are of one moment.
+            let again = self.look(asker, vault, Some(name), |view, permit: &Permit<K::Backup>, vault| {
+                let still = object::head::<K>(view, permit.vault(), name)?;
+                if vault.id != of.id || still.id != head.id {
+                    return refuse(object::not_found::<K>(name, None));
+                }
+                Ok(still == *head)
+            });
+            let Permitted { value: is_of_one_moment, because, recovery } = again.await?;
+            if is_of_one_moment {
+                return Ok(Permitted { value: blob, because, recovery });
             }
-            Ok((vault.clone(), head))
-        });
-        let found = found.await?;
-        let (of, head) = &found.value;
-        let saved = self.save::<K>(of, head).await?;
-        let blob = backup::seal(&self.backup_key, of.tenant, K::KIND, &saved, &*self.entropy)?;
-        // As with lists: that it may be answered is decided after it was gathered.
-        let again = self.look(asker, vault, Some(name), |view, permit: &Permit<K::Backup>, vault| {
-            let still = object::head::<K>(view, permit.vault(), name)?;
-            if vault.id != of.id || still.id != head.id {
-                return refuse(object::not_found::<K>(name, None));
-            }
-            Ok(())
-        });
-        let again = again.await?;
-        Ok(Permitted { value: blob, because: again.because, recovery: again.recovery })
+        }
+        Err(StoreError::Unavailable("versions were being added to what is backed up".to_owned()).into())
     }
 
     /// An object with all its versions, each sealed anew for a backup.

@@ -183,3 +183,20 @@ async fn a_removal_while_a_backup_is_gathered_is_not_outrun() {
     }
     assert_eq!(world.value("db").await, "two");
 }
+
+#[tokio::test]
+async fn a_secret_that_is_set_while_a_backup_begins_is_the_latest_in_it_or_not_in_it() {
+    let world = World::new().await;
+    world.allow_all().await;
+    world.set("db", "one").await;
+    let meddler = world.elsewhere();
+    world.before_list(move || {
+        let _version = at_once(meddler.set("db", "two"));
+    });
+    let blob = world.backup("db").await.unwrap();
+    let next_door = world.at("next-door");
+    next_door.make(&VaultSettings::default()).await.unwrap();
+    next_door.restore(&blob).await.unwrap();
+    let restored = (next_door.value("db").await, next_door.all_of("db").await.len());
+    assert!(restored == ("one".to_owned(), 1) || restored == ("two".to_owned(), 2), "{restored:?}");
+}

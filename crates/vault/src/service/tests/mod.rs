@@ -76,6 +76,7 @@ type Meddle = Box<dyn FnOnce() + Send>;
 #[derive(Default)]
 struct Meddled {
     inner: Arc<Memory>,
+    before_list: Mutex<Option<Meddle>>,
     after_list: Mutex<Option<Meddle>>,
     /// After how many more commits.
     before_commit: Mutex<Option<(u64, Meddle)>>,
@@ -103,6 +104,10 @@ impl Store for Meddled {
 
     async fn list(&self, prefix: &Key, after: Option<&Key>, limit: NonZeroU16) -> Result<Page, StoreError> {
         self.is_there()?;
+        let meddle = self.before_list.lock().unwrap().take();
+        if let Some(meddle) = meddle {
+            meddle();
+        }
         let page = self.inner.list(prefix, after, limit).await;
         let meddle = self.after_list.lock().unwrap().take();
         if let Some(meddle) = meddle {
@@ -389,6 +394,11 @@ impl World {
         let found = self.store.inner.dump().into_iter();
         let found = found.filter(|(key, value)| holds(key.as_bytes()) || holds(value));
         found.map(|(key, _)| key.as_bytes().escape_ascii().to_string()).collect()
+    }
+
+    /// Before the next page is listed.
+    fn before_list(&self, meddle: impl FnOnce() + Send + 'static) {
+        *self.store.before_list.lock().unwrap() = Some(Box::new(meddle));
     }
 
     /// When the next page has been listed, and before it is answered.
