@@ -19,6 +19,7 @@ const STEPS: &[(&[&str], u64)] = &[
     (&["doc"], 15),
     (&["e2e"], 45),
     (&["model"], 10),
+    (&["conformance"], 30),
     (&["demo"], 10),
     (&["bench", "--quick"], 15),
 ];
