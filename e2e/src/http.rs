@@ -1,6 +1,6 @@
 //! HTTP/1.1 as bytes, plain and over TLS: says what a scenario wants said, also what no library would say.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -38,6 +38,25 @@ impl Answer {
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
         let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
         Self { status, body: if is_chunked { joined(body) } else { body.to_vec() }, head }
+    }
+
+    /// Reads all answers of a connection, one behind the other, without the interim ones.
+    #[must_use]
+    pub fn parse_all(mut bytes: &[u8]) -> Vec<Self> {
+        let mut answers = Vec::new();
+        while !bytes.is_empty() {
+            let mut answer = Self::parse(bytes);
+            let head = answer.head.len() + 4;
+            let length = answer.header("Content-Length").and_then(|length| length.parse().ok());
+            let is_interim = (100..200).contains(&answer.status);
+            let length = if is_interim { 0 } else { length.unwrap_or(answer.body.len()) };
+            answer.body.truncate(length);
+            bytes = bytes.get(head + length..).unwrap_or_default();
+            if !is_interim {
+                answers.push(answer);
+            }
+        }
+        answers
     }
 
     /// A header's value.
@@ -149,6 +168,22 @@ impl Https {
         }
     }
 
+    /// Sends these bytes to a host and reads to the end: all that was answered, which is nothing if the connection was closed instead.
+    ///
+    /// # Errors
+    /// When the server is not there, or is silent.
+    pub fn raw_all(&self, host: &str, request: &[u8]) -> std::io::Result<Vec<Answer>> {
+        let mut stream = self.connect(host)?;
+        // A server may answer and close before it has read all.
+        let _refused_early = stream.write_all(request).and_then(|()| stream.flush());
+        let mut answers = Vec::new();
+        match stream.read_to_end(&mut answers) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Err(error),
+            // A close without TLS's goodbye is an end like any other to us.
+            _ => Ok(Answer::parse_all(&answers)),
+        }
+    }
+
     /// Sends a request.
     ///
     /// # Errors
@@ -203,6 +238,16 @@ mod tests {
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
         );
         assert_eq!((answer.status, answer.text().as_str()), (200, "abcde"));
+    }
+
+    #[test]
+    fn answers_behind_each_other_are_told_apart() {
+        let all = Answer::parse_all(
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabHTTP/1.1 404 Not Found\r\n\r\n",
+        );
+        let told: Vec<_> = all.iter().map(|answer| (answer.status, answer.text())).collect();
+        assert_eq!(told, [(200, "ab".to_owned()), (404, String::new())]);
+        assert!(Answer::parse_all(b"").is_empty());
     }
 
     #[test]

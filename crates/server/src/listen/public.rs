@@ -16,6 +16,9 @@ use wire::PublicService;
 /// tries again only after seconds.
 const WAITING_MAX: u32 = 1_024;
 
+/// Newcomers that are observed at a time.
+const OBSERVED_MAX: usize = 2;
+
 /// Binds all addresses. An IPv6 loopback that the machine does not have is left out, with a word; all else is an error.
 ///
 /// # Errors
@@ -62,11 +65,14 @@ pub(crate) struct Public {
     pub(crate) observer: Arc<Observer>,
     pub(crate) stop: Stop,
     places: Arc<Semaphore>,
+    /// To be observed.
+    turns: Arc<Semaphore>,
 }
 
 impl Public {
     pub(crate) fn new(tls: TlsAcceptor, service: PublicService, observer: Arc<Observer>, stop: Stop) -> Self {
-        Self { tls, service, observer, stop, places: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)) }
+        let (places, turns) = (Semaphore::new(limits::CONNECTIONS_MAX), Semaphore::new(OBSERVED_MAX));
+        Self { tls, service, observer, stop, places: Arc::new(places), turns: Arc::new(turns) }
     }
 
     /// Accepts until the server stops.
@@ -92,7 +98,7 @@ impl Public {
     async fn connection(self, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
         let _slower = stream.set_nodelay(true);
         // Before the handshake: who hangs up later has been seen, and the kernel still knows the socket.
-        let origin = SharedOrigin::from(self.observer.origin(stream.as_fd(), peer));
+        let Some((stream, origin)) = self.observe(stream, peer).await else { return };
         let stream = Taken::within(limits::ANSWER_WAIT_TIME_MAX, stream);
         let handshake = tokio::time::timeout(limits::HANDSHAKE_TIME_MAX, self.tls.accept(stream)).await;
         match handshake {
@@ -105,6 +111,18 @@ impl Public {
             Ok(Err(error)) => tracing::debug!(%error, %peer, "no TLS handshake"),
             Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
         }
+    }
+
+    /// Asks the kernel who is there. That reads files of other processes, for milliseconds if they have many open: elsewhere than where
+    /// requests are answered, and few at a time, so that a crowd of newcomers waits for itself and nobody else.
+    async fn observe(&self, stream: TcpStream, peer: SocketAddr) -> Option<(TcpStream, SharedOrigin)> {
+        let _turn = self.turns.acquire().await.ok()?;
+        let observer = self.observer.clone();
+        let observed = tokio::task::spawn_blocking(move || {
+            let origin = observer.origin(stream.as_fd(), peer);
+            (stream, SharedOrigin::from(origin))
+        });
+        observed.await.ok()
     }
 
     /// Waits until all connections have ended.
