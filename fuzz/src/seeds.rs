@@ -163,10 +163,9 @@ fn msi() -> BTreeSet<Vec<u8>> {
     [
         format!("GET /msi/token?{query} HTTP/1.1\r\n{head}"),
         format!("GET /msi/token?{query}&client_id={{app.client}} HTTP/1.1\r\n{head}"),
-        format!(
-            "GET /msi/token?api-version=2017-09-01&resource=https%3A%2F%2Fvault.azure.net HTTP/1.1\r\n\
-                 Host: localhost:4141\r\nSecret: {{endpoint secret}}\r\nMetadata: true\r\n\r\n"
-        ),
+        "GET /msi/token?api-version=2017-09-01&resource=https%3A%2F%2Fvault.azure.net HTTP/1.1\r\n\
+         Host: localhost:4141\r\nSecret: {endpoint secret}\r\nMetadata: true\r\n\r\n"
+            .to_owned(),
         format!("POST /msi/token?{query} HTTP/1.1\r\nContent-Length: 2\r\n{head}{{}}"),
         format!(
             "GET /msi/token?{query}&resource=a&mi_res_id=%2Fb HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1\r\n{head}"

@@ -18,7 +18,7 @@ const CORPUS_FILES_MAX: usize = 60;
 /// Bytes of an input.
 const INPUT_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of an input that is kept.
-const KEPT_BYTES_MAX: usize = 2 * 1024;
+const KEPT_BYTES_MAX: usize = 1024;
 
 /// Builds the runner, and runs it on one target; `--seconds N` for so long (60), `--keep` puts what reached new code into the corpus.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -104,7 +104,10 @@ fn merge(runner: &Path, target: &str, found: &Path, corpus: &Path) -> Result<(),
     process::run(&mut fuzzer)?;
     let mut new: Vec<PathBuf> = files(corpus)?.into_iter().filter(|file| !before.contains(file)).collect();
     new.sort_by_key(|file| std::fs::metadata(file).map_or(u64::MAX, |metadata| metadata.len()));
-    for file in new.iter().skip(CORPUS_FILES_MAX.saturating_sub(before.len())) {
+    // Some of each size: the smallest say little, and the largest would be all that there is room for.
+    let room = CORPUS_FILES_MAX.saturating_sub(before.len()).min(new.len());
+    let kept: Vec<usize> = (0..room).map(|place| place * new.len() / room).collect();
+    for (_, file) in new.iter().enumerate().filter(|(place, _)| !kept.contains(place)) {
         std::fs::remove_file(file)?;
     }
     process::say(&format!("{target}: {} files in the corpus", files(corpus)?.len()));

@@ -364,6 +364,13 @@ async fn where_roles_decide_who_sees_a_key_may_use_its_public_half() {
         }
         other => panic!("{other:?}"),
     }
+    // And so it is explained.
+    for (key, allowed) in [("ec", true), ("oct", false)] {
+        let (key, asked) = (object(key), [access::ActionName::of::<access::Encrypt>()]);
+        let id = reader.principal.id;
+        let explained = world.service.explain(&world.vault, id, Some(&key), &asked).await.unwrap();
+        assert_eq!(explained.first().map(|(_, rule)| rule.is_ok()), Some(allowed), "{key}");
+    }
     // By policies there is no such thing.
     let policies = World::new().await;
     policies.key("ec").await;

@@ -345,7 +345,7 @@ async fn asked(user: &World, name: Option<&ObjectName>) -> Vec<(ActionName, Opti
         GetContacts ManageContacts GetIssuer ListIssuers SetIssuer DeleteIssuer
     };
     for (action, answer) in of_public_half {
-        asked.iter_mut().filter(|(other, _)| *other == action).for_each(|(_, other)| *other = answer.clone());
+        asked.iter_mut().filter(|(other, _)| *other == action).for_each(|(_, other)| *other = answer);
     }
     asked
 }
