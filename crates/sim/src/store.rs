@@ -183,6 +183,12 @@ impl Store for SimStore {
         Ok(snapshot)
     }
 
+    /// An embedded engine tells at once, one behind a network does not: here it is now one, now the other. A mutant lies when it reads.
+    fn peek(&self, key: &Key) -> Option<(Position, Option<Entry>)> {
+        let is_at_hand = self.mutation == Mutation::None && self.fate.chance(50);
+        is_at_hand.then(|| self.model.peek(key)).flatten()
+    }
+
     async fn list(&self, prefix: &Key, after: Option<&Key>, limit: NonZeroU16) -> Result<Page, StoreError> {
         self.before().await?;
         self.model.list(prefix, after, limit).await

@@ -1,9 +1,15 @@
-//! Request bodies, read whole up to a limit. What is over it is still taken from the client, in bounds, and thrown away: who is refused
-//! while writing gets a broken connection instead of the refusal.
+//! Request bodies, read whole up to a limit. What is over it, or what nobody wanted to read, is still taken from the client, in bounds, and
+//! thrown away: who is refused while writing gets a broken connection instead of the refusal, and the next request finds it closed.
 
-use axum::body::{Body, Bytes, HttpBody as _};
+use axum::body::{Body, Bytes, HttpBody};
 use domain::limits;
 use http_body_util::BodyExt as _;
+use hyper::body::{Frame, SizeHint};
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
 
 /// Why there is no whole body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,17 +40,76 @@ pub(crate) async fn whole(mut body: Body, bytes_max: usize) -> Result<Bytes, Bod
     if length > bytes_max { Err(BodyFault::TooLarge) } else { Ok(taken.into()) }
 }
 
+/// A body that is given back by whoever drops it before its end.
+struct Lent {
+    body: Body,
+    left: Arc<Mutex<Option<Body>>>,
+}
+
+impl HttpBody for Lent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.body.is_end_stream() {
+            let left = std::mem::take(&mut self.body);
+            *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
+        }
+    }
+}
+
+/// What may be left of a body once its request is answered.
+pub(crate) struct Rest(Option<Arc<Mutex<Option<Body>>>>);
+
+/// Lets a body be read by somebody who may not read it to its end.
+pub(crate) fn lend(body: Body) -> (Body, Rest) {
+    if body.is_end_stream() {
+        return (body, Rest(None));
+    }
+    let left = Arc::new(Mutex::new(None));
+    (Body::new(Lent { body, left: left.clone() }), Rest(Some(left)))
+}
+
+impl Rest {
+    /// Takes the rest, in bounds. Is the connection good for another request?
+    pub(crate) async fn discard(self) -> bool {
+        let Some(left) = self.0 else { return true };
+        let Some(mut body) = left.lock().unwrap_or_else(PoisonError::into_inner).take() else { return true };
+        let mut length = 0_usize;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return false };
+            length = length.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+            if length > limits::DISCARDED_BODY_BYTES_MAX {
+                return false;
+            }
+        }
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::{
         convert::Infallible,
-        pin::Pin,
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-        },
-        task::{Context, Poll},
+        sync::atomic::{AtomicUsize, Ordering},
     };
 
     /// A body of unsaid length, in pieces of 1 KiB: how many are left, and how many were taken.
@@ -85,5 +150,25 @@ mod tests {
         let (body, taken) = pieces(1_000_000);
         assert_eq!(whole(body, 4096).await, Err(BodyFault::TooLarge));
         assert!(taken.load(Ordering::SeqCst) * 1024 < limits::DISCARDED_BODY_BYTES_MAX + 8192);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_reads_is_taken_in_bounds() {
+        let (body, rest) = lend(Body::empty());
+        drop(body);
+        assert!(rest.discard().await);
+        for (count, is_good) in [(300, true), (1_000_000, false)] {
+            let (body, taken) = pieces(count);
+            let (mut lent, rest) = lend(body);
+            assert!(lent.frame().await.is_some(), "some of it may be read");
+            drop(lent);
+            assert_eq!(rest.discard().await, is_good);
+            let taken = taken.load(Ordering::SeqCst);
+            assert!(taken == count || !is_good && taken * 1024 < limits::DISCARDED_BODY_BYTES_MAX + 8192);
+        }
+        let (body, taken) = pieces(3);
+        let (lent, rest) = lend(body);
+        assert_eq!(whole(lent, 4096).await.unwrap().len(), 3072);
+        assert!(rest.discard().await && taken.load(Ordering::SeqCst) == 3, "read to its end");
     }
 }
