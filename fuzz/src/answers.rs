@@ -66,3 +66,39 @@ fn check_oauth2(json: &Value) {
     let is_plain = |c: char| (c.is_ascii_graphic() || c == ' ') && c != '"' && c != '\\';
     assert!(text.chars().all(is_plain), "{json}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::VaultName;
+
+    /// Whether the checks let an answer of a vault through.
+    fn holds(status: u16, kind: &str, body: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ms-request-id", "1".parse().unwrap());
+        headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
+        let status = StatusCode::from_u16(status).unwrap();
+        let answer = Answer { status, headers, body: body.as_bytes().to_vec() };
+        let vault = HostRole::Vault(VaultName::parse("shop").unwrap());
+        std::panic::catch_unwind(|| answer.check(Some(&vault))).is_ok()
+    }
+
+    #[test]
+    fn what_no_vault_may_answer_is_seen() {
+        let (json, refusal) = ("application/json", r#"{"error":{"code":"a","message":"b"}}"#);
+        assert!(holds(200, json, "{}") && holds(404, json, refusal));
+        for (status, kind, body) in [
+            (500, json, refusal),
+            (404, json, "{}"),
+            (404, json, r#"{"error":"b"}"#),
+            (404, "text/plain", refusal),
+            (200, json, refusal),
+            (200, json, "{"),
+            (401, json, refusal),
+            (405, json, refusal),
+            (204, json, "{}"),
+        ] {
+            assert!(!holds(status, kind, body), "{status} {kind} {body}");
+        }
+    }
+}
