@@ -14,7 +14,7 @@ const CONNECTIONS: usize = 16;
 impl Bench {
     /// Signatures a second, as processor time: the raw library's a signature over ours a request.
     pub(crate) async fn sign(&self, report: &mut Report, size: &Size) {
-        let digest = "a".repeat(43);
+        let digest = "A".repeat(43);
         let keys = [
             ("RSA-2048", r#"{"kty":"RSA","key_size":2048}"#, "RS256", 400),
             ("EC P-256", r#"{"kty":"EC","crv":"P-256"}"#, "ES256", 4_000),

@@ -162,8 +162,9 @@ impl<'s> View<'s> {
         matches!(write, Write::Delete(key) if is_absent(key))
     }
 
-    /// Reads more keys. If the store has moved on since the others were read, all are read again: everything stands at one position.
-    async fn load(&mut self, store: &dyn Store, more: &[Key]) -> Result<(), StoreError> {
+    /// Reads more keys. If the store has moved on since the others were read, all are read again: everything stands at one position. Has it
+    /// moved?
+    async fn load(&mut self, store: &dyn Store, more: &[Key]) -> Result<bool, StoreError> {
         if self.known.get_mut().len() + more.len() > READ_KEYS_MAX {
             return Err(StoreError::TooLarge { what: "keys of one decision", limit: READ_KEYS_MAX });
         }
@@ -173,7 +174,10 @@ impl<'s> View<'s> {
         let known = self.known.get_mut();
         let is_first = known.is_empty();
         known.extend(more.iter().cloned().zip(snapshot.entries).map(found));
-        if has_moved && !is_first { self.reload(store).await } else { Ok(()) }
+        if has_moved && !is_first {
+            self.reload(store).await?;
+        }
+        Ok(has_moved)
     }
 
     /// Reads everything again.
@@ -236,10 +240,10 @@ pub async fn transact<T, E: From<StoreError>>(
             let decision = settle(store, &mut view, &mut decide).await?;
             let unread: Vec<Key> =
                 decision.writes.iter().map(Write::key).filter(|key| !view.knows(key)).cloned().collect();
-            if unread.is_empty() {
+            // What it was decided on is what it was, if nothing has moved.
+            if unread.is_empty() || !view.load(store, &unread).await? {
                 break decision;
             }
-            view.load(store, &unread).await?;
         };
         let checks = view.checks(&decision.writes);
         // Somebody else was faster: what is to be deleted is gone, and that it still is when this commits is one of the checks.

@@ -15,9 +15,9 @@ pub(super) const BATCH_COMMITS_MAX: usize = 64;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// A batch waits for as many commits as the one before it had: those callers are just being answered, and without this every second
 /// transaction would carry only the fastest of them. It waits no longer than this after the last one that came ...
-const QUIET_TIME_MAX: Duration = Duration::from_micros(200);
+const QUIET_TIME_MAX: Duration = Duration::from_millis(1);
 /// ... and no longer than this in all. A lone committer waits never.
-const GATHER_TIME_MAX: Duration = Duration::from_millis(4);
+const GATHER_TIME_MAX: Duration = Duration::from_millis(5);
 
 /// Why an ask was not taken.
 pub(super) enum Refused {

@@ -144,7 +144,7 @@ impl VaultService {
         terms: &KeyTerms,
         now: Timestamp,
     ) -> Result<Permitted<Object<Keys>>, VaultError> {
-        let (version, fresh) = (ObjectVersion::random(&*self.entropy), ObjectId::random(&*self.entropy));
+        let (version, fresh) = (ObjectVersion::random(&*self.entropy), self.object_id(now));
         let mut to_seal = ToSeal::new(key)?;
         self.change(asker, vault, Some(name), |view, permit: &Permit<A>, vault| {
             let place = versions::place(permit, view, name, fresh)?;

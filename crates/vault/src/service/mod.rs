@@ -29,11 +29,14 @@ use crypt::{
     Key256, Sealed,
     keys::{PrivateKey, PublicKey},
 };
-use domain::{Entropy, ObjectName, Secret, VaultId, VaultName, Workers, limits};
+use domain::{Entropy, ObjectId, ObjectName, Secret, Timestamp, VaultId, VaultName, Workers, limits};
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 use store::{Halt, Key, Store, View, query};
 
@@ -61,6 +64,8 @@ pub struct VaultService {
     /// Opened keys of vaults that are in use. A vault's id is never used again, so an entry is never wrong.
     keys: RwLock<HashMap<VaultId, Arc<Key256>>>,
     private_keys: OpenKeys<PrivateKey>,
+    /// How many object ids were made, for their order.
+    object_ids: AtomicU32,
     /// The last garbage that a sweep has looked at, if it stopped before the end.
     swept_up_to: Mutex<Option<Key>>,
     public_keys: OpenKeys<PublicKey>,
@@ -83,10 +88,16 @@ impl VaultService {
             backup_key,
             reserved: Default::default(),
             keys: RwLock::default(),
+            object_ids: AtomicU32::default(),
             swept_up_to: Mutex::default(),
             private_keys: OpenKeys::new(limits::OPEN_KEYS_MAX),
             public_keys: OpenKeys::new(limits::OPEN_KEYS_MAX),
         }
+    }
+
+    /// An id for a new object.
+    fn object_id(&self, now: Timestamp) -> ObjectId {
+        ObjectId::ordered(now, self.object_ids.fetch_add(1, Ordering::Relaxed), &*self.entropy)
     }
 
     /// The same, with hosts (the first label may be `*`) and addresses that are the installation's own: no vault's authority signs for them.

@@ -415,7 +415,7 @@ impl VaultService {
         if !saved.versions.iter().any(|version| version.version == saved.head.latest) {
             return Err(VaultError::BackupRejected);
         }
-        let fresh = ObjectId::random(&*self.entropy);
+        let fresh = self.object_id(now);
         let head = Head { id: fresh, ..saved.head.clone() };
         let garbage = Garbage::staged::<K>(vault.id, fresh, now);
         self.write(vec![garbage.put()]).await?;

@@ -9,7 +9,7 @@ use crate::{
 };
 use access::{Asker, GetSecret, SetSecret as SetAction, UpdateSecret};
 use crypt::{CryptError, Sealed, certificate::CertificateError};
-use domain::{Entropy, ObjectId, ObjectName, ObjectVersion, Secret, Timestamp, VaultName};
+use domain::{Entropy, ObjectName, ObjectVersion, Secret, Timestamp, VaultName};
 use std::sync::Arc;
 use store::{Decision, Halt, query, refuse, transact};
 
@@ -88,7 +88,7 @@ impl VaultService {
         asked: SetSecret,
         now: Timestamp,
     ) -> Result<Permitted<SecretWithValue>, VaultError> {
-        let (version, fresh) = (ObjectVersion::random(&*self.entropy), ObjectId::random(&*self.entropy));
+        let (version, fresh) = (ObjectVersion::random(&*self.entropy), self.object_id(now));
         // Sealed once for a place, however often the decision runs: it draws randomness, and large values take their time.
         let mut sealed: Option<(object::VersionId, Sealed)> = None;
         let (secret, because, recovery) = transact(&*self.store, &*self.entropy, |view| {
