@@ -242,7 +242,7 @@ impl Config {
             test_clock: false,
             audit_sync: SyncPolicy::EverySecond,
             access_token_lifetime: Span(limits::ACCESS_TOKEN_LIFETIME),
-            store_cache: Bytes(8 << 20),
+            store_cache: Bytes(48 << 20),
             log_format: LogFormat::Human,
             log_filter: "info".into(),
         }

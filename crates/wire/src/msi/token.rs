@@ -19,6 +19,8 @@ use std::sync::Arc;
 const ACTION: &str = "token.issue";
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+/// Headers of an answer.
+const HEADERS: usize = 4;
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What a request comes to, and what the audit log says of it.
@@ -69,11 +71,12 @@ pub async fn answer(
         }
     };
     let headers = response.headers_mut();
+    headers.reserve(HEADERS);
     headers.insert(CONTENT_TYPE, JSON);
     headers.insert(CACHE_CONTROL, NO_STORE);
     stamp_test_clock(state, headers);
     if !matches!(result, Err(Refused::Forbidden))
-        && let Ok(id) = HeaderValue::from_str(&context.request.to_string())
+        && let Ok(id) = HeaderValue::from_bytes(context.request.text().as_ref())
     {
         headers.insert(CORRELATION_ID, id);
     }
