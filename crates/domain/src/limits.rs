@@ -74,7 +74,7 @@ pub const CLIENT_SECRET_LIFETIME: Duration = Duration::from_secs(2 * 365 * 86_40
 
 /// Bytes of a request body on the public listener (25 KiB value, JSON-escaped, and its members).
 pub const REQUEST_BODY_BYTES_MAX: usize = 256 * 1024;
-/// Bytes of a body over its limit that are still taken, and thrown away, so that the refusal is read. Ours.
+/// Bytes of a body that are still taken, and thrown away, beyond its limit or of one that nobody reads, so that the refusal is read. Ours.
 pub const DISCARDED_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a request body that restores a backup: the most versions of a usual size, and their encodings. Ours.
 pub const BACKUP_BYTES_MAX: usize = 48 * 1024 * 1024;

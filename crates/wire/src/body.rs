@@ -43,8 +43,13 @@ pub(crate) async fn whole(mut body: Body, bytes_max: usize) -> Result<Bytes, Bod
 /// A body that is given back by whoever drops it before its end.
 struct Lent {
     body: Body,
-    left: Arc<Mutex<Option<Body>>>,
+    /// Bytes that were read.
+    taken: usize,
+    left: Arc<Mutex<Option<Left>>>,
 }
+
+/// A body, and the bytes that were read of it.
+type Left = (Body, usize);
 
 impl HttpBody for Lent {
     type Data = Bytes;
@@ -54,7 +59,11 @@ impl HttpBody for Lent {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.taken = self.taken.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -69,38 +78,40 @@ impl HttpBody for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if !self.body.is_end_stream() {
-            let left = std::mem::take(&mut self.body);
+            let left = (std::mem::take(&mut self.body), self.taken);
             *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
         }
     }
 }
 
 /// What may be left of a body once its request is answered.
-pub(crate) struct Rest(Option<Arc<Mutex<Option<Body>>>>);
+#[must_use]
+pub struct Rest(Option<Arc<Mutex<Option<Left>>>>);
 
 /// Lets a body be read by somebody who may not read it to its end.
-pub(crate) fn lend(body: Body) -> (Body, Rest) {
+pub fn lend(body: Body) -> (Body, Rest) {
     if body.is_end_stream() {
         return (body, Rest(None));
     }
     let left = Arc::new(Mutex::new(None));
-    (Body::new(Lent { body, left: left.clone() }), Rest(Some(left)))
+    (Body::new(Lent { body, taken: 0, left: left.clone() }), Rest(Some(left)))
 }
 
 impl Rest {
-    /// Takes the rest, in bounds. Is the connection good for another request?
-    pub(crate) async fn discard(self) -> bool {
+    /// Takes the rest, if all of the body is within [`limits::DISCARDED_BODY_BYTES_MAX`]. Is the connection good for another request? The time
+    /// that it takes is the client's: whoever waits has a limit.
+    pub async fn discard(self) -> bool {
         let Some(left) = self.0 else { return true };
-        let Some(mut body) = left.lock().unwrap_or_else(PoisonError::into_inner).take() else { return true };
-        let mut length = 0_usize;
-        while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else { return false };
-            length = length.saturating_add(frame.data_ref().map_or(0, Bytes::len));
-            if length > limits::DISCARDED_BODY_BYTES_MAX {
-                return false;
+        let left = left.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((mut body, mut length)) = left else { return true };
+        while length <= limits::DISCARDED_BODY_BYTES_MAX {
+            match body.frame().await {
+                None => return true,
+                Some(Err(_)) => return false,
+                Some(Ok(frame)) => length = length.saturating_add(frame.data_ref().map_or(0, Bytes::len)),
             }
         }
-        true
+        false
     }
 }
 

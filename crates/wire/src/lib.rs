@@ -6,7 +6,7 @@
 
 pub mod admin;
 pub mod bearer;
-mod body;
+pub mod body;
 pub mod context;
 pub mod keyvault;
 pub mod msi;

@@ -4,7 +4,6 @@
 //! reading a secret cost.
 
 use crate::{
-    body,
     context::{self, Context, State},
     keyvault, oauth2,
 };
@@ -14,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::HostRole;
-use http::{HeaderValue, Request, StatusCode, header, uri::Authority};
+use http::{Request, StatusCode, header, uri::Authority};
 use std::{
     convert::Infallible,
     future::Future,
@@ -38,17 +37,7 @@ impl PublicService {
         Self { directory: oauth2::router(state.clone()), state }
     }
 
-    async fn answer(self, request: Request<Body>) -> Response {
-        let (head, body) = request.into_parts();
-        let (body, rest) = body::lend(body);
-        let mut response = self.answer_to(Request::from_parts(head, body)).await;
-        if !rest.discard().await {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
-    }
-
-    async fn answer_to(self, mut request: Request<Body>) -> Response {
+    async fn answer(self, mut request: Request<Body>) -> Response {
         let (context, client_request) = context::stamp_of(&self.state, &mut request);
         let role = host(&request).map(|host| self.state.names.role(host));
         let mut response = match role {

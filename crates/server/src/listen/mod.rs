@@ -40,7 +40,7 @@ pub(crate) async fn stopped(stop: &mut Stop) {
 pub(crate) async fn serve<S, H>(stream: S, handler: H, mut stop: Stop, stamp: impl Fn(&mut Request<Incoming>))
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    H: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone,
+    H: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
 {
     let service = service_fn(|mut request: Request<Incoming>| {
         stamp(&mut request);
@@ -49,7 +49,15 @@ where
             if is_strange(request.headers()) {
                 return Ok::<_, Infallible>(last(empty(StatusCode::BAD_REQUEST)));
             }
-            Ok(answer(handler.call(request)).await)
+            let (head, body) = request.into_parts();
+            let (body, rest) = wire::body::lend(Body::new(body));
+            let handled = handler.call(Request::from_parts(head, body));
+            Ok(answer(async move {
+                let response = handled.await?;
+                // What nobody read must not be taken for the next request, and who still writes must hear the answer.
+                Ok(if rest.discard().await { response } else { last(response) })
+            })
+            .await)
         }
     });
     let mut http = http1::Builder::new();
