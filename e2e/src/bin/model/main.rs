@@ -75,7 +75,7 @@ fn one(world: &mut World, seed: u64, wanted: &Wanted) -> Result<String, Failure>
 }
 
 fn wanted(arguments: &[String]) -> Result<Wanted, String> {
-    let mut wanted = Wanted { from: 1, seeds: 4, steps: 300, rounds: 24 };
+    let mut wanted = Wanted { from: 1, seeds: 12, steps: 300, rounds: 24 };
     let mut arguments = arguments.iter();
     while let Some(name) = arguments.next() {
         let number = arguments.next().and_then(|value| value.parse::<u32>().ok());

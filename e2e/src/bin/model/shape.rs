@@ -89,6 +89,9 @@ impl Vault {
                 if let Some(content_type) = content_type {
                     body["contentType"] = json!(content_type);
                 }
+                if object.managed {
+                    body["kid"] = json!(self.id(Kind::Key, &object.name, Some(&version.id)));
+                }
             }
             Content::Key(key) => {
                 body["key"] = key.public.clone();
