@@ -60,6 +60,16 @@ struct Faulty {
     numbers: Numbers,
     /// After the first read, someone else writes this.
     intruder: Mutex<Option<Write>>,
+    /// It tells at once what it is asked for.
+    is_embedded: bool,
+}
+
+/// Writes into the model between two looks at it, which a test does not wait for: the model never does.
+fn intrude(model: &Memory, write: Write) {
+    let writes = [write];
+    let mut commit = std::pin::pin!(model.commit(CommitId(u128::MAX), &[], &writes));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(commit.as_mut().poll(&mut context).is_ready());
 }
 
 #[async_trait]
@@ -72,6 +82,14 @@ impl Store for Faulty {
             self.model.commit(CommitId(u128::MAX), &[], &[write]).await.unwrap();
         }
         snapshot
+    }
+
+    fn peek(&self, key: &Key) -> Option<(crate::Position, Option<Entry>)> {
+        let told = self.is_embedded.then(|| self.model.peek(key)).flatten()?;
+        if let Some(write) = self.intruder.lock().unwrap().take() {
+            intrude(&self.model, write);
+        }
+        Some(told)
     }
 
     async fn list(&self, prefix: &Key, after: Option<&Key>, limit: NonZeroU16) -> Result<Page, StoreError> {
@@ -198,6 +216,44 @@ async fn a_decision_sees_one_position() {
     });
     assert_eq!(seen.await, Ok((Some(2), Some(1))), "not what was there before the second read");
     assert_eq!(store.reads.load(Ordering::Relaxed), 3, "again as the store had moved");
+}
+
+#[tokio::test]
+async fn a_decision_that_is_told_at_once_sees_one_position_too() {
+    let store = Faulty { is_embedded: true, ..Faulty::default() };
+    let both = [put::<Count>("a", &Count(1)), put::<Count>("b", &Count(1))];
+    store.model.commit(CommitId(9), &[], &both).await.unwrap();
+    let mut runs = 0;
+    let mut both = |view: &View<'_>| {
+        runs += 1;
+        let count = |id| Ok::<_, Halt<StoreError>>(view.get::<Count>(id)?.map(|count| count.0));
+        Ok::<_, Halt<StoreError>>((count("a")?, count("b")?))
+    };
+    assert_eq!(query(&store, &mut both).await, Ok((Some(1), Some(1))));
+    assert_eq!(store.reads.load(Ordering::Relaxed), 0, "nothing had to be waited for");
+    // Between the two looks.
+    *store.intruder.lock().unwrap() = Some(put::<Count>("a", &Count(2)));
+    assert_eq!(query(&store, &mut both).await, Ok((Some(2), Some(1))), "not what was there before");
+    assert_eq!(runs, 3, "once, and once more as the store had moved");
+}
+
+#[tokio::test]
+async fn a_decision_stands_while_nothing_moves_and_is_made_again_when_it_does() {
+    for (intruder, expected) in [(None, 1), (Some(put::<Count>("there", &Count(7))), 2)] {
+        let store = Faulty { is_embedded: true, ..Faulty::default() };
+        store.model.commit(CommitId(9), &[], &[put::<Count>("there", &Count(1))]).await.unwrap();
+        *store.intruder.lock().unwrap() = intruder;
+        let mut runs = 0;
+        let decided = transact(&store, &store.numbers, |view| {
+            runs += 1;
+            let there = view.get::<Count>("there")?.map_or(0, |count| count.0);
+            // A key that it writes and has not read.
+            Ok::<_, Halt<StoreError>>(Decision::of(there, vec![put::<Count>("sum", &Count(there + 1))]))
+        });
+        let there = decided.await.unwrap();
+        assert_eq!((runs, there), (expected, if expected == 1 { 1 } else { 7 }));
+        assert_eq!(store.commits.lock().unwrap().len(), 1, "and committed at the first try");
+    }
 }
 
 #[tokio::test]

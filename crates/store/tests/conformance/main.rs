@@ -45,7 +45,8 @@ macro_rules! cases {
 /// All of them, for every backend.
 const CASES: &[Case] = cases! {
     reading: an_absent_key_is_none, a_read_is_one_snapshot, duplicates_in_a_read, too_many_keys_in_a_read,
-        a_position_never_goes_back, a_read_is_not_older_than_an_acknowledged_commit;
+        a_position_never_goes_back, a_read_is_not_older_than_an_acknowledged_commit,
+        what_is_told_at_once_is_what_is_read;
     listing: keys_are_in_byte_order, prefixes_that_end_in_ff, a_prefix_is_not_its_sibling, after_is_exclusive_and_need_not_exist,
         pages_beside_writers, more_is_exact, bytes_split_pages, nothing_of_ours_is_listed;
     commit: one_failing_check_among_many, absent_holds_before_and_after, the_same_value_is_a_change, deleted_and_made_again,

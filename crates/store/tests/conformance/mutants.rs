@@ -26,6 +26,8 @@ enum Breaks {
     Resolving,
     /// A page says that there is more whenever it is full.
     More,
+    /// What is told at once is told as of a position that is not its own.
+    Peeking,
 }
 
 struct Mutant {
@@ -48,6 +50,12 @@ impl Store for Mutant {
             tokio::task::yield_now().await;
         }
         Ok(Snapshot { at, entries })
+    }
+
+    fn peek(&self, key: &Key) -> Option<(Position, Option<Entry>)> {
+        let (at, entry) = self.model.peek(key)?;
+        let is_early = self.breaks == Breaks::Peeking;
+        Some((if is_early { Position::default() } else { at }, entry))
     }
 
     async fn list(&self, prefix: &Key, after: Option<&Key>, limit: NonZeroU16) -> Result<Page, StoreError> {
@@ -151,4 +159,9 @@ async fn a_wrong_answer_about_an_attempt_is_noticed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_that_promise_too_much_are_noticed() {
     check(Breaks::More, &["more_is_exact"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_told_at_once_of_another_position_is_noticed() {
+    check(Breaks::Peeking, &["what_is_told_at_once_is_what_is_read"]).await;
 }

@@ -79,3 +79,23 @@ pub(crate) async fn a_read_is_not_older_than_an_acknowledged_commit(client: Clie
         assert_eq!(client.value("fresh").await, Some(round.to_string().into_bytes()));
     }
 }
+
+/// 7. What is told at once is what a read would tell, at the same position; a backend that cannot tells nothing.
+pub(crate) async fn what_is_told_at_once_is_what_is_read(client: Client) {
+    let keys = [key("often"), key("gone"), key("never")];
+    for round in 0..20 {
+        client.put("often", round.to_string()).await;
+        client.put("gone", "1").await;
+        if round % 2 == 1 {
+            client.delete("gone").await;
+        }
+        let read = client.store.read(&keys).await.unwrap();
+        for (key, entry) in keys.iter().zip(read.entries) {
+            // Twice: what was looked at may be kept.
+            for _ in 0..2 {
+                let told = client.store.peek(key);
+                assert!(told.is_none_or(|told| told == (read.at, entry.clone())), "{key:?} in round {round}");
+            }
+        }
+    }
+}
