@@ -16,6 +16,22 @@ const fn layer(name: &'static str, may_use: &'static [&'static str], reason: &'s
     Layer { name, may_use, reason }
 }
 
+/// What the product is made of, but for its command: what tests of the whole may use.
+const PRODUCT: &[&str] = &[
+    "domain",
+    "crypt",
+    "kernel",
+    "store",
+    "audit",
+    "access",
+    "directory",
+    "vault",
+    "identity",
+    "host",
+    "wire",
+    "server",
+];
+
 const LAYERS: &[Layer] = &[
     layer("domain", &[], "the nouns stand on nothing, so that every layer can share them"),
     layer("crypt", &["domain"], "a door: cryptography can be reviewed with nothing else in view"),
@@ -78,42 +94,8 @@ const LAYERS: &[Layer] = &[
         &["domain", "crypt", "kernel", "server"],
         "speaks to the server as any client does; starts apps (ADR 0007)",
     ),
-    layer(
-        "sim",
-        &[
-            "domain",
-            "crypt",
-            "kernel",
-            "store",
-            "audit",
-            "access",
-            "directory",
-            "vault",
-            "identity",
-            "host",
-            "wire",
-            "server",
-        ],
-        "tests the whole; nothing depends on it",
-    ),
-    layer(
-        "fuzz",
-        &[
-            "domain",
-            "crypt",
-            "kernel",
-            "store",
-            "audit",
-            "access",
-            "directory",
-            "vault",
-            "identity",
-            "host",
-            "wire",
-            "server",
-        ],
-        "gives malformed input to every parser where it stands; nothing depends on it",
-    ),
+    layer("sim", PRODUCT, "tests the whole; nothing depends on it"),
+    layer("fuzz", PRODUCT, "gives malformed input to every parser where it stands; nothing depends on it"),
     layer(
         "bench",
         &["domain", "crypt", "store", "access", "directory", "vault"],

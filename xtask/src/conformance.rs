@@ -44,14 +44,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         .env("KEYLESS_E2E_CONFORMANCE", &ours)
         .env("KEYLESS_E2E_SUITES", &sources)
         .env("KEYLESS_E2E_RESULTS", &results);
-    let ended = process::run(&mut suites);
-    let left = process::end_leftovers();
-    ended?;
-    if left.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::new(format!("left processes running, which were ended: {}", left.join(", "))))
-    }
+    process::ended(process::run(&mut suites))
 }
 
 /// Fetches a package's source and unpacks it as `place`, unless it is there in this version.

@@ -33,15 +33,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
     let ours = ["--dev", "--mutants", "--write"];
     let rest: Vec<&String> = arguments.iter().filter(|argument| !ours.contains(&argument.as_str())).collect();
-    let ended =
-        if has("--mutants") { planted(&rest, has("--write")) } else { against_model(&rest, has("--dev")) };
-    let left = process::end_leftovers();
-    ended?;
-    if left.is_empty() {
-        Ok(())
+    process::ended(if has("--mutants") {
+        planted(&rest, has("--write"))
     } else {
-        Err(Failure::new(format!("left processes running, which were ended: {}", left.join(", "))))
-    }
+        against_model(&rest, has("--dev"))
+    })
 }
 
 fn against_model(rest: &[&String], is_dev: bool) -> Result<(), Failure> {

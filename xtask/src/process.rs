@@ -88,6 +88,17 @@ pub(crate) fn adopt_orphans() -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("cannot adopt orphans: {error}")))
 }
 
+/// How a command of several processes ended: as it did, or badly if something of it still ran, which is ended.
+pub(crate) fn ended<T>(outcome: Result<T, Failure>) -> Result<T, Failure> {
+    let left = end_leftovers();
+    let outcome = outcome?;
+    if left.is_empty() {
+        Ok(outcome)
+    } else {
+        Err(Failure::new(format!("left processes running, which were ended: {}", left.join(", "))))
+    }
+}
+
 /// Ends and reaps every process that a finished step left below us; returns their names.
 pub(crate) fn end_leftovers() -> Vec<String> {
     use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
