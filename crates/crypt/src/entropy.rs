@@ -5,7 +5,8 @@ use domain::Entropy;
 use std::cell::RefCell;
 use zeroize::Zeroizing;
 
-/// Bytes of a draw that comes out of what its thread has drawn before: an identifier's. Keys and nonces are longer draws, or one with them.
+/// Bytes of a draw that comes out of what its thread has drawn ahead: an identifier's. A 128-bit key may be one as well, and is as random: each
+/// byte is given out once, and zeroized where it was.
 const SMALL_BYTES_MAX: usize = 16;
 /// Bytes that a thread draws at a time for small draws: the generator's own cost is by the draw.
 const AHEAD_BYTES: usize = 512;

@@ -147,6 +147,43 @@ mod tests {
         assert!(is_strange(&["chunked", "chunked"]) && is_strange(&["identity", "chunked"]));
     }
 
+    /// What a connection is answered, as long as it lasts, by somebody who reads no body and refuses all.
+    async fn refused(sent: Vec<u8>) -> String {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        let (_stop, stopping) = watch::channel(false);
+        let handler = tower::service_fn(|_unread: Request<Body>| async { Ok(empty(StatusCode::FORBIDDEN)) });
+        let serving = tokio::spawn(serve(server, handler, stopping, |_| {}));
+        let (mut reader, mut writer) = tokio::io::split(&mut client);
+        let mut answers = String::new();
+        let writing = async {
+            // It may be closed before all is taken.
+            let _closed = writer.write_all(&sent).await;
+        };
+        let (_, read) = tokio::join!(writing, reader.read_to_string(&mut answers));
+        drop(read);
+        serving.await.unwrap();
+        answers
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_before_the_body_is_read_can_go_on() {
+        let with_body = |bytes: usize| {
+            let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {bytes}\r\n\r\n");
+            let next = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+            [head.as_bytes(), &vec![b'x'; bytes], next].concat()
+        };
+        let answers = refused(with_body(300 * 1024)).await;
+        assert_eq!(
+            answers.matches("HTTP/1.1 403").count(),
+            2,
+            "the next request is answered, too: {answers}"
+        );
+        let answers = refused(with_body(2 * 1024 * 1024)).await;
+        assert_eq!(answers.matches("HTTP/1.1 403").count(), 1, "too much is not taken: {answers}");
+        assert!(answers.contains("connection: close"), "{answers}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_panic_or_a_hang_costs_one_request() {
         let status = |response: Response<Body>| response.status().as_u16();
