@@ -116,6 +116,7 @@ mod tests {
             issued: zero,
             not_before: zero,
             expires: Timestamp::from_seconds(expires),
+            stands_on: None,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use domain::{ClientId, PrincipalId, TenantId, Timestamp};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Who is calling, proven by a token. Only [`crate::Verifier`] makes one. Cheap to clone: it is shared, not copied.
 ///
@@ -19,6 +20,7 @@ pub(crate) struct Facts {
     pub(crate) issued: Timestamp,
     pub(crate) not_before: Timestamp,
     pub(crate) expires: Timestamp,
+    pub(crate) stands_on: Option<Uuid>,
 }
 
 impl Caller {
@@ -38,6 +40,26 @@ impl Caller {
             issued: Timestamp::default(),
             not_before: Timestamp::default(),
             expires: Timestamp::from_seconds(i64::MAX),
+            stands_on: None,
+        })
+    }
+
+    /// The same with a token of then, that stands on this.
+    #[cfg(any(test, feature = "fixtures"))]
+    #[must_use]
+    pub fn standing_on(&self, issued: Timestamp, stands_on: Option<Uuid>) -> Self {
+        let Facts { principal, client, tenant, not_before, expires, .. } = *self.0;
+        let (issuer, audience) = (self.0.issuer.clone(), self.0.audience.clone());
+        Self::new(Facts {
+            principal,
+            client,
+            tenant,
+            issuer,
+            audience,
+            issued,
+            not_before,
+            expires,
+            stands_on,
         })
     }
 
@@ -79,5 +101,11 @@ impl Caller {
     /// From when the token is worth nothing (`exp`).
     pub fn expires(&self) -> Timestamp {
         self.0.expires
+    }
+
+    /// The session (`sid`) or the credential that the token stands on: once that is gone, so is the token. Managed identities' tokens stand
+    /// on their principal alone.
+    pub fn stands_on(&self) -> Option<Uuid> {
+        self.0.stands_on
     }
 }

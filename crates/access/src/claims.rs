@@ -2,6 +2,7 @@
 
 use domain::{ClientId, PrincipalId, TenantId};
 use serde::Deserialize;
+use uuid::Uuid;
 
 /// Claims of a token whose signature is ours. Others are ignored; one of these twice is malformed.
 #[derive(Deserialize)]
@@ -17,6 +18,11 @@ pub(crate) struct Claims {
     pub(crate) appid: Option<ClientId>,
     /// v2.0 tokens.
     pub(crate) azp: Option<ClientId>,
+    /// The session of a signed-in user.
+    pub(crate) sid: Option<Uuid>,
+    /// The credential by which a client has proven itself: a claim of our own.
+    #[serde(rename = "keyless_credential")]
+    pub(crate) credential: Option<Uuid>,
 }
 
 impl Claims {

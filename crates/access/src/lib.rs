@@ -16,6 +16,7 @@ pub mod network;
 pub mod permit;
 pub mod policy;
 pub mod principal;
+pub mod revocation;
 pub mod role;
 pub mod verifier;
 
@@ -26,5 +27,6 @@ pub use network::{IpRange, NetworkRules};
 pub use permit::{Asker, Denied, Lack, Permit, Rule, Rules, VaultScope, by_seeing, decide, permit};
 pub use policy::AccessPolicy;
 pub use principal::{Principal, PrincipalKind};
+pub use revocation::Revocations;
 pub use role::{BUILT_IN_ROLES, ObjectScope, Role, RoleAssignment, RoleAssignments, RoleRef};
 pub use verifier::{BearerFault, KeySource, Verifier, VerifierConfig};

@@ -83,6 +83,9 @@ pub enum Lack {
     /// It is disabled.
     #[error("the principal is disabled")]
     PrincipalDisabled,
+    /// What its token stands on is no more.
+    #[error("the token's session has ended, or its credential was removed")]
+    TokenRevoked,
     /// No access policy of the vault is for it.
     #[error("no access policy of the vault is for the principal")]
     NoPolicy,
@@ -171,7 +174,7 @@ pub fn permit<A: Action>(
         return Err(Halt::Refuse(Denied::Address { address, caller, vault }));
     }
     let principal = caller.principal();
-    match decide(view, principal, &ActionName::of::<A>(), vault, object)? {
+    match decide(view, principal, Some(caller), &ActionName::of::<A>(), vault, object)? {
         Ok(rule) => {
             Ok(Permit { principal, client: caller.client(), vault: vault.id, rule, action: PhantomData })
         }
@@ -182,13 +185,14 @@ pub fn permit<A: Action>(
     }
 }
 
-/// By which rule a principal may do something in a vault, or why not.
+/// By which rule a principal may do something in a vault, or why not. Where somebody really asks, their token counts too.
 ///
 /// # Errors
 /// What must be loaded first.
 pub fn decide(
     view: &View,
     principal: PrincipalId,
+    token: Option<&Caller>,
     asked: &ActionName,
     vault: &VaultScope<'_>,
     object: Option<&ObjectName>,
@@ -196,6 +200,9 @@ pub fn decide(
     let Some(found) = view.get::<Principal>(&principal)? else { return Ok(Err(Lack::PrincipalGone)) };
     if !found.enabled {
         return Ok(Err(Lack::PrincipalDisabled));
+    }
+    if token.is_some_and(|token| found.revocations.refuse_caller(token)) {
+        return Ok(Err(Lack::TokenRevoked));
     }
     match vault.rules {
         Rules::Policies(policies) => Ok(by_policy(policies, principal, asked.verb)),
@@ -270,6 +277,7 @@ mod tests {
             display_name: "shop".to_owned(),
             enabled: true,
             created: Timestamp::default(),
+            revocations: crate::Revocations::default(),
         }
     }
 
@@ -323,6 +331,46 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_worth_nothing_once_what_it_stands_on_is_gone() {
+        let (now, later) = (Timestamp::from_seconds(100), Timestamp::from_seconds(200));
+        let [session, other] = [1, 2].map(uuid::Uuid::from_u128);
+        let mut one = principal(1);
+        let name = VaultName::parse("shop").unwrap();
+        let network = NetworkRules::default();
+        let policies =
+            [AccessPolicy { principal: one.id, permissions: secrets(&[SecretPermission::Get]).unwrap() }];
+        let ask = |of: &Principal, issued: Timestamp, stands_on| {
+            let vault = VaultScope {
+                id: vault_id(),
+                name: &name,
+                rules: Rules::Policies(&policies),
+                network: &network,
+            };
+            let caller = Caller::fixture(of.id, of.client, of.tenant).standing_on(issued, stands_on);
+            match permit::<GetSecret>(&view(of), &Asker { caller: &caller, address: None }, &vault, None) {
+                Ok(_) => None,
+                Err(Halt::Refuse(denied)) => Some(why(denied)),
+                Err(Halt::Load(load)) => panic!("{load:?}"),
+            }
+        };
+        assert_eq!(ask(&one, now, Some(session)), None);
+        one.revocations.revoke(session, later, now);
+        assert_eq!(ask(&one, now, Some(session)), Some(Lack::TokenRevoked));
+        assert_eq!((ask(&one, now, Some(other)), ask(&one, now, None)), (None, None));
+        one.revocations.revoke_all(now);
+        for stands_on in [Some(other), None] {
+            assert_eq!(ask(&one, now, stands_on), Some(Lack::TokenRevoked));
+            assert_eq!(ask(&one, later, stands_on), None);
+        }
+        // A person who asks what the principal may, asks with no token.
+        let vault =
+            VaultScope { id: vault_id(), name: &name, rules: Rules::Policies(&policies), network: &network };
+        assert!(
+            decide(&view(&one), one.id, None, &ActionName::of::<GetSecret>(), &vault, None).unwrap().is_ok()
+        );
+    }
+
+    #[test]
     fn each_verb_permits_its_own_actions_only() {
         use SecretPermission::{Get, List, Set};
         let one = principal(1);
@@ -354,7 +402,7 @@ mod tests {
                 rules: Rules::Policies(&policies),
                 network: &network,
             };
-            decide(&view, one.id, action, &vault, None).unwrap()
+            decide(&view, one.id, None, action, &vault, None).unwrap()
         };
         for action in ACTIONS {
             let mut own = Permissions::default();

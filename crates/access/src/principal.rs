@@ -1,5 +1,6 @@
 //! The principal: the acting identity of a tenant. Its record is what every permit reads, and what revocation changes.
 
+use crate::Revocations;
 use domain::{AppId, ClientId, PrincipalId, RegistrationId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Key, Record};
@@ -21,6 +22,9 @@ pub struct Principal {
     pub enabled: bool,
     /// When it was made.
     pub created: Timestamp,
+    /// Which of its tokens are worth nothing before they expire.
+    #[serde(default, skip_serializing_if = "Revocations::is_empty")]
+    pub revocations: Revocations,
 }
 
 /// What a principal acts for.

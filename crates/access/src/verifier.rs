@@ -164,6 +164,7 @@ impl Verifier {
             issued,
             not_before,
             expires,
+            stands_on: claims.sid.or(claims.credential),
         }))
     }
 }

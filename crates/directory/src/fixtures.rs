@@ -68,6 +68,7 @@ pub(crate) fn registration(number: u8) -> (Registration, Principal) {
         display_name: registration.display_name.clone(),
         enabled: true,
         created: NOW,
+        revocations: access::Revocations::default(),
     };
     (registration, principal)
 }

@@ -47,6 +47,7 @@ pub fn register(
         display_name: name.as_str().to_owned(),
         enabled: true,
         created: now,
+        revocations: access::Revocations::default(),
     };
     let writes = principal::put(&principal).into();
     Registered { principal, writes }

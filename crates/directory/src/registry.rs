@@ -227,6 +227,7 @@ fn create(
         display_name: registration.display_name.clone(),
         enabled: true,
         created: registration.created,
+        revocations: access::Revocations::default(),
     }));
     Ok(Decision::of(registration.clone(), writes))
 }

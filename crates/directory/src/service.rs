@@ -66,6 +66,7 @@ impl DirectoryService {
                 display_name: "administrator".to_owned(),
                 enabled: true,
                 created: now,
+                revocations: access::Revocations::default(),
             };
             transact(&*store, &*entropy, |view| -> Result<Decision<()>, Halt<DirectoryError>> {
                 let mut writes = Vec::new();

@@ -57,6 +57,9 @@ pub const VERIFIED_TOKENS_MAX: usize = 10_000;
 /// Managed identity tokens cached at a time. Ours.
 pub const CACHED_TOKENS_MAX: usize = 10_000;
 
+/// Credentials and sessions of one principal that are gone while tokens of theirs may live. Beyond, all older tokens of it are over. Ours.
+pub const REVOCATIONS_MAX: usize = 32;
+
 /// Credentials (secrets) of one app registration. Ours.
 pub const CREDENTIALS_MAX: usize = 20;
 /// Identifier URIs of one app registration. Ours.

@@ -53,6 +53,7 @@ impl World {
             display_name: "shop".to_owned(),
             enabled: true,
             created: NOW,
+            revocations: access::Revocations::default(),
         };
         let (secret, hash) = mint_secret(&SystemEntropy);
         let protection = if is_enforced {

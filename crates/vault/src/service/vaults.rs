@@ -220,13 +220,13 @@ impl VaultService {
         query(&*self.store, |view| {
             let vault = vaults::find(view, name)?;
             let explained = actions.iter().map(|action| {
-                let decided = access::decide(view, principal, action, &vault.scope(), object)?;
+                let decided = access::decide(view, principal, None, action, &vault.scope(), object)?;
                 let Err(lack) = &decided else { return Ok((*action, decided)) };
                 let Some(seeing) = access::by_seeing(action, lack) else { return Ok((*action, decided)) };
                 if operations::is_symmetric(view, vault.id, object)? {
                     return Ok((*action, decided));
                 }
-                let seen = access::decide(view, principal, &seeing, &vault.scope(), object)?;
+                let seen = access::decide(view, principal, None, &seeing, &vault.scope(), object)?;
                 Ok((*action, seen.or(decided)))
             });
             explained.collect::<Result<_, store::Halt<VaultError>>>()

@@ -505,6 +505,10 @@ impl From<&Denied> for KeyVaultError {
             Lack::PrincipalDisabled => {
                 Self::unauthorized(format!("The principal of the token is disabled. Caller: {}", who(caller)))
             }
+            Lack::TokenRevoked => Self::unauthorized(format!(
+                "The token has been revoked: its session has ended or its credential was removed. Caller: {}",
+                who(caller)
+            )),
             Lack::NoPolicy => Self::forbidden(
                 "AccessDenied",
                 format!(

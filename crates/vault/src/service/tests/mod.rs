@@ -182,6 +182,7 @@ impl World {
             display_name: "owner".to_owned(),
             enabled: true,
             created: NOW,
+            revocations: access::Revocations::default(),
         };
         let caller = Caller::fixture(principal.id, principal.client, principal.tenant);
         let vault = VaultName::parse("shop").unwrap();
