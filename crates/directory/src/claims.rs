@@ -4,14 +4,14 @@
 
 use crate::{Audience, TokenVersion};
 use access::{Principal, PrincipalKind};
-use domain::{ClientId, HostNames, PrincipalId, TenantId, Timestamp};
+use domain::{ClientId, CredentialId, HostNames, PrincipalId, TenantId, Timestamp};
 use serde::Serialize;
 
 /// How the client has proven itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
-    /// By a client secret.
-    Secret,
+    /// By a client secret: which credential of the registration.
+    Secret(CredentialId),
     /// By the kernel's word: managed identities. The public cloud shows theirs as certificates.
     Attested,
     /// The administrator, who may use the admin socket.
@@ -22,7 +22,7 @@ impl Proof {
     const fn acr(self) -> &'static str {
         match self {
             Self::Socket => "0",
-            Self::Secret => "1",
+            Self::Secret(_) => "1",
             Self::Attested => "2",
         }
     }
@@ -175,11 +175,15 @@ mod tests {
     const CLIENT: &str = "02020202-0202-4202-8202-020202020202";
     const PRINCIPAL: &str = "03030303-0303-4303-8303-030303030303";
 
+    fn by_secret() -> Proof {
+        Proof::Secret(CredentialId::from_uuid(tenant().id.uuid()))
+    }
+
     #[test]
     fn a_v1_token_of_an_application() {
         let (_, principal) = registration(1);
         assert_eq!(
-            written(&principal, &Audience::vaults(&names()), Proof::Secret),
+            written(&principal, &Audience::vaults(&names()), by_secret()),
             json!({
                 "aud": "https://vault.keyless.localhost:8443",
                 "iss": format!("https://login.keyless.localhost:8443/{TENANT}/"),
@@ -200,7 +204,7 @@ mod tests {
             version: TokenVersion::V2,
         };
         assert_eq!(
-            written(&principal, &audience, Proof::Secret),
+            written(&principal, &audience, by_secret()),
             json!({
                 "aud": "client", "iss": format!("https://login.keyless.localhost:8443/{TENANT}/v2.0"),
                 "iat": 1_800_000_000, "nbf": 1_800_000_000, "exp": 1_800_003_600,

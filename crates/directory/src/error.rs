@@ -48,7 +48,16 @@ pub enum DirectoryError {
     },
     /// The client has presented no proof of itself.
     #[error("the client has presented no credential")]
-    ClientSecretMissing,
+    ClientProofMissing,
+    /// The client's assertion is of another type than a JWT (RFC 7523 section 2.2).
+    #[error("the client assertion is of another type than a JWT")]
+    AssertionTypeUnsupported,
+    /// No credential of the client has signed the assertion.
+    #[error("the assertion of client {client} is not signed by a credential of it")]
+    AssertionRejected {
+        /// Whose.
+        client: ClientId,
+    },
     /// No credential of the client has this secret.
     #[error("the secret of client {client} is wrong")]
     ClientSecretWrong {

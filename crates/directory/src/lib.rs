@@ -9,6 +9,7 @@
 
 pub mod audience;
 pub mod claims;
+pub mod client;
 pub mod error;
 #[cfg(test)]
 mod fixtures;

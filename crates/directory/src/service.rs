@@ -300,6 +300,8 @@ mod tests {
             client: Some(named.clone()),
             secret: Some(secret.to_owned().into()),
             basic: None,
+            assertion: None,
+            assertion_type: None,
             scope: Some("https://vault.azure.net/.default".to_owned()),
             resource: None,
         };

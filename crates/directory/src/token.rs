@@ -1,4 +1,4 @@
-//! The phases of a token request, in the one order for every grant: parse -> authenticate the client -> audience -> the grant's proof
+//! The phases of a token request, in the one order for every grant: parse -> authenticate the client -> the grant's proof -> audience
 //! -> claims -> sign. Each takes what the one before made, so none can be skipped.
 //!
 //! Spec: RFC 6749 sections 2.3, 3.2, 4.4; Microsoft identity platform, client credentials flow (v2.0 and v1.0).
@@ -6,12 +6,13 @@
 use crate::{
     Audience, DirectoryError, KeyRing, Tenant, TenantAlias, TokenVersion, audience,
     claims::{self, Claims, Facts, Proof},
-    grants::client_secret,
+    client::{self, ClientProof},
+    grants::client_credentials,
     tenant::shown,
 };
 use access::Principal;
 use crypt::jws::{self, Thumbprint};
-use domain::{ClientId, Entropy, HostNames, PrincipalId, Secret, Timestamp, limits, world::random};
+use domain::{ClientId, Entropy, HostNames, PrincipalId, Secret, Timestamp, world::random};
 use std::{sync::Arc, time::Duration};
 use store::{Halt, View};
 
@@ -48,6 +49,10 @@ pub struct TokenRequest {
     pub secret: Option<Secret<String>>,
     /// From an `Authorization: Basic` header.
     pub basic: Option<ClientSecret>,
+    /// `client_assertion`.
+    pub assertion: Option<Secret<String>>,
+    /// `client_assertion_type`.
+    pub assertion_type: Option<String>,
     /// `scope`.
     pub scope: Option<String>,
     /// `resource`.
@@ -84,13 +89,15 @@ impl IssuedToken {
 #[derive(Debug)]
 pub(crate) struct Parsed {
     client: ClientId,
+    proof: ClientProof,
     resource: String,
     grant: Grant,
 }
 
+/// What is asked for, with what proves that it may be had. The client's proof of itself is another matter.
 #[derive(Debug)]
 enum Grant {
-    ClientCredentials { secret: Secret<String> },
+    ClientCredentials,
 }
 
 /// A principal that may have a token for an audience. Made by [`decide`] and by the service for identities of its own.
@@ -102,22 +109,13 @@ pub(crate) struct Granted {
 }
 
 /// First phase. Nothing is asked of the store for a request that cannot succeed.
-pub(crate) fn parse(tenant: &Tenant, request: TokenRequest) -> Result<Parsed, DirectoryError> {
+pub(crate) fn parse(tenant: &Tenant, mut request: TokenRequest) -> Result<Parsed, DirectoryError> {
     let alias = tenant.alias(&request.tenant)?;
-    let grant_type = given("grant_type", request.grant_type)?;
+    let grant_type = given("grant_type", request.grant_type.take())?;
     if grant_type != "client_credentials" {
         return Err(DirectoryError::UnsupportedGrant { grant: shown(&grant_type) });
     }
-    let (client, secret) = match request.basic {
-        Some(basic) => {
-            let agrees = request.client.is_none_or(|client| client.is_empty() || client == basic.client);
-            if !agrees || request.secret.is_some() {
-                return Err(DirectoryError::ClientAuthenticationAmbiguous);
-            }
-            (Some(basic.client), Some(basic.secret))
-        }
-        None => (request.client, request.secret),
-    };
+    let (client, proof) = client::take(&mut request)?;
     let client = given("client_id", client)?;
     let client = client.parse().map_err(|_| DirectoryError::ClientMalformed { client: shown(&client) })?;
     if alias == TenantAlias::Any {
@@ -126,27 +124,27 @@ pub(crate) fn parse(tenant: &Tenant, request: TokenRequest) -> Result<Parsed, Di
     let resource = match request.endpoint {
         Endpoint::V1 => given("resource", request.resource)?,
         Endpoint::V2 if request.resource.is_some() => return Err(DirectoryError::ResourceNotAllowed),
-        Endpoint::V2 => resource_of_scope(&given("scope", request.scope)?)?,
+        Endpoint::V2 => client_credentials::resource_of_scope(&given("scope", request.scope)?)?,
     };
-    let secret =
-        secret.filter(|secret| !secret.expose().is_empty()).ok_or(DirectoryError::ClientSecretMissing)?;
-    Ok(Parsed { client, resource, grant: Grant::ClientCredentials { secret } })
+    if matches!(proof, ClientProof::None) {
+        return Err(DirectoryError::ClientProofMissing);
+    }
+    Ok(Parsed { client, proof, resource, grant: Grant::ClientCredentials })
 }
 
-/// The phases that look at the store, all in one view: the client's proof, its principal and the audience are of one moment.
+/// The phases that look at the store, all in one view: the client's proof, the grant's and the audience are of one moment.
 pub(crate) fn decide(
     view: &View,
     names: &HostNames,
     parsed: &Parsed,
     now: Timestamp,
 ) -> Result<Granted, Halt<DirectoryError>> {
-    let (principal, proof) = match &parsed.grant {
-        Grant::ClientCredentials { secret } => {
-            (client_secret::authenticate(view, parsed.client, secret, now)?, Proof::Secret)
-        }
+    let client = client::authenticate(view, parsed.client, &parsed.proof, now)?;
+    let principal = match &parsed.grant {
+        Grant::ClientCredentials => client_credentials::grant(&client),
     };
     let audience = audience::resolve(view, names, &parsed.resource)?;
-    Ok(Granted { principal, audience, proof })
+    Ok(Granted { principal, audience, proof: client.by })
 }
 
 /// The last phases: claims, and the one signature.
@@ -189,29 +187,6 @@ fn given(name: &'static str, value: Option<String>) -> Result<String, DirectoryE
     value.filter(|value| !value.trim().is_empty()).ok_or(DirectoryError::MissingParameter { name })
 }
 
-/// What is left of `{resource}/.default` without exactly that suffix: `https://x//.default` is for `https://x/`.
-fn resource_of_scope(scope: &str) -> Result<String, DirectoryError> {
-    const SUFFIX: &str = "/.default";
-    let malformed = || DirectoryError::ScopeMalformed { scope: shown(scope) };
-    // RFC 6749 section 3.3.
-    let is_token = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-    let mut resource: Option<&str> = None;
-    for one in scope.split_ascii_whitespace() {
-        if one.len() > limits::AUDIENCE_CHARS_MAX || !one.bytes().all(is_token) {
-            return Err(malformed());
-        }
-        let of = one
-            .strip_suffix(SUFFIX)
-            .ok_or_else(|| DirectoryError::ScopeNotDefault { scope: shown(scope) })?;
-        match resource {
-            _ if of.is_empty() => return Err(malformed()),
-            Some(other) if other != of => return Err(DirectoryError::ScopesOfTwoResources),
-            _ => resource = Some(of),
-        }
-    }
-    resource.map(str::to_owned).ok_or_else(malformed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,6 +200,8 @@ mod tests {
             client: Some(registration(1).0.client.to_string()),
             secret: Some(secret("s")),
             basic: None,
+            assertion: None,
+            assertion_type: None,
             scope: Some("https://vault.azure.net/.default".to_owned()),
             resource: None,
         }
@@ -272,7 +249,7 @@ mod tests {
         for secret in [None, Some(secret(""))] {
             assert!(matches!(
                 refused(TokenRequest { secret, ..request() }),
-                DirectoryError::ClientSecretMissing
+                DirectoryError::ClientProofMissing
             ));
         }
     }
@@ -317,39 +294,25 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_loses_exactly_its_suffix() {
-        for (scope, resource) in [
-            ("https://vault.azure.net/.default", "https://vault.azure.net"),
-            ("https://x//.default", "https://x/"),
-            ("api://a/b/.default", "api://a/b"),
-            ("x/.default x/.default", "x"),
-            (" x/.default ", "x"),
-        ] {
-            assert_eq!(resource_of_scope(scope).unwrap(), resource, "{scope}");
+    fn an_assertion_is_of_the_one_type() {
+        let asked = |kind: Option<&str>| TokenRequest {
+            secret: None,
+            assertion: Some(secret(" a.b.c\n")),
+            assertion_type: kind.map(str::to_owned),
+            ..request()
+        };
+        let jwt = Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+        let proof = parse(&tenant(), asked(jwt)).unwrap().proof;
+        assert!(matches!(proof, ClientProof::Assertion(assertion) if assertion.expose() == "a.b.c"));
+        for (kind, is_missing) in [(None, true), (Some(""), true), (Some("urn:x:saml2-bearer"), false)] {
+            match refused(asked(kind)) {
+                DirectoryError::MissingParameter { name: "client_assertion_type" } => assert!(is_missing),
+                DirectoryError::AssertionTypeUnsupported => assert!(!is_missing),
+                other => panic!("{other}"),
+            }
         }
-        for scope in [
-            "https://vault.azure.net",
-            "x/.default y",
-            "https%3A%2F%2Fx%2F.default",
-            "x/.DEFAULT",
-            "openid",
-            "x/.default/",
-        ] {
-            assert!(
-                matches!(resource_of_scope(scope), Err(DirectoryError::ScopeNotDefault { .. })),
-                "{scope}"
-            );
-        }
-        for scope in ["/.default", "é/.default", "a\"/.default", &format!("{}/.default", "x".repeat(512))] {
-            assert!(
-                matches!(resource_of_scope(scope), Err(DirectoryError::ScopeMalformed { .. })),
-                "{scope}"
-            );
-        }
-        assert!(matches!(
-            resource_of_scope("x/.default y/.default"),
-            Err(DirectoryError::ScopesOfTwoResources)
-        ));
+        let both = TokenRequest { secret: Some(secret("s")), ..asked(jwt) };
+        assert!(matches!(refused(both), DirectoryError::ClientAuthenticationAmbiguous));
     }
 
     #[test]

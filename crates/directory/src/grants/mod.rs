@@ -1,3 +1,3 @@
-//! Grants: each owns its own proof; what all have in common is in `token`.
+//! Grants: each owns what makes it one. How the client proves itself is `client`; what all have in common is `token`.
 
-pub(crate) mod client_secret;
+pub(crate) mod client_credentials;

@@ -140,7 +140,9 @@ impl From<&DirectoryError> for Refused {
             | DirectoryError::TenantUnspecified
             | DirectoryError::ClientMalformed { .. }
             | DirectoryError::ClientUnknown { .. }
-            | DirectoryError::ClientSecretMissing
+            | DirectoryError::ClientProofMissing
+            | DirectoryError::AssertionTypeUnsupported
+            | DirectoryError::AssertionRejected { .. }
             | DirectoryError::ClientSecretWrong { .. }
             | DirectoryError::ClientSecretExpired { .. }
             | DirectoryError::ClientAuthenticationAmbiguous

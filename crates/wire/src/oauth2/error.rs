@@ -213,9 +213,16 @@ impl From<&DirectoryError> for OAuthError {
             ),
             DirectoryError::ClientMalformed { client } => unknown(client),
             DirectoryError::ClientUnknown { client } => unknown(client),
-            DirectoryError::ClientSecretMissing => client(
+            DirectoryError::ClientProofMissing => client(
                 7_000_218,
-                "The request body must contain the following parameter: 'client_secret'. Client assertions are not taken here.".to_owned(),
+                "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.".to_owned(),
+            ),
+            DirectoryError::AssertionTypeUnsupported => {
+                request(9_002_313, "Invalid request. The parameter 'client_assertion_type' must be 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'.".to_owned())
+            }
+            DirectoryError::AssertionRejected { client: id } => client(
+                700_027,
+                format!("Client assertion failed signature validation. No certificate of app '{id}' has signed it."),
             ),
             DirectoryError::ClientSecretWrong { client: id } => client(
                 7_000_215,
@@ -302,7 +309,9 @@ mod tests {
             (DirectoryError::ClientMalformed { client: text() }, 400, "unauthorized_client", 700_016),
             (DirectoryError::ClientUnknown { client: client() }, 400, "unauthorized_client", 700_016),
             (DirectoryError::ClientDisabled { client: client() }, 400, "unauthorized_client", 7_000_112),
-            (DirectoryError::ClientSecretMissing, 401, "invalid_client", 7_000_218),
+            (DirectoryError::ClientProofMissing, 401, "invalid_client", 7_000_218),
+            (DirectoryError::AssertionTypeUnsupported, 400, "invalid_request", 9_002_313),
+            (DirectoryError::AssertionRejected { client: client() }, 401, "invalid_client", 700_027),
             (DirectoryError::ClientSecretWrong { client: client() }, 401, "invalid_client", 7_000_215),
             (DirectoryError::ClientSecretExpired { client: client() }, 401, "invalid_client", 7_000_222),
             (DirectoryError::ClientAuthenticationAmbiguous, 400, "invalid_request", 9_002_313),

@@ -20,8 +20,16 @@ use uuid::Uuid;
 
 const ACTION: &str = "token.issue";
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
-const FIELDS: &[&str] =
-    &["grant_type", "client_id", "client_secret", "scope", "resource", "client-request-id"];
+const FIELDS: &[&str] = &[
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "scope",
+    "resource",
+    "client-request-id",
+];
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +128,8 @@ async fn read(
         client,
         secret: form.take_secret("client_secret"),
         basic,
+        assertion: form.take_secret("client_assertion"),
+        assertion_type: form.take("client_assertion_type"),
         scope: form.take("scope"),
         resource: form.take("resource"),
     })

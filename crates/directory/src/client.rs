@@ -1,0 +1,218 @@
+//! Who is the client? The phase of every token request in which the client proves itself, whatever it then asks for.
+//!
+//! Owns: the ways in which a client may prove itself (RFC 6749 section 2.3.1), and the one place where the proof is judged. Owns not:
+//! what a client may be granted (`grants`), the claims that tell of the proof (`claims`).
+
+use crate::{
+    DirectoryError, Registration,
+    claims::Proof,
+    registration::{ClientIndex, Credential},
+    token::TokenRequest,
+};
+use access::Principal;
+use crypt::HashedSecret;
+use domain::{ClientId, CredentialId, Secret, Timestamp};
+use std::sync::Arc;
+use store::{Halt, View};
+
+/// The only type of client assertion (RFC 7523 section 2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// What a client sent to prove itself, by whichever way.
+#[derive(Debug)]
+pub(crate) enum ClientProof {
+    /// Nothing: a public client, which has nothing to prove itself by.
+    None,
+    /// A client secret (`client_secret_post`, `client_secret_basic`).
+    Secret(Secret<String>),
+    /// A signed token (`private_key_jwt`), without white space around it.
+    Assertion(Secret<String>),
+}
+
+/// A client that has proven itself.
+#[derive(Debug)]
+pub(crate) struct Authenticated {
+    /// Its registration.
+    #[expect(dead_code, reason = "grants that depend on more than the client's principal come next")]
+    pub(crate) registration: Arc<Registration>,
+    /// Its principal, which is enabled.
+    pub(crate) principal: Arc<Principal>,
+    /// How it has proven itself.
+    pub(crate) by: Proof,
+}
+
+/// Takes the client's name and proof out of a request. One way only: RFC 6749 section 2.3 forbids two.
+pub(crate) fn take(request: &mut TokenRequest) -> Result<(Option<String>, ClientProof), DirectoryError> {
+    let is_given = |secret: &Secret<String>| !secret.expose().trim().is_empty();
+    let client = request.client.take();
+    let secret = request.secret.take().filter(|secret| !secret.expose().is_empty());
+    let assertion = request.assertion.take().filter(is_given);
+    match (request.basic.take(), secret, assertion) {
+        (Some(basic), None, None) => {
+            let agrees = client.is_none_or(|client| client.is_empty() || client == basic.client);
+            if !agrees {
+                return Err(DirectoryError::ClientAuthenticationAmbiguous);
+            }
+            let proof = match basic.secret.expose().is_empty() {
+                true => ClientProof::None,
+                false => ClientProof::Secret(basic.secret),
+            };
+            Ok((Some(basic.client), proof))
+        }
+        (None, Some(secret), None) => Ok((client, ClientProof::Secret(secret))),
+        (None, None, Some(assertion)) => {
+            match request.assertion_type.take().filter(|kind| !kind.is_empty()) {
+                None => return Err(DirectoryError::MissingParameter { name: "client_assertion_type" }),
+                Some(kind) if kind != JWT_BEARER => return Err(DirectoryError::AssertionTypeUnsupported),
+                Some(_) => {}
+            }
+            // Files end in a line feed, which some clients send with the rest.
+            let assertion = Secret::new(assertion.expose().trim().to_owned());
+            Ok((client, ClientProof::Assertion(assertion)))
+        }
+        (None, None, None) => Ok((client, ClientProof::None)),
+        _ => Err(DirectoryError::ClientAuthenticationAmbiguous),
+    }
+}
+
+/// The client, if it has proven itself and its principal may act.
+pub(crate) fn authenticate(
+    view: &View,
+    client: ClientId,
+    proof: &ClientProof,
+    now: Timestamp,
+) -> Result<Authenticated, Halt<DirectoryError>> {
+    let registration = match view.get::<ClientIndex>(&client)? {
+        Some(index) => view.get::<Registration>(&index.registration)?,
+        None => None,
+    };
+    let Some(registration) = registration else {
+        if let ClientProof::Secret(secret) = proof {
+            // As much hashing as for a client that exists, so that time does not tell which clients do.
+            let _ = HashedSecret::of(&Secret::new(String::new())).matches(secret);
+        }
+        return Err(Halt::Refuse(DirectoryError::ClientUnknown { client }));
+    };
+    let Some(principal) = view.get::<Principal>(&registration.principal)? else {
+        return Err(Halt::Refuse(DirectoryError::ClientUnknown { client }));
+    };
+    let by = prove(&registration, proof, now).map_err(Halt::Refuse)?;
+    // Said only to who has proven itself.
+    if !principal.enabled {
+        return Err(Halt::Refuse(DirectoryError::ClientDisabled { client }));
+    }
+    Ok(Authenticated { registration, principal, by })
+}
+
+fn prove(registration: &Registration, proof: &ClientProof, now: Timestamp) -> Result<Proof, DirectoryError> {
+    let client = registration.client;
+    match proof {
+        ClientProof::None => Err(DirectoryError::ClientProofMissing),
+        ClientProof::Secret(secret) => match judge(&registration.credentials, secret, now) {
+            Verdict::Wrong => Err(DirectoryError::ClientSecretWrong { client }),
+            Verdict::Expired => Err(DirectoryError::ClientSecretExpired { client }),
+            Verdict::Valid(credential) => Ok(Proof::Secret(credential)),
+        },
+        ClientProof::Assertion(_) => Err(DirectoryError::AssertionRejected { client }),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Wrong,
+    Expired,
+    Valid(CredentialId),
+}
+
+/// Looks at every credential, whatever the first one said.
+fn judge(credentials: &[Credential], secret: &Secret<String>, now: Timestamp) -> Verdict {
+    let mut verdict = Verdict::Wrong;
+    for credential in credentials {
+        if credential.hash.matches(secret) {
+            if (credential.start..credential.end).contains(&now) {
+                verdict = Verdict::Valid(credential.id);
+            } else if now >= credential.end && verdict == Verdict::Wrong {
+                verdict = Verdict::Expired;
+            }
+        }
+    }
+    verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{NOW, credential, registration, secret, view};
+
+    fn ask(credentials: Vec<Credential>, presented: &str) -> Result<Arc<Principal>, DirectoryError> {
+        let (mut registration, principal) = registration(1);
+        registration.credentials = credentials;
+        let proof = ClientProof::Secret(secret(presented));
+        refusal(authenticate(&view(&registration, &principal), registration.client, &proof, NOW))
+            .map(|client| client.principal)
+    }
+
+    fn refusal<T>(result: Result<T, Halt<DirectoryError>>) -> Result<T, DirectoryError> {
+        result.map_err(|halt| match halt {
+            Halt::Refuse(error) => error,
+            Halt::Load(load) => panic!("{load:?}"),
+        })
+    }
+
+    #[test]
+    fn any_valid_secret_is_the_client() {
+        let credentials = || {
+            vec![
+                credential("old", -9, -1),
+                credential("now", 0, 1),
+                credential("next", 1, 9),
+                credential("new", -1, 9),
+            ]
+        };
+        for presented in ["now", "new"] {
+            assert_eq!(ask(credentials(), presented).unwrap().id, registration(1).1.id, "{presented}");
+        }
+        assert!(matches!(ask(credentials(), "old"), Err(DirectoryError::ClientSecretExpired { .. })));
+        for presented in ["next", "", "no", "now ", "NOW"] {
+            assert!(
+                matches!(ask(credentials(), presented), Err(DirectoryError::ClientSecretWrong { .. })),
+                "{presented}"
+            );
+        }
+        // The same secret twice, renewed: it counts by the one that is valid, in either order.
+        assert!(ask(vec![credential("x", -9, -1), credential("x", 0, 9)], "x").is_ok());
+        assert!(ask(vec![credential("x", 0, 9), credential("x", -9, -1)], "x").is_ok());
+        assert!(matches!(
+            ask(vec![credential("x", -9, 0)], "x"),
+            Err(DirectoryError::ClientSecretExpired { .. })
+        ));
+        assert!(matches!(ask(Vec::new(), "x"), Err(DirectoryError::ClientSecretWrong { .. })));
+    }
+
+    #[test]
+    fn strangers_and_the_disabled_are_refused() {
+        let (mut registration, mut principal) = registration(1);
+        registration.credentials.push(credential("s", -1, 9));
+        let client = registration.client;
+        let ask = |view: &View, client, presented: &str| {
+            refusal(authenticate(view, client, &ClientProof::Secret(secret(presented)), NOW)).unwrap_err()
+        };
+        let full = view(&registration, &principal);
+        let stranger = crate::fixtures::registration(9).0.client;
+        assert!(
+            matches!(ask(&full, stranger, "s"), DirectoryError::ClientUnknown { client } if client == stranger)
+        );
+        assert!(matches!(ask(&View::fixture(), client, "s"), DirectoryError::ClientUnknown { .. }));
+        let without_principal = View::fixture()
+            .with::<Registration>(&registration.id, &registration)
+            .with::<ClientIndex>(&client, &ClientIndex { registration: registration.id });
+        assert!(matches!(ask(&without_principal, client, "s"), DirectoryError::ClientUnknown { .. }));
+        principal.enabled = false;
+        let disabled = view(&registration, &principal);
+        assert!(matches!(ask(&disabled, client, "s"), DirectoryError::ClientDisabled { .. }));
+        assert!(
+            matches!(ask(&disabled, client, "x"), DirectoryError::ClientSecretWrong { .. }),
+            "who cannot prove it learns nothing"
+        );
+    }
+}
