@@ -116,7 +116,7 @@ mod tests {
             issued: zero,
             not_before: zero,
             expires: Timestamp::from_seconds(expires),
-            stands_on: None,
+            stands_on: Vec::new(),
         })
     }
 

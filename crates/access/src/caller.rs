@@ -20,7 +20,7 @@ pub(crate) struct Facts {
     pub(crate) issued: Timestamp,
     pub(crate) not_before: Timestamp,
     pub(crate) expires: Timestamp,
-    pub(crate) stands_on: Option<Uuid>,
+    pub(crate) stands_on: Vec<Uuid>,
 }
 
 impl Caller {
@@ -40,14 +40,14 @@ impl Caller {
             issued: Timestamp::default(),
             not_before: Timestamp::default(),
             expires: Timestamp::from_seconds(i64::MAX),
-            stands_on: None,
+            stands_on: Vec::new(),
         })
     }
 
     /// The same with a token of then, that stands on this.
     #[cfg(any(test, feature = "fixtures"))]
     #[must_use]
-    pub fn standing_on(&self, issued: Timestamp, stands_on: Option<Uuid>) -> Self {
+    pub fn standing_on(&self, issued: Timestamp, stands_on: Vec<Uuid>) -> Self {
         let Facts { principal, client, tenant, not_before, expires, .. } = *self.0;
         let (issuer, audience) = (self.0.issuer.clone(), self.0.audience.clone());
         Self::new(Facts {
@@ -103,9 +103,9 @@ impl Caller {
         self.0.expires
     }
 
-    /// The session (`sid`) or the credential that the token stands on: once that is gone, so is the token. Managed identities' tokens stand
-    /// on their principal alone.
-    pub fn stands_on(&self) -> Option<Uuid> {
-        self.0.stands_on
+    /// What the token stands on: a user's session (`sid`) and grant, or a client's credential. Once one of these is gone, so is the token.
+    /// Managed identities' tokens stand on their principal alone.
+    pub fn stands_on(&self) -> &[Uuid] {
+        &self.0.stands_on
     }
 }

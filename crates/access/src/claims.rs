@@ -20,6 +20,9 @@ pub(crate) struct Claims {
     pub(crate) azp: Option<ClientId>,
     /// The session of a signed-in user.
     pub(crate) sid: Option<Uuid>,
+    /// The grant that a user's tokens come from, one after the other: a claim of our own.
+    #[serde(rename = "keyless_grant")]
+    pub(crate) grant: Option<Uuid>,
     /// The credential by which a client has proven itself: a claim of our own.
     #[serde(rename = "keyless_credential")]
     pub(crate) credential: Option<Uuid>,

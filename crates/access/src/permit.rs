@@ -339,14 +339,14 @@ mod tests {
         let network = NetworkRules::default();
         let policies =
             [AccessPolicy { principal: one.id, permissions: secrets(&[SecretPermission::Get]).unwrap() }];
-        let ask = |of: &Principal, issued: Timestamp, stands_on| {
+        let ask = |of: &Principal, issued: Timestamp, stands_on: Option<uuid::Uuid>| {
             let vault = VaultScope {
                 id: vault_id(),
                 name: &name,
                 rules: Rules::Policies(&policies),
                 network: &network,
             };
-            let caller = Caller::fixture(of.id, of.client, of.tenant).standing_on(issued, stands_on);
+            let caller = Caller::fixture(of.id, of.client, of.tenant).standing_on(issued, stands_on.into_iter().collect());
             match permit::<GetSecret>(&view(of), &Asker { caller: &caller, address: None }, &vault, None) {
                 Ok(_) => None,
                 Err(Halt::Refuse(denied)) => Some(why(denied)),

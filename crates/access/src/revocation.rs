@@ -1,7 +1,8 @@
-//! What makes tokens of a principal worth nothing before they expire: a removed credential, a signed-out session, or all that was issued
+//! What makes tokens of a principal worth nothing before they expire: a removed credential, a signed-out session, a grant whose code or
+//! refresh token was used twice, or all that was issued
 //! before a moment.
 //!
-//! A token names what it stands on (a credential or a session), and every permit reads the principal anyway: so revoking is one write to its
+//! A token names what it stands on (a credential, or a session and the grant that began it), and every permit reads the principal anyway: so revoking is one write to its
 //! record, and it holds from the moment that this is acknowledged. An entry is kept only as long as a token can live that it is for.
 
 use crate::Caller;
@@ -56,8 +57,8 @@ impl Revocations {
     }
 
     /// Is a token with these facts revoked?
-    pub fn refuse(&self, issued: Timestamp, stands_on: Option<Uuid>) -> bool {
-        issued < self.valid_from || stands_on.is_some_and(|id| self.gone.iter().any(|gone| gone.id == id))
+    pub fn refuse(&self, issued: Timestamp, stands_on: &[Uuid]) -> bool {
+        issued < self.valid_from || self.gone.iter().any(|gone| stands_on.contains(&gone.id))
     }
 
     /// Is this caller's token revoked?
@@ -74,20 +75,21 @@ mod tests {
         Timestamp::from_seconds(seconds)
     }
 
-    fn id(number: u128) -> Option<Uuid> {
-        Some(Uuid::from_u128(number))
+    fn id(number: u128) -> Vec<Uuid> {
+        vec![Uuid::from_u128(number)]
     }
 
     #[test]
     fn only_what_stands_on_it_is_refused() {
         let mut revocations = Revocations::default();
-        assert!(revocations.is_empty() && !revocations.refuse(at(0), None));
+        assert!(revocations.is_empty() && !revocations.refuse(at(0), &[]));
         revocations.revoke(Uuid::from_u128(1), at(200), at(100));
-        for (stands_on, refused) in [(id(1), true), (id(2), false), (None, false)] {
-            assert_eq!(revocations.refuse(at(50), stands_on), refused, "{stands_on:?}");
+        let both = vec![Uuid::from_u128(2), Uuid::from_u128(1)];
+        for (stands_on, refused) in [(id(1), true), (both, true), (id(2), false), (Vec::new(), false)] {
+            assert_eq!(revocations.refuse(at(50), &stands_on), refused, "{stands_on:?}");
         }
         // A new token on it would be just as bad.
-        assert!(revocations.refuse(at(150), id(1)));
+        assert!(revocations.refuse(at(150), &id(1)));
     }
 
     #[test]
@@ -109,7 +111,7 @@ mod tests {
         }
         assert!(revocations.gone.is_empty());
         for (issued, refused) in [(99, true), (100, true), (101, false)] {
-            assert_eq!(revocations.refuse(at(issued), id(7_777)), refused, "{issued}");
+            assert_eq!(revocations.refuse(at(issued), &id(7_777)), refused, "{issued}");
         }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use store::{Halt, View};
 
 /// A resource that exists, and the form of token that it wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Audience {
     /// The `aud` claim.
     pub(crate) claim: String,
@@ -22,6 +22,19 @@ pub struct Audience {
     pub(crate) requested: String,
     /// Chosen by the resource, not by the endpoint.
     pub(crate) version: TokenVersion,
+    /// Whose audience it is.
+    pub(crate) resource: Resource,
+}
+
+/// A resource: who is called with the token.
+#[derive(Clone, Debug)]
+pub(crate) enum Resource {
+    /// All vaults.
+    Vaults,
+    /// Our Microsoft Graph.
+    Graph,
+    /// An app registration.
+    Registered(Arc<Registration>),
 }
 
 impl Audience {
@@ -42,7 +55,40 @@ impl Audience {
 
     /// The vaults of this installation, by its own resource.
     pub fn vaults(names: &HostNames) -> Self {
-        Self { claim: names.vault_resource(), requested: names.vault_resource(), version: TokenVersion::V1 }
+        Self {
+            claim: names.vault_resource(),
+            requested: names.vault_resource(),
+            version: TokenVersion::V1,
+            resource: Resource::Vaults,
+        }
+    }
+
+    /// The scopes that a client may be given there in a user's name.
+    pub(crate) fn offered(&self) -> Vec<String> {
+        match &self.resource {
+            Resource::Vaults => vec![USER_IMPERSONATION.to_owned()],
+            Resource::Graph => GRAPH_SCOPES.iter().map(|&scope| scope.to_owned()).collect(),
+            Resource::Registered(registration) => {
+                registration.scopes.iter().filter(|scope| scope.enabled).map(|scope| scope.value.clone()).collect()
+            }
+        }
+    }
+
+    /// By which consents to it are kept, whatever it is called.
+    pub(crate) fn key(&self) -> String {
+        match &self.resource {
+            Resource::Vaults => "vaults".to_owned(),
+            Resource::Graph => "graph".to_owned(),
+            Resource::Registered(registration) => registration.client.to_string(),
+        }
+    }
+
+    /// The client that it is itself, if it is one.
+    pub(crate) fn client(&self) -> Option<ClientId> {
+        match &self.resource {
+            Resource::Vaults | Resource::Graph => None,
+            Resource::Registered(registration) => Some(registration.client),
+        }
     }
 }
 
@@ -51,8 +97,14 @@ impl Audience {
 /// # Errors
 /// [`DirectoryError::ResourceUnknown`], or what must be loaded first.
 pub fn resolve(view: &View, names: &HostNames, requested: &str) -> Result<Audience, Halt<DirectoryError>> {
+    let own = |claim, resource| {
+        Ok(Audience { claim, requested: requested.to_owned(), version: TokenVersion::V1, resource })
+    };
     if let Some(claim) = vault_claim(names, requested) {
-        return Ok(Audience { claim, requested: requested.to_owned(), version: TokenVersion::V1 });
+        return own(claim, Resource::Vaults);
+    }
+    if let Some(claim) = graph_claim(names, requested) {
+        return own(claim, Resource::Graph);
     }
     match registered(view, requested)? {
         Some(registration) => {
@@ -61,10 +113,48 @@ pub fn resolve(view: &View, names: &HostNames, requested: &str) -> Result<Audien
                 TokenVersion::V1 => requested.to_owned(),
                 TokenVersion::V2 => registration.client.to_string(),
             };
-            Ok(Audience { claim, requested: requested.to_owned(), version: registration.token_version })
+            let version = registration.token_version;
+            let resource = Resource::Registered(registration);
+            Ok(Audience { claim, requested: requested.to_owned(), version, resource })
         }
         None => Err(Halt::Refuse(DirectoryError::ResourceUnknown { resource: shown(requested) })),
     }
+}
+
+/// What a vault lets a client do in a user's name: what the user may.
+const USER_IMPERSONATION: &str = "user_impersonation";
+
+/// What Microsoft Graph lets clients do in a user's name, as far as ours does it (Microsoft Graph permissions reference).
+const GRAPH_SCOPES: &[&str] = &[
+    "User.Read",
+    "User.ReadBasic.All",
+    "User.Read.All",
+    "User.ReadWrite.All",
+    "Group.Read.All",
+    "Group.ReadWrite.All",
+    "GroupMember.Read.All",
+    "GroupMember.ReadWrite.All",
+    "Application.Read.All",
+    "Application.ReadWrite.All",
+    "AppRoleAssignment.ReadWrite.All",
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+    "Directory.AccessAsUser.All",
+];
+
+/// Microsoft Graph's own resource and application id: the same everywhere.
+pub const GRAPH_RESOURCE: &str = "https://graph.microsoft.com";
+/// See [`GRAPH_RESOURCE`].
+pub const GRAPH_APPLICATION: &str = "00000003-0000-0000-c000-000000000000";
+
+/// The `aud` of tokens for our Graph, if that is what this names.
+fn graph_claim(names: &HostNames, requested: &str) -> Option<String> {
+    let text = requested.strip_suffix('/').unwrap_or(requested);
+    let own = names.graph_resource();
+    if text.eq_ignore_ascii_case(GRAPH_RESOURCE) || text.eq_ignore_ascii_case(GRAPH_APPLICATION) {
+        return Some(text.to_ascii_lowercase());
+    }
+    text.eq_ignore_ascii_case(&own).then_some(own)
 }
 
 /// The canonical form of a spelling of "the vaults": no trailing slash, our own port. A client that comes through a forwarder asks
@@ -122,7 +212,7 @@ pub(crate) fn is_reserved(names: &HostNames, uri: &str, own: ClientId) -> bool {
         .and_then(|_| uri.get(6..42))
         .and_then(|id| id.parse::<ClientId>().ok())
         .is_some_and(|client| client != own);
-    is_others || vault_claim(names, uri).is_some()
+    is_others || vault_claim(names, uri).is_some() || graph_claim(names, uri).is_some()
 }
 
 #[cfg(test)]

@@ -6,10 +6,13 @@ use crate::{Audience, TokenVersion};
 use access::{Principal, PrincipalKind};
 use domain::{ClientId, CredentialId, HostNames, PrincipalId, TenantId, Timestamp};
 use serde::Serialize;
+use std::fmt;
 
 /// How the client has proven itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
+    /// By nothing: a public client, which has nothing to prove itself by.
+    Public,
     /// By a client secret: which credential of the registration.
     Secret(CredentialId),
     /// By the kernel's word: managed identities. The public cloud shows theirs as certificates.
@@ -21,9 +24,21 @@ pub(crate) enum Proof {
 impl Proof {
     const fn acr(self) -> &'static str {
         match self {
-            Self::Socket => "0",
+            Self::Public | Self::Socket => "0",
             Self::Secret(_) => "1",
             Self::Attested => "2",
+        }
+    }
+}
+
+/// What the audit log says.
+impl fmt::Display for Proof {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Public => formatter.write_str("a public client"),
+            Self::Secret(credential) => write!(formatter, "client secret {credential}"),
+            Self::Attested => formatter.write_str("the kernel's word"),
+            Self::Socket => formatter.write_str("the admin socket"),
         }
     }
 }
@@ -31,117 +46,131 @@ impl Proof {
 /// Everything that claims are made of.
 pub(crate) struct Facts<'a> {
     pub(crate) principal: &'a Principal,
+    /// Which client gets the token.
+    pub(crate) client: ClientId,
     pub(crate) audience: &'a Audience,
     pub(crate) proof: Proof,
     pub(crate) names: &'a HostNames,
     pub(crate) issued: Timestamp,
+    pub(crate) not_before: Timestamp,
     pub(crate) expires: Timestamp,
     pub(crate) token: String,
+    /// Does the client understand a challenge for more claims (`xms_cc`)?
+    pub(crate) can_be_challenged: bool,
+    /// In whose name the client acts, if it does in a user's.
+    pub(crate) user: Option<UserFacts>,
 }
 
-/// Claims of either form, in the order in which the public cloud writes them.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub(crate) enum Claims {
-    V1(Box<V1>),
-    V2(Box<V2>),
+/// What is said of a user who has signed in.
+pub(crate) struct UserFacts {
+    /// The user as this client knows it.
+    pub(crate) subject: String,
+    pub(crate) user_name: String,
+    /// What the client may do.
+    pub(crate) scopes: String,
+    pub(crate) session: SessionId,
+    pub(crate) grant: RefreshFamilyId,
+    pub(crate) methods: Vec<&'static str>,
 }
 
+/// Claims of either form, in the order of their names but for those that every token has.
 #[derive(Debug, Serialize)]
-pub(crate) struct V1 {
+pub(crate) struct Claims {
     aud: String,
     iss: String,
     iat: Timestamp,
     nbf: Timestamp,
     exp: Timestamp,
-    appid: ClientId,
-    appidacr: &'static str,
-    idp: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    amr: Vec<&'static str>,
+    /// v1.0, as are the others that have another name in v2.0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    appid: Option<ClientId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    appidacr: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    azp: Option<ClientId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    azpacr: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idp: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idtyp: Option<&'static str>,
-    oid: PrincipalId,
+    /// Ours: what the token stands on, so that it falls with it (`access::Revocations`).
     #[serde(skip_serializing_if = "Option::is_none")]
-    scp: Option<&'static str>,
-    sub: PrincipalId,
-    tid: TenantId,
+    keyless_credential: Option<CredentialId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    unique_name: Option<String>,
-    uti: String,
-    ver: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    xms_mirid: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct V2 {
-    aud: String,
-    iss: String,
-    iat: Timestamp,
-    nbf: Timestamp,
-    exp: Timestamp,
-    azp: ClientId,
-    azpacr: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    idtyp: Option<&'static str>,
+    keyless_grant: Option<RefreshFamilyId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     oid: PrincipalId,
     #[serde(skip_serializing_if = "Option::is_none")]
-    scp: Option<&'static str>,
-    sub: PrincipalId,
+    preferred_username: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scp: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<SessionId>,
+    sub: String,
     tid: TenantId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unique_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upn: Option<String>,
     uti: String,
     ver: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xms_cc: Option<[&'static str; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     xms_mirid: Option<String>,
 }
 
 /// The claims of one token.
 pub(crate) fn claims(facts: Facts<'_>) -> Claims {
-    let Facts { principal, audience, proof, names, issued, expires, token } = facts;
+    let Facts { principal, client, audience, proof, names, issued, not_before, expires, token, .. } = facts;
     let is_user = principal.kind == PrincipalKind::User;
-    let idtyp = (!is_user).then_some("app");
-    let scp = is_user.then_some("user_impersonation");
-    let name = is_user.then(|| principal.display_name.clone());
-    let xms_mirid = resource_id(principal);
-    match audience.version {
-        TokenVersion::V1 => Claims::V1(Box::new(V1 {
-            aud: audience.claim.clone(),
-            iss: names.issuer_v1(principal.tenant),
-            iat: issued,
-            nbf: issued,
-            exp: expires,
-            appid: principal.client,
-            appidacr: proof.acr(),
-            idp: names.issuer_v1(principal.tenant),
-            idtyp,
-            oid: principal.id,
-            scp,
-            sub: principal.id,
-            tid: principal.tenant,
-            unique_name: name,
-            uti: token,
-            ver: "1.0",
-            xms_mirid,
-        })),
-        TokenVersion::V2 => Claims::V2(Box::new(V2 {
-            aud: audience.claim.clone(),
-            iss: names.issuer_v2(principal.tenant),
-            iat: issued,
-            nbf: issued,
-            exp: expires,
-            azp: principal.client,
-            azpacr: proof.acr(),
-            idtyp,
-            name,
-            oid: principal.id,
-            scp,
-            sub: principal.id,
-            tid: principal.tenant,
-            uti: token,
-            ver: "2.0",
-            xms_mirid,
-        })),
+    let is_v1 = audience.version == TokenVersion::V1;
+    let acr = proof.acr();
+    let (mut scp, mut sub, mut user_name) = (None, principal.id.to_string(), None);
+    let (mut sid, mut keyless_grant, mut amr) = (None, None, Vec::new());
+    if let Some(user) = facts.user {
+        (scp, sub, user_name) = (Some(user.scopes), user.subject, Some(user.user_name));
+        (sid, keyless_grant, amr) = (Some(user.session), Some(user.grant), user.methods);
+    } else if is_user {
+        // The administrator at the admin socket.
+        (scp, user_name) = (Some("user_impersonation".to_owned()), Some(principal.display_name.clone()));
+    }
+    let keyless_credential = match proof {
+        Proof::Secret(credential) if !is_user => Some(credential),
+        Proof::Secret(_) | Proof::Public | Proof::Attested | Proof::Socket => None,
+    };
+    Claims {
+        aud: audience.claim.clone(),
+        iss: if is_v1 { names.issuer_v1(principal.tenant) } else { names.issuer_v2(principal.tenant) },
+        iat: issued,
+        nbf: not_before,
+        exp: expires,
+        amr,
+        appid: is_v1.then_some(client),
+        appidacr: is_v1.then_some(acr),
+        azp: (!is_v1).then_some(client),
+        azpacr: (!is_v1).then_some(acr),
+        idp: is_v1.then(|| names.issuer_v1(principal.tenant)),
+        idtyp: (!is_user).then_some("app"),
+        keyless_credential,
+        keyless_grant,
+        name: is_user.then(|| principal.display_name.clone()),
+        oid: principal.id,
+        preferred_username: user_name.clone().filter(|_| !is_v1),
+        scp,
+        sid,
+        sub,
+        tid: principal.tenant,
+        unique_name: user_name.clone().filter(|_| is_v1),
+        upn: user_name.filter(|_| is_v1),
+        uti: token,
+        ver: if is_v1 { "1.0" } else { "2.0" },
+        xms_cc: facts.can_be_challenged.then_some(["CP1"]),
+        xms_mirid: resource_id(principal),
     }
 }
 
@@ -166,9 +195,20 @@ mod tests {
     fn written(principal: &Principal, audience: &Audience, proof: Proof) -> Value {
         let token = "uti".to_owned();
         let expires = Timestamp::from_seconds(NOW.seconds() + 3600);
-        let claims =
-            claims(Facts { principal, audience, proof, names: &names(), issued: NOW, expires, token });
-        serde_json::to_value(claims).unwrap()
+        let facts = Facts {
+            principal,
+            client: principal.client,
+            audience,
+            proof,
+            names: &names(),
+            issued: NOW,
+            not_before: NOW,
+            expires,
+            token,
+            can_be_challenged: false,
+            user: None,
+        };
+        serde_json::to_value(claims(facts)).unwrap()
     }
 
     const TENANT: &str = "aaaaaaaa-aaaa-4aaa-aaaa-aaaaaaaaaaaa";

@@ -5,8 +5,9 @@
 
 use crate::{
     DirectoryError, Registration,
+    application::Application,
     claims::Proof,
-    registration::{ClientIndex, Credential},
+    registration::Credential,
     token::TokenRequest,
 };
 use access::Principal;
@@ -32,11 +33,10 @@ pub(crate) enum ClientProof {
 /// A client that has proven itself.
 #[derive(Debug)]
 pub(crate) struct Authenticated {
-    /// Its registration.
-    #[expect(dead_code, reason = "grants that depend on more than the client's principal come next")]
-    pub(crate) registration: Arc<Registration>,
-    /// Its principal, which is enabled.
-    pub(crate) principal: Arc<Principal>,
+    /// What it is.
+    pub(crate) application: Application,
+    /// Its principal, which is enabled, if it has one in this tenant.
+    pub(crate) principal: Option<Arc<Principal>>,
     /// How it has proven itself.
     pub(crate) by: Proof,
 }
@@ -82,8 +82,16 @@ pub(crate) fn authenticate(
     proof: &ClientProof,
     now: Timestamp,
 ) -> Result<Authenticated, Halt<DirectoryError>> {
-    let registration = match view.get::<ClientIndex>(&client)? {
-        Some(index) => view.get::<Registration>(&index.registration)?,
+    let registration = match Application::find(view, client)? {
+        Some(Application::Registered(registration)) => Some(registration),
+        Some(application @ Application::FirstParty(_)) => {
+            return match proof {
+                ClientProof::None => Ok(Authenticated { application, principal: None, by: Proof::Public }),
+                ClientProof::Secret(_) | ClientProof::Assertion(_) => {
+                    Err(Halt::Refuse(DirectoryError::ClientIsPublic { client }))
+                }
+            };
+        }
         None => None,
     };
     let Some(registration) = registration else {
@@ -101,12 +109,13 @@ pub(crate) fn authenticate(
     if !principal.enabled {
         return Err(Halt::Refuse(DirectoryError::ClientDisabled { client }));
     }
-    Ok(Authenticated { registration, principal, by })
+    Ok(Authenticated { application: Application::Registered(registration), principal: Some(principal), by })
 }
 
-fn prove(registration: &Registration, proof: &ClientProof, now: Timestamp) -> Result<Proof, DirectoryError> {
+fn prove(registration: &Arc<Registration>, proof: &ClientProof, now: Timestamp) -> Result<Proof, DirectoryError> {
     let client = registration.client;
     match proof {
+        ClientProof::None if Application::Registered(registration.clone()).may_be_public() => Ok(Proof::Public),
         ClientProof::None => Err(DirectoryError::ClientProofMissing),
         ClientProof::Secret(secret) => match judge(&registration.credentials, secret, now) {
             Verdict::Wrong => Err(DirectoryError::ClientSecretWrong { client }),

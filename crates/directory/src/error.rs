@@ -79,6 +79,119 @@ pub enum DirectoryError {
         /// Whose.
         client: ClientId,
     },
+    /// A public client presents a credential, which it cannot have.
+    #[error("client {client} is public and has no credential")]
+    ClientIsPublic {
+        /// Whose.
+        client: ClientId,
+    },
+    /// The redirect URI is none of the client's.
+    #[error("the redirect URI is not registered for client {client}")]
+    RedirectUriUnknown {
+        /// Whose.
+        client: ClientId,
+        /// As asked for.
+        redirect_uri: String,
+    },
+    /// A redirect URI that cannot be registered.
+    #[error("the redirect URI is not valid: {rule}")]
+    RedirectUriInvalid {
+        /// The rule.
+        rule: &'static str,
+    },
+    /// A parameter that is longer than any needs to be.
+    #[error("the parameter {name} is too long")]
+    ParameterTooLong {
+        /// Which one.
+        name: &'static str,
+    },
+    /// A parameter with a value that means nothing here.
+    #[error("the parameter {name} has a value that is not supported")]
+    ParameterInvalid {
+        /// Which one.
+        name: &'static str,
+    },
+    /// Another response type than `code`.
+    #[error("the response type is not supported")]
+    ResponseTypeUnsupported {
+        /// As asked for.
+        response_type: String,
+    },
+    /// The user must sign in, and must not be asked to.
+    #[error("nobody is signed in")]
+    SignInRequired,
+    /// The user must agree first.
+    #[error("the user has not consented to what client {client} asks for")]
+    ConsentRequired {
+        /// Who asks.
+        client: ClientId,
+    },
+    /// The user does not agree.
+    #[error("the user has declined")]
+    ConsentDeclined,
+    /// The resource offers no such scope.
+    #[error("the resource has no such scope")]
+    ScopeUnknown {
+        /// As asked for.
+        scope: String,
+    },
+    /// There is no such code, or its time is over.
+    #[error("the authorization code is unknown or has expired")]
+    CodeInvalid,
+    /// The code was issued to another client.
+    #[error("the authorization code was issued to another client")]
+    CodeOfAnother,
+    /// The code has been redeemed before: what it brought is revoked.
+    #[error("the authorization code was redeemed before; what it brought is revoked")]
+    CodeRedeemed,
+    /// The redirect URI is not the one that the code was sent to.
+    #[error("the redirect URI is not the one of the authorization request")]
+    RedirectUriChanged,
+    /// The verifier does not fit the challenge.
+    #[error("the code verifier does not fit the code challenge")]
+    VerifierWrong,
+    /// There is no such refresh token (any more), or it is another client's.
+    #[error("the refresh token is not valid")]
+    RefreshTokenInvalid,
+    /// Nobody has used the refresh token for too long.
+    #[error("the refresh token has expired")]
+    RefreshTokenExpired,
+    /// A refresh token comes again: its family is revoked.
+    #[error("the refresh token was used before; its family is revoked")]
+    RefreshTokenReused,
+    /// The user has signed out, was disabled or deleted, or has another password.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// The user's token says nothing to this client.
+    #[error("the user's token is not accepted: {why}")]
+    UserTokenInvalid {
+        /// Why.
+        why: &'static str,
+    },
+    /// Nobody has answered yet.
+    #[error("the user has not answered yet")]
+    DevicePending,
+    /// The user has said no.
+    #[error("the user has declined the device")]
+    DeviceDeclined,
+    /// There is no such device code (any more).
+    #[error("the device code is not valid")]
+    DeviceCodeInvalid,
+    /// Its time is over.
+    #[error("the device code has expired")]
+    DeviceCodeExpired,
+    /// No device waits under this code.
+    #[error("no device waits under this code")]
+    UserCodeUnknown,
+    /// The password grant is off.
+    #[error("the password grant is not enabled here")]
+    PasswordGrantDisabled,
+    /// Users must set another password first, which a client cannot do for them.
+    #[error("the user must set another password first")]
+    PasswordMustChange,
+    /// Users must show their second factor, which a client cannot do for them.
+    #[error("the user must show a second factor")]
+    SecondFactorNeeded,
     /// The requested resource is not known.
     #[error("the resource is not known here")]
     ResourceUnknown {

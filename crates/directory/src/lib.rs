@@ -7,19 +7,29 @@
 //! client's proof was checked.
 #![forbid(unsafe_code)]
 
+pub mod application;
 pub mod audience;
+pub mod authorization;
 pub mod claims;
 pub mod client;
 pub mod error;
 #[cfg(test)]
 mod fixtures;
+pub mod consent;
 pub mod grants;
+mod id_token;
+pub mod interaction;
+mod issue;
 pub mod managed;
 pub mod principal;
+pub mod redirect;
 pub mod registration;
 pub mod registry;
 pub mod ring;
+mod scope;
 pub mod service;
+pub mod session;
+mod sweep;
 pub mod tenant;
 pub mod token;
 

@@ -26,8 +26,30 @@ pub struct Registration {
     /// By which it proves itself.
     #[serde(default)]
     pub credentials: Vec<Credential>,
+    /// Where codes of its sign-ins may be sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect_uris: Vec<RedirectUri>,
+    /// May it be a public client: one that runs where no secret can be kept (Graph: `isFallbackPublicClient`)?
+    #[serde(default)]
+    pub is_public: bool,
+    /// What users may let others do with it in their name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<ExposedScope>,
     /// When it was made.
     pub created: Timestamp,
+}
+
+/// A scope that a resource offers (Graph: `api.oauth2PermissionScopes`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExposedScope {
+    /// Its id.
+    pub id: CredentialId,
+    /// What clients ask for and `scp` says, such as `Orders.Read`.
+    pub value: String,
+    /// What the consent page says.
+    pub description: String,
+    /// Can it be asked for?
+    pub enabled: bool,
 }
 
 /// A client secret of a registration. The secret itself is not kept.

@@ -3,14 +3,16 @@
 use crate::{
     Audience, DirectoryError, IssuedToken, KeyRing, Tenant, TokenRequest, audience,
     claims::Proof,
+    grants::{delegated::Fresh, on_behalf_of, password},
+    issue::Issuer,
     principal::{self},
     ring::{self, KeyRecord, RingRecord},
-    token::{self, Granted},
+    token::{self, Evidence, Grant, Granted, Parsed, Refused},
 };
 use access::{Principal, PrincipalKind};
-use crypt::{CryptError, Key256, SigningKey};
+use crypt::{CryptError, Key256, MacKey, SigningKey};
 use domain::{ClientId, Entropy, HostNames, PrincipalId, TenantId, Timestamp};
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use store::{Decision, Halt, Store, View, query, transact};
 
 /// What does not change while the server runs.
@@ -20,6 +22,8 @@ pub struct DirectorySettings {
     pub names: HostNames,
     /// How long an access token lives.
     pub token_lifetime: Duration,
+    /// May clients ask for tokens with a user's password? For tests only.
+    pub allows_password_grant: bool,
 }
 
 /// The directory. Shared; every method may be called at any time.
@@ -29,7 +33,11 @@ pub struct DirectoryService {
     pub(crate) settings: DirectorySettings,
     tenant: Arc<Tenant>,
     ring: Arc<KeyRing>,
+    subjects: MacKey,
 }
+
+/// The label of the key below the root key by which users are named to clients.
+const SUBJECTS: &str = "subjects";
 
 impl DirectoryService {
     /// Opens the directory; at the first start makes the tenant, its administrator and the first signing key in one commit.
@@ -83,7 +91,8 @@ impl DirectoryService {
         }
         let (tenant, ring, keys) = query(&*store, stored).await?;
         let ring = Arc::new(ring::open(&ring, &keys, root)?);
-        Ok(Self { store, entropy, settings, tenant, ring })
+        let subjects = MacKey::new(root.derive(SUBJECTS).expose());
+        Ok(Self { store, entropy, settings, tenant, ring, subjects })
     }
 
     /// The tenant.
@@ -111,9 +120,43 @@ impl DirectoryService {
     /// # Errors
     /// [`DirectoryError`].
     pub async fn token(&self, request: TokenRequest, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
-        let parsed = token::parse(&self.tenant, request)?;
-        let granted = query(&*self.store, |view| token::decide(view, self.names(), &parsed, now)).await?;
-        self.issue(&granted, now)
+        let address = request.address;
+        let parsed = token::parse(&self.tenant, self.names(), request)?;
+        let evidence = self.evidence(&parsed, address, now).await?;
+        let fresh = Fresh::of(&*self.entropy);
+        let lifetime = self.settings.token_lifetime;
+        let granted = transact(&*self.store, &*self.entropy, |view| {
+            token::decide(view, self.names(), &parsed, &evidence, &fresh, lifetime, now)
+        });
+        match granted.await? {
+            Ok(granted) => self.issue(&granted, now),
+            Err(Refused(error)) => Err(error),
+        }
+    }
+
+    async fn evidence(
+        &self,
+        parsed: &Parsed,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Evidence, DirectoryError> {
+        match &parsed.grant {
+            Grant::OnBehalfOf { user_token, .. } => {
+                on_behalf_of::verify(user_token, &*self.ring(), &self.issuers(), self.tenant.id, now)
+                    .map(Evidence::UserToken)
+            }
+            Grant::Password { .. } if !self.settings.allows_password_grant => {
+                Err(DirectoryError::PasswordGrantDisabled)
+            }
+            Grant::Password { user_name, password, .. } => {
+                let person = self.check_password(user_name, password, address, now).await?;
+                Ok(Evidence::Password(password::session_of(person.user.id, &*self.entropy, now)))
+            }
+            Grant::ClientCredentials { .. }
+            | Grant::AuthorizationCode(_)
+            | Grant::RefreshToken { .. }
+            | Grant::DeviceCode { .. } => Ok(Evidence::None),
+        }
     }
 
     /// Which resource does this text name?
@@ -139,8 +182,7 @@ impl DirectoryService {
                 what: "a token of a managed identity for another principal",
             });
         }
-        let granted =
-            Granted { principal: principal.clone(), audience: audience.clone(), proof: Proof::Attested };
+        let granted = Granted::to_itself(principal.clone(), audience.clone(), Proof::Attested);
         self.issue(&granted, now)
     }
 
@@ -150,12 +192,19 @@ impl DirectoryService {
     /// The store's; [`DirectoryError::PrincipalNotFound`].
     pub async fn issue_for_administrator(&self, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
         let principal = self.principal(self.tenant.administrator).await?;
-        let granted = Granted { principal, audience: Audience::vaults(self.names()), proof: Proof::Socket };
+        let granted = Granted::to_itself(principal, Audience::vaults(self.names()), Proof::Socket);
         self.issue(&granted, now)
     }
 
     fn issue(&self, granted: &Granted, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
-        token::issue(granted, self.names(), &self.ring, &*self.entropy, self.settings.token_lifetime, now)
+        let issuer = Issuer {
+            names: self.names(),
+            ring: &self.ring(),
+            entropy: &*self.entropy,
+            subjects: &self.subjects,
+            lifetime: self.settings.token_lifetime,
+        };
+        issuer.issue(granted, now)
     }
 }
 

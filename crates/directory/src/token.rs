@@ -4,24 +4,34 @@
 //! Spec: RFC 6749 sections 2.3, 3.2, 4.4; Microsoft identity platform, client credentials flow (v2.0 and v1.0).
 
 use crate::{
-    Audience, DirectoryError, KeyRing, Tenant, TenantAlias, TokenVersion, audience,
-    claims::{self, Claims, Facts, Proof},
+    Audience, DirectoryError, Tenant, TenantAlias, audience,
+    claims::Proof,
     client::{self, ClientProof},
-    grants::client_credentials,
+    grants::{
+        authorization_code::{self, Redeem},
+        client_credentials,
+        delegated::{Delegated, Fresh},
+        device_code,
+        on_behalf_of::{self, UserToken},
+        password, refresh_token,
+    },
+    scope::Scopes,
+    session::Session,
     tenant::shown,
 };
 use access::Principal;
-use crypt::jws::{self, Thumbprint};
-use domain::{ClientId, Entropy, HostNames, PrincipalId, Secret, Timestamp, world::random};
-use std::{sync::Arc, time::Duration};
-use store::{Halt, View};
+use domain::{ClientId, HostNames, PrincipalId, Secret, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+use store::{Decision, Halt, View};
 
 /// Which of the two endpoints was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Endpoint {
     /// `/oauth2/token`: takes a resource.
     V1,
     /// `/oauth2/v2.0/token`: takes scopes.
+    #[default]
     V2,
 }
 
@@ -35,7 +45,7 @@ pub struct ClientSecret {
 }
 
 /// A token request as it came, form decoded. Empty parameters are missing ones.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct TokenRequest {
     /// The tenant of the URL.
     pub tenant: String,
@@ -57,6 +67,28 @@ pub struct TokenRequest {
     pub scope: Option<String>,
     /// `resource`.
     pub resource: Option<String>,
+    /// `code`.
+    pub code: Option<Secret<String>>,
+    /// `redirect_uri`.
+    pub redirect_uri: Option<String>,
+    /// `code_verifier`.
+    pub code_verifier: Option<Secret<String>>,
+    /// `refresh_token`.
+    pub refresh_token: Option<Secret<String>>,
+    /// `device_code`.
+    pub device_code: Option<Secret<String>>,
+    /// `assertion`: the user's token, on behalf of whom the client acts.
+    pub user_assertion: Option<Secret<String>>,
+    /// `requested_token_use`.
+    pub requested_token_use: Option<String>,
+    /// `username`.
+    pub user_name: Option<String>,
+    /// `password`.
+    pub password: Option<Secret<String>>,
+    /// `claims`, in JSON.
+    pub claims: Option<String>,
+    /// Where the request came from, as far as known.
+    pub address: Option<IpAddr>,
 }
 
 /// A signed token and what answers say of it.
@@ -72,10 +104,27 @@ pub struct IssuedToken {
     pub resource: String,
     /// Whose it is.
     pub principal: PrincipalId,
-    /// Whose it is, by client id.
+    /// Which client has it.
     pub client: ClientId,
     /// Its own id (`uti`), for the audit log.
     pub token: String,
+    /// By what it was proven that the client may have it: for the audit log.
+    pub because: String,
+    /// What comes with it, if it is a user's.
+    pub user: Option<IssuedToUser>,
+}
+
+/// What comes with a user's access token.
+#[derive(Debug)]
+pub struct IssuedToUser {
+    /// The scopes that were granted, as they would be asked for.
+    pub scope: String,
+    /// Who has signed in, if that was asked for.
+    pub id_token: Option<Secret<String>>,
+    /// By which another access token can be had, if that was asked for.
+    pub refresh_token: Option<Secret<String>>,
+    /// The user's ids, as MSAL wants them: base64url of JSON.
+    pub client_info: String,
 }
 
 impl IssuedToken {
@@ -88,103 +137,239 @@ impl IssuedToken {
 /// A request that is complete and well formed.
 #[derive(Debug)]
 pub(crate) struct Parsed {
-    client: ClientId,
-    proof: ClientProof,
-    resource: String,
-    grant: Grant,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) client: ClientId,
+    pub(crate) proof: ClientProof,
+    pub(crate) grant: Grant,
+    pub(crate) can_be_challenged: bool,
 }
 
 /// What is asked for, with what proves that it may be had. The client's proof of itself is another matter.
 #[derive(Debug)]
-enum Grant {
-    ClientCredentials,
+pub(crate) enum Grant {
+    ClientCredentials { resource: String },
+    AuthorizationCode(Redeem),
+    RefreshToken { token: Secret<String>, scopes: Option<Scopes> },
+    DeviceCode { device_code: Secret<String> },
+    OnBehalfOf { user_token: Secret<String>, scopes: Scopes },
+    Password { user_name: String, password: Secret<String>, scopes: Scopes },
 }
+
+/// What had to be found out before the decision, since it takes long or needs none of the store.
+#[derive(Debug)]
+pub(crate) enum Evidence {
+    /// Nothing.
+    None,
+    /// A user's token, whose signature is ours.
+    UserToken(UserToken),
+    /// The password was right; this session may begin.
+    Password(Session),
+}
+
+/// A refusal that leaves something written.
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) DirectoryError);
 
 /// A principal that may have a token for an audience. Made by [`decide`] and by the service for identities of its own.
 #[derive(Debug)]
 pub(crate) struct Granted {
+    pub(crate) endpoint: Endpoint,
     pub(crate) principal: Arc<Principal>,
+    /// Which client gets the token.
+    pub(crate) client: ClientId,
     pub(crate) audience: Audience,
     pub(crate) proof: Proof,
+    /// In whose name the client acts, if it does in a user's.
+    pub(crate) user: Option<Delegated>,
+    /// Does the client understand a challenge for more claims?
+    pub(crate) can_be_challenged: bool,
+}
+
+impl Granted {
+    /// To a principal that acts for itself.
+    pub(crate) fn to_itself(principal: Arc<Principal>, audience: Audience, proof: Proof) -> Self {
+        let client = principal.client;
+        let endpoint = Endpoint::V2;
+        Self { endpoint, principal, client, audience, proof, user: None, can_be_challenged: false }
+    }
 }
 
 /// First phase. Nothing is asked of the store for a request that cannot succeed.
-pub(crate) fn parse(tenant: &Tenant, mut request: TokenRequest) -> Result<Parsed, DirectoryError> {
+pub(crate) fn parse(
+    tenant: &Tenant,
+    names: &HostNames,
+    mut request: TokenRequest,
+) -> Result<Parsed, DirectoryError> {
     let alias = tenant.alias(&request.tenant)?;
     let grant_type = given("grant_type", request.grant_type.take())?;
-    if grant_type != "client_credentials" {
-        return Err(DirectoryError::UnsupportedGrant { grant: shown(&grant_type) });
-    }
+    let kind = Kind::of(&grant_type)
+        .ok_or_else(|| DirectoryError::UnsupportedGrant { grant: shown(&grant_type) })?;
     let (client, proof) = client::take(&mut request)?;
     let client = given("client_id", client)?;
     let client = client.parse().map_err(|_| DirectoryError::ClientMalformed { client: shown(&client) })?;
-    if alias == TenantAlias::Any {
+    // Whoever acts for itself must say where; a user is of one tenant, which is ours.
+    if alias == TenantAlias::Any && matches!(kind, Kind::ClientCredentials | Kind::OnBehalfOf) {
         return Err(DirectoryError::TenantUnspecified);
     }
-    let resource = match request.endpoint {
-        Endpoint::V1 => given("resource", request.resource)?,
-        Endpoint::V2 if request.resource.is_some() => return Err(DirectoryError::ResourceNotAllowed),
-        Endpoint::V2 => client_credentials::resource_of_scope(&given("scope", request.scope)?)?,
-    };
-    if matches!(proof, ClientProof::None) {
+    if request.endpoint == Endpoint::V2 && request.resource.is_some() {
+        return Err(DirectoryError::ResourceNotAllowed);
+    }
+    let can_be_challenged = request.claims.as_deref().is_some_and(names_cp1);
+    let endpoint = request.endpoint;
+    let grant = grant(kind, names, request)?;
+    let needs_proof = matches!(kind, Kind::ClientCredentials | Kind::OnBehalfOf);
+    if needs_proof && matches!(proof, ClientProof::None) {
         return Err(DirectoryError::ClientProofMissing);
     }
-    Ok(Parsed { client, proof, resource, grant: Grant::ClientCredentials })
+    Ok(Parsed { endpoint, client, proof, grant, can_be_challenged })
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    ClientCredentials,
+    AuthorizationCode,
+    RefreshToken,
+    DeviceCode,
+    OnBehalfOf,
+    Password,
+}
+
+impl Kind {
+    fn of(grant_type: &str) -> Option<Self> {
+        Some(match grant_type {
+            "client_credentials" => Self::ClientCredentials,
+            "authorization_code" => Self::AuthorizationCode,
+            "refresh_token" => Self::RefreshToken,
+            // MSAL for JavaScript sends the short form.
+            "urn:ietf:params:oauth:grant-type:device_code" | "device_code" => Self::DeviceCode,
+            "urn:ietf:params:oauth:grant-type:jwt-bearer" => Self::OnBehalfOf,
+            "password" => Self::Password,
+            _ => return None,
+        })
+    }
+}
+
+fn grant(kind: Kind, names: &HostNames, request: TokenRequest) -> Result<Grant, DirectoryError> {
+    let v1 = request.endpoint == Endpoint::V1;
+    let scopes = |request: &TokenRequest| -> Result<Option<Scopes>, DirectoryError> {
+        let asked = if v1 { &request.resource } else { &request.scope };
+        match asked.as_deref().filter(|asked| !asked.trim().is_empty()) {
+            None => Ok(None),
+            Some(resource) if v1 => Ok(Some(Scopes::of_resource(resource.to_owned()))),
+            Some(scope) => Scopes::parse(scope, names).map(Some),
+        }
+    };
+    let must_ask = |scopes: Option<Scopes>| {
+        scopes.ok_or(DirectoryError::MissingParameter { name: if v1 { "resource" } else { "scope" } })
+    };
+    let asked = |request: &TokenRequest| must_ask(scopes(request)?);
+    Ok(match kind {
+        Kind::ClientCredentials => Grant::ClientCredentials {
+            resource: match request.endpoint {
+                Endpoint::V1 => given("resource", request.resource)?,
+                Endpoint::V2 => client_credentials::resource_of_scope(&given("scope", request.scope)?)?,
+            },
+        },
+        Kind::AuthorizationCode => Grant::AuthorizationCode(Redeem {
+            scopes: scopes(&request)?,
+            code: secret("code", request.code)?,
+            redirect_uri: request.redirect_uri,
+            verifier: request.code_verifier,
+        }),
+        Kind::RefreshToken => Grant::RefreshToken {
+            scopes: scopes(&request)?,
+            token: secret("refresh_token", request.refresh_token)?,
+        },
+        // The clients of the v1.0 endpoint call it `code`.
+        Kind::DeviceCode => {
+            Grant::DeviceCode { device_code: secret("device_code", request.device_code.or(request.code))? }
+        }
+        Kind::OnBehalfOf => {
+            let scopes = asked(&request)?;
+            if given("requested_token_use", request.requested_token_use)? != "on_behalf_of" {
+                return Err(DirectoryError::ParameterInvalid { name: "requested_token_use" });
+            }
+            Grant::OnBehalfOf { user_token: secret("assertion", request.user_assertion)?, scopes }
+        }
+        Kind::Password => {
+            let scopes = asked(&request)?;
+            let user_name = given("username", request.user_name)?;
+            Grant::Password { user_name, password: secret("password", request.password)?, scopes }
+        }
+    })
 }
 
 /// The phases that look at the store, all in one view: the client's proof, the grant's and the audience are of one moment.
+#[expect(clippy::too_many_arguments, reason = "everything that the decision looks at, and nothing else")]
 pub(crate) fn decide(
     view: &View,
     names: &HostNames,
     parsed: &Parsed,
+    evidence: &Evidence,
+    fresh: &Fresh,
+    token_lifetime: Duration,
     now: Timestamp,
-) -> Result<Granted, Halt<DirectoryError>> {
+) -> Result<Decision<Result<Granted, Refused>>, Halt<DirectoryError>> {
     let client = client::authenticate(view, parsed.client, &parsed.proof, now)?;
-    let principal = match &parsed.grant {
-        Grant::ClientCredentials => client_credentials::grant(&client),
+    let (endpoint, proof, can_be_challenged) = (parsed.endpoint, client.by, parsed.can_be_challenged);
+    let delegated = |(delegated, audience): (Delegated, Audience)| Granted {
+        endpoint,
+        principal: delegated.signed_in.principal.clone(),
+        client: parsed.client,
+        audience,
+        proof,
+        user: Some(delegated),
+        can_be_challenged,
     };
-    let audience = audience::resolve(view, names, &parsed.resource)?;
-    Ok(Granted { principal, audience, proof: client.by })
+    let decided = match (&parsed.grant, evidence) {
+        (Grant::ClientCredentials { resource }, _) => {
+            let principal = client_credentials::grant(&client).map_err(Halt::Refuse)?;
+            let audience = audience::resolve(view, names, resource)?;
+            let granted = Granted { can_be_challenged, ..Granted::to_itself(principal, audience, proof) };
+            return Ok(Decision::read(Ok(granted)));
+        }
+        (Grant::AuthorizationCode(redeem), _) => {
+            authorization_code::redeem(view, names, &client, redeem, fresh, token_lifetime, now)?
+        }
+        (Grant::RefreshToken { token, scopes }, _) => {
+            refresh_token::redeem(view, names, &client, token, scopes.as_ref(), fresh, token_lifetime, now)?
+        }
+        (Grant::DeviceCode { device_code }, _) => {
+            device_code::redeem(view, names, &client, device_code, fresh, now)?
+        }
+        (Grant::OnBehalfOf { scopes, .. }, Evidence::UserToken(token)) => {
+            let (user, audience, writes) =
+                on_behalf_of::grant(view, names, &client, token, scopes, fresh, now)?;
+            Decision::of(Ok((user, audience)), writes)
+        }
+        (Grant::Password { scopes, .. }, Evidence::Password(session)) => {
+            let (user, audience, writes) =
+                password::grant(view, names, &client, session, scopes, fresh, now)?;
+            Decision::of(Ok((user, audience)), writes)
+        }
+        (Grant::OnBehalfOf { .. } | Grant::Password { .. }, _) => {
+            return Err(Halt::Refuse(DirectoryError::Broken { what: "a grant without its evidence" }));
+        }
+    };
+    Ok(Decision { writes: decided.writes, value: decided.value.map(delegated) })
 }
 
-/// The last phases: claims, and the one signature.
-pub(crate) fn issue(
-    granted: &Granted,
-    names: &HostNames,
-    ring: &KeyRing,
-    entropy: &dyn Entropy,
-    lifetime: Duration,
-    now: Timestamp,
-) -> Result<IssuedToken, DirectoryError> {
-    let Granted { principal, audience, proof } = granted;
-    let token = crypt::encoding::base64url(&random::<16>(entropy));
-    let expires = now.plus(lifetime);
-    let claims: Claims = claims::claims(Facts {
-        principal,
-        audience,
-        proof: *proof,
-        names,
-        issued: now,
-        expires,
-        token: token.clone(),
-    });
-    let thumbprint = match audience.version {
-        TokenVersion::V1 => Thumbprint::Included,
-        TokenVersion::V2 => Thumbprint::Omitted,
-    };
-    Ok(IssuedToken {
-        access_token: jws::sign(ring.current(), thumbprint, &claims)?,
-        issued: now,
-        expires_on: expires,
-        resource: audience.requested.clone(),
-        principal: principal.id,
-        client: principal.client,
-        token,
+/// Does the `claims` parameter say that the client understands challenges (`access_token.xms_cc` holds `cp1`)? Clients differ in its case.
+/// What cannot be read asks for nothing: it is a wish, not a proof.
+fn names_cp1(claims: &str) -> bool {
+    let Ok(claims) = serde_json::from_str::<serde_json::Value>(claims) else { return false };
+    let values = claims.pointer("/access_token/xms_cc/values").and_then(serde_json::Value::as_array);
+    values.is_some_and(|values| {
+        values.iter().filter_map(serde_json::Value::as_str).any(|value| value.eq_ignore_ascii_case("cp1"))
     })
 }
 
 fn given(name: &'static str, value: Option<String>) -> Result<String, DirectoryError> {
     value.filter(|value| !value.trim().is_empty()).ok_or(DirectoryError::MissingParameter { name })
+}
+
+fn secret(name: &'static str, value: Option<Secret<String>>) -> Result<Secret<String>, DirectoryError> {
+    value.filter(|value| !value.expose().is_empty()).ok_or(DirectoryError::MissingParameter { name })
 }
 
 #[cfg(test)]

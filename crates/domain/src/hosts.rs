@@ -65,6 +65,16 @@ impl HostNames {
         self.url(&self.vault_parent_host())
     }
 
+    /// `graph.{domain}`, no port.
+    pub fn graph_host(&self) -> String {
+        format!("graph.{}", self.domain)
+    }
+
+    /// `https://graph.{domain}[:port]`: the resource (audience) of our Microsoft Graph, without a trailing slash.
+    pub fn graph_resource(&self) -> String {
+        self.url(&self.graph_host())
+    }
+
     /// `https://{vault}.vault.{domain}[:port]`, without a trailing slash.
     pub fn vault_url(&self, vault: &VaultName) -> String {
         self.url(&self.vault_host(vault))

@@ -99,6 +99,10 @@ uuid_id! {
     ClientId "client id";
     /// The key id of one credential of a registration.
     CredentialId "credential id";
+    /// A user's sign-in, from which tokens come (`sid`), until its sign-out.
+    SessionId "session id";
+    /// All refresh tokens that came one after the other out of one grant.
+    RefreshFamilyId "refresh token family id";
     /// An app that `host` runs.
     AppId "app id";
     /// One running instance of an app.

@@ -17,8 +17,8 @@ pub mod world;
 
 pub use hosts::{HostNames, HostRole};
 pub use ids::{
-    AppId, AssignmentId, ClientId, CredentialId, ObjectId, ObjectVersion, PrincipalId, RegistrationId,
-    RequestId, TenantId, VaultId, WorkloadId,
+    AppId, AssignmentId, ClientId, CredentialId, ObjectId, ObjectVersion, PrincipalId, RefreshFamilyId,
+    RegistrationId, RequestId, SessionId, TenantId, VaultId, WorkloadId,
 };
 pub use name::{AppName, DomainName, NameError, ObjectName, VaultName};
 pub use object::ObjectKind;

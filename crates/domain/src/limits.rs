@@ -62,6 +62,32 @@ pub const REVOCATIONS_MAX: usize = 32;
 
 /// Credentials (secrets) of one app registration. Ours.
 pub const CREDENTIALS_MAX: usize = 20;
+/// Lifetime of a browser's session after a sign-in. Source: Entra, sessions that are not persistent (24 h).
+pub const SESSION_LIFETIME: Duration = Duration::from_secs(86_400);
+/// Lifetime of an authorization code. Source: RFC 6749 section 4.1.2 (at most 10 minutes).
+pub const AUTHORIZATION_CODE_LIFETIME: Duration = Duration::from_secs(300);
+/// Lifetime of a refresh token that nobody uses. Source: Entra (90 days).
+pub const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
+/// Lifetime of all refresh tokens of a sign-in in a page, used or not. Source: Entra, single-page apps (24 h).
+pub const REFRESH_TOKEN_LIFETIME_SPA: Duration = Duration::from_secs(86_400);
+/// Lifetime of a device code. Source: Entra (900 s).
+pub const DEVICE_CODE_LIFETIME: Duration = Duration::from_secs(900);
+/// How long a device waits between two questions. Source: Entra, RFC 8628 section 3.5.
+pub const DEVICE_CODE_INTERVAL: Duration = Duration::from_secs(5);
+/// Letters of a user code: 20 consonants each, so 34 bits. Source: RFC 8628 section 6.1.
+pub const USER_CODE_LETTERS: usize = 8;
+/// Scopes of one request. Ours.
+pub const SCOPES_MAX: usize = 64;
+/// Characters of `state` and of `nonce`. Ours: clients keep them in some hundred; they return in a URL.
+pub const STATE_CHARS_MAX: usize = 4_096;
+/// Redirect URIs of one app registration. Source: Entra (256); ours is what fits a record.
+pub const REDIRECT_URIS_MAX: usize = 64;
+/// Characters of a redirect URI. Ours: what browsers take.
+pub const REDIRECT_URI_CHARS_MAX: usize = 2_048;
+/// Resources for which one user has agreed to one client. Ours.
+pub const CONSENT_RESOURCES_MAX: usize = 64;
+/// Scopes that one app registration exposes. Ours.
+pub const EXPOSED_SCOPES_MAX: usize = 64;
 /// Identifier URIs of one app registration. Ours.
 pub const IDENTIFIER_URIS_MAX: usize = 20;
 /// Characters of one identifier URI. Source: Entra app manifest, identifierUris.

@@ -1,13 +1,17 @@
 //! The client acts for itself (RFC 6749 section 4.4): what it has proven itself to be, it is granted.
 
-use crate::{DirectoryError, client::Authenticated, tenant::shown};
+use crate::{DirectoryError, claims::Proof, client::Authenticated, tenant::shown};
 use access::Principal;
 use domain::limits;
 use std::sync::Arc;
 
 /// Whose the token is: the client's own principal's.
-pub(crate) fn grant(client: &Authenticated) -> Arc<Principal> {
-    client.principal.clone()
+///
+/// # Errors
+/// [`DirectoryError::ClientProofMissing`]: whoever has proven nothing is nobody.
+pub(crate) fn grant(client: &Authenticated) -> Result<Arc<Principal>, DirectoryError> {
+    let proven = client.principal.as_ref().filter(|_| client.by != Proof::Public);
+    proven.cloned().ok_or(DirectoryError::ClientProofMissing)
 }
 
 /// What is left of `{resource}/.default` without exactly that suffix: `https://x//.default` is for `https://x/`.

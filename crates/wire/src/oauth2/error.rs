@@ -47,12 +47,14 @@ pub(super) struct OAuthError {
     code: i32,
     text: String,
     allow: Option<&'static str>,
+    /// What kind of `invalid_grant` it is.
+    suberror: Option<&'static str>,
 }
 
 impl OAuthError {
     fn new(status: u16, error: &'static str, code: i32, text: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, error, code, text: text.into(), allow: None }
+        Self { status, error, code, text: text.into(), allow: None, suberror: None }
     }
 
     /// 5xx bodies say nothing of the cause: that is in the log.
@@ -72,6 +74,22 @@ impl OAuthError {
         self
     }
 
+    /// The same error as an authorization response spells it (RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6).
+    pub(super) fn of_authorization(mut self) -> Self {
+        self.error = match (self.code, self.error) {
+            (65001, _) => "consent_required",
+            (500_011, _) | (50001, _) => "invalid_scope",
+            (_, "invalid_grant" | "interaction_required") => "login_required",
+            (_, error) => error,
+        };
+        self
+    }
+
+    /// `error` and `error_description`, for an answer that is no JSON.
+    pub(super) fn told(&self, context: &Context) -> (&'static str, String) {
+        (self.error, format!("AADSTS{}: {} Trace ID: {}", self.code, self.text, context.request))
+    }
+
     /// Is it our fault rather than the caller's?
     pub(super) fn is_failure(&self) -> bool {
         self.status.is_server_error()
@@ -83,6 +101,7 @@ impl OAuthError {
         let code = self.code;
         let body = Body {
             error: self.error,
+            suberror: self.suberror,
             error_description: format!(
                 "AADSTS{code}: {} Trace ID: {} Correlation ID: {correlation} Timestamp: {timestamp}",
                 self.text, context.request
@@ -112,6 +131,8 @@ pub(super) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 #[derive(Serialize)]
 struct Body {
     error: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suberror: Option<&'static str>,
     error_description: String,
     error_codes: [i32; 1],
     timestamp: String,
@@ -183,6 +204,8 @@ impl From<&DirectoryError> for OAuthError {
         let request = |code, text: String| Self::new(400, "invalid_request", code, text);
         let scope = |code, text: String| Self::new(400, "invalid_scope", code, text);
         let client = |code, text: String| Self::new(401, "invalid_client", code, text);
+        let grant = |code, text: &str| Self::new(400, "invalid_grant", code, text);
+        let because = |suberror, answer: Self| Self { suberror: Some(suberror), ..answer };
         let unknown = |id: &dyn std::fmt::Display| {
             let text = format!(
                 "Application with identifier '{id}' was not found in the directory. This can happen if the application has not been registered, or was deleted, or if the request was sent to the wrong tenant."
@@ -258,6 +281,120 @@ impl From<&DirectoryError> for OAuthError {
             DirectoryError::ScopesOfTwoResources => {
                 scope(700_022, "Invalid multiple resources scope. The provided value for the input parameter scope contains more than one resource.".to_owned())
             }
+            DirectoryError::ScopeUnknown { scope: asked } => scope(
+                70011,
+                format!("The provided value for the input parameter 'scope' is not valid. The scope {asked} does not exist at the resource."),
+            ),
+            DirectoryError::ClientIsPublic { client: id } => client(
+                700_025,
+                format!("Client is public so neither 'client_assertion' nor 'client_secret' should be presented. App '{id}'."),
+            ),
+            DirectoryError::RedirectUriUnknown { client: id, redirect_uri } => request(
+                50011,
+                format!("The redirect URI '{redirect_uri}' specified in the request does not match the redirect URIs configured for the application '{id}'."),
+            ),
+            DirectoryError::ParameterTooLong { name } => {
+                request(9_002_313, format!("Invalid request. The parameter '{name}' is too long."))
+            }
+            DirectoryError::ParameterInvalid { name } => {
+                request(9_002_313, format!("Invalid request. The value of the parameter '{name}' is not supported."))
+            }
+            DirectoryError::ResponseTypeUnsupported { response_type } => Self::new(
+                400,
+                "unsupported_response_type",
+                700_054,
+                format!("response_type '{response_type}' is not enabled. Use 'code'."),
+            ),
+            DirectoryError::SignInRequired => Self::new(
+                400,
+                "login_required",
+                50058,
+                "A silent sign-in request was sent but no user is signed in.",
+            ),
+            DirectoryError::ConsentRequired { client: id } => because(
+                "consent_required",
+                grant(65001, &format!("The user or administrator has not consented to use the application with ID '{id}'. Send an interactive authorization request for this user and resource.")),
+            ),
+            DirectoryError::ConsentDeclined => {
+                Self::new(400, "access_denied", 65004, "User declined to consent to access the app.")
+            }
+            DirectoryError::CodeInvalid => {
+                grant(70008, "The provided authorization code or refresh token has expired or is not valid. Send a new interactive authorization request for this user and resource.")
+            }
+            DirectoryError::CodeOfAnother => {
+                grant(70000, "The provided grant is invalid or malformed. The authorization code was issued to another client.")
+            }
+            DirectoryError::CodeRedeemed => {
+                grant(54005, "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use an existing refresh token. What the code had brought has been revoked.")
+            }
+            DirectoryError::RedirectUriChanged => {
+                grant(500_112, "The reply address does not match the reply address provided when requesting the authorization code.")
+            }
+            DirectoryError::VerifierWrong => {
+                grant(50148, "The code_verifier does not match the code_challenge supplied in the authorization request.")
+            }
+            DirectoryError::RefreshTokenInvalid => {
+                because("bad_token", grant(70000, "The provided grant is invalid or malformed. The refresh token is not valid."))
+            }
+            DirectoryError::RefreshTokenExpired => {
+                because("token_expired", grant(700_082, "The refresh token has expired due to inactivity."))
+            }
+            DirectoryError::RefreshTokenReused => because(
+                "bad_token",
+                grant(70000, "The provided grant is invalid or malformed. The refresh token was used before, so all that came from it has been revoked."),
+            ),
+            DirectoryError::SessionEnded => {
+                grant(50173, "The provided grant has expired due to it being revoked, a fresh auth token is needed. The user might have signed out, changed or reset their password, or was disabled.")
+            }
+            DirectoryError::UserTokenInvalid { why: "it has expired" } => {
+                grant(500_133, "Assertion is not within its valid time range. The user's token has expired.")
+            }
+            DirectoryError::UserTokenInvalid { why } => {
+                grant(50013, &format!("Assertion failed validation: {why}."))
+            }
+            DirectoryError::DevicePending => Self::new(
+                400,
+                "authorization_pending",
+                70016,
+                "OAuth 2.0 device flow error. Authorization is pending. Continue polling.",
+            ),
+            DirectoryError::DeviceDeclined => Self::new(
+                400,
+                "authorization_declined",
+                65004,
+                "User declined to consent to access the app.",
+            ),
+            DirectoryError::DeviceCodeInvalid => Self::new(
+                400,
+                "bad_verification_code",
+                70018,
+                "Invalid verification code. The device code is unknown, was used, or is another client's.",
+            ),
+            DirectoryError::DeviceCodeExpired => Self::new(
+                400,
+                "expired_token",
+                70019,
+                "Verification code expired. Have the user retry the sign-in.",
+            ),
+            DirectoryError::UserCodeUnknown => Self::new(
+                400,
+                "bad_verification_code",
+                70018,
+                "Invalid verification code due to user typing in wrong user code for device code flow.",
+            ),
+            DirectoryError::PasswordGrantDisabled => Self::new(
+                400,
+                "unsupported_grant_type",
+                70003,
+                "The app requested an unsupported grant type 'password'. It is not enabled here.",
+            ),
+            DirectoryError::PasswordMustChange => {
+                because("user_password_expired", grant(50055, "The password is expired: the user must set another one by signing in at a page."))
+            }
+            DirectoryError::SecondFactorNeeded => Self {
+                suberror: Some("basic_action"),
+                ..Self::new(400, "interaction_required", 50076, "You must use multi-factor authentication to access the resource.")
+            },
             DirectoryError::Store(
                 StoreError::Unavailable(_)
                 | StoreError::Unknown(_)
@@ -279,6 +416,7 @@ impl From<&DirectoryError> for OAuthError {
             | DirectoryError::AdministratorNeeded
             | DirectoryError::IdentifierUriTaken { .. }
             | DirectoryError::IdentifierUriInvalid { .. }
+            | DirectoryError::RedirectUriInvalid { .. }
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
             | DirectoryError::TooMany { .. } => Self::internal(),
@@ -320,6 +458,44 @@ mod tests {
             (DirectoryError::ScopeMalformed { scope: text() }, 400, "invalid_scope", 70011),
             (DirectoryError::ScopeNotDefault { scope: text() }, 400, "invalid_scope", 1_002_012),
             (DirectoryError::ScopesOfTwoResources, 400, "invalid_scope", 700_022),
+            (DirectoryError::ScopeUnknown { scope: text() }, 400, "invalid_scope", 70011),
+            (DirectoryError::ClientIsPublic { client: client() }, 401, "invalid_client", 700_025),
+            (
+                DirectoryError::RedirectUriUnknown { client: client(), redirect_uri: text() },
+                400,
+                "invalid_request",
+                50011,
+            ),
+            (DirectoryError::ParameterTooLong { name: "state" }, 400, "invalid_request", 9_002_313),
+            (DirectoryError::ParameterInvalid { name: "prompt" }, 400, "invalid_request", 9_002_313),
+            (
+                DirectoryError::ResponseTypeUnsupported { response_type: text() },
+                400,
+                "unsupported_response_type",
+                700_054,
+            ),
+            (DirectoryError::SignInRequired, 400, "login_required", 50058),
+            (DirectoryError::ConsentRequired { client: client() }, 400, "invalid_grant", 65001),
+            (DirectoryError::ConsentDeclined, 400, "access_denied", 65004),
+            (DirectoryError::CodeInvalid, 400, "invalid_grant", 70008),
+            (DirectoryError::CodeOfAnother, 400, "invalid_grant", 70000),
+            (DirectoryError::CodeRedeemed, 400, "invalid_grant", 54005),
+            (DirectoryError::RedirectUriChanged, 400, "invalid_grant", 500_112),
+            (DirectoryError::VerifierWrong, 400, "invalid_grant", 50148),
+            (DirectoryError::RefreshTokenInvalid, 400, "invalid_grant", 70000),
+            (DirectoryError::RefreshTokenExpired, 400, "invalid_grant", 700_082),
+            (DirectoryError::RefreshTokenReused, 400, "invalid_grant", 70000),
+            (DirectoryError::SessionEnded, 400, "invalid_grant", 50173),
+            (DirectoryError::UserTokenInvalid { why: "it has expired" }, 400, "invalid_grant", 500_133),
+            (DirectoryError::UserTokenInvalid { why: "text" }, 400, "invalid_grant", 50013),
+            (DirectoryError::DevicePending, 400, "authorization_pending", 70016),
+            (DirectoryError::DeviceDeclined, 400, "authorization_declined", 65004),
+            (DirectoryError::DeviceCodeInvalid, 400, "bad_verification_code", 70018),
+            (DirectoryError::DeviceCodeExpired, 400, "expired_token", 70019),
+            (DirectoryError::UserCodeUnknown, 400, "bad_verification_code", 70018),
+            (DirectoryError::PasswordGrantDisabled, 400, "unsupported_grant_type", 70003),
+            (DirectoryError::PasswordMustChange, 400, "invalid_grant", 50055),
+            (DirectoryError::SecondFactorNeeded, 400, "interaction_required", 50076),
             (store(StoreError::Unavailable(text())), 503, "temporarily_unavailable", 90033),
             (store(StoreError::Full(text())), 503, "temporarily_unavailable", 90033),
             (store(StoreError::Broken(text())), 500, "server_error", 50000),

@@ -4,6 +4,7 @@
 //! Spec: RFC 6749 (OAuth 2.0), OpenID Connect Discovery 1.0, RFC 7517 (JWK), and the Microsoft identity platform's v2.0 and v1.0
 //! endpoints as its clients know them.
 
+mod device;
 mod discovery;
 mod error;
 mod form;
@@ -28,6 +29,8 @@ pub fn router(state: State) -> Router {
     Router::new()
         .route("/{tenant}/oauth2/v2.0/token", token_route(Endpoint::V2))
         .route("/{tenant}/oauth2/token", token_route(Endpoint::V1))
+        .route("/{tenant}/oauth2/v2.0/devicecode", device_route(Endpoint::V2))
+        .route("/{tenant}/oauth2/devicecode", device_route(Endpoint::V1))
         .route("/{tenant}/v2.0/.well-known/openid-configuration", document(get(discovery::v2)))
         .route("/{tenant}/.well-known/openid-configuration", document(get(discovery::v1)))
         .route("/{tenant}/discovery/v2.0/keys", document(get(keys::v2)))
@@ -40,6 +43,12 @@ pub fn router(state: State) -> Router {
 fn token_route(endpoint: Endpoint) -> MethodRouter<State> {
     let handler =
         move |state, tenant, context, request| token::token(endpoint, state, tenant, context, request);
+    post(handler).fallback(token::wrong_method)
+}
+
+fn device_route(endpoint: Endpoint) -> MethodRouter<State> {
+    let handler =
+        move |state, tenant, context, request| device::begin(endpoint, state, tenant, context, request);
     post(handler).fallback(token::wrong_method)
 }
 

@@ -12,10 +12,11 @@ use crate::{
     context::{AuditUnavailable, Context, Recorded, State},
 };
 use audit::{Actor, Outcome};
-use axum::{Extension, body::Body, extract::Request, response::Response};
+use axum::{Extension, extract::Request, response::Response};
 use directory::{DirectoryError, Endpoint, IssuedToken, TokenRequest, token::ClientSecret};
 use domain::{ClientId, Secret, limits};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use std::net::IpAddr;
 use uuid::Uuid;
 
 const ACTION: &str = "token.issue";
@@ -28,6 +29,17 @@ const FIELDS: &[&str] = &[
     "client_assertion_type",
     "scope",
     "resource",
+    "code",
+    "redirect_uri",
+    "code_verifier",
+    "refresh_token",
+    "device_code",
+    "assertion",
+    "requested_token_use",
+    "username",
+    "password",
+    "claims",
+    "client_info",
     "client-request-id",
 ];
 
@@ -54,6 +66,8 @@ struct Asked {
     correlation: Uuid,
     /// The client as it names itself: for the audit log.
     client: String,
+    /// Does it want to be told the user's ids?
+    wants_client_info: bool,
     /// Did it use HTTP authentication? Then a refusal says so (RFC 6749 section 5.2).
     is_basic: bool,
 }
@@ -69,16 +83,18 @@ pub(super) async fn token(
     let mut asked = Asked {
         correlation: correlation(request.headers(), request.uri()).unwrap_or_else(|| context.request.uuid()),
         client: "unnamed".to_owned(),
+        wants_client_info: false,
         is_basic: false,
     };
-    let result = match read(endpoint, tenant, request, &mut asked).await {
+    let address = context.origin.address.map(|address| address.ip());
+    let result = match read(endpoint, tenant, address, request, &mut asked).await {
         Ok(request) => state.directory.token(request, context.now).await.map_err(Fault::Directory),
         Err(fault) => Err(Fault::Request(fault)),
     };
     let mut response = match record(&state, &context, &asked, &result) {
         Err(unavailable) => OAuthError::from(unavailable).respond(&state.names, &context, asked.correlation),
         Ok(_recorded) => match result {
-            Ok(issued) => granted(endpoint, &issued),
+            Ok(issued) => granted(endpoint, &issued, asked.wants_client_info),
             Err(fault) => refused(&state, &context, &asked, &fault),
         },
     };
@@ -102,21 +118,20 @@ pub(super) async fn wrong_method(
 async fn read(
     endpoint: Endpoint,
     tenant: String,
+    address: Option<IpAddr>,
     request: Request,
     asked: &mut Asked,
 ) -> Result<TokenRequest, RequestFault> {
-    if !is_form(request.headers()) {
-        return Err(RequestFault::WrongContentType);
-    }
     let basic = basic(request.headers())?;
     if let Some(basic) = &basic {
         asked.is_basic = true;
         asked.client = shown(&basic.client);
     }
-    let mut form = form(request.into_body()).await?;
+    let mut form = read_form(request, FIELDS).await?;
     if let Some(id) = form.take("client-request-id").and_then(|id| Uuid::try_parse(&id).ok()) {
         asked.correlation = id;
     }
+    asked.wants_client_info = form.take("client_info").is_some_and(|wanted| wanted == "1");
     let client = form.take("client_id");
     if let Some(client) = &client {
         asked.client = shown(client);
@@ -132,15 +147,31 @@ async fn read(
         assertion_type: form.take("client_assertion_type"),
         scope: form.take("scope"),
         resource: form.take("resource"),
+        code: form.take_secret("code"),
+        redirect_uri: form.take("redirect_uri"),
+        code_verifier: form.take_secret("code_verifier"),
+        refresh_token: form.take_secret("refresh_token"),
+        device_code: form.take_secret("device_code"),
+        user_assertion: form.take_secret("assertion"),
+        requested_token_use: form.take("requested_token_use"),
+        user_name: form.take("username"),
+        password: form.take_secret("password"),
+        claims: form.take("claims"),
+        address,
     })
 }
 
-async fn form(body: Body) -> Result<Form, RequestFault> {
-    let bytes = body::whole(body, limits::TOKEN_FORM_BYTES_MAX).await.map_err(|fault| match fault {
+/// The wanted fields of a request's form.
+pub(super) async fn read_form(request: Request, wanted: &[&'static str]) -> Result<Form, RequestFault> {
+    if !is_form(request.headers()) {
+        return Err(RequestFault::WrongContentType);
+    }
+    let bytes = body::whole(request.into_body(), limits::TOKEN_FORM_BYTES_MAX);
+    let bytes = bytes.await.map_err(|fault| match fault {
         BodyFault::TooLarge => RequestFault::TooLarge,
         BodyFault::Incomplete => RequestFault::Malformed,
     })?;
-    Form::parse(&bytes, FIELDS).map_err(|_| RequestFault::Malformed)
+    Form::parse(&bytes, wanted).map_err(|_| RequestFault::Malformed)
 }
 
 fn record(
@@ -152,7 +183,7 @@ fn record(
     let (actor, target, outcome, reason) = match result {
         Ok(issued) => {
             let actor = Actor::Principal { id: issued.principal, client: Some(issued.client) };
-            let reason = format!("a client secret of client {}; token {}", issued.client, issued.token);
+            let reason = format!("{} of client {}; token {}", issued.because, issued.client, issued.token);
             (actor, issued.resource.clone(), Outcome::Allowed, reason)
         }
         Err(fault) => {
@@ -163,10 +194,10 @@ fn record(
     context.record(&*state.audit, actor, ACTION, target, outcome, reason)
 }
 
-fn granted(endpoint: Endpoint, issued: &IssuedToken) -> Response {
+fn granted(endpoint: Endpoint, issued: &IssuedToken, wants_client_info: bool) -> Response {
     let mut response = match endpoint {
-        Endpoint::V1 => json(StatusCode::OK, NO_STORE, &TokenV1::from(issued)),
-        Endpoint::V2 => json(StatusCode::OK, NO_STORE, &TokenV2::from(issued)),
+        Endpoint::V1 => json(StatusCode::OK, NO_STORE, &TokenV1::of(issued, wants_client_info)),
+        Endpoint::V2 => json(StatusCode::OK, NO_STORE, &TokenV2::of(issued, wants_client_info)),
     };
     response.headers_mut().insert(header::PRAGMA, NO_CACHE);
     response

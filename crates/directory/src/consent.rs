@@ -1,0 +1,160 @@
+//! Consent: what a user has agreed that a client may do in their name, and what an administrator has for all.
+//!
+//! A token for a user never says more than somebody has agreed to; which scopes there are, says the resource.
+
+use crate::{
+    DirectoryError,
+    application::Application,
+    audience::Audience,
+    scope::Scopes,
+    tenant::shown,
+};
+use domain::{ClientId, PrincipalId, limits};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use store::{Halt, Key, Load, Record, View, Write};
+
+/// Under which the scopes of OpenID Connect are kept: they are of no resource.
+const OPENID: &str = "openid";
+
+/// What one user has agreed to for one client, or the administrator for all users.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Consent {
+    /// Scopes by resource.
+    pub(crate) scopes: BTreeMap<String, Vec<String>>,
+}
+
+/// Who has agreed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// One user.
+    User(PrincipalId),
+    /// An administrator, for all users.
+    Everybody,
+}
+
+impl Record for Consent {
+    type Id = (ClientId, Whose);
+
+    fn key((client, whose): &(ClientId, Whose)) -> Key {
+        match whose {
+            Whose::User(principal) => Key::new(format!("consent/{client}/{principal}")),
+            Whose::Everybody => Key::new(format!("consent/{client}/all")),
+        }
+    }
+}
+
+/// What a client may do in a user's name, and what is said of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Agreed {
+    /// These scopes of the resource.
+    Granted(Vec<String>),
+    /// The user must be asked first: scopes of the resource, and of OpenID Connect.
+    Ask(Asked),
+}
+
+/// What a user is asked to agree to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Scopes of the resource.
+    pub scopes: Vec<String>,
+    /// Scopes of OpenID Connect.
+    pub openid: Vec<&'static str>,
+}
+
+/// Which scopes does the client get? Pure.
+pub(crate) fn agreed(
+    view: &View,
+    application: &Application,
+    user: PrincipalId,
+    audience: &Audience,
+    scopes: &Scopes,
+) -> Result<Agreed, Halt<DirectoryError>> {
+    let offered = audience.offered();
+    let wanted = wanted(scopes, &offered).map_err(Halt::Refuse)?;
+    if !application.needs_consent() {
+        return Ok(Agreed::Granted(wanted));
+    }
+    let given = given(view, application.client(), user, audience.key())?;
+    let openid = given_openid(view, application.client(), user)?;
+    let missing_openid: Vec<_> =
+        asked_openid(scopes).into_iter().filter(|name| !openid.iter().any(|given| given == name)).collect();
+    let mut granted: Vec<String> =
+        wanted.iter().filter(|name| given.iter().any(|given| given == *name)).cloned().collect();
+    // All that was agreed to is enough, where all is asked for.
+    let is_enough =
+        granted.len() == wanted.len() || scopes.is_default() && scopes.names.len() == 1 && !granted.is_empty();
+    if is_enough && missing_openid.is_empty() {
+        return Ok(Agreed::Granted(granted));
+    }
+    granted.clear();
+    let missing = wanted.into_iter().filter(|name| !given.contains(name)).collect();
+    Ok(Agreed::Ask(Asked { scopes: if is_enough { Vec::new() } else { missing }, openid: missing_openid }))
+}
+
+/// Does the resource offer what is asked for?
+pub(crate) fn check(audience: &Audience, scopes: &Scopes) -> Result<(), DirectoryError> {
+    wanted(scopes, &audience.offered()).map(drop)
+}
+
+/// The write by which somebody agrees to everything that is asked for, beside what was agreed to before.
+pub(crate) fn give(
+    view: &View,
+    client: ClientId,
+    whose: Whose,
+    audience: &Audience,
+    scopes: &Scopes,
+) -> Result<Write, Halt<DirectoryError>> {
+    let known = view.get::<Consent>(&(client, whose))?;
+    let mut consent = known.map_or_else(Consent::default, |known| Consent::clone(&known));
+    let wanted = wanted(scopes, &audience.offered()).map_err(Halt::Refuse)?;
+    let openid = asked_openid(scopes).into_iter().map(str::to_owned).collect();
+    for (key, names) in [(audience.key(), wanted), (OPENID.to_owned(), openid)] {
+        let agreed = consent.scopes.entry(key).or_default();
+        for name in names {
+            if !agreed.contains(&name) {
+                agreed.push(name);
+            }
+        }
+    }
+    if consent.scopes.len() > limits::CONSENT_RESOURCES_MAX {
+        return Err(Halt::Refuse(DirectoryError::TooMany {
+            what: "resources that one client is agreed to for",
+            limit: limits::CONSENT_RESOURCES_MAX,
+        }));
+    }
+    Ok(store::put::<Consent>(&(client, whose), &consent))
+}
+
+fn given(view: &View, client: ClientId, user: PrincipalId, key: String) -> Result<Vec<String>, Load> {
+    let mut given = Vec::new();
+    for whose in [Whose::User(user), Whose::Everybody] {
+        if let Some(consent) = view.get::<Consent>(&(client, whose))?
+            && let Some(names) = consent.scopes.get(&key)
+        {
+            given.extend(names.iter().cloned());
+        }
+    }
+    Ok(given)
+}
+
+fn given_openid(view: &View, client: ClientId, user: PrincipalId) -> Result<Vec<String>, Load> {
+    given(view, client, user, OPENID.to_owned())
+}
+
+fn asked_openid(scopes: &Scopes) -> Vec<&'static str> {
+    let offline = scopes.openid.offline_access.then_some("offline_access");
+    scopes.openid.told().chain(offline).collect()
+}
+
+/// The wanted scopes as the resource spells them.
+fn wanted(scopes: &Scopes, offered: &[String]) -> Result<Vec<String>, DirectoryError> {
+    if scopes.is_default() {
+        return Ok(offered.to_vec());
+    }
+    let spelled = scopes.names.iter().map(|name| {
+        let found = offered.iter().find(|offered| offered.eq_ignore_ascii_case(name));
+        found.cloned().ok_or_else(|| DirectoryError::ScopeUnknown { scope: shown(name) })
+    });
+    spelled.collect()
+}

@@ -1,0 +1,155 @@
+//! Authorization codes (RFC 6749 section 4.1, RFC 7636, RFC 9700 section 2.1.1): issued to a browser that a user has signed in with,
+//! redeemed once by the client that asked.
+//!
+//! A code that comes a second time was seen by somebody who should not have: what the first one brought is revoked (RFC 6749 section 4.1.2).
+
+use crate::{
+    Audience, DirectoryError,
+    authorization::Authorization,
+    client::Authenticated,
+    claims::Proof,
+    grants::{
+        delegated::{self, Delegated, Fresh, Proven},
+        refresh_token,
+    },
+    redirect::Platform,
+    scope::Scopes,
+    session::{self, SignedIn},
+    sweep::Expiring,
+    token::Refused,
+};
+use crypt::{Sha256Hash, sha256};
+use domain::{ClientId, HostNames, RefreshFamilyId, Secret, SessionId, Timestamp, limits};
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+use store::{Decision, Halt, Key, Load, Record, View, Write, refuse};
+
+pub(crate) const PREFIX: &str = "authorization-code/";
+
+/// A code that was issued, under its hash.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Code {
+    id: Sha256Hash,
+    client: ClientId,
+    platform: Platform,
+    redirect_uri: String,
+    session: SessionId,
+    scopes: Scopes,
+    nonce: Option<String>,
+    challenge: Option<String>,
+    expires: Timestamp,
+    /// What it has brought, once it was redeemed.
+    redeemed: Option<RefreshFamilyId>,
+}
+
+impl Record for Code {
+    type Id = Sha256Hash;
+
+    fn key(id: &Sha256Hash) -> Key {
+        Key::new(format!("{PREFIX}{id}"))
+    }
+}
+
+impl Expiring for Code {
+    fn expires(&self) -> Timestamp {
+        self.expires
+    }
+
+    fn again(&self, view: &View) -> Result<Option<Arc<Self>>, Load> {
+        view.get::<Self>(&self.id)
+    }
+}
+
+/// What a client sends to redeem a code.
+#[derive(Debug)]
+pub(crate) struct Redeem {
+    pub(crate) code: Secret<String>,
+    pub(crate) redirect_uri: Option<String>,
+    pub(crate) verifier: Option<Secret<String>>,
+    /// May ask for less than was agreed to, or for another resource.
+    pub(crate) scopes: Option<Scopes>,
+}
+
+/// The write by which a code comes to be.
+pub(crate) fn issue(
+    code: &Secret<String>,
+    authorization: &Authorization,
+    signed_in: &SignedIn,
+    now: Timestamp,
+) -> Write {
+    let id = sha256(code.expose());
+    let record = Code {
+        id,
+        client: authorization.application.client(),
+        platform: authorization.platform,
+        redirect_uri: authorization.reply_to.redirect_uri.clone(),
+        session: signed_in.session.id,
+        scopes: authorization.scopes.clone(),
+        nonce: authorization.nonce.clone(),
+        challenge: authorization.challenge.clone(),
+        expires: now.plus(limits::AUTHORIZATION_CODE_LIFETIME),
+        redeemed: None,
+    };
+    store::put::<Code>(&id, &record)
+}
+
+/// Redeems a code.
+pub(crate) fn redeem(
+    view: &View,
+    names: &HostNames,
+    client: &Authenticated,
+    redeem: &Redeem,
+    fresh: &Fresh,
+    token_lifetime: Duration,
+    now: Timestamp,
+) -> Result<Decision<Result<(Delegated, Audience), Refused>>, Halt<DirectoryError>> {
+    let Some(code) = view.get::<Code>(&sha256(redeem.code.expose()))? else {
+        return refuse(DirectoryError::CodeInvalid);
+    };
+    if code.client != client.application.client() {
+        return refuse(DirectoryError::CodeOfAnother);
+    }
+    if let Some(grant) = code.redeemed {
+        let writes = refresh_token::revoke(view, grant, code.session, token_lifetime, now)?;
+        return Ok(Decision::of(Err(Refused(DirectoryError::CodeRedeemed)), writes));
+    }
+    if now >= code.expires {
+        return refuse(DirectoryError::CodeInvalid);
+    }
+    // Who asked as a server must come as one: it has what proves it.
+    if client.by == Proof::Public && !code.platform.is_public() {
+        return refuse(DirectoryError::ClientProofMissing);
+    }
+    if redeem.redirect_uri.as_deref() != Some(&*code.redirect_uri) {
+        return refuse(DirectoryError::RedirectUriChanged);
+    }
+    verify(code.challenge.as_deref(), redeem.verifier.as_ref()).map_err(Halt::Refuse)?;
+    let Some(signed_in) = session::live(view, code.session)? else {
+        return refuse(DirectoryError::SessionEnded);
+    };
+    let scopes = match &redeem.scopes {
+        None => code.scopes.clone(),
+        // Whether there is an id token or a refresh token was asked for when the user was there.
+        Some(scopes) => Scopes { openid: scopes.openid.within(code.scopes.openid), ..scopes.clone() },
+    };
+    let proven = Proven { client, signed_in, scopes, nonce: code.nonce.clone(), platform: code.platform };
+    let (delegated, audience, mut writes) = delegated::begin(view, names, proven, fresh, now)?;
+    let redeemed = Code { redeemed: Some(fresh.grant), ..Code::clone(&code) };
+    writes.push(store::put::<Code>(&code.id, &redeemed));
+    Ok(Decision::of(Ok((delegated, audience)), writes))
+}
+
+/// RFC 7636 section 4.6. A verifier where there was no challenge means that somebody has taken it away (RFC 9700 section 4.8.2).
+fn verify(challenge: Option<&str>, verifier: Option<&Secret<String>>) -> Result<(), DirectoryError> {
+    match (challenge, verifier) {
+        (None, None) => Ok(()),
+        (Some(challenge), Some(verifier)) => {
+            let hash = crypt::encoding::base64url(sha256(verifier.expose()).bytes());
+            match crypt::compare::equal(hash.as_bytes(), challenge.as_bytes()) {
+                true => Ok(()),
+                false => Err(DirectoryError::VerifierWrong),
+            }
+        }
+        (Some(_), None) | (None, Some(_)) => Err(DirectoryError::VerifierWrong),
+    }
+}

@@ -1,0 +1,102 @@
+//! What the grants have in common by which a client acts in a user's name: who the user is, what the client may do, and the refresh token
+//! that comes with it.
+
+use crate::{
+    Audience, DirectoryError,
+    application::Application,
+    audience,
+    client::Authenticated,
+    consent::{self, Agreed},
+    grants::refresh_token,
+    redirect::Platform,
+    scope::Scopes,
+    session::{SignedIn},
+};
+use crypt::fresh_secret;
+use domain::{Entropy, HostNames, RefreshFamilyId, Secret, SessionId, Timestamp};
+use store::{Halt, View, Write};
+
+/// What a decision may need that is fresh, made before it so that running it again changes nothing.
+#[derive(Debug)]
+pub(crate) struct Fresh {
+    /// The id of a new grant.
+    pub(crate) grant: RefreshFamilyId,
+    /// The secret of a new refresh token.
+    pub(crate) secret: Secret<String>,
+    /// The id of a new session, for grants that begin one.
+    pub(crate) session: SessionId,
+}
+
+impl Fresh {
+    pub(crate) fn of(entropy: &dyn Entropy) -> Self {
+        Self {
+            grant: RefreshFamilyId::random(entropy),
+            secret: fresh_secret(entropy),
+            session: SessionId::random(entropy),
+        }
+    }
+}
+
+/// A user in whose name a client may act.
+#[derive(Clone, Debug)]
+pub(crate) struct Delegated {
+    /// Who, and by which sign-in.
+    pub(crate) signed_in: SignedIn,
+    /// The grant that its tokens stand on.
+    pub(crate) grant: RefreshFamilyId,
+    /// What was asked for.
+    pub(crate) scopes: Scopes,
+    /// Which scopes of the resource the client gets.
+    pub(crate) granted: Vec<String>,
+    /// To be repeated in the id token.
+    pub(crate) nonce: Option<String>,
+    /// A refresh token, if one was asked for.
+    pub(crate) refresh_token: Option<Secret<String>>,
+}
+
+/// What a grant has proven: that this user lets this client act, by a grant of this kind.
+pub(crate) struct Proven<'a> {
+    pub(crate) client: &'a Authenticated,
+    pub(crate) signed_in: SignedIn,
+    pub(crate) scopes: Scopes,
+    pub(crate) nonce: Option<String>,
+    /// Which kind of client it was granted to: it bounds how long it may be refreshed.
+    pub(crate) platform: Platform,
+}
+
+/// Checks what a first grant of tokens asks for, and begins its line of refresh tokens. Returns the audience too.
+pub(crate) fn begin(
+    view: &View,
+    names: &HostNames,
+    proven: Proven<'_>,
+    fresh: &Fresh,
+    now: Timestamp,
+) -> Result<(Delegated, Audience, Vec<Write>), Halt<DirectoryError>> {
+    let Proven { client, signed_in, scopes, nonce, platform } = proven;
+    let (audience, granted) = may(view, names, &client.application, &signed_in, &scopes)?;
+    let mut writes = Vec::new();
+    let refresh_token = if scopes.openid.offline_access {
+        let begun = refresh_token::begin(client, &signed_in, &scopes, platform, fresh, now);
+        writes.push(begun.write);
+        Some(begun.token)
+    } else {
+        None
+    };
+    let delegated = Delegated { signed_in, grant: fresh.grant, scopes, granted, nonce, refresh_token };
+    Ok((delegated, audience, writes))
+}
+
+/// For what, and for which scopes of it, may the client have a token in the user's name?
+pub(crate) fn may(
+    view: &View,
+    names: &HostNames,
+    application: &Application,
+    signed_in: &SignedIn,
+    scopes: &Scopes,
+) -> Result<(Audience, Vec<String>), Halt<DirectoryError>> {
+    let audience = audience::resolve(view, names, &scopes.resource)?;
+    match consent::agreed(view, application, signed_in.user.id, &audience, scopes)? {
+        Agreed::Granted(granted) => Ok((audience, granted)),
+        Agreed::Ask(_) => Err(Halt::Refuse(DirectoryError::ConsentRequired { client: application.client() })),
+    }
+}

@@ -1,0 +1,51 @@
+//! The password grant (RFC 6749 section 4.3): a client that is told the user's password. For tests, where an administrator has enabled it: it
+//! shows the password to the client and knows no second factor (RFC 9700 section 2.4 says never to use it).
+
+use crate::{
+    Audience, DirectoryError,
+    client::Authenticated,
+    grants::delegated::{self, Delegated, Fresh, Proven},
+    redirect::Platform,
+    scope::Scopes,
+    session::{self, Kept, Method, Session, SignedIn},
+    user::User,
+};
+use access::Principal;
+use domain::{Entropy, HostNames, PrincipalId, Timestamp};
+use std::sync::Arc;
+use store::{Halt, View, Write, refuse};
+
+/// A session for somebody whose password was right, made before the decision.
+pub(crate) fn session_of(user: PrincipalId, entropy: &dyn Entropy, now: Timestamp) -> Session {
+    session::begin(user, vec![Method::Password], Kept::ByTokens, entropy, now).0
+}
+
+/// Grants what is asked for to a client that knows the user's password.
+pub(crate) fn grant(
+    view: &View,
+    names: &HostNames,
+    client: &Authenticated,
+    session: &Session,
+    scopes: &Scopes,
+    fresh: &Fresh,
+    now: Timestamp,
+) -> Result<(Delegated, Audience, Vec<Write>), Halt<DirectoryError>> {
+    let user = view.get::<User>(&session.principal)?;
+    let principal = view.get::<Principal>(&session.principal)?.filter(|principal| principal.enabled);
+    let (Some(user), Some(principal)) = (user, principal) else {
+        return refuse(DirectoryError::SessionEnded);
+    };
+    // What a client cannot ask for, a user must be asked for.
+    if user.must_change_password {
+        return refuse(DirectoryError::PasswordMustChange);
+    }
+    if user.has_second_factor() {
+        return refuse(DirectoryError::SecondFactorNeeded);
+    }
+    let signed_in = SignedIn { session: Arc::new(session.clone()), user, principal };
+    let (scopes, platform) = (scopes.clone(), Platform::PublicClient);
+    let proven = Proven { client, signed_in, scopes, nonce: None, platform };
+    let (delegated, audience, mut writes) = delegated::begin(view, names, proven, fresh, now)?;
+    writes.push(store::put::<Session>(&session.id, session));
+    Ok((delegated, audience, writes))
+}

@@ -1,0 +1,77 @@
+//! The claims of an id token: who has signed in, told to the client that asked (OpenID Connect Core section 2; Microsoft identity platform id
+//! tokens, v2.0 and v1.0).
+
+use crate::{grants::delegated::Delegated, session::Method, token::Endpoint};
+use domain::{ClientId, HostNames, PrincipalId, SessionId, TenantId, Timestamp};
+use serde::Serialize;
+
+/// Everything that they are made of.
+pub(crate) struct IdFacts<'a> {
+    pub(crate) user: &'a Delegated,
+    pub(crate) subject: String,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) client: ClientId,
+    pub(crate) tenant: TenantId,
+    pub(crate) names: &'a HostNames,
+    pub(crate) issued: Timestamp,
+    pub(crate) expires: Timestamp,
+    pub(crate) token: String,
+}
+
+/// The claims.
+#[derive(Debug, Serialize)]
+pub(crate) struct IdClaims {
+    aud: ClientId,
+    iss: String,
+    iat: Timestamp,
+    nbf: Timestamp,
+    exp: Timestamp,
+    auth_time: Timestamp,
+    amr: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<String>,
+    oid: PrincipalId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preferred_username: Option<String>,
+    sid: SessionId,
+    sub: String,
+    tid: TenantId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unique_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upn: Option<String>,
+    uti: String,
+    ver: &'static str,
+}
+
+/// The claims of one id token.
+pub(crate) fn claims(facts: IdFacts<'_>) -> IdClaims {
+    let IdFacts { user, subject, endpoint, client, tenant, names, issued, expires, token } = facts;
+    let (person, session) = (&user.signed_in.user, &user.signed_in.session);
+    let name = person.user_name.as_str().to_owned();
+    let is_v1 = endpoint == Endpoint::V1;
+    IdClaims {
+        aud: client,
+        iss: if is_v1 { names.issuer_v1(tenant) } else { names.issuer_v2(tenant) },
+        iat: issued,
+        nbf: issued,
+        exp: expires,
+        auth_time: session.signed_in,
+        amr: Method::amr(&session.methods),
+        email: person.mail.clone().filter(|_| user.scopes.openid.email),
+        name: person.display_name.clone(),
+        nonce: user.nonce.clone(),
+        oid: person.id,
+        preferred_username: (!is_v1).then(|| name.clone()),
+        sid: session.id,
+        sub: subject,
+        tid: tenant,
+        unique_name: is_v1.then(|| name.clone()),
+        upn: is_v1.then_some(name),
+        uti: token,
+        ver: if is_v1 { "1.0" } else { "2.0" },
+    }
+}

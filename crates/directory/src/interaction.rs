@@ -1,0 +1,341 @@
+//! What the pages ask of the directory, one step each: read a request, begin a session, consent, issue a code, answer a device, sign out.
+//!
+//! Owns: the order in which a step checks what the steps before have shown; every step reads it again from the store, so no page is trusted to
+//! have come from another. Owns not: HTML, cookies and CSRF (`wire`), passwords and second factors (`sign_in`).
+
+use crate::{
+    DirectoryError, DirectoryService,
+    application::Application,
+    audience,
+    authorization::{self, Authorization, AuthorizeRefusal, AuthorizeRequest},
+    consent::{self, Agreed, Asked, Whose},
+    grants::{authorization_code, delegated, device_code},
+    scope::Scopes,
+    session::{self, Kept, Method, Session, SignedIn},
+    tenant::shown,
+    token::Endpoint,
+    user::User,
+};
+use access::Principal;
+use crypt::fresh_secret;
+use domain::{ClientId, PrincipalId, Secret, Timestamp, limits};
+use std::sync::Arc;
+use store::{Decision, Halt, View, query, refuse, transact};
+
+/// What a device asks for (RFC 8628 section 3.1).
+#[derive(Clone, Debug, Default)]
+pub struct DeviceRequest {
+    /// The tenant of the URL.
+    pub tenant: String,
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// `client_id`.
+    pub client: Option<String>,
+    /// `scope`.
+    pub scope: Option<String>,
+    /// `resource`, of the v1.0 endpoint.
+    pub resource: Option<String>,
+}
+
+/// What a device is told (RFC 8628 section 3.2).
+#[derive(Debug)]
+pub struct DeviceStarted {
+    /// By which it asks for its tokens.
+    pub device_code: Secret<String>,
+    /// What the user types.
+    pub user_code: String,
+    /// Which client it is.
+    pub client: ClientId,
+}
+
+/// A device that waits for a user's answer.
+#[derive(Clone, Debug)]
+pub struct WaitingDevice {
+    /// Which client it is.
+    pub application: Application,
+    /// What the user would agree to with a yes, beyond what was agreed to before.
+    pub asked: Option<Asked>,
+}
+
+impl DirectoryService {
+    /// Reads an authorization request.
+    ///
+    /// # Errors
+    /// [`AuthorizeRefusal`].
+    pub async fn authorization(&self, request: &AuthorizeRequest) -> Result<Authorization, AuthorizeRefusal> {
+        query(&*self.store, |view| authorization::read(view, self.tenant(), self.names(), request)).await
+    }
+
+    /// Begins a session for a user who has just signed in by these methods, all that are needed. Answers its cookie, which nothing else
+    /// ever will. A session that the browser had before (`former`) ends: whoever planted it gets nothing of this one.
+    ///
+    /// # Errors
+    /// [`DirectoryError::SessionEnded`] if the user is no more, or disabled; the store's.
+    pub async fn begin_session(
+        &self,
+        user: PrincipalId,
+        methods: &[Method],
+        former: Option<&Secret<String>>,
+        now: Timestamp,
+    ) -> Result<(Secret<String>, SignedIn), DirectoryError> {
+        let (mut session, cookie) =
+            session::begin(user, methods.to_vec(), Kept::InBrowser, &*self.entropy, now);
+        let cookie = cookie.ok_or(DirectoryError::Broken { what: "a browser's session without a cookie" })?;
+        let lifetime = self.settings.token_lifetime;
+        let signed_in = transact(&*self.store, &*self.entropy, |view| {
+            let (person, principal) = enabled(view, user)?;
+            if person.must_change_password {
+                return refuse(DirectoryError::PasswordMustChange);
+            }
+            // After a revocation of everything in this very second, this is what is new.
+            session.signed_in = now.max(principal.revocations.valid_from());
+            let mut writes = vec![store::put::<Session>(&session.id, &session)];
+            let before = former.map(|former| session::of_cookie(view, former, now)).transpose()?.flatten();
+            if let Some(before) = before.filter(|before| before.user.id != user) {
+                writes.extend(session::end(view, &before.session, lifetime, now)?);
+            }
+            let signed_in =
+                SignedIn { session: Arc::new(session.clone()), user: person, principal };
+            Ok(Decision::of(signed_in, writes))
+        })
+        .await?;
+        Ok((cookie, signed_in))
+    }
+
+    /// Whose browser is this?
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn signed_in(
+        &self,
+        cookie: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<Option<SignedIn>, DirectoryError> {
+        query(&*self.store, |view| Ok(session::of_cookie(view, cookie, now)?)).await
+    }
+
+    /// Signs out: the session and everything that came from it end at once.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sign_out(&self, signed_in: &SignedIn, now: Timestamp) -> Result<(), DirectoryError> {
+        let lifetime = self.settings.token_lifetime;
+        transact(&*self.store, &*self.entropy, |view| {
+            Ok(Decision::of((), session::end(view, &signed_in.session, lifetime, now)?))
+        })
+        .await
+    }
+
+    /// What the user must be asked to agree to before the request can be answered. `None`: nothing.
+    ///
+    /// # Errors
+    /// [`DirectoryError::ScopeUnknown`].
+    pub async fn to_agree(
+        &self,
+        signed_in: &SignedIn,
+        authorization: &Authorization,
+    ) -> Result<Option<Asked>, DirectoryError> {
+        let Authorization { application, audience, scopes, .. } = authorization;
+        query(&*self.store, |view| {
+            match consent::agreed(view, application, signed_in.user.id, audience, scopes)? {
+                Agreed::Granted(_) => Ok(None),
+                Agreed::Ask(asked) => Ok(Some(asked)),
+            }
+        })
+        .await
+    }
+
+    /// The user agrees to what the request asks for.
+    ///
+    /// # Errors
+    /// [`DirectoryError::SessionEnded`], [`DirectoryError::TooMany`].
+    pub async fn agree(
+        &self,
+        signed_in: &SignedIn,
+        authorization: &Authorization,
+    ) -> Result<(), DirectoryError> {
+        let Authorization { application, audience, scopes, .. } = authorization;
+        transact(&*self.store, &*self.entropy, |view| {
+            let signed_in = still(view, signed_in)?;
+            let whose = Whose::User(signed_in.user.id);
+            let write = consent::give(view, application.client(), whose, audience, scopes)?;
+            Ok(Decision::of((), vec![write]))
+        })
+        .await
+    }
+
+    /// Issues an authorization code to the client that asks, for the user who is signed in.
+    ///
+    /// # Errors
+    /// [`DirectoryError::SessionEnded`], [`DirectoryError::ConsentRequired`], [`DirectoryError::ScopeUnknown`].
+    pub async fn issue_code(
+        &self,
+        signed_in: &SignedIn,
+        authorization: &Authorization,
+        now: Timestamp,
+    ) -> Result<Secret<String>, DirectoryError> {
+        let code = fresh_secret(&*self.entropy);
+        transact(&*self.store, &*self.entropy, |view| {
+            let signed_in = still(view, signed_in)?;
+            let Authorization { application, scopes, .. } = authorization;
+            delegated::may(view, self.names(), application, &signed_in, scopes)?;
+            Ok(Decision::of((), vec![authorization_code::issue(&code, authorization, &signed_in, now)]))
+        })
+        .await?;
+        Ok(code)
+    }
+
+    /// A device asks for a code.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]'s of a request; [`DirectoryError::ClientProofMissing`] of a client that is not public.
+    pub async fn begin_device(
+        &self,
+        request: &DeviceRequest,
+        now: Timestamp,
+    ) -> Result<DeviceStarted, DirectoryError> {
+        self.tenant().alias(&request.tenant)?;
+        let missing = |name| DirectoryError::MissingParameter { name };
+        let client = request.client.as_deref().filter(|client| !client.is_empty());
+        let client = client.ok_or_else(|| missing("client_id"))?;
+        let client: ClientId =
+            client.parse().map_err(|_| DirectoryError::ClientMalformed { client: shown(client) })?;
+        let scopes = match request.endpoint {
+            Endpoint::V1 => request.resource.clone().map(Scopes::of_resource),
+            Endpoint::V2 => request.scope.as_deref().map(|scope| Scopes::parse(scope, self.names())).transpose()?,
+        };
+        let scopes = scopes.ok_or_else(|| {
+            missing(if request.endpoint == Endpoint::V1 { "resource" } else { "scope" })
+        })?;
+        let device_code = fresh_secret(&*self.entropy);
+        let user_code = device_code::user_code(&*self.entropy);
+        transact(&*self.store, &*self.entropy, |view| {
+            let Some(application) = Application::find(view, client)? else {
+                return refuse(DirectoryError::ClientUnknown { client });
+            };
+            if !application.may_be_public() {
+                return refuse(DirectoryError::ClientProofMissing);
+            }
+            // Said now rather than when the user has signed in for it.
+            let audience = audience::resolve(view, self.names(), &scopes.resource)?;
+            consent::check(&audience, &scopes).map_err(Halt::Refuse)?;
+            device_code::begin(view, &application, &scopes, &device_code, &user_code, now)
+        })
+        .await?;
+        Ok(DeviceStarted { device_code, user_code, client })
+    }
+
+    /// The device that waits under a code that a user has typed.
+    ///
+    /// # Errors
+    /// [`DirectoryError::UserCodeUnknown`].
+    pub async fn waiting_device(
+        &self,
+        typed: &str,
+        signed_in: &SignedIn,
+        now: Timestamp,
+    ) -> Result<WaitingDevice, DirectoryError> {
+        let code = device_code::read_user_code(typed).ok_or(DirectoryError::UserCodeUnknown)?;
+        query(&*self.store, |view| {
+            let device = device_code::waiting(view, &code, now)?;
+            let Some(application) = Application::find(view, device.client)? else {
+                return refuse(DirectoryError::UserCodeUnknown);
+            };
+            let audience = audience::resolve(view, self.names(), &device.scopes.resource)?;
+            let agreed = consent::agreed(view, &application, signed_in.user.id, &audience, &device.scopes)?;
+            let asked = match agreed {
+                Agreed::Granted(_) => None,
+                Agreed::Ask(asked) => Some(asked),
+            };
+            Ok(WaitingDevice { application, asked })
+        })
+        .await
+    }
+
+    /// The user says yes to a device, and agrees to what it asks for.
+    ///
+    /// # Errors
+    /// [`DirectoryError::UserCodeUnknown`], [`DirectoryError::SessionEnded`].
+    pub async fn approve_device(
+        &self,
+        typed: &str,
+        signed_in: &SignedIn,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        let code = device_code::read_user_code(typed).ok_or(DirectoryError::UserCodeUnknown)?;
+        let session = device_code::session_of(signed_in, &*self.entropy, now);
+        transact(&*self.store, &*self.entropy, |view| {
+            let signed_in = still(view, signed_in)?;
+            let device = device_code::waiting(view, &code, now)?;
+            let mut writes = device_code::approve(view, &code, &session, now)?;
+            let application = Application::find(view, device.client)?;
+            if application.is_some_and(|application| application.needs_consent()) {
+                let audience = audience::resolve(view, self.names(), &device.scopes.resource)?;
+                let whose = Whose::User(signed_in.user.id);
+                writes.push(consent::give(view, device.client, whose, &audience, &device.scopes)?);
+            }
+            Ok(Decision::of((), writes))
+        })
+        .await
+    }
+
+    /// The user says no to a device.
+    ///
+    /// # Errors
+    /// [`DirectoryError::UserCodeUnknown`].
+    pub async fn decline_device(&self, typed: &str, now: Timestamp) -> Result<(), DirectoryError> {
+        let code = device_code::read_user_code(typed).ok_or(DirectoryError::UserCodeUnknown)?;
+        transact(&*self.store, &*self.entropy, |view| device_code::decline(view, &code, now)).await
+    }
+
+    /// How long a device's code is good, and how long the device waits between two questions, both in seconds.
+    pub fn device_times() -> (u64, u64) {
+        (limits::DEVICE_CODE_LIFETIME.as_secs(), limits::DEVICE_CODE_INTERVAL.as_secs())
+    }
+
+    /// An administrator agrees for all users to what a client may do at a resource.
+    ///
+    /// # Errors
+    /// [`DirectoryError::ClientUnknown`], [`DirectoryError::ResourceUnknown`], [`DirectoryError::ScopeUnknown`].
+    pub async fn agree_for_everybody(&self, client: ClientId, scope: &str) -> Result<(), DirectoryError> {
+        let scopes = Scopes::parse(scope, self.names())?;
+        transact(&*self.store, &*self.entropy, |view| {
+            if Application::find(view, client)?.is_none() {
+                return refuse(DirectoryError::ClientUnknown { client });
+            }
+            let audience = audience::resolve(view, self.names(), &scopes.resource)?;
+            let write = consent::give(view, client, Whose::Everybody, &audience, &scopes)?;
+            Ok(Decision::of((), vec![write]))
+        })
+        .await
+    }
+
+    /// Takes away what is over: sessions, codes, refresh tokens, devices. Returns how many records.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sweep(&self, now: Timestamp) -> Result<usize, DirectoryError> {
+        Ok(self.sweep_prefix::<Session>(session::PREFIX, now).await?
+            + self.sweep_prefix::<authorization_code::Code>(authorization_code::PREFIX, now).await?
+            + self.sweep_prefix::<crate::grants::refresh_token::Family>(crate::grants::refresh_token::PREFIX, now).await?
+            + self.sweep_prefix::<device_code::Device>(device_code::PREFIX, now).await?
+            + self.sweep_prefix::<device_code::UserCode>(device_code::USER_CODE_PREFIX, now).await?)
+    }
+}
+
+/// Is somebody still signed in, at the moment of this decision?
+fn still(view: &View, signed_in: &SignedIn) -> Result<SignedIn, Halt<DirectoryError>> {
+    match session::live(view, signed_in.session.id)? {
+        Some(signed_in) => Ok(signed_in),
+        None => refuse(DirectoryError::SessionEnded),
+    }
+}
+
+fn enabled(view: &View, user: PrincipalId) -> Result<(Arc<User>, Arc<Principal>), Halt<DirectoryError>> {
+    let person = view.get::<User>(&user)?;
+    let principal = view.get::<Principal>(&user)?.filter(|principal| principal.enabled);
+    match person.zip(principal) {
+        Some(both) => Ok(both),
+        None => refuse(DirectoryError::SessionEnded),
+    }
+}

@@ -1,0 +1,146 @@
+//! The last phases of every token request: claims, and the signatures.
+
+use crate::{
+    Audience, DirectoryError, IssuedToken, KeyRing, TokenVersion,
+    claims::{self, Claims, Facts, UserFacts},
+    grants::delegated::Delegated,
+    id_token::{self, IdFacts},
+    scope::DEFAULT,
+    session::Method,
+    token::{Endpoint, Granted, IssuedToUser},
+};
+use crypt::{
+    MacKey,
+    jws::{self, Thumbprint},
+};
+use domain::{ClientId, Entropy, HostNames, PrincipalId, TenantId, Timestamp, world::random};
+use serde::Serialize;
+use std::time::Duration;
+
+/// What signs, and what it says of us.
+pub(crate) struct Issuer<'a> {
+    pub(crate) names: &'a HostNames,
+    pub(crate) ring: &'a KeyRing,
+    pub(crate) entropy: &'a dyn Entropy,
+    /// Makes of a user another subject for each client, so that two clients cannot tell that they know the same one.
+    pub(crate) subjects: &'a MacKey,
+    pub(crate) lifetime: Duration,
+}
+
+impl Issuer<'_> {
+    /// Issues what was granted.
+    pub(crate) fn issue(&self, granted: &Granted, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
+        let Granted { endpoint, principal, client, audience, proof, user, can_be_challenged } = granted;
+        let token = crypt::encoding::base64url(&random::<16>(self.entropy));
+        // Of the second in which all was revoked: nobody must take it for one of before.
+        let issued = now.max(principal.revocations.valid_from());
+        let expires = now.plus(self.lifetime);
+        let subject = user.is_some().then(|| subject(self.subjects, *client, principal.id));
+        let claims: Claims = claims::claims(Facts {
+            principal,
+            client: *client,
+            audience,
+            proof: *proof,
+            names: self.names,
+            issued,
+            not_before: now,
+            expires,
+            token: token.clone(),
+            can_be_challenged: *can_be_challenged,
+            user: user.as_ref().zip(subject.clone()).map(|(user, subject)| UserFacts {
+                subject,
+                user_name: user.signed_in.user.user_name.as_str().to_owned(),
+                scopes: scp(user),
+                session: user.signed_in.session.id,
+                grant: user.grant,
+                methods: Method::amr(&user.signed_in.session.methods),
+            }),
+        });
+        let thumbprint = match audience.version {
+            TokenVersion::V1 => Thumbprint::Included,
+            TokenVersion::V2 => Thumbprint::Omitted,
+        };
+        let user = match (user, subject) {
+            (Some(user), Some(subject)) => {
+                Some(self.of_user(user, subject, *endpoint, *client, audience, principal.tenant, now)?)
+            }
+            _ => None,
+        };
+        Ok(IssuedToken {
+            access_token: jws::sign(self.ring.current(), thumbprint, &claims)?,
+            issued: now,
+            expires_on: expires,
+            resource: audience.requested.clone(),
+            principal: principal.id,
+            client: *client,
+            token,
+            because: proof.to_string(),
+            user,
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "everything that is said of a user, and nothing else")]
+    fn of_user(
+        &self,
+        user: &Delegated,
+        subject: String,
+        endpoint: Endpoint,
+        client: ClientId,
+        audience: &Audience,
+        tenant: TenantId,
+        now: Timestamp,
+    ) -> Result<IssuedToUser, DirectoryError> {
+        let id_token = user.scopes.openid.id_token.then(|| {
+            let token = crypt::encoding::base64url(&random::<16>(self.entropy));
+            let facts = IdFacts {
+                user,
+                subject,
+                endpoint,
+                client,
+                tenant,
+                names: self.names,
+                issued: now,
+                expires: now.plus(self.lifetime),
+                token,
+            };
+            jws::sign(self.ring.current(), Thumbprint::Omitted, &id_token::claims(facts))
+        });
+        let ids = ClientInfo { uid: user.signed_in.user.id, utid: tenant };
+        let ids = serde_json::to_vec(&ids).map_err(|_| DirectoryError::Broken { what: "ids are no JSON" })?;
+        Ok(IssuedToUser {
+            scope: told(user, audience),
+            id_token: id_token.transpose()?,
+            refresh_token: user.refresh_token.clone(),
+            client_info: crypt::encoding::base64url(&ids),
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct ClientInfo {
+    uid: PrincipalId,
+    utid: TenantId,
+}
+
+/// A user as one client knows it (OpenID Connect Core section 8.1, pairwise).
+pub(crate) fn subject(key: &MacKey, client: ClientId, user: PrincipalId) -> String {
+    crypt::encoding::base64url(&key.mac(&[client.text().as_ref(), user.text().as_ref()]))
+}
+
+/// `scp`: what the client may do at the resource, by the resource's own names.
+fn scp(user: &Delegated) -> String {
+    let own = user.granted.iter().map(String::as_str);
+    match user.granted.is_empty() {
+        false => own.collect::<Vec<_>>().join(" "),
+        // A sign-in alone: who it is may be asked for.
+        true => user.scopes.openid.told().collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// What was granted, spelled as it would be asked for: clients look for it by that.
+fn told(user: &Delegated, audience: &Audience) -> String {
+    let names = user.granted.iter().map(String::as_str).chain(user.scopes.is_default().then_some(DEFAULT));
+    let scopes = names.map(|name| format!("{}/{name}", audience.requested));
+    let openid = user.scopes.openid.told().map(str::to_owned);
+    scopes.chain(openid).collect::<Vec<_>>().join(" ")
+}

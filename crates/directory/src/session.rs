@@ -1,0 +1,176 @@
+//! Sessions: a user's sign-in, from which codes, refresh tokens and access tokens come (`sid`).
+//!
+//! A session of a browser has a cookie, whose secret is kept as its hash; one of a device or of a password grant has none. Its record stays as
+//! long as refresh tokens may come from it. Signing out deletes it and revokes its access tokens, in one commit, so that nothing that came
+//! from it is worth anything from then on.
+
+use crate::{DirectoryError, user::User};
+use access::Principal;
+use crypt::{HashedSecret, fresh_secret};
+use domain::{Entropy, PrincipalId, Secret, SessionId, Timestamp, limits};
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+use store::{Halt, Key, Load, Record, View, Write};
+
+/// A sign-in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Session {
+    /// Its id: `sid` of its tokens.
+    pub id: SessionId,
+    /// Who has signed in.
+    pub principal: PrincipalId,
+    /// How.
+    pub methods: Vec<Method>,
+    /// When.
+    pub signed_in: Timestamp,
+    /// The hash of the cookie's secret, if a browser has it.
+    cookie: Option<HashedSecret>,
+    /// Until when the browser need not ask again.
+    pub expires: Timestamp,
+    /// When the last refresh token has expired that can have come from it.
+    kept_until: Timestamp,
+}
+
+/// A way in which a user has proven to be one (RFC 8176, and Entra's `amr`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// A password.
+    Password,
+    /// A code of an authenticator app.
+    OneTimeCode,
+    /// A passkey, which is two factors in one.
+    Passkey,
+}
+
+impl Method {
+    /// What `amr` says of these.
+    pub fn amr(methods: &[Self]) -> Vec<&'static str> {
+        let mut said: Vec<&'static str> = methods
+            .iter()
+            .map(|method| match method {
+                Self::Password => "pwd",
+                Self::OneTimeCode => "otp",
+                Self::Passkey => "fido",
+            })
+            .collect();
+        if methods.contains(&Self::Passkey) || methods.len() > 1 {
+            said.push("mfa");
+        }
+        said
+    }
+}
+
+impl Record for Session {
+    type Id = SessionId;
+
+    fn key(id: &SessionId) -> Key {
+        Key::of(&[PREFIX.as_bytes(), id.text().as_ref()])
+    }
+}
+
+pub(crate) const PREFIX: &str = "session/";
+
+impl crate::sweep::Expiring for Session {
+    fn expires(&self) -> Timestamp {
+        self.kept_until
+    }
+
+    fn again(&self, view: &View) -> Result<Option<Arc<Self>>, Load> {
+        view.get::<Self>(&self.id)
+    }
+}
+
+/// Where a session is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// In a browser, as a cookie.
+    InBrowser,
+    /// By its refresh tokens only.
+    ByTokens,
+}
+
+/// A fresh session, and its cookie where a browser keeps it. Nothing is written yet.
+pub(crate) fn begin(
+    principal: PrincipalId,
+    methods: Vec<Method>,
+    kept: Kept,
+    entropy: &dyn Entropy,
+    now: Timestamp,
+) -> (Session, Option<Secret<String>>) {
+    let id = SessionId::random(entropy);
+    let secret = (kept == Kept::InBrowser).then(|| fresh_secret(entropy));
+    let session = Session {
+        id,
+        principal,
+        methods,
+        signed_in: now,
+        cookie: secret.as_ref().map(HashedSecret::of),
+        expires: now.plus(limits::SESSION_LIFETIME),
+        kept_until: now.plus(limits::REFRESH_TOKEN_LIFETIME).plus(SPARE),
+    };
+    (session, secret.map(|secret| Secret::new(format!("{id}.{}", secret.expose()))))
+}
+
+/// Somebody who is signed in, now.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// The session.
+    pub session: Arc<Session>,
+    /// Who.
+    pub user: Arc<User>,
+    /// The user's principal, which is enabled.
+    pub principal: Arc<Principal>,
+}
+
+/// The session of a cookie, if it is one that is good now.
+pub(crate) fn of_cookie(
+    view: &View,
+    cookie: &Secret<String>,
+    now: Timestamp,
+) -> Result<Option<SignedIn>, Load> {
+    let Some((id, secret)) = cookie.expose().split_once('.') else { return Ok(None) };
+    let Ok(id) = id.parse::<SessionId>() else { return Ok(None) };
+    let Some(signed_in) = live(view, id)? else { return Ok(None) };
+    let secret = Secret::new(secret.to_owned());
+    let is_its_own = signed_in.session.cookie.as_ref().is_some_and(|cookie| cookie.matches(&secret));
+    Ok(Some(signed_in).filter(|signed_in| is_its_own && now < signed_in.session.expires))
+}
+
+/// Whoever is signed in by this session, if tokens may still come from it.
+pub(crate) fn live(view: &View, id: SessionId) -> Result<Option<SignedIn>, Load> {
+    let Some(session) = view.get::<Session>(&id)? else { return Ok(None) };
+    let Some(principal) = view.get::<Principal>(&session.principal)? else { return Ok(None) };
+    let Some(user) = view.get::<User>(&session.principal)? else { return Ok(None) };
+    let is_over =
+        !principal.enabled || principal.revocations.refuse(session.signed_in, &[session.id.uuid()]);
+    Ok((!is_over).then_some(SignedIn { session, user, principal }))
+}
+
+/// A session is kept so much longer than it must be, so that it is not written at each refresh.
+const SPARE: Duration = Duration::from_secs(86_400);
+
+/// Keeps a session as long as refresh tokens may come from it.
+pub(crate) fn keep(session: &Session, now: Timestamp) -> Option<Write> {
+    let needed = now.plus(limits::REFRESH_TOKEN_LIFETIME);
+    (session.kept_until < needed).then(|| {
+        let kept = Session { kept_until: needed.plus(SPARE), ..session.clone() };
+        store::put::<Session>(&session.id, &kept)
+    })
+}
+
+/// The writes by which a session ends: it and all that came from it.
+pub(crate) fn end(
+    view: &View,
+    session: &Session,
+    token_lifetime: Duration,
+    now: Timestamp,
+) -> Result<Vec<Write>, Halt<DirectoryError>> {
+    let mut writes = vec![store::delete::<Session>(&session.id)];
+    if let Some(principal) = view.get::<Principal>(&session.principal)? {
+        let mut principal = Principal::clone(&principal);
+        principal.revocations.revoke(session.id.uuid(), now.plus(token_lifetime), now);
+        writes.push(store::put::<Principal>(&principal.id, &principal));
+    }
+    Ok(writes)
+}
