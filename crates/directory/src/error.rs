@@ -1,5 +1,6 @@
 //! What can go wrong in the directory, in our words. `wire/oauth2/error.rs` gives them their AADSTS numbers.
 
+use crate::UserError;
 use crypt::CryptError;
 use domain::{ClientId, CredentialId, PrincipalId, RegistrationId};
 use store::StoreError;
@@ -114,8 +115,8 @@ pub enum DirectoryError {
         /// Which one.
         principal: PrincipalId,
     },
-    /// The administrator cannot be disabled: nobody could enable it again.
-    #[error("the administrator's principal cannot be disabled")]
+    /// The administrator cannot be disabled or deleted: nobody could bring it back.
+    #[error("the administrator cannot be disabled or deleted")]
     AdministratorNeeded,
     /// Another registration has this identifier URI.
     #[error("the identifier URI {uri} is another registration's")]
@@ -146,6 +147,9 @@ pub enum DirectoryError {
         /// The limit.
         limit: usize,
     },
+    /// Of users and their sign-ins.
+    #[error(transparent)]
+    User(#[from] UserError),
     /// The directory's own records do not fit each other.
     #[error("the directory's records are broken: {what}")]
     Broken {

@@ -1,6 +1,7 @@
-//! Tenants, principals, app registrations and their credentials; issues tokens.
+//! Tenants, principals, users, app registrations and their credentials; issues tokens.
 //!
-//! Owns: the tenant's record, registrations, the key ring and its sealed private keys, the phases of a token request, the claims.
+//! Owns: the tenant's record, registrations, users and their passwords and second factors, the key ring
+//! and its sealed private keys, the phases of a token request, the claims.
 //! Owns not: HTTP and Azure's error numbers (`wire/oauth2`), the verification of bearer tokens and permits (`access`), the apps that
 //! managed identities belong to (`host`).
 //! Invariant: a token is signed only for a principal that the store said exists and is enabled, in the same decision in which the
@@ -13,14 +14,20 @@ pub mod error;
 #[cfg(test)]
 mod fixtures;
 pub mod grants;
+mod guess;
 pub mod managed;
+mod password;
+mod people;
 pub mod principal;
 pub mod registration;
 pub mod registry;
 pub mod ring;
 pub mod service;
+mod sign_in;
 pub mod tenant;
 pub mod token;
+pub mod totp;
+pub mod user;
 
 pub use audience::Audience;
 pub use error::DirectoryError;
@@ -30,3 +37,5 @@ pub use ring::KeyRing;
 pub use service::{DirectoryService, DirectorySettings};
 pub use tenant::{Tenant, TenantAlias};
 pub use token::{Endpoint, IssuedToken, TokenRequest};
+pub use totp::{Authenticator, Enrolment};
+pub use user::{NewUser, Person, User, UserChange, UserError};

@@ -148,7 +148,8 @@ impl DirectoryService {
     /// # Errors
     /// [`DirectoryError::PrincipalNotFound`].
     pub async fn enable_principal(&self, id: PrincipalId) -> Result<Principal, DirectoryError> {
-        transact(&*self.store, &*self.entropy, |view| set_enabled(view, id, true)).await
+        let administrator = self.tenant().administrator;
+        transact(&*self.store, &*self.entropy, |view| set_enabled(view, id, true, administrator)).await
     }
 
     /// Disables a principal: from the moment that this is acknowledged it gets no token, and its tokens are worth nothing.
@@ -156,10 +157,11 @@ impl DirectoryService {
     /// # Errors
     /// [`DirectoryError::PrincipalNotFound`], [`DirectoryError::AdministratorNeeded`].
     pub async fn disable_principal(&self, id: PrincipalId) -> Result<Principal, DirectoryError> {
-        transact(&*self.store, &*self.entropy, |view| set_enabled(view, id, false)).await
+        let administrator = self.tenant().administrator;
+        transact(&*self.store, &*self.entropy, |view| set_enabled(view, id, false, administrator)).await
     }
 
-    async fn all<R: Record>(&self, prefix: &str) -> Result<Vec<Arc<R>>, DirectoryError> {
+    pub(crate) async fn all<R: Record>(&self, prefix: &str) -> Result<Vec<Arc<R>>, DirectoryError> {
         const PAGE: NonZeroU16 = NonZeroU16::new(256).expect("not zero");
         let prefix = Key::new(prefix);
         let mut all = Vec::new();
@@ -282,9 +284,10 @@ fn set_enabled(
     view: &View,
     id: PrincipalId,
     enabled: bool,
+    administrator: PrincipalId,
 ) -> Result<Decision<Principal>, Halt<DirectoryError>> {
     let principal = principal_of(view, id)?;
-    if !enabled && principal.kind == PrincipalKind::User {
+    if !enabled && id == administrator {
         return refuse(DirectoryError::AdministratorNeeded);
     }
     if principal.enabled == enabled {
@@ -295,7 +298,7 @@ fn set_enabled(
     Ok(Decision::of(changed, vec![write]))
 }
 
-fn is_display_name(text: &str) -> bool {
+pub(crate) fn is_display_name(text: &str) -> bool {
     (1..=limits::DISPLAY_NAME_CHARS_MAX).contains(&text.chars().count())
         && !text.trim().is_empty()
         && !text.chars().any(char::is_control)

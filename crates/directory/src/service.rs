@@ -1,15 +1,17 @@
 //! [`DirectoryService`]: the tenant and its key ring in memory, the rest in the store; issues tokens.
 
 use crate::{
-    Audience, DirectoryError, IssuedToken, KeyRing, Tenant, TokenRequest, audience,
+    Audience, DirectoryError, IssuedToken, KeyRing, Tenant, TokenRequest, UserError, audience,
     claims::Proof,
-    principal::{self},
+    guess::Guesses,
     ring::{self, KeyRecord, RingRecord},
+    sign_in::Gate,
     token::{self, Granted},
+    user,
 };
 use access::{Principal, PrincipalKind};
 use crypt::{CryptError, Key256, SigningKey};
-use domain::{ClientId, Entropy, HostNames, PrincipalId, TenantId, Timestamp};
+use domain::{ClientId, Entropy, HostNames, PrincipalId, TenantId, Timestamp, Workers, world::Here};
 use std::{sync::Arc, time::Duration};
 use store::{Decision, Halt, Store, View, query, transact};
 
@@ -29,6 +31,11 @@ pub struct DirectoryService {
     pub(crate) settings: DirectorySettings,
     tenant: Arc<Tenant>,
     ring: Arc<KeyRing>,
+    /// Seals the secrets of authenticator apps.
+    pub(crate) second_factors: Key256,
+    pub(crate) guesses: Guesses,
+    pub(crate) gate: Gate,
+    pub(crate) workers: Arc<dyn Workers>,
 }
 
 impl DirectoryService {
@@ -58,6 +65,8 @@ impl DirectoryService {
                 administrator: PrincipalId::random(&*entropy),
                 created: now,
             };
+            let user =
+                user::administrator(tenant.administrator, &tenant.domain, now).map_err(UserError::from)?;
             let administrator = Principal {
                 id: tenant.administrator,
                 client: ClientId::random(&*entropy),
@@ -71,7 +80,7 @@ impl DirectoryService {
                 let mut writes = Vec::new();
                 if view.get::<Tenant>(&())?.is_none() {
                     writes.push(store::put::<Tenant>(&(), &tenant));
-                    writes.extend(principal::put(&administrator));
+                    writes.extend(user::put(&user, &administrator));
                 }
                 if view.get::<RingRecord>(&())?.is_none() {
                     writes.extend(key_writes.clone());
@@ -82,7 +91,26 @@ impl DirectoryService {
         }
         let (tenant, ring, keys) = query(&*store, stored).await?;
         let ring = Arc::new(ring::open(&ring, &keys, root)?);
-        Ok(Self { store, entropy, settings, tenant, ring })
+        let opened = Self {
+            store,
+            entropy,
+            settings,
+            tenant,
+            ring,
+            second_factors: root.derive("keyless directory: second factors"),
+            guesses: Guesses::new(),
+            gate: Gate::new(),
+            workers: Arc::new(Here),
+        };
+        opened.found_administrator().await?;
+        Ok(opened)
+    }
+
+    /// With workers that hash passwords. Without them each is hashed where it is asked for, which holds up everybody else there.
+    #[must_use]
+    pub fn with_workers(mut self, workers: Arc<dyn Workers>) -> Self {
+        self.workers = workers;
+        self
     }
 
     /// The tenant.

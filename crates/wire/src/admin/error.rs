@@ -2,7 +2,7 @@
 
 use crate::context::AuditUnavailable;
 use axum::response::{IntoResponse, Response};
-use directory::DirectoryError;
+use directory::{DirectoryError, UserError};
 use host::HostError;
 use http::StatusCode;
 use store::StoreError;
@@ -130,6 +130,7 @@ impl From<DirectoryError> for AdminError {
             | DirectoryError::LifetimeInvalid
             | DirectoryError::TooMany { .. }
             | DirectoryError::ResourceUnknown { .. } => Self::bad_request(error.to_string()),
+            DirectoryError::User(error) => error.into(),
             DirectoryError::Store(error) => error.into(),
             DirectoryError::Broken { .. } | DirectoryError::Crypt(_) => Self::internal(&error),
             // Of token requests, which are not made here.
@@ -149,6 +150,38 @@ impl From<DirectoryError> for AdminError {
             | DirectoryError::ScopeMalformed { .. }
             | DirectoryError::ScopeNotDefault { .. }
             | DirectoryError::ScopesOfTwoResources => Self::internal(&error),
+        }
+    }
+}
+
+impl From<UserError> for AdminError {
+    fn from(error: UserError) -> Self {
+        let text = error.to_string();
+        match error {
+            UserError::NotFound { .. } => Self::not_found(format!("{text}: `keyless user list` shows all")),
+            UserError::NameTaken { ref name } => {
+                Self::conflict(format!("{text}: `keyless user show {name}` shows who has it"))
+            }
+            UserError::NoAuthenticator { user } => {
+                Self::conflict(format!("{text}: `keyless user totp add {user}` begins with one"))
+            }
+            UserError::AuthenticatorExists { user } => Self::conflict(format!(
+                "{text}: `keyless user totp remove {user}` takes it away, so that another can be added"
+            )),
+            UserError::PasswordUnfit { .. } => {
+                Self::bad_request(format!("{text}: choose another, or leave it out and one is made up"))
+            }
+            UserError::CodeWrong => Self::bad_request(format!(
+                "{text}: type the one that the app shows now, and see that the clocks of both are right"
+            )),
+            UserError::NameInvalid(_) | UserError::MailInvalid => Self::bad_request(text),
+            UserError::TooManyTries { .. } | UserError::Busy => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", text)
+            }
+            // Of sign-ins, which are not made here.
+            UserError::SignInRefused | UserError::Disabled { .. } => {
+                Self::new(StatusCode::FORBIDDEN, "Forbidden", text)
+            }
         }
     }
 }
