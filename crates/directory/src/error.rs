@@ -1,6 +1,6 @@
 //! What can go wrong in the directory, in our words. `wire/oauth2/error.rs` gives them their AADSTS numbers.
 
-use crate::UserError;
+use crate::{GroupError, UserError};
 use crypt::CryptError;
 use domain::{ClientId, CredentialId, PrincipalId, RegistrationId};
 use store::StoreError;
@@ -147,6 +147,9 @@ pub enum DirectoryError {
         /// The limit.
         limit: usize,
     },
+    /// Of groups.
+    #[error(transparent)]
+    Group(#[from] GroupError),
     /// Of users and their sign-ins.
     #[error(transparent)]
     User(#[from] UserError),

@@ -67,6 +67,7 @@ pub(crate) fn registration(number: u8) -> (Registration, Principal) {
         kind: PrincipalKind::Application { registration: registration.id },
         display_name: registration.display_name.clone(),
         enabled: true,
+        member_of: Vec::new(),
         created: NOW,
     };
     (registration, principal)

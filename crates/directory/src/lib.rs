@@ -1,4 +1,4 @@
-//! Tenants, principals, users, app registrations and their credentials; issues tokens.
+//! Tenants, principals, users, groups, app registrations and their credentials; issues tokens.
 //!
 //! Owns: the tenant's record, registrations, users and their passwords and second factors, the key ring
 //! and its sealed private keys, the phases of a token request, the claims.
@@ -14,6 +14,7 @@ pub mod error;
 #[cfg(test)]
 mod fixtures;
 pub mod grants;
+pub mod group;
 mod guess;
 pub mod managed;
 mod password;
@@ -31,6 +32,7 @@ pub mod user;
 
 pub use audience::Audience;
 pub use error::DirectoryError;
+pub use group::{GroupChange, GroupError, Member};
 pub use managed::{IdentityIds, Registered};
 pub use registration::{Credential, NewCredential, NewRegistration, Registration, TokenVersion};
 pub use ring::KeyRing;

@@ -228,6 +228,7 @@ fn create(
         kind: PrincipalKind::Application { registration: registration.id },
         display_name: registration.display_name.clone(),
         enabled: true,
+        member_of: Vec::new(),
         created: registration.created,
     }));
     Ok(Decision::of(registration.clone(), writes))

@@ -74,6 +74,7 @@ impl DirectoryService {
                 kind: PrincipalKind::User,
                 display_name: "administrator".to_owned(),
                 enabled: true,
+                member_of: Vec::new(),
                 created: now,
             };
             transact(&*store, &*entropy, |view| -> Result<Decision<()>, Halt<DirectoryError>> {
@@ -103,6 +104,7 @@ impl DirectoryService {
             workers: Arc::new(Here),
         };
         opened.found_administrator().await?;
+        opened.sweep_groups().await?;
         Ok(opened)
     }
 

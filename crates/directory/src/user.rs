@@ -269,6 +269,7 @@ pub(crate) fn principal_of(user: &User, client: ClientId, tenant: TenantId, enab
         kind: PrincipalKind::User,
         display_name: user.display_name.clone(),
         enabled,
+        member_of: Vec::new(),
         created: user.created,
     }
 }

@@ -52,6 +52,7 @@ impl World {
             kind: PrincipalKind::ManagedIdentity { app },
             display_name: "shop".to_owned(),
             enabled: true,
+            member_of: Vec::new(),
             created: NOW,
         };
         let (secret, hash) = mint_secret(&SystemEntropy);

@@ -2,7 +2,7 @@
 
 use crate::context::AuditUnavailable;
 use axum::response::{IntoResponse, Response};
-use directory::{DirectoryError, UserError};
+use directory::{DirectoryError, GroupError, UserError};
 use host::HostError;
 use http::StatusCode;
 use store::StoreError;
@@ -35,6 +35,11 @@ impl AdminError {
     /// It is ours, not the caller's.
     pub fn is_ours(&self) -> bool {
         self.status.is_server_error()
+    }
+
+    /// Is the request not well formed?
+    pub fn is_bad_request(&self) -> bool {
+        self.code == "BadRequest"
     }
 
     /// For the audit log.
@@ -131,6 +136,7 @@ impl From<DirectoryError> for AdminError {
             | DirectoryError::TooMany { .. }
             | DirectoryError::ResourceUnknown { .. } => Self::bad_request(error.to_string()),
             DirectoryError::User(error) => error.into(),
+            DirectoryError::Group(error) => error.into(),
             DirectoryError::Store(error) => error.into(),
             DirectoryError::Broken { .. } | DirectoryError::Crypt(_) => Self::internal(&error),
             // Of token requests, which are not made here.
@@ -150,6 +156,22 @@ impl From<DirectoryError> for AdminError {
             | DirectoryError::ScopeMalformed { .. }
             | DirectoryError::ScopeNotDefault { .. }
             | DirectoryError::ScopesOfTwoResources => Self::internal(&error),
+        }
+    }
+}
+
+impl From<GroupError> for AdminError {
+    fn from(error: GroupError) -> Self {
+        let text = error.to_string();
+        match error {
+            GroupError::NotFound { .. } => Self::not_found(format!("{text}: `keyless group list` shows all")),
+            GroupError::Ambiguous { .. } => {
+                Self::conflict(format!("{text}: give the id, `keyless group list` shows it"))
+            }
+            GroupError::NotMember { group, .. } => {
+                Self::not_found(format!("{text}: `keyless group member list {group}` shows who is"))
+            }
+            GroupError::DescriptionInvalid => Self::bad_request(text),
         }
     }
 }

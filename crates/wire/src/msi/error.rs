@@ -157,6 +157,7 @@ impl From<&DirectoryError> for Refused {
             | DirectoryError::IdentifierUriInvalid { .. }
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
+            | DirectoryError::Group(_)
             | DirectoryError::User(_)
             | DirectoryError::TooMany { .. } => Self::UNAVAILABLE,
         }

@@ -274,6 +274,7 @@ impl From<&DirectoryError> for OAuthError {
             | DirectoryError::IdentifierUriInvalid { .. }
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
+            | DirectoryError::Group(_)
             | DirectoryError::User(_)
             | DirectoryError::TooMany { .. } => Self::internal(),
         }
