@@ -1,7 +1,7 @@
 //! Who is calling, and may they: callers out of bearer tokens, permits out of access policies.
 //!
 //! Owns: the two witnesses [`Caller`] (signature, issuer, audience and times hold) and [`Permit`] (this principal may do this in
-//! this vault, now), the access policy, and the principal's record, which every permit reads.
+//! this vault, now), the access policy, and the records of principals and groups, which every permit reads.
 //! Owns not: how tokens are issued (`directory`), what they open (`vault`), what a refusal looks like (`wire`).
 //! Invariant: a token proves who asked, never that they still may: each permit reads principal and policy in the same view as the
 //! thing itself, so an acknowledged revocation is not outrun by any cache.
@@ -12,6 +12,7 @@ pub mod audience;
 mod cache;
 pub mod caller;
 mod claims;
+pub mod group;
 pub mod network;
 pub mod permit;
 pub mod policy;
@@ -23,6 +24,7 @@ pub mod verifier;
 pub use action::*;
 pub use audience::vault_audiences;
 pub use caller::Caller;
+pub use group::{Group, is_subject};
 pub use network::{IpRange, NetworkRules};
 pub use permit::{Asker, Denied, Lack, Permit, Rule, Rules, VaultScope, by_seeing, decide, permit};
 pub use policy::AccessPolicy;

@@ -3,10 +3,10 @@
 use domain::{Permissions, PrincipalId};
 use serde::{Deserialize, Serialize};
 
-/// One rule of one vault, for all of its objects. A vault has at most one for each principal.
+/// One rule of one vault, for all of its objects. A vault has at most one for each principal and group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessPolicy {
-    /// To whom.
+    /// To whom: the object id of a principal, or of a group.
     pub principal: PrincipalId,
     /// What.
     #[serde(flatten)]

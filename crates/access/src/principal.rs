@@ -1,7 +1,7 @@
 //! The principal: the acting identity of a tenant. Its record is what every permit reads, and what revocation changes.
 
 use crate::Revocations;
-use domain::{AppId, ClientId, PrincipalId, RegistrationId, TenantId, Timestamp};
+use domain::{AppId, ClientId, GroupId, PrincipalId, RegistrationId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Key, Record};
 
@@ -20,6 +20,9 @@ pub struct Principal {
     pub display_name: String,
     /// A disabled principal gets no token, and its tokens are worth nothing.
     pub enabled: bool,
+    /// The groups that it is in, at most [`domain::limits::GROUPS_OF_PRINCIPAL_MAX`]. One that was deleted may stand here still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub member_of: Vec<GroupId>,
     /// When it was made.
     pub created: Timestamp,
     /// Which of its tokens are worth nothing before they expire.
@@ -41,7 +44,7 @@ pub enum PrincipalKind {
         /// The app.
         app: AppId,
     },
-    /// A person: for now the administrator.
+    /// A person. `directory` has a user of the same id.
     User,
 }
 

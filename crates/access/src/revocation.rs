@@ -47,8 +47,8 @@ impl Revocations {
     /// Revokes every token issued until now.
     pub fn revoke_all(&mut self, now: Timestamp) {
         self.gone.clear();
-        // Times are whole seconds: a token of this very second may be of before.
-        self.valid_from = Timestamp::from_seconds(now.seconds().saturating_add(1));
+        // Times are whole seconds: a token of this very second may be of before, and after another revocation in it those of the next are.
+        self.valid_from = Timestamp::from_seconds(now.max(self.valid_from).seconds().saturating_add(1));
     }
 
     /// Tokens issued before this moment are worth nothing.

@@ -157,7 +157,7 @@ pub struct ObjectScope {
     pub name: ObjectName,
 }
 
-/// A role given to a principal, for a vault or for one object of it.
+/// A role given to a principal or a group, for a vault or for one object of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoleAssignment {
     /// Which one.
@@ -181,7 +181,7 @@ impl RoleAssignment {
     }
 }
 
-/// All assignments of one principal in one vault: one key, so that a decision reads them with the vault itself.
+/// All assignments of one principal or group, by its object id, in one vault: one key, so that a decision reads them with the vault itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoleAssignments {
     /// At most [`domain::limits::ROLE_ASSIGNMENTS_MAX`].

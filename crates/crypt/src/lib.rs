@@ -15,6 +15,8 @@ pub mod hash;
 pub mod jws;
 pub mod keyring;
 pub mod keys;
+pub mod otp;
+pub mod password;
 pub mod recovery;
 pub mod slots;
 #[cfg(any(test, feature = "test-keys"))]
@@ -28,6 +30,7 @@ pub use error::CryptError;
 pub use hash::{HashedSecret, MacKey, MessageDigest, Sha256Hash, fresh_secret, sha256};
 pub use jws::JwsFault;
 pub use keyring::{PublicKey, SigningKey};
+pub use password::{PasswordHash, fresh_password};
 pub use recovery::{RecoveryKey, RecoveryKeyFault};
 pub use slots::{Opener, SlotKind, Slots};
 pub use truststore::pkcs12_truststore;

@@ -68,9 +68,12 @@ impl Audience {
         match &self.resource {
             Resource::Vaults => vec![USER_IMPERSONATION.to_owned()],
             Resource::Graph => GRAPH_SCOPES.iter().map(|&scope| scope.to_owned()).collect(),
-            Resource::Registered(registration) => {
-                registration.scopes.iter().filter(|scope| scope.enabled).map(|scope| scope.value.clone()).collect()
-            }
+            Resource::Registered(registration) => registration
+                .scopes
+                .iter()
+                .filter(|scope| scope.enabled)
+                .map(|scope| scope.value.clone())
+                .collect(),
         }
     }
 
@@ -80,14 +83,6 @@ impl Audience {
             Resource::Vaults => "vaults".to_owned(),
             Resource::Graph => "graph".to_owned(),
             Resource::Registered(registration) => registration.client.to_string(),
-        }
-    }
-
-    /// The client that it is itself, if it is one.
-    pub(crate) fn client(&self) -> Option<ClientId> {
-        match &self.resource {
-            Resource::Vaults | Resource::Graph => None,
-            Resource::Registered(registration) => Some(registration.client),
         }
     }
 }
@@ -250,6 +245,20 @@ mod tests {
     }
 
     #[test]
+    fn graph_is_known_by_its_names() {
+        for (requested, claim) in [
+            ("https://graph.microsoft.com", "https://graph.microsoft.com"),
+            ("https://graph.microsoft.com/", "https://graph.microsoft.com"),
+            ("00000003-0000-0000-c000-000000000000", "00000003-0000-0000-c000-000000000000"),
+            ("https://graph.keyless.localhost:8443/", "https://graph.keyless.localhost:8443"),
+        ] {
+            let audience = resolved(&View::fixture(), requested).unwrap();
+            assert_eq!((audience.claim(), &*audience.key()), (claim, "graph"));
+            assert!(audience.offered().iter().any(|scope| scope == "User.Read"));
+        }
+    }
+
+    #[test]
     fn what_is_not_known_is_refused() {
         let (registration, principal) = registration(1);
         let view = view(&registration, &principal);
@@ -264,7 +273,7 @@ mod tests {
             "https://vault.keyless.localhost:99999",
             "https://vault.keyless.localhost:8443/secrets",
             "https://shop.vault.keyless.localhost:8443",
-            "https://graph.microsoft.com",
+            "https://graph.microsoft.com/v1.0",
             "https://orders.example/2",
             "api://99999999-9999-4999-8999-999999999999",
             "99999999-9999-4999-8999-999999999999",

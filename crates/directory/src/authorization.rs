@@ -5,13 +5,8 @@
 //! the user and to nobody else: sending anything there is what an attacker wants. Owns not: the pages, and who signs in.
 
 use crate::{
-    Audience, DirectoryError, Tenant,
-    application::Application,
-    audience,
-    redirect::Platform,
-    scope::Scopes,
-    tenant::shown,
-    token::Endpoint,
+    Audience, DirectoryError, GrantError, Tenant, application::Application, audience, redirect::Platform,
+    scope::Scopes, tenant::shown, token::Endpoint,
 };
 use domain::{ClientId, HostNames, limits};
 use store::{Halt, View};
@@ -103,7 +98,6 @@ pub struct Authorization {
     pub max_age: Option<u32>,
     /// For what.
     pub audience: Audience,
-    pub(crate) endpoint: Endpoint,
     pub(crate) platform: Platform,
     pub(crate) scopes: Scopes,
     pub(crate) nonce: Option<String>,
@@ -146,8 +140,8 @@ pub(crate) fn read(
     let client = given("client_id", request.client.as_deref()).map_err(on_page)?;
     let client: ClientId =
         client.parse().map_err(|_| on_page(DirectoryError::ClientMalformed { client: shown(client) }))?;
-    let application = Application::find(view, client)?
-        .ok_or_else(|| on_page(DirectoryError::ClientUnknown { client }))?;
+    let application =
+        Application::find(view, client)?.ok_or_else(|| on_page(DirectoryError::ClientUnknown { client }))?;
     let redirect_uri = given("redirect_uri", request.redirect_uri.as_deref()).map_err(on_page)?;
     let platform = application.platform_at(redirect_uri).ok_or_else(|| {
         on_page(DirectoryError::RedirectUriUnknown { client, redirect_uri: shown(redirect_uri) })
@@ -175,7 +169,13 @@ pub(crate) fn read(
                 _ => names.graph_resource(),
             }),
         };
-        Ok((nonce, challenge, scopes, prompt(request.prompt.as_deref())?, max_age(request.max_age.as_deref())?))
+        Ok((
+            nonce,
+            challenge,
+            scopes,
+            prompt(request.prompt.as_deref())?,
+            max_age(request.max_age.as_deref())?,
+        ))
     })();
     let (nonce, challenge, scopes, prompt, max_age) = asked.map_err(to_client)?;
     let audience = audience::resolve(view, names, &scopes.resource).map_err(|halt| match halt {
@@ -189,7 +189,6 @@ pub(crate) fn read(
         login_hint: request.login_hint.clone().filter(|hint| hint.len() <= limits::DISPLAY_NAME_CHARS_MAX),
         max_age,
         audience,
-        endpoint: request.endpoint,
         platform,
         scopes,
         nonce,
@@ -201,7 +200,9 @@ pub(crate) fn read(
 fn response_type(text: Option<&str>) -> Result<(), DirectoryError> {
     match given("response_type", text)? {
         "code" => Ok(()),
-        other => Err(DirectoryError::ResponseTypeUnsupported { response_type: shown(other) }),
+        other => {
+            Err(DirectoryError::Grant(GrantError::ResponseTypeUnsupported { response_type: shown(other) }))
+        }
     }
 }
 
@@ -327,12 +328,17 @@ mod tests {
     fn a_whole_request_is_understood() {
         let authorization = ask(&request()).unwrap();
         assert_eq!(authorization.application.name(), "orders");
-        assert_eq!((authorization.prompt, authorization.reply_to.mode), (Prompt::AsNeeded, ResponseMode::Query));
+        assert_eq!(
+            (authorization.prompt, authorization.reply_to.mode),
+            (Prompt::AsNeeded, ResponseMode::Query)
+        );
         assert_eq!(authorization.audience.claim(), "https://vault.azure.net");
         assert_eq!(authorization.challenge.as_deref(), Some(CHALLENGE));
-        for (mode, read) in
-            [("query", ResponseMode::Query), ("fragment", ResponseMode::Fragment), ("form_post", ResponseMode::FormPost)]
-        {
+        for (mode, read) in [
+            ("query", ResponseMode::Query),
+            ("fragment", ResponseMode::Fragment),
+            ("form_post", ResponseMode::FormPost),
+        ] {
             let request = AuthorizeRequest { response_mode: some(mode), ..request() };
             assert_eq!(ask(&request).unwrap().reply_to.mode, read);
         }
@@ -383,7 +389,13 @@ mod tests {
     fn the_client_hears_of_what_else_is_wrong() {
         for other in ["token", "id_token", "code id_token", "CODE", "none"] {
             let request = AuthorizeRequest { response_type: some(other), ..request() };
-            assert!(matches!(to_client(request), DirectoryError::ResponseTypeUnsupported { .. }), "{other}");
+            assert!(
+                matches!(
+                    to_client(request),
+                    DirectoryError::Grant(GrantError::ResponseTypeUnsupported { .. })
+                ),
+                "{other}"
+            );
         }
         for (name, request) in [
             ("response_mode", AuthorizeRequest { response_mode: some("web_message"), ..request() }),
@@ -393,7 +405,9 @@ mod tests {
             ("code_challenge_method", AuthorizeRequest { code_challenge_method: None, ..request() }),
             ("code_challenge", AuthorizeRequest { code_challenge: some("short"), ..request() }),
         ] {
-            assert!(matches!(to_client(request), DirectoryError::ParameterInvalid { name: found } if found == name));
+            assert!(
+                matches!(to_client(request), DirectoryError::ParameterInvalid { name: found } if found == name)
+            );
         }
         // A page has nothing else than PKCE.
         let page = AuthorizeRequest {

@@ -4,7 +4,9 @@
 
 use crate::{Audience, TokenVersion};
 use access::{Principal, PrincipalKind};
-use domain::{ClientId, CredentialId, HostNames, PrincipalId, TenantId, Timestamp};
+use domain::{
+    ClientId, CredentialId, HostNames, PrincipalId, RefreshFamilyId, SessionId, TenantId, Timestamp,
+};
 use serde::Serialize;
 use std::fmt;
 
@@ -230,7 +232,7 @@ mod tests {
                 "iat": 1_800_000_000, "nbf": 1_800_000_000, "exp": 1_800_003_600,
                 "appid": CLIENT, "appidacr": "1",
                 "idp": format!("https://login.keyless.localhost:8443/{TENANT}/"),
-                "idtyp": "app", "oid": PRINCIPAL, "sub": PRINCIPAL, "tid": TENANT, "uti": "uti", "ver": "1.0",
+                "idtyp": "app", "keyless_credential": TENANT, "oid": PRINCIPAL, "sub": PRINCIPAL, "tid": TENANT, "uti": "uti", "ver": "1.0",
             })
         );
     }
@@ -242,13 +244,14 @@ mod tests {
             claim: "client".to_owned(),
             requested: "api://x".to_owned(),
             version: TokenVersion::V2,
+            resource: crate::audience::Resource::Vaults,
         };
         assert_eq!(
             written(&principal, &audience, by_secret()),
             json!({
                 "aud": "client", "iss": format!("https://login.keyless.localhost:8443/{TENANT}/v2.0"),
                 "iat": 1_800_000_000, "nbf": 1_800_000_000, "exp": 1_800_003_600,
-                "azp": CLIENT, "azpacr": "1", "idtyp": "app",
+                "azp": CLIENT, "azpacr": "1", "idtyp": "app", "keyless_credential": TENANT,
                 "oid": PRINCIPAL, "sub": PRINCIPAL, "tid": TENANT, "uti": "uti", "ver": "2.0",
             })
         );

@@ -4,10 +4,7 @@
 //! what a client may be granted (`grants`), the claims that tell of the proof (`claims`).
 
 use crate::{
-    DirectoryError, Registration,
-    application::Application,
-    claims::Proof,
-    registration::Credential,
+    DirectoryError, Registration, application::Application, claims::Proof, registration::Credential,
     token::TokenRequest,
 };
 use access::Principal;
@@ -112,10 +109,16 @@ pub(crate) fn authenticate(
     Ok(Authenticated { application: Application::Registered(registration), principal: Some(principal), by })
 }
 
-fn prove(registration: &Arc<Registration>, proof: &ClientProof, now: Timestamp) -> Result<Proof, DirectoryError> {
+fn prove(
+    registration: &Arc<Registration>,
+    proof: &ClientProof,
+    now: Timestamp,
+) -> Result<Proof, DirectoryError> {
     let client = registration.client;
     match proof {
-        ClientProof::None if Application::Registered(registration.clone()).may_be_public() => Ok(Proof::Public),
+        ClientProof::None if Application::Registered(registration.clone()).may_be_public() => {
+            Ok(Proof::Public)
+        }
         ClientProof::None => Err(DirectoryError::ClientProofMissing),
         ClientProof::Secret(secret) => match judge(&registration.credentials, secret, now) {
             Verdict::Wrong => Err(DirectoryError::ClientSecretWrong { client }),
@@ -152,13 +155,14 @@ fn judge(credentials: &[Credential], secret: &Secret<String>, now: Timestamp) ->
 mod tests {
     use super::*;
     use crate::fixtures::{NOW, credential, registration, secret, view};
+    use crate::registration::ClientIndex;
 
     fn ask(credentials: Vec<Credential>, presented: &str) -> Result<Arc<Principal>, DirectoryError> {
         let (mut registration, principal) = registration(1);
         registration.credentials = credentials;
         let proof = ClientProof::Secret(secret(presented));
         refusal(authenticate(&view(&registration, &principal), registration.client, &proof, NOW))
-            .map(|client| client.principal)
+            .map(|client| client.principal.unwrap())
     }
 
     fn refusal<T>(result: Result<T, Halt<DirectoryError>>) -> Result<T, DirectoryError> {

@@ -2,13 +2,7 @@
 //!
 //! A token for a user never says more than somebody has agreed to; which scopes there are, says the resource.
 
-use crate::{
-    DirectoryError,
-    application::Application,
-    audience::Audience,
-    scope::Scopes,
-    tenant::shown,
-};
+use crate::{DirectoryError, application::Application, audience::Audience, scope::Scopes, tenant::shown};
 use domain::{ClientId, PrincipalId, limits};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -82,8 +76,8 @@ pub(crate) fn agreed(
     let mut granted: Vec<String> =
         wanted.iter().filter(|name| given.iter().any(|given| given == *name)).cloned().collect();
     // All that was agreed to is enough, where all is asked for.
-    let is_enough =
-        granted.len() == wanted.len() || scopes.is_default() && scopes.names.len() == 1 && !granted.is_empty();
+    let is_enough = granted.len() == wanted.len()
+        || scopes.is_default() && scopes.names.len() == 1 && !granted.is_empty();
     if is_enough && missing_openid.is_empty() {
         return Ok(Agreed::Granted(granted));
     }

@@ -1,5 +1,7 @@
 //! What can go wrong in the directory, in our words. `wire/oauth2/error.rs` gives them their AADSTS numbers.
 
+use crate::GrantError;
+use crate::{GroupError, UserError};
 use crypt::CryptError;
 use domain::{ClientId, CredentialId, PrincipalId, RegistrationId};
 use store::StoreError;
@@ -111,87 +113,12 @@ pub enum DirectoryError {
         /// Which one.
         name: &'static str,
     },
-    /// Another response type than `code`.
-    #[error("the response type is not supported")]
-    ResponseTypeUnsupported {
-        /// As asked for.
-        response_type: String,
-    },
-    /// The user must sign in, and must not be asked to.
-    #[error("nobody is signed in")]
-    SignInRequired,
-    /// The user must agree first.
-    #[error("the user has not consented to what client {client} asks for")]
-    ConsentRequired {
-        /// Who asks.
-        client: ClientId,
-    },
-    /// The user does not agree.
-    #[error("the user has declined")]
-    ConsentDeclined,
     /// The resource offers no such scope.
     #[error("the resource has no such scope")]
     ScopeUnknown {
         /// As asked for.
         scope: String,
     },
-    /// There is no such code, or its time is over.
-    #[error("the authorization code is unknown or has expired")]
-    CodeInvalid,
-    /// The code was issued to another client.
-    #[error("the authorization code was issued to another client")]
-    CodeOfAnother,
-    /// The code has been redeemed before: what it brought is revoked.
-    #[error("the authorization code was redeemed before; what it brought is revoked")]
-    CodeRedeemed,
-    /// The redirect URI is not the one that the code was sent to.
-    #[error("the redirect URI is not the one of the authorization request")]
-    RedirectUriChanged,
-    /// The verifier does not fit the challenge.
-    #[error("the code verifier does not fit the code challenge")]
-    VerifierWrong,
-    /// There is no such refresh token (any more), or it is another client's.
-    #[error("the refresh token is not valid")]
-    RefreshTokenInvalid,
-    /// Nobody has used the refresh token for too long.
-    #[error("the refresh token has expired")]
-    RefreshTokenExpired,
-    /// A refresh token comes again: its family is revoked.
-    #[error("the refresh token was used before; its family is revoked")]
-    RefreshTokenReused,
-    /// The user has signed out, was disabled or deleted, or has another password.
-    #[error("the session has ended")]
-    SessionEnded,
-    /// The user's token says nothing to this client.
-    #[error("the user's token is not accepted: {why}")]
-    UserTokenInvalid {
-        /// Why.
-        why: &'static str,
-    },
-    /// Nobody has answered yet.
-    #[error("the user has not answered yet")]
-    DevicePending,
-    /// The user has said no.
-    #[error("the user has declined the device")]
-    DeviceDeclined,
-    /// There is no such device code (any more).
-    #[error("the device code is not valid")]
-    DeviceCodeInvalid,
-    /// Its time is over.
-    #[error("the device code has expired")]
-    DeviceCodeExpired,
-    /// No device waits under this code.
-    #[error("no device waits under this code")]
-    UserCodeUnknown,
-    /// The password grant is off.
-    #[error("the password grant is not enabled here")]
-    PasswordGrantDisabled,
-    /// Users must set another password first, which a client cannot do for them.
-    #[error("the user must set another password first")]
-    PasswordMustChange,
-    /// Users must show their second factor, which a client cannot do for them.
-    #[error("the user must show a second factor")]
-    SecondFactorNeeded,
     /// The requested resource is not known.
     #[error("the resource is not known here")]
     ResourceUnknown {
@@ -236,8 +163,8 @@ pub enum DirectoryError {
         /// Which one.
         principal: PrincipalId,
     },
-    /// The administrator cannot be disabled: nobody could enable it again.
-    #[error("the administrator's principal cannot be disabled")]
+    /// The administrator cannot be disabled or deleted: nobody could bring it back.
+    #[error("the administrator cannot be disabled or deleted")]
     AdministratorNeeded,
     /// Another registration has this identifier URI.
     #[error("the identifier URI {uri} is another registration's")]
@@ -268,6 +195,12 @@ pub enum DirectoryError {
         /// The limit.
         limit: usize,
     },
+    /// Of groups.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// Of users and their sign-ins.
+    #[error(transparent)]
+    User(#[from] UserError),
     /// The directory's own records do not fit each other.
     #[error("the directory's records are broken: {what}")]
     Broken {
@@ -277,6 +210,9 @@ pub enum DirectoryError {
     /// Cryptography failed: a signing key does not open, or a signature cannot be made.
     #[error("the directory's cryptography failed")]
     Crypt(#[from] CryptError),
+    /// A grant by which a client would act in a user's name does not hold.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
     /// The store did not answer.
     #[error("the directory's store failed")]
     Store(#[from] StoreError),

@@ -1,6 +1,6 @@
 //! What the tests of this crate have in common: a known world.
 
-use crate::{Credential, Registration, Tenant, TokenVersion, registration::*};
+use crate::{Credential, DirectorySettings, Registration, Tenant, TokenVersion, registration::*};
 use access::{Principal, PrincipalKind};
 use crypt::HashedSecret;
 use domain::{
@@ -35,6 +35,10 @@ pub(crate) fn names() -> HostNames {
     HostNames::new(&DomainName::parse("keyless.localhost").unwrap(), 8443)
 }
 
+pub(crate) fn settings() -> DirectorySettings {
+    DirectorySettings::new(names())
+}
+
 pub(crate) fn tenant() -> Tenant {
     Tenant {
         id: TenantId::random(&Fill(0xaa)),
@@ -58,6 +62,9 @@ pub(crate) fn registration(number: u8) -> (Registration, Principal) {
         identifier_uris: vec![format!("https://Orders.example/{number}")],
         token_version: TokenVersion::V1,
         credentials: Vec::new(),
+        redirect_uris: Vec::new(),
+        is_public: false,
+        scopes: Vec::new(),
         created: NOW,
     };
     let principal = Principal {
@@ -67,6 +74,7 @@ pub(crate) fn registration(number: u8) -> (Registration, Principal) {
         kind: PrincipalKind::Application { registration: registration.id },
         display_name: registration.display_name.clone(),
         enabled: true,
+        member_of: Vec::new(),
         created: NOW,
         revocations: access::Revocations::default(),
     };

@@ -4,7 +4,7 @@
 //! have come from another. Owns not: HTML, cookies and CSRF (`wire`), passwords and second factors (`sign_in`).
 
 use crate::{
-    DirectoryError, DirectoryService,
+    DirectoryError, DirectoryService, GrantError,
     application::Application,
     audience,
     authorization::{self, Authorization, AuthorizeRefusal, AuthorizeRequest},
@@ -70,7 +70,7 @@ impl DirectoryService {
     /// ever will. A session that the browser had before (`former`) ends: whoever planted it gets nothing of this one.
     ///
     /// # Errors
-    /// [`DirectoryError::SessionEnded`] if the user is no more, or disabled; the store's.
+    /// [`DirectoryError::Grant(GrantError::SessionEnded)`] if the user is no more, or disabled; the store's.
     pub async fn begin_session(
         &self,
         user: PrincipalId,
@@ -85,7 +85,7 @@ impl DirectoryService {
         let signed_in = transact(&*self.store, &*self.entropy, |view| {
             let (person, principal) = enabled(view, user)?;
             if person.must_change_password {
-                return refuse(DirectoryError::PasswordMustChange);
+                return refuse(DirectoryError::Grant(GrantError::PasswordMustChange));
             }
             // After a revocation of everything in this very second, this is what is new.
             session.signed_in = now.max(principal.revocations.valid_from());
@@ -94,8 +94,7 @@ impl DirectoryService {
             if let Some(before) = before.filter(|before| before.user.id != user) {
                 writes.extend(session::end(view, &before.session, lifetime, now)?);
             }
-            let signed_in =
-                SignedIn { session: Arc::new(session.clone()), user: person, principal };
+            let signed_in = SignedIn { session: Arc::new(session.clone()), user: person, principal };
             Ok(Decision::of(signed_in, writes))
         })
         .await?;
@@ -148,7 +147,7 @@ impl DirectoryService {
     /// The user agrees to what the request asks for.
     ///
     /// # Errors
-    /// [`DirectoryError::SessionEnded`], [`DirectoryError::TooMany`].
+    /// [`DirectoryError::Grant(GrantError::SessionEnded)`], [`DirectoryError::TooMany`].
     pub async fn agree(
         &self,
         signed_in: &SignedIn,
@@ -167,7 +166,7 @@ impl DirectoryService {
     /// Issues an authorization code to the client that asks, for the user who is signed in.
     ///
     /// # Errors
-    /// [`DirectoryError::SessionEnded`], [`DirectoryError::ConsentRequired`], [`DirectoryError::ScopeUnknown`].
+    /// [`DirectoryError::Grant(GrantError::SessionEnded)`], [`DirectoryError::Grant(GrantError::ConsentRequired)`], [`DirectoryError::ScopeUnknown`].
     pub async fn issue_code(
         &self,
         signed_in: &SignedIn,
@@ -202,11 +201,12 @@ impl DirectoryService {
             client.parse().map_err(|_| DirectoryError::ClientMalformed { client: shown(client) })?;
         let scopes = match request.endpoint {
             Endpoint::V1 => request.resource.clone().map(Scopes::of_resource),
-            Endpoint::V2 => request.scope.as_deref().map(|scope| Scopes::parse(scope, self.names())).transpose()?,
+            Endpoint::V2 => {
+                request.scope.as_deref().map(|scope| Scopes::parse(scope, self.names())).transpose()?
+            }
         };
-        let scopes = scopes.ok_or_else(|| {
-            missing(if request.endpoint == Endpoint::V1 { "resource" } else { "scope" })
-        })?;
+        let scopes = scopes
+            .ok_or_else(|| missing(if request.endpoint == Endpoint::V1 { "resource" } else { "scope" }))?;
         let device_code = fresh_secret(&*self.entropy);
         let user_code = device_code::user_code(&*self.entropy);
         transact(&*self.store, &*self.entropy, |view| {
@@ -228,18 +228,19 @@ impl DirectoryService {
     /// The device that waits under a code that a user has typed.
     ///
     /// # Errors
-    /// [`DirectoryError::UserCodeUnknown`].
+    /// [`DirectoryError::Grant(GrantError::UserCodeUnknown)`].
     pub async fn waiting_device(
         &self,
         typed: &str,
         signed_in: &SignedIn,
         now: Timestamp,
     ) -> Result<WaitingDevice, DirectoryError> {
-        let code = device_code::read_user_code(typed).ok_or(DirectoryError::UserCodeUnknown)?;
+        let code =
+            device_code::read_user_code(typed).ok_or(DirectoryError::Grant(GrantError::UserCodeUnknown))?;
         query(&*self.store, |view| {
             let device = device_code::waiting(view, &code, now)?;
             let Some(application) = Application::find(view, device.client)? else {
-                return refuse(DirectoryError::UserCodeUnknown);
+                return refuse(DirectoryError::Grant(GrantError::UserCodeUnknown));
             };
             let audience = audience::resolve(view, self.names(), &device.scopes.resource)?;
             let agreed = consent::agreed(view, &application, signed_in.user.id, &audience, &device.scopes)?;
@@ -255,14 +256,15 @@ impl DirectoryService {
     /// The user says yes to a device, and agrees to what it asks for.
     ///
     /// # Errors
-    /// [`DirectoryError::UserCodeUnknown`], [`DirectoryError::SessionEnded`].
+    /// [`DirectoryError::Grant(GrantError::UserCodeUnknown)`], [`DirectoryError::Grant(GrantError::SessionEnded)`].
     pub async fn approve_device(
         &self,
         typed: &str,
         signed_in: &SignedIn,
         now: Timestamp,
     ) -> Result<(), DirectoryError> {
-        let code = device_code::read_user_code(typed).ok_or(DirectoryError::UserCodeUnknown)?;
+        let code =
+            device_code::read_user_code(typed).ok_or(DirectoryError::Grant(GrantError::UserCodeUnknown))?;
         let session = device_code::session_of(signed_in, &*self.entropy, now);
         transact(&*self.store, &*self.entropy, |view| {
             let signed_in = still(view, signed_in)?;
@@ -282,9 +284,10 @@ impl DirectoryService {
     /// The user says no to a device.
     ///
     /// # Errors
-    /// [`DirectoryError::UserCodeUnknown`].
+    /// [`DirectoryError::Grant(GrantError::UserCodeUnknown)`].
     pub async fn decline_device(&self, typed: &str, now: Timestamp) -> Result<(), DirectoryError> {
-        let code = device_code::read_user_code(typed).ok_or(DirectoryError::UserCodeUnknown)?;
+        let code =
+            device_code::read_user_code(typed).ok_or(DirectoryError::Grant(GrantError::UserCodeUnknown))?;
         transact(&*self.store, &*self.entropy, |view| device_code::decline(view, &code, now)).await
     }
 
@@ -317,7 +320,12 @@ impl DirectoryService {
     pub async fn sweep(&self, now: Timestamp) -> Result<usize, DirectoryError> {
         Ok(self.sweep_prefix::<Session>(session::PREFIX, now).await?
             + self.sweep_prefix::<authorization_code::Code>(authorization_code::PREFIX, now).await?
-            + self.sweep_prefix::<crate::grants::refresh_token::Family>(crate::grants::refresh_token::PREFIX, now).await?
+            + self
+                .sweep_prefix::<crate::grants::refresh_token::Family>(
+                    crate::grants::refresh_token::PREFIX,
+                    now,
+                )
+                .await?
             + self.sweep_prefix::<device_code::Device>(device_code::PREFIX, now).await?
             + self.sweep_prefix::<device_code::UserCode>(device_code::USER_CODE_PREFIX, now).await?)
     }
@@ -327,7 +335,7 @@ impl DirectoryService {
 fn still(view: &View, signed_in: &SignedIn) -> Result<SignedIn, Halt<DirectoryError>> {
     match session::live(view, signed_in.session.id)? {
         Some(signed_in) => Ok(signed_in),
-        None => refuse(DirectoryError::SessionEnded),
+        None => refuse(DirectoryError::Grant(GrantError::SessionEnded)),
     }
 }
 
@@ -336,6 +344,6 @@ fn enabled(view: &View, user: PrincipalId) -> Result<(Arc<User>, Arc<Principal>)
     let principal = view.get::<Principal>(&user)?.filter(|principal| principal.enabled);
     match person.zip(principal) {
         Some(both) => Ok(both),
-        None => refuse(DirectoryError::SessionEnded),
+        None => refuse(DirectoryError::Grant(GrantError::SessionEnded)),
     }
 }

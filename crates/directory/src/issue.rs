@@ -13,7 +13,7 @@ use crypt::{
     MacKey,
     jws::{self, Thumbprint},
 };
-use domain::{ClientId, Entropy, HostNames, PrincipalId, TenantId, Timestamp, world::random};
+use domain::{ClientId, Entropy, HostNames, PrincipalId, Secret, TenantId, Timestamp, world::random};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ pub(crate) struct Issuer<'a> {
 
 impl Issuer<'_> {
     /// Issues what was granted.
-    pub(crate) fn issue(&self, granted: &Granted, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
-        let Granted { endpoint, principal, client, audience, proof, user, can_be_challenged } = granted;
+    pub(crate) fn issue(&self, granted: Granted, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
+        let Granted { endpoint, principal, client, audience, proof, user, can_be_challenged } = &granted;
         let token = crypt::encoding::base64url(&random::<16>(self.entropy));
         // Of the second in which all was revoked: nobody must take it for one of before.
         let issued = now.max(principal.revocations.valid_from());
@@ -60,13 +60,7 @@ impl Issuer<'_> {
             TokenVersion::V1 => Thumbprint::Included,
             TokenVersion::V2 => Thumbprint::Omitted,
         };
-        let user = match (user, subject) {
-            (Some(user), Some(subject)) => {
-                Some(self.of_user(user, subject, *endpoint, *client, audience, principal.tenant, now)?)
-            }
-            _ => None,
-        };
-        Ok(IssuedToken {
+        let mut issued = IssuedToken {
             access_token: jws::sign(self.ring.current(), thumbprint, &claims)?,
             issued: now,
             expires_on: expires,
@@ -75,45 +69,48 @@ impl Issuer<'_> {
             client: *client,
             token,
             because: proof.to_string(),
-            user,
-        })
+            user: None,
+        };
+        if let Some((user, subject)) = user.as_ref().zip(subject) {
+            let id_token = self.id_token(user, subject, *endpoint, *client, principal.tenant, now)?;
+            let (scope, client_info) = (told(user, audience), client_info(principal.id, principal.tenant)?);
+            let refresh_token = granted.user.and_then(|user| user.refresh_token);
+            issued.user = Some(IssuedToUser { scope, id_token, refresh_token, client_info });
+        }
+        Ok(issued)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "everything that is said of a user, and nothing else")]
-    fn of_user(
+    fn id_token(
         &self,
         user: &Delegated,
         subject: String,
         endpoint: Endpoint,
         client: ClientId,
-        audience: &Audience,
         tenant: TenantId,
         now: Timestamp,
-    ) -> Result<IssuedToUser, DirectoryError> {
-        let id_token = user.scopes.openid.id_token.then(|| {
-            let token = crypt::encoding::base64url(&random::<16>(self.entropy));
-            let facts = IdFacts {
-                user,
-                subject,
-                endpoint,
-                client,
-                tenant,
-                names: self.names,
-                issued: now,
-                expires: now.plus(self.lifetime),
-                token,
-            };
-            jws::sign(self.ring.current(), Thumbprint::Omitted, &id_token::claims(facts))
-        });
-        let ids = ClientInfo { uid: user.signed_in.user.id, utid: tenant };
-        let ids = serde_json::to_vec(&ids).map_err(|_| DirectoryError::Broken { what: "ids are no JSON" })?;
-        Ok(IssuedToUser {
-            scope: told(user, audience),
-            id_token: id_token.transpose()?,
-            refresh_token: user.refresh_token.clone(),
-            client_info: crypt::encoding::base64url(&ids),
-        })
+    ) -> Result<Option<Secret<String>>, DirectoryError> {
+        if !user.scopes.openid.id_token {
+            return Ok(None);
+        }
+        let facts = IdFacts {
+            user,
+            subject,
+            endpoint,
+            client,
+            tenant,
+            names: self.names,
+            issued: now,
+            expires: now.plus(self.lifetime),
+            token: crypt::encoding::base64url(&random::<16>(self.entropy)),
+        };
+        Ok(Some(jws::sign(self.ring.current(), Thumbprint::Omitted, &id_token::claims(facts))?))
     }
+}
+
+fn client_info(uid: PrincipalId, utid: TenantId) -> Result<String, DirectoryError> {
+    let ids = serde_json::to_vec(&ClientInfo { uid, utid });
+    let ids = ids.map_err(|_| DirectoryError::Broken { what: "ids are no JSON" })?;
+    Ok(crypt::encoding::base64url(&ids))
 }
 
 #[derive(Serialize)]

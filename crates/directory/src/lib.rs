@@ -1,6 +1,7 @@
-//! Tenants, principals, app registrations and their credentials; issues tokens.
+//! Tenants, principals, users, groups, app registrations and their credentials; issues tokens.
 //!
-//! Owns: the tenant's record, registrations, the key ring and its sealed private keys, the phases of a token request, the claims.
+//! Owns: the tenant's record, registrations, users and their passwords and second factors, the key ring
+//! and its sealed private keys, the phases of a token request, the claims.
 //! Owns not: HTTP and Azure's error numbers (`wire/oauth2`), the verification of bearer tokens and permits (`access`), the apps that
 //! managed identities belong to (`host`).
 //! Invariant: a token is signed only for a principal that the store said exists and is enabled, in the same decision in which the
@@ -12,15 +13,19 @@ pub mod audience;
 pub mod authorization;
 pub mod claims;
 pub mod client;
+pub mod consent;
 pub mod error;
 #[cfg(test)]
 mod fixtures;
-pub mod consent;
 pub mod grants;
+pub mod group;
+mod guess;
 mod id_token;
 pub mod interaction;
 mod issue;
 pub mod managed;
+mod password;
+mod people;
 pub mod principal;
 pub mod redirect;
 pub mod registration;
@@ -29,15 +34,22 @@ pub mod ring;
 mod scope;
 pub mod service;
 pub mod session;
+mod sign_in;
 mod sweep;
 pub mod tenant;
 pub mod token;
+pub mod totp;
+pub mod user;
 
 pub use audience::Audience;
 pub use error::DirectoryError;
+pub use grants::GrantError;
+pub use group::{GroupChange, GroupError, Member};
 pub use managed::{IdentityIds, Registered};
 pub use registration::{Credential, NewCredential, NewRegistration, Registration, TokenVersion};
 pub use ring::KeyRing;
 pub use service::{DirectoryService, DirectorySettings};
 pub use tenant::{Tenant, TenantAlias};
 pub use token::{Endpoint, IssuedToken, TokenRequest};
+pub use totp::{Authenticator, Enrolment};
+pub use user::{NewUser, Person, User, UserChange, UserError};

@@ -46,6 +46,7 @@ pub fn register(
         kind: PrincipalKind::ManagedIdentity { app },
         display_name: name.as_str().to_owned(),
         enabled: true,
+        member_of: Vec::new(),
         created: now,
         revocations: access::Revocations::default(),
     };
@@ -62,7 +63,7 @@ pub fn unregister(view: &View, principal: PrincipalId) -> Result<Vec<Write>, Hal
         return Ok(Vec::new());
     };
     match principal.kind {
-        PrincipalKind::ManagedIdentity { .. } => Ok(principal::delete(&principal).into()),
+        PrincipalKind::ManagedIdentity { .. } => Ok(principal::delete(&principal)),
         PrincipalKind::Application { .. } | PrincipalKind::User => {
             Err(Halt::Refuse(DirectoryError::Broken { what: "an app's identity is no managed identity" }))
         }

@@ -1,5 +1,6 @@
 //! Principals by client id: the index beside `access::Principal`.
 
+use crate::group::Membership;
 use access::Principal;
 use domain::{ClientId, PrincipalId};
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,12 @@ pub(crate) fn put(principal: &Principal) -> [Write; 2] {
     ]
 }
 
-/// The writes by which a principal ceases to be.
-pub(crate) fn delete(principal: &Principal) -> [Write; 2] {
-    [store::delete::<Principal>(&principal.id), store::delete::<PrincipalIndex>(&principal.client)]
+/// The writes by which a principal ceases to be, and its memberships with it.
+pub(crate) fn delete(principal: &Principal) -> Vec<Write> {
+    let mut writes =
+        vec![store::delete::<Principal>(&principal.id), store::delete::<PrincipalIndex>(&principal.client)];
+    let memberships =
+        principal.member_of.iter().map(|group| store::delete::<Membership>(&(*group, principal.id)));
+    writes.extend(memberships);
+    writes
 }

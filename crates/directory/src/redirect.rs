@@ -81,9 +81,13 @@ impl RedirectUri {
             "https" if has_host() => Ok(()),
             "http" if loopback(text).is_some() => Ok(()),
             "http" | "https" => Err("https with a host, or http://localhost"),
-            "javascript" | "data" | "vbscript" | "file" | "blob" | "about" => Err("a scheme that runs nothing"),
+            "javascript" | "data" | "vbscript" | "file" | "blob" | "about" => {
+                Err("a scheme that runs nothing")
+            }
             // RFC 8252 section 7.1: a name that its owner has, so that it holds a dot.
-            _ if self.platform == Platform::PublicClient && scheme.contains('.') && !rest.is_empty() => Ok(()),
+            _ if self.platform == Platform::PublicClient && scheme.contains('.') && !rest.is_empty() => {
+                Ok(())
+            }
             _ if self.platform == Platform::PublicClient && rest.starts_with("//") => Ok(()),
             _ => Err("https, or http://localhost"),
         }
@@ -99,7 +103,9 @@ fn loopback(uri: &str) -> Option<(&str, &str)> {
         Some(port) => ("[::1]", port),
         None => authority.split_at_checked(authority.find(':').unwrap_or(authority.len()))?,
     };
-    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok());
+    let is_number =
+        |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok();
+    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(is_number);
     let is_loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
     (is_loopback && is_port).then_some((host, if path == "/" { "" } else { path }))
 }
@@ -134,7 +140,8 @@ mod tests {
     #[test]
     fn a_program_on_the_users_machine_may_listen_at_any_port() {
         let native = uri("http://localhost", Platform::PublicClient);
-        for named in ["http://localhost", "http://localhost/", "http://localhost:8400", "http://localhost:1/"] {
+        for named in ["http://localhost", "http://localhost/", "http://localhost:8400", "http://localhost:1/"]
+        {
             assert!(native.matches(named), "{named}");
         }
         for named in [
@@ -149,7 +156,9 @@ mod tests {
         ] {
             assert!(!native.matches(named), "{named}");
         }
-        assert!(uri("http://127.0.0.1:7/cb?a=b", Platform::PublicClient).matches("http://127.0.0.1:8/cb?a=b"));
+        assert!(
+            uri("http://127.0.0.1:7/cb?a=b", Platform::PublicClient).matches("http://127.0.0.1:8/cb?a=b")
+        );
         assert!(uri("http://[::1]/", Platform::PublicClient).matches("http://[::1]:8"));
         // A server says at which port it is.
         assert!(!uri("http://localhost:5000/cb", Platform::Web).matches("http://localhost:5001/cb"));

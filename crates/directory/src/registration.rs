@@ -1,5 +1,6 @@
 //! App registrations: the definition of an app that authenticates by credentials of its own, and their records.
 
+use crate::redirect::RedirectUri;
 use crypt::HashedSecret;
 use domain::{ClientId, CredentialId, PrincipalId, RegistrationId, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,10 @@ pub struct NewRegistration {
     pub identifier_uris: Vec<String>,
     /// Which tokens it wants to be sent.
     pub token_version: TokenVersion,
+    /// Where codes of its sign-ins may be sent.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// May it be a public client?
+    pub is_public: bool,
 }
 
 /// A credential that was just made. The only time that its secret is seen.

@@ -31,6 +31,9 @@ impl DirectoryService {
             identifier_uris: new.identifier_uris,
             token_version: new.token_version,
             credentials: Vec::new(),
+            redirect_uris: new.redirect_uris,
+            is_public: new.is_public,
+            scopes: Vec::new(),
             created: now,
         };
         self.check(&registration)?;
@@ -106,25 +109,19 @@ impl DirectoryService {
         Ok(NewCredential { id: credential.id, secret, end: credential.end })
     }
 
-    /// Removes a credential of a registration.
+    /// Removes a credential of a registration: from the moment that this is acknowledged nobody gets a token by it, and the tokens that
+    /// somebody got by it are worth nothing.
     ///
     /// # Errors
     /// [`DirectoryError::RegistrationNotFound`], [`DirectoryError::CredentialNotFound`].
-    pub async fn remove_credential(&self, named: &str, id: CredentialId) -> Result<(), DirectoryError> {
-        transact(&*self.store, &*self.entropy, |view| {
-            change(view, named, |registration| {
-                let before = registration.credentials.len();
-                registration.credentials.retain(|credential| credential.id != id);
-                if registration.credentials.len() == before {
-                    return refuse(DirectoryError::CredentialNotFound {
-                        registration: registration.id,
-                        credential: id,
-                    });
-                }
-                Ok(())
-            })
-        })
-        .await
+    pub async fn remove_credential(
+        &self,
+        named: &str,
+        id: CredentialId,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        let over = now.plus(self.settings.token_lifetime);
+        transact(&*self.store, &*self.entropy, |view| remove_credential(view, named, id, over, now)).await
     }
 
     /// All principals.
@@ -148,7 +145,8 @@ impl DirectoryService {
     /// # Errors
     /// [`DirectoryError::PrincipalNotFound`].
     pub async fn enable_principal(&self, id: PrincipalId) -> Result<Principal, DirectoryError> {
-        transact(&*self.store, &*self.entropy, |view| set_enabled(view, id, true)).await
+        let administrator = self.tenant().administrator;
+        transact(&*self.store, &*self.entropy, |view| set_enabled(view, id, true, administrator)).await
     }
 
     /// Disables a principal: from the moment that this is acknowledged it gets no token, and its tokens are worth nothing.
@@ -156,10 +154,11 @@ impl DirectoryService {
     /// # Errors
     /// [`DirectoryError::PrincipalNotFound`], [`DirectoryError::AdministratorNeeded`].
     pub async fn disable_principal(&self, id: PrincipalId) -> Result<Principal, DirectoryError> {
-        transact(&*self.store, &*self.entropy, |view| set_enabled(view, id, false)).await
+        let administrator = self.tenant().administrator;
+        transact(&*self.store, &*self.entropy, |view| set_enabled(view, id, false, administrator)).await
     }
 
-    async fn all<R: Record>(&self, prefix: &str) -> Result<Vec<Arc<R>>, DirectoryError> {
+    pub(crate) async fn all<R: Record>(&self, prefix: &str) -> Result<Vec<Arc<R>>, DirectoryError> {
         const PAGE: NonZeroU16 = NonZeroU16::new(256).expect("not zero");
         let prefix = Key::new(prefix);
         let mut all = Vec::new();
@@ -184,6 +183,12 @@ impl DirectoryService {
                 what: "identifier URIs",
                 limit: limits::IDENTIFIER_URIS_MAX,
             });
+        }
+        if registration.redirect_uris.len() > limits::REDIRECT_URIS_MAX {
+            return Err(DirectoryError::TooMany { what: "redirect URIs", limit: limits::REDIRECT_URIS_MAX });
+        }
+        for uri in &registration.redirect_uris {
+            uri.check().map_err(|rule| DirectoryError::RedirectUriInvalid { rule })?;
         }
         for (position, uri) in registration.identifier_uris.iter().enumerate() {
             if !audience::is_uri(uri) {
@@ -226,6 +231,7 @@ fn create(
         kind: PrincipalKind::Application { registration: registration.id },
         display_name: registration.display_name.clone(),
         enabled: true,
+        member_of: Vec::new(),
         created: registration.created,
         revocations: access::Revocations::default(),
     }));
@@ -274,6 +280,33 @@ fn change(
     Ok(Decision::of((), vec![store::put::<Registration>(&registration.id, &registration)]))
 }
 
+fn remove_credential(
+    view: &View,
+    named: &str,
+    id: CredentialId,
+    over: Timestamp,
+    now: Timestamp,
+) -> Result<Decision<()>, Halt<DirectoryError>> {
+    let principal = find(view, named)?.principal;
+    let mut removed = change(view, named, |registration| {
+        let before = registration.credentials.len();
+        registration.credentials.retain(|credential| credential.id != id);
+        if registration.credentials.len() == before {
+            return refuse(DirectoryError::CredentialNotFound {
+                registration: registration.id,
+                credential: id,
+            });
+        }
+        Ok(())
+    })?;
+    if let Some(principal) = view.get::<Principal>(&principal)? {
+        let mut principal = Principal::clone(&principal);
+        principal.revocations.revoke(id.uuid(), over, now);
+        removed.writes.push(store::put::<Principal>(&principal.id, &principal));
+    }
+    Ok(removed)
+}
+
 fn principal_of(view: &View, id: PrincipalId) -> Result<Arc<Principal>, Halt<DirectoryError>> {
     view.get::<Principal>(&id)?
         .map_or_else(|| refuse(DirectoryError::PrincipalNotFound { principal: id }), Ok)
@@ -283,9 +316,10 @@ fn set_enabled(
     view: &View,
     id: PrincipalId,
     enabled: bool,
+    administrator: PrincipalId,
 ) -> Result<Decision<Principal>, Halt<DirectoryError>> {
     let principal = principal_of(view, id)?;
-    if !enabled && principal.kind == PrincipalKind::User {
+    if !enabled && id == administrator {
         return refuse(DirectoryError::AdministratorNeeded);
     }
     if principal.enabled == enabled {
@@ -296,7 +330,7 @@ fn set_enabled(
     Ok(Decision::of(changed, vec![write]))
 }
 
-fn is_display_name(text: &str) -> bool {
+pub(crate) fn is_display_name(text: &str) -> bool {
     (1..=limits::DISPLAY_NAME_CHARS_MAX).contains(&text.chars().count())
         && !text.trim().is_empty()
         && !text.chars().any(char::is_control)
@@ -306,14 +340,14 @@ fn is_display_name(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        DirectorySettings, TokenVersion,
-        fixtures::{Counting, Fill, NOW, names},
+        TokenVersion,
+        fixtures::{Counting, Fill, NOW},
     };
     use store::Memory;
 
     async fn directory() -> (Arc<Memory>, DirectoryService) {
         let store = Arc::new(Memory::new());
-        let settings = DirectorySettings { names: names(), token_lifetime: limits::ACCESS_TOKEN_LIFETIME };
+        let settings = crate::fixtures::settings();
         let root = crypt::Key256::random(&Fill(1));
         let make = |_| Ok(crypt::test_keys::signing_key());
         let entropy = Arc::new(Counting::default());
@@ -327,6 +361,7 @@ mod tests {
             display_name: "Orders".to_owned(),
             identifier_uris: uris.iter().map(|uri| (*uri).to_owned()).collect(),
             token_version: TokenVersion::V2,
+            ..NewRegistration::default()
         }
     }
 
@@ -441,9 +476,9 @@ mod tests {
         let secret = new.secret.expose();
         assert!(store.dump().iter().all(|(_, value)| !String::from_utf8_lossy(value).contains(secret)));
         let unknown = CredentialId::random(&Fill(9));
-        let error = directory.remove_credential(&named, unknown).await.unwrap_err();
+        let error = directory.remove_credential(&named, unknown, NOW).await.unwrap_err();
         assert!(matches!(error, DirectoryError::CredentialNotFound { .. }));
-        directory.remove_credential(&named, new.id).await.unwrap();
+        directory.remove_credential(&named, new.id, NOW).await.unwrap();
         assert!(directory.registration(&named).await.unwrap().credentials.is_empty());
     }
 

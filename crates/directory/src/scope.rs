@@ -148,7 +148,8 @@ mod tests {
             ("openid profile", "https://graph.keyless.localhost:8443", &[]),
         ] {
             let scopes = parse(scope).unwrap();
-            assert_eq!((&*scopes.resource, &*scopes.names), (resource, wanted), "{scope}");
+            assert_eq!(scopes.resource, resource, "{scope}");
+            assert_eq!(scopes.names, wanted, "{scope}");
         }
         let scopes = parse("offline_access  api://a/x openid").unwrap();
         let openid = OpenId { id_token: true, offline_access: true, ..OpenId::default() };

@@ -1,17 +1,19 @@
 //! [`DirectoryService`]: the tenant and its key ring in memory, the rest in the store; issues tokens.
 
 use crate::{
-    Audience, DirectoryError, IssuedToken, KeyRing, Tenant, TokenRequest, audience,
+    Audience, DirectoryError, GrantError, IssuedToken, KeyRing, Tenant, TokenRequest, UserError, audience,
     claims::Proof,
     grants::{delegated::Fresh, on_behalf_of, password},
+    guess::Guesses,
     issue::Issuer,
-    principal::{self},
     ring::{self, KeyRecord, RingRecord},
+    sign_in::Gate,
     token::{self, Evidence, Grant, Granted, Parsed, Refused},
+    user,
 };
 use access::{Principal, PrincipalKind};
 use crypt::{CryptError, Key256, MacKey, SigningKey};
-use domain::{ClientId, Entropy, HostNames, PrincipalId, TenantId, Timestamp};
+use domain::{ClientId, Entropy, HostNames, PrincipalId, TenantId, Timestamp, Workers, limits, world::Here};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use store::{Decision, Halt, Store, View, query, transact};
 
@@ -26,6 +28,13 @@ pub struct DirectorySettings {
     pub allows_password_grant: bool,
 }
 
+impl DirectorySettings {
+    /// What is usual for these names.
+    pub fn new(names: HostNames) -> Self {
+        Self { names, token_lifetime: limits::ACCESS_TOKEN_LIFETIME, allows_password_grant: false }
+    }
+}
+
 /// The directory. Shared; every method may be called at any time.
 pub struct DirectoryService {
     pub(crate) store: Arc<dyn Store>,
@@ -34,6 +43,11 @@ pub struct DirectoryService {
     tenant: Arc<Tenant>,
     ring: Arc<KeyRing>,
     subjects: MacKey,
+    /// Seals the secrets of authenticator apps.
+    pub(crate) second_factors: Key256,
+    pub(crate) guesses: Guesses,
+    pub(crate) gate: Gate,
+    pub(crate) workers: Arc<dyn Workers>,
 }
 
 /// The label of the key below the root key by which users are named to clients.
@@ -66,6 +80,8 @@ impl DirectoryService {
                 administrator: PrincipalId::random(&*entropy),
                 created: now,
             };
+            let user =
+                user::administrator(tenant.administrator, &tenant.domain, now).map_err(UserError::from)?;
             let administrator = Principal {
                 id: tenant.administrator,
                 client: ClientId::random(&*entropy),
@@ -73,6 +89,7 @@ impl DirectoryService {
                 kind: PrincipalKind::User,
                 display_name: "administrator".to_owned(),
                 enabled: true,
+                member_of: Vec::new(),
                 created: now,
                 revocations: access::Revocations::default(),
             };
@@ -80,7 +97,7 @@ impl DirectoryService {
                 let mut writes = Vec::new();
                 if view.get::<Tenant>(&())?.is_none() {
                     writes.push(store::put::<Tenant>(&(), &tenant));
-                    writes.extend(principal::put(&administrator));
+                    writes.extend(user::put(&user, &administrator));
                 }
                 if view.get::<RingRecord>(&())?.is_none() {
                     writes.extend(key_writes.clone());
@@ -92,7 +109,28 @@ impl DirectoryService {
         let (tenant, ring, keys) = query(&*store, stored).await?;
         let ring = Arc::new(ring::open(&ring, &keys, root)?);
         let subjects = MacKey::new(root.derive(SUBJECTS).expose());
-        Ok(Self { store, entropy, settings, tenant, ring, subjects })
+        let opened = Self {
+            store,
+            entropy,
+            settings,
+            tenant,
+            ring,
+            subjects,
+            second_factors: root.derive("keyless directory: second factors"),
+            guesses: Guesses::new(),
+            gate: Gate::new(),
+            workers: Arc::new(Here),
+        };
+        opened.found_administrator().await?;
+        opened.sweep_groups().await?;
+        Ok(opened)
+    }
+
+    /// With workers that hash passwords. Without them each is hashed where it is asked for, which holds up everybody else there.
+    #[must_use]
+    pub fn with_workers(mut self, workers: Arc<dyn Workers>) -> Self {
+        self.workers = workers;
+        self
     }
 
     /// The tenant.
@@ -129,7 +167,7 @@ impl DirectoryService {
             token::decide(view, self.names(), &parsed, &evidence, &fresh, lifetime, now)
         });
         match granted.await? {
-            Ok(granted) => self.issue(&granted, now),
+            Ok(granted) => self.issue(granted, now),
             Err(Refused(error)) => Err(error),
         }
     }
@@ -146,7 +184,7 @@ impl DirectoryService {
                     .map(Evidence::UserToken)
             }
             Grant::Password { .. } if !self.settings.allows_password_grant => {
-                Err(DirectoryError::PasswordGrantDisabled)
+                Err(DirectoryError::Grant(GrantError::PasswordGrantDisabled))
             }
             Grant::Password { user_name, password, .. } => {
                 let person = self.check_password(user_name, password, address, now).await?;
@@ -183,7 +221,7 @@ impl DirectoryService {
             });
         }
         let granted = Granted::to_itself(principal.clone(), audience.clone(), Proof::Attested);
-        self.issue(&granted, now)
+        self.issue(granted, now)
     }
 
     /// A token for the administrator, good for the vaults. The caller has checked that an administrator asks.
@@ -193,10 +231,10 @@ impl DirectoryService {
     pub async fn issue_for_administrator(&self, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
         let principal = self.principal(self.tenant.administrator).await?;
         let granted = Granted::to_itself(principal, Audience::vaults(self.names()), Proof::Socket);
-        self.issue(&granted, now)
+        self.issue(granted, now)
     }
 
-    fn issue(&self, granted: &Granted, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
+    fn issue(&self, granted: Granted, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
         let issuer = Issuer {
             names: self.names(),
             ring: &self.ring(),
@@ -232,7 +270,6 @@ mod tests {
     };
     use access::{KeySource as _, Verifier, VerifierConfig, vault_audiences};
     use crypt::test_keys;
-    use domain::limits;
     use store::{Key, Memory, Write, transact};
 
     fn root(seed: u8) -> Key256 {
@@ -240,7 +277,7 @@ mod tests {
     }
 
     async fn open(store: &Arc<Memory>, root: &Key256) -> Result<DirectoryService, DirectoryError> {
-        let settings = DirectorySettings { names: names(), token_lifetime: limits::ACCESS_TOKEN_LIFETIME };
+        let settings = crate::fixtures::settings();
         let make = |_| Ok(test_keys::signing_key());
         DirectoryService::open(store.clone(), Arc::new(Counting::default()), root, settings, make, NOW).await
     }
@@ -338,6 +375,7 @@ mod tests {
             display_name: "orders".to_owned(),
             identifier_uris: Vec::new(),
             token_version: TokenVersion::V1,
+            ..NewRegistration::default()
         };
         let registration = directory.create_registration(new, NOW).await.unwrap();
         let named = registration.client.to_string();
@@ -348,11 +386,8 @@ mod tests {
             grant_type: Some("client_credentials".to_owned()),
             client: Some(named.clone()),
             secret: Some(secret.to_owned().into()),
-            basic: None,
-            assertion: None,
-            assertion_type: None,
             scope: Some("https://vault.azure.net/.default".to_owned()),
-            resource: None,
+            ..TokenRequest::default()
         };
         let good = credential.secret.expose();
         let issued = directory.token(request(good), NOW).await.unwrap();
@@ -367,7 +402,7 @@ mod tests {
         assert!(matches!(refused(good, NOW).await, DirectoryError::ClientDisabled { .. }));
         directory.enable_principal(registration.principal).await.unwrap();
         assert!(directory.token(request(good), NOW).await.is_ok());
-        directory.remove_credential(&named, credential.id).await.unwrap();
+        directory.remove_credential(&named, credential.id, NOW).await.unwrap();
         assert!(matches!(refused(good, NOW).await, DirectoryError::ClientSecretWrong { .. }));
         directory.delete_registration(&named).await.unwrap();
         assert!(matches!(refused(good, NOW).await, DirectoryError::ClientUnknown { .. }));

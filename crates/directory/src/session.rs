@@ -142,8 +142,7 @@ pub(crate) fn live(view: &View, id: SessionId) -> Result<Option<SignedIn>, Load>
     let Some(session) = view.get::<Session>(&id)? else { return Ok(None) };
     let Some(principal) = view.get::<Principal>(&session.principal)? else { return Ok(None) };
     let Some(user) = view.get::<User>(&session.principal)? else { return Ok(None) };
-    let is_over =
-        !principal.enabled || principal.revocations.refuse(session.signed_in, &[session.id.uuid()]);
+    let is_over = !principal.enabled || principal.revocations.refuse(session.signed_in, &[session.id.uuid()]);
     Ok((!is_over).then_some(SignedIn { session, user, principal }))
 }
 

@@ -384,16 +384,24 @@ mod tests {
             grant_type: Some("client_credentials".to_owned()),
             client: Some(registration(1).0.client.to_string()),
             secret: Some(secret("s")),
-            basic: None,
-            assertion: None,
-            assertion_type: None,
             scope: Some("https://vault.azure.net/.default".to_owned()),
-            resource: None,
+            ..TokenRequest::default()
         }
     }
 
     fn refused(request: TokenRequest) -> DirectoryError {
-        parse(&tenant(), request).unwrap_err()
+        read(request).unwrap_err()
+    }
+
+    fn read(request: TokenRequest) -> Result<Parsed, DirectoryError> {
+        parse(&tenant(), &fixtures::names(), request)
+    }
+
+    fn resource(parsed: &Parsed) -> &str {
+        match &parsed.grant {
+            Grant::ClientCredentials { resource } => resource,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn some(text: &str) -> Option<String> {
@@ -402,18 +410,18 @@ mod tests {
 
     #[test]
     fn a_whole_request_is_understood() {
-        let parsed = parse(&tenant(), request()).unwrap();
-        assert_eq!((parsed.client, &*parsed.resource), (registration(1).0.client, "https://vault.azure.net"));
+        let parsed = read(request()).unwrap();
+        assert_eq!((parsed.client, resource(&parsed)), (registration(1).0.client, "https://vault.azure.net"));
         let v1 = TokenRequest {
             endpoint: Endpoint::V1,
             scope: some("ignored"),
             resource: some("https://x/"),
             ..request()
         };
-        assert_eq!(parse(&tenant(), v1).unwrap().resource, "https://x/");
+        assert_eq!(resource(&read(v1).unwrap()), "https://x/");
         let basic = ClientSecret { client: registration(1).0.client.to_string(), secret: secret("s") };
         let by_header = TokenRequest { basic: Some(basic), secret: None, client: None, ..request() };
-        assert_eq!(parse(&tenant(), by_header).unwrap().client, registration(1).0.client);
+        assert_eq!(read(by_header).unwrap().client, registration(1).0.client);
     }
 
     #[test]
@@ -441,7 +449,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_granted_is_refused_before_the_store_is_asked() {
-        for grant in ["password", "authorization_code", "CLIENT_CREDENTIALS", "client_credentials "] {
+        for grant in
+            ["implicit", "urn:ietf:params:oauth:grant-type:saml2-bearer", "CLIENT_CREDENTIALS", "password "]
+        {
             let request = TokenRequest { grant_type: some(grant), ..request() };
             assert!(
                 matches!(refused(request), DirectoryError::UnsupportedGrant { grant: shown } if shown == grant)
@@ -487,7 +497,7 @@ mod tests {
             ..request()
         };
         let jwt = Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-        let proof = parse(&tenant(), asked(jwt)).unwrap().proof;
+        let proof = read(asked(jwt)).unwrap().proof;
         assert!(matches!(proof, ClientProof::Assertion(assertion) if assertion.expose() == "a.b.c"));
         for (kind, is_missing) in [(None, true), (Some(""), true), (Some("urn:x:saml2-bearer"), false)] {
             match refused(asked(kind)) {
@@ -511,8 +521,11 @@ mod tests {
                 scope: some("https://nowhere/.default"),
                 ..request()
             };
-            let parsed = parse(&tenant(), request).unwrap();
-            match decide(&view, &fixtures::names(), &parsed, fixtures::NOW) {
+            let parsed = read(request).unwrap();
+            let fresh = Fresh::of(&fixtures::Fill(9));
+            let lifetime = Duration::from_secs(3_600);
+            match decide(&view, &fixtures::names(), &parsed, &Evidence::None, &fresh, lifetime, fixtures::NOW)
+            {
                 Err(Halt::Refuse(error)) => error,
                 other => panic!("{other:?}"),
             }

@@ -103,6 +103,8 @@ uuid_id! {
     SessionId "session id";
     /// All refresh tokens that came one after the other out of one grant.
     RefreshFamilyId "refresh token family id";
+    /// The object id of a group. Never equal to a principal's: rules name either by its object id.
+    GroupId "group id";
     /// An app that `host` runs.
     AppId "app id";
     /// One running instance of an app.
@@ -115,6 +117,14 @@ uuid_id! {
     AssignmentId "role assignment id";
     /// One request, as in `x-ms-request-id`.
     RequestId "request id";
+}
+
+impl GroupId {
+    /// As access policies and role assignments name it: they keep the object id of a principal or of a group.
+    #[must_use]
+    pub const fn subject(self) -> PrincipalId {
+        PrincipalId::from_uuid(self.uuid())
+    }
 }
 
 impl ObjectId {

@@ -101,6 +101,42 @@ pub const ENDPOINT_SECRET_BYTES: usize = 32;
 /// Lifetime of a client secret unless asked otherwise (2 years). Source: Graph addPassword default.
 pub const CLIENT_SECRET_LIFETIME: Duration = Duration::from_secs(2 * 365 * 86_400);
 
+/// Characters of a user's name before its @. Source: Entra, userPrincipalName.
+pub const USER_NAME_LOCAL_CHARS_MAX: usize = 64;
+/// Characters of a user's mail address. Source: RFC 5321 section 4.5.3.1.3, rounded down.
+pub const MAIL_CHARS_MAX: usize = 254;
+/// Characters of a user's password, at least. Source: NIST SP 800-63B section 5.1.1.2, Entra password policies.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Characters of a user's password, at most. Source: Entra password policies.
+pub const PASSWORD_CHARS_MAX: usize = 256;
+/// Memory of argon2id for a user's password, KiB (19 MiB). Source: OWASP Password Storage Cheat Sheet; the least it recommends, as sign-ins
+/// of several users run at a time.
+pub const PASSWORD_MEMORY_KIB: u32 = 19 * 1024;
+/// Passes of argon2id for a user's password, with one lane. Source: as above.
+pub const PASSWORD_PASSES: u32 = 2;
+/// Passwords that are hashed at a time. Ours: together they take 76 MiB, and leave the machine to those who have signed in.
+pub const PASSWORD_HASHES_MAX: usize = 4;
+/// Passwords that wait for being hashed; one more is refused. Ours: the last one waits for about a second.
+pub const PASSWORD_HASHES_WAITING_MAX: usize = 32;
+/// Wrong passwords for one user name from one address before the next must wait. Ours.
+pub const GUESSES_MAX: u32 = 5;
+/// How long one wrong password for one user name from one address is counted. Ours: 1,440 guesses a day.
+pub const GUESS_TIME: Duration = Duration::from_secs(60);
+/// Wrong passwords for one user name from all addresses that the user has never signed in from, before such an address must wait. Ours.
+pub const GUESSES_OF_NAME_MAX: u32 = 30;
+/// How long one of them is counted. Ours: 2,880 guesses a day, however many addresses take part.
+pub const GUESS_OF_NAME_TIME: Duration = Duration::from_secs(30);
+/// Wrong passwords from one address for any user names before it must wait. Ours: many people may sit behind one address.
+pub const GUESSES_OF_ADDRESS_MAX: u32 = 50;
+/// How long one of them is counted. Ours.
+pub const GUESS_OF_ADDRESS_TIME: Duration = Duration::from_secs(20);
+/// User names and addresses for each kind of which wrong passwords are counted at a time. Ours: all together take about 3 MB.
+pub const GUESSED_MAX: usize = 10_000;
+/// Groups that one principal may be in. Ours: a decision reads two records for each, and at most 100 in all.
+pub const GROUPS_OF_PRINCIPAL_MAX: usize = 32;
+/// Characters of a group's description. Source: Microsoft Graph, group description.
+pub const GROUP_DESCRIPTION_CHARS_MAX: usize = 1_024;
+
 /// Bytes of a request body on the public listener (25 KiB value, JSON-escaped, and its members).
 pub const REQUEST_BODY_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of a body that are still taken, and thrown away, beyond its limit or of one that nobody reads, so that the refusal is read. Ours.

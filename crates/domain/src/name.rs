@@ -119,6 +119,20 @@ name! {
     |text| text.len() <= 200 && text.split('.').all(|label| label.len() <= 63 && is_label(label))
 }
 
+name! {
+    /// A user's name for signing in, case-insensitive, such as `alice@keyless.localhost` (Entra: `userPrincipalName`).
+    UserName, "user",
+    "1 to 64 letters, digits and any of '.-_!#^~ with no dot first or last, then @ and a domain",
+    |text| text.split_once('@').is_some_and(|(local, domain)| is_local_part(local) && DomainName::parse(domain).is_ok())
+}
+
+fn is_local_part(text: &str) -> bool {
+    (1..=crate::limits::USER_NAME_LOCAL_CHARS_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"'.-_!#^~".contains(&byte))
+        && !text.starts_with('.')
+        && !text.ends_with('.')
+}
+
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-'
 }
@@ -142,6 +156,13 @@ mod tests {
         assert!(vault("abc") && vault("a-b-c") && vault(&"a".repeat(24)));
         assert!(!vault("ab") && !vault("1bc") && !vault("a--b") && !vault("ab-") && !vault(&"a".repeat(25)));
         assert!(app("ab") && app("9-a") && !app("a") && !app("-ab") && !app("a.b"));
+        let user = |text: &str| ok(UserName::parse(text).map(drop));
+        let longest = "x".repeat(64);
+        assert!(user("a@b") && user("O'Hara.x_1@keyless.localhost") && user(&format!("{longest}@b")));
+        for bad in ["", "a", "@b", "a@", "a@b@c", ".a@b", "a.@b", "a b@c", "é@b", "a/b@c", "a@b..c"] {
+            assert!(!user(bad), "{bad}");
+        }
+        assert!(!user(&format!("{longest}x@b")) && !user(&format!("a@{}", "x.".repeat(101))));
         assert!(DomainName::parse("keyless.localhost").is_ok() && DomainName::parse("a..b").is_err());
     }
 

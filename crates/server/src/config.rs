@@ -59,6 +59,9 @@ pub struct Config {
     pub audit_sync: SyncPolicy,
     /// Lifetime of access tokens, 10 minutes to 24 hours.
     pub access_token_lifetime: Span,
+    /// Let clients ask for tokens with a user's password (the password grant). For tests only: it shows the password to the client and knows
+    /// no second factor.
+    pub allow_password_grant: bool,
     /// Memory that the store may use for caching.
     pub store_cache: Bytes,
     /// How logs look: `human` or `json`.
@@ -111,6 +114,7 @@ const KEYS: [&str; 12] = [
     "test_clock",
     "audit_sync",
     "access_token_lifetime",
+    "allow_password_grant",
     "store_cache",
     "log_format",
     "log_filter",
@@ -242,6 +246,7 @@ impl Config {
             test_clock: false,
             audit_sync: SyncPolicy::EverySecond,
             access_token_lifetime: Span(limits::ACCESS_TOKEN_LIFETIME),
+            allow_password_grant: false,
             store_cache: Bytes(48 << 20),
             log_format: LogFormat::Human,
             log_filter: "info".into(),

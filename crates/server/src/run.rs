@@ -207,11 +207,15 @@ async fn services(
 ) -> Result<Arc<Services>, StartError> {
     let Ground { store, entropy, clock, root, now, .. } = ground;
     let names = config.names();
-    let settings = DirectorySettings { names: names.clone(), token_lifetime: config.access_token_lifetime.0 };
+    let settings = DirectorySettings {
+        token_lifetime: config.access_token_lifetime.0,
+        allows_password_grant: config.allow_password_grant,
+        ..DirectorySettings::new(names.clone())
+    };
     let make_key = crypt::SigningKey::generate;
     let directory =
         DirectoryService::open(store.clone(), entropy.clone(), root, settings, make_key, *now).await?;
-    let directory = Arc::new(directory);
+    let directory = Arc::new(directory.with_workers(Arc::new(RuntimeWorkers)));
     let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
     let host = HostService::new(
         store.clone(),

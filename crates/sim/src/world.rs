@@ -157,8 +157,7 @@ impl World {
     pub(crate) async fn start(&self) -> Result<(), String> {
         let generation = self.generation.get();
         let (store, entropy): (Arc<SimStore>, Arc<dyn Entropy>) = (self.store.clone(), self.entropy.clone());
-        let settings =
-            DirectorySettings { names: self.names.clone(), token_lifetime: limits::ACCESS_TOKEN_LIFETIME };
+        let settings = DirectorySettings::new(self.names.clone());
         let make_key = |_| Ok(crypt::test_keys::signing_key());
         let now = self.clock.now();
         let directory =

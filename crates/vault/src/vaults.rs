@@ -5,7 +5,7 @@ use crate::{
     garbage::Garbage,
     schedule::{Due, Task},
 };
-use access::{AccessPolicy, NetworkRules, Principal, RoleAssignment, RoleAssignments};
+use access::{AccessPolicy, NetworkRules, RoleAssignment, RoleAssignments, is_subject};
 use domain::{AssignmentId, Permissions, PrincipalId, Timestamp, VaultId, VaultName, limits};
 use std::{sync::Arc, time::Duration};
 use store::{Decision, Halt, View, Write, contract::VALUE_BYTES_MAX, delete as unwrite, put, refuse};
@@ -121,7 +121,7 @@ pub(crate) fn change(
     Ok(Decision::of(changed, writes))
 }
 
-/// Sets what a principal may do; nothing removes its policy.
+/// Sets what a principal or a group may do; nothing removes its policy.
 pub(crate) fn set_policy(
     view: &View,
     name: &VaultName,
@@ -137,7 +137,7 @@ pub(crate) fn set_policy(
         // Also of a principal that is gone: its policy may stand here still.
         changed.policies.retain(|policy| policy.principal != principal);
     } else {
-        if view.get::<Principal>(&principal)?.is_none() {
+        if !is_subject(view, principal)? {
             return refuse(VaultError::PrincipalNotFound { id: principal });
         }
         match changed.policies.iter_mut().find(|policy| policy.principal == principal) {
@@ -153,7 +153,7 @@ pub(crate) fn set_policy(
     Ok(Decision::of(changed, writes))
 }
 
-/// Gives a role to a principal. The same one twice is one.
+/// Gives a role to a principal or a group. The same one twice is one.
 pub(crate) fn assign_role(
     view: &View,
     name: &VaultName,
@@ -164,7 +164,7 @@ pub(crate) fn assign_role(
     if vault.access != AccessModel::Roles {
         return refuse(VaultError::OtherAccessModel { vault: vault.name.clone(), counts: vault.access });
     }
-    if view.get::<Principal>(&principal)?.is_none() {
+    if !is_subject(view, principal)? {
         return refuse(VaultError::PrincipalNotFound { id: principal });
     }
     let id = (vault.id, principal);

@@ -75,8 +75,7 @@ impl World {
         let entropy = Arc::new(SeededEntropy::new(1));
         let names = HostNames::new(&DomainName::parse("keyless.localhost").unwrap(), 8443);
         let root = Arc::new(Key256::random(&*entropy));
-        let settings =
-            DirectorySettings { names: names.clone(), token_lifetime: limits::ACCESS_TOKEN_LIFETIME };
+        let settings = DirectorySettings::new(names.clone());
         let make_key = |_| Ok(test_keys::signing_key());
         let directory =
             DirectoryService::open(store.clone(), entropy.clone(), &root, settings, make_key, NOW);

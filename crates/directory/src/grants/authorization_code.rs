@@ -4,10 +4,10 @@
 //! A code that comes a second time was seen by somebody who should not have: what the first one brought is revoked (RFC 6749 section 4.1.2).
 
 use crate::{
-    Audience, DirectoryError,
+    Audience, DirectoryError, GrantError,
     authorization::Authorization,
-    client::Authenticated,
     claims::Proof,
+    client::Authenticated,
     grants::{
         delegated::{self, Delegated, Fresh, Proven},
         refresh_token,
@@ -104,28 +104,28 @@ pub(crate) fn redeem(
     now: Timestamp,
 ) -> Result<Decision<Result<(Delegated, Audience), Refused>>, Halt<DirectoryError>> {
     let Some(code) = view.get::<Code>(&sha256(redeem.code.expose()))? else {
-        return refuse(DirectoryError::CodeInvalid);
+        return refuse(DirectoryError::Grant(GrantError::CodeInvalid));
     };
     if code.client != client.application.client() {
-        return refuse(DirectoryError::CodeOfAnother);
+        return refuse(DirectoryError::Grant(GrantError::CodeOfAnother));
     }
     if let Some(grant) = code.redeemed {
         let writes = refresh_token::revoke(view, grant, code.session, token_lifetime, now)?;
-        return Ok(Decision::of(Err(Refused(DirectoryError::CodeRedeemed)), writes));
+        return Ok(Decision::of(Err(Refused(DirectoryError::Grant(GrantError::CodeRedeemed))), writes));
     }
     if now >= code.expires {
-        return refuse(DirectoryError::CodeInvalid);
+        return refuse(DirectoryError::Grant(GrantError::CodeInvalid));
     }
     // Who asked as a server must come as one: it has what proves it.
     if client.by == Proof::Public && !code.platform.is_public() {
         return refuse(DirectoryError::ClientProofMissing);
     }
     if redeem.redirect_uri.as_deref() != Some(&*code.redirect_uri) {
-        return refuse(DirectoryError::RedirectUriChanged);
+        return refuse(DirectoryError::Grant(GrantError::RedirectUriChanged));
     }
     verify(code.challenge.as_deref(), redeem.verifier.as_ref()).map_err(Halt::Refuse)?;
     let Some(signed_in) = session::live(view, code.session)? else {
-        return refuse(DirectoryError::SessionEnded);
+        return refuse(DirectoryError::Grant(GrantError::SessionEnded));
     };
     let scopes = match &redeem.scopes {
         None => code.scopes.clone(),
@@ -147,9 +147,9 @@ fn verify(challenge: Option<&str>, verifier: Option<&Secret<String>>) -> Result<
             let hash = crypt::encoding::base64url(sha256(verifier.expose()).bytes());
             match crypt::compare::equal(hash.as_bytes(), challenge.as_bytes()) {
                 true => Ok(()),
-                false => Err(DirectoryError::VerifierWrong),
+                false => Err(DirectoryError::Grant(GrantError::VerifierWrong)),
             }
         }
-        (Some(_), None) | (None, Some(_)) => Err(DirectoryError::VerifierWrong),
+        (Some(_), None) | (None, Some(_)) => Err(DirectoryError::Grant(GrantError::VerifierWrong)),
     }
 }

@@ -2,7 +2,7 @@
 //! that comes with it.
 
 use crate::{
-    Audience, DirectoryError,
+    Audience, DirectoryError, GrantError,
     application::Application,
     audience,
     client::Authenticated,
@@ -10,10 +10,10 @@ use crate::{
     grants::refresh_token,
     redirect::Platform,
     scope::Scopes,
-    session::{SignedIn},
+    session::SignedIn,
 };
 use crypt::fresh_secret;
-use domain::{Entropy, HostNames, RefreshFamilyId, Secret, SessionId, Timestamp};
+use domain::{Entropy, HostNames, RefreshFamilyId, Secret, Timestamp};
 use store::{Halt, View, Write};
 
 /// What a decision may need that is fresh, made before it so that running it again changes nothing.
@@ -23,22 +23,16 @@ pub(crate) struct Fresh {
     pub(crate) grant: RefreshFamilyId,
     /// The secret of a new refresh token.
     pub(crate) secret: Secret<String>,
-    /// The id of a new session, for grants that begin one.
-    pub(crate) session: SessionId,
 }
 
 impl Fresh {
     pub(crate) fn of(entropy: &dyn Entropy) -> Self {
-        Self {
-            grant: RefreshFamilyId::random(entropy),
-            secret: fresh_secret(entropy),
-            session: SessionId::random(entropy),
-        }
+        Self { grant: RefreshFamilyId::random(entropy), secret: fresh_secret(entropy) }
     }
 }
 
 /// A user in whose name a client may act.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Delegated {
     /// Who, and by which sign-in.
     pub(crate) signed_in: SignedIn,
@@ -97,6 +91,8 @@ pub(crate) fn may(
     let audience = audience::resolve(view, names, &scopes.resource)?;
     match consent::agreed(view, application, signed_in.user.id, &audience, scopes)? {
         Agreed::Granted(granted) => Ok((audience, granted)),
-        Agreed::Ask(_) => Err(Halt::Refuse(DirectoryError::ConsentRequired { client: application.client() })),
+        Agreed::Ask(_) => Err(Halt::Refuse(DirectoryError::Grant(GrantError::ConsentRequired {
+            client: application.client(),
+        }))),
     }
 }

@@ -5,7 +5,7 @@
 //! user who signs in and says yes.
 
 use crate::{
-    Audience, DirectoryError,
+    Audience, DirectoryError, GrantError,
     application::Application,
     client::Authenticated,
     grants::delegated::{self, Delegated, Fresh, Proven},
@@ -100,7 +100,8 @@ pub(crate) fn user_code(entropy: &dyn Entropy) -> String {
     while code.len() < limits::USER_CODE_LETTERS {
         // Of 256 values 240 are 12 times the 20 letters; the others would favour some.
         let bytes: [u8; 16] = random(entropy);
-        let letters = bytes.iter().filter(|byte| **byte < 240).filter_map(|byte| LETTERS.get(usize::from(byte % 20)));
+        let letters =
+            bytes.iter().filter(|byte| **byte < 240).filter_map(|byte| LETTERS.get(usize::from(byte % 20)));
         let room = limits::USER_CODE_LETTERS - code.len();
         code.extend(letters.take(room).map(|letter| char::from(*letter)));
     }
@@ -137,21 +138,22 @@ pub(crate) fn begin(
     let (client, scopes) = (application.client(), scopes.clone());
     let device = Device { id, client, scopes, state: State::Waiting, expires };
     let index = UserCode { code: user_code.to_owned(), device: id, expires };
-    Ok(Decision::of(
-        (),
-        vec![store::put::<Device>(&id, &device), store::put::<UserCode>(user_code, &index)],
-    ))
+    Ok(Decision::of((), vec![store::put::<Device>(&id, &device), store::put::<UserCode>(user_code, &index)]))
 }
 
 /// The device that waits under a user code.
-pub(crate) fn waiting(view: &View, user_code: &str, now: Timestamp) -> Result<Arc<Device>, Halt<DirectoryError>> {
+pub(crate) fn waiting(
+    view: &View,
+    user_code: &str,
+    now: Timestamp,
+) -> Result<Arc<Device>, Halt<DirectoryError>> {
     let device = match view.get::<UserCode>(user_code)? {
         Some(index) => view.get::<Device>(&index.device)?,
         None => None,
     };
     match device.filter(|device| device.state == State::Waiting && now < device.expires) {
         Some(device) => Ok(device),
-        None => refuse(DirectoryError::UserCodeUnknown),
+        None => refuse(DirectoryError::Grant(GrantError::UserCodeUnknown)),
     }
 }
 
@@ -172,10 +174,17 @@ pub(crate) fn approve(
 }
 
 /// The user says no.
-pub(crate) fn decline(view: &View, user_code: &str, now: Timestamp) -> Result<Decision<()>, Halt<DirectoryError>> {
+pub(crate) fn decline(
+    view: &View,
+    user_code: &str,
+    now: Timestamp,
+) -> Result<Decision<()>, Halt<DirectoryError>> {
     let device = waiting(view, user_code, now)?;
     let declined = Device { state: State::Declined, ..Device::clone(&device) };
-    Ok(Decision::of((), vec![store::put::<Device>(&device.id, &declined), store::delete::<UserCode>(user_code)]))
+    Ok(Decision::of(
+        (),
+        vec![store::put::<Device>(&device.id, &declined), store::delete::<UserCode>(user_code)],
+    ))
 }
 
 /// A fresh session for a device, as good as the one that the user says yes in.
@@ -193,22 +202,22 @@ pub(crate) fn redeem(
     now: Timestamp,
 ) -> Result<Decision<Result<(Delegated, Audience), Refused>>, Halt<DirectoryError>> {
     let Some(device) = view.get::<Device>(&sha256(device_code.expose()))? else {
-        return refuse(DirectoryError::DeviceCodeInvalid);
+        return refuse(DirectoryError::Grant(GrantError::DeviceCodeInvalid));
     };
     if device.client != client.application.client() {
-        return refuse(DirectoryError::DeviceCodeInvalid);
+        return refuse(DirectoryError::Grant(GrantError::DeviceCodeInvalid));
     }
     if now >= device.expires {
-        return refuse(DirectoryError::DeviceCodeExpired);
+        return refuse(DirectoryError::Grant(GrantError::DeviceCodeExpired));
     }
     let session = match device.state {
-        State::Waiting => return refuse(DirectoryError::DevicePending),
-        State::Declined => return refuse(DirectoryError::DeviceDeclined),
-        State::Redeemed => return refuse(DirectoryError::DeviceCodeInvalid),
+        State::Waiting => return refuse(DirectoryError::Grant(GrantError::DevicePending)),
+        State::Declined => return refuse(DirectoryError::Grant(GrantError::DeviceDeclined)),
+        State::Redeemed => return refuse(DirectoryError::Grant(GrantError::DeviceCodeInvalid)),
         State::Approved(session) => session,
     };
     let Some(signed_in) = session::live(view, session)? else {
-        return refuse(DirectoryError::SessionEnded);
+        return refuse(DirectoryError::Grant(GrantError::SessionEnded));
     };
     let (scopes, platform) = (device.scopes.clone(), Platform::PublicClient);
     let proven = Proven { client, signed_in, scopes, nonce: None, platform };

@@ -5,7 +5,7 @@
 //! a user. The new one stands on the same session.
 
 use crate::{
-    Audience, DirectoryError,
+    Audience, DirectoryError, GrantError,
     audience::{self, Resource},
     client::Authenticated,
     grants::delegated::{self, Delegated, Fresh, Proven},
@@ -44,25 +44,25 @@ pub(crate) fn verify(
     tenant: TenantId,
     now: Timestamp,
 ) -> Result<UserToken, DirectoryError> {
-    let invalid = DirectoryError::UserTokenInvalid;
+    let invalid = |why| DirectoryError::Grant(GrantError::UserTokenInvalid { why });
     if token.expose().len() > limits::TOKEN_BYTES_MAX {
-        return Err(invalid { why: "it is too large" });
+        return Err(invalid("it is too large"));
     }
     let claims = jws::verify(token.expose(), |kid| keys.public_key(kid))
-        .map_err(|_| invalid { why: "it is not signed by this directory" })?;
+        .map_err(|_| invalid("it is not signed by this directory"))?;
     let is_object = claims.trim_ascii_start().first() == Some(&b'{');
     let token: UserToken = serde_json::from_slice(&claims)
         .ok()
         .filter(|_| is_object)
-        .ok_or_else(|| invalid { why: "its claims cannot be read" })?;
+        .ok_or_else(|| invalid("its claims cannot be read"))?;
     if !issuers.contains(&token.iss) || token.tid != tenant {
-        return Err(invalid { why: "it is of another tenant" });
+        return Err(invalid("it is of another tenant"));
     }
     if now >= Timestamp::from_seconds(token.exp) {
-        return Err(invalid { why: "it has expired" });
+        return Err(invalid("it has expired"));
     }
     if now.plus(limits::CLOCK_SKEW) < Timestamp::from_seconds(token.nbf) {
-        return Err(invalid { why: "it is not valid yet" });
+        return Err(invalid("it is not valid yet"));
     }
     Ok(token)
 }
@@ -77,7 +77,7 @@ pub(crate) fn grant(
     fresh: &Fresh,
     now: Timestamp,
 ) -> Result<(Delegated, Audience, Vec<Write>), Halt<DirectoryError>> {
-    let invalid = |why| refuse(DirectoryError::UserTokenInvalid { why });
+    let invalid = |why| refuse(DirectoryError::Grant(GrantError::UserTokenInvalid { why }));
     // Whoever calls must be the one that was called.
     let is_own = match audience::resolve(view, names, &token.aud) {
         Ok(Audience { resource: Resource::Registered(registration), .. }) => {
@@ -90,13 +90,15 @@ pub(crate) fn grant(
         return invalid("it is for another audience");
     }
     let (Some(session), Some(_)) = (token.sid, &token.scp) else { return invalid("it is no user's") };
-    let Some(signed_in) = session::live(view, session)? else { return refuse(DirectoryError::SessionEnded) };
+    let Some(signed_in) = session::live(view, session)? else {
+        return refuse(DirectoryError::Grant(GrantError::SessionEnded));
+    };
     if signed_in.user.id != token.oid {
         return invalid("its session is another user's");
     }
     let stands_on: Vec<Uuid> = token.grant.into_iter().chain([session.uuid()]).collect();
     if signed_in.principal.revocations.refuse(Timestamp::from_seconds(token.iat), &stands_on) {
-        return refuse(DirectoryError::SessionEnded);
+        return refuse(DirectoryError::Grant(GrantError::SessionEnded));
     }
     let (scopes, platform) = (scopes.clone(), Platform::Web);
     delegated::begin(view, names, Proven { client, signed_in, scopes, nonce: None, platform }, fresh, now)

@@ -2,7 +2,7 @@
 //! shows the password to the client and knows no second factor (RFC 9700 section 2.4 says never to use it).
 
 use crate::{
-    Audience, DirectoryError,
+    Audience, DirectoryError, GrantError,
     client::Authenticated,
     grants::delegated::{self, Delegated, Fresh, Proven},
     redirect::Platform,
@@ -33,14 +33,14 @@ pub(crate) fn grant(
     let user = view.get::<User>(&session.principal)?;
     let principal = view.get::<Principal>(&session.principal)?.filter(|principal| principal.enabled);
     let (Some(user), Some(principal)) = (user, principal) else {
-        return refuse(DirectoryError::SessionEnded);
+        return refuse(DirectoryError::Grant(GrantError::SessionEnded));
     };
     // What a client cannot ask for, a user must be asked for.
     if user.must_change_password {
-        return refuse(DirectoryError::PasswordMustChange);
+        return refuse(DirectoryError::Grant(GrantError::PasswordMustChange));
     }
     if user.has_second_factor() {
-        return refuse(DirectoryError::SecondFactorNeeded);
+        return refuse(DirectoryError::Grant(GrantError::SecondFactorNeeded));
     }
     let signed_in = SignedIn { session: Arc::new(session.clone()), user, principal };
     let (scopes, platform) = (scopes.clone(), Platform::PublicClient);

@@ -4,7 +4,7 @@
 //! tokens that came from it. A family ends with its session, and when nobody has used it for a long time.
 
 use crate::{
-    Audience, DirectoryError,
+    Audience, DirectoryError, GrantError,
     claims::Proof,
     client::Authenticated,
     grants::delegated::{self, Delegated, Fresh},
@@ -97,23 +97,27 @@ pub(crate) fn redeem(
     token_lifetime: Duration,
     now: Timestamp,
 ) -> Result<Decision<Result<(Delegated, Audience), Refused>>, Halt<DirectoryError>> {
-    let Some((id, secret)) = parse(presented) else { return refuse(DirectoryError::RefreshTokenInvalid) };
-    let Some(family) = view.get::<Family>(&id)? else { return refuse(DirectoryError::RefreshTokenInvalid) };
+    let Some((id, secret)) = parse(presented) else {
+        return refuse(DirectoryError::Grant(GrantError::RefreshTokenInvalid));
+    };
+    let Some(family) = view.get::<Family>(&id)? else {
+        return refuse(DirectoryError::Grant(GrantError::RefreshTokenInvalid));
+    };
     if family.client != client.application.client() {
-        return refuse(DirectoryError::RefreshTokenInvalid);
+        return refuse(DirectoryError::Grant(GrantError::RefreshTokenInvalid));
     }
     if !family.secret.matches(&secret) {
         let writes = revoke(view, id, family.session, token_lifetime, now)?;
-        return Ok(Decision::of(Err(Refused(DirectoryError::RefreshTokenReused)), writes));
+        return Ok(Decision::of(Err(Refused(DirectoryError::Grant(GrantError::RefreshTokenReused))), writes));
     }
     if now >= family.expires {
-        return refuse(DirectoryError::RefreshTokenExpired);
+        return refuse(DirectoryError::Grant(GrantError::RefreshTokenExpired));
     }
     if client.by == Proof::Public && !family.platform.is_public() {
         return refuse(DirectoryError::ClientProofMissing);
     }
     let Some(signed_in) = session::live(view, family.session)? else {
-        return refuse(DirectoryError::SessionEnded);
+        return refuse(DirectoryError::Grant(GrantError::SessionEnded));
     };
     let scopes = asked.cloned().unwrap_or_else(|| family.scopes.clone());
     let (audience, granted) = delegated::may(view, names, &client.application, &signed_in, &scopes)?;

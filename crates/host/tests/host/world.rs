@@ -3,7 +3,7 @@
 
 use crypt::{Key256, SystemEntropy};
 use directory::{DirectoryService, DirectorySettings};
-use domain::{AppName, DomainName, HostNames, Timestamp, WorkloadId, limits};
+use domain::{AppName, DomainName, HostNames, Timestamp, WorkloadId};
 use host::{
     EndpointListeners, Enforcement, Environment, HostKernel, HostService, HostSettings, Place, StartRequest,
     TrustFiles, Workload,
@@ -36,7 +36,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let store: Arc<dyn Store> = Arc::new(Memory::new());
         let names = HostNames::new(&DomainName::parse("keyless.localhost").unwrap(), 8443);
-        let settings = DirectorySettings { names, token_lifetime: limits::ACCESS_TOKEN_LIFETIME };
+        let settings = DirectorySettings::new(names);
         let root = Key256::random(&SystemEntropy);
         let make_key = |_| Ok(crypt::test_keys::signing_key());
         let directory =

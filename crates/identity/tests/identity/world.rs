@@ -38,7 +38,7 @@ impl World {
     pub(crate) async fn new(is_enforced: bool) -> Self {
         let store: Arc<dyn Store> = Arc::new(Memory::new());
         let names = HostNames::new(&DomainName::parse("keyless.localhost").unwrap(), 8443);
-        let settings = DirectorySettings { names, token_lifetime: limits::ACCESS_TOKEN_LIFETIME };
+        let settings = DirectorySettings::new(names);
         let root = Key256::random(&SystemEntropy);
         let make_key = |_| Ok(crypt::test_keys::signing_key());
         let directory =
@@ -52,6 +52,7 @@ impl World {
             kind: PrincipalKind::ManagedIdentity { app },
             display_name: "shop".to_owned(),
             enabled: true,
+            member_of: Vec::new(),
             created: NOW,
             revocations: access::Revocations::default(),
         };

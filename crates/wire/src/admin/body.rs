@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, request::Parts};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 /// A JSON body. Unknown members, a wrong content type and trailing text are refused.
 pub struct Body<T>(pub T);
@@ -26,10 +26,35 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                     "the request body is too large",
                 ))
             }
-            // The text names the member and its place, and may quote what was sent there; nothing here takes a secret.
+            // The text names the member and its place, and may quote what was sent there: what takes a secret is `Quiet`.
             Err(rejection) => Err(AdminError::bad_request(rejection.body_text())),
         }
     }
+}
+
+/// A JSON body that may hold a secret, such as a password: what is wrong with it is not quoted.
+pub struct Quiet<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Quiet<T> {
+    type Rejection = AdminError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, AdminError> {
+        match Body::<T>::from_request(request, state).await {
+            Ok(Body(body)) => Ok(Self(body)),
+            Err(error) if error.is_bad_request() => Err(AdminError::bad_request(
+                "the request body is not what this route takes: does the version of `keyless` fit the server's?",
+            )),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A member that is there, `null` too.
+///
+/// # Errors
+/// It is neither text nor `null`.
+pub fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
 }
 
 /// One parameter of the path, parsed.

@@ -2,7 +2,7 @@
 
 use crate::context::AuditUnavailable;
 use axum::response::{IntoResponse, Response};
-use directory::DirectoryError;
+use directory::{DirectoryError, GroupError, UserError};
 use host::HostError;
 use http::StatusCode;
 use store::StoreError;
@@ -35,6 +35,11 @@ impl AdminError {
     /// It is ours, not the caller's.
     pub fn is_ours(&self) -> bool {
         self.status.is_server_error()
+    }
+
+    /// Is the request not well formed?
+    pub fn is_bad_request(&self) -> bool {
+        self.code == "BadRequest"
     }
 
     /// For the audit log.
@@ -126,10 +131,17 @@ impl From<DirectoryError> for AdminError {
                 Self::conflict(error.to_string())
             }
             DirectoryError::IdentifierUriInvalid { .. }
+            | DirectoryError::RedirectUriInvalid { .. }
+            | DirectoryError::ScopeMalformed { .. }
+            | DirectoryError::ScopesOfTwoResources
+            | DirectoryError::ScopeUnknown { .. }
+            | DirectoryError::ClientUnknown { .. }
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
             | DirectoryError::TooMany { .. }
             | DirectoryError::ResourceUnknown { .. } => Self::bad_request(error.to_string()),
+            DirectoryError::User(error) => error.into(),
+            DirectoryError::Group(error) => error.into(),
             DirectoryError::Store(error) => error.into(),
             DirectoryError::Broken { .. } | DirectoryError::Crypt(_) => Self::internal(&error),
             // Of token requests, which are not made here.
@@ -139,7 +151,6 @@ impl From<DirectoryError> for AdminError {
             | DirectoryError::TenantNotFound { .. }
             | DirectoryError::TenantUnspecified
             | DirectoryError::ClientMalformed { .. }
-            | DirectoryError::ClientUnknown { .. }
             | DirectoryError::ClientProofMissing
             | DirectoryError::AssertionTypeUnsupported
             | DirectoryError::AssertionRejected { .. }
@@ -147,10 +158,61 @@ impl From<DirectoryError> for AdminError {
             | DirectoryError::ClientSecretExpired { .. }
             | DirectoryError::ClientAuthenticationAmbiguous
             | DirectoryError::ClientDisabled { .. }
+            | DirectoryError::ClientIsPublic { .. }
+            | DirectoryError::RedirectUriUnknown { .. }
+            | DirectoryError::ParameterTooLong { .. }
+            | DirectoryError::ParameterInvalid { .. }
+            | DirectoryError::Grant(_)
             | DirectoryError::ResourceNotAllowed
-            | DirectoryError::ScopeMalformed { .. }
-            | DirectoryError::ScopeNotDefault { .. }
-            | DirectoryError::ScopesOfTwoResources => Self::internal(&error),
+            | DirectoryError::ScopeNotDefault { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<GroupError> for AdminError {
+    fn from(error: GroupError) -> Self {
+        let text = error.to_string();
+        match error {
+            GroupError::NotFound { .. } => Self::not_found(format!("{text}: `keyless group list` shows all")),
+            GroupError::Ambiguous { .. } => {
+                Self::conflict(format!("{text}: give the id, `keyless group list` shows it"))
+            }
+            GroupError::NotMember { group, .. } => {
+                Self::not_found(format!("{text}: `keyless group member list {group}` shows who is"))
+            }
+            GroupError::DescriptionInvalid => Self::bad_request(text),
+        }
+    }
+}
+
+impl From<UserError> for AdminError {
+    fn from(error: UserError) -> Self {
+        let text = error.to_string();
+        match error {
+            UserError::NotFound { .. } => Self::not_found(format!("{text}: `keyless user list` shows all")),
+            UserError::NameTaken { ref name } => {
+                Self::conflict(format!("{text}: `keyless user show {name}` shows who has it"))
+            }
+            UserError::NoAuthenticator { user } => {
+                Self::conflict(format!("{text}: `keyless user totp add {user}` begins with one"))
+            }
+            UserError::AuthenticatorExists { user } => Self::conflict(format!(
+                "{text}: `keyless user totp remove {user}` takes it away, so that another can be added"
+            )),
+            UserError::PasswordUnfit { .. } => {
+                Self::bad_request(format!("{text}: choose another, or leave it out and one is made up"))
+            }
+            UserError::CodeWrong => Self::bad_request(format!(
+                "{text}: type the one that the app shows now, and see that the clocks of both are right"
+            )),
+            UserError::NameInvalid(_) | UserError::MailInvalid => Self::bad_request(text),
+            UserError::TooManyTries { .. } | UserError::Busy => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", text)
+            }
+            // Of sign-ins, which are not made here.
+            UserError::SignInRefused | UserError::Disabled { .. } => {
+                Self::new(StatusCode::FORBIDDEN, "Forbidden", text)
+            }
         }
     }
 }

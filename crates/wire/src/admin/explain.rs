@@ -11,7 +11,8 @@ use super::{
 use crate::context::{Services, State};
 use access::{ACTIONS, ActionName, Lack, ObjectScope, Rule};
 use axum::{Router, extract::State as Shared, response::Response, routing::post};
-use domain::{AppName, ClientId, ObjectKind, ObjectName, PrincipalId, VaultName};
+use directory::DirectoryError;
+use domain::{AppName, ClientId, GroupId, ObjectKind, ObjectName, PrincipalId, VaultName};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use vault::AccessModel;
@@ -26,6 +27,10 @@ struct Question {
     principal: Option<PrincipalId>,
     #[serde(default)]
     client_id: Option<ClientId>,
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    group: Option<String>,
     #[serde(default)]
     secret: Option<ObjectName>,
     #[serde(default)]
@@ -58,6 +63,9 @@ struct Answer {
     action: &'static str,
     allowed: bool,
     because: String,
+    /// By a rule for this group, if for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
     /// By which assignment, if by one.
     #[serde(skip_serializing_if = "Option::is_none")]
     assignment: Option<String>,
@@ -77,13 +85,13 @@ async fn explain(
     Segment(name): Segment<VaultName>,
     Body(question): Body<Question>,
 ) -> Result<Response, AdminError> {
-    let Question { app, principal, client_id, secret, key, certificate, action } = question;
+    let Question { app, principal, client_id, user, group, secret, key, certificate, action } = question;
     let vault = state.vault.show_vault(&name).await?;
     let object = roles::object(secret, key, certificate)?;
     let actions = actions(object.as_ref().map(|object| object.kind), action.as_deref())?;
-    let whom = Whom { app, principal, client_id };
-    let asked =
-        if whom.is_nobody() { everybody(&state, &vault).await? } else { vec![whom.find(&state).await?] };
+    let whom = Whom { app, principal, client_id, user, group };
+    let asked = if whom.is_nobody() { named(&state, &vault).await? } else { vec![whom.find(&state).await?] };
+    let asked = one_by_one(&state, asked).await?;
     let mut principals = Vec::with_capacity(asked.len());
     for principal in asked {
         let (display_name, standing) = whom::known(&state, principal).await?;
@@ -108,27 +116,43 @@ fn answer(action: ActionName, decided: Result<Rule, Lack>) -> Answer {
         Ok(rule) => (true, rule.to_string()),
         Err(lack) => (false, lack.to_string()),
     };
-    let (role, assignment, object) = match decided {
-        Ok(Rule::Role { role, assignment, object }) => {
+    let (group, rule) = match decided {
+        Ok(Rule::Group { name, rule, .. }) => (Some(name), Some(*rule)),
+        Ok(rule) => (None, Some(rule)),
+        Err(_) => (None, None),
+    };
+    let (role, assignment, object) = match rule {
+        Some(Rule::Role { role, assignment, object }) => {
             (Some(role.name), Some(assignment.to_string()), object)
         }
-        Ok(Rule::Policy(_)) | Err(_) => (None, None, None),
+        Some(Rule::Policy(_) | Rule::Group { .. }) | None => (None, None, None),
     };
-    Answer { action: action.name, allowed, because, assignment, role, object }
+    Answer { action: action.name, allowed, because, group, assignment, role, object }
 }
 
-/// Whom the rules that count in a vault name, in the order of the rules, each once.
-async fn everybody(state: &Services, vault: &vault::Vault) -> Result<Vec<PrincipalId>, AdminError> {
-    let named: Vec<PrincipalId> = match vault.access {
+/// Whom the rules that count in a vault name, in the order of the rules.
+async fn named(state: &Services, vault: &vault::Vault) -> Result<Vec<PrincipalId>, AdminError> {
+    Ok(match vault.access {
         AccessModel::Policies => vault.policies.iter().map(|policy| policy.principal).collect(),
         AccessModel::Roles => {
             state.vault.roles_in(vault.id).await?.into_iter().map(|(principal, _)| principal).collect()
         }
-    };
+    })
+}
+
+/// Each once, and the members of a group in its place: a group does nothing by itself.
+async fn one_by_one(state: &Services, named: Vec<PrincipalId>) -> Result<Vec<PrincipalId>, AdminError> {
     let mut once: Vec<PrincipalId> = Vec::with_capacity(named.len());
-    for principal in named {
-        if !once.contains(&principal) {
-            once.push(principal);
+    for subject in named {
+        let people = match state.directory.members(GroupId::from_uuid(subject.uuid())).await {
+            Ok(members) => members.iter().map(|member| member.principal.id).collect(),
+            Err(DirectoryError::Group(_)) => vec![subject],
+            Err(error) => return Err(error.into()),
+        };
+        for principal in people {
+            if !once.contains(&principal) {
+                once.push(principal);
+            }
         }
     }
     Ok(once)

@@ -10,12 +10,14 @@ pub mod body;
 pub mod clock;
 pub mod error;
 pub mod explain;
+pub mod groups;
 pub mod policies;
 pub mod principals;
 pub mod registrations;
 pub mod roles;
 pub mod status;
 pub mod token;
+pub mod users;
 pub mod vaults;
 mod whom;
 pub mod workloads;
@@ -75,6 +77,8 @@ pub fn router(state: State, installation: Arc<dyn Installation>) -> Router {
         .merge(clock::routes())
         .merge(registrations::routes())
         .merge(principals::routes())
+        .merge(users::routes())
+        .merge(groups::routes())
         .fallback(|| async {
             AdminError::not_found("there is no such route: does the version of `keyless` fit the server's?")
         })

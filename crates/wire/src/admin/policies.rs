@@ -17,7 +17,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use vault::Vault;
 
-/// Exactly one of the first three says to whom; no verbs take the policy away.
+/// Exactly one of the first five says to whom; no verbs take the policy away.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Policy {
@@ -27,6 +27,10 @@ struct Policy {
     principal: Option<PrincipalId>,
     #[serde(default)]
     client_id: Option<ClientId>,
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    group: Option<String>,
     #[serde(default)]
     secrets: SecretPermissions,
     #[serde(default)]
@@ -64,9 +68,9 @@ async fn set(
     Segment(name): Segment<VaultName>,
     Body(policy): Body<Policy>,
 ) -> Result<Response, AdminError> {
-    let Policy { app, principal, client_id, secrets, keys, certificates } = policy;
+    let Policy { app, principal, client_id, user, group, secrets, keys, certificates } = policy;
     let permissions = Permissions { secrets, keys, certificates };
-    let found = Whom { app, principal, client_id }.find(&state).await;
+    let found = Whom { app, principal, client_id, user, group }.find(&state).await;
     let target = match &found {
         Ok(principal) => format!("{} for principal {principal}: {}", target(&name), verbs(&permissions)),
         Err(_) => target(&name),

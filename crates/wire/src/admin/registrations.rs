@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use directory::{Credential, NewRegistration, Registration, TokenVersion};
+use directory::{Credential, NewRegistration, Registration, TokenVersion, redirect::RedirectUri};
 use domain::CredentialId;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,10 @@ struct New {
     display_name: String,
     #[serde(default)]
     identifier_uris: Vec<String>,
+    #[serde(default)]
+    redirect_uris: Vec<RedirectUri>,
+    #[serde(default)]
+    is_public: bool,
 }
 
 #[derive(Deserialize)]
@@ -44,6 +48,8 @@ struct Shown {
     tenant: String,
     display_name: String,
     identifier_uris: Vec<String>,
+    redirect_uris: Vec<RedirectUri>,
+    is_public: bool,
     token_version: TokenVersion,
     created: i64,
     credentials: Vec<ShownCredential>,
@@ -88,6 +94,8 @@ async fn create(
         display_name: new.display_name,
         identifier_uris: new.identifier_uris,
         token_version: TokenVersion::default(),
+        redirect_uris: new.redirect_uris,
+        is_public: new.is_public,
     };
     let made = state.directory.create_registration(new, context.now).await;
     let target =
@@ -132,7 +140,7 @@ async fn remove_credential(
 ) -> Result<Response, AdminError> {
     let Path((named, credential)) =
         path.map_err(|rejection| AdminError::bad_request(rejection.body_text()))?;
-    let removed = state.directory.remove_credential(&named, credential).await;
+    let removed = state.directory.remove_credential(&named, credential, context.now).await;
     let target = format!("credential {credential} of {}", target(&named));
     audited(&state, &context, "registration.credential.remove", target, removed)?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -150,6 +158,8 @@ fn shown(state: &State, registration: &Registration) -> Shown {
         tenant: state.directory.tenant().id.to_string(),
         display_name: registration.display_name.clone(),
         identifier_uris: registration.identifier_uris.clone(),
+        redirect_uris: registration.redirect_uris.clone(),
+        is_public: registration.is_public,
         token_version: registration.token_version,
         created: registration.created.seconds(),
         credentials: registration.credentials.iter().map(credential).collect(),

@@ -33,6 +33,10 @@ struct Words {
     #[serde(default)]
     client_id: Option<ClientId>,
     #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    group: Option<String>,
+    #[serde(default)]
     secret: Option<ObjectName>,
     #[serde(default)]
     key: Option<ObjectName>,
@@ -49,14 +53,14 @@ struct Meant {
 
 impl Words {
     async fn understand(self, state: &Services) -> Result<Meant, AdminError> {
-        let Self { role, app, principal, client_id, secret, key, certificate } = self;
+        let Self { role, app, principal, client_id, user, group, secret, key, certificate } = self;
         let role: RoleRef = role.parse().map_err(|_| {
             AdminError::bad_request(format!(
                 "there is no built-in role {role:?}: `keyless vault role definitions` shows all"
             ))
         })?;
         let object = object(secret, key, certificate)?;
-        let principal = Whom { app, principal, client_id }.find(state).await?;
+        let principal = Whom { app, principal, client_id, user, group }.find(state).await?;
         Ok(Meant { principal, role, object })
     }
 }

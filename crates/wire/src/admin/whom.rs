@@ -1,32 +1,52 @@
-//! Of whom a rule speaks: an app, a principal, or a client, exactly one of them; and what people are told of principals.
+//! Of whom a rule speaks: an app, a principal, a client, a user or a group, exactly one of them; and what people are told of them.
 
 use super::error::AdminError;
 use crate::context::Services;
 use directory::DirectoryError;
 use domain::{AppName, ClientId, PrincipalId};
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// As a request names them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Whom {
     /// The managed identity of an app.
+    #[serde(default)]
     pub(super) app: Option<AppName>,
     /// A principal by its id.
+    #[serde(default)]
     pub(super) principal: Option<PrincipalId>,
     /// A principal by its client id.
+    #[serde(default)]
     pub(super) client_id: Option<ClientId>,
+    /// A user by its name or id.
+    #[serde(default)]
+    pub(super) user: Option<String>,
+    /// A group by its name or id.
+    #[serde(default)]
+    pub(super) group: Option<String>,
 }
 
 impl Whom {
     /// Is nobody named?
     pub(super) const fn is_nobody(&self) -> bool {
-        self.app.is_none() && self.principal.is_none() && self.client_id.is_none()
+        self.app.is_none()
+            && self.principal.is_none()
+            && self.client_id.is_none()
+            && self.user.is_none()
+            && !self.is_group()
     }
 
-    /// The principal's id. Whether a principal that was named by its id is there, whoever is asked with it decides.
+    /// Is a group named?
+    pub(super) const fn is_group(&self) -> bool {
+        self.group.is_some()
+    }
+
+    /// The object id of the principal or group. Whether one that was named by its id is there, whoever is asked with it decides.
     pub(super) async fn find(self, state: &Services) -> Result<PrincipalId, AdminError> {
-        match self {
-            Self { app: Some(app), principal: None, client_id: None } => {
+        match (self.app, self.principal, self.client_id, self.user, self.group) {
+            (Some(app), None, None, None, None) => {
                 let view = state.host.app(&app).await?;
                 view.app.identity.ok_or_else(|| {
                     AdminError::new(
@@ -38,8 +58,8 @@ impl Whom {
                     )
                 })
             }
-            Self { app: None, principal: Some(principal), client_id: None } => Ok(principal),
-            Self { app: None, principal: None, client_id: Some(client) } => {
+            (None, Some(principal), None, None, None) => Ok(principal),
+            (None, None, Some(client), None, None) => {
                 let all = state.directory.principals().await?;
                 let found = all.iter().find(|principal| principal.client == client);
                 found.map(|principal| principal.id).ok_or_else(|| {
@@ -48,12 +68,16 @@ impl Whom {
                     ))
                 })
             }
-            Self { .. } => Err(AdminError::bad_request("give exactly one of app, principal and client_id")),
+            (None, None, None, Some(user), None) => Ok(state.directory.user(&user).await?.user.id),
+            (None, None, None, None, Some(group)) => Ok(state.directory.group(&group).await?.id.subject()),
+            _ => {
+                Err(AdminError::bad_request("give exactly one of app, principal, client_id, user and group"))
+            }
         }
     }
 }
 
-/// What has become of a principal.
+/// What has become of a principal, or that it is a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Standing {
@@ -63,9 +87,11 @@ pub(super) enum Standing {
     Disabled,
     /// There is none of this id any more: a rule for it allows nobody.
     Gone,
+    /// It is a group: a rule for it is for its members.
+    Group,
 }
 
-/// A principal's name for people, and what has become of it.
+/// A principal's or group's name for people, and what has become of it.
 pub(super) async fn known(
     state: &Services,
     principal: PrincipalId,
@@ -75,7 +101,13 @@ pub(super) async fn known(
             let standing = if principal.enabled { Standing::Enabled } else { Standing::Disabled };
             Ok((Some(principal.display_name.clone()), standing))
         }
-        Err(DirectoryError::PrincipalNotFound { .. }) => Ok((None, Standing::Gone)),
+        Err(DirectoryError::PrincipalNotFound { .. }) => {
+            match state.directory.group(&principal.to_string()).await {
+                Ok(group) => Ok((Some(group.display_name.clone()), Standing::Group)),
+                Err(DirectoryError::Group(_)) => Ok((None, Standing::Gone)),
+                Err(error) => Err(error.into()),
+            }
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -147,6 +147,13 @@ impl From<&DirectoryError> for Refused {
             | DirectoryError::ClientSecretExpired { .. }
             | DirectoryError::ClientAuthenticationAmbiguous
             | DirectoryError::ClientDisabled { .. }
+            | DirectoryError::ClientIsPublic { .. }
+            | DirectoryError::RedirectUriUnknown { .. }
+            | DirectoryError::RedirectUriInvalid { .. }
+            | DirectoryError::ParameterTooLong { .. }
+            | DirectoryError::ParameterInvalid { .. }
+            | DirectoryError::Grant(_)
+            | DirectoryError::ScopeUnknown { .. }
             | DirectoryError::ResourceNotAllowed
             | DirectoryError::ScopeMalformed { .. }
             | DirectoryError::ScopeNotDefault { .. }
@@ -159,6 +166,8 @@ impl From<&DirectoryError> for Refused {
             | DirectoryError::IdentifierUriInvalid { .. }
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
+            | DirectoryError::Group(_)
+            | DirectoryError::User(_)
             | DirectoryError::TooMany { .. } => Self::UNAVAILABLE,
         }
     }

@@ -6,7 +6,7 @@
 
 use crate::context::{AuditUnavailable, Context};
 use axum::response::Response;
-use directory::DirectoryError;
+use directory::{DirectoryError, GrantError};
 use domain::{HostNames, Timestamp};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
@@ -299,99 +299,99 @@ impl From<&DirectoryError> for OAuthError {
             DirectoryError::ParameterInvalid { name } => {
                 request(9_002_313, format!("Invalid request. The value of the parameter '{name}' is not supported."))
             }
-            DirectoryError::ResponseTypeUnsupported { response_type } => Self::new(
+            DirectoryError::Grant(GrantError::ResponseTypeUnsupported { response_type }) => Self::new(
                 400,
                 "unsupported_response_type",
                 700_054,
                 format!("response_type '{response_type}' is not enabled. Use 'code'."),
             ),
-            DirectoryError::SignInRequired => Self::new(
+            DirectoryError::Grant(GrantError::SignInRequired) => Self::new(
                 400,
                 "login_required",
                 50058,
                 "A silent sign-in request was sent but no user is signed in.",
             ),
-            DirectoryError::ConsentRequired { client: id } => because(
+            DirectoryError::Grant(GrantError::ConsentRequired { client: id }) => because(
                 "consent_required",
                 grant(65001, &format!("The user or administrator has not consented to use the application with ID '{id}'. Send an interactive authorization request for this user and resource.")),
             ),
-            DirectoryError::ConsentDeclined => {
+            DirectoryError::Grant(GrantError::ConsentDeclined) => {
                 Self::new(400, "access_denied", 65004, "User declined to consent to access the app.")
             }
-            DirectoryError::CodeInvalid => {
+            DirectoryError::Grant(GrantError::CodeInvalid) => {
                 grant(70008, "The provided authorization code or refresh token has expired or is not valid. Send a new interactive authorization request for this user and resource.")
             }
-            DirectoryError::CodeOfAnother => {
+            DirectoryError::Grant(GrantError::CodeOfAnother) => {
                 grant(70000, "The provided grant is invalid or malformed. The authorization code was issued to another client.")
             }
-            DirectoryError::CodeRedeemed => {
+            DirectoryError::Grant(GrantError::CodeRedeemed) => {
                 grant(54005, "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use an existing refresh token. What the code had brought has been revoked.")
             }
-            DirectoryError::RedirectUriChanged => {
+            DirectoryError::Grant(GrantError::RedirectUriChanged) => {
                 grant(500_112, "The reply address does not match the reply address provided when requesting the authorization code.")
             }
-            DirectoryError::VerifierWrong => {
+            DirectoryError::Grant(GrantError::VerifierWrong) => {
                 grant(50148, "The code_verifier does not match the code_challenge supplied in the authorization request.")
             }
-            DirectoryError::RefreshTokenInvalid => {
+            DirectoryError::Grant(GrantError::RefreshTokenInvalid) => {
                 because("bad_token", grant(70000, "The provided grant is invalid or malformed. The refresh token is not valid."))
             }
-            DirectoryError::RefreshTokenExpired => {
+            DirectoryError::Grant(GrantError::RefreshTokenExpired) => {
                 because("token_expired", grant(700_082, "The refresh token has expired due to inactivity."))
             }
-            DirectoryError::RefreshTokenReused => because(
+            DirectoryError::Grant(GrantError::RefreshTokenReused) => because(
                 "bad_token",
                 grant(70000, "The provided grant is invalid or malformed. The refresh token was used before, so all that came from it has been revoked."),
             ),
-            DirectoryError::SessionEnded => {
+            DirectoryError::Grant(GrantError::SessionEnded) => {
                 grant(50173, "The provided grant has expired due to it being revoked, a fresh auth token is needed. The user might have signed out, changed or reset their password, or was disabled.")
             }
-            DirectoryError::UserTokenInvalid { why: "it has expired" } => {
+            DirectoryError::Grant(GrantError::UserTokenInvalid { why: "it has expired" }) => {
                 grant(500_133, "Assertion is not within its valid time range. The user's token has expired.")
             }
-            DirectoryError::UserTokenInvalid { why } => {
+            DirectoryError::Grant(GrantError::UserTokenInvalid { why }) => {
                 grant(50013, &format!("Assertion failed validation: {why}."))
             }
-            DirectoryError::DevicePending => Self::new(
+            DirectoryError::Grant(GrantError::DevicePending) => Self::new(
                 400,
                 "authorization_pending",
                 70016,
                 "OAuth 2.0 device flow error. Authorization is pending. Continue polling.",
             ),
-            DirectoryError::DeviceDeclined => Self::new(
+            DirectoryError::Grant(GrantError::DeviceDeclined) => Self::new(
                 400,
                 "authorization_declined",
                 65004,
                 "User declined to consent to access the app.",
             ),
-            DirectoryError::DeviceCodeInvalid => Self::new(
+            DirectoryError::Grant(GrantError::DeviceCodeInvalid) => Self::new(
                 400,
                 "bad_verification_code",
                 70018,
                 "Invalid verification code. The device code is unknown, was used, or is another client's.",
             ),
-            DirectoryError::DeviceCodeExpired => Self::new(
+            DirectoryError::Grant(GrantError::DeviceCodeExpired) => Self::new(
                 400,
                 "expired_token",
                 70019,
                 "Verification code expired. Have the user retry the sign-in.",
             ),
-            DirectoryError::UserCodeUnknown => Self::new(
+            DirectoryError::Grant(GrantError::UserCodeUnknown) => Self::new(
                 400,
                 "bad_verification_code",
                 70018,
                 "Invalid verification code due to user typing in wrong user code for device code flow.",
             ),
-            DirectoryError::PasswordGrantDisabled => Self::new(
+            DirectoryError::Grant(GrantError::PasswordGrantDisabled) => Self::new(
                 400,
                 "unsupported_grant_type",
                 70003,
                 "The app requested an unsupported grant type 'password'. It is not enabled here.",
             ),
-            DirectoryError::PasswordMustChange => {
+            DirectoryError::Grant(GrantError::PasswordMustChange) => {
                 because("user_password_expired", grant(50055, "The password is expired: the user must set another one by signing in at a page."))
             }
-            DirectoryError::SecondFactorNeeded => Self {
+            DirectoryError::Grant(GrantError::SecondFactorNeeded) => Self {
                 suberror: Some("basic_action"),
                 ..Self::new(400, "interaction_required", 50076, "You must use multi-factor authentication to access the resource.")
             },
@@ -419,6 +419,8 @@ impl From<&DirectoryError> for OAuthError {
             | DirectoryError::RedirectUriInvalid { .. }
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
+            | DirectoryError::Group(_)
+            | DirectoryError::User(_)
             | DirectoryError::TooMany { .. } => Self::internal(),
         }
     }
@@ -469,33 +471,48 @@ mod tests {
             (DirectoryError::ParameterTooLong { name: "state" }, 400, "invalid_request", 9_002_313),
             (DirectoryError::ParameterInvalid { name: "prompt" }, 400, "invalid_request", 9_002_313),
             (
-                DirectoryError::ResponseTypeUnsupported { response_type: text() },
+                DirectoryError::Grant(GrantError::ResponseTypeUnsupported { response_type: text() }),
                 400,
                 "unsupported_response_type",
                 700_054,
             ),
-            (DirectoryError::SignInRequired, 400, "login_required", 50058),
-            (DirectoryError::ConsentRequired { client: client() }, 400, "invalid_grant", 65001),
-            (DirectoryError::ConsentDeclined, 400, "access_denied", 65004),
-            (DirectoryError::CodeInvalid, 400, "invalid_grant", 70008),
-            (DirectoryError::CodeOfAnother, 400, "invalid_grant", 70000),
-            (DirectoryError::CodeRedeemed, 400, "invalid_grant", 54005),
-            (DirectoryError::RedirectUriChanged, 400, "invalid_grant", 500_112),
-            (DirectoryError::VerifierWrong, 400, "invalid_grant", 50148),
-            (DirectoryError::RefreshTokenInvalid, 400, "invalid_grant", 70000),
-            (DirectoryError::RefreshTokenExpired, 400, "invalid_grant", 700_082),
-            (DirectoryError::RefreshTokenReused, 400, "invalid_grant", 70000),
-            (DirectoryError::SessionEnded, 400, "invalid_grant", 50173),
-            (DirectoryError::UserTokenInvalid { why: "it has expired" }, 400, "invalid_grant", 500_133),
-            (DirectoryError::UserTokenInvalid { why: "text" }, 400, "invalid_grant", 50013),
-            (DirectoryError::DevicePending, 400, "authorization_pending", 70016),
-            (DirectoryError::DeviceDeclined, 400, "authorization_declined", 65004),
-            (DirectoryError::DeviceCodeInvalid, 400, "bad_verification_code", 70018),
-            (DirectoryError::DeviceCodeExpired, 400, "expired_token", 70019),
-            (DirectoryError::UserCodeUnknown, 400, "bad_verification_code", 70018),
-            (DirectoryError::PasswordGrantDisabled, 400, "unsupported_grant_type", 70003),
-            (DirectoryError::PasswordMustChange, 400, "invalid_grant", 50055),
-            (DirectoryError::SecondFactorNeeded, 400, "interaction_required", 50076),
+            (DirectoryError::Grant(GrantError::SignInRequired), 400, "login_required", 50058),
+            (
+                DirectoryError::Grant(GrantError::ConsentRequired { client: client() }),
+                400,
+                "invalid_grant",
+                65001,
+            ),
+            (DirectoryError::Grant(GrantError::ConsentDeclined), 400, "access_denied", 65004),
+            (DirectoryError::Grant(GrantError::CodeInvalid), 400, "invalid_grant", 70008),
+            (DirectoryError::Grant(GrantError::CodeOfAnother), 400, "invalid_grant", 70000),
+            (DirectoryError::Grant(GrantError::CodeRedeemed), 400, "invalid_grant", 54005),
+            (DirectoryError::Grant(GrantError::RedirectUriChanged), 400, "invalid_grant", 500_112),
+            (DirectoryError::Grant(GrantError::VerifierWrong), 400, "invalid_grant", 50148),
+            (DirectoryError::Grant(GrantError::RefreshTokenInvalid), 400, "invalid_grant", 70000),
+            (DirectoryError::Grant(GrantError::RefreshTokenExpired), 400, "invalid_grant", 700_082),
+            (DirectoryError::Grant(GrantError::RefreshTokenReused), 400, "invalid_grant", 70000),
+            (DirectoryError::Grant(GrantError::SessionEnded), 400, "invalid_grant", 50173),
+            (
+                DirectoryError::Grant(GrantError::UserTokenInvalid { why: "it has expired" }),
+                400,
+                "invalid_grant",
+                500_133,
+            ),
+            (
+                DirectoryError::Grant(GrantError::UserTokenInvalid { why: "text" }),
+                400,
+                "invalid_grant",
+                50013,
+            ),
+            (DirectoryError::Grant(GrantError::DevicePending), 400, "authorization_pending", 70016),
+            (DirectoryError::Grant(GrantError::DeviceDeclined), 400, "authorization_declined", 65004),
+            (DirectoryError::Grant(GrantError::DeviceCodeInvalid), 400, "bad_verification_code", 70018),
+            (DirectoryError::Grant(GrantError::DeviceCodeExpired), 400, "expired_token", 70019),
+            (DirectoryError::Grant(GrantError::UserCodeUnknown), 400, "bad_verification_code", 70018),
+            (DirectoryError::Grant(GrantError::PasswordGrantDisabled), 400, "unsupported_grant_type", 70003),
+            (DirectoryError::Grant(GrantError::PasswordMustChange), 400, "invalid_grant", 50055),
+            (DirectoryError::Grant(GrantError::SecondFactorNeeded), 400, "interaction_required", 50076),
             (store(StoreError::Unavailable(text())), 503, "temporarily_unavailable", 90033),
             (store(StoreError::Full(text())), 503, "temporarily_unavailable", 90033),
             (store(StoreError::Broken(text())), 500, "server_error", 50000),

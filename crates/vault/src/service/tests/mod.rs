@@ -181,6 +181,7 @@ impl World {
             kind: PrincipalKind::ManagedIdentity { app: AppId::random(&*entropy) },
             display_name: "owner".to_owned(),
             enabled: true,
+            member_of: Vec::new(),
             created: NOW,
             revocations: access::Revocations::default(),
         };

@@ -1,0 +1,656 @@
+//! The grants by which a client acts in a user's name, over a store: each with what refuses it.
+
+use crate::{
+    DirectoryError, DirectoryService, Endpoint, GrantError, IssuedToken, NewRegistration, NewUser,
+    Registration, TokenRequest, TokenVersion,
+    application::KEYLESS_CLI,
+    authorization::{Authorization, AuthorizeRequest},
+    fixtures::{NOW, secret, settings},
+    interaction::DeviceRequest,
+    redirect::{Platform, RedirectUri},
+    registration::ExposedScope,
+    session::{Method, SignedIn},
+};
+use access::{Verifier, VerifierConfig, vault_audiences};
+use crypt::{Key256, test_keys};
+use domain::{ClientId, CredentialId, PrincipalId, Secret, Timestamp, UserName, limits};
+use serde_json::Value;
+use std::sync::Arc;
+use store::{Decision, Halt, Memory, transact};
+
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+const PASSWORD: &str = "a long password of Ada's";
+const VAULT: &str = "https://vault.azure.net/.default";
+
+/// Another byte each time, and no two draws alike: sessions and tokens must differ.
+#[derive(Default)]
+struct Draws(std::sync::atomic::AtomicU64);
+
+impl domain::Entropy for Draws {
+    fn fill(&self, buffer: &mut [u8]) {
+        let number = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        for (place, chunk) in buffer.chunks_mut(8).enumerate() {
+            let bytes = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ place as u64).to_le_bytes();
+            chunk.copy_from_slice(&bytes[..chunk.len()]);
+        }
+    }
+}
+
+struct World {
+    store: Arc<Memory>,
+    directory: DirectoryService,
+    ada: PrincipalId,
+    /// A server with a secret, which exposes a scope of its own.
+    web: Registration,
+    web_secret: String,
+    verifier: Verifier,
+}
+
+impl World {
+    async fn new() -> Self {
+        let store = Arc::new(Memory::new());
+        let root = Key256::random(&crate::fixtures::Fill(1));
+        let make = |_| Ok(test_keys::signing_key());
+        let settings = crate::DirectorySettings { allows_password_grant: true, ..settings() };
+        let directory =
+            DirectoryService::open(store.clone(), Arc::new(Draws::default()), &root, settings, make, NOW)
+                .await
+                .unwrap();
+        let ada = NewUser {
+            user_name: UserName::parse("ada@keyless.localhost").unwrap(),
+            display_name: "Ada".to_owned(),
+            mail: Some("ada@example.org".to_owned()),
+            enabled: true,
+            password: Some(secret(PASSWORD)),
+            must_change_password: false,
+        };
+        let ada = directory.create_user(ada, NOW).await.unwrap().user.id;
+        let uri = |uri: &str, platform| RedirectUri { uri: uri.to_owned(), platform };
+        let new = NewRegistration {
+            display_name: "shop".to_owned(),
+            identifier_uris: vec!["api://shop".to_owned()],
+            token_version: TokenVersion::V2,
+            redirect_uris: vec![
+                uri("https://shop.example/cb", Platform::Web),
+                uri("https://page.example/cb", Platform::Spa),
+            ],
+            is_public: false,
+        };
+        let mut web = directory.create_registration(new, NOW).await.unwrap();
+        let named = web.client.to_string();
+        let web_secret = directory.add_credential(&named, "first", None, NOW).await.unwrap();
+        web = Registration::clone(&*directory.registration(&named).await.unwrap());
+        web.scopes = vec![ExposedScope {
+            id: CredentialId::random(&crate::fixtures::Fill(7)),
+            value: "Orders.Read".to_owned(),
+            description: "Read orders".to_owned(),
+            enabled: true,
+        }];
+        let write = store::put::<Registration>(&web.id, &web);
+        transact(&*store, &Draws::default(), |_| -> Result<Decision<()>, Halt<DirectoryError>> {
+            Ok(Decision::of((), vec![write.clone()]))
+        })
+        .await
+        .unwrap();
+        let verifier = Verifier::new(VerifierConfig {
+            issuers: directory.issuers().into(),
+            audiences: vault_audiences(&directory.names().vault_resource()),
+            tenant: directory.tenant().id,
+        });
+        let web_secret = web_secret.secret.expose().clone();
+        Self { store, directory, ada, web, web_secret, verifier }
+    }
+
+    fn request(&self, grant_type: &str) -> TokenRequest {
+        TokenRequest {
+            tenant: "common".to_owned(),
+            grant_type: Some(grant_type.to_owned()),
+            client: Some(self.web.client.to_string()),
+            secret: Some(secret(&self.web_secret)),
+            ..TokenRequest::default()
+        }
+    }
+
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, DirectoryError> {
+        self.directory.token(request, NOW).await
+    }
+
+    async fn token_at(&self, request: TokenRequest, seconds: i64) -> Result<IssuedToken, DirectoryError> {
+        self.directory.token(request, at(seconds)).await
+    }
+
+    async fn sign_in(&self) -> SignedIn {
+        let methods = [Method::Password, Method::OneTimeCode];
+        self.directory.begin_session(self.ada, &methods, None, NOW).await.unwrap().1
+    }
+
+    async fn authorization(&self, scope: &str) -> Authorization {
+        let request = AuthorizeRequest {
+            tenant: "common".to_owned(),
+            endpoint: Endpoint::V2,
+            client: Some(self.web.client.to_string()),
+            redirect_uri: Some("https://shop.example/cb".to_owned()),
+            response_type: Some("code".to_owned()),
+            response_mode: None,
+            scope: Some(scope.to_owned()),
+            resource: None,
+            state: None,
+            nonce: Some("n-1".to_owned()),
+            code_challenge: Some(CHALLENGE.to_owned()),
+            code_challenge_method: Some("S256".to_owned()),
+            prompt: None,
+            login_hint: None,
+            max_age: None,
+        };
+        self.directory.authorization(&request).await.unwrap()
+    }
+
+    /// A code for which Ada has signed in and agreed.
+    async fn code(&self, signed_in: &SignedIn, scope: &str) -> Secret<String> {
+        let authorization = self.authorization(scope).await;
+        self.directory.agree(signed_in, &authorization).await.unwrap();
+        self.directory.issue_code(signed_in, &authorization, NOW).await.unwrap()
+    }
+
+    fn redeem(&self, code: &Secret<String>) -> TokenRequest {
+        TokenRequest {
+            code: Some(secret(code.expose())),
+            redirect_uri: Some("https://shop.example/cb".to_owned()),
+            code_verifier: Some(secret(VERIFIER)),
+            ..self.request("authorization_code")
+        }
+    }
+
+    fn refresh(&self, token: &str) -> TokenRequest {
+        TokenRequest { refresh_token: Some(secret(token)), ..self.request("refresh_token") }
+    }
+
+    /// Is a token for the vaults good, as a vault finds out?
+    async fn is_good(&self, issued: &IssuedToken) -> bool {
+        let caller = self.verifier.verify(&issued.access_token, &*self.directory.ring(), NOW).unwrap();
+        let principal = self.directory.principal(caller.principal()).await.unwrap();
+        principal.enabled && !principal.revocations.refuse_caller(&caller)
+    }
+}
+
+const fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(NOW.seconds() + seconds)
+}
+
+fn claims(token: &Secret<String>) -> Value {
+    let payload = token.expose().split('.').nth(1).unwrap();
+    serde_json::from_slice(&crypt::encoding::from_base64url(payload).unwrap()).unwrap()
+}
+
+fn refresh_token(issued: &IssuedToken) -> String {
+    issued.user.as_ref().unwrap().refresh_token.as_ref().unwrap().expose().clone()
+}
+
+const FULL: &str = "openid profile email offline_access https://vault.azure.net/.default";
+
+#[tokio::test]
+async fn a_code_brings_a_users_tokens_once() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    let code = world.code(&signed_in, FULL).await;
+    let issued = world.token(world.redeem(&code)).await.unwrap();
+    assert_eq!((issued.principal, issued.client), (world.ada, world.web.client));
+    let access = claims(&issued.access_token);
+    assert_eq!(access["aud"], "https://vault.azure.net");
+    assert_eq!(access["scp"], "user_impersonation");
+    assert_eq!(access["appid"], world.web.client.to_string());
+    assert_eq!(access["oid"], world.ada.to_string());
+    assert_eq!(access["upn"], "ada@keyless.localhost");
+    assert_eq!(access["amr"], serde_json::json!(["pwd", "otp", "mfa"]));
+    assert_eq!(access["sid"], signed_in.session.id.to_string());
+    assert!(access.get("idtyp").is_none() && access.get("keyless_credential").is_none());
+    let user = issued.user.as_ref().unwrap();
+    assert_eq!(
+        user.scope,
+        "https://vault.azure.net/user_impersonation https://vault.azure.net/.default openid profile email"
+    );
+    let id = claims(user.id_token.as_ref().unwrap());
+    assert_eq!((&id["nonce"], &id["aud"]), (&"n-1".into(), &world.web.client.to_string().into()));
+    assert_eq!(
+        (&id["email"], &id["preferred_username"]),
+        (&"ada@example.org".into(), &"ada@keyless.localhost".into())
+    );
+    assert_eq!(id["sub"], access["sub"], "one client knows a user by one name");
+    assert_ne!(id["sub"], world.ada.to_string());
+    assert!(world.is_good(&issued).await);
+
+    // Again: whoever comes second makes the first one's tokens worthless.
+    let refresh = refresh_token(&issued);
+    assert!(matches!(
+        world.token(world.redeem(&code)).await,
+        Err(DirectoryError::Grant(GrantError::CodeRedeemed))
+    ));
+    assert!(!world.is_good(&issued).await);
+    assert!(matches!(
+        world.token(world.refresh(&refresh)).await,
+        Err(DirectoryError::Grant(GrantError::RefreshTokenInvalid))
+    ));
+    // The session itself is none the worse.
+    assert!(world.token(world.redeem(&world.code(&signed_in, FULL).await)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_code_is_for_its_client_its_redirect_uri_and_its_verifier() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    let code = world.code(&signed_in, FULL).await;
+    let other = world.directory.create_registration(
+        NewRegistration { display_name: "other".to_owned(), is_public: true, ..NewRegistration::default() },
+        NOW,
+    );
+    let other = other.await.unwrap().client.to_string();
+    let redeem = || world.redeem(&code);
+    let refused = async |request| world.token(request).await.unwrap_err();
+    for verifier in [None, Some("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXj"), Some(CHALLENGE)] {
+        let request = TokenRequest { code_verifier: verifier.map(secret), ..redeem() };
+        assert!(
+            matches!(refused(request).await, DirectoryError::Grant(GrantError::VerifierWrong)),
+            "{verifier:?}"
+        );
+    }
+    for uri in [None, Some("https://page.example/cb"), Some("https://shop.example/cb/")] {
+        let request = TokenRequest { redirect_uri: uri.map(str::to_owned), ..redeem() };
+        assert!(
+            matches!(refused(request).await, DirectoryError::Grant(GrantError::RedirectUriChanged)),
+            "{uri:?}"
+        );
+    }
+    let of_other = TokenRequest { client: Some(other), secret: None, ..redeem() };
+    assert!(matches!(refused(of_other).await, DirectoryError::Grant(GrantError::CodeOfAnother)));
+    // The server's code without the server's secret, although the registration has a page too.
+    let without = TokenRequest { secret: None, ..redeem() };
+    assert!(matches!(refused(without).await, DirectoryError::ClientProofMissing));
+    let wrong = TokenRequest { secret: Some(secret("wrong")), ..redeem() };
+    assert!(matches!(refused(wrong).await, DirectoryError::ClientSecretWrong { .. }));
+    for code in ["", "x", &"x".repeat(9_000)] {
+        let request = TokenRequest { code: Some(secret(code)), ..redeem() };
+        let error = refused(request).await;
+        let is_missing = matches!(error, DirectoryError::MissingParameter { name: "code" });
+        assert!(
+            matches!(error, DirectoryError::Grant(GrantError::CodeInvalid)) || code.is_empty() && is_missing,
+            "{error}"
+        );
+    }
+    let elsewhere = TokenRequest { tenant: "other.example".to_owned(), ..redeem() };
+    assert!(matches!(refused(elsewhere).await, DirectoryError::TenantNotFound { .. }));
+    let late = world.token_at(redeem(), 300).await;
+    assert!(matches!(late, Err(DirectoryError::Grant(GrantError::CodeInvalid))));
+    // None of it has used the code up.
+    assert!(world.token_at(redeem(), 299).await.is_ok());
+}
+
+#[tokio::test]
+async fn nobody_acts_in_a_users_name_without_consent() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    let authorization = world.authorization(FULL).await;
+    let asked = world.directory.to_agree(&signed_in, &authorization).await.unwrap().unwrap();
+    assert_eq!(asked.scopes, ["user_impersonation"]);
+    assert_eq!(asked.openid, ["openid", "profile", "email", "offline_access"]);
+    let refused = world.directory.issue_code(&signed_in, &authorization, NOW).await;
+    assert!(matches!(refused, Err(DirectoryError::Grant(GrantError::ConsentRequired { .. }))));
+    world.directory.agree(&signed_in, &authorization).await.unwrap();
+    assert_eq!(world.directory.to_agree(&signed_in, &authorization).await.unwrap(), None);
+    // Agreed for the vaults: nothing was said of Graph.
+    let code = world.code(&signed_in, FULL).await;
+    let graph = TokenRequest { scope: Some("User.Read".to_owned()), ..world.redeem(&code) };
+    assert!(matches!(
+        world.token(graph).await,
+        Err(DirectoryError::Grant(GrantError::ConsentRequired { .. }))
+    ));
+    let unknown = TokenRequest { scope: Some("User.Fly".to_owned()), ..world.redeem(&code) };
+    assert!(matches!(world.token(unknown).await, Err(DirectoryError::ScopeUnknown { .. })));
+    // An administrator may agree for all.
+    world.directory.agree_for_everybody(world.web.client, "User.Read").await.unwrap();
+    let graph = TokenRequest { scope: Some("user.read".to_owned()), ..world.redeem(&code) };
+    let issued = world.token(graph).await.unwrap();
+    assert_eq!(claims(&issued.access_token)["scp"], "User.Read");
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_good_once_and_its_second_use_ends_all() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    let first = world.token(world.redeem(&world.code(&signed_in, FULL).await)).await.unwrap();
+    let token = refresh_token(&first);
+    let second = world.token(world.refresh(&token)).await.unwrap();
+    let next = refresh_token(&second);
+    assert_ne!(token, next);
+    assert_eq!(claims(&second.access_token)["scp"], "user_impersonation");
+    assert!(world.is_good(&first).await && world.is_good(&second).await);
+    assert!(second.user.as_ref().unwrap().id_token.is_some());
+
+    let other = world.directory.create_registration(
+        NewRegistration { display_name: "other".to_owned(), is_public: true, ..NewRegistration::default() },
+        NOW,
+    );
+    let other = other.await.unwrap().client.to_string();
+    let refused = async |request| world.token(request).await.unwrap_err();
+    for request in [
+        TokenRequest { client: Some(other), secret: None, ..world.refresh(&next) },
+        world.refresh("x"),
+        world.refresh("00000000-0000-4000-8000-000000000000.x"),
+    ] {
+        assert!(matches!(refused(request).await, DirectoryError::Grant(GrantError::RefreshTokenInvalid)));
+    }
+    let without = TokenRequest { secret: None, ..world.refresh(&next) };
+    assert!(matches!(refused(without).await, DirectoryError::ClientProofMissing));
+    let late = world.token_at(world.refresh(&next), limits::REFRESH_TOKEN_LIFETIME.as_secs().cast_signed());
+    assert!(matches!(late.await, Err(DirectoryError::Grant(GrantError::RefreshTokenExpired))));
+    let elsewhere = TokenRequest { scope: Some("User.Read".to_owned()), ..world.refresh(&next) };
+    assert!(matches!(refused(elsewhere).await, DirectoryError::Grant(GrantError::ConsentRequired { .. })));
+
+    // The thief, or the owner after the thief.
+    assert!(matches!(
+        refused(world.refresh(&token)).await,
+        DirectoryError::Grant(GrantError::RefreshTokenReused)
+    ));
+    assert!(matches!(
+        refused(world.refresh(&next)).await,
+        DirectoryError::Grant(GrantError::RefreshTokenInvalid)
+    ));
+    assert!(!world.is_good(&first).await && !world.is_good(&second).await);
+}
+
+#[tokio::test]
+async fn what_ends_a_session_ends_what_came_from_it() {
+    let world = World::new().await;
+    for end in 0..5 {
+        let signed_in = world.sign_in().await;
+        let other = world.sign_in().await;
+        let code = world.code(&signed_in, FULL).await;
+        let issued = world.token(world.redeem(&world.code(&signed_in, FULL).await)).await.unwrap();
+        let of_other = world.token(world.redeem(&world.code(&other, FULL).await)).await.unwrap();
+        let directory = &world.directory;
+        match end {
+            0 => directory.sign_out(&signed_in, NOW).await.unwrap(),
+            1 => drop(
+                directory
+                    .set_password("ada@keyless.localhost", &secret("another long one"), false, NOW)
+                    .await
+                    .unwrap(),
+            ),
+            2 => drop(
+                directory.set_password("ada@keyless.localhost", &secret(PASSWORD), false, NOW).await.unwrap(),
+            ),
+            3 => drop(directory.disable_principal(world.ada).await.unwrap()),
+            _ => drop(directory.delete_user("ada@keyless.localhost").await.unwrap()),
+        }
+        let refused = world.token(world.refresh(&refresh_token(&issued))).await.unwrap_err();
+        assert!(matches!(refused, DirectoryError::Grant(GrantError::SessionEnded)), "{end}: {refused}");
+        let refused = world.token(world.redeem(&code)).await.unwrap_err();
+        assert!(matches!(refused, DirectoryError::Grant(GrantError::SessionEnded)), "{end}: {refused}");
+        if end < 4 {
+            assert!(!world.is_good(&issued).await, "{end}");
+        }
+        // Only signing out is about one session.
+        assert_eq!(world.token(world.refresh(&refresh_token(&of_other))).await.is_ok(), end == 0, "{end}");
+        if end == 3 {
+            world.directory.enable_principal(world.ada).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_is_its_sessions_own_and_not_for_ever() {
+    let world = World::new().await;
+    let (cookie, signed_in) =
+        world.directory.begin_session(world.ada, &[Method::Password], None, NOW).await.unwrap();
+    let seen = async |cookie: &str, seconds| {
+        let seen = world.directory.signed_in(&secret(cookie), at(seconds)).await.unwrap();
+        seen.map(|seen| seen.session.id)
+    };
+    assert_eq!(seen(cookie.expose(), 86_399).await, Some(signed_in.session.id));
+    assert_eq!(seen(cookie.expose(), 86_400).await, None);
+    let (id, own) = cookie.expose().split_once('.').unwrap();
+    for wrong in [format!("{id}."), format!("{id}.x"), format!("{id}.{own}x"), own.to_owned(), String::new()]
+    {
+        assert_eq!(seen(&wrong, 0).await, None, "{wrong}");
+    }
+    // Another user in the same browser: the one before is signed out.
+    let bob = NewUser {
+        user_name: UserName::parse("bob@keyless.localhost").unwrap(),
+        display_name: "Bob".to_owned(),
+        mail: None,
+        enabled: true,
+        password: None,
+        must_change_password: false,
+    };
+    let bob = world.directory.create_user(bob, NOW).await.unwrap().user.id;
+    let (bobs, _) = world.directory.begin_session(bob, &[Method::Passkey], Some(&cookie), NOW).await.unwrap();
+    assert_eq!(seen(cookie.expose(), 0).await, None);
+    assert!(seen(bobs.expose(), 0).await.is_some());
+    // What is over is swept away, and nothing else.
+    let records = |world: &World| {
+        world.store.dump().iter().filter(|(key, _)| key.as_bytes().starts_with(b"session/")).count()
+    };
+    assert_eq!((world.directory.sweep(at(0)).await.unwrap(), records(&world)), (0, 1));
+    assert_eq!((world.directory.sweep(at(100 * 86_400)).await.unwrap(), records(&world)), (1, 0));
+}
+
+#[tokio::test]
+async fn a_device_gets_its_tokens_when_its_user_says_yes() {
+    let world = World::new().await;
+    let keyless = ClientId::from_uuid(KEYLESS_CLI).to_string();
+    let ask = DeviceRequest {
+        tenant: "organizations".to_owned(),
+        client: Some(keyless.clone()),
+        scope: Some(format!("{VAULT} offline_access openid")),
+        ..DeviceRequest::default()
+    };
+    let poll = |device_code: &Secret<String>| TokenRequest {
+        tenant: "organizations".to_owned(),
+        grant_type: Some("urn:ietf:params:oauth:grant-type:device_code".to_owned()),
+        client: Some(keyless.clone()),
+        device_code: Some(secret(device_code.expose())),
+        ..TokenRequest::default()
+    };
+    let signed_in = world.sign_in().await;
+    let directory = &world.directory;
+    let yes = directory.begin_device(&ask, NOW).await.unwrap();
+    let no = directory.begin_device(&ask, NOW).await.unwrap();
+    assert_ne!(yes.user_code, no.user_code);
+    assert!(matches!(
+        world.token(poll(&yes.device_code)).await,
+        Err(DirectoryError::Grant(GrantError::DevicePending))
+    ));
+
+    let typed = yes.user_code.to_lowercase();
+    let typed = format!(" {}-{}", &typed[..4], &typed[4..]);
+    let waiting = directory.waiting_device(&typed, &signed_in, NOW).await.unwrap();
+    assert_eq!((waiting.application.name(), waiting.asked), ("Keyless", None));
+    directory.approve_device(&typed, &signed_in, NOW).await.unwrap();
+    for again in
+        [directory.approve_device(&typed, &signed_in, NOW).await, directory.decline_device(&typed, NOW).await]
+    {
+        assert!(matches!(again, Err(DirectoryError::Grant(GrantError::UserCodeUnknown))));
+    }
+    let of_other = TokenRequest { client: Some(world.web.client.to_string()), ..poll(&yes.device_code) };
+    assert!(matches!(
+        world.token(TokenRequest { secret: Some(secret(&world.web_secret)), ..of_other }).await,
+        Err(DirectoryError::Grant(GrantError::DeviceCodeInvalid))
+    ));
+    let issued = world.token(poll(&yes.device_code)).await.unwrap();
+    assert_eq!(claims(&issued.access_token)["appidacr"], "0");
+    assert!(matches!(
+        world.token(poll(&yes.device_code)).await,
+        Err(DirectoryError::Grant(GrantError::DeviceCodeInvalid))
+    ));
+    // The device's session is its own.
+    directory.sign_out(&signed_in, NOW).await.unwrap();
+    assert!(world.is_good(&issued).await);
+
+    directory.decline_device(&no.user_code, NOW).await.unwrap();
+    assert!(matches!(
+        world.token(poll(&no.device_code)).await,
+        Err(DirectoryError::Grant(GrantError::DeviceDeclined))
+    ));
+    let late = directory.begin_device(&ask, NOW).await.unwrap();
+    assert!(matches!(
+        world.token_at(poll(&late.device_code), 900).await,
+        Err(DirectoryError::Grant(GrantError::DeviceCodeExpired))
+    ));
+    let signed_in = world.sign_in().await;
+    let refused = directory.approve_device(&late.user_code, &signed_in, at(900)).await;
+    assert!(matches!(refused, Err(DirectoryError::Grant(GrantError::UserCodeUnknown))));
+    assert!(matches!(
+        world.token(poll(&secret("x"))).await,
+        Err(DirectoryError::Grant(GrantError::DeviceCodeInvalid))
+    ));
+    for typed in ["", "AAAAAAAA", "BCDFGHJ", "BCDFGHJKL", "bcdfghj\u{e9}", "BCDFGHJK"] {
+        let refused = directory.waiting_device(typed, &signed_in, NOW).await;
+        assert!(matches!(refused, Err(DirectoryError::Grant(GrantError::UserCodeUnknown))), "{typed}");
+    }
+    // A client with a secret is no device.
+    let server = DeviceRequest { client: Some(world.web.client.to_string()), ..ask.clone() };
+    assert!(directory.begin_device(&server, NOW).await.is_ok(), "it has a page, too");
+    let nowhere = DeviceRequest { scope: Some("https://nowhere/.default".to_owned()), ..ask.clone() };
+    assert!(matches!(
+        directory.begin_device(&nowhere, NOW).await,
+        Err(DirectoryError::ResourceUnknown { .. })
+    ));
+    let nobody = DeviceRequest { client: None, ..ask };
+    assert!(matches!(
+        directory.begin_device(&nobody, NOW).await,
+        Err(DirectoryError::MissingParameter { name: "client_id" })
+    ));
+}
+
+#[tokio::test]
+async fn an_api_acts_on_behalf_of_its_caller_only() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    let cli = ClientId::from_uuid(KEYLESS_CLI).to_string();
+    let for_user = async |scope: &str| {
+        let request = TokenRequest {
+            tenant: "common".to_owned(),
+            grant_type: Some("password".to_owned()),
+            client: Some(cli.clone()),
+            user_name: Some("Ada@keyless.localhost".to_owned()),
+            password: Some(secret(PASSWORD)),
+            scope: Some(scope.to_owned()),
+            ..TokenRequest::default()
+        };
+        world.token(request).await.unwrap()
+    };
+    let called_with = for_user("api://shop/Orders.Read openid").await;
+    assert_eq!(claims(&called_with.access_token)["scp"], "Orders.Read");
+    assert_eq!(claims(&called_with.access_token)["aud"], world.web.client.to_string());
+    let tenant = world.directory.tenant().id.to_string();
+    let act = |token: &str| TokenRequest {
+        tenant: tenant.clone(),
+        user_assertion: Some(secret(token)),
+        requested_token_use: Some("on_behalf_of".to_owned()),
+        scope: Some(VAULT.to_owned()),
+        ..world.request("urn:ietf:params:oauth:grant-type:jwt-bearer")
+    };
+    let token = called_with.access_token.expose();
+    assert!(matches!(
+        world.token(act(token)).await,
+        Err(DirectoryError::Grant(GrantError::ConsentRequired { .. }))
+    ));
+    world.code(&signed_in, FULL).await;
+    let issued = world.token(act(token)).await.unwrap();
+    assert_eq!((issued.principal, issued.client), (world.ada, world.web.client));
+    assert_eq!(claims(&issued.access_token)["sid"], claims(&called_with.access_token)["sid"]);
+    assert!(world.is_good(&issued).await);
+
+    let why = async |token: &str| match world.token(act(token)).await {
+        Err(DirectoryError::Grant(GrantError::UserTokenInvalid { why })) => why,
+        other => panic!("{other:?}"),
+    };
+    let for_vault = for_user(VAULT).await;
+    assert_eq!(why(for_vault.access_token.expose()).await, "it is for another audience");
+    let own = TokenRequest {
+        tenant: tenant.clone(),
+        scope: Some("api://shop/.default".to_owned()),
+        ..world.request("client_credentials")
+    };
+    let own = world.token(own).await.unwrap();
+    assert_eq!(why(own.access_token.expose()).await, "it is no user's");
+    let mut forged = token.clone();
+    forged.pop();
+    forged.push(if token.ends_with('A') { 'Q' } else { 'A' });
+    for forged in ["x", "a.b.c", &forged] {
+        assert_eq!(why(forged).await, "it is not signed by this directory", "{forged}");
+    }
+    assert_eq!(why(&"x".repeat(limits::TOKEN_BYTES_MAX + 1)).await, "it is too large");
+    let late = world.token_at(act(token), 3_600).await;
+    assert!(matches!(
+        late,
+        Err(DirectoryError::Grant(GrantError::UserTokenInvalid { why: "it has expired" }))
+    ));
+    let without = TokenRequest { secret: None, ..act(token) };
+    assert!(matches!(world.token(without).await, Err(DirectoryError::ClientProofMissing)));
+    let use_of_nothing = TokenRequest { requested_token_use: Some("x".to_owned()), ..act(token) };
+    assert!(matches!(
+        world.token(use_of_nothing).await,
+        Err(DirectoryError::ParameterInvalid { name: "requested_token_use" })
+    ));
+    let anywhere = TokenRequest { tenant: "common".to_owned(), ..act(token) };
+    assert!(matches!(world.token(anywhere).await, Err(DirectoryError::TenantUnspecified)));
+    world.directory.disable_principal(world.ada).await.unwrap();
+    assert!(matches!(world.token(act(token)).await, Err(DirectoryError::Grant(GrantError::SessionEnded))));
+}
+
+#[tokio::test]
+async fn the_password_grant_is_for_tests_and_for_one_factor() {
+    let world = World::new().await;
+    let request = |password: &str| TokenRequest {
+        user_name: Some("ada@keyless.localhost".to_owned()),
+        password: Some(secret(password)),
+        scope: Some(format!("{VAULT} offline_access")),
+        client: Some(ClientId::from_uuid(KEYLESS_CLI).to_string()),
+        secret: None,
+        ..world.request("password")
+    };
+    let issued = world.token(request(PASSWORD)).await.unwrap();
+    assert!(world.is_good(&issued).await);
+    let refresh = TokenRequest {
+        refresh_token: Some(secret(&refresh_token(&issued))),
+        grant_type: Some("refresh_token".to_owned()),
+        ..request("")
+    };
+    assert!(world.token(refresh).await.is_ok());
+    assert!(matches!(world.token(request("wrong password")).await, Err(DirectoryError::User(_))));
+    let nobody = TokenRequest { user_name: Some("eve@keyless.localhost".to_owned()), ..request(PASSWORD) };
+    assert!(matches!(world.token(nobody).await, Err(DirectoryError::User(_))));
+    let with_secret = TokenRequest { secret: Some(secret("s")), ..request(PASSWORD) };
+    assert!(matches!(world.token(with_secret).await, Err(DirectoryError::ClientIsPublic { .. })));
+    let new = secret("for the first time");
+    world.directory.set_password("ada@keyless.localhost", &new, true, NOW).await.unwrap();
+    assert!(matches!(
+        world.token(request("for the first time")).await,
+        Err(DirectoryError::Grant(GrantError::PasswordMustChange))
+    ));
+    assert!(matches!(
+        world.directory.begin_session(world.ada, &[Method::Password], None, NOW).await,
+        Err(DirectoryError::Grant(GrantError::PasswordMustChange))
+    ));
+}
+
+#[tokio::test]
+async fn a_removed_secret_takes_its_tokens_with_it() {
+    let world = World::new().await;
+    let named = world.web.client.to_string();
+    let second = world.directory.add_credential(&named, "second", None, NOW).await.unwrap();
+    let request = |text: &str| TokenRequest {
+        tenant: world.directory.tenant().id.to_string(),
+        secret: Some(secret(text)),
+        scope: Some(VAULT.to_owned()),
+        claims: Some(r#"{"access_token": {"xms_cc": {"values": ["cp1"]}}}"#.to_owned()),
+        ..world.request("client_credentials")
+    };
+    let by_first = world.token(request(&world.web_secret)).await.unwrap();
+    let by_second = world.token(request(second.secret.expose())).await.unwrap();
+    assert_eq!(claims(&by_second.access_token)["keyless_credential"], second.id.to_string());
+    assert_eq!(claims(&by_second.access_token)["xms_cc"], serde_json::json!(["CP1"]));
+    world.directory.remove_credential(&named, second.id, NOW).await.unwrap();
+    assert!(world.is_good(&by_first).await && !world.is_good(&by_second).await);
+}
