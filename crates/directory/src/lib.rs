@@ -17,6 +17,7 @@ pub mod grants;
 pub mod group;
 mod guess;
 pub mod managed;
+pub mod passkey;
 mod password;
 mod people;
 pub mod principal;
