@@ -18,6 +18,7 @@ mod go;
 mod http_shapes;
 mod java;
 mod node;
+mod people;
 mod process;
 mod python;
 mod registration;

@@ -26,6 +26,7 @@ const MODULES: &[&str] = &[
     "http_shapes",
     "java",
     "node",
+    "people",
     "process",
     "python",
     "registration",

@@ -59,6 +59,9 @@ struct Answer {
     action: String,
     allowed: bool,
     because: String,
+    /// By a rule for this group, if for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     assignment: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -177,7 +180,11 @@ fn grouped(answers: &[Answer]) -> Vec<Line> {
 fn general(answer: &Answer) -> String {
     if let Some(role) = &answer.role {
         let object = answer.object.as_ref().map_or_else(|| "the vault".to_owned(), Scope::told);
-        return format!("{role}, for {object}");
+        let group = answer.group.as_ref().map_or_else(String::new, |group| format!(", by group {group}"));
+        return format!("{role}, for {object}{group}");
+    }
+    if let Some(group) = &answer.group {
+        return format!("the access policy of group {group}");
     }
     for (begin, short) in [
         ("the vault's access policy for the principal has ", "its access policy"),
@@ -197,7 +204,7 @@ mod tests {
 
     fn answer(action: &str, allowed: bool, because: &str) -> Answer {
         let (action, because) = (action.to_owned(), because.to_owned());
-        Answer { action, allowed, because, assignment: None, role: None, object: None }
+        Answer { action, allowed, because, group: None, assignment: None, role: None, object: None }
     }
 
     #[test]

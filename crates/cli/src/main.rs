@@ -16,6 +16,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod files;
+mod group;
 mod key;
 mod keyvault;
 mod objects;
@@ -30,6 +31,7 @@ mod signals;
 mod status;
 mod time;
 mod up;
+mod user;
 mod vault;
 mod whom;
 
@@ -111,6 +113,12 @@ enum Command {
     /// App registrations and their client secrets
     #[command(subcommand)]
     AppRegistration(registration::Command),
+    /// People who sign in: their passwords and second factors
+    #[command(subcommand)]
+    User(user::Command),
+    /// Groups, which rules may name, and who is in them
+    #[command(subcommand)]
+    Group(group::Command),
     /// Acting identities: look, disable, enable
     #[command(subcommand)]
     Principal(principal::Command),
@@ -183,6 +191,8 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
         Command::AppRegistration(command) => {
             registration::registration(&global.admin()?, global.output, command).await
         }
+        Command::User(command) => user::user(&global.admin()?, global.output, command).await,
+        Command::Group(command) => group::group(&global.admin()?, global.output, command).await,
         Command::Principal(command) => principal::principal(&global.admin()?, global.output, command).await,
         Command::Audit(command) => audit::audit(global, command).await,
         Command::Status(args) => status::status(&global.admin()?, global.output, &args).await,

@@ -90,8 +90,23 @@ const fn state(one: &Principal) -> &'static str {
     if one.enabled { "enabled" } else { "disabled" }
 }
 
-/// The kind's own name: a text, or the name of its one member.
-fn kind(kind: &serde_json::Value) -> String {
-    let name = kind.as_str().or_else(|| kind.as_object()?.keys().next().map(String::as_str));
-    name.unwrap_or("unknown").replace(['_', '-'], " ")
+/// The kind's own name.
+pub(crate) fn kind(kind: &serde_json::Value) -> String {
+    kind.get("type").and_then(serde_json::Value::as_str).unwrap_or("unknown").replace(['_', '-'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_told_by_its_name() {
+        for (told, expected) in [
+            (serde_json::json!({"type": "user"}), "user"),
+            (serde_json::json!({"type": "managed_identity", "app": "x"}), "managed identity"),
+            (serde_json::json!({"type": "application", "registration": "x"}), "application"),
+        ] {
+            assert_eq!(kind(&told), expected);
+        }
+    }
 }

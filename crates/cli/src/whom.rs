@@ -20,6 +20,36 @@ pub(crate) struct Whom {
     #[arg(long, value_name = "ID")]
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<ClientId>,
+    /// A user by its name or id
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    /// The members of a group, by its name or id
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+}
+
+/// Exactly one, for a group.
+#[derive(Debug, Args, Serialize)]
+#[group(id = "member", required = true, multiple = false)]
+pub(crate) struct Member {
+    /// The managed identity of an app
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<AppName>,
+    /// A principal by its id
+    #[arg(long, value_name = "ID")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<PrincipalId>,
+    /// A principal by its client id
+    #[arg(long, value_name = "ID")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<ClientId>,
+    /// A user by its name or id
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
 }
 
 /// At most one.
@@ -38,6 +68,14 @@ pub(crate) struct Perhaps {
     #[arg(long, value_name = "ID")]
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<ClientId>,
+    /// A user by its name or id
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    /// The members of a group, by its name or id
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
 }
 
 /// At most one object of a vault.
@@ -65,10 +103,11 @@ impl Object {
     }
 }
 
-/// A principal for people: its name, and whether it is gone or disabled.
+/// A principal or group for people: its name, and whether it is gone, disabled or a group.
 pub(crate) fn name(display_name: Option<&str>, state: &str) -> String {
     match (display_name, state) {
         (None, _) => "(gone)".to_owned(),
+        (Some(name), "group") => format!("{name} (group)"),
         (Some(name), "disabled") => format!("{name} (disabled)"),
         (Some(name), _) => name.to_owned(),
     }

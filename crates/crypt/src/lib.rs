@@ -5,8 +5,10 @@
 //! Invariant: key material is zeroized and never shown; every failure is a value that says what failed and nothing of the input.
 #![forbid(unsafe_code)]
 
+pub mod cbor;
 pub mod certificate;
 pub mod compare;
+pub mod cose;
 pub mod encoding;
 pub mod entropy;
 pub mod envelope;
@@ -24,6 +26,7 @@ pub mod test_keys;
 pub mod truststore;
 pub mod x509;
 
+pub use cose::AuthenticatorKey;
 pub use entropy::SystemEntropy;
 pub use envelope::{Key256, Sealed};
 pub use error::CryptError;

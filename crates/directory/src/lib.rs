@@ -24,6 +24,7 @@ mod id_token;
 pub mod interaction;
 mod issue;
 pub mod managed;
+pub mod passkey;
 mod password;
 mod people;
 pub mod principal;

@@ -60,6 +60,8 @@ pub(crate) struct Stage {
     pub(crate) registration: String,
     pub(crate) client: String,
     pub(crate) client_principal: String,
+    /// The group by which the client is allowed what it may in the second vault.
+    pub(crate) group: String,
     pub(crate) credentials: Vec<(String, String)>,
     pub(crate) tenant: String,
     pub(crate) administrator: String,

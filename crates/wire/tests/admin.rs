@@ -17,8 +17,8 @@ use wire::admin::{
     clock::Later,
 };
 
-struct Desk {
-    world: World,
+pub(crate) struct Desk {
+    pub(crate) world: World,
     router: Router,
     installation: Arc<StandIn>,
 }
@@ -89,7 +89,7 @@ impl Installation for StandIn {
 }
 
 impl Desk {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = World::new().await;
         let installation = Arc::new(StandIn::default());
         let router = admin::router(world.state.clone(), installation.clone());
@@ -104,7 +104,7 @@ impl Desk {
         (status, body)
     }
 
-    async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let peer = AdminPeer { uid: 1_000, pid: Some(77), executable: Some("/usr/bin/keyless".to_owned()) };
         let request = Request::builder().method(method).uri(path).header("host", "localhost").extension(peer);
         let request = match body {
@@ -117,20 +117,20 @@ impl Desk {
         (status.as_u16(), body)
     }
 
-    async fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         self.ask("GET", path, None).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.ask("POST", path, Some(body)).await
     }
 
-    fn last_record(&self) -> Record {
+    pub(crate) fn last_record(&self) -> Record {
         self.world.audit.records().pop().unwrap()
     }
 }
 
-fn message(body: &Value) -> &str {
+pub(crate) fn message(body: &Value) -> &str {
     body["error"]["message"].as_str().unwrap()
 }
 

@@ -39,6 +39,11 @@ pub(crate) async fn set(world: Rc<World>) {
         stage.client = made.text("/client_id");
         stage.client_principal = made.text("/principal");
     }
+    let group = world.admin("POST", "/v1/groups", Some(json!({"display_name": "ci"}))).await;
+    let group = group.map(|group| group.text("/id")).unwrap_or_default();
+    let policy = json!({"principal": group, "secrets": ["get", "set"]});
+    world.admin("PUT", &format!("/v1/vaults/{}/policies", VAULTS[1]), Some(policy)).await;
+    world.stage.borrow_mut().group = group;
     operator::add_credential(&world).await;
     operator::grant(&world, &made.text("/principal"), VAULTS[1], &["get", "set"]).await;
 }
