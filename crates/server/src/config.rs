@@ -16,6 +16,7 @@ use std::{
     ffi::OsString,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// The prefix of variables that are settings.
@@ -59,6 +60,8 @@ pub struct Config {
     pub audit_sync: SyncPolicy,
     /// Lifetime of access tokens, 10 minutes to 24 hours.
     pub access_token_lifetime: Span,
+    /// How long a signing key signs before another one does, 2 days or more; `0d`: until somebody asks for it.
+    pub signing_key_lifetime: Span,
     /// Memory that the store may use for caching.
     pub store_cache: Bytes,
     /// How logs look: `human` or `json`.
@@ -101,7 +104,7 @@ pub enum ConfigError {
     NoDataDir,
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "data_dir",
     "domain",
     "port",
@@ -111,6 +114,7 @@ const KEYS: [&str; 12] = [
     "test_clock",
     "audit_sync",
     "access_token_lifetime",
+    "signing_key_lifetime",
     "store_cache",
     "log_format",
     "log_filter",
@@ -242,6 +246,7 @@ impl Config {
             test_clock: false,
             audit_sync: SyncPolicy::EverySecond,
             access_token_lifetime: Span(limits::ACCESS_TOKEN_LIFETIME),
+            signing_key_lifetime: Span(limits::SIGNING_KEY_LIFETIME),
             store_cache: Bytes(48 << 20),
             log_format: LogFormat::Human,
             log_filter: "info".into(),
@@ -271,12 +276,23 @@ impl Config {
         if !(600..=86_400).contains(&lifetime) {
             return fault("access_token_lifetime", "must be 10m to 24h");
         }
+        if self.rolls_keys_after().is_some_and(|lifetime| lifetime < 2 * limits::SIGNING_KEY_ANNOUNCED) {
+            return fault(
+                "signing_key_lifetime",
+                "must be 2d or more, or 0d for keys that roll on command only",
+            );
+        }
         Ok(self)
     }
 
     /// The host names of this installation.
     pub fn names(&self) -> HostNames {
         HostNames::new(&self.domain, self.port)
+    }
+
+    /// After how long another signing key signs; `None`: only when somebody asks for it.
+    pub fn rolls_keys_after(&self) -> Option<Duration> {
+        Some(self.signing_key_lifetime.0).filter(|lifetime| !lifetime.is_zero())
     }
 
     /// The addresses of the public listener.
@@ -396,6 +412,7 @@ mod tests {
                 "setting access_token_lifetime: expected a duration with a unit",
             ),
             ("KEYLESS_ACCESS_TOKEN_LIFETIME", "1s", "setting access_token_lifetime: must be 10m to 24h"),
+            ("KEYLESS_SIGNING_KEY_LIFETIME", "1d", "setting signing_key_lifetime: must be 2d or more"),
             ("KEYLESS_STORE_CACHE", "lots", "setting store_cache: expected a size"),
             ("KEYLESS_AUDIT_SYNC", "never", "setting audit_sync: "),
             ("KEYLESS_DATA_DIR", "data", "setting data_dir: must be an absolute path"),

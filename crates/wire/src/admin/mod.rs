@@ -14,6 +14,7 @@ pub mod policies;
 pub mod principals;
 pub mod registrations;
 pub mod roles;
+pub mod signing_keys;
 pub mod status;
 pub mod token;
 pub mod vaults;
@@ -75,6 +76,7 @@ pub fn router(state: State, installation: Arc<dyn Installation>) -> Router {
         .merge(clock::routes())
         .merge(registrations::routes())
         .merge(principals::routes())
+        .merge(signing_keys::routes())
         .fallback(|| async {
             AdminError::not_found("there is no such route: does the version of `keyless` fit the server's?")
         })

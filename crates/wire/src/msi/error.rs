@@ -157,6 +157,7 @@ impl From<&DirectoryError> for Refused {
             | DirectoryError::IdentifierUriInvalid { .. }
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
+            | DirectoryError::SigningKeyNotFound { .. }
             | DirectoryError::TooMany { .. } => Self::UNAVAILABLE,
         }
     }

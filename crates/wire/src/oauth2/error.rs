@@ -274,6 +274,7 @@ impl From<&DirectoryError> for OAuthError {
             | DirectoryError::IdentifierUriInvalid { .. }
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
+            | DirectoryError::SigningKeyNotFound { .. }
             | DirectoryError::TooMany { .. } => Self::internal(),
         }
     }
