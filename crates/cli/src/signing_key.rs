@@ -70,7 +70,9 @@ pub(crate) async fn signing_key(admin: &Admin, format: Format, command: Command)
             let changed: Changed = admin.ask(Method::POST, "/v1/signing-keys/roll", &body).await?;
             let note = match changed.done.is_empty() {
                 true => "Nothing is done: another key is announced already, and its time has not come.",
-                false => "No token becomes worthless by this: retired keys verify until the last of theirs has expired.",
+                false => {
+                    "No token becomes worthless by this: retired keys verify until the last of theirs has expired."
+                }
             };
             (changed, note)
         }

@@ -75,9 +75,8 @@ impl DirectoryService {
     async fn change(&self, order: Order<'_>, now: Timestamp) -> Result<Vec<KeyChange>, DirectoryError> {
         let mut fresh = None;
         let changed = loop {
-            let decided = transact(&*self.store, &*self.entropy, |view| {
-                self.decide(view, order, fresh.as_ref(), now)
-            });
+            let decided =
+                transact(&*self.store, &*self.entropy, |view| self.decide(view, order, fresh.as_ref(), now));
             match decided.await {
                 Ok(None) => fresh = Some(self.make_key(now)?),
                 Ok(Some(told)) => break Ok(told),

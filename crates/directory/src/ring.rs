@@ -233,8 +233,10 @@ pub(crate) fn retire(kid: &str, record: &KeyRecord, root: &Key256) -> Result<Key
 }
 
 fn private(kid: &str, record: &KeyRecord, root: &Key256) -> Result<SigningKey, DirectoryError> {
-    let sealed =
-        record.private.as_ref().ok_or(DirectoryError::Broken { what: "a signing key has no private half" })?;
+    let sealed = record
+        .private
+        .as_ref()
+        .ok_or(DirectoryError::Broken { what: "a signing key has no private half" })?;
     let private = crypt::envelope::open(root, &address(kid), sealed)?;
     let key = SigningKey::from_pkcs8(&private, &crypt::encoding::from_base64url(&record.certificate)?)?;
     if key.kid() == kid { Ok(key) } else { Err(MIXED_UP) }
@@ -265,10 +267,7 @@ mod tests {
         let read: RingRecord =
             serde_json::from_str(r#"{"current":"a","published":["a"],"epoch":3}"#).unwrap();
         let state = KeyState::Current { since: Timestamp::default(), token_seconds: 0 };
-        assert_eq!(
-            read,
-            RingRecord { keys: vec![RingKey { kid: "a".into(), state }], epoch: 3, changes: 0 }
-        );
+        assert_eq!(read, RingRecord { keys: vec![RingKey { kid: "a".into(), state }], epoch: 3, changes: 0 });
         let written = serde_json::to_string(&read).unwrap();
         assert_eq!(serde_json::from_str::<RingRecord>(&written).unwrap(), read);
     }

@@ -109,8 +109,7 @@ async fn keys_once(services: &Services, context: &Context, now: Timestamp) -> Op
         }
     };
     for change in &changes {
-        let recorded =
-            context.record_key_change(services, Actor::System, change, "its time has come");
+        let recorded = context.record_key_change(services, Actor::System, change, "its time has come");
         if recorded.is_err() {
             tracing::error!(?change, "was done, and cannot be written to the audit log");
         }

@@ -13,6 +13,7 @@ mod golden_keyvault;
 mod golden_oauth2;
 mod keyvault;
 mod msi;
+mod rolling;
 mod routes;
 mod support;
 mod tokens;

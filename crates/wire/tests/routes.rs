@@ -155,6 +155,7 @@ fn sample(path: &str, world: &World) -> String {
         ("{id}", id),
         ("{named}", id),
         ("{credential}", id),
+        ("{kid}", "aaaaaaaaaaaaaaaaaaaaaaaaaaa"),
     ];
     let path = samples.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
     assert!(!path.contains('{'), "a sample for {path}");

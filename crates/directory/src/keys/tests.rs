@@ -20,7 +20,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self { store: Arc::default(), root: Arc::new(Key256::random(&Fill(1))), made: Arc::default(), entropy: Arc::default() }
+        Self {
+            store: Arc::default(),
+            root: Arc::new(Key256::random(&Fill(1))),
+            made: Arc::default(),
+            entropy: Arc::default(),
+        }
     }
 
     async fn open_with(&self, token_lifetime: Duration, now: Timestamp) -> DirectoryService {
@@ -35,7 +40,8 @@ impl World {
         let settings = DirectorySettings { names: names(), token_lifetime };
         let store: Arc<dyn Store> = self.store.clone();
         let entropy = self.entropy.clone();
-        let directory = DirectoryService::open(store, entropy, &self.root, settings, make, now).await.unwrap();
+        let directory =
+            DirectoryService::open(store, entropy, &self.root, settings, make, now).await.unwrap();
         directory.rolling(Some(limits::SIGNING_KEY_LIFETIME), Arc::new(Here))
     }
 
@@ -97,10 +103,7 @@ async fn a_key_is_announced_signs_retires_and_is_gone_with_its_private_half() {
     let gone_at = signs_from.plus(limits::ACCESS_TOKEN_LIFETIME).plus(limits::CLOCK_SKEW);
     assert_eq!(
         begun,
-        [
-            KeyChange::Retired { kid: first.clone(), gone_at },
-            KeyChange::Begun { kid: second.clone() }
-        ]
+        [KeyChange::Retired { kid: first.clone(), gone_at }, KeyChange::Begun { kid: second.clone() }]
     );
     assert_eq!(directory.ring().current().kid(), second);
     let mut left = world.records();

@@ -1,10 +1,8 @@
 use super::*;
 
 const DAY: i64 = 86_400;
-const POLICY: Policy = Policy {
-    lifetime: Some(Duration::from_secs(90 * 86_400)),
-    token_lifetime: Duration::from_secs(3_600),
-};
+const POLICY: Policy =
+    Policy { lifetime: Some(Duration::from_secs(90 * 86_400)), token_lifetime: Duration::from_secs(3_600) };
 const NEVER: Policy = Policy { lifetime: None, ..POLICY };
 
 fn at(seconds: i64) -> Timestamp {
@@ -130,7 +128,11 @@ fn what_is_revoked_goes_at_once_and_another_signs() {
         ("r:retired@1>4000 a:current@0", "r", "a:current@0", false),
         ("r:retired@1>4000 a:current@0", "a", "r:retired@1>4000 n:current@100", true),
     ] {
-        assert_eq!(becomes(before, Order::Revoke(kid), 100, POLICY), (after.to_owned(), is_fresh), "{before}");
+        assert_eq!(
+            becomes(before, Order::Revoke(kid), 100, POLICY),
+            (after.to_owned(), is_fresh),
+            "{before}"
+        );
     }
     let unknown = next(&ring("a:current@0"), Order::Revoke("z\n"), None, at(0), POLICY);
     assert!(matches!(unknown, Err(DirectoryError::SigningKeyNotFound { kid }) if kid == "z?"));
@@ -157,7 +159,8 @@ fn a_retired_key_outlives_the_longest_token_that_it_may_have_signed() {
 
 #[test]
 fn the_documents_stay_small() {
-    let many: Vec<String> = (1..limits::SIGNING_KEYS_MAX).map(|n| format!("r{n}:retired@0>9000000")).collect();
+    let many: Vec<String> =
+        (1..limits::SIGNING_KEYS_MAX).map(|n| format!("r{n}:retired@0>9000000")).collect();
     let full = format!("{} a:current@0", many.join(" "));
     for at_once in [false, true] {
         let refused = next(&ring(&full), Order::Roll { at_once }, Some("n"), at(1), POLICY);
