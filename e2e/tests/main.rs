@@ -26,6 +26,7 @@ mod restart;
 mod revocation;
 mod roles;
 mod rust;
+mod signing_keys;
 mod slow_clients;
 mod thieves;
 mod up;

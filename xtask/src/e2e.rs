@@ -34,6 +34,7 @@ const MODULES: &[&str] = &[
     "revocation",
     "roles",
     "rust",
+    "signing_keys",
     "slow_clients",
     "thieves",
     "up",

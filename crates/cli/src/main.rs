@@ -28,6 +28,7 @@ mod registration;
 mod run;
 mod secret;
 mod signals;
+mod signing_key;
 mod status;
 mod time;
 mod up;
@@ -122,6 +123,9 @@ enum Command {
     /// Acting identities: look, disable, enable
     #[command(subcommand)]
     Principal(principal::Command),
+    /// The keys that sign the directory's tokens: look, roll, revoke
+    #[command(subcommand)]
+    SigningKey(signing_key::Command),
     /// Read or verify the audit log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -194,6 +198,9 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
         Command::User(command) => user::user(&global.admin()?, global.output, command).await,
         Command::Group(command) => group::group(&global.admin()?, global.output, command).await,
         Command::Principal(command) => principal::principal(&global.admin()?, global.output, command).await,
+        Command::SigningKey(command) => {
+            signing_key::signing_key(&global.admin()?, global.output, command).await
+        }
         Command::Audit(command) => audit::audit(global, command).await,
         Command::Status(args) => status::status(&global.admin()?, global.output, &args).await,
         Command::Doctor => doctor::doctor(global).await,

@@ -5,6 +5,7 @@ use crate::{
     clock,
     failure::Failure,
     output::{self, Colour, Format, paint},
+    signing_key,
 };
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ pub(crate) struct Status {
     pub(crate) tenant: String,
     pub(crate) login: String,
     pub(crate) counts: Counts,
+    pub(crate) signing_key: Option<SigningKey>,
     pub(crate) audit_failing: bool,
 }
 
@@ -57,6 +59,14 @@ pub(crate) struct Counts {
     pub(crate) workloads: usize,
     pub(crate) workloads_unenforced: usize,
     pub(crate) vaults: usize,
+}
+
+/// The key that signs the directory's tokens.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct SigningKey {
+    pub(crate) kid: String,
+    pub(crate) since: i64,
+    pub(crate) next_roll: Option<i64>,
 }
 
 pub(crate) async fn status(admin: &Admin, format: Format, args: &Args) -> Result<(), Failure> {
@@ -93,6 +103,7 @@ fn show(status: &Status) {
             format!("{} at https://NAME.vault.{}:{}", status.counts.vaults, status.domain, status.port),
         ),
         ("apps", apps(&status.counts)),
+        ("signing key", status.signing_key.as_ref().map_or_else(|| "unknown".to_owned(), signing_key)),
         ("data", status.data.clone()),
         (
             "audit log",
@@ -113,6 +124,14 @@ fn show(status: &Status) {
     for warning in &status.warnings {
         output::line(format_args!("{} {warning}", paint(Colour::Warn, "note")));
     }
+}
+
+fn signing_key(key: &SigningKey) -> String {
+    let next = match key.next_roll {
+        Some(roll) => format!("until {}", output::time(roll)),
+        None => "until you roll it".to_owned(),
+    };
+    format!("{} signs since {}, {next}", key.kid, signing_key::since_when(key.since))
 }
 
 fn apps(counts: &Counts) -> String {

@@ -187,7 +187,13 @@ pub enum DirectoryError {
     /// A lifetime that ends before it begins, or never.
     #[error("the lifetime is not valid: 1 second to 100 years")]
     LifetimeInvalid,
-    /// More of something than a registration may have.
+    /// There is no such signing key, or no more.
+    #[error("signing key {kid} was not found")]
+    SigningKeyNotFound {
+        /// As asked for.
+        kid: String,
+    },
+    /// More of something than there may be.
     #[error("over the limit of {limit} {what}")]
     TooMany {
         /// Of what.

@@ -348,7 +348,7 @@ mod tests {
     async fn directory() -> (Arc<Memory>, DirectoryService) {
         let store = Arc::new(Memory::new());
         let settings = crate::fixtures::settings();
-        let root = crypt::Key256::random(&Fill(1));
+        let root = Arc::new(crypt::Key256::random(&Fill(1)));
         let make = |_| Ok(crypt::test_keys::signing_key());
         let entropy = Arc::new(Counting::default());
         let directory =

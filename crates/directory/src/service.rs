@@ -14,8 +14,15 @@ use crate::{
 use access::{Principal, PrincipalKind};
 use crypt::{CryptError, Key256, MacKey, SigningKey};
 use domain::{ClientId, Entropy, HostNames, PrincipalId, TenantId, Timestamp, Workers, limits, world::Here};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
 use store::{Decision, Halt, Store, View, query, transact};
+
+/// Makes a signing key whose certificate begins at a time.
+pub(crate) type MakeKey = dyn Fn(Timestamp) -> Result<SigningKey, CryptError> + Send + Sync;
 
 /// What does not change while the server runs.
 #[derive(Clone, Debug)]
@@ -40,14 +47,17 @@ pub struct DirectoryService {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: DirectorySettings,
+    pub(crate) ring: RwLock<Arc<KeyRing>>,
+    pub(crate) root: Arc<Key256>,
+    pub(crate) make_key: Box<MakeKey>,
+    pub(crate) workers: Arc<dyn Workers>,
+    pub(crate) key_lifetime: Option<Duration>,
     tenant: Arc<Tenant>,
-    ring: Arc<KeyRing>,
     subjects: MacKey,
     /// Seals the secrets of authenticator apps.
     pub(crate) second_factors: Key256,
     pub(crate) guesses: Guesses,
     pub(crate) gate: Gate,
-    pub(crate) workers: Arc<dyn Workers>,
 }
 
 /// The label of the key below the root key by which users are named to clients.
@@ -55,16 +65,17 @@ const SUBJECTS: &str = "subjects";
 
 impl DirectoryService {
     /// Opens the directory; at the first start makes the tenant, its administrator and the first signing key in one commit.
-    /// `make_key` is called then only ([`SigningKey::generate`]; tests pass a known key).
+    /// `make_key` is called then, and for each key after it ([`SigningKey::generate`]; tests pass known keys). Keys do not roll by
+    /// themselves until [`Self::rolling`] says so.
     ///
     /// # Errors
     /// The store's; [`DirectoryError::Crypt`] if the root key is not the one that the signing keys are sealed under.
     pub async fn open(
         store: Arc<dyn Store>,
         entropy: Arc<dyn Entropy>,
-        root: &Key256,
+        root: &Arc<Key256>,
         settings: DirectorySettings,
-        make_key: impl FnOnce(Timestamp) -> Result<SigningKey, CryptError> + Send,
+        make_key: impl Fn(Timestamp) -> Result<SigningKey, CryptError> + Send + Sync + 'static,
         now: Timestamp,
     ) -> Result<Self, DirectoryError> {
         let exists = query(&*store, |view| -> Result<bool, Halt<DirectoryError>> {
@@ -73,7 +84,13 @@ impl DirectoryService {
         .await?;
         if !exists {
             let key = make_key(now)?;
-            let key_writes = ring::found(&key, root, &*entropy, now)?;
+            let key_writes = [
+                store::put::<KeyRecord>(key.kid(), &ring::seal(&key, root, &*entropy, now)?),
+                store::put::<RingRecord>(
+                    &(),
+                    &ring::found(key.kid(), settings.token_lifetime.as_secs(), now),
+                ),
+            ];
             let tenant = Tenant {
                 id: TenantId::random(&*entropy),
                 domain: settings.names.domain().to_owned(),
@@ -106,8 +123,8 @@ impl DirectoryService {
             })
             .await?;
         }
-        let (tenant, ring, keys) = query(&*store, stored).await?;
-        let ring = Arc::new(ring::open(&ring, &keys, root)?);
+        let (tenant, keys) = query(&*store, stored).await?;
+        let ring = RwLock::new(Arc::new(ring::open(&keys, root, None)?));
         let subjects = MacKey::new(root.derive(SUBJECTS).expose());
         let opened = Self {
             store,
@@ -115,22 +132,19 @@ impl DirectoryService {
             settings,
             tenant,
             ring,
+            root: root.clone(),
+            make_key: Box::new(make_key),
+            workers: Arc::new(Here),
+            key_lifetime: None,
             subjects,
             second_factors: root.derive("keyless directory: second factors"),
             guesses: Guesses::new(),
             gate: Gate::new(),
-            workers: Arc::new(Here),
         };
         opened.found_administrator().await?;
         opened.sweep_groups().await?;
+        opened.serve_tokens(now).await?;
         Ok(opened)
-    }
-
-    /// With workers that hash passwords. Without them each is hashed where it is asked for, which holds up everybody else there.
-    #[must_use]
-    pub fn with_workers(mut self, workers: Arc<dyn Workers>) -> Self {
-        self.workers = workers;
-        self
     }
 
     /// The tenant.
@@ -146,11 +160,6 @@ impl DirectoryService {
     /// The issuers of our tokens: v1.0, then v2.0.
     pub fn issuers(&self) -> [String; 2] {
         [self.names().issuer_v1(self.tenant.id), self.names().issuer_v2(self.tenant.id)]
-    }
-
-    /// The key ring as it is now.
-    pub fn ring(&self) -> Arc<KeyRing> {
-        self.ring.clone()
     }
 
     /// Answers a token request.
@@ -246,18 +255,10 @@ impl DirectoryService {
     }
 }
 
-type Stored = (Arc<Tenant>, Arc<RingRecord>, Vec<(String, Arc<KeyRecord>)>);
-
-fn stored(view: &View) -> Result<Stored, Halt<DirectoryError>> {
-    let broken = |what| Halt::Refuse(DirectoryError::Broken { what });
-    let tenant = view.get::<Tenant>(&())?.ok_or_else(|| broken("there is no tenant"))?;
-    let ring = view.get::<RingRecord>(&())?.ok_or_else(|| broken("there is no key ring"))?;
-    let mut keys = Vec::with_capacity(ring.published.len());
-    for kid in &ring.published {
-        let key = view.get::<KeyRecord>(kid)?.ok_or_else(|| broken("a key of the ring is missing"))?;
-        keys.push((kid.clone(), key));
-    }
-    Ok((tenant, ring, keys))
+fn stored(view: &View) -> Result<(Arc<Tenant>, ring::Stored), Halt<DirectoryError>> {
+    let tenant = view.get::<Tenant>(&())?;
+    let tenant = tenant.ok_or(Halt::Refuse(DirectoryError::Broken { what: "there is no tenant" }))?;
+    Ok((tenant, ring::stored(view)?))
 }
 
 #[cfg(test)]
@@ -272,11 +273,11 @@ mod tests {
     use crypt::test_keys;
     use store::{Key, Memory, Write, transact};
 
-    fn root(seed: u8) -> Key256 {
-        Key256::random(&crate::fixtures::Fill(seed))
+    fn root(seed: u8) -> Arc<Key256> {
+        Arc::new(Key256::random(&crate::fixtures::Fill(seed)))
     }
 
-    async fn open(store: &Arc<Memory>, root: &Key256) -> Result<DirectoryService, DirectoryError> {
+    async fn open(store: &Arc<Memory>, root: &Arc<Key256>) -> Result<DirectoryService, DirectoryError> {
         let settings = crate::fixtures::settings();
         let make = |_| Ok(test_keys::signing_key());
         DirectoryService::open(store.clone(), Arc::new(Counting::default()), root, settings, make, NOW).await
@@ -326,8 +327,7 @@ mod tests {
         // The sealed key moved to another id, and the ring made to point there.
         transact(&*store, &Counting::default(), |view| -> Result<Decision<()>, Halt<DirectoryError>> {
             let key = view.get::<KeyRecord>(&kid)?.unwrap();
-            let ring =
-                RingRecord { current: "moved".to_owned(), published: vec!["moved".to_owned()], epoch: 0 };
+            let ring = ring::found("moved", 0, NOW);
             let writes = vec![store::put::<KeyRecord>("moved", &*key), store::put::<RingRecord>(&(), &ring)];
             Ok(Decision::of((), writes))
         })

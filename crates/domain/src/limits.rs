@@ -50,6 +50,16 @@ pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);
 pub const TOKEN_REFRESH_AHEAD: Duration = Duration::from_secs(1_800);
 /// Clock skew that a token's times may have. Source: RFC 7519 section 4.1.4 ("a few minutes").
 pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
+/// How long clients may keep the directory's documents, its published keys among them. Ours: what their `Cache-Control` says.
+pub const DOCUMENTS_CACHED: Duration = Duration::from_secs(300);
+/// How long a signing key is published at least before it signs. Ours: twice as long as the documents are kept, so that everybody knows it.
+pub const SIGNING_KEY_ANNOUNCED_MIN: Duration = Duration::from_secs(600);
+/// How long before its time the schedule publishes the next signing key. Ours: many who verify tokens look at keys once a day.
+pub const SIGNING_KEY_ANNOUNCED: Duration = Duration::from_secs(86_400);
+/// How long a signing key signs, unless configured otherwise (90 days). Ours.
+pub const SIGNING_KEY_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
+/// Signing keys published at a time. Ours: everybody who verifies tokens loads them all.
+pub const SIGNING_KEYS_MAX: usize = 16;
 /// Bytes of a bearer token. Ours: real ones are 1 to 2 KiB.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Verified tokens that a node remembers. Ours: 10,000 tokens are about 5 MB.

@@ -1,4 +1,5 @@
-//! Tokens kept for reuse, one for each principal and resource: renewed ahead of expiry, made once however many ask at a time.
+//! Tokens kept for reuse, one for each principal and resource: renewed ahead of expiry, made once however many ask at a time, dropped when
+//! a signing key is revoked.
 //!
 //! Signing takes a quarter of a millisecond of pure computing, so who needs the same cold token waits on a plain mutex: making the
 //! waiters asynchronous would cost more than it spares. Invariant: no token is answered with less than [`MIN_LEFT_SECONDS`] left,
@@ -86,13 +87,14 @@ pub(crate) enum Source {
 /// One principal's token for one resource.
 #[derive(Default)]
 struct Slot {
-    current: Mutex<Option<Arc<ManagedToken>>>,
+    /// With the epoch of the key ring that it was made in.
+    current: Mutex<Option<(u64, Arc<ManagedToken>)>>,
     maker: Mutex<()>,
 }
 
 impl Slot {
-    fn current(&self) -> Option<Arc<ManagedToken>> {
-        lock(&self.current).clone()
+    fn current(&self, epoch: u64) -> Option<Arc<ManagedToken>> {
+        lock(&self.current).as_ref().filter(|(of, _)| *of == epoch).map(|(_, token)| token.clone())
     }
 }
 
@@ -103,16 +105,18 @@ pub(crate) struct TokenCache {
 }
 
 impl TokenCache {
-    /// The kept token, or one made now. Many at a time make one; while a token is renewed ahead the others get the old one.
+    /// The kept token, or one made now. Many at a time make one; while a token is renewed ahead the others get the old one. The key ring's
+    /// epoch was read before: what is signed meanwhile by a key that is revoked is kept under an epoch that nobody asks for.
     pub(crate) fn get_or_make<E>(
         &self,
         principal: PrincipalId,
         resource: &str,
+        epoch: u64,
         now: Timestamp,
         make: impl FnOnce() -> Result<ManagedToken, E>,
     ) -> Result<(Arc<ManagedToken>, Source), E> {
         let slot = self.slot(principal, resource);
-        let current = slot.current();
+        let current = slot.current(epoch);
         let usable = match current {
             Some(token) if token.is_fresh(now) => return Ok((token, Source::Kept)),
             other => other.filter(|token| token.is_usable(now)),
@@ -125,7 +129,7 @@ impl TokenCache {
         };
         // Somebody may have made it while this thread waited. A lifetime shorter than the refresh time makes none ever fresh,
         // so whatever is usable and newer than what was found before will do.
-        if let Some(token) = slot.current()
+        if let Some(token) = slot.current(epoch)
             && token.is_usable(now)
             && usable.as_ref().is_none_or(|old| !Arc::ptr_eq(old, &token))
         {
@@ -134,7 +138,7 @@ impl TokenCache {
         match (make(), usable) {
             (Ok(token), _) => {
                 let token = Arc::new(token);
-                *lock(&slot.current) = Some(token.clone());
+                *lock(&slot.current) = Some((epoch, token.clone()));
                 Ok((token, Source::Made))
             }
             (Err(_), Some(old)) => Ok((old, Source::Kept)),
@@ -208,7 +212,7 @@ mod tests {
             made.fetch_add(1, Ordering::Relaxed);
             Ok::<_, ()>(token(now, 3_600))
         };
-        cache.get_or_make(principal(1), "r", at(now), make).unwrap()
+        cache.get_or_make(principal(1), "r", 0, at(now), make).unwrap()
     }
 
     #[test]
@@ -225,7 +229,7 @@ mod tests {
     fn no_token_with_less_than_five_minutes_is_answered_even_if_none_can_be_made() {
         let (cache, made) = (TokenCache::default(), AtomicUsize::new(0));
         get(&cache, 0, &made);
-        let broken = |now| cache.get_or_make(principal(1), "r", at(now), || Err("broken"));
+        let broken = |now| cache.get_or_make(principal(1), "r", 0, at(now), || Err("broken"));
         assert_eq!(broken(3_300).unwrap().0.issued, at(0));
         assert_eq!(broken(3_301).unwrap_err(), "broken");
         // The clock was set back: a token of the future would be refused by the vault.
@@ -240,6 +244,20 @@ mod tests {
         assert_eq!(get(&cache, 0, &made).1, Source::Kept);
         cache.forget(principal(1));
         assert_eq!(get(&cache, 0, &made).1, Source::Made);
+    }
+
+    #[test]
+    fn what_a_revoked_key_may_have_signed_is_made_again() {
+        let cache = TokenCache::default();
+        let get = |epoch, now| {
+            cache.get_or_make(principal(1), "r", epoch, at(now), || Ok::<_, ()>(token(now, 3_600))).unwrap()
+        };
+        assert_eq!(get(0, 0).1, Source::Made);
+        assert_eq!(get(1, 5).0.issued, at(5), "a fresh one is no reason to answer it");
+        assert_eq!(get(1, 6).1, Source::Kept);
+        // Not even if none can be made.
+        let broken = cache.get_or_make(principal(1), "r", 2, at(7), || Err("broken"));
+        assert_eq!(broken.unwrap_err(), "broken");
     }
 
     #[test]
@@ -260,10 +278,10 @@ mod tests {
     #[test]
     fn while_one_renews_the_others_do_not_wait() {
         let cache = TokenCache::default();
-        cache.get_or_make(principal(1), "r", at(0), || Ok::<_, ()>(token(0, 3_600))).unwrap();
+        cache.get_or_make(principal(1), "r", 0, at(0), || Ok::<_, ()>(token(0, 3_600))).unwrap();
         let (renewed, _) = cache
-            .get_or_make(principal(1), "r", at(2_000), || {
-                let (old, source) = cache.get_or_make(principal(1), "r", at(2_000), || Err(())).unwrap();
+            .get_or_make(principal(1), "r", 0, at(2_000), || {
+                let (old, source) = cache.get_or_make(principal(1), "r", 0, at(2_000), || Err(())).unwrap();
                 assert_eq!((old.issued, source), (at(0), Source::Kept));
                 Ok::<_, ()>(token(2_000, 3_600))
             })
@@ -276,7 +294,7 @@ mod tests {
         let cache = TokenCache::default();
         for spelling in 0..1_000 {
             let resource = format!("https://r{spelling}");
-            cache.get_or_make(principal(1), &resource, at(0), || Ok::<_, ()>(token(0, 3_600))).unwrap();
+            cache.get_or_make(principal(1), &resource, 0, at(0), || Ok::<_, ()>(token(0, 3_600))).unwrap();
         }
         let kept: usize = cache.slots.read().unwrap().values().map(HashMap::len).sum();
         assert!(kept <= RESOURCES_MAX);

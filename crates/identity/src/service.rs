@@ -8,7 +8,7 @@ use crate::{
     attest::Cookies,
     cache::{Source, TokenCache},
 };
-use access::{Principal, PrincipalKind};
+use access::{KeySource as _, Principal, PrincipalKind};
 use directory::{Audience, DirectoryService, audience};
 use domain::{AppId, AppName, ClientId, PrincipalId, Secret, Timestamp, WorkloadId};
 use std::{
@@ -114,7 +114,8 @@ impl IdentityService {
                 principal.client,
             ))
         };
-        let (token, source) = self.cache.get_or_make(principal.id, &query.resource, now, make)?;
+        let epoch = self.directory.ring().epoch();
+        let (token, source) = self.cache.get_or_make(principal.id, &query.resource, epoch, now, make)?;
         if source == Source::Made {
             // Signing takes long enough for an identity to be removed meanwhile.
             let (still, _) = self.allowed(workload, query).await?;

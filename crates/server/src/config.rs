@@ -16,6 +16,7 @@ use std::{
     ffi::OsString,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// The prefix of variables that are settings.
@@ -62,6 +63,8 @@ pub struct Config {
     /// Let clients ask for tokens with a user's password (the password grant). For tests only: it shows the password to the client and knows
     /// no second factor.
     pub allow_password_grant: bool,
+    /// How long a signing key signs before another one does, 2 days or more; `0d`: until somebody asks for it.
+    pub signing_key_lifetime: Span,
     /// Memory that the store may use for caching.
     pub store_cache: Bytes,
     /// How logs look: `human` or `json`.
@@ -104,7 +107,7 @@ pub enum ConfigError {
     NoDataDir,
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 14] = [
     "data_dir",
     "domain",
     "port",
@@ -115,6 +118,7 @@ const KEYS: [&str; 12] = [
     "audit_sync",
     "access_token_lifetime",
     "allow_password_grant",
+    "signing_key_lifetime",
     "store_cache",
     "log_format",
     "log_filter",
@@ -247,6 +251,7 @@ impl Config {
             audit_sync: SyncPolicy::EverySecond,
             access_token_lifetime: Span(limits::ACCESS_TOKEN_LIFETIME),
             allow_password_grant: false,
+            signing_key_lifetime: Span(limits::SIGNING_KEY_LIFETIME),
             store_cache: Bytes(48 << 20),
             log_format: LogFormat::Human,
             log_filter: "info".into(),
@@ -276,12 +281,23 @@ impl Config {
         if !(600..=86_400).contains(&lifetime) {
             return fault("access_token_lifetime", "must be 10m to 24h");
         }
+        if self.rolls_keys_after().is_some_and(|lifetime| lifetime < 2 * limits::SIGNING_KEY_ANNOUNCED) {
+            return fault(
+                "signing_key_lifetime",
+                "must be 2d or more, or 0d for keys that roll on command only",
+            );
+        }
         Ok(self)
     }
 
     /// The host names of this installation.
     pub fn names(&self) -> HostNames {
         HostNames::new(&self.domain, self.port)
+    }
+
+    /// After how long another signing key signs; `None`: only when somebody asks for it.
+    pub fn rolls_keys_after(&self) -> Option<Duration> {
+        Some(self.signing_key_lifetime.0).filter(|lifetime| !lifetime.is_zero())
     }
 
     /// The addresses of the public listener.
@@ -401,6 +417,7 @@ mod tests {
                 "setting access_token_lifetime: expected a duration with a unit",
             ),
             ("KEYLESS_ACCESS_TOKEN_LIFETIME", "1s", "setting access_token_lifetime: must be 10m to 24h"),
+            ("KEYLESS_SIGNING_KEY_LIFETIME", "1d", "setting signing_key_lifetime: must be 2d or more"),
             ("KEYLESS_STORE_CACHE", "lots", "setting store_cache: expected a size"),
             ("KEYLESS_AUDIT_SYNC", "never", "setting audit_sync: "),
             ("KEYLESS_DATA_DIR", "data", "setting data_dir: must be an absolute path"),

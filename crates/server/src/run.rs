@@ -215,7 +215,8 @@ async fn services(
     let make_key = crypt::SigningKey::generate;
     let directory =
         DirectoryService::open(store.clone(), entropy.clone(), root, settings, make_key, *now).await?;
-    let directory = Arc::new(directory.with_workers(Arc::new(RuntimeWorkers)));
+    let directory = directory.rolling(config.rolls_keys_after(), Arc::new(RuntimeWorkers));
+    let directory = Arc::new(directory);
     let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
     let host = HostService::new(
         store.clone(),

@@ -1,5 +1,5 @@
-//! What happens without a request: the audit log is synced and anchored, ended workloads are noticed, certificates are renewed, and in the
-//! vaults is done what is due.
+//! What happens without a request: the audit log is synced and anchored, ended workloads are noticed, certificates are renewed, signing keys
+//! roll, and in the vaults is done what is due.
 //!
 //! Each task ends when the server stops; none of them may be needed for a request to be answered rightly.
 
@@ -9,7 +9,7 @@ use crate::{
     listen::{Stop, stopped},
 };
 use audit::{Actor, AuditLog, Outcome, SharedOrigin};
-use domain::{Clock, Entropy, RequestId, limits};
+use domain::{Clock, Entropy, RequestId, Timestamp, limits};
 use host::HostService;
 use std::{future::Future, sync::Arc, time::Duration};
 use store::Store;
@@ -22,7 +22,7 @@ const REAP_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the server's certificate is looked at.
 const RENEW_INTERVAL: Duration = Duration::from_secs(6 * 3_600);
 
-/// How often is looked for what is due in the vaults: looking costs one short list.
+/// How often is looked for what is due in the vaults and with the signing keys: looking costs one short list and a few records.
 const DUE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs something at an interval until the server stops. The first time is one interval from now.
@@ -77,7 +77,7 @@ pub(crate) async fn renew(certificates: Arc<Certificates>, clock: Arc<dyn Clock>
     .await;
 }
 
-/// Does what is due in the vaults: purges, rotations, renewals. Each leaves its record; while none can be written, nothing is done.
+/// Does what is due: in the vaults purges, rotations, renewals; and signing keys roll. Each leaves its record; while none can be written, nothing is done.
 pub(crate) async fn due(services: Arc<Services>, stop: Stop) {
     every(DUE_INTERVAL, stop, || async { drop(due_once(&services).await) }).await;
 }
@@ -90,34 +90,64 @@ pub(crate) async fn due_once(services: &Services) -> Option<Vec<String>> {
     if context().ready(&*services.audit).is_err() {
         return None;
     }
-    let mut told = None;
-    match services.vault.run_due(now).await {
-        Ok(done) => {
-            let certain = done.iter().filter(|done| done.is_certain);
-            told = Some(certain.map(|done| format!("{}/{}", done.vault.folded(), done.task)).collect());
-            for Done { vault, task, is_certain } in done {
-                let (outcome, reason) = match is_certain {
-                    true => (Outcome::Allowed, "its time has come"),
-                    false => (Outcome::Failed, "its time has come; whether it was done is not known"),
-                };
-                let target = format!("{}/{task}", vault.folded());
-                let recorded = context().record(
-                    &*services.audit,
-                    Actor::System,
-                    "vault.due",
-                    target,
-                    outcome,
-                    reason.to_owned(),
-                );
-                if recorded.is_err() {
-                    tracing::error!(%vault, %task, "was done, and cannot be written to the audit log");
-                }
-            }
-        }
-        Err(error) => tracing::warn!(%error, "what is due in the vaults cannot be done"),
-    }
+    let keys = keys_once(services, &context(), now).await;
+    let vaults = vaults_once(services, context, now).await;
     if let Err(error) = services.vault.sweep(now).await {
         tracing::warn!(%error, "what was purged cannot be removed yet");
     }
-    told
+    let (mut told, vaults) = (keys?, vaults?);
+    told.extend(vaults);
+    Some(told)
+}
+
+async fn keys_once(services: &Services, context: &Context, now: Timestamp) -> Option<Vec<String>> {
+    let changes = match services.directory.roll_due(now).await {
+        Ok(changes) => changes,
+        Err(error) => {
+            tracing::error!(%error, "signing keys cannot be rolled: the current one signs on");
+            return None;
+        }
+    };
+    for change in &changes {
+        let recorded = context.record_key_change(services, Actor::System, change, "its time has come");
+        if recorded.is_err() {
+            tracing::error!(?change, "was done, and cannot be written to the audit log");
+        }
+    }
+    Some(changes.iter().map(|change| format!("{}/{}", change.action(), change.kid())).collect())
+}
+
+async fn vaults_once(
+    services: &Services,
+    context: impl Fn() -> Context,
+    now: Timestamp,
+) -> Option<Vec<String>> {
+    let done = match services.vault.run_due(now).await {
+        Ok(done) => done,
+        Err(error) => {
+            tracing::warn!(%error, "what is due in the vaults cannot be done");
+            return None;
+        }
+    };
+    let certain = done.iter().filter(|done| done.is_certain);
+    let told = certain.map(|done| format!("{}/{}", done.vault.folded(), done.task)).collect();
+    for Done { vault, task, is_certain } in done {
+        let (outcome, reason) = match is_certain {
+            true => (Outcome::Allowed, "its time has come"),
+            false => (Outcome::Failed, "its time has come; whether it was done is not known"),
+        };
+        let target = format!("{}/{task}", vault.folded());
+        let recorded = context().record(
+            &*services.audit,
+            Actor::System,
+            "vault.due",
+            target,
+            outcome,
+            reason.to_owned(),
+        );
+        if recorded.is_err() {
+            tracing::error!(%vault, %task, "was done, and cannot be written to the audit log");
+        }
+    }
+    Some(told)
 }

@@ -156,11 +156,12 @@ async fn settle(services: Arc<Services>) -> Settled {
     let mut settled = Settled::default();
     loop {
         let now = services.clock.now();
-        settled.next_due = services.vault.next_due().await.unwrap_or_else(|error| {
+        let in_vaults = services.vault.next_due().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "what is due in the vaults cannot be read");
             // Nobody knows when, so it is now.
             Some(now)
         });
+        settled.next_due = [in_vaults, services.directory.keys_due()].into_iter().flatten().min();
         let is_due = settled.next_due.is_some_and(|due| due <= now);
         if !is_due || tokio::time::Instant::now() > until {
             return settled;

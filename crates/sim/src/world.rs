@@ -14,7 +14,7 @@ use audit::{Actor, Outcome};
 use axum::{Router, body::Body};
 use crypt::Key256;
 use directory::{DirectoryService, DirectorySettings};
-use domain::{Clock, DomainName, Entropy, HostNames, Timestamp, limits};
+use domain::{Clock, DomainName, Entropy, HostNames, Timestamp};
 use host::{HostService, HostSettings, TrustFiles};
 use http::{HeaderValue, Request, header};
 use identity::IdentityService;

@@ -99,6 +99,23 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Writes what was done to a signing key: each has its own record, whoever asked for it.
+    ///
+    /// # Errors
+    /// [`AuditUnavailable`].
+    pub fn record_key_change(
+        &self,
+        services: &Services,
+        actor: Actor,
+        change: &directory::KeyChange,
+        reason: &str,
+    ) -> Result<Recorded, AuditUnavailable> {
+        let target = format!("signing key {}", change.kid());
+        self.record(&*services.audit, actor, change.action(), target, Outcome::Allowed, reason.to_owned())
+    }
+}
+
 /// A request's own facts, and the id that its client gave it. The listener has put a [`SharedOrigin`] into the request's extensions; without
 /// one the caller is unknown.
 pub(crate) fn stamp_of<B>(

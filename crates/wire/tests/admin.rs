@@ -634,6 +634,54 @@ async fn principals_are_disabled_and_enabled() {
 }
 
 #[tokio::test]
+async fn signing_keys_are_shown_rolled_and_revoked() {
+    let desk = Desk::new().await;
+    let first = desk.world.name("{kid}");
+    let now = crate::support::NOW.seconds();
+    let (status, keys) = desk.get("/v1/signing-keys").await;
+    let current = json!({"kid": first, "state": "current", "since": now, "token_seconds": 3_600});
+    assert_eq!((status, &keys), (200, &json!({"value": [current.clone()], "next_roll": null})));
+    assert_eq!(
+        desk.get("/v1/status").await.1["signing_key"],
+        json!({"kid": first, "since": now, "next_roll": null})
+    );
+    let actions = |from: usize| -> Vec<(&'static str, Outcome)> {
+        let records = desk.world.audit.records().split_off(from);
+        records.into_iter().map(|record| (record.action, record.outcome)).collect()
+    };
+
+    let (status, rolled) = desk.post("/v1/signing-keys/roll", json!({})).await;
+    let second = rolled["value"][1]["kid"].as_str().unwrap().to_owned();
+    let announced = json!({"kid": second, "state": "announced", "since": now, "signs_from": now + 600});
+    assert_eq!((status, &rolled["value"]), (200, &json!([current, announced])));
+    assert_eq!(rolled["done"], json!([{"done": "announced", "kid": second, "signs_from": now + 600}]));
+    assert_eq!(desk.get("/v1/status").await.1["signing_key"]["next_roll"], now + 600);
+    assert_eq!(desk.get("/v1/clock").await.1["next_due"], now + 600);
+    assert_eq!(
+        actions(0),
+        [("signing-key.roll", Outcome::Allowed), ("signing-key.announce", Outcome::Allowed)]
+    );
+    assert_eq!(desk.last_record().target, format!("signing key {second}"));
+
+    let (_, rolled) = desk.post("/v1/signing-keys/roll", json!({"now": true})).await;
+    assert_eq!(rolled["value"][0]["gone_at"], now + 3_600 + 300);
+    assert_eq!(rolled["value"][1]["state"], "current");
+    let already = actions(0).len();
+    let (status, revoked) = desk.ask("DELETE", &format!("/v1/signing-keys/{second}"), Some(json!({}))).await;
+    assert_eq!((status, revoked["value"].as_array().unwrap().len()), (200, 2), "{revoked}");
+    assert_eq!(
+        actions(already),
+        [("signing-key.revoke", Outcome::Allowed), ("signing-key.begin", Outcome::Allowed)]
+    );
+
+    let (status, refused) = desk.ask("DELETE", &format!("/v1/signing-keys/{second}"), None).await;
+    assert_eq!(status, 404);
+    assert!(message(&refused).contains("keyless signing-key list"), "{refused}");
+    assert_eq!(desk.last_record().outcome, Outcome::Refused);
+    assert_eq!(desk.post("/v1/signing-keys/roll", json!({"when": "now"})).await.0, 400);
+}
+
+#[tokio::test]
 async fn the_administrators_token_is_for_the_vaults() {
     let desk = Desk::new().await;
     for body in [

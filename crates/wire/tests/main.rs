@@ -14,6 +14,7 @@ mod golden_oauth2;
 mod keyvault;
 mod msi;
 mod people;
+mod rolling;
 mod routes;
 mod support;
 mod tokens;

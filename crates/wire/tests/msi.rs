@@ -520,6 +520,23 @@ fn no_mixture_of_lines_gets_a_token_but_the_right_one() {
 
 /// As the public listener does: whoever keeps the token must know of which time its `expires_on` is.
 #[tokio::test]
+async fn a_kept_token_outlives_a_roll_of_keys_and_falls_with_its_key() {
+    let shop = Shop::new().await;
+    let token =
+        async || shop.exchange(&shop.good()).await.json()["access_token"].as_str().unwrap().to_owned();
+    let kept = token().await;
+    let directory = &shop.world.state.directory;
+    directory.roll(true, NOW).await.unwrap();
+    assert_eq!(token().await, kept, "what the retired key has signed is good");
+    let kid = crypt::jws::Parsed::of(&kept).unwrap().kid().to_owned();
+    directory.revoke(&kid, NOW).await.unwrap();
+    let fresh = token().await;
+    assert_eq!(crypt::jws::Parsed::of(&fresh).unwrap().kid(), directory.ring().current().kid());
+    assert_ne!(fresh, kept);
+    assert_eq!(token().await, fresh);
+}
+
+#[tokio::test]
 async fn answers_of_a_test_clock_say_so() {
     let mut shop = Shop::new().await;
     assert_eq!(shop.exchange(&shop.good()).await.header("x-keyless-test-clock"), None);

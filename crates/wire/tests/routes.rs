@@ -157,6 +157,7 @@ fn sample(path: &str, world: &World) -> String {
         ("{credential}", id),
         ("{user}", id),
         ("{group}", id),
+        ("{kid}", "aaaaaaaaaaaaaaaaaaaaaaaaaaa"),
     ];
     let path = samples.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
     assert!(!path.contains('{'), "a sample for {path}");

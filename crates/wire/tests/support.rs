@@ -2,9 +2,9 @@
 
 use access::{Verifier, VerifierConfig, vault_audiences};
 use audit::MemoryAudit;
-use crypt::{Key256, test_keys};
+use crypt::{Key256, SigningKey, test_keys};
 use directory::{DirectoryService, DirectorySettings, NewRegistration, Registration};
-use domain::{Clock, DomainName, Entropy, HostNames, Timestamp, WorkloadId, limits};
+use domain::{Clock, DomainName, Entropy, HostNames, Timestamp, WorkloadId};
 use host::{EndpointListeners, Enforcement, HostKernel, HostService, HostSettings, TrustFiles, Workload};
 use identity::{Confinement, IdentityService};
 use kernel::KernelError;
@@ -12,7 +12,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -76,7 +76,13 @@ impl World {
         let names = HostNames::new(&DomainName::parse("keyless.localhost").unwrap(), 8443);
         let root = Arc::new(Key256::random(&*entropy));
         let settings = DirectorySettings::new(names.clone());
-        let make_key = |_| Ok(test_keys::signing_key());
+        let made = AtomicUsize::new(0);
+        // The same at first in each run; then the two take turns, and the time makes another id.
+        let make_key = move |now| match made.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(test_keys::signing_key()),
+            number if number % 2 == 1 => SigningKey::certify(&test_keys::other_signing_key().to_pkcs8(), now),
+            _ => SigningKey::certify(&test_keys::signing_key().to_pkcs8(), now),
+        };
         let directory =
             DirectoryService::open(store.clone(), entropy.clone(), &root, settings, make_key, NOW);
         let directory = Arc::new(directory.await.unwrap());

@@ -39,7 +39,7 @@ impl World {
         let store: Arc<dyn Store> = Arc::new(Memory::new());
         let names = HostNames::new(&DomainName::parse("keyless.localhost").unwrap(), 8443);
         let settings = DirectorySettings::new(names);
-        let root = Key256::random(&SystemEntropy);
+        let root = Arc::new(Key256::random(&SystemEntropy));
         let make_key = |_| Ok(crypt::test_keys::signing_key());
         let directory =
             DirectoryService::open(store.clone(), Arc::new(SystemEntropy), &root, settings, make_key, NOW);

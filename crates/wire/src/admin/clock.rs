@@ -98,7 +98,8 @@ pub(super) fn routes() -> Router<Admin> {
 }
 
 async fn show(Shared(state): Shared<State>) -> Result<Response, AdminError> {
-    let next_due = state.vault.next_due().await?;
+    let due = [state.vault.next_due().await?, state.directory.keys_due()];
+    let next_due = due.into_iter().flatten().min();
     let (now, ahead) = (state.clock.now(), state.clock.ahead());
     Ok(json(StatusCode::OK, &Shown { now, ahead_seconds: ahead.map(|ahead| ahead.as_secs()), next_due }))
 }

@@ -124,6 +124,9 @@ impl From<DirectoryError> for AdminError {
             DirectoryError::RegistrationNotFound { .. } => {
                 Self::not_found(format!("{error}: `keyless registration list` shows all"))
             }
+            DirectoryError::SigningKeyNotFound { .. } => {
+                Self::not_found(format!("{error}: `keyless signing-key list` shows all"))
+            }
             DirectoryError::CredentialNotFound { .. } | DirectoryError::PrincipalNotFound { .. } => {
                 Self::not_found(error.to_string())
             }

@@ -15,6 +15,7 @@ pub mod policies;
 pub mod principals;
 pub mod registrations;
 pub mod roles;
+pub mod signing_keys;
 pub mod status;
 pub mod token;
 pub mod users;
@@ -79,6 +80,7 @@ pub fn router(state: State, installation: Arc<dyn Installation>) -> Router {
         .merge(principals::routes())
         .merge(users::routes())
         .merge(groups::routes())
+        .merge(signing_keys::routes())
         .fallback(|| async {
             AdminError::not_found("there is no such route: does the version of `keyless` fit the server's?")
         })

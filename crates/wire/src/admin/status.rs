@@ -1,6 +1,6 @@
 //! `/v1/status`: what is running, what the kernel enforces and what not, what should be mended.
 
-use super::{Admin, body::json, clock::TestClock, error::AdminError};
+use super::{Admin, body::json, clock::TestClock, error::AdminError, signing_keys};
 use axum::{Router, extract::State, response::Response, routing::get};
 use domain::Timestamp;
 use http::StatusCode;
@@ -68,6 +68,7 @@ struct Status {
     tenant: String,
     login: String,
     counts: Counts,
+    signing_key: Option<signing_keys::Current>,
     audit_failing: bool,
 }
 
@@ -100,6 +101,7 @@ async fn show(State(Admin { state, installation }): State<Admin>) -> Result<Resp
         tenant: state.directory.tenant().id.to_string(),
         login: state.names.login_base(),
         counts,
+        signing_key: signing_keys::current(&state),
         audit_failing: state.audit.is_failed(),
     };
     Ok(json(StatusCode::OK, &status))

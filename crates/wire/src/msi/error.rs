@@ -168,6 +168,7 @@ impl From<&DirectoryError> for Refused {
             | DirectoryError::LifetimeInvalid
             | DirectoryError::Group(_)
             | DirectoryError::User(_)
+            | DirectoryError::SigningKeyNotFound { .. }
             | DirectoryError::TooMany { .. } => Self::UNAVAILABLE,
         }
     }

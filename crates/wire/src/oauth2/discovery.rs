@@ -17,7 +17,8 @@ use domain::HostNames;
 use http::{HeaderValue, StatusCode, Uri};
 use serde::Serialize;
 
-/// Documents change when a key is added, which is announced long before it signs.
+/// Documents change when a key is added, which is announced longer before it signs than they are kept
+/// ([`domain::limits::DOCUMENTS_CACHED`]).
 pub(super) const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// A tenant as URLs and issuers spell it.
@@ -236,4 +237,16 @@ fn authorization_endpoint(uri: &Uri) -> Result<String, RequestFault> {
 fn authority(names: &HostNames) -> String {
     let base = names.login_base();
     base.strip_prefix("https://").unwrap_or(&base).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::limits;
+
+    #[test]
+    fn documents_are_kept_no_longer_than_keys_are_announced() {
+        assert_eq!(CACHED, format!("public, max-age={}", limits::DOCUMENTS_CACHED.as_secs()));
+        assert!(limits::SIGNING_KEY_ANNOUNCED_MIN > limits::DOCUMENTS_CACHED);
+    }
 }

@@ -421,6 +421,7 @@ impl From<&DirectoryError> for OAuthError {
             | DirectoryError::LifetimeInvalid
             | DirectoryError::Group(_)
             | DirectoryError::User(_)
+            | DirectoryError::SigningKeyNotFound { .. }
             | DirectoryError::TooMany { .. } => Self::internal(),
         }
     }
