@@ -147,6 +147,7 @@ async fn world() -> (World, String) {
         display_name: "app".to_owned(),
         identifier_uris: Vec::new(),
         token_version: TokenVersion::V1,
+        ..NewRegistration::default()
     };
     let registration = world.register("app", new).await;
     world.add_secret("secret", &registration, Duration::from_secs(86_400)).await;

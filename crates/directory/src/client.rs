@@ -4,16 +4,17 @@
 //! what a client may be granted (`grants`), the claims that tell of the proof (`claims`).
 
 use crate::{
-    DirectoryError, Registration,
+    DirectoryError, Registration, Tenant,
+    assertion::Presented,
     claims::Proof,
     registration::{ClientIndex, Credential},
     token::TokenRequest,
 };
 use access::Principal;
 use crypt::HashedSecret;
-use domain::{ClientId, CredentialId, Secret, Timestamp};
+use domain::{ClientId, CredentialId, HostNames, Secret, Timestamp};
 use std::sync::Arc;
-use store::{Halt, View};
+use store::{Halt, View, Write};
 
 /// The only type of client assertion (RFC 7523 section 2.2).
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -25,8 +26,8 @@ pub(crate) enum ClientProof {
     None,
     /// A client secret (`client_secret_post`, `client_secret_basic`).
     Secret(Secret<String>),
-    /// A signed token (`private_key_jwt`), without white space around it.
-    Assertion(Secret<String>),
+    /// A token that it has signed, or somebody else for it (`private_key_jwt`).
+    Assertion(Box<Presented>),
 }
 
 /// A client that has proven itself.
@@ -39,10 +40,16 @@ pub(crate) struct Authenticated {
     pub(crate) principal: Arc<Principal>,
     /// How it has proven itself.
     pub(crate) by: Proof,
+    /// What makes that so, to be written with whatever else is decided: an assertion that is good once.
+    pub(crate) writes: Vec<Write>,
 }
 
 /// Takes the client's name and proof out of a request. One way only: RFC 6749 section 2.3 forbids two.
-pub(crate) fn take(request: &mut TokenRequest) -> Result<(Option<String>, ClientProof), DirectoryError> {
+pub(crate) fn take(
+    request: &mut TokenRequest,
+    names: &HostNames,
+    tenant: &Tenant,
+) -> Result<(Option<String>, ClientProof), DirectoryError> {
     let is_given = |secret: &Secret<String>| !secret.expose().trim().is_empty();
     let client = request.client.take();
     let secret = request.secret.take().filter(|secret| !secret.expose().is_empty());
@@ -68,7 +75,8 @@ pub(crate) fn take(request: &mut TokenRequest) -> Result<(Option<String>, Client
             }
             // Files end in a line feed, which some clients send with the rest.
             let assertion = Secret::new(assertion.expose().trim().to_owned());
-            Ok((client, ClientProof::Assertion(assertion)))
+            let presented = Presented::read(&assertion, names, tenant, &request.tenant)?;
+            Ok((client, ClientProof::Assertion(Box::new(presented))))
         }
         (None, None, None) => Ok((client, ClientProof::None)),
         _ => Err(DirectoryError::ClientAuthenticationAmbiguous),
@@ -82,11 +90,7 @@ pub(crate) fn authenticate(
     proof: &ClientProof,
     now: Timestamp,
 ) -> Result<Authenticated, Halt<DirectoryError>> {
-    let registration = match view.get::<ClientIndex>(&client)? {
-        Some(index) => view.get::<Registration>(&index.registration)?,
-        None => None,
-    };
-    let Some(registration) = registration else {
+    let Some(registration) = registration(view, client)? else {
         if let ClientProof::Secret(secret) = proof {
             // As much hashing as for a client that exists, so that time does not tell which clients do.
             let _ = HashedSecret::of(&Secret::new(String::new())).matches(secret);
@@ -96,24 +100,51 @@ pub(crate) fn authenticate(
     let Some(principal) = view.get::<Principal>(&registration.principal)? else {
         return Err(Halt::Refuse(DirectoryError::ClientUnknown { client }));
     };
-    let by = prove(&registration, proof, now).map_err(Halt::Refuse)?;
+    let (by, writes) = prove(view, &registration, proof, now)?;
     // Said only to who has proven itself.
     if !principal.enabled {
         return Err(Halt::Refuse(DirectoryError::ClientDisabled { client }));
     }
-    Ok(Authenticated { registration, principal, by })
+    Ok(Authenticated { registration, principal, by, writes })
 }
 
-fn prove(registration: &Registration, proof: &ClientProof, now: Timestamp) -> Result<Proof, DirectoryError> {
+/// Must an outside issuer be asked for its keys before the client can be authenticated? Only one that the client trusts.
+pub(crate) fn wants_keys(
+    view: &View,
+    client: ClientId,
+    presented: &Presented,
+    now: Timestamp,
+) -> Result<bool, Halt<DirectoryError>> {
+    match registration(view, client)? {
+        Some(registration) => presented.wants_keys(view, &registration, now),
+        None => Ok(false),
+    }
+}
+
+fn registration(view: &View, client: ClientId) -> Result<Option<Arc<Registration>>, Halt<DirectoryError>> {
+    Ok(match view.get::<ClientIndex>(&client)? {
+        Some(index) => view.get::<Registration>(&index.registration)?,
+        None => None,
+    })
+}
+
+fn prove(
+    view: &View,
+    registration: &Registration,
+    proof: &ClientProof,
+    now: Timestamp,
+) -> Result<(Proof, Vec<Write>), Halt<DirectoryError>> {
     let client = registration.client;
     match proof {
-        ClientProof::None => Err(DirectoryError::ClientProofMissing),
+        ClientProof::None if registration.is_public => Ok((Proof::Public, Vec::new())),
+        ClientProof::None => Err(Halt::Refuse(DirectoryError::ClientProofMissing)),
+        _ if registration.is_public => Err(Halt::Refuse(DirectoryError::ClientIsPublic { client })),
         ClientProof::Secret(secret) => match judge(&registration.credentials, secret, now) {
-            Verdict::Wrong => Err(DirectoryError::ClientSecretWrong { client }),
-            Verdict::Expired => Err(DirectoryError::ClientSecretExpired { client }),
-            Verdict::Valid(credential) => Ok(Proof::Secret(credential)),
+            Verdict::Wrong => Err(Halt::Refuse(DirectoryError::ClientSecretWrong { client })),
+            Verdict::Expired => Err(Halt::Refuse(DirectoryError::ClientSecretExpired { client })),
+            Verdict::Valid(credential) => Ok((Proof::Secret(credential), Vec::new())),
         },
-        ClientProof::Assertion(_) => Err(DirectoryError::AssertionRejected { client }),
+        ClientProof::Assertion(presented) => presented.judge(view, registration, now),
     }
 }
 

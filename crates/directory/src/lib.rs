@@ -7,10 +7,13 @@
 //! client's proof was checked.
 #![forbid(unsafe_code)]
 
+pub mod assertion;
 pub mod audience;
 pub mod claims;
 pub mod client;
+pub mod credentials;
 pub mod error;
+pub mod federation;
 #[cfg(test)]
 mod fixtures;
 pub mod grants;
@@ -23,10 +26,17 @@ pub mod service;
 pub mod tenant;
 pub mod token;
 
+pub use assertion::AssertionRefusal;
 pub use audience::Audience;
+pub use claims::Proof;
+pub use credentials::{CredentialKind, Removed};
 pub use error::DirectoryError;
+pub use federation::{Fetched, IssuerFault, IssuerKeys, NoFetch};
 pub use managed::{IdentityIds, Registered};
-pub use registration::{Credential, NewCredential, NewRegistration, Registration, TokenVersion};
+pub use registration::{
+    Certificate, Credential, DEFAULT_AUDIENCE, FederatedCredential, NewCredential, NewFederatedCredential,
+    NewRegistration, Registration, TokenVersion,
+};
 pub use ring::KeyRing;
 pub use service::{DirectoryService, DirectorySettings};
 pub use tenant::{Tenant, TenantAlias};

@@ -1,17 +1,29 @@
 //! [`DirectoryService`]: the tenant and its key ring in memory, the rest in the store; issues tokens.
 
 use crate::{
-    Audience, DirectoryError, IssuedToken, KeyRing, Tenant, TokenRequest, audience,
+    AssertionRefusal, Audience, DirectoryError, IssuedToken, IssuerKeys, KeyRing, NoFetch, Tenant,
+    TokenRequest,
+    assertion::{self, UsedAssertion},
+    audience,
     claims::Proof,
+    client::{self, ClientProof},
     principal::{self},
     ring::{self, KeyRecord, RingRecord},
+    tenant::shown,
     token::{self, Granted},
 };
 use access::{Principal, PrincipalKind};
 use crypt::{CryptError, Key256, SigningKey};
 use domain::{ClientId, Entropy, HostNames, PrincipalId, TenantId, Timestamp};
-use std::{sync::Arc, time::Duration};
-use store::{Decision, Halt, Store, View, query, transact};
+use std::{
+    num::NonZeroU16,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use store::{Decision, Halt, Key, Store, View, list_records, query, transact};
+
+/// Records that are deleted in one commit. Ours: a commit checks each key, and 100 is the store's limit.
+const SWEPT_AT_ONCE: usize = 50;
 
 /// What does not change while the server runs.
 #[derive(Clone, Debug)]
@@ -29,6 +41,8 @@ pub struct DirectoryService {
     pub(crate) settings: DirectorySettings,
     tenant: Arc<Tenant>,
     ring: Arc<KeyRing>,
+    pub(crate) issuer_keys: Arc<dyn IssuerKeys>,
+    swept_up_to: Mutex<Option<Key>>,
 }
 
 impl DirectoryService {
@@ -82,7 +96,14 @@ impl DirectoryService {
         }
         let (tenant, ring, keys) = query(&*store, stored).await?;
         let ring = Arc::new(ring::open(&ring, &keys, root)?);
-        Ok(Self { store, entropy, settings, tenant, ring })
+        let issuer_keys = Arc::new(NoFetch);
+        Ok(Self { store, entropy, settings, tenant, ring, issuer_keys, swept_up_to: Mutex::default() })
+    }
+
+    /// The same, with a way to outside issuers.
+    #[must_use]
+    pub fn reaching(self, issuer_keys: Arc<dyn IssuerKeys>) -> Self {
+        Self { issuer_keys, ..self }
     }
 
     /// The tenant.
@@ -110,9 +131,64 @@ impl DirectoryService {
     /// # Errors
     /// [`DirectoryError`].
     pub async fn token(&self, request: TokenRequest, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
-        let parsed = token::parse(&self.tenant, request)?;
-        let granted = query(&*self.store, |view| token::decide(view, self.names(), &parsed, now)).await?;
+        let mut parsed = token::parse(&self.tenant, self.names(), request)?;
+        self.reach_issuer(parsed.client, &mut parsed.proof, now).await?;
+        let decide = |view: &View| token::decide(view, self.names(), &parsed, now);
+        let granted = transact(&*self.store, &*self.entropy, decide).await?;
         self.issue(&granted, now)
+    }
+
+    /// Fetches the keys of an outside issuer, if the client's proof is by one that it trusts. A decision cannot wait for a network.
+    pub(crate) async fn reach_issuer(
+        &self,
+        client: ClientId,
+        proof: &mut ClientProof,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        let ClientProof::Assertion(presented) = proof else { return Ok(()) };
+        if query(&*self.store, |view| client::wants_keys(view, client, presented, now)).await? {
+            let (issuer, kid) = presented.signer();
+            let keys = self.issuer_keys.keys(issuer, kid, now).await.map_err(|fault| {
+                AssertionRefusal::IssuerUnavailable { issuer: shown(issuer), why: fault.to_string() }
+            })?;
+            presented.known_by(keys);
+        }
+        Ok(())
+    }
+
+    /// Is it this directory, in either version?
+    pub(crate) fn is_own_issuer(&self, issuer: &str) -> bool {
+        assertion::is_own_issuer(self.names(), &self.tenant, issuer)
+    }
+
+    /// Forgets used assertions that are over, a bounded part of them each round.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sweep(&self, now: Timestamp) -> Result<(), DirectoryError> {
+        const ROUND: NonZeroU16 = NonZeroU16::new(256).expect("not zero");
+        let after = self.swept_up_to.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let page =
+            list_records::<UsedAssertion>(&*self.store, &UsedAssertion::prefix(), after.as_ref(), ROUND)
+                .await?;
+        let over: Vec<&Key> =
+            page.items.iter().filter(|(_, used)| used.until <= now).map(|(place, _)| place).collect();
+        for places in over.chunks(SWEPT_AT_ONCE) {
+            transact(&*self.store, &*self.entropy, |view| -> Result<Decision<()>, Halt<DirectoryError>> {
+                let mut writes = Vec::new();
+                for place in places {
+                    // Looked at again: another one of the same id may have been used since.
+                    if view.get::<UsedAssertion>(place)?.is_some_and(|used| used.until <= now) {
+                        writes.push(store::delete::<UsedAssertion>(place));
+                    }
+                }
+                Ok(Decision::of((), writes))
+            })
+            .await?;
+        }
+        let last = page.items.last().map(|(key, _)| key.clone());
+        *self.swept_up_to.lock().unwrap_or_else(PoisonError::into_inner) = last.filter(|_| page.more);
+        Ok(())
     }
 
     /// Which resource does this text name?
@@ -183,7 +259,7 @@ mod tests {
     use access::{KeySource as _, Verifier, VerifierConfig, vault_audiences};
     use crypt::test_keys;
     use domain::limits;
-    use store::{Key, Memory, Write, transact};
+    use store::{Memory, Write};
 
     fn root(seed: u8) -> Key256 {
         Key256::random(&crate::fixtures::Fill(seed))
@@ -288,6 +364,7 @@ mod tests {
             display_name: "orders".to_owned(),
             identifier_uris: Vec::new(),
             token_version: TokenVersion::V1,
+            ..NewRegistration::default()
         };
         let registration = directory.create_registration(new, NOW).await.unwrap();
         let named = registration.client.to_string();

@@ -14,7 +14,7 @@ use access::Principal;
 use crypt::jws::{self, Thumbprint};
 use domain::{ClientId, Entropy, HostNames, PrincipalId, Secret, Timestamp, world::random};
 use std::{sync::Arc, time::Duration};
-use store::{Halt, View};
+use store::{Decision, Halt, View};
 
 /// Which of the two endpoints was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,8 @@ pub struct IssuedToken {
     pub principal: PrincipalId,
     /// Whose it is, by client id.
     pub client: ClientId,
+    /// How that was proven.
+    pub proof: Proof,
     /// Its own id (`uti`), for the audit log.
     pub token: String,
 }
@@ -88,8 +90,8 @@ impl IssuedToken {
 /// A request that is complete and well formed.
 #[derive(Debug)]
 pub(crate) struct Parsed {
-    client: ClientId,
-    proof: ClientProof,
+    pub(crate) client: ClientId,
+    pub(crate) proof: ClientProof,
     resource: String,
     grant: Grant,
 }
@@ -109,13 +111,17 @@ pub(crate) struct Granted {
 }
 
 /// First phase. Nothing is asked of the store for a request that cannot succeed.
-pub(crate) fn parse(tenant: &Tenant, mut request: TokenRequest) -> Result<Parsed, DirectoryError> {
+pub(crate) fn parse(
+    tenant: &Tenant,
+    names: &HostNames,
+    mut request: TokenRequest,
+) -> Result<Parsed, DirectoryError> {
     let alias = tenant.alias(&request.tenant)?;
     let grant_type = given("grant_type", request.grant_type.take())?;
     if grant_type != "client_credentials" {
         return Err(DirectoryError::UnsupportedGrant { grant: shown(&grant_type) });
     }
-    let (client, proof) = client::take(&mut request)?;
+    let (client, proof) = client::take(&mut request, names, tenant)?;
     let client = given("client_id", client)?;
     let client = client.parse().map_err(|_| DirectoryError::ClientMalformed { client: shown(&client) })?;
     if alias == TenantAlias::Any {
@@ -138,13 +144,13 @@ pub(crate) fn decide(
     names: &HostNames,
     parsed: &Parsed,
     now: Timestamp,
-) -> Result<Granted, Halt<DirectoryError>> {
+) -> Result<Decision<Granted>, Halt<DirectoryError>> {
     let client = client::authenticate(view, parsed.client, &parsed.proof, now)?;
     let principal = match &parsed.grant {
-        Grant::ClientCredentials => client_credentials::grant(&client),
+        Grant::ClientCredentials => client_credentials::grant(&client)?,
     };
     let audience = audience::resolve(view, names, &parsed.resource)?;
-    Ok(Granted { principal, audience, proof: client.by })
+    Ok(Decision::of(Granted { principal, audience, proof: client.by }, client.writes))
 }
 
 /// The last phases: claims, and the one signature.
@@ -179,6 +185,7 @@ pub(crate) fn issue(
         resource: audience.requested.clone(),
         principal: principal.id,
         client: principal.client,
+        proof: *proof,
         token,
     })
 }
@@ -190,6 +197,7 @@ fn given(name: &'static str, value: Option<String>) -> Result<String, DirectoryE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AssertionRefusal;
     use crate::fixtures::{self, registration, secret, tenant};
 
     fn request() -> TokenRequest {
@@ -208,7 +216,7 @@ mod tests {
     }
 
     fn refused(request: TokenRequest) -> DirectoryError {
-        parse(&tenant(), request).unwrap_err()
+        parse(&tenant(), &fixtures::names(), request).unwrap_err()
     }
 
     fn some(text: &str) -> Option<String> {
@@ -217,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_whole_request_is_understood() {
-        let parsed = parse(&tenant(), request()).unwrap();
+        let parsed = parse(&tenant(), &fixtures::names(), request()).unwrap();
         assert_eq!((parsed.client, &*parsed.resource), (registration(1).0.client, "https://vault.azure.net"));
         let v1 = TokenRequest {
             endpoint: Endpoint::V1,
@@ -225,10 +233,10 @@ mod tests {
             resource: some("https://x/"),
             ..request()
         };
-        assert_eq!(parse(&tenant(), v1).unwrap().resource, "https://x/");
+        assert_eq!(parse(&tenant(), &fixtures::names(), v1).unwrap().resource, "https://x/");
         let basic = ClientSecret { client: registration(1).0.client.to_string(), secret: secret("s") };
         let by_header = TokenRequest { basic: Some(basic), secret: None, client: None, ..request() };
-        assert_eq!(parse(&tenant(), by_header).unwrap().client, registration(1).0.client);
+        assert_eq!(parse(&tenant(), &fixtures::names(), by_header).unwrap().client, registration(1).0.client);
     }
 
     #[test]
@@ -302,8 +310,7 @@ mod tests {
             ..request()
         };
         let jwt = Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-        let proof = parse(&tenant(), asked(jwt)).unwrap().proof;
-        assert!(matches!(proof, ClientProof::Assertion(assertion) if assertion.expose() == "a.b.c"));
+        assert!(matches!(refused(asked(jwt)), DirectoryError::Assertion(AssertionRefusal::Form(_))));
         for (kind, is_missing) in [(None, true), (Some(""), true), (Some("urn:x:saml2-bearer"), false)] {
             match refused(asked(kind)) {
                 DirectoryError::MissingParameter { name: "client_assertion_type" } => assert!(is_missing),
@@ -326,7 +333,7 @@ mod tests {
                 scope: some("https://nowhere/.default"),
                 ..request()
             };
-            let parsed = parse(&tenant(), request).unwrap();
+            let parsed = parse(&tenant(), &fixtures::names(), request).unwrap();
             match decide(&view, &fixtures::names(), &parsed, fixtures::NOW) {
                 Err(Halt::Refuse(error)) => error,
                 other => panic!("{other:?}"),

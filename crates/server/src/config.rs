@@ -59,6 +59,10 @@ pub struct Config {
     pub audit_sync: SyncPolicy,
     /// Lifetime of access tokens, 10 minutes to 24 hours.
     pub access_token_lifetime: Span,
+    /// Certificates (PEM) that are trusted, besides the system's, where the keys of outside issuers are fetched.
+    pub issuer_ca_file: Option<PathBuf>,
+    /// Whether outside issuers may be on this machine, and without TLS. For tests only.
+    pub issuer_loopback: bool,
     /// Memory that the store may use for caching.
     pub store_cache: Bytes,
     /// How logs look: `human` or `json`.
@@ -101,7 +105,7 @@ pub enum ConfigError {
     NoDataDir,
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 14] = [
     "data_dir",
     "domain",
     "port",
@@ -111,6 +115,8 @@ const KEYS: [&str; 12] = [
     "test_clock",
     "audit_sync",
     "access_token_lifetime",
+    "issuer_ca_file",
+    "issuer_loopback",
     "store_cache",
     "log_format",
     "log_filter",
@@ -197,7 +203,7 @@ impl Provider for Named {
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         let value = |key: &str, text: &str| match key {
             // Only these are not texts; a path that looks like a number stays a path.
-            "port" | "require_enforced" | "test_clock" | "listen" => {
+            "port" | "require_enforced" | "test_clock" | "issuer_loopback" | "listen" => {
                 text.parse::<Value>().unwrap_or_else(|_| Value::from(text))
             }
             _ => Value::from(text),
@@ -242,6 +248,8 @@ impl Config {
             test_clock: false,
             audit_sync: SyncPolicy::EverySecond,
             access_token_lifetime: Span(limits::ACCESS_TOKEN_LIFETIME),
+            issuer_ca_file: None,
+            issuer_loopback: false,
             store_cache: Bytes(48 << 20),
             log_format: LogFormat::Human,
             log_filter: "info".into(),

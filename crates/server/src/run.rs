@@ -12,6 +12,7 @@ use crate::{
     data::DataDir,
     error::StartError,
     installation::{Capability, Site},
+    issuers::{IssuerSettings, Issuers},
     listen::{admin as admin_listener, endpoints::Endpoints, public},
     maintenance::{AUDIT_KEY, open_store},
     origin::Observer,
@@ -211,7 +212,11 @@ async fn services(
     let make_key = crypt::SigningKey::generate;
     let directory =
         DirectoryService::open(store.clone(), entropy.clone(), root, settings, make_key, *now).await?;
-    let directory = Arc::new(directory);
+    let issuers = Issuers::new(IssuerSettings {
+        ca_file: config.issuer_ca_file.clone(),
+        loopback: config.issuer_loopback,
+    });
+    let directory = Arc::new(directory.reaching(Arc::new(issuers)));
     let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
     let host = HostService::new(
         store.clone(),

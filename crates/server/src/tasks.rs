@@ -77,7 +77,7 @@ pub(crate) async fn renew(certificates: Arc<Certificates>, clock: Arc<dyn Clock>
     .await;
 }
 
-/// Does what is due in the vaults: purges, rotations, renewals. Each leaves its record; while none can be written, nothing is done.
+/// Does what is due in the vaults: purges, rotations, renewals; forgets assertions that nobody can use again. Each thing due leaves its record; while none can be written, nothing is done.
 pub(crate) async fn due(services: Arc<Services>, stop: Stop) {
     every(DUE_INTERVAL, stop, || async { drop(due_once(&services).await) }).await;
 }
@@ -115,6 +115,9 @@ pub(crate) async fn due_once(services: &Services) -> Option<Vec<String>> {
             }
         }
         Err(error) => tracing::warn!(%error, "what is due in the vaults cannot be done"),
+    }
+    if let Err(error) = services.directory.sweep(now).await {
+        tracing::warn!(%error, "used assertions that are over cannot be forgotten yet");
     }
     if let Err(error) = services.vault.sweep(now).await {
         tracing::warn!(%error, "what was purged cannot be removed yet");

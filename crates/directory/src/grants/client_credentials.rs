@@ -1,13 +1,17 @@
 //! The client acts for itself (RFC 6749 section 4.4): what it has proven itself to be, it is granted.
 
-use crate::{DirectoryError, client::Authenticated, tenant::shown};
+use crate::{DirectoryError, claims::Proof, client::Authenticated, tenant::shown};
 use access::Principal;
 use domain::limits;
 use std::sync::Arc;
+use store::{Halt, refuse};
 
-/// Whose the token is: the client's own principal's.
-pub(crate) fn grant(client: &Authenticated) -> Arc<Principal> {
-    client.principal.clone()
+/// Whose the token is: the client's own principal's. Who has proven nothing acts for nobody.
+pub(crate) fn grant(client: &Authenticated) -> Result<Arc<Principal>, Halt<DirectoryError>> {
+    match client.by {
+        Proof::Public => refuse(DirectoryError::ClientProofMissing),
+        _ => Ok(client.principal.clone()),
+    }
 }
 
 /// What is left of `{resource}/.default` without exactly that suffix: `https://x//.default` is for `https://x/`.

@@ -122,12 +122,19 @@ impl From<DirectoryError> for AdminError {
             DirectoryError::CredentialNotFound { .. } | DirectoryError::PrincipalNotFound { .. } => {
                 Self::not_found(error.to_string())
             }
-            DirectoryError::AdministratorNeeded | DirectoryError::IdentifierUriTaken { .. } => {
-                Self::conflict(error.to_string())
+            DirectoryError::ClientIsPublic { .. } => {
+                Self::conflict(format!("{error}: make another registration for what can keep a secret"))
             }
+            DirectoryError::AdministratorNeeded
+            | DirectoryError::IdentifierUriTaken { .. }
+            | DirectoryError::CertificateTaken
+            | DirectoryError::FederatedTaken { .. } => Self::conflict(error.to_string()),
             DirectoryError::IdentifierUriInvalid { .. }
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
+            | DirectoryError::CertificateInvalid(_)
+            | DirectoryError::CertificateOver
+            | DirectoryError::FederatedInvalid { .. }
             | DirectoryError::TooMany { .. }
             | DirectoryError::ResourceUnknown { .. } => Self::bad_request(error.to_string()),
             DirectoryError::Store(error) => error.into(),
@@ -142,7 +149,7 @@ impl From<DirectoryError> for AdminError {
             | DirectoryError::ClientUnknown { .. }
             | DirectoryError::ClientProofMissing
             | DirectoryError::AssertionTypeUnsupported
-            | DirectoryError::AssertionRejected { .. }
+            | DirectoryError::Assertion(_)
             | DirectoryError::ClientSecretWrong { .. }
             | DirectoryError::ClientSecretExpired { .. }
             | DirectoryError::ClientAuthenticationAmbiguous
