@@ -8,6 +8,7 @@
     reason = "these are tests, helpers and all: a surprise is a failure, and its place is the message"
 )]
 
+mod assertion;
 mod bad_input;
 mod canary;
 mod clock;

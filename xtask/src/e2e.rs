@@ -16,6 +16,7 @@ const END: &str = "<!-- generated: end -->";
 
 /// The files of `e2e/tests`.
 const MODULES: &[&str] = &[
+    "assertion",
     "bad_input",
     "canary",
     "clock",
@@ -92,12 +93,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     compatibility(&notes, is_write, filters.is_empty())
 }
 
-/// Scenarios that are not named for a client and are played with the SDK for Python.
-const WITH_PYTHON: &[&str] = &["roles", "vaults"];
+/// Scenarios that are not named for a client, and the clients that they are played with.
+const PLAYED_WITH: &[(&str, &[&str])] =
+    &[("assertion", &["python", "node"]), ("roles", &["python"]), ("vaults", &["python"])];
 
 /// Whether a filter can choose scenarios of a client: it names the client, or part of a scenario of nobody knows which.
 fn may_mean(filter: &str, client: &str) -> bool {
-    let is_played = client == "python" && WITH_PYTHON.iter().any(|module| filter.starts_with(module));
+    let is_played =
+        PLAYED_WITH.iter().any(|(module, clients)| filter.starts_with(module) && clients.contains(&client));
     is_played || filter.starts_with(client) || !MODULES.iter().any(|module| filter.starts_with(module))
 }
 

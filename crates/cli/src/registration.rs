@@ -1,14 +1,16 @@
-//! `keyless app-registration`: software outside of Keyless that authenticates with a client secret.
+//! `keyless app-registration`: software outside of Keyless, and by what it proves itself: client secrets, certificates, outside issuers.
 
 use crate::{
     admin::{Admin, segment},
     app::List,
     failure::Failure,
+    files,
     output::{self, Format},
 };
 use clap::Subcommand;
 use http::Method;
 use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -19,6 +21,12 @@ pub(crate) enum Command {
         /// A URI by which tokens for it are asked, such as api://shop; may be given several times
         #[arg(long = "identifier-uri", value_name = "URI")]
         identifier_uris: Vec<String>,
+        /// Software that cannot keep a secret, such as on users' own machines: it has no credentials
+        #[arg(long)]
+        public: bool,
+        /// Take each assertion that a certificate of it signs once only; Python's SDK presents one for nine minutes
+        #[arg(long, conflicts_with = "public")]
+        single_use_assertions: bool,
     },
     /// All registrations
     List,
@@ -32,29 +40,78 @@ pub(crate) enum Command {
         /// Its id, client id or identifier URI
         registration: String,
     },
-    /// Client secrets
+    /// Client secrets and certificates
     #[command(subcommand)]
     Credential(CredentialCommand),
+    /// Outside issuers whose word is taken: pipelines, clusters
+    #[command(subcommand)]
+    Federated(FederatedCommand),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CredentialCommand {
-    /// Make a client secret; it is printed once and kept nowhere
+    /// Make a client secret, which is printed once and kept nowhere; or register a certificate
     Add {
         /// The registration's id, client id or identifier URI
         registration: String,
         /// What it is for
         #[arg(long)]
         name: Option<String>,
-        /// For how many days it is good [default: 730]
-        #[arg(long)]
+        /// For how many days a secret is good [default: 730]
+        #[arg(long, conflicts_with = "certificate")]
         days: Option<u32>,
+        /// A certificate (PEM or DER) whose key signs the client's assertions; a private key in the file stays there
+        #[arg(long, value_name = "FILE")]
+        certificate: Option<PathBuf>,
     },
-    /// Remove a client secret
+    /// Client secrets and certificates of a registration
+    List {
+        /// The registration's id, client id or identifier URI
+        registration: String,
+    },
+    /// Remove a client secret, certificate or federated credential
     Remove {
         /// The registration's id, client id or identifier URI
         registration: String,
         /// The credential's id
+        credential: domain::CredentialId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FederatedCommand {
+    /// Let an outside issuer vouch for a registration
+    Add {
+        /// The registration's id, client id or identifier URI
+        registration: String,
+        /// Its name
+        name: String,
+        /// The issuer, letter for letter as in iss
+        #[arg(long, value_name = "URL")]
+        issuer: String,
+        /// The subject, letter for letter as in sub, such as repo:octo/shop:environment:production
+        #[arg(long)]
+        subject: String,
+        /// The audience, letter for letter as in aud [default: api://AzureADTokenExchange]
+        #[arg(long)]
+        audience: Option<String>,
+        /// What it is for
+        #[arg(long, default_value = "")]
+        description: String,
+        /// The issuer's keys (JWKS), if they cannot be fetched from it
+        #[arg(long, value_name = "FILE")]
+        jwks: Option<PathBuf>,
+    },
+    /// The outside issuers of a registration
+    List {
+        /// The registration's id, client id or identifier URI
+        registration: String,
+    },
+    /// Remove a federated credential
+    Remove {
+        /// The registration's id, client id or identifier URI
+        registration: String,
+        /// Its id
         credential: domain::CredentialId,
     },
 }
@@ -67,8 +124,12 @@ struct Registration {
     tenant: String,
     display_name: String,
     identifier_uris: Vec<String>,
+    is_public: bool,
+    single_use_assertions: bool,
     created: i64,
     credentials: Vec<Credential>,
+    certificates: Vec<Certificate>,
+    federated: Vec<Federated>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -81,6 +142,29 @@ struct Credential {
 }
 
 #[derive(Debug, Deserialize, Serialize)]
+struct Certificate {
+    id: String,
+    display_name: String,
+    subject: String,
+    thumbprint: String,
+    thumbprint_sha256: String,
+    start: i64,
+    end: i64,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Federated {
+    id: String,
+    name: String,
+    issuer: String,
+    subject: String,
+    audiences: Vec<String>,
+    description: String,
+    keys: Vec<String>,
+    created: i64,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
 struct Made {
     id: String,
     secret: String,
@@ -89,14 +173,19 @@ struct Made {
 
 pub(crate) async fn registration(admin: &Admin, format: Format, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Create { name, identifier_uris } => {
-            let new = serde_json::json!({"display_name": name, "identifier_uris": identifier_uris});
+        Command::Create { name, identifier_uris, public, single_use_assertions } => {
+            let new = serde_json::json!({
+                "display_name": name, "identifier_uris": identifier_uris, "is_public": public,
+                "single_use_assertions": single_use_assertions,
+            });
             let made: Registration = admin.ask(Method::POST, "/v1/registrations", &new).await?;
             show(format, &made);
             let client = &made.client_id;
-            output::note(format_args!(
-                "Give it a client secret: keyless app-registration credential add {client}"
-            ));
+            if !public {
+                output::note(format_args!(
+                    "Give it a client secret: keyless app-registration credential add {client}"
+                ));
+            }
         }
         Command::List => list(admin, format).await?,
         Command::Show { registration } => {
@@ -106,7 +195,30 @@ pub(crate) async fn registration(admin: &Admin, format: Format, command: Command
             admin.order(Method::DELETE, &path(&registration)).await?;
             output::note("The registration is deleted, and its principal with it.");
         }
-        Command::Credential(CredentialCommand::Add { registration, name, days }) => {
+        Command::Credential(command) => credential(admin, format, command).await?,
+        Command::Federated(command) => federated(admin, format, command).await?,
+    }
+    Ok(())
+}
+
+async fn credential(admin: &Admin, format: Format, command: CredentialCommand) -> Result<(), Failure> {
+    match command {
+        CredentialCommand::Add { registration, name, certificate: Some(file), .. } => {
+            let certificate = certificate_of(&file)?;
+            let new = serde_json::json!({"display_name": name, "certificate": certificate});
+            let path = format!("{}/certificates", path(&registration));
+            let made: Certificate = admin.ask(Method::POST, &path, &new).await?;
+            match format {
+                Format::Json => output::json(&made),
+                Format::Table => output::facts(&[
+                    ("credential", made.id),
+                    ("subject", made.subject),
+                    ("thumbprint", made.thumbprint),
+                    ("good until", output::time(made.end)),
+                ]),
+            }
+        }
+        CredentialCommand::Add { registration, name, days, certificate: None } => {
             let new = serde_json::json!({"display_name": name, "lifetime_days": days});
             let made: Made = admin.ask(Method::POST, &credentials(&registration), &new).await?;
             match format {
@@ -119,12 +231,117 @@ pub(crate) async fn registration(admin: &Admin, format: Format, command: Command
             }
             output::note("The secret is shown this once.");
         }
-        Command::Credential(CredentialCommand::Remove { registration, credential }) => {
-            admin.order(Method::DELETE, &format!("{}/{credential}", credentials(&registration))).await?;
-            output::note("The client secret is removed.");
+        CredentialCommand::List { registration } => {
+            let one: Registration = admin.get(&path(&registration)).await?;
+            if format == Format::Json {
+                let both =
+                    serde_json::json!({"credentials": one.credentials, "certificates": one.certificates});
+                output::json(&both);
+                return Ok(());
+            }
+            let secrets = one.credentials.into_iter().map(|secret| {
+                vec![
+                    "secret".to_owned(),
+                    secret.id,
+                    format!("{}...", secret.hint),
+                    secret.display_name,
+                    output::time(secret.end),
+                ]
+            });
+            let certificates = one.certificates.into_iter().map(|certificate| {
+                let (name, end) = (certificate.display_name, output::time(certificate.end));
+                vec!["certificate".to_owned(), certificate.id, certificate.thumbprint, name, end]
+            });
+            output::table(
+                &["kind", "id", "hint or thumbprint", "name", "good until"],
+                secrets.chain(certificates),
+                "It has neither client secrets nor certificates.",
+            );
+        }
+        CredentialCommand::Remove { registration, credential } => {
+            remove(admin, &registration, credential).await?;
         }
     }
     Ok(())
+}
+
+async fn federated(admin: &Admin, format: Format, command: FederatedCommand) -> Result<(), Failure> {
+    match command {
+        FederatedCommand::Add { registration, name, issuer, subject, audience, description, jwks } => {
+            let jwks = jwks.map(|file| key_set_of(&file)).transpose()?;
+            let new = serde_json::json!({
+                "name": name, "issuer": issuer, "subject": subject, "description": description, "jwks": jwks,
+                "audiences": audience.into_iter().collect::<Vec<_>>(),
+            });
+            let path = format!("{}/federated", path(&registration));
+            let made: Federated = admin.ask(Method::POST, &path, &new).await?;
+            match format {
+                Format::Json => output::json(&made),
+                Format::Table => output::facts(&[
+                    ("credential", made.id),
+                    ("issuer", made.issuer),
+                    ("subject", made.subject),
+                    ("audience", made.audiences.join(" ")),
+                    ("keys", keys(&made.keys)),
+                ]),
+            }
+        }
+        FederatedCommand::List { registration } => {
+            let one: Registration = admin.get(&path(&registration)).await?;
+            match format {
+                Format::Json => output::json(&one.federated),
+                Format::Table => output::table(
+                    &["name", "id", "issuer", "subject", "audience", "keys"],
+                    one.federated.into_iter().map(|one| {
+                        let (audience, keys) = (one.audiences.join(" "), keys(&one.keys));
+                        vec![one.name, one.id, one.issuer, one.subject, audience, keys]
+                    }),
+                    "No outside issuer vouches for it.",
+                ),
+            }
+        }
+        FederatedCommand::Remove { registration, credential } => {
+            remove(admin, &registration, credential).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn remove(admin: &Admin, registration: &str, credential: domain::CredentialId) -> Result<(), Failure> {
+    admin.order(Method::DELETE, &format!("{}/{credential}", credentials(registration))).await?;
+    output::note("The credential is removed.");
+    Ok(())
+}
+
+/// The certificate of a file, PEM. Clients like to have it in one file with its private key, which is nobody's business but theirs.
+fn certificate_of(file: &Path) -> Result<String, Failure> {
+    const BYTES_MAX: usize = 64 * 1024;
+    let bytes = files::read(file, BYTES_MAX, "the certificate")?;
+    certificate_in(bytes.expose()).ok_or_else(|| {
+        Failure::new(format!("{} has no certificate in it, neither PEM nor DER", file.display()))
+    })
+}
+
+fn certificate_in(bytes: &[u8]) -> Option<String> {
+    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+    if bytes.first() == Some(&0x30) {
+        return Some(format!("{begin}\n{}\n{end}\n", crypt::encoding::base64(bytes)));
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    let (_, rest) = text.split_once(begin)?;
+    let (body, _) = rest.split_once(end)?;
+    Some(format!("{begin}{body}{end}\n"))
+}
+
+fn key_set_of(file: &Path) -> Result<serde_json::Value, Failure> {
+    const BYTES_MAX: usize = 64 * 1024;
+    let bytes = files::read(file, BYTES_MAX, "the key set")?;
+    serde_json::from_slice(bytes.expose())
+        .map_err(|error| Failure::new(format!("{} is no key set (JWKS): {error}", file.display())))
+}
+
+fn keys(names: &[String]) -> String {
+    if names.is_empty() { "fetched from the issuer".to_owned() } else { names.join(" ") }
 }
 
 async fn list(admin: &Admin, format: Format) -> Result<(), Failure> {
@@ -132,12 +349,14 @@ async fn list(admin: &Admin, format: Format) -> Result<(), Failure> {
     match format {
         Format::Json => output::json(&registrations.value),
         Format::Table => output::table(
-            &["name", "client id", "secrets", "created"],
+            &["name", "client id", "secrets", "certificates", "federated", "created"],
             registrations.value.iter().map(|one| {
                 vec![
                     one.display_name.clone(),
                     one.client_id.clone(),
                     one.credentials.len().to_string(),
+                    one.certificates.len().to_string(),
+                    one.federated.len().to_string(),
                     output::time(one.created),
                 ]
             }),
@@ -167,6 +386,21 @@ fn show(format: Format, one: &Registration) {
             format!("{}  {hint}...  {name}, until {}", credential.id, output::time(credential.end)),
         )
     }));
+    facts.extend(one.certificates.iter().map(|certificate| {
+        let (thumbprint, name) = (&certificate.thumbprint, &certificate.display_name);
+        let end = output::time(certificate.end);
+        ("certificate", format!("{}  {thumbprint}  {name}, until {end}", certificate.id))
+    }));
+    facts.extend(one.federated.iter().map(|federated| {
+        let Federated { id, issuer, subject, .. } = federated;
+        ("federated", format!("{id}  {issuer}  {subject}"))
+    }));
+    if one.is_public {
+        facts.push(("public", "it has no credentials".to_owned()));
+    }
+    if one.single_use_assertions {
+        facts.push(("assertions", "good once".to_owned()));
+    }
     output::facts(&facts);
 }
 
@@ -176,4 +410,27 @@ fn path(registration: &str) -> String {
 
 fn credentials(registration: &str) -> String {
     format!("{}/credentials", path(registration))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_leaves_its_key_behind() {
+        let (certificate, key) = (
+            "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+            "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n",
+        );
+        for bundle in [format!("{key}{certificate}"), format!("Bag\n{certificate}{key}{certificate}")] {
+            assert_eq!(certificate_in(bundle.as_bytes()).as_deref(), Some(certificate));
+        }
+        assert_eq!(
+            certificate_in(&[0x30, 0x82]).unwrap(),
+            "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n"
+        );
+        for nothing in [&b""[..], key.as_bytes(), b"\xff", b"-----BEGIN CERTIFICATE-----"] {
+            assert_eq!(certificate_in(nothing), None);
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! All cryptography: sign and verify, seal and open, hash and compare, certificates. The only crate that names `aws-lc-rs`.
 //!
-//! Owns: keys and their bytes, the sealed form of a value, the JWS of our own tokens, the slots of the root key, the private CA.
+//! Owns: keys and their bytes, the sealed form of a value, the JWS of our own tokens and of others, the slots of the root key, the private CA.
 //! Owns not: what a claim means (`access`, `directory`), where a sealed value lives (`vault`, `store`), when a key is rotated.
 //! Invariant: key material is zeroized and never shown; every failure is a value that says what failed and nothing of the input.
 #![forbid(unsafe_code)]
 
+pub mod assertion;
 pub mod cbor;
 pub mod certificate;
 pub mod compare;
@@ -26,6 +27,7 @@ pub mod test_keys;
 pub mod truststore;
 pub mod x509;
 
+pub use assertion::{Assertion, AssertionFault, ClientCertificate, ClientCertificateFault, IssuerKey};
 pub use cose::AuthenticatorKey;
 pub use entropy::SystemEntropy;
 pub use envelope::{Key256, Sealed};

@@ -10,13 +10,17 @@ use domain::{
 use serde::Serialize;
 use std::fmt;
 
-/// How the client has proven itself.
+/// How the client has proven itself, and by which credential of its registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Proof {
-    /// By nothing: a public client, which has nothing to prove itself by.
+pub enum Proof {
+    /// Not at all: a public client has nothing to do it by.
     Public,
-    /// By a client secret: which credential of the registration.
+    /// By a client secret.
     Secret(CredentialId),
+    /// By an assertion that one of its certificates signed.
+    Certificate(CredentialId),
+    /// By an assertion of an outside issuer.
+    Federated(CredentialId),
     /// By the kernel's word: managed identities. The public cloud shows theirs as certificates.
     Attested,
     /// The administrator, who may use the admin socket.
@@ -24,21 +28,31 @@ pub(crate) enum Proof {
 }
 
 impl Proof {
+    /// The credential. What was got by it should be worth nothing once it is removed.
+    pub const fn credential(self) -> Option<CredentialId> {
+        match self {
+            Self::Secret(id) | Self::Certificate(id) | Self::Federated(id) => Some(id),
+            Self::Public | Self::Attested | Self::Socket => None,
+        }
+    }
+
     const fn acr(self) -> &'static str {
         match self {
             Self::Public | Self::Socket => "0",
             Self::Secret(_) => "1",
-            Self::Attested => "2",
+            Self::Certificate(_) | Self::Federated(_) | Self::Attested => "2",
         }
     }
 }
 
-/// What the audit log says.
+/// For the audit log.
 impl fmt::Display for Proof {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Public => formatter.write_str("a public client"),
-            Self::Secret(credential) => write!(formatter, "client secret {credential}"),
+            Self::Public => formatter.write_str("no credential"),
+            Self::Secret(id) => write!(formatter, "client secret {id}"),
+            Self::Certificate(id) => write!(formatter, "certificate {id}"),
+            Self::Federated(id) => write!(formatter, "federated credential {id}"),
             Self::Attested => formatter.write_str("the kernel's word"),
             Self::Socket => formatter.write_str("the admin socket"),
         }
@@ -142,8 +156,8 @@ pub(crate) fn claims(facts: Facts<'_>) -> Claims {
         (scp, user_name) = (Some("user_impersonation".to_owned()), Some(principal.display_name.clone()));
     }
     let keyless_credential = match proof {
-        Proof::Secret(credential) if !is_user => Some(credential),
-        Proof::Secret(_) | Proof::Public | Proof::Attested | Proof::Socket => None,
+        Proof::Secret(id) | Proof::Certificate(id) | Proof::Federated(id) => Some(id).filter(|_| !is_user),
+        Proof::Public | Proof::Attested | Proof::Socket => None,
     };
     Claims {
         aud: audience.claim.clone(),

@@ -4,14 +4,14 @@
 //! what a client may be granted (`grants`), the claims that tell of the proof (`claims`).
 
 use crate::{
-    DirectoryError, Registration, application::Application, claims::Proof, registration::Credential,
-    token::TokenRequest,
+    DirectoryError, Registration, Tenant, application::Application, assertion::Presented, claims::Proof,
+    registration::Credential, token::TokenRequest,
 };
 use access::Principal;
 use crypt::HashedSecret;
-use domain::{ClientId, CredentialId, Secret, Timestamp};
+use domain::{ClientId, CredentialId, HostNames, Secret, Timestamp};
 use std::sync::Arc;
-use store::{Halt, View};
+use store::{Halt, View, Write};
 
 /// The only type of client assertion (RFC 7523 section 2.2).
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -23,8 +23,8 @@ pub(crate) enum ClientProof {
     None,
     /// A client secret (`client_secret_post`, `client_secret_basic`).
     Secret(Secret<String>),
-    /// A signed token (`private_key_jwt`), without white space around it.
-    Assertion(Secret<String>),
+    /// A token that it has signed, or somebody else for it (`private_key_jwt`).
+    Assertion(Box<Presented>),
 }
 
 /// A client that has proven itself.
@@ -36,10 +36,16 @@ pub(crate) struct Authenticated {
     pub(crate) principal: Option<Arc<Principal>>,
     /// How it has proven itself.
     pub(crate) by: Proof,
+    /// What makes that so, to be written with whatever else is decided: an assertion that is good once.
+    pub(crate) writes: Vec<Write>,
 }
 
 /// Takes the client's name and proof out of a request. One way only: RFC 6749 section 2.3 forbids two.
-pub(crate) fn take(request: &mut TokenRequest) -> Result<(Option<String>, ClientProof), DirectoryError> {
+pub(crate) fn take(
+    request: &mut TokenRequest,
+    names: &HostNames,
+    tenant: &Tenant,
+) -> Result<(Option<String>, ClientProof), DirectoryError> {
     let is_given = |secret: &Secret<String>| !secret.expose().trim().is_empty();
     let client = request.client.take();
     let secret = request.secret.take().filter(|secret| !secret.expose().is_empty());
@@ -65,7 +71,8 @@ pub(crate) fn take(request: &mut TokenRequest) -> Result<(Option<String>, Client
             }
             // Files end in a line feed, which some clients send with the rest.
             let assertion = Secret::new(assertion.expose().trim().to_owned());
-            Ok((client, ClientProof::Assertion(assertion)))
+            let presented = Presented::read(&assertion, names, tenant, &request.tenant)?;
+            Ok((client, ClientProof::Assertion(Box::new(presented))))
         }
         (None, None, None) => Ok((client, ClientProof::None)),
         _ => Err(DirectoryError::ClientAuthenticationAmbiguous),
@@ -83,7 +90,10 @@ pub(crate) fn authenticate(
         Some(Application::Registered(registration)) => Some(registration),
         Some(application @ Application::FirstParty(_)) => {
             return match proof {
-                ClientProof::None => Ok(Authenticated { application, principal: None, by: Proof::Public }),
+                ClientProof::None => {
+                    let (principal, by, writes) = (None, Proof::Public, Vec::new());
+                    Ok(Authenticated { application, principal, by, writes })
+                }
                 ClientProof::Secret(_) | ClientProof::Assertion(_) => {
                     Err(Halt::Refuse(DirectoryError::ClientIsPublic { client }))
                 }
@@ -101,31 +111,47 @@ pub(crate) fn authenticate(
     let Some(principal) = view.get::<Principal>(&registration.principal)? else {
         return Err(Halt::Refuse(DirectoryError::ClientUnknown { client }));
     };
-    let by = prove(&registration, proof, now).map_err(Halt::Refuse)?;
+    let (by, writes) = prove(view, &registration, proof, now)?;
     // Said only to who has proven itself.
     if !principal.enabled {
         return Err(Halt::Refuse(DirectoryError::ClientDisabled { client }));
     }
-    Ok(Authenticated { application: Application::Registered(registration), principal: Some(principal), by })
+    let (application, principal) = (Application::Registered(registration), Some(principal));
+    Ok(Authenticated { application, principal, by, writes })
+}
+
+/// Must an outside issuer be asked for its keys before the client can be authenticated? Only one that the client trusts.
+pub(crate) fn wants_keys(
+    view: &View,
+    client: ClientId,
+    presented: &Presented,
+    now: Timestamp,
+) -> Result<bool, Halt<DirectoryError>> {
+    match Application::find(view, client)? {
+        Some(Application::Registered(registration)) => presented.wants_keys(view, &registration, now),
+        Some(Application::FirstParty(_)) | None => Ok(false),
+    }
 }
 
 fn prove(
+    view: &View,
     registration: &Arc<Registration>,
     proof: &ClientProof,
     now: Timestamp,
-) -> Result<Proof, DirectoryError> {
+) -> Result<(Proof, Vec<Write>), Halt<DirectoryError>> {
     let client = registration.client;
     match proof {
         ClientProof::None if Application::Registered(registration.clone()).may_be_public() => {
-            Ok(Proof::Public)
+            Ok((Proof::Public, Vec::new()))
         }
-        ClientProof::None => Err(DirectoryError::ClientProofMissing),
+        ClientProof::None => Err(Halt::Refuse(DirectoryError::ClientProofMissing)),
+        _ if registration.is_public => Err(Halt::Refuse(DirectoryError::ClientIsPublic { client })),
         ClientProof::Secret(secret) => match judge(&registration.credentials, secret, now) {
-            Verdict::Wrong => Err(DirectoryError::ClientSecretWrong { client }),
-            Verdict::Expired => Err(DirectoryError::ClientSecretExpired { client }),
-            Verdict::Valid(credential) => Ok(Proof::Secret(credential)),
+            Verdict::Wrong => Err(Halt::Refuse(DirectoryError::ClientSecretWrong { client })),
+            Verdict::Expired => Err(Halt::Refuse(DirectoryError::ClientSecretExpired { client })),
+            Verdict::Valid(credential) => Ok((Proof::Secret(credential), Vec::new())),
         },
-        ClientProof::Assertion(_) => Err(DirectoryError::AssertionRejected { client }),
+        ClientProof::Assertion(presented) => presented.judge(view, registration, now),
     }
 }
 

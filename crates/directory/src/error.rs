@@ -1,8 +1,7 @@
 //! What can go wrong in the directory, in our words. `wire/oauth2/error.rs` gives them their AADSTS numbers.
 
-use crate::GrantError;
-use crate::{GroupError, UserError};
-use crypt::CryptError;
+use crate::{AssertionRefusal, GrantError, GroupError, UserError};
+use crypt::{ClientCertificateFault, CryptError};
 use domain::{ClientId, CredentialId, PrincipalId, RegistrationId};
 use store::StoreError;
 
@@ -54,10 +53,13 @@ pub enum DirectoryError {
     /// The client's assertion is of another type than a JWT (RFC 7523 section 2.2).
     #[error("the client assertion is of another type than a JWT")]
     AssertionTypeUnsupported,
-    /// No credential of the client has signed the assertion.
-    #[error("the assertion of client {client} is not signed by a credential of it")]
-    AssertionRejected {
-        /// Whose.
+    /// The client's assertion does not prove it.
+    #[error(transparent)]
+    Assertion(#[from] AssertionRefusal),
+    /// A public client presents a credential, or is to be given one.
+    #[error("client {client} is public: it has no credentials")]
+    ClientIsPublic {
+        /// Which one.
         client: ClientId,
     },
     /// No credential of the client has this secret.
@@ -78,12 +80,6 @@ pub enum DirectoryError {
     /// The principal of a client is disabled.
     #[error("the principal of client {client} is disabled")]
     ClientDisabled {
-        /// Whose.
-        client: ClientId,
-    },
-    /// A public client presents a credential, which it cannot have.
-    #[error("client {client} is public and has no credential")]
-    ClientIsPublic {
         /// Whose.
         client: ClientId,
     },
@@ -156,6 +152,27 @@ pub enum DirectoryError {
         registration: RegistrationId,
         /// Which one.
         credential: CredentialId,
+    },
+    /// What is to be a client's certificate is none that can be one.
+    #[error("the certificate cannot be used: {0}")]
+    CertificateInvalid(ClientCertificateFault),
+    /// A certificate that nothing can be signed with any more.
+    #[error("the certificate cannot be used: its time is over")]
+    CertificateOver,
+    /// The registration has this certificate.
+    #[error("the registration has this certificate already")]
+    CertificateTaken,
+    /// A federated credential that says something it may not.
+    #[error("the federated credential is not valid: {rule}")]
+    FederatedInvalid {
+        /// The rule.
+        rule: &'static str,
+    },
+    /// The registration has another federated credential of this kind.
+    #[error("the registration has a federated credential of this {what} already")]
+    FederatedTaken {
+        /// What must be of one only.
+        what: &'static str,
     },
     /// There is no such principal.
     #[error("principal {principal} was not found")]

@@ -1,14 +1,19 @@
 //! What the tests of this crate have in common: a known world.
 
-use crate::{Credential, DirectorySettings, Registration, Tenant, TokenVersion, registration::*};
+use crate::{
+    Credential, DirectoryService, DirectorySettings, Registration, Tenant, TokenVersion, registration::*,
+};
 use access::{Principal, PrincipalKind};
 use crypt::HashedSecret;
 use domain::{
     ClientId, CredentialId, DomainName, Entropy, HostNames, PrincipalId, RegistrationId, Secret, TenantId,
-    Timestamp,
+    Timestamp, limits,
 };
-use std::sync::atomic::{AtomicU8, Ordering};
-use store::View;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
+use store::{Memory, View};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -61,10 +66,13 @@ pub(crate) fn registration(number: u8) -> (Registration, Principal) {
         display_name: "orders".to_owned(),
         identifier_uris: vec![format!("https://Orders.example/{number}")],
         token_version: TokenVersion::V1,
+        is_public: false,
+        single_use_assertions: false,
         credentials: Vec::new(),
         redirect_uris: Vec::new(),
-        is_public: false,
         scopes: Vec::new(),
+        certificates: Vec::new(),
+        federated: Vec::new(),
         created: NOW,
     };
     let principal = Principal {
@@ -102,4 +110,15 @@ pub(crate) fn view(registration: &Registration, principal: &Principal) -> View<'
         view = view.with::<UriIndex>(uri, &index);
     }
     view
+}
+
+/// An empty directory on a store in memory.
+pub(crate) async fn directory() -> (Arc<Memory>, DirectoryService) {
+    let store = Arc::new(Memory::new());
+    let settings = DirectorySettings { names: names(), token_lifetime: limits::ACCESS_TOKEN_LIFETIME };
+    let root = crypt::Key256::random(&Fill(1));
+    let make = |_| Ok(crypt::test_keys::signing_key());
+    let entropy = Arc::new(Counting::default());
+    let directory = DirectoryService::open(store.clone(), entropy, &root, settings, make, NOW).await.unwrap();
+    (store, directory)
 }

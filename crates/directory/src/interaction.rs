@@ -6,6 +6,7 @@
 use crate::{
     DirectoryError, DirectoryService, GrantError,
     application::Application,
+    assertion::UsedAssertion,
     audience,
     authorization::{self, Authorization, AuthorizeRefusal, AuthorizeRequest},
     consent::{self, Agreed, Asked, Whose},
@@ -313,7 +314,7 @@ impl DirectoryService {
         .await
     }
 
-    /// Takes away what is over: sessions, codes, refresh tokens, devices. Returns how many records.
+    /// Takes away what is over: sessions, codes, refresh tokens, devices, used assertions. Returns how many records.
     ///
     /// # Errors
     /// The store's.
@@ -327,7 +328,8 @@ impl DirectoryService {
                 )
                 .await?
             + self.sweep_prefix::<device_code::Device>(device_code::PREFIX, now).await?
-            + self.sweep_prefix::<device_code::UserCode>(device_code::USER_CODE_PREFIX, now).await?)
+            + self.sweep_prefix::<device_code::UserCode>(device_code::USER_CODE_PREFIX, now).await?
+            + self.sweep_prefix::<UsedAssertion>(UsedAssertion::PREFIX, now).await?)
     }
 }
 

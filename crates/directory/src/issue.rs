@@ -68,7 +68,7 @@ impl Issuer<'_> {
             principal: principal.id,
             client: *client,
             token,
-            because: proof.to_string(),
+            proof: *proof,
             user: None,
         };
         if let Some((user, subject)) = user.as_ref().zip(subject) {

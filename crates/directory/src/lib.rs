@@ -9,12 +9,15 @@
 #![forbid(unsafe_code)]
 
 pub mod application;
+pub mod assertion;
 pub mod audience;
 pub mod authorization;
 pub mod claims;
 pub mod client;
 pub mod consent;
+pub mod credentials;
 pub mod error;
+pub mod federation;
 #[cfg(test)]
 mod fixtures;
 pub mod grants;
@@ -44,12 +47,19 @@ pub mod token;
 pub mod totp;
 pub mod user;
 
+pub use assertion::AssertionRefusal;
 pub use audience::Audience;
+pub use claims::Proof;
+pub use credentials::{CredentialKind, Removed};
 pub use error::DirectoryError;
+pub use federation::{Fetched, IssuerFault, IssuerKeys, NoFetch};
 pub use grants::GrantError;
 pub use group::{GroupChange, GroupError, Member};
 pub use managed::{IdentityIds, Registered};
-pub use registration::{Credential, NewCredential, NewRegistration, Registration, TokenVersion};
+pub use registration::{
+    Certificate, Credential, DEFAULT_AUDIENCE, FederatedCredential, NewCredential, NewFederatedCredential,
+    NewRegistration, Registration, TokenVersion,
+};
 pub use ring::{KeyRing, KeyState, RingKey};
 pub use roll::KeyChange;
 pub use service::{DirectoryService, DirectorySettings};

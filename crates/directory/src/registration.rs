@@ -1,7 +1,7 @@
 //! App registrations: the definition of an app that authenticates by credentials of its own, and their records.
 
 use crate::redirect::RedirectUri;
-use crypt::HashedSecret;
+use crypt::{HashedSecret, IssuerKey, keys::PublicJwk};
 use domain::{ClientId, CredentialId, PrincipalId, RegistrationId, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -24,18 +24,27 @@ pub struct Registration {
     /// Which tokens it wants to be sent.
     #[serde(default)]
     pub token_version: TokenVersion,
-    /// By which it proves itself.
+    /// Whether it is software that cannot keep a secret: it has no credentials, and may present none.
+    #[serde(default)]
+    pub is_public: bool,
+    /// Whether each of its own assertions is good once. Not unless asked for: Python's client presents one for nine minutes.
+    #[serde(default)]
+    pub single_use_assertions: bool,
+    /// Secrets by which it proves itself.
     #[serde(default)]
     pub credentials: Vec<Credential>,
     /// Where codes of its sign-ins may be sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirect_uris: Vec<RedirectUri>,
-    /// May it be a public client: one that runs where no secret can be kept (Graph: `isFallbackPublicClient`)?
-    #[serde(default)]
-    pub is_public: bool,
     /// What users may let others do with it in their name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<ExposedScope>,
+    /// Certificates whose keys sign its assertions.
+    #[serde(default)]
+    pub certificates: Vec<Certificate>,
+    /// Issuers whose word for it is taken, records of their own: [`FederatedCredential`].
+    #[serde(default)]
+    pub federated: Vec<CredentialId>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -70,6 +79,70 @@ pub struct Credential {
     pub end: Timestamp,
 }
 
+/// A certificate of a registration. What is not needed to know its signatures is not kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Certificate {
+    /// The key id.
+    pub id: CredentialId,
+    /// SHA-1 of the certificate's DER, lower-case hex: what tools show and clients name. Proves nothing.
+    pub sha1: String,
+    /// SHA-256 of the same.
+    pub sha256: String,
+    /// Its public key.
+    pub key: PublicJwk,
+    /// Whom it is about, as it says itself.
+    pub subject: String,
+    /// A name for people.
+    pub display_name: String,
+    /// From when it is valid: as it says itself.
+    pub start: Timestamp,
+    /// Until when.
+    pub end: Timestamp,
+}
+
+/// An outside issuer's word for one of its subjects, which a registration takes as its own proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FederatedCredential {
+    /// The id.
+    pub id: CredentialId,
+    /// Its name, unique in the registration.
+    pub name: String,
+    /// `iss`, exactly.
+    pub issuer: String,
+    /// `sub`, exactly.
+    pub subject: String,
+    /// `aud`, exactly.
+    pub audience: String,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// The issuer's keys, if they were given; else they are fetched from where the issuer publishes them.
+    #[serde(default)]
+    pub keys: Vec<IssuerKey>,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// What a new federated credential should be.
+#[derive(Clone, Debug, Default)]
+pub struct NewFederatedCredential {
+    /// Its name.
+    pub name: String,
+    /// `iss`.
+    pub issuer: String,
+    /// `sub`.
+    pub subject: String,
+    /// `aud`; [`DEFAULT_AUDIENCE`] if not said.
+    pub audience: Option<String>,
+    /// For people.
+    pub description: String,
+    /// A key set (JWKS) to verify by instead of what the issuer publishes.
+    pub key_set: Option<Vec<u8>>,
+}
+
+/// Which audience the assertions of an outside issuer have, unless told otherwise. Source: Microsoft Graph.
+pub const DEFAULT_AUDIENCE: &str = "api://AzureADTokenExchange";
+
 /// The form of the access tokens that a resource wants (Graph: `requestedAccessTokenVersion`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TokenVersion {
@@ -93,8 +166,10 @@ pub struct NewRegistration {
     pub token_version: TokenVersion,
     /// Where codes of its sign-ins may be sent.
     pub redirect_uris: Vec<RedirectUri>,
-    /// May it be a public client?
+    /// Whether it is software that cannot keep a secret.
     pub is_public: bool,
+    /// Whether each of its own assertions is good once.
+    pub single_use_assertions: bool,
 }
 
 /// A credential that was just made. The only time that its secret is seen.
@@ -117,6 +192,14 @@ impl Record for Registration {
 
     fn key(id: &RegistrationId) -> Key {
         Key::new(format!("registration/{id}"))
+    }
+}
+
+impl Record for FederatedCredential {
+    type Id = CredentialId;
+
+    fn key(id: &CredentialId) -> Key {
+        Key::new(format!("registration-federated/{id}"))
     }
 }
 

@@ -1,15 +1,14 @@
 //! What an operator does with app registrations and principals. Each change is one decision and one commit.
 
 use crate::{
-    Credential, DirectoryError, DirectoryService, NewCredential, NewRegistration, Registration, audience,
+    DirectoryError, DirectoryService, FederatedCredential, NewRegistration, Registration, audience,
     principal,
-    registration::{ClientIndex, LIFETIMES, UriIndex},
+    registration::{ClientIndex, UriIndex},
     tenant::shown,
 };
 use access::{Principal, PrincipalKind};
-use crypt::{HashedSecret, fresh_secret};
-use domain::{ClientId, CredentialId, PrincipalId, RegistrationId, Timestamp, limits};
-use std::{num::NonZeroU16, sync::Arc, time::Duration};
+use domain::{ClientId, PrincipalId, RegistrationId, Timestamp, limits};
+use std::{num::NonZeroU16, sync::Arc};
 use store::{Decision, Halt, Key, Record, View, list_records, query, refuse, transact};
 
 impl DirectoryService {
@@ -30,10 +29,13 @@ impl DirectoryService {
             display_name: new.display_name,
             identifier_uris: new.identifier_uris,
             token_version: new.token_version,
+            is_public: new.is_public,
+            single_use_assertions: new.single_use_assertions,
             credentials: Vec::new(),
             redirect_uris: new.redirect_uris,
-            is_public: new.is_public,
             scopes: Vec::new(),
+            certificates: Vec::new(),
+            federated: Vec::new(),
             created: now,
         };
         self.check(&registration)?;
@@ -63,65 +65,6 @@ impl DirectoryService {
     /// [`DirectoryError::RegistrationNotFound`].
     pub async fn delete_registration(&self, named: &str) -> Result<Arc<Registration>, DirectoryError> {
         transact(&*self.store, &*self.entropy, |view| delete(view, named)).await
-    }
-
-    /// Adds a client secret to a registration. The answer holds the secret; nothing else ever will.
-    ///
-    /// # Errors
-    /// [`DirectoryError::RegistrationNotFound`], [`DirectoryError::LifetimeInvalid`], [`DirectoryError::DisplayNameInvalid`],
-    /// [`DirectoryError::TooMany`].
-    pub async fn add_credential(
-        &self,
-        named: &str,
-        display_name: &str,
-        lifetime: Option<Duration>,
-        now: Timestamp,
-    ) -> Result<NewCredential, DirectoryError> {
-        let lifetime = lifetime.unwrap_or(limits::CLIENT_SECRET_LIFETIME);
-        if !LIFETIMES.contains(&lifetime) {
-            return Err(DirectoryError::LifetimeInvalid);
-        }
-        if !is_display_name(display_name) {
-            return Err(DirectoryError::DisplayNameInvalid);
-        }
-        let secret = fresh_secret(&*self.entropy);
-        let credential = Credential {
-            id: CredentialId::random(&*self.entropy),
-            hash: HashedSecret::of(&secret),
-            hint: secret.expose().chars().take(3).collect(),
-            display_name: display_name.to_owned(),
-            start: now,
-            end: now.plus(lifetime),
-        };
-        transact(&*self.store, &*self.entropy, |view| {
-            change(view, named, |registration| {
-                if registration.credentials.len() >= limits::CREDENTIALS_MAX {
-                    return refuse(DirectoryError::TooMany {
-                        what: "credentials",
-                        limit: limits::CREDENTIALS_MAX,
-                    });
-                }
-                registration.credentials.push(credential.clone());
-                Ok(())
-            })
-        })
-        .await?;
-        Ok(NewCredential { id: credential.id, secret, end: credential.end })
-    }
-
-    /// Removes a credential of a registration: from the moment that this is acknowledged nobody gets a token by it, and the tokens that
-    /// somebody got by it are worth nothing.
-    ///
-    /// # Errors
-    /// [`DirectoryError::RegistrationNotFound`], [`DirectoryError::CredentialNotFound`].
-    pub async fn remove_credential(
-        &self,
-        named: &str,
-        id: CredentialId,
-        now: Timestamp,
-    ) -> Result<(), DirectoryError> {
-        let over = now.plus(self.settings.token_lifetime);
-        transact(&*self.store, &*self.entropy, |view| remove_credential(view, named, id, over, now)).await
     }
 
     /// All principals.
@@ -238,7 +181,7 @@ fn create(
     Ok(Decision::of(registration.clone(), writes))
 }
 
-fn find(view: &View, named: &str) -> Result<Arc<Registration>, Halt<DirectoryError>> {
+pub(crate) fn find(view: &View, named: &str) -> Result<Arc<Registration>, Halt<DirectoryError>> {
     let mut id = named.parse::<RegistrationId>().ok();
     if let Some(registration) = id
         && let Some(found) = view.get::<Registration>(&registration)?
@@ -264,47 +207,11 @@ fn delete(view: &View, named: &str) -> Result<Decision<Arc<Registration>>, Halt<
         store::delete::<ClientIndex>(&registration.client),
     ];
     writes.extend(registration.identifier_uris.iter().map(|uri| store::delete::<UriIndex>(uri)));
+    writes.extend(registration.federated.iter().map(store::delete::<FederatedCredential>));
     if let Some(principal) = view.get::<Principal>(&registration.principal)? {
         writes.extend(principal::delete(&principal));
     }
     Ok(Decision::of(registration, writes))
-}
-
-fn change(
-    view: &View,
-    named: &str,
-    edit: impl FnOnce(&mut Registration) -> Result<(), Halt<DirectoryError>>,
-) -> Result<Decision<()>, Halt<DirectoryError>> {
-    let mut registration = Registration::clone(&*find(view, named)?);
-    edit(&mut registration)?;
-    Ok(Decision::of((), vec![store::put::<Registration>(&registration.id, &registration)]))
-}
-
-fn remove_credential(
-    view: &View,
-    named: &str,
-    id: CredentialId,
-    over: Timestamp,
-    now: Timestamp,
-) -> Result<Decision<()>, Halt<DirectoryError>> {
-    let principal = find(view, named)?.principal;
-    let mut removed = change(view, named, |registration| {
-        let before = registration.credentials.len();
-        registration.credentials.retain(|credential| credential.id != id);
-        if registration.credentials.len() == before {
-            return refuse(DirectoryError::CredentialNotFound {
-                registration: registration.id,
-                credential: id,
-            });
-        }
-        Ok(())
-    })?;
-    if let Some(principal) = view.get::<Principal>(&principal)? {
-        let mut principal = Principal::clone(&principal);
-        principal.revocations.revoke(id.uuid(), over, now);
-        removed.writes.push(store::put::<Principal>(&principal.id, &principal));
-    }
-    Ok(removed)
 }
 
 fn principal_of(view: &View, id: PrincipalId) -> Result<Arc<Principal>, Halt<DirectoryError>> {
@@ -341,20 +248,9 @@ mod tests {
     use super::*;
     use crate::{
         TokenVersion,
-        fixtures::{Counting, Fill, NOW},
+        fixtures::{Fill, NOW, directory},
     };
     use store::Memory;
-
-    async fn directory() -> (Arc<Memory>, DirectoryService) {
-        let store = Arc::new(Memory::new());
-        let settings = crate::fixtures::settings();
-        let root = Arc::new(crypt::Key256::random(&Fill(1)));
-        let make = |_| Ok(crypt::test_keys::signing_key());
-        let entropy = Arc::new(Counting::default());
-        let directory =
-            DirectoryService::open(store.clone(), entropy, &root, settings, make, NOW).await.unwrap();
-        (store, directory)
-    }
 
     fn new(uris: &[&str]) -> NewRegistration {
         NewRegistration {
@@ -450,36 +346,7 @@ mod tests {
                 Err(DirectoryError::DisplayNameInvalid)
             ));
         }
-        let made = directory.create_registration(new(&many[1..]), NOW).await.unwrap();
-        let named = made.id.to_string();
-        for _ in 0..limits::CREDENTIALS_MAX {
-            directory.add_credential(&named, "ci", Some(Duration::from_secs(60)), NOW).await.unwrap();
-        }
-        let one_more = directory.add_credential(&named, "ci", None, NOW).await;
-        assert!(matches!(one_more, Err(DirectoryError::TooMany { what: "credentials", .. })));
-        for lifetime in [Duration::ZERO, Duration::from_secs(101 * 365 * 86_400), Duration::MAX] {
-            let error = directory.add_credential(&named, "ci", Some(lifetime), NOW).await.unwrap_err();
-            assert!(matches!(error, DirectoryError::LifetimeInvalid));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_credential_shows_its_secret_once() {
-        let (store, directory) = directory().await;
-        let made = directory.create_registration(new(&[]), NOW).await.unwrap();
-        let named = made.id.to_string();
-        let new = directory.add_credential(&named, "ci", Some(Duration::from_secs(60)), NOW).await.unwrap();
-        let kept = directory.registration(&named).await.unwrap();
-        let [credential] = &*kept.credentials else { panic!("one") };
-        assert_eq!((credential.id, credential.end), (new.id, new.end));
-        assert_eq!(Some(&*credential.hint), new.secret.expose().get(..3));
-        let secret = new.secret.expose();
-        assert!(store.dump().iter().all(|(_, value)| !String::from_utf8_lossy(value).contains(secret)));
-        let unknown = CredentialId::random(&Fill(9));
-        let error = directory.remove_credential(&named, unknown, NOW).await.unwrap_err();
-        assert!(matches!(error, DirectoryError::CredentialNotFound { .. }));
-        directory.remove_credential(&named, new.id, NOW).await.unwrap();
-        assert!(directory.registration(&named).await.unwrap().credentials.is_empty());
+        directory.create_registration(new(&many[1..]), NOW).await.unwrap();
     }
 
     #[tokio::test]

@@ -1,13 +1,16 @@
 //! [`DirectoryService`]: the tenant and its key ring in memory, the rest in the store; issues tokens.
 
 use crate::{
-    Audience, DirectoryError, GrantError, IssuedToken, KeyRing, Tenant, TokenRequest, UserError, audience,
+    AssertionRefusal, Audience, DirectoryError, GrantError, IssuedToken, IssuerKeys, KeyRing, NoFetch,
+    Tenant, TokenRequest, UserError, assertion, audience,
     claims::Proof,
+    client::{self, ClientProof},
     grants::{delegated::Fresh, on_behalf_of, password},
     guess::Guesses,
     issue::Issuer,
     ring::{self, KeyRecord, RingRecord},
     sign_in::Gate,
+    tenant::shown,
     token::{self, Evidence, Grant, Granted, Parsed, Refused},
     user,
 };
@@ -58,6 +61,7 @@ pub struct DirectoryService {
     pub(crate) second_factors: Key256,
     pub(crate) guesses: Guesses,
     pub(crate) gate: Gate,
+    pub(crate) issuer_keys: Arc<dyn IssuerKeys>,
 }
 
 /// The label of the key below the root key by which users are named to clients.
@@ -140,11 +144,18 @@ impl DirectoryService {
             second_factors: root.derive("keyless directory: second factors"),
             guesses: Guesses::new(),
             gate: Gate::new(),
+            issuer_keys: Arc::new(NoFetch),
         };
         opened.found_administrator().await?;
         opened.sweep_groups().await?;
         opened.serve_tokens(now).await?;
         Ok(opened)
+    }
+
+    /// The same, with a way to outside issuers.
+    #[must_use]
+    pub fn reaching(self, issuer_keys: Arc<dyn IssuerKeys>) -> Self {
+        Self { issuer_keys, ..self }
     }
 
     /// The tenant.
@@ -168,7 +179,8 @@ impl DirectoryService {
     /// [`DirectoryError`].
     pub async fn token(&self, request: TokenRequest, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
         let address = request.address;
-        let parsed = token::parse(&self.tenant, self.names(), request)?;
+        let mut parsed = token::parse(&self.tenant, self.names(), request)?;
+        self.reach_issuer(parsed.client, &mut parsed.proof, now).await?;
         let evidence = self.evidence(&parsed, address, now).await?;
         let fresh = Fresh::of(&*self.entropy);
         let lifetime = self.settings.token_lifetime;
@@ -204,6 +216,29 @@ impl DirectoryService {
             | Grant::RefreshToken { .. }
             | Grant::DeviceCode { .. } => Ok(Evidence::None),
         }
+    }
+
+    /// Fetches the keys of an outside issuer, if the client's proof is by one that it trusts. A decision cannot wait for a network.
+    pub(crate) async fn reach_issuer(
+        &self,
+        client: ClientId,
+        proof: &mut ClientProof,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        let ClientProof::Assertion(presented) = proof else { return Ok(()) };
+        if query(&*self.store, |view| client::wants_keys(view, client, presented, now)).await? {
+            let (issuer, kid) = presented.signer();
+            let keys = self.issuer_keys.keys(issuer, kid, now).await.map_err(|fault| {
+                AssertionRefusal::IssuerUnavailable { issuer: shown(issuer), why: fault.to_string() }
+            })?;
+            presented.known_by(keys);
+        }
+        Ok(())
+    }
+
+    /// Is it this directory, in either version?
+    pub(crate) fn is_own_issuer(&self, issuer: &str) -> bool {
+        assertion::is_own_issuer(self.names(), &self.tenant, issuer)
     }
 
     /// Which resource does this text name?
@@ -271,7 +306,7 @@ mod tests {
     };
     use access::{KeySource as _, Verifier, VerifierConfig, vault_audiences};
     use crypt::test_keys;
-    use store::{Key, Memory, Write, transact};
+    use store::{Memory, Write};
 
     fn root(seed: u8) -> Arc<Key256> {
         Arc::new(Key256::random(&crate::fixtures::Fill(seed)))

@@ -106,10 +106,10 @@ pub struct IssuedToken {
     pub principal: PrincipalId,
     /// Which client has it.
     pub client: ClientId,
+    /// How the client has proven itself.
+    pub proof: Proof,
     /// Its own id (`uti`), for the audit log.
     pub token: String,
-    /// By what it was proven that the client may have it: for the audit log.
-    pub because: String,
     /// What comes with it, if it is a user's.
     pub user: Option<IssuedToUser>,
 }
@@ -204,7 +204,7 @@ pub(crate) fn parse(
     let grant_type = given("grant_type", request.grant_type.take())?;
     let kind = Kind::of(&grant_type)
         .ok_or_else(|| DirectoryError::UnsupportedGrant { grant: shown(&grant_type) })?;
-    let (client, proof) = client::take(&mut request)?;
+    let (client, proof) = client::take(&mut request, names, tenant)?;
     let client = given("client_id", client)?;
     let client = client.parse().map_err(|_| DirectoryError::ClientMalformed { client: shown(&client) })?;
     // Whoever acts for itself must say where; a user is of one tenant, which is ours.
@@ -323,10 +323,10 @@ pub(crate) fn decide(
     };
     let decided = match (&parsed.grant, evidence) {
         (Grant::ClientCredentials { resource }, _) => {
-            let principal = client_credentials::grant(&client).map_err(Halt::Refuse)?;
+            let principal = client_credentials::grant(&client)?;
             let audience = audience::resolve(view, names, resource)?;
             let granted = Granted { can_be_challenged, ..Granted::to_itself(principal, audience, proof) };
-            return Ok(Decision::read(Ok(granted)));
+            return Ok(Decision::of(Ok(granted), client.writes));
         }
         (Grant::AuthorizationCode(redeem), _) => {
             authorization_code::redeem(view, names, &client, redeem, fresh, token_lifetime, now)?
@@ -351,7 +351,8 @@ pub(crate) fn decide(
             return Err(Halt::Refuse(DirectoryError::Broken { what: "a grant without its evidence" }));
         }
     };
-    Ok(Decision { writes: decided.writes, value: decided.value.map(delegated) })
+    let writes = client.writes.into_iter().chain(decided.writes).collect();
+    Ok(Decision { writes, value: decided.value.map(delegated) })
 }
 
 /// Does the `claims` parameter say that the client understands challenges (`access_token.xms_cc` holds `cp1`)? Clients differ in its case.
@@ -375,6 +376,7 @@ fn secret(name: &'static str, value: Option<Secret<String>>) -> Result<Secret<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AssertionRefusal;
     use crate::fixtures::{self, registration, secret, tenant};
 
     fn request() -> TokenRequest {
@@ -497,8 +499,7 @@ mod tests {
             ..request()
         };
         let jwt = Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-        let proof = read(asked(jwt)).unwrap().proof;
-        assert!(matches!(proof, ClientProof::Assertion(assertion) if assertion.expose() == "a.b.c"));
+        assert!(matches!(refused(asked(jwt)), DirectoryError::Assertion(AssertionRefusal::Form(_))));
         for (kind, is_missing) in [(None, true), (Some(""), true), (Some("urn:x:saml2-bearer"), false)] {
             match refused(asked(kind)) {
                 DirectoryError::MissingParameter { name: "client_assertion_type" } => assert!(is_missing),

@@ -70,8 +70,6 @@ pub const CACHED_TOKENS_MAX: usize = 10_000;
 /// Credentials and sessions of one principal that are gone while tokens of theirs may live. Beyond, all older tokens of it are over. Ours.
 pub const REVOCATIONS_MAX: usize = 32;
 
-/// Credentials (secrets) of one app registration. Ours.
-pub const CREDENTIALS_MAX: usize = 20;
 /// Lifetime of a browser's session after a sign-in. Source: Entra, sessions that are not persistent (24 h).
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(86_400);
 /// Lifetime of an authorization code. Source: RFC 6749 section 4.1.2 (at most 10 minutes).
@@ -98,6 +96,32 @@ pub const REDIRECT_URI_CHARS_MAX: usize = 2_048;
 pub const CONSENT_RESOURCES_MAX: usize = 64;
 /// Scopes that one app registration exposes. Ours.
 pub const EXPOSED_SCOPES_MAX: usize = 64;
+/// Secrets of one app registration, and certificates besides. Ours.
+pub const CREDENTIALS_MAX: usize = 20;
+/// Federated credentials of one app registration. Source: Microsoft Graph, federatedIdentityCredential.
+pub const FEDERATED_CREDENTIALS_MAX: usize = 20;
+/// Characters of a federated credential's name. Source: Microsoft Graph, federatedIdentityCredential.
+pub const FEDERATED_NAME_CHARS_MAX: usize = 120;
+/// Characters of its issuer, subject, audience and description, each. Source: Microsoft Graph, federatedIdentityCredential.
+pub const FEDERATED_TEXT_CHARS_MAX: usize = 600;
+/// Bytes of a certificate that a client proves itself with, as it is sent. Ours: one of RSA-4096 is 2 KB, in PEM 3 KB.
+pub const CLIENT_CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a client assertion. Ours: clients send a chain of certificates along, one of them each as PEM in base64.
+pub const ASSERTION_BYTES_MAX: usize = 32 * 1024;
+/// How far the end of a client's own assertion may be away. Ours: SDKs make them for 5 or 10 minutes.
+pub const ASSERTION_LIFETIME_MAX: Duration = Duration::from_secs(3_600);
+/// How far the end of an assertion by an outside issuer may be away. Source: Kubernetes, `expirationSeconds` as workload identity takes it.
+pub const FEDERATED_LIFETIME_MAX: Duration = Duration::from_secs(86_400);
+/// For how long an outside issuer's keys are good without being fetched again. Ours: how long a key that it took back is still taken.
+pub const ISSUER_KEYS_LIFETIME: Duration = Duration::from_secs(3_600);
+/// Time between two fetches of an issuer's keys because an assertion names one that is not among them, or the last one failed. Ours.
+pub const ISSUER_FETCH_INTERVAL: Duration = Duration::from_secs(30);
+/// Time within which an issuer's keys must be there. Ours.
+pub const ISSUER_FETCH_TIME_MAX: Duration = Duration::from_secs(5);
+/// Bytes of a document of an outside issuer. Ours: real ones are 1 to 10 KiB.
+pub const ISSUER_DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+/// Keys of a key set that is given with a federated credential. Ours, so that it fits one record.
+pub const FEDERATED_KEYS_MAX: usize = 10;
 /// Identifier URIs of one app registration. Ours.
 pub const IDENTIFIER_URIS_MAX: usize = 20;
 /// Characters of one identifier URI. Source: Entra app manifest, identifierUris.

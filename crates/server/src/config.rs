@@ -65,6 +65,10 @@ pub struct Config {
     pub allow_password_grant: bool,
     /// How long a signing key signs before another one does, 2 days or more; `0d`: until somebody asks for it.
     pub signing_key_lifetime: Span,
+    /// Certificates (PEM) that are trusted, besides the system's, where the keys of outside issuers are fetched.
+    pub issuer_ca_file: Option<PathBuf>,
+    /// Whether outside issuers may be on this machine, and without TLS. For tests only.
+    pub issuer_loopback: bool,
     /// Memory that the store may use for caching.
     pub store_cache: Bytes,
     /// How logs look: `human` or `json`.
@@ -107,7 +111,7 @@ pub enum ConfigError {
     NoDataDir,
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "data_dir",
     "domain",
     "port",
@@ -119,6 +123,8 @@ const KEYS: [&str; 14] = [
     "access_token_lifetime",
     "allow_password_grant",
     "signing_key_lifetime",
+    "issuer_ca_file",
+    "issuer_loopback",
     "store_cache",
     "log_format",
     "log_filter",
@@ -205,7 +211,7 @@ impl Provider for Named {
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         let value = |key: &str, text: &str| match key {
             // Only these are not texts; a path that looks like a number stays a path.
-            "port" | "require_enforced" | "test_clock" | "listen" => {
+            "port" | "require_enforced" | "test_clock" | "issuer_loopback" | "listen" => {
                 text.parse::<Value>().unwrap_or_else(|_| Value::from(text))
             }
             _ => Value::from(text),
@@ -252,6 +258,8 @@ impl Config {
             access_token_lifetime: Span(limits::ACCESS_TOKEN_LIFETIME),
             allow_password_grant: false,
             signing_key_lifetime: Span(limits::SIGNING_KEY_LIFETIME),
+            issuer_ca_file: None,
+            issuer_loopback: false,
             store_cache: Bytes(48 << 20),
             log_format: LogFormat::Human,
             log_filter: "info".into(),

@@ -13,6 +13,7 @@ pub mod config;
 pub mod data;
 pub mod error;
 pub mod installation;
+mod issuers;
 mod listen;
 pub mod maintenance;
 mod origin;

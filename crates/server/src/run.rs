@@ -12,6 +12,7 @@ use crate::{
     data::DataDir,
     error::StartError,
     installation::{Capability, Site},
+    issuers::{IssuerSettings, Issuers},
     listen::{admin as admin_listener, endpoints::Endpoints, public},
     maintenance::{AUDIT_KEY, open_store},
     origin::Observer,
@@ -216,7 +217,11 @@ async fn services(
     let directory =
         DirectoryService::open(store.clone(), entropy.clone(), root, settings, make_key, *now).await?;
     let directory = directory.rolling(config.rolls_keys_after(), Arc::new(RuntimeWorkers));
-    let directory = Arc::new(directory);
+    let issuers = Issuers::new(IssuerSettings {
+        ca_file: config.issuer_ca_file.clone(),
+        loopback: config.issuer_loopback,
+    });
+    let directory = Arc::new(directory.reaching(Arc::new(issuers)));
     let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
     let host = HostService::new(
         store.clone(),

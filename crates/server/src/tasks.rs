@@ -77,7 +77,8 @@ pub(crate) async fn renew(certificates: Arc<Certificates>, clock: Arc<dyn Clock>
     .await;
 }
 
-/// Does what is due: in the vaults purges, rotations, renewals; and signing keys roll. Each leaves its record; while none can be written, nothing is done.
+/// Does what is due: in the vaults purges, rotations, renewals; signing keys roll; sessions, codes and the like that are over are taken away. Each
+/// thing due leaves its record; while none can be written, nothing is done.
 pub(crate) async fn due(services: Arc<Services>, stop: Stop) {
     every(DUE_INTERVAL, stop, || async { drop(due_once(&services).await) }).await;
 }
@@ -92,6 +93,9 @@ pub(crate) async fn due_once(services: &Services) -> Option<Vec<String>> {
     }
     let keys = keys_once(services, &context(), now).await;
     let vaults = vaults_once(services, context, now).await;
+    if let Err(error) = services.directory.sweep(now).await {
+        tracing::warn!(%error, "what is over in the directory cannot be taken away yet");
+    }
     if let Err(error) = services.vault.sweep(now).await {
         tracing::warn!(%error, "what was purged cannot be removed yet");
     }

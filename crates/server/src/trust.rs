@@ -212,7 +212,7 @@ fn reachable(listen: &[IpAddr]) -> Vec<IpAddr> {
     clippy::disallowed_methods,
     reason = "what OpenSSL reads instead of the system's file, if an operator chose one"
 )]
-fn system_roots() -> String {
+pub(crate) fn system_roots() -> String {
     let chosen =
         std::env::var_os("SSL_CERT_FILE").filter(|value: &OsString| !value.is_empty()).map(PathBuf::from);
     let usual = SYSTEM_BUNDLES.iter().map(PathBuf::from);

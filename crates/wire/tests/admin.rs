@@ -616,6 +616,61 @@ async fn registrations_and_credentials() {
 }
 
 #[tokio::test]
+async fn certificates_and_federated_credentials() {
+    let desk = Desk::new().await;
+    let (_, made) = desk.post("/v1/registrations", json!({"display_name": "ci"})).await;
+    let path = format!("/v1/registrations/{}", made["id"].as_str().unwrap());
+    assert_eq!((&made["is_public"], &made["single_use_assertions"]), (&json!(false), &json!(false)));
+    let (certificates, federated) = (format!("{path}/certificates"), format!("{path}/federated"));
+    let signer = crypt::test_keys::TestSigner::one(crate::support::NOW);
+    let base64 = crypt::encoding::base64(&signer.certificate);
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n");
+    let (status, certificate) =
+        desk.post(&certificates, json!({"certificate": pem, "display_name": "laptop"})).await;
+    assert_eq!(status, 201, "{certificate}");
+    assert_eq!(certificate["thumbprint"].as_str().map(str::len), Some(40));
+    // The same one again, as DER in base64.
+    assert_eq!(desk.post(&certificates, json!({"certificate": base64})).await.0, 409);
+    let key = json!({"certificate": format!("{pem}-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n")});
+    desk.refuses("POST", &certificates, key, 400, "private key", "registration.credential.add").await;
+
+    let jwks = json!({"keys": [signer.jwk()]});
+    let new = json!({
+        "name": "github", "issuer": "https://token.actions.example", "subject": "repo:octo/shop:ref:refs/heads/main",
+        "jwks": jwks,
+    });
+    let (status, made) = desk.post(&federated, new.clone()).await;
+    assert_eq!((status, &made["audiences"]), (201, &json!(["api://AzureADTokenExchange"])), "{made}");
+    assert_eq!(desk.post(&federated, new.clone()).await.0, 409);
+    for (member, value) in [
+        ("name", json!("a b")),
+        ("audiences", json!(["a", "b"])),
+        ("issuer", json!("token.actions.example")),
+        ("jwks", json!({"keys": []})),
+        // Nobody is asked in this world.
+        ("jwks", json!(null)),
+    ] {
+        let mut bad = new.clone();
+        bad[member] = value;
+        let (status, refused) = desk.post(&federated, bad.clone()).await;
+        assert_eq!(status, 400, "{bad}: {refused}");
+    }
+    let (_, shown) = desk.get(&path).await;
+    assert_eq!(desk.get("/v1/registrations").await.1["value"][0], shown);
+    assert_eq!((&shown["certificates"][0], &shown["federated"][0]), (&certificate, &made));
+    for id in [&certificate["id"], &made["id"]] {
+        let one = format!("{path}/credentials/{}", id.as_str().unwrap());
+        assert_eq!(desk.ask("DELETE", &one, None).await.0, 204);
+        assert_eq!(desk.ask("DELETE", &one, None).await.0, 404);
+    }
+    let (_, public) =
+        desk.post("/v1/registrations", json!({"display_name": "device", "is_public": true})).await;
+    let path = format!("/v1/registrations/{}/certificates", public["id"].as_str().unwrap());
+    let refused = json!({"certificate": base64});
+    desk.refuses("POST", &path, refused, 409, "public", "registration.credential.add").await;
+}
+
+#[tokio::test]
 async fn principals_are_disabled_and_enabled() {
     let desk = Desk::new().await;
     desk.post("/v1/apps", json!({"name": "shop"})).await;

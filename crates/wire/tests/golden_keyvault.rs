@@ -23,6 +23,7 @@ pub(crate) async fn world() -> World {
             display_name: name.to_owned(),
             identifier_uris: Vec::new(),
             token_version: TokenVersion::V1,
+            ..NewRegistration::default()
         };
         let registration = world.register(name, new).await;
         world.allow("shop", &registration.principal.to_string(), verbs).await;

@@ -32,6 +32,7 @@ async fn world() -> World {
         display_name: "app".to_owned(),
         identifier_uris: Vec::new(),
         token_version: TokenVersion::V1,
+        ..NewRegistration::default()
     };
     let registration = world.register("app", new).await;
     world.add_secret("secret", &registration, Duration::from_secs(100 * 365 * 86_400)).await;

@@ -139,6 +139,7 @@ impl World {
         let id = of.id.to_string();
         let new = self.state.directory.add_credential(&id, name, Some(lifetime), NOW).await.unwrap();
         self.call(name, new.secret.expose());
+        self.call(&format!("{name} id"), &new.id);
     }
 
     /// Gives a value a name.
@@ -159,6 +160,10 @@ impl World {
             }
             ["enable", principal] => {
                 self.state.directory.enable_principal(principal.parse().unwrap()).await.unwrap();
+            }
+            ["remove", "credential", credential, "of", registration] => {
+                let id = credential.parse().unwrap();
+                self.state.directory.remove_credential(registration, id, NOW).await.unwrap();
             }
             ["delete", "registration", named] => {
                 self.state.directory.delete_registration(named).await.unwrap();

@@ -4,6 +4,7 @@
 //! vault offers with them. The private part is read and held by aws-lc, which zeroizes it; P-256K is as good as the others to it.
 
 use super::CertificateError;
+use crate::keys::PublicJwk;
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
     rand::SystemRandom,
@@ -124,6 +125,14 @@ impl PublicKey {
     #[must_use]
     pub fn as_der(&self) -> &[u8] {
         &self.der
+    }
+
+    /// An RSA key as a JWK; nothing for keys of other kinds.
+    #[must_use]
+    pub fn to_jwk(&self) -> Option<PublicJwk> {
+        let KeyKind::Rsa { .. } = self.kind else { return None };
+        let key = RsaPublicKey::from_der(self.bits()).ok()?;
+        Some(PublicJwk::Rsa { n: key.modulus.as_bytes().to_vec(), e: key.exponent.as_bytes().to_vec() })
     }
 
     /// Its kind and size.

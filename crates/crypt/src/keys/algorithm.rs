@@ -139,6 +139,14 @@ impl SignatureAlgorithm {
         }
     }
 
+    /// The digest of a message as this algorithm signs it; nothing for RSNULL, which says its hash itself.
+    #[must_use]
+    pub fn digest_of(self, message: &[u8]) -> Option<Vec<u8>> {
+        let mut digest = crate::MessageDigest::of_bytes(self.digest_bytes()?)?;
+        digest.update(message);
+        Some(digest.finish())
+    }
+
     /// Whether a key like this can use the algorithm. An EC algorithm is of one curve.
     #[must_use]
     pub fn fits(self, key: KeySpec) -> bool {

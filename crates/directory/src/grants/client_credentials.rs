@@ -4,14 +4,14 @@ use crate::{DirectoryError, claims::Proof, client::Authenticated, tenant::shown}
 use access::Principal;
 use domain::limits;
 use std::sync::Arc;
+use store::{Halt, refuse};
 
-/// Whose the token is: the client's own principal's.
-///
-/// # Errors
-/// [`DirectoryError::ClientProofMissing`]: whoever has proven nothing is nobody.
-pub(crate) fn grant(client: &Authenticated) -> Result<Arc<Principal>, DirectoryError> {
-    let proven = client.principal.as_ref().filter(|_| client.by != Proof::Public);
-    proven.cloned().ok_or(DirectoryError::ClientProofMissing)
+/// Whose the token is: the client's own principal's. Who has proven nothing acts for nobody.
+pub(crate) fn grant(client: &Authenticated) -> Result<Arc<Principal>, Halt<DirectoryError>> {
+    match client.principal.as_ref().filter(|_| client.by != Proof::Public) {
+        Some(principal) => Ok(principal.clone()),
+        None => refuse(DirectoryError::ClientProofMissing),
+    }
 }
 
 /// What is left of `{resource}/.default` without exactly that suffix: `https://x//.default` is for `https://x/`.

@@ -4,9 +4,7 @@
 use access::{Principal, PrincipalKind};
 use crypt::{Key256, SystemEntropy};
 use directory::{DirectoryError, DirectoryService, DirectorySettings};
-use domain::{
-    AppId, AppName, ClientId, DomainName, HostNames, PrincipalId, Secret, Timestamp, WorkloadId, limits,
-};
+use domain::{AppId, AppName, ClientId, DomainName, HostNames, PrincipalId, Secret, Timestamp, WorkloadId};
 use identity::{
     App, AttestedConnection, Confinement, IdentityError, IdentityService, ManagedToken, PeerProbe,
     ProcessFacts, TokenQuery, Workload,

@@ -130,9 +130,13 @@ impl From<DirectoryError> for AdminError {
             DirectoryError::CredentialNotFound { .. } | DirectoryError::PrincipalNotFound { .. } => {
                 Self::not_found(error.to_string())
             }
-            DirectoryError::AdministratorNeeded | DirectoryError::IdentifierUriTaken { .. } => {
-                Self::conflict(error.to_string())
+            DirectoryError::ClientIsPublic { .. } => {
+                Self::conflict(format!("{error}: make another registration for what can keep a secret"))
             }
+            DirectoryError::AdministratorNeeded
+            | DirectoryError::IdentifierUriTaken { .. }
+            | DirectoryError::CertificateTaken
+            | DirectoryError::FederatedTaken { .. } => Self::conflict(error.to_string()),
             DirectoryError::IdentifierUriInvalid { .. }
             | DirectoryError::RedirectUriInvalid { .. }
             | DirectoryError::ScopeMalformed { .. }
@@ -141,6 +145,9 @@ impl From<DirectoryError> for AdminError {
             | DirectoryError::ClientUnknown { .. }
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
+            | DirectoryError::CertificateInvalid(_)
+            | DirectoryError::CertificateOver
+            | DirectoryError::FederatedInvalid { .. }
             | DirectoryError::TooMany { .. }
             | DirectoryError::ResourceUnknown { .. } => Self::bad_request(error.to_string()),
             DirectoryError::User(error) => error.into(),
@@ -156,12 +163,11 @@ impl From<DirectoryError> for AdminError {
             | DirectoryError::ClientMalformed { .. }
             | DirectoryError::ClientProofMissing
             | DirectoryError::AssertionTypeUnsupported
-            | DirectoryError::AssertionRejected { .. }
+            | DirectoryError::Assertion(_)
             | DirectoryError::ClientSecretWrong { .. }
             | DirectoryError::ClientSecretExpired { .. }
             | DirectoryError::ClientAuthenticationAmbiguous
             | DirectoryError::ClientDisabled { .. }
-            | DirectoryError::ClientIsPublic { .. }
             | DirectoryError::RedirectUriUnknown { .. }
             | DirectoryError::ParameterTooLong { .. }
             | DirectoryError::ParameterInvalid { .. }

@@ -1,5 +1,5 @@
-//! `/v1/registrations`: app registrations and their credentials. A registration is named by its object id, client id or an
-//! identifier URI. A credential's secret is answered once, when it is made.
+//! `/v1/registrations`: app registrations and their credentials: secrets, certificates, federated credentials. A registration is named by
+//! its object id, client id or an identifier URI. A credential's secret is answered once, when it is made.
 
 use super::{
     Admin, audited,
@@ -13,7 +13,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use directory::{Credential, NewRegistration, Registration, TokenVersion, redirect::RedirectUri};
+use directory::{
+    Certificate, Credential, DirectoryError, FederatedCredential, NewFederatedCredential, NewRegistration,
+    Registration, TokenVersion, redirect::RedirectUri,
+};
 use domain::CredentialId;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -29,6 +32,8 @@ struct New {
     redirect_uris: Vec<RedirectUri>,
     #[serde(default)]
     is_public: bool,
+    #[serde(default)]
+    single_use_assertions: bool,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +45,31 @@ struct NewSecret {
     lifetime_days: Option<u32>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewCertificate {
+    #[serde(default)]
+    display_name: Option<String>,
+    /// PEM, or DER in base64.
+    certificate: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewFederated {
+    name: String,
+    issuer: String,
+    subject: String,
+    /// One at most.
+    #[serde(default)]
+    audiences: Vec<String>,
+    #[serde(default)]
+    description: String,
+    /// The issuer's key set; without it, keys are fetched.
+    #[serde(default)]
+    jwks: Option<serde_json::Value>,
+}
+
 #[derive(Serialize)]
 struct Shown {
     id: String,
@@ -49,10 +79,13 @@ struct Shown {
     display_name: String,
     identifier_uris: Vec<String>,
     redirect_uris: Vec<RedirectUri>,
-    is_public: bool,
     token_version: TokenVersion,
+    is_public: bool,
+    single_use_assertions: bool,
     created: i64,
     credentials: Vec<ShownCredential>,
+    certificates: Vec<ShownCertificate>,
+    federated: Vec<ShownFederated>,
 }
 
 #[derive(Serialize)]
@@ -62,6 +95,30 @@ struct ShownCredential {
     hint: String,
     start: i64,
     end: i64,
+}
+
+#[derive(Serialize)]
+struct ShownCertificate {
+    id: String,
+    display_name: String,
+    subject: String,
+    thumbprint: String,
+    thumbprint_sha256: String,
+    start: i64,
+    end: i64,
+}
+
+#[derive(Serialize)]
+struct ShownFederated {
+    id: String,
+    name: String,
+    issuer: String,
+    subject: String,
+    audiences: [String; 1],
+    description: String,
+    /// Names of the keys that were given; none if they are fetched.
+    keys: Vec<String>,
+    created: i64,
 }
 
 #[derive(Serialize)]
@@ -77,11 +134,20 @@ pub(super) fn routes() -> Router<Admin> {
         .route("/v1/registrations/{named}", get(show).delete(remove))
         .route("/v1/registrations/{named}/credentials", post(add_credential))
         .route("/v1/registrations/{named}/credentials/{credential}", delete(remove_credential))
+        .route("/v1/registrations/{named}/certificates", post(add_certificate))
+        .route("/v1/registrations/{named}/federated", post(add_federated))
 }
 
 async fn list(Shared(state): Shared<State>) -> Result<Response, AdminError> {
     let registrations = state.directory.registrations().await?;
-    let value = registrations.iter().map(|registration| shown(&state, registration)).collect();
+    let mut value = Vec::with_capacity(registrations.len());
+    for registration in registrations {
+        // One that was deleted meanwhile is not shown.
+        match shown(&state, &registration).await {
+            Err(DirectoryError::RegistrationNotFound { .. }) => {}
+            one => value.push(one?),
+        }
+    }
     Ok(json(StatusCode::OK, &List { value }))
 }
 
@@ -96,16 +162,17 @@ async fn create(
         token_version: TokenVersion::default(),
         redirect_uris: new.redirect_uris,
         is_public: new.is_public,
+        single_use_assertions: new.single_use_assertions,
     };
     let made = state.directory.create_registration(new, context.now).await;
     let target =
         made.as_ref().map_or_else(|_| "a new registration".to_owned(), |made| target(&made.id.to_string()));
     let made = audited(&state, &context, "registration.create", target, made)?;
-    Ok(json(StatusCode::CREATED, &shown(&state, &made)))
+    Ok(json(StatusCode::CREATED, &shown(&state, &made).await?))
 }
 
 async fn show(Shared(state): Shared<State>, Segment(named): Segment<String>) -> Result<Response, AdminError> {
-    Ok(json(StatusCode::OK, &shown(&state, &*state.directory.registration(&named).await?)))
+    Ok(json(StatusCode::OK, &shown(&state, &*state.directory.registration(&named).await?).await?))
 }
 
 async fn remove(
@@ -133,6 +200,52 @@ async fn add_credential(
     Ok(json(StatusCode::CREATED, &answer))
 }
 
+async fn add_certificate(
+    Shared(state): Shared<State>,
+    Extension(context): Extension<Context>,
+    Segment(named): Segment<String>,
+    Body(new): Body<NewCertificate>,
+) -> Result<Response, AdminError> {
+    let name = new.display_name.as_deref().unwrap_or("certificate");
+    let bytes = crypt::encoding::from_base64(new.certificate.trim());
+    let bytes = bytes.unwrap_or_else(|_| new.certificate.into_bytes());
+    let made = state.directory.add_certificate(&named, name, &bytes, context.now).await;
+    let target = match &made {
+        Ok(made) => format!("certificate {} ({}) of {}", made.id, made.sha1, target(&named)),
+        Err(_) => format!("a certificate of {}", target(&named)),
+    };
+    let made = audited(&state, &context, "registration.credential.add", target, made)?;
+    Ok(json(StatusCode::CREATED, &certificate(&made)))
+}
+
+async fn add_federated(
+    Shared(state): Shared<State>,
+    Extension(context): Extension<Context>,
+    Segment(named): Segment<String>,
+    Body(new): Body<NewFederated>,
+) -> Result<Response, AdminError> {
+    let mut audiences = new.audiences.into_iter();
+    let audience = audiences.next();
+    if audiences.next().is_some() {
+        return Err(AdminError::bad_request("a federated credential has one audience"));
+    }
+    let new = NewFederatedCredential {
+        name: new.name,
+        issuer: new.issuer,
+        subject: new.subject,
+        audience,
+        description: new.description,
+        key_set: new.jwks.map(|set| set.to_string().into_bytes()),
+    };
+    let made = state.directory.add_federated(&named, new, context.now).await;
+    let target = match &made {
+        Ok(made) => format!("federated credential {} of {}", made.id, target(&named)),
+        Err(_) => format!("a federated credential of {}", target(&named)),
+    };
+    let made = audited(&state, &context, "registration.credential.add", target, made)?;
+    Ok(json(StatusCode::CREATED, &federated(&made)))
+}
+
 async fn remove_credential(
     Shared(state): Shared<State>,
     Extension(context): Extension<Context>,
@@ -141,7 +254,10 @@ async fn remove_credential(
     let Path((named, credential)) =
         path.map_err(|rejection| AdminError::bad_request(rejection.body_text()))?;
     let removed = state.directory.remove_credential(&named, credential, context.now).await;
-    let target = format!("credential {credential} of {}", target(&named));
+    let target = match &removed {
+        Ok(removed) => format!("{} {credential} of {}", removed.kind, target(&named)),
+        Err(_) => format!("credential {credential} of {}", target(&named)),
+    };
     audited(&state, &context, "registration.credential.remove", target, removed)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -150,8 +266,8 @@ fn target(named: &str) -> String {
     format!("registration {}", named.chars().take(128).collect::<String>())
 }
 
-fn shown(state: &State, registration: &Registration) -> Shown {
-    Shown {
+async fn shown(state: &State, registration: &Registration) -> Result<Shown, DirectoryError> {
+    Ok(Shown {
         id: registration.id.to_string(),
         client_id: registration.client.to_string(),
         principal: registration.principal.to_string(),
@@ -159,11 +275,19 @@ fn shown(state: &State, registration: &Registration) -> Shown {
         display_name: registration.display_name.clone(),
         identifier_uris: registration.identifier_uris.clone(),
         redirect_uris: registration.redirect_uris.clone(),
-        is_public: registration.is_public,
         token_version: registration.token_version,
+        is_public: registration.is_public,
+        single_use_assertions: registration.single_use_assertions,
         created: registration.created.seconds(),
         credentials: registration.credentials.iter().map(credential).collect(),
-    }
+        certificates: registration.certificates.iter().map(certificate).collect(),
+        federated: match registration.federated.is_empty() {
+            true => Vec::new(),
+            false => {
+                state.directory.federated(registration.id).await?.iter().map(|one| federated(one)).collect()
+            }
+        },
+    })
 }
 
 fn credential(credential: &Credential) -> ShownCredential {
@@ -173,5 +297,31 @@ fn credential(credential: &Credential) -> ShownCredential {
         hint: credential.hint.clone(),
         start: credential.start.seconds(),
         end: credential.end.seconds(),
+    }
+}
+
+fn certificate(certificate: &Certificate) -> ShownCertificate {
+    ShownCertificate {
+        id: certificate.id.to_string(),
+        display_name: certificate.display_name.clone(),
+        subject: certificate.subject.clone(),
+        thumbprint: certificate.sha1.to_ascii_uppercase(),
+        thumbprint_sha256: certificate.sha256.to_ascii_uppercase(),
+        start: certificate.start.seconds(),
+        end: certificate.end.seconds(),
+    }
+}
+
+fn federated(credential: &FederatedCredential) -> ShownFederated {
+    let name = |key: &crypt::IssuerKey| key.kid.clone().unwrap_or_else(|| "without a name".to_owned());
+    ShownFederated {
+        id: credential.id.to_string(),
+        name: credential.name.clone(),
+        issuer: credential.issuer.clone(),
+        subject: credential.subject.clone(),
+        audiences: [credential.audience.clone()],
+        description: credential.description.clone(),
+        keys: credential.keys.iter().map(name).collect(),
+        created: credential.created.seconds(),
     }
 }

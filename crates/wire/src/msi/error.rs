@@ -142,7 +142,7 @@ impl From<&DirectoryError> for Refused {
             | DirectoryError::ClientUnknown { .. }
             | DirectoryError::ClientProofMissing
             | DirectoryError::AssertionTypeUnsupported
-            | DirectoryError::AssertionRejected { .. }
+            | DirectoryError::Assertion(_)
             | DirectoryError::ClientSecretWrong { .. }
             | DirectoryError::ClientSecretExpired { .. }
             | DirectoryError::ClientAuthenticationAmbiguous
@@ -160,6 +160,11 @@ impl From<&DirectoryError> for Refused {
             | DirectoryError::ScopesOfTwoResources
             | DirectoryError::RegistrationNotFound { .. }
             | DirectoryError::CredentialNotFound { .. }
+            | DirectoryError::CertificateInvalid(_)
+            | DirectoryError::CertificateOver
+            | DirectoryError::CertificateTaken
+            | DirectoryError::FederatedInvalid { .. }
+            | DirectoryError::FederatedTaken { .. }
             | DirectoryError::PrincipalNotFound { .. }
             | DirectoryError::AdministratorNeeded
             | DirectoryError::IdentifierUriTaken { .. }

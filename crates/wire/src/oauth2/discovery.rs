@@ -108,7 +108,11 @@ fn configuration(names: &HostNames, tenant: TenantText, version: Version) -> Con
     let graph = format!("graph.{}", names.domain());
     Configuration {
         token_endpoint: format!("{base}/{path}/{infix}/token"),
-        token_endpoint_auth_methods_supported: &["client_secret_post", "client_secret_basic"],
+        token_endpoint_auth_methods_supported: &[
+            "client_secret_post",
+            "private_key_jwt",
+            "client_secret_basic",
+        ],
         jwks_uri: match version {
             Version::V1 => format!("{base}/common/discovery/keys"),
             Version::V2 => format!("{base}/{path}/discovery/v2.0/keys"),

@@ -6,7 +6,8 @@
 
 use crate::context::{AuditUnavailable, Context};
 use axum::response::Response;
-use directory::{DirectoryError, GrantError};
+use crypt::AssertionFault;
+use directory::{AssertionRefusal, DirectoryError, GrantError, UserError};
 use domain::{HostNames, Timestamp};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
@@ -49,12 +50,14 @@ pub(super) struct OAuthError {
     allow: Option<&'static str>,
     /// What kind of `invalid_grant` it is.
     suberror: Option<&'static str>,
+    /// After how many seconds it is worth asking again.
+    retry_after: Option<u64>,
 }
 
 impl OAuthError {
     fn new(status: u16, error: &'static str, code: i32, text: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, error, code, text: text.into(), allow: None, suberror: None }
+        Self { status, error, code, text: text.into(), allow: None, suberror: None, retry_after: None }
     }
 
     /// 5xx bodies say nothing of the cause: that is in the log.
@@ -63,7 +66,8 @@ impl OAuthError {
     }
 
     fn unavailable() -> Self {
-        Self::new(503, "temporarily_unavailable", 90033, "A transient error has occurred. Please try again.")
+        let text = "A transient error has occurred. Please try again.";
+        Self { retry_after: Some(1), ..Self::new(503, "temporarily_unavailable", 90033, text) }
     }
 
     /// The same error as the discovery documents spell it.
@@ -115,8 +119,8 @@ impl OAuthError {
         let mut response = super::json(self.status, NO_STORE, &body);
         let headers = response.headers_mut();
         headers.insert(header::PRAGMA, NO_CACHE);
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
@@ -243,9 +247,10 @@ impl From<&DirectoryError> for OAuthError {
             DirectoryError::AssertionTypeUnsupported => {
                 request(9_002_313, "Invalid request. The parameter 'client_assertion_type' must be 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'.".to_owned())
             }
-            DirectoryError::AssertionRejected { client: id } => client(
-                700_027,
-                format!("Client assertion failed signature validation. No certificate of app '{id}' has signed it."),
+            DirectoryError::Assertion(refusal) => refusal.into(),
+            DirectoryError::ClientIsPublic { client: id } => client(
+                700_025,
+                format!("Client is public so neither 'client_assertion' nor 'client_secret' should be presented by app '{id}'."),
             ),
             DirectoryError::ClientSecretWrong { client: id } => client(
                 7_000_215,
@@ -284,10 +289,6 @@ impl From<&DirectoryError> for OAuthError {
             DirectoryError::ScopeUnknown { scope: asked } => scope(
                 70011,
                 format!("The provided value for the input parameter 'scope' is not valid. The scope {asked} does not exist at the resource."),
-            ),
-            DirectoryError::ClientIsPublic { client: id } => client(
-                700_025,
-                format!("Client is public so neither 'client_assertion' nor 'client_secret' should be presented. App '{id}'."),
             ),
             DirectoryError::RedirectUriUnknown { client: id, redirect_uri } => request(
                 50011,
@@ -395,6 +396,7 @@ impl From<&DirectoryError> for OAuthError {
                 suberror: Some("basic_action"),
                 ..Self::new(400, "interaction_required", 50076, "You must use multi-factor authentication to access the resource.")
             },
+            DirectoryError::User(error) => error.into(),
             DirectoryError::Store(
                 StoreError::Unavailable(_)
                 | StoreError::Unknown(_)
@@ -412,6 +414,11 @@ impl From<&DirectoryError> for OAuthError {
             | DirectoryError::Broken { .. }
             | DirectoryError::RegistrationNotFound { .. }
             | DirectoryError::CredentialNotFound { .. }
+            | DirectoryError::CertificateInvalid(_)
+            | DirectoryError::CertificateOver
+            | DirectoryError::CertificateTaken
+            | DirectoryError::FederatedInvalid { .. }
+            | DirectoryError::FederatedTaken { .. }
             | DirectoryError::PrincipalNotFound { .. }
             | DirectoryError::AdministratorNeeded
             | DirectoryError::IdentifierUriTaken { .. }
@@ -420,9 +427,107 @@ impl From<&DirectoryError> for OAuthError {
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
             | DirectoryError::Group(_)
-            | DirectoryError::User(_)
             | DirectoryError::SigningKeyNotFound { .. }
             | DirectoryError::TooMany { .. } => Self::internal(),
+        }
+    }
+}
+
+/// What is wrong with an assertion. Numbers as clients and their guides know them; those of federated credentials end in 21x.
+impl From<&AssertionRefusal> for OAuthError {
+    fn from(refusal: &AssertionRefusal) -> Self {
+        let client = |code, text: String| Self::new(401, "invalid_client", code, text);
+        let reason = |why: &str| {
+            client(700_027, format!("Client assertion failed signature validation. Reason: {why}."))
+        };
+        match refusal {
+            AssertionRefusal::Form(AssertionFault::TooLarge) => {
+                client(50027, "JWT token is invalid or malformed: it is too large.".to_owned())
+            }
+            AssertionRefusal::Form(AssertionFault::Malformed { what }) => {
+                client(50027, format!("JWT token is invalid or malformed: {what}."))
+            }
+            AssertionRefusal::Form(AssertionFault::Critical) => {
+                client(50027, "JWT token is invalid or malformed: it has a critical header.".to_owned())
+            }
+            AssertionRefusal::Form(AssertionFault::UnsupportedAlgorithm) => {
+                reason("the algorithm is not supported, use PS256 or RS256")
+            }
+            AssertionRefusal::Form(AssertionFault::BadSignature) => reason("the key did not make this signature"),
+            AssertionRefusal::KeyUnknown { thumbprint: Some(thumbprint) } => reason(&format!(
+                "the key was not found, thumbprint of key used by client: '{}'",
+                thumbprint.to_ascii_uppercase()
+            )),
+            AssertionRefusal::KeyUnknown { thumbprint: None } => reason("the key was not found"),
+            AssertionRefusal::KeyOver { thumbprint } => reason(&format!(
+                "the certificate is not within its validity, thumbprint of key used by client: '{}'",
+                thumbprint.to_ascii_uppercase()
+            )),
+            AssertionRefusal::Used => reason("the assertion has no new 'jti'"),
+            AssertionRefusal::OfAnother => client(
+                700_021,
+                "Client assertion application identifier doesn't match 'client_id' parameter. Both 'iss' and 'sub' must be it.".to_owned(),
+            ),
+            AssertionRefusal::Audience => client(
+                700_023,
+                "Client assertion audience claim does not match Realm issuer. Use the token endpoint.".to_owned(),
+            ),
+            AssertionRefusal::Time { why } => {
+                client(700_024, format!("Client assertion is not within its valid time range: {why}."))
+            }
+            AssertionRefusal::OwnToken => client(
+                700_229,
+                "Tokens of this directory cannot be used as federated identity credentials.".to_owned(),
+            ),
+            AssertionRefusal::IssuerUnknown { issuer } => client(
+                700_211,
+                format!("No matching federated identity record found for presented assertion issuer '{issuer}'."),
+            ),
+            AssertionRefusal::SubjectUnknown { subject } => client(
+                700_213,
+                format!("No matching federated identity record found for presented assertion subject '{subject}'. The comparison is case-sensitive."),
+            ),
+            AssertionRefusal::AudienceUnknown { audience } => client(
+                700_212,
+                format!("No matching federated identity record found for presented assertion audience '{audience}'."),
+            ),
+            AssertionRefusal::IssuerUnavailable { issuer, .. } => {
+                client(50166, format!("Request to External OIDC endpoint failed: the keys of '{issuer}' cannot be had."))
+            }
+        }
+    }
+}
+
+/// Of the password grant; pages say these in their own words.
+impl From<&UserError> for OAuthError {
+    fn from(error: &UserError) -> Self {
+        let grant = |code, text: &str| Self::new(400, "invalid_grant", code, text);
+        match error {
+            UserError::SignInRefused => {
+                grant(50126, "Error validating credentials due to invalid username or password.")
+            }
+            UserError::Disabled { .. } => grant(50057, "The user account is disabled."),
+            UserError::TooManyTries { seconds } => Self {
+                retry_after: Some(*seconds),
+                ..Self::new(
+                    429,
+                    "invalid_grant",
+                    50053,
+                    format!(
+                        "Too many sign-in attempts with an incorrect user ID or password. Try again in {seconds} seconds."
+                    ),
+                )
+            },
+            UserError::Busy => Self::unavailable(),
+            // Of what administrators do, and of pages.
+            UserError::NotFound { .. }
+            | UserError::NameTaken { .. }
+            | UserError::NameInvalid(_)
+            | UserError::MailInvalid
+            | UserError::PasswordUnfit { .. }
+            | UserError::CodeWrong
+            | UserError::NoAuthenticator { .. }
+            | UserError::AuthenticatorExists { .. } => Self::internal(),
         }
     }
 }
@@ -452,7 +557,43 @@ mod tests {
             (DirectoryError::ClientDisabled { client: client() }, 400, "unauthorized_client", 7_000_112),
             (DirectoryError::ClientProofMissing, 401, "invalid_client", 7_000_218),
             (DirectoryError::AssertionTypeUnsupported, 400, "invalid_request", 9_002_313),
-            (DirectoryError::AssertionRejected { client: client() }, 401, "invalid_client", 700_027),
+            (DirectoryError::ClientIsPublic { client: client() }, 401, "invalid_client", 700_025),
+            (AssertionRefusal::Form(AssertionFault::TooLarge).into(), 401, "invalid_client", 50027),
+            (
+                AssertionRefusal::Form(AssertionFault::Malformed { what: "x" }).into(),
+                401,
+                "invalid_client",
+                50027,
+            ),
+            (AssertionRefusal::Form(AssertionFault::Critical).into(), 401, "invalid_client", 50027),
+            (
+                AssertionRefusal::Form(AssertionFault::UnsupportedAlgorithm).into(),
+                401,
+                "invalid_client",
+                700_027,
+            ),
+            (AssertionRefusal::Form(AssertionFault::BadSignature).into(), 401, "invalid_client", 700_027),
+            (
+                AssertionRefusal::KeyUnknown { thumbprint: Some(text()) }.into(),
+                401,
+                "invalid_client",
+                700_027,
+            ),
+            (AssertionRefusal::KeyOver { thumbprint: text() }.into(), 401, "invalid_client", 700_027),
+            (AssertionRefusal::Used.into(), 401, "invalid_client", 700_027),
+            (AssertionRefusal::OfAnother.into(), 401, "invalid_client", 700_021),
+            (AssertionRefusal::Audience.into(), 401, "invalid_client", 700_023),
+            (AssertionRefusal::Time { why: "x" }.into(), 401, "invalid_client", 700_024),
+            (AssertionRefusal::OwnToken.into(), 401, "invalid_client", 700_229),
+            (AssertionRefusal::IssuerUnknown { issuer: text() }.into(), 401, "invalid_client", 700_211),
+            (AssertionRefusal::SubjectUnknown { subject: text() }.into(), 401, "invalid_client", 700_213),
+            (AssertionRefusal::AudienceUnknown { audience: text() }.into(), 401, "invalid_client", 700_212),
+            (
+                AssertionRefusal::IssuerUnavailable { issuer: text(), why: text() }.into(),
+                401,
+                "invalid_client",
+                50166,
+            ),
             (DirectoryError::ClientSecretWrong { client: client() }, 401, "invalid_client", 7_000_215),
             (DirectoryError::ClientSecretExpired { client: client() }, 401, "invalid_client", 7_000_222),
             (DirectoryError::ClientAuthenticationAmbiguous, 400, "invalid_request", 9_002_313),
@@ -521,6 +662,8 @@ mod tests {
         ];
         for (fault, status, error, code) in cases {
             let answer = OAuthError::from(&fault);
+            let is_plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\');
+            assert!(answer.text.chars().all(is_plain) && !answer.text.contains("  "), "{}", answer.text);
             assert_eq!((answer.status.as_u16(), answer.error, answer.code), (status, error, code), "{fault}");
             assert_eq!(answer.is_failure(), status >= 500);
             assert!(

@@ -183,7 +183,7 @@ fn record(
     let (actor, target, outcome, reason) = match result {
         Ok(issued) => {
             let actor = Actor::Principal { id: issued.principal, client: Some(issued.client) };
-            let reason = format!("{} of client {}; token {}", issued.because, issued.client, issued.token);
+            let reason = format!("{} of client {}; token {}", issued.proof, issued.client, issued.token);
             (actor, issued.resource.clone(), Outcome::Allowed, reason)
         }
         Err(fault) => {
