@@ -7,7 +7,7 @@ use access::{Principal, PrincipalKind};
 use crypt::HashedSecret;
 use domain::{
     ClientId, CredentialId, DomainName, Entropy, HostNames, PrincipalId, RegistrationId, Secret, TenantId,
-    Timestamp, limits,
+    Timestamp,
 };
 use std::sync::{
     Arc,
@@ -115,8 +115,8 @@ pub(crate) fn view(registration: &Registration, principal: &Principal) -> View<'
 /// An empty directory on a store in memory.
 pub(crate) async fn directory() -> (Arc<Memory>, DirectoryService) {
     let store = Arc::new(Memory::new());
-    let settings = DirectorySettings { names: names(), token_lifetime: limits::ACCESS_TOKEN_LIFETIME };
-    let root = crypt::Key256::random(&Fill(1));
+    let settings = settings();
+    let root = Arc::new(crypt::Key256::random(&Fill(1)));
     let make = |_| Ok(crypt::test_keys::signing_key());
     let entropy = Arc::new(Counting::default());
     let directory = DirectoryService::open(store.clone(), entropy, &root, settings, make, NOW).await.unwrap();

@@ -306,7 +306,7 @@ mod tests {
     };
     use access::{KeySource as _, Verifier, VerifierConfig, vault_audiences};
     use crypt::test_keys;
-    use store::{Memory, Write};
+    use store::{Key, Memory, Write};
 
     fn root(seed: u8) -> Arc<Key256> {
         Arc::new(Key256::random(&crate::fixtures::Fill(seed)))

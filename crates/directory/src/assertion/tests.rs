@@ -113,6 +113,7 @@ impl Scene {
             assertion_type: Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned()),
             scope: Some("https://vault.azure.net/.default".to_owned()),
             resource: None,
+            ..TokenRequest::default()
         }
     }
 
@@ -267,7 +268,7 @@ async fn only_a_registered_certificate_that_is_valid_counts() {
     for assertion in [&unnamed, &named, &scene.signed(json!({}))] {
         assert!(scene.ask(assertion, NOW).await.is_ok());
     }
-    let removed = scene.directory.remove_credential(&scene.client, added.id).await.unwrap();
+    let removed = scene.directory.remove_credential(&scene.client, added.id, NOW).await.unwrap();
     assert_eq!(removed.kind, crate::CredentialKind::Certificate);
     assert!(matches!(scene.refusal(&named).await, AssertionRefusal::KeyUnknown { .. }));
     // Five years later.
@@ -327,7 +328,10 @@ async fn two_at_a_time_with_one_assertion_get_one_token() {
         let parsed =
             crate::token::parse(scene.directory.tenant(), scene.directory.names(), scene.request(&assertion))
                 .unwrap();
-        crate::token::decide(view, scene.directory.names(), &parsed, NOW)
+        let fresh = crate::grants::delegated::Fresh::of(&crate::fixtures::Fill(9));
+        let lifetime = Duration::from_secs(3_600);
+        let (names, evidence) = (scene.directory.names(), crate::token::Evidence::None);
+        crate::token::decide(view, names, &parsed, &evidence, &fresh, lifetime, NOW)
     };
     let mut first = true;
     let result = store::transact(&*scene.store, &crate::fixtures::Counting::default(), |view| {
@@ -429,7 +433,7 @@ async fn an_outside_issuer_vouches_for_what_it_was_registered_for() {
         AssertionRefusal::IssuerUnavailable { .. }
     ));
     scene.publish(&scene.signer);
-    scene.directory.remove_credential(&scene.client, added[0].id).await.unwrap();
+    scene.directory.remove_credential(&scene.client, added[0].id, NOW).await.unwrap();
     assert!(matches!(
         scene.refusal(&scene.vouched(json!({}))).await,
         AssertionRefusal::SubjectUnknown { .. }

@@ -33,9 +33,9 @@ async fn a_credential_shows_its_secret_once() {
     let secret = new.secret.expose();
     assert!(store.dump().iter().all(|(_, value)| !String::from_utf8_lossy(value).contains(secret)));
     let unknown = CredentialId::random(&Fill(9));
-    let error = directory.remove_credential(&named, unknown).await.unwrap_err();
+    let error = directory.remove_credential(&named, unknown, NOW).await.unwrap_err();
     assert!(matches!(error, DirectoryError::CredentialNotFound { .. }));
-    let removed = directory.remove_credential(&named, new.id).await.unwrap();
+    let removed = directory.remove_credential(&named, new.id, NOW).await.unwrap();
     assert_eq!(removed, Removed { id: new.id, kind: CredentialKind::Secret, principal: kept.principal });
     assert!(directory.registration(&named).await.unwrap().credentials.is_empty());
 }
@@ -137,7 +137,7 @@ async fn federated_credentials_are_checked_and_unique() {
     let one_more = NewFederatedCredential { subject: "more".to_owned(), ..other("more") };
     let one_more = directory.add_federated(&named, one_more, NOW).await;
     assert!(matches!(one_more, Err(DirectoryError::TooMany { .. })));
-    let removed = directory.remove_credential(&named, added.id).await.unwrap();
+    let removed = directory.remove_credential(&named, added.id, NOW).await.unwrap();
     assert_eq!(removed.kind, CredentialKind::Federated);
     directory.delete_registration(&named).await.unwrap();
     // The registration, its index, its principal and that one's index are gone, and all of these.

@@ -50,7 +50,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let store = Arc::new(Memory::new());
-        let root = Key256::random(&crate::fixtures::Fill(1));
+        let root = Arc::new(Key256::random(&crate::fixtures::Fill(1)));
         let make = |_| Ok(test_keys::signing_key());
         let settings = crate::DirectorySettings { allows_password_grant: true, ..settings() };
         let directory =
@@ -75,7 +75,7 @@ impl World {
                 uri("https://shop.example/cb", Platform::Web),
                 uri("https://page.example/cb", Platform::Spa),
             ],
-            is_public: false,
+            ..NewRegistration::default()
         };
         let mut web = directory.create_registration(new, NOW).await.unwrap();
         let named = web.client.to_string();

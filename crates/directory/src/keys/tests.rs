@@ -37,7 +37,7 @@ impl World {
             };
             SigningKey::certify(&key.to_pkcs8(), now)
         };
-        let settings = DirectorySettings { names: names(), token_lifetime };
+        let settings = DirectorySettings { token_lifetime, ..crate::fixtures::settings() };
         let store: Arc<dyn Store> = self.store.clone();
         let entropy = self.entropy.clone();
         let directory =
@@ -226,7 +226,7 @@ async fn no_half_of_a_key_is_taken_for_anothers() {
     })
     .await
     .unwrap();
-    let settings = DirectorySettings { names: names(), token_lifetime: limits::ACCESS_TOKEN_LIFETIME };
+    let settings = crate::fixtures::settings();
     let store: Arc<dyn Store> = world.store.clone();
     let opened = DirectoryService::open(
         store,

@@ -20,7 +20,7 @@ pub(crate) async fn directory() -> (Arc<Memory>, DirectoryService) {
 pub(crate) async fn open(store: Arc<dyn Store>) -> DirectoryService {
     let settings = crate::fixtures::settings();
     let make = |_| Ok(crypt::test_keys::signing_key());
-    let root = crypt::Key256::random(&Fill(1));
+    let root = Arc::new(crypt::Key256::random(&Fill(1)));
     DirectoryService::open(store, Arc::new(crypt::SystemEntropy), &root, settings, make, NOW).await.unwrap()
 }
 
