@@ -52,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "keyvault_body", check: targets::keyvault::check_body },
     Target { name: "keyvault_path", check: targets::keyvault::check_path },
     Target { name: "msi", check: targets::msi::check },
+    Target { name: "passkey", check: targets::passkey::check },
     Target { name: "pem", check: targets::pem::check },
     Target { name: "pfx", check: targets::pfx::check },
     Target { name: "record", check: targets::record::check },

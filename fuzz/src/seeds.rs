@@ -4,13 +4,14 @@
 use crate::{
     TARGETS,
     support::{NOW, SeededEntropy},
-    targets::record,
+    targets::{passkey, record},
     world,
 };
 use crypt::{
     certificate::{CertificateProfile, Subject, request, self_signed, write_pem},
     encoding,
     keys::{Curve, KeySpec, PrivateKey},
+    test_keys::{AuthenticatorPair, PairKind},
 };
 use domain::Secret;
 use serde_json::{Value, json};
@@ -36,6 +37,7 @@ pub fn write(corpus: &Path) -> io::Result<()> {
             "keyvault_body" => exchanges(true),
             "keyvault_path" => exchanges(false).into_iter().chain(routes()).collect(),
             "msi" => msi(),
+            "passkey" => passkeys(),
             "pem" => pems(),
             "pfx" => pfxs(),
             "record" => records(),
@@ -257,6 +259,31 @@ fn key_and_certificate() -> (Secret<Vec<u8>>, Vec<u8>, CertificateProfile) {
     profile.alternative_names.dns_names = vec!["contoso.com".to_owned()];
     let certificate = self_signed(&profile, &key, NOW, &entropy).unwrap().remove(0);
     (key, certificate, profile)
+}
+
+/// One with each kind of key, and one with extensions.
+fn passkeys() -> BTreeSet<Vec<u8>> {
+    let object = |flags: u8, key: &[u8], after: &[u8]| {
+        let site = crypt::sha256(passkey::EXPECTED.rp_id);
+        let data =
+            [&site.bytes()[..], &[flags, 0, 0, 0, 1], &[0; 16], &[0, 4, 1, 2, 3, 4], key, after].concat();
+        let length = u16::try_from(data.len()).unwrap().to_be_bytes();
+        let head = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59";
+        [&head[..], &length, &data].concat()
+    };
+    let keys =
+        [PairKind::Es256, PairKind::EdDsa, PairKind::Rs256].map(|kind| AuthenticatorPair::fresh(kind).cose());
+    let mut seeds: BTreeSet<Vec<u8>> = keys.iter().map(|key| object(0x45, key, &[])).collect();
+    seeds.insert(object(0xdd, &keys[0], b"\xa1\x6bcredProtect\x02"));
+    for seed in &seeds {
+        let client_data = format!(
+            "{{\"type\":\"webauthn.create\",\"challenge\":\"{}\",\"origin\":\"{}\"}}",
+            encoding::base64url(passkey::EXPECTED.challenge),
+            passkey::EXPECTED.origin
+        );
+        directory::passkey::register(&passkey::EXPECTED, client_data.as_bytes(), seed).unwrap();
+    }
+    seeds
 }
 
 fn pems() -> BTreeSet<Vec<u8>> {

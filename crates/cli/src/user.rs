@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
     io::{self, BufRead, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 #[derive(Debug, Subcommand)]
@@ -188,7 +188,7 @@ pub(crate) async fn user(admin: &Admin, format: Format, command: Command) -> Res
 }
 
 async fn create(admin: &Admin, format: Format, args: Create) -> Result<(), Failure> {
-    let given = args.password_file.as_ref().map(from_file).transpose()?;
+    let given = args.password_file.as_deref().map(from_file).transpose()?;
     let is_made_up = given.is_none() && !args.no_password;
     let new = json!({
         "user_name": args.user,
@@ -244,7 +244,7 @@ fn typed() -> Result<Secret<String>, Failure> {
     Ok(first)
 }
 
-fn from_file(path: &PathBuf) -> Result<Secret<String>, Failure> {
+fn from_file(path: &Path) -> Result<Secret<String>, Failure> {
     files::warn_if_readable_by_others(path);
     first_line(files::read(path, BYTES_MAX, "a password's file")?.expose().as_slice())
 }

@@ -35,6 +35,15 @@ impl PasswordHash {
         Self::with(password, limits::PASSWORD_MEMORY_KIB, limits::PASSWORD_PASSES, entropy)
     }
 
+    /// A hash with less work than today's, as if made long ago. For tests.
+    ///
+    /// # Errors
+    /// As [`PasswordHash::of`].
+    #[cfg(any(test, feature = "test-keys"))]
+    pub fn of_old(password: &Secret<String>, entropy: &dyn Entropy) -> Result<Self, CryptError> {
+        Self::with(password, 64, 1, entropy)
+    }
+
     fn with(
         password: &Secret<String>,
         memory_kib: u32,
@@ -147,13 +156,13 @@ mod tests {
 
     #[test]
     fn other_parameters_still_match_and_are_told() {
-        let old = PasswordHash::with(&secret("correct horse"), 64, 1, &SystemEntropy).unwrap();
+        let old = PasswordHash::of_old(&secret("correct horse"), &SystemEntropy).unwrap();
         assert!(!old.is_current() && old.matches(&secret("correct horse")).unwrap());
     }
 
     #[test]
     fn stored_parameters_cannot_ask_for_everything() {
-        let hash = PasswordHash::with(&secret("correct horse"), 64, 1, &SystemEntropy).unwrap();
+        let hash = PasswordHash::of_old(&secret("correct horse"), &SystemEntropy).unwrap();
         for (memory_kib, passes) in [(MEMORY_KIB_MAX + 1, 1), (64, PASSES_MAX + 1), (0, 1), (64, 0)] {
             let changed = PasswordHash { memory_kib, passes, ..hash.clone() };
             assert_eq!(changed.matches(&secret("correct horse")), Err(MALFORMED), "{memory_kib} {passes}");

@@ -129,11 +129,9 @@ impl Guesses {
         let pair = (subject, place);
         let is_familiar = tables.familiar.0.contains_key(&pair);
         let of_name = if is_familiar { 0 } else { tables.names.wait(&subject, OF_NAME, now) };
-        let wait = tables
-            .pairs
-            .wait(&pair, OF_PAIR, now)
-            .max(of_name)
-            .max(tables.places.wait(&place, OF_PLACE, now));
+        // No address is not one: it would be everybody's.
+        let of_place = if place.0.is_some() { tables.places.wait(&place, OF_PLACE, now) } else { 0 };
+        let wait = tables.pairs.wait(&pair, OF_PAIR, now).max(of_name).max(of_place);
         if wait > 0 {
             return Err(u64::try_from(wait).unwrap_or_default());
         }
@@ -141,7 +139,9 @@ impl Guesses {
         if !is_familiar {
             tables.names.count(subject, OF_NAME, now);
         }
-        tables.places.count(place, OF_PLACE, now);
+        if place.0.is_some() {
+            tables.places.count(place, OF_PLACE, now);
+        }
         Ok(Try { subject, place })
     }
 
@@ -270,6 +270,17 @@ mod tests {
         let tables = guesses.0.lock().unwrap();
         assert!(tables.pairs.0.len() <= limits::GUESSED_MAX && tables.names.0.len() <= limits::GUESSED_MAX);
         assert!(tables.places.0.len() <= limits::GUESSED_MAX);
+    }
+
+    #[test]
+    fn tries_of_no_address_make_nobody_else_wait() {
+        let guesses = Guesses::new();
+        for user in 0..200 {
+            for _ in 0..5 {
+                assert!(guesses.begin(name(&user.to_string()), None, NOW).is_ok());
+            }
+            assert_eq!(guesses.begin(name(&user.to_string()), None, NOW).map(drop), Err(60));
+        }
     }
 
     #[test]

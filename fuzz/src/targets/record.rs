@@ -27,6 +27,8 @@ pub(crate) const TYPES: &[fn(&[u8]) -> bool] = &[
     again::<directory::Registration>,
     again::<directory::Tenant>,
     again::<identity::App>,
+    again::<access::Group>,
+    again::<directory::User>,
 ];
 
 /// One record.

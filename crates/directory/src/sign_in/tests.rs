@@ -131,25 +131,33 @@ async fn guessing_waits_and_the_right_password_with_it() {
 async fn a_password_of_old_parameters_is_hashed_anew_at_sign_in() {
     let (store, directory) = directory().await;
     let alice = user(&directory, "alice").await;
-    // As OWASP's other least would be: 12 MiB, 3 passes; the hash is of argon2's own tool.
-    let old = r#"{"salt":"c29tZXNhbHQ","hash":"AAAA","memory_kib":64,"passes":1}"#;
-    let old: PasswordHash = serde_json::from_str(old).unwrap();
-    assert!(!old.is_current());
-    let named = Named::Id(alice.user.id);
-    let fresh = directory.hash(&secret(PASSWORD)).unwrap();
-    let swap = |from: PasswordHash, to: PasswordHash| {
-        let (store, named) = (store.clone(), named.clone());
+    let old = PasswordHash::of_old(&secret(PASSWORD), &crypt::SystemEntropy).unwrap();
+    let keep = |password: PasswordHash| {
+        let user = User { password: Some(password), ..User::clone(&alice.user) };
+        let write = store::put::<User>(&user.id, &user);
+        let store = store.clone();
         async move {
-            transact(&*store, &crypt::SystemEntropy, |view| user::rehash(view, &named, &from, &to)).await
+            let decide = |_: &store::View| -> Result<store::Decision<()>, store::Halt<DirectoryError>> {
+                Ok(store::Decision::of((), vec![write.clone()]))
+            };
+            transact(&*store, &crypt::SystemEntropy, decide).await.unwrap();
         }
     };
-    let known = alice.user.password.clone().unwrap();
-    swap(known.clone(), old.clone()).await.unwrap();
-    let refused = swap(known, fresh.clone()).await.unwrap_err();
-    assert!(matches!(refused, DirectoryError::User(UserError::SignInRefused)), "changed meanwhile");
-    let changed = swap(old, fresh.clone()).await.unwrap();
-    assert_eq!(changed.user.password, Some(fresh));
-    assert_eq!(changed.user.password_set, alice.user.password_set, "it is the same password");
+    keep(old.clone()).await;
+    assert!(check(&directory, "alice", "wrong", None, NOW).await.is_err());
+    let kept = directory.user("alice").await.unwrap().user.password.clone();
+    assert_eq!(kept, Some(old.clone()), "a wrong password changes nothing");
+    let later = NOW.plus(Duration::from_secs(9));
+    let person = check(&directory, "alice", PASSWORD, None, later).await.unwrap();
+    assert!(person.user.password.as_ref().unwrap().is_current());
+    assert_eq!(person.user.password_set, alice.user.password_set, "it is the same password");
+    check(&directory, "alice", PASSWORD, None, later).await.unwrap();
+
+    // Changed after it was checked: the change stands.
+    let (named, fresh) = (Named::Id(alice.user.id), directory.hash(&secret(PASSWORD)).unwrap());
+    let refused =
+        transact(&*store, &crypt::SystemEntropy, |view| user::rehash(view, &named, &old, &fresh)).await;
+    assert!(matches!(refused, Err(DirectoryError::User(UserError::SignInRefused))));
 }
 
 #[tokio::test]
