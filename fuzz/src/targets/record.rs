@@ -27,6 +27,7 @@ pub(crate) const TYPES: &[fn(&[u8]) -> bool] = &[
     again::<directory::Registration>,
     again::<directory::Tenant>,
     again::<identity::App>,
+    again::<directory::FederatedCredential>,
 ];
 
 /// One record.
