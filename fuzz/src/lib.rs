@@ -45,6 +45,7 @@ pub struct Target {
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    Target { name: "assertion", check: targets::assertion::check },
     Target { name: "backup", check: targets::backup::check },
     Target { name: "bearer", check: targets::bearer::check },
     Target { name: "config", check: targets::config::check },

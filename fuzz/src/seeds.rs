@@ -31,6 +31,7 @@ pub fn write(corpus: &Path) -> io::Result<()> {
         fs::create_dir_all(&folder)?;
         let seeds: BTreeSet<Vec<u8>> = match target.name {
             "backup" => backups(),
+            "assertion" => assertions(),
             "bearer" => bearers(),
             "config" => configs(),
             "jwk" => jwks(),
@@ -177,6 +178,43 @@ fn msi() -> BTreeSet<Vec<u8>> {
         format!("GET /elsewhere HTTP/1.1\r\n{head}GET /msi/token HTTP/1.1\r\n{head}"),
     ]
     .map(String::into_bytes)
+    .into()
+}
+
+/// An assertion that is genuine: signed by the first test key.
+pub(crate) fn assertion() -> &'static str {
+    static TEXT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    TEXT.get_or_init(|| {
+        let header = serde_json::json!({"alg": "RS256", "typ": "JWT", "x5t": "AAAAAAAAAAAAAAAAAAAAAAAAAAA=", "x5c": ["MII"]});
+        let claims = serde_json::json!({
+            "iss": "a", "sub": "b", "aud": ["c"], "exp": 1_800_000_600.5, "nbf": 1_800_000_000, "jti": "d",
+        });
+        crypt::test_keys::TestSigner::one(crate::support::NOW).token(&header, &claims)
+    })
+}
+
+fn assertions() -> BTreeSet<Vec<u8>> {
+    let signer = crypt::test_keys::TestSigner::one(crate::support::NOW);
+    let of = |which: u8, rest: &[u8]| [&[which], rest].concat();
+    let unsigned = |header: &str| {
+        let claims = encoding::base64url(br#"{"iss":"a","sub":"b","aud":"c","exp":1}"#);
+        format!("{}.{claims}.AAAA", encoding::base64url(header.as_bytes()))
+    };
+    let set = serde_json::json!({"keys": [signer.jwk(), {"kty": "oct", "use": "enc"}]}).to_string();
+    let pem = format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        encoding::base64(&signer.certificate)
+    );
+    [
+        of(0, assertion().as_bytes()),
+        of(0, unsigned(r#"{"alg":"none"}"#).as_bytes()),
+        of(0, unsigned(r#"{"alg":"PS256","x5t#S256":"AA==","crit":["b64"]}"#).as_bytes()),
+        of(0, unsigned(r#"{"alg":"ES256","kid":"a"}"#).as_bytes()),
+        of(1, set.as_bytes()),
+        of(1, br#"{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}"#),
+        of(2, &signer.certificate),
+        of(2, pem.as_bytes()),
+    ]
     .into()
 }
 

@@ -35,6 +35,9 @@ pub enum AssertionRefusal {
         /// Which one.
         thumbprint: String,
     },
+    /// It is signed by no key of the issuer.
+    #[error("the assertion is signed by no key of its issuer")]
+    IssuerKeyUnknown,
     /// It says that it is another client's, or an issuer's for another.
     #[error("the assertion's issuer and subject are not both the client")]
     OfAnother,
@@ -204,7 +207,7 @@ impl Presented {
             federation::find(&credentials::federated(view, registration)?, claimed).map_err(refusal)?;
         check_times(claimed, limits::FEDERATED_LIFETIME_MAX, now).map_err(refusal)?;
         let keys = if credential.keys.is_empty() { &*self.keys } else { &credential.keys };
-        let mut fault = AssertionRefusal::KeyUnknown { thumbprint: None };
+        let mut fault = AssertionRefusal::IssuerKeyUnknown;
         for key in keys.iter().filter(|key| key.may_have_signed(&self.assertion)) {
             match self.assertion.verify(&key.key, ISSUER_ALGORITHMS) {
                 // A token file is presented again and again until it is renewed: its id is not used up.

@@ -1,5 +1,6 @@
 //! One file for each way in.
 
+pub(crate) mod assertion;
 pub(crate) mod backup;
 pub(crate) mod bearer;
 pub(crate) mod config;

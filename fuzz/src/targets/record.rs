@@ -29,6 +29,7 @@ pub(crate) const TYPES: &[fn(&[u8]) -> bool] = &[
     again::<identity::App>,
     again::<access::Group>,
     again::<directory::User>,
+    again::<directory::FederatedCredential>,
 ];
 
 /// One record.

@@ -1,3 +1,5 @@
+//! Assertions in each dialect that a client writes, made by a test key; and what is refused.
+
 use super::*;
 use crate::{
     encoding::{base64, base64url},
@@ -219,8 +221,7 @@ fn what_is_not_understood_is_refused() {
     {
         assert!(matches!(Assertion::parse(bad).err(), Some(AssertionFault::Malformed { .. })), "{bad:.40}");
     }
-    let twice = format!("{{\"alg\":\"RS256\",\"alg\":\"RS256\"}}");
-    let twice = format!("{}.e30.AA", base64url(twice.as_bytes()));
+    let twice = format!("{}.e30.AA", base64url(br#"{"alg":"RS256","alg":"RS256"}"#));
     assert!(matches!(Assertion::parse(&twice).err(), Some(AssertionFault::Malformed { .. })));
     let large = "a".repeat(limits::ASSERTION_BYTES_MAX + 1);
     assert_eq!(Assertion::parse(&large).err(), Some(AssertionFault::TooLarge));

@@ -1,3 +1,5 @@
+//! Token requests with assertions, on a store in memory: what proves a client, and each rule by which something does not.
+
 use super::*;
 use crate::{
     DirectoryService, Endpoint, FederatedCredential, Fetched, IssuedToken, IssuerFault, IssuerKeys,
@@ -427,6 +429,10 @@ async fn an_outside_issuer_vouches_for_what_it_was_registered_for() {
     scene.publish(&TestSigner::other(NOW));
     let forged = scene.refusal(&scene.vouched(json!({}))).await;
     assert_eq!(forged, AssertionRefusal::Form(AssertionFault::BadSignature));
+    for key in scene.published.keys.lock().unwrap().iter_mut() {
+        key.kid = Some("another".to_owned());
+    }
+    assert_eq!(scene.refusal(&scene.vouched(json!({}))).await, AssertionRefusal::IssuerKeyUnknown);
     scene.published.keys.lock().unwrap().clear();
     assert!(matches!(
         scene.refusal(&scene.vouched(json!({}))).await,

@@ -1,3 +1,5 @@
+//! Adding and removing credentials: what is kept, what is refused, and that nothing is left behind.
+
 use super::*;
 use crate::{
     NewRegistration,

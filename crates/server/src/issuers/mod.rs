@@ -16,7 +16,7 @@ use serde::Deserialize;
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -36,11 +36,18 @@ pub(crate) struct IssuerSettings {
 pub(crate) struct Issuers {
     fetcher: Fetcher,
     settings: IssuerSettings,
-    known: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Known>>>>,
+    known: Mutex<HashMap<String, Arc<Issuer>>>,
     patience: Duration,
 }
 
-/// What is known of one. Its lock is held while it is asked: many who wait for one answer.
+/// One of them. Who needs what is known does not wait for others who need more.
+#[derive(Default)]
+struct Issuer {
+    known: Mutex<Known>,
+    /// Held while it is asked: many who wait for one answer.
+    asking: tokio::sync::Mutex<()>,
+}
+
 #[derive(Default)]
 struct Known {
     keys: Option<(Arc<Vec<IssuerKey>>, Timestamp)>,
@@ -48,7 +55,27 @@ struct Known {
     fault: Option<IssuerFault>,
 }
 
+impl Issuer {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Known {
+    /// What can be said without asking: the keys, if the one that is needed is among them; or what there is, if it was just asked.
+    fn answer(&self, kid: Option<&str>, now: Timestamp) -> Option<Result<Arc<Vec<IssuerKey>>, IssuerFault>> {
+        let fresh = self.fresh(now);
+        let is_there = |keys: &[IssuerKey]| {
+            kid.is_none_or(|kid| keys.iter().any(|key| key.kid.as_deref().is_none_or(|own| own == kid)))
+        };
+        if let Some(keys) = fresh.as_ref().filter(|keys| is_there(keys)) {
+            return Some(Ok(keys.clone()));
+        }
+        self.tried.filter(|tried| is_within(*tried, limits::ISSUER_FETCH_INTERVAL, now))?;
+        let fault = || self.fault.clone().unwrap_or_else(|| IssuerFault("it was just asked".to_owned()));
+        Some(fresh.ok_or_else(fault))
+    }
+
     fn fresh(&self, now: Timestamp) -> Option<Arc<Vec<IssuerKey>>> {
         let (keys, fetched) = self.keys.as_ref()?;
         is_within(*fetched, limits::ISSUER_KEYS_LIFETIME, now).then(|| keys.clone())
@@ -83,38 +110,35 @@ impl Issuers {
         kid: Option<&str>,
         now: Timestamp,
     ) -> Result<Arc<Vec<IssuerKey>>, IssuerFault> {
-        let known = self.known(issuer);
-        let mut known = known.lock().await;
-        let fresh = known.fresh(now);
-        let is_there = |keys: &[IssuerKey]| {
-            kid.is_none_or(|kid| keys.iter().any(|key| key.kid.as_deref().is_none_or(|own| own == kid)))
-        };
-        if let Some(keys) = fresh.as_ref().filter(|keys| is_there(keys)) {
-            return Ok(keys.clone());
+        let one = self.remembered(issuer);
+        if let Some(answer) = one.known().answer(kid, now) {
+            return answer;
         }
-        if known.tried.is_some_and(|tried| is_within(tried, limits::ISSUER_FETCH_INTERVAL, now)) {
-            let fault = known.fault.clone().unwrap_or_else(|| IssuerFault("it was just asked".to_owned()));
-            return fresh.ok_or(fault);
+        let _alone = one.asking.lock().await;
+        // Somebody else may have asked meanwhile.
+        if let Some(answer) = one.known().answer(kid, now) {
+            return answer;
         }
-        known.tried = Some(now);
-        match tokio::time::timeout(self.patience, self.ask(issuer)).await {
-            Ok(Ok(keys)) => {
+        one.known().tried = Some(now);
+        let asked = tokio::time::timeout(self.patience, self.ask(issuer)).await;
+        let asked = asked.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+        let mut known = one.known();
+        match asked {
+            Ok(keys) => {
                 let keys = Arc::new(keys);
                 (known.keys, known.fault) = (Some((keys.clone(), now)), None);
                 Ok(keys)
             }
-            failed => {
-                let why = failed
-                    .map_or_else(|_| "no answer in time".to_owned(), |asked| asked.err().unwrap_or_default());
+            Err(why) => {
                 tracing::warn!(issuer, why, "the keys of an issuer cannot be fetched");
                 let fault = IssuerFault(why);
                 known.fault = Some(fault.clone());
-                fresh.ok_or(fault)
+                known.fresh(now).ok_or(fault)
             }
         }
     }
 
-    fn known(&self, issuer: &str) -> Arc<tokio::sync::Mutex<Known>> {
+    fn remembered(&self, issuer: &str) -> Arc<Issuer> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED_MAX && !known.contains_key(issuer) {
             known.clear();

@@ -1,3 +1,5 @@
+//! Issuers on this machine, with TLS and without: when they are asked, and which answers are none.
+
 use super::*;
 use crypt::{Authority, test_keys::TestSigner};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
@@ -235,4 +237,20 @@ async fn tls_is_verified_by_the_operators_authority() {
     let keys = Issuers::new(settings).keys(&issuer.name, None, NOW).await;
     std::fs::remove_file(&file).unwrap();
     assert_eq!(keys.unwrap()[0].kid.as_deref(), Some("a"));
+}
+
+#[tokio::test]
+async fn who_needs_what_is_known_does_not_wait() {
+    let (issuer, issuers) = (Issuer::start(None).await, issuers());
+    issuers.keys(&issuer.name, Some("a"), NOW).await.unwrap();
+    issuer.page("/keys", "silence");
+    let waiting = issuers.keys(&issuer.name, Some("made-up"), later(60));
+    let known = async {
+        tokio::task::yield_now().await;
+        let began = std::time::Instant::now();
+        assert!(issuers.keys(&issuer.name, Some("a"), later(60)).await.is_ok());
+        began.elapsed()
+    };
+    let (looked, waited) = tokio::join!(waiting, known);
+    assert!(looked.is_ok() && waited < issuers.patience / 2, "{waited:?}");
 }

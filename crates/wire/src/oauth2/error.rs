@@ -458,7 +458,9 @@ impl From<&AssertionRefusal> for OAuthError {
                 "the key was not found, thumbprint of key used by client: '{}'",
                 thumbprint.to_ascii_uppercase()
             )),
-            AssertionRefusal::KeyUnknown { thumbprint: None } => reason("the key was not found"),
+            AssertionRefusal::KeyUnknown { thumbprint: None } | AssertionRefusal::IssuerKeyUnknown => {
+                reason("the key was not found")
+            }
             AssertionRefusal::KeyOver { thumbprint } => reason(&format!(
                 "the certificate is not within its validity, thumbprint of key used by client: '{}'",
                 thumbprint.to_ascii_uppercase()
@@ -580,6 +582,7 @@ mod tests {
                 700_027,
             ),
             (AssertionRefusal::KeyOver { thumbprint: text() }.into(), 401, "invalid_client", 700_027),
+            (AssertionRefusal::IssuerKeyUnknown.into(), 401, "invalid_client", 700_027),
             (AssertionRefusal::Used.into(), 401, "invalid_client", 700_027),
             (AssertionRefusal::OfAnother.into(), 401, "invalid_client", 700_021),
             (AssertionRefusal::Audience.into(), 401, "invalid_client", 700_023),
