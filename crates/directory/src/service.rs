@@ -7,11 +7,11 @@ use crate::{
     ring::{self, KeyRecord, RingRecord},
     token::{self, Granted},
 };
-use access::{Principal, PrincipalKind};
+use access::{KeySource as _, Principal, PrincipalKind};
 use crypt::{CryptError, Key256, SigningKey};
 use domain::{ClientId, Entropy, HostNames, PrincipalId, TenantId, Timestamp, Workers, world::Here};
 use std::{
-    sync::{Arc, RwLock},
+    sync::{Arc, RwLock, atomic::AtomicU64},
     time::Duration,
 };
 use store::{Decision, Halt, Store, View, query, transact};
@@ -34,6 +34,8 @@ pub struct DirectoryService {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: DirectorySettings,
     pub(crate) ring: RwLock<Arc<KeyRing>>,
+    /// The ring's, for those who ask at each request.
+    pub(crate) epoch: AtomicU64,
     pub(crate) root: Arc<Key256>,
     pub(crate) make_key: Box<MakeKey>,
     pub(crate) workers: Arc<dyn Workers>,
@@ -98,13 +100,14 @@ impl DirectoryService {
             .await?;
         }
         let (tenant, keys) = query(&*store, stored).await?;
-        let ring = RwLock::new(Arc::new(ring::open(&keys, root, None)?));
+        let ring = Arc::new(ring::open(&keys, root, None)?);
         let directory = Self {
             store,
             entropy,
             settings,
             tenant,
-            ring,
+            epoch: AtomicU64::new(ring.epoch()),
+            ring: RwLock::new(ring),
             root: root.clone(),
             make_key: Box::new(make_key),
             workers: Arc::new(Here),
@@ -196,7 +199,7 @@ mod tests {
         fixtures::{Counting, NOW, names},
         ring::KeyRing,
     };
-    use access::{KeySource as _, Verifier, VerifierConfig, vault_audiences};
+    use access::{Verifier, VerifierConfig, vault_audiences};
     use crypt::test_keys;
     use domain::limits;
     use store::{Key, Memory, Write, transact};
