@@ -7,10 +7,11 @@ use crate::{
     ring::{self, KeyRecord, KeyState, RingRecord},
     roll::{self, KeyChange, Next, Order, Policy},
 };
-use crypt::SigningKey;
+use access::KeySource;
+use crypt::{PublicKey, SigningKey};
 use domain::{Timestamp, Workers, world::busy};
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 use store::{Decision, Halt, View, Write, delete, put, query, refuse, transact};
@@ -146,9 +147,22 @@ impl DirectoryService {
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
         // Two may follow at a time, and the one with the earlier ring may come here last.
         if opened.record().changes > ring.record().changes {
+            let epoch = opened.epoch();
             *ring = opened;
+            // Last: who sees this epoch sees this ring, and remembers nothing under it that a revoked key has signed.
+            self.epoch.store(epoch, Ordering::Release);
         }
         Ok(())
+    }
+}
+
+impl KeySource for DirectoryService {
+    fn public_key(&self, kid: &str) -> Option<Arc<PublicKey>> {
+        self.ring().public_key(kid)
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 }
 

@@ -14,12 +14,12 @@ use crate::{
     token::{self, Evidence, Grant, Granted, Parsed, Refused},
     user,
 };
-use access::{Principal, PrincipalKind};
+use access::{KeySource as _, Principal, PrincipalKind};
 use crypt::{CryptError, Key256, MacKey, SigningKey};
 use domain::{ClientId, Entropy, HostNames, PrincipalId, TenantId, Timestamp, Workers, limits, world::Here};
 use std::{
     net::IpAddr,
-    sync::{Arc, RwLock},
+    sync::{Arc, RwLock, atomic::AtomicU64},
     time::Duration,
 };
 use store::{Decision, Halt, Store, View, query, transact};
@@ -51,6 +51,8 @@ pub struct DirectoryService {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: DirectorySettings,
     pub(crate) ring: RwLock<Arc<KeyRing>>,
+    /// The ring's, for those who ask at each request.
+    pub(crate) epoch: AtomicU64,
     pub(crate) root: Arc<Key256>,
     pub(crate) make_key: Box<MakeKey>,
     pub(crate) workers: Arc<dyn Workers>,
@@ -128,14 +130,15 @@ impl DirectoryService {
             .await?;
         }
         let (tenant, keys) = query(&*store, stored).await?;
-        let ring = RwLock::new(Arc::new(ring::open(&keys, root, None)?));
+        let ring = Arc::new(ring::open(&keys, root, None)?);
         let subjects = MacKey::new(root.derive(SUBJECTS).expose());
         let opened = Self {
             store,
             entropy,
             settings,
             tenant,
-            ring,
+            epoch: AtomicU64::new(ring.epoch()),
+            ring: RwLock::new(ring),
             root: root.clone(),
             make_key: Box::new(make_key),
             workers: Arc::new(Here),
@@ -305,7 +308,7 @@ mod tests {
         fixtures::{Counting, NOW, names},
         ring::KeyRing,
     };
-    use access::{KeySource as _, Verifier, VerifierConfig, vault_audiences};
+    use access::{Verifier, VerifierConfig, vault_audiences};
     use crypt::test_keys;
     use store::{Key, Memory, Write};
 

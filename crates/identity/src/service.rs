@@ -114,7 +114,7 @@ impl IdentityService {
                 principal.client,
             ))
         };
-        let epoch = self.directory.ring().epoch();
+        let epoch = self.directory.epoch();
         let (token, source) = self.cache.get_or_make(principal.id, &query.resource, epoch, now, make)?;
         if source == Source::Made {
             // Signing takes long enough for an identity to be removed meanwhile.

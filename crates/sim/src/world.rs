@@ -12,7 +12,7 @@ use crate::{
 use access::{Verifier, VerifierConfig, vault_audiences};
 use audit::{Actor, Outcome};
 use axum::{Router, body::Body};
-use crypt::Key256;
+use crypt::{Key256, SigningKey};
 use directory::{DirectoryService, DirectorySettings};
 use domain::{Clock, DomainName, Entropy, HostNames, Timestamp};
 use host::{HostService, HostSettings, TrustFiles};
@@ -26,6 +26,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 use tower::ServiceExt;
 use vault::VaultService;
@@ -82,6 +83,8 @@ pub(crate) struct World {
     names: HostNames,
     server: RefCell<Option<Rc<Server>>>,
     generation: Cell<u64>,
+    /// How often a start was tried.
+    starts: Cell<u64>,
     kept: RefCell<HashMap<String, Answer>>,
 }
 
@@ -148,6 +151,7 @@ impl World {
             stage: RefCell::default(),
             server: RefCell::new(None),
             generation: Cell::new(0),
+            starts: Cell::new(0),
             kept: RefCell::default(),
             fate,
             entropy,
@@ -160,11 +164,17 @@ impl World {
         let generation = self.generation.get();
         let (store, entropy): (Arc<SimStore>, Arc<dyn Entropy>) = (self.store.clone(), self.entropy.clone());
         let settings = DirectorySettings::new(self.names.clone());
-        let make_key = |_| Ok(crypt::test_keys::signing_key());
         let now = self.clock.now();
+        // Time goes forward and so does this: a key's certificate, and so its id, is another one at each start.
+        let age = Duration::from_secs(self.starts.replace(self.starts.get() + 1));
+        let make_key = move |now: Timestamp| {
+            SigningKey::certify(&crypt::test_keys::signing_key().to_pkcs8(), now.plus(age))
+        };
         let directory =
             DirectoryService::open(store.clone(), entropy.clone(), &self.root, settings, make_key, now);
         let directory = Arc::new(directory.await.map_err(|error| error.to_string())?);
+        // Keys roll at each start; what was cut off in the start before must not matter, and nobody's token may suffer.
+        let _done_or_not = directory.roll(true, now).await;
         let verifier = Arc::new(Verifier::new(VerifierConfig {
             issuers: directory.issuers().into(),
             audiences: vault_audiences(&self.names.vault_resource()),

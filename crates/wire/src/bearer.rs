@@ -26,7 +26,7 @@ pub(crate) fn caller(
     now: Timestamp,
 ) -> Result<Caller, Unauthenticated> {
     let token = token(headers)?;
-    services.verifier.verify(&token, &*services.directory.ring(), now).map_err(Unauthenticated::Fault)
+    services.verifier.verify(&token, &*services.directory, now).map_err(Unauthenticated::Fault)
 }
 
 fn token(headers: &HeaderMap) -> Result<Secret<String>, Unauthenticated> {

@@ -113,28 +113,38 @@ impl RelyingParty {
     }
 }
 
-/// One client: a new token each round, verified and used; and each token that it has is used up to its last second.
-async fn work(world: &World, time: &RwLock<()>, is_over: &AtomicBool, rounds: &AtomicUsize, number: usize) {
-    let mut party = RelyingParty { is_stubborn: number.is_multiple_of(2), ..RelyingParty::default() };
-    let mut held = VecDeque::<(i64, String)>::new();
-    while !is_over.load(Ordering::SeqCst) {
-        // Time stands while a request is under way: a token must not expire between two looks at the clock. Keys roll all the same.
-        let standing = time.read().unwrap();
-        let now = world.clock.now().seconds();
-        let fresh = token(world).await;
-        party.verify(world, &fresh, now).await;
-        assert_eq!(read(world, &fresh).await, 200, "a new token");
+/// One client: it has a new token each round, verified and used; and it uses each token up to its last second.
+struct Client<'a> {
+    world: &'a World,
+    party: RelyingParty,
+    held: VecDeque<(i64, String)>,
+}
+
+impl Client<'_> {
+    async fn round(&mut self) {
+        let now = self.world.clock.now().seconds();
+        let fresh = token(self.world).await;
+        self.party.verify(self.world, &fresh, now).await;
+        assert_eq!(read(self.world, &fresh).await, 200, "a new token");
         let life = i64::try_from(limits::ACCESS_TOKEN_LIFETIME.as_secs()).unwrap();
-        held.retain(|(issued, _)| now < issued + life);
-        if let Some((issued, oldest)) = held.front() {
-            party.verify(world, oldest, now).await;
-            assert_eq!(read(world, oldest).await, 200, "a token of {} seconds ago", now - issued);
+        self.held.retain(|(issued, _)| now < issued + life);
+        if let Some((issued, oldest)) = self.held.front() {
+            self.party.verify(self.world, oldest, now).await;
+            assert_eq!(read(self.world, oldest).await, 200, "a token of {} seconds ago", now - issued);
         }
-        if held.back().is_none_or(|(issued, _)| *issued < now) {
-            held.push_back((now, fresh));
+        if self.held.back().is_none_or(|(issued, _)| *issued < now) {
+            self.held.push_back((now, fresh));
         }
-        drop(standing);
-        rounds.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Time stands while a round is under way: a token must not expire between two looks at the clock. Keys roll all the same.
+    fn work(mut self, time: &RwLock<()>, is_over: &AtomicBool, rounds: &AtomicUsize) {
+        while !is_over.load(Ordering::SeqCst) {
+            let standing = time.read().unwrap();
+            block_on(self.round());
+            drop(standing);
+            rounds.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -164,8 +174,10 @@ fn keys_roll_fifty_times_under_load_and_no_client_sees_an_error() {
             .iter()
             .enumerate()
             .map(|(number, rounds)| {
-                let (world, time, is_over) = (&world, &time, &is_over);
-                scope.spawn(move || block_on(work(world, time, is_over, rounds, number)))
+                let party = RelyingParty { is_stubborn: number % 2 == 0, ..RelyingParty::default() };
+                let client = Client { world: &world, party, held: VecDeque::new() };
+                let (time, is_over) = (&time, &is_over);
+                scope.spawn(move || client.work(time, is_over, rounds))
             })
             .collect();
         // Until each client has done a whole round of now.

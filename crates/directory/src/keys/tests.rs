@@ -1,9 +1,11 @@
+//! How a directory rolls its keys, over a store: sealed halves, two nodes, starts, and what verifies after each step.
+
 use super::*;
 use crate::{
     DirectorySettings,
     fixtures::{Counting, Fill, NOW, names},
 };
-use access::{BearerFault, KeySource as _, Verifier, VerifierConfig, vault_audiences};
+use access::{BearerFault, Verifier, VerifierConfig, vault_audiences};
 use crypt::{Key256, test_keys};
 use domain::{Secret, limits, world::Here};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -145,6 +147,10 @@ async fn what_a_revoked_key_has_signed_is_refused_at_once_here_and_after_a_start
         let fault = verifier.verify(&stolen, &*ring, NOW).unwrap_err();
         assert_eq!(fault, BearerFault::UnknownKey { kid: first.clone() });
     }
+    for directory in [&directory, &again] {
+        let fault = verifier.verify(&stolen, directory, NOW).unwrap_err();
+        assert_eq!(fault, BearerFault::UnknownKey { kid: first.clone() });
+    }
     let fresh = token(&directory, NOW).await;
     assert!(verifier.verify(&fresh, &*directory.ring(), NOW).is_ok());
     let twice = directory.revoke(&first, NOW).await;
@@ -167,7 +173,7 @@ async fn two_nodes_roll_one_ring_once() {
     assert_eq!(one.ring().current().kid(), told[0].kid());
     one.revoke(told[0].kid(), begin.plus(Duration::from_secs(1))).await.unwrap();
     assert!(other.roll_due(begin).await.unwrap().is_empty());
-    assert_eq!(other.ring().epoch(), 1);
+    assert_eq!((other.ring().epoch(), other.epoch()), (1, 1));
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! The decision as tables: a ring, what is asked of it at a time, and what it becomes.
+
 use super::*;
 
 const DAY: i64 = 86_400;
