@@ -288,10 +288,11 @@ async fn a_test_clock_goes_forward_and_what_is_due_is_done_and_clients_of_the_re
     let (status, head, moved) = site.ask("POST", "/v1/clock", &format!(r#"{{"by_seconds":{AHEAD}}}"#)).await;
     assert_eq!(status, 200, "{moved}");
     assert!(head.contains("x-keyless-test-clock: "), "{head}");
-    assert_eq!(
-        moved.get("done").unwrap(),
-        &serde_json::json!(["shop/purge-vault"]),
-        "done before the answer"
+    let done: Vec<&str> =
+        moved.get("done").unwrap().as_array().unwrap().iter().filter_map(serde_json::Value::as_str).collect();
+    assert!(
+        matches!(&*done, [announced, "shop/purge-vault"] if announced.starts_with("signing-key.announce/")),
+        "done before the answer: {done:?}"
     );
     let gone = site.ask("GET", "/v1/deleted-vaults", "").await.2;
     assert_eq!(gone, serde_json::json!({"value": []}));
