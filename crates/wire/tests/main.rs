@@ -18,3 +18,4 @@ mod rolling;
 mod routes;
 mod support;
 mod tokens;
+mod user_grants;
