@@ -17,8 +17,10 @@ mod doctor;
 mod failure;
 mod files;
 mod group;
+mod https;
 mod key;
 mod keyvault;
+mod login;
 mod objects;
 mod output;
 mod place;
@@ -126,6 +128,13 @@ enum Command {
     /// The keys that sign the directory's tokens: look, roll, revoke
     #[command(subcommand)]
     SigningKey(signing_key::Command),
+    /// Log in as yourself: by a browser, or by a code that you type into one
+    Login(login::Args),
+    /// Log out on this machine
+    Logout,
+    /// Tokens of whoever is logged in, as far as they may be shown
+    #[command(subcommand)]
+    Token(login::TokenCommand),
     /// Read or verify the audit log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -201,6 +210,9 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
         Command::SigningKey(command) => {
             signing_key::signing_key(&global.admin()?, global.output, command).await
         }
+        Command::Login(args) => login::login(global, args).await,
+        Command::Logout => login::logout().await,
+        Command::Token(command) => login::show(global.output, command).await,
         Command::Audit(command) => audit::audit(global, command).await,
         Command::Status(args) => status::status(&global.admin()?, global.output, &args).await,
         Command::Doctor => doctor::doctor(global).await,

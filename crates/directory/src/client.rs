@@ -5,7 +5,7 @@
 
 use crate::{
     DirectoryError, Registration, Tenant, application::Application, assertion::Presented, claims::Proof,
-    registration::Credential, token::TokenRequest,
+    registration::Credential, tenant::shown, token::TokenRequest,
 };
 use access::Principal;
 use crypt::HashedSecret;
@@ -38,6 +38,19 @@ pub(crate) struct Authenticated {
     pub(crate) by: Proof,
     /// What makes that so, to be written with whatever else is decided: an assertion that is good once.
     pub(crate) writes: Vec<Write>,
+}
+
+/// The client that a request names, with its proof.
+pub(crate) fn named(
+    request: &mut TokenRequest,
+    names: &HostNames,
+    tenant: &Tenant,
+) -> Result<(ClientId, ClientProof), DirectoryError> {
+    let (client, proof) = take(request, names, tenant)?;
+    let client = client.filter(|client| !client.trim().is_empty());
+    let client = client.ok_or(DirectoryError::MissingParameter { name: "client_id" })?;
+    let client = client.parse().map_err(|_| DirectoryError::ClientMalformed { client: shown(&client) })?;
+    Ok((client, proof))
 }
 
 /// Takes the client's name and proof out of a request. One way only: RFC 6749 section 2.3 forbids two.

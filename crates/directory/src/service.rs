@@ -5,7 +5,7 @@ use crate::{
     Tenant, TokenRequest, UserError, assertion, audience,
     claims::Proof,
     client::{self, ClientProof},
-    grants::{delegated::Fresh, on_behalf_of, password},
+    grants::{delegated::Fresh, on_behalf_of, password, refresh_token},
     guess::Guesses,
     issue::Issuer,
     ring::{self, KeyRecord, RingRecord},
@@ -195,6 +195,29 @@ impl DirectoryService {
             Ok(granted) => self.issue(granted, now),
             Err(Refused(error)) => Err(error),
         }
+    }
+
+    /// A client gives up a refresh token (RFC 7009). Of a request only the client's proof and `refresh_token` are looked at.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]'s of the client's proof; a token that is none is no error.
+    pub async fn revoke_token(
+        &self,
+        mut request: TokenRequest,
+        now: Timestamp,
+    ) -> Result<ClientId, DirectoryError> {
+        self.tenant.alias(&request.tenant)?;
+        let token = request.refresh_token.take().ok_or(DirectoryError::MissingParameter { name: "token" })?;
+        let (client, mut proof) = client::named(&mut request, self.names(), &self.tenant)?;
+        self.reach_issuer(client, &mut proof, now).await?;
+        let lifetime = self.settings.token_lifetime;
+        transact(&*self.store, &*self.entropy, |view| {
+            let authenticated = client::authenticate(view, client, &proof, now)?;
+            let mut writes = refresh_token::give_up(view, &authenticated, &token, lifetime, now)?;
+            writes.extend(authenticated.writes);
+            Ok(Decision::of(client, writes))
+        })
+        .await
     }
 
     async fn evidence(

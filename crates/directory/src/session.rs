@@ -61,6 +61,13 @@ impl Method {
     }
 }
 
+impl Session {
+    /// Does a browser have its cookie? Else it is kept by refresh tokens alone.
+    pub(crate) const fn is_of_a_browser(&self) -> bool {
+        self.cookie.is_some()
+    }
+}
+
 impl Record for Session {
     type Id = SessionId;
 

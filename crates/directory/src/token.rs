@@ -204,9 +204,7 @@ pub(crate) fn parse(
     let grant_type = given("grant_type", request.grant_type.take())?;
     let kind = Kind::of(&grant_type)
         .ok_or_else(|| DirectoryError::UnsupportedGrant { grant: shown(&grant_type) })?;
-    let (client, proof) = client::take(&mut request, names, tenant)?;
-    let client = given("client_id", client)?;
-    let client = client.parse().map_err(|_| DirectoryError::ClientMalformed { client: shown(&client) })?;
+    let (client, proof) = client::named(&mut request, names, tenant)?;
     // Whoever acts for itself must say where; a user is of one tenant, which is ours.
     if alias == TenantAlias::Any && matches!(kind, Kind::ClientCredentials | Kind::OnBehalfOf) {
         return Err(DirectoryError::TenantUnspecified);

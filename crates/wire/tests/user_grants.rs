@@ -186,6 +186,16 @@ async fn each_endpoint_answers_in_its_own_types() {
     let (status, _) =
         desk.post("/common/oauth2/v2.0/token", &refresh(&graph["refresh_token"], "User.Read")).await;
     assert_eq!(status, 400, "its family is over");
+    let form = "client_id={cli}&token=x&token_type_hint=refresh_token";
+    assert_eq!(desk.post("/common/oauth2/v2.0/revoke", form).await, (200, json!({})));
+    for (form, error) in [
+        ("client_id={cli}", "invalid_request"),
+        ("token=x", "invalid_request"),
+        ("client_id=x&token=x", "unauthorized_client"),
+    ] {
+        let (status, body) = desk.post("/common/oauth2/v2.0/revoke", form).await;
+        assert_eq!((status, &body["error"]), (400, &json!(error)), "{form}");
+    }
     let audited = desk.world.audit.lines().join("\n");
     for secret in [&v2["refresh_token"], &v2["access_token"], &v2["id_token"]] {
         assert!(!audited.contains(secret.as_str().unwrap()));

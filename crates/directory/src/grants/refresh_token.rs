@@ -134,6 +134,30 @@ pub(crate) fn redeem(
     Ok(Decision::of(Ok((delegated, audience)), writes))
 }
 
+/// Its client has no more use for a refresh token (RFC 7009): its grant is over, and with it a session that only it has kept. What is no token of
+/// this client is over already.
+pub(crate) fn give_up(
+    view: &View,
+    client: &Authenticated,
+    presented: &Secret<String>,
+    token_lifetime: Duration,
+    now: Timestamp,
+) -> Result<Vec<Write>, Halt<DirectoryError>> {
+    let Some((id, secret)) = parse(presented) else { return Ok(Vec::new()) };
+    let Some(family) = view.get::<Family>(&id)? else { return Ok(Vec::new()) };
+    if family.client != client.application.client() || !family.secret.matches(&secret) {
+        return Ok(Vec::new());
+    }
+    match view.get::<Session>(&family.session)?.filter(|session| !session.is_of_a_browser()) {
+        Some(session) => {
+            let mut writes = session::end(view, &session, token_lifetime, now)?;
+            writes.push(store::delete::<Family>(&id));
+            Ok(writes)
+        }
+        None => Ok(revoke(view, id, family.session, token_lifetime, now)?),
+    }
+}
+
 /// The writes by which a grant is over: its refresh token, and the access tokens that came from it.
 pub(crate) fn revoke(
     view: &View,

@@ -359,6 +359,36 @@ async fn a_refresh_token_is_good_once_and_its_second_use_ends_all() {
 }
 
 #[tokio::test]
+async fn a_client_gives_up_its_own_tokens_only() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    let tokens = async || world.token(world.redeem(&world.code(&signed_in, FULL).await)).await.unwrap();
+    let (kept, given_up) = (tokens().await, tokens().await);
+    let give_up = async |request: TokenRequest| world.directory.revoke_token(request, NOW).await;
+    let token = refresh_token(&given_up);
+    let without = TokenRequest { secret: None, ..world.refresh(&token) };
+    let cli = TokenRequest { client: Some(KEYLESS_CLI.to_string()), ..without };
+    for (request, is_refused) in [
+        (TokenRequest { secret: Some(secret("wrong")), ..world.refresh(&token) }, true),
+        (TokenRequest { refresh_token: None, ..world.refresh(&token) }, true),
+        // Nobody's, another client's, an older one: over already, and no reason to end anything.
+        (world.refresh("x"), false),
+        (cli, false),
+        (world.refresh(&format!("{}.x", token.split('.').next().unwrap())), false),
+    ] {
+        assert_eq!(give_up(request).await.is_err(), is_refused);
+        assert!(world.is_good(&given_up).await);
+    }
+    give_up(world.refresh(&token)).await.unwrap();
+    assert!(!world.is_good(&given_up).await && world.is_good(&kept).await, "the browser's session goes on");
+    assert!(matches!(
+        world.token(world.refresh(&token)).await,
+        Err(DirectoryError::Grant(GrantError::RefreshTokenInvalid))
+    ));
+    assert!(world.token(world.refresh(&refresh_token(&kept))).await.is_ok());
+}
+
+#[tokio::test]
 async fn what_ends_a_session_ends_what_came_from_it() {
     let world = World::new().await;
     for end in 0..5 {

@@ -31,6 +31,7 @@ pub fn router(state: State) -> Router {
         .route("/{tenant}/oauth2/token", token_route(Endpoint::V1))
         .route("/{tenant}/oauth2/v2.0/devicecode", device_route(Endpoint::V2))
         .route("/{tenant}/oauth2/devicecode", device_route(Endpoint::V1))
+        .route("/{tenant}/oauth2/v2.0/revoke", post(token::revoke).fallback(token::wrong_method))
         .route("/{tenant}/v2.0/.well-known/openid-configuration", document(get(discovery::v2)))
         .route("/{tenant}/.well-known/openid-configuration", document(get(discovery::v1)))
         .route("/{tenant}/discovery/v2.0/keys", document(get(keys::v2)))

@@ -33,6 +33,7 @@ const FIELDS: &[&str] = &[
     "redirect_uri",
     "code_verifier",
     "refresh_token",
+    "token",
     "device_code",
     "assertion",
     "requested_token_use",
@@ -72,6 +73,18 @@ struct Asked {
     is_basic: bool,
 }
 
+impl Asked {
+    fn of(request: &Request, context: &Context) -> Self {
+        let correlation = correlation(request.headers(), request.uri());
+        Self {
+            correlation: correlation.unwrap_or_else(|| context.request.uuid()),
+            client: "unnamed".to_owned(),
+            wants_client_info: false,
+            is_basic: false,
+        }
+    }
+}
+
 /// Answers a token request. The audit record is written before the answer.
 pub(super) async fn token(
     endpoint: Endpoint,
@@ -80,12 +93,7 @@ pub(super) async fn token(
     Extension(context): Extension<Context>,
     request: Request,
 ) -> Response {
-    let mut asked = Asked {
-        correlation: correlation(request.headers(), request.uri()).unwrap_or_else(|| context.request.uuid()),
-        client: "unnamed".to_owned(),
-        wants_client_info: false,
-        is_basic: false,
-    };
+    let mut asked = Asked::of(&request, &context);
     let address = context.origin.address.map(|address| address.ip());
     let result = match read(endpoint, tenant, address, request, &mut asked).await {
         Ok(request) => state.directory.token(request, context.now).await.map_err(Fault::Directory),
@@ -102,6 +110,33 @@ pub(super) async fn token(
         response.headers_mut().insert(CLIENT_REQUEST_ID, value);
     }
     response
+}
+
+/// `POST /{tenant}/oauth2/v2.0/revoke`: a client gives up a refresh token (RFC 7009). The audit record is written before the answer.
+pub(super) async fn revoke(
+    axum::extract::State(state): axum::extract::State<State>,
+    TenantPart(tenant): TenantPart,
+    Extension(context): Extension<Context>,
+    request: Request,
+) -> Response {
+    let mut asked = Asked::of(&request, &context);
+    let result = match read(Endpoint::V2, tenant, None, request, &mut asked).await {
+        Ok(request) => state.directory.revoke_token(request, context.now).await.map_err(Fault::Directory),
+        Err(fault) => Err(Fault::Request(fault)),
+    };
+    let (outcome, reason) = match &result {
+        Ok(_) => (Outcome::Allowed, "its client has no more use for it".to_owned()),
+        Err(fault) if fault.answer().is_failure() => (Outcome::Failed, fault.to_string()),
+        Err(fault) => (Outcome::Refused, fault.to_string()),
+    };
+    let target = format!("a refresh token of client {}", asked.client);
+    match context.record(&*state.audit, Actor::Anonymous, "token.revoke", target, outcome, reason) {
+        Err(unavailable) => OAuthError::from(unavailable).respond(&state.names, &context, asked.correlation),
+        Ok(_recorded) => match result {
+            Ok(_) => json(StatusCode::OK, NO_STORE, &serde_json::json!({})),
+            Err(fault) => refused(&state, &context, &asked, &fault),
+        },
+    }
 }
 
 /// Any other method than POST.
@@ -150,7 +185,8 @@ async fn read(
         code: form.take_secret("code"),
         redirect_uri: form.take("redirect_uri"),
         code_verifier: form.take_secret("code_verifier"),
-        refresh_token: form.take_secret("refresh_token"),
+        // `token` is what it is called where it is given up.
+        refresh_token: form.take_secret("refresh_token").or_else(|| form.take_secret("token")),
         device_code: form.take_secret("device_code"),
         user_assertion: form.take_secret("assertion"),
         requested_token_use: form.take("requested_token_use"),
