@@ -16,5 +16,6 @@ mod msi;
 mod people;
 mod rolling;
 mod routes;
+mod sign_in;
 mod support;
 mod tokens;
