@@ -23,12 +23,12 @@ pub struct Audience {
     /// Chosen by the resource, not by the endpoint.
     pub(crate) version: TokenVersion,
     /// Whose audience it is.
-    pub(crate) resource: Resource,
+    pub resource: Resource,
 }
 
 /// A resource: who is called with the token.
 #[derive(Clone, Debug)]
-pub(crate) enum Resource {
+pub enum Resource {
     /// All vaults.
     Vaults,
     /// Our Microsoft Graph.

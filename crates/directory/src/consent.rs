@@ -91,6 +91,11 @@ pub(crate) fn check(audience: &Audience, scopes: &Scopes) -> Result<(), Director
     wanted(scopes, &audience.offered()).map(drop)
 }
 
+/// All that is asked for.
+pub(crate) fn all(audience: &Audience, scopes: &Scopes) -> Result<Asked, DirectoryError> {
+    Ok(Asked { scopes: wanted(scopes, &audience.offered())?, openid: asked_openid(scopes) })
+}
+
 /// The write by which somebody agrees to everything that is asked for, beside what was agreed to before.
 pub(crate) fn give(
     view: &View,

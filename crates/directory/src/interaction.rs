@@ -4,13 +4,14 @@
 //! have come from another. Owns not: HTML, cookies and CSRF (`wire`), passwords and second factors (`sign_in`).
 
 use crate::{
-    DirectoryError, DirectoryService, GrantError,
+    Audience, DirectoryError, DirectoryService, GrantError,
     application::Application,
     assertion::UsedAssertion,
     audience,
     authorization::{self, Authorization, AuthorizeRefusal, AuthorizeRequest},
     consent::{self, Agreed, Asked, Whose},
     grants::{authorization_code, delegated, device_code},
+    issue,
     scope::Scopes,
     session::{self, Kept, Method, Session, SignedIn},
     tenant::shown,
@@ -54,6 +55,8 @@ pub struct DeviceStarted {
 pub struct WaitingDevice {
     /// Which client it is.
     pub application: Application,
+    /// What it wants to call.
+    pub audience: Audience,
     /// What the user would agree to with a yes, beyond what was agreed to before.
     pub asked: Option<Asked>,
 }
@@ -143,6 +146,35 @@ impl DirectoryService {
             }
         })
         .await
+    }
+
+    /// All that a request asks for, whether or not it was agreed to before.
+    ///
+    /// # Errors
+    /// [`DirectoryError::ScopeUnknown`].
+    pub fn all_asked(authorization: &Authorization) -> Result<Asked, DirectoryError> {
+        consent::all(&authorization.audience, &authorization.scopes)
+    }
+
+    /// The application with a client id.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn application(&self, client: ClientId) -> Result<Option<Application>, DirectoryError> {
+        query(&*self.store, |view| Ok(Application::find(view, client)?)).await
+    }
+
+    /// The ids of a user as clients want them beside a code or token (`client_info`).
+    ///
+    /// # Errors
+    /// None that can happen.
+    pub fn client_info(&self, user: PrincipalId) -> Result<String, DirectoryError> {
+        issue::client_info(user, self.tenant().id)
+    }
+
+    /// A user as one client knows it: `sub` of its tokens.
+    pub fn subject(&self, client: ClientId, user: PrincipalId) -> String {
+        issue::subject(&self.subjects, client, user)
     }
 
     /// The user agrees to what the request asks for.
@@ -249,7 +281,7 @@ impl DirectoryService {
                 Agreed::Granted(_) => None,
                 Agreed::Ask(asked) => Some(asked),
             };
-            Ok(WaitingDevice { application, asked })
+            Ok(WaitingDevice { application, audience, asked })
         })
         .await
     }

@@ -107,7 +107,7 @@ impl Issuer<'_> {
     }
 }
 
-fn client_info(uid: PrincipalId, utid: TenantId) -> Result<String, DirectoryError> {
+pub(crate) fn client_info(uid: PrincipalId, utid: TenantId) -> Result<String, DirectoryError> {
     let ids = serde_json::to_vec(&ClientInfo { uid, utid });
     let ids = ids.map_err(|_| DirectoryError::Broken { what: "ids are no JSON" })?;
     Ok(crypt::encoding::base64url(&ids))

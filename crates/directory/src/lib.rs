@@ -12,6 +12,7 @@ pub mod application;
 pub mod assertion;
 pub mod audience;
 pub mod authorization;
+pub mod browser;
 pub mod claims;
 pub mod client;
 pub mod consent;

@@ -3,6 +3,7 @@
 use crate::{
     AssertionRefusal, Audience, DirectoryError, GrantError, IssuedToken, IssuerKeys, KeyRing, NoFetch,
     Tenant, TokenRequest, UserError, assertion, audience,
+    browser::Browsers,
     claims::Proof,
     client::{self, ClientProof},
     grants::{delegated::Fresh, on_behalf_of, password, refresh_token},
@@ -58,9 +59,11 @@ pub struct DirectoryService {
     pub(crate) workers: Arc<dyn Workers>,
     pub(crate) key_lifetime: Option<Duration>,
     tenant: Arc<Tenant>,
-    subjects: MacKey,
+    pub(crate) subjects: MacKey,
     /// Seals the secrets of authenticator apps.
     pub(crate) second_factors: Key256,
+    /// For what pages give a browser to bring back.
+    pub(crate) browsers: Browsers,
     pub(crate) guesses: Guesses,
     pub(crate) gate: Gate,
     pub(crate) issuer_keys: Arc<dyn IssuerKeys>,
@@ -145,6 +148,7 @@ impl DirectoryService {
             key_lifetime: None,
             subjects,
             second_factors: root.derive("keyless directory: second factors"),
+            browsers: Browsers::new(root),
             guesses: Guesses::new(),
             gate: Gate::new(),
             issuer_keys: Arc::new(NoFetch),

@@ -72,6 +72,10 @@ pub const REVOCATIONS_MAX: usize = 32;
 
 /// Lifetime of a browser's session after a sign-in. Source: Entra, sessions that are not persistent (24 h).
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(86_400);
+/// How long after the password its code or another password may come. Ours: time to find the phone.
+pub const HALF_SIGN_IN_LIFETIME: Duration = Duration::from_secs(600);
+/// Bytes of the query of a page, and of the form that a page sends. Ours: `state` and `nonce` of the largest size, and what clients tell of themselves.
+pub const PAGE_REQUEST_BYTES_MAX: usize = 32 * 1024;
 /// Lifetime of an authorization code. Source: RFC 6749 section 4.1.2 (at most 10 minutes).
 pub const AUTHORIZATION_CODE_LIFETIME: Duration = Duration::from_secs(300);
 /// Lifetime of a refresh token that nobody uses. Source: Entra (90 days).

@@ -29,7 +29,8 @@ pub(crate) fn caller(
     services.verifier.verify(&token, &*services.directory, now).map_err(Unauthenticated::Fault)
 }
 
-fn token(headers: &HeaderMap) -> Result<Secret<String>, Unauthenticated> {
+/// The one bearer token of a request.
+pub(crate) fn token(headers: &HeaderMap) -> Result<Secret<String>, Unauthenticated> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Err(Unauthenticated::NoToken) };
     // Two headers are two opinions of who is calling.

@@ -12,6 +12,7 @@ pub mod keyvault;
 pub mod msi;
 pub mod oauth2;
 pub mod router;
+pub mod sign_in;
 
 pub use context::{Context, Services, State};
 pub use router::PublicService;

@@ -16,6 +16,7 @@ mod msi;
 mod people;
 mod rolling;
 mod routes;
+mod sign_in;
 mod support;
 mod tokens;
 mod user_grants;

@@ -1,8 +1,8 @@
 //! The documents by which clients find everything else: openid-configuration in both versions (OpenID Connect Discovery 1.0), and
 //! instance discovery for our own authority.
 //!
-//! The field set and its order are those of the Microsoft identity platform; clients fail on fields that are missing, so endpoints
-//! that are not served yet are named too. What tells a client which proof to send says only what we take.
+//! The field set and its order are those of the Microsoft identity platform; clients fail on fields that are missing, so what is not served
+//! here is named too where nobody is misled by it. What tells a client what to send says only what we take.
 
 use super::{
     TenantPart,
@@ -25,6 +25,8 @@ pub(super) const CACHED: HeaderValue = HeaderValue::from_static("public, max-age
 pub(super) struct TenantText {
     /// In paths: its id, or the alias.
     path: String,
+    /// Is it named, rather than whichever the user is of?
+    is_named: bool,
     pub(super) issuer_v1: String,
     pub(super) issuer_v2: String,
 }
@@ -36,12 +38,14 @@ pub(super) fn tenant(state: &State, text: &str) -> Result<TenantText, DirectoryE
     Ok(match tenant.alias(text)? {
         TenantAlias::Named => TenantText {
             path: tenant.id.to_string(),
+            is_named: true,
             issuer_v1: state.names.issuer_v1(tenant.id),
             issuer_v2: state.names.issuer_v2(tenant.id),
         },
         // The braces are literal: whose tenant it will be is not known yet.
         TenantAlias::Any => TenantText {
             path: text.to_owned(),
+            is_named: false,
             issuer_v1: format!("{base}/{{tenantid}}/"),
             issuer_v2: format!("{base}/{{tenantid}}/v2.0"),
         },
@@ -69,6 +73,12 @@ struct Configuration {
     subject_types_supported: &'static [&'static str],
     id_token_signing_alg_values_supported: &'static [&'static str],
     response_types_supported: &'static [&'static str],
+    grant_types_supported: &'static [&'static str],
+    code_challenge_methods_supported: &'static [&'static str],
+    prompt_values_supported: &'static [&'static str],
+    /// RFC 9207. Not of a document for any tenant: its issuer is a pattern, which no `iss` equals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_response_iss_parameter_supported: Option<bool>,
     scopes_supported: &'static [&'static str],
     issuer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,8 +91,6 @@ struct Configuration {
     http_logout_supported: bool,
     frontchannel_logout_supported: bool,
     end_session_endpoint: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    check_session_iframe: Option<String>,
     claims_supported: &'static [&'static str],
     tenant_region_scope: Option<&'static str>,
     cloud_instance_name: String,
@@ -99,7 +107,7 @@ enum Version {
 
 fn configuration(names: &HostNames, tenant: TenantText, version: Version) -> Configuration {
     let base = names.login_base();
-    let TenantText { path, issuer_v1, issuer_v2 } = tenant;
+    let TenantText { path, is_named, issuer_v1, issuer_v2 } = tenant;
     let (infix, issuer) = match version {
         Version::V1 => ("oauth2", issuer_v1),
         Version::V2 => ("oauth2/v2.0", issuer_v2),
@@ -120,7 +128,17 @@ fn configuration(names: &HostNames, tenant: TenantText, version: Version) -> Con
         response_modes_supported: &["query", "fragment", "form_post"],
         subject_types_supported: &["pairwise"],
         id_token_signing_alg_values_supported: &["RS256"],
-        response_types_supported: &["code", "id_token", "code id_token", "id_token token"],
+        response_types_supported: &["code"],
+        grant_types_supported: &[
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            "urn:ietf:params:oauth:grant-type:device_code",
+            "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        ],
+        code_challenge_methods_supported: &["S256"],
+        prompt_values_supported: &["none", "login", "consent", "select_account"],
+        authorization_response_iss_parameter_supported: is_named.then_some(true),
         scopes_supported: if is_v1 { &["openid"] } else { &["openid", "profile", "email", "offline_access"] },
         issuer,
         microsoft_multi_refresh_token: is_v1.then_some(true),
@@ -129,10 +147,26 @@ fn configuration(names: &HostNames, tenant: TenantText, version: Version) -> Con
         authorization_endpoint: format!("{base}/{path}/{infix}/authorize"),
         device_authorization_endpoint: format!("{base}/{path}/{infix}/devicecode"),
         http_logout_supported: true,
-        frontchannel_logout_supported: true,
+        frontchannel_logout_supported: false,
         end_session_endpoint: format!("{base}/{path}/{infix}/logout"),
-        check_session_iframe: is_v1.then(|| format!("{base}/{path}/oauth2/checksession")),
-        claims_supported: &["sub", "iss", "aud", "exp", "iat", "nbf", "name", "oid", "tid", "ver"],
+        claims_supported: &[
+            "sub",
+            "iss",
+            "aud",
+            "exp",
+            "iat",
+            "nbf",
+            "auth_time",
+            "amr",
+            "nonce",
+            "sid",
+            "name",
+            "preferred_username",
+            "email",
+            "oid",
+            "tid",
+            "ver",
+        ],
         tenant_region_scope: None,
         cloud_instance_name: authority(names).to_owned(),
         cloud_graph_host_name: graph.clone(),

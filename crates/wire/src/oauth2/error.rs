@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 /// What is wrong with a request before the directory sees it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum RequestFault {
+pub(crate) enum RequestFault {
     /// Another method than the one that is answered.
     #[error("the method is not {allowed}")]
     WrongMethod { method: Method, allowed: &'static str },
@@ -42,7 +42,7 @@ pub(super) enum RequestFault {
 
 /// An answer that is no token.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct OAuthError {
+pub(crate) struct OAuthError {
     status: StatusCode,
     error: &'static str,
     code: i32,
@@ -79,7 +79,7 @@ impl OAuthError {
     }
 
     /// The same error as an authorization response spells it (RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6).
-    pub(super) fn of_authorization(mut self) -> Self {
+    pub(crate) fn of_authorization(mut self) -> Self {
         self.error = match (self.code, self.error) {
             (65001, _) => "consent_required",
             (500_011, _) | (50001, _) => "invalid_scope",
@@ -90,12 +90,22 @@ impl OAuthError {
     }
 
     /// `error` and `error_description`, for an answer that is no JSON.
-    pub(super) fn told(&self, context: &Context) -> (&'static str, String) {
+    pub(crate) fn told(&self, context: &Context) -> (&'static str, String) {
         (self.error, format!("AADSTS{}: {} Trace ID: {}", self.code, self.text, context.request))
     }
 
+    /// The status.
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is said of it.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Is it our fault rather than the caller's?
-    pub(super) fn is_failure(&self) -> bool {
+    pub(crate) fn is_failure(&self) -> bool {
         self.status.is_server_error()
     }
 

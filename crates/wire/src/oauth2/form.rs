@@ -9,15 +9,15 @@ use std::collections::HashMap;
 
 /// A form that cannot be understood.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct MalformedForm;
+pub(crate) struct MalformedForm;
 
 /// The wanted fields of a form. Every value is secret until it is taken for something else.
 #[derive(Debug)]
-pub(super) struct Form(HashMap<&'static str, Secret<String>>);
+pub(crate) struct Form(HashMap<&'static str, Secret<String>>);
 
 impl Form {
     /// Looks for the wanted fields.
-    pub(super) fn parse(bytes: &[u8], wanted: &[&'static str]) -> Result<Self, MalformedForm> {
+    pub(crate) fn parse(bytes: &[u8], wanted: &[&'static str]) -> Result<Self, MalformedForm> {
         let mut fields = HashMap::new();
         for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             let equals = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
@@ -33,18 +33,18 @@ impl Form {
     }
 
     /// A field that is a secret. An empty field is a missing one (RFC 6749 section 3.1).
-    pub(super) fn take_secret(&mut self, name: &str) -> Option<Secret<String>> {
+    pub(crate) fn take_secret(&mut self, name: &str) -> Option<Secret<String>> {
         self.0.remove(name).filter(|value| !value.expose().is_empty())
     }
 
     /// A field that is none.
-    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         self.take_secret(name).map(|value| value.expose().clone())
     }
 }
 
 /// Decodes one name or value.
-pub(super) fn decode(bytes: &[u8]) -> Result<Secret<String>, MalformedForm> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Secret<String>, MalformedForm> {
     // Room for all of it from the start: growing would leave copies of a secret behind.
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut rest = bytes.iter();

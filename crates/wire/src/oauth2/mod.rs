@@ -6,13 +6,16 @@
 
 mod device;
 mod discovery;
-mod error;
-mod form;
+pub(crate) mod error;
+pub(crate) mod form;
 mod keys;
-mod token;
+pub(crate) mod token;
 mod types;
 
-use crate::context::{Context, State};
+use crate::{
+    context::{Context, State},
+    sign_in,
+};
 use axum::{
     Extension, Router,
     extract::{FromRequestParts, Path, Request},
@@ -37,6 +40,7 @@ pub fn router(state: State) -> Router {
         .route("/{tenant}/discovery/v2.0/keys", document(get(keys::v2)))
         .route("/{tenant}/discovery/keys", document(get(keys::v1)))
         .route("/{tenant}/discovery/instance", document(get(discovery::instance)))
+        .merge(sign_in::routes(&state))
         .fallback(nowhere)
         .with_state(state)
 }
@@ -54,7 +58,7 @@ fn device_route(endpoint: Endpoint) -> MethodRouter<State> {
 }
 
 /// The tenant of a path, as text. What is not even text names no tenant, which is then said in the protocol's own words.
-struct TenantPart(String);
+pub(crate) struct TenantPart(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for TenantPart {
     type Rejection = Infallible;
@@ -89,7 +93,7 @@ async fn nowhere(
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 /// A JSON answer.
-fn json(status: StatusCode, caching: HeaderValue, body: &impl serde::Serialize) -> Response {
+pub(crate) fn json(status: StatusCode, caching: HeaderValue, body: &impl serde::Serialize) -> Response {
     let Ok(body) = serde_json::to_vec(body) else {
         return status_only(StatusCode::INTERNAL_SERVER_ERROR);
     };
@@ -100,7 +104,7 @@ fn json(status: StatusCode, caching: HeaderValue, body: &impl serde::Serialize) 
     response
 }
 
-fn status_only(status: StatusCode) -> Response {
+pub(crate) fn status_only(status: StatusCode) -> Response {
     let mut response = Response::new(axum::body::Body::empty());
     *response.status_mut() = status;
     response

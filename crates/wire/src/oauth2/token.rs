@@ -12,7 +12,7 @@ use crate::{
     context::{AuditUnavailable, Context, Recorded, State},
 };
 use audit::{Actor, Outcome};
-use axum::{Extension, extract::Request, response::Response};
+use axum::{Extension, body::Body, extract::Request, response::Response};
 use directory::{DirectoryError, Endpoint, IssuedToken, TokenRequest, token::ClientSecret};
 use domain::{ClientId, Secret, limits};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
@@ -140,7 +140,7 @@ pub(super) async fn revoke(
 }
 
 /// Any other method than POST.
-pub(super) async fn wrong_method(
+pub(crate) async fn wrong_method(
     axum::extract::State(state): axum::extract::State<State>,
     Extension(context): Extension<Context>,
     request: Request,
@@ -202,7 +202,16 @@ pub(super) async fn read_form(request: Request, wanted: &[&'static str]) -> Resu
     if !is_form(request.headers()) {
         return Err(RequestFault::WrongContentType);
     }
-    let bytes = body::whole(request.into_body(), limits::TOKEN_FORM_BYTES_MAX);
+    read_form_of(request.into_body(), wanted, limits::TOKEN_FORM_BYTES_MAX).await
+}
+
+/// The wanted fields of a form of at most so many bytes.
+pub(crate) async fn read_form_of(
+    body: Body,
+    wanted: &[&'static str],
+    bytes_max: usize,
+) -> Result<Form, RequestFault> {
+    let bytes = body::whole(body, bytes_max);
     let bytes = bytes.await.map_err(|fault| match fault {
         BodyFault::TooLarge => RequestFault::TooLarge,
         BodyFault::Incomplete => RequestFault::Malformed,
@@ -260,7 +269,8 @@ fn chain(error: &dyn std::error::Error) -> String {
         .join(": ")
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+/// Is the body said to be a form?
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let essence =
         types.next().and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());

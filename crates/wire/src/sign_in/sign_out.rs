@@ -1,0 +1,125 @@
+//! `/{tenant}/oauth2/v2.0/logout` and `/{tenant}/oauth2/logout`: signing out (OpenID Connect RP-Initiated Logout 1.0).
+//!
+//! A client that shows an id token of this very session has the user's wish as far as anybody can know it; without one the user is asked, since
+//! anybody can send a browser here. The way back is one that the client has registered, or none.
+
+use super::{
+    answer,
+    fault::PageFault,
+    onward,
+    visit::{Sent, Visit},
+};
+use access::KeySource as _;
+use audit::{Actor, Outcome};
+use axum::response::Response;
+use directory::session::SignedIn;
+use domain::{ClientId, SessionId};
+use http::StatusCode;
+use maud::html;
+use serde::Deserialize;
+
+pub(super) const ACTION: &str = "session.end";
+const FIELDS: &[&str] = &["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
+
+/// The part of an id token that is looked at. It may be long over: what it says is which session it was.
+#[derive(Deserialize)]
+struct Hint {
+    aud: ClientId,
+    sid: SessionId,
+}
+
+pub(super) async fn page(visit: &Visit<'_>, tenant: &str, sent: Sent) -> Response {
+    answer_to(visit, tenant, sent).await.unwrap_or_else(|fault| visit.refuse(ACTION, &fault))
+}
+
+async fn answer_to(visit: &Visit<'_>, tenant: &str, sent: Sent) -> Result<Response, PageFault> {
+    visit.state.directory.tenant().alias(tenant)?;
+    let mut query = visit.query(FIELDS)?;
+    let hint = query.take("id_token_hint").and_then(|token| read_hint(visit, &token));
+    let named = query.take("client_id").and_then(|client| client.parse().ok());
+    let client = match (&hint, named) {
+        // Two opinions of which client it is: neither is sent anything.
+        (Some(hint), Some(named)) if hint.aud != named => None,
+        (Some(hint), _) => Some(hint.aud),
+        (None, named) => named,
+    };
+    let back = match (client, query.take("post_logout_redirect_uri")) {
+        (Some(client), Some(uri)) => way_back(visit, client, &uri, query.take("state")).await?,
+        _ => None,
+    };
+    let back = back.as_deref();
+    match (sent, &visit.signed_in) {
+        (Sent::Clients(place), _) => answer::redirect(&place.href()).ok_or(PageFault::Malformed),
+        (Sent::Ours(mut form), Some(signed_in)) => match form.take("step").as_deref() {
+            Some("sign-out") => end(visit, signed_in, "the user has said so", back).await,
+            _ => Err(PageFault::Malformed),
+        },
+        (Sent::Nothing, Some(signed_in)) if hint.is_some_and(|hint| hint.sid == signed_in.session.id) => {
+            end(visit, signed_in, "a client has shown an id token of the session", back).await
+        }
+        (Sent::Nothing, Some(signed_in)) => Ok(ask(visit, signed_in)),
+        (Sent::Nothing | Sent::Ours(_), None) => Ok(signed_out(visit, back)),
+    }
+}
+
+fn read_hint(visit: &Visit<'_>, token: &str) -> Option<Hint> {
+    let directory = &visit.state.directory;
+    let claims = crypt::jws::verify(token, |kid| directory.public_key(kid)).ok()?;
+    serde_json::from_slice(&claims).ok()
+}
+
+/// Where the browser goes afterwards, if the client has registered it.
+async fn way_back(
+    visit: &Visit<'_>,
+    client: ClientId,
+    uri: &str,
+    state: Option<String>,
+) -> Result<Option<String>, PageFault> {
+    let application = visit.state.directory.application(client).await?;
+    if application.is_none_or(|application| application.platform_at(uri).is_none()) {
+        return Ok(None);
+    }
+    let Some(state) = state else { return Ok(Some(uri.to_owned())) };
+    let state = form_urlencoded::Serializer::new(String::new()).append_pair("state", &state).finish();
+    Ok(Some(format!("{uri}{}{state}", if uri.contains('?') { '&' } else { '?' })))
+}
+
+async fn end(
+    visit: &Visit<'_>,
+    signed_in: &SignedIn,
+    why: &str,
+    back: Option<&str>,
+) -> Result<Response, PageFault> {
+    visit.ready()?;
+    visit.state.directory.sign_out(signed_in, visit.context.now).await?;
+    let actor = Actor::Principal { id: signed_in.user.id, client: None };
+    let target = format!("session {}", signed_in.session.id);
+    let _recorded = visit.record(actor, ACTION, target, Outcome::Allowed, why.to_owned())?;
+    let mut response = signed_out(visit, back);
+    visit.sign_out(&mut response);
+    Ok(response)
+}
+
+fn signed_out(visit: &Visit<'_>, back: Option<&str>) -> Response {
+    let heading = "You are signed out";
+    match back {
+        Some(back) => onward::to(heading, back),
+        None => {
+            let text = "Apps that you have used may still know you for a while. On a machine of other people, close the browser.";
+            visit.page(StatusCode::OK, heading, &html! { h1 { (heading) } p role="status" { (text) } })
+        }
+    }
+}
+
+fn ask(visit: &Visit<'_>, signed_in: &SignedIn) -> Response {
+    let heading = "Sign out?";
+    let inside = html! { button.primary type="submit" { "Sign out" } };
+    let body = html! {
+        h1 { (heading) }
+        p.who { strong { (signed_in.user.display_name) } br; (signed_in.user.user_name.as_str()) }
+        p { "All apps that you have signed in to from this browser lose their access." }
+        (visit.form_of("sign-out", &inside))
+        p.fine { "To stay signed in, close this page." }
+    };
+    visit.page(StatusCode::OK, heading, &body)
+}
