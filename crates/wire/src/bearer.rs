@@ -5,7 +5,7 @@
 
 use crate::context::Services;
 use access::{BearerFault, Caller};
-use domain::{Secret, Timestamp, limits};
+use domain::{SecretStr, Timestamp, limits};
 use http::{HeaderMap, HeaderValue, header};
 
 /// Why nobody is known to be calling.
@@ -26,10 +26,10 @@ pub(crate) fn caller(
     now: Timestamp,
 ) -> Result<Caller, Unauthenticated> {
     let token = token(headers)?;
-    services.verifier.verify(&token, &*services.directory.ring(), now).map_err(Unauthenticated::Fault)
+    services.verifier.verify(token, &*services.directory.ring(), now).map_err(Unauthenticated::Fault)
 }
 
-fn token(headers: &HeaderMap) -> Result<Secret<String>, Unauthenticated> {
+fn token(headers: &HeaderMap) -> Result<SecretStr<'_>, Unauthenticated> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Err(Unauthenticated::NoToken) };
     // Two headers are two opinions of who is calling.
@@ -42,7 +42,7 @@ fn token(headers: &HeaderMap) -> Result<Secret<String>, Unauthenticated> {
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.len() > limits::TOKEN_BYTES_MAX {
         return Err(Unauthenticated::HeaderMalformed);
     }
-    Ok(Secret::new(token.to_owned()))
+    Ok(SecretStr::new(token))
 }
 
 /// The challenge for a request to this host (the `Host` header of a vault of ours).
