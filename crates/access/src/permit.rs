@@ -58,11 +58,13 @@ pub enum Rule {
     },
 }
 
+const POLICY_HAS: &str = "the vault's access policy for the principal has ";
+
 /// What the audit log says.
 impl fmt::Display for Rule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Policy(verb) => write!(formatter, "the vault's access policy for the principal has {verb}"),
+            Self::Policy(verb) => write!(formatter, "{POLICY_HAS}{verb}"),
             Self::Role { role, assignment, object } => {
                 write!(formatter, "role \"{}\" is assigned to the principal for ", role.name)?;
                 match object {
@@ -117,7 +119,11 @@ impl<A: Action> Permit<A> {
 
     /// Why: what the audit log says.
     pub fn because(&self) -> String {
-        self.rule.to_string()
+        match &self.rule {
+            // On the way of most requests: no formatting.
+            Rule::Policy(verb) => [POLICY_HAS, verb.kind().plural(), " ", verb.as_str()].concat(),
+            rule @ Rule::Role { .. } => rule.to_string(),
+        }
     }
 }
 
