@@ -300,3 +300,17 @@ pub fn validate(checks: &[Check], writes: &[Write]) -> Result<(), StoreError> {
     }
     if bytes > COMMIT_BYTES_MAX { too_large("commit bytes", COMMIT_BYTES_MAX) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_all_of_its_parts() {
+        for length in [0, 1, KEY_OF_BYTES - 2, KEY_OF_BYTES - 1, KEY_OF_BYTES, 3 * KEY_OF_BYTES] {
+            let long = vec![b'x'; length];
+            let key = Key::of(&[b"a", &long, b"", b"b"]);
+            assert_eq!(key.as_bytes(), [b"a", &*long, b"b"].concat());
+        }
+    }
+}
