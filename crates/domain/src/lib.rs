@@ -26,6 +26,6 @@ pub use permission::{
     CertificatePermission, CertificatePermissions, KeyPermission, KeyPermissions, Permission, Permissions,
     SecretPermission, SecretPermissions, VerbSet,
 };
-pub use secret::Secret;
+pub use secret::{Secret, SecretStr};
 pub use time::Timestamp;
 pub use world::{Clock, Entropy, Workers};
