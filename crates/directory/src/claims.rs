@@ -5,7 +5,8 @@
 use crate::{Audience, Hosting, TokenVersion, managed};
 use access::{Principal, PrincipalKind};
 use domain::{
-    AttachmentId, ClientId, CredentialId, HostNames, PrincipalId, RefreshFamilyId, SessionId, TenantId, Timestamp,
+    AttachmentId, ClientId, CredentialId, HostNames, PrincipalId, RefreshFamilyId, SessionId, TenantId,
+    Timestamp,
 };
 use serde::Serialize;
 use std::fmt;
@@ -209,12 +210,7 @@ mod tests {
         hosted(principal, audience, proof, None)
     }
 
-    fn hosted(
-        principal: &Principal,
-        audience: &Audience,
-        proof: Proof,
-        hosting: Option<&Hosting>,
-    ) -> Value {
+    fn hosted(principal: &Principal, audience: &Audience, proof: Proof, hosting: Option<&Hosting>) -> Value {
         let token = "uti".to_owned();
         let expires = Timestamp::from_seconds(NOW.seconds() + 3600);
         let facts = Facts {

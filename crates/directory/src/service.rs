@@ -1,8 +1,8 @@
 //! [`DirectoryService`]: the tenant and its key ring in memory, the rest in the store; issues tokens.
 
 use crate::{
-    AssertionRefusal, Audience, DirectoryError, GrantError, Hosting, IssuedToken, IssuerKeys, KeyRing, NoFetch,
-    Tenant, TokenRequest, UserError, assertion, audience,
+    AssertionRefusal, Audience, DirectoryError, GrantError, Hosting, IssuedToken, IssuerKeys, KeyRing,
+    NoFetch, Tenant, TokenRequest, UserError, assertion, audience,
     claims::Proof,
     client::{self, ClientProof},
     grants::{delegated::Fresh, on_behalf_of, password},

@@ -192,7 +192,16 @@ impl Granted {
     pub(crate) fn to_itself(principal: Arc<Principal>, audience: Audience, proof: Proof) -> Self {
         let client = principal.client;
         let endpoint = Endpoint::V2;
-        Self { endpoint, principal, client, audience, proof, user: None, can_be_challenged: false, hosting: None }
+        Self {
+            endpoint,
+            principal,
+            client,
+            audience,
+            proof,
+            user: None,
+            can_be_challenged: false,
+            hosting: None,
+        }
     }
 }
 

@@ -18,14 +18,8 @@ pub(crate) fn create(
     if view.get::<App>(name)?.is_some() {
         return refuse(HostError::AppExists(name.clone()));
     }
-    let app = App {
-        id,
-        name: name.clone(),
-        identity: None,
-        user_assigned: Vec::new(),
-        created: now,
-        changed: now,
-    };
+    let app =
+        App { id, name: name.clone(), identity: None, user_assigned: Vec::new(), created: now, changed: now };
     let writes = vec![store::put::<App>(name, &app)];
     Ok(Decision::of(Arc::new(app), writes))
 }
@@ -138,7 +132,14 @@ mod tests {
 
     fn app(identity: Option<PrincipalId>) -> App {
         let user_assigned = Vec::new();
-        App { id: AppId::random(&Fixed(1)), name: name(), identity, user_assigned, created: NOW, changed: NOW }
+        App {
+            id: AppId::random(&Fixed(1)),
+            name: name(),
+            identity,
+            user_assigned,
+            created: NOW,
+            changed: NOW,
+        }
     }
 
     fn principal() -> Principal {
@@ -216,7 +217,10 @@ mod tests {
     fn without_an_identity_there_is_nothing_to_remove() {
         let removed = remove(&with_app(None), &name(), LATER).unwrap();
         assert!(removed.writes.is_empty());
-        assert_eq!(keys(&delete(&with_app(None), &name(), OVER, LATER).unwrap().writes), [("app/shop".to_owned(), false)]);
+        assert_eq!(
+            keys(&delete(&with_app(None), &name(), OVER, LATER).unwrap().writes),
+            [("app/shop".to_owned(), false)]
+        );
     }
 
     #[test]

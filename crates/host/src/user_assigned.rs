@@ -158,7 +158,8 @@ fn delete(view: &View, name: &IdentityName) -> Result<Decision<PrincipalId>, Hal
     let Some(identity) = view.get::<UserAssigned>(name)? else {
         return refuse(HostError::IdentityNotFound(name.clone()));
     };
-    let mut writes = managed::unregister(view, identity.principal).map_err(|halt| halt.map(HostError::from))?;
+    let mut writes =
+        managed::unregister(view, identity.principal).map_err(|halt| halt.map(HostError::from))?;
     writes.push(store::delete::<UserAssigned>(name));
     Ok(Decision::of(identity.principal, writes))
 }
@@ -214,10 +215,7 @@ fn detach(
 }
 
 /// The user-assigned identities of an app's record that are there.
-pub(crate) fn of_app(
-    view: &View,
-    app: &App,
-) -> Result<Vec<(Assigned, Arc<Principal>)>, Halt<HostError>> {
+pub(crate) fn of_app(view: &View, app: &App) -> Result<Vec<(Assigned, Arc<Principal>)>, Halt<HostError>> {
     let mut all = Vec::with_capacity(app.user_assigned.len());
     for assigned in &app.user_assigned {
         if let Some(principal) = view.get::<Principal>(&assigned.identity)?
@@ -265,8 +263,10 @@ mod tests {
 
     fn made(number: usize) -> IdentityView {
         let seed = u8::try_from(number).unwrap() + 10;
-        let ids =
-            IdentityIds { principal: PrincipalId::random(&Fixed(seed)), client: ClientId::random(&Fixed(seed)) };
+        let ids = IdentityIds {
+            principal: PrincipalId::random(&Fixed(seed)),
+            client: ClientId::random(&Fixed(seed)),
+        };
         let tenant = TenantId::random(&Fixed(1));
         create(&View::fixture(), &named(number), tenant, ids, NOW).unwrap().value
     }

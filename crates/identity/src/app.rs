@@ -56,14 +56,13 @@ mod tests {
     #[test]
     fn a_record_of_before_is_read_and_written_the_same() {
         let id = "01010101-0101-4101-8101-010101010101";
-        let old = format!(
-            r#"{{"id":"{id}","name":"Shop","identity":"{id}","created":1000,"changed":2000}}"#
-        );
+        let old = format!(r#"{{"id":"{id}","name":"Shop","identity":"{id}","created":1000,"changed":2000}}"#);
         let app: App = serde_json::from_str(&old).unwrap();
         assert!(app.user_assigned.is_empty() && app.identity.is_some());
         assert_eq!(serde_json::to_string(&app).unwrap(), old);
         let attachment = AttachmentId::from_uuid(app.id.uuid());
-        let given = App { user_assigned: vec![Assigned { identity: app.identity.unwrap(), attachment }], ..app };
+        let given =
+            App { user_assigned: vec![Assigned { identity: app.identity.unwrap(), attachment }], ..app };
         let written = serde_json::to_string(&given).unwrap();
         assert_eq!(serde_json::from_str::<App>(&written).unwrap(), given);
     }

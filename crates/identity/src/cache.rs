@@ -57,7 +57,16 @@ impl ManagedToken {
         client: ClientId,
     ) -> Self {
         let Holder { principal, attachment } = holder;
-        Self { access_token, expires_on, issued, resource, principal, client, attachment, answer: OnceLock::new() }
+        Self {
+            access_token,
+            expires_on,
+            issued,
+            resource,
+            principal,
+            client,
+            attachment,
+            answer: OnceLock::new(),
+        }
     }
 
     /// The answer in the protocol's form: rendered at the first request, shared by the others.
@@ -273,7 +282,10 @@ mod tests {
             let holder = Holder { principal: principal(1), attachment };
             cache.get_or_make(holder, "r", 0, at(0), make).unwrap().1
         };
-        assert_eq!([ask(1), ask(2), ask(1), ask(2)], [Source::Made, Source::Made, Source::Kept, Source::Kept]);
+        assert_eq!(
+            [ask(1), ask(2), ask(1), ask(2)],
+            [Source::Made, Source::Made, Source::Kept, Source::Kept]
+        );
         cache.forget(principal(1));
         assert_eq!([ask(1), ask(2)], [Source::Made, Source::Made]);
     }

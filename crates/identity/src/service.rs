@@ -4,7 +4,8 @@
 //! deleting hold from the moment of their commit, for running apps too. The cache spares signatures, never that question.
 
 use crate::{
-    App, AttestedConnection, Holder, IdentityError, ManagedToken, PeerProbe, Refusal, Selector, TokenQuery, Workload,
+    App, AttestedConnection, Holder, IdentityError, ManagedToken, PeerProbe, Refusal, Selector, TokenQuery,
+    Workload,
     attest::Cookies,
     cache::{Source, TokenCache},
 };

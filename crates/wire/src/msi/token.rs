@@ -118,7 +118,8 @@ async fn decide(
             target: query.resource,
             outcome: Outcome::Allowed,
             reason: format!(
-                "it is the managed identity {} of app {}",
+                "it is the {}managed identity {} of app {}",
+                if token.attachment.is_some() { "user-assigned " } else { "" },
                 token.principal,
                 connection.workload().name()
             ),
