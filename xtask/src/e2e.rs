@@ -25,6 +25,7 @@ const MODULES: &[&str] = &[
     "curl",
     "go",
     "http_shapes",
+    "identities",
     "java",
     "node",
     "people",
@@ -35,6 +36,7 @@ const MODULES: &[&str] = &[
     "revocation",
     "roles",
     "rust",
+    "second_service",
     "signing_keys",
     "slow_clients",
     "thieves",
@@ -94,8 +96,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 }
 
 /// Scenarios that are not named for a client, and the clients that they are played with.
-const PLAYED_WITH: &[(&str, &[&str])] =
-    &[("assertion", &["python", "node"]), ("roles", &["python"]), ("vaults", &["python"])];
+const PLAYED_WITH: &[(&str, &[&str])] = &[
+    ("assertion", &["python", "node"]),
+    ("identities", &["python", "node"]),
+    ("roles", &["python"]),
+    ("second_service", &["python"]),
+    ("vaults", &["python"]),
+];
 
 /// Whether a filter can choose scenarios of a client: it names the client, or part of a scenario of nobody knows which.
 fn may_mean(filter: &str, client: &str) -> bool {

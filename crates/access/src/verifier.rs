@@ -165,7 +165,10 @@ impl Verifier {
             issued,
             not_before,
             expires,
-            stands_on: [claims.sid, claims.grant, claims.credential].into_iter().flatten().collect(),
+            stands_on: [claims.sid, claims.grant, claims.credential, claims.attachment]
+                .into_iter()
+                .flatten()
+                .collect(),
         }))
     }
 }

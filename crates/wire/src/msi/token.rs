@@ -117,7 +117,7 @@ async fn decide(
             is_proven: true,
             target: query.resource,
             outcome: Outcome::Allowed,
-            reason: reason(token.principal, connection.workload().name()),
+            reason: reason(&token, connection.workload().name()),
             result: Ok(token),
         },
         Err(error) => {
@@ -127,11 +127,12 @@ async fn decide(
 }
 
 /// Why a token is released: on the way of every request, so without formatting.
-fn reason(principal: PrincipalId, app: &AppName) -> String {
-    let principal = principal.text();
+fn reason(token: &ManagedToken, app: &AppName) -> String {
+    let principal = token.principal.text();
     // Hex digits and hyphens are text.
     let principal = std::str::from_utf8(principal.as_ref()).unwrap_or_default();
-    ["it is the managed identity ", principal, " of app ", app.as_str()].concat()
+    let kind = if token.attachment.is_some() { "user-assigned " } else { "" };
+    ["it is the ", kind, "managed identity ", principal, " of app ", app.as_str()].concat()
 }
 
 /// What we could not do is no refusal.
