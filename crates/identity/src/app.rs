@@ -37,7 +37,7 @@ impl Record for App {
     type Id = AppName;
 
     fn key(name: &AppName) -> Key {
-        Key::new(format!("app/{}", name.folded()))
+        Key::of(&[b"app/", name.folded().as_bytes()])
     }
 }
 
