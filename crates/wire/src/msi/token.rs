@@ -6,7 +6,7 @@ use crate::context::{Context, Services, stamp_test_clock};
 use audit::{Actor, Outcome, SharedOrigin};
 use bytes::Bytes;
 use directory::DirectoryError;
-use domain::{AppName, PrincipalId, RequestId};
+use domain::{AppName, RequestId};
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
