@@ -11,6 +11,7 @@
 )]
 
 pub mod app;
+pub mod chromium;
 pub mod conformance;
 pub mod http;
 pub mod server;
@@ -19,6 +20,7 @@ pub mod temporary;
 pub mod wait;
 
 pub use app::App;
+pub use chromium::Chromium;
 pub use http::{Answer, Https};
 pub use server::{Ended, Server};
 pub use settings::{note, setting, skip};

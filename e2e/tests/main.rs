@@ -27,6 +27,7 @@ mod restart;
 mod revocation;
 mod roles;
 mod rust;
+mod sign_in;
 mod signing_keys;
 mod slow_clients;
 mod thieves;
