@@ -6,7 +6,10 @@ use crate::{
     browser::Browsers,
     claims::Proof,
     client::{self, ClientProof},
-    grants::{delegated::Fresh, on_behalf_of, password, refresh_token},
+    grants::{
+        delegated::{Fresh, Setting},
+        on_behalf_of, password, refresh_token,
+    },
     guess::Guesses,
     issue::Issuer,
     ring::{self, KeyRecord, RingRecord},
@@ -191,10 +194,10 @@ impl DirectoryService {
         self.reach_issuer(parsed.client, &mut parsed.proof, now).await?;
         let evidence = self.evidence(&parsed, address, now).await?;
         let fresh = Fresh::of(&*self.entropy);
-        let lifetime = self.settings.token_lifetime;
-        let granted = transact(&*self.store, &*self.entropy, |view| {
-            token::decide(view, self.names(), &parsed, &evidence, &fresh, lifetime, now)
-        });
+        let token_lifetime = self.settings.token_lifetime;
+        let setting = Setting { names: self.names(), fresh: &fresh, token_lifetime, now };
+        let granted =
+            transact(&*self.store, &*self.entropy, |view| token::decide(view, setting, &parsed, &evidence));
         match granted.await? {
             Ok(granted) => self.issue(granted, now),
             Err(Refused(error)) => Err(error),

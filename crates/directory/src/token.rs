@@ -10,7 +10,7 @@ use crate::{
     grants::{
         authorization_code::{self, Redeem},
         client_credentials,
-        delegated::{Delegated, Fresh},
+        delegated::{Delegated, Setting},
         device_code,
         on_behalf_of::{self, UserToken},
         password, refresh_token,
@@ -22,7 +22,7 @@ use crate::{
 use access::Principal;
 use domain::{ClientId, HostNames, PrincipalId, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 use store::{Decision, Halt, View};
 
 /// Which of the two endpoints was asked.
@@ -298,17 +298,13 @@ fn grant(kind: Kind, names: &HostNames, request: TokenRequest) -> Result<Grant, 
 }
 
 /// The phases that look at the store, all in one view: the client's proof, the grant's and the audience are of one moment.
-#[expect(clippy::too_many_arguments, reason = "everything that the decision looks at, and nothing else")]
 pub(crate) fn decide(
     view: &View,
-    names: &HostNames,
+    setting: Setting<'_>,
     parsed: &Parsed,
     evidence: &Evidence,
-    fresh: &Fresh,
-    token_lifetime: Duration,
-    now: Timestamp,
 ) -> Result<Decision<Result<Granted, Refused>>, Halt<DirectoryError>> {
-    let client = client::authenticate(view, parsed.client, &parsed.proof, now)?;
+    let client = client::authenticate(view, parsed.client, &parsed.proof, setting.now)?;
     let (endpoint, proof, can_be_challenged) = (parsed.endpoint, client.by, parsed.can_be_challenged);
     let delegated = |(delegated, audience): (Delegated, Audience)| Granted {
         endpoint,
@@ -322,28 +318,20 @@ pub(crate) fn decide(
     let decided = match (&parsed.grant, evidence) {
         (Grant::ClientCredentials { resource }, _) => {
             let principal = client_credentials::grant(&client)?;
-            let audience = audience::resolve(view, names, resource)?;
+            let audience = audience::resolve(view, setting.names, resource)?;
             let granted = Granted { can_be_challenged, ..Granted::to_itself(principal, audience, proof) };
             return Ok(Decision::of(Ok(granted), client.writes));
         }
-        (Grant::AuthorizationCode(redeem), _) => {
-            authorization_code::redeem(view, names, &client, redeem, fresh, token_lifetime, now)?
-        }
+        (Grant::AuthorizationCode(redeem), _) => authorization_code::redeem(view, setting, &client, redeem)?,
         (Grant::RefreshToken { token, scopes }, _) => {
-            refresh_token::redeem(view, names, &client, token, scopes.as_ref(), fresh, token_lifetime, now)?
+            refresh_token::redeem(view, setting, &client, token, scopes.as_ref())?
         }
-        (Grant::DeviceCode { device_code }, _) => {
-            device_code::redeem(view, names, &client, device_code, fresh, now)?
-        }
+        (Grant::DeviceCode { device_code }, _) => device_code::redeem(view, setting, &client, device_code)?,
         (Grant::OnBehalfOf { scopes, .. }, Evidence::UserToken(token)) => {
-            let (user, audience, writes) =
-                on_behalf_of::grant(view, names, &client, token, scopes, fresh, now)?;
-            Decision::of(Ok((user, audience)), writes)
+            on_behalf_of::grant(view, setting, &client, token, scopes)?
         }
         (Grant::Password { scopes, .. }, Evidence::Password(session)) => {
-            let (user, audience, writes) =
-                password::grant(view, names, &client, session, scopes, fresh, now)?;
-            Decision::of(Ok((user, audience)), writes)
+            password::grant(view, setting, &client, session, scopes)?
         }
         (Grant::OnBehalfOf { .. } | Grant::Password { .. }, _) => {
             return Err(Halt::Refuse(DirectoryError::Broken { what: "a grant without its evidence" }));
@@ -376,6 +364,7 @@ mod tests {
     use super::*;
     use crate::AssertionRefusal;
     use crate::fixtures::{self, registration, secret, tenant};
+    use crate::grants::delegated::Fresh;
 
     fn request() -> TokenRequest {
         TokenRequest {
@@ -522,9 +511,9 @@ mod tests {
             };
             let parsed = read(request).unwrap();
             let fresh = Fresh::of(&fixtures::Fill(9));
-            let lifetime = Duration::from_secs(3_600);
-            match decide(&view, &fixtures::names(), &parsed, &Evidence::None, &fresh, lifetime, fixtures::NOW)
-            {
+            let (names, token_lifetime) = (fixtures::names(), std::time::Duration::from_secs(3_600));
+            let setting = Setting { names: &names, fresh: &fresh, token_lifetime, now: fixtures::NOW };
+            match decide(&view, setting, &parsed, &Evidence::None) {
                 Err(Halt::Refuse(error)) => error,
                 other => panic!("{other:?}"),
             }

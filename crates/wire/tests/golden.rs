@@ -35,7 +35,7 @@ pub(crate) async fn check(protocol: &str, make: impl AsyncFn() -> World) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "how one asks for golden files to be rewritten")]
-fn is_update() -> bool {
+pub(crate) fn is_update() -> bool {
     std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1")
 }
 

@@ -4,3 +4,9 @@
 
 mod authorize;
 mod browser;
+mod device;
+mod golden;
+mod protections;
+mod sign_out;
+mod steps;
+mod userinfo;

@@ -331,9 +331,9 @@ async fn two_at_a_time_with_one_assertion_get_one_token() {
             crate::token::parse(scene.directory.tenant(), scene.directory.names(), scene.request(&assertion))
                 .unwrap();
         let fresh = crate::grants::delegated::Fresh::of(&crate::fixtures::Fill(9));
-        let lifetime = Duration::from_secs(3_600);
-        let (names, evidence) = (scene.directory.names(), crate::token::Evidence::None);
-        crate::token::decide(view, names, &parsed, &evidence, &fresh, lifetime, NOW)
+        let (names, token_lifetime) = (scene.directory.names(), Duration::from_secs(3_600));
+        let setting = crate::grants::delegated::Setting { names, fresh: &fresh, token_lifetime, now: NOW };
+        crate::token::decide(view, setting, &parsed, &crate::token::Evidence::None)
     };
     let mut first = true;
     let result = store::transact(&*scene.store, &crate::fixtures::Counting::default(), |view| {

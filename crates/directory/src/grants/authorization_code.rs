@@ -4,12 +4,12 @@
 //! A code that comes a second time was seen by somebody who should not have: what the first one brought is revoked (RFC 6749 section 4.1.2).
 
 use crate::{
-    Audience, DirectoryError, GrantError,
+    DirectoryError, GrantError,
     authorization::Authorization,
     claims::Proof,
     client::Authenticated,
     grants::{
-        delegated::{self, Delegated, Fresh, Proven},
+        delegated::{self, Outcome, Proven, Setting},
         refresh_token,
     },
     redirect::Platform,
@@ -19,9 +19,9 @@ use crate::{
     token::Refused,
 };
 use crypt::{Sha256Hash, sha256};
-use domain::{ClientId, HostNames, RefreshFamilyId, Secret, SessionId, Timestamp, limits};
+use domain::{ClientId, RefreshFamilyId, Secret, SessionId, Timestamp, limits};
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use store::{Decision, Halt, Key, Load, Record, View, Write, refuse};
 
 pub(crate) const PREFIX: &str = "authorization-code/";
@@ -94,15 +94,8 @@ pub(crate) fn issue(
 }
 
 /// Redeems a code.
-pub(crate) fn redeem(
-    view: &View,
-    names: &HostNames,
-    client: &Authenticated,
-    redeem: &Redeem,
-    fresh: &Fresh,
-    token_lifetime: Duration,
-    now: Timestamp,
-) -> Result<Decision<Result<(Delegated, Audience), Refused>>, Halt<DirectoryError>> {
+pub(crate) fn redeem(view: &View, setting: Setting<'_>, client: &Authenticated, redeem: &Redeem) -> Outcome {
+    let Setting { fresh, token_lifetime, now, .. } = setting;
     let Some(code) = view.get::<Code>(&sha256(redeem.code.expose()))? else {
         return refuse(DirectoryError::Grant(GrantError::CodeInvalid));
     };
@@ -133,10 +126,10 @@ pub(crate) fn redeem(
         Some(scopes) => Scopes { openid: scopes.openid.within(code.scopes.openid), ..scopes.clone() },
     };
     let proven = Proven { client, signed_in, scopes, nonce: code.nonce.clone(), platform: code.platform };
-    let (delegated, audience, mut writes) = delegated::begin(view, names, proven, fresh, now)?;
+    let mut begun = delegated::begin(view, setting, proven)?;
     let redeemed = Code { redeemed: Some(fresh.grant), ..Code::clone(&code) };
-    writes.push(store::put::<Code>(&code.id, &redeemed));
-    Ok(Decision::of(Ok((delegated, audience)), writes))
+    begun.writes.push(store::put::<Code>(&code.id, &redeemed));
+    Ok(begun)
 }
 
 /// RFC 7636 section 4.6. A verifier where there was no challenge means that somebody has taken it away (RFC 9700 section 4.8.2).

@@ -11,10 +11,12 @@ use crate::{
     redirect::Platform,
     scope::Scopes,
     session::SignedIn,
+    token::Refused,
 };
 use crypt::fresh_secret;
 use domain::{Entropy, HostNames, RefreshFamilyId, Secret, Timestamp};
-use store::{Halt, View, Write};
+use std::time::Duration;
+use store::{Decision, Halt, View};
 
 /// What a decision may need that is fresh, made before it so that running it again changes nothing.
 #[derive(Debug)]
@@ -30,6 +32,19 @@ impl Fresh {
         Self { grant: RefreshFamilyId::random(entropy), secret: fresh_secret(entropy) }
     }
 }
+
+/// What every grant is decided by, beside the request: all of it passed in, so that a decision may run again.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting<'a> {
+    pub(crate) names: &'a HostNames,
+    pub(crate) fresh: &'a Fresh,
+    /// How long an access token lives.
+    pub(crate) token_lifetime: Duration,
+    pub(crate) now: Timestamp,
+}
+
+/// What a grant comes to: for whom and for what a token may be issued, or a refusal that leaves something written.
+pub(crate) type Outcome = Result<Decision<Result<(Delegated, Audience), Refused>>, Halt<DirectoryError>>;
 
 /// A user in whose name a client may act.
 #[derive(Debug)]
@@ -58,26 +73,21 @@ pub(crate) struct Proven<'a> {
     pub(crate) platform: Platform,
 }
 
-/// Checks what a first grant of tokens asks for, and begins its line of refresh tokens. Returns the audience too.
-pub(crate) fn begin(
-    view: &View,
-    names: &HostNames,
-    proven: Proven<'_>,
-    fresh: &Fresh,
-    now: Timestamp,
-) -> Result<(Delegated, Audience, Vec<Write>), Halt<DirectoryError>> {
+/// Checks what a first grant of tokens asks for, and begins its line of refresh tokens.
+pub(crate) fn begin(view: &View, setting: Setting<'_>, proven: Proven<'_>) -> Outcome {
     let Proven { client, signed_in, scopes, nonce, platform } = proven;
-    let (audience, granted) = may(view, names, &client.application, &signed_in, &scopes)?;
+    let (audience, granted) = may(view, setting.names, &client.application, &signed_in, &scopes)?;
     let mut writes = Vec::new();
     let refresh_token = if scopes.openid.offline_access {
-        let begun = refresh_token::begin(client, &signed_in, &scopes, platform, fresh, now);
+        let begun = refresh_token::begin(client, &signed_in, &scopes, platform, setting.fresh, setting.now);
         writes.push(begun.write);
         Some(begun.token)
     } else {
         None
     };
-    let delegated = Delegated { signed_in, grant: fresh.grant, scopes, granted, nonce, refresh_token };
-    Ok((delegated, audience, writes))
+    let grant = setting.fresh.grant;
+    let delegated = Delegated { signed_in, grant, scopes, granted, nonce, refresh_token };
+    Ok(Decision::of(Ok((delegated, audience)), writes))
 }
 
 /// For what, and for which scopes of it, may the client have a token in the user's name?

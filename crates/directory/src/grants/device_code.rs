@@ -5,18 +5,17 @@
 //! user who signs in and says yes.
 
 use crate::{
-    Audience, DirectoryError, GrantError,
+    DirectoryError, GrantError,
     application::Application,
     client::Authenticated,
-    grants::delegated::{self, Delegated, Fresh, Proven},
+    grants::delegated::{self, Outcome, Proven, Setting},
     redirect::Platform,
     scope::Scopes,
     session::{self, Kept, Session, SignedIn},
     sweep::Expiring,
-    token::Refused,
 };
 use crypt::{Sha256Hash, sha256};
-use domain::{ClientId, Entropy, HostNames, Secret, SessionId, Timestamp, limits, world::random};
+use domain::{ClientId, Entropy, Secret, SessionId, Timestamp, limits, world::random};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use store::{Decision, Halt, Key, Load, Record, View, Write, refuse};
@@ -195,12 +194,11 @@ pub(crate) fn session_of(signed_in: &SignedIn, entropy: &dyn Entropy, now: Times
 /// The device asks whether it may.
 pub(crate) fn redeem(
     view: &View,
-    names: &HostNames,
+    setting: Setting<'_>,
     client: &Authenticated,
     device_code: &Secret<String>,
-    fresh: &Fresh,
-    now: Timestamp,
-) -> Result<Decision<Result<(Delegated, Audience), Refused>>, Halt<DirectoryError>> {
+) -> Outcome {
+    let now = setting.now;
     let Some(device) = view.get::<Device>(&sha256(device_code.expose()))? else {
         return refuse(DirectoryError::Grant(GrantError::DeviceCodeInvalid));
     };
@@ -221,8 +219,8 @@ pub(crate) fn redeem(
     };
     let (scopes, platform) = (device.scopes.clone(), Platform::PublicClient);
     let proven = Proven { client, signed_in, scopes, nonce: None, platform };
-    let (delegated, audience, mut writes) = delegated::begin(view, names, proven, fresh, now)?;
+    let mut begun = delegated::begin(view, setting, proven)?;
     let redeemed = Device { state: State::Redeemed, ..Device::clone(&device) };
-    writes.push(store::put::<Device>(&device.id, &redeemed));
-    Ok(Decision::of(Ok((delegated, audience)), writes))
+    begun.writes.push(store::put::<Device>(&device.id, &redeemed));
+    Ok(begun)
 }

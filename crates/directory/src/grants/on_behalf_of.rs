@@ -8,16 +8,16 @@ use crate::{
     Audience, DirectoryError, GrantError,
     audience::{self, Resource},
     client::Authenticated,
-    grants::delegated::{self, Delegated, Fresh, Proven},
+    grants::delegated::{self, Outcome, Proven, Setting},
     redirect::Platform,
     scope::Scopes,
     session,
 };
 use access::KeySource;
 use crypt::jws;
-use domain::{HostNames, PrincipalId, Secret, SessionId, TenantId, Timestamp, limits};
+use domain::{PrincipalId, Secret, SessionId, TenantId, Timestamp, limits};
 use serde::Deserialize;
-use store::{Halt, View, Write, refuse};
+use store::{Halt, View, refuse};
 use uuid::Uuid;
 
 /// What is read of the user's token, once its signature was found to be ours.
@@ -70,16 +70,14 @@ pub(crate) fn verify(
 /// Grants what is asked for, in the name of the token's user.
 pub(crate) fn grant(
     view: &View,
-    names: &HostNames,
+    setting: Setting<'_>,
     client: &Authenticated,
     token: &UserToken,
     scopes: &Scopes,
-    fresh: &Fresh,
-    now: Timestamp,
-) -> Result<(Delegated, Audience, Vec<Write>), Halt<DirectoryError>> {
+) -> Outcome {
     let invalid = |why| refuse(DirectoryError::Grant(GrantError::UserTokenInvalid { why }));
     // Whoever calls must be the one that was called.
-    let is_own = match audience::resolve(view, names, &token.aud) {
+    let is_own = match audience::resolve(view, setting.names, &token.aud) {
         Ok(Audience { resource: Resource::Registered(registration), .. }) => {
             registration.client == client.application.client()
         }
@@ -101,5 +99,5 @@ pub(crate) fn grant(
         return refuse(DirectoryError::Grant(GrantError::SessionEnded));
     }
     let (scopes, platform) = (scopes.clone(), Platform::Web);
-    delegated::begin(view, names, Proven { client, signed_in, scopes, nonce: None, platform }, fresh, now)
+    delegated::begin(view, setting, Proven { client, signed_in, scopes, nonce: None, platform })
 }

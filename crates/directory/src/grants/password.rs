@@ -2,18 +2,18 @@
 //! shows the password to the client and knows no second factor (RFC 9700 section 2.4 says never to use it).
 
 use crate::{
-    Audience, DirectoryError, GrantError,
+    DirectoryError, GrantError,
     client::Authenticated,
-    grants::delegated::{self, Delegated, Fresh, Proven},
+    grants::delegated::{self, Outcome, Proven, Setting},
     redirect::Platform,
     scope::Scopes,
     session::{self, Kept, Method, Session, SignedIn},
     user::User,
 };
 use access::Principal;
-use domain::{Entropy, HostNames, PrincipalId, Timestamp};
+use domain::{Entropy, PrincipalId, Timestamp};
 use std::sync::Arc;
-use store::{Halt, View, Write, refuse};
+use store::{View, refuse};
 
 /// A session for somebody whose password was right, made before the decision.
 pub(crate) fn session_of(user: PrincipalId, entropy: &dyn Entropy, now: Timestamp) -> Session {
@@ -23,13 +23,11 @@ pub(crate) fn session_of(user: PrincipalId, entropy: &dyn Entropy, now: Timestam
 /// Grants what is asked for to a client that knows the user's password.
 pub(crate) fn grant(
     view: &View,
-    names: &HostNames,
+    setting: Setting<'_>,
     client: &Authenticated,
     session: &Session,
     scopes: &Scopes,
-    fresh: &Fresh,
-    now: Timestamp,
-) -> Result<(Delegated, Audience, Vec<Write>), Halt<DirectoryError>> {
+) -> Outcome {
     let user = view.get::<User>(&session.principal)?;
     let principal = view.get::<Principal>(&session.principal)?.filter(|principal| principal.enabled);
     let (Some(user), Some(principal)) = (user, principal) else {
@@ -45,7 +43,7 @@ pub(crate) fn grant(
     let signed_in = SignedIn { session: Arc::new(session.clone()), user, principal };
     let (scopes, platform) = (scopes.clone(), Platform::PublicClient);
     let proven = Proven { client, signed_in, scopes, nonce: None, platform };
-    let (delegated, audience, mut writes) = delegated::begin(view, names, proven, fresh, now)?;
-    writes.push(store::put::<Session>(&session.id, session));
-    Ok((delegated, audience, writes))
+    let mut begun = delegated::begin(view, setting, proven)?;
+    begun.writes.push(store::put::<Session>(&session.id, session));
+    Ok(begun)
 }

@@ -4,10 +4,10 @@
 //! tokens that came from it. A family ends with its session, and when nobody has used it for a long time.
 
 use crate::{
-    Audience, DirectoryError, GrantError,
+    DirectoryError, GrantError,
     claims::Proof,
     client::Authenticated,
-    grants::delegated::{self, Delegated, Fresh},
+    grants::delegated::{self, Delegated, Fresh, Outcome, Setting},
     redirect::Platform,
     scope::Scopes,
     session::{self, Session, SignedIn},
@@ -16,7 +16,7 @@ use crate::{
 };
 use access::Principal;
 use crypt::HashedSecret;
-use domain::{ClientId, HostNames, RefreshFamilyId, Secret, SessionId, Timestamp, limits};
+use domain::{ClientId, RefreshFamilyId, Secret, SessionId, Timestamp, limits};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use store::{Decision, Halt, Key, Load, Record, View, Write, refuse};
@@ -89,14 +89,12 @@ pub(crate) fn begin(
 /// Uses a refresh token.
 pub(crate) fn redeem(
     view: &View,
-    names: &HostNames,
+    setting: Setting<'_>,
     client: &Authenticated,
     presented: &Secret<String>,
     asked: Option<&Scopes>,
-    fresh: &Fresh,
-    token_lifetime: Duration,
-    now: Timestamp,
-) -> Result<Decision<Result<(Delegated, Audience), Refused>>, Halt<DirectoryError>> {
+) -> Outcome {
+    let Setting { names, fresh, token_lifetime, now } = setting;
     let Some((id, secret)) = parse(presented) else {
         return refuse(DirectoryError::Grant(GrantError::RefreshTokenInvalid));
     };

@@ -138,6 +138,15 @@ impl Browser {
         self.get(world, &target).await
     }
 
+    /// Says yes, if the page asks whether the client may.
+    pub(super) async fn agree(&mut self, world: &World, page: Shown) -> Shown {
+        if page.status == 302 {
+            return page;
+        }
+        let page = self.send(world, &page, "consent", &[("answer", "yes")]).await;
+        self.follow(world, &page).await
+    }
+
     /// Signs in at a page by a password, and goes on.
     pub(super) async fn sign_in(&mut self, world: &World, target: &str, name: &str) -> Shown {
         let page = self.get(world, target).await;
