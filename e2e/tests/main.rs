@@ -33,4 +33,5 @@ mod slow_clients;
 mod thieves;
 mod up;
 mod user;
+mod user_flows;
 mod vaults;

@@ -93,8 +93,8 @@ impl Node {
     }
 
     /// Installs a project's packages from its lock file into a copy of it; returns the copy. The project itself stays clean.
-    pub(crate) fn install(&self, project: &Path) -> Result<PathBuf, Failure> {
-        let place = tools().join("node-app");
+    pub(crate) fn install(&self, name: &str, project: &Path) -> Result<PathBuf, Failure> {
+        let place = tools().join(name);
         let files = ["package.json", "package-lock.json", ".npmrc"];
         let read =
             |folder: &Path| files.map(|file| std::fs::read_to_string(folder.join(file)).unwrap_or_default());
