@@ -67,6 +67,22 @@ impl Person {
         Self { https: Https::new(authority, port), port, name, password, cookies: BTreeMap::new() }
     }
 
+    /// Takes the cookies that an earlier one has left in a file, if there is one.
+    pub fn remember(&mut self, file: &Path) {
+        let kept = std::fs::read_to_string(file).unwrap_or_default();
+        let pairs = kept.lines().filter_map(|line| line.split_once('='));
+        self.cookies.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    /// Leaves its cookies in a file.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn leave(&self, file: &Path) {
+        let kept: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        std::fs::write(file, kept.join("\n")).unwrap();
+    }
+
     /// Opens a link, and does what the pages ask for; `code` is what a device shows.
     ///
     /// # Panics

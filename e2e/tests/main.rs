@@ -23,6 +23,7 @@ mod people;
 mod process;
 mod python;
 mod registration;
+mod relying_parties;
 mod restart;
 mod revocation;
 mod roles;
