@@ -1,7 +1,7 @@
 //! Chromium as a person uses it, told what to do by its DevTools protocol over a pipe: no driver in between, nothing to install but the browser.
 //!
-//! Typing and clicking are input events, as of a keyboard and a mouse: what cannot be seen cannot be clicked. It trusts the server's authority
-//! by the hash of its key: which roots a browser has is not what its scenarios are about, and a page whose certificate is wrong may not
+//! Typing and clicking are input events, as of a keyboard and a mouse: what cannot be seen cannot be clicked. It trusts the server by the
+//! hash of its key: which roots a browser has is not what its scenarios are about, and a page whose certificate is wrong may not
 //! use passkeys.
 
 use std::io::{BufRead, BufReader, Write};
@@ -33,7 +33,7 @@ impl Chromium {
     /// # Panics
     /// When it does not start.
     #[must_use]
-    pub fn start(program: &str, name: &str, authority: &Path) -> Self {
+    pub fn start(program: &str, name: &str, host: &str, port: u16) -> Self {
         let profile = TemporaryDirectory::new(name);
         // It reads commands from descriptor 3 and answers on 4: those are ours, and what it prints is nobody's.
         let mut command = Command::new("sh");
@@ -41,7 +41,7 @@ impl Chromium {
         command.args(["--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu"]);
         command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
         command.args(["--disable-dev-shm-usage", "--hide-scrollbars", "--password-store=basic"]);
-        command.arg(format!("--ignore-certificate-errors-spki-list={}", key_hash(authority)));
+        command.arg(format!("--ignore-certificate-errors-spki-list={}", key_hash(host, port)));
         // Its sandbox refuses to be root's.
         command.arg("--no-sandbox").arg(format!("--user-data-dir={}", profile.path().display()));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -246,10 +246,11 @@ impl Drop for Chromium {
     }
 }
 
-/// SHA-256 of a certificate's public key, base64.
-fn key_hash(certificate: &Path) -> String {
-    let script = r#"openssl x509 -in "$1" -noout -pubkey | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | openssl base64"#;
-    let hash = Command::new("sh").args(["-c", script, "sh"]).arg(certificate).output().unwrap();
+/// SHA-256 of the public key of the certificate that a host shows here, base64.
+fn key_hash(host: &str, port: u16) -> String {
+    let script = r#"openssl s_client -connect "127.0.0.1:$2" -servername "$1" </dev/null 2>/dev/null | openssl x509 -noout -pubkey |
+        openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | openssl base64"#;
+    let hash = Command::new("sh").args(["-c", script, "sh", host, &port.to_string()]).output().unwrap();
     String::from_utf8(hash.stdout).unwrap().trim().to_owned()
 }
 

@@ -27,7 +27,7 @@ struct Person {
 
 impl Person {
     fn new(server: &Server, name: &str) -> Option<Self> {
-        let browser = Chromium::start(&setting("CHROMIUM")?, name, &server.authority());
+        let browser = Chromium::start(&setting("CHROMIUM")?, name, "login.keyless.localhost", server.port());
         Some(Self { browser, pictures: setting("PICTURES").map(PathBuf::from) })
     }
 
