@@ -39,6 +39,7 @@ const MODULES: &[&str] = &[
     "revocation",
     "roles",
     "rust",
+    "sign_in",
     "signing_keys",
     "slow_clients",
     "thieves",
@@ -92,6 +93,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         tests
             .env("KEYLESS_E2E_NODE", node.bin.as_ref().map_or_else(|| "node".into(), |bin| bin.join("node")));
         tests.env("KEYLESS_E2E_PARTIES_PYTHON", python).env("KEYLESS_E2E_PARTIES_NODE_APP", place);
+    }
+    if wants("sign_in")
+        && let Some(chromium) = tools::chromium()
+    {
+        tests.env("KEYLESS_E2E_CHROMIUM", chromium);
+        tests.env("KEYLESS_E2E_PICTURES", workspace::target().join("pages"));
     }
     // Plain TLS clients of the system: used if they are there, else their scenario says that it was skipped.
     for (variable, program, question) in [

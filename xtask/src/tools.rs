@@ -114,6 +114,13 @@ impl Node {
     }
 }
 
+/// Chromium: the system's, or Debian's where we may install it. `None`: its scenarios say that they were skipped.
+pub(crate) fn chromium() -> Option<&'static str> {
+    const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+    let find = || NAMES.into_iter().find(|name| process::answers(name, "--version"));
+    find().or_else(|| apt_install(&["chromium"]).ok().and_then(|()| find()))
+}
+
 /// Installs Debian packages, where we may: as root, with `apt-get` there.
 fn apt_install(packages: &[&str]) -> Result<(), Failure> {
     if !process::is_root() || !process::answers("apt-get", "--version") {

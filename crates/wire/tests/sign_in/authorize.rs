@@ -294,7 +294,7 @@ async fn a_client_may_send_its_request_as_a_form() {
     let mut stranger =
         Browser { says: vec![("origin", "https://shop.example".to_owned())], ..Browser::default() };
     let answer = stranger.ask(&world, "POST", &path, &query).await;
-    assert_eq!(answer.status, 302, "{}", answer.body);
+    assert_eq!(answer.status, 303, "{}", answer.body);
     let answer = browser.get(&world, answer.header("location")).await;
     assert!(answer.parameters().contains_key("code"), "{answer:?}");
     assert_eq!(answer.parameters()["state"], "s t&a=\"<");
