@@ -334,6 +334,12 @@ impl Server {
         wait::output(&mut self.command(arguments), b"").into()
     }
 
+    /// Runs a `keyless` command to its end, and answers what it says as JSON.
+    pub fn keyless_json<const N: usize>(&self, arguments: [&str; N]) -> String {
+        let mut command = self.command(arguments);
+        Ended::from(wait::output(command.args(["-o", "json"]), b"")).ok()
+    }
+
     /// Runs a `keyless` command with this standard input.
     pub fn keyless_with<const N: usize>(&self, arguments: [&str; N], stdin: &str) -> Ended {
         wait::output(&mut self.command(arguments), stdin.as_bytes()).into()

@@ -28,6 +28,7 @@ const MODULES: &[&str] = &[
     "curl",
     "go",
     "http_shapes",
+    "identities",
     "java",
     "node",
     "people",
@@ -39,6 +40,7 @@ const MODULES: &[&str] = &[
     "revocation",
     "roles",
     "rust",
+    "second_service",
     "sign_in",
     "signing_keys",
     "slow_clients",
@@ -118,8 +120,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 /// Scenarios that are not named for a client, and the clients that they are played with.
 const PLAYED_WITH: &[(&str, &[&str])] = &[
     ("assertion", &["python", "node"]),
+    ("identities", &["python", "node"]),
     ("relying_parties", &[PARTIES]),
     ("roles", &["python"]),
+    ("second_service", &["python"]),
     ("user_flows", &["python", "node"]),
     ("vaults", &["python"]),
 ];

@@ -42,15 +42,21 @@ impl Verb {
     }
 }
 
-/// As Key Vault's refusals say it: `secrets get`.
-impl fmt::Display for Verb {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verb = match self {
+impl Verb {
+    /// The verb alone: `get`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Secret(verb) => verb.as_str(),
             Self::Key(verb) => verb.as_str(),
             Self::Certificate(verb) => verb.as_str(),
-        };
-        write!(formatter, "{} {verb}", self.kind().plural())
+        }
+    }
+}
+
+/// As Key Vault's refusals say it: `secrets get`.
+impl fmt::Display for Verb {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.kind().plural(), self.as_str())
     }
 }
 

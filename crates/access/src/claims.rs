@@ -26,6 +26,9 @@ pub(crate) struct Claims {
     /// The credential by which a client has proven itself: a claim of our own.
     #[serde(rename = "keyless_credential")]
     pub(crate) credential: Option<Uuid>,
+    /// The assignment of a user-assigned identity to the app that got the token: a claim of our own.
+    #[serde(rename = "keyless_attachment")]
+    pub(crate) attachment: Option<Uuid>,
 }
 
 impl Claims {

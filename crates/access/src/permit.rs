@@ -67,10 +67,17 @@ pub enum Rule {
     },
 }
 
+/// What is said of a policy, before and after whom it is for.
+const POLICY_HAS: [&str; 2] = ["the vault's access policy for ", " has "];
+const THE_PRINCIPAL: &str = "the principal";
+
 impl Rule {
     fn tell(&self, whom: &str, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Policy(verb) => write!(formatter, "the vault's access policy for {whom} has {verb}"),
+            Self::Policy(verb) => {
+                let [start, middle] = POLICY_HAS;
+                write!(formatter, "{start}{whom}{middle}{verb}")
+            }
             Self::Group { group, name, rule } => {
                 rule.tell(&format!("group \"{name}\" ({group}), which the principal is in,"), formatter)
             }
@@ -88,7 +95,7 @@ impl Rule {
 /// What the audit log says.
 impl fmt::Display for Rule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tell("the principal", formatter)
+        self.tell(THE_PRINCIPAL, formatter)
     }
 }
 
@@ -138,7 +145,14 @@ impl<A: Action> Permit<A> {
 
     /// Why: what the audit log says.
     pub fn because(&self) -> String {
-        self.rule.to_string()
+        match &self.rule {
+            // On the way of most requests: no formatting.
+            Rule::Policy(verb) => {
+                let [start, middle] = POLICY_HAS;
+                [start, THE_PRINCIPAL, middle, verb.kind().plural(), " ", verb.as_str()].concat()
+            }
+            rule @ (Rule::Role { .. } | Rule::Group { .. }) => rule.to_string(),
+        }
     }
 }
 

@@ -39,11 +39,13 @@ pub enum PrincipalKind {
         /// The registration.
         registration: RegistrationId,
     },
-    /// An app that `host` runs. It has no registration.
+    /// The one app that `host` runs and that it comes and goes with (system-assigned). It has no registration.
     ManagedIdentity {
         /// The app.
         app: AppId,
     },
+    /// A managed identity that is a thing of its own, which apps are given and which outlives them. It has no registration.
+    UserAssignedIdentity,
     /// A person. `directory` has a user of the same id.
     User,
 }

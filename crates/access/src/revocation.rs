@@ -1,8 +1,7 @@
 //! What makes tokens of a principal worth nothing before they expire: a removed credential, a signed-out session, a grant whose code or
-//! refresh token was used twice, or all that was issued
-//! before a moment.
+//! refresh token was used twice, an identity that was taken away from an app, or all that was issued before a moment.
 //!
-//! A token names what it stands on (a credential, or a session and the grant that began it), and every permit reads the principal anyway: so revoking is one write to its
+//! A token names what it stands on (a credential, a session and the grant that began it, or the assignment of an identity to an app), and every permit reads the principal anyway: so revoking is one write to its
 //! record, and it holds from the moment that this is acknowledged. An entry is kept only as long as a token can live that it is for.
 
 use crate::Caller;

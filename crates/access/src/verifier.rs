@@ -2,7 +2,7 @@
 
 use crate::{Caller, cache::VerifiedTokens, caller::Facts, claims::Claims};
 use crypt::{JwsFault, PublicKey, jws, sha256};
-use domain::{Secret, TenantId, Timestamp, limits};
+use domain::{SecretStr, TenantId, Timestamp, limits};
 use std::sync::Arc;
 
 /// Where the verifier finds public keys: the directory's key ring.
@@ -106,12 +106,13 @@ impl Verifier {
     ///
     /// # Errors
     /// [`BearerFault`].
-    pub fn verify(
+    pub fn verify<'a>(
         &self,
-        token: &Secret<String>,
+        token: impl Into<SecretStr<'a>>,
         keys: &dyn KeySource,
         now: Timestamp,
     ) -> Result<Caller, BearerFault> {
+        let token: SecretStr<'a> = token.into();
         if token.expose().len() > limits::TOKEN_BYTES_MAX {
             return Err(BearerFault::Malformed);
         }
@@ -164,7 +165,10 @@ impl Verifier {
             issued,
             not_before,
             expires,
-            stands_on: [claims.sid, claims.grant, claims.credential].into_iter().flatten().collect(),
+            stands_on: [claims.sid, claims.grant, claims.credential, claims.attachment]
+                .into_iter()
+                .flatten()
+                .collect(),
         }))
     }
 }
@@ -184,6 +188,7 @@ fn check_times(not_before: Timestamp, expires: Timestamp, now: Timestamp) -> Res
 mod tests {
     use super::*;
     use crypt::{SigningKey, jws::Thumbprint, test_keys};
+    use domain::Secret;
     use serde_json::{Value, json};
     use std::sync::{
         LazyLock, Mutex,
@@ -361,7 +366,7 @@ mod tests {
     #[test]
     fn signatures_hold() {
         let verify = |token: &str| {
-            verifier().verify(&Secret::new(token.to_owned()), &Ring::new(), Timestamp::from_seconds(NOW))
+            verifier().verify(SecretStr::new(token), &Ring::new(), Timestamp::from_seconds(NOW))
         };
         let stranger = crypt::jws::sign(&STRANGER, Thumbprint::Included, &claims()).unwrap();
         assert_eq!(

@@ -62,14 +62,15 @@ impl ChainKey {
     ) -> Result<[u8; 32], AuditError> {
         let start = line.len();
         line.extend_from_slice(br#"{"seq":"#);
-        append_json(line, &seq, record.action)?;
+        encoding::json_number(i64::try_from(seq).unwrap_or(i64::MAX), line);
         line.extend_from_slice(br#","prev":""#);
         line.extend_from_slice(&encoding::hex32(prev));
         line.push(b'"');
         append_members(line, record)?;
         if let Some(torn) = torn {
             line.extend_from_slice(br#","torn":"#);
-            append_json(line, &torn, record.action)?;
+            serde_json::to_writer(&mut *line, &torn)
+                .map_err(|_| AuditError::Record { action: record.action })?;
         }
         let mac = self.0.mac(&[line.get(start..).unwrap_or_default()]);
         line.extend_from_slice(MAC_BEGINS);
@@ -136,24 +137,15 @@ fn split_mac(line: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Appends a record's members, each after a comma; with its texts cut if it is too large otherwise.
 fn append_members(line: &mut Vec<u8>, record: &Record) -> Result<(), AuditError> {
     let start = line.len();
-    append_json(line, record, record.action)?;
+    record.append_members(line);
     if line.len() - start > limits::AUDIT_RECORD_BYTES_MAX {
         line.truncate(start);
-        append_json(line, &cut(record), record.action)?;
+        cut(record).append_members(line);
     }
     if line.len() - start > limits::AUDIT_RECORD_BYTES_MAX {
         return Err(AuditError::Record { action: record.action });
     }
-    // The record's own braces become a comma and nothing: its members follow `seq` and `prev`.
-    if let Some(brace) = line.get_mut(start) {
-        *brace = b',';
-    }
-    line.pop();
     Ok(())
-}
-
-fn append_json(line: &mut Vec<u8>, value: &impl Serialize, action: &'static str) -> Result<(), AuditError> {
-    serde_json::to_writer(line, value).map_err(|_| AuditError::Record { action })
 }
 
 /// The record with texts that are sure to fit, and that say that they were cut.

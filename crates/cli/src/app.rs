@@ -3,10 +3,11 @@
 use crate::{
     admin::{Admin, segment},
     failure::Failure,
+    identity::{self, UserAssigned},
     output::{self, Format},
 };
 use clap::Subcommand;
-use domain::AppName;
+use domain::{AppName, IdentityName};
 use http::Method;
 use serde::{Deserialize, Serialize};
 
@@ -24,12 +25,12 @@ pub(crate) enum Command {
         /// Its name
         name: AppName,
     },
-    /// Delete an app together with its identity; what it runs loses its identity at once
+    /// Delete an app together with its own identity; what it runs loses its identities at once
     Delete {
         /// Its name
         name: AppName,
     },
-    /// The managed identity of an app
+    /// The managed identities of an app
     #[command(subcommand)]
     Identity(Identity),
 }
@@ -40,13 +41,19 @@ pub(crate) enum Identity {
     Assign {
         /// The app
         app: AppName,
+        /// Instead of its own one, which comes and goes with it, this user-assigned identity; it may have several
+        #[arg(long, value_name = "NAME")]
+        user_assigned: Option<IdentityName>,
     },
     /// Take an app's identity away: refused everywhere from the answer on
     Remove {
         /// The app
         app: AppName,
+        /// Instead of its own one, this user-assigned identity; other apps keep it
+        #[arg(long, value_name = "NAME")]
+        user_assigned: Option<IdentityName>,
     },
-    /// The identity of an app
+    /// The identities of an app
     Show {
         /// The app
         app: AppName,
@@ -61,6 +68,15 @@ pub(crate) struct App {
     pub(crate) created: i64,
     pub(crate) changed: i64,
     pub(crate) identity: Option<Principal>,
+    pub(crate) user_assigned: Vec<UserAssigned>,
+}
+
+/// What `identity show` tells: the members of the app's own identity, if it has one, and the others beside them.
+#[derive(Serialize)]
+struct Identities<'a> {
+    #[serde(flatten)]
+    own: Option<&'a Principal>,
+    user_assigned: &'a [UserAssigned],
 }
 
 /// An app's identity as the server tells it.
@@ -90,25 +106,50 @@ pub(crate) async fn app(admin: &Admin, format: Format, command: Command) -> Resu
             admin.order(Method::DELETE, &path(&name)).await?;
             output::note(format_args!("App {name} is deleted, and its identity with it."));
         }
-        Command::Identity(Identity::Assign { app }) => {
-            let assigned: App = admin.ask(Method::PUT, &identity(&app), &serde_json::json!({})).await?;
+        Command::Identity(command) => identities(admin, format, command).await?,
+    }
+    Ok(())
+}
+
+async fn identities(admin: &Admin, format: Format, command: Identity) -> Result<(), Failure> {
+    match command {
+        Identity::Assign { app, user_assigned } => {
+            let path = at(&app, user_assigned.as_ref());
+            let assigned: App = admin.ask(Method::PUT, &path, &serde_json::json!({})).await?;
             show(format, &assigned);
-            output::note(format_args!(
-                "Let it read a vault: keyless vault policy set VAULT --app {app} --secrets get,list"
-            ));
+            match user_assigned {
+                None => output::note(format_args!(
+                    "Let it read a vault: keyless vault policy set VAULT --app {app} --secrets get,list"
+                )),
+                Some(name) => output::note(format_args!(
+                    "Its programs get tokens of it by naming its client id, as AZURE_CLIENT_ID does. Let it read a vault: \
+                     keyless vault policy set VAULT --identity {name} --secrets get,list"
+                )),
+            }
         }
-        Command::Identity(Identity::Remove { app }) => {
-            let removed: App = admin.ask(Method::DELETE, &identity(&app), &serde_json::json!({})).await?;
+        Identity::Remove { app, user_assigned } => {
+            let path = at(&app, user_assigned.as_ref());
+            let removed: App = admin.ask(Method::DELETE, &path, &serde_json::json!({})).await?;
             show(format, &removed);
-            output::note(format_args!(
-                "App {app} has no identity any more: tokens of before are refused from now on."
-            ));
+            match user_assigned {
+                None => output::note(format_args!(
+                    "App {app} has no identity of its own any more: tokens of before are refused from now on."
+                )),
+                Some(name) => output::note(format_args!(
+                    "App {app} does not have identity {name} any more: what it got under it is refused from now on."
+                )),
+            }
         }
-        Command::Identity(Identity::Show { app }) => {
-            let identity: Principal = admin.get(&identity(&app)).await?;
+        Identity::Show { app } => {
+            let known: App = admin.get(&path(&app)).await?;
+            if known.identity.is_none() && known.user_assigned.is_empty() {
+                // The server's words say what to do.
+                let _none: Principal = admin.get(&at(&app, None)).await?;
+            }
+            let shown = Identities { own: known.identity.as_ref(), user_assigned: &known.user_assigned };
             match format {
-                Format::Json => output::json(&identity),
-                Format::Table => output::facts(&principal(&identity)),
+                Format::Json => output::json(&shown),
+                Format::Table => output::facts(&of_app(&known)),
             }
         }
     }
@@ -120,13 +161,14 @@ async fn list(admin: &Admin, format: Format) -> Result<(), Failure> {
     match format {
         Format::Json => output::json(&apps.value),
         Format::Table => output::table(
-            &["name", "identity", "principal", "created"],
+            &["name", "identity", "principal", "user-assigned", "created"],
             apps.value.iter().map(|app| {
                 let identity = app.identity.as_ref();
                 let state =
                     identity.map_or("none", |identity| if identity.enabled { "enabled" } else { "disabled" });
                 let principal = identity.map_or("-", |identity| identity.principal.as_str());
-                vec![app.name.clone(), state.into(), principal.into(), output::time(app.created)]
+                let others = identity::names(&named(app));
+                vec![app.name.clone(), state.into(), principal.into(), others, output::time(app.created)]
             }),
             "There are no apps. Make one: keyless app create NAME",
         ),
@@ -140,14 +182,30 @@ fn show(format: Format, app: &App) {
     }
     let mut facts =
         vec![("app", app.name.clone()), ("id", app.id.clone()), ("created", output::time(app.created))];
-    match &app.identity {
-        Some(identity) => facts.extend(principal(identity)),
-        None => facts.push(("identity", "none".into())),
-    }
+    facts.extend(of_app(app));
     output::facts(&facts);
 }
 
-fn principal(identity: &Principal) -> Vec<(&'static str, String)> {
+fn of_app(app: &App) -> Vec<(&'static str, String)> {
+    let mut facts = match &app.identity {
+        Some(identity) => principal(identity),
+        None => vec![("identity", "none".into())],
+    };
+    for (name, one) in named(app).into_iter().zip(&app.user_assigned) {
+        facts.push(("user-assigned", format!("{name}, client id {}", one.identity.client_id)));
+    }
+    facts
+}
+
+/// The names of an app's user-assigned identities, with those that are disabled marked.
+fn named(app: &App) -> Vec<String> {
+    let name = |one: &UserAssigned| {
+        if one.identity.enabled { one.name.clone() } else { format!("{} (disabled)", one.name) }
+    };
+    app.user_assigned.iter().map(name).collect()
+}
+
+pub(crate) fn principal(identity: &Principal) -> Vec<(&'static str, String)> {
     vec![
         ("identity", if identity.enabled { "enabled".into() } else { "disabled".into() }),
         ("principal", identity.principal.clone()),
@@ -160,6 +218,10 @@ fn path(name: &AppName) -> String {
     format!("/v1/apps/{}", segment(name.as_str()))
 }
 
-fn identity(name: &AppName) -> String {
-    format!("{}/identity", path(name))
+/// One identity of an app: its own, or a user-assigned one.
+fn at(app: &AppName, user_assigned: Option<&IdentityName>) -> String {
+    match user_assigned {
+        None => format!("{}/identity", path(app)),
+        Some(name) => format!("{}/identities/{}", path(app), segment(name.as_str())),
+    }
 }

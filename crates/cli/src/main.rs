@@ -18,6 +18,7 @@ mod failure;
 mod files;
 mod group;
 mod https;
+mod identity;
 mod key;
 mod keyvault;
 mod login;
@@ -98,6 +99,9 @@ enum Command {
     /// Apps and their identities
     #[command(subcommand)]
     App(app::Command),
+    /// Managed identities that several apps may have
+    #[command(subcommand)]
+    Identity(identity::Command),
     /// Vaults, and who may do what in them
     #[command(subcommand)]
     Vault(vault::Command),
@@ -193,6 +197,7 @@ fn main() -> ExitCode {
 async fn command(global: &Global, command: Command) -> Result<(), Failure> {
     match command {
         Command::App(command) => app::app(&global.admin()?, global.output, command).await,
+        Command::Identity(command) => identity::identity(&global.admin()?, global.output, command).await,
         Command::Vault(command) => vault::vault(&global.admin()?, global.output, command).await,
         Command::Access(command) => access::access(&global.admin()?, global.output, command).await,
         Command::Clock(command) => clock::clock(&global.admin()?, global.output, command).await,

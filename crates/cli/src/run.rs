@@ -33,7 +33,7 @@ const NOT_EXECUTABLE: u8 = 126;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The app; made if it is not there
+    /// The app; made with an identity of its own if it is not there
     #[arg(long)]
     app: AppName,
     /// Refuse to start if the kernel cannot keep strangers from the app's endpoint
@@ -97,12 +97,12 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure
     }))
 }
 
-/// The app with its identity.
+/// The app with an identity: its own one, unless it has been given others.
 async fn identity(admin: &Admin, app: &AppName) -> Result<(), Failure> {
     let path = format!("/v1/apps/{}", segment(app.as_str()));
     // Asked first: a start that changes nothing should not look like a change in the audit log.
     if let Ok(known) = admin.get::<app::App>(&path).await
-        && known.identity.is_some()
+        && (known.identity.is_some() || !known.user_assigned.is_empty())
     {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! Whom a rule or a question is about, as arguments say it.
 
 use clap::Args;
-use domain::{AppName, ClientId, ObjectName, PrincipalId};
+use domain::{AppName, ClientId, IdentityName, ObjectName, PrincipalId};
 use serde::Serialize;
 
 /// Exactly one.
@@ -12,6 +12,10 @@ pub(crate) struct Whom {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<AppName>,
+    /// A user-assigned managed identity
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<IdentityName>,
     /// A principal by its id
     #[arg(long, value_name = "ID")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +42,10 @@ pub(crate) struct Member {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<AppName>,
+    /// A user-assigned managed identity
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<IdentityName>,
     /// A principal by its id
     #[arg(long, value_name = "ID")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +68,10 @@ pub(crate) struct Perhaps {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<AppName>,
+    /// A user-assigned managed identity
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<IdentityName>,
     /// A principal by its id
     #[arg(long, value_name = "ID")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,10 +2,11 @@
 //!
 //! Spec: Microsoft identity platform access token claims reference. `rh` and `aio` are opaque to everyone but their maker: left out.
 
-use crate::{Audience, TokenVersion};
+use crate::{Audience, Hosting, TokenVersion, managed};
 use access::{Principal, PrincipalKind};
 use domain::{
-    ClientId, CredentialId, HostNames, PrincipalId, RefreshFamilyId, SessionId, TenantId, Timestamp,
+    AttachmentId, ClientId, CredentialId, HostNames, PrincipalId, RefreshFamilyId, SessionId, TenantId,
+    Timestamp,
 };
 use serde::Serialize;
 use std::fmt;
@@ -73,6 +74,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) token: String,
     /// Does the client understand a challenge for more claims (`xms_cc`)?
     pub(crate) can_be_challenged: bool,
+    /// Which app acts under a user-assigned identity.
+    pub(crate) hosting: Option<&'a Hosting>,
     /// In whose name the client acts, if it does in a user's.
     pub(crate) user: Option<UserFacts>,
 }
@@ -114,6 +117,8 @@ pub(crate) struct Claims {
     idtyp: Option<&'static str>,
     /// Ours: what the token stands on, so that it falls with it (`access::Revocations`).
     #[serde(skip_serializing_if = "Option::is_none")]
+    keyless_attachment: Option<AttachmentId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     keyless_credential: Option<CredentialId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keyless_grant: Option<RefreshFamilyId>,
@@ -134,6 +139,8 @@ pub(crate) struct Claims {
     upn: Option<String>,
     uti: String,
     ver: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xms_az_rid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     xms_cc: Option<[&'static str; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,6 +179,7 @@ pub(crate) fn claims(facts: Facts<'_>) -> Claims {
         azpacr: (!is_v1).then_some(acr),
         idp: is_v1.then(|| names.issuer_v1(principal.tenant)),
         idtyp: (!is_user).then_some("app"),
+        keyless_attachment: facts.hosting.map(|hosting| hosting.attachment),
         keyless_credential,
         keyless_grant,
         name: is_user.then(|| principal.display_name.clone()),
@@ -185,19 +193,9 @@ pub(crate) fn claims(facts: Facts<'_>) -> Claims {
         upn: user_name.filter(|_| is_v1),
         uti: token,
         ver: if is_v1 { "1.0" } else { "2.0" },
+        xms_az_rid: facts.hosting.map(|hosting| managed::site(principal.tenant, hosting.app.as_str())),
         xms_cc: facts.can_be_challenged.then_some(["CP1"]),
-        xms_mirid: resource_id(principal),
-    }
-}
-
-/// The ARM id of the app that a managed identity belongs to. There is one subscription, the tenant, and one resource group.
-fn resource_id(principal: &Principal) -> Option<String> {
-    match principal.kind {
-        PrincipalKind::ManagedIdentity { .. } => Some(format!(
-            "/subscriptions/{}/resourcegroups/keyless/providers/Microsoft.Web/sites/{}",
-            principal.tenant, principal.display_name
-        )),
-        PrincipalKind::Application { .. } | PrincipalKind::User => None,
+        xms_mirid: managed::resource_id(principal),
     }
 }
 
@@ -205,10 +203,14 @@ fn resource_id(principal: &Principal) -> Option<String> {
 mod tests {
     use super::*;
     use crate::fixtures::{NOW, names, registration, tenant};
-    use domain::AppId;
+    use domain::{AppId, AppName};
     use serde_json::{Value, json};
 
     fn written(principal: &Principal, audience: &Audience, proof: Proof) -> Value {
+        hosted(principal, audience, proof, None)
+    }
+
+    fn hosted(principal: &Principal, audience: &Audience, proof: Proof, hosting: Option<&Hosting>) -> Value {
         let token = "uti".to_owned();
         let expires = Timestamp::from_seconds(NOW.seconds() + 3600);
         let facts = Facts {
@@ -222,6 +224,7 @@ mod tests {
             expires,
             token,
             can_be_challenged: false,
+            hosting,
             user: None,
         };
         serde_json::to_value(claims(facts)).unwrap()
@@ -285,6 +288,7 @@ mod tests {
             (&json!(resource), &json!("2"), &json!("app"))
         );
         assert!(claims.get("scp").is_none());
+        assert!(claims.get("xms_az_rid").is_none() && claims.get("keyless_attachment").is_none());
         principal.kind = PrincipalKind::User;
         let claims = written(&principal, &audience, Proof::Socket);
         assert_eq!(
@@ -292,5 +296,26 @@ mod tests {
             (&json!("user_impersonation"), &json!("0"), &json!("shop"))
         );
         assert!(claims.get("idtyp").is_none() && claims.get("xms_mirid").is_none());
+    }
+
+    #[test]
+    fn a_user_assigned_identity_names_itself_and_the_app_that_acts() {
+        let (_, mut principal) = registration(1);
+        principal.kind = PrincipalKind::UserAssignedIdentity;
+        principal.display_name = "Readers".to_owned();
+        let attachment = AttachmentId::from_uuid(tenant().id.uuid());
+        let hosting = Hosting { app: AppName::parse("shop").unwrap(), attachment };
+        let audience = Audience::vaults(&names());
+        let claims = hosted(&principal, &audience, Proof::Attested, Some(&hosting));
+        let group = format!("/subscriptions/{TENANT}/resourcegroups/keyless/providers");
+        assert_eq!(
+            claims["xms_mirid"],
+            format!("{group}/Microsoft.ManagedIdentity/userAssignedIdentities/Readers")
+        );
+        assert_eq!(claims["xms_az_rid"], format!("{group}/Microsoft.Web/sites/shop"));
+        assert_eq!(
+            (&claims["keyless_attachment"], &claims["appidacr"], &claims["idtyp"]),
+            (&json!(attachment), &json!("2"), &json!("app"))
+        );
     }
 }

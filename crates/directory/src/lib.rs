@@ -57,7 +57,7 @@ pub use error::DirectoryError;
 pub use federation::{Fetched, IssuerFault, IssuerKeys, NoFetch};
 pub use grants::GrantError;
 pub use group::{GroupChange, GroupError, Member};
-pub use managed::{IdentityIds, Registered};
+pub use managed::{Hosting, IdentityIds, Registered};
 pub use registration::{
     Certificate, Credential, DEFAULT_AUDIENCE, FederatedCredential, NewCredential, NewFederatedCredential,
     NewRegistration, Registration, TokenVersion,

@@ -1,10 +1,21 @@
-//! Managed identities: a principal that belongs to an app and comes and goes with it. There is no app registration and no credential:
-//! what proves it is the kernel's word about a process.
+//! Managed identities: principals without an app registration or a credential: what proves one is the kernel's word about a process. A
+//! system-assigned one belongs to an app and comes and goes with it; a user-assigned one is a thing of its own that apps are given.
 
 use crate::{DirectoryError, principal};
 use access::{Principal, PrincipalKind};
-use domain::{AppId, AppName, ClientId, Entropy, PrincipalId, TenantId, Timestamp};
+use domain::{
+    AppId, AppName, AttachmentId, ClientId, Entropy, IdentityName, PrincipalId, TenantId, Timestamp,
+};
 use store::{Halt, View, Write};
+
+/// The app that acts under a user-assigned identity: tokens name it, and fall with its assignment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hosting {
+    /// The app.
+    pub app: AppName,
+    /// That the identity is assigned to it.
+    pub attachment: AttachmentId,
+}
 
 /// Fresh ids for a managed identity, made before the decision so that running it again changes nothing.
 #[derive(Clone, Copy, Debug)]
@@ -39,12 +50,26 @@ pub fn register(
     ids: IdentityIds,
     now: Timestamp,
 ) -> Registered {
+    made(PrincipalKind::ManagedIdentity { app }, name.as_str(), tenant, ids, now)
+}
+
+/// Registers a user-assigned identity. Pure, as [`register`] is.
+pub fn register_user_assigned(
+    name: &IdentityName,
+    tenant: TenantId,
+    ids: IdentityIds,
+    now: Timestamp,
+) -> Registered {
+    made(PrincipalKind::UserAssignedIdentity, name.as_str(), tenant, ids, now)
+}
+
+fn made(kind: PrincipalKind, name: &str, tenant: TenantId, ids: IdentityIds, now: Timestamp) -> Registered {
     let principal = Principal {
         id: ids.principal,
         client: ids.client,
         tenant,
-        kind: PrincipalKind::ManagedIdentity { app },
-        display_name: name.as_str().to_owned(),
+        kind,
+        display_name: name.to_owned(),
         enabled: true,
         member_of: Vec::new(),
         created: now,
@@ -54,7 +79,8 @@ pub fn register(
     Registered { principal, writes }
 }
 
-/// Takes an identity away: the writes that must be in the same commit as the change of the app. Of one that is gone: none.
+/// Takes an identity away: the writes that must be in the same commit as the change of the app, or of the user-assigned identity's own
+/// record. Of one that is gone: none.
 ///
 /// # Errors
 /// [`DirectoryError::Broken`] if the principal is not a managed identity; or what must be loaded first.
@@ -63,11 +89,35 @@ pub fn unregister(view: &View, principal: PrincipalId) -> Result<Vec<Write>, Hal
         return Ok(Vec::new());
     };
     match principal.kind {
-        PrincipalKind::ManagedIdentity { .. } => Ok(principal::delete(&principal)),
+        PrincipalKind::ManagedIdentity { .. } | PrincipalKind::UserAssignedIdentity => {
+            Ok(principal::delete(&principal))
+        }
         PrincipalKind::Application { .. } | PrincipalKind::User => {
-            Err(Halt::Refuse(DirectoryError::Broken { what: "an app's identity is no managed identity" }))
+            Err(Halt::Refuse(DirectoryError::Broken { what: "what should be a managed identity is none" }))
         }
     }
+}
+
+/// The resource id of a managed identity, as `xms_mirid` says it: of a system-assigned one that of its app. There is one subscription,
+/// the tenant, and one resource group.
+pub fn resource_id(principal: &Principal) -> Option<String> {
+    match principal.kind {
+        PrincipalKind::ManagedIdentity { .. } => Some(site(principal.tenant, &principal.display_name)),
+        PrincipalKind::UserAssignedIdentity => {
+            let kind = "Microsoft.ManagedIdentity/userAssignedIdentities";
+            Some(resource(principal.tenant, kind, &principal.display_name))
+        }
+        PrincipalKind::Application { .. } | PrincipalKind::User => None,
+    }
+}
+
+/// The resource id of an app.
+pub(crate) fn site(tenant: TenantId, app: &str) -> String {
+    resource(tenant, "Microsoft.Web/sites", app)
+}
+
+fn resource(tenant: TenantId, kind: &str, name: &str) -> String {
+    format!("/subscriptions/{tenant}/resourcegroups/keyless/providers/{kind}/{name}")
 }
 
 #[cfg(test)]
@@ -103,6 +153,10 @@ mod tests {
             deletes.iter().map(Write::key).collect::<Vec<_>>(),
             writes.iter().map(Write::key).collect::<Vec<_>>()
         );
+        let name = IdentityName::parse("readers").unwrap();
+        let own = register_user_assigned(&name, tenant().id, IdentityIds::random(&Fill(3)), NOW).principal;
+        let view = View::fixture().with::<Principal>(&own.id, &own);
+        assert_eq!(unregister(&view, own.id).unwrap().len(), 2);
         assert!(unregister(&View::fixture(), principal.id).unwrap().is_empty(), "gone already");
         assert!(matches!(unregister(&View::default(), principal.id), Err(Halt::Load(_))));
     }

@@ -1,8 +1,8 @@
 //! [`DirectoryService`]: the tenant and its key ring in memory, the rest in the store; issues tokens.
 
 use crate::{
-    AssertionRefusal, Audience, DirectoryError, GrantError, IssuedToken, IssuerKeys, KeyRing, NoFetch,
-    Tenant, TokenRequest, UserError, assertion, audience,
+    AssertionRefusal, Audience, DirectoryError, GrantError, Hosting, IssuedToken, IssuerKeys, KeyRing,
+    NoFetch, Tenant, TokenRequest, UserError, assertion, audience,
     browser::Browsers,
     claims::Proof,
     client::{self, ClientProof},
@@ -174,6 +174,11 @@ impl DirectoryService {
         &self.tenant
     }
 
+    /// How long an access token lives: what is revoked is named for as long.
+    pub fn token_lifetime(&self) -> Duration {
+        self.settings.token_lifetime
+    }
+
     /// The host names of the installation.
     pub fn names(&self) -> &HostNames {
         &self.settings.names
@@ -283,23 +288,30 @@ impl DirectoryService {
         query(&*self.store, |view| audience::resolve(view, self.names(), requested)).await
     }
 
-    /// A token for a managed identity whose process has been attested. The caller has just read that the principal is enabled.
+    /// A token for a managed identity whose process has been attested. The caller has just read that the principal is enabled and, if it
+    /// is user-assigned, that it is assigned to this app.
     ///
     /// # Errors
     /// [`DirectoryError::Crypt`]; [`DirectoryError::Broken`] for a principal of another kind.
     pub fn issue_for_managed_identity(
         &self,
         principal: &Arc<Principal>,
+        hosting: Option<Hosting>,
         audience: &Audience,
         now: Timestamp,
     ) -> Result<IssuedToken, DirectoryError> {
-        if !matches!(principal.kind, PrincipalKind::ManagedIdentity { .. }) {
+        let is_fit = match principal.kind {
+            PrincipalKind::ManagedIdentity { .. } => hosting.is_none(),
+            PrincipalKind::UserAssignedIdentity => hosting.is_some(),
+            PrincipalKind::Application { .. } | PrincipalKind::User => false,
+        };
+        if !is_fit {
             return Err(DirectoryError::Broken {
                 what: "a token of a managed identity for another principal",
             });
         }
         let granted = Granted::to_itself(principal.clone(), audience.clone(), Proof::Attested);
-        self.issue(granted, now)
+        self.issue(Granted { hosting, ..granted }, now)
     }
 
     /// A token for the administrator, good for the vaults. The caller has checked that an administrator asks.
@@ -490,7 +502,7 @@ mod tests {
         ));
         let administrator = directory.principal(directory.tenant().administrator).await.unwrap();
         let audience = directory.audience("https://vault.azure.net").await.unwrap();
-        let error = directory.issue_for_managed_identity(&administrator, &audience, NOW).unwrap_err();
+        let error = directory.issue_for_managed_identity(&administrator, None, &audience, NOW).unwrap_err();
         assert!(matches!(error, DirectoryError::Broken { .. }));
     }
 }

@@ -4,7 +4,7 @@
 //! Spec: RFC 6749 sections 2.3, 3.2, 4.4; Microsoft identity platform, client credentials flow (v2.0 and v1.0).
 
 use crate::{
-    Audience, DirectoryError, Tenant, TenantAlias, audience,
+    Audience, DirectoryError, Hosting, Tenant, TenantAlias, audience,
     claims::Proof,
     client::{self, ClientProof},
     grants::{
@@ -183,6 +183,8 @@ pub(crate) struct Granted {
     pub(crate) user: Option<Delegated>,
     /// Does the client understand a challenge for more claims?
     pub(crate) can_be_challenged: bool,
+    /// Which app acts under a user-assigned identity.
+    pub(crate) hosting: Option<Hosting>,
 }
 
 impl Granted {
@@ -190,7 +192,16 @@ impl Granted {
     pub(crate) fn to_itself(principal: Arc<Principal>, audience: Audience, proof: Proof) -> Self {
         let client = principal.client;
         let endpoint = Endpoint::V2;
-        Self { endpoint, principal, client, audience, proof, user: None, can_be_challenged: false }
+        Self {
+            endpoint,
+            principal,
+            client,
+            audience,
+            proof,
+            user: None,
+            can_be_challenged: false,
+            hosting: None,
+        }
     }
 }
 
@@ -314,6 +325,7 @@ pub(crate) fn decide(
         proof,
         user: Some(delegated),
         can_be_challenged,
+        hosting: None,
     };
     let decided = match (&parsed.grant, evidence) {
         (Grant::ClientCredentials { resource }, _) => {

@@ -5,6 +5,8 @@
 
 use crate::{DomainName, TenantId, VaultName};
 
+const VAULT_LABEL: &str = ".vault.";
+
 /// The domain and public port of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostNames {
@@ -52,7 +54,15 @@ impl HostNames {
 
     /// `{vault}.vault.{domain}`, no port.
     pub fn vault_host(&self, vault: &VaultName) -> String {
-        [&*vault.folded(), ".vault.", &self.domain].concat()
+        // Room for a port, which most hosts get.
+        let mut host = String::with_capacity(
+            vault.as_str().len() + VAULT_LABEL.len() + self.domain.len() + ":65535".len(),
+        );
+        host.push_str(vault.as_str());
+        host.make_ascii_lowercase();
+        host.push_str(VAULT_LABEL);
+        host.push_str(&self.domain);
+        host
     }
 
     /// `https://login.{domain}[:port]`: the authority's base, without a trailing slash.

@@ -107,6 +107,8 @@ uuid_id! {
     GroupId "group id";
     /// An app that `host` runs.
     AppId "app id";
+    /// That a user-assigned identity is assigned to an app, until it is taken away: assigned again it is another one.
+    AttachmentId "identity attachment id";
     /// One running instance of an app.
     WorkloadId "workload id";
     /// A vault.

@@ -17,15 +17,15 @@ pub mod world;
 
 pub use hosts::{HostNames, HostRole};
 pub use ids::{
-    AppId, AssignmentId, ClientId, CredentialId, GroupId, ObjectId, ObjectVersion, PrincipalId,
+    AppId, AssignmentId, AttachmentId, ClientId, CredentialId, GroupId, ObjectId, ObjectVersion, PrincipalId,
     RefreshFamilyId, RegistrationId, RequestId, SessionId, TenantId, VaultId, WorkloadId,
 };
-pub use name::{AppName, DomainName, NameError, ObjectName, UserName, VaultName};
+pub use name::{AppName, DomainName, IdentityName, NameError, ObjectName, UserName, VaultName};
 pub use object::ObjectKind;
 pub use permission::{
     CertificatePermission, CertificatePermissions, KeyPermission, KeyPermissions, Permission, Permissions,
     SecretPermission, SecretPermissions, VerbSet,
 };
-pub use secret::Secret;
+pub use secret::{Secret, SecretStr};
 pub use time::Timestamp;
 pub use world::{Clock, Entropy, Workers};

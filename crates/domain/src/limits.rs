@@ -67,7 +67,10 @@ pub const VERIFIED_TOKENS_MAX: usize = 10_000;
 /// Managed identity tokens cached at a time. Ours.
 pub const CACHED_TOKENS_MAX: usize = 10_000;
 
-/// Credentials and sessions of one principal that are gone while tokens of theirs may live. Beyond, all older tokens of it are over. Ours.
+/// User-assigned identities of one app. Ours: a token request may read the principal of each.
+pub const IDENTITIES_OF_APP_MAX: usize = 20;
+
+/// Credentials, sessions and assignments of one principal that are gone while tokens of theirs may live. Beyond, all older tokens of it are over. Ours.
 pub const REVOCATIONS_MAX: usize = 32;
 
 /// Lifetime of a browser's session after a sign-in. Source: Entra, sessions that are not persistent (24 h).

@@ -114,6 +114,14 @@ name! {
 }
 
 name! {
+    /// The name of a user-assigned managed identity, case-insensitive (Azure Resource Manager: 3 to 128 characters).
+    IdentityName, "identity", "3 to 128 letters, digits, dashes and underscores, a letter or digit first",
+    |text| (3..=128).contains(&text.len())
+        && text.bytes().all(|byte| is_name_byte(byte) || byte == b'_')
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+name! {
     /// The domain below which the directory and the vaults have their host names, such as `keyless.localhost`.
     DomainName, "domain", "dot-separated labels of letters, digits and dashes, at most 200 characters",
     |text| text.len() <= 200 && text.split('.').all(|label| label.len() <= 63 && is_label(label))
@@ -156,6 +164,11 @@ mod tests {
         assert!(vault("abc") && vault("a-b-c") && vault(&"a".repeat(24)));
         assert!(!vault("ab") && !vault("1bc") && !vault("a--b") && !vault("ab-") && !vault(&"a".repeat(25)));
         assert!(app("ab") && app("9-a") && !app("a") && !app("-ab") && !app("a.b"));
+        let identity = |text: &str| ok(IdentityName::parse(text).map(drop));
+        assert!(identity("a_-") && identity("9ab") && identity(&"x".repeat(128)));
+        for bad in ["ab", "_ab", "-ab", "a.b", "a/b", "aé", "a b", &"x".repeat(129)] {
+            assert!(!identity(bad), "{bad}");
+        }
         let user = |text: &str| ok(UserName::parse(text).map(drop));
         let longest = "x".repeat(64);
         assert!(user("a@b") && user("O'Hara.x_1@keyless.localhost") && user(&format!("{longest}@b")));

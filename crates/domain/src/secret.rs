@@ -35,6 +35,34 @@ impl<T: Zeroize + Clone> Secret<T> {
     }
 }
 
+/// A secret text in somebody else's memory, such as a token in a request's head: shown no more than a [`Secret`], and not copied.
+#[derive(Clone, Copy)]
+pub struct SecretStr<'a>(&'a str);
+
+impl<'a> SecretStr<'a> {
+    /// Takes a borrowed text under protection.
+    pub const fn new(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    /// The text itself; see [`Secret::expose`].
+    pub const fn expose(&self) -> &'a str {
+        self.0
+    }
+}
+
+impl<'a> From<&'a Secret<String>> for SecretStr<'a> {
+    fn from(secret: &'a Secret<String>) -> Self {
+        Self(secret.expose())
+    }
+}
+
+impl fmt::Debug for SecretStr<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SecretStr(..)")
+    }
+}
+
 impl<T: Zeroize> fmt::Debug for Secret<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Secret(..)")
@@ -59,6 +87,7 @@ mod tests {
 
     #[test]
     fn debug_shows_nothing() {
-        assert_eq!(format!("{:?}", Secret::new("canary".to_owned())), "Secret(..)");
+        let secret = Secret::new("canary".to_owned());
+        assert_eq!(format!("{secret:?} {:?}", SecretStr::from(&secret)), "Secret(..) SecretStr(..)");
     }
 }

@@ -1,7 +1,7 @@
 //! Decisions about apps: plain functions over a view. An app and its identity change in one commit, so that there is never an
 //! identity without its principal, nor a principal whose app is gone.
 
-use crate::{App, HostError, service::AppView};
+use crate::{App, HostError, service::AppView, user_assigned};
 use access::Principal;
 use directory::{IdentityIds, managed};
 use domain::{AppId, AppName, PrincipalId, TenantId, Timestamp};
@@ -18,30 +18,41 @@ pub(crate) fn create(
     if view.get::<App>(name)?.is_some() {
         return refuse(HostError::AppExists(name.clone()));
     }
-    let app = App { id, name: name.clone(), identity: None, created: now, changed: now };
+    let app =
+        App { id, name: name.clone(), identity: None, user_assigned: Vec::new(), created: now, changed: now };
     let writes = vec![store::put::<App>(name, &app)];
     Ok(Decision::of(Arc::new(app), writes))
 }
 
-/// An app with its principal.
+/// An app with the principals of its identities.
 pub(crate) fn show(view: &View, name: &AppName) -> Result<AppView, Halt<HostError>> {
     let app = existing(view, name)?;
     let principal = match app.identity {
         Some(identity) => view.get::<Principal>(&identity)?,
         None => None,
     };
-    Ok(AppView { app, principal })
+    let user_assigned = user_assigned::of_app(view, &app)?;
+    Ok(AppView { app, principal, user_assigned })
 }
 
-/// Deletes an app and its principal. Answers the app as it was.
-pub(crate) fn delete(view: &View, name: &AppName) -> Result<Decision<Arc<App>>, Halt<HostError>> {
+/// Deletes an app and its own principal. What it got under user-assigned identities is worth nothing from then on, at the latest `over`
+/// has it expired; they themselves stay. Answers the app as it was.
+pub(crate) fn delete(
+    view: &View,
+    name: &AppName,
+    over: Timestamp,
+    now: Timestamp,
+) -> Result<Decision<Arc<App>>, Halt<HostError>> {
     let app = existing(view, name)?;
     let mut writes = unregister(view, app.identity)?;
+    for (assigned, principal) in user_assigned::of_app(view, &app)? {
+        writes.push(user_assigned::revoke(&principal, assigned, over, now));
+    }
     writes.push(store::delete::<App>(name));
     Ok(Decision::of(app, writes))
 }
 
-/// Gives an app an identity, unless it has one.
+/// Gives an app an identity of its own, unless it has one.
 pub(crate) fn assign(
     view: &View,
     name: &AppName,
@@ -57,23 +68,25 @@ pub(crate) fn assign(
     let app = App { identity: Some(registered.principal.id), changed: now, ..App::clone(&current.app) };
     let mut writes = registered.writes;
     writes.push(store::put::<App>(name, &app));
-    Ok(Decision::of(AppView { app: Arc::new(app), principal: Some(Arc::new(registered.principal)) }, writes))
+    let principal = Some(Arc::new(registered.principal));
+    Ok(Decision::of(AppView { app: Arc::new(app), principal, ..current }, writes))
 }
 
-/// Takes an app's identity away. Answers the app as it is then, and the principal that it had.
+/// Takes an app's own identity away. Answers the app as it is then, and the principal that it had.
 pub(crate) fn remove(
     view: &View,
     name: &AppName,
     now: Timestamp,
 ) -> Result<Decision<(AppView, Option<PrincipalId>)>, Halt<HostError>> {
-    let app = existing(view, name)?;
-    let Some(identity) = app.identity else {
-        return Ok(Decision::read((AppView { app, principal: None }, None)));
+    let current = show(view, name)?;
+    let Some(identity) = current.app.identity else {
+        return Ok(Decision::read((current, None)));
     };
     let mut writes = unregister(view, Some(identity))?;
-    let app = App { identity: None, changed: now, ..App::clone(&app) };
+    let app = App { identity: None, changed: now, ..App::clone(&current.app) };
     writes.push(store::put::<App>(name, &app));
-    Ok(Decision::of((AppView { app: Arc::new(app), principal: None }, Some(identity)), writes))
+    let view = AppView { app: Arc::new(app), principal: None, ..current };
+    Ok(Decision::of((view, Some(identity)), writes))
 }
 
 fn existing(view: &View, name: &AppName) -> Result<Arc<App>, Halt<HostError>> {
@@ -85,10 +98,7 @@ fn existing(view: &View, name: &AppName) -> Result<Arc<App>, Halt<HostError>> {
 
 fn unregister(view: &View, identity: Option<PrincipalId>) -> Result<Vec<Write>, Halt<HostError>> {
     let Some(identity) = identity else { return Ok(Vec::new()) };
-    managed::unregister(view, identity).map_err(|halt| match halt {
-        Halt::Load(load) => Halt::Load(load),
-        Halt::Refuse(error) => Halt::Refuse(HostError::from(error)),
-    })
+    managed::unregister(view, identity).map_err(|halt| halt.map(HostError::from))
 }
 
 #[cfg(test)]
@@ -106,6 +116,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
     const LATER: Timestamp = Timestamp::from_seconds(2_000);
+    const OVER: Timestamp = Timestamp::from_seconds(5_600);
 
     fn name() -> AppName {
         AppName::parse("Shop").unwrap()
@@ -120,7 +131,15 @@ mod tests {
     }
 
     fn app(identity: Option<PrincipalId>) -> App {
-        App { id: AppId::random(&Fixed(1)), name: name(), identity, created: NOW, changed: NOW }
+        let user_assigned = Vec::new();
+        App {
+            id: AppId::random(&Fixed(1)),
+            name: name(),
+            identity,
+            user_assigned,
+            created: NOW,
+            changed: NOW,
+        }
     }
 
     fn principal() -> Principal {
@@ -184,7 +203,7 @@ mod tests {
             [format!("principal-client/{}", ids().client), format!("principal/{}", ids().principal)];
         for (decided, app_stays) in [
             (remove(&with_identity(), &name(), LATER).unwrap().writes, true),
-            (delete(&with_identity(), &name()).unwrap().writes, false),
+            (delete(&with_identity(), &name(), OVER, LATER).unwrap().writes, false),
         ] {
             let mut expected = vec![("app/shop".to_owned(), app_stays)];
             expected.extend(principal_keys.iter().map(|key| (key.clone(), false)));
@@ -198,18 +217,44 @@ mod tests {
     fn without_an_identity_there_is_nothing_to_remove() {
         let removed = remove(&with_app(None), &name(), LATER).unwrap();
         assert!(removed.writes.is_empty());
-        assert_eq!(keys(&delete(&with_app(None), &name()).unwrap().writes), [("app/shop".to_owned(), false)]);
+        assert_eq!(
+            keys(&delete(&with_app(None), &name(), OVER, LATER).unwrap().writes),
+            [("app/shop".to_owned(), false)]
+        );
     }
 
     #[test]
     fn what_is_not_there_is_not_found() {
         let view = View::fixture();
         assert!(matches!(show(&view, &name()), Err(Halt::Refuse(HostError::AppNotFound(_)))));
-        assert!(matches!(delete(&view, &name()), Err(Halt::Refuse(HostError::AppNotFound(_)))));
+        assert!(matches!(delete(&view, &name(), OVER, LATER), Err(Halt::Refuse(HostError::AppNotFound(_)))));
         assert!(matches!(
             assign(&view, &name(), tenant(), ids(), NOW),
             Err(Halt::Refuse(HostError::AppNotFound(_)))
         ));
         assert!(matches!(remove(&view, &name(), NOW), Err(Halt::Refuse(HostError::AppNotFound(_)))));
+    }
+
+    /// A user-assigned identity is nobody's property: it stays, and what the app got under it does not.
+    #[test]
+    fn deleting_leaves_user_assigned_identities_but_not_the_apps_tokens() {
+        let shared = managed::register_user_assigned(
+            &domain::IdentityName::parse("readers").unwrap(),
+            tenant(),
+            IdentityIds { principal: PrincipalId::random(&Fixed(7)), client: ClientId::random(&Fixed(8)) },
+            NOW,
+        )
+        .principal;
+        let attachment = domain::AttachmentId::random(&Fixed(6));
+        let user_assigned = vec![identity::Assigned { identity: shared.id, attachment }];
+        let view = View::fixture()
+            .with::<App>(&name(), &App { user_assigned, ..app(None) })
+            .with::<Principal>(&shared.id, &shared);
+        let decided = delete(&view, &name(), OVER, LATER).unwrap();
+        let expected = [("app/shop".to_owned(), false), (format!("principal/{}", shared.id), true)];
+        assert_eq!(keys(&decided.writes), expected);
+        let Write::Put(_, written) = &decided.writes[0] else { panic!("it is put") };
+        let written: Principal = serde_json::from_slice(written).unwrap();
+        assert!(written.revocations.refuse(LATER, &[attachment.uuid()]) && written.enabled);
     }
 }

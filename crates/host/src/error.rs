@@ -1,7 +1,7 @@
 //! What can go wrong with apps and workloads, in our words.
 
 use directory::DirectoryError;
-use domain::{AppName, WorkloadId};
+use domain::{AppName, IdentityName, WorkloadId};
 use kernel::KernelError;
 use store::StoreError;
 
@@ -14,6 +14,18 @@ pub enum HostError {
     /// There already is one.
     #[error("app {0} exists already")]
     AppExists(AppName),
+    /// There is no such user-assigned identity.
+    #[error("identity {0} does not exist")]
+    IdentityNotFound(IdentityName),
+    /// There already is one.
+    #[error("identity {0} exists already")]
+    IdentityExists(IdentityName),
+    /// The app has too many user-assigned identities.
+    #[error("an app has at most {limit} user-assigned identities")]
+    TooManyIdentities {
+        /// The limit.
+        limit: usize,
+    },
     /// There is no such workload, or it has ended.
     #[error("workload {0} is not running")]
     WorkloadNotFound(WorkloadId),

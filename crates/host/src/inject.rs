@@ -6,7 +6,7 @@
 //! once the variables of the environment credential are gone, and releases of the Python and JavaScript SDKs that know only `dev` and
 //! `prod` refuse to start on another value. An inherited one is removed, since `dev` would leave managed identity out.
 
-use domain::Secret;
+use domain::{ClientId, Secret};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -28,9 +28,9 @@ pub struct TrustFiles {
 /// The caller's environment as far as it matters: each name, and the value only of those in [`VALUES_NEEDED`].
 pub type Environment = BTreeMap<String, Option<String>>;
 
-/// Variables whose value is extended, not replaced: the caller tells the values of these and only the names of the others,
+/// Variables whose value is extended or looked at, not replaced: the caller tells the values of these and only the names of the others,
 /// so that nobody's secrets travel to the server for nothing.
-pub const VALUES_NEEDED: [&str; 3] = ["JAVA_TOOL_OPTIONS", "NO_PROXY", "no_proxy"];
+pub const VALUES_NEEDED: [&str; 4] = ["AZURE_CLIENT_ID", "JAVA_TOOL_OPTIONS", "NO_PROXY", "no_proxy"];
 
 /// What the endpoint of one start is.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,8 @@ pub struct EndpointFacts<'a> {
     pub app: &'a str,
     /// The installation's domain.
     pub domain: &'a str,
+    /// The client ids of the app's user-assigned identities.
+    pub user_assigned: &'a [ClientId],
 }
 
 /// What to do to the environment of a program.
@@ -58,7 +60,7 @@ pub struct Injection {
 
 /// Variables that would make an SDK use something else than the app's identity, and what they would do.
 const CONFLICTS: [(&str, &str); 16] = [
-    ("AZURE_CLIENT_ID", "it would ask for a user-assigned identity"),
+    ("AZURE_CLIENT_ID", "it would ask for a user-assigned identity that the app does not have"),
     ("AZURE_CLIENT_SECRET", "it would win over the app's identity"),
     ("AZURE_TENANT_ID", "it would win over the app's identity"),
     ("AZURE_CLIENT_CERTIFICATE_PATH", "it would win over the app's identity"),
@@ -84,7 +86,7 @@ const PROXIES: [&str; 6] =
 pub fn inject(endpoint: EndpointFacts<'_>, trust: &TrustFiles, environment: &Environment) -> Injection {
     let mut injection = Injection { set: Vec::new(), unset: Vec::new(), notices: Vec::new() };
     for (name, why) in CONFLICTS {
-        if environment.contains_key(name) {
+        if environment.contains_key(name) && !is_chosen(name, &endpoint, environment) {
             injection.unset.push(name.to_owned());
             injection.notices.push(format!("{name} is removed from the program's environment: {why}"));
         }
@@ -94,6 +96,13 @@ pub fn inject(endpoint: EndpointFacts<'_>, trust: &TrustFiles, environment: &Env
     injection.java(trust, environment);
     injection.proxies(endpoint.domain, environment);
     injection
+}
+
+/// Does the caller say by `AZURE_CLIENT_ID` which of the app's user-assigned identities SDKs shall ask for, as settings of App Service do?
+fn is_chosen(name: &str, endpoint: &EndpointFacts<'_>, environment: &Environment) -> bool {
+    let value = environment.get(name).and_then(Option::as_deref).unwrap_or_default();
+    name == "AZURE_CLIENT_ID"
+        && value.parse::<ClientId>().is_ok_and(|client| endpoint.user_assigned.contains(&client))
 }
 
 impl Injection {
@@ -208,10 +217,18 @@ mod tests {
         }
     }
 
+    const READERS: &str = "aaaaaaaa-0000-4000-8000-00000000000a";
+
     fn injected(environment: &[(&str, Option<&str>)]) -> (BTreeMap<String, String>, Injection) {
         let secret = Secret::new("s3cr3t".to_owned());
-        let endpoint =
-            EndpointFacts { port: 4141, secret: &secret, app: "shop", domain: "keyless.localhost" };
+        let user_assigned = [READERS.parse().unwrap()];
+        let endpoint = EndpointFacts {
+            port: 4141,
+            secret: &secret,
+            app: "shop",
+            domain: "keyless.localhost",
+            user_assigned: &user_assigned,
+        };
         let environment =
             environment.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect();
         let injection = inject(endpoint, &trust(), &environment);
@@ -250,6 +267,21 @@ mod tests {
             assert_eq!(injection.unset, [name]);
             assert_eq!(injection.notices.len(), 1, "{name}");
             assert!(!set.contains_key(name));
+        }
+    }
+
+    #[test]
+    fn a_user_assigned_identity_of_the_app_may_be_chosen() {
+        for value in [READERS.to_owned(), READERS.to_uppercase()] {
+            let (set, injection) = injected(&[("AZURE_CLIENT_ID", Some(&value))]);
+            assert!(injection.unset.is_empty() && injection.notices.is_empty());
+            assert!(!set.contains_key("AZURE_CLIENT_ID"), "it stays as it is");
+        }
+        let other = READERS.replace('a', "b");
+        for (name, value) in
+            [("AZURE_CLIENT_ID", &*other), ("AZURE_CLIENT_ID", ""), ("DEFAULT_IDENTITY_CLIENT_ID", READERS)]
+        {
+            assert_eq!(injected(&[(name, Some(value))]).1.unset, [name], "{value}");
         }
     }
 

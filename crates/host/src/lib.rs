@@ -1,4 +1,4 @@
-//! Apps and their workloads: made, started, ended and deleted, each with its identity in one commit.
+//! Apps, their workloads and user-assigned identities: made, started, ended and deleted, each with its principal in one commit.
 //!
 //! Owns: what an app is and has, what a start gives to a program (endpoint, secret, environment), what is resumed after a restart.
 //! Owns not: the processes themselves (`keyless run` starts them), sockets (`server` listens, behind [`EndpointListeners`]).
@@ -8,12 +8,14 @@ pub mod app;
 pub mod error;
 pub mod inject;
 pub mod service;
+pub mod user_assigned;
 pub mod workload;
 
 pub use error::HostError;
-pub use identity::{App, Enforcement, Workload};
+pub use identity::{App, Assigned, Enforcement, Workload};
 pub use inject::{Environment, Injection, TrustFiles};
 pub use service::{
     AppView, EndpointListeners, HostKernel, HostService, HostSettings, Place, Resumed, StartRequest, Started,
 };
+pub use user_assigned::{IdentityView, UserAssigned};
 pub use workload::{PlaceRecord, WorkloadRecord};

@@ -11,7 +11,7 @@ use crate::{
 use access::Principal;
 use directory::{DirectoryService, IdentityIds};
 use domain::{AppId, AppName, Entropy, Timestamp, WorkloadId, limits};
-use identity::{Confinement, IdentityService, Protection, workload::mint_secret};
+use identity::{Assigned, Confinement, IdentityService, Protection, workload::mint_secret};
 use kernel::KernelError;
 use std::{
     collections::HashMap,
@@ -56,13 +56,15 @@ pub struct HostSettings {
     pub trust: TrustFiles,
 }
 
-/// An app and, if it has an identity, its principal.
+/// An app with the identities that it has.
 #[derive(Clone, Debug)]
 pub struct AppView {
     /// The app.
     pub app: Arc<App>,
-    /// Its identity's principal.
+    /// The principal of its system-assigned identity.
     pub principal: Option<Arc<Principal>>,
+    /// Its user-assigned identities and their principals.
+    pub user_assigned: Vec<(Assigned, Arc<Principal>)>,
 }
 
 /// Where a program will be born.
@@ -114,10 +116,10 @@ pub struct Resumed {
 
 /// Apps and workloads.
 pub struct HostService {
-    store: Arc<dyn Store>,
-    entropy: Arc<dyn Entropy>,
-    directory: Arc<DirectoryService>,
-    identity: Arc<IdentityService>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) directory: Arc<DirectoryService>,
+    pub(crate) identity: Arc<IdentityService>,
     kernel: Arc<dyn HostKernel>,
     listeners: Arc<dyn EndpointListeners>,
     settings: HostSettings,
@@ -179,12 +181,14 @@ impl HostService {
         query(&*self.store, |view| app::show(view, name)).await
     }
 
-    /// Deletes an app with its identity in one commit, and ends its workloads.
+    /// Deletes an app with its own identity in one commit, and ends its workloads. User-assigned identities stay; what the app got under
+    /// them is worth nothing any more.
     ///
     /// # Errors
     /// [`HostError::AppNotFound`].
-    pub async fn delete_app(&self, name: &AppName) -> Result<(), HostError> {
-        let app = transact(&*self.store, &*self.entropy, |view| app::delete(view, name)).await?;
+    pub async fn delete_app(&self, name: &AppName, now: Timestamp) -> Result<(), HostError> {
+        let over = now.plus(self.directory.token_lifetime());
+        let app = transact(&*self.store, &*self.entropy, |view| app::delete(view, name, over, now)).await?;
         if let Some(principal) = app.identity {
             self.identity.forget(principal);
         }
@@ -230,7 +234,9 @@ impl HostService {
         request: StartRequest,
         now: Timestamp,
     ) -> Result<Started, HostError> {
-        let app = self.app(name).await?.app;
+        let view = self.app(name).await?;
+        let clients: Vec<_> = view.user_assigned.iter().map(|(_, principal)| principal.client).collect();
+        let app = view.app;
         let (protection, place) = self.protect(request.place)?;
         if let (true, Protection::SecretOnly { why, mend }) = (request.require_enforced, &protection) {
             return Err(HostError::NotEnforced { why: why.clone(), mend: mend.clone() });
@@ -254,8 +260,13 @@ impl HostService {
             self.close(id);
             return Err(error);
         }
-        let facts =
-            EndpointFacts { port, secret: &secret, app: app.name.as_str(), domain: &self.settings.domain };
+        let facts = EndpointFacts {
+            port,
+            secret: &secret,
+            app: app.name.as_str(),
+            domain: &self.settings.domain,
+            user_assigned: &clients,
+        };
         let injection = inject(facts, &self.settings.trust, &request.environment);
         Ok(Started { workload: id, port, injection, enforcement: workload.enforcement() })
     }
@@ -427,7 +438,7 @@ impl HostService {
         was_running
     }
 
-    async fn list<R: Record>(&self, prefix: &Key) -> Result<Vec<Arc<R>>, HostError> {
+    pub(crate) async fn list<R: Record>(&self, prefix: &Key) -> Result<Vec<Arc<R>>, HostError> {
         let (mut records, mut after) = (Vec::new(), None::<Key>);
         loop {
             let page = list_records::<R>(&*self.store, prefix, after.as_ref(), PAGE).await?;

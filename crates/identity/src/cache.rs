@@ -1,11 +1,11 @@
-//! Tokens kept for reuse, one for each principal and resource: renewed ahead of expiry, made once however many ask at a time, dropped when
+//! Tokens kept for reuse, one for each holder and resource: renewed ahead of expiry, made once however many ask at a time, dropped when
 //! a signing key is revoked.
 //!
 //! Signing takes a quarter of a millisecond of pure computing, so who needs the same cold token waits on a plain mutex: making the
 //! waiters asynchronous would cost more than it spares. Invariant: no token is answered with less than [`MIN_LEFT_SECONDS`] left,
 //! or from a time that has not come yet (a clock that was set back).
 
-use domain::{ClientId, PrincipalId, Secret, Timestamp, limits};
+use domain::{AttachmentId, ClientId, PrincipalId, Secret, Timestamp, limits};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError},
@@ -14,8 +14,18 @@ use std::{
 /// Seconds that an answered token has left at least. Source: SDKs drop tokens with less than five minutes.
 pub const MIN_LEFT_SECONDS: i64 = 300;
 
-/// Resources of one principal whose tokens are kept. Ours: an app talks to a handful; spellings cannot fill the memory.
+/// Resources of one holder whose tokens are kept. Ours: an app talks to a handful; spellings cannot fill the memory.
 const RESOURCES_MAX: usize = 64;
+
+/// Who has a token: an app's own identity, or a user-assigned one as one app has it. Its tokens say which app acts, so that those of
+/// another app are other tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Holder {
+    /// The identity's principal.
+    pub principal: PrincipalId,
+    /// The assignment to an app, if the identity is user-assigned.
+    pub attachment: Option<AttachmentId>,
+}
 
 /// A managed identity's token, shared by all requests that get it.
 pub struct ManagedToken {
@@ -31,6 +41,8 @@ pub struct ManagedToken {
     pub principal: PrincipalId,
     /// The identity's client id.
     pub client: ClientId,
+    /// For which assignment of the identity to an app it was made, if the identity is user-assigned.
+    pub attachment: Option<AttachmentId>,
     answer: OnceLock<Arc<[u8]>>,
 }
 
@@ -41,10 +53,20 @@ impl ManagedToken {
         issued: Timestamp,
         expires_on: Timestamp,
         resource: String,
-        principal: PrincipalId,
+        holder: Holder,
         client: ClientId,
     ) -> Self {
-        Self { access_token, expires_on, issued, resource, principal, client, answer: OnceLock::new() }
+        let Holder { principal, attachment } = holder;
+        Self {
+            access_token,
+            expires_on,
+            issued,
+            resource,
+            principal,
+            client,
+            attachment,
+            answer: OnceLock::new(),
+        }
     }
 
     /// The answer in the protocol's form: rendered at the first request, shared by the others.
@@ -84,7 +106,7 @@ pub(crate) enum Source {
     Made,
 }
 
-/// One principal's token for one resource.
+/// One holder's token for one resource.
 #[derive(Default)]
 struct Slot {
     /// With the epoch of the key ring that it was made in.
@@ -98,10 +120,10 @@ impl Slot {
     }
 }
 
-/// Tokens by principal and resource.
+/// Tokens by holder and resource.
 #[derive(Default)]
 pub(crate) struct TokenCache {
-    slots: RwLock<HashMap<PrincipalId, HashMap<String, Arc<Slot>>>>,
+    slots: RwLock<HashMap<Holder, HashMap<String, Arc<Slot>>>>,
 }
 
 impl TokenCache {
@@ -109,13 +131,13 @@ impl TokenCache {
     /// epoch was read before: what is signed meanwhile by a key that is revoked is kept under an epoch that nobody asks for.
     pub(crate) fn get_or_make<E>(
         &self,
-        principal: PrincipalId,
+        holder: Holder,
         resource: &str,
         epoch: u64,
         now: Timestamp,
         make: impl FnOnce() -> Result<ManagedToken, E>,
     ) -> Result<(Arc<ManagedToken>, Source), E> {
-        let slot = self.slot(principal, resource);
+        let slot = self.slot(holder, resource);
         let current = slot.current(epoch);
         let usable = match current {
             Some(token) if token.is_fresh(now) => return Ok((token, Source::Kept)),
@@ -146,23 +168,24 @@ impl TokenCache {
         }
     }
 
-    /// Drops all tokens of a principal. One that is being made is kept by nobody.
+    /// Drops all tokens of a principal, whichever app has them. One that is being made is kept by nobody.
     pub(crate) fn forget(&self, principal: PrincipalId) {
-        self.slots.write().unwrap_or_else(PoisonError::into_inner).remove(&principal);
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|holder, _| holder.principal != principal);
     }
 
-    fn slot(&self, principal: PrincipalId, resource: &str) -> Arc<Slot> {
+    fn slot(&self, holder: Holder, resource: &str) -> Arc<Slot> {
         let known = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = known.get(&principal).and_then(|slots| slots.get(resource)) {
+        if let Some(slot) = known.get(&holder).and_then(|slots| slots.get(resource)) {
             return slot.clone();
         }
         drop(known);
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         // Over a bound all is dropped: tokens are made again at the price of a signature, which is cheaper than bookkeeping.
-        if slots.len() >= limits::CACHED_TOKENS_MAX / RESOURCES_MAX && !slots.contains_key(&principal) {
+        if slots.len() >= limits::CACHED_TOKENS_MAX / RESOURCES_MAX && !slots.contains_key(&holder) {
             slots.clear();
         }
-        let own = slots.entry(principal).or_default();
+        let own = slots.entry(holder).or_default();
         if own.len() >= RESOURCES_MAX && !own.contains_key(resource) {
             own.clear();
         }
@@ -192,6 +215,10 @@ mod tests {
         PrincipalId::random(&Fixed(seed))
     }
 
+    fn holder(seed: u8) -> Holder {
+        Holder { principal: principal(seed), attachment: None }
+    }
+
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_seconds(seconds)
     }
@@ -202,7 +229,7 @@ mod tests {
             at(issued),
             at(issued + lifetime),
             "r".to_owned(),
-            principal(1),
+            holder(1),
             ClientId::random(&Fixed(2)),
         )
     }
@@ -212,7 +239,7 @@ mod tests {
             made.fetch_add(1, Ordering::Relaxed);
             Ok::<_, ()>(token(now, 3_600))
         };
-        cache.get_or_make(principal(1), "r", 0, at(now), make).unwrap()
+        cache.get_or_make(holder(1), "r", 0, at(now), make).unwrap()
     }
 
     #[test]
@@ -229,7 +256,7 @@ mod tests {
     fn no_token_with_less_than_five_minutes_is_answered_even_if_none_can_be_made() {
         let (cache, made) = (TokenCache::default(), AtomicUsize::new(0));
         get(&cache, 0, &made);
-        let broken = |now| cache.get_or_make(principal(1), "r", 0, at(now), || Err("broken"));
+        let broken = |now| cache.get_or_make(holder(1), "r", 0, at(now), || Err("broken"));
         assert_eq!(broken(3_300).unwrap().0.issued, at(0));
         assert_eq!(broken(3_301).unwrap_err(), "broken");
         // The clock was set back: a token of the future would be refused by the vault.
@@ -247,16 +274,33 @@ mod tests {
     }
 
     #[test]
+    fn each_app_has_a_token_of_its_own_and_one_identity_is_forgotten_in_all() {
+        let cache = TokenCache::default();
+        let ask = |app: u8| {
+            let attachment = Some(AttachmentId::random(&Fixed(app)));
+            let make = || Ok::<_, ()>(token(0, 3_600));
+            let holder = Holder { principal: principal(1), attachment };
+            cache.get_or_make(holder, "r", 0, at(0), make).unwrap().1
+        };
+        assert_eq!(
+            [ask(1), ask(2), ask(1), ask(2)],
+            [Source::Made, Source::Made, Source::Kept, Source::Kept]
+        );
+        cache.forget(principal(1));
+        assert_eq!([ask(1), ask(2)], [Source::Made, Source::Made]);
+    }
+
+    #[test]
     fn what_a_revoked_key_may_have_signed_is_made_again() {
         let cache = TokenCache::default();
         let get = |epoch, now| {
-            cache.get_or_make(principal(1), "r", epoch, at(now), || Ok::<_, ()>(token(now, 3_600))).unwrap()
+            cache.get_or_make(holder(1), "r", epoch, at(now), || Ok::<_, ()>(token(now, 3_600))).unwrap()
         };
         assert_eq!(get(0, 0).1, Source::Made);
         assert_eq!(get(1, 5).0.issued, at(5), "a fresh one is no reason to answer it");
         assert_eq!(get(1, 6).1, Source::Kept);
         // Not even if none can be made.
-        let broken = cache.get_or_make(principal(1), "r", 2, at(7), || Err("broken"));
+        let broken = cache.get_or_make(holder(1), "r", 2, at(7), || Err("broken"));
         assert_eq!(broken.unwrap_err(), "broken");
     }
 
@@ -278,10 +322,10 @@ mod tests {
     #[test]
     fn while_one_renews_the_others_do_not_wait() {
         let cache = TokenCache::default();
-        cache.get_or_make(principal(1), "r", 0, at(0), || Ok::<_, ()>(token(0, 3_600))).unwrap();
+        cache.get_or_make(holder(1), "r", 0, at(0), || Ok::<_, ()>(token(0, 3_600))).unwrap();
         let (renewed, _) = cache
-            .get_or_make(principal(1), "r", 0, at(2_000), || {
-                let (old, source) = cache.get_or_make(principal(1), "r", 0, at(2_000), || Err(())).unwrap();
+            .get_or_make(holder(1), "r", 0, at(2_000), || {
+                let (old, source) = cache.get_or_make(holder(1), "r", 0, at(2_000), || Err(())).unwrap();
                 assert_eq!((old.issued, source), (at(0), Source::Kept));
                 Ok::<_, ()>(token(2_000, 3_600))
             })
@@ -294,7 +338,7 @@ mod tests {
         let cache = TokenCache::default();
         for spelling in 0..1_000 {
             let resource = format!("https://r{spelling}");
-            cache.get_or_make(principal(1), &resource, 0, at(0), || Ok::<_, ()>(token(0, 3_600))).unwrap();
+            cache.get_or_make(holder(1), &resource, 0, at(0), || Ok::<_, ()>(token(0, 3_600))).unwrap();
         }
         let kept: usize = cache.slots.read().unwrap().values().map(HashMap::len).sum();
         assert!(kept <= RESOURCES_MAX);

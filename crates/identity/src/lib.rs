@@ -13,9 +13,9 @@ pub mod query;
 pub mod service;
 pub mod workload;
 
-pub use app::App;
+pub use app::{App, Assigned};
 pub use attest::{AttestedConnection, Confinement, PeerProbe, Refusal};
-pub use cache::ManagedToken;
+pub use cache::{Holder, ManagedToken};
 pub use error::IdentityError;
 pub use kernel::ProcessFacts;
 pub use query::{Selector, TokenQuery};

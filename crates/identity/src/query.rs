@@ -5,11 +5,11 @@
 pub struct TokenQuery {
     /// The resource as it was asked for: echoed in the answer.
     pub resource: String,
-    /// Which identity; `None` is the system-assigned one.
+    /// Which identity; `None` is the system-assigned one, also when the app has one user-assigned identity and no other.
     pub selector: Option<Selector>,
 }
 
-/// Names one identity of an app. An app has its system-assigned identity only, so a selector either names that or nothing.
+/// Names one identity of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector {
     /// By client id.

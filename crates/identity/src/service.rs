@@ -1,16 +1,17 @@
 //! [`IdentityService`]: the table of running workloads and the one way to a token.
 //!
-//! Invariant: the store is asked at each request whether the app has an enabled identity, so that assigning, removing, disabling and
+//! Invariant: the store is asked at each request which enabled identities the app has, so that assigning, removing, disabling and
 //! deleting hold from the moment of their commit, for running apps too. The cache spares signatures, never that question.
 
 use crate::{
-    App, AttestedConnection, IdentityError, ManagedToken, PeerProbe, Refusal, Selector, TokenQuery, Workload,
+    App, AttestedConnection, Holder, IdentityError, ManagedToken, PeerProbe, Refusal, Selector, TokenQuery,
+    Workload,
     attest::Cookies,
     cache::{Source, TokenCache},
 };
 use access::{KeySource as _, Principal, PrincipalKind};
-use directory::{Audience, DirectoryService, audience};
-use domain::{AppId, AppName, ClientId, PrincipalId, Secret, Timestamp, WorkloadId};
+use directory::{Audience, DirectoryService, Hosting, audience, managed};
+use domain::{AppId, AppName, AttachmentId, ClientId, PrincipalId, Secret, Timestamp, WorkloadId};
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
@@ -102,24 +103,27 @@ impl IdentityService {
     ) -> Result<Arc<ManagedToken>, IdentityError> {
         let Authentic(connection) = request;
         let workload = connection.workload();
-        let (principal, audience) = self.allowed(workload, query).await?;
+        let (chosen, audience) = self.allowed(workload, query).await?;
+        let (principal, holder) = (&chosen.principal, chosen.holder());
         let make = || {
-            let issued = self.directory.issue_for_managed_identity(&principal, &audience, now)?;
+            let hosting =
+                chosen.attachment.map(|attachment| Hosting { app: workload.name().clone(), attachment });
+            let issued = self.directory.issue_for_managed_identity(principal, hosting, &audience, now)?;
             Ok::<_, IdentityError>(ManagedToken::new(
                 issued.access_token,
                 issued.issued,
                 issued.expires_on,
                 query.resource.clone(),
-                principal.id,
+                holder,
                 principal.client,
             ))
         };
         let epoch = self.directory.epoch();
-        let (token, source) = self.cache.get_or_make(principal.id, &query.resource, epoch, now, make)?;
+        let (token, source) = self.cache.get_or_make(holder, &query.resource, epoch, now, make)?;
         if source == Source::Made {
             // Signing takes long enough for an identity to be removed meanwhile.
             let (still, _) = self.allowed(workload, query).await?;
-            if still.id != principal.id {
+            if still.holder() != holder {
                 return Err(IdentityError::NoIdentity {
                     app: workload.name().clone(),
                     principal: Some(principal.id),
@@ -136,20 +140,17 @@ impl IdentityService {
         self.cache.forget(principal);
     }
 
-    /// The enabled principal of the workload's app and the resource that it asks for, both as they are now.
+    /// The enabled identity of the workload's app that is meant and the resource that it asks for, both as they are now.
     async fn allowed(
         &self,
         workload: &Workload,
         query: &TokenQuery,
-    ) -> Result<(Arc<Principal>, Audience), IdentityError> {
+    ) -> Result<(Chosen, Audience), IdentityError> {
         let decided = store::query(&*self.store, |view| {
-            let principal = enabled_identity(view, workload.name(), workload.app())?;
-            if query.selector.as_ref().is_some_and(|selector| !is_meant(selector, &principal)) {
-                return refuse(IdentityError::NotAssigned { app: workload.name().clone() });
-            }
+            let chosen = choose(view, workload.name(), workload.app(), query.selector.as_ref())?;
             let audience = audience::resolve(view, self.directory.names(), &query.resource)
                 .map_err(|halt| halt.map(IdentityError::from))?;
-            Ok((principal, audience))
+            Ok((chosen, audience))
         })
         .await;
         if let Err(IdentityError::NoIdentity { principal: Some(principal), .. }) = decided {
@@ -163,30 +164,86 @@ impl IdentityService {
 /// Witness: the endpoint secret was right on this connection. Made by [`IdentityService::check_secret`] only, good for one token.
 pub struct Authentic<'c>(&'c AttestedConnection);
 
-/// The principal of an app's identity, if both are there and enabled.
-fn enabled_identity(view: &View, name: &AppName, id: AppId) -> Result<Arc<Principal>, Halt<IdentityError>> {
+/// The identity under which a token is made.
+struct Chosen {
+    principal: Arc<Principal>,
+    /// Its assignment to the app, if it is user-assigned.
+    attachment: Option<AttachmentId>,
+}
+
+impl Chosen {
+    fn holder(&self) -> Holder {
+        Holder { principal: self.principal.id, attachment: self.attachment }
+    }
+}
+
+/// The identity of an app that is meant, if both are there and it is enabled. Without a selector it is the system-assigned one and no
+/// other, as with App Service: a program that names none must not change its identity when another one is assigned to the app.
+fn choose(
+    view: &View,
+    name: &AppName,
+    id: AppId,
+    selector: Option<&Selector>,
+) -> Result<Chosen, Halt<IdentityError>> {
     let without = |principal, why| refuse(IdentityError::NoIdentity { app: name.clone(), principal, why });
     let Some(app) = view.get::<App>(name)?.filter(|app| app.id == id) else {
         return without(None, "the app was deleted");
     };
-    let Some(identity) = app.identity else {
-        return without(None, "its identity is not enabled");
+    let chosen = match selector {
+        None => match app.identity {
+            Some(identity) => match view.get::<Principal>(&identity)? {
+                Some(principal) => Chosen { principal, attachment: None },
+                None => return without(Some(identity), "its principal is gone"),
+            },
+            None if app.user_assigned.is_empty() => return without(None, "its identity is not enabled"),
+            None => {
+                return without(
+                    None,
+                    "it has user-assigned identities only and the request names none: AZURE_CLIENT_ID makes SDKs name one",
+                );
+            }
+        },
+        Some(selector) => match meant(view, &app, selector)? {
+            Some(chosen) => chosen,
+            None => return refuse(IdentityError::NotAssigned { app: name.clone() }),
+        },
     };
-    match view.get::<Principal>(&identity)? {
-        None => without(Some(identity), "its principal is gone"),
-        Some(principal) if principal.kind != (PrincipalKind::ManagedIdentity { app: id }) => {
-            without(Some(identity), "its principal belongs to something else")
-        }
-        Some(principal) if !principal.enabled => without(Some(identity), "its principal is disabled"),
-        Some(principal) => Ok(principal),
+    let (principal, kind) = (&chosen.principal, chosen.principal.kind);
+    let is_its_own = match chosen.attachment {
+        None => kind == (PrincipalKind::ManagedIdentity { app: id }),
+        Some(_) => kind == PrincipalKind::UserAssignedIdentity,
+    };
+    if !is_its_own {
+        return without(Some(principal.id), "its principal belongs to something else");
     }
+    if !principal.enabled {
+        return without(Some(principal.id), "its principal is disabled");
+    }
+    Ok(chosen)
 }
 
-/// Does a selector name this system-assigned identity?
+/// Which identity of the app does a selector name? One without a principal is none.
+fn meant(view: &View, app: &App, selector: &Selector) -> Result<Option<Chosen>, Halt<IdentityError>> {
+    let own = app.identity.map(|identity| (identity, None));
+    let others = app.user_assigned.iter().map(|given| (given.identity, Some(given.attachment)));
+    for (identity, attachment) in own.into_iter().chain(others) {
+        if let Some(principal) = view.get::<Principal>(&identity)?
+            && is_meant(selector, &principal)
+        {
+            return Ok(Some(Chosen { principal, attachment }));
+        }
+    }
+    Ok(None)
+}
+
+/// Does a selector name this identity? A resource id names user-assigned ones only: that of a system-assigned one is its app's.
 fn is_meant(selector: &Selector, principal: &Principal) -> bool {
     match selector {
         Selector::Client(id) => id.parse::<ClientId>() == Ok(principal.client),
         Selector::Principal(id) => id.parse::<PrincipalId>() == Ok(principal.id),
-        Selector::Resource(_) => false,
+        Selector::Resource(id) => {
+            principal.kind == PrincipalKind::UserAssignedIdentity
+                && managed::resource_id(principal).is_some_and(|own| own.eq_ignore_ascii_case(id))
+        }
     }
 }

@@ -67,6 +67,13 @@ impl Records {
                     return Err(format!("principal {id} is the identity of no app"));
                 }
             }
+            let is_named = || {
+                self.of("identity/")
+                    .any(|(_, identity)| identity.pointer("/principal").and_then(Value::as_str) == Some(id))
+            };
+            if text("/kind/type") == "user_assigned_identity" && !is_named() {
+                return Err(format!("principal {id} is an identity without a name"));
+            }
             if text("/kind/type") == "application"
                 && !self.has(&format!("registration/{}", text("/kind/registration")))
             {
@@ -74,6 +81,12 @@ impl Records {
             }
             if text("/kind/type") != "user" && !self.has(&format!("principal-client/{}", text("/client"))) {
                 return Err(format!("principal {id} is not found by its client id"));
+            }
+        }
+        for (name, identity) in self.of("identity/") {
+            let principal = identity.pointer("/principal").and_then(Value::as_str).unwrap_or_default();
+            if !self.has(&format!("principal/{principal}")) {
+                return Err(format!("identity {name} has no principal"));
             }
         }
         for (id, registration) in self.of("registration/") {

@@ -56,6 +56,12 @@ pub(crate) struct Running {
 pub(crate) struct Stage {
     /// The principals that an app's identity has had.
     pub(crate) principals: BTreeMap<String, Vec<String>>,
+    /// The client id of an app's own identity, as last told.
+    pub(crate) clients: BTreeMap<String, String>,
+    /// Principals and client ids that the shared identity has had; the last is what it has.
+    pub(crate) shared: Vec<(String, String)>,
+    /// Apps and what tokens of the shared identity that they were given stand on.
+    pub(crate) attachments: Vec<(String, String)>,
     pub(crate) running: BTreeMap<String, Running>,
     /// The registered client: registration and client id, and its credentials with their secrets.
     pub(crate) registration: String,
@@ -288,7 +294,13 @@ impl World {
     }
 
     /// A token request at a workload's endpoint.
-    pub(crate) async fn endpoint(&self, port: u16, peer: Arc<SimPeer>, secret: &str) -> Option<Answer> {
+    pub(crate) async fn endpoint(
+        &self,
+        port: u16,
+        peer: Arc<SimPeer>,
+        secret: &str,
+        client: Option<&str>,
+    ) -> Option<Answer> {
         let server = self.connect().await?;
         let endpoint = server.listeners.endpoint(port)?;
         let address = SocketAddr::from(([127, 0, 0, 1], 50_000));
@@ -305,7 +317,9 @@ impl World {
             Err(None) => return None,
         };
         turns(&self.fate, 2).await;
-        let path = format!("{}?api-version=2019-08-01&resource=https://vault.azure.net", msi::rules::PATH);
+        let selector = client.map(|client| format!("&client_id={client}")).unwrap_or_default();
+        let path =
+            format!("{}?api-version=2019-08-01&resource=https://vault.azure.net{selector}", msi::rules::PATH);
         let mut request = request("GET", &path, "", "");
         request.headers_mut().insert(header::HOST, HeaderValue::from_str(&format!("127.0.0.1:{port}")).ok()?);
         request.headers_mut().insert("x-identity-header", HeaderValue::from_str(secret).ok()?);

@@ -4,7 +4,7 @@
 //! Owns not: any backend, and what the values mean. A value never holds a secret in clear: `crypt` seals it before it gets here.
 
 use async_trait::async_trait;
-use std::{fmt, num::NonZeroU16};
+use std::{fmt, num::NonZeroU16, sync::Arc};
 
 /// Checks of one commit. Source: etcd allows 128 compares a transaction; two are the fence's, the rest is reserve.
 pub const CHECKS_MAX: usize = 100;
@@ -14,6 +14,8 @@ pub const WRITES_MAX: usize = 100;
 pub const READ_KEYS_MAX: usize = 100;
 /// Bytes of a key, at least 1. Source: PostgreSQL refuses B-tree rows over 2,704 bytes.
 pub const KEY_BYTES_MAX: usize = 512;
+/// Bytes of a key that is put together without a detour; nearly all are shorter.
+const KEY_OF_BYTES: usize = 256;
 /// Bytes of a value; 0 is a value too.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of one commit: all keys, checks' too, and values, and [`ITEM_OVERHEAD_BYTES`] an item. Source: etcd's 1.5 MiB a request.
@@ -25,19 +27,31 @@ pub const LIST_MAX: u16 = 256;
 /// Bytes of one page or answer (at least one item).
 pub const REPLY_BYTES_MAX: usize = 1024 * 1024;
 
-/// A key: 1 to [`KEY_BYTES_MAX`] bytes, ordered bytewise. As a prefix it may be empty.
+/// A key: 1 to [`KEY_BYTES_MAX`] bytes, ordered bytewise. As a prefix it may be empty. Shared: an entry that is read carries its key.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Vec<u8>);
+pub struct Key(Arc<[u8]>);
 
 impl Key {
     /// Any bytes; [`validate`] and the backends refuse what is too long.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(bytes.into())
+    pub fn new(bytes: impl AsRef<[u8]>) -> Self {
+        Self(bytes.as_ref().into())
     }
 
     /// Some parts, one after the other. Keys are made for every read: one allocation, and no formatting.
     pub fn of(parts: &[&[u8]]) -> Self {
-        Self(parts.concat())
+        let mut text = [0; KEY_OF_BYTES];
+        let mut rest = &mut text[..];
+        for part in parts {
+            match std::mem::take(&mut rest).split_at_mut_checked(part.len()) {
+                Some((place, left)) => {
+                    place.copy_from_slice(part);
+                    rest = left;
+                }
+                None => return Self(parts.concat().into()),
+            }
+        }
+        let left = rest.len();
+        Self(text.get(..KEY_OF_BYTES - left).unwrap_or_default().into())
     }
 
     /// The bytes.
@@ -285,4 +299,18 @@ pub fn validate(checks: &[Check], writes: &[Write]) -> Result<(), StoreError> {
         }
     }
     if bytes > COMMIT_BYTES_MAX { too_large("commit bytes", COMMIT_BYTES_MAX) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_all_of_its_parts() {
+        for length in [0, 1, KEY_OF_BYTES - 2, KEY_OF_BYTES - 1, KEY_OF_BYTES, 3 * KEY_OF_BYTES] {
+            let long = vec![b'x'; length];
+            let key = Key::of(&[b"a", &long, b"", b"b"]);
+            assert_eq!(key.as_bytes(), [b"a", &*long, b"b"].concat());
+        }
+    }
 }

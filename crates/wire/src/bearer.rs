@@ -5,7 +5,7 @@
 
 use crate::context::Services;
 use access::{BearerFault, Caller};
-use domain::{Secret, Timestamp, limits};
+use domain::{SecretStr, Timestamp, limits};
 use http::{HeaderMap, HeaderValue, header};
 
 /// Why nobody is known to be calling.
@@ -26,11 +26,11 @@ pub(crate) fn caller(
     now: Timestamp,
 ) -> Result<Caller, Unauthenticated> {
     let token = token(headers)?;
-    services.verifier.verify(&token, &*services.directory, now).map_err(Unauthenticated::Fault)
+    services.verifier.verify(token, &*services.directory, now).map_err(Unauthenticated::Fault)
 }
 
 /// The one bearer token of a request.
-pub(crate) fn token(headers: &HeaderMap) -> Result<Secret<String>, Unauthenticated> {
+pub(crate) fn token(headers: &HeaderMap) -> Result<SecretStr<'_>, Unauthenticated> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Err(Unauthenticated::NoToken) };
     // Two headers are two opinions of who is calling.
@@ -43,7 +43,7 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<Secret<String>, Unauthenticat
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.len() > limits::TOKEN_BYTES_MAX {
         return Err(Unauthenticated::HeaderMalformed);
     }
-    Ok(Secret::new(token.to_owned()))
+    Ok(SecretStr::new(token))
 }
 
 /// The challenge for a request to this host (the `Host` header of a vault of ours).

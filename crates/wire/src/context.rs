@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// The header of every answer whose times are a test clock's: by how many seconds it is ahead of the real one.
 pub const TEST_CLOCK: HeaderName = HeaderName::from_static("x-keyless-test-clock");
 
+const REQUEST: HeaderName = HeaderName::from_static("x-ms-request-id");
+const CLIENT_REQUEST: HeaderName = HeaderName::from_static("x-ms-client-request-id");
+
 /// The services behind all routes.
 pub struct Services {
     /// Tenants, registrations, tokens.
@@ -116,15 +119,14 @@ impl Context {
     }
 }
 
-/// A request's own facts, and the id that its client gave it. The listener has put a [`SharedOrigin`] into the request's extensions; without
-/// one the caller is unknown.
-pub(crate) fn stamp_of<B>(
+/// A request's own facts, and the id that its client gave it.
+pub(crate) fn stamp_of(
     state: &Services,
-    request: &mut http::Request<B>,
+    headers: &HeaderMap,
+    origin: SharedOrigin,
 ) -> (Context, Option<HeaderValue>) {
-    let origin = request.extensions_mut().remove::<SharedOrigin>().unwrap_or_default();
     let context = Context { request: RequestId::random(&*state.entropy), now: state.clock.now(), origin };
-    let client_request = request.headers().get("x-ms-client-request-id").filter(|id| id.len() <= 64).cloned();
+    let client_request = headers.get(CLIENT_REQUEST).filter(|id| id.len() <= 64).cloned();
     (context, client_request)
 }
 
@@ -135,8 +137,6 @@ pub(crate) fn stamp_response(
     client_request: Option<HeaderValue>,
     response: &mut Response,
 ) {
-    const REQUEST: HeaderName = HeaderName::from_static("x-ms-request-id");
-    const CLIENT_REQUEST: HeaderName = HeaderName::from_static("x-ms-client-request-id");
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
     let id = context.request.uuid().as_hyphenated().encode_lower(&mut text);
     if let Ok(value) = HeaderValue::from_str(id) {
@@ -155,13 +155,15 @@ pub(crate) fn stamp_test_clock(state: &Services, headers: &mut HeaderMap) {
     }
 }
 
-/// Layer: gives each request its [`Context`] and its answer the request id headers.
+/// Layer: gives each request its [`Context`] and its answer the request id headers. The listener has put a [`SharedOrigin`] into the
+/// request's extensions; without one the caller is unknown.
 pub async fn stamp(
     axum::extract::State(state): axum::extract::State<State>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let (context, client_request) = stamp_of(&state, &mut request);
+    let origin = request.extensions_mut().remove::<SharedOrigin>().unwrap_or_default();
+    let (context, client_request) = stamp_of(&state, request.headers(), origin);
     request.extensions_mut().insert(context.clone());
     let mut response = next.run(request).await;
     stamp_response(&state, &context, client_request, &mut response);

@@ -11,6 +11,7 @@ pub mod context;
 pub mod keyvault;
 pub mod msi;
 pub mod oauth2;
+mod query;
 pub mod router;
 pub mod sign_in;
 

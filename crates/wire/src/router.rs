@@ -7,6 +7,7 @@ use crate::{
     context::{self, Context, State},
     keyvault, oauth2,
 };
+use audit::SharedOrigin;
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -29,16 +30,23 @@ use tower::{Service, ServiceExt as _};
 pub struct PublicService {
     state: State,
     directory: Router,
+    origin: SharedOrigin,
 }
 
 impl PublicService {
     /// Over the services of one installation.
     pub fn new(state: State) -> Self {
-        Self { directory: oauth2::router(state.clone()), state }
+        Self { directory: oauth2::router(state.clone()), state, origin: SharedOrigin::default() }
     }
 
-    async fn answer(self, mut request: Request<Body>) -> Response {
-        let (context, client_request) = context::stamp_of(&self.state, &mut request);
+    /// The same for one connection, whose peer is known as far as `origin` says.
+    #[must_use]
+    pub fn for_connection(&self, origin: SharedOrigin) -> Self {
+        Self { origin, ..self.clone() }
+    }
+
+    async fn answer(self, request: Request<Body>) -> Response {
+        let (context, client_request) = context::stamp_of(&self.state, request.headers(), self.origin);
         let role = host(&request).map(|host| self.state.names.role(host));
         let mut response = match role {
             Some(HostRole::Login) => directory(self.directory, context.clone(), request).await,

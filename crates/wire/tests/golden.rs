@@ -11,8 +11,18 @@ use http::{Request, Response};
 use std::{fmt::Write as _, fs, path::Path};
 use tower::ServiceExt as _;
 
-/// Runs every file of a protocol, each in a world of its own.
+/// Runs every file of a protocol of the public listener, each in a world of its own.
 pub(crate) async fn check(protocol: &str, make: impl AsyncFn() -> World) {
+    let ask = async |world: &World, request| world.public.clone().oneshot(request).await.unwrap();
+    check_by(protocol, make, ask).await;
+}
+
+/// The same for requests that come another way.
+pub(crate) async fn check_by(
+    protocol: &str,
+    make: impl AsyncFn() -> World,
+    ask: impl AsyncFn(&World, Request<Body>) -> Response<Body>,
+) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(protocol);
     let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -20,7 +30,7 @@ pub(crate) async fn check(protocol: &str, make: impl AsyncFn() -> World) {
     let mut stale = Vec::new();
     for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "http")) {
         let expected = fs::read_to_string(file).unwrap();
-        let actual = replay(&expected, &mut make().await).await;
+        let actual = replay(&expected, &mut make().await, &ask).await;
         if actual == expected {
             continue;
         }
@@ -49,7 +59,11 @@ fn first_difference(expected: &str, actual: &str) -> String {
     }
 }
 
-async fn replay(text: &str, world: &mut World) -> String {
+async fn replay(
+    text: &str,
+    world: &mut World,
+    ask: &impl AsyncFn(&World, Request<Body>) -> Response<Body>,
+) -> String {
     let mut exchanges = Vec::new();
     for exchange in text.split("\n===\n") {
         let asked = match exchange.find("\nHTTP/1.1 ") {
@@ -66,7 +80,7 @@ async fn replay(text: &str, world: &mut World) -> String {
             }
         }
         let already = world.audit.records().len();
-        let response = world.public.clone().oneshot(parse(&request, world)).await.unwrap();
+        let response = ask(world, parse(&request, world)).await;
         let mut answer = shown(response, text, world).await;
         for record in world.audit.records().iter().skip(already) {
             let actor = serde_json::to_string(&record.actor).unwrap();
@@ -110,7 +124,7 @@ async fn shown(response: Response<Body>, file: &str, world: &mut World) -> Strin
     headers.retain(|(name, _)| *name != "content-length");
     for (name, value) in headers {
         writeln!(text, "{name}: {value}").unwrap();
-        if name == "x-ms-request-id" {
+        if matches!(name, "x-ms-request-id" | "x-correlation-id") {
             world.names.push(("request".to_owned(), value.to_owned()));
         }
     }

@@ -10,6 +10,7 @@ mod admin;
 mod described;
 mod golden;
 mod golden_keyvault;
+mod golden_msi;
 mod golden_oauth2;
 mod keyvault;
 mod msi;

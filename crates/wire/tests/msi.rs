@@ -9,7 +9,7 @@
 use crate::support::{NOW, World};
 use access::Principal;
 use audit::{Actor, Outcome, Record};
-use domain::{AppName, Clock, Secret, Timestamp, WorkloadId};
+use domain::{AppName, Clock, IdentityName, Secret, Timestamp, WorkloadId};
 use host::HostError;
 use identity::{Confinement, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
 use kernel::{AttestFault, Attested, CgroupId, Peer};
@@ -23,6 +23,7 @@ use std::{
     time::Duration,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tower::ServiceExt as _;
 use wire::{
     Services,
     msi::{self, Endpoint},
@@ -431,7 +432,7 @@ async fn the_identity_of_a_running_app_is_what_the_store_says_now() {
     assert_eq!(status().await, 400);
     state.host.assign_identity(&name, NOW).await.unwrap();
     assert_eq!(status().await, 200);
-    state.host.delete_app(&name).await.unwrap();
+    state.host.delete_app(&name, NOW).await.unwrap();
     assert!(matches!(state.host.app(&name).await, Err(HostError::AppNotFound(_))));
     // The deletion ended the workload, too.
     assert_eq!(shop.exchange(&shop.good()).await.status, 403);
@@ -567,4 +568,59 @@ impl Clock for Ahead {
     fn ahead(&self) -> Option<Duration> {
         Some(Duration::from_secs(60))
     }
+}
+
+/// What was got under an identity that the app does not have any more is worth nothing at a vault, and other apps' tokens are.
+#[tokio::test]
+async fn a_token_falls_with_the_assignment_that_it_stands_on() {
+    let shop = Shop::new().await;
+    let (world, state) = (&shop.world, &shop.world.state);
+    let (app, other) = (AppName::parse("shop").unwrap(), AppName::parse("bakery").unwrap());
+    let readers = IdentityName::parse("readers").unwrap();
+    state.host.create_app(&other, NOW).await.unwrap();
+    let identity = state.host.create_identity(&readers, NOW).await.unwrap().principal;
+    for app in [&app, &other] {
+        state.host.attach_identity(app, &readers, NOW).await.unwrap();
+    }
+    world.make_vault("shop").await;
+    world.allow("shop", &identity.id.to_string(), "list").await;
+    let request = shop.request(
+        &format!("api-version=2019-08-01&resource=https://vault.azure.net&client_id={}", identity.client),
+        "",
+    );
+    let token =
+        async || shop.exchange(&request).await.json()["access_token"].as_str().unwrap_or_default().to_owned();
+    let lists = async |token: &str| {
+        let request = http::Request::get("/secrets?api-version=7.4")
+            .header("host", "shop.vault.keyless.localhost:8443")
+            .header("authorization", format!("Bearer {token}"))
+            .body(axum::body::Body::empty())
+            .unwrap();
+        world.public.clone().oneshot(request).await.unwrap().status().as_u16()
+    };
+    let first = token().await;
+    let claims = first.split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&crypt::encoding::from_base64url(claims).unwrap()).unwrap();
+    let attachment = state.host.app(&app).await.unwrap().app.user_assigned[0].attachment;
+    assert_eq!(claims["keyless_attachment"], attachment.to_string());
+    let hosting = directory::Hosting {
+        app: other.clone(),
+        attachment: state.host.app(&other).await.unwrap().app.user_assigned[0].attachment,
+    };
+    let audience = state.directory.audience("https://vault.azure.net").await.unwrap();
+    let others =
+        state.directory.issue_for_managed_identity(&identity, Some(hosting), &audience, NOW).unwrap();
+    let others = others.access_token.expose().clone();
+    assert_eq!((lists(&first).await, lists(&others).await), (200, 200));
+    state.host.detach_identity(&app, &readers, NOW).await.unwrap();
+    assert_eq!((lists(&first).await, lists(&others).await), (401, 200));
+    assert_eq!(token().await, "");
+    // Given again, the app gets other tokens, and the old ones do not come back.
+    state.host.attach_identity(&app, &readers, NOW).await.unwrap();
+    let again = token().await;
+    assert_eq!((lists(&first).await, lists(&again).await), (401, 200));
+    state.host.delete_app(&other, NOW).await.unwrap();
+    assert_eq!((lists(&others).await, lists(&again).await), (401, 200));
+    state.host.delete_identity(&readers).await.unwrap();
+    assert_ne!(lists(&again).await, 200);
 }

@@ -157,6 +157,7 @@ fn sample(path: &str, world: &World) -> String {
         ("{id}", id),
         ("{named}", id),
         ("{credential}", id),
+        ("{identity}", "readers"),
         ("{user}", id),
         ("{group}", id),
         ("{kid}", "aaaaaaaaaaaaaaaaaaaaaaaaaaa"),

@@ -168,6 +168,22 @@ impl World {
             ["delete", "registration", named] => {
                 self.state.directory.delete_registration(named).await.unwrap();
             }
+            ["attach", identity, "to", app] => {
+                let (name, wanted) = (app.parse().unwrap(), identity.parse().unwrap());
+                let view = self.state.host.attach_identity(&name, &wanted, self.clock.now()).await.unwrap();
+                let (assigned, _) = view.user_assigned.last().unwrap();
+                self.call(&format!("{identity} of {app}"), &assigned.attachment);
+            }
+            ["detach", identity, "from", app] => {
+                let (app, identity) = (app.parse().unwrap(), identity.parse().unwrap());
+                self.state.host.detach_identity(&app, &identity, self.clock.now()).await.unwrap();
+            }
+            ["delete", "identity", identity] => {
+                self.state.host.delete_identity(&identity.parse().unwrap()).await.unwrap();
+            }
+            ["remove", "identity", "of", app] => {
+                self.state.host.remove_identity(&app.parse().unwrap(), self.clock.now()).await.unwrap();
+            }
             ["policy", vault, principal, verbs] => self.allow(vault, principal, verbs).await,
             ["protect", vault] => {
                 let settings = VaultSettings { purge_protection: Some(true), ..VaultSettings::default() };

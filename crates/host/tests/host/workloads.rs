@@ -117,7 +117,7 @@ async fn deleting_an_app_ends_its_workloads_and_no_others() {
     world.host.create_app(&"other".parse().unwrap(), NOW).await.unwrap();
     world.host.start(&shop(), nowhere(false), NOW).await.unwrap();
     let other = world.host.start(&"other".parse().unwrap(), nowhere(false), NOW).await.unwrap();
-    world.host.delete_app(&shop()).await.unwrap();
+    world.host.delete_app(&shop(), NOW).await.unwrap();
     let left: Vec<_> = world.identity.workloads().iter().map(|workload| workload.id()).collect();
     assert_eq!(left, [other.workload]);
     assert_eq!(world.host.workloads(None).await.unwrap().len(), 1);
@@ -158,7 +158,7 @@ async fn what_does_not_run_any_more_does_not_come_back() {
         cgroup.is_populated.store(case != "empty", Ordering::SeqCst);
         match case {
             // Deleted by a server that did not know of the workload.
-            "app" => world.restarted("boot 1").host.delete_app(&shop()).await.unwrap(),
+            "app" => world.restarted("boot 1").host.delete_app(&shop(), NOW).await.unwrap(),
             "gone" => world.cgroups.remove("/shop"),
             "again" => world.cgroups.make("/shop", 8, &[]).is_populated.store(true, Ordering::SeqCst),
             _ => {}

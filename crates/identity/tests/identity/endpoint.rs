@@ -1,8 +1,9 @@
 //! What may come of a connection to an endpoint: each success beside its refusals. The kernel is a stand-in, the rest is real.
 
 use crate::world::{APP_CGROUP, NOW, StandIn, World, query};
-use domain::{ClientId, PrincipalId, Secret};
-use identity::{IdentityError, Refusal, Selector, TokenQuery};
+use access::{Principal, PrincipalKind};
+use domain::{AttachmentId, ClientId, PrincipalId, Secret};
+use identity::{Assigned, IdentityError, Refusal, Selector, TokenQuery};
 use kernel::CgroupId;
 use std::sync::{Arc, atomic::Ordering};
 
@@ -138,6 +139,107 @@ async fn selectors_mean_the_system_assigned_identity_or_nothing() {
         let refused = ask(other).await.unwrap_err();
         assert!(matches!(refused, IdentityError::NotAssigned { .. }), "{refused}");
     }
+}
+
+/// A user-assigned identity of this name, and that the app has it.
+fn user_assigned(world: &World, name: &str) -> (Principal, Assigned) {
+    let principal = Principal {
+        id: PrincipalId::random(&crypt::SystemEntropy),
+        client: ClientId::random(&crypt::SystemEntropy),
+        kind: PrincipalKind::UserAssignedIdentity,
+        display_name: name.to_owned(),
+        ..world.principal.clone()
+    };
+    let attachment = AttachmentId::random(&crypt::SystemEntropy);
+    let assigned = Assigned { identity: principal.id, attachment };
+    (principal, assigned)
+}
+
+#[tokio::test]
+async fn each_selector_names_one_of_several_identities() {
+    let world = World::new(true).await;
+    let connection = world.identity.accept(&world.workload, StandIn::own(1)).unwrap();
+    let ask = async |selector| {
+        let query = TokenQuery { selector, ..query() };
+        world.token(&connection, &query, NOW).await.map(|token| (token.principal, token.attachment))
+    };
+    let ((one, first), (two, second)) = (user_assigned(&world, "Readers"), user_assigned(&world, "writers"));
+    let (stranger, _) = user_assigned(&world, "strangers");
+    for principal in [&one, &two, &stranger] {
+        world.put(principal).await;
+    }
+    let own = world.principal.id;
+    world.put_app_with(Some(own), vec![first, second], world.workload.app()).await;
+    assert_eq!(ask(None).await.unwrap(), (own, None));
+    for (principal, assigned) in [(&one, first), (&two, second)] {
+        let resource = directory::managed::resource_id(principal).unwrap();
+        for selector in [
+            Selector::Client(principal.client.to_string()),
+            Selector::Client(principal.client.to_string().to_uppercase()),
+            Selector::Principal(principal.id.to_string()),
+            Selector::Resource(resource.clone()),
+            Selector::Resource(resource.to_uppercase()),
+        ] {
+            let expected = (principal.id, Some(assigned.attachment));
+            assert_eq!(ask(Some(selector.clone())).await.unwrap(), expected, "{selector:?}");
+        }
+    }
+    let refused = async |selector: Selector| match ask(Some(selector)).await {
+        Err(IdentityError::NotAssigned { .. }) => {}
+        other => panic!("{other:?}"),
+    };
+    refused(Selector::Client(stranger.client.to_string())).await;
+    refused(Selector::Principal(stranger.id.to_string())).await;
+    refused(Selector::Resource(directory::managed::resource_id(&stranger).unwrap())).await;
+    // The resource id of a system-assigned identity is its app's, and names no identity.
+    refused(Selector::Resource(directory::managed::resource_id(&world.principal).unwrap())).await;
+    refused(Selector::Resource(format!("{}/", directory::managed::resource_id(&one).unwrap()))).await;
+}
+
+#[tokio::test]
+async fn what_is_done_to_a_user_assigned_identity_holds_at_once() {
+    let world = World::new(true).await;
+    let connection = world.identity.accept(&world.workload, StandIn::own(1)).unwrap();
+    let (one, first) = user_assigned(&world, "readers");
+    world.put(&one).await;
+    let app = world.workload.app();
+    let by_client = Some(Selector::Client(one.client.to_string()));
+    let ask = async |selector: Option<Selector>| {
+        world.token(&connection, &TokenQuery { selector, ..query() }, NOW).await
+    };
+    let why = async |selector: Option<Selector>| match ask(selector).await {
+        Ok(_) => "a token",
+        Err(IdentityError::NoIdentity { why, .. }) => why,
+        Err(IdentityError::NotAssigned { .. }) => "not assigned",
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!(why(by_client.clone()).await, "not assigned");
+    world.put_app_with(None, vec![first], app).await;
+    assert!(why(None).await.starts_with("it has user-assigned identities only"));
+    let before = ask(by_client.clone()).await.unwrap();
+    assert!(Arc::ptr_eq(&before, &ask(by_client.clone()).await.unwrap()), "it is kept");
+    world.put(&Principal { enabled: false, ..one.clone() }).await;
+    assert_eq!(why(by_client.clone()).await, "its principal is disabled");
+    world.put(&one).await;
+    assert_eq!(why(by_client.clone()).await, "a token");
+    // Assigned again it is another assignment, and what was kept for the one of before is not its.
+    let again = Assigned { attachment: AttachmentId::random(&crypt::SystemEntropy), ..first };
+    world.put_app_with(None, vec![again], app).await;
+    let after = ask(by_client.clone()).await.unwrap();
+    assert_ne!(before.access_token.expose(), after.access_token.expose());
+    world.put_app_with(None, Vec::new(), app).await;
+    assert_eq!(why(by_client.clone()).await, "not assigned");
+    // What an app's record names must be of the kind that it is named as.
+    world.put_app_with(Some(one.id), Vec::new(), app).await;
+    assert_eq!(why(None).await, "its principal belongs to something else");
+    let own = Assigned { identity: world.principal.id, ..first };
+    world.put_app_with(None, vec![own], app).await;
+    let by_id = Selector::Principal(world.principal.id.to_string());
+    assert_eq!(why(Some(by_id)).await, "its principal belongs to something else");
+    let gone = Assigned { identity: PrincipalId::random(&crypt::SystemEntropy), ..first };
+    world.put_app_with(None, vec![gone], app).await;
+    let by_id = Selector::Principal(gone.identity.to_string());
+    assert_eq!(why(Some(by_id)).await, "not assigned");
 }
 
 #[tokio::test]

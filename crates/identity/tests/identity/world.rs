@@ -6,7 +6,7 @@ use crypt::{Key256, SystemEntropy};
 use directory::{DirectoryError, DirectoryService, DirectorySettings};
 use domain::{AppId, AppName, ClientId, DomainName, HostNames, PrincipalId, Secret, Timestamp, WorkloadId};
 use identity::{
-    App, AttestedConnection, Confinement, IdentityError, IdentityService, ManagedToken, PeerProbe,
+    App, Assigned, AttestedConnection, Confinement, IdentityError, IdentityService, ManagedToken, PeerProbe,
     ProcessFacts, TokenQuery, Workload,
     workload::{Protection, mint_secret},
 };
@@ -80,13 +80,27 @@ impl World {
         self.identity.token(authentic, query, now).await
     }
 
+    /// Another principal.
+    pub(crate) async fn put(&self, principal: &Principal) {
+        self.write(store::put::<Principal>(&principal.id, principal)).await;
+    }
+
     pub(crate) async fn put_principal(&self, enabled: bool) {
         let principal = Principal { enabled, ..self.principal.clone() };
         self.write(store::put::<Principal>(&principal.id, &principal)).await;
     }
 
     pub(crate) async fn put_app(&self, identity: Option<PrincipalId>, id: AppId) {
-        let app = App { id, name: name(), identity, created: NOW, changed: NOW };
+        self.put_app_with(identity, Vec::new(), id).await;
+    }
+
+    pub(crate) async fn put_app_with(
+        &self,
+        identity: Option<PrincipalId>,
+        user_assigned: Vec<Assigned>,
+        id: AppId,
+    ) {
+        let app = App { id, name: name(), identity, user_assigned, created: NOW, changed: NOW };
         self.write(store::put::<App>(&name(), &app)).await;
     }
 

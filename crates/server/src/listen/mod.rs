@@ -9,7 +9,11 @@ mod taken;
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body as _, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, future::Future, panic, pin::pin, task::Poll, time::Duration};
 use tokio::{
@@ -50,7 +54,9 @@ where
                 return Ok::<_, Infallible>(last(empty(StatusCode::BAD_REQUEST)));
             }
             let (head, body) = request.into_parts();
-            let (body, rest) = wire::body::lend(Body::new(body));
+            // Most have none, and need no box.
+            let body = if body.is_end_stream() { Body::empty() } else { Body::new(body) };
+            let (body, rest) = wire::body::lend(body);
             let handled = handler.call(Request::from_parts(head, body));
             Ok(answer(async move {
                 let response = handled.await?;

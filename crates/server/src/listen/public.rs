@@ -103,10 +103,7 @@ impl Public {
         let handshake = tokio::time::timeout(limits::HANDSHAKE_TIME_MAX, self.tls.accept(stream)).await;
         match handshake {
             Ok(Ok(stream)) => {
-                serve(stream, self.service, self.stop, |request| {
-                    request.extensions_mut().insert(origin.clone());
-                })
-                .await;
+                serve(stream, self.service.for_connection(origin), self.stop, |_| {}).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, %peer, "no TLS handshake"),
             Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),

@@ -1,4 +1,4 @@
-//! Who uses the system: an operator twice, programs with managed identities, owners of secrets, a registered client, a thief, and chaos.
+//! Who uses the system: an operator twice, another for the identity that apps share, programs with managed identities, owners of secrets, a registered client, a thief, and chaos.
 //! Each knows only what it was told, and hands it to the ledger.
 
 pub(crate) mod chaos;
@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod operator;
 pub(crate) mod owner;
 pub(crate) mod program;
+pub(crate) mod shared;
 pub(crate) mod stage;
 pub(crate) mod thief;
 
@@ -19,6 +20,9 @@ const API: &str = "api-version=7.4";
 pub(crate) struct Claims {
     pub(crate) principal: String,
     pub(crate) expires: i64,
+    pub(crate) client: String,
+    /// Empty for an app's own identity.
+    pub(crate) attachment: String,
 }
 
 /// Reads a token without judging it.
@@ -27,6 +31,12 @@ pub(crate) fn claims(token: &str) -> Claims {
     let claims: Value = payload.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
     Claims {
         principal: claims.pointer("/oid").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        client: claims.pointer("/appid").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        attachment: claims
+            .pointer("/keyless_attachment")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
         expires: claims.pointer("/exp").and_then(Value::as_i64).unwrap_or_default(),
     }
 }
@@ -70,6 +80,8 @@ async fn read_secret(world: &World, who: &str, token: &str, vault: &str, secret:
         ledger.count("secrets read");
         ledger.succeeded(&format!("{who}'s read of {name}"), &watch, &of_principal(&claims.principal));
         ledger.succeeded(&format!("{who}'s read of {name}"), &watch, &[there(&name)]);
+        let stands_on = shared::stands_on(&claims.attachment);
+        ledger.succeeded(&format!("{who}'s read of {name}"), &watch, &stands_on);
         if claims.expires <= began {
             ledger.violated(format!("{who} read {name} with a token that had expired"));
         }

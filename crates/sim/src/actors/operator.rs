@@ -1,7 +1,7 @@
 //! The operator: makes and deletes apps, gives and takes identities, policies and credentials, starts and stops programs. What is taken
 //! and acknowledged must be refused from then on. Whether a policy names a principal or a group that it is in makes no difference.
 
-use super::{of_principal, policy};
+use super::{of_principal, policy, shared};
 use crate::{
     executor::turns,
     world::{APPS, Answer, Outcome3, Running, VAULTS, World, outcome},
@@ -107,10 +107,11 @@ pub(crate) async fn create_app(world: &World, app: &str) {
 pub(crate) async fn assign(world: &World, app: &str) {
     let path = format!("/v1/apps/{app}/identity");
     let answer = rising(world, &[format!("identity of {app}")], world.admin("PUT", &path, None)).await;
-    if let Some(principal) =
-        answer.map(|answer| answer.text("/identity/principal")).filter(|id| !id.is_empty())
-    {
+    let Some(answer) = answer else { return };
+    let principal = answer.text("/identity/principal");
+    if !principal.is_empty() {
         let mut stage = world.stage.borrow_mut();
+        stage.clients.insert(app.to_owned(), answer.text("/identity/client_id"));
         let all = stage.principals.entry(app.to_owned()).or_default();
         if !all.contains(&principal) {
             all.push(principal);
@@ -128,10 +129,14 @@ async fn remove_identity(world: &World, app: &str) {
 async fn delete_app(world: &World, app: &str) {
     let path = format!("/v1/apps/{app}");
     let known = world.stage.borrow().principals.get(app).cloned().unwrap_or_default();
-    let mut switches = vec![format!("identity of {app}")];
+    let stood_on = shared::attachments(world, app);
+    let mut switches = vec![format!("identity of {app}"), shared::assigned(app)];
     let running = world.stage.borrow().running.get(app).cloned();
     switches.extend(running.iter().map(|running| format!("workload {}", running.id)));
     let (_, off) = falling(world, &switches, world.admin("DELETE", &path, None)).await;
+    if off.get(1) == Some(&true) {
+        shared::fall(world, &stood_on);
+    }
     retire(world, &off, known);
 }
 

@@ -1,6 +1,6 @@
 //! The scene before faults begin, and what must be true after they have ended.
 
-use super::{API, operator, read_secret, register};
+use super::{API, operator, read_secret, register, shared};
 use crate::{
     register::Life,
     world::{APPS, SECRETS, VAULTS, World},
@@ -27,6 +27,7 @@ pub(crate) async fn set(world: Rc<World>) {
         operator::create_app(&world, app).await;
         operator::assign(&world, app).await;
         operator::grant_app(&world, app, VAULTS[0], &["get"]).await;
+        shared::give(&world, app).await;
         operator::start_program(&world, app).await;
     }
     let made = world.admin("POST", "/v1/registrations", Some(json!({"display_name": "ci"}))).await;
@@ -86,12 +87,24 @@ pub(crate) async fn settle(world: Rc<World>) {
         operator::enable(&world, &principal, true).await;
         operator::grant(&world, &principal, VAULTS[0], &["get"]).await;
         operator::start_program(&world, app).await;
-        let Some(token) = super::program::token(&world, app).await else {
+        let Some(token) = super::program::token(&world, app, None).await else {
             return wrong(format!("app {app} gets no token after all faults"));
         };
         let status = read_secret(&world, app, &token, VAULTS[0], SECRETS[0]).await;
         if !matches!(status, Some(200 | 404)) {
             wrong(format!("app {app} cannot read after all faults: {status:?}"));
+        }
+        shared::give(&world, app).await;
+        let Some((principal, client)) = shared::current(&world) else {
+            return wrong("the shared identity is not made".to_owned());
+        };
+        operator::enable(&world, &principal, true).await;
+        let Some(token) = super::program::token(&world, app, Some(client)).await else {
+            return wrong(format!("app {app} gets no token of the shared identity after all faults"));
+        };
+        let status = read_secret(&world, app, &token, VAULTS[0], SECRETS[0]).await;
+        if !matches!(status, Some(200 | 404)) {
+            wrong(format!("app {app} cannot read by the shared identity after all faults: {status:?}"));
         }
     }
 }

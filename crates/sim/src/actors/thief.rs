@@ -15,15 +15,22 @@ pub(crate) async fn steal(world: Rc<World>) {
         turns(&world.fate, 25).await;
         let (app, other) = if world.fate.chance(50) { (APPS[0], APPS[1]) } else { (APPS[1], APPS[0]) };
         let Some(running) = world.stage.borrow().running.get(app).cloned() else { continue };
-        let (what, answer) = match world.fate.roll(3) {
+        let (what, answer) = match world.fate.roll(4) {
             0 => {
                 let cgroup = if world.fate.chance(50) { world.kernel.id(other) } else { 1 };
                 let peer = world.kernel.connection(cgroup, false);
-                ("a stolen endpoint secret", world.endpoint(running.port, peer, &running.secret).await)
+                ("a stolen endpoint secret", world.endpoint(running.port, peer, &running.secret, None).await)
             }
             1 => {
                 let peer = world.kernel.connection(world.kernel.id(app), false);
-                ("a wrong endpoint secret", world.endpoint(running.port, peer, "guessed").await)
+                ("a wrong endpoint secret", world.endpoint(running.port, peer, "guessed", None).await)
+            }
+            2 => {
+                // From inside of one app, the identity of the other.
+                let peer = world.kernel.connection(world.kernel.id(app), false);
+                let client = world.stage.borrow().clients.get(other).cloned().unwrap_or_default();
+                let answer = world.endpoint(running.port, peer, &running.secret, Some(&client)).await;
+                ("the other app's client id", answer)
             }
             _ => {
                 let token = "eyJhbGciOiJub25lIn0.e30.";

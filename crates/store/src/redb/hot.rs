@@ -23,6 +23,12 @@ impl Hot {
         self.young.get(key).or_else(|| self.old.get(key)).cloned()
     }
 
+    /// When the entry at a key came to be and was last modified.
+    pub(super) fn revisions(&self, key: &Key) -> Option<(u64, u64)> {
+        let entry = self.young.get(key).or_else(|| self.old.get(key))?;
+        Some((entry.created, entry.modified))
+    }
+
     pub(super) fn insert(&mut self, entry: Entry) {
         let bytes = cost(&entry);
         self.forget(&entry.key);

@@ -112,9 +112,18 @@ impl Writer {
             let _ = verdict.send(earlier.map(Some));
             return;
         }
-        let revisions = |key: &Key| match plan.entries.get(key) {
-            Some(known) => Ok(known.as_ref().map(|(created, modified, _)| (*created, *modified))),
-            None => tables::revisions(table, key),
+        // What is written is mostly checked too: looked for once.
+        let mut looked: Vec<(Key, Option<(u64, u64)>)> = Vec::with_capacity(checks.len());
+        let mut revisions = |key: &Key| {
+            if let Some((_, found)) = looked.iter().find(|(known, _)| known == key) {
+                return Ok(*found);
+            }
+            let found = match plan.entries.get(key) {
+                Some(known) => known.as_ref().map(|(created, modified, _)| (*created, *modified)),
+                None => self.published_revisions(table, key)?,
+            };
+            looked.push((key.clone(), found));
+            Ok(found)
         };
         let next = Position { revision: plan.at.revision + 1, commit: id };
         let decided = history::decide(&checks, |key| Ok(revisions(key)?.map(|(_, modified)| modified)));
@@ -137,6 +146,13 @@ impl Writer {
         }
         plan.at = next;
         plan.accepted.push(Accepted { position: next, changes, verdict });
+    }
+
+    /// When the entry at a key came to be and was last modified, as published: from memory if it is hot.
+    fn published_revisions(&self, table: &Entries, key: &Key) -> Result<Option<(u64, u64)>, StoreError> {
+        // Nobody but this thread publishes: what is hot is of the position of `table`.
+        let hot = self.shared.published.read().map_err(super::poisoned)?.hot.revisions(key);
+        hot.map_or_else(|| tables::revisions(table, key), |found| Ok(Some(found)))
     }
 
     fn resolve(&self, plan: &mut Plan, id: CommitId, verdict: oneshot::Sender<Verdict>) {

@@ -4,8 +4,10 @@ use super::{
     Admin, audited,
     body::{Body, List, Segment, json},
     error::AdminError,
+    identities::UserAssigned,
 };
 use crate::context::{Context, State};
+use access::Principal;
 use axum::{
     Extension, Router,
     extract::State as Shared,
@@ -24,16 +26,17 @@ struct NewApp {
 }
 
 #[derive(Serialize)]
-struct App {
+pub(super) struct App {
     name: String,
     id: String,
     created: i64,
     changed: i64,
     identity: Option<Identity>,
+    user_assigned: Vec<UserAssigned>,
 }
 
 #[derive(Serialize)]
-struct Identity {
+pub(super) struct Identity {
     principal: String,
     client_id: String,
     tenant: String,
@@ -59,7 +62,7 @@ async fn create(
 ) -> Result<Response, AdminError> {
     let made = state.host.create_app(&name, context.now).await;
     let made = audited(&state, &context, "app.create", target(&name), made)?;
-    Ok(json(StatusCode::CREATED, &app(&AppView { app: made, principal: None })))
+    Ok(json(StatusCode::CREATED, &app(&AppView { app: made, principal: None, user_assigned: Vec::new() })))
 }
 
 async fn show(Shared(state): Shared<State>, Segment(name): Segment<AppName>) -> Result<Response, AdminError> {
@@ -71,7 +74,7 @@ async fn delete(
     Extension(context): Extension<Context>,
     Segment(name): Segment<AppName>,
 ) -> Result<Response, AdminError> {
-    audited(&state, &context, "app.delete", target(&name), state.host.delete_app(&name).await)?;
+    audited(&state, &context, "app.delete", target(&name), state.host.delete_app(&name, context.now).await)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -112,17 +115,24 @@ fn target(name: &AppName) -> String {
     format!("app {name}")
 }
 
-fn app(view: &AppView) -> App {
+pub(super) fn app(view: &AppView) -> App {
     App {
         name: view.app.name.to_string(),
         id: view.app.id.to_string(),
         created: view.app.created.seconds(),
         changed: view.app.changed.seconds(),
-        identity: view.principal.as_ref().map(|principal| Identity {
+        identity: view.principal.as_deref().map(Identity::of),
+        user_assigned: view.user_assigned.iter().map(|(_, principal)| UserAssigned::of(principal)).collect(),
+    }
+}
+
+impl Identity {
+    pub(super) fn of(principal: &Principal) -> Self {
+        Self {
             principal: principal.id.to_string(),
             client_id: principal.client.to_string(),
             tenant: principal.tenant.to_string(),
             enabled: principal.enabled,
-        }),
+        }
     }
 }

@@ -87,6 +87,13 @@ impl From<HostError> for AdminError {
             HostError::AppExists(app) => {
                 Self::conflict(format!("app {app} exists already: `keyless app show {app}` shows it"))
             }
+            HostError::IdentityNotFound(name) => Self::not_found(format!(
+                "identity {name} does not exist: `keyless identity create {name}` makes it, `keyless identity list` shows all"
+            )),
+            HostError::IdentityExists(name) => Self::conflict(format!(
+                "identity {name} exists already: `keyless identity show {name}` shows it"
+            )),
+            HostError::TooManyIdentities { .. } => Self::conflict(format!("{error}: take one away first")),
             HostError::WorkloadNotFound(id) => Self::not_found(format!("workload {id} is not running")),
             HostError::TooManyWorkloads { .. } => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,

@@ -12,7 +12,7 @@ use crate::context::{Services, State};
 use access::{ACTIONS, ActionName, Lack, ObjectScope, Rule};
 use axum::{Router, extract::State as Shared, response::Response, routing::post};
 use directory::DirectoryError;
-use domain::{AppName, ClientId, GroupId, ObjectKind, ObjectName, PrincipalId, VaultName};
+use domain::{AppName, ClientId, GroupId, IdentityName, ObjectKind, ObjectName, PrincipalId, VaultName};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use vault::AccessModel;
@@ -23,6 +23,8 @@ use vault::AccessModel;
 struct Question {
     #[serde(default)]
     app: Option<AppName>,
+    #[serde(default)]
+    identity: Option<IdentityName>,
     #[serde(default)]
     principal: Option<PrincipalId>,
     #[serde(default)]
@@ -85,11 +87,12 @@ async fn explain(
     Segment(name): Segment<VaultName>,
     Body(question): Body<Question>,
 ) -> Result<Response, AdminError> {
-    let Question { app, principal, client_id, user, group, secret, key, certificate, action } = question;
+    let Question { app, identity, principal, client_id, user, group, secret, key, certificate, action } =
+        question;
     let vault = state.vault.show_vault(&name).await?;
     let object = roles::object(secret, key, certificate)?;
     let actions = actions(object.as_ref().map(|object| object.kind), action.as_deref())?;
-    let whom = Whom { app, principal, client_id, user, group };
+    let whom = Whom { app, identity, principal, client_id, user, group };
     let asked = if whom.is_nobody() { named(&state, &vault).await? } else { vec![whom.find(&state).await?] };
     let asked = one_by_one(&state, asked).await?;
     let mut principals = Vec::with_capacity(asked.len());

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod error;
 pub mod explain;
 pub mod groups;
+pub mod identities;
 pub mod policies;
 pub mod principals;
 pub mod registrations;
@@ -70,6 +71,7 @@ pub fn router(state: State, installation: Arc<dyn Installation>) -> Router {
         .merge(status::routes())
         .merge(token::routes())
         .merge(apps::routes())
+        .merge(identities::routes())
         .merge(workloads::routes())
         .merge(vaults::routes())
         .merge(policies::routes())

@@ -10,19 +10,21 @@ use super::{
 use crate::context::{Context, Services, State};
 use axum::{Extension, Router, extract::State as Shared, response::Response, routing::get};
 use domain::{
-    AppName, CertificatePermissions, ClientId, KeyPermissions, Permissions, PrincipalId, SecretPermissions,
-    VaultName,
+    AppName, CertificatePermissions, ClientId, IdentityName, KeyPermissions, Permissions, PrincipalId,
+    SecretPermissions, VaultName,
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use vault::Vault;
 
-/// Exactly one of the first five says to whom; no verbs take the policy away.
+/// Exactly one of the first six says to whom; no verbs take the policy away.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Policy {
     #[serde(default)]
     app: Option<AppName>,
+    #[serde(default)]
+    identity: Option<IdentityName>,
     #[serde(default)]
     principal: Option<PrincipalId>,
     #[serde(default)]
@@ -68,9 +70,9 @@ async fn set(
     Segment(name): Segment<VaultName>,
     Body(policy): Body<Policy>,
 ) -> Result<Response, AdminError> {
-    let Policy { app, principal, client_id, user, group, secrets, keys, certificates } = policy;
+    let Policy { app, identity, principal, client_id, user, group, secrets, keys, certificates } = policy;
     let permissions = Permissions { secrets, keys, certificates };
-    let found = Whom { app, principal, client_id, user, group }.find(&state).await;
+    let found = Whom { app, identity, principal, client_id, user, group }.find(&state).await;
     let target = match &found {
         Ok(principal) => format!("{} for principal {principal}: {}", target(&name), verbs(&permissions)),
         Err(_) => target(&name),

@@ -16,7 +16,8 @@ use axum::{
     routing::{delete, get},
 };
 use domain::{
-    AppName, AssignmentId, ClientId, ObjectKind, ObjectName, PrincipalId, Timestamp, VaultId, VaultName,
+    AppName, AssignmentId, ClientId, IdentityName, ObjectKind, ObjectName, PrincipalId, Timestamp, VaultId,
+    VaultName,
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ struct Words {
     role: String,
     #[serde(default)]
     app: Option<AppName>,
+    #[serde(default)]
+    identity: Option<IdentityName>,
     #[serde(default)]
     principal: Option<PrincipalId>,
     #[serde(default)]
@@ -53,14 +56,14 @@ struct Meant {
 
 impl Words {
     async fn understand(self, state: &Services) -> Result<Meant, AdminError> {
-        let Self { role, app, principal, client_id, user, group, secret, key, certificate } = self;
+        let Self { role, app, identity, principal, client_id, user, group, secret, key, certificate } = self;
         let role: RoleRef = role.parse().map_err(|_| {
             AdminError::bad_request(format!(
                 "there is no built-in role {role:?}: `keyless vault role definitions` shows all"
             ))
         })?;
         let object = object(secret, key, certificate)?;
-        let principal = Whom { app, principal, client_id, user, group }.find(state).await?;
+        let principal = Whom { app, identity, principal, client_id, user, group }.find(state).await?;
         Ok(Meant { principal, role, object })
     }
 }

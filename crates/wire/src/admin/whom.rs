@@ -1,9 +1,9 @@
-//! Of whom a rule speaks: an app, a principal, a client, a user or a group, exactly one of them; and what people are told of them.
+//! Of whom a rule speaks: an app, a user-assigned identity, a principal, a client, a user or a group, exactly one of them; and what people are told of them.
 
 use super::error::AdminError;
 use crate::context::Services;
 use directory::DirectoryError;
-use domain::{AppName, ClientId, PrincipalId};
+use domain::{AppName, ClientId, IdentityName, PrincipalId};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,9 @@ pub(super) struct Whom {
     /// The managed identity of an app.
     #[serde(default)]
     pub(super) app: Option<AppName>,
+    /// A user-assigned managed identity.
+    #[serde(default)]
+    pub(super) identity: Option<IdentityName>,
     /// A principal by its id.
     #[serde(default)]
     pub(super) principal: Option<PrincipalId>,
@@ -32,6 +35,7 @@ impl Whom {
     /// Is nobody named?
     pub(super) const fn is_nobody(&self) -> bool {
         self.app.is_none()
+            && self.identity.is_none()
             && self.principal.is_none()
             && self.client_id.is_none()
             && self.user.is_none()
@@ -45,8 +49,8 @@ impl Whom {
 
     /// The object id of the principal or group. Whether one that was named by its id is there, whoever is asked with it decides.
     pub(super) async fn find(self, state: &Services) -> Result<PrincipalId, AdminError> {
-        match (self.app, self.principal, self.client_id, self.user, self.group) {
-            (Some(app), None, None, None, None) => {
+        match (self.app, self.identity, self.principal, self.client_id, self.user, self.group) {
+            (Some(app), None, None, None, None, None) => {
                 let view = state.host.app(&app).await?;
                 view.app.identity.ok_or_else(|| {
                     AdminError::new(
@@ -58,8 +62,11 @@ impl Whom {
                     )
                 })
             }
-            (None, Some(principal), None, None, None) => Ok(principal),
-            (None, None, Some(client), None, None) => {
+            (None, Some(identity), None, None, None, None) => {
+                Ok(state.host.identity_named(&identity).await?.principal.id)
+            }
+            (None, None, Some(principal), None, None, None) => Ok(principal),
+            (None, None, None, Some(client), None, None) => {
                 let all = state.directory.principals().await?;
                 let found = all.iter().find(|principal| principal.client == client);
                 found.map(|principal| principal.id).ok_or_else(|| {
@@ -68,11 +75,13 @@ impl Whom {
                     ))
                 })
             }
-            (None, None, None, Some(user), None) => Ok(state.directory.user(&user).await?.user.id),
-            (None, None, None, None, Some(group)) => Ok(state.directory.group(&group).await?.id.subject()),
-            _ => {
-                Err(AdminError::bad_request("give exactly one of app, principal, client_id, user and group"))
+            (None, None, None, None, Some(user), None) => Ok(state.directory.user(&user).await?.user.id),
+            (None, None, None, None, None, Some(group)) => {
+                Ok(state.directory.group(&group).await?.id.subject())
             }
+            _ => Err(AdminError::bad_request(
+                "give exactly one of app, identity, principal, client_id, user and group",
+            )),
         }
     }
 }

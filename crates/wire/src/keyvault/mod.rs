@@ -27,6 +27,7 @@ use domain::{HostNames, VaultName};
 use error::KeyVaultError;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use request::Asked;
+use std::fmt::Write as _;
 
 /// What a request came to: the answer and what the audit log says of it.
 struct Told {
@@ -90,8 +91,8 @@ fn host(names: &HostNames, vault: &VaultName, headers: &HeaderMap) -> String {
         headers.get(header::HOST).and_then(|host| host.to_str().ok()?.rsplit_once(':')?.1.parse().ok());
     let mut host = names.vault_host(vault);
     if let Some(port) = port.filter(|port| *port != 443) {
-        host.push(':');
-        host.push_str(&port.to_string());
+        // Writing to a text cannot fail.
+        let _written = write!(host, ":{port}");
     }
     host
 }

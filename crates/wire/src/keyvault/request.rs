@@ -7,7 +7,7 @@ use super::{
     objects::{self, Place},
     route::{self, ObjectsOperation, Operation, Route},
     secrets,
-    types::Object,
+    types::{BODY_BYTES, Object},
 };
 use crate::{
     bearer,
@@ -70,6 +70,9 @@ impl From<VaultError> for Fault {
     }
 }
 
+/// Headers of an answer of ours, about.
+const HEADERS: usize = 12;
+
 /// Does what a request asks for.
 pub(super) async fn perform(asked: &Asked<'_>, request: Request) -> Told {
     let (parts, body) = request.into_parts();
@@ -87,7 +90,8 @@ pub(super) async fn perform(asked: &Asked<'_>, request: Request) -> Told {
     };
     let (action, target, version) = names(asked.vault, &route.operation);
     let of_version = |version: Option<ObjectVersion>| match version {
-        Some(version) => format!("{target}/{version}"),
+        // Hex digits are text.
+        Some(version) => [&*target, "/", std::str::from_utf8(&version.text()).unwrap_or_default()].concat(),
         None => target.clone(),
     };
     match operate(asked, route, body).await {
@@ -193,17 +197,16 @@ pub(super) async fn read_body<A: Action, B: DeserializeOwned, T>(
     }
 }
 
-/// Headers of an answer of ours, about.
-const HEADERS: usize = 12;
-/// Bytes of most answers' bodies; longer ones grow.
-const BODY_BYTES: usize = 512;
-
 /// A JSON answer.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     // Serializing these shapes cannot fail: their keys are text.
     let mut text = Vec::with_capacity(BODY_BYTES);
     let written = serde_json::to_writer(&mut text, body);
-    let body = written.map(|()| text).unwrap_or_default();
+    written_json(status, written.map(|()| text).unwrap_or_default())
+}
+
+/// An answer whose JSON is written already.
+pub(super) fn written_json(status: StatusCode, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     // Room for all that an answer carries: it would grow twice.

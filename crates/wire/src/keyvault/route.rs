@@ -4,6 +4,7 @@ use super::{
     certificates::{self, CertificateOperation, Found},
     keys::route::KeyOperation,
 };
+use crate::query;
 use domain::{ObjectKind, ObjectName, ObjectVersion, limits};
 use http::Method;
 use std::{borrow::Cow, num::NonZeroU16};
@@ -84,8 +85,11 @@ pub(super) enum RouteFault {
 /// Reads a request's target.
 pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, RouteFault> {
     let query = Query::parse(query.unwrap_or_default())?;
-    let segments = segments(path)?;
-    let mut segments: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
+    let decoded = path.contains('%').then(|| segments(path)).transpose()?;
+    let mut segments: Vec<&str> = match &decoded {
+        Some(decoded) => decoded.iter().map(|segment| &**segment).collect(),
+        None => split(path).collect(),
+    };
     // An empty last segment is "the latest" where a version may stand, and nothing elsewhere.
     if segments.len() > 1 && segments.last() == Some(&"") {
         segments.pop();
@@ -208,13 +212,18 @@ fn shown(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_graphic() && !"<>\"'&\\".contains(*c)).take(127).collect()
 }
 
-/// The decoded segments of a path. A leading double slash is what a vault URL with a slash at its end makes.
+/// The segments of a path. A leading double slash is what a vault URL with a slash at its end makes.
+fn split(path: &str) -> impl Iterator<Item = &str> {
+    path.trim_start_matches('/').split('/')
+}
+
+/// The decoded segments of a path.
 fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, RouteFault> {
     let decode = |segment| {
         let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
         decoded.map_err(|_| RouteFault::UriMalformed)
     };
-    path.trim_start_matches('/').split('/').map(decode).collect()
+    split(path).map(decode).collect()
 }
 
 /// The parameters that are known, however their names are encoded.
@@ -235,7 +244,7 @@ impl Query {
             form: None,
             include_pending: None,
         };
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        for (name, value) in query::pairs(query) {
             match &*name {
                 "api-version" if parsed.api_version.is_ok() => {
                     return Err(RouteFault::BadParameter { name: "api-version", rule: "must be given once" });
@@ -287,6 +296,13 @@ impl Query {
 
 /// `7.4`, `2016-10-01`, or either with a preview suffix such as `-preview.1`.
 fn is_api_version(text: &str) -> bool {
+    // What all clients of today ask for is seen at once.
+    let is_plain_date = |(place, byte): (usize, u8)| {
+        if matches!(place, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() }
+    };
+    if text.len() == "2016-10-01".len() && text.bytes().enumerate().all(is_plain_date) {
+        return true;
+    }
     let (version, suffix) =
         text.split_once("-preview").map_or((text, None), |(version, suffix)| (version, Some(suffix)));
     let digits = |text: &str, length: std::ops::RangeInclusive<usize>| {

@@ -3,7 +3,7 @@
 use super::{
     error::KeyVaultError,
     objects::{self, Place, Shown},
-    request::{Answer, Asked, Fault, json, read_body},
+    request::{Answer, Asked, Fault, read_body, written_json},
     route::SecretOperation,
     types::{Attributes, SecretBundle, SetBody, UpdateBody},
 };
@@ -57,7 +57,7 @@ pub(super) async fn operate(
 
 fn answer_value(asked: &Asked<'_>, of: &Permitted<SecretWithValue>) -> Answer {
     let bundle = Secrets::bundle(&asked.place(of.recovery), &of.value.secret);
-    let response = json(StatusCode::OK, &bundle.with_value(&of.value.value));
+    let response = written_json(StatusCode::OK, bundle.with_value(&of.value.value).json());
     Answer { because: of.because.clone(), version: Some(of.value.secret.version.version), response }
 }
 

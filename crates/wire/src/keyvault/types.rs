@@ -1,5 +1,6 @@
 //! Bodies of the Key Vault API. The one place where a secret's value is exposed to be answered.
 
+use crypt::encoding::{json_number, json_text};
 use domain::{Secret, Timestamp, limits};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
@@ -175,7 +176,49 @@ impl<'a> SecretBundle<'a> {
     pub(super) fn with_value(self, value: &'a Secret<String>) -> Self {
         Self { value: Some(value.expose()), ..self }
     }
+
+    /// As JSON: the answer that is asked for most. By hand, the same bytes as serde's.
+    pub(super) fn json(&self) -> Vec<u8> {
+        let mut json = Vec::with_capacity(BODY_BYTES);
+        json.push(b'{');
+        if let Some(value) = self.value {
+            json.extend_from_slice(br#""value":"#);
+            json_text(value, &mut json);
+            json.push(b',');
+        }
+        if let Some(content_type) = self.content_type {
+            json.extend_from_slice(br#""contentType":"#);
+            json_text(content_type, &mut json);
+            json.push(b',');
+        }
+        json.extend_from_slice(br#""id":"#);
+        json_text(&self.id, &mut json);
+        json.extend_from_slice(br#","attributes":"#);
+        self.attributes.append(&mut json);
+        json.extend_from_slice(br#","tags":{"#);
+        for (number, (name, value)) in self.tags.iter().enumerate() {
+            if number > 0 {
+                json.push(b',');
+            }
+            json_text(name, &mut json);
+            json.push(b':');
+            json_text(value, &mut json);
+        }
+        json.push(b'}');
+        if let Some(kid) = &self.kid {
+            json.extend_from_slice(br#","kid":"#);
+            json_text(kid, &mut json);
+        }
+        if self.managed {
+            json.extend_from_slice(br#","managed":true"#);
+        }
+        json.push(b'}');
+        json
+    }
 }
+
+/// Bytes of most answers' bodies; longer ones grow.
+pub(super) const BODY_BYTES: usize = 512;
 
 /// `Attributes`.
 #[derive(Serialize)]
@@ -211,6 +254,27 @@ impl Attributes {
             recoverable_days: recovery.days,
         }
     }
+
+    fn append(&self, json: &mut Vec<u8>) {
+        json.extend_from_slice(if self.enabled { br#"{"enabled":true"# } else { br#"{"enabled":false"# });
+        let times = [
+            (&br#","nbf":"#[..], self.nbf),
+            (br#","exp":"#, self.exp),
+            (br#","created":"#, Some(self.created)),
+            (br#","updated":"#, Some(self.updated)),
+        ];
+        for (name, time) in times {
+            if let Some(time) = time {
+                json.extend_from_slice(name);
+                json_number(time, json);
+            }
+        }
+        json.extend_from_slice(br#","recoveryLevel":"#);
+        json_text(self.recovery_level, json);
+        json.extend_from_slice(br#","recoverableDays":"#);
+        json_number(self.recoverable_days.into(), json);
+        json.push(b'}');
+    }
 }
 
 /// `SecretListResult` and the like. The last page says `null`.
@@ -244,4 +308,36 @@ pub(super) struct Backup<'a> {
 #[derive(Deserialize)]
 pub(super) struct RestoreBody {
     pub(super) value: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_written_as_serde_would() {
+        let tags = |count: usize| (0..count).map(|tag| (format!("t{tag}\""), "é\n".to_owned())).collect();
+        for (number, tags) in [tags(0), tags(1), tags(3)].iter().enumerate() {
+            let is_full = number > 0;
+            let attributes = Attributes {
+                enabled: !is_full,
+                nbf: is_full.then_some(1),
+                exp: is_full.then_some(2_000_000_000),
+                created: 1_764_000_000,
+                updated: 1_764_000_001,
+                recovery_level: "Recoverable+Purgeable",
+                recoverable_days: 90,
+            };
+            let bundle = SecretBundle {
+                value: is_full.then_some("a \"value\" \\ \u{1f600}"),
+                content_type: is_full.then_some("text/plain"),
+                id: "https://shop.vault.test/secrets/db/0".to_owned(),
+                attributes,
+                tags,
+                kid: is_full.then(|| "https://shop.vault.test/keys/db/0".to_owned()),
+                managed: is_full,
+            };
+            assert_eq!(String::from_utf8(bundle.json()).unwrap(), serde_json::to_string(&bundle).unwrap());
+        }
+    }
 }

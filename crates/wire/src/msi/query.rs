@@ -5,6 +5,7 @@
 //! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>.
 
 use super::rules::Generation;
+use crate::query::pairs;
 use domain::limits;
 use identity::{Selector, TokenQuery};
 
@@ -33,7 +34,7 @@ pub enum QueryFault {
 /// [`QueryFault`].
 pub fn parse(query: &str, generation: Generation) -> Result<TokenQuery, QueryFault> {
     let (mut version, mut resource, mut selector) = (None, None, None);
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+    for (name, value) in pairs(query) {
         let is = |expected: &str| name.eq_ignore_ascii_case(expected);
         if is("api-version") {
             once(&mut version, value, QueryFault::Twice("api-version"))?;

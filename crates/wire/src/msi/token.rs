@@ -6,7 +6,7 @@ use crate::context::{Context, Services, stamp_test_clock};
 use audit::{Actor, Outcome, SharedOrigin};
 use bytes::Bytes;
 use directory::DirectoryError;
-use domain::RequestId;
+use domain::{AppName, RequestId};
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
@@ -117,17 +117,22 @@ async fn decide(
             is_proven: true,
             target: query.resource,
             outcome: Outcome::Allowed,
-            reason: format!(
-                "it is the managed identity {} of app {}",
-                token.principal,
-                connection.workload().name()
-            ),
+            reason: reason(&token, connection.workload().name()),
             result: Ok(token),
         },
         Err(error) => {
             Verdict { outcome: outcome(&error), ..refused((&error).into(), error.to_string(), true) }
         }
     }
+}
+
+/// Why a token is released: on the way of every request, so without formatting.
+fn reason(token: &ManagedToken, app: &AppName) -> String {
+    let principal = token.principal.text();
+    // Hex digits and hyphens are text.
+    let principal = std::str::from_utf8(principal.as_ref()).unwrap_or_default();
+    let kind = if token.attachment.is_some() { "user-assigned " } else { "" };
+    ["it is the ", kind, "managed identity ", principal, " of app ", app.as_str()].concat()
 }
 
 /// What we could not do is no refusal.

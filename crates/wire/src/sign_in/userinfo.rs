@@ -111,7 +111,7 @@ async fn read(
         _ => Refused::invalid("the header is not one bearer token"),
     })?;
     let caller = verifier
-        .verify(&token, &**directory, context.now)
+        .verify(token, &**directory, context.now)
         .map_err(|fault| Refused::invalid(fault.to_string()))?;
     let scopes = scopes(token.expose()).ok_or_else(|| Refused::invalid("the token is no user's"))?;
     let person = directory.user(&caller.principal().to_string()).await.map_err(|error| match error {
