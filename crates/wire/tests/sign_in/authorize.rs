@@ -125,7 +125,10 @@ async fn the_answer_comes_as_it_was_asked_for() {
         (&[("redirect_uri", "http://localhost:8400/")], "http://localhost:8400/?code="),
     ] {
         let answer = browser.get(&world, &request(&world, more)).await;
+        // Not 307, which would carry a form on to the client (RFC 9700 section 4.12).
+        assert_eq!(answer.status, 302);
         assert!(answer.header("location").starts_with(begin), "{answer:?}");
+        assert_eq!(answer.header("access-control-allow-origin"), "", "no script of another site may ask");
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
     }
     let page = browser.get(&world, &request(&world, &[("response_mode", "form_post")])).await;
