@@ -7,6 +7,7 @@
 )]
 
 mod admin;
+mod admin_directory;
 mod described;
 mod golden;
 mod golden_keyvault;
