@@ -166,10 +166,19 @@ impl App {
     }
 }
 
-/// The program that sends raw bytes: built beside the scenarios, whose own file is in `deps/` there.
+/// The program that sends raw bytes.
 pub(crate) fn raw() -> std::path::PathBuf {
+    beside("raw")
+}
+
+/// A program of ours: built beside the scenarios, whose own file is in `deps/` there.
+///
+/// # Panics
+/// When nobody knows where that is.
+#[must_use]
+pub fn beside(program: &str) -> std::path::PathBuf {
     let own = std::env::current_exe().unwrap();
-    own.parent().and_then(Path::parent).unwrap().join("raw")
+    own.parent().and_then(Path::parent).unwrap().join(program)
 }
 
 impl Drop for App {

@@ -1,7 +1,8 @@
 //! Chromium as a person uses it, told what to do by its DevTools protocol over a pipe: no driver in between, nothing to install but the browser.
 //!
-//! Typing and clicking are input events, as of a keyboard and a mouse: what cannot be seen cannot be clicked. Certificates are not checked:
-//! this browser was not told of the server's authority, and which roots a browser trusts is not what its scenarios are about.
+//! Typing and clicking are input events, as of a keyboard and a mouse: what cannot be seen cannot be clicked. It trusts the server by the
+//! hash of its key: which roots a browser has is not what its scenarios are about, and a page whose certificate is wrong may not
+//! use passkeys.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -32,7 +33,7 @@ impl Chromium {
     /// # Panics
     /// When it does not start.
     #[must_use]
-    pub fn start(program: &str, name: &str) -> Self {
+    pub fn start(program: &str, name: &str, host: &str, port: u16) -> Self {
         let profile = TemporaryDirectory::new(name);
         // It reads commands from descriptor 3 and answers on 4: those are ours, and what it prints is nobody's.
         let mut command = Command::new("sh");
@@ -40,6 +41,7 @@ impl Chromium {
         command.args(["--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu"]);
         command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
         command.args(["--disable-dev-shm-usage", "--hide-scrollbars", "--password-store=basic"]);
+        command.arg(format!("--ignore-certificate-errors-spki-list={}", key_hash(host, port)));
         // Its sandbox refuses to be root's.
         command.arg("--no-sandbox").arg(format!("--user-data-dir={}", profile.path().display()));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -62,7 +64,6 @@ impl Chromium {
             browser.call("Target.attachToTarget", json!({"targetId": target["targetId"], "flatten": true}));
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
         browser.call("Page.enable", json!({}));
-        browser.call("Security.setIgnoreCertificateErrors", json!({"ignore": true}));
         browser
     }
 
@@ -88,6 +89,21 @@ impl Chromium {
                 Err(RecvTimeoutError::Disconnected) => panic!("Chromium has ended"),
             }
         }
+    }
+
+    /// Gives it a security key that is always there and always verified.
+    pub fn security_key(&mut self) {
+        self.call("WebAuthn.enable", json!({}));
+        let options = json!({
+            "protocol": "ctap2", "transport": "internal", "hasResidentKey": true, "hasUserVerification": true,
+            "isUserVerified": true, "automaticPresenceSimulation": true
+        });
+        self.call("WebAuthn.addVirtualAuthenticator", json!({"options": options}));
+    }
+
+    /// Forgets all cookies.
+    pub fn forget(&mut self) {
+        self.call("Network.clearBrowserCookies", json!({}));
     }
 
     /// What an expression comes to on the page, also where scripts of pages are off.
@@ -173,10 +189,20 @@ impl Chromium {
     /// # Panics
     /// When it is not there.
     pub fn type_into(&mut self, name: &str, text: &str) {
-        self.click(&format!("input[name={name}]"));
-        self.evaluate(&format!("document.querySelector('input[name={name}]').select()"));
+        self.type_at(&format!("input[name={name}]"), text);
+    }
+
+    /// Types into the field that this selects.
+    ///
+    /// # Panics
+    /// When it cannot be seen.
+    pub fn type_at(&mut self, selector: &str, text: &str) {
+        self.click(selector);
+        let has_focus = self.evaluate(&format!(
+            "(() => {{ const e = document.querySelector({selector:?}); e.select(); return document.activeElement === e; }})()"
+        ));
+        assert_eq!(has_focus, json!(true), "{selector} has not got the focus");
         self.call("Input.insertText", json!({"text": text}));
-        assert_eq!(self.focus(), name, "the text went elsewhere");
     }
 
     /// Clicks on what this selects.
@@ -218,6 +244,14 @@ impl Drop for Chromium {
             let _reaped = self.child.wait();
         }
     }
+}
+
+/// SHA-256 of the public key of the certificate that a host shows here, base64.
+fn key_hash(host: &str, port: u16) -> String {
+    let script = r#"openssl s_client -connect "127.0.0.1:$2" -servername "$1" </dev/null 2>/dev/null | openssl x509 -noout -pubkey |
+        openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | openssl base64"#;
+    let hash = Command::new("sh").args(["-c", script, "sh", host, &port.to_string()]).output().unwrap();
+    String::from_utf8(hash.stdout).unwrap().trim().to_owned()
 }
 
 /// Base64, of which nothing else here has a need.

@@ -12,9 +12,11 @@
 )]
 
 pub mod app;
+#[expect(clippy::indexing_slicing, reason = "of JSON, whose missing members are null")]
 pub mod chromium;
 pub mod conformance;
 pub mod http;
+pub mod person;
 pub mod server;
 pub mod settings;
 pub mod temporary;
@@ -23,6 +25,7 @@ pub mod wait;
 pub use app::App;
 pub use chromium::Chromium;
 pub use http::{Answer, Https};
+pub use person::Person;
 pub use server::{Ended, Server};
 pub use settings::{note, setting, skip};
 pub use temporary::TemporaryDirectory;

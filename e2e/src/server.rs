@@ -61,6 +61,7 @@ pub struct Server {
     child: Option<Child>,
     starts: u32,
     flags: &'static [&'static str],
+    variables: &'static [(&'static str, &'static str)],
     user: Option<u32>,
     cgroup: Option<Delegated>,
 }
@@ -96,12 +97,23 @@ impl Server {
     /// As [`Server::start`], each time with these flags besides.
     #[must_use]
     pub fn start_with(name: &str, flags: &'static [&'static str]) -> Self {
+        Self::start_set(name, flags, &[])
+    }
+
+    /// As [`Server::start_with`], each time with these variables besides.
+    #[must_use]
+    pub fn start_set(
+        name: &str,
+        flags: &'static [&'static str],
+        variables: &'static [(&'static str, &'static str)],
+    ) -> Self {
         let mut server = Self {
             directory: TemporaryDirectory::new(name),
             port: free_port(),
             child: None,
             starts: 0,
             flags,
+            variables,
             user: None,
             cgroup: None,
         };
@@ -141,6 +153,7 @@ impl Server {
             child: None,
             starts: 0,
             flags: &[],
+            variables: &[],
             user: Some(user),
             cgroup,
         };
@@ -180,7 +193,7 @@ impl Server {
         let out = File::create(self.log("stdout")).unwrap();
         let errors = File::create(self.log("stderr")).unwrap();
         let mut command = self.command(["up"]);
-        command.args(self.flags);
+        command.args(self.flags).envs(self.variables.iter().copied());
         let mut child = command.stdin(Stdio::null()).stdout(out).stderr(errors).spawn().unwrap();
         wait::until("the server to be ready", Duration::from_secs(60), || {
             if let Some(status) = child.try_wait().unwrap() {

@@ -26,8 +26,8 @@ struct Person {
 }
 
 impl Person {
-    fn new(name: &str) -> Option<Self> {
-        let browser = Chromium::start(&setting("CHROMIUM")?, name);
+    fn new(server: &Server, name: &str) -> Option<Self> {
+        let browser = Chromium::start(&setting("CHROMIUM")?, name, "login.keyless.localhost", server.port());
         Some(Self { browser, pictures: setting("PICTURES").map(PathBuf::from) })
     }
 
@@ -186,8 +186,10 @@ fn register(server: &Server, redirect_uri: &str) -> String {
 
 #[test]
 fn a_person_signs_in_with_a_second_factor_agrees_and_signs_out() {
-    let Some(mut person) = Person::new("sign-in") else { return skip("no Chromium on this machine") };
     let server = Server::start("sign-in");
+    let Some(mut person) = Person::new(&server, "sign-in-browser") else {
+        return skip("no Chromium on this machine");
+    };
     let secret = alice(&server, true).unwrap();
     let client = Loopback::new();
     let id = register(&server, "http://localhost");
@@ -245,9 +247,11 @@ fn a_person_signs_in_with_a_second_factor_agrees_and_signs_out() {
 
 #[test]
 fn without_scripts_everything_works_too() {
-    let Some(mut person) = Person::new("no-script") else { return skip("no Chromium on this machine") };
-    person.browser.scripts(false);
     let server = Server::start("no-script");
+    let Some(mut person) = Person::new(&server, "no-script-browser") else {
+        return skip("no Chromium on this machine");
+    };
+    person.browser.scripts(false);
     let _none = alice(&server, false);
     let made = json_of(&server.keyless(["user", "create", "bob", "-o", "json"]).ok());
     let client = Loopback::new();
@@ -289,8 +293,10 @@ fn without_scripts_everything_works_too() {
 
 #[test]
 fn a_device_gets_its_tokens_once_its_person_says_yes() {
-    let Some(mut person) = Person::new("device") else { return skip("no Chromium on this machine") };
     let server = Server::start("device");
+    let Some(mut person) = Person::new(&server, "device-browser") else {
+        return skip("no Chromium on this machine");
+    };
     let _none = alice(&server, false);
     let ask = |path: &str, body: &str| {
         let headers = [("Content-Type", "application/x-www-form-urlencoded")];
@@ -331,4 +337,49 @@ fn a_device_gets_its_tokens_once_its_person_says_yes() {
     }
     assert!(!log.contains(PASSWORD) && !server.logs().contains(PASSWORD));
     note("Chromium", "confirm a device by its code", "works");
+}
+
+#[test]
+fn a_person_adds_an_authenticator_app_and_a_passkey_and_signs_in_with_it() {
+    let server = Server::start("passkey");
+    let Some(mut person) = Person::new(&server, "passkey-browser") else {
+        return skip("no Chromium on this machine");
+    };
+    let _none = alice(&server, false);
+    person.browser.security_key();
+    let account = format!("https://login.keyless.localhost:{}/", server.port());
+    person.browser.open(&account);
+    person.browser.see("Sign in");
+    person.password("alice");
+    person.see("Your account", "account-bare");
+    // A click opens a part of the account; the password there, and on.
+    let open = |person: &mut Person, part: usize| {
+        person.browser.click(&format!("details:nth-of-type({part}) summary"));
+        person.browser.type_at(&format!("details:nth-of-type({part}) input[name=password]"), PASSWORD);
+        person.browser.click(&format!("details:nth-of-type({part}) button"));
+    };
+    open(&mut person, 2);
+    person.see("Add an authenticator app", "add-authenticator");
+    let text = person.browser.text();
+    let secret = text
+        .lines()
+        .find(|line| line.len() > 30 && line.chars().all(|c| c.is_ascii_alphanumeric() || c == ' '));
+    let secret = secret.unwrap_or_else(|| panic!("{text}")).replace(' ', "");
+    person.browser.type_into("code", &code_of(&secret));
+    person.browser.click("button.primary");
+    person.browser.see("Your account");
+    open(&mut person, 3);
+    person.see("Add a passkey", "add-passkey");
+    person.browser.click("button.primary");
+    person.browser.read("Passkey of");
+    person.see("Your account", "account-passkey");
+    person.browser.forget();
+    person.browser.open(&account);
+    person.see("Sign in", "password-passkey");
+    person.browser.click("form[data-passkey] button");
+    person.browser.see("Your account");
+    let log = server.keyless(["audit", "tail"]).ok();
+    assert!(log.contains("user.passkey.add") && log.contains("by fido"), "{log}");
+    assert!(!log.contains(&secret) && !server.logs().contains(&secret));
+    note("Chromium", "add an authenticator app and a passkey; sign in with the passkey", "works");
 }

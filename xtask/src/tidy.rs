@@ -5,6 +5,9 @@ use std::path::Path;
 use crate::process::{self, Failure};
 use crate::{limits, workspace};
 
+/// The page that goes through RFC 9700.
+const SECURITY: &str = "docs/oauth-security.md";
+
 /// A file longer than this says at its top why it stays whole.
 const LINES_MAX: usize = 800;
 
@@ -39,6 +42,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         }
     }
     check_scenarios(&root, &mut faults)?;
+    check_named_tests(&root, &files, &mut faults);
     if faults.is_empty() {
         process::say(&format!("tidy: {} files", files.len()));
         return Ok(());
@@ -167,6 +171,17 @@ fn check_scenarios(root: &Path, faults: &mut Vec<String>) -> Result<(), Failure>
         faults.push(format!("e2e/scenarios.md: lists `{name}`, which is no test"));
     }
     Ok(())
+}
+
+/// A page that says which tests hold its promises names tests that there are.
+fn check_named_tests(root: &Path, files: &[std::path::PathBuf], faults: &mut Vec<String>) {
+    let page = std::fs::read_to_string(root.join(SECURITY)).unwrap_or_default();
+    let rust = files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    let code: String = rust.filter_map(|path| std::fs::read_to_string(root.join(path)).ok()).collect();
+    let named = page.split('`').skip(1).step_by(2).filter_map(|name| Some((name, name.rsplit_once("::")?.1)));
+    for (name, _) in named.filter(|(_, function)| !code.contains(&format!("fn {function}()"))) {
+        faults.push(format!("{SECURITY}: names `{name}`, which is no test"));
+    }
 }
 
 fn test_names(text: &str) -> impl Iterator<Item = &str> {

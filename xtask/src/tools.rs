@@ -93,8 +93,8 @@ impl Node {
     }
 
     /// Installs a project's packages from its lock file into a copy of it; returns the copy. The project itself stays clean.
-    pub(crate) fn install(&self, project: &Path) -> Result<PathBuf, Failure> {
-        let place = tools().join("node-app");
+    pub(crate) fn install(&self, name: &str, project: &Path) -> Result<PathBuf, Failure> {
+        let place = tools().join(name);
         let files = ["package.json", "package-lock.json", ".npmrc"];
         let read =
             |folder: &Path| files.map(|file| std::fs::read_to_string(folder.join(file)).unwrap_or_default());
@@ -112,6 +112,13 @@ impl Node {
         std::fs::write(&stamp, "")?;
         Ok(place)
     }
+}
+
+/// Chromium: the system's, or Debian's where we may install it. `None`: its scenarios say that they were skipped.
+pub(crate) fn chromium() -> Option<&'static str> {
+    const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+    let find = || NAMES.into_iter().find(|name| process::answers(name, "--version"));
+    find().or_else(|| apt_install(&["chromium"]).ok().and_then(|()| find()))
 }
 
 /// Installs Debian packages, where we may: as root, with `apt-get` there.

@@ -26,6 +26,11 @@ impl Browsers {
             halves: root.derive("keyless directory: half a sign-in"),
         }
     }
+
+    /// The keyed hash of a passkey's challenge. What is said has a fixed length, so that no borders move.
+    pub(crate) fn challenge_tag(&self, browser: &Secret<String>, said: &[u8]) -> [u8; 32] {
+        self.forms.mac(&[b"passkey challenge\0", browser.expose().as_bytes(), b"\0", said])
+    }
 }
 
 /// What a browser has shown of a sign-in that is not done.

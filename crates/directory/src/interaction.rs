@@ -12,6 +12,7 @@ use crate::{
     consent::{self, Agreed, Asked, Whose},
     grants::{authorization_code, delegated, device_code},
     issue,
+    passkeys::UsedChallenge,
     scope::Scopes,
     session::{self, Kept, Method, Session, SignedIn},
     tenant::shown,
@@ -361,7 +362,8 @@ impl DirectoryService {
                 .await?
             + self.sweep_prefix::<device_code::Device>(device_code::PREFIX, now).await?
             + self.sweep_prefix::<device_code::UserCode>(device_code::USER_CODE_PREFIX, now).await?
-            + self.sweep_prefix::<UsedAssertion>(UsedAssertion::PREFIX, now).await?)
+            + self.sweep_prefix::<UsedAssertion>(UsedAssertion::PREFIX, now).await?
+            + self.sweep_prefix::<UsedChallenge>(UsedChallenge::PREFIX, now).await?)
     }
 }
 

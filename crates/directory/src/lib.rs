@@ -30,6 +30,7 @@ mod issue;
 pub mod keys;
 pub mod managed;
 pub mod passkey;
+pub mod passkeys;
 mod password;
 mod people;
 pub mod principal;

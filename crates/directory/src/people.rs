@@ -35,6 +35,7 @@ impl DirectoryService {
             must_change_password: new.must_change_password && new.password.is_some(),
             password_set: new.password.as_ref().map(|_| now),
             authenticator: None,
+            passkeys: Vec::new(),
             created: now,
         };
         user::check_details(&user)?;

@@ -3,7 +3,10 @@
 //! Owns: names, passwords' rules, and what comes and goes in one commit. Owns not: how a password is checked (`sign_in`), the second
 //! factor's steps (`totp`), whether a user may act: the principal's `enabled` says that, as for everybody.
 
-use crate::{DirectoryError, principal, registry::is_display_name, tenant::shown, totp::Authenticator};
+use crate::{
+    DirectoryError, passkeys::KeptPasskey, principal, registry::is_display_name, tenant::shown,
+    totp::Authenticator,
+};
 use access::{Principal, PrincipalKind};
 use crypt::PasswordHash;
 use domain::{ClientId, NameError, PrincipalId, Secret, TenantId, Timestamp, UserName, limits};
@@ -35,6 +38,9 @@ pub struct User {
     /// The authenticator app, as a second factor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authenticator: Option<Authenticator>,
+    /// Passkeys, each of which stands for password and second factor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passkeys: Vec<KeptPasskey>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -150,6 +156,12 @@ pub enum UserError {
     /// The code is wrong, too old, or has been used.
     #[error("the code is wrong or has been used")]
     CodeWrong,
+    /// A passkey's answer does not hold.
+    #[error("the passkey is refused: {why}")]
+    PasskeyRefused {
+        /// Why.
+        why: String,
+    },
     /// The user has no authenticator app.
     #[error("user {user} has no authenticator app")]
     NoAuthenticator {
@@ -256,6 +268,7 @@ pub(crate) fn administrator(id: PrincipalId, domain: &str, now: Timestamp) -> Re
         must_change_password: false,
         password_set: None,
         authenticator: None,
+        passkeys: Vec::new(),
         created: now,
     })
 }
@@ -359,6 +372,8 @@ pub(crate) fn set_password(
         password: Some(hash.clone()),
         must_change_password: must_change,
         password_set: Some(now),
+        // An administrator sets one when the account may be in other hands, whose passkeys must go with it.
+        passkeys: if proven.is_some() { user.passkeys.clone() } else { Vec::new() },
         ..User::clone(&user)
     };
     // Whoever knew the old one has nothing of it any more.

@@ -142,6 +142,8 @@ pub const ENDPOINT_SECRET_BYTES: usize = 32;
 /// Lifetime of a client secret unless asked otherwise (2 years). Source: Graph addPassword default.
 pub const CLIENT_SECRET_LIFETIME: Duration = Duration::from_secs(2 * 365 * 86_400);
 
+/// Passkeys of one user. Ours, so that they fit its record.
+pub const PASSKEYS_MAX: usize = 10;
 /// Characters of a user's name before its @. Source: Entra, userPrincipalName.
 pub const USER_NAME_LOCAL_CHARS_MAX: usize = 64;
 /// Characters of a user's mail address. Source: RFC 5321 section 4.5.3.1.3, rounded down.

@@ -211,9 +211,12 @@ impl Provider for Named {
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         let value = |key: &str, text: &str| match key {
             // Only these are not texts; a path that looks like a number stays a path.
-            "port" | "require_enforced" | "test_clock" | "issuer_loopback" | "listen" => {
-                text.parse::<Value>().unwrap_or_else(|_| Value::from(text))
-            }
+            "port"
+            | "require_enforced"
+            | "test_clock"
+            | "allow_password_grant"
+            | "issuer_loopback"
+            | "listen" => text.parse::<Value>().unwrap_or_else(|_| Value::from(text)),
             _ => Value::from(text),
         };
         let values = self.values.iter().map(|(key, text)| (key.clone(), value(key, text))).collect();
@@ -468,6 +471,19 @@ mod tests {
         assert!(Config::load(&sources(&[home], &[("test_clock", "true")])).unwrap().test_clock);
         let said = refused(&sources(&[home, ("KEYLESS_TEST_CLOCK", "tomorrow")], &[]));
         assert!(said.starts_with("setting test_clock: "), "{said}");
+    }
+
+    #[test]
+    fn the_password_grant_is_allowed_by_each_source_alike() {
+        let home = ("HOME", "/home/ada");
+        let allowed = |given: &str| {
+            let given = [home, ("KEYLESS_ALLOW_PASSWORD_GRANT", given)];
+            Config::load(&sources(&given, &[])).map(|config| config.allow_password_grant)
+        };
+        assert!(allowed("true").unwrap() && !allowed("false").unwrap());
+        assert!(allowed("yes").is_err());
+        let flag = Config::load(&sources(&[home], &[("allow_password_grant", "true")])).unwrap();
+        assert!(flag.allow_password_grant);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod authorize;
 mod browser;
 mod device;
 mod golden;
+mod passkey;
 mod protections;
 mod sign_out;
 mod steps;

@@ -146,3 +146,30 @@ fn verify(challenge: Option<&str>, verifier: Option<&Secret<String>>) -> Result<
         (Some(_), None) | (None, Some(_)) => Err(DirectoryError::Grant(GrantError::VerifierWrong)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verifier_is_of_its_challenge_and_of_no_other_request() {
+        // RFC 7636 appendix B.
+        let challenge = Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+        let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned());
+        assert!(verify(challenge, Some(&verifier)).is_ok());
+        assert!(verify(None, None).is_ok());
+        let as_sent = Secret::new(challenge.unwrap_or_default().to_owned());
+        for (challenge, verifier) in [
+            // Somebody has taken the challenge out of the request on its way: the client still has its verifier.
+            (None, Some(&verifier)),
+            (challenge, None),
+            (challenge, Some(&as_sent)),
+        ] {
+            let refused = verify(challenge, verifier);
+            assert!(
+                matches!(refused, Err(DirectoryError::Grant(GrantError::VerifierWrong))),
+                "{challenge:?}"
+            );
+        }
+    }
+}

@@ -215,7 +215,7 @@ impl From<UserError> for AdminError {
             UserError::AuthenticatorExists { user } => Self::conflict(format!(
                 "{text}: `keyless user totp remove {user}` takes it away, so that another can be added"
             )),
-            UserError::PasswordUnfit { .. } => {
+            UserError::PasskeyRefused { .. } | UserError::PasswordUnfit { .. } => {
                 Self::bad_request(format!("{text}: choose another, or leave it out and one is made up"))
             }
             UserError::CodeWrong => Self::bad_request(format!(

@@ -88,6 +88,8 @@ struct Configuration {
     userinfo_endpoint: String,
     authorization_endpoint: String,
     device_authorization_endpoint: String,
+    /// RFC 7009: which clients of others look for.
+    revocation_endpoint: String,
     http_logout_supported: bool,
     frontchannel_logout_supported: bool,
     end_session_endpoint: String,
@@ -146,6 +148,7 @@ fn configuration(names: &HostNames, tenant: TenantText, version: Version) -> Con
         userinfo_endpoint: format!("{base}/{path}/openid/userinfo"),
         authorization_endpoint: format!("{base}/{path}/{infix}/authorize"),
         device_authorization_endpoint: format!("{base}/{path}/{infix}/devicecode"),
+        revocation_endpoint: format!("{base}/{path}/oauth2/v2.0/revoke"),
         http_logout_supported: true,
         frontchannel_logout_supported: false,
         end_session_endpoint: format!("{base}/{path}/{infix}/logout"),

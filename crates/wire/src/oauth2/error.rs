@@ -538,6 +538,7 @@ impl From<&UserError> for OAuthError {
             | UserError::MailInvalid
             | UserError::PasswordUnfit { .. }
             | UserError::CodeWrong
+            | UserError::PasskeyRefused { .. }
             | UserError::NoAuthenticator { .. }
             | UserError::AuthenticatorExists { .. } => Self::internal(),
         }

@@ -1,9 +1,8 @@
 //! Answers to browsers: the headers that every one of them has, and the pages.
 //!
-//! A page loads nothing and runs nothing, but for its own stylesheet and, on the one page that needs it, one script; both are known by their
-//! hash. Nobody may show a page inside of another one.
+//! A page loads nothing and runs nothing but its own stylesheet and one of two scripts, known by their hash. Nobody may show a page inside of another one.
 
-use super::layout;
+use super::{layout, passkey};
 use axum::{body::Body, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use maud::Markup;
@@ -26,29 +25,30 @@ fn source(text: &str) -> String {
 }
 
 static STYLE: LazyLock<String> = LazyLock::new(|| source(layout::STYLE));
-static SCRIPT: LazyLock<String> = LazyLock::new(|| source(layout::POST_SCRIPT));
+static POST_SCRIPT: LazyLock<String> = LazyLock::new(|| source(layout::POST_SCRIPT));
+static PASSKEY_SCRIPT: LazyLock<String> = LazyLock::new(|| source(passkey::SCRIPT));
 
 fn policy(forms: &Forms) -> String {
     let (script, action) = match forms {
-        Forms::ToUs => (String::new(), "'self'".to_owned()),
-        Forms::ToClient { origin } => (format!("script-src {}; ", *SCRIPT), format!("https: {origin}")),
+        Forms::ToUs => (&*PASSKEY_SCRIPT, "'self'".to_owned()),
+        Forms::ToClient { origin } => (&*POST_SCRIPT, format!("https: {origin}")),
     };
     format!(
-        "default-src 'none'; style-src {}; {script}form-action {action}; frame-ancestors 'none'; base-uri 'none'",
+        "default-src 'none'; style-src {}; script-src {script}; form-action {action}; frame-ancestors 'none'; base-uri 'none'",
         *STYLE
     )
 }
 
-/// The headers of every answer to a browser.
+/// The headers of every answer to a browser. No `Cross-Origin-Opener-Policy`: clients in pages open ours in a window of their own, and wait there
+/// for its answer.
 pub(super) fn harden(headers: &mut HeaderMap) {
-    const ALL: [(HeaderName, HeaderValue); 6] = [
+    const ALL: [(HeaderName, HeaderValue); 5] = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::PRAGMA, HeaderValue::from_static("no-cache")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
         // A year. Our names only: who else lives below the domain is not ours to say.
         (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000")),
-        (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     ];
     headers.extend(ALL.map(|(name, value)| (Some(name), value)));
     if !headers.contains_key(header::REFERRER_POLICY) {
@@ -83,10 +83,19 @@ fn dress(response: &mut Response, forms: &Forms) {
     }
 }
 
-/// A redirect: only as the answer to a request that is no form.
+/// A redirect: only as the answer to a request that is no form of ours.
 pub(super) fn redirect(to: &str) -> Option<Response> {
+    redirect_as(StatusCode::FOUND, to)
+}
+
+/// A redirect of what was posted to the same by GET.
+pub(super) fn see_other(to: &str) -> Option<Response> {
+    redirect_as(StatusCode::SEE_OTHER, to)
+}
+
+fn redirect_as(status: StatusCode, to: &str) -> Option<Response> {
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::FOUND;
+    *response.status_mut() = status;
     response.headers_mut().insert(header::LOCATION, HeaderValue::from_str(to).ok()?);
     Some(response)
 }

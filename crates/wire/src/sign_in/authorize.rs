@@ -6,7 +6,6 @@
 
 use super::{
     fault::PageFault,
-    layout::alert,
     onward::onward,
     reply::{After, reply},
     steps::{self, Whom},
@@ -47,7 +46,7 @@ const FIELDS: &[&str] = &[
 ];
 
 /// A request that may be answered, and whatever the answer needs besides.
-struct Request {
+struct Wanted {
     authorization: Authorization,
     endpoint: Endpoint,
     /// Was a tenant named? Else whose the answer would be was not said, and clients would not know the issuer again.
@@ -86,7 +85,7 @@ fn next(prompt: Prompt, max_age: Option<u32>, age: Option<i64>, is_hinted: bool)
 pub(super) async fn page(visit: &Visit<'_>, endpoint: Endpoint, tenant: &str, sent: Sent) -> Response {
     if let Sent::Clients(place) = &sent {
         // By a redirect the browser brings its cookies, which another site's form comes without.
-        let redirect = super::answer::redirect(&place.href());
+        let redirect = super::answer::see_other(&place.href());
         return redirect.unwrap_or_else(|| visit.refuse(ACTION, &PageFault::Malformed));
     }
     let asked = match read(visit, endpoint, tenant).await {
@@ -101,7 +100,7 @@ pub(super) async fn page(visit: &Visit<'_>, endpoint: Endpoint, tenant: &str, se
 }
 
 /// Reads the request, which is the page's own query.
-async fn read(visit: &Visit<'_>, endpoint: Endpoint, tenant: &str) -> Result<Request, Response> {
+async fn read(visit: &Visit<'_>, endpoint: Endpoint, tenant: &str) -> Result<Wanted, Response> {
     let mut query = visit.query(FIELDS).map_err(|fault| visit.refuse(ACTION, &fault))?;
     let wants_client_info = query.take("client_info").is_some_and(|wanted| wanted == "1");
     let request = AuthorizeRequest {
@@ -124,7 +123,7 @@ async fn read(visit: &Visit<'_>, endpoint: Endpoint, tenant: &str) -> Result<Req
     let is_named =
         visit.state.directory.tenant().alias(tenant).is_ok_and(|alias| alias == TenantAlias::Named);
     match visit.state.directory.authorization(&request).await {
-        Ok(authorization) => Ok(Request { authorization, endpoint, is_named, wants_client_info }),
+        Ok(authorization) => Ok(Wanted { authorization, endpoint, is_named, wants_client_info }),
         Err(AuthorizeRefusal::OnPage(error)) => Err(visit.refuse(ACTION, &error.into())),
         Err(AuthorizeRefusal::ToClient(to, error)) => {
             let iss = issuer(visit, endpoint, is_named);
@@ -143,7 +142,7 @@ fn issuer(visit: &Visit<'_>, endpoint: Endpoint, is_named: bool) -> Option<Strin
     })
 }
 
-impl Request {
+impl Wanted {
     fn target(&self) -> String {
         let application = &self.authorization.application;
         format!("client {} at {}", application.client(), self.authorization.audience.claim())
@@ -184,7 +183,7 @@ fn refused(
 }
 
 /// The browser asks: the next page, or the answer to the client.
-async fn show(visit: &Visit<'_>, asked: &Request) -> Result<Response, PageFault> {
+async fn show(visit: &Visit<'_>, asked: &Wanted) -> Result<Response, PageFault> {
     let authorization = &asked.authorization;
     let age = visit.signed_in.as_ref().map(|one| age(one, visit.context.now));
     let is_hinted = visit.signed_in.as_ref().is_none_or(|one| is_hinted(visit, one, authorization));
@@ -205,14 +204,17 @@ fn age(signed_in: &SignedIn, now: Timestamp) -> i64 {
     now.seconds_since(signed_in.session.signed_in).max(0)
 }
 
-/// Is whoever is signed in the one whom the client thinks will sign in? True where it does not say.
+/// Is whoever is signed in the one whom the client thinks will sign in, by name or mail? True where it does not say.
 fn is_hinted(visit: &Visit<'_>, signed_in: &SignedIn, authorization: &Authorization) -> bool {
     let Some(hint) = &authorization.login_hint else { return true };
+    if signed_in.user.mail.as_ref().is_some_and(|mail| mail.eq_ignore_ascii_case(hint)) {
+        return true;
+    }
     visit.state.directory.user_name(hint).is_ok_and(|name| name == signed_in.user.user_name)
 }
 
 /// Asks for consent where it is needed, else issues the code.
-async fn go_on(visit: &Visit<'_>, asked: &Request, signed_in: &SignedIn) -> Result<Response, PageFault> {
+async fn go_on(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Result<Response, PageFault> {
     let authorization = &asked.authorization;
     let missing = match visit.state.directory.to_agree(signed_in, authorization).await {
         Ok(missing) => missing,
@@ -233,7 +235,7 @@ async fn go_on(visit: &Visit<'_>, asked: &Request, signed_in: &SignedIn) -> Resu
     }
 }
 
-async fn issue(visit: &Visit<'_>, asked: &Request, signed_in: &SignedIn) -> Result<Response, PageFault> {
+async fn issue(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Result<Response, PageFault> {
     visit.ready()?;
     let authorization = &asked.authorization;
     let directory = &visit.state.directory;
@@ -257,7 +259,7 @@ async fn issue(visit: &Visit<'_>, asked: &Request, signed_in: &SignedIn) -> Resu
 /// The browser has sent a form of ours.
 async fn posted(
     visit: &Visit<'_>,
-    asked: &Request,
+    asked: &Wanted,
     mut form: crate::oauth2::form::Form,
 ) -> Result<Response, PageFault> {
     let step = form.take("step").unwrap_or_default();
@@ -279,7 +281,7 @@ async fn posted(
     }
 }
 
-async fn agree(visit: &Visit<'_>, asked: &Request, signed_in: &SignedIn) -> Result<Response, PageFault> {
+async fn agree(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Result<Response, PageFault> {
     visit.ready()?;
     let authorization = &asked.authorization;
     let client = authorization.application.client();
@@ -303,7 +305,7 @@ fn who(signed_in: &SignedIn) -> Markup {
 }
 
 /// As whom?
-fn choose(visit: &Visit<'_>, asked: &Request, signed_in: &SignedIn) -> Response {
+fn choose(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Response {
     let heading = "Choose an account";
     let inside = html! {
         button.choice name="answer" value="go-on" type="submit" {
@@ -320,7 +322,7 @@ fn choose(visit: &Visit<'_>, asked: &Request, signed_in: &SignedIn) -> Response 
 }
 
 /// May it?
-fn consent_page(visit: &Visit<'_>, asked: &Request, signed_in: &SignedIn, wanted: &Asked) -> Response {
+fn consent_page(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn, wanted: &Asked) -> Response {
     let application = &asked.authorization.application;
     let heading = "Permission asked for";
     let inside = html! {
@@ -332,7 +334,6 @@ fn consent_page(visit: &Visit<'_>, asked: &Request, signed_in: &SignedIn, wanted
     };
     let body = html! {
         h1 { strong { (application.name()) } " asks for your permission" }
-        (alert(None))
         (who(signed_in))
         p { "It would like to:" }
         ul.wishes {

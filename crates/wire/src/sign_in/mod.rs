@@ -13,6 +13,7 @@ mod device;
 mod fault;
 mod layout;
 mod onward;
+mod passkey;
 mod place;
 mod realm;
 mod reply;

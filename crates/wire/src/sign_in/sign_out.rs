@@ -49,7 +49,7 @@ async fn answer_to(visit: &Visit<'_>, tenant: &str, sent: Sent) -> Result<Respon
     };
     let back = back.as_deref();
     match (sent, &visit.signed_in) {
-        (Sent::Clients(place), _) => answer::redirect(&place.href()).ok_or(PageFault::Malformed),
+        (Sent::Clients(place), _) => answer::see_other(&place.href()).ok_or(PageFault::Malformed),
         (Sent::Ours(mut form), Some(signed_in)) => match form.take("step").as_deref() {
             Some("sign-out") => end(visit, signed_in, "the user has said so", back).await,
             _ => Err(PageFault::Malformed),

@@ -3,7 +3,7 @@
 //!
 //! What a step has shown comes back from the browser sealed ([`directory::browser`]); the user's record is read again each time.
 
-use super::{fault::PageFault, layout::alert, onward::onward, place::Place, visit::Visit};
+use super::{fault::PageFault, layout::alert, onward::onward, passkey, place::Place, visit::Visit};
 use crate::oauth2::form::Form;
 use audit::{Actor, Outcome};
 use axum::response::Response;
@@ -37,6 +37,7 @@ pub(super) async fn take(
     let sign_in = SignIn { visit, whom, goes_on };
     Some(match step {
         "password" => sign_in.password(form).await,
+        "passkey" => sign_in.passkey(form).await,
         "code" => sign_in.code(form).await,
         "new-password" => sign_in.new_password(form).await,
         _ => return None,
@@ -66,6 +67,25 @@ impl SignIn<'_> {
                 self.refuse(ACTION, self.named(name).await, &error)?;
                 let told = Told::of(&error)?;
                 Ok(password_page(visit, self.whom, name, Some(&told)))
+            }
+        }
+    }
+
+    async fn passkey(&self, form: &mut Form) -> Answer {
+        let visit = self.visit;
+        visit.ready()?;
+        let Some(answer) = passkey::answer(form) else {
+            let told =
+                Told::new(StatusCode::BAD_REQUEST, "Your browser has sent no passkey. Use your password.");
+            return Ok(password_page(visit, self.whom, "", Some(&told)));
+        };
+        let directory = &visit.state.directory;
+        match directory.check_passkey(&answer, &visit.browser.id, visit.context.now).await {
+            Ok(person) => self.after(&person, &[Method::Passkey]).await,
+            Err(error) => {
+                self.refuse(ACTION, "a passkey".to_owned(), &error)?;
+                let told = Told::of(&error)?;
+                Ok(password_page(visit, self.whom, "", Some(&told)))
             }
         }
     }
@@ -204,8 +224,7 @@ impl SignIn<'_> {
         let heading = "Enter your code";
         let inside = html! {
             (self.ticket(person, methods)?)
-            label for="code" { "Code of your authenticator app" }
-            input #code.code name="code" type="text" inputmode="numeric" autocomplete="one-time-code" maxlength="16" autofocus required;
+            (code_field("Code of your authenticator app"))
             button.primary type="submit" { "Sign in" }
         };
         let body = html! {
@@ -224,7 +243,7 @@ impl SignIn<'_> {
             (self.ticket(person, methods)?)
             // For password managers: whose password it is.
             input type="text" name="username" value=(person.user.user_name.as_str()) autocomplete="username" hidden readonly;
-            (password_fields())
+            (password_fields("new"))
             button.primary type="submit" { "Set password and sign in" }
         };
         let body = html! {
@@ -246,15 +265,25 @@ fn with(methods: &[Method], method: Method) -> Vec<Method> {
     methods.iter().copied().filter(|known| *known != method).chain([method]).collect()
 }
 
-/// The fields by which a password is changed.
-pub(super) fn password_fields() -> Markup {
+/// The field of a code.
+pub(super) fn code_field(label: &str) -> Markup {
     html! {
-        label for="password" { "Current password" }
-        input #password name="password" type="password" autocomplete="current-password" maxlength="256" required;
-        label for="new" { "New password" }
-        input #new name="new_password" type="password" autocomplete="new-password" maxlength="256" required;
-        label for="again" { "New password again" }
-        input #again name="new_password_again" type="password" autocomplete="new-password" maxlength="256" required;
+        label for="code" { (label) }
+        input #code.code name="code" type="text" inputmode="numeric" autocomplete="one-time-code" maxlength="16" autofocus required;
+    }
+}
+
+/// The fields by which a password is changed; `of` tells them from those of other forms on the page.
+pub(super) fn password_fields(of: &str) -> Markup {
+    let ids = ["current", "new", "again"].map(|field| format!("{of}-{field}"));
+    let [current, new, again] = &ids;
+    html! {
+        label for=(current) { "Current password" }
+        input id=(current) name="password" type="password" autocomplete="current-password" maxlength="256" required;
+        label for=(new) { "New password" }
+        input id=(new) name="new_password" type="password" autocomplete="new-password" maxlength="256" required;
+        label for=(again) { "New password again" }
+        input id=(again) name="new_password_again" type="password" autocomplete="new-password" maxlength="256" required;
     }
 }
 
@@ -300,6 +329,10 @@ impl Told {
             UserError::CodeWrong => Self::new(
                 StatusCode::FORBIDDEN,
                 "The code is wrong, or it was used before. Wait for the next one; if it does not help, check the clock of your phone.",
+            ),
+            UserError::PasskeyRefused { .. } => Self::new(
+                StatusCode::FORBIDDEN,
+                "The passkey was not taken. Try again, or use your password.",
             ),
             UserError::PasswordUnfit { rule } => {
                 Self::new(StatusCode::BAD_REQUEST, format!("This password cannot be used: {rule}."))
@@ -351,6 +384,7 @@ pub(super) fn password_page(visit: &Visit<'_>, whom: &Whom<'_>, name: &str, told
         @if let Some(app) = whom.name { p { "to go on to " strong { (app) } } }
         (alert(told.map(|told| &*told.text)))
         (visit.form_of("password", &inside))
+        (passkey::use_form(visit))
         p.fine { "Check the address bar: this page is at " strong { (visit.state.names.login_host()) } "." }
     };
     Told::answer(told, visit, heading, &body)

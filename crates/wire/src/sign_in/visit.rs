@@ -33,6 +33,13 @@ const FIELDS: &[&str] = &[
     "new_password",
     "new_password_again",
     "user_code",
+    "passkey_challenge",
+    "passkey_id",
+    "passkey_user",
+    "passkey_client_data",
+    "passkey_data",
+    "passkey_signature",
+    "passkey_object",
     "client_id",
     "redirect_uri",
     "response_type",
@@ -199,13 +206,20 @@ impl<'a> Visit<'a> {
 
     /// A form of ours that comes back to this place.
     pub(super) fn form_of(&self, step: &str, inside: &Markup) -> Markup {
-        let token = self.state.directory.form_token(&self.browser.id, self.browser.session.as_ref());
         html! {
             form method="post" action=(self.place.href()) {
-                input type="hidden" name="form_token" value=(token);
-                input type="hidden" name="step" value=(step);
+                (self.hidden(step))
                 (inside)
             }
+        }
+    }
+
+    /// The hidden fields of every form.
+    pub(super) fn hidden(&self, step: &str) -> Markup {
+        let token = self.state.directory.form_token(&self.browser.id, self.browser.session.as_ref());
+        html! {
+            input type="hidden" name="form_token" value=(token);
+            input type="hidden" name="step" value=(step);
         }
     }
 

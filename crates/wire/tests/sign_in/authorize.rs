@@ -125,7 +125,10 @@ async fn the_answer_comes_as_it_was_asked_for() {
         (&[("redirect_uri", "http://localhost:8400/")], "http://localhost:8400/?code="),
     ] {
         let answer = browser.get(&world, &request(&world, more)).await;
+        // Not 307, which would carry a form on to the client (RFC 9700 section 4.12).
+        assert_eq!(answer.status, 302);
         assert!(answer.header("location").starts_with(begin), "{answer:?}");
+        assert_eq!(answer.header("access-control-allow-origin"), "", "no script of another site may ask");
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
     }
     let page = browser.get(&world, &request(&world, &[("response_mode", "form_post")])).await;
@@ -294,7 +297,7 @@ async fn a_client_may_send_its_request_as_a_form() {
     let mut stranger =
         Browser { says: vec![("origin", "https://shop.example".to_owned())], ..Browser::default() };
     let answer = stranger.ask(&world, "POST", &path, &query).await;
-    assert_eq!(answer.status, 302, "{}", answer.body);
+    assert_eq!(answer.status, 303, "{}", answer.body);
     let answer = browser.get(&world, answer.header("location")).await;
     assert!(answer.parameters().contains_key("code"), "{answer:?}");
     assert_eq!(answer.parameters()["state"], "s t&a=\"<");

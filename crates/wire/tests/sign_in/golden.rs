@@ -10,13 +10,21 @@ pub(super) fn same(name: &str, page: &Shown, world: &World) {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sign_in").join(format!("{name}.html"));
     let (_, main) = page.body.split_once("<main>").unwrap();
     let mut text = main.split_once("</main>").unwrap().0.to_owned();
-    for field in ["form_token", "ticket"] {
-        let begin = format!("name=\"{field}\" value=\"");
-        if let Some((before, rest)) = text.clone().split_once(&begin) {
-            let (_, after) = rest.split_once('"').unwrap();
-            text = format!("{before}{begin}{{{field}}}\"{after}");
-        }
+    for (begin, name) in [
+        ("name=\"form_token\" value=\"", "form_token"),
+        ("name=\"ticket\" value=\"", "ticket"),
+        ("name=\"passkey_challenge\" value=\"", "challenge"),
+        ("data-challenge=\"", "challenge"),
+        ("<p class=\"who secret\"><span>", "secret"),
+    ] {
+        let mut parts = text.split(begin);
+        let first = parts.next().unwrap().to_owned();
+        text = parts.fold(first, |all, part| {
+            let end = part.find(if name == "secret" { "</p>" } else { "\"" }).unwrap();
+            format!("{all}{begin}{{{name}}}{}", &part[end..])
+        });
     }
+    text = text.replace(include_str!("../../src/sign_in/passkey.js"), "{script}");
     text = text.replace(page.header("x-ms-request-id"), "{request}");
     let lines = text.replace('<', "\n<").replace("\n</", "</");
     let actual = format!("{}\n{}\n", page.status, world.unname(lines.trim()));

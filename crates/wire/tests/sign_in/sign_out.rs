@@ -103,7 +103,7 @@ async fn the_way_back_is_one_that_the_client_has_registered() {
         .map(|(a, b)| (a.to_owned(), b.to_owned()))
         .unwrap();
     let answer = Browser::default().ask(&world, "POST", &path, &query).await;
-    assert_eq!(answer.status, 302);
+    assert_eq!(answer.status, 303);
     assert_eq!(browser.get(&world, answer.header("location")).await.heading(), "You are signed out");
     assert_eq!(browser.get(&world, &request(&world, &[])).await.heading(), "Sign in");
 }

@@ -12,20 +12,26 @@ use domain::Secret;
 async fn authenticator(world: &World) -> Vec<u8> {
     let directory = &world.state.directory;
     let enrolment = directory.add_authenticator("alice", NOW).await.unwrap();
-    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let (mut secret, mut bits, mut count) = (Vec::new(), 0_u64, 0);
-    for letter in enrolment.secret.expose().bytes() {
-        let digit = alphabet.iter().position(|known| *known == letter).unwrap();
-        bits = bits << 5 | u64::try_from(digit).unwrap();
-        count += 5;
-        if count >= 8 {
-            count -= 8;
-            secret.push(u8::try_from(bits >> count & 0xff).unwrap());
-        }
-    }
+    let secret = unbase32(enrolment.secret.expose());
     directory.confirm_authenticator("alice", &code(world, &secret), NOW).await.unwrap();
     world.later(30);
     secret
+}
+
+/// RFC 4648 section 6, without padding.
+fn unbase32(text: &str) -> Vec<u8> {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u64, 0);
+    for letter in text.bytes() {
+        let digit = alphabet.iter().position(|known| *known == letter).unwrap();
+        bits = (bits << 5 | u64::try_from(digit).unwrap()) & 0xffff;
+        count += 5;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 0xff).unwrap());
+        }
+    }
+    bytes
 }
 
 /// What the app shows now.
@@ -201,4 +207,53 @@ async fn a_password_is_changed_on_ones_own_account() {
     user(&world, "bob").await;
     let nobody = Browser::default().get(&world, "/").await;
     assert!(!nobody.body.contains("alice"), "{}", nobody.body);
+}
+
+#[tokio::test]
+async fn an_authenticator_app_is_added_and_removed_on_ones_own_account() {
+    let world = world().await;
+    let mut browser = Browser::default();
+    let account = browser.sign_in(&world, "/", "alice").await;
+    let wrong = browser.send(&world, &account, "add-authenticator", &[("password", "wrong horse")]).await;
+    assert_eq!((wrong.status, wrong.alert()), (403, "The current password is wrong."));
+    let page = browser.send(&world, &account, "add-authenticator", &[("password", PASSWORD)]).await;
+    let shown = page.body.split("class=\"who secret\">").nth(1).unwrap().split("</p>").next().unwrap();
+    let text = shown.replace("<span>", "").replace("</span>", "").replace(' ', "");
+    let secret = unbase32(&text);
+    assert_eq!(secret.len(), 20, "{text}");
+    assert!(
+        page.body.contains(&format!(
+            "otpauth://totp/keyless.localhost:alice%40keyless.localhost?secret={text}&amp;"
+        ))
+    );
+    assert!(!world.audit.lines().concat().contains(&text));
+    let wrong = browser.send(&world, &page, "confirm-authenticator", &[("code", "000000")]).await;
+    assert!(wrong.status == 403 && !wrong.body.contains(&text), "it is shown once: {}", wrong.body);
+    let before = password(&mut Browser::default(), &world, "/").await;
+    assert_eq!(before.heading(), "You are signed in", "it does not count yet");
+    let done =
+        browser.send(&world, &wrong, "confirm-authenticator", &[("code", &code(&world, &secret))]).await;
+    assert_eq!(done.heading(), "Your authenticator app is added", "{}", done.body);
+    assert_eq!(password(&mut Browser::default(), &world, "/").await.heading(), "Enter your code");
+    world.later(30);
+    let account = browser.follow(&world, &done).await;
+    golden::same("account-authenticator", &account, &world);
+    let shown = code(&world, &secret);
+    for (password, code, status) in
+        [("wrong horse", shown.as_str(), 403), (PASSWORD, "000000", 403), (PASSWORD, &shown, 200)]
+    {
+        let fields = [("password", password), ("code", code)];
+        assert_eq!(
+            browser.send(&world, &account, "remove-authenticator", &fields).await.status,
+            status,
+            "{password} {code}"
+        );
+    }
+    assert_eq!(password(&mut Browser::default(), &world, "/").await.heading(), "You are signed in");
+    let records = world.audit.records();
+    let actions: Vec<_> =
+        records.iter().map(|record| record.action).filter(|action| action.starts_with("user.auth")).collect();
+    let add = ["user.authenticator.add"; 2];
+    let confirm = ["user.authenticator.confirm"; 2];
+    assert_eq!(actions, [&add[..], &confirm, &["user.authenticator.remove"; 3]].concat());
 }
