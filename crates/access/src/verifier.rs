@@ -164,6 +164,7 @@ impl Verifier {
             issued,
             not_before,
             expires,
+            scopes: claims.scp,
             stands_on: [claims.sid, claims.grant, claims.credential].into_iter().flatten().collect(),
         }))
     }

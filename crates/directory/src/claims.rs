@@ -73,6 +73,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) token: String,
     /// Does the client understand a challenge for more claims (`xms_cc`)?
     pub(crate) can_be_challenged: bool,
+    /// Which app roles it has at the resource.
+    pub(crate) roles: Vec<String>,
     /// In whose name the client acts, if it does in a user's.
     pub(crate) user: Option<UserFacts>,
 }
@@ -122,6 +124,8 @@ pub(crate) struct Claims {
     oid: PrincipalId,
     #[serde(skip_serializing_if = "Option::is_none")]
     preferred_username: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    roles: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scp: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -177,6 +181,7 @@ pub(crate) fn claims(facts: Facts<'_>) -> Claims {
         name: is_user.then(|| principal.display_name.clone()),
         oid: principal.id,
         preferred_username: user_name.clone().filter(|_| !is_v1),
+        roles: facts.roles,
         scp,
         sid,
         sub,
@@ -191,7 +196,8 @@ pub(crate) fn claims(facts: Facts<'_>) -> Claims {
 }
 
 /// The ARM id of the app that a managed identity belongs to. There is one subscription, the tenant, and one resource group.
-fn resource_id(principal: &Principal) -> Option<String> {
+#[must_use]
+pub fn resource_id(principal: &Principal) -> Option<String> {
     match principal.kind {
         PrincipalKind::ManagedIdentity { .. } => Some(format!(
             "/subscriptions/{}/resourcegroups/keyless/providers/Microsoft.Web/sites/{}",
@@ -222,6 +228,7 @@ mod tests {
             expires,
             token,
             can_be_challenged: false,
+            roles: Vec::new(),
             user: None,
         };
         serde_json::to_value(claims(facts)).unwrap()

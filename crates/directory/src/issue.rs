@@ -30,7 +30,8 @@ pub(crate) struct Issuer<'a> {
 impl Issuer<'_> {
     /// Issues what was granted.
     pub(crate) fn issue(&self, granted: Granted, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
-        let Granted { endpoint, principal, client, audience, proof, user, can_be_challenged } = &granted;
+        let Granted { endpoint, principal, client, audience, proof, user, can_be_challenged, roles } =
+            &granted;
         let token = crypt::encoding::base64url(&random::<16>(self.entropy));
         // Of the second in which all was revoked: nobody must take it for one of before.
         let issued = now.max(principal.revocations.valid_from());
@@ -47,6 +48,7 @@ impl Issuer<'_> {
             expires,
             token: token.clone(),
             can_be_challenged: *can_be_challenged,
+            roles: roles.clone(),
             user: user.as_ref().zip(subject.clone()).map(|(user, subject)| UserFacts {
                 subject,
                 user_name: user.signed_in.user.user_name.as_str().to_owned(),

@@ -58,7 +58,7 @@ pub struct DirectoryService {
     pub(crate) workers: Arc<dyn Workers>,
     pub(crate) key_lifetime: Option<Duration>,
     tenant: Arc<Tenant>,
-    subjects: MacKey,
+    pub(crate) subjects: MacKey,
     /// Seals the secrets of authenticator apps.
     pub(crate) second_factors: Key256,
     pub(crate) guesses: Guesses,
@@ -253,7 +253,8 @@ impl DirectoryService {
         query(&*self.store, |view| audience::resolve(view, self.names(), requested)).await
     }
 
-    /// A token for a managed identity whose process has been attested. The caller has just read that the principal is enabled.
+    /// A token for a managed identity whose process has been attested. The caller has just read that the principal is enabled, and which
+    /// app roles it has ([`Self::roles_of`]).
     ///
     /// # Errors
     /// [`DirectoryError::Crypt`]; [`DirectoryError::Broken`] for a principal of another kind.
@@ -261,6 +262,7 @@ impl DirectoryService {
         &self,
         principal: &Arc<Principal>,
         audience: &Audience,
+        roles: Vec<String>,
         now: Timestamp,
     ) -> Result<IssuedToken, DirectoryError> {
         if !matches!(principal.kind, PrincipalKind::ManagedIdentity { .. }) {
@@ -268,7 +270,8 @@ impl DirectoryService {
                 what: "a token of a managed identity for another principal",
             });
         }
-        let granted = Granted::to_itself(principal.clone(), audience.clone(), Proof::Attested);
+        let granted =
+            Granted { roles, ..Granted::to_itself(principal.clone(), audience.clone(), Proof::Attested) };
         self.issue(granted, now)
     }
 
@@ -460,7 +463,8 @@ mod tests {
         ));
         let administrator = directory.principal(directory.tenant().administrator).await.unwrap();
         let audience = directory.audience("https://vault.azure.net").await.unwrap();
-        let error = directory.issue_for_managed_identity(&administrator, &audience, NOW).unwrap_err();
+        let error =
+            directory.issue_for_managed_identity(&administrator, &audience, Vec::new(), NOW).unwrap_err();
         assert!(matches!(error, DirectoryError::Broken { .. }));
     }
 }

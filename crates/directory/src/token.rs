@@ -4,7 +4,7 @@
 //! Spec: RFC 6749 sections 2.3, 3.2, 4.4; Microsoft identity platform, client credentials flow (v2.0 and v1.0).
 
 use crate::{
-    Audience, DirectoryError, Tenant, TenantAlias, audience,
+    Audience, DirectoryError, Tenant, TenantAlias, app_role, audience,
     claims::Proof,
     client::{self, ClientProof},
     grants::{
@@ -183,6 +183,8 @@ pub(crate) struct Granted {
     pub(crate) user: Option<Delegated>,
     /// Does the client understand a challenge for more claims?
     pub(crate) can_be_challenged: bool,
+    /// The app roles that the principal has there.
+    pub(crate) roles: Vec<String>,
 }
 
 impl Granted {
@@ -190,7 +192,8 @@ impl Granted {
     pub(crate) fn to_itself(principal: Arc<Principal>, audience: Audience, proof: Proof) -> Self {
         let client = principal.client;
         let endpoint = Endpoint::V2;
-        Self { endpoint, principal, client, audience, proof, user: None, can_be_challenged: false }
+        let (user, can_be_challenged, roles) = (None, false, Vec::new());
+        Self { endpoint, principal, client, audience, proof, user, can_be_challenged, roles }
     }
 }
 
@@ -312,7 +315,7 @@ pub(crate) fn decide(
 ) -> Result<Decision<Result<Granted, Refused>>, Halt<DirectoryError>> {
     let client = client::authenticate(view, parsed.client, &parsed.proof, now)?;
     let (endpoint, proof, can_be_challenged) = (parsed.endpoint, client.by, parsed.can_be_challenged);
-    let delegated = |(delegated, audience): (Delegated, Audience)| Granted {
+    let delegated = |(delegated, audience): (Delegated, Audience), roles| Granted {
         endpoint,
         principal: delegated.signed_in.principal.clone(),
         client: parsed.client,
@@ -320,12 +323,15 @@ pub(crate) fn decide(
         proof,
         user: Some(delegated),
         can_be_challenged,
+        roles,
     };
     let decided = match (&parsed.grant, evidence) {
         (Grant::ClientCredentials { resource }, _) => {
             let principal = client_credentials::grant(&client)?;
             let audience = audience::resolve(view, names, resource)?;
-            let granted = Granted { can_be_challenged, ..Granted::to_itself(principal, audience, proof) };
+            let roles = app_role::claimed(view, &principal, &audience.resource)?;
+            let granted =
+                Granted { can_be_challenged, roles, ..Granted::to_itself(principal, audience, proof) };
             return Ok(Decision::of(Ok(granted), client.writes));
         }
         (Grant::AuthorizationCode(redeem), _) => {
@@ -352,7 +358,14 @@ pub(crate) fn decide(
         }
     };
     let writes = client.writes.into_iter().chain(decided.writes).collect();
-    Ok(Decision { writes, value: decided.value.map(delegated) })
+    let value = match decided.value {
+        Ok(granted) => {
+            let roles = app_role::claimed(view, &granted.0.signed_in.principal, &granted.1.resource)?;
+            Ok(delegated(granted, roles))
+        }
+        Err(refused) => Err(refused),
+    };
+    Ok(Decision { writes, value })
 }
 
 /// Does the `claims` parameter say that the client understands challenges (`access_token.xms_cc` holds `cp1`)? Clients differ in its case.

@@ -103,8 +103,9 @@ impl IdentityService {
         let Authentic(connection) = request;
         let workload = connection.workload();
         let (principal, audience) = self.allowed(workload, query).await?;
+        let roles = self.directory.roles_of(&principal, &audience).await?;
         let make = || {
-            let issued = self.directory.issue_for_managed_identity(&principal, &audience, now)?;
+            let issued = self.directory.issue_for_managed_identity(&principal, &audience, roles, now)?;
             Ok::<_, IdentityError>(ManagedToken::new(
                 issued.access_token,
                 issued.issued,

@@ -43,7 +43,7 @@ impl PublicService {
         let mut response = match role {
             Some(HostRole::Login) => directory(self.directory, context.clone(), request).await,
             Some(HostRole::Vault(vault)) => keyvault::handle(&self.state, &context, &vault, request).await,
-            Some(HostRole::Unknown) => {
+            Some(HostRole::Unknown | HostRole::Graph) => {
                 refused(StatusCode::NOT_FOUND, "no such host here: see `keyless status` for the host names")
             }
             None => refused(

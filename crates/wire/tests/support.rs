@@ -91,6 +91,11 @@ impl World {
             audiences: vault_audiences(&names.vault_resource()),
             tenant: directory.tenant().id,
         }));
+        let graph_verifier = Arc::new(Verifier::new(VerifierConfig {
+            issuers: directory.issuers().into(),
+            audiences: directory::audience::graph_audiences(&names),
+            tenant: directory.tenant().id,
+        }));
         let workers = Arc::new(domain::world::Here);
         let vault = VaultService::new(store.clone(), entropy.clone(), workers, root);
         let own = vec![format!("*.{}", names.vault_parent_host())];
@@ -102,6 +107,7 @@ impl World {
         let state = Arc::new(Services {
             directory,
             verifier,
+            graph_verifier,
             vault,
             identity,
             host,

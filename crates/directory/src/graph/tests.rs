@@ -1,0 +1,1 @@
+//! Who may do what by Graph, and what a deleted thing is.
