@@ -1,12 +1,13 @@
 //! Changing an app registration: its names, where its sign-ins end, what it offers. One decision and one commit with every index.
 
 use crate::{
-    AppRole, DirectoryError, DirectoryService, Registration, TokenVersion,
+    AppRole, AppRoleError, DirectoryError, DirectoryService, Registration, TokenVersion,
     redirect::{Platform, RedirectUri},
     registration::{ExposedScope, RequiredAccess, UriIndex},
     registry::find,
 };
 use access::Principal;
+use domain::CredentialId;
 use std::sync::Arc;
 use store::{Decision, Halt, View, refuse, transact};
 
@@ -46,7 +47,9 @@ impl RegistrationChange {
         put(&mut after.redirect_uris, self.redirect_uris.as_ref());
         for (platform, uris) in &self.redirect_uris_at {
             after.redirect_uris.retain(|known| known.platform != *platform);
-            after.redirect_uris.extend(uris.iter().map(|uri| RedirectUri { uri: uri.clone(), platform: *platform }));
+            after
+                .redirect_uris
+                .extend(uris.iter().map(|uri| RedirectUri { uri: uri.clone(), platform: *platform }));
         }
         put(&mut after.token_version, self.token_version.as_ref());
         put(&mut after.is_public, self.is_public.as_ref());
@@ -79,6 +82,63 @@ impl DirectoryService {
         transact(&*self.store, &*self.entropy, |view| {
             let before = find(view, named)?;
             update(self, view, &before, &change.applied(&before))
+        })
+        .await
+    }
+}
+
+impl DirectoryService {
+    /// Adds an app role.
+    ///
+    /// # Errors
+    /// [`DirectoryError::RegistrationNotFound`], [`AppRoleError::Invalid`].
+    pub async fn add_app_role(&self, named: &str, role: AppRole) -> Result<Registration, DirectoryError> {
+        self.edit(named, |after| {
+            after.app_roles.push(role.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    /// Adds a scope that users can let others have.
+    ///
+    /// # Errors
+    /// [`DirectoryError::RegistrationNotFound`], [`AppRoleError::Invalid`].
+    pub async fn add_scope(&self, named: &str, scope: ExposedScope) -> Result<Registration, DirectoryError> {
+        self.edit(named, |after| {
+            after.scopes.push(scope.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes an app role or a scope away: no token says it any more.
+    ///
+    /// # Errors
+    /// [`DirectoryError::RegistrationNotFound`], [`AppRoleError::RoleUnknown`].
+    pub async fn remove_offer(&self, named: &str, id: CredentialId) -> Result<Registration, DirectoryError> {
+        self.edit(named, |after| {
+            let before = after.app_roles.len() + after.scopes.len();
+            after.app_roles.retain(|role| role.id != id);
+            after.scopes.retain(|scope| scope.id != id);
+            match after.app_roles.len() + after.scopes.len() < before {
+                true => Ok(()),
+                false => Err(AppRoleError::RoleUnknown { role: id.to_string() }),
+            }
+        })
+        .await
+    }
+
+    async fn edit(
+        &self,
+        named: &str,
+        edit: impl Fn(&mut Registration) -> Result<(), AppRoleError> + Send + Sync,
+    ) -> Result<Registration, DirectoryError> {
+        transact(&*self.store, &*self.entropy, |view| {
+            let before = find(view, named)?;
+            let mut after = Registration::clone(&before);
+            edit(&mut after)?;
+            update(self, view, &before, &after)
         })
         .await
     }

@@ -9,8 +9,10 @@
 mod admin;
 mod described;
 mod golden;
+mod golden_graph;
 mod golden_keyvault;
 mod golden_oauth2;
+mod graph;
 mod keyvault;
 mod msi;
 mod people;

@@ -66,7 +66,15 @@ impl Right {
             }
             Self::AssignRoles => &["AppRoleAssignment.ReadWrite.All"],
             Self::WriteConsents => &["DelegatedPermissionGrant.ReadWrite.All"],
-            Self::ReadDirectory => &["User.Read", "User.Read.All", "Group.Read.All", "Application.Read.All"],
+            Self::ReadDirectory => &[
+                "User.Read",
+                "User.Read.All",
+                "User.ReadWrite.All",
+                "Group.Read.All",
+                "Group.ReadWrite.All",
+                "Application.Read.All",
+                "Application.ReadWrite.All",
+            ],
             Self::ReadSelf => &["User.Read", "User.ReadBasic.All", "User.Read.All", "User.ReadWrite.All"],
             Self::ChangeSelf => &["User.ReadWrite.All"],
         }
