@@ -24,6 +24,7 @@ const MODULES: &[&str] = &[
     "crash",
     "curl",
     "go",
+    "graph",
     "http_shapes",
     "java",
     "node",
@@ -94,8 +95,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 }
 
 /// Scenarios that are not named for a client, and the clients that they are played with.
-const PLAYED_WITH: &[(&str, &[&str])] =
-    &[("assertion", &["python", "node"]), ("roles", &["python"]), ("vaults", &["python"])];
+const PLAYED_WITH: &[(&str, &[&str])] = &[
+    ("assertion", &["python", "node"]),
+    ("graph", &["python", "node"]),
+    ("roles", &["python"]),
+    ("vaults", &["python"]),
+];
 
 /// Whether a filter can choose scenarios of a client: it names the client, or part of a scenario of nobody knows which.
 fn may_mean(filter: &str, client: &str) -> bool {

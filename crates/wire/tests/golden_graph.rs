@@ -15,8 +15,8 @@ use std::sync::Arc;
 pub(crate) const EVERY_SCOPE: &str = "User.Read User.ReadWrite.All Group.ReadWrite.All Application.ReadWrite.All AppRoleAssignment.ReadWrite.All \
                                       DelegatedPermissionGrant.ReadWrite.All Directory.AccessAsUser.All";
 
-/// Users `admin`, an administrator, and `ada`, who is none; applications `writer`, `reader` and `stranger`, of which the first two have app
-/// roles. Each has a `{… token}`; others do not hold, each for its own reason.
+/// Users `admin`, an administrator, and `ada`, who is none; applications `writer`, `assigner`, `reader` and `stranger`, of which all but
+/// the last have app roles. Each has a `{… token}`; others do not hold, each for its own reason.
 pub(crate) async fn world() -> World {
     let mut world = World::reaching(Arc::new(AnyIssuer)).await;
     world.call("administrator", &world.state.directory.tenant().administrator.to_string());
@@ -29,7 +29,9 @@ pub(crate) async fn world() -> World {
         "Group.ReadWrite.All",
         "User.ReadWrite.All",
     ];
-    for (name, roles) in [("writer", writes), ("reader", &["Directory.Read.All"]), ("stranger", &[])] {
+    let assigns: &[&str] = &["Application.Read.All", "AppRoleAssignment.ReadWrite.All"];
+    let reads: &[&str] = &["Directory.Read.All"];
+    for (name, roles) in [("writer", writes), ("assigner", assigns), ("reader", reads), ("stranger", &[])] {
         let new = NewRegistration { display_name: name.to_owned(), ..NewRegistration::default() };
         let made = world.register(name, new).await;
         world.call(&format!("{name}.application"), &made.id);

@@ -99,7 +99,7 @@ async fn all_service_principals_are_listed_once_and_managed_identities_are_no_ap
     for name in ["Microsoft Graph", "Azure Key Vault", "shop", "writer", "one of 7"] {
         assert_eq!(count(name), 1, "{name}");
     }
-    assert_eq!(names.len(), 126);
+    assert_eq!(names.len(), 127);
     assert!(names.contains(&("shop".to_owned(), json!("ManagedIdentity"))));
     let found = get(&world, "/v1.0/applications?$filter=displayName%20eq%20'shop'").await;
     assert_eq!(found["value"], json!([]));

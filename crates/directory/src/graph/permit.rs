@@ -46,6 +46,21 @@ const READ_ALL: [&str; 2] = ["Directory.Read.All", "Directory.ReadWrite.All"];
 const AS_USER: &str = "Directory.AccessAsUser.All";
 
 impl Right {
+    const ALL: [Self; 12] = [
+        Self::ReadApplications,
+        Self::WriteApplications,
+        Self::ReadUsers,
+        Self::WriteUsers,
+        Self::ReadGroups,
+        Self::WriteGroups,
+        Self::WriteMembers,
+        Self::AssignRoles,
+        Self::WriteConsents,
+        Self::ReadDirectory,
+        Self::ReadSelf,
+        Self::ChangeSelf,
+    ];
+
     /// The app roles and scopes that give it, the least of them first.
     #[must_use]
     pub const fn given_by(self) -> &'static [&'static str] {
@@ -218,10 +233,16 @@ impl GraphPermit {
             return Ok(());
         }
         let held = app_role::at_graph(view, registration.principal)?;
-        match held.iter().find(|role| !self.roles.contains(role)) {
+        match held.iter().find(|role| !self.has_all_of(role)) {
             None => Ok(()),
             Some(role) => refuse(GraphError::AboveCaller { what: "the application", has: role }.into()),
         }
+    }
+
+    /// Do the caller's own roles give every right that this one gives?
+    fn has_all_of(&self, role: &str) -> bool {
+        let is_given = |right: &Right| self.roles.iter().any(|own| right.is_given_by(own));
+        Right::ALL.iter().filter(|right| right.is_given_by(role)).all(is_given)
     }
 
     /// Only administrators change administrators.
@@ -247,7 +268,7 @@ impl GraphPermit {
     /// What is given of Graph, the giver has.
     pub(crate) fn has_role(&self, role: Option<&'static str>) -> Result<(), Halt<DirectoryError>> {
         match role {
-            Some(role) if !self.is_administrators() && !self.roles.contains(&role) => {
+            Some(role) if !self.is_administrators() && !self.has_all_of(role) => {
                 refuse(GraphError::AboveCaller { what: "the role", has: role }.into())
             }
             _ => Ok(()),

@@ -15,7 +15,7 @@ use directory::{
     redirect::Platform,
     registration::{ExposedScope, RequiredAccess},
 };
-use domain::{ClientId, CredentialId, RegistrationId};
+use domain::{ClientId, CredentialId};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -109,18 +109,14 @@ impl ApplicationsOperation {
 impl Asked<'_> {
     /// The application that a path names.
     pub(super) async fn application(&self, key: &Key) -> Result<Arc<Registration>, GraphError> {
-        let (id, is_it): (String, Box<dyn Fn(&Registration) -> bool + Send + Sync>) = match key {
-            Key::Id(text) => {
-                let id: RegistrationId = text.parse().map_err(|_| GraphError::not_found(text))?;
-                (id.to_string(), Box::new(move |found| found.id == id))
-            }
-            Key::App(text) => {
-                let client: ClientId = text.parse().map_err(|_| GraphError::not_found(text))?;
-                (client.to_string(), Box::new(move |found| found.client == client))
-            }
+        let text = key.text();
+        let id = uuid::Uuid::try_parse(text).map_err(|_| GraphError::not_found(text))?;
+        let is_it = |found: &Registration| match key {
+            Key::Id(_) => found.id.uuid() == id,
+            Key::App(_) => found.client.uuid() == id,
         };
         // The directory takes an application's other names as well; a path has one.
-        match self.state.directory.registration(&id).await {
+        match self.state.directory.registration(&id.to_string()).await {
             Ok(found) if is_it(&found) => Ok(found),
             Ok(_) | Err(DirectoryError::RegistrationNotFound { .. }) => {
                 Err(GraphError::not_found(key.text()))

@@ -69,11 +69,13 @@ impl Asked<'_> {
     }
 
     fn listed(&self, kind: &str, page: Vec<Value>, next: Option<&str>) -> Answer {
-        let mut body =
-            json!({"@odata.context": format!("{}/v1.0/$metadata#{kind}", self.base), "value": page});
+        let mut body = Object::new();
+        body.insert("@odata.context".to_owned(), json!(format!("{}/v1.0/$metadata#{kind}", self.base)));
         if let Some(next) = next {
-            body["@odata.nextLink"] = json!(format!("{}?{}", self.url, self.query.after(next)));
+            let next = format!("{}?{}", self.url, self.query.after(next));
+            body.insert("@odata.nextLink".to_owned(), json!(next));
         }
+        body.insert("value".to_owned(), Value::Array(page));
         Answer { target: kind.to_owned(), response: answer(StatusCode::OK, &body) }
     }
 }
