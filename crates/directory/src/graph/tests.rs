@@ -7,8 +7,9 @@ use crate::{
     fixtures::{NOW, registration, tenant},
 };
 use access::{Principal, PrincipalKind};
-use crypt::SystemEntropy;
+use crypt::{SystemEntropy, test_keys::TestSigner};
 use domain::{ClientId, Secret};
+use serde_json::{Value, json};
 use store::Memory;
 
 fn later(seconds: i64) -> Timestamp {
@@ -250,4 +251,117 @@ async fn a_service_principal_that_is_made_anew_is_another() {
     assert!(matches!(refusal(unfit), GraphError::Unfit { .. }));
     let nobody = ClientId::random(&SystemEntropy);
     assert!(acting.create_service_principal(nobody, true, NOW).await.is_err());
+}
+
+#[tokio::test]
+async fn a_key_is_added_and_removed_by_who_has_one() {
+    let directory = directory().await;
+    let (_, caller) = application(&directory, "admin", &["Application.ReadWrite.All"]).await;
+    let acting = directory.acting(&caller);
+    let (made, _) = application(&directory, "made", &[]).await;
+    let id = made.id.to_string();
+    let (one, two) = (TestSigner::one(NOW), TestSigner::other(NOW));
+    let proof = |signer: &TestSigner, more: Value| {
+        let mut claims = json!({
+            "iss": id, "aud": "00000002-0000-0000-c000-000000000000", "nbf": NOW.seconds(), "exp": NOW.seconds() + 600,
+        });
+        for (name, value) in more.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        Secret::new(signer.token(&json!({"alg": "RS256"}), &claims))
+    };
+    let add = async |proof: Secret<String>| acting.add_key(&id, "next", &two.certificate, &proof, NOW).await;
+    // Without a key nobody has proven anything.
+    assert!(matches!(refusal(add(proof(&one, json!({}))).await), GraphError::ProofInvalid { .. }));
+    directory.add_certificate(&id, "first", &one.certificate, NOW).await.unwrap();
+    for (signer, more) in [
+        (&two, json!({})),
+        (&one, json!({"iss": made.client})),
+        (&one, json!({"aud": "https://vault.azure.net"})),
+        (&one, json!({"exp": NOW.seconds()})),
+        (&one, json!({"exp": NOW.seconds() + 3_600})),
+        (&one, json!({"nbf": null})),
+        (&one, json!({"nbf": NOW.seconds() + 400})),
+    ] {
+        let refused = refusal(add(proof(signer, more.clone())).await);
+        assert!(matches!(refused, GraphError::ProofInvalid { .. }), "{more}");
+    }
+    let added = add(proof(&one, json!({}))).await.unwrap().value;
+    let remove = async |proof: Secret<String>| {
+        acting.remove_credential(&id, crate::CredentialKind::Certificate, added.id, Some(&proof), NOW).await
+    };
+    let (stranger, known) = (proof(&one, json!({"iss": "x"})), proof(&two, json!({})));
+    assert!(matches!(refusal(remove(stranger).await), GraphError::ProofInvalid { .. }));
+    assert_eq!(directory.registration(&id).await.unwrap().certificates.len(), 2);
+    remove(known).await.unwrap();
+    assert_eq!(directory.registration(&id).await.unwrap().certificates.len(), 1);
+}
+
+#[tokio::test]
+async fn tokens_say_roles_and_go_only_to_those_who_have_one_where_that_is_asked() {
+    let directory = directory().await;
+    let new = NewRegistration {
+        display_name: "orders".to_owned(),
+        identifier_uris: vec!["api://orders".to_owned()],
+        ..NewRegistration::default()
+    };
+    let orders = directory.create_registration(new, NOW).await.unwrap();
+    let role = |value: &str, for_users, for_applications| crate::AppRole {
+        id: domain::CredentialId::random(&SystemEntropy),
+        value: Some(value.to_owned()),
+        display_name: value.to_owned(),
+        description: String::new(),
+        for_users,
+        for_applications,
+        enabled: true,
+    };
+    for role in [role("Orders.All", false, true), role("Orders.Mine", true, false)] {
+        directory.add_app_role("api://orders", role).await.unwrap();
+    }
+    let twice = directory.add_app_role("api://orders", role("Orders.All", true, true)).await;
+    assert!(matches!(twice, Err(DirectoryError::AppRole(crate::AppRoleError::Invalid { .. }))));
+    let (client, _) = application(&directory, "client", &[]).await;
+    let named = client.client.to_string();
+    let secret = directory.add_credential(&named, "x", None, NOW).await.unwrap().secret;
+    let claims = async || {
+        let request = crate::TokenRequest {
+            tenant: directory.tenant().id.to_string(),
+            grant_type: Some("client_credentials".to_owned()),
+            client: Some(named.clone()),
+            secret: Some(secret.duplicate()),
+            scope: Some("api://orders/.default".to_owned()),
+            ..crate::TokenRequest::default()
+        };
+        let issued = directory.token(request, NOW).await?;
+        let payload = issued.access_token.expose().split('.').nth(1).unwrap().to_owned();
+        let payload = crypt::encoding::from_base64url(payload).unwrap();
+        Ok::<Value, DirectoryError>(serde_json::from_slice(&payload).unwrap())
+    };
+    assert_eq!(claims().await.unwrap().get("roles"), None);
+    let change = crate::RegistrationChange { assignment_required: Some(true), ..Default::default() };
+    directory.update_registration("api://orders", &change).await.unwrap();
+    let refused = claims().await;
+    assert!(matches!(
+        refused,
+        Err(DirectoryError::AppRole(crate::AppRoleError::NotAssigned { is_user: false, .. }))
+    ));
+    let wrong = directory.assign_app_role(orders.client, client.principal, "Orders.Mine", NOW).await;
+    assert!(matches!(wrong, Err(DirectoryError::AppRole(crate::AppRoleError::RoleUnknown { .. }))));
+    directory.assign_app_role(orders.client, client.principal, "Orders.All", NOW).await.unwrap();
+    assert_eq!(claims().await.unwrap()["roles"], json!(["Orders.All"]));
+    // A user has the roles of its groups, as long as the group is there.
+    let ada = user(&directory, "ada").await;
+    let group = directory.create_group("buyers", None, NOW).await.unwrap();
+    directory.add_member(group.id, ada.id, NOW).await.unwrap();
+    directory.assign_app_role(orders.client, group.id.subject(), "Orders.Mine", NOW).await.unwrap();
+    let audience = directory.audience("api://orders").await.unwrap();
+    let principal = directory.principal(ada.id).await.unwrap();
+    assert_eq!(directory.roles_of(&principal, &audience).await.unwrap(), ["Orders.Mine"]);
+    directory.delete_group(group.id).await.unwrap();
+    assert!(matches!(
+        directory.roles_of(&principal, &audience).await,
+        Err(DirectoryError::AppRole(crate::AppRoleError::NotAssigned { is_user: true, .. }))
+    ));
+    directory.unassign_app_role(orders.client, client.principal, "Orders.All").await.unwrap();
+    assert!(claims().await.is_err());
 }

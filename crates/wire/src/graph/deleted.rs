@@ -87,6 +87,7 @@ impl DeletedOperation {
                     }
                 }
                 let found = found.ok_or_else(|| GraphError::not_found(&id.to_string()))?;
+                asked.acting.may(read_right(&found)).await?;
                 let response = asked.one(StatusCode::OK, "directoryObjects", asked.deleted(&found).await?);
                 Ok(Answer { target: format!("deleted item {id}"), response })
             }
@@ -113,6 +114,15 @@ impl DeletedOperation {
                 Ok(Answer { target: format!("deleted item {id}"), response: no_content() })
             }
         }
+    }
+}
+
+/// Who may list deleted things of a kind may read one.
+const fn read_right(deleted: &Deleted) -> Right {
+    match deleted.what {
+        What::Registration => Right::ReadApplications,
+        What::User(_) => Right::WriteUsers,
+        What::Group(_) => Right::ReadGroups,
     }
 }
 

@@ -143,9 +143,9 @@ impl GroupsOperation {
             }
             Self::Members { key } => {
                 let id = asked.group(&key).await?.id;
-                let mut objects = Vec::new();
+                let (sees, mut objects) = (asked.sight().await?, Vec::new());
                 for member in asked.state.directory.members(id).await? {
-                    objects.extend(asked.principal_object(&member.principal).await?);
+                    objects.extend(asked.member(&member.principal, &sees).await?);
                 }
                 Ok(Answer { target: about(id), ..asked.short("directoryObjects", objects)? })
             }

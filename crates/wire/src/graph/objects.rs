@@ -53,7 +53,10 @@ impl ObjectsOperation {
         match self {
             Self::Get { key } => {
                 let id = Uuid::try_parse(key.text()).map_err(|_| GraphError::not_found(key.text()))?;
-                let (_, object) = asked.object(id).await?.ok_or_else(|| GraphError::not_found(key.text()))?;
+                let found = asked.object(id).await?;
+                let sees = asked.sight().await?;
+                let object = found.filter(|(kind, _)| sees.kind(kind)).map(|(_, object)| object);
+                let object = object.ok_or_else(|| GraphError::not_found(key.text()))?;
                 let response = asked.one(StatusCode::OK, "directoryObjects", object);
                 Ok(Answer { target: named("object", &id.to_string()), response })
             }
@@ -74,12 +77,16 @@ impl ObjectsOperation {
                                 || wanted.eq_ignore_ascii_case("directoryObject")
                         })
                 };
-                let mut objects = Vec::new();
+                let (sees, mut objects) = (asked.sight().await?, Vec::new());
                 for id in &ids {
                     let id = Uuid::try_parse(id)
                         .map_err(|_| GraphError::bad("Invalid object identifier: a GUID is expected."))?;
                     objects.extend(
-                        asked.object(id).await?.filter(|(kind, _)| is_wanted(kind)).map(|(_, object)| object),
+                        asked
+                            .object(id)
+                            .await?
+                            .filter(|(kind, _)| is_wanted(kind) && sees.kind(kind))
+                            .map(|(_, object)| object),
                     );
                 }
                 let mut page: Vec<serde_json::Value> = Vec::with_capacity(objects.len());
@@ -96,7 +103,58 @@ impl ObjectsOperation {
     }
 }
 
+/// Of which kinds of objects a caller sees more than their ids.
+pub(super) struct Sight {
+    users: bool,
+    groups: bool,
+    applications: bool,
+}
+
+impl Sight {
+    pub(super) fn kind(&self, kind: &str) -> bool {
+        match kind {
+            "user" => self.users,
+            "group" => self.groups,
+            _ => self.applications,
+        }
+    }
+}
+
 impl Asked<'_> {
+    /// Who may read some kind of objects does not read the others by way of it.
+    pub(super) async fn sight(&self) -> Result<Sight, GraphError> {
+        Ok(Sight {
+            users: self.sees(Right::ReadUsers).await?,
+            groups: self.sees(Right::ReadGroups).await?,
+            applications: self.sees(Right::ReadApplications).await?,
+        })
+    }
+
+    async fn sees(&self, right: Right) -> Result<bool, GraphError> {
+        use directory::graph::GraphError as Refusal;
+        match self.acting.may(right).await {
+            Ok(_) => Ok(true),
+            Err(DirectoryError::Graph(Refusal::Denied { .. } | Refusal::NotAdministrator)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A member of something: of a kind that the caller does not see only its id.
+    pub(super) async fn member(
+        &self,
+        principal: &Principal,
+        sees: &Sight,
+    ) -> Result<Option<Object>, GraphError> {
+        let kind = if principal.kind == PrincipalKind::User { "user" } else { "servicePrincipal" };
+        let object = self.principal_object(principal).await?;
+        Ok(object.map(|mut object| {
+            if !sees.kind(kind) {
+                object.retain(|name, _| name == "id" || name.starts_with('@'));
+            }
+            object
+        }))
+    }
+
     /// A principal as the kind of object that it is; `None` if it is gone.
     pub(super) async fn principal_object(&self, principal: &Principal) -> Result<Option<Object>, GraphError> {
         let id = principal.id.to_string();
