@@ -16,6 +16,7 @@ mod commands;
 mod crash;
 mod curl;
 mod go;
+mod graph;
 mod http_shapes;
 mod identities;
 mod java;

@@ -40,6 +40,9 @@ impl Answer {
         }
         match role {
             Some(HostRole::Login) => check_oauth2(&json),
+            Some(HostRole::Graph) => {
+                assert!(json["error"]["code"].is_string() && json["error"]["message"].is_string(), "{json}");
+            }
             Some(HostRole::Vault(_)) => {
                 check_keyvault(&json);
                 let challenged = self.headers.contains_key(header::WWW_AUTHENTICATE);

@@ -27,6 +27,7 @@ const MODULES: &[&str] = &[
     "crash",
     "curl",
     "go",
+    "graph",
     "http_shapes",
     "identities",
     "java",
@@ -120,6 +121,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 /// Scenarios that are not named for a client, and the clients that they are played with.
 const PLAYED_WITH: &[(&str, &[&str])] = &[
     ("assertion", &["python", "node"]),
+    ("graph", &["python", "node"]),
     ("identities", &["python", "node"]),
     ("relying_parties", &[PARTIES]),
     ("roles", &["python"]),

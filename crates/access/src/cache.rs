@@ -116,6 +116,7 @@ mod tests {
             issued: zero,
             not_before: zero,
             expires: Timestamp::from_seconds(expires),
+            scopes: None,
             stands_on: Vec::new(),
         })
     }

@@ -21,6 +21,7 @@ pub(crate) struct Facts {
     pub(crate) not_before: Timestamp,
     pub(crate) expires: Timestamp,
     pub(crate) stands_on: Vec<Uuid>,
+    pub(crate) scopes: Option<String>,
 }
 
 impl Caller {
@@ -41,6 +42,7 @@ impl Caller {
             not_before: Timestamp::default(),
             expires: Timestamp::from_seconds(i64::MAX),
             stands_on: Vec::new(),
+            scopes: None,
         })
     }
 
@@ -50,6 +52,7 @@ impl Caller {
     pub fn standing_on(&self, issued: Timestamp, stands_on: Vec<Uuid>) -> Self {
         let Facts { principal, client, tenant, not_before, expires, .. } = *self.0;
         let (issuer, audience) = (self.0.issuer.clone(), self.0.audience.clone());
+        let scopes = self.0.scopes.clone();
         Self::new(Facts {
             principal,
             client,
@@ -60,6 +63,7 @@ impl Caller {
             not_before,
             expires,
             stands_on,
+            scopes,
         })
     }
 
@@ -101,6 +105,11 @@ impl Caller {
     /// From when the token is worth nothing (`exp`).
     pub fn expires(&self) -> Timestamp {
         self.0.expires
+    }
+
+    /// What the client may do in a user's name (`scp`). `None`: the token is an application's own.
+    pub fn scopes(&self) -> Option<impl Iterator<Item = &str>> {
+        self.0.scopes.as_deref().map(|scopes| scopes.split(' ').filter(|scope| !scope.is_empty()))
     }
 
     /// What the token stands on: a user's session (`sid`) and grant, or a client's credential. Once one of these is gone, so is the token.

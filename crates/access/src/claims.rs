@@ -1,4 +1,4 @@
-//! The claims of an access token as far as a vault looks at them (RFC 7519; v1.0 and v2.0 access tokens).
+//! The claims of an access token as far as we look at them (RFC 7519; v1.0 and v2.0 access tokens).
 
 use domain::{ClientId, PrincipalId, TenantId};
 use serde::Deserialize;
@@ -18,6 +18,8 @@ pub(crate) struct Claims {
     pub(crate) appid: Option<ClientId>,
     /// v2.0 tokens.
     pub(crate) azp: Option<ClientId>,
+    /// What the client may do in a user's name, words with spaces between. Applications' own tokens have none.
+    pub(crate) scp: Option<String>,
     /// The session of a signed-in user.
     pub(crate) sid: Option<Uuid>,
     /// The grant that a user's tokens come from, one after the other: a claim of our own.

@@ -16,6 +16,9 @@ pub struct Group {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// A short name that some tools ask for. Names nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail_nickname: Option<String>,
     /// When it was made.
     pub created: Timestamp,
 }

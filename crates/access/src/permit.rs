@@ -340,7 +340,13 @@ mod tests {
 
     fn group(number: u8) -> Group {
         let id = GroupId::random(&Fill(number));
-        Group { id, display_name: "ops".to_owned(), description: None, created: Timestamp::default() }
+        Group {
+            id,
+            display_name: "ops".to_owned(),
+            description: None,
+            mail_nickname: None,
+            created: Timestamp::default(),
+        }
     }
 
     fn caller(of: &Principal) -> Caller {

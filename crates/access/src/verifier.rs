@@ -165,6 +165,7 @@ impl Verifier {
             issued,
             not_before,
             expires,
+            scopes: claims.scp,
             stands_on: [claims.sid, claims.grant, claims.credential, claims.attachment]
                 .into_iter()
                 .flatten()

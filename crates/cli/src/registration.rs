@@ -6,8 +6,9 @@ use crate::{
     failure::Failure,
     files,
     output::{self, Format},
+    whom::{self, Whom},
 };
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use http::Method;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,9 @@ pub(crate) enum Command {
         /// A URI by which tokens for it are asked, such as api://shop; may be given several times
         #[arg(long = "identifier-uri", value_name = "URI")]
         identifier_uris: Vec<String>,
+        /// Where codes of its sign-ins may be sent: web=, spa= or publicClient= and the address; may be given several times
+        #[arg(long = "redirect-uri", value_name = "PLATFORM=URI", value_parser = redirect_uri)]
+        redirect_uris: Vec<RedirectUri>,
         /// Software that cannot keep a secret, such as on users' own machines: it has no credentials
         #[arg(long)]
         public: bool,
@@ -35,6 +39,14 @@ pub(crate) enum Command {
         /// Its id, client id or identifier URI
         registration: String,
     },
+    /// Change a registration; what is not said stays as it is
+    Update(Update),
+    /// App roles: what principals may do in it
+    #[command(subcommand)]
+    Role(RoleCommand),
+    /// Scopes: what users may let others do with it
+    #[command(subcommand)]
+    Scope(ScopeCommand),
     /// Delete a registration: its tokens are refused from the answer on
     Delete {
         /// Its id, client id or identifier URI
@@ -46,6 +58,109 @@ pub(crate) enum Command {
     /// Outside issuers whose word is taken: pipelines, clusters
     #[command(subcommand)]
     Federated(FederatedCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Update {
+    /// Its id, client id or identifier URI
+    registration: String,
+    /// A name for people
+    #[arg(long, value_name = "NAME")]
+    display_name: Option<String>,
+    /// A URI by which tokens for it are asked, instead of those that it has; may be given several times
+    #[arg(long = "identifier-uri", value_name = "URI")]
+    identifier_uris: Vec<String>,
+    /// Where codes of its sign-ins may be sent, instead of where they may now; may be given several times
+    #[arg(long = "redirect-uri", value_name = "PLATFORM=URI", value_parser = redirect_uri)]
+    redirect_uris: Vec<RedirectUri>,
+    /// The form of tokens for it
+    #[arg(long, value_name = "1.0|2.0")]
+    token_version: Option<String>,
+    /// Can it keep no secret?
+    #[arg(long, value_name = "true|false")]
+    public: Option<bool>,
+    /// Is each assertion that a certificate of it signs good once only?
+    #[arg(long, value_name = "true|false")]
+    single_use_assertions: Option<bool>,
+    /// Are there tokens for it only for those who have a role in it?
+    #[arg(long, value_name = "true|false")]
+    assignment_required: Option<bool>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RoleCommand {
+    /// Define an app role; for users and applications, unless told otherwise
+    Add {
+        /// The registration's id, client id or identifier URI
+        registration: String,
+        /// What tokens say, such as Orders.Read.All
+        value: String,
+        /// A name for people
+        #[arg(long)]
+        display_name: Option<String>,
+        /// What it is for
+        #[arg(long, default_value = "")]
+        description: String,
+        /// Users and groups may have it
+        #[arg(long)]
+        for_users: bool,
+        /// Applications and apps' identities may have it
+        #[arg(long)]
+        for_applications: bool,
+    },
+    /// Take an app role away: no token says it any more
+    Remove {
+        /// The registration's id, client id or identifier URI
+        registration: String,
+        /// The role's id
+        role: domain::CredentialId,
+    },
+    /// Give a role to somebody
+    Assign {
+        /// The registration's id, client id or identifier URI; graph for Microsoft Graph
+        resource: String,
+        /// The role's value or id; without one it is only let in, where an assignment is required
+        #[arg(long)]
+        role: Option<String>,
+        #[command(flatten)]
+        whom: Whom,
+    },
+    /// Take a role from somebody
+    Unassign {
+        /// The registration's id, client id or identifier URI; graph for Microsoft Graph
+        resource: String,
+        /// The role's value or id
+        #[arg(long)]
+        role: Option<String>,
+        #[command(flatten)]
+        whom: Whom,
+    },
+    /// Who has which role
+    Assignments {
+        /// The registration's id, client id or identifier URI; graph for Microsoft Graph
+        resource: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScopeCommand {
+    /// Offer a scope
+    Add {
+        /// The registration's id, client id or identifier URI
+        registration: String,
+        /// What clients ask for, such as Orders.Read
+        value: String,
+        /// What the consent page says
+        #[arg(long, default_value = "")]
+        description: String,
+    },
+    /// Take a scope away: no token says it any more
+    Remove {
+        /// The registration's id, client id or identifier URI
+        registration: String,
+        /// The scope's id
+        scope: domain::CredentialId,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -126,6 +241,14 @@ struct Registration {
     identifier_uris: Vec<String>,
     is_public: bool,
     single_use_assertions: bool,
+    #[serde(default)]
+    assignment_required: bool,
+    #[serde(default)]
+    app_roles: Vec<Role>,
+    #[serde(default)]
+    scopes: Vec<Scope>,
+    #[serde(default)]
+    redirect_uris: Vec<RedirectUri>,
     created: i64,
     credentials: Vec<Credential>,
     certificates: Vec<Certificate>,
@@ -164,6 +287,54 @@ struct Federated {
     created: i64,
 }
 
+/// Where codes of sign-ins may be sent.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct RedirectUri {
+    uri: String,
+    platform: String,
+}
+
+fn redirect_uri(text: &str) -> Result<RedirectUri, String> {
+    let (platform, uri) =
+        text.split_once('=').ok_or("PLATFORM=URI, such as web=https://shop.example/signed-in")?;
+    match platform {
+        "web" | "spa" | "publicClient" => {
+            Ok(RedirectUri { uri: uri.to_owned(), platform: platform.to_owned() })
+        }
+        _ => Err("the platform is web, spa or publicClient".to_owned()),
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Role {
+    id: String,
+    value: Option<String>,
+    display_name: String,
+    description: String,
+    for_users: bool,
+    for_applications: bool,
+    enabled: bool,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Scope {
+    id: String,
+    value: String,
+    description: String,
+    enabled: bool,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Assignment {
+    id: String,
+    role: String,
+    value: Option<String>,
+    principal: String,
+    display_name: Option<String>,
+    state: String,
+    since: i64,
+}
+
 #[derive(Debug, Deserialize, Serialize)]
 struct Made {
     id: String,
@@ -173,10 +344,10 @@ struct Made {
 
 pub(crate) async fn registration(admin: &Admin, format: Format, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Create { name, identifier_uris, public, single_use_assertions } => {
+        Command::Create { name, identifier_uris, redirect_uris, public, single_use_assertions } => {
             let new = serde_json::json!({
                 "display_name": name, "identifier_uris": identifier_uris, "is_public": public,
-                "single_use_assertions": single_use_assertions,
+                "single_use_assertions": single_use_assertions, "redirect_uris": redirect_uris,
             });
             let made: Registration = admin.ask(Method::POST, "/v1/registrations", &new).await?;
             show(format, &made);
@@ -195,8 +366,104 @@ pub(crate) async fn registration(admin: &Admin, format: Format, command: Command
             admin.order(Method::DELETE, &path(&registration)).await?;
             output::note("The registration is deleted, and its principal with it.");
         }
+        Command::Update(args) => {
+            let place = path(&args.registration);
+            show(format, &admin.ask(Method::PATCH, &place, &changed(args)).await?);
+        }
+        Command::Role(command) => role(admin, format, command).await?,
+        Command::Scope(command) => scope(admin, format, command).await?,
         Command::Credential(command) => credential(admin, format, command).await?,
         Command::Federated(command) => federated(admin, format, command).await?,
+    }
+    Ok(())
+}
+
+fn changed(args: Update) -> serde_json::Value {
+    let mut change = serde_json::Map::new();
+    let mut put = |name: &str, value: Option<serde_json::Value>| {
+        change.extend(value.map(|value| (name.to_owned(), value)));
+    };
+    let uris = Some(args.identifier_uris).filter(|uris| !uris.is_empty());
+    let redirects = Some(args.redirect_uris).filter(|uris| !uris.is_empty());
+    put("display_name", args.display_name.map(Into::into));
+    put("identifier_uris", uris.map(Into::into));
+    put("redirect_uris", redirects.map(|uris| serde_json::json!(uris)));
+    put("token_version", args.token_version.map(Into::into));
+    put("is_public", args.public.map(Into::into));
+    put("single_use_assertions", args.single_use_assertions.map(Into::into));
+    put("assignment_required", args.assignment_required.map(Into::into));
+    change.into()
+}
+
+async fn role(admin: &Admin, format: Format, command: RoleCommand) -> Result<(), Failure> {
+    let assignments = |resource: &str| format!("/v1/app-roles/{}/assignments", segment(resource));
+    match command {
+        RoleCommand::Add { registration, value, display_name, description, for_users, for_applications } => {
+            let new = serde_json::json!({
+                "value": value, "display_name": display_name, "description": description,
+                "for_users": for_users, "for_applications": for_applications,
+            });
+            let path = format!("{}/app-roles", path(&registration));
+            let made: Role = admin.ask(Method::POST, &path, &new).await?;
+            match format {
+                Format::Json => output::json(&made),
+                Format::Table => {
+                    output::facts(&[("role", made.id), ("value", made.value.unwrap_or_default())])
+                }
+            }
+        }
+        RoleCommand::Remove { registration, role } => {
+            admin.order(Method::DELETE, &format!("{}/offers/{role}", path(&registration))).await?;
+            output::note("The role is taken away.");
+        }
+        RoleCommand::Assign { resource, role, whom } => {
+            let asked = serde_json::json!({"role": role, "whom": whom});
+            let made: Assignment = admin.ask(Method::POST, &assignments(&resource), &asked).await?;
+            list_assignments(format, std::slice::from_ref(&made));
+        }
+        RoleCommand::Unassign { resource, role, whom } => {
+            let asked = serde_json::json!({"role": role, "whom": whom});
+            let sent = admin.send(Method::DELETE, &assignments(&resource), Some(&asked)).await;
+            sent.map_err(|fault| admin.explain(fault))?;
+            output::note("The role is taken from it: tokens from now on do not say it.");
+        }
+        RoleCommand::Assignments { resource } => {
+            list_assignments(format, &admin.get::<List<Assignment>>(&assignments(&resource)).await?.value);
+        }
+    }
+    Ok(())
+}
+
+fn list_assignments(format: Format, all: &[Assignment]) {
+    match format {
+        Format::Json => output::json(&all),
+        Format::Table => output::table(
+            &["role", "who", "principal", "since"],
+            all.iter().map(|one| {
+                let role = one.value.clone().unwrap_or_else(|| one.role.clone());
+                let name = whom::name(one.display_name.as_deref(), &one.state);
+                vec![role, name, one.principal.clone(), output::time(one.since)]
+            }),
+            "Nobody has a role there.",
+        ),
+    }
+}
+
+async fn scope(admin: &Admin, format: Format, command: ScopeCommand) -> Result<(), Failure> {
+    match command {
+        ScopeCommand::Add { registration, value, description } => {
+            let new = serde_json::json!({"value": value, "description": description});
+            let made: Scope =
+                admin.ask(Method::POST, &format!("{}/scopes", path(&registration)), &new).await?;
+            match format {
+                Format::Json => output::json(&made),
+                Format::Table => output::facts(&[("scope", made.id), ("value", made.value)]),
+            }
+        }
+        ScopeCommand::Remove { registration, scope } => {
+            admin.order(Method::DELETE, &format!("{}/offers/{scope}", path(&registration))).await?;
+            output::note("The scope is taken away.");
+        }
     }
     Ok(())
 }
@@ -379,6 +646,14 @@ fn show(format: Format, one: &Registration) {
         ("created", output::time(one.created)),
     ];
     facts.extend(one.identifier_uris.iter().map(|uri| ("identifier", uri.clone())));
+    facts.extend(one.redirect_uris.iter().map(|to| ("redirect", format!("{}={}", to.platform, to.uri))));
+    facts.extend(one.app_roles.iter().map(|role| {
+        ("app role", format!("{}  {}", role.id, role.value.as_deref().unwrap_or(&role.display_name)))
+    }));
+    facts.extend(one.scopes.iter().map(|scope| ("scope", format!("{}  {}", scope.id, scope.value))));
+    if one.assignment_required {
+        facts.push(("assignment", "required".to_owned()));
+    }
     facts.extend(one.credentials.iter().map(|credential| {
         let (hint, name) = (&credential.hint, &credential.display_name);
         (

@@ -83,6 +83,9 @@ pub(crate) struct Update {
     /// Let it act, or refuse it everywhere from the answer on
     #[arg(long, value_name = "true|false")]
     enabled: Option<bool>,
+    /// Let it do all in the directory by Microsoft Graph, or no longer
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    administrator: Option<bool>,
 }
 
 #[derive(Debug, Args)]
@@ -132,6 +135,8 @@ struct User {
     must_change_password: bool,
     password_set: Option<i64>,
     has_authenticator: bool,
+    #[serde(default)]
+    is_administrator: bool,
     groups: Vec<String>,
     created: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,6 +219,7 @@ async fn update(admin: &Admin, format: Format, args: Update) -> Result<(), Failu
     put("display_name", args.display_name.map(Into::into));
     put("mail", args.mail.map(|mail| if mail.is_empty() { json!(null) } else { mail.into() }));
     put("enabled", args.enabled.map(Into::into));
+    put("is_administrator", args.administrator.map(Into::into));
     show(format, &admin.ask(Method::PATCH, &path(&args.user), &change).await?);
     Ok(())
 }

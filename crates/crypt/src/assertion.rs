@@ -97,6 +97,16 @@ impl Assertion {
     /// # Errors
     /// All of [`AssertionFault`] but [`AssertionFault::BadSignature`].
     pub fn parse(text: &str) -> Result<Self, AssertionFault> {
+        let assertion = Self::parse_proof(text)?;
+        // Whoever speaks of nobody proves nobody.
+        if assertion.claimed.subject.is_empty() { Err(malformed("claims")) } else { Ok(assertion) }
+    }
+
+    /// Reads the form of what may speak of nobody: a proof that somebody has a key.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_proof(text: &str) -> Result<Self, AssertionFault> {
         if text.len() > limits::ASSERTION_BYTES_MAX {
             return Err(AssertionFault::TooLarge);
         }
@@ -215,7 +225,8 @@ impl Header {
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
-    sub: String,
+    #[serde(default)]
+    sub: Option<String>,
     aud: OneOrMany,
     exp: NumericDate,
     #[serde(default)]
@@ -230,7 +241,7 @@ impl From<Claims> for Claimed {
     fn from(claims: Claims) -> Self {
         Self {
             issuer: claims.iss,
-            subject: claims.sub,
+            subject: claims.sub.unwrap_or_default(),
             audiences: match claims.aud {
                 OneOrMany::One(one) => vec![one],
                 OneOrMany::Many(many) => many,

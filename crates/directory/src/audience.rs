@@ -5,6 +5,7 @@
 
 use crate::{
     DirectoryError, Registration, TokenVersion,
+    graph::builtin,
     registration::{ClientIndex, UriIndex},
     tenant::shown,
 };
@@ -67,7 +68,7 @@ impl Audience {
     pub(crate) fn offered(&self) -> Vec<String> {
         match &self.resource {
             Resource::Vaults => vec![USER_IMPERSONATION.to_owned()],
-            Resource::Graph => GRAPH_SCOPES.iter().map(|&scope| scope.to_owned()).collect(),
+            Resource::Graph => builtin::GRAPH_SCOPES.iter().map(|&(_, scope)| scope.to_owned()).collect(),
             Resource::Registered(registration) => registration
                 .scopes
                 .iter()
@@ -119,28 +120,16 @@ pub fn resolve(view: &View, names: &HostNames, requested: &str) -> Result<Audien
 /// What a vault lets a client do in a user's name: what the user may.
 const USER_IMPERSONATION: &str = "user_impersonation";
 
-/// What Microsoft Graph lets clients do in a user's name, as far as ours does it (Microsoft Graph permissions reference).
-const GRAPH_SCOPES: &[&str] = &[
-    "User.Read",
-    "User.ReadBasic.All",
-    "User.Read.All",
-    "User.ReadWrite.All",
-    "Group.Read.All",
-    "Group.ReadWrite.All",
-    "GroupMember.Read.All",
-    "GroupMember.ReadWrite.All",
-    "Application.Read.All",
-    "Application.ReadWrite.All",
-    "AppRoleAssignment.ReadWrite.All",
-    "Directory.Read.All",
-    "Directory.ReadWrite.All",
-    "Directory.AccessAsUser.All",
-];
-
 /// Microsoft Graph's own resource and application id: the same everywhere.
 pub const GRAPH_RESOURCE: &str = "https://graph.microsoft.com";
 /// See [`GRAPH_RESOURCE`].
 pub const GRAPH_APPLICATION: &str = "00000003-0000-0000-c000-000000000000";
+
+/// Every audience by which a token is good for Microsoft Graph here. The first one is the installation's own.
+#[must_use]
+pub fn graph_audiences(names: &HostNames) -> Vec<String> {
+    vec![names.graph_resource(), GRAPH_RESOURCE.to_owned(), GRAPH_APPLICATION.to_owned()]
+}
 
 /// The `aud` of tokens for our Graph, if that is what this names.
 fn graph_claim(names: &HostNames, requested: &str) -> Option<String> {

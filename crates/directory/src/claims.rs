@@ -76,6 +76,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) can_be_challenged: bool,
     /// Which app acts under a user-assigned identity.
     pub(crate) hosting: Option<&'a Hosting>,
+    /// Which app roles it has at the resource.
+    pub(crate) roles: Vec<String>,
     /// In whose name the client acts, if it does in a user's.
     pub(crate) user: Option<UserFacts>,
 }
@@ -127,6 +129,8 @@ pub(crate) struct Claims {
     oid: PrincipalId,
     #[serde(skip_serializing_if = "Option::is_none")]
     preferred_username: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    roles: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scp: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,6 +189,7 @@ pub(crate) fn claims(facts: Facts<'_>) -> Claims {
         name: is_user.then(|| principal.display_name.clone()),
         oid: principal.id,
         preferred_username: user_name.clone().filter(|_| !is_v1),
+        roles: facts.roles,
         scp,
         sid,
         sub,
@@ -225,6 +230,7 @@ mod tests {
             token,
             can_be_challenged: false,
             hosting,
+            roles: Vec::new(),
             user: None,
         };
         serde_json::to_value(claims(facts)).unwrap()

@@ -9,7 +9,7 @@ use crate::{
 };
 use access::Principal;
 use crypt::{ClientCertificate, HashedSecret, IssuerKey, encoding::hex, fresh_secret};
-use domain::{CredentialId, PrincipalId, RegistrationId, Timestamp, limits};
+use domain::{CredentialId, PrincipalId, RegistrationId, Secret, Timestamp, limits};
 use std::{fmt, sync::Arc, time::Duration};
 use store::{Decision, Halt, View, Write, query, refuse, transact};
 
@@ -58,6 +58,18 @@ impl DirectoryService {
         lifetime: Option<Duration>,
         now: Timestamp,
     ) -> Result<NewCredential, DirectoryError> {
+        let (credential, secret) = self.fresh_secret(display_name, lifetime, now)?;
+        transact(&*self.store, &*self.entropy, |view| add_secret(view, named, &credential)).await?;
+        Ok(NewCredential { id: credential.id, secret, end: credential.end })
+    }
+
+    /// A client secret that may be added.
+    pub(crate) fn fresh_secret(
+        &self,
+        display_name: &str,
+        lifetime: Option<Duration>,
+        now: Timestamp,
+    ) -> Result<(Credential, Secret<String>), DirectoryError> {
         let lifetime = lifetime.unwrap_or(limits::CLIENT_SECRET_LIFETIME);
         if !LIFETIMES.contains(&lifetime) {
             return Err(DirectoryError::LifetimeInvalid);
@@ -74,15 +86,7 @@ impl DirectoryService {
             start: now,
             end: now.plus(lifetime),
         };
-        transact(&*self.store, &*self.entropy, |view| {
-            change(view, named, |registration| {
-                check_room("credentials", registration.credentials.len(), limits::CREDENTIALS_MAX)?;
-                registration.credentials.push(credential.clone());
-                Ok(Vec::new())
-            })
-        })
-        .await?;
-        Ok(NewCredential { id: credential.id, secret, end: credential.end })
+        Ok((credential, secret))
     }
 
     /// Adds a certificate (DER or PEM) to a registration. It is good for as long as it says itself.
@@ -98,6 +102,18 @@ impl DirectoryService {
         certificate: &[u8],
         now: Timestamp,
     ) -> Result<Certificate, DirectoryError> {
+        let added = self.fresh_certificate(display_name, certificate, now)?;
+        transact(&*self.store, &*self.entropy, |view| add_certificate(view, named, &added)).await?;
+        Ok(added)
+    }
+
+    /// A certificate that may be added.
+    pub(crate) fn fresh_certificate(
+        &self,
+        display_name: &str,
+        certificate: &[u8],
+        now: Timestamp,
+    ) -> Result<Certificate, DirectoryError> {
         if !is_display_name(display_name) {
             return Err(DirectoryError::DisplayNameInvalid);
         }
@@ -105,7 +121,7 @@ impl DirectoryService {
         if read.not_after <= now {
             return Err(DirectoryError::CertificateOver);
         }
-        let added = Certificate {
+        Ok(Certificate {
             id: CredentialId::random(&*self.entropy),
             sha1: hex(&read.sha1),
             sha256: hex(&read.sha256),
@@ -114,19 +130,7 @@ impl DirectoryService {
             display_name: display_name.to_owned(),
             start: read.not_before,
             end: read.not_after,
-        };
-        transact(&*self.store, &*self.entropy, |view| {
-            change(view, named, |registration| {
-                check_room("certificates", registration.certificates.len(), limits::CREDENTIALS_MAX)?;
-                if registration.certificates.iter().any(|other| other.sha256 == added.sha256) {
-                    return refuse(DirectoryError::CertificateTaken);
-                }
-                registration.certificates.push(added.clone());
-                Ok(Vec::new())
-            })
         })
-        .await?;
-        Ok(added)
     }
 
     /// Lets an outside issuer vouch for a registration.
@@ -141,23 +145,7 @@ impl DirectoryService {
         now: Timestamp,
     ) -> Result<FederatedCredential, DirectoryError> {
         let added = self.checked(new, now)?;
-        transact(&*self.store, &*self.entropy, |view| {
-            change(view, named, |registration| {
-                let most = limits::FEDERATED_CREDENTIALS_MAX;
-                check_room("federated credentials", registration.federated.len(), most)?;
-                for other in federated(view, registration)? {
-                    if other.name == added.name {
-                        return refuse(DirectoryError::FederatedTaken { what: "name" });
-                    }
-                    if other.issuer == added.issuer && other.subject == added.subject {
-                        return refuse(DirectoryError::FederatedTaken { what: "issuer and subject" });
-                    }
-                }
-                registration.federated.push(added.id);
-                Ok(vec![store::put::<FederatedCredential>(&added.id, &added)])
-            })
-        })
-        .await?;
+        transact(&*self.store, &*self.entropy, |view| add_federated(view, named, &added)).await?;
         Ok(added)
     }
 
@@ -192,7 +180,7 @@ impl DirectoryService {
     }
 
     /// What a new federated credential says, if it may say so.
-    fn checked(
+    pub(crate) fn checked(
         &self,
         new: NewFederatedCredential,
         now: Timestamp,
@@ -257,8 +245,69 @@ impl DirectoryService {
     }
 }
 
+/// Adds a client secret.
+pub(crate) fn add_secret(
+    view: &View,
+    named: &str,
+    credential: &Credential,
+) -> Result<Decision<()>, Halt<DirectoryError>> {
+    change(view, named, |registration| {
+        check_room("credentials", registration.credentials.len(), limits::CREDENTIALS_MAX)?;
+        registration.credentials.push(credential.clone());
+        Ok(Vec::new())
+    })
+}
+
+/// Adds a certificate.
+pub(crate) fn add_certificate(
+    view: &View,
+    named: &str,
+    added: &Certificate,
+) -> Result<Decision<()>, Halt<DirectoryError>> {
+    change(view, named, |registration| {
+        check_room("certificates", registration.certificates.len(), limits::CREDENTIALS_MAX)?;
+        if registration.certificates.iter().any(|other| other.sha256 == added.sha256) {
+            return refuse(DirectoryError::CertificateTaken);
+        }
+        registration.certificates.push(added.clone());
+        Ok(Vec::new())
+    })
+}
+
+/// Adds a federated credential.
+pub(crate) fn add_federated(
+    view: &View,
+    named: &str,
+    added: &FederatedCredential,
+) -> Result<Decision<()>, Halt<DirectoryError>> {
+    change(view, named, |registration| {
+        let most = limits::FEDERATED_CREDENTIALS_MAX;
+        check_room("federated credentials", registration.federated.len(), most)?;
+        check_taken(view, registration, added)?;
+        registration.federated.push(added.id);
+        Ok(vec![store::put::<FederatedCredential>(&added.id, added)])
+    })
+}
+
+/// Has the registration another federated credential like this one?
+pub(crate) fn check_taken(
+    view: &View,
+    registration: &Registration,
+    added: &FederatedCredential,
+) -> Result<(), Halt<DirectoryError>> {
+    for other in federated(view, registration)?.iter().filter(|other| other.id != added.id) {
+        if other.name == added.name {
+            return refuse(DirectoryError::FederatedTaken { what: "name" });
+        }
+        if other.issuer == added.issuer && other.subject == added.subject {
+            return refuse(DirectoryError::FederatedTaken { what: "issuer and subject" });
+        }
+    }
+    Ok(())
+}
+
 /// Removes a credential: the one place where one ceases to be.
-fn remove(
+pub(crate) fn remove(
     view: &View,
     named: &str,
     id: CredentialId,

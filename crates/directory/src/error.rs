@@ -1,6 +1,6 @@
 //! What can go wrong in the directory, in our words. `wire/oauth2/error.rs` gives them their AADSTS numbers.
 
-use crate::{AssertionRefusal, GrantError, GroupError, UserError};
+use crate::{AssertionRefusal, GrantError, GroupError, UserError, app_role::AppRoleError, graph::GraphError};
 use crypt::{ClientCertificateFault, CryptError};
 use domain::{ClientId, CredentialId, PrincipalId, RegistrationId};
 use store::StoreError;
@@ -218,6 +218,12 @@ pub enum DirectoryError {
         /// The limit.
         limit: usize,
     },
+    /// Of app roles.
+    #[error(transparent)]
+    AppRole(#[from] AppRoleError),
+    /// Of who may change the directory by Graph, and of what only Graph does.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
     /// Of groups.
     #[error(transparent)]
     Group(#[from] GroupError),

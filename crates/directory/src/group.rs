@@ -4,7 +4,7 @@
 //! Deleting a group takes its record in one commit, from which moment it gives nothing; its memberships are swept away after that, also at
 //! the next start, as they may be more than fit one commit.
 
-use crate::{DirectoryError, DirectoryService, registry::is_display_name, tenant::shown};
+use crate::{DirectoryError, DirectoryService, deleted, registry::is_display_name, tenant::shown};
 use access::{Group, Principal};
 use domain::{GroupId, PrincipalId, Timestamp, limits};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,17 @@ use store::{Decision, Halt, Key, Record, View, query, refuse, transact};
 pub(crate) struct Membership {
     principal: PrincipalId,
     since: Timestamp,
+}
+
+impl Membership {
+    pub(crate) const fn of(principal: PrincipalId, since: Timestamp) -> Self {
+        Self { principal, since }
+    }
+}
+
+/// The write that has the memberships of a group swept away that is gone for good.
+pub(crate) fn swept_later(group: GroupId) -> store::Write {
+    store::put::<DeletedGroup>(&group, &DeletedGroup { group })
 }
 
 impl Record for Membership {
@@ -59,6 +70,8 @@ pub struct GroupChange {
     pub display_name: Option<String>,
     /// What it is for; `Some(None)` takes it away.
     pub description: Option<Option<String>>,
+    /// A short name, for tools that ask for one; `Some(None)` takes it away.
+    pub mail_nickname: Option<Option<String>>,
 }
 
 /// What can go wrong with groups.
@@ -92,6 +105,9 @@ pub enum GroupError {
         limits::GROUP_DESCRIPTION_CHARS_MAX
     )]
     DescriptionInvalid,
+    /// A mail nickname that is too long or not printable.
+    #[error("the mail nickname is not valid: 1 to 64 characters without control characters")]
+    MailNicknameInvalid,
 }
 
 type Refusal = Halt<DirectoryError>;
@@ -114,7 +130,13 @@ impl DirectoryService {
         now: Timestamp,
     ) -> Result<Group, DirectoryError> {
         let id = GroupId::random(&*self.entropy);
-        let group = Group { id, display_name: display_name.to_owned(), description, created: now };
+        let group = Group {
+            id,
+            display_name: display_name.to_owned(),
+            description,
+            mail_nickname: None,
+            created: now,
+        };
         check(&group)?;
         transact(&*self.store, &*self.entropy, |_| -> Result<Decision<Group>, Refusal> {
             Ok(Decision::of(group.clone(), vec![store::put::<Group>(&id, &group)]))
@@ -160,7 +182,8 @@ impl DirectoryService {
     /// # Errors
     /// [`GroupError::NotFound`].
     pub async fn delete_group(&self, id: GroupId) -> Result<Arc<Group>, DirectoryError> {
-        let deleted = transact(&*self.store, &*self.entropy, |view| delete(view, id)).await?;
+        let deleted = transact(&*self.store, &*self.entropy, |view| delete(view, id, None)).await?;
+        let _swept = self.sweep_assignments(id.subject()).await;
         // What is left over allows nobody anything, and is looked for again at the next deletion and the next start.
         let _swept = self.sweep_groups().await;
         Ok(deleted)
@@ -230,7 +253,7 @@ impl DirectoryService {
     }
 }
 
-fn check(group: &Group) -> Result<(), DirectoryError> {
+pub(crate) fn check(group: &Group) -> Result<(), DirectoryError> {
     if !is_display_name(&group.display_name) {
         return Err(DirectoryError::DisplayNameInvalid);
     }
@@ -240,10 +263,13 @@ fn check(group: &Group) -> Result<(), DirectoryError> {
     if !group.description.as_ref().is_none_or(is_fit) {
         return Err(GroupError::DescriptionInvalid.into());
     }
+    if !group.mail_nickname.as_ref().is_none_or(|name| is_display_name(name) && name.len() <= 64) {
+        return Err(GroupError::MailNicknameInvalid.into());
+    }
     Ok(())
 }
 
-fn find(view: &View, id: GroupId) -> Result<Arc<Group>, Refusal> {
+pub(crate) fn find(view: &View, id: GroupId) -> Result<Arc<Group>, Refusal> {
     let found = view.get::<Group>(&id)?;
     found.ok_or_else(|| GroupError::NotFound { named: id.to_string() }.into())
 }
@@ -253,7 +279,7 @@ fn principal_of(view: &View, id: PrincipalId) -> Result<Arc<Principal>, Refusal>
         .map_or_else(|| refuse(DirectoryError::PrincipalNotFound { principal: id }), Ok)
 }
 
-fn update(view: &View, id: GroupId, change: &GroupChange) -> Result<Decision<Group>, Refusal> {
+pub(crate) fn update(view: &View, id: GroupId, change: &GroupChange) -> Result<Decision<Group>, Refusal> {
     let before = find(view, id)?;
     let mut group = Group::clone(&before);
     if let Some(display_name) = &change.display_name {
@@ -262,19 +288,26 @@ fn update(view: &View, id: GroupId, change: &GroupChange) -> Result<Decision<Gro
     if let Some(description) = &change.description {
         group.description.clone_from(description);
     }
+    if let Some(mail_nickname) = &change.mail_nickname {
+        group.mail_nickname.clone_from(mail_nickname);
+    }
     check(&group).map_err(Halt::Refuse)?;
     let writes = if group == *before { Vec::new() } else { vec![store::put::<Group>(&id, &group)] };
     Ok(Decision::of(group, writes))
 }
 
-fn delete(view: &View, id: GroupId) -> Result<Decision<Arc<Group>>, Refusal> {
+/// Deletes a group: for good, or so that it can be brought back from `kept` on, with who was in it.
+pub(crate) fn delete(
+    view: &View,
+    id: GroupId,
+    kept: Option<Timestamp>,
+) -> Result<Decision<Arc<Group>>, Refusal> {
     let group = find(view, id)?;
-    let writes =
-        vec![store::delete::<Group>(&id), store::put::<DeletedGroup>(&id, &DeletedGroup { group: id })];
-    Ok(Decision::of(group, writes))
+    let left = kept.map_or_else(|| swept_later(id), |now| deleted::keep_group(&group, now));
+    Ok(Decision::of(group, vec![store::delete::<Group>(&id), left]))
 }
 
-fn add(
+pub(crate) fn add(
     view: &View,
     group: GroupId,
     id: PrincipalId,
@@ -285,13 +318,15 @@ fn add(
     if principal.member_of.contains(&group) {
         return Ok(Decision::read(principal));
     }
-    let mut changed = Principal::clone(&principal);
+    let (mut changed, mut left) = (Principal::clone(&principal), Vec::new());
     if changed.member_of.len() >= limits::GROUPS_OF_PRINCIPAL_MAX {
         // Deleted ones may stand there still.
         let mut there = Vec::with_capacity(changed.member_of.len());
         for known in changed.member_of {
             if view.get::<Group>(&known)?.is_some() {
                 there.push(known);
+            } else {
+                left.push(store::delete::<Membership>(&(known, id)));
             }
         }
         changed.member_of = there;
@@ -301,14 +336,19 @@ fn add(
         return refuse(DirectoryError::TooMany { what: "groups of one principal", limit });
     }
     changed.member_of.push(group);
-    let writes = vec![
+    let mut writes = vec![
         store::put::<Principal>(&id, &changed),
         store::put::<Membership>(&(group, id), &Membership { principal: id, since: now }),
     ];
+    writes.extend(left);
     Ok(Decision::of(Arc::new(changed), writes))
 }
 
-fn remove(view: &View, group: GroupId, id: PrincipalId) -> Result<Decision<Arc<Principal>>, Refusal> {
+pub(crate) fn remove(
+    view: &View,
+    group: GroupId,
+    id: PrincipalId,
+) -> Result<Decision<Arc<Principal>>, Refusal> {
     find(view, group)?;
     let principal = principal_of(view, id)?;
     if !principal.member_of.contains(&group) {

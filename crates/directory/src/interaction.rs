@@ -362,6 +362,7 @@ impl DirectoryService {
                 .await?
             + self.sweep_prefix::<device_code::Device>(device_code::PREFIX, now).await?
             + self.sweep_prefix::<device_code::UserCode>(device_code::USER_CODE_PREFIX, now).await?
+            + self.sweep_deleted(now).await?
             + self.sweep_prefix::<UsedAssertion>(UsedAssertion::PREFIX, now).await?
             + self.sweep_prefix::<UsedChallenge>(UsedChallenge::PREFIX, now).await?)
     }

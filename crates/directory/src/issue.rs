@@ -30,7 +30,7 @@ pub(crate) struct Issuer<'a> {
 impl Issuer<'_> {
     /// Issues what was granted.
     pub(crate) fn issue(&self, granted: Granted, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
-        let Granted { endpoint, principal, client, audience, proof, user, can_be_challenged, hosting } =
+        let Granted { endpoint, principal, client, audience, proof, user, can_be_challenged, hosting, roles } =
             &granted;
         let token = crypt::encoding::base64url(&random::<16>(self.entropy));
         // Of the second in which all was revoked: nobody must take it for one of before.
@@ -49,6 +49,7 @@ impl Issuer<'_> {
             token: token.clone(),
             can_be_challenged: *can_be_challenged,
             hosting: hosting.as_ref(),
+            roles: roles.clone(),
             user: user.as_ref().zip(subject.clone()).map(|(user, subject)| UserFacts {
                 subject,
                 user_name: user.signed_in.user.user_name.as_str().to_owned(),

@@ -8,20 +8,24 @@
 //! client's proof was checked.
 #![forbid(unsafe_code)]
 
+pub mod app_role;
 pub mod application;
 pub mod assertion;
 pub mod audience;
 pub mod authorization;
 pub mod browser;
+mod change;
 pub mod claims;
 pub mod client;
 pub mod consent;
 pub mod credentials;
+pub mod deleted;
 pub mod error;
 pub mod federation;
 #[cfg(test)]
 mod fixtures;
 pub mod grants;
+pub mod graph;
 pub mod group;
 mod guess;
 mod id_token;
@@ -49,10 +53,13 @@ pub mod token;
 pub mod totp;
 pub mod user;
 
+pub use app_role::{AppRole, AppRoleError, RoleAssignment};
 pub use assertion::AssertionRefusal;
 pub use audience::Audience;
+pub use change::RegistrationChange;
 pub use claims::Proof;
 pub use credentials::{CredentialKind, Removed};
+pub use deleted::Deleted;
 pub use error::DirectoryError;
 pub use federation::{Fetched, IssuerFault, IssuerKeys, NoFetch};
 pub use grants::GrantError;

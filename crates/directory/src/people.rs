@@ -23,6 +23,16 @@ impl DirectoryService {
     /// [`UserError::NameTaken`], [`UserError::MailInvalid`], [`UserError::PasswordUnfit`], [`UserError::Busy`],
     /// [`DirectoryError::DisplayNameInvalid`].
     pub async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<Person, DirectoryError> {
+        let (user, principal) = self.fresh_user(new, now)?;
+        transact(&*self.store, &*self.entropy, |view| user::create(view, &user, &principal)).await
+    }
+
+    /// A user that may be made, with its principal. Hashes its password.
+    pub(crate) fn fresh_user(
+        &self,
+        new: NewUser,
+        now: Timestamp,
+    ) -> Result<(User, access::Principal), DirectoryError> {
         if let Some(password) = &new.password {
             password::check(password, &new.user_name)?;
         }
@@ -36,13 +46,14 @@ impl DirectoryService {
             password_set: new.password.as_ref().map(|_| now),
             authenticator: None,
             passkeys: Vec::new(),
+            is_administrator: false,
             created: now,
         };
         user::check_details(&user)?;
         user.password = new.password.as_ref().map(|password| self.hash(password)).transpose()?;
         let client = ClientId::random(&*self.entropy);
         let principal = user::principal_of(&user, client, self.tenant().id, new.enabled);
-        transact(&*self.store, &*self.entropy, |view| user::create(view, &user, &principal)).await
+        Ok((user, principal))
     }
 
     /// All users with their principals.
@@ -85,7 +96,12 @@ impl DirectoryService {
     /// [`UserError::NotFound`], [`DirectoryError::AdministratorNeeded`].
     pub async fn delete_user(&self, named: &str) -> Result<Person, DirectoryError> {
         let (named, administrator) = (self.named(named), self.tenant().administrator);
-        transact(&*self.store, &*self.entropy, |view| user::delete(view, &named, administrator)).await
+        let deleted =
+            transact(&*self.store, &*self.entropy, |view| user::delete(view, &named, administrator, None));
+        let deleted = deleted.await?;
+        // What is left over gives nobody anything.
+        let _swept = self.sweep_assignments(deleted.user.id).await;
+        Ok(deleted)
     }
 
     /// Sets a user's password, whatever it was. `must_change`: somebody else knows it, so that it is good for setting another one only.

@@ -1,6 +1,6 @@
 //! App registrations: the definition of an app that authenticates by credentials of its own, and their records.
 
-use crate::redirect::RedirectUri;
+use crate::{app_role::AppRole, redirect::RedirectUri};
 use crypt::{HashedSecret, IssuerKey, keys::PublicJwk};
 use domain::{ClientId, CredentialId, PrincipalId, RegistrationId, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,15 @@ pub struct Registration {
     /// What users may let others do with it in their name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<ExposedScope>,
+    /// What principals may do in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub app_roles: Vec<AppRole>,
+    /// Are there tokens for it only for those who have a role in it?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub assignment_required: bool,
+    /// What it wants to be allowed elsewhere, for whoever agrees to it: allows nothing by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required_access: Vec<RequiredAccess>,
     /// Certificates whose keys sign its assertions.
     #[serde(default)]
     pub certificates: Vec<Certificate>,
@@ -60,6 +69,17 @@ pub struct ExposedScope {
     pub description: String,
     /// Can it be asked for?
     pub enabled: bool,
+}
+
+/// What a registration wants to be allowed at one resource (Graph: `requiredResourceAccess`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequiredAccess {
+    /// The resource, by its client id.
+    pub resource: ClientId,
+    /// Ids of its scopes.
+    pub scopes: Vec<CredentialId>,
+    /// Ids of its app roles.
+    pub roles: Vec<CredentialId>,
 }
 
 /// A client secret of a registration. The secret itself is not kept.

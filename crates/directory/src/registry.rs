@@ -1,8 +1,8 @@
 //! What an operator does with app registrations and principals. Each change is one decision and one commit.
 
 use crate::{
-    DirectoryError, DirectoryService, FederatedCredential, NewRegistration, Registration, audience,
-    principal,
+    DirectoryError, DirectoryService, FederatedCredential, NewRegistration, Registration, app_role, audience,
+    deleted, principal,
     registration::{ClientIndex, UriIndex},
     tenant::shown,
 };
@@ -22,7 +22,14 @@ impl DirectoryService {
         new: NewRegistration,
         now: Timestamp,
     ) -> Result<Registration, DirectoryError> {
-        let registration = Registration {
+        let registration = self.fresh_registration(new, now);
+        self.check(&registration)?;
+        let tenant = self.tenant().id;
+        transact(&*self.store, &*self.entropy, |view| create(view, &registration, Some(tenant))).await
+    }
+
+    pub(crate) fn fresh_registration(&self, new: NewRegistration, now: Timestamp) -> Registration {
+        Registration {
             id: RegistrationId::random(&*self.entropy),
             client: ClientId::random(&*self.entropy),
             principal: PrincipalId::random(&*self.entropy),
@@ -34,13 +41,13 @@ impl DirectoryService {
             credentials: Vec::new(),
             redirect_uris: new.redirect_uris,
             scopes: Vec::new(),
+            app_roles: Vec::new(),
+            assignment_required: false,
+            required_access: Vec::new(),
             certificates: Vec::new(),
             federated: Vec::new(),
             created: now,
-        };
-        self.check(&registration)?;
-        let tenant = self.tenant().id;
-        transact(&*self.store, &*self.entropy, |view| create(view, &registration, tenant)).await
+        }
     }
 
     /// All app registrations.
@@ -64,7 +71,10 @@ impl DirectoryService {
     /// # Errors
     /// [`DirectoryError::RegistrationNotFound`].
     pub async fn delete_registration(&self, named: &str) -> Result<Arc<Registration>, DirectoryError> {
-        transact(&*self.store, &*self.entropy, |view| delete(view, named)).await
+        let deleted = transact(&*self.store, &*self.entropy, |view| delete(view, named, None)).await?;
+        // What is left over gives nobody anything.
+        let _swept = self.sweep_assignments(deleted.principal).await;
+        Ok(deleted)
     }
 
     /// All principals.
@@ -117,7 +127,7 @@ impl DirectoryService {
         }
     }
 
-    fn check(&self, registration: &Registration) -> Result<(), DirectoryError> {
+    pub(crate) fn check(&self, registration: &Registration) -> Result<(), DirectoryError> {
         if !is_display_name(&registration.display_name) {
             return Err(DirectoryError::DisplayNameInvalid);
         }
@@ -147,14 +157,21 @@ impl DirectoryService {
                 return Err(DirectoryError::IdentifierUriInvalid { rule: "no URI twice" });
             }
         }
-        Ok(())
+        if registration.required_access.len() > limits::CONSENT_RESOURCES_MAX {
+            return Err(DirectoryError::TooMany {
+                what: "resources that are asked for",
+                limit: limits::CONSENT_RESOURCES_MAX,
+            });
+        }
+        Ok(app_role::check(registration)?)
     }
 }
 
-fn create(
+/// Makes a registration, and its principal in this tenant, unless that is to come later.
+pub(crate) fn create(
     view: &View,
     registration: &Registration,
-    tenant: domain::TenantId,
+    tenant: Option<domain::TenantId>,
 ) -> Result<Decision<Registration>, Halt<DirectoryError>> {
     let index = UriIndex { registration: registration.id };
     let mut writes = vec![
@@ -167,7 +184,19 @@ fn create(
         }
         writes.push(store::put::<UriIndex>(uri, &index));
     }
-    writes.extend(principal::put(&Principal {
+    if let Some(tenant) = tenant {
+        writes.extend(principal::put(&own_principal(registration, tenant, registration.created)));
+    }
+    Ok(Decision::of(registration.clone(), writes))
+}
+
+/// The principal of a registration, as it begins.
+pub(crate) fn own_principal(
+    registration: &Registration,
+    tenant: domain::TenantId,
+    now: Timestamp,
+) -> Principal {
+    Principal {
         id: registration.principal,
         client: registration.client,
         tenant,
@@ -175,10 +204,9 @@ fn create(
         display_name: registration.display_name.clone(),
         enabled: true,
         member_of: Vec::new(),
-        created: registration.created,
+        created: now,
         revocations: access::Revocations::default(),
-    }));
-    Ok(Decision::of(registration.clone(), writes))
+    }
 }
 
 pub(crate) fn find(view: &View, named: &str) -> Result<Arc<Registration>, Halt<DirectoryError>> {
@@ -200,26 +228,35 @@ pub(crate) fn find(view: &View, named: &str) -> Result<Arc<Registration>, Halt<D
     .map_or_else(|| refuse(DirectoryError::RegistrationNotFound { named: shown(named) }), Ok)
 }
 
-fn delete(view: &View, named: &str) -> Result<Decision<Arc<Registration>>, Halt<DirectoryError>> {
+/// Deletes a registration with its principal: for good, or so that it can be brought back from `kept` on.
+pub(crate) fn delete(
+    view: &View,
+    named: &str,
+    kept: Option<Timestamp>,
+) -> Result<Decision<Arc<Registration>>, Halt<DirectoryError>> {
     let registration = find(view, named)?;
     let mut writes = vec![
         store::delete::<Registration>(&registration.id),
         store::delete::<ClientIndex>(&registration.client),
     ];
     writes.extend(registration.identifier_uris.iter().map(|uri| store::delete::<UriIndex>(uri)));
-    writes.extend(registration.federated.iter().map(store::delete::<FederatedCredential>));
-    if let Some(principal) = view.get::<Principal>(&registration.principal)? {
+    let principal = view.get::<Principal>(&registration.principal)?;
+    match kept {
+        Some(now) => writes.extend(deleted::keep_registration(&registration, principal.as_deref(), now)),
+        None => writes.extend(registration.federated.iter().map(store::delete::<FederatedCredential>)),
+    }
+    if let Some(principal) = principal {
         writes.extend(principal::delete(&principal));
     }
     Ok(Decision::of(registration, writes))
 }
 
-fn principal_of(view: &View, id: PrincipalId) -> Result<Arc<Principal>, Halt<DirectoryError>> {
+pub(crate) fn principal_of(view: &View, id: PrincipalId) -> Result<Arc<Principal>, Halt<DirectoryError>> {
     view.get::<Principal>(&id)?
         .map_or_else(|| refuse(DirectoryError::PrincipalNotFound { principal: id }), Ok)
 }
 
-fn set_enabled(
+pub(crate) fn set_enabled(
     view: &View,
     id: PrincipalId,
     enabled: bool,

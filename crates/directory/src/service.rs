@@ -288,8 +288,8 @@ impl DirectoryService {
         query(&*self.store, |view| audience::resolve(view, self.names(), requested)).await
     }
 
-    /// A token for a managed identity whose process has been attested. The caller has just read that the principal is enabled and, if it
-    /// is user-assigned, that it is assigned to this app.
+    /// A token for a managed identity whose process has been attested. The caller has just read that the principal is enabled, which app
+    /// roles it has ([`Self::roles_of`]) and, if it is user-assigned, that it is assigned to this app.
     ///
     /// # Errors
     /// [`DirectoryError::Crypt`]; [`DirectoryError::Broken`] for a principal of another kind.
@@ -298,6 +298,7 @@ impl DirectoryService {
         principal: &Arc<Principal>,
         hosting: Option<Hosting>,
         audience: &Audience,
+        roles: Vec<String>,
         now: Timestamp,
     ) -> Result<IssuedToken, DirectoryError> {
         let is_fit = match principal.kind {
@@ -311,7 +312,7 @@ impl DirectoryService {
             });
         }
         let granted = Granted::to_itself(principal.clone(), audience.clone(), Proof::Attested);
-        self.issue(Granted { hosting, ..granted }, now)
+        self.issue(Granted { hosting, roles, ..granted }, now)
     }
 
     /// A token for the administrator, good for the vaults. The caller has checked that an administrator asks.
@@ -502,7 +503,9 @@ mod tests {
         ));
         let administrator = directory.principal(directory.tenant().administrator).await.unwrap();
         let audience = directory.audience("https://vault.azure.net").await.unwrap();
-        let error = directory.issue_for_managed_identity(&administrator, None, &audience, NOW).unwrap_err();
+        let error = directory
+            .issue_for_managed_identity(&administrator, None, &audience, Vec::new(), NOW)
+            .unwrap_err();
         assert!(matches!(error, DirectoryError::Broken { .. }));
     }
 }

@@ -4,7 +4,7 @@
 //! Spec: RFC 6749 sections 2.3, 3.2, 4.4; Microsoft identity platform, client credentials flow (v2.0 and v1.0).
 
 use crate::{
-    Audience, DirectoryError, Hosting, Tenant, TenantAlias, audience,
+    Audience, DirectoryError, Hosting, Tenant, TenantAlias, app_role, audience,
     claims::Proof,
     client::{self, ClientProof},
     grants::{
@@ -185,6 +185,8 @@ pub(crate) struct Granted {
     pub(crate) can_be_challenged: bool,
     /// Which app acts under a user-assigned identity.
     pub(crate) hosting: Option<Hosting>,
+    /// The app roles that the principal has there.
+    pub(crate) roles: Vec<String>,
 }
 
 impl Granted {
@@ -201,6 +203,7 @@ impl Granted {
             user: None,
             can_be_challenged: false,
             hosting: None,
+            roles: Vec::new(),
         }
     }
 }
@@ -317,7 +320,7 @@ pub(crate) fn decide(
 ) -> Result<Decision<Result<Granted, Refused>>, Halt<DirectoryError>> {
     let client = client::authenticate(view, parsed.client, &parsed.proof, setting.now)?;
     let (endpoint, proof, can_be_challenged) = (parsed.endpoint, client.by, parsed.can_be_challenged);
-    let delegated = |(delegated, audience): (Delegated, Audience)| Granted {
+    let delegated = |(delegated, audience): (Delegated, Audience), roles| Granted {
         endpoint,
         principal: delegated.signed_in.principal.clone(),
         client: parsed.client,
@@ -326,12 +329,15 @@ pub(crate) fn decide(
         user: Some(delegated),
         can_be_challenged,
         hosting: None,
+        roles,
     };
     let decided = match (&parsed.grant, evidence) {
         (Grant::ClientCredentials { resource }, _) => {
             let principal = client_credentials::grant(&client)?;
             let audience = audience::resolve(view, setting.names, resource)?;
-            let granted = Granted { can_be_challenged, ..Granted::to_itself(principal, audience, proof) };
+            let roles = app_role::claimed(view, &principal, &audience.resource)?;
+            let granted =
+                Granted { can_be_challenged, roles, ..Granted::to_itself(principal, audience, proof) };
             return Ok(Decision::of(Ok(granted), client.writes));
         }
         (Grant::AuthorizationCode(redeem), _) => authorization_code::redeem(view, setting, &client, redeem)?,
@@ -350,7 +356,14 @@ pub(crate) fn decide(
         }
     };
     let writes = client.writes.into_iter().chain(decided.writes).collect();
-    Ok(Decision { writes, value: decided.value.map(delegated) })
+    let value = match decided.value {
+        Ok(granted) => {
+            let roles = app_role::claimed(view, &granted.0.signed_in.principal, &granted.1.resource)?;
+            Ok(delegated(granted, roles))
+        }
+        Err(refused) => Err(refused),
+    };
+    Ok(Decision { writes, value })
 }
 
 /// Does the `claims` parameter say that the client understands challenges (`access_token.xms_cc` holds `cp1`)? Clients differ in its case.

@@ -4,7 +4,7 @@
 //! factor's steps (`totp`), whether a user may act: the principal's `enabled` says that, as for everybody.
 
 use crate::{
-    DirectoryError, passkeys::KeptPasskey, principal, registry::is_display_name, tenant::shown,
+    DirectoryError, deleted, passkeys::KeptPasskey, principal, registry::is_display_name, tenant::shown,
     totp::Authenticator,
 };
 use access::{Principal, PrincipalKind};
@@ -41,6 +41,9 @@ pub struct User {
     /// Passkeys, each of which stands for password and second factor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passkeys: Vec<KeptPasskey>,
+    /// May it do all in the directory, as the installation's own administrator may?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_administrator: bool,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -103,6 +106,8 @@ pub struct UserChange {
     pub mail: Option<Option<String>>,
     /// May it do anything?
     pub enabled: Option<bool>,
+    /// May it do all in the directory?
+    pub is_administrator: Option<bool>,
 }
 
 /// What can go wrong with users and their sign-ins.
@@ -269,6 +274,7 @@ pub(crate) fn administrator(id: PrincipalId, domain: &str, now: Timestamp) -> Re
         password_set: None,
         authenticator: None,
         passkeys: Vec::new(),
+        is_administrator: true,
         created: now,
     })
 }
@@ -330,6 +336,12 @@ pub(crate) fn update(
         }
         principal.enabled = enabled;
     }
+    if let Some(is_administrator) = change.is_administrator {
+        if !is_administrator && user.id == administrator {
+            return refuse(DirectoryError::AdministratorNeeded);
+        }
+        user.is_administrator = is_administrator;
+    }
     check_details(&user).map_err(Halt::Refuse)?;
     if user != *before {
         writes.push(store::put::<User>(&user.id, &user));
@@ -340,10 +352,12 @@ pub(crate) fn update(
     Ok(Decision::of(Person { user: Arc::new(user), principal: Arc::new(principal) }, writes))
 }
 
+/// Deletes a user with its principal: for good, or so that it can be brought back from `kept` on.
 pub(crate) fn delete(
     view: &View,
     named: &Named,
     administrator: PrincipalId,
+    kept: Option<Timestamp>,
 ) -> Result<Decision<Person>, Refusal> {
     let person = find(view, named)?;
     if person.user.id == administrator {
@@ -352,6 +366,7 @@ pub(crate) fn delete(
     let mut writes =
         vec![store::delete::<User>(&person.user.id), store::delete::<UserNameIndex>(&person.user.user_name)];
     writes.extend(principal::delete(&person.principal));
+    writes.extend(kept.map(|now| deleted::keep_user(&person.user, &person.principal, now)));
     Ok(Decision::of(person, writes))
 }
 
@@ -368,20 +383,34 @@ pub(crate) fn set_password(
     if proven.is_some() && (user.password.as_ref() != proven || !principal.enabled) {
         return Err(UserError::SignInRefused.into());
     }
+    Ok(with_password(Vec::new(), &user, &principal, hash, [must_change, proven.is_some()], now))
+}
+
+/// The writes by which a user has another password, in the place of those of its two records that are to be written anyway.
+pub(crate) fn with_password(
+    mut writes: Vec<Write>,
+    user: &User,
+    principal: &Principal,
+    hash: &PasswordHash,
+    [must_change, is_by_its_owner]: [bool; 2],
+    now: Timestamp,
+) -> Decision<Person> {
     let user = User {
         password: Some(hash.clone()),
         must_change_password: must_change,
         password_set: Some(now),
         // An administrator sets one when the account may be in other hands, whose passkeys must go with it.
-        passkeys: if proven.is_some() { user.passkeys.clone() } else { Vec::new() },
-        ..User::clone(&user)
+        passkeys: if is_by_its_owner { user.passkeys.clone() } else { Vec::new() },
+        ..User::clone(user)
     };
     // Whoever knew the old one has nothing of it any more.
-    let mut principal = Principal::clone(&principal);
+    let mut principal = Principal::clone(principal);
     principal.revocations.revoke_all(now);
-    let writes =
-        vec![store::put::<User>(&user.id, &user), store::put::<Principal>(&principal.id, &principal)];
-    Ok(Decision::of(Person { user: Arc::new(user), principal: Arc::new(principal) }, writes))
+    for write in [store::put::<User>(&user.id, &user), store::put::<Principal>(&principal.id, &principal)] {
+        writes.retain(|other| other.key() != write.key());
+        writes.push(write);
+    }
+    Decision::of(Person { user: Arc::new(user), principal: Arc::new(principal) }, writes)
 }
 
 /// Keeps the same password under other parameters, unless it has been changed meanwhile.

@@ -20,6 +20,8 @@ pub struct HostNames {
 pub enum HostRole {
     /// The directory: `login.{domain}`.
     Login,
+    /// The directory's Microsoft Graph: `graph.{domain}`.
+    Graph,
     /// A vault: `{vault}.vault.{domain}`. It need not exist.
     Vault(VaultName),
     /// Nothing of ours.
@@ -116,6 +118,9 @@ impl HostNames {
         if label == "login" {
             return HostRole::Login;
         }
+        if label == "graph" {
+            return HostRole::Graph;
+        }
         label
             .strip_suffix(".vault")
             .and_then(|name| VaultName::parse(name).ok())
@@ -148,6 +153,8 @@ mod tests {
         let shop = HostRole::Vault(VaultName::parse("shop").unwrap());
         for (host, role) in [
             ("login.keyless.localhost:8443", HostRole::Login),
+            ("Graph.keyless.localhost", HostRole::Graph),
+            ("x.graph.keyless.localhost", HostRole::Unknown),
             ("SHOP.vault.keyless.localhost", shop),
             ("vault.keyless.localhost", HostRole::Unknown),
             ("a.b.vault.keyless.localhost", HostRole::Unknown),

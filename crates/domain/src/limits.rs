@@ -103,6 +103,18 @@ pub const REDIRECT_URI_CHARS_MAX: usize = 2_048;
 pub const CONSENT_RESOURCES_MAX: usize = 64;
 /// Scopes that one app registration exposes. Ours.
 pub const EXPOSED_SCOPES_MAX: usize = 64;
+/// App roles that one app registration defines. Ours.
+pub const APP_ROLES_MAX: usize = 64;
+/// Characters of the value of an app role or a scope. Source: Microsoft Graph, appRole.
+pub const APP_ROLE_VALUE_CHARS_MAX: usize = 120;
+/// How long a deleted registration, user or group can be brought back (30 days). Source: Microsoft Graph, directory/deletedItems.
+pub const DELETED_KEPT: Duration = Duration::from_secs(30 * 86_400);
+/// Items of one page of Microsoft Graph, unless fewer are asked for. Source: Microsoft Graph (100).
+pub const GRAPH_PAGE_ITEMS: u16 = 100;
+/// Items of one page of Microsoft Graph that may be asked for. Source: Microsoft Graph (999).
+pub const GRAPH_PAGE_ITEMS_MAX: u16 = 999;
+/// Ids of one request that asks for several objects. Source: Microsoft Graph, getByIds.
+pub const GRAPH_IDS_MAX: usize = 1_000;
 /// Secrets of one app registration, and certificates besides. Ours.
 pub const CREDENTIALS_MAX: usize = 20;
 /// Federated credentials of one app registration. Source: Microsoft Graph, federatedIdentityCredential.

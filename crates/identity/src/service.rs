@@ -105,10 +105,12 @@ impl IdentityService {
         let workload = connection.workload();
         let (chosen, audience) = self.allowed(workload, query).await?;
         let (principal, holder) = (&chosen.principal, chosen.holder());
+        let roles = self.directory.roles_of(principal, &audience).await?;
         let make = || {
             let hosting =
                 chosen.attachment.map(|attachment| Hosting { app: workload.name().clone(), attachment });
-            let issued = self.directory.issue_for_managed_identity(principal, hosting, &audience, now)?;
+            let issued =
+                self.directory.issue_for_managed_identity(principal, hosting, &audience, roles, now)?;
             Ok::<_, IdentityError>(ManagedToken::new(
                 issued.access_token,
                 issued.issued,

@@ -91,6 +91,7 @@ impl Certificates {
     ) -> Result<Self, StartError> {
         let dns_names = vec![
             names.login_host(),
+            names.graph_host(),
             names.vault_parent_host(),
             format!("*.{}", names.vault_parent_host()),
             names.domain().to_owned(),

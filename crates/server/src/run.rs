@@ -24,7 +24,7 @@ use crate::{
 use access::{Verifier, VerifierConfig, vault_audiences};
 use audit::AuditLog;
 use crypt::{Key256, SlotKind, SystemEntropy};
-use directory::{DirectoryService, DirectorySettings};
+use directory::{DirectoryService, DirectorySettings, audience::graph_audiences};
 use domain::{Clock, Entropy, Secret, TenantId, Timestamp};
 use host::{HostService, HostSettings};
 use identity::IdentityService;
@@ -237,9 +237,15 @@ async fn services(
         audiences: vault_audiences(&names.vault_resource()),
         tenant: directory.tenant().id,
     });
+    let graph_verifier = Verifier::new(VerifierConfig {
+        issuers: directory.issuers().into(),
+        audiences: graph_audiences(&names),
+        tenant: directory.tenant().id,
+    });
     Ok(Arc::new(Services {
         directory,
         verifier: Arc::new(verifier),
+        graph_verifier: Arc::new(graph_verifier),
         vault,
         identity,
         host: Arc::new(host),

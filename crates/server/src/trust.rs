@@ -67,7 +67,8 @@ impl Public {
         }
         replace(&own.join(ROOT), authority_pem.as_bytes())?;
         let folder = if kernel::is_root() { open_to_all(layout, &own)? } else { own.clone() };
-        let fixed = [names.domain().to_owned(), names.login_host(), names.vault_parent_host()];
+        let fixed =
+            [names.domain().to_owned(), names.login_host(), names.graph_host(), names.vault_parent_host()];
         let hosts =
             Hosts::open(folder.join("hosts"), reachable(listen), &fixed, vault_hosts.into_iter().collect())?;
         Ok(Self { is_copy: folder != own, folder, hosts })

@@ -186,6 +186,11 @@ impl World {
             audiences: vault_audiences(&self.names.vault_resource()),
             tenant: directory.tenant().id,
         }));
+        let graph_verifier = Arc::new(Verifier::new(VerifierConfig {
+            issuers: directory.issuers().into(),
+            audiences: directory::audience::graph_audiences(&self.names),
+            tenant: directory.tenant().id,
+        }));
         {
             let mut stage = self.stage.borrow_mut();
             stage.tenant = directory.tenant().id.to_string();
@@ -207,6 +212,7 @@ impl World {
         let services = Arc::new(Services {
             directory,
             verifier,
+            graph_verifier,
             vault: Arc::new(VaultService::new(
                 store,
                 entropy.clone(),

@@ -1,4 +1,4 @@
-//! Bearer authentication of Key Vault requests: the challenge, the token, the caller (RFC 6750; Key Vault authentication requests).
+//! Bearer authentication of requests to vaults and to Graph, and the vaults' challenge (RFC 6750; Key Vault authentication requests).
 //!
 //! The challenge is spelled exactly as every SDK can read it: comma and space between the parameters, quotes around the values, the
 //! authority's path the bare tenant, the resource a parent domain of the vault's host with the port text that the client used.
@@ -27,6 +27,16 @@ pub(crate) fn caller(
 ) -> Result<Caller, Unauthenticated> {
     let token = token(headers)?;
     services.verifier.verify(token, &*services.directory, now).map_err(Unauthenticated::Fault)
+}
+
+/// The caller of a request to Microsoft Graph, by its bearer token.
+pub(crate) fn graph_caller(
+    services: &Services,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Caller, Unauthenticated> {
+    let token = token(headers)?;
+    services.graph_verifier.verify(token, &*services.directory, now).map_err(Unauthenticated::Fault)
 }
 
 /// The one bearer token of a request.

@@ -18,6 +18,8 @@ pub struct Services {
     pub directory: Arc<directory::DirectoryService>,
     /// Verifies bearer tokens for the vaults.
     pub verifier: Arc<access::Verifier>,
+    /// Verifies bearer tokens for Microsoft Graph.
+    pub graph_verifier: Arc<access::Verifier>,
     /// Vaults and their secrets.
     pub vault: Arc<vault::VaultService>,
     /// Managed identity tokens.

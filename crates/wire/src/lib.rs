@@ -8,6 +8,7 @@ pub mod admin;
 pub mod bearer;
 pub mod body;
 pub mod context;
+pub mod graph;
 pub mod keyvault;
 pub mod msi;
 pub mod oauth2;

@@ -5,7 +5,7 @@
 
 use crate::{
     context::{self, Context, State},
-    keyvault, oauth2,
+    graph, keyvault, oauth2,
 };
 use audit::SharedOrigin;
 use axum::{
@@ -51,6 +51,7 @@ impl PublicService {
         let mut response = match role {
             Some(HostRole::Login) => directory(self.directory, context.clone(), request).await,
             Some(HostRole::Vault(vault)) => keyvault::handle(&self.state, &context, &vault, request).await,
+            Some(HostRole::Graph) => graph::handle(&self.state, &context, request).await,
             Some(HostRole::Unknown) => {
                 refused(StatusCode::NOT_FOUND, "no such host here: see `keyless status` for the host names")
             }

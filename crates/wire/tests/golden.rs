@@ -132,6 +132,7 @@ async fn shown(response: Response<Body>, file: &str, world: &mut World) -> Strin
     let body = std::str::from_utf8(&body).unwrap();
     versions(body, world);
     backup(body, world);
+    created(body, world);
     made(body, file, world);
     format!("{text}\n{}\n", pretty(&tokens(body, world)))
 }
@@ -150,6 +151,29 @@ fn versions(body: &str, world: &mut World) {
             world.call(&format!("after {}", seen + 1), &crypt::encoding::base64url(version.as_bytes()));
         }
     }
+}
+
+/// Gives what was just made in the directory a name: `{applications 1}` and `{applications 1 app}`, `{password 1}` and its `{key 1}`.
+fn created(body: &str, world: &mut World) {
+    let Ok(body) = serde_json::from_str::<serde_json::Value>(body) else { return };
+    let Some(kind) = body["@odata.context"].as_str().and_then(|context| context.split('#').nth(1)) else {
+        return;
+    };
+    let kind = kind.trim_end_matches("/$entity");
+    let mut call = |name: &str, value: &serde_json::Value| {
+        let Some(value) = value.as_str().filter(|value| value.len() > 20) else { return };
+        if !world.names.iter().any(|(_, known)| known == value) {
+            let is_one = |known: &&(String, String)| {
+                known.0.strip_prefix(name).is_some_and(|rest| rest.trim_start().parse::<u32>().is_ok())
+            };
+            let seen = world.names.iter().filter(is_one).count();
+            world.names.push((format!("{name} {}", seen + 1), value.to_owned()));
+        }
+    };
+    call(kind, &body["id"]);
+    call(&format!("{kind} app"), &body["appId"]);
+    call("password", &body["secretText"]);
+    call("key", &body["keyId"]);
 }
 
 /// Gives a backup that a body is a name, in the order in which they were made.

@@ -545,6 +545,7 @@ async fn answers_of_a_test_clock_say_so() {
         clock: Arc::new(Ahead),
         directory: shop.world.state.directory.clone(),
         verifier: shop.world.state.verifier.clone(),
+        graph_verifier: shop.world.state.graph_verifier.clone(),
         vault: shop.world.state.vault.clone(),
         identity: shop.world.state.identity.clone(),
         host: shop.world.state.host.clone(),

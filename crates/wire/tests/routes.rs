@@ -56,12 +56,7 @@ fn every_route_is_listed() {
 /// `Secret.Get:` for `SecretOperation::Get`.
 #[test]
 fn every_operation_of_a_vault_is_listed() {
-    let listed = list(include_str!("routes.txt"));
-    let listed: BTreeSet<String> = listed
-        .iter()
-        .filter(|line| line.listener == "vault")
-        .filter_map(|line| line.who.strip_suffix(':').map(str::to_owned))
-        .collect();
+    let listed = listed_operations("vault");
     let operations: BTreeSet<String> = [
         include_str!("../src/keyvault/route.rs"),
         include_str!("../src/keyvault/keys/route.rs"),
@@ -72,6 +67,23 @@ fn every_operation_of_a_vault_is_listed() {
     .collect();
     assert!(operations.contains("Objects.Purge"), "they are found: {operations:?}");
     assert_eq!(listed, operations, "routes.txt (left) and keyvault/route.rs (right)");
+}
+
+/// So does Graph, where each file has the operations of its resource.
+#[test]
+fn every_operation_of_graph_is_listed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/graph");
+    let sources = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let operations: BTreeSet<String> =
+        sources.flat_map(|path| operations(&fs::read_to_string(path).unwrap())).collect();
+    assert!(operations.contains("Users.ChangePassword"), "they are found: {operations:?}");
+    assert_eq!(listed_operations("graph"), operations, "routes.txt (left) and src/graph (right)");
+}
+
+fn listed_operations(listener: &str) -> BTreeSet<String> {
+    let listed = list(include_str!("routes.txt"));
+    let listed = listed.iter().filter(|line| line.listener == listener);
+    listed.filter_map(|line| line.who.strip_suffix(':').map(str::to_owned)).collect()
 }
 
 /// The variants of all `enum SomethingOperation`, as `Something.Variant`.
@@ -114,6 +126,7 @@ async fn a_stranger_gets_what_is_listed() {
         let answer = match listener {
             "login" => ask(&world.public, method, &path, &world.state.names.login_host()).await,
             "vault" => ask(&world.public, method, &path, &shop(&world.state.names)).await,
+            "graph" => ask(&world.public, method, &path, &world.state.names.graph_host()).await,
             "admin" => ask(&admin, method, &path, "localhost").await,
             // Not axum's: `msi.rs` has its strangers.
             "endpoint" => continue,

@@ -71,6 +71,11 @@ pub(crate) struct World {
 impl World {
     /// With a directory and nothing in it but the administrator.
     pub(crate) async fn new() -> Self {
+        Self::reaching(Arc::new(directory::NoFetch)).await
+    }
+
+    /// The same with a way to outside issuers.
+    pub(crate) async fn reaching(issuers: Arc<dyn directory::IssuerKeys>) -> Self {
         let store = Arc::new(Memory::new());
         let entropy = Arc::new(SeededEntropy::new(1));
         let names = HostNames::new(&DomainName::parse("keyless.localhost").unwrap(), 8443);
@@ -85,10 +90,15 @@ impl World {
         };
         let directory =
             DirectoryService::open(store.clone(), entropy.clone(), &root, settings, make_key, NOW);
-        let directory = Arc::new(directory.await.unwrap());
+        let directory = Arc::new(directory.await.unwrap().reaching(issuers));
         let verifier = Arc::new(Verifier::new(VerifierConfig {
             issuers: directory.issuers().into(),
             audiences: vault_audiences(&names.vault_resource()),
+            tenant: directory.tenant().id,
+        }));
+        let graph_verifier = Arc::new(Verifier::new(VerifierConfig {
+            issuers: directory.issuers().into(),
+            audiences: directory::audience::graph_audiences(&names),
             tenant: directory.tenant().id,
         }));
         let workers = Arc::new(domain::world::Here);
@@ -102,6 +112,7 @@ impl World {
         let state = Arc::new(Services {
             directory,
             verifier,
+            graph_verifier,
             vault,
             identity,
             host,

@@ -72,7 +72,11 @@ async fn a_name_that_two_groups_have_names_neither() {
     let two = directory.create_group("operators", None, NOW).await.unwrap();
     let error = of_group(directory.group("OPERATORS").await.unwrap_err());
     assert_eq!(error, GroupError::Ambiguous { named: "OPERATORS".to_owned(), count: 2 });
-    let change = GroupChange { display_name: Some("Others".to_owned()), description: Some(None) };
+    let change = GroupChange {
+        display_name: Some("Others".to_owned()),
+        description: Some(None),
+        ..GroupChange::default()
+    };
     directory.update_group(two.id, &change).await.unwrap();
     assert_eq!(directory.group("others").await.unwrap().id, two.id);
     for display_name in ["", "a\nb", &"x".repeat(257)] {
@@ -100,7 +104,7 @@ async fn a_principal_is_in_so_many_groups_and_deleted_ones_do_not_count() {
     let error = directory.add_member(*last, alice, NOW).await.unwrap_err();
     assert!(matches!(error, DirectoryError::TooMany { limit: limits::GROUPS_OF_PRINCIPAL_MAX, .. }));
     // Deleted, and not swept yet.
-    transact(&*store, &crypt::SystemEntropy, |view| delete(view, others[3])).await.unwrap();
+    transact(&*store, &crypt::SystemEntropy, |view| delete(view, others[3], None)).await.unwrap();
     let added = directory.add_member(*last, alice, NOW).await.unwrap();
     assert!(added.member_of.contains(last) && !added.member_of.contains(&others[3]));
     // All memberships go with the principal, and fit its commit.
@@ -125,7 +129,7 @@ async fn what_a_deleted_group_leaves_is_swept_at_the_next_start() {
         members.push(principal);
     }
     assert_eq!(directory.members(ops).await.unwrap().len(), members.len());
-    transact(&*store, &crypt::SystemEntropy, |view| delete(view, ops)).await.unwrap();
+    transact(&*store, &crypt::SystemEntropy, |view| delete(view, ops, None)).await.unwrap();
     let again = open(store.clone()).await;
     for member in members {
         assert!(again.principal(member).await.unwrap().member_of.is_empty());

@@ -2,7 +2,7 @@
 
 use crate::context::AuditUnavailable;
 use axum::response::{IntoResponse, Response};
-use directory::{DirectoryError, GroupError, UserError};
+use directory::{AppRoleError, DirectoryError, GroupError, UserError};
 use host::HostError;
 use http::StatusCode;
 use store::StoreError;
@@ -157,6 +157,11 @@ impl From<DirectoryError> for AdminError {
             | DirectoryError::FederatedInvalid { .. }
             | DirectoryError::TooMany { .. }
             | DirectoryError::ResourceUnknown { .. } => Self::bad_request(error.to_string()),
+            DirectoryError::AppRole(AppRoleError::Taken) => Self::conflict(error.to_string()),
+            DirectoryError::AppRole(AppRoleError::AssignmentNotFound) => Self::not_found(error.to_string()),
+            DirectoryError::AppRole(AppRoleError::RoleUnknown { .. } | AppRoleError::Invalid { .. }) => {
+                Self::bad_request(error.to_string())
+            }
             DirectoryError::User(error) => error.into(),
             DirectoryError::Group(error) => error.into(),
             DirectoryError::Store(error) => error.into(),
@@ -179,6 +184,9 @@ impl From<DirectoryError> for AdminError {
             | DirectoryError::ParameterTooLong { .. }
             | DirectoryError::ParameterInvalid { .. }
             | DirectoryError::Grant(_)
+            // Of Graph's callers.
+            | DirectoryError::Graph(_)
+            | DirectoryError::AppRole(AppRoleError::NotAssigned { .. })
             | DirectoryError::ResourceNotAllowed
             | DirectoryError::ScopeNotDefault { .. } => Self::internal(&error),
         }
@@ -196,7 +204,7 @@ impl From<GroupError> for AdminError {
             GroupError::NotMember { group, .. } => {
                 Self::not_found(format!("{text}: `keyless group member list {group}` shows who is"))
             }
-            GroupError::DescriptionInvalid => Self::bad_request(text),
+            GroupError::DescriptionInvalid | GroupError::MailNicknameInvalid => Self::bad_request(text),
         }
     }
 }

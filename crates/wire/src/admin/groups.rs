@@ -91,7 +91,7 @@ async fn update(
     let target = target_of(&found);
     let changed = match found {
         Ok(group) => {
-            let change = GroupChange { display_name, description };
+            let change = GroupChange { display_name, description, ..GroupChange::default() };
             state.directory.update_group(group.id, &change).await
         }
         Err(error) => Err(error),

@@ -5,6 +5,7 @@
 //! any client, with a token from `/v1/token`).
 //! Spec: ours, this folder. Every change leaves an audit record with the peer's user, process and program.
 
+pub mod app_roles;
 pub mod apps;
 pub mod body;
 pub mod clock;
@@ -79,6 +80,7 @@ pub fn router(state: State, installation: Arc<dyn Installation>) -> Router {
         .merge(explain::routes())
         .merge(clock::routes())
         .merge(registrations::routes())
+        .merge(app_roles::routes())
         .merge(principals::routes())
         .merge(users::routes())
         .merge(groups::routes())

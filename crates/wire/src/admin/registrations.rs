@@ -14,8 +14,9 @@ use axum::{
     routing::{delete, get, post},
 };
 use directory::{
-    Certificate, Credential, DirectoryError, FederatedCredential, NewFederatedCredential, NewRegistration,
-    Registration, TokenVersion, redirect::RedirectUri,
+    AppRole, Certificate, Credential, DirectoryError, FederatedCredential, NewFederatedCredential,
+    NewRegistration, Registration, RegistrationChange, TokenVersion, redirect::RedirectUri,
+    registration::ExposedScope,
 };
 use domain::CredentialId;
 use http::StatusCode;
@@ -34,6 +35,27 @@ struct New {
     is_public: bool,
     #[serde(default)]
     single_use_assertions: bool,
+}
+
+/// What is not named stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    #[serde(default)]
+    display_name: Option<String>,
+    #[serde(default)]
+    identifier_uris: Option<Vec<String>>,
+    #[serde(default)]
+    redirect_uris: Option<Vec<RedirectUri>>,
+    #[serde(default)]
+    token_version: Option<TokenVersion>,
+    #[serde(default)]
+    is_public: Option<bool>,
+    #[serde(default)]
+    single_use_assertions: Option<bool>,
+    /// Are there tokens for it only for those who have a role in it?
+    #[serde(default)]
+    assignment_required: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +104,9 @@ struct Shown {
     token_version: TokenVersion,
     is_public: bool,
     single_use_assertions: bool,
+    assignment_required: bool,
+    app_roles: Vec<AppRole>,
+    scopes: Vec<ExposedScope>,
     created: i64,
     credentials: Vec<ShownCredential>,
     certificates: Vec<ShownCertificate>,
@@ -131,7 +156,7 @@ struct MadeCredential<'s> {
 pub(super) fn routes() -> Router<Admin> {
     Router::new()
         .route("/v1/registrations", get(list).post(create))
-        .route("/v1/registrations/{named}", get(show).delete(remove))
+        .route("/v1/registrations/{named}", get(show).patch(update).delete(remove))
         .route("/v1/registrations/{named}/credentials", post(add_credential))
         .route("/v1/registrations/{named}/credentials/{credential}", delete(remove_credential))
         .route("/v1/registrations/{named}/certificates", post(add_certificate))
@@ -173,6 +198,27 @@ async fn create(
 
 async fn show(Shared(state): Shared<State>, Segment(named): Segment<String>) -> Result<Response, AdminError> {
     Ok(json(StatusCode::OK, &shown(&state, &*state.directory.registration(&named).await?).await?))
+}
+
+async fn update(
+    Shared(state): Shared<State>,
+    Extension(context): Extension<Context>,
+    Segment(named): Segment<String>,
+    Body(change): Body<Change>,
+) -> Result<Response, AdminError> {
+    let change = RegistrationChange {
+        display_name: change.display_name,
+        identifier_uris: change.identifier_uris,
+        redirect_uris: change.redirect_uris,
+        token_version: change.token_version,
+        is_public: change.is_public,
+        single_use_assertions: change.single_use_assertions,
+        assignment_required: change.assignment_required,
+        ..RegistrationChange::default()
+    };
+    let changed = state.directory.update_registration(&named, &change).await;
+    let changed = audited(&state, &context, "registration.update", target(&named), changed)?;
+    Ok(json(StatusCode::OK, &shown(&state, &changed).await?))
 }
 
 async fn remove(
@@ -278,6 +324,9 @@ async fn shown(state: &State, registration: &Registration) -> Result<Shown, Dire
         token_version: registration.token_version,
         is_public: registration.is_public,
         single_use_assertions: registration.single_use_assertions,
+        assignment_required: registration.assignment_required,
+        app_roles: registration.app_roles.clone(),
+        scopes: registration.scopes.clone(),
         created: registration.created.seconds(),
         credentials: registration.credentials.iter().map(credential).collect(),
         certificates: registration.certificates.iter().map(certificate).collect(),

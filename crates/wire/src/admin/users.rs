@@ -50,6 +50,9 @@ struct Change {
     mail: Option<Option<String>>,
     #[serde(default)]
     enabled: Option<bool>,
+    /// May it do all in the directory?
+    #[serde(default)]
+    is_administrator: Option<bool>,
 }
 
 /// Without a password one is made up.
@@ -79,6 +82,7 @@ struct Shown {
     must_change_password: bool,
     password_set: Option<i64>,
     has_authenticator: bool,
+    is_administrator: bool,
     groups: Vec<String>,
     created: i64,
     /// Made up just now, and shown this once.
@@ -145,15 +149,17 @@ async fn update(
     Segment(user): Segment<String>,
     Quiet(change): Quiet<Change>,
 ) -> Result<Response, AdminError> {
-    let action = match change.enabled {
-        Some(true) => "user.enable",
-        Some(false) => "user.disable",
-        None => "user.update",
+    let action = match (change.is_administrator, change.enabled) {
+        (Some(true), _) => "user.administrator.add",
+        (Some(false), _) => "user.administrator.remove",
+        (None, Some(true)) => "user.enable",
+        (None, Some(false)) => "user.disable",
+        (None, None) => "user.update",
     };
     let changed = match change.user_name.map(|name| state.directory.user_name(&name)).transpose() {
         Ok(user_name) => {
-            let Change { display_name, mail, enabled, .. } = change;
-            let change = UserChange { user_name, display_name, mail, enabled };
+            let Change { display_name, mail, enabled, is_administrator, .. } = change;
+            let change = UserChange { user_name, display_name, mail, enabled, is_administrator };
             state.directory.update_user(&user, &change).await
         }
         Err(error) => Err(error),
@@ -268,6 +274,7 @@ fn shown(Person { user, principal }: &Person, made_up: Option<&Secret<String>>) 
         must_change_password: user.must_change_password,
         password_set: user.password_set.map(|time| time.seconds()),
         has_authenticator: user.has_second_factor(),
+        is_administrator: user.is_administrator,
         groups: principal.member_of.iter().map(ToString::to_string).collect(),
         created: user.created.seconds(),
         password: made_up.map(|password| password.expose().clone()),

@@ -8,7 +8,7 @@ use super::{
     query::QueryFault,
     rules::{Breach, Generation},
 };
-use directory::DirectoryError;
+use directory::{AppRoleError, DirectoryError};
 use domain::RequestId;
 use http::StatusCode;
 use identity::IdentityError;
@@ -129,6 +129,10 @@ impl From<&DirectoryError> for Refused {
                 StatusCode::BAD_REQUEST,
                 "The resource is not known here: ask for https://vault.azure.net, the vaults' own resource, or a registered identifier URI.",
             ),
+            DirectoryError::AppRole(AppRoleError::NotAssigned { .. }) => Self::Told(
+                StatusCode::BAD_REQUEST,
+                "AADSTS501051: The app's identity is not assigned to a role for the resource, which requires one.",
+            ),
             DirectoryError::Store(_) | DirectoryError::Crypt(_) | DirectoryError::Broken { .. } => {
                 Self::UNAVAILABLE
             }
@@ -172,6 +176,8 @@ impl From<&DirectoryError> for Refused {
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
             | DirectoryError::Group(_)
+            | DirectoryError::AppRole(_)
+            | DirectoryError::Graph(_)
             | DirectoryError::User(_)
             | DirectoryError::SigningKeyNotFound { .. }
             | DirectoryError::TooMany { .. } => Self::UNAVAILABLE,

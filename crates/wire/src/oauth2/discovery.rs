@@ -145,7 +145,7 @@ fn configuration(names: &HostNames, tenant: TenantText, version: Version) -> Con
         issuer,
         microsoft_multi_refresh_token: is_v1.then_some(true),
         request_uri_parameter_supported: (!is_v1).then_some(false),
-        userinfo_endpoint: format!("{base}/{path}/openid/userinfo"),
+        userinfo_endpoint: format!("{}/oidc/userinfo", names.graph_resource()),
         authorization_endpoint: format!("{base}/{path}/{infix}/authorize"),
         device_authorization_endpoint: format!("{base}/{path}/{infix}/devicecode"),
         revocation_endpoint: format!("{base}/{path}/oauth2/v2.0/revoke"),

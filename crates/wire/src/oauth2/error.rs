@@ -7,7 +7,7 @@
 use crate::context::{AuditUnavailable, Context};
 use axum::response::Response;
 use crypt::AssertionFault;
-use directory::{AssertionRefusal, DirectoryError, GrantError, UserError};
+use directory::{AppRoleError, AssertionRefusal, DirectoryError, GrantError, UserError};
 use domain::{HostNames, Timestamp};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
@@ -406,6 +406,14 @@ impl From<&DirectoryError> for OAuthError {
                 suberror: Some("basic_action"),
                 ..Self::new(400, "interaction_required", 50076, "You must use multi-factor authentication to access the resource.")
             },
+            DirectoryError::AppRole(AppRoleError::NotAssigned { principal, resource, is_user: false }) => grant(
+                501_051,
+                &format!("Application '{principal}' is not assigned to a role for the application '{resource}'."),
+            ),
+            DirectoryError::AppRole(AppRoleError::NotAssigned { principal, resource, is_user: true }) => grant(
+                50105,
+                &format!("The signed in user '{principal}' is not assigned to a role for the application '{resource}'."),
+            ),
             DirectoryError::User(error) => error.into(),
             DirectoryError::Store(
                 StoreError::Unavailable(_)
@@ -437,6 +445,8 @@ impl From<&DirectoryError> for OAuthError {
             | DirectoryError::DisplayNameInvalid
             | DirectoryError::LifetimeInvalid
             | DirectoryError::Group(_)
+            | DirectoryError::AppRole(_)
+            | DirectoryError::Graph(_)
             | DirectoryError::SigningKeyNotFound { .. }
             | DirectoryError::TooMany { .. } => Self::internal(),
         }

@@ -1,0 +1,173 @@
+//! Consents as Graph tells them (`oauth2PermissionGrants`): one for each client, resource, and user or all users.
+
+use super::{Acting, Done, GraphError, Right, builtin::Builtin};
+use crate::{
+    DirectoryError, DirectoryService, Registration,
+    consent::{Consent, Whose},
+    registration::ClientIndex,
+};
+use access::Principal;
+use domain::{ClientId, PrincipalId, limits};
+use std::num::NonZeroU16;
+use store::{Decision, Halt, Key, Load, View, list_records};
+
+/// What one client may do at one resource in the name of a user, or of all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PermissionGrant {
+    /// Its id.
+    pub id: String,
+    /// The client.
+    pub client: ClientId,
+    /// The resource.
+    pub resource: ClientId,
+    /// Whose name it is; `None`: everybody's.
+    pub user: Option<PrincipalId>,
+    /// The scopes.
+    pub scopes: Vec<String>,
+}
+
+fn key_of(resource: ClientId) -> String {
+    let builtin = Builtin::ALL.into_iter().find(|one| one.client() == resource);
+    builtin.map_or_else(|| resource.to_string(), |one| one.key().to_owned())
+}
+
+fn resource_of(key: &str) -> Option<ClientId> {
+    let builtin = Builtin::ALL.into_iter().find(|one| one.key() == key);
+    builtin.map(Builtin::client).or_else(|| key.parse().ok())
+}
+
+fn whose(user: Option<PrincipalId>) -> Whose {
+    user.map_or(Whose::Everybody, Whose::User)
+}
+
+fn grant(
+    client: ClientId,
+    resource: ClientId,
+    user: Option<PrincipalId>,
+    scopes: &[String],
+) -> PermissionGrant {
+    let whose = user.map_or_else(|| "all".to_owned(), |user| user.to_string());
+    let id = crypt::sha256(format!("{client}/{resource}/{whose}"));
+    let id = crypt::encoding::base64url(id.bytes());
+    PermissionGrant { id, client, resource, user, scopes: scopes.to_vec() }
+}
+
+/// Does the resource offer the scope? The words of OpenID Connect are of no resource.
+fn offers(view: &View, resource: ClientId, scope: &str) -> Result<bool, Load> {
+    if let Some(builtin) = Builtin::ALL.into_iter().find(|one| one.client() == resource) {
+        return Ok(builtin.scopes().iter().any(|(_, known)| *known == scope));
+    }
+    let Some(index) = view.get::<ClientIndex>(&resource)? else { return Ok(false) };
+    let registration = view.get::<Registration>(&index.registration)?;
+    Ok(registration
+        .is_some_and(|found| found.scopes.iter().any(|known| known.enabled && known.value == scope)))
+}
+
+const OPENID: [&str; 4] = ["openid", "profile", "email", "offline_access"];
+
+impl DirectoryService {
+    /// All consents, those of users who are gone left out.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn permission_grants(&self) -> Result<Vec<PermissionGrant>, DirectoryError> {
+        const PAGE: NonZeroU16 = NonZeroU16::new(256).expect("not zero");
+        let prefix = Key::new("consent/");
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = list_records::<Consent>(&*self.store, &prefix, after.as_ref(), PAGE).await?;
+            for (key, consent) in &page.items {
+                let key = String::from_utf8_lossy(key.as_bytes());
+                let mut parts = key.split('/').skip(1);
+                let Some(client) = parts.next().and_then(|id| id.parse().ok()) else { continue };
+                let user = match parts.next() {
+                    Some("all") => None,
+                    Some(user) => match user.parse::<PrincipalId>() {
+                        Ok(user) if self.principal(user).await.is_ok() => Some(user),
+                        _ => continue,
+                    },
+                    None => continue,
+                };
+                let known = consent.scopes.iter().filter(|(_, scopes)| !scopes.is_empty());
+                all.extend(known.filter_map(|(key, scopes)| {
+                    resource_of(key).map(|resource| grant(client, resource, user, scopes))
+                }));
+            }
+            match page.items.last() {
+                Some((last, _)) if page.more => after = Some(last.clone()),
+                _ => return Ok(all),
+            }
+        }
+    }
+}
+
+impl Acting<'_> {
+    /// Agrees for a user or for all: `scopes` are all of that resource from now on; none takes the consent away.
+    ///
+    /// # Errors
+    /// [`DirectoryError::ScopeUnknown`], [`DirectoryError::PrincipalNotFound`], [`GraphError::ForItself`], [`GraphError::Taken`].
+    pub async fn set_consent(
+        &self,
+        client: ClientId,
+        resource: ClientId,
+        user: Option<PrincipalId>,
+        scopes: &[String],
+        is_new: bool,
+    ) -> Result<Done<PermissionGrant>, DirectoryError> {
+        self.change(Right::WriteConsents, |view, permit| {
+            // What a client may do for users is more than an application has by itself.
+            if !scopes.is_empty() && client == permit.principal().client && !permit.is_administrators() {
+                return Err(GraphError::ForItself.into());
+            }
+            if let Some(user) = user
+                && view.get::<Principal>(&user)?.is_none()
+            {
+                return Err(Halt::Refuse(DirectoryError::PrincipalNotFound { principal: user }));
+            }
+            let mut agreed = Vec::new();
+            for scope in scopes.iter().filter(|scope| !OPENID.contains(&scope.as_str())) {
+                if !offers(view, resource, scope)? {
+                    let scope = crate::tenant::shown(scope);
+                    return Err(Halt::Refuse(DirectoryError::ScopeUnknown { scope }));
+                }
+                agreed.push(scope.clone());
+            }
+            let (id, key) = ((client, whose(user)), key_of(resource));
+            let known = view.get::<Consent>(&id)?;
+            let mut consent = known.map_or_else(Consent::default, |known| Consent::clone(&known));
+            let has_some = consent.scopes.get(&key).is_some_and(|scopes| !scopes.is_empty());
+            if is_new && has_some {
+                return Err(GraphError::Taken { what: "such a grant" }.into());
+            }
+            if !is_new && !has_some {
+                return Err(GraphError::NotFound { named: "the grant".to_owned() }.into());
+            }
+            if scopes.is_empty() {
+                // The words of OpenID Connect go with the last of it, so that the user is asked again.
+                consent.scopes.remove(&key);
+                if consent.scopes.keys().all(|key| key == "openid") {
+                    consent.scopes.clear();
+                }
+            } else {
+                consent.scopes.insert(key, agreed.clone());
+                let words = consent.scopes.entry("openid".to_owned()).or_default();
+                for word in scopes.iter().filter(|scope| OPENID.contains(&scope.as_str())) {
+                    if !words.contains(word) {
+                        words.push(word.clone());
+                    }
+                }
+            }
+            if consent.scopes.len() > limits::CONSENT_RESOURCES_MAX {
+                let (what, limit) =
+                    ("resources that one client is agreed to for", limits::CONSENT_RESOURCES_MAX);
+                return Err(Halt::Refuse(DirectoryError::TooMany { what, limit }));
+            }
+            let write = match consent.scopes.is_empty() {
+                true => store::delete::<Consent>(&id),
+                false => store::put::<Consent>(&id, &consent),
+            };
+            Ok(Decision::of(grant(client, resource, user, &agreed), vec![write]))
+        })
+        .await
+    }
+}

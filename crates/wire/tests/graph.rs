@@ -1,0 +1,115 @@
+//! Microsoft Graph: what one exchange after the other does not show. Paging under writes, roles in tokens, proofs of possession.
+
+use crate::{golden_graph, support::World};
+use axum::body::Body;
+use directory::NewRegistration;
+use http::{Method, Request, StatusCode};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use tower::ServiceExt as _;
+
+const NOW: domain::Timestamp = crate::support::NOW;
+
+/// Asks Graph with the token of this name.
+async fn ask(world: &World, token: &str, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+    let token = world.name(&format!("{{{token} token}}"));
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "graph.keyless.localhost:8443")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Body::from(body.to_string()));
+    let response = world.public.clone().oneshot(request.unwrap()).await.unwrap();
+    let status = response.status();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+async fn get(world: &World, path: &str) -> Value {
+    let (status, body) = ask(world, "writer", Method::GET, path, json!({})).await;
+    assert_eq!(status, StatusCode::OK, "{path}: {body}");
+    body
+}
+
+async fn make(world: &World, name: &str) -> String {
+    let new = NewRegistration { display_name: name.to_owned(), ..NewRegistration::default() };
+    world.state.directory.create_registration(new, NOW).await.unwrap().id.to_string()
+}
+
+#[tokio::test]
+async fn pages_stay_right_while_others_write() {
+    let world = golden_graph::world().await;
+    let mut kept = BTreeSet::new();
+    for number in 0..130 {
+        kept.insert(make(&world, &format!("kept {number}")).await);
+    }
+    let mut next =
+        Some("/v1.0/applications?$top=7&$filter=startswith(displayName,'kept')&$select=id".to_owned());
+    let (mut seen, mut pages) = (Vec::new(), 0);
+    while let Some(path) = next {
+        let page = get(&world, &path).await;
+        let ids: Vec<_> = page["value"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["id"].as_str().unwrap().to_owned())
+            .collect();
+        assert!(ids.len() <= 7, "{page}");
+        seen.extend(ids);
+        // Others come and go, what was just seen among them.
+        let other = make(&world, &format!("kept no {pages}")).await;
+        world.state.directory.delete_registration(&other).await.unwrap();
+        if pages % 3 == 0 {
+            let last = seen.last().unwrap();
+            world.state.directory.delete_registration(last).await.unwrap();
+        }
+        pages += 1;
+        next = page["@odata.nextLink"]
+            .as_str()
+            .map(|link| link.strip_prefix("https://graph.keyless.localhost:8443").unwrap().to_owned());
+    }
+    assert!(pages >= 19, "{pages}");
+    let unique: BTreeSet<_> = seen.iter().cloned().collect();
+    assert_eq!(unique.len(), seen.len(), "nothing twice");
+    assert_eq!(unique, kept, "and nothing left out");
+}
+
+#[tokio::test]
+async fn all_service_principals_are_listed_once_and_managed_identities_are_no_applications() {
+    let world = golden_graph::world().await;
+    let app = domain::AppName::parse("shop").unwrap();
+    world.state.host.create_app(&app, NOW).await.unwrap();
+    world.state.host.assign_identity(&app, NOW).await.unwrap();
+    for number in 0..120 {
+        make(&world, &format!("one of {number}")).await;
+    }
+    let mut names = Vec::new();
+    let mut next = Some("/v1.0/servicePrincipals?$top=50".to_owned());
+    while let Some(path) = next {
+        let page = get(&world, &path).await;
+        for one in page["value"].as_array().unwrap() {
+            names
+                .push((one["displayName"].as_str().unwrap().to_owned(), one["servicePrincipalType"].clone()));
+        }
+        next = page["@odata.nextLink"]
+            .as_str()
+            .map(|link| link.strip_prefix("https://graph.keyless.localhost:8443").unwrap().to_owned());
+    }
+    let count = |name: &str| names.iter().filter(|(known, _)| known == name).count();
+    for name in ["Microsoft Graph", "Azure Key Vault", "shop", "writer", "one of 7"] {
+        assert_eq!(count(name), 1, "{name}");
+    }
+    assert_eq!(names.len(), 127);
+    assert!(names.contains(&("shop".to_owned(), json!("ManagedIdentity"))));
+    let found = get(&world, "/v1.0/applications?$filter=displayName%20eq%20'shop'").await;
+    assert_eq!(found["value"], json!([]));
+    let found = get(&world, "/v1.0/servicePrincipals?$filter=displayName%20eq%20'shop'").await;
+    let id = found["value"][0]["id"].as_str().unwrap();
+    assert_eq!(found["value"][0]["alternativeNames"][0], "isExplicit=False");
+    let path = format!("/v1.0/servicePrincipals/{id}");
+    let (status, _) = ask(&world, "admin", Method::DELETE, &path, json!({})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "it goes with its app");
+    let (status, _) = ask(&world, "admin", Method::PATCH, &path, json!({"accountEnabled": false})).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert!(!world.state.directory.principal(id.parse().unwrap()).await.unwrap().enabled);
+}

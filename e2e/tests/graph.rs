@@ -1,0 +1,63 @@
+//! Microsoft Graph with its official SDKs, and rights that end at once. All that the SDKs are told is where Graph is.
+
+use e2e::{Ended, Server, note, setting, settings, skip};
+use std::path::PathBuf;
+
+const NODE: &str = "Node @microsoft/microsoft-graph-client 3.0.7";
+const PYTHON: &str = "Python msgraph-sdk 1.65.0";
+
+/// A server with an app whose identity may change applications.
+fn start(name: &str) -> Server {
+    let server = Server::start(name);
+    server.vault_with("shop", "db", "s3cret");
+    server.app_with("web", "shop", "get");
+    let role = "Application.ReadWrite.All";
+    let _said =
+        server.keyless(["app-registration", "role", "assign", "graph", "--role", role, "--app", "web"]).ok();
+    server
+}
+
+fn run(server: &Server, program: &[&str]) -> Ended {
+    let url = format!("GRAPH_URL=https://graph.keyless.localhost:{}", server.port());
+    let whole: Vec<&str> = ["env", url.as_str()].into_iter().chain(program.iter().copied()).collect();
+    server.run_as("web", "shop", &whole, "")
+}
+
+fn unassign(server: &Server) {
+    let role = "Application.ReadWrite.All";
+    let taken =
+        server.keyless(["app-registration", "role", "unassign", "graph", "--role", role, "--app", "web"]);
+    let _said = taken.ok();
+}
+
+#[test]
+fn the_node_sdk_makes_and_finds_an_application() {
+    let (Some(node), Some(place)) = (setting("NODE"), setting("NODE_APP")) else { return skip("no Node") };
+    let server = start("graph-node");
+    let script = PathBuf::from(place).join("graph.mjs");
+    std::fs::copy(settings::example("node/graph.mjs"), &script).unwrap();
+    let script = script.display().to_string();
+    assert_eq!(run(&server, &[&node, &script, "made by node"]).ok(), "1 true true true\n");
+    note(NODE, "applications, service principals, secrets", "works, with `baseUrl` and `customHosts`");
+    unassign(&server);
+    let refused = run(&server, &[&node, &script, "made no more"]);
+    assert_ne!(refused.code, Some(0));
+    assert!(refused.said().contains("Authorization_RequestDenied"), "{}", refused.said());
+    note(NODE, "without an app role", "works: `GraphError`, 403, code `Authorization_RequestDenied`");
+    let log = server.keyless(["audit", "tail"]).ok();
+    assert!(log.contains("graph.application.create") && log.contains("app role"), "{log}");
+}
+
+#[test]
+fn the_python_sdk_makes_and_finds_an_application() {
+    let Some(python) = setting("PYTHON") else { return skip("no Python environment") };
+    let server = start("graph-python");
+    let script = settings::example("python/graph.py").display().to_string();
+    assert_eq!(run(&server, &[&python, &script, "made by python"]).ok(), "1 True True True\n");
+    note(PYTHON, "applications, service principals, secrets", "works, with `base_url` and `allowed_hosts`");
+    unassign(&server);
+    let refused = run(&server, &[&python, &script, "made no more"]);
+    assert_ne!(refused.code, Some(0));
+    assert!(refused.said().contains("Insufficient privileges"), "{}", refused.said());
+    note(PYTHON, "without an app role", "works: `ODataError`, 403");
+}
