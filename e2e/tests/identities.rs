@@ -49,7 +49,8 @@ impl Shop {
             let unknown = text(&self.readers, member).replace(['0', '1', '2', '3'], "9");
             let unknown = run(kind, &unknown.replace("readers", "strangers"));
             assert!(unknown.code != Some(0) && !unknown.said().contains("s3cret"), "{}", unknown.said());
-            note(client, &format!("a user-assigned identity by {}", member.replace('_', " ")), "works");
+            let named = member.replace('_', " ").replace("principal", "object id");
+            note(client, &format!("a user-assigned identity by {named}"), "works");
         }
     }
 }

@@ -13,6 +13,7 @@ mod golden;
 mod golden_keyvault;
 mod golden_msi;
 mod golden_oauth2;
+mod identities;
 mod keyvault;
 mod msi;
 mod people;

@@ -30,6 +30,7 @@ pub(crate) const TYPES: &[fn(&[u8]) -> bool] = &[
     again::<access::Group>,
     again::<directory::User>,
     again::<directory::FederatedCredential>,
+    again::<host::UserAssigned>,
 ];
 
 /// One record.
