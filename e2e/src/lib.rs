@@ -12,7 +12,6 @@
 )]
 
 pub mod app;
-#[expect(clippy::indexing_slicing, reason = "of JSON, whose missing members are null")]
 pub mod chromium;
 pub mod conformance;
 pub mod http;

@@ -145,7 +145,8 @@ impl Person {
             let url = content.split_once("url=")?.1.to_owned();
             return Some(Step { method: "GET", url, body: String::new() });
         }
-        if page.contains("role=\"alert\"") {
+        let is_alert = |tag: &str| tag.contains("role=\"alert\"") && !tag.ends_with(" hidden");
+        if tags.iter().any(|tag| is_alert(tag)) {
             return None;
         }
         let begin = tags.iter().position(|tag| tag.starts_with("form ") && tag.contains("\"post\""))?;

@@ -154,11 +154,12 @@ mod tests {
     #[test]
     fn a_verifier_is_of_its_challenge_and_of_no_other_request() {
         // RFC 7636 appendix B.
-        let challenge = Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+        let text = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+        let challenge = Some(text);
         let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned());
         assert!(verify(challenge, Some(&verifier)).is_ok());
         assert!(verify(None, None).is_ok());
-        let as_sent = Secret::new(challenge.unwrap_or_default().to_owned());
+        let as_sent = Secret::new(text.to_owned());
         for (challenge, verifier) in [
             // Somebody has taken the challenge out of the request on its way: the client still has its verifier.
             (None, Some(&verifier)),
