@@ -61,3 +61,71 @@ fn the_python_sdk_makes_and_finds_an_application() {
     assert!(refused.said().contains("Insufficient privileges"), "{}", refused.said());
     note(PYTHON, "without an app role", "works: `ODataError`, 403");
 }
+
+#[test]
+fn an_operator_gives_roles_scopes_and_ranks_by_commands() {
+    let server = Server::start("graph-commands");
+    let say = |words: &[&str]| {
+        let mut command = server.command([]);
+        command.args(words);
+        Ended::from(e2e::wait::output(&mut command, b"")).ok()
+    };
+    let made = say(&[
+        "app-registration",
+        "create",
+        "orders",
+        "--identifier-uri",
+        "api://orders",
+        "--redirect-uri",
+        "web=https://orders.example/cb",
+    ]);
+    assert!(made.contains("web=https://orders.example/cb"), "{made}");
+    let _said = say(&["app-registration", "role", "add", "api://orders", "Orders.All", "--for-users"]);
+    let _said = say(&["app-registration", "scope", "add", "api://orders", "Orders.Read"]);
+    let _said = say(&["user", "create", "alice"]);
+    let _said = say(&[
+        "app-registration",
+        "role",
+        "assign",
+        "api://orders",
+        "--role",
+        "Orders.All",
+        "--user",
+        "alice",
+    ]);
+    let listed = say(&["app-registration", "role", "assignments", "api://orders"]);
+    assert!(listed.contains("Orders.All") && listed.contains("alice"), "{listed}");
+    let _said = say(&[
+        "app-registration",
+        "role",
+        "unassign",
+        "api://orders",
+        "--role",
+        "Orders.All",
+        "--user",
+        "alice",
+    ]);
+    assert!(!say(&["app-registration", "role", "assignments", "api://orders"]).contains("alice"));
+    let changed = say(&[
+        "app-registration",
+        "update",
+        "api://orders",
+        "--assignment-required",
+        "true",
+        "--display-name",
+        "Orders",
+    ]);
+    assert!(changed.contains("Orders.Read") && changed.contains("assignment"), "{changed}");
+    let shown = say(&["user", "update", "alice", "--administrator", "-o", "json"]);
+    assert!(
+        shown.contains("\"is_administrator\":true") || shown.contains("\"is_administrator\": true"),
+        "{shown}"
+    );
+    let shown = say(&["user", "update", "alice", "--administrator=false", "-o", "json"]);
+    assert!(
+        shown.contains("\"is_administrator\":false") || shown.contains("\"is_administrator\": false"),
+        "{shown}"
+    );
+    let log = say(&["audit", "tail"]);
+    assert!(log.contains("appRole.assign") && log.contains("user.administrator.add"), "{log}");
+}
