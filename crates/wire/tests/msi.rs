@@ -609,8 +609,10 @@ async fn a_token_falls_with_the_assignment_that_it_stands_on() {
         attachment: state.host.app(&other).await.unwrap().app.user_assigned[0].attachment,
     };
     let audience = state.directory.audience("https://vault.azure.net").await.unwrap();
-    let others =
-        state.directory.issue_for_managed_identity(&identity, Some(hosting), &audience, NOW).unwrap();
+    let others = state
+        .directory
+        .issue_for_managed_identity(&identity, Some(hosting), &audience, Vec::new(), NOW)
+        .unwrap();
     let others = others.access_token.expose().clone();
     assert_eq!((lists(&first).await, lists(&others).await), (200, 200));
     state.host.detach_identity(&app, &readers, NOW).await.unwrap();
