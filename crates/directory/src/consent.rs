@@ -2,7 +2,13 @@
 //!
 //! A token for a user never says more than somebody has agreed to; which scopes there are, says the resource.
 
-use crate::{DirectoryError, application::Application, audience::Audience, scope::Scopes, tenant::shown};
+use crate::{
+    DirectoryError,
+    application::Application,
+    audience::Audience,
+    scope::{OpenId, Scopes},
+    tenant::shown,
+};
 use domain::{ClientId, PrincipalId, limits};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -135,6 +141,26 @@ fn given(view: &View, client: ClientId, user: PrincipalId, key: String) -> Resul
         }
     }
     Ok(given)
+}
+
+/// Those of OpenID Connect that may be granted where nobody can be asked: what else a client asks for out of habit is left out.
+pub(crate) fn openid_without_asking(
+    view: &View,
+    application: &Application,
+    user: PrincipalId,
+    asked: OpenId,
+) -> Result<OpenId, Load> {
+    if !application.needs_consent() {
+        return Ok(asked);
+    }
+    let given = given_openid(view, application.client(), user)?;
+    let is_given = |name: &str| given.iter().any(|given| given == name);
+    Ok(asked.within(OpenId {
+        id_token: is_given("openid"),
+        profile: is_given("profile"),
+        email: is_given("email"),
+        offline_access: is_given("offline_access"),
+    }))
 }
 
 fn given_openid(view: &View, client: ClientId, user: PrincipalId) -> Result<Vec<String>, Load> {

@@ -8,6 +8,7 @@ use crate::{
     Audience, DirectoryError, GrantError,
     audience::{self, Resource},
     client::Authenticated,
+    consent,
     grants::delegated::{self, Outcome, Proven, Setting},
     redirect::Platform,
     scope::Scopes,
@@ -98,6 +99,7 @@ pub(crate) fn grant(
     if signed_in.principal.revocations.refuse(Timestamp::from_seconds(token.iat), &stands_on) {
         return refuse(DirectoryError::Grant(GrantError::SessionEnded));
     }
-    let (scopes, platform) = (scopes.clone(), Platform::Web);
+    let openid = consent::openid_without_asking(view, &client.application, signed_in.user.id, scopes.openid)?;
+    let (scopes, platform) = (Scopes { openid, ..scopes.clone() }, Platform::Web);
     delegated::begin(view, setting, Proven { client, signed_in, scopes, nonce: None, platform })
 }
