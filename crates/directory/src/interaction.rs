@@ -83,8 +83,7 @@ impl DirectoryService {
         former: Option<&Secret<String>>,
         now: Timestamp,
     ) -> Result<(Secret<String>, SignedIn), DirectoryError> {
-        let (mut session, cookie) =
-            session::begin(user, methods.to_vec(), Kept::InBrowser, &*self.entropy, now);
+        let (session, cookie) = session::begin(user, methods.to_vec(), Kept::InBrowser, &*self.entropy, now);
         let cookie = cookie.ok_or(DirectoryError::Broken { what: "a browser's session without a cookie" })?;
         let lifetime = self.settings.token_lifetime;
         let signed_in = transact(&*self.store, &*self.entropy, |view| {
@@ -92,8 +91,7 @@ impl DirectoryService {
             if person.must_change_password {
                 return refuse(DirectoryError::Grant(GrantError::PasswordMustChange));
             }
-            // After a revocation of everything in this very second, this is what is new.
-            session.signed_in = now.max(principal.revocations.valid_from());
+            let session = session.after(&principal);
             let mut writes = vec![store::put::<Session>(&session.id, &session)];
             let before = former.map(|former| session::of_cookie(view, former, now)).transpose()?.flatten();
             if let Some(before) = before.filter(|before| before.user.id != user) {
@@ -303,6 +301,7 @@ impl DirectoryService {
         transact(&*self.store, &*self.entropy, |view| {
             let signed_in = still(view, signed_in)?;
             let device = device_code::waiting(view, &code, now)?;
+            let session = session.after(&signed_in.principal);
             let mut writes = device_code::approve(view, &code, &session, now)?;
             let application = Application::find(view, device.client)?;
             if application.is_some_and(|application| application.needs_consent()) {

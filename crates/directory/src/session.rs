@@ -62,6 +62,11 @@ impl Method {
 }
 
 impl Session {
+    /// The same, begun after whatever of this principal has been revoked: what was revoked in this very second is of before.
+    pub(crate) fn after(&self, principal: &Principal) -> Self {
+        Self { signed_in: self.signed_in.max(principal.revocations.valid_from()), ..self.clone() }
+    }
+
     /// Does a browser have its cookie? Else it is kept by refresh tokens alone.
     pub(crate) const fn is_of_a_browser(&self) -> bool {
         self.cookie.is_some()

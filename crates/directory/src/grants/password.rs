@@ -40,10 +40,11 @@ pub(crate) fn grant(
     if user.has_second_factor() {
         return refuse(DirectoryError::Grant(GrantError::SecondFactorNeeded));
     }
+    let session = session.after(&principal);
     let signed_in = SignedIn { session: Arc::new(session.clone()), user, principal };
     let (scopes, platform) = (scopes.clone(), Platform::PublicClient);
     let proven = Proven { client, signed_in, scopes, nonce: None, platform };
     let mut begun = delegated::begin(view, setting, proven)?;
-    begun.writes.push(store::put::<Session>(&session.id, session));
+    begun.writes.push(store::put::<Session>(&session.id, &session));
     Ok(begun)
 }

@@ -552,6 +552,53 @@ async fn a_device_gets_its_tokens_when_its_user_says_yes() {
     ));
 }
 
+/// Times are whole seconds: what is begun in the second of a revocation is not of before.
+#[tokio::test]
+async fn a_sign_in_right_after_another_password_is_good() {
+    let world = World::new().await;
+    let directory = &world.directory;
+    let cli = ClientId::from_uuid(KEYLESS_CLI).to_string();
+    for _ in 0..2 {
+        directory.set_password("ada@keyless.localhost", &secret(PASSWORD), false, NOW).await.unwrap();
+        let signed_in = world.sign_in().await;
+        let browser = world.token(world.redeem(&world.code(&signed_in, FULL).await)).await.unwrap();
+        let ask = DeviceRequest {
+            tenant: "common".to_owned(),
+            client: Some(cli.clone()),
+            scope: Some(VAULT.to_owned()),
+            ..DeviceRequest::default()
+        };
+        let device = directory.begin_device(&ask, NOW).await.unwrap();
+        directory.approve_device(&device.user_code, &signed_in, NOW).await.unwrap();
+        let poll = TokenRequest {
+            tenant: "common".to_owned(),
+            grant_type: Some("device_code".to_owned()),
+            client: Some(cli.clone()),
+            device_code: Some(device.device_code),
+            ..TokenRequest::default()
+        };
+        let device = world.token(poll).await.unwrap();
+        let password = TokenRequest {
+            user_name: Some("ada@keyless.localhost".to_owned()),
+            password: Some(secret(PASSWORD)),
+            scope: Some(format!("{VAULT} offline_access")),
+            client: Some(cli.clone()),
+            secret: None,
+            ..world.request("password")
+        };
+        let password = world.token(password).await.unwrap();
+        for issued in [&browser, &device, &password] {
+            assert!(world.is_good(issued).await);
+        }
+        let refresh = TokenRequest {
+            client: Some(cli.clone()),
+            secret: None,
+            ..world.refresh(&refresh_token(&password))
+        };
+        assert!(world.token(refresh).await.is_ok());
+    }
+}
+
 #[tokio::test]
 async fn an_api_acts_on_behalf_of_its_caller_only() {
     let world = World::new().await;
