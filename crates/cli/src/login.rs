@@ -41,7 +41,7 @@ struct How {
     /// Open a browser on this machine
     #[arg(long)]
     browser: bool,
-    /// The directory, such as https://login.example.org [default: the installation's own on this machine]
+    /// The directory, such as `https://login.example.org` [default: the installation's own on this machine]
     #[arg(long, value_name = "URL", requires = "ca_file")]
     server: Option<String>,
     /// The certificate of the authority that the directory is trusted by, PEM [default: the installation's own]

@@ -47,7 +47,7 @@ pub(crate) enum Command {
 pub(crate) struct Create {
     /// Its user name, such as alice or alice@keyless.localhost
     user: String,
-    /// A name for people [default: what is before the @]
+    /// A name for people; what is before the @, unless it is given
     #[arg(long, value_name = "NAME")]
     display_name: Option<String>,
     /// Where it gets mail

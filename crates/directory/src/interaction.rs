@@ -75,7 +75,7 @@ impl DirectoryService {
     /// ever will. A session that the browser had before (`former`) ends: whoever planted it gets nothing of this one.
     ///
     /// # Errors
-    /// [`DirectoryError::Grant(GrantError::SessionEnded)`] if the user is no more, or disabled; the store's.
+    /// [`GrantError::SessionEnded`] if the user is no more, or disabled; the store's.
     pub async fn begin_session(
         &self,
         user: PrincipalId,
@@ -179,7 +179,7 @@ impl DirectoryService {
     /// The user agrees to what the request asks for.
     ///
     /// # Errors
-    /// [`DirectoryError::Grant(GrantError::SessionEnded)`], [`DirectoryError::TooMany`].
+    /// [`GrantError::SessionEnded`], [`DirectoryError::TooMany`].
     pub async fn agree(
         &self,
         signed_in: &SignedIn,
@@ -198,7 +198,7 @@ impl DirectoryService {
     /// Issues an authorization code to the client that asks, for the user who is signed in.
     ///
     /// # Errors
-    /// [`DirectoryError::Grant(GrantError::SessionEnded)`], [`DirectoryError::Grant(GrantError::ConsentRequired)`], [`DirectoryError::ScopeUnknown`].
+    /// [`GrantError::SessionEnded`], [`GrantError::ConsentRequired`], [`DirectoryError::ScopeUnknown`].
     pub async fn issue_code(
         &self,
         signed_in: &SignedIn,
@@ -260,7 +260,7 @@ impl DirectoryService {
     /// The device that waits under a code that a user has typed.
     ///
     /// # Errors
-    /// [`DirectoryError::Grant(GrantError::UserCodeUnknown)`].
+    /// [`GrantError::UserCodeUnknown`].
     pub async fn waiting_device(
         &self,
         typed: &str,
@@ -288,7 +288,7 @@ impl DirectoryService {
     /// The user says yes to a device, and agrees to what it asks for.
     ///
     /// # Errors
-    /// [`DirectoryError::Grant(GrantError::UserCodeUnknown)`], [`DirectoryError::Grant(GrantError::SessionEnded)`].
+    /// [`GrantError::UserCodeUnknown`], [`GrantError::SessionEnded`].
     pub async fn approve_device(
         &self,
         typed: &str,
@@ -317,7 +317,7 @@ impl DirectoryService {
     /// The user says no to a device.
     ///
     /// # Errors
-    /// [`DirectoryError::Grant(GrantError::UserCodeUnknown)`].
+    /// [`GrantError::UserCodeUnknown`].
     pub async fn decline_device(&self, typed: &str, now: Timestamp) -> Result<(), DirectoryError> {
         let code =
             device_code::read_user_code(typed).ok_or(DirectoryError::Grant(GrantError::UserCodeUnknown))?;

@@ -1,6 +1,6 @@
 //! The directory as Microsoft Graph's callers change and read it: each change is decided in one view with whether the caller may.
 //!
-//! Owns: who may do what ([`permit`]), and the changes that only Graph makes. Owns not: the decisions that an operator at the admin socket
+//! Owns: who may do what (`permit`), and the changes that only Graph makes. Owns not: the decisions that an operator at the admin socket
 //! makes as well (`registry`, `credentials`, `people`, `group`, `app_role`), Graph's shapes (`wire/graph`).
 
 pub mod applications;

@@ -2,7 +2,7 @@
 //!
 //! Owns: HTML, cookies, which page comes next. Owns not: any decision (`directory::interaction`, `directory::sign_in`).
 //! Every step works without script. What a page needs to know travels in its own URL and is read again at each step; a form is taken only from
-//! the browser that it was given to, and leads to pages of ours only ([`onward`]). Spec: RFC 6749 section 4.1, OpenID Connect Core section
+//! the browser that it was given to, and leads to pages of ours only (`onward`). Spec: RFC 6749 section 4.1, OpenID Connect Core section
 //! 3.1.2, RFC 9207, RFC 9700.
 
 mod account;
