@@ -90,6 +90,17 @@ impl Application {
         }
     }
 
+    /// May it be a program on a device or on a person's machine? A page in a browser, which has no credential either, has the browser.
+    pub fn may_be_a_device(&self) -> bool {
+        match self {
+            Self::Registered(registration) => {
+                registration.is_public
+                    || registration.redirect_uris.iter().any(|uri| uri.platform == Platform::PublicClient)
+            }
+            Self::FirstParty(_) => true,
+        }
+    }
+
     /// Which kind of client is at this redirect URI, if it is one of the application's?
     pub fn platform_at(&self, redirect_uri: &str) -> Option<Platform> {
         match self {
@@ -140,8 +151,14 @@ mod tests {
         assert!(!is_public(&registration));
         registration.redirect_uris = uri(Platform::Spa);
         assert!(is_public(&registration));
+        let is_device = |registration: &Registration| {
+            Application::Registered(Arc::new(registration.clone())).may_be_a_device()
+        };
+        assert!(!is_device(&registration), "a page is none");
+        registration.redirect_uris = uri(Platform::PublicClient);
+        assert!(is_device(&registration));
         registration.redirect_uris.clear();
         registration.is_public = true;
-        assert!(is_public(&registration));
+        assert!(is_public(&registration) && is_device(&registration));
     }
 }

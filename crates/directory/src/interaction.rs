@@ -171,11 +171,6 @@ impl DirectoryService {
         issue::client_info(user, self.tenant().id)
     }
 
-    /// A user as one client knows it: `sub` of its tokens.
-    pub fn subject(&self, client: ClientId, user: PrincipalId) -> String {
-        issue::subject(&self.subjects, client, user)
-    }
-
     /// The user agrees to what the request asks for.
     ///
     /// # Errors
@@ -245,7 +240,7 @@ impl DirectoryService {
             let Some(application) = Application::find(view, client)? else {
                 return refuse(DirectoryError::ClientUnknown { client });
             };
-            if !application.may_be_public() {
+            if !application.may_be_a_device() {
                 return refuse(DirectoryError::ClientProofMissing);
             }
             // Said now rather than when the user has signed in for it.

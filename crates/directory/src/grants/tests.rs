@@ -539,7 +539,8 @@ async fn a_device_gets_its_tokens_when_its_user_says_yes() {
     }
     // A client with a secret is no device.
     let server = DeviceRequest { client: Some(world.web.client.to_string()), ..ask.clone() };
-    assert!(directory.begin_device(&server, NOW).await.is_ok(), "it has a page, too");
+    // Nor is a page, which it has, too.
+    assert!(matches!(directory.begin_device(&server, NOW).await, Err(DirectoryError::ClientProofMissing)));
     let nowhere = DeviceRequest { scope: Some("https://nowhere/.default".to_owned()), ..ask.clone() };
     assert!(matches!(
         directory.begin_device(&nowhere, NOW).await,

@@ -16,7 +16,7 @@ pub use builtin::Builtin;
 pub use consents::PermissionGrant;
 pub use permit::{GraphPermit, Right};
 pub use reading::Part;
-pub use users::{UserInfo, UserPatch};
+pub use users::{UserInfo, UserNames, UserPatch};
 
 use crate::{Deleted, DirectoryError, DirectoryService, deleted};
 use access::Caller;

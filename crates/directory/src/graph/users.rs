@@ -2,11 +2,11 @@
 
 use super::{Acting, Done, GraphError, Right};
 use crate::{
-    DirectoryError, NewUser, Person, User, UserChange, issue, password,
+    DirectoryError, NewUser, Person, UserChange, issue, password,
     user::{self, Named},
 };
 use access::Principal;
-use domain::{PrincipalId, Secret, Timestamp};
+use domain::{PrincipalId, Secret, Timestamp, UserName};
 use std::net::IpAddr;
 use store::{Decision, Halt, View, query};
 
@@ -15,8 +15,19 @@ use store::{Decision, Halt, View, query};
 pub struct UserInfo {
     /// The user as this client knows it.
     pub subject: String,
-    /// The user, if the client may know more than that.
-    pub user: Option<User>,
+    /// Its names, if the client may know them.
+    pub names: Option<UserNames>,
+    /// Where it gets mail, if the client may know that and it does.
+    pub mail: Option<String>,
+}
+
+/// The names of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserNames {
+    /// For people.
+    pub display_name: String,
+    /// By which it signs in.
+    pub user_name: UserName,
 }
 
 /// What should change of a user by Graph.
@@ -141,11 +152,19 @@ impl Acting<'_> {
     pub async fn user_info(&self) -> Result<(UserInfo, PrincipalId), DirectoryError> {
         let id = self.caller.principal();
         let Some(scopes) = self.caller.scopes() else { return Err(GraphError::NoUser.into()) };
-        let may_know = scopes.into_iter().any(|scope| scope != "openid" && scope != "offline_access");
+        let scopes: Vec<_> = scopes.into_iter().collect();
+        let has = |wanted: &str| scopes.contains(&wanted);
+        // Whoever may read the user by Graph itself is told no less here.
+        let reads = scopes.iter().any(|scope| scope.starts_with("User.") || scope.starts_with("Directory."));
         let person = query(&*self.directory.store, |view| self.own(view, id)).await?;
+        let user = &person.user;
+        let names = (reads || has("profile")).then(|| UserNames {
+            display_name: user.display_name.clone(),
+            user_name: user.user_name.clone(),
+        });
+        let mail = user.mail.clone().filter(|_| reads || has("email"));
         let subject = issue::subject(&self.directory.subjects, self.caller.client(), id);
-        let user = may_know.then(|| User::clone(&person.user));
-        Ok((UserInfo { subject, user }, id))
+        Ok((UserInfo { subject, names, mail }, id))
     }
 
     fn own(&self, view: &View, id: PrincipalId) -> Result<Person, Halt<DirectoryError>> {

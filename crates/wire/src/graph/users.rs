@@ -299,17 +299,18 @@ impl OpenIdOperation {
     }
 }
 
-/// What OpenID Connect's clients may know of who has signed in. Whatever token they have for Graph, if it is a user's, is enough.
+/// `GET` and `POST /oidc/userinfo`: who has signed in (OpenID Connect Core section 5.3). Any token for Graph that is a user's will do; what is told
+/// is what its scopes say.
 pub(super) async fn user_info(acting: Acting<'_>) -> Result<(Answer, String), GraphError> {
     let (info, id) = acting.user_info().await?;
     let mut shown = Object::new();
     shown.insert("sub".to_owned(), json!(info.subject));
-    if let Some(user) = &info.user {
-        shown.insert("name".to_owned(), json!(user.display_name));
-        shown.insert("preferred_username".to_owned(), json!(user.user_name.as_str()));
-        if let Some(mail) = &user.mail {
-            shown.insert("email".to_owned(), json!(mail));
-        }
+    if let Some(names) = &info.names {
+        shown.insert("name".to_owned(), json!(names.display_name));
+        shown.insert("preferred_username".to_owned(), json!(names.user_name.as_str()));
+    }
+    if let Some(mail) = &info.mail {
+        shown.insert("email".to_owned(), json!(mail));
     }
     let response = answer(StatusCode::OK, &shown);
     Ok((Answer { target: format!("user {id}"), response }, "users may read this of themselves".to_owned()))

@@ -40,7 +40,7 @@ pub fn router(state: State) -> Router {
         .route("/{tenant}/discovery/v2.0/keys", document(get(keys::v2)))
         .route("/{tenant}/discovery/keys", document(get(keys::v1)))
         .route("/{tenant}/discovery/instance", document(get(discovery::instance)))
-        .merge(sign_in::routes(&state))
+        .merge(sign_in::routes())
         .fallback(nowhere)
         .with_state(state)
 }

@@ -19,7 +19,6 @@ mod realm;
 mod reply;
 mod sign_out;
 mod steps;
-mod userinfo;
 mod visit;
 mod words;
 
@@ -34,7 +33,7 @@ use directory::Endpoint;
 use std::collections::HashMap;
 
 /// The routes of the pages.
-pub fn routes(state: &State) -> Router<State> {
+pub fn routes() -> Router<State> {
     Router::new()
         .route("/{tenant}/oauth2/v2.0/authorize", page(Page::Authorize(Endpoint::V2)))
         .route("/{tenant}/oauth2/authorize", page(Page::Authorize(Endpoint::V1)))
@@ -44,7 +43,6 @@ pub fn routes(state: &State) -> Router<State> {
         .route("/", page(Page::Account))
         .route("/{tenant}/userrealm/{user}", get(realm::realm))
         .route("/{tenant}/UserRealm/{user}", get(realm::realm))
-        .route("/{tenant}/openid/userinfo", userinfo::route(state))
 }
 
 /// Which page a route leads to.

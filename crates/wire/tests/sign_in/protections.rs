@@ -28,7 +28,6 @@ async fn every_answer_to_a_browser_has_its_headers() {
         request(&world, &[("response_mode", "form_post")]),
         world.name("/{tenant}/oauth2/v2.0/logout"),
         world.name("/{tenant}/userrealm/alice@keyless.localhost"),
-        world.name("/{tenant}/openid/userinfo"),
         "/devicelogin".to_owned(),
         "/".to_owned(),
         format!("/?{}", "x".repeat(40_000)),
