@@ -65,7 +65,7 @@ struct Shown {
 /// Never shown: it holds a token.
 #[derive(Deserialize)]
 struct Token {
-    access_token: String,
+    access_token: Secret<String>,
 }
 
 /// The one claim of its own token that a client looks at: who it is, to say so.
@@ -85,10 +85,7 @@ impl Vault {
         let shown: Shown = admin.get(&format!("/v1/vaults/{}", segment(name.as_str()))).await?;
         let token: Token = admin.ask(Method::POST, "/v1/token", &serde_json::json!({})).await?;
         let authority = Authority::of_file(&admin.layout().authority())?;
-        Ok(Self {
-            https: Https::to(&shown.url, authority, Reach::Loopback)?,
-            token: Secret::new(token.access_token),
-        })
+        Ok(Self { https: Https::to(&shown.url, authority, Reach::Loopback)?, token: token.access_token })
     }
 
     /// The id of the principal that asks, if its token tells it.

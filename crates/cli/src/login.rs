@@ -71,9 +71,9 @@ pub(crate) enum TokenCommand {
 /// The answer of the token endpoint.
 #[derive(Deserialize)]
 struct Tokens {
-    access_token: String,
-    refresh_token: Option<String>,
-    id_token: Option<String>,
+    access_token: Secret<String>,
+    refresh_token: Option<Secret<String>>,
+    id_token: Option<Secret<String>>,
     expires_in: i64,
 }
 
@@ -85,7 +85,7 @@ struct Refusal {
 
 #[derive(Deserialize)]
 struct Started {
-    device_code: String,
+    device_code: Secret<String>,
     message: String,
     expires_in: u64,
     interval: u64,
@@ -130,12 +130,11 @@ async fn begin(global: &Global, how: &How) -> Result<(), Failure> {
         false => with_device_code(&https).await?,
     };
     let missing = || Failure::new("the directory's answer lacks a token");
-    let id: IdClaims = shown::claims(tokens.id_token.as_deref().ok_or_else(missing)?)?;
-    let refresh_token = Secret::new(tokens.refresh_token.ok_or_else(missing)?);
-    drop(Secret::new(tokens.access_token));
+    let id: IdClaims = shown::claims(&tokens.id_token.ok_or_else(missing)?)?;
+    let refresh_token = tokens.refresh_token.ok_or_else(missing)?;
     let user_name = id.preferred_username.clone();
     let login =
-        Login::new(server, is_local, authority, [id.tid, id.oid, id.preferred_username], &refresh_token);
+        Login::new(server, is_local, authority, [id.tid, id.oid, id.preferred_username], refresh_token);
     Locked::open()?.write(&login)?;
     output::note(format_args!("You are logged in as {user_name}. `keyless logout` ends it."));
     Ok(())
@@ -150,7 +149,6 @@ async fn with_device_code(https: &Https) -> Result<Tokens, Failure> {
     }
     let started: Started = parse(&body)?;
     output::note(&started.message);
-    let device_code = Secret::new(started.device_code);
     let interval = started.interval.clamp(1, 60);
     let mut left = started.expires_in;
     loop {
@@ -158,7 +156,7 @@ async fn with_device_code(https: &Https) -> Result<Tokens, Failure> {
         let form = [
             ("client_id", CLIENT),
             ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
-            ("device_code", device_code.expose()),
+            ("device_code", started.device_code.expose()),
         ];
         match ask(https, &form).await? {
             Answer::Granted(tokens) => return Ok(tokens),
@@ -193,22 +191,20 @@ async fn fresh(
         return Ok((token, None));
     }
     let https = Https::to(&login.server, login.authority()?, login.reach())?;
-    let refresh_token = login.refresh_token();
     let form = [
         ("client_id", CLIENT),
         ("grant_type", "refresh_token"),
-        ("refresh_token", refresh_token.expose()),
+        ("refresh_token", login.refresh_token().expose()),
         ("scope", scope),
     ];
     let tokens = match ask(&https, &form).await? {
         Answer::Granted(tokens) => tokens,
         Answer::Refused(refusal) => return Err(refused(&refusal).next("`keyless login` logs you in again.")),
     };
-    let token = Secret::new(tokens.access_token);
-    let next = tokens.refresh_token.map(Secret::new);
-    login.renew(next.as_ref(), resource, &token, now + tokens.expires_in, now);
+    let token = tokens.access_token;
+    login.renew(tokens.refresh_token, resource, &token, now + tokens.expires_in, now);
     locked.write(&login)?;
-    let id = tokens.id_token.as_deref().map(shown::claims).transpose()?;
+    let id = tokens.id_token.as_ref().map(shown::claims).transpose()?;
     Ok((token, id))
 }
 
@@ -241,8 +237,7 @@ pub(crate) async fn logout() -> Result<(), Failure> {
         return Ok(());
     };
     let https = Https::to(&login.server, login.authority()?, login.reach())?;
-    let token = login.refresh_token();
-    let form = [("client_id", CLIENT), ("token", token.expose())];
+    let form = [("client_id", CLIENT), ("token", login.refresh_token().expose())];
     match post(&https, "/organizations/oauth2/v2.0/revoke", &form).await {
         Ok((StatusCode::OK, _)) => output::note("You are logged out."),
         Ok(_) | Err(_) => output::warn(

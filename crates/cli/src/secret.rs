@@ -16,9 +16,8 @@ use crate::{
 use clap::{Args, Subcommand};
 use domain::{ObjectKind, ObjectName, ObjectVersion, Secret, VaultName};
 use http::Method;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fmt;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -79,35 +78,10 @@ struct UpdateBody<'a> {
     properties: Properties,
 }
 
-/// A JSON string that is a secret from here on.
-pub(crate) struct SecretText(pub(crate) Secret<String>);
-
-impl<'de> Deserialize<'de> for SecretText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = SecretText;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a string")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<SecretText, E> {
-                Ok(SecretText(Secret::new(text.to_owned())))
-            }
-
-            fn visit_string<E>(self, text: String) -> Result<SecretText, E> {
-                Ok(SecretText(Secret::new(text)))
-            }
-        }
-        deserializer.deserialize_string(Visitor)
-    }
-}
-
 /// A secret with its value; what else the vault tells of it.
 #[derive(Deserialize)]
 struct Valued {
-    value: SecretText,
+    value: Secret<String>,
     #[serde(flatten)]
     rest: serde_json::Map<String, Value>,
 }
@@ -124,7 +98,7 @@ pub(crate) async fn secret(admin: &Admin, format: Format, command: Command) -> R
         Command::Set(args) => set::set(admin, format, args).await,
         Command::Get { vault, name, version } => {
             let secrets = Collection::open(admin, ObjectKind::Secret, &vault).await?;
-            let Valued { value: SecretText(value), mut rest } = get(&secrets, &name, version).await?;
+            let Valued { value, mut rest } = get(&secrets, &name, version).await?;
             match format {
                 Format::Json => {
                     rest.insert("name".to_owned(), name.as_str().into());
@@ -274,7 +248,7 @@ mod tests {
         let body =
             r#"{"value":"canary","id":"https://shop.vault.x/secrets/db/0123","attributes":{"enabled":true}}"#;
         let valued: Valued = serde_json::from_str(body).unwrap();
-        assert_eq!(valued.value.0.expose(), "canary");
+        assert_eq!(valued.value.expose(), "canary");
         assert!(!format!("{:?}", valued.rest).contains("canary"));
     }
 }

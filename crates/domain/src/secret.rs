@@ -1,5 +1,6 @@
 //! `Secret<T>`: a value that may be used but not shown, copied by accident or left in memory.
 
+use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 use zeroize::Zeroize;
 
@@ -32,6 +33,29 @@ impl<T: Zeroize + Clone> Secret<T> {
     #[must_use]
     pub fn duplicate(&self) -> Self {
         Self(self.0.clone())
+    }
+}
+
+/// A text of a request or an answer that is a secret from the parser on. There is no way back: nothing writes one by itself.
+impl<'de> Deserialize<'de> for Secret<String> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Secret<String>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Secret<String>, E> {
+                Ok(Secret::new(text.to_owned()))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Secret<String>, E> {
+                Ok(Secret::new(text))
+            }
+        }
+        deserializer.deserialize_string(Visitor)
     }
 }
 

@@ -9,7 +9,6 @@ use crate::{
     files,
     objects::text,
     output,
-    secret::SecretText,
     vault::misuse,
 };
 use clap::{Args, ValueEnum};
@@ -50,7 +49,7 @@ pub(crate) struct Download {
 
 #[derive(Deserialize)]
 struct Told {
-    value: SecretText,
+    value: Secret<String>,
     #[serde(rename = "contentType")]
     content_type: Option<String>,
 }
@@ -92,7 +91,7 @@ async fn with_key(admin: &Admin, args: &Download) -> Result<(), Failure> {
         // Kept in the other form: the vault converts, and says so if it cannot.
         _ => secret(&secrets, args, &format!("&outContentType={wanted}")).await?,
     };
-    let SecretText(value) = told.value;
+    let value = told.value;
     let bytes = match args.format {
         Form::Pfx => encoding::from_base64(value.expose())
             .map(Secret::new)

@@ -1,6 +1,6 @@
 //! A private key from a file, as it is sent to be imported: PKCS#8 in PEM (RFC 7468, RFC 5958), or a JSON Web Key (RFC 7517).
 
-use crate::{attributes::Properties, failure::Failure, files, secret::SecretText};
+use crate::{attributes::Properties, failure::Failure, files};
 use crypt::{
     encoding::base64url,
     keys::{KeyImportFault, KeyType, PrivateKey},
@@ -22,13 +22,13 @@ pub(super) struct Jwk {
     y: Option<String>,
     n: Option<String>,
     e: Option<String>,
-    d: Option<SecretText>,
-    p: Option<SecretText>,
-    q: Option<SecretText>,
-    dp: Option<SecretText>,
-    dq: Option<SecretText>,
-    qi: Option<SecretText>,
-    k: Option<SecretText>,
+    d: Option<Secret<String>>,
+    p: Option<Secret<String>>,
+    q: Option<Secret<String>>,
+    dp: Option<Secret<String>>,
+    dq: Option<Secret<String>>,
+    qi: Option<Secret<String>>,
+    k: Option<Secret<String>>,
     key_ops: Option<Vec<String>>,
 }
 
@@ -64,7 +64,7 @@ impl Jwk {
         ];
         let public = public.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?)));
         let private =
-            private.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?.0.expose().as_str())));
+            private.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?.expose().as_str())));
         let key_ops = if ops.is_empty() { self.key_ops.as_deref() } else { Some(ops) };
         let key = Sent { kty: &self.kty, key_ops, members: public.chain(private).collect() };
         // Large enough from the start.
@@ -126,9 +126,7 @@ fn parse(file: &[u8]) -> Result<Jwk, Failure> {
         .to_private_jwk()
         .map_err(|error| Failure::new(error.to_string()))?;
     let public = |bytes: Option<Vec<u8>>| bytes.map(|bytes| base64url(&bytes));
-    let private = |bytes: Option<Secret<Vec<u8>>>| {
-        bytes.map(|bytes| SecretText(Secret::new(base64url(bytes.expose()))))
-    };
+    let private = |bytes: Option<Secret<Vec<u8>>>| bytes.map(|bytes| Secret::new(base64url(bytes.expose())));
     Ok(Jwk {
         kty: match key_type {
             KeyType::Rsa => "RSA",

@@ -9,7 +9,6 @@ use crate::{
     failure::Failure,
     files,
     output::{self, Colour, Format, paint},
-    secret::SecretText,
     vault::misuse,
 };
 use clap::{Args, Subcommand};
@@ -163,7 +162,7 @@ impl Body<'_> {
 #[derive(Deserialize)]
 struct Done {
     kid: String,
-    value: SecretText,
+    value: Secret<String>,
     iv: Option<String>,
     tag: Option<String>,
     aad: Option<String>,
@@ -334,7 +333,7 @@ fn read(path: Option<&Path>, is_encoded: bool) -> Result<Secret<Vec<u8>>, Failur
 
 impl Out {
     fn write(&self, format: Format, done: &Done) -> Result<(), Failure> {
-        let value = done.value.0.expose();
+        let value = done.value.expose();
         if let Some(path) = &self.out {
             let bytes = from_base64url(value).map(Secret::new);
             let bytes = bytes.map_err(|_| Failure::new("the vault's answer is not understood"))?;

@@ -8,7 +8,7 @@ use crate::{
     https::{Authority, Reach},
 };
 use domain::Secret;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
@@ -35,24 +35,22 @@ pub(crate) struct Login {
     pub(crate) user: String,
     /// The user's name.
     pub(crate) user_name: String,
-    refresh_token: String,
+    #[serde(serialize_with = "in_the_file")]
+    refresh_token: Secret<String>,
     #[serde(default)]
     access_tokens: BTreeMap<String, Kept>,
 }
 
 #[derive(Deserialize, Serialize)]
 struct Kept {
-    token: String,
+    #[serde(serialize_with = "in_the_file")]
+    token: Secret<String>,
     expires: i64,
 }
 
-impl Drop for Login {
-    fn drop(&mut self) {
-        drop(Secret::new(std::mem::take(&mut self.refresh_token)));
-        for kept in self.access_tokens.values_mut() {
-            drop(Secret::new(std::mem::take(&mut kept.token)));
-        }
-    }
+/// The one place where these are written: the file is their owner's.
+fn in_the_file<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
 }
 
 impl Login {
@@ -62,9 +60,8 @@ impl Login {
         is_local: bool,
         authority: String,
         [tenant, user, user_name]: [String; 3],
-        refresh_token: &Secret<String>,
+        refresh_token: Secret<String>,
     ) -> Self {
-        let refresh_token = refresh_token.expose().clone();
         let access_tokens = BTreeMap::new();
         Self { server, is_local, authority, tenant, user, user_name, refresh_token, access_tokens }
     }
@@ -111,28 +108,28 @@ impl Login {
     /// An access token for a resource that is good for a while yet.
     pub(crate) fn access_token(&self, resource: &str, now: i64) -> Option<Secret<String>> {
         let kept = self.access_tokens.get(resource)?;
-        (kept.expires - now > SPARE_SECONDS).then(|| Secret::new(kept.token.clone()))
+        (kept.expires - now > SPARE_SECONDS).then(|| kept.token.duplicate())
     }
 
     /// The refresh token.
-    pub(crate) fn refresh_token(&self) -> Secret<String> {
-        Secret::new(self.refresh_token.clone())
+    pub(crate) const fn refresh_token(&self) -> &Secret<String> {
+        &self.refresh_token
     }
 
     /// Takes the next refresh token, and an access token for a resource.
     pub(crate) fn renew(
         &mut self,
-        refresh_token: Option<&Secret<String>>,
+        refresh_token: Option<Secret<String>>,
         resource: &str,
         token: &Secret<String>,
         expires: i64,
         now: i64,
     ) {
         if let Some(next) = refresh_token {
-            drop(Secret::new(std::mem::replace(&mut self.refresh_token, next.expose().clone())));
+            self.refresh_token = next;
         }
         self.access_tokens.retain(|_, kept| kept.expires > now);
-        self.access_tokens.insert(resource.to_owned(), Kept { token: token.expose().clone(), expires });
+        self.access_tokens.insert(resource.to_owned(), Kept { token: token.duplicate(), expires });
     }
 }
 
@@ -173,7 +170,9 @@ impl Locked {
 
     /// What is in it now.
     pub(crate) fn read(&mut self) -> Result<Option<Login>, Failure> {
-        let mut bytes = Vec::new();
+        // Room for all of it from the start: growing would leave copies behind.
+        let length = self.0.metadata().map_or(0, |metadata| metadata.len());
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
         self.0.rewind().and_then(|()| self.0.read_to_end(&mut bytes)).map_err(|error| failed(&error))?;
         if bytes.is_empty() { Ok(None) } else { parse(Secret::new(bytes)).map(Some) }
     }

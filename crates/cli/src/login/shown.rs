@@ -11,8 +11,8 @@ use serde_json::Value;
 use std::path::Path;
 
 /// The claims of a token that the directory has just answered, over TLS: nobody else can have written it.
-pub(super) fn claims<T: DeserializeOwned>(token: &str) -> Result<T, Failure> {
-    serde_json::from_value(part(token, 1)?).map_err(|_| Failure::new("the token lacks a claim"))
+pub(super) fn claims<T: DeserializeOwned>(token: &Secret<String>) -> Result<T, Failure> {
+    serde_json::from_value(part(token.expose(), 1)?).map_err(|_| Failure::new("the token lacks a claim"))
 }
 
 /// A token out of a file.
@@ -81,7 +81,7 @@ mod tests {
             crypt::encoding::base64url(br#"{"alg":"RS256"}"#),
             crypt::encoding::base64url(br#"{"exp":1,"aud":"x"}"#)
         );
-        assert_eq!(claims::<Value>(&good).unwrap()["aud"], "x");
+        assert_eq!(claims::<Value>(&Secret::new(good.clone())).unwrap()["aud"], "x");
         assert!(show(Format::Json, &Secret::new(good.clone())).is_ok());
         let two = good.rsplit_once('.').unwrap().0.to_owned();
         for bad in ["", "a", "a.b.c", "W10.W10.x", &two, &format!("{good}.x")] {

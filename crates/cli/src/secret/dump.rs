@@ -4,7 +4,6 @@
 //! since 1970) and that of `az keyvault secret show` (`name`, `attributes.expires` in RFC 3339); written in az's. Values are `Secret` from
 //! the parser on, and no message repeats what stands in the file but names that are valid ones.
 
-use super::SecretText;
 use crate::{attributes::Attributes, time};
 use domain::{ObjectName, Secret, limits};
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -55,7 +54,7 @@ pub(super) struct WrittenAttributes {
 struct Raw {
     id: Option<String>,
     name: Option<String>,
-    value: Option<SecretText>,
+    value: Option<Secret<String>>,
     content_type: Option<String>,
     attributes: Option<RawAttributes>,
     tags: Option<Tags>,
@@ -204,7 +203,7 @@ impl Raw {
         if self.properties.is_some() {
             return Err("it has `properties`, as the SDK for JavaScript prints them: they are not understood. Take its attributes to `attributes`, as `az keyvault secret show` has them".to_owned());
         }
-        let Some(SecretText(value)) = self.value else {
+        let Some(value) = self.value else {
             return Err("it has no value. Lists show none; `az keyvault secret show` does".to_owned());
         };
         if value.expose().len() > limits::SECRET_VALUE_BYTES_MAX {

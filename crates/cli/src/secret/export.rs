@@ -128,7 +128,7 @@ fn line(name: &ObjectName, valued: &Valued) -> Result<Secret<Vec<u8>>, Failure> 
         .transpose()
         .map_err(|_| Failure::new("the vault's answer is not understood"))?
         .unwrap_or_default();
-    let value = valued.value.0.expose();
+    let value = valued.value.expose();
     let written = Written {
         name: name.as_str(),
         value,
@@ -157,7 +157,7 @@ mod tests {
         let line = line(&name, &valued).unwrap();
         let entries = dump::parse(line.expose()).unwrap();
         let [entry] = entries.as_slice() else { panic!("one") };
-        assert_eq!(entry.value.expose(), valued.value.0.expose());
+        assert_eq!(entry.value.expose(), valued.value.expose());
         assert_eq!((entry.attributes.nbf, entry.attributes.exp), (Some(5), Some(253_402_300_799)));
         assert_eq!((entry.content_type.as_deref(), entry.tags.len()), (Some("text/plain"), 1));
     }

@@ -269,7 +269,7 @@ fn differences(there: &Valued, entry: &Entry) -> String {
             tags.and_then(|tags| tags.get(name)?.as_str()).is_some_and(|there| there == value)
         });
     let parts = [
-        ("value", there.value.0.expose() != entry.value.expose()),
+        ("value", there.value.expose() != entry.value.expose()),
         ("content type", content_type != entry.content_type.as_deref()),
         ("validity", attributes != entry.attributes),
         ("tags", !is_tagged_alike),

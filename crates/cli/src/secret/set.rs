@@ -1,6 +1,5 @@
 //! `keyless secret set`: where a value comes from, and how it is sent.
 
-use super::SecretText;
 use crate::{
     admin::Admin,
     attributes::{Attributes, Described},
@@ -69,7 +68,7 @@ impl NewSecret<'_> {
 #[derive(Deserialize)]
 struct Told {
     #[expect(dead_code, reason = "taken out of what is printed")]
-    value: Option<SecretText>,
+    value: Option<Secret<String>>,
     #[serde(flatten)]
     rest: Value,
 }

@@ -16,7 +16,7 @@ use axum::{
 use directory::{DirectoryError, Enrolment, NewUser, Person, UserChange};
 use domain::Secret;
 use http::StatusCode;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// A user name without a domain is of the tenant's. Without a password nobody signs in by one.
 #[derive(Deserialize)]
@@ -29,7 +29,7 @@ struct New {
     mail: Option<String>,
     #[serde(default)]
     disabled: bool,
-    #[serde(default, deserialize_with = "secret")]
+    #[serde(default)]
     password: Option<Secret<String>>,
     /// Make one up, if none is given.
     #[serde(default)]
@@ -59,7 +59,7 @@ struct Change {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewPassword {
-    #[serde(default, deserialize_with = "secret")]
+    #[serde(default)]
     password: Option<Secret<String>>,
     #[serde(default)]
     must_change_password: bool,
@@ -279,8 +279,4 @@ fn shown(Person { user, principal }: &Person, made_up: Option<&Secret<String>>) 
         created: user.created.seconds(),
         password: made_up.map(|password| password.expose().clone()),
     }
-}
-
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret<String>>, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
 }

@@ -9,7 +9,7 @@ use vault::{AttributesChange, Recovery, SecretChange, SetSecret, VersionChange};
 /// `SecretSetParameters`. `null` is the same as absent, as clients of all ages send it.
 #[derive(Deserialize)]
 pub(super) struct SetBody {
-    value: Option<SecretText>,
+    value: Option<Secret<String>>,
     #[serde(rename = "contentType")]
     content_type: Option<String>,
     tags: Option<Tags>,
@@ -100,36 +100,11 @@ impl<'de> Deserialize<'de> for Tags {
     }
 }
 
-/// A JSON string that is a secret from here on.
-pub(super) struct SecretText(pub(super) Secret<String>);
-
-impl<'de> Deserialize<'de> for SecretText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = SecretText;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a string")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<SecretText, E> {
-                Ok(SecretText(Secret::new(text.to_owned())))
-            }
-
-            fn visit_string<E>(self, text: String) -> Result<SecretText, E> {
-                Ok(SecretText(Secret::new(text)))
-            }
-        }
-        deserializer.deserialize_string(Visitor)
-    }
-}
-
 impl SetBody {
     /// What is asked for, or `None` if there is no value.
     pub(super) fn into_request(self) -> Option<SetSecret> {
         Some(SetSecret {
-            value: self.value?.0,
+            value: self.value?,
             content_type: self.content_type,
             tags: self.tags.unwrap_or_default().0,
             attributes: attributes(self.attributes.as_ref()),

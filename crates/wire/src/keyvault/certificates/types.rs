@@ -2,10 +2,10 @@
 
 use super::super::{
     error::KeyVaultError,
-    types::{Attributes, Object, SecretText, Tags},
+    types::{Attributes, Object, Tags},
 };
 use crypt::{encoding, keys::KeySpec};
-use domain::Timestamp;
+use domain::{Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use vault::certificates::{
@@ -202,8 +202,8 @@ impl CreateBody {
 /// `CertificateImportParameters`.
 #[derive(Deserialize)]
 pub(super) struct ImportBody {
-    value: Option<SecretText>,
-    pwd: Option<SecretText>,
+    value: Option<Secret<String>>,
+    pwd: Option<Secret<String>>,
     policy: Option<Object<PolicyBody>>,
     attributes: Option<Object<AttributesBody>>,
     tags: Option<Tags>,
@@ -214,8 +214,8 @@ pub(super) struct ImportBody {
 impl ImportBody {
     pub(super) fn into_request(self) -> Result<ImportCertificate, KeyVaultError> {
         Ok(ImportCertificate {
-            value: self.value.ok_or_else(KeyVaultError::value_missing)?.0,
-            password: self.pwd.map(|password| password.0),
+            value: self.value.ok_or_else(KeyVaultError::value_missing)?,
+            password: self.pwd,
             policy: asked(self.policy)?,
             enabled: enabled(self.attributes.as_ref()),
             tags: self.tags.unwrap_or_default().0,
@@ -332,7 +332,7 @@ pub(super) struct IssuerChangeBody {
 #[derive(Deserialize)]
 struct CredentialsBody {
     account_id: Option<String>,
-    pwd: Option<SecretText>,
+    pwd: Option<Secret<String>>,
 }
 
 #[derive(Deserialize)]
@@ -365,7 +365,7 @@ impl IssuerChangeBody {
             provider: self.provider,
             credentials: self.credentials.map(|Object(credentials)| IssuerCredentials {
                 account: credentials.account_id,
-                password: credentials.pwd.map(|password| password.0),
+                password: credentials.pwd,
             }),
             organization,
             administrators: administrators.map(|all| all.into_iter().map(administrator).collect()),
