@@ -4,8 +4,8 @@
 //! (`federation`).
 
 use crate::{
-    Certificate, DirectoryError, Registration, Tenant, TenantAlias, claims::Proof, credentials, federation,
-    sweep::Expiring,
+    Certificate, DirectoryError, Registration, RequestError, Tenant, TenantAlias, claims::Proof, credentials,
+    federation, sweep::Expiring,
 };
 use crypt::{
     Assertion, AssertionFault, IssuerKey,
@@ -220,7 +220,7 @@ impl Presented {
 }
 
 fn refusal(refusal: AssertionRefusal) -> Halt<DirectoryError> {
-    Halt::Refuse(DirectoryError::Assertion(refusal))
+    Halt::Refuse(DirectoryError::Request(RequestError::Assertion(refusal)))
 }
 
 /// Is it one of the names of this tenant's token endpoints, or of its issuer? The tenant may be named as the URL did.

@@ -5,8 +5,8 @@
 //! the user and to nobody else: sending anything there is what an attacker wants. Owns not: the pages, and who signs in.
 
 use crate::{
-    Audience, DirectoryError, GrantError, Tenant, application::Application, audience, redirect::Platform,
-    scope::Scopes, tenant::shown, token::Endpoint,
+    Audience, DirectoryError, GrantError, RequestError, Tenant, application::Application, audience,
+    redirect::Platform, scope::Scopes, tenant::shown, token::Endpoint,
 };
 use domain::{ClientId, HostNames, limits};
 use store::{Halt, View};
@@ -138,17 +138,21 @@ pub(crate) fn read(
     let on_page = |error: DirectoryError| Halt::Refuse(AuthorizeRefusal::OnPage(error));
     tenant.alias(&request.tenant).map_err(on_page)?;
     let client = given("client_id", request.client.as_deref()).map_err(on_page)?;
-    let client: ClientId =
-        client.parse().map_err(|_| on_page(DirectoryError::ClientMalformed { client: shown(client) }))?;
+    let client: ClientId = client.parse().map_err(|_| {
+        on_page(DirectoryError::Request(RequestError::ClientMalformed { client: shown(client) }))
+    })?;
     let application =
         Application::find(view, client)?.ok_or_else(|| on_page(DirectoryError::ClientUnknown { client }))?;
     let redirect_uri = given("redirect_uri", request.redirect_uri.as_deref()).map_err(on_page)?;
     let platform = application.platform_at(redirect_uri).ok_or_else(|| {
-        on_page(DirectoryError::RedirectUriUnknown { client, redirect_uri: shown(redirect_uri) })
+        on_page(DirectoryError::Request(RequestError::RedirectUriUnknown {
+            client,
+            redirect_uri: shown(redirect_uri),
+        }))
     })?;
     let state = request.state.clone().filter(|state| !state.is_empty());
     if state.as_ref().is_some_and(|state| state.len() > limits::STATE_CHARS_MAX) {
-        return Err(on_page(DirectoryError::ParameterTooLong { name: "state" }));
+        return Err(on_page(DirectoryError::Request(RequestError::ParameterTooLong { name: "state" })));
     }
     let (mode, mode_fault) = mode(request.response_mode.as_deref());
     let reply_to = ReplyTo { redirect_uri: redirect_uri.to_owned(), mode, state };
@@ -159,7 +163,7 @@ pub(crate) fn read(
         response_type(request.response_type.as_deref())?;
         let nonce = request.nonce.clone().filter(|nonce| !nonce.is_empty());
         if nonce.as_ref().is_some_and(|nonce| nonce.len() > limits::STATE_CHARS_MAX) {
-            return Err(DirectoryError::ParameterTooLong { name: "nonce" });
+            return Err(DirectoryError::Request(RequestError::ParameterTooLong { name: "nonce" }));
         }
         let challenge = challenge(request, platform)?;
         let scopes = match request.endpoint {
@@ -212,7 +216,10 @@ fn mode(text: Option<&str>) -> (ResponseMode, Option<DirectoryError>) {
         None | Some("query") => (ResponseMode::Query, None),
         Some("fragment") => (ResponseMode::Fragment, None),
         Some("form_post") => (ResponseMode::FormPost, None),
-        Some(_) => (ResponseMode::Query, Some(DirectoryError::ParameterInvalid { name: "response_mode" })),
+        Some(_) => (
+            ResponseMode::Query,
+            Some(DirectoryError::Request(RequestError::ParameterInvalid { name: "response_mode" })),
+        ),
     }
 }
 
@@ -223,18 +230,20 @@ fn challenge(request: &AuthorizeRequest, platform: Platform) -> Result<Option<St
     let challenge = request.code_challenge.as_deref().filter(|challenge| !challenge.is_empty());
     let Some(challenge) = challenge else {
         return match platform.is_public() {
-            true => Err(DirectoryError::MissingParameter { name: "code_challenge" }),
+            true => Err(DirectoryError::Request(RequestError::MissingParameter { name: "code_challenge" })),
             false => Ok(None),
         };
     };
     // `plain`, which is also meant by naming none, shows the verifier to whoever sees the request.
     if request.code_challenge_method.as_deref() != Some("S256") {
-        return Err(DirectoryError::ParameterInvalid { name: "code_challenge_method" });
+        return Err(DirectoryError::Request(RequestError::ParameterInvalid {
+            name: "code_challenge_method",
+        }));
     }
     let is_hash = challenge.len() == CHALLENGE_CHARS
         && challenge.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     if !is_hash {
-        return Err(DirectoryError::ParameterInvalid { name: "code_challenge" });
+        return Err(DirectoryError::Request(RequestError::ParameterInvalid { name: "code_challenge" }));
     }
     Ok(Some(challenge.to_owned()))
 }
@@ -246,17 +255,21 @@ fn prompt(text: Option<&str>) -> Result<Prompt, DirectoryError> {
         Some("login") => Ok(Prompt::Login),
         Some("consent") => Ok(Prompt::Consent),
         Some("select_account") => Ok(Prompt::SelectAccount),
-        Some(_) => Err(DirectoryError::ParameterInvalid { name: "prompt" }),
+        Some(_) => Err(DirectoryError::Request(RequestError::ParameterInvalid { name: "prompt" })),
     }
 }
 
 fn max_age(text: Option<&str>) -> Result<Option<u32>, DirectoryError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| DirectoryError::ParameterInvalid { name: "max_age" })
+    text.parse()
+        .map(Some)
+        .map_err(|_| DirectoryError::Request(RequestError::ParameterInvalid { name: "max_age" }))
 }
 
 fn given<'a>(name: &'static str, value: Option<&'a str>) -> Result<&'a str, DirectoryError> {
-    value.filter(|value| !value.is_empty()).ok_or(DirectoryError::MissingParameter { name })
+    value
+        .filter(|value| !value.is_empty())
+        .ok_or(DirectoryError::Request(RequestError::MissingParameter { name }))
 }
 
 #[cfg(test)]
@@ -360,7 +373,10 @@ mod tests {
             "http://localhost:8400",
         ] {
             let request = AuthorizeRequest { redirect_uri: some(redirect_uri), ..request() };
-            assert!(matches!(on_page(request), DirectoryError::RedirectUriUnknown { .. }), "{redirect_uri}");
+            assert!(
+                matches!(on_page(request), DirectoryError::Request(RequestError::RedirectUriUnknown { .. })),
+                "{redirect_uri}"
+            );
         }
         let nobody = some("99999999-9999-4999-8999-999999999999");
         assert!(matches!(
@@ -369,20 +385,25 @@ mod tests {
         ));
         assert!(matches!(
             on_page(AuthorizeRequest { client: some("x"), ..request() }),
-            DirectoryError::ClientMalformed { .. }
+            DirectoryError::Request(RequestError::ClientMalformed { .. })
         ));
         assert!(matches!(
             on_page(AuthorizeRequest { tenant: "other.example".to_owned(), ..request() }),
-            DirectoryError::TenantNotFound { .. }
+            DirectoryError::Request(RequestError::TenantNotFound { .. })
         ));
         for (missing, request) in [
             ("client_id", AuthorizeRequest { client: None, ..request() }),
             ("redirect_uri", AuthorizeRequest { redirect_uri: some(""), ..request() }),
         ] {
-            assert!(matches!(on_page(request), DirectoryError::MissingParameter { name } if name == missing));
+            assert!(
+                matches!(on_page(request), DirectoryError::Request(RequestError::MissingParameter { name }) if name == missing)
+            );
         }
         let long = AuthorizeRequest { state: some(&"s".repeat(limits::STATE_CHARS_MAX + 1)), ..request() };
-        assert!(matches!(on_page(long), DirectoryError::ParameterTooLong { name: "state" }));
+        assert!(matches!(
+            on_page(long),
+            DirectoryError::Request(RequestError::ParameterTooLong { name: "state" })
+        ));
     }
 
     #[test]
@@ -406,7 +427,7 @@ mod tests {
             ("code_challenge", AuthorizeRequest { code_challenge: some("short"), ..request() }),
         ] {
             assert!(
-                matches!(to_client(request), DirectoryError::ParameterInvalid { name: found } if found == name)
+                matches!(to_client(request), DirectoryError::Request(RequestError::ParameterInvalid { name: found }) if found == name)
             );
         }
         // A page has nothing else than PKCE.
@@ -415,7 +436,10 @@ mod tests {
             code_challenge: None,
             ..request()
         };
-        assert!(matches!(to_client(page), DirectoryError::MissingParameter { name: "code_challenge" }));
+        assert!(matches!(
+            to_client(page),
+            DirectoryError::Request(RequestError::MissingParameter { name: "code_challenge" })
+        ));
         assert!(matches!(
             to_client(AuthorizeRequest { scope: some("https://nowhere/.default"), ..request() }),
             DirectoryError::ResourceUnknown { .. }
@@ -426,7 +450,7 @@ mod tests {
         ));
         assert!(matches!(
             to_client(AuthorizeRequest { scope: None, ..request() }),
-            DirectoryError::MissingParameter { name: "scope" }
+            DirectoryError::Request(RequestError::MissingParameter { name: "scope" })
         ));
     }
 }

@@ -4,8 +4,8 @@
 //! what a client may be granted (`grants`), the claims that tell of the proof (`claims`).
 
 use crate::{
-    DirectoryError, Registration, Tenant, application::Application, assertion::Presented, claims::Proof,
-    registration::Credential, tenant::shown, token::TokenRequest,
+    DirectoryError, Registration, RequestError, Tenant, application::Application, assertion::Presented,
+    claims::Proof, registration::Credential, tenant::shown, token::TokenRequest,
 };
 use access::Principal;
 use crypt::HashedSecret;
@@ -48,8 +48,11 @@ pub(crate) fn named(
 ) -> Result<(ClientId, ClientProof), DirectoryError> {
     let (client, proof) = take(request, names, tenant)?;
     let client = client.filter(|client| !client.trim().is_empty());
-    let client = client.ok_or(DirectoryError::MissingParameter { name: "client_id" })?;
-    let client = client.parse().map_err(|_| DirectoryError::ClientMalformed { client: shown(&client) })?;
+    let client =
+        client.ok_or(DirectoryError::Request(RequestError::MissingParameter { name: "client_id" }))?;
+    let client = client
+        .parse()
+        .map_err(|_| DirectoryError::Request(RequestError::ClientMalformed { client: shown(&client) }))?;
     Ok((client, proof))
 }
 
@@ -67,7 +70,7 @@ pub(crate) fn take(
         (Some(basic), None, None) => {
             let agrees = client.is_none_or(|client| client.is_empty() || client == basic.client);
             if !agrees {
-                return Err(DirectoryError::ClientAuthenticationAmbiguous);
+                return Err(DirectoryError::Request(RequestError::ClientAuthenticationAmbiguous));
             }
             let proof = match basic.secret.expose().is_empty() {
                 true => ClientProof::None,
@@ -78,8 +81,14 @@ pub(crate) fn take(
         (None, Some(secret), None) => Ok((client, ClientProof::Secret(secret))),
         (None, None, Some(assertion)) => {
             match request.assertion_type.take().filter(|kind| !kind.is_empty()) {
-                None => return Err(DirectoryError::MissingParameter { name: "client_assertion_type" }),
-                Some(kind) if kind != JWT_BEARER => return Err(DirectoryError::AssertionTypeUnsupported),
+                None => {
+                    return Err(DirectoryError::Request(RequestError::MissingParameter {
+                        name: "client_assertion_type",
+                    }));
+                }
+                Some(kind) if kind != JWT_BEARER => {
+                    return Err(DirectoryError::Request(RequestError::AssertionTypeUnsupported));
+                }
                 Some(_) => {}
             }
             // Files end in a line feed, which some clients send with the rest.
@@ -88,7 +97,7 @@ pub(crate) fn take(
             Ok((client, ClientProof::Assertion(Box::new(presented))))
         }
         (None, None, None) => Ok((client, ClientProof::None)),
-        _ => Err(DirectoryError::ClientAuthenticationAmbiguous),
+        _ => Err(DirectoryError::Request(RequestError::ClientAuthenticationAmbiguous)),
     }
 }
 
@@ -127,7 +136,7 @@ pub(crate) fn authenticate(
     let (by, writes) = prove(view, &registration, proof, now)?;
     // Said only to who has proven itself.
     if !principal.enabled {
-        return Err(Halt::Refuse(DirectoryError::ClientDisabled { client }));
+        return Err(Halt::Refuse(DirectoryError::Request(RequestError::ClientDisabled { client })));
     }
     let (application, principal) = (Application::Registered(registration), Some(principal));
     Ok(Authenticated { application, principal, by, writes })
@@ -157,11 +166,15 @@ fn prove(
         ClientProof::None if Application::Registered(registration.clone()).may_be_public() => {
             Ok((Proof::Public, Vec::new()))
         }
-        ClientProof::None => Err(Halt::Refuse(DirectoryError::ClientProofMissing)),
+        ClientProof::None => Err(Halt::Refuse(DirectoryError::Request(RequestError::ClientProofMissing))),
         _ if registration.is_public => Err(Halt::Refuse(DirectoryError::ClientIsPublic { client })),
         ClientProof::Secret(secret) => match judge(&registration.credentials, secret, now) {
-            Verdict::Wrong => Err(Halt::Refuse(DirectoryError::ClientSecretWrong { client })),
-            Verdict::Expired => Err(Halt::Refuse(DirectoryError::ClientSecretExpired { client })),
+            Verdict::Wrong => {
+                Err(Halt::Refuse(DirectoryError::Request(RequestError::ClientSecretWrong { client })))
+            }
+            Verdict::Expired => {
+                Err(Halt::Refuse(DirectoryError::Request(RequestError::ClientSecretExpired { client })))
+            }
             Verdict::Valid(credential) => Ok((Proof::Secret(credential), Vec::new())),
         },
         ClientProof::Assertion(presented) => presented.judge(view, registration, now),
@@ -224,10 +237,16 @@ mod tests {
         for presented in ["now", "new"] {
             assert_eq!(ask(credentials(), presented).unwrap().id, registration(1).1.id, "{presented}");
         }
-        assert!(matches!(ask(credentials(), "old"), Err(DirectoryError::ClientSecretExpired { .. })));
+        assert!(matches!(
+            ask(credentials(), "old"),
+            Err(DirectoryError::Request(RequestError::ClientSecretExpired { .. }))
+        ));
         for presented in ["next", "", "no", "now ", "NOW"] {
             assert!(
-                matches!(ask(credentials(), presented), Err(DirectoryError::ClientSecretWrong { .. })),
+                matches!(
+                    ask(credentials(), presented),
+                    Err(DirectoryError::Request(RequestError::ClientSecretWrong { .. }))
+                ),
                 "{presented}"
             );
         }
@@ -236,9 +255,12 @@ mod tests {
         assert!(ask(vec![credential("x", 0, 9), credential("x", -9, -1)], "x").is_ok());
         assert!(matches!(
             ask(vec![credential("x", -9, 0)], "x"),
-            Err(DirectoryError::ClientSecretExpired { .. })
+            Err(DirectoryError::Request(RequestError::ClientSecretExpired { .. }))
         ));
-        assert!(matches!(ask(Vec::new(), "x"), Err(DirectoryError::ClientSecretWrong { .. })));
+        assert!(matches!(
+            ask(Vec::new(), "x"),
+            Err(DirectoryError::Request(RequestError::ClientSecretWrong { .. }))
+        ));
     }
 
     #[test]
@@ -261,9 +283,15 @@ mod tests {
         assert!(matches!(ask(&without_principal, client, "s"), DirectoryError::ClientUnknown { .. }));
         principal.enabled = false;
         let disabled = view(&registration, &principal);
-        assert!(matches!(ask(&disabled, client, "s"), DirectoryError::ClientDisabled { .. }));
+        assert!(matches!(
+            ask(&disabled, client, "s"),
+            DirectoryError::Request(RequestError::ClientDisabled { .. })
+        ));
         assert!(
-            matches!(ask(&disabled, client, "x"), DirectoryError::ClientSecretWrong { .. }),
+            matches!(
+                ask(&disabled, client, "x"),
+                DirectoryError::Request(RequestError::ClientSecretWrong { .. })
+            ),
             "who cannot prove it learns nothing"
         );
     }

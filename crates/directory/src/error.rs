@@ -8,106 +8,23 @@ use store::StoreError;
 /// An error of the directory. Texts are the caller's own, cut to a length and never a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// A parameter of a token request is missing or empty.
-    #[error("the parameter {name} is missing")]
-    MissingParameter {
-        /// Which one.
-        name: &'static str,
-    },
-    /// The grant is not one of ours.
-    #[error("the grant type is not supported")]
-    UnsupportedGrant {
-        /// As asked for.
-        grant: String,
-    },
-    /// The tenant is neither an id nor a domain name.
-    #[error("the tenant is neither an id nor a domain name")]
-    TenantMalformed {
-        /// As asked for.
-        tenant: String,
-    },
-    /// There is no such tenant here.
-    #[error("tenant {tenant} is not here")]
-    TenantNotFound {
-        /// As asked for.
-        tenant: String,
-    },
-    /// `common` and the like say nothing about which tenant's principal should act.
-    #[error("the request names no tenant")]
-    TenantUnspecified,
-    /// A client id that is no id.
-    #[error("the client id is not a valid identifier")]
-    ClientMalformed {
-        /// As asked for.
-        client: String,
-    },
     /// No app registration has this client id.
     #[error("client {client} is not registered here")]
     ClientUnknown {
         /// As asked for.
         client: ClientId,
     },
-    /// The client has presented no proof of itself.
-    #[error("the client has presented no credential")]
-    ClientProofMissing,
-    /// The client's assertion is of another type than a JWT (RFC 7523 section 2.2).
-    #[error("the client assertion is of another type than a JWT")]
-    AssertionTypeUnsupported,
-    /// The client's assertion does not prove it.
-    #[error(transparent)]
-    Assertion(#[from] AssertionRefusal),
     /// A public client presents a credential, or is to be given one.
     #[error("client {client} is public: it has no credentials")]
     ClientIsPublic {
         /// Which one.
         client: ClientId,
     },
-    /// No credential of the client has this secret.
-    #[error("the secret of client {client} is wrong")]
-    ClientSecretWrong {
-        /// Whose.
-        client: ClientId,
-    },
-    /// The credential with this secret is over.
-    #[error("the secret of client {client} has expired")]
-    ClientSecretExpired {
-        /// Whose.
-        client: ClientId,
-    },
-    /// The client authenticates in two ways at once (RFC 6749 section 2.3 forbids it).
-    #[error("the client authenticates in two ways at once")]
-    ClientAuthenticationAmbiguous,
-    /// The principal of a client is disabled.
-    #[error("the principal of client {client} is disabled")]
-    ClientDisabled {
-        /// Whose.
-        client: ClientId,
-    },
-    /// The redirect URI is none of the client's.
-    #[error("the redirect URI is not registered for client {client}")]
-    RedirectUriUnknown {
-        /// Whose.
-        client: ClientId,
-        /// As asked for.
-        redirect_uri: String,
-    },
     /// A redirect URI that cannot be registered.
     #[error("the redirect URI is not valid: {rule}")]
     RedirectUriInvalid {
         /// The rule.
         rule: &'static str,
-    },
-    /// A parameter that is longer than any needs to be.
-    #[error("the parameter {name} is too long")]
-    ParameterTooLong {
-        /// Which one.
-        name: &'static str,
-    },
-    /// A parameter with a value that means nothing here.
-    #[error("the parameter {name} has a value that is not supported")]
-    ParameterInvalid {
-        /// Which one.
-        name: &'static str,
     },
     /// The resource offers no such scope.
     #[error("the resource has no such scope")]
@@ -121,18 +38,9 @@ pub enum DirectoryError {
         /// As asked for.
         resource: String,
     },
-    /// `resource` was sent to the endpoint that takes scopes.
-    #[error("the v2.0 endpoint takes a scope, not a resource")]
-    ResourceNotAllowed,
     /// The scope is not of a scope's form.
     #[error("the scope is malformed")]
     ScopeMalformed {
-        /// As asked for.
-        scope: String,
-    },
-    /// A client that acts for itself asks for something else than `/.default`.
-    #[error("the scope must end in /.default")]
-    ScopeNotDefault {
         /// As asked for.
         scope: String,
     },
@@ -239,10 +147,116 @@ pub enum DirectoryError {
     /// Cryptography failed: a signing key does not open, or a signature cannot be made.
     #[error("the directory's cryptography failed")]
     Crypt(#[from] CryptError),
+    /// A client's request cannot be granted as it is.
+    #[error(transparent)]
+    Request(#[from] RequestError),
     /// A grant by which a client would act in a user's name does not hold.
     #[error(transparent)]
     Grant(#[from] GrantError),
     /// The store did not answer.
     #[error("the directory's store failed")]
     Store(#[from] StoreError),
+}
+
+/// What is wrong with a client's request, or with what proves the client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// A parameter of a token request is missing or empty.
+    #[error("the parameter {name} is missing")]
+    MissingParameter {
+        /// Which one.
+        name: &'static str,
+    },
+    /// The grant is not one of ours.
+    #[error("the grant type is not supported")]
+    UnsupportedGrant {
+        /// As asked for.
+        grant: String,
+    },
+    /// The tenant is neither an id nor a domain name.
+    #[error("the tenant is neither an id nor a domain name")]
+    TenantMalformed {
+        /// As asked for.
+        tenant: String,
+    },
+    /// There is no such tenant here.
+    #[error("tenant {tenant} is not here")]
+    TenantNotFound {
+        /// As asked for.
+        tenant: String,
+    },
+    /// `common` and the like say nothing about which tenant's principal should act.
+    #[error("the request names no tenant")]
+    TenantUnspecified,
+    /// A client id that is no id.
+    #[error("the client id is not a valid identifier")]
+    ClientMalformed {
+        /// As asked for.
+        client: String,
+    },
+    /// The client has presented no proof of itself.
+    #[error("the client has presented no credential")]
+    ClientProofMissing,
+    /// The client's assertion is of another type than a JWT (RFC 7523 section 2.2).
+    #[error("the client assertion is of another type than a JWT")]
+    AssertionTypeUnsupported,
+    /// No credential of the client has this secret.
+    #[error("the secret of client {client} is wrong")]
+    ClientSecretWrong {
+        /// Whose.
+        client: ClientId,
+    },
+    /// The credential with this secret is over.
+    #[error("the secret of client {client} has expired")]
+    ClientSecretExpired {
+        /// Whose.
+        client: ClientId,
+    },
+    /// The client authenticates in two ways at once (RFC 6749 section 2.3 forbids it).
+    #[error("the client authenticates in two ways at once")]
+    ClientAuthenticationAmbiguous,
+    /// The principal of a client is disabled.
+    #[error("the principal of client {client} is disabled")]
+    ClientDisabled {
+        /// Whose.
+        client: ClientId,
+    },
+    /// The redirect URI is none of the client's.
+    #[error("the redirect URI is not registered for client {client}")]
+    RedirectUriUnknown {
+        /// Whose.
+        client: ClientId,
+        /// As asked for.
+        redirect_uri: String,
+    },
+    /// A parameter that is longer than any needs to be.
+    #[error("the parameter {name} is too long")]
+    ParameterTooLong {
+        /// Which one.
+        name: &'static str,
+    },
+    /// A parameter with a value that means nothing here.
+    #[error("the parameter {name} has a value that is not supported")]
+    ParameterInvalid {
+        /// Which one.
+        name: &'static str,
+    },
+    /// `resource` was sent to the endpoint that takes scopes.
+    #[error("the v2.0 endpoint takes a scope, not a resource")]
+    ResourceNotAllowed,
+    /// A client that acts for itself asks for something else than `/.default`.
+    #[error("the scope must end in /.default")]
+    ScopeNotDefault {
+        /// As asked for.
+        scope: String,
+    },
+    /// The client's assertion does not prove it.
+    #[error(transparent)]
+    Assertion(#[from] AssertionRefusal),
+}
+
+impl From<AssertionRefusal> for DirectoryError {
+    fn from(refusal: AssertionRefusal) -> Self {
+        RequestError::from(refusal).into()
+    }
 }

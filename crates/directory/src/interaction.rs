@@ -4,7 +4,7 @@
 //! have come from another. Owns not: HTML, cookies and CSRF (`wire`), passwords and second factors (`sign_in`).
 
 use crate::{
-    Audience, DirectoryError, DirectoryService, GrantError,
+    Audience, DirectoryError, DirectoryService, GrantError, RequestError,
     application::Application,
     assertion::UsedAssertion,
     audience,
@@ -214,18 +214,19 @@ impl DirectoryService {
     /// A device asks for a code.
     ///
     /// # Errors
-    /// [`DirectoryError`]'s of a request; [`DirectoryError::ClientProofMissing`] of a client that is not public.
+    /// [`DirectoryError`]'s of a request; [`DirectoryError::Request(RequestError::ClientProofMissing)`] of a client that is not public.
     pub async fn begin_device(
         &self,
         request: &DeviceRequest,
         now: Timestamp,
     ) -> Result<DeviceStarted, DirectoryError> {
         self.tenant().alias(&request.tenant)?;
-        let missing = |name| DirectoryError::MissingParameter { name };
+        let missing = |name| DirectoryError::Request(RequestError::MissingParameter { name });
         let client = request.client.as_deref().filter(|client| !client.is_empty());
         let client = client.ok_or_else(|| missing("client_id"))?;
-        let client: ClientId =
-            client.parse().map_err(|_| DirectoryError::ClientMalformed { client: shown(client) })?;
+        let client: ClientId = client
+            .parse()
+            .map_err(|_| DirectoryError::Request(RequestError::ClientMalformed { client: shown(client) }))?;
         let scopes = match request.endpoint {
             Endpoint::V1 => request.resource.clone().map(Scopes::of_resource),
             Endpoint::V2 => {
@@ -241,7 +242,7 @@ impl DirectoryService {
                 return refuse(DirectoryError::ClientUnknown { client });
             };
             if !application.may_be_a_device() {
-                return refuse(DirectoryError::ClientProofMissing);
+                return refuse(DirectoryError::Request(RequestError::ClientProofMissing));
             }
             // Said now rather than when the user has signed in for it.
             let audience = audience::resolve(view, self.names(), &scopes.resource)?;

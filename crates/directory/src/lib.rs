@@ -60,7 +60,7 @@ pub use change::RegistrationChange;
 pub use claims::Proof;
 pub use credentials::{CredentialKind, Removed};
 pub use deleted::Deleted;
-pub use error::DirectoryError;
+pub use error::{DirectoryError, RequestError};
 pub use federation::{Fetched, IssuerFault, IssuerKeys, NoFetch};
 pub use grants::GrantError;
 pub use group::{GroupChange, GroupError, Member};

@@ -2,7 +2,7 @@
 
 use crate::{
     AssertionRefusal, Audience, DirectoryError, GrantError, Hosting, IssuedToken, IssuerKeys, KeyRing,
-    NoFetch, Tenant, TokenRequest, UserError, assertion, audience,
+    NoFetch, RequestError, Tenant, TokenRequest, UserError, assertion, audience,
     browser::Browsers,
     claims::Proof,
     client::{self, ClientProof},
@@ -219,7 +219,10 @@ impl DirectoryService {
         now: Timestamp,
     ) -> Result<ClientId, DirectoryError> {
         self.tenant.alias(&request.tenant)?;
-        let token = request.refresh_token.take().ok_or(DirectoryError::MissingParameter { name: "token" })?;
+        let token = request
+            .refresh_token
+            .take()
+            .ok_or(DirectoryError::Request(RequestError::MissingParameter { name: "token" }))?;
         let (client, mut proof) = client::named(&mut request, self.names(), &self.tenant)?;
         self.reach_issuer(client, &mut proof, now).await?;
         let lifetime = self.settings.token_lifetime;
@@ -478,14 +481,26 @@ mod tests {
         assert_eq!((caller.principal(), caller.client()), (registration.principal, registration.client));
 
         let refused = async |secret: &str, now| directory.token(request(secret), now).await.unwrap_err();
-        assert!(matches!(refused("wrong", NOW).await, DirectoryError::ClientSecretWrong { .. }));
-        assert!(matches!(refused(good, credential.end).await, DirectoryError::ClientSecretExpired { .. }));
+        assert!(matches!(
+            refused("wrong", NOW).await,
+            DirectoryError::Request(RequestError::ClientSecretWrong { .. })
+        ));
+        assert!(matches!(
+            refused(good, credential.end).await,
+            DirectoryError::Request(RequestError::ClientSecretExpired { .. })
+        ));
         directory.disable_principal(registration.principal).await.unwrap();
-        assert!(matches!(refused(good, NOW).await, DirectoryError::ClientDisabled { .. }));
+        assert!(matches!(
+            refused(good, NOW).await,
+            DirectoryError::Request(RequestError::ClientDisabled { .. })
+        ));
         directory.enable_principal(registration.principal).await.unwrap();
         assert!(directory.token(request(good), NOW).await.is_ok());
         directory.remove_credential(&named, credential.id, NOW).await.unwrap();
-        assert!(matches!(refused(good, NOW).await, DirectoryError::ClientSecretWrong { .. }));
+        assert!(matches!(
+            refused(good, NOW).await,
+            DirectoryError::Request(RequestError::ClientSecretWrong { .. })
+        ));
         directory.delete_registration(&named).await.unwrap();
         assert!(matches!(refused(good, NOW).await, DirectoryError::ClientUnknown { .. }));
     }

@@ -1,6 +1,6 @@
 //! The tenant: exactly one for now, made at the first start.
 
-use crate::DirectoryError;
+use crate::{DirectoryError, RequestError};
 use domain::{PrincipalId, TenantId, Timestamp, limits};
 use serde::{Deserialize, Serialize};
 use store::{Key, Record};
@@ -39,7 +39,7 @@ impl Tenant {
     /// What does this text name?
     ///
     /// # Errors
-    /// [`DirectoryError::TenantMalformed`], [`DirectoryError::TenantNotFound`].
+    /// [`DirectoryError::Request(RequestError::TenantMalformed)`], [`DirectoryError::Request(RequestError::TenantNotFound)`].
     pub fn alias(&self, text: &str) -> Result<TenantAlias, DirectoryError> {
         if matches!(text, "common" | "organizations") {
             return Ok(TenantAlias::Any);
@@ -55,9 +55,9 @@ impl Tenant {
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
         let tenant = shown(text);
         if is_id || is_domain || text == "consumers" {
-            Err(DirectoryError::TenantNotFound { tenant })
+            Err(DirectoryError::Request(RequestError::TenantNotFound { tenant }))
         } else {
-            Err(DirectoryError::TenantMalformed { tenant })
+            Err(DirectoryError::Request(RequestError::TenantMalformed { tenant }))
         }
     }
 }
@@ -93,7 +93,13 @@ mod tests {
         let tenant = fixtures::tenant();
         let other = "99999999-9999-4999-8999-999999999999";
         for text in [other, "contoso.onmicrosoft.com", "consumers", "keyless.localhost.", "a.b"] {
-            assert!(matches!(tenant.alias(text), Err(DirectoryError::TenantNotFound { .. })), "{text}");
+            assert!(
+                matches!(
+                    tenant.alias(text),
+                    Err(DirectoryError::Request(RequestError::TenantNotFound { .. }))
+                ),
+                "{text}"
+            );
         }
         for text in [
             "",
@@ -105,7 +111,13 @@ mod tests {
             &format!("{{{other}}}"),
             &format!("a.{}", "x".repeat(600)),
         ] {
-            assert!(matches!(tenant.alias(text), Err(DirectoryError::TenantMalformed { .. })), "{text}");
+            assert!(
+                matches!(
+                    tenant.alias(text),
+                    Err(DirectoryError::Request(RequestError::TenantMalformed { .. }))
+                ),
+                "{text}"
+            );
         }
     }
 

@@ -4,7 +4,7 @@
 //! Spec: RFC 6749 sections 2.3, 3.2, 4.4; Microsoft identity platform, client credentials flow (v2.0 and v1.0).
 
 use crate::{
-    Audience, DirectoryError, Hosting, Tenant, TenantAlias, app_role, audience,
+    Audience, DirectoryError, Hosting, RequestError, Tenant, TenantAlias, app_role, audience,
     claims::Proof,
     client::{self, ClientProof},
     grants::{
@@ -216,22 +216,23 @@ pub(crate) fn parse(
 ) -> Result<Parsed, DirectoryError> {
     let alias = tenant.alias(&request.tenant)?;
     let grant_type = given("grant_type", request.grant_type.take())?;
-    let kind = Kind::of(&grant_type)
-        .ok_or_else(|| DirectoryError::UnsupportedGrant { grant: shown(&grant_type) })?;
+    let kind = Kind::of(&grant_type).ok_or_else(|| {
+        DirectoryError::Request(RequestError::UnsupportedGrant { grant: shown(&grant_type) })
+    })?;
     let (client, proof) = client::named(&mut request, names, tenant)?;
     // Whoever acts for itself must say where; a user is of one tenant, which is ours.
     if alias == TenantAlias::Any && matches!(kind, Kind::ClientCredentials | Kind::OnBehalfOf) {
-        return Err(DirectoryError::TenantUnspecified);
+        return Err(DirectoryError::Request(RequestError::TenantUnspecified));
     }
     if request.endpoint == Endpoint::V2 && request.resource.is_some() {
-        return Err(DirectoryError::ResourceNotAllowed);
+        return Err(DirectoryError::Request(RequestError::ResourceNotAllowed));
     }
     let can_be_challenged = request.claims.as_deref().is_some_and(names_cp1);
     let endpoint = request.endpoint;
     let grant = grant(kind, names, request)?;
     let needs_proof = matches!(kind, Kind::ClientCredentials | Kind::OnBehalfOf);
     if needs_proof && matches!(proof, ClientProof::None) {
-        return Err(DirectoryError::ClientProofMissing);
+        return Err(DirectoryError::Request(RequestError::ClientProofMissing));
     }
     Ok(Parsed { endpoint, client, proof, grant, can_be_challenged })
 }
@@ -272,7 +273,9 @@ fn grant(kind: Kind, names: &HostNames, request: TokenRequest) -> Result<Grant, 
         }
     };
     let must_ask = |scopes: Option<Scopes>| {
-        scopes.ok_or(DirectoryError::MissingParameter { name: if v1 { "resource" } else { "scope" } })
+        scopes.ok_or(DirectoryError::Request(RequestError::MissingParameter {
+            name: if v1 { "resource" } else { "scope" },
+        }))
     };
     let asked = |request: &TokenRequest| must_ask(scopes(request)?);
     Ok(match kind {
@@ -299,7 +302,9 @@ fn grant(kind: Kind, names: &HostNames, request: TokenRequest) -> Result<Grant, 
         Kind::OnBehalfOf => {
             let scopes = asked(&request)?;
             if given("requested_token_use", request.requested_token_use)? != "on_behalf_of" {
-                return Err(DirectoryError::ParameterInvalid { name: "requested_token_use" });
+                return Err(DirectoryError::Request(RequestError::ParameterInvalid {
+                    name: "requested_token_use",
+                }));
             }
             Grant::OnBehalfOf { user_token: secret("assertion", request.user_assertion)?, scopes }
         }
@@ -377,11 +382,15 @@ fn names_cp1(claims: &str) -> bool {
 }
 
 fn given(name: &'static str, value: Option<String>) -> Result<String, DirectoryError> {
-    value.filter(|value| !value.trim().is_empty()).ok_or(DirectoryError::MissingParameter { name })
+    value
+        .filter(|value| !value.trim().is_empty())
+        .ok_or(DirectoryError::Request(RequestError::MissingParameter { name }))
 }
 
 fn secret(name: &'static str, value: Option<Secret<String>>) -> Result<Secret<String>, DirectoryError> {
-    value.filter(|value| !value.expose().is_empty()).ok_or(DirectoryError::MissingParameter { name })
+    value
+        .filter(|value| !value.expose().is_empty())
+        .ok_or(DirectoryError::Request(RequestError::MissingParameter { name }))
 }
 
 #[cfg(test)]
@@ -442,7 +451,7 @@ mod tests {
     fn each_missing_part_is_named() {
         for empty in [None, some(""), some("  ")] {
             let missing = |request| match refused(request) {
-                DirectoryError::MissingParameter { name } => name,
+                DirectoryError::Request(RequestError::MissingParameter { name }) => name,
                 other => panic!("{other}"),
             };
             assert_eq!(missing(TokenRequest { grant_type: empty.clone(), ..request() }), "grant_type");
@@ -456,7 +465,7 @@ mod tests {
         for secret in [None, Some(secret(""))] {
             assert!(matches!(
                 refused(TokenRequest { secret, ..request() }),
-                DirectoryError::ClientProofMissing
+                DirectoryError::Request(RequestError::ClientProofMissing)
             ));
         }
     }
@@ -468,26 +477,26 @@ mod tests {
         {
             let request = TokenRequest { grant_type: some(grant), ..request() };
             assert!(
-                matches!(refused(request), DirectoryError::UnsupportedGrant { grant: shown } if shown == grant)
+                matches!(refused(request), DirectoryError::Request(RequestError::UnsupportedGrant { grant: shown }) if shown == grant)
             );
         }
         for alias in ["common", "organizations"] {
             assert!(matches!(
                 refused(TokenRequest { tenant: alias.to_owned(), ..request() }),
-                DirectoryError::TenantUnspecified
+                DirectoryError::Request(RequestError::TenantUnspecified)
             ));
         }
         assert!(matches!(
             refused(TokenRequest { tenant: "x.example".to_owned(), ..request() }),
-            DirectoryError::TenantNotFound { .. }
+            DirectoryError::Request(RequestError::TenantNotFound { .. })
         ));
         assert!(matches!(
             refused(TokenRequest { client: some("orders"), ..request() }),
-            DirectoryError::ClientMalformed { .. }
+            DirectoryError::Request(RequestError::ClientMalformed { .. })
         ));
         assert!(matches!(
             refused(TokenRequest { resource: some("https://x"), ..request() }),
-            DirectoryError::ResourceNotAllowed
+            DirectoryError::Request(RequestError::ResourceNotAllowed)
         ));
     }
 
@@ -498,7 +507,10 @@ mod tests {
         let both = TokenRequest { basic: basic(), ..request() };
         let two_names = TokenRequest { basic: basic(), secret: None, client: some("other"), ..request() };
         for request in [both, two_names] {
-            assert!(matches!(refused(request), DirectoryError::ClientAuthenticationAmbiguous));
+            assert!(matches!(
+                refused(request),
+                DirectoryError::Request(RequestError::ClientAuthenticationAmbiguous)
+            ));
         }
     }
 
@@ -511,16 +523,24 @@ mod tests {
             ..request()
         };
         let jwt = Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-        assert!(matches!(refused(asked(jwt)), DirectoryError::Assertion(AssertionRefusal::Form(_))));
+        assert!(matches!(
+            refused(asked(jwt)),
+            DirectoryError::Request(RequestError::Assertion(AssertionRefusal::Form(_)))
+        ));
         for (kind, is_missing) in [(None, true), (Some(""), true), (Some("urn:x:saml2-bearer"), false)] {
             match refused(asked(kind)) {
-                DirectoryError::MissingParameter { name: "client_assertion_type" } => assert!(is_missing),
-                DirectoryError::AssertionTypeUnsupported => assert!(!is_missing),
+                DirectoryError::Request(RequestError::MissingParameter { name: "client_assertion_type" }) => {
+                    assert!(is_missing)
+                }
+                DirectoryError::Request(RequestError::AssertionTypeUnsupported) => assert!(!is_missing),
                 other => panic!("{other}"),
             }
         }
         let both = TokenRequest { secret: Some(secret("s")), ..asked(jwt) };
-        assert!(matches!(refused(both), DirectoryError::ClientAuthenticationAmbiguous));
+        assert!(matches!(
+            refused(both),
+            DirectoryError::Request(RequestError::ClientAuthenticationAmbiguous)
+        ));
     }
 
     #[test]
@@ -546,6 +566,6 @@ mod tests {
         assert!(
             matches!(asked("s"), DirectoryError::ResourceUnknown { resource } if resource == "https://nowhere")
         );
-        assert!(matches!(asked("wrong"), DirectoryError::ClientSecretWrong { .. }));
+        assert!(matches!(asked("wrong"), DirectoryError::Request(RequestError::ClientSecretWrong { .. })));
     }
 }

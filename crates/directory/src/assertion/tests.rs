@@ -129,7 +129,7 @@ impl Scene {
 
     async fn refusal_at(&self, assertion: &str, now: Timestamp) -> AssertionRefusal {
         match self.ask(assertion, now).await {
-            Err(DirectoryError::Assertion(refusal)) => refusal,
+            Err(DirectoryError::Request(RequestError::Assertion(refusal))) => refusal,
             other => panic!("{other:?}"),
         }
     }
@@ -217,7 +217,7 @@ async fn the_client_is_issuer_and_subject() {
     let request = TokenRequest { client: Some(second), ..scene.request(&scene.signed(json!({}))) };
     assert!(matches!(
         scene.directory.token(request, NOW).await,
-        Err(DirectoryError::Assertion(AssertionRefusal::OfAnother))
+        Err(DirectoryError::Request(RequestError::Assertion(AssertionRefusal::OfAnother)))
     ));
 }
 
@@ -344,7 +344,10 @@ async fn two_at_a_time_with_one_assertion_get_one_token() {
         Ok(decision)
     })
     .await;
-    assert!(matches!(result, Err(DirectoryError::Assertion(AssertionRefusal::Used))), "{result:?}");
+    assert!(
+        matches!(result, Err(DirectoryError::Request(RequestError::Assertion(AssertionRefusal::Used)))),
+        "{result:?}"
+    );
     assert!(!first, "the other one came between");
 }
 
@@ -494,7 +497,7 @@ async fn the_disabled_and_the_unknown_are_refused_in_order() {
     scene.directory.disable_principal(principal).await.unwrap();
     assert!(matches!(
         scene.ask(&scene.signed(json!({})), NOW).await,
-        Err(DirectoryError::ClientDisabled { .. })
+        Err(DirectoryError::Request(RequestError::ClientDisabled { .. }))
     ));
     let wrong = scene.signed(json!({"aud": "x"}));
     assert_eq!(scene.refusal(&wrong).await, AssertionRefusal::Audience, "who cannot prove it learns nothing");

@@ -4,7 +4,7 @@
 //! A code that comes a second time was seen by somebody who should not have: what the first one brought is revoked (RFC 6749 section 4.1.2).
 
 use crate::{
-    DirectoryError, GrantError,
+    DirectoryError, GrantError, RequestError,
     authorization::Authorization,
     claims::Proof,
     client::Authenticated,
@@ -111,7 +111,7 @@ pub(crate) fn redeem(view: &View, setting: Setting<'_>, client: &Authenticated, 
     }
     // Who asked as a server must come as one: it has what proves it.
     if client.by == Proof::Public && !code.platform.is_public() {
-        return refuse(DirectoryError::ClientProofMissing);
+        return refuse(DirectoryError::Request(RequestError::ClientProofMissing));
     }
     if redeem.redirect_uri.as_deref() != Some(&*code.redirect_uri) {
         return refuse(DirectoryError::Grant(GrantError::RedirectUriChanged));

@@ -1,6 +1,6 @@
 //! The client acts for itself (RFC 6749 section 4.4): what it has proven itself to be, it is granted.
 
-use crate::{DirectoryError, claims::Proof, client::Authenticated, tenant::shown};
+use crate::{DirectoryError, RequestError, claims::Proof, client::Authenticated, tenant::shown};
 use access::Principal;
 use domain::limits;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use store::{Halt, refuse};
 pub(crate) fn grant(client: &Authenticated) -> Result<Arc<Principal>, Halt<DirectoryError>> {
     match client.principal.as_ref().filter(|_| client.by != Proof::Public) {
         Some(principal) => Ok(principal.clone()),
-        None => refuse(DirectoryError::ClientProofMissing),
+        None => refuse(DirectoryError::Request(RequestError::ClientProofMissing)),
     }
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn resource_of_scope(scope: &str) -> Result<String, DirectoryError> {
         }
         let of = one
             .strip_suffix(SUFFIX)
-            .ok_or_else(|| DirectoryError::ScopeNotDefault { scope: shown(scope) })?;
+            .ok_or_else(|| DirectoryError::Request(RequestError::ScopeNotDefault { scope: shown(scope) }))?;
         match resource {
             _ if of.is_empty() => return Err(malformed()),
             Some(other) if other != of => return Err(DirectoryError::ScopesOfTwoResources),
@@ -61,7 +61,10 @@ mod tests {
             "x/.default/",
         ] {
             assert!(
-                matches!(resource_of_scope(scope), Err(DirectoryError::ScopeNotDefault { .. })),
+                matches!(
+                    resource_of_scope(scope),
+                    Err(DirectoryError::Request(RequestError::ScopeNotDefault { .. }))
+                ),
                 "{scope}"
             );
         }

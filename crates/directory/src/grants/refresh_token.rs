@@ -4,7 +4,7 @@
 //! tokens that came from it. A family ends with its session, and when nobody has used it for a long time.
 
 use crate::{
-    DirectoryError, GrantError,
+    DirectoryError, GrantError, RequestError,
     claims::Proof,
     client::Authenticated,
     grants::delegated::{self, Delegated, Fresh, Outcome, Setting},
@@ -112,7 +112,7 @@ pub(crate) fn redeem(
         return refuse(DirectoryError::Grant(GrantError::RefreshTokenExpired));
     }
     if client.by == Proof::Public && !family.platform.is_public() {
-        return refuse(DirectoryError::ClientProofMissing);
+        return refuse(DirectoryError::Request(RequestError::ClientProofMissing));
     }
     let Some(signed_in) = session::live(view, family.session)? else {
         return refuse(DirectoryError::Grant(GrantError::SessionEnded));

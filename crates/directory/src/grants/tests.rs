@@ -2,7 +2,7 @@
 
 use crate::{
     DirectoryError, DirectoryService, Endpoint, GrantError, IssuedToken, NewRegistration, NewUser,
-    Registration, TokenRequest, TokenVersion,
+    Registration, RequestError, TokenRequest, TokenVersion,
     application::KEYLESS_CLI,
     authorization::{Authorization, AuthorizeRequest},
     fixtures::{NOW, secret, settings},
@@ -265,20 +265,21 @@ async fn a_code_is_for_its_client_its_redirect_uri_and_its_verifier() {
     assert!(matches!(refused(of_other).await, DirectoryError::Grant(GrantError::CodeOfAnother)));
     // The server's code without the server's secret, although the registration has a page too.
     let without = TokenRequest { secret: None, ..redeem() };
-    assert!(matches!(refused(without).await, DirectoryError::ClientProofMissing));
+    assert!(matches!(refused(without).await, DirectoryError::Request(RequestError::ClientProofMissing)));
     let wrong = TokenRequest { secret: Some(secret("wrong")), ..redeem() };
-    assert!(matches!(refused(wrong).await, DirectoryError::ClientSecretWrong { .. }));
+    assert!(matches!(refused(wrong).await, DirectoryError::Request(RequestError::ClientSecretWrong { .. })));
     for code in ["", "x", &"x".repeat(9_000)] {
         let request = TokenRequest { code: Some(secret(code)), ..redeem() };
         let error = refused(request).await;
-        let is_missing = matches!(error, DirectoryError::MissingParameter { name: "code" });
+        let is_missing =
+            matches!(error, DirectoryError::Request(RequestError::MissingParameter { name: "code" }));
         assert!(
             matches!(error, DirectoryError::Grant(GrantError::CodeInvalid)) || code.is_empty() && is_missing,
             "{error}"
         );
     }
     let elsewhere = TokenRequest { tenant: "other.example".to_owned(), ..redeem() };
-    assert!(matches!(refused(elsewhere).await, DirectoryError::TenantNotFound { .. }));
+    assert!(matches!(refused(elsewhere).await, DirectoryError::Request(RequestError::TenantNotFound { .. })));
     let late = world.token_at(redeem(), 300).await;
     assert!(matches!(late, Err(DirectoryError::Grant(GrantError::CodeInvalid))));
     // None of it has used the code up.
@@ -340,7 +341,7 @@ async fn a_refresh_token_is_good_once_and_its_second_use_ends_all() {
         assert!(matches!(refused(request).await, DirectoryError::Grant(GrantError::RefreshTokenInvalid)));
     }
     let without = TokenRequest { secret: None, ..world.refresh(&next) };
-    assert!(matches!(refused(without).await, DirectoryError::ClientProofMissing));
+    assert!(matches!(refused(without).await, DirectoryError::Request(RequestError::ClientProofMissing)));
     let late = world.token_at(world.refresh(&next), limits::REFRESH_TOKEN_LIFETIME.as_secs().cast_signed());
     assert!(matches!(late.await, Err(DirectoryError::Grant(GrantError::RefreshTokenExpired))));
     let elsewhere = TokenRequest { scope: Some("User.Read".to_owned()), ..world.refresh(&next) };
@@ -540,7 +541,10 @@ async fn a_device_gets_its_tokens_when_its_user_says_yes() {
     // A client with a secret is no device.
     let server = DeviceRequest { client: Some(world.web.client.to_string()), ..ask.clone() };
     // Nor is a page, which it has, too.
-    assert!(matches!(directory.begin_device(&server, NOW).await, Err(DirectoryError::ClientProofMissing)));
+    assert!(matches!(
+        directory.begin_device(&server, NOW).await,
+        Err(DirectoryError::Request(RequestError::ClientProofMissing))
+    ));
     let nowhere = DeviceRequest { scope: Some("https://nowhere/.default".to_owned()), ..ask.clone() };
     assert!(matches!(
         directory.begin_device(&nowhere, NOW).await,
@@ -549,7 +553,7 @@ async fn a_device_gets_its_tokens_when_its_user_says_yes() {
     let nobody = DeviceRequest { client: None, ..ask };
     assert!(matches!(
         directory.begin_device(&nobody, NOW).await,
-        Err(DirectoryError::MissingParameter { name: "client_id" })
+        Err(DirectoryError::Request(RequestError::MissingParameter { name: "client_id" }))
     ));
 }
 
@@ -671,14 +675,20 @@ async fn an_api_acts_on_behalf_of_its_caller_only() {
         Err(DirectoryError::Grant(GrantError::UserTokenInvalid { why: "it has expired" }))
     ));
     let without = TokenRequest { secret: None, ..act(token) };
-    assert!(matches!(world.token(without).await, Err(DirectoryError::ClientProofMissing)));
+    assert!(matches!(
+        world.token(without).await,
+        Err(DirectoryError::Request(RequestError::ClientProofMissing))
+    ));
     let use_of_nothing = TokenRequest { requested_token_use: Some("x".to_owned()), ..act(token) };
     assert!(matches!(
         world.token(use_of_nothing).await,
-        Err(DirectoryError::ParameterInvalid { name: "requested_token_use" })
+        Err(DirectoryError::Request(RequestError::ParameterInvalid { name: "requested_token_use" }))
     ));
     let anywhere = TokenRequest { tenant: "common".to_owned(), ..act(token) };
-    assert!(matches!(world.token(anywhere).await, Err(DirectoryError::TenantUnspecified)));
+    assert!(matches!(
+        world.token(anywhere).await,
+        Err(DirectoryError::Request(RequestError::TenantUnspecified))
+    ));
     world.directory.disable_principal(world.ada).await.unwrap();
     assert!(matches!(world.token(act(token)).await, Err(DirectoryError::Grant(GrantError::SessionEnded))));
 }

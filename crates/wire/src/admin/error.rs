@@ -167,28 +167,11 @@ impl From<DirectoryError> for AdminError {
             DirectoryError::Store(error) => error.into(),
             DirectoryError::Broken { .. } | DirectoryError::Crypt(_) => Self::internal(&error),
             // Of token requests, which are not made here.
-            DirectoryError::MissingParameter { .. }
-            | DirectoryError::UnsupportedGrant { .. }
-            | DirectoryError::TenantMalformed { .. }
-            | DirectoryError::TenantNotFound { .. }
-            | DirectoryError::TenantUnspecified
-            | DirectoryError::ClientMalformed { .. }
-            | DirectoryError::ClientProofMissing
-            | DirectoryError::AssertionTypeUnsupported
-            | DirectoryError::Assertion(_)
-            | DirectoryError::ClientSecretWrong { .. }
-            | DirectoryError::ClientSecretExpired { .. }
-            | DirectoryError::ClientAuthenticationAmbiguous
-            | DirectoryError::ClientDisabled { .. }
-            | DirectoryError::RedirectUriUnknown { .. }
-            | DirectoryError::ParameterTooLong { .. }
-            | DirectoryError::ParameterInvalid { .. }
+            DirectoryError::Request(_)
             | DirectoryError::Grant(_)
             // Of Graph's callers.
             | DirectoryError::Graph(_)
-            | DirectoryError::AppRole(AppRoleError::NotAssigned { .. })
-            | DirectoryError::ResourceNotAllowed
-            | DirectoryError::ScopeNotDefault { .. } => Self::internal(&error),
+            | DirectoryError::AppRole(AppRoleError::NotAssigned { .. }) => Self::internal(&error),
         }
     }
 }

@@ -294,25 +294,8 @@ impl From<DirectoryError> for GraphError {
             | DirectoryError::ScopeMalformed { .. }
             | DirectoryError::TooMany { .. } => bad(&error),
             // Of token requests, sign-ins and signing keys, which Graph has nothing of; or ours.
-            DirectoryError::MissingParameter { .. }
-            | DirectoryError::UnsupportedGrant { .. }
-            | DirectoryError::TenantMalformed { .. }
-            | DirectoryError::TenantNotFound { .. }
-            | DirectoryError::TenantUnspecified
-            | DirectoryError::ClientMalformed { .. }
-            | DirectoryError::ClientProofMissing
-            | DirectoryError::AssertionTypeUnsupported
-            | DirectoryError::Assertion(_)
-            | DirectoryError::ClientSecretWrong { .. }
-            | DirectoryError::ClientSecretExpired { .. }
-            | DirectoryError::ClientAuthenticationAmbiguous
-            | DirectoryError::ClientDisabled { .. }
-            | DirectoryError::RedirectUriUnknown { .. }
-            | DirectoryError::ParameterTooLong { .. }
-            | DirectoryError::ParameterInvalid { .. }
+            DirectoryError::Request(_)
             | DirectoryError::ResourceUnknown { .. }
-            | DirectoryError::ResourceNotAllowed
-            | DirectoryError::ScopeNotDefault { .. }
             | DirectoryError::ScopesOfTwoResources
             | DirectoryError::SigningKeyNotFound { .. }
             | DirectoryError::AppRole(AppRoleError::NotAssigned { .. })

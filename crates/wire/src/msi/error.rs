@@ -137,30 +137,13 @@ impl From<&DirectoryError> for Refused {
                 Self::UNAVAILABLE
             }
             // Of clients' token requests and of registrations: an identity endpoint makes none.
-            DirectoryError::MissingParameter { .. }
-            | DirectoryError::UnsupportedGrant { .. }
-            | DirectoryError::TenantMalformed { .. }
-            | DirectoryError::TenantNotFound { .. }
-            | DirectoryError::TenantUnspecified
-            | DirectoryError::ClientMalformed { .. }
+            DirectoryError::Request(_)
             | DirectoryError::ClientUnknown { .. }
-            | DirectoryError::ClientProofMissing
-            | DirectoryError::AssertionTypeUnsupported
-            | DirectoryError::Assertion(_)
-            | DirectoryError::ClientSecretWrong { .. }
-            | DirectoryError::ClientSecretExpired { .. }
-            | DirectoryError::ClientAuthenticationAmbiguous
-            | DirectoryError::ClientDisabled { .. }
             | DirectoryError::ClientIsPublic { .. }
-            | DirectoryError::RedirectUriUnknown { .. }
             | DirectoryError::RedirectUriInvalid { .. }
-            | DirectoryError::ParameterTooLong { .. }
-            | DirectoryError::ParameterInvalid { .. }
             | DirectoryError::Grant(_)
             | DirectoryError::ScopeUnknown { .. }
-            | DirectoryError::ResourceNotAllowed
             | DirectoryError::ScopeMalformed { .. }
-            | DirectoryError::ScopeNotDefault { .. }
             | DirectoryError::ScopesOfTwoResources
             | DirectoryError::RegistrationNotFound { .. }
             | DirectoryError::CredentialNotFound { .. }

@@ -7,7 +7,7 @@
 use crate::context::{AuditUnavailable, Context};
 use axum::response::Response;
 use crypt::AssertionFault;
-use directory::{AppRoleError, AssertionRefusal, DirectoryError, GrantError, UserError};
+use directory::{AppRoleError, AssertionRefusal, DirectoryError, GrantError, RequestError, UserError};
 use domain::{HostNames, Timestamp};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
@@ -58,6 +58,14 @@ impl OAuthError {
     fn new(status: u16, error: &'static str, code: i32, text: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self { status, error, code, text: text.into(), allow: None, suberror: None, retry_after: None }
+    }
+
+    /// No app registration has this client id.
+    fn client_unknown(id: &dyn std::fmt::Display) -> Self {
+        let text = format!(
+            "Application with identifier '{id}' was not found in the directory. This can happen if the application has not been registered, or was deleted, or if the request was sent to the wrong tenant."
+        );
+        Self::new(400, "unauthorized_client", 700_016, text)
     }
 
     /// 5xx bodies say nothing of the cause: that is in the log.
@@ -213,85 +221,99 @@ impl From<&RequestFault> for OAuthError {
     }
 }
 
-impl From<&DirectoryError> for OAuthError {
-    fn from(error: &DirectoryError) -> Self {
+impl From<&RequestError> for OAuthError {
+    fn from(error: &RequestError) -> Self {
         let request = |code, text: String| Self::new(400, "invalid_request", code, text);
         let scope = |code, text: String| Self::new(400, "invalid_scope", code, text);
         let client = |code, text: String| Self::new(401, "invalid_client", code, text);
-        let grant = |code, text: &str| Self::new(400, "invalid_grant", code, text);
-        let because = |suberror, answer: Self| Self { suberror: Some(suberror), ..answer };
-        let unknown = |id: &dyn std::fmt::Display| {
-            let text = format!(
-                "Application with identifier '{id}' was not found in the directory. This can happen if the application has not been registered, or was deleted, or if the request was sent to the wrong tenant."
-            );
-            Self::new(400, "unauthorized_client", 700_016, text)
-        };
         match error {
-            DirectoryError::MissingParameter { name } => {
+            RequestError::MissingParameter { name } => {
                 request(900_144, format!("The request body must contain the following parameter: '{name}'."))
             }
-            DirectoryError::UnsupportedGrant { grant } => Self::new(
+            RequestError::UnsupportedGrant { grant } => Self::new(
                 400,
                 "unsupported_grant_type",
                 70003,
                 format!("The app requested an unsupported grant type '{grant}'."),
             ),
-            DirectoryError::TenantMalformed { tenant } => request(
+            RequestError::TenantMalformed { tenant } => request(
                 900_023,
                 format!("Specified tenant identifier '{tenant}' is neither a valid DNS name, nor a valid external domain."),
             ),
-            DirectoryError::TenantNotFound { tenant } => request(
+            RequestError::TenantNotFound { tenant } => request(
                 90002,
                 format!("Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud."),
             ),
-            DirectoryError::TenantUnspecified => request(
+            RequestError::TenantUnspecified => request(
                 50059,
                 "No tenant-identifying information found in either the request or implied by any provided credentials.".to_owned(),
             ),
-            DirectoryError::ClientMalformed { client } => unknown(client),
-            DirectoryError::ClientUnknown { client } => unknown(client),
-            DirectoryError::ClientProofMissing => client(
+            RequestError::ClientMalformed { client } => Self::client_unknown(client),
+            RequestError::ClientProofMissing => client(
                 7_000_218,
                 "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.".to_owned(),
             ),
-            DirectoryError::AssertionTypeUnsupported => {
+            RequestError::AssertionTypeUnsupported => {
                 request(9_002_313, "Invalid request. The parameter 'client_assertion_type' must be 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'.".to_owned())
             }
-            DirectoryError::Assertion(refusal) => refusal.into(),
+            RequestError::Assertion(refusal) => refusal.into(),
+            RequestError::ClientSecretWrong { client: id } => client(
+                7_000_215,
+                format!("Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{id}'."),
+            ),
+            RequestError::ClientSecretExpired { client: id } => {
+                client(7_000_222, format!("The provided client secret keys for app '{id}' are expired. Create new keys for your app."))
+            }
+            RequestError::ClientAuthenticationAmbiguous => {
+                request(9_002_313, "Invalid request. The client authenticates in more than one way.".to_owned())
+            }
+            RequestError::ClientDisabled { client: id } => {
+                Self::new(400, "unauthorized_client", 7_000_112, format!("Application '{id}' is disabled."))
+            }
+            RequestError::ResourceNotAllowed => request(
+                901_002,
+                "The 'resource' request parameter is not supported. Use 'scope' at the v2.0 endpoint.".to_owned(),
+            ),
+            RequestError::ScopeNotDefault { scope: asked } => scope(
+                1_002_012,
+                format!("The provided value for scope {asked} is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI)."),
+            ),
+            RequestError::RedirectUriUnknown { client: id, redirect_uri } => request(
+                50011,
+                format!("The redirect URI '{redirect_uri}' specified in the request does not match the redirect URIs configured for the application '{id}'."),
+            ),
+            RequestError::ParameterTooLong { name } => {
+                request(9_002_313, format!("Invalid request. The parameter '{name}' is too long."))
+            }
+            RequestError::ParameterInvalid { name } => {
+                request(9_002_313, format!("Invalid request. The value of the parameter '{name}' is not supported."))
+            }
+        }
+    }
+}
+
+impl From<&DirectoryError> for OAuthError {
+    fn from(error: &DirectoryError) -> Self {
+        let scope = |code, text: String| Self::new(400, "invalid_scope", code, text);
+        let client = |code, text: String| Self::new(401, "invalid_client", code, text);
+        let grant = |code, text: &str| Self::new(400, "invalid_grant", code, text);
+        let because = |suberror, answer: Self| Self { suberror: Some(suberror), ..answer };
+        match error {
+            DirectoryError::Request(error) => error.into(),
+            DirectoryError::ClientUnknown { client } => Self::client_unknown(client),
             DirectoryError::ClientIsPublic { client: id } => client(
                 700_025,
                 format!("Client is public so neither 'client_assertion' nor 'client_secret' should be presented by app '{id}'."),
             ),
-            DirectoryError::ClientSecretWrong { client: id } => client(
-                7_000_215,
-                format!("Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{id}'."),
-            ),
-            DirectoryError::ClientSecretExpired { client: id } => {
-                client(7_000_222, format!("The provided client secret keys for app '{id}' are expired. Create new keys for your app."))
-            }
-            DirectoryError::ClientAuthenticationAmbiguous => {
-                request(9_002_313, "Invalid request. The client authenticates in more than one way.".to_owned())
-            }
-            DirectoryError::ClientDisabled { client: id } => {
-                Self::new(400, "unauthorized_client", 7_000_112, format!("Application '{id}' is disabled."))
-            }
             DirectoryError::ResourceUnknown { resource } => Self::new(
                 400,
                 "invalid_resource",
                 500_011,
                 format!("The resource principal named {resource} was not found in the tenant. This can happen if the application has not been registered in the tenant, or if the request was sent to the wrong tenant."),
             ),
-            DirectoryError::ResourceNotAllowed => request(
-                901_002,
-                "The 'resource' request parameter is not supported. Use 'scope' at the v2.0 endpoint.".to_owned(),
-            ),
             DirectoryError::ScopeMalformed { scope: asked } => scope(
                 70011,
                 format!("The provided request must include a 'scope' input parameter. The provided value for the input parameter 'scope' is not valid. The scope {asked} is not valid."),
-            ),
-            DirectoryError::ScopeNotDefault { scope: asked } => scope(
-                1_002_012,
-                format!("The provided value for scope {asked} is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI)."),
             ),
             DirectoryError::ScopesOfTwoResources => {
                 scope(700_022, "Invalid multiple resources scope. The provided value for the input parameter scope contains more than one resource.".to_owned())
@@ -300,16 +322,6 @@ impl From<&DirectoryError> for OAuthError {
                 70011,
                 format!("The provided value for the input parameter 'scope' is not valid. The scope {asked} does not exist at the resource."),
             ),
-            DirectoryError::RedirectUriUnknown { client: id, redirect_uri } => request(
-                50011,
-                format!("The redirect URI '{redirect_uri}' specified in the request does not match the redirect URIs configured for the application '{id}'."),
-            ),
-            DirectoryError::ParameterTooLong { name } => {
-                request(9_002_313, format!("Invalid request. The parameter '{name}' is too long."))
-            }
-            DirectoryError::ParameterInvalid { name } => {
-                request(9_002_313, format!("Invalid request. The value of the parameter '{name}' is not supported."))
-            }
             DirectoryError::Grant(GrantError::ResponseTypeUnsupported { response_type }) => Self::new(
                 400,
                 "unsupported_response_type",
@@ -570,16 +582,51 @@ mod tests {
         let text = || "text".to_owned();
         let store = |error: StoreError| DirectoryError::Store(error);
         let cases = [
-            (DirectoryError::MissingParameter { name: "scope" }, 400, "invalid_request", 900_144),
-            (DirectoryError::UnsupportedGrant { grant: text() }, 400, "unsupported_grant_type", 70003),
-            (DirectoryError::TenantMalformed { tenant: text() }, 400, "invalid_request", 900_023),
-            (DirectoryError::TenantNotFound { tenant: text() }, 400, "invalid_request", 90002),
-            (DirectoryError::TenantUnspecified, 400, "invalid_request", 50059),
-            (DirectoryError::ClientMalformed { client: text() }, 400, "unauthorized_client", 700_016),
+            (
+                DirectoryError::Request(RequestError::MissingParameter { name: "scope" }),
+                400,
+                "invalid_request",
+                900_144,
+            ),
+            (
+                DirectoryError::Request(RequestError::UnsupportedGrant { grant: text() }),
+                400,
+                "unsupported_grant_type",
+                70003,
+            ),
+            (
+                DirectoryError::Request(RequestError::TenantMalformed { tenant: text() }),
+                400,
+                "invalid_request",
+                900_023,
+            ),
+            (
+                DirectoryError::Request(RequestError::TenantNotFound { tenant: text() }),
+                400,
+                "invalid_request",
+                90002,
+            ),
+            (DirectoryError::Request(RequestError::TenantUnspecified), 400, "invalid_request", 50059),
+            (
+                DirectoryError::Request(RequestError::ClientMalformed { client: text() }),
+                400,
+                "unauthorized_client",
+                700_016,
+            ),
             (DirectoryError::ClientUnknown { client: client() }, 400, "unauthorized_client", 700_016),
-            (DirectoryError::ClientDisabled { client: client() }, 400, "unauthorized_client", 7_000_112),
-            (DirectoryError::ClientProofMissing, 401, "invalid_client", 7_000_218),
-            (DirectoryError::AssertionTypeUnsupported, 400, "invalid_request", 9_002_313),
+            (
+                DirectoryError::Request(RequestError::ClientDisabled { client: client() }),
+                400,
+                "unauthorized_client",
+                7_000_112,
+            ),
+            (DirectoryError::Request(RequestError::ClientProofMissing), 401, "invalid_client", 7_000_218),
+            (
+                DirectoryError::Request(RequestError::AssertionTypeUnsupported),
+                400,
+                "invalid_request",
+                9_002_313,
+            ),
             (DirectoryError::ClientIsPublic { client: client() }, 401, "invalid_client", 700_025),
             (AssertionRefusal::Form(AssertionFault::TooLarge).into(), 401, "invalid_client", 50027),
             (
@@ -618,24 +665,57 @@ mod tests {
                 "invalid_client",
                 50166,
             ),
-            (DirectoryError::ClientSecretWrong { client: client() }, 401, "invalid_client", 7_000_215),
-            (DirectoryError::ClientSecretExpired { client: client() }, 401, "invalid_client", 7_000_222),
-            (DirectoryError::ClientAuthenticationAmbiguous, 400, "invalid_request", 9_002_313),
+            (
+                DirectoryError::Request(RequestError::ClientSecretWrong { client: client() }),
+                401,
+                "invalid_client",
+                7_000_215,
+            ),
+            (
+                DirectoryError::Request(RequestError::ClientSecretExpired { client: client() }),
+                401,
+                "invalid_client",
+                7_000_222,
+            ),
+            (
+                DirectoryError::Request(RequestError::ClientAuthenticationAmbiguous),
+                400,
+                "invalid_request",
+                9_002_313,
+            ),
             (DirectoryError::ResourceUnknown { resource: text() }, 400, "invalid_resource", 500_011),
-            (DirectoryError::ResourceNotAllowed, 400, "invalid_request", 901_002),
+            (DirectoryError::Request(RequestError::ResourceNotAllowed), 400, "invalid_request", 901_002),
             (DirectoryError::ScopeMalformed { scope: text() }, 400, "invalid_scope", 70011),
-            (DirectoryError::ScopeNotDefault { scope: text() }, 400, "invalid_scope", 1_002_012),
+            (
+                DirectoryError::Request(RequestError::ScopeNotDefault { scope: text() }),
+                400,
+                "invalid_scope",
+                1_002_012,
+            ),
             (DirectoryError::ScopesOfTwoResources, 400, "invalid_scope", 700_022),
             (DirectoryError::ScopeUnknown { scope: text() }, 400, "invalid_scope", 70011),
             (DirectoryError::ClientIsPublic { client: client() }, 401, "invalid_client", 700_025),
             (
-                DirectoryError::RedirectUriUnknown { client: client(), redirect_uri: text() },
+                DirectoryError::Request(RequestError::RedirectUriUnknown {
+                    client: client(),
+                    redirect_uri: text(),
+                }),
                 400,
                 "invalid_request",
                 50011,
             ),
-            (DirectoryError::ParameterTooLong { name: "state" }, 400, "invalid_request", 9_002_313),
-            (DirectoryError::ParameterInvalid { name: "prompt" }, 400, "invalid_request", 9_002_313),
+            (
+                DirectoryError::Request(RequestError::ParameterTooLong { name: "state" }),
+                400,
+                "invalid_request",
+                9_002_313,
+            ),
+            (
+                DirectoryError::Request(RequestError::ParameterInvalid { name: "prompt" }),
+                400,
+                "invalid_request",
+                9_002_313,
+            ),
             (
                 DirectoryError::Grant(GrantError::ResponseTypeUnsupported { response_type: text() }),
                 400,
