@@ -111,6 +111,8 @@ uuid_id! {
     AttachmentId "identity attachment id";
     /// One running instance of an app.
     WorkloadId "workload id";
+    /// A package or image that was deployed to an app.
+    DeploymentId "deployment id";
     /// A vault.
     VaultId "vault id";
     /// A secret, key or certificate of a vault, from its making to its purge. Another one of the same name has another.

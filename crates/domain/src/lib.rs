@@ -17,8 +17,9 @@ pub mod world;
 
 pub use hosts::{HostNames, HostRole};
 pub use ids::{
-    AppId, AssignmentId, AttachmentId, ClientId, CredentialId, GroupId, ObjectId, ObjectVersion, PrincipalId,
-    RefreshFamilyId, RegistrationId, RequestId, SessionId, TenantId, VaultId, WorkloadId,
+    AppId, AssignmentId, AttachmentId, ClientId, CredentialId, DeploymentId, GroupId, ObjectId,
+    ObjectVersion, PrincipalId, RefreshFamilyId, RegistrationId, RequestId, SessionId, TenantId, VaultId,
+    WorkloadId,
 };
 pub use name::{AppName, DomainName, IdentityName, NameError, ObjectName, UserName, VaultName};
 pub use object::ObjectKind;

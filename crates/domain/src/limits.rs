@@ -216,6 +216,48 @@ pub const CONNECTIONS_MAX: usize = 4_096;
 pub const ENDPOINT_CONNECTIONS_MAX: usize = 256;
 /// Workloads running at a time.
 pub const WORKLOADS_MAX: usize = 1_000;
+/// Instances of one app. Ours, as App Service's plans have them (10 to 30).
+pub const INSTANCES_MAX: u16 = 32;
+/// Settings of one app. Ours.
+pub const APP_SETTINGS_MAX: usize = 200;
+/// Bytes of the name of an app setting. Ours.
+pub const APP_SETTING_NAME_BYTES_MAX: usize = 256;
+/// Bytes of the value of an app setting (32 KiB). Ours.
+pub const APP_SETTING_VALUE_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of all settings of one app as they are kept (64 KiB). Ours, so that they fit one record, and the kernel's room for an environment.
+pub const APP_SETTINGS_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a start command. Ours.
+pub const START_COMMAND_BYTES_MAX: usize = 4_096;
+/// Bytes of the path of a health check. Ours.
+pub const HEALTH_PATH_BYTES_MAX: usize = 1_024;
+/// Processes and threads of one instance, unless others are set. Ours: a web server with its workers needs far fewer.
+pub const INSTANCE_PROCESSES: u32 = 512;
+/// How long an instance may take to become ready. Source: App Service, `WEBSITES_CONTAINER_START_TIME_LIMIT` (230 s).
+pub const START_TIME_MAX: Duration = Duration::from_secs(230);
+/// How long an instance may take to end after it was asked to. Ours (App Service: 5 to 120 s).
+pub const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long an instance that is replaced may go on answering the requests that it has. Ours.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
+/// Longest wait before an app that keeps failing is started again. Ours.
+pub const RESTART_BACK_OFF_MAX: Duration = Duration::from_secs(60);
+/// How long an instance must serve before earlier failures are forgotten. Ours.
+pub const FAILURES_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+/// How often a health check is made, and how long it may take. Ours.
+pub const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
+/// Health checks that fail in a row before an instance is replaced. Ours.
+pub const HEALTH_FAILURES_MAX: u32 = 3;
+/// How often references to secrets are resolved again. Ours (App Service: 24 h).
+pub const REFERENCES_REFRESHED: Duration = Duration::from_secs(600);
+/// Bytes of an instance's log before it is rotated (10 MiB); one earlier file is kept. Ours.
+pub const LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
+/// How long building a package (`pip install`, `npm ci`) may take. Ours.
+pub const BUILD_TIME_MAX: Duration = Duration::from_secs(600);
+/// Deployments of an app whose files are kept: the current one and those before it. Ours.
+pub const DEPLOYMENTS_KEPT: usize = 2;
+/// The first account of apps. Source: systemd, "Users, Groups, UIDs and GIDs": unused from here on.
+pub const ACCOUNT_FIRST: u32 = 1_879_048_192;
+/// Accounts that can be given to apps; none is given twice. Ours: up to 2,147,483,647 they stay positive as a signed number.
+pub const ACCOUNTS_MAX: u32 = 200_000_000;
 /// How often a decision is run again after a conflict before the request gives up.
 pub const TRANSACT_ATTEMPTS_MAX: u32 = 64;
 /// Longest time for which an audit record may wait to be synced to disk.

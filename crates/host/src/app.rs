@@ -1,7 +1,7 @@
 //! Decisions about apps: plain functions over a view. An app and its identity change in one commit, so that there is never an
 //! identity without its principal, nor a principal whose app is gone.
 
-use crate::{App, HostError, service::AppView, user_assigned};
+use crate::{App, Desired, HostError, service::AppView, settings::SettingsRecord, user_assigned};
 use access::Principal;
 use directory::{IdentityIds, managed};
 use domain::{AppId, AppName, PrincipalId, TenantId, Timestamp};
@@ -49,6 +49,12 @@ pub(crate) fn delete(
         writes.push(user_assigned::revoke(&principal, assigned, over, now));
     }
     writes.push(store::delete::<App>(name));
+    if view.get::<Desired>(name)?.is_some() {
+        writes.push(store::delete::<Desired>(name));
+    }
+    if view.get::<SettingsRecord>(name)?.is_some() {
+        writes.push(store::delete::<SettingsRecord>(name));
+    }
     Ok(Decision::of(app, writes))
 }
 

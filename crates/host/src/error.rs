@@ -1,5 +1,6 @@
 //! What can go wrong with apps and workloads, in our words.
 
+use crypt::CryptError;
 use directory::DirectoryError;
 use domain::{AppName, IdentityName, WorkloadId};
 use kernel::KernelError;
@@ -55,6 +56,35 @@ pub enum HostError {
     /// The endpoint could not be opened.
     #[error("the identity endpoint could not be opened")]
     Endpoint(#[source] std::io::Error),
+    /// Something of an app that cannot be so.
+    #[error("{what}: {rule}")]
+    SettingInvalid {
+        /// What.
+        what: &'static str,
+        /// The rule.
+        rule: &'static str,
+    },
+    /// A setting that every start sets itself.
+    #[error("{name} is set by Keyless at each start; a setting cannot be named so")]
+    SettingReserved {
+        /// Which.
+        name: String,
+    },
+    /// There is no such setting.
+    #[error("the app has no setting {name}")]
+    SettingNotFound {
+        /// Which.
+        name: String,
+    },
+    /// A setting's stored value is no text.
+    #[error("a stored setting is broken")]
+    SettingBroken,
+    /// Every account that apps may run under was given away.
+    #[error("no account is left for another app")]
+    NoAccountLeft,
+    /// A stored setting does not open.
+    #[error("a setting cannot be sealed or opened")]
+    Crypt(#[from] CryptError),
     /// The directory refused.
     #[error("the directory refused")]
     Directory(#[from] DirectoryError),

@@ -4,18 +4,28 @@
 //! Owns not: the processes themselves (`keyless run` starts them), sockets (`server` listens, behind [`EndpointListeners`]).
 #![forbid(unsafe_code)]
 
+mod account;
 pub mod app;
+pub mod desired;
 pub mod error;
+#[cfg(test)]
+mod fixtures;
+mod hosting;
 pub mod inject;
+pub mod plan;
+pub mod reference;
 pub mod service;
+pub mod settings;
 pub mod user_assigned;
 pub mod workload;
 
+pub use desired::{Change, Deployment, Desired, DesiredState, Health, InstanceLimits};
 pub use error::HostError;
 pub use identity::{App, Assigned, Enforcement, Workload};
 pub use inject::{Environment, Injection, TrustFiles};
 pub use service::{
     AppView, EndpointListeners, HostKernel, HostService, HostSettings, Place, Resumed, StartRequest, Started,
 };
+pub use settings::Setting;
 pub use user_assigned::{IdentityView, UserAssigned};
-pub use workload::{PlaceRecord, WorkloadRecord};
+pub use workload::{InstanceRecord, PlaceRecord, WorkloadRecord};

@@ -6,9 +6,10 @@
 use crate::{
     App, Enforcement, HostError, Injection, TrustFiles, Workload, WorkloadRecord, app,
     inject::{EndpointFacts, Environment, inject},
-    workload::{self, PlaceRecord},
+    workload::{self, InstanceRecord, PlaceRecord},
 };
 use access::Principal;
+use crypt::Key256;
 use directory::{DirectoryService, IdentityIds};
 use domain::{AppId, AppName, Entropy, Timestamp, WorkloadId, limits};
 use identity::{Assigned, Confinement, IdentityService, Protection, workload::mint_secret};
@@ -54,6 +55,8 @@ pub struct HostSettings {
     pub domain: String,
     /// The files by which runtimes come to trust our certificates.
     pub trust: TrustFiles,
+    /// Under which settings of apps are sealed.
+    pub settings_key: Arc<Key256>,
 }
 
 /// An app with the identities that it has.
@@ -90,6 +93,8 @@ pub struct StartRequest {
     pub require_enforced: bool,
     /// The caller's environment as far as it matters.
     pub environment: Environment,
+    /// What is kept of it as an instance of a hosted app.
+    pub instance: Option<InstanceRecord>,
 }
 
 /// What a start answers.
@@ -122,7 +127,7 @@ pub struct HostService {
     pub(crate) identity: Arc<IdentityService>,
     kernel: Arc<dyn HostKernel>,
     listeners: Arc<dyn EndpointListeners>,
-    settings: HostSettings,
+    pub(crate) settings: HostSettings,
     /// When each running workload was started, and whether its cgroup has had a process.
     watched: Mutex<HashMap<WorkloadId, Watched>>,
 }
@@ -254,6 +259,7 @@ impl HostService {
             place,
             boot: self.settings.boot.clone(),
             started: now,
+            instance: request.instance,
         };
         let kept = transact(&*self.store, &*self.entropy, |view| workload::begin(view, &record)).await;
         if let Err(error) = kept {

@@ -32,6 +32,29 @@ pub struct WorkloadRecord {
     pub boot: String,
     /// When it was started.
     pub started: Timestamp,
+    /// What it is as an instance of a hosted app; `keyless run` starts others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceRecord>,
+}
+
+/// An instance of a hosted app, as far as a later run of the server must know to go on with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRecord {
+    /// What was desired when it was started.
+    pub revision: u64,
+    /// The port that its program was told to listen on.
+    pub port: u16,
+    /// Its first process; none before it was started.
+    pub process: Option<ProcessRecord>,
+}
+
+/// A process, told apart from later ones of the same id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessRecord {
+    /// Its id.
+    pub pid: u32,
+    /// When it was started, in the kernel's ticks since the boot.
+    pub start_time: u64,
 }
 
 /// What a workload runs in.
@@ -75,6 +98,19 @@ pub(crate) fn begin(view: &View, record: &WorkloadRecord) -> Result<Decision<()>
         Some(app) if app.id == record.app => Ok(Decision::of((), vec![store::put(&record.id, record)])),
         _ => refuse(HostError::AppNotFound(record.name.clone())),
     }
+}
+
+/// Keeps what a workload is as an instance.
+pub(crate) fn keep_instance(
+    view: &View,
+    id: WorkloadId,
+    instance: &InstanceRecord,
+) -> Result<Decision<()>, Halt<HostError>> {
+    let Some(record) = view.get::<WorkloadRecord>(&id)? else {
+        return refuse(HostError::WorkloadNotFound(id));
+    };
+    let record = WorkloadRecord { instance: Some(*instance), ..WorkloadRecord::clone(&record) };
+    Ok(Decision::of((), vec![store::put(&id, &record)]))
 }
 
 /// Forgets a workload. Says whether there was one.

@@ -230,7 +230,12 @@ async fn services(
         identity.clone(),
         Arc::new(Cgroups::new(&ground.capabilities)),
         endpoints,
-        HostSettings { boot: boot_id(), domain: names.domain().to_owned(), trust: files.trust_files() },
+        HostSettings {
+            boot: boot_id(),
+            domain: names.domain().to_owned(),
+            trust: files.trust_files(),
+            settings_key: Arc::new(root.derive("keyless host: app settings")),
+        },
     );
     let verifier = Verifier::new(VerifierConfig {
         issuers: directory.issuers().into(),

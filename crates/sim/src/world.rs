@@ -459,7 +459,12 @@ fn host_settings() -> HostSettings {
         truststore: "/d/trust.p12".into(),
         truststore_password: "changeit".to_owned(),
     };
-    HostSettings { boot: "boot".to_owned(), domain: "keyless.localhost".to_owned(), trust }
+    HostSettings {
+        boot: "boot".to_owned(),
+        domain: "keyless.localhost".to_owned(),
+        trust,
+        settings_key: Arc::new(Key256::random(&crypt::SystemEntropy)),
+    }
 }
 
 struct NoInstallation;

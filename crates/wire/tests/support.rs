@@ -298,7 +298,12 @@ fn host(
         truststore: "/d/trust.p12".into(),
         truststore_password: "changeit".to_owned(),
     };
-    let settings = HostSettings { boot: "boot".to_owned(), domain: "keyless.localhost".to_owned(), trust };
+    let settings = HostSettings {
+        boot: "boot".to_owned(),
+        domain: "keyless.localhost".to_owned(),
+        trust,
+        settings_key: Arc::new(Key256::random(&crypt::SystemEntropy)),
+    };
     HostService::new(store, entropy, directory, identity, Arc::new(NoKernel), Arc::new(NoListeners), settings)
 }
 

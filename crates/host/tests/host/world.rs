@@ -63,7 +63,12 @@ impl World {
             truststore: "/d/trust.p12".into(),
             truststore_password: "changeit".to_owned(),
         };
-        let settings = HostSettings { boot: boot.to_owned(), domain: "keyless.localhost".to_owned(), trust };
+        let settings = HostSettings {
+            boot: boot.to_owned(),
+            domain: "keyless.localhost".to_owned(),
+            trust,
+            settings_key: Arc::new(Key256::random(&SystemEntropy)),
+        };
         let host = HostService::new(
             store.clone(),
             Arc::new(SystemEntropy),
@@ -86,12 +91,13 @@ pub(crate) fn in_cgroup(path: &str) -> StartRequest {
         place: Place::Cgroup(path.into()),
         require_enforced: true,
         environment: Environment::default(),
+        instance: None,
     }
 }
 
 pub(crate) fn nowhere(require_enforced: bool) -> StartRequest {
     let place = Place::Unenforced { why: "no cgroup".to_owned(), mend: "make one".to_owned() };
-    StartRequest { place, require_enforced, environment: Environment::default() }
+    StartRequest { place, require_enforced, environment: Environment::default(), instance: None }
 }
 
 /// A cgroup of the test: its id, the ids within, and whether it has processes.

@@ -88,8 +88,12 @@ async fn start(
             }),
         },
     };
-    let request =
-        StartRequest { place, require_enforced: body.require_enforced, environment: body.environment };
+    let request = StartRequest {
+        place,
+        require_enforced: body.require_enforced,
+        environment: body.environment,
+        instance: None,
+    };
     let started = state.host.start(&name, request, context.now).await;
     let started = audited(&state, &context, "workload.start", format!("app {name}"), started)?;
     let answer = Started {

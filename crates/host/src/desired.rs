@@ -1,0 +1,256 @@
+//! What is desired of an app: which package or image, in how many instances, with which command, health check and limits.
+//!
+//! Owns: the record, its rules and the decisions that change it. Each change that running instances must follow counts the revision up;
+//! `plan` replaces instances of earlier ones. Owns not: settings (`settings`), and what runs (`plan`, `server`).
+
+use crate::{App, HostError, account::Accounts};
+use domain::{AppId, AppName, DeploymentId, Timestamp, limits};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use store::{Decision, Halt, Key, Record, View, refuse};
+
+/// What is desired of an app. An app that nobody deployed anything to has none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desired {
+    /// The app.
+    pub app: AppId,
+    /// Whether it shall run.
+    pub state: DesiredState,
+    /// In how many instances, 1 to [`limits::INSTANCES_MAX`].
+    pub instances: u16,
+    /// The start command that was given; it wins over what the package says.
+    pub command: Option<String>,
+    /// When an instance counts as ready and healthy.
+    pub health: Health,
+    /// What an instance may use.
+    pub limits: InstanceLimits,
+    /// What is deployed.
+    pub deployment: Option<Deployment>,
+    /// Which of the host's accounts it runs under, where the server is root.
+    pub account: u32,
+    /// Counts what running instances must follow: a deployment, settings, a command, limits, a restart.
+    pub revision: u64,
+    /// When this was last changed.
+    pub changed: Timestamp,
+}
+
+/// Whether an app shall run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DesiredState {
+    /// It shall.
+    Running,
+    /// It shall not.
+    Stopped,
+}
+
+/// When an instance is ready, and stays healthy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Once something listens on its port.
+    #[default]
+    Port,
+    /// While `GET` of this path on its port is answered with a status of 200 to 399.
+    Path(String),
+    /// As long as its process runs: it serves nobody.
+    Process,
+}
+
+/// What one instance may use. `None`: as much as there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceLimits {
+    /// Memory in MiB.
+    pub memory_mib: Option<u32>,
+    /// Processor time in thousandths of a processor.
+    pub cpu_thousandths: Option<u32>,
+    /// Processes and threads.
+    pub processes: Option<u32>,
+}
+
+impl Default for InstanceLimits {
+    /// Memory and processors are free, as on a machine of one's own; a fork bomb is not.
+    fn default() -> Self {
+        Self { memory_mib: None, cpu_thousandths: None, processes: Some(limits::INSTANCE_PROCESSES) }
+    }
+}
+
+/// What was deployed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Its id: the name of its folder.
+    pub id: DeploymentId,
+    /// What runs in it, as it was found or given.
+    pub runtime: String,
+    /// The command that the package says.
+    pub command: String,
+    /// Folders (relative to the package) that come first in `PATH`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
+    /// When.
+    pub created: Timestamp,
+}
+
+impl Record for Desired {
+    type Id = AppName;
+
+    fn key(name: &AppName) -> Key {
+        Key::of(&[b"app-desired/", name.folded().as_bytes()])
+    }
+}
+
+impl Desired {
+    fn new(app: AppId, account: u32, now: Timestamp) -> Self {
+        Self {
+            app,
+            state: DesiredState::Running,
+            instances: 1,
+            command: None,
+            health: Health::default(),
+            limits: InstanceLimits::default(),
+            deployment: None,
+            account,
+            revision: 0,
+            changed: now,
+        }
+    }
+
+    /// The command that starts an instance.
+    pub fn start_command(&self) -> Option<&str> {
+        self.command.as_deref().or_else(|| Some(&*self.deployment.as_ref()?.command))
+    }
+}
+
+/// A change of what is desired; what is `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// Run, or stop.
+    pub state: Option<DesiredState>,
+    /// How many instances.
+    pub instances: Option<u16>,
+    /// The start command; the inner `None`: what the package says.
+    pub command: Option<Option<String>>,
+    /// The health check.
+    pub health: Option<Health>,
+    /// Memory in MiB; the inner `None`: no limit.
+    pub memory_mib: Option<Option<u32>>,
+    /// Processor time in thousandths of a processor; the inner `None`: no limit.
+    pub cpu_thousandths: Option<Option<u32>>,
+    /// Processes and threads; the inner `None`: no limit.
+    pub processes: Option<Option<u32>>,
+    /// What is deployed from now on.
+    pub deployment: Option<Deployment>,
+    /// Start again, though nothing is another.
+    pub restart: bool,
+}
+
+/// Changes what is desired of an app; makes its record the first time.
+pub(crate) fn change(
+    view: &View,
+    name: &AppName,
+    change: &Change,
+    now: Timestamp,
+) -> Result<Decision<Arc<Desired>>, Halt<HostError>> {
+    check(change).map_err(Halt::Refuse)?;
+    let (before, mut writes) = current(view, name, now)?;
+    let mut after = Desired::clone(&before);
+    if let Some(state) = change.state {
+        after.state = state;
+    }
+    if let Some(instances) = change.instances {
+        after.instances = instances;
+    }
+    if let Some(command) = &change.command {
+        after.command.clone_from(command);
+    }
+    if let Some(health) = &change.health {
+        after.health = health.clone();
+    }
+    if let Some(limit) = change.memory_mib {
+        after.limits.memory_mib = limit;
+    }
+    if let Some(limit) = change.cpu_thousandths {
+        after.limits.cpu_thousandths = limit;
+    }
+    if let Some(limit) = change.processes {
+        after.limits.processes = limit;
+    }
+    if let Some(deployment) = &change.deployment {
+        after.deployment = Some(deployment.clone());
+    }
+    let is_for_running = |one: &Desired| {
+        (one.command.clone(), one.health.clone(), one.limits, one.deployment.as_ref().map(|it| it.id))
+    };
+    if change.restart || is_for_running(&before) != is_for_running(&after) {
+        after.revision += 1;
+    }
+    if writes.is_empty() && after == *before {
+        return Ok(Decision::read(before));
+    }
+    after.changed = now;
+    writes.push(store::put::<Desired>(name, &after));
+    Ok(Decision::of(Arc::new(after), writes))
+}
+
+/// What is desired of an app, if anything ever was.
+pub(crate) fn of(view: &View, name: &AppName) -> Result<Option<Arc<Desired>>, Halt<HostError>> {
+    let Some(app) = view.get::<App>(name)? else { return refuse(HostError::AppNotFound(name.clone())) };
+    // A record of an app of the same name that was deleted counts for nothing.
+    Ok(view.get::<Desired>(name)?.filter(|desired| desired.app == app.id))
+}
+
+/// What is desired of an app, with the writes that make it if there was nothing.
+pub(crate) fn current(
+    view: &View,
+    name: &AppName,
+    now: Timestamp,
+) -> Result<(Arc<Desired>, Vec<store::Write>), Halt<HostError>> {
+    let Some(app) = view.get::<App>(name)? else { return refuse(HostError::AppNotFound(name.clone())) };
+    if let Some(desired) = of(view, name)? {
+        return Ok((desired, Vec::new()));
+    }
+    let accounts = view.get::<Accounts>(&())?;
+    let (account, accounts) =
+        Accounts::take(accounts.as_deref()).ok_or(HostError::NoAccountLeft).map_err(Halt::Refuse)?;
+    Ok((Arc::new(Desired::new(app.id, account, now)), vec![store::put::<Accounts>(&(), &accounts)]))
+}
+
+fn check(change: &Change) -> Result<(), HostError> {
+    let refuse = |what: &'static str, rule: &'static str| Err(HostError::SettingInvalid { what, rule });
+    if change.instances.is_some_and(|count| count == 0 || count > limits::INSTANCES_MAX) {
+        return refuse("instances", "1 to 32");
+    }
+    if let Some(Some(command)) = &change.command
+        && (command.trim().is_empty()
+            || command.len() > limits::START_COMMAND_BYTES_MAX
+            || command.contains(['\0', '\n', '\r']))
+    {
+        return refuse("command", "one line of 1 to 4096 bytes");
+    }
+    if let Some(Health::Path(path)) = &change.health
+        && (!path.starts_with('/')
+            || path.len() > limits::HEALTH_PATH_BYTES_MAX
+            || !path.bytes().all(|byte| byte.is_ascii_graphic()))
+    {
+        return refuse("health", "'port', 'process', or a path that begins with '/', of at most 1024 bytes");
+    }
+    if let Some(Some(memory)) = change.memory_mib
+        && memory < 16
+    {
+        return refuse("memory", "at least 16 MiB");
+    }
+    if let Some(Some(cpu)) = change.cpu_thousandths
+        && cpu < 10
+    {
+        return refuse("cpu", "at least 0.01 of a processor");
+    }
+    if let Some(Some(processes)) = change.processes
+        && processes < 4
+    {
+        return refuse("processes", "at least 4");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

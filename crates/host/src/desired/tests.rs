@@ -1,0 +1,129 @@
+//! Each change over views: what it makes, what it counts up, and what it refuses.
+
+use super::*;
+use crate::fixtures::id;
+use store::Write;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_000);
+const LATER: Timestamp = Timestamp::from_seconds(2_000);
+
+fn name() -> AppName {
+    AppName::parse("Shop").unwrap()
+}
+
+fn app(number: u128) -> App {
+    let id = id::<AppId>(number);
+    App { id, name: name(), identity: None, user_assigned: Vec::new(), created: NOW, changed: NOW }
+}
+
+fn deployment(number: u128) -> Deployment {
+    Deployment {
+        id: id(number),
+        runtime: "python".to_owned(),
+        command: "python3 app.py".to_owned(),
+        path: vec![".venv/bin".to_owned()],
+        created: NOW,
+    }
+}
+
+fn with(desired: &Desired) -> View<'static> {
+    View::fixture().with::<App>(&name(), &app(1)).with::<Desired>(&name(), desired)
+}
+
+fn changed(view: &View, asked: &Change) -> Arc<Desired> {
+    change(view, &name(), asked, LATER).unwrap().value
+}
+
+fn refused(asked: &Change) -> HostError {
+    match change(&with(&Desired::new(app(1).id, 7, NOW)), &name(), asked, LATER) {
+        Err(Halt::Refuse(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_first_change_makes_it_and_takes_an_account() {
+    let view = View::fixture().with::<App>(&name(), &app(1));
+    let made =
+        change(&view, &name(), &Change { deployment: Some(deployment(1)), ..Change::default() }, LATER)
+            .unwrap();
+    let keys: Vec<_> = made
+        .writes
+        .iter()
+        .map(|write| String::from_utf8_lossy(write.key().as_bytes()).into_owned())
+        .collect();
+    assert_eq!(keys, ["app-accounts", "app-desired/shop"]);
+    assert!(made.writes.iter().all(|write| matches!(write, Write::Put(..))));
+    let desired = made.value;
+    assert_eq!((desired.account, desired.revision, desired.instances), (limits::ACCOUNT_FIRST, 1, 1));
+    assert_eq!(desired.start_command(), Some("python3 app.py"));
+    assert_eq!((desired.state, desired.changed), (DesiredState::Running, LATER));
+}
+
+#[test]
+fn what_instances_must_follow_counts_up_and_the_rest_does_not() {
+    let before = Desired { deployment: Some(deployment(1)), ..Desired::new(app(1).id, 7, NOW) };
+    let cases = [
+        (Change { instances: Some(3), ..Change::default() }, false),
+        (Change { state: Some(DesiredState::Stopped), ..Change::default() }, false),
+        (Change { command: Some(Some("./run".to_owned())), ..Change::default() }, true),
+        (Change { health: Some(Health::Path("/health".to_owned())), ..Change::default() }, true),
+        (Change { memory_mib: Some(Some(128)), ..Change::default() }, true),
+        (Change { cpu_thousandths: Some(Some(500)), ..Change::default() }, true),
+        (Change { processes: Some(None), ..Change::default() }, true),
+        (Change { deployment: Some(deployment(2)), ..Change::default() }, true),
+        (Change { restart: true, ..Change::default() }, true),
+    ];
+    for (asked, counts) in cases {
+        let after = changed(&with(&before), &asked);
+        assert_eq!(after.revision, before.revision + u64::from(counts), "{asked:?}");
+        assert_eq!(after.changed, LATER, "{asked:?}");
+    }
+}
+
+#[test]
+fn a_change_to_what_is_already_so_writes_nothing() {
+    let before = Desired { instances: 3, ..Desired::new(app(1).id, 7, NOW) };
+    let decided =
+        change(&with(&before), &name(), &Change { instances: Some(3), ..Change::default() }, LATER).unwrap();
+    assert!(decided.writes.is_empty());
+    assert_eq!(*decided.value, before);
+}
+
+/// Another app of the same name has nothing of the one that was deleted: neither its package nor its account.
+#[test]
+fn a_new_app_of_an_old_name_begins_anew() {
+    let of_another = Desired { deployment: Some(deployment(1)), ..Desired::new(app(9).id, 7, NOW) };
+    let after = changed(&with(&of_another), &Change::default());
+    assert_eq!(
+        (after.app, after.deployment.clone(), after.account),
+        (app(1).id, None, limits::ACCOUNT_FIRST)
+    );
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_the_rule() {
+    let text = |length: usize| "x".repeat(length);
+    for asked in [
+        Change { instances: Some(0), ..Change::default() },
+        Change { instances: Some(limits::INSTANCES_MAX + 1), ..Change::default() },
+        Change { command: Some(Some(" ".to_owned())), ..Change::default() },
+        Change { command: Some(Some("a\nb".to_owned())), ..Change::default() },
+        Change { command: Some(Some("a\0b".to_owned())), ..Change::default() },
+        Change { command: Some(Some(text(limits::START_COMMAND_BYTES_MAX + 1))), ..Change::default() },
+        Change { health: Some(Health::Path("health".to_owned())), ..Change::default() },
+        Change { health: Some(Health::Path("/a b".to_owned())), ..Change::default() },
+        Change { health: Some(Health::Path("/a\r\nHost: b".to_owned())), ..Change::default() },
+        Change {
+            health: Some(Health::Path(format!("/{}", text(limits::HEALTH_PATH_BYTES_MAX)))),
+            ..Change::default()
+        },
+        Change { memory_mib: Some(Some(1)), ..Change::default() },
+        Change { cpu_thousandths: Some(Some(1)), ..Change::default() },
+        Change { processes: Some(Some(1)), ..Change::default() },
+    ] {
+        assert!(matches!(refused(&asked), HostError::SettingInvalid { .. }), "{asked:?}");
+    }
+    let nobody = change(&View::fixture(), &name(), &Change::default(), NOW);
+    assert!(matches!(nobody, Err(Halt::Refuse(HostError::AppNotFound(_)))));
+}

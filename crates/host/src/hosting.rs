@@ -1,0 +1,92 @@
+//! Hosted apps on [`HostService`]: what is desired of them, their settings, and the records of their instances.
+
+use crate::{
+    HostError, HostService, WorkloadRecord,
+    desired::{self, Change, Desired},
+    settings::{self, Setting},
+    workload::{self, InstanceRecord},
+};
+use domain::{AppName, Timestamp, WorkloadId};
+use std::sync::Arc;
+use store::{query, transact};
+
+impl HostService {
+    /// Changes what is desired of an app.
+    ///
+    /// # Errors
+    /// [`HostError::AppNotFound`], [`HostError::SettingInvalid`], [`HostError::NoAccountLeft`].
+    pub async fn change_desired(
+        &self,
+        name: &AppName,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<Arc<Desired>, HostError> {
+        transact(&*self.store, &*self.entropy, |view| desired::change(view, name, change, now)).await
+    }
+
+    /// What is desired of an app; `None` if nothing was ever deployed or set.
+    ///
+    /// # Errors
+    /// [`HostError::AppNotFound`].
+    pub async fn desired(&self, name: &AppName) -> Result<Option<Arc<Desired>>, HostError> {
+        query(&*self.store, |view| desired::of(view, name)).await
+    }
+
+    /// The names of all apps of which something is desired.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn hosted(&self) -> Result<Vec<AppName>, HostError> {
+        let mut hosted = Vec::new();
+        for app in self.list::<crate::App>(&crate::App::prefix()).await? {
+            match self.desired(&app.name).await {
+                Ok(Some(_)) => hosted.push(app.name.clone()),
+                Ok(None) | Err(HostError::AppNotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(hosted)
+    }
+
+    /// An app's settings, in the order of their names.
+    ///
+    /// # Errors
+    /// [`HostError::AppNotFound`].
+    pub async fn settings(&self, name: &AppName) -> Result<Vec<Setting>, HostError> {
+        query(&*self.store, |view| settings::of(view, name, &self.settings.settings_key)).await
+    }
+
+    /// Sets and removes settings of an app, in one commit.
+    ///
+    /// # Errors
+    /// [`HostError::AppNotFound`], [`HostError::SettingInvalid`], [`HostError::SettingReserved`], [`HostError::SettingNotFound`].
+    pub async fn change_settings(
+        &self,
+        name: &AppName,
+        set: &[Setting],
+        remove: &[String],
+        now: Timestamp,
+    ) -> Result<Arc<Desired>, HostError> {
+        let (key, entropy) = (&self.settings.settings_key, &*self.entropy);
+        transact(&*self.store, entropy, |view| settings::change(view, name, set, remove, key, entropy, now))
+            .await
+    }
+
+    /// Keeps which process an instance's is, so that a later run of the server finds it.
+    ///
+    /// # Errors
+    /// [`HostError::WorkloadNotFound`].
+    pub async fn keep_instance(&self, id: WorkloadId, instance: &InstanceRecord) -> Result<(), HostError> {
+        transact(&*self.store, &*self.entropy, |view| workload::keep_instance(view, id, instance)).await
+    }
+
+    /// The kept instances of all apps, running or not.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn instances(&self) -> Result<Vec<Arc<WorkloadRecord>>, HostError> {
+        let mut records = self.list::<WorkloadRecord>(&WorkloadRecord::prefix()).await?;
+        records.retain(|record| record.instance.is_some());
+        Ok(records)
+    }
+}
