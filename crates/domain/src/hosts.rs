@@ -3,7 +3,7 @@
 //! Shapes follow what unmodified SDKs accept: a vault is `https://{vault}.vault.{domain}[:port]`, its resource the parent of that
 //! host with the same port text (Key Vault SDKs' challenge resource verification).
 
-use crate::{DomainName, TenantId, VaultName};
+use crate::{AppName, DomainName, TenantId, VaultName};
 
 const VAULT_LABEL: &str = ".vault.";
 
@@ -90,6 +90,16 @@ impl HostNames {
     /// `https://{vault}.vault.{domain}[:port]`, without a trailing slash.
     pub fn vault_url(&self, vault: &VaultName) -> String {
         self.url(&self.vault_host(vault))
+    }
+
+    /// `{app}.apps.{domain}`, no port.
+    pub fn app_host(&self, app: &AppName) -> String {
+        format!("{}.apps.{}", app.folded(), self.domain)
+    }
+
+    /// `https://{app}.apps.{domain}[:port]`, without a trailing slash.
+    pub fn app_url(&self, app: &AppName) -> String {
+        self.url(&self.app_host(app))
     }
 
     /// Issuer of v1.0 tokens: `{login_base}/{tenant}/`.

@@ -103,12 +103,38 @@ impl IdentityService {
     ) -> Result<Arc<ManagedToken>, IdentityError> {
         let Authentic(connection) = request;
         let workload = connection.workload();
-        let (chosen, audience) = self.allowed(workload, query).await?;
+        let token = self.current(workload.name(), workload.app(), query, now).await?;
+        connection.release()?;
+        Ok(token)
+    }
+
+    /// A token of an app's identity for the host itself, which resolves references in the app's settings as the app would. Nothing is
+    /// attested, since nobody asks: it must never leave this process.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub async fn token_for_host(
+        &self,
+        app: &App,
+        query: &TokenQuery,
+        now: Timestamp,
+    ) -> Result<Arc<ManagedToken>, IdentityError> {
+        self.current(&app.name, app.id, query, now).await
+    }
+
+    /// A token of the identity that an app has now, from the cache or made.
+    async fn current(
+        &self,
+        name: &AppName,
+        app: AppId,
+        query: &TokenQuery,
+        now: Timestamp,
+    ) -> Result<Arc<ManagedToken>, IdentityError> {
+        let (chosen, audience) = self.allowed(name, app, query).await?;
         let (principal, holder) = (&chosen.principal, chosen.holder());
         let roles = self.directory.roles_of(principal, &audience).await?;
         let make = || {
-            let hosting =
-                chosen.attachment.map(|attachment| Hosting { app: workload.name().clone(), attachment });
+            let hosting = chosen.attachment.map(|attachment| Hosting { app: name.clone(), attachment });
             let issued =
                 self.directory.issue_for_managed_identity(principal, hosting, &audience, roles, now)?;
             Ok::<_, IdentityError>(ManagedToken::new(
@@ -124,16 +150,15 @@ impl IdentityService {
         let (token, source) = self.cache.get_or_make(holder, &query.resource, epoch, now, make)?;
         if source == Source::Made {
             // Signing takes long enough for an identity to be removed meanwhile.
-            let (still, _) = self.allowed(workload, query).await?;
+            let (still, _) = self.allowed(name, app, query).await?;
             if still.holder() != holder {
                 return Err(IdentityError::NoIdentity {
-                    app: workload.name().clone(),
+                    app: name.clone(),
                     principal: Some(principal.id),
                     why: "it was replaced during the request",
                 });
             }
         }
-        connection.release()?;
         Ok(token)
     }
 
@@ -142,14 +167,15 @@ impl IdentityService {
         self.cache.forget(principal);
     }
 
-    /// The enabled identity of the workload's app that is meant and the resource that it asks for, both as they are now.
+    /// The enabled identity of an app that is meant and the resource that it asks for, both as they are now.
     async fn allowed(
         &self,
-        workload: &Workload,
+        name: &AppName,
+        app: AppId,
         query: &TokenQuery,
     ) -> Result<(Chosen, Audience), IdentityError> {
         let decided = store::query(&*self.store, |view| {
-            let chosen = choose(view, workload.name(), workload.app(), query.selector.as_ref())?;
+            let chosen = choose(view, name, app, query.selector.as_ref())?;
             let audience = audience::resolve(view, self.directory.names(), &query.resource)
                 .map_err(|halt| halt.map(IdentityError::from))?;
             Ok((chosen, audience))

@@ -32,7 +32,10 @@ use tower::ServiceExt;
 use vault::VaultService;
 use wire::{
     PublicService, Services, State,
-    admin::{self, AdminPeer, Installation, InstallationFacts},
+    admin::{
+        self, AdminPeer, Hosting, HostingFault, Installation, InstallationFacts, ObservedApp,
+        ObservedDeployment, hosting,
+    },
     msi,
 };
 
@@ -227,7 +230,7 @@ impl World {
             names: self.names.clone(),
         });
         let public = PublicService::new(services.clone());
-        let admin = admin::router(services.clone(), Arc::new(NoInstallation));
+        let admin = admin::router(services.clone(), Arc::new(NoInstallation), Arc::new(NoHosting));
         if self.generation.get() == generation {
             *self.server.borrow_mut() =
                 Some(Rc::new(Server { generation, services, public, admin, listeners }));
@@ -483,4 +486,32 @@ impl Installation for NoInstallation {
     }
 
     fn names_changed(&self) {}
+}
+
+/// Hosts nothing.
+struct NoHosting;
+
+impl Hosting for NoHosting {
+    fn take<'a>(
+        &'a self,
+        _: &'a domain::AppName,
+        _: Body,
+        _: Option<String>,
+    ) -> hosting::Answer<'a, domain::DeploymentId> {
+        Box::pin(async { Err(HostingFault::Unavailable("nothing is hosted in this world".to_owned())) })
+    }
+
+    fn deployment(&self, _: domain::AppId, _: domain::DeploymentId) -> Option<ObservedDeployment> {
+        None
+    }
+
+    fn changed(&self, _: &domain::AppName) {}
+
+    fn observed(&self, _: domain::AppId) -> ObservedApp {
+        ObservedApp::default()
+    }
+
+    fn log(&self, _: domain::AppId, _: usize, _: bool) -> hosting::Answer<'_, Body> {
+        Box::pin(async { Ok(Body::from("a line\n")) })
+    }
 }

@@ -92,7 +92,8 @@ impl Desk {
     pub(crate) async fn new() -> Self {
         let world = World::new().await;
         let installation = Arc::new(StandIn::default());
-        let router = admin::router(world.state.clone(), installation.clone());
+        let router =
+            admin::router(world.state.clone(), installation.clone(), Arc::new(crate::support::NoHosting));
         Self { world, router, installation }
     }
 

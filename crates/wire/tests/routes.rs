@@ -120,7 +120,8 @@ fn served(folder: &Path) -> BTreeSet<String> {
 #[tokio::test]
 async fn a_stranger_gets_what_is_listed() {
     let world = World::new().await;
-    let admin = wire::admin::router(world.state.clone(), Arc::new(Nothing));
+    let admin =
+        wire::admin::router(world.state.clone(), Arc::new(Nothing), Arc::new(crate::support::NoHosting));
     for Listed { listener, method, path, status, .. } in list(include_str!("routes.txt")) {
         let path = sample(path, &world);
         let answer = match listener {

@@ -18,7 +18,10 @@ use std::{
 };
 use store::{Memory, Store};
 use vault::{VaultService, VaultSettings};
-use wire::{PublicService, Services, State};
+use wire::{
+    PublicService, Services, State,
+    admin::{Hosting, HostingFault, ObservedApp, ObservedDeployment, hosting::Answer},
+};
 
 /// 2027-01-15 08:00:00 UTC.
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -329,4 +332,32 @@ impl EndpointListeners for NoListeners {
     }
 
     fn close(&self, _: WorkloadId) {}
+}
+
+/// Hosts nothing.
+pub(crate) struct NoHosting;
+
+impl Hosting for NoHosting {
+    fn take<'a>(
+        &'a self,
+        _: &'a domain::AppName,
+        _: axum::body::Body,
+        _: Option<String>,
+    ) -> Answer<'a, domain::DeploymentId> {
+        Box::pin(async { Err(HostingFault::Unavailable("nothing is hosted in this world".to_owned())) })
+    }
+
+    fn deployment(&self, _: domain::AppId, _: domain::DeploymentId) -> Option<ObservedDeployment> {
+        None
+    }
+
+    fn changed(&self, _: &domain::AppName) {}
+
+    fn observed(&self, _: domain::AppId) -> ObservedApp {
+        ObservedApp::default()
+    }
+
+    fn log(&self, _: domain::AppId, _: usize, _: bool) -> Answer<'_, axum::body::Body> {
+        Box::pin(async { Ok(axum::body::Body::from("a line\n")) })
+    }
 }

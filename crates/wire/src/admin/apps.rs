@@ -4,6 +4,7 @@ use super::{
     Admin, audited,
     body::{Body, List, Segment, json},
     error::AdminError,
+    hosting::{self, Hosted, Hosting},
     identities::UserAssigned,
 };
 use crate::context::{Context, State};
@@ -15,9 +16,10 @@ use axum::{
     routing::{get, put},
 };
 use domain::AppName;
-use host::service::AppView;
+use host::{HostError, service::AppView};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,9 @@ pub(super) struct App {
     changed: i64,
     identity: Option<Identity>,
     user_assigned: Vec<UserAssigned>,
+    /// What is hosted of it; nothing of an app that only `keyless run` starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hosted: Option<Hosted>,
 }
 
 #[derive(Serialize)]
@@ -50,9 +55,27 @@ pub(super) fn routes() -> Router<Admin> {
         .route("/v1/apps/{name}/identity", put(assign).get(identity).delete(remove))
 }
 
-async fn list(Shared(state): Shared<State>) -> Result<Response, AdminError> {
-    let value = state.host.apps().await?.iter().map(app).collect();
+async fn list(
+    Shared(state): Shared<State>,
+    Shared(hosting): Shared<Arc<dyn Hosting>>,
+) -> Result<Response, AdminError> {
+    let mut value = Vec::new();
+    for view in state.host.apps().await? {
+        match whole(&state, &*hosting, &view).await {
+            Ok(app) => value.push(app),
+            // Deleted meanwhile.
+            Err(HostError::AppNotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok(json(StatusCode::OK, &List { value }))
+}
+
+/// An app with what is hosted of it.
+async fn whole(state: &State, hosting: &dyn Hosting, view: &AppView) -> Result<App, HostError> {
+    let desired = state.host.desired(&view.app.name).await?;
+    let hosted = desired.map(|desired| hosting::hosted(state, hosting, &view.app.name, &desired));
+    Ok(App { hosted, ..app(view) })
 }
 
 async fn create(
@@ -65,16 +88,23 @@ async fn create(
     Ok(json(StatusCode::CREATED, &app(&AppView { app: made, principal: None, user_assigned: Vec::new() })))
 }
 
-async fn show(Shared(state): Shared<State>, Segment(name): Segment<AppName>) -> Result<Response, AdminError> {
-    Ok(json(StatusCode::OK, &app(&state.host.app(&name).await?)))
+async fn show(
+    Shared(state): Shared<State>,
+    Shared(hosting): Shared<Arc<dyn Hosting>>,
+    Segment(name): Segment<AppName>,
+) -> Result<Response, AdminError> {
+    let view = state.host.app(&name).await?;
+    Ok(json(StatusCode::OK, &whole(&state, &*hosting, &view).await?))
 }
 
 async fn delete(
     Shared(state): Shared<State>,
+    Shared(hosting): Shared<Arc<dyn Hosting>>,
     Extension(context): Extension<Context>,
     Segment(name): Segment<AppName>,
 ) -> Result<Response, AdminError> {
     audited(&state, &context, "app.delete", target(&name), state.host.delete_app(&name, context.now).await)?;
+    hosting.changed(&name);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -123,6 +153,7 @@ pub(super) fn app(view: &AppView) -> App {
         changed: view.app.changed.seconds(),
         identity: view.principal.as_deref().map(Identity::of),
         user_assigned: view.user_assigned.iter().map(|(_, principal)| UserAssigned::of(principal)).collect(),
+        hosted: None,
     }
 }
 

@@ -105,7 +105,7 @@ async fn show(Shared(state): Shared<State>) -> Result<Response, AdminError> {
 }
 
 async fn advance(
-    Shared(Admin { state, installation }): Shared<Admin>,
+    Shared(Admin { state, installation, .. }): Shared<Admin>,
     Extension(context): Extension<Context>,
     Body(asked): Body<Move>,
 ) -> Result<Response, AdminError> {

@@ -1,5 +1,6 @@
 //! Our errors as the administrator's API tells them: `{"error": {"code", "message"}}`, with what to do next.
 
+use super::hosting::HostingFault;
 use crate::context::AuditUnavailable;
 use axum::response::{IntoResponse, Response};
 use directory::{AppRoleError, DirectoryError, GroupError, UserError};
@@ -78,6 +79,22 @@ impl From<AuditUnavailable> for AdminError {
     }
 }
 
+impl From<HostingFault> for AdminError {
+    fn from(fault: HostingFault) -> Self {
+        match fault {
+            HostingFault::Package(why) => Self::new(StatusCode::BAD_REQUEST, "NotDeployed", why),
+            HostingFault::TooLarge(why) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", why),
+            HostingFault::Busy => Self::conflict(format!("{fault}: wait until it has ended")),
+            HostingFault::Unavailable(why) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", why),
+            HostingFault::Host(error) => error.into(),
+            HostingFault::File { .. } => {
+                tracing::error!(error = chain(&fault), "an app's files cannot be written");
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "NotKept", chain(&fault))
+            }
+        }
+    }
+}
+
 impl From<HostError> for AdminError {
     fn from(error: HostError) -> Self {
         match error {
@@ -110,6 +127,15 @@ impl From<HostError> for AdminError {
             )),
             HostError::Cgroup(ref cause) => {
                 Self::bad_request(format!("the cgroup cannot be used: {}", chain(cause)))
+            }
+            HostError::SettingInvalid { .. } | HostError::SettingReserved { .. } => {
+                Self::bad_request(error.to_string())
+            }
+            HostError::SettingNotFound { .. } => {
+                Self::not_found(format!("{error}: `keyless app settings list APP` shows all"))
+            }
+            HostError::NoAccountLeft | HostError::SettingBroken | HostError::Crypt(_) => {
+                Self::internal(&error)
             }
             HostError::Endpoint(ref cause) => {
                 tracing::error!(error = chain(cause), "an identity endpoint cannot be opened");

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod error;
 pub mod explain;
 pub mod groups;
+pub mod hosting;
 pub mod identities;
 pub mod policies;
 pub mod principals;
@@ -26,6 +27,9 @@ mod whom;
 pub mod workloads;
 
 pub use clock::{ClockFault, Settled, Step, TestClock};
+pub use hosting::{
+    Hosting, HostingFault, ObservedApp, ObservedDeployment, ObservedInstance, ObservedReference,
+};
 pub use status::{Capability, Installation, InstallationFacts};
 
 use crate::context::{self, Context, Services, State};
@@ -57,6 +61,13 @@ pub struct AdminPeer {
 pub struct Admin {
     state: State,
     installation: Arc<dyn Installation>,
+    hosting: Arc<dyn Hosting>,
+}
+
+impl FromRef<Admin> for Arc<dyn Hosting> {
+    fn from_ref(admin: &Admin) -> Self {
+        admin.hosting.clone()
+    }
 }
 
 impl FromRef<Admin> for State {
@@ -66,12 +77,13 @@ impl FromRef<Admin> for State {
 }
 
 /// The routes of this protocol.
-pub fn router(state: State, installation: Arc<dyn Installation>) -> Router {
-    let admin = Admin { state: state.clone(), installation };
+pub fn router(state: State, installation: Arc<dyn Installation>, hosting: Arc<dyn Hosting>) -> Router {
+    let admin = Admin { state: state.clone(), installation, hosting };
     Router::new()
         .merge(status::routes())
         .merge(token::routes())
         .merge(apps::routes())
+        .merge(hosting::routes())
         .merge(identities::routes())
         .merge(workloads::routes())
         .merge(vaults::routes())

@@ -84,7 +84,7 @@ pub(super) fn routes() -> Router<Admin> {
     Router::new().route("/v1/status", get(show))
 }
 
-async fn show(State(Admin { state, installation }): State<Admin>) -> Result<Response, AdminError> {
+async fn show(State(Admin { state, installation, .. }): State<Admin>) -> Result<Response, AdminError> {
     let workloads = state.identity.workloads();
     let counts = Counts {
         apps: state.host.apps().await?.len(),

@@ -166,7 +166,7 @@ async fn list_deleted(Shared(state): Shared<State>) -> Result<Response, AdminErr
 }
 
 async fn create(
-    Shared(Admin { state, installation }): Shared<Admin>,
+    Shared(Admin { state, installation, .. }): Shared<Admin>,
     Extension(context): Extension<Context>,
     Body(new): Body<NewVault>,
 ) -> Result<Response, AdminError> {
@@ -225,7 +225,7 @@ async fn change(
 }
 
 async fn delete(
-    Shared(Admin { state, installation }): Shared<Admin>,
+    Shared(Admin { state, installation, .. }): Shared<Admin>,
     Extension(context): Extension<Context>,
     Segment(name): Segment<VaultName>,
 ) -> Result<Response, AdminError> {
@@ -238,7 +238,7 @@ async fn delete(
 }
 
 async fn recover(
-    Shared(Admin { state, installation }): Shared<Admin>,
+    Shared(Admin { state, installation, .. }): Shared<Admin>,
     Extension(context): Extension<Context>,
     Segment(name): Segment<VaultName>,
 ) -> Result<Response, AdminError> {
