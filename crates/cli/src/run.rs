@@ -16,7 +16,7 @@ use crate::{
 };
 use domain::{AppName, Secret};
 use http::Method;
-use kernel::{Child, Ended, KernelError, Program};
+use kernel::{Ended, KernelError, Process, Program};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
@@ -94,6 +94,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure
     Ok(ExitCode::from(match ended {
         Ended::Exited(status) => u8::try_from(status & 0xff).unwrap_or(u8::MAX),
         Ended::Killed(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        // Not told of a child.
+        Ended::Unseen => crate::failure::FAILED,
     }))
 }
 
@@ -175,7 +177,7 @@ fn say(args: &Args, status: &Status, started: &Started) {
     }
 }
 
-fn spawn(args: &Args, started: &Started, place: &Place, hosts: &Path) -> Result<Child, Failure> {
+fn spawn(args: &Args, started: &Started, place: &Place, hosts: &Path) -> Result<Process, Failure> {
     let is_replaced = |name: &OsStr| {
         let name = name.to_str();
         name == Some(place::IN_SCOPE)
@@ -188,12 +190,12 @@ fn spawn(args: &Args, started: &Started, place: &Place, hosts: &Path) -> Result<
     let mut program = Program {
         arguments: args.program.clone(),
         environment: env,
-        directory: None,
         hosts: hosts.exists().then(|| hosts.to_owned()),
         cgroup: match place {
             Place::Own(cgroup) => Some(cgroup.directory()),
             Place::Nowhere { .. } => None,
         },
+        ..Program::default()
     };
     let mut spawned = kernel::spawn(&program);
     if let Err(KernelError::Namespace(error)) = &spawned {
@@ -215,7 +217,7 @@ fn spawn(args: &Args, started: &Started, place: &Place, hosts: &Path) -> Result<
 }
 
 /// Waits for the program, and hands signals on to it.
-async fn wait(child: &Arc<Child>, signals: &mut Signals) -> Result<Ended, Failure> {
+async fn wait(child: &Arc<Process>, signals: &mut Signals) -> Result<Ended, Failure> {
     let waiting = child.clone();
     let mut waiting = tokio::task::spawn_blocking(move || waiting.wait());
     loop {

@@ -173,6 +173,29 @@ impl AppCgroup {
         }
     }
 
+    /// The processes in it and below it; at most those of as many cgroups as are looked at in one walk. By the time this is read some may
+    /// have ended and others begun.
+    pub fn processes(&self) -> Vec<u32> {
+        let mut places = vec![PathBuf::from(".")];
+        walk(self.directory(), SUBTREE_MAX, &mut |path, _| {
+            places.push(path.to_owned());
+            true
+        });
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let mut processes = Vec::new();
+        for place in places {
+            let list = openat(&self.directory, place.join(PROCESSES), flags, Mode::empty());
+            // Removed meanwhile, or one of threads, whose processes are listed further up.
+            let Ok(list) =
+                list.map_err(io::Error::from).and_then(|file| io::read_to_string(fs::File::from(file)))
+            else {
+                continue;
+            };
+            processes.extend(list.lines().filter_map(|line| line.parse::<u32>().ok()));
+        }
+        processes
+    }
+
     /// Kills every process in it and below it, and waits until it is empty. Needs Linux 5.14.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What the operating system may refuse, in our words.
 
+use crate::process::Step;
 use std::{io, path::PathBuf};
 
 /// Why the operating system did not do what was asked.
@@ -31,6 +32,15 @@ pub enum KernelError {
     /// No private mount namespace for the program; it could be started without one.
     #[error("cannot give the program its own names")]
     Namespace(#[source] io::Error),
+    /// A step of a new process before its program runs failed. It is no more.
+    #[error("cannot {step}")]
+    Prepare {
+        /// Which step.
+        step: Step,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// The process could not be made.
     #[error("cannot start a process")]
     Spawn(#[source] io::Error),

@@ -49,7 +49,7 @@ impl Hierarchy {
 
     fn parse(mounts: &[u8], own: &[u8]) -> Result<Self, KernelError> {
         let lines = |text| <[u8]>::split(text, |byte| *byte == b'\n');
-        let mounts: Vec<_> = lines(mounts).filter_map(cgroup2_mount).collect();
+        let mounts: Vec<_> = lines(mounts).filter_map(Mount::parse).filter(|mount| mount.is_v2).collect();
         if mounts.is_empty() {
             return Err(KernelError::NoCgroup2("none is mounted"));
         }
@@ -64,7 +64,7 @@ impl Hierarchy {
         // The mount that shows most: a part of the hierarchy may be mounted besides.
         let (below, mount) = mounts
             .iter()
-            .filter_map(|(root, mount)| Some((path.strip_prefix(root).ok()?, mount)))
+            .filter_map(|mount| Some((path.strip_prefix(&mount.root).ok()?, &mount.point)))
             .max_by_key(|(below, _)| below.as_os_str().len())
             .ok_or(KernelError::NoCgroup2("no mount shows the part that this process is in"))?;
         // Joining nothing would leave a slash at the end.
@@ -96,16 +96,41 @@ impl Hierarchy {
     }
 }
 
-/// The root and mount point of a line of mountinfo (`proc_pid_mountinfo(5)`), if it is a cgroup2 mount.
-fn cgroup2_mount(line: &[u8]) -> Option<(PathBuf, PathBuf)> {
-    let end = line.windows(3).position(|bytes| bytes == b" - ")?;
-    let (before, after) = (line.get(..end)?, line.get(end + 3..)?);
-    if after.split(|byte| *byte == b' ').next() != Some(b"cgroup2".as_slice()) {
-        return None;
+/// A mount of a cgroup hierarchy, of either version.
+pub(crate) struct Mount {
+    /// The directory of the hierarchy that it shows.
+    pub(crate) root: PathBuf,
+    /// Where.
+    pub(crate) point: PathBuf,
+    pub(crate) is_v2: bool,
+    /// Among them, for version 1, its controllers.
+    #[expect(dead_code)]
+    pub(crate) options: Vec<String>,
+}
+
+impl Mount {
+    /// From a line of mountinfo (`proc_pid_mountinfo(5)`), if it is one.
+    fn parse(line: &[u8]) -> Option<Self> {
+        let end = line.windows(3).position(|bytes| bytes == b" - ")?;
+        let (before, after) = (line.get(..end)?, line.get(end + 3..)?);
+        let mut after = after.split(|byte| *byte == b' ');
+        let is_v2 = match after.next()? {
+            b"cgroup2" => true,
+            b"cgroup" => false,
+            _ => return None,
+        };
+        let options = String::from_utf8_lossy(after.nth(1).unwrap_or_default()).into_owned();
+        let mut fields = before.split(|byte| *byte == b' ').skip(3).map(unescaped);
+        let mut path = || fields.next().map(|field| PathBuf::from(OsStr::from_bytes(&field)));
+        let options = options.split(',').map(str::to_owned).collect();
+        Some(Self { root: path()?, point: path()?, is_v2, options })
     }
-    let mut fields = before.split(|byte| *byte == b' ').skip(3).map(unescaped);
-    let mut path = || fields.next().map(|field| PathBuf::from(OsStr::from_bytes(&field)));
-    Some((path()?, path()?))
+
+    /// All that this process sees.
+    pub(crate) fn all() -> io::Result<Vec<Self>> {
+        let mounts = fs::read("/proc/self/mountinfo")?;
+        Ok(mounts.split(|byte| *byte == b'\n').filter_map(Self::parse).collect())
+    }
 }
 
 /// Space, tab, newline and backslash are written as three octal digits.

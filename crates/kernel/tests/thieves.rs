@@ -15,6 +15,8 @@
 mod limits;
 #[path = "thieves/load.rs"]
 mod load;
+#[path = "thieves/programs.rs"]
+mod programs;
 #[path = "thieves/races.rs"]
 mod races;
 #[path = "thieves/server.rs"]

@@ -1,20 +1,19 @@
 //! Making a process directly in its cgroup: `clone3(CLONE_INTO_CGROUP | CLONE_PIDFD)`, Linux 5.7.
 //!
-//! Between the clone and `execve` the child is a copy of a process with many threads of which only one is there: whatever lock another
-//! held stays held, and glibc's wrappers that speak to other threads wait for ever. So the child makes raw system calls only, on memory
-//! that was made before, and allocates nothing.
+//! Owns the parent's side. What the new process does until its program runs is in `child`, which uses what is made here.
 
-use super::check;
+use super::{check, child};
 use std::{
     ffi::{CStr, CString},
     io,
-    mem::{MaybeUninit, size_of},
+    mem::size_of,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     ptr,
 };
 
 /// Everything that a new process needs.
-pub(crate) struct Launch {
+#[derive(Default)]
+pub(crate) struct Launch<'a> {
     /// What to execute. Without, the process prepares everything and ends: a rehearsal.
     pub(crate) program: Option<Executable>,
     /// Where to start, if not here.
@@ -23,6 +22,18 @@ pub(crate) struct Launch {
     pub(crate) hosts: Option<CString>,
     /// The identity map of a user namespace (`uid_map`, `gid_map`), for mounting without privilege.
     pub(crate) user_namespace: Option<(CString, CString)>,
+    /// Files `cgroup.procs` into which it writes itself.
+    pub(crate) joins: Vec<BorrowedFd<'a>>,
+    /// The network namespace in which it runs.
+    pub(crate) network: Option<BorrowedFd<'a>>,
+    /// Where its standard output and error go; with it comes all that detaches it from us.
+    pub(crate) output: Option<BorrowedFd<'a>>,
+    /// Resource limits, soft and hard.
+    pub(crate) limits: Vec<(u32, libc::rlimit64)>,
+    /// User and group that it becomes.
+    pub(crate) account: Option<(u32, u32)>,
+    /// A Landlock ruleset that it is put under.
+    pub(crate) landlock: Option<BorrowedFd<'a>>,
 }
 
 /// A program as `execve` wants it.
@@ -35,13 +46,64 @@ pub(crate) struct Executable {
     pub(crate) environment: Vec<CString>,
 }
 
-/// The step of a new process that failed, in its report.
+/// A step of a new process before its program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Step {
-    Namespace = 0,
-    Directory = 1,
-    Execute = 2,
+pub enum Step {
+    /// Its own `/etc/hosts`.
+    Namespace,
+    /// Joining cgroups of other hierarchies.
+    Join,
+    /// Entering its network namespace.
+    Network,
+    /// Its resource limits.
+    Limits,
+    /// Its own session, standard streams, and no other descriptors.
+    Output,
+    /// Becoming its user.
+    Account,
+    /// Its Landlock domain.
+    Landlock,
+    /// Entering its directory.
+    Directory,
+    /// Executing its program.
+    Execute,
+}
+
+impl std::fmt::Display for Step {
+    /// As what the process could not do.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Namespace => "give the program its own names",
+            Self::Join => "have the program join the cgroups of its limits",
+            Self::Network => "have the program enter its network namespace",
+            Self::Limits => "set the program's resource limits",
+            Self::Output => "give the program its standard streams",
+            Self::Account => "run the program as its user",
+            Self::Landlock => "put the program under Landlock",
+            Self::Directory => "enter the program's directory",
+            Self::Execute => "execute the program",
+        })
+    }
+}
+
+impl Step {
+    /// From its number in a report; what is not one is the last step.
+    fn of(number: u8) -> Self {
+        [
+            Self::Namespace,
+            Self::Join,
+            Self::Network,
+            Self::Limits,
+            Self::Output,
+            Self::Account,
+            Self::Landlock,
+            Self::Directory,
+        ]
+        .into_iter()
+        .find(|step| *step as u8 == number)
+        .unwrap_or(Self::Execute)
+    }
 }
 
 /// What became of a launch.
@@ -73,19 +135,17 @@ const _: () = assert!(size_of::<CloneArguments>() == 88);
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// Signals that we handle are as at first in the child; those that are ignored stay so, as `nohup` wants it.
 const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
-/// Bytes of the kernel's set of signals (`sigset_t` of glibc is larger).
-const SIGNAL_SET_BYTES: usize = 8;
 /// What the child says of a failure: the step, three zeros, the error's number.
-const REPORT_BYTES: usize = 8;
+pub(super) const REPORT_BYTES: usize = 8;
 /// Interprets a script that does not name its interpreter, as `execvp(3)` does.
-const SHELL: &CStr = c"/bin/sh";
+pub(super) const SHELL: &CStr = c"/bin/sh";
 
 /// The null-terminated arrays of an [`Executable`], pointing into it.
-struct Arrays {
-    arguments: Vec<*const libc::c_char>,
-    environment: Vec<*const libc::c_char>,
+pub(super) struct Arrays {
+    pub(super) arguments: Vec<*const libc::c_char>,
+    pub(super) environment: Vec<*const libc::c_char>,
     /// For each candidate: what the shell is told to interpret it.
-    scripts: Vec<Vec<*const libc::c_char>>,
+    pub(super) scripts: Vec<Vec<*const libc::c_char>>,
 }
 
 impl Arrays {
@@ -106,7 +166,7 @@ impl Arrays {
 }
 
 /// Starts a process directly in a cgroup (no moment outside of it) and waits until its program runs or has failed to.
-pub(crate) fn launch(launch: &Launch, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Launched> {
+pub(crate) fn launch(launch: &Launch<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Launched> {
     let program = launch.program.as_ref().map(|program| (program, Arrays::of(program)));
     let (report, told) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let mut pidfd: i32 = -1;
@@ -127,13 +187,13 @@ pub(crate) fn launch(launch: &Launch, cgroup: Option<BorrowedFd<'_>>) -> io::Res
         clone.flags |= libc::CLONE_NEWUSER as u64;
     }
     // SAFETY: the arguments are live and of the size that is said. Without CLONE_VM the child has its own copy of memory; it runs only
-    // `child`, which keeps to raw system calls on what was made before.
+    // `child::run`, which keeps to raw system calls on what was made before.
     let cloned = check(unsafe {
         libc::syscall(libc::SYS_clone3, ptr::from_mut(&mut clone), size_of::<CloneArguments>())
     });
     if let Ok(0) = cloned {
         // SAFETY: this is the child; all pointers are into memory that it has a copy of.
-        unsafe { child(launch, program.as_ref(), told.as_raw_fd()) }
+        unsafe { child::run(launch, program.as_ref(), told.as_raw_fd()) }
     }
     let pid = i32::try_from(cloned?).map_err(io::Error::other)?;
     drop(told);
@@ -143,12 +203,7 @@ pub(crate) fn launch(launch: &Launch, cgroup: Option<BorrowedFd<'_>>) -> io::Res
     let failure = match read_fully(&report, &mut told)? {
         REPORT_BYTES => {
             let [step, _, _, _, number @ ..] = told;
-            let step = match step {
-                0 => Step::Namespace,
-                1 => Step::Directory,
-                _ => Step::Execute,
-            };
-            Some((step, io::Error::from_raw_os_error(i32::from_ne_bytes(number))))
+            Some((Step::of(step), io::Error::from_raw_os_error(i32::from_ne_bytes(number))))
         }
         // The pipe was closed by a successful execve, or by the end of a rehearsal.
         _ => None,
@@ -169,106 +224,14 @@ fn read_fully(pipe: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// The new process, until its program replaces it.
-///
-/// # Safety
-/// Only in the child of [`launch`], with arrays that point into `launch`.
-unsafe fn child(launch: &Launch, program: Option<&(&Executable, Arrays)>, told: i32) -> ! {
-    // SAFETY: raw system calls on live null-terminated strings and arrays of them.
-    unsafe {
-        if let Err((step, number)) = prepare(launch).and_then(|()| execute(program)) {
-            let number = number.to_ne_bytes();
-            let report = [step as u8, 0, 0, 0, number[0], number[1], number[2], number[3]];
-            libc::syscall(libc::SYS_write, told, report.as_ptr(), report.len());
-        }
-        loop {
-            libc::syscall(libc::SYS_exit_group, i32::from(program.is_some()) * 127);
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The step that failed, and the error's number.
-type Failed = (Step, i32);
-
-/// Remembers the error of a raw system call. `errno` is the thread's own, of which the child has a copy.
-fn step(step: Step, result: libc::c_long) -> Result<libc::c_long, Failed> {
-    // SAFETY: the pointer is always valid.
-    if result < 0 { Err((step, unsafe { *libc::__errno_location() })) } else { Ok(result) }
-}
-
-/// # Safety
-/// As [`child`].
-unsafe fn prepare(launch: &Launch) -> Result<(), Failed> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        if let Some((users, groups)) = &launch.user_namespace {
-            // A user may map groups only after giving up to change them.
-            write_file(c"/proc/self/setgroups", c"deny")?;
-            write_file(c"/proc/self/uid_map", users)?;
-            write_file(c"/proc/self/gid_map", groups)?;
+    #[test]
+    fn a_reported_step_is_the_one_that_failed() {
+        for step in 0..=Step::Execute as u8 {
+            assert_eq!(Step::of(step) as u8, step);
         }
-        if let Some(hosts) = &launch.hosts {
-            let mount = |source: *const libc::c_char, target: &CStr, flags: libc::c_ulong| {
-                let none = ptr::null::<libc::c_char>();
-                let result = libc::syscall(libc::SYS_mount, source, target.as_ptr(), none, flags, none);
-                step(Step::Namespace, result)
-            };
-            // Slave: mounts of the host still appear here, ours never there.
-            mount(ptr::null(), c"/", libc::MS_REC | libc::MS_SLAVE)?;
-            mount(hosts.as_ptr(), c"/etc/hosts", libc::MS_BIND)?;
-        }
-        if let Some(directory) = &launch.directory {
-            step(Step::Directory, libc::syscall(libc::SYS_chdir, directory.as_ptr()))?;
-        }
-        // Rust ignores SIGPIPE, and a runtime may block signals; a program expects neither. All zero is the default action, in every
-        // architecture's layout of `struct sigaction`.
-        let default = MaybeUninit::<[u64; 8]>::zeroed();
-        let none = [0_u8; SIGNAL_SET_BYTES];
-        let nothing = ptr::null_mut::<u8>();
-        libc::syscall(libc::SYS_rt_sigaction, libc::SIGPIPE, default.as_ptr(), nothing, SIGNAL_SET_BYTES);
-        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, none.as_ptr(), nothing, SIGNAL_SET_BYTES);
-        Ok(())
-    }
-}
-
-/// Comes back only if nothing could be executed, or there was nothing to execute.
-///
-/// # Safety
-/// As [`child`].
-unsafe fn execute(program: Option<&(&Executable, Arrays)>) -> Result<(), Failed> {
-    let Some((program, arrays)) = program else { return Ok(()) };
-    let environment = arrays.environment.as_ptr();
-    // As execvp(3): what is found but may not be executed is remembered, and the search goes on.
-    let mut failed = libc::ENOENT;
-    for (candidate, script) in program.candidates.iter().zip(&arrays.scripts) {
-        let execve = |path: *const libc::c_char, arguments: *const *const libc::c_char| {
-            // SAFETY: as the caller promises.
-            step(Step::Execute, unsafe { libc::syscall(libc::SYS_execve, path, arguments, environment) })
-        };
-        match execve(candidate.as_ptr(), arrays.arguments.as_ptr()) {
-            Err((_, libc::EACCES)) => failed = libc::EACCES,
-            Err((_, libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT)) => {}
-            Err((_, libc::ENOEXEC)) => return execve(SHELL.as_ptr(), script.as_ptr()).map(drop),
-            other => return other.map(drop),
-        }
-    }
-    Err((Step::Execute, failed))
-}
-
-/// Writes a whole small file.
-///
-/// # Safety
-/// As [`child`].
-unsafe fn write_file(path: &CStr, content: &CStr) -> Result<(), Failed> {
-    let bytes = content.to_bytes();
-    let flags = libc::O_WRONLY | libc::O_CLOEXEC;
-    // SAFETY: live strings; the descriptor is ours and closed once.
-    unsafe {
-        let file =
-            step(Step::Namespace, libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0))?;
-        let written =
-            step(Step::Namespace, libc::syscall(libc::SYS_write, file, bytes.as_ptr(), bytes.len()));
-        libc::syscall(libc::SYS_close, file);
-        written.map(drop)
     }
 }

@@ -1,5 +1,7 @@
-//! The system calls that rustix lacks, each behind a safe function. With `launch` the only `unsafe` code of the product.
+//! The system calls that rustix lacks, each behind a safe function. With the files below it the only `unsafe` code of the product.
 
+mod child;
+pub(crate) mod landlock;
 pub(crate) mod launch;
 
 use std::{

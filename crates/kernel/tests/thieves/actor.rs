@@ -20,10 +20,13 @@
 //! | `start NAME SOCKET HOSTS` | starts another actor as an app of its own: cgroup, names |
 //! | `stop` | waits for that and removes its cgroup |
 //! | `cat FILE`, `id` | a file's text; user, group |
+//! | `write FILE`, `list DIRECTORY`, `link FILE`, `move FROM TO` | writes a word; names in it; where it leads; renames |
+//! | `signal PID NUMBER` | sends a signal |
+//! | `become USER` | starts a program as a user; answers what came of it |
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a program of tests: a surprise is a failed test")]
 
-use kernel::{AppCgroup, Child, Hierarchy, Placement, Program};
+use kernel::{AppCgroup, Hierarchy, Placement, Process, Program};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, sockopt};
 use std::{
     collections::HashMap,
@@ -63,7 +66,7 @@ fn main() {
 struct Actor {
     sockets: HashMap<String, OwnedFd>,
     held: Vec<OwnedFd>,
-    app: Option<(AppCgroup, Child)>,
+    app: Option<(AppCgroup, Process)>,
 }
 
 impl Actor {
@@ -132,6 +135,24 @@ impl Actor {
             ["start", name, control, hosts] => self.start(name, control, hosts).map(nothing),
             ["stop"] => self.stop().map(nothing),
             ["cat", file] => fs::read_to_string(file),
+            ["write", file] => fs::write(file, "written").map(nothing),
+            ["list", directory] => {
+                let names = fs::read_dir(directory)?.flatten().map(|entry| entry.file_name());
+                Ok(names.map(|name| name.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" "))
+            }
+            ["link", file] => fs::read_link(file).map(|target| target.to_string_lossy().into_owned()),
+            ["move", from, to] => fs::rename(from, to).map(nothing),
+            ["signal", process, number] => {
+                let process = rustix::process::Pid::from_raw(process.parse().unwrap()).unwrap();
+                let number = rustix::process::Signal::from_named_raw(number.parse().unwrap()).unwrap();
+                Ok(rustix::process::kill_process(process, number).map(nothing)?)
+            }
+            ["become", user] => {
+                let user = user.parse().unwrap();
+                let (arguments, account) = (vec!["true".into()], kernel::Account::new(user, user));
+                let program = Program { arguments, account, ..Program::default() };
+                Ok(format!("{:?}", kernel::spawn(&program).map(|process| process.wait())))
+            }
             ["id"] => {
                 let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
                 Ok(format!("{} {}", user.as_raw(), group.as_raw()))
@@ -157,9 +178,9 @@ impl Actor {
         let program = Program {
             arguments: vec![std::env::current_exe()?.into(), control.into()],
             environment: Vec::new(),
-            directory: None,
             hosts: Some(hosts.into()),
             cgroup: Some(cgroup.directory()),
+            ..Program::default()
         };
         let child = kernel::spawn(&program).map_err(io::Error::other)?;
         self.app = Some((cgroup, child));

@@ -1,6 +1,6 @@
 //! The stage: cgroups of this test's own, processes in them, and a folder for their sockets; all gone when the test ends, however it ends.
 
-use kernel::{AppCgroup, Child, Hierarchy, Placement, Program};
+use kernel::{AppCgroup, Hierarchy, Placement, Process, Program};
 use std::{
     ffi::OsString,
     fs,
@@ -109,17 +109,27 @@ impl World {
 
     /// The same, started by a command that is given it as its last arguments.
     pub(crate) fn actor_by(&self, cgroup: &AppCgroup, command: &[&str]) -> Actor {
+        self.actor_with(cgroup, command, |_| ())
+    }
+
+    /// The same, as a program to which something is added.
+    pub(crate) fn actor_with<'a>(
+        &self,
+        cgroup: &'a AppCgroup,
+        command: &[&str],
+        add: impl FnOnce(&mut Program<'a>),
+    ) -> Actor {
         let call = self.call();
         let own = [self.actor.as_os_str().to_owned(), call.path.clone().into()];
-        let program = Program {
+        let mut program = Program {
             arguments: command.iter().map(OsString::from).chain(own).collect(),
             environment: vec![("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into())],
-            directory: None,
-            hosts: None,
             cgroup: Some(cgroup.directory()),
+            ..Program::default()
         };
+        add(&mut program);
         let child = kernel::spawn(&program).unwrap();
-        call.answered(Process::Spawned(child))
+        call.answered(Started::Spawned(child))
     }
 
     /// A process with this socket as its standard input, which joins a cgroup before it is the actor.
@@ -131,7 +141,7 @@ impl World {
             .stdin(stdin)
             .spawn()
             .unwrap();
-        call.answered(Process::Command(child))
+        call.answered(Started::Command(child))
     }
 
     /// A place where an actor that somebody else starts can report.
@@ -162,7 +172,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    fn answered(self, process: Process) -> Actor {
+    fn answered(self, process: Started) -> Actor {
         self.listener.set_nonblocking(true).unwrap();
         let begin = Instant::now();
         let control = loop {
@@ -179,12 +189,12 @@ impl Call {
 
     /// Waits for the report of an actor that another one starts, and ends.
     pub(crate) fn answered_by_foreign(self) -> Actor {
-        self.answered(Process::Foreign)
+        self.answered(Started::Foreign)
     }
 }
 
-enum Process {
-    Spawned(Child),
+enum Started {
+    Spawned(Process),
     Command(std::process::Child),
     Foreign,
 }
@@ -192,10 +202,24 @@ enum Process {
 /// A process that does what it is told.
 pub(crate) struct Actor {
     control: BufReader<UnixStream>,
-    process: Process,
+    process: Started,
 }
 
 impl Actor {
+    /// The id of its process, if it was started here.
+    pub(crate) fn id(&self) -> String {
+        match &self.process {
+            Started::Spawned(process) => process.id().to_string(),
+            Started::Command(process) => process.id().to_string(),
+            Started::Foreign => panic!("somebody else has started it"),
+        }
+    }
+
+    /// Is it still there? Of those that are started by `kernel`.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(&self.process, Started::Spawned(process) if !process.has_ended().unwrap())
+    }
+
     /// Tells it; it succeeds.
     #[track_caller]
     pub(crate) fn tell(&mut self, command: &str) -> String {
@@ -240,9 +264,9 @@ impl Drop for Actor {
         // It ends when nobody tells it anything any more.
         let _ended_already = self.control.get_ref().shutdown(std::net::Shutdown::Both);
         match &mut self.process {
-            Process::Spawned(child) => drop(child.wait()),
-            Process::Command(child) => drop(child.wait()),
-            Process::Foreign => {}
+            Started::Spawned(child) => drop(child.wait()),
+            Started::Command(child) => drop(child.wait()),
+            Started::Foreign => {}
         }
     }
 }
