@@ -21,6 +21,7 @@ const PRODUCT: &[&str] = &[
     "domain",
     "crypt",
     "kernel",
+    "package",
     "store",
     "audit",
     "access",
@@ -36,6 +37,11 @@ const LAYERS: &[Layer] = &[
     layer("domain", &[], "the nouns stand on nothing, so that every layer can share them"),
     layer("crypt", &["domain"], "a door: cryptography can be reviewed with nothing else in view"),
     layer("kernel", &["domain"], "a door: the operating system and all unsafe code, reviewed alone"),
+    layer(
+        "package",
+        &["domain"],
+        "a door: foreign archives become files here and nowhere else, reviewed alone",
+    ),
     layer(
         "store",
         &["domain"],
@@ -64,7 +70,7 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "host",
-        &["domain", "identity", "directory", "kernel", "access", "crypt", "store"],
+        &["domain", "identity", "directory", "kernel", "package", "access", "crypt", "store"],
         "apps and their identities change in one commit, so it sees both",
     ),
     layer(
@@ -78,6 +84,7 @@ const LAYERS: &[Layer] = &[
             "domain",
             "crypt",
             "kernel",
+            "package",
             "store",
             "audit",
             "access",
@@ -91,7 +98,7 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "cli",
-        &["domain", "crypt", "kernel", "server"],
+        &["domain", "crypt", "kernel", "package", "server"],
         "speaks to the server as any client does; starts apps (ADR 0007)",
     ),
     layer("sim", PRODUCT, "tests the whole; nothing depends on it"),
@@ -135,9 +142,15 @@ const DOORS: &[Door] = &[
         reason: "one door to cryptography: what is reviewed there holds everywhere (bench measures the library itself)",
     },
     Door {
-        only: &["kernel", "bench", "e2e", "xtask"],
+        only: &["kernel", "package", "bench", "e2e", "xtask"],
         packages: &["libc", "rustix", "nix"],
-        reason: "one door to the operating system (tools that only start and stop processes are not the product)",
+        reason: "one door to the operating system (tools that only start and stop processes are not the product; a package's files are \
+                 made by descriptor, which the standard library cannot do)",
+    },
+    Door {
+        only: &["package"],
+        packages: &["zip", "shlex"],
+        reason: "one door for archives and commands of strangers: what is refused there gets nowhere",
     },
     Door {
         only: &["store"],

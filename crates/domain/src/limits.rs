@@ -266,3 +266,10 @@ pub const AUDIT_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 pub const TEST_CLOCK_AHEAD_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// Bytes of one audit record.
 pub const AUDIT_RECORD_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of a package as it is sent (512 MiB). Ours (App Service: 2 GiB).
+pub const PACKAGE_ZIP_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Bytes of a package's files once they are unpacked (2 GiB). Ours; counted while they are written, whatever the archive says of itself.
+pub const PACKAGE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Files, directories and links of a package. Ours: a large `node_modules` has half as many.
+pub const PACKAGE_ENTRIES_MAX: usize = 100_000;

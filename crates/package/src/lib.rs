@@ -1,0 +1,20 @@
+//! Packages: what is deployed as an app. A zip comes in and becomes files; what is among them says how the app is built and started.
+//!
+//! Owns: what an archive may contain, how it is unpacked without anything getting elsewhere, how a directory is packed, what is started,
+//! and which steps build it. Owns not: running any of it (`kernel`, `host`), where packages are kept, how they arrive (`wire`).
+#![forbid(unsafe_code)]
+
+mod archive;
+mod build;
+mod entry;
+mod error;
+mod launch;
+mod pack;
+mod tree;
+mod unpack;
+
+pub use build::Step;
+pub use error::PackageError;
+pub use launch::{Launch, Runtime};
+pub use pack::{Packed, pack};
+pub use unpack::{Contents, Limits, unpack};

@@ -1,0 +1,113 @@
+//! From an archive to a directory of files, all or nothing.
+
+use crate::{
+    PackageError,
+    archive::{Archive, Item},
+    entry::Kind,
+    tree::{self, Tree},
+};
+use domain::limits;
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{Read, Seek, Write as _},
+    mem,
+    path::{Path, PathBuf},
+};
+
+/// How large a package may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of the archive.
+    pub zip_bytes: u64,
+    /// Bytes of all its files, counted as they are written.
+    pub bytes: u64,
+    /// Files, directories and links.
+    pub entries: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            zip_bytes: limits::PACKAGE_ZIP_BYTES_MAX,
+            bytes: limits::PACKAGE_BYTES_MAX,
+            entries: limits::PACKAGE_ENTRIES_MAX,
+        }
+    }
+}
+
+/// A package's files, in a directory.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    pub(crate) root: PathBuf,
+}
+
+impl Contents {
+    /// Those in a directory into which a package was unpacked before.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Where they are.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Gives the directory and all that is in it to a user and group; links are not followed. Before anything of it runs: whoever owns a
+    /// directory may change it meanwhile.
+    ///
+    /// # Errors
+    /// [`PackageError::Files`].
+    pub fn give(&self, uid: u32, gid: u32) -> Result<(), PackageError> {
+        tree::give(&self.root, uid, gid).map_err(PackageError::files("given to the app's user"))
+    }
+}
+
+/// Unpacks an archive into an empty directory, which becomes its owner's alone (0700), as do the files (0600, or 0700 if one may be
+/// executed). Every entry is checked before one is written; all of it is on the disk when this returns, and nothing is left on an error.
+///
+/// Symbolic links are made where they stay inside the package. Entries that go through a link are refused.
+///
+/// # Errors
+/// [`PackageError`], which says what is wrong with the archive.
+pub fn unpack(zip: impl Read + Seek, into: &Path, limits: Limits) -> Result<Contents, PackageError> {
+    let mut entries = fs::read_dir(into).map_err(PackageError::files("written"))?;
+    if entries.next().is_some() {
+        return Err(PackageError::NotEmpty);
+    }
+    let mut archive = Archive::open(zip, &limits)?;
+    if let Err(error) = write(&mut archive, into, limits) {
+        // What is wrong with the archive is worth more to the caller than that a directory stays behind, which is still closed.
+        let _stays = tree::clear(into);
+        return Err(error);
+    }
+    Ok(Contents::at(into))
+}
+
+fn write<R: Read + Seek>(archive: &mut Archive<R>, into: &Path, limits: Limits) -> Result<(), PackageError> {
+    let written = || PackageError::files("written");
+    let mut tree = Tree::open(into).map_err(written())?;
+    let items: BTreeMap<Vec<String>, Item> = mem::take(&mut archive.items);
+    let mut bytes = 0_u64;
+    for (parts, item) in &items {
+        match item.kind {
+            Kind::Directory => drop(tree.directory(parts).map_err(written())?),
+            Kind::Link => {}
+            Kind::File { executable } => {
+                let mut file: File = tree.file(parts, executable).map_err(written())?;
+                archive.read(item, &parts.join("/"), |piece| {
+                    bytes = bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+                    if bytes > limits.bytes {
+                        return Err(PackageError::TooLarge { what: "bytes unpacked", limit: limits.bytes });
+                    }
+                    file.write_all(piece).map_err(written())
+                })?;
+            }
+        }
+    }
+    // Last, so that no file can be written through one even if a check above were wrong.
+    for (parts, item) in items.iter().filter(|(_, item)| item.kind == Kind::Link) {
+        tree.link(parts, &item.target).map_err(written())?;
+    }
+    tree.sync().map_err(written())
+}
