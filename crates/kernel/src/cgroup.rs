@@ -196,6 +196,16 @@ impl AppCgroup {
         processes
     }
 
+    /// Sends a signal to each of its processes, as far as they are there. One that moved elsewhere meanwhile gets none.
+    pub fn signal(&self, number: i32) {
+        for pid in self.processes() {
+            let Some(process) = crate::Process::of_member(pid, || self.processes().contains(&pid)) else {
+                continue;
+            };
+            let _may_have_ended = process.signal(number);
+        }
+    }
+
     /// Kills every process in it and below it, and waits until it is empty. Needs Linux 5.14.
     ///
     /// # Errors

@@ -266,6 +266,13 @@ impl Process {
         is_it.then_some(Self { pid, pidfd, start_time: Some(found), is_child: false })
     }
 
+    /// A process by its id, if it is still the one that was meant once it cannot become another.
+    pub(crate) fn of_member(pid: u32, is_it: impl FnOnce() -> bool) -> Option<Self> {
+        let pid = i32::try_from(pid).ok()?;
+        let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+        is_it().then_some(Self { pid, pidfd, start_time: None, is_child: false })
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.pid.unsigned_abs()

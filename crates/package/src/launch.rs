@@ -35,11 +35,9 @@ pub struct Launch {
     pub runtime: Runtime,
 }
 
-impl Launch {
-    /// The program and arguments that run the command. A simple command takes the shell's place, so that signals reach the program itself.
-    pub fn arguments(&self) -> [String; 3] {
-        ["/bin/sh".to_owned(), "-c".to_owned(), in_place(&self.command)]
-    }
+/// The program and arguments that run a command. A simple command takes the shell's place, so that signals reach the program itself.
+pub fn shell(command: &str) -> [String; 3] {
+    ["/bin/sh".to_owned(), "-c".to_owned(), in_place(command)]
 }
 
 /// Scripts that are started without a word, if nothing else says what to do.

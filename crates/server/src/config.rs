@@ -43,6 +43,8 @@ pub enum LogFormat {
 pub struct Config {
     /// Where everything is kept. Default: `/var/lib/keyless` for root, else `$XDG_DATA_HOME/keyless` or `~/.local/share/keyless`.
     pub data_dir: PathBuf,
+    /// Where the files of hosted apps are. Default: `apps` in the data directory; for root, whose data directory is closed to apps, beside it.
+    pub apps_dir: Option<PathBuf>,
     /// The domain below which the directory and the vaults have their host names.
     pub domain: DomainName,
     /// The public port (HTTPS).
@@ -111,8 +113,9 @@ pub enum ConfigError {
     NoDataDir,
 }
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "data_dir",
+    "apps_dir",
     "domain",
     "port",
     "listen",
@@ -254,6 +257,7 @@ impl Config {
             domain: DomainName::parse("keyless.localhost").expect("a valid name"),
             port: 8443,
             listen: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            apps_dir: None,
             passphrase_file: None,
             require_enforced: false,
             test_clock: false,

@@ -6,6 +6,7 @@
 
 mod admin;
 mod anchor;
+mod apps;
 pub mod authority;
 mod cgroups;
 pub mod clock;

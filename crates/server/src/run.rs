@@ -5,11 +5,12 @@
 
 use crate::{
     admin, anchor,
+    apps::{self, AppFiles, Apps, Launcher},
     authority::Certificates,
     cgroups::Cgroups,
     clock::SystemClock,
     config::Config,
-    data::DataDir,
+    data::{DataDir, Layout},
     error::StartError,
     installation::{Capability, Site},
     issuers::{IssuerSettings, Issuers},
@@ -28,7 +29,7 @@ use directory::{DirectoryService, DirectorySettings, audience::graph_audiences};
 use domain::{Clock, Entropy, Secret, TenantId, Timestamp};
 use host::{HostService, HostSettings};
 use identity::IdentityService;
-use kernel::{Attestor, Capabilities, Hierarchy};
+use kernel::{Attestor, Capabilities, Hierarchy, Placement};
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use store::Store;
 use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinSet};
@@ -135,14 +136,18 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         entropy: entropy.clone(),
         services: services.clone(),
     });
-    let administration = wire::admin::router(services.clone(), site.clone()).merge(administration);
+    let apps = Arc::new(apps(&config, &services, &site, ground.attestor.clone(), ground.data.layout()));
+    apps.resume().await?;
+    let hosting = Arc::new(apps::Handle(apps.clone()));
+    let administration = wire::admin::router(services.clone(), site.clone(), hosting).merge(administration);
     let admin_socket = admin_listener::bind(ground.data.layout())?;
     let mut tasks = JoinSet::new();
     tasks.spawn(admin_listener::accept(admin_socket, administration, stopping.clone()));
     tasks.spawn(tasks::sync(log.clone(), store.clone(), entropy.clone(), stopping.clone()));
     tasks.spawn(tasks::reap(services.host.clone(), clock.clone(), stopping.clone()));
     tasks.spawn(tasks::renew(certificates, Arc::new(SystemClock), stopping.clone()));
-    tasks.spawn(tasks::due(services.clone(), stopping));
+    tasks.spawn(tasks::due(services.clone(), stopping.clone()));
+    tasks.spawn(apps.supervise(stopping));
     for listener in ground.listeners {
         tasks.spawn(public.clone().accept(listener));
     }
@@ -259,6 +264,33 @@ async fn services(
         entropy: entropy.clone(),
         names,
     }))
+}
+
+/// The hosted apps of this server.
+fn apps(
+    config: &Config,
+    services: &Arc<Services>,
+    site: &Site,
+    attestor: Option<Arc<Attestor>>,
+    layout: &Layout,
+) -> Apps {
+    let placement = match Hierarchy::discover() {
+        Ok(hierarchy) => kernel::placement(&hierarchy),
+        Err(error) => {
+            let mend = "mount cgroup2".to_owned();
+            Placement::NotDelegated { why: error.to_string(), mend }
+        }
+    };
+    let tenant = services.directory.tenant().id.to_string();
+    let launcher = Launcher {
+        placement,
+        prefix: format!("keyless-{}-", tenant.get(..8).unwrap_or(&tenant)),
+        hosts: site.hosts_file().to_owned(),
+        // Root's apps have accounts of their own instead.
+        landlock: if kernel::is_root() { None } else { kernel::Landlock::new().ok() },
+    };
+    let files = AppFiles::of(layout, config.apps_dir.as_deref());
+    Apps::new(services.clone(), files, launcher, Arc::default(), attestor)
 }
 
 /// Whoever reads the audit log must know which of its times are a test clock's.

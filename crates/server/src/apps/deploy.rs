@@ -1,0 +1,316 @@
+//! A deployment: a package comes in, is unpacked, handed to the app's account, built, and then made what is desired.
+//!
+//! The answer comes once the package is there whole; the rest goes on by itself and says in the app's log and in [`Deployments`] how far
+//! it is. Building runs a package's own scripts: under the app's account, in a cgroup of its own, within a time, with no identity.
+
+use super::{
+    Apps, chain,
+    files::AppFolder,
+    launch::{base, scrub},
+    log, remove,
+};
+use audit::Outcome;
+use axum::body::Body;
+use domain::{AppId, AppName, DeploymentId, limits};
+use host::Deployment;
+use http_body_util::BodyExt;
+use kernel::{Account, AppCgroup, KernelError, Placement, Program};
+use package::{Contents, PackageError, Runtime, Step};
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom},
+    os::{
+        fd::AsFd,
+        unix::fs::{DirBuilderExt, OpenOptionsExt},
+    },
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::io::AsyncWriteExt;
+use wire::admin::{HostingFault, ObservedDeployment};
+
+/// How much of what a failed step said is told.
+const TAIL_BYTES: u64 = 4 * 1024;
+
+/// The last deployment of each app.
+#[derive(Default)]
+pub(crate) struct Deployments(Mutex<HashMap<AppId, (DeploymentId, ObservedDeployment)>>);
+
+impl Deployments {
+    fn begin(&self, app: AppId, id: DeploymentId) -> Result<(), HostingFault> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = all.get(&app)
+            && !matches!(known.state, "deployed" | "failed")
+        {
+            return Err(HostingFault::Busy);
+        }
+        all.insert(app, (id, ObservedDeployment { state: "receiving", text: String::new() }));
+        Ok(())
+    }
+
+    fn tell(&self, app: AppId, id: DeploymentId, state: &'static str, text: impl Into<String>) {
+        let told = ObservedDeployment { state, text: text.into() };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(app, (id, told));
+    }
+
+    pub(crate) fn told(&self, app: AppId, id: DeploymentId) -> Option<ObservedDeployment> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&app).filter(|(known, _)| *known == id).map(|(_, told)| told.clone())
+    }
+
+    pub(crate) fn forget(&self, app: AppId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&app);
+    }
+}
+
+/// What a deployment works on.
+struct Ground {
+    app: AppId,
+    name: AppName,
+    id: DeploymentId,
+    folder: AppFolder,
+    account: Option<u32>,
+    command: Option<String>,
+}
+
+/// Why nothing came of a deployment, for a person.
+struct Failed(String);
+
+impl From<PackageError> for Failed {
+    fn from(error: PackageError) -> Self {
+        Self(chain(&error))
+    }
+}
+
+/// Takes a package in; the rest goes on by itself.
+pub(crate) async fn take(
+    apps: &Arc<Apps>,
+    name: &AppName,
+    package: Body,
+    command: Option<String>,
+) -> Result<DeploymentId, HostingFault> {
+    let host = &apps.services.host;
+    let app = host.app(name).await?.app.id;
+    let id = DeploymentId::random(&*apps.services.entropy);
+    // Makes the record of what is desired, with the account under which the package will be built.
+    let desired = host.change_desired(name, &host::Change::default(), apps.now()).await?;
+    let folder = apps.files.app(app);
+    let account = apps.launcher.account(&desired);
+    let kept = |source| HostingFault::File { what: "the package cannot be kept".to_owned(), source };
+    apps.files.open().and_then(|()| folder.make(account)).map_err(kept)?;
+    apps.deployments.begin(app, id)?;
+    let ground = Ground { app, name: name.clone(), id, folder, account, command };
+    if let Err(fault) = receive(package, &ground).await {
+        let _nothing_left = fs::remove_file(ground.folder.package(id));
+        apps.deployments.tell(app, id, "failed", fault.to_string());
+        return Err(fault);
+    }
+    apps.deployments.tell(app, id, "unpacking", "");
+    let apps = apps.clone();
+    tokio::spawn(async move { finish(&apps, ground).await });
+    Ok(id)
+}
+
+async fn receive(mut package: Body, ground: &Ground) -> Result<(), HostingFault> {
+    let kept = |source| HostingFault::File { what: "the package cannot be kept".to_owned(), source };
+    let path = ground.folder.package(ground.id);
+    let mut options = tokio::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&path).await.map_err(kept)?;
+    let mut bytes = 0_u64;
+    while let Some(frame) = package.frame().await {
+        let broken = |error| HostingFault::Package(format!("the package did not arrive whole: {error}"));
+        let frame = frame.map_err(broken)?;
+        let Some(piece) = frame.data_ref() else { continue };
+        bytes += piece.len() as u64;
+        if bytes > limits::PACKAGE_ZIP_BYTES_MAX {
+            let limit = limits::PACKAGE_ZIP_BYTES_MAX >> 20;
+            return Err(HostingFault::TooLarge(format!("a package has at most {limit} MiB")));
+        }
+        file.write_all(piece).await.map_err(kept)?;
+    }
+    file.flush().await.map_err(kept)
+}
+
+async fn finish(apps: &Arc<Apps>, ground: Ground) {
+    let outcome = come_about(apps, &ground).await;
+    let _gone = fs::remove_file(ground.folder.package(ground.id));
+    let Ground { app, name, id, folder, .. } = &ground;
+    match outcome {
+        Ok(()) => {
+            folder.prune(*id);
+            apps.deployments.tell(*app, *id, "deployed", "");
+            apps.note(*app, &format!("deployment {id} is in place"));
+            apps.record(name, "app.deployed", Outcome::Allowed, format!("deployment {id}"));
+        }
+        Err(Failed(why)) => {
+            let _best_effort = fs::remove_dir_all(folder.deployment(*id));
+            apps.note(*app, &format!("deployment {id} has failed: {why}"));
+            let reason = format!("deployment {id}: {}", why.lines().next().unwrap_or_default());
+            apps.record(name, "app.deployed", Outcome::Failed, reason);
+            apps.deployments.tell(*app, *id, "failed", why);
+        }
+    }
+}
+
+async fn come_about(apps: &Arc<Apps>, ground: &Ground) -> Result<(), Failed> {
+    let (contents, launch) = unpack(ground).await?;
+    for step in contents.build_steps(launch.runtime) {
+        apps.deployments.tell(ground.app, ground.id, "building", step.why);
+        apps.note(ground.app, &format!("building: {}", step.why));
+        run(apps, ground, &contents, launch.runtime, &step).await?;
+    }
+    let root = contents.root();
+    let own = contents.search_path(launch.runtime);
+    let path = own.iter().filter_map(|path| Some(path.strip_prefix(root).ok()?.to_str()?.to_owned()));
+    let deployment = Deployment {
+        id: ground.id,
+        runtime: match launch.runtime {
+            Runtime::Python => "python",
+            Runtime::Node => "node",
+            Runtime::Other => "executable",
+        }
+        .to_owned(),
+        path: path.collect(),
+        command: launch.command,
+        created: apps.now(),
+    };
+    apps.deployed(&ground.name, deployment).await.map_err(|error| Failed(chain(&error)))
+}
+
+async fn unpack(ground: &Ground) -> Result<(Contents, package::Launch), Failed> {
+    let (zip, into) = (ground.folder.package(ground.id), ground.folder.deployment(ground.id));
+    let (account, command) = (ground.account, ground.command.clone());
+    let unpacked = tokio::task::spawn_blocking(move || {
+        let file = |source: io::Error| Failed(format!("the package's files cannot be written: {source}"));
+        fs::DirBuilder::new().mode(0o700).create(&into).map_err(file)?;
+        let zip = File::open(&zip).map_err(file)?;
+        let contents = package::unpack(zip, &into, package::Limits::default())?;
+        let launch = contents.detect(command.as_deref())?;
+        if let Some(account) = account {
+            contents.give(account, account)?;
+        }
+        Ok((contents, launch))
+    });
+    unpacked.await.unwrap_or_else(|error| Err(Failed(error.to_string())))
+}
+
+/// One step of building, to its end.
+async fn run(
+    apps: &Arc<Apps>,
+    ground: &Ground,
+    contents: &Contents,
+    runtime: Runtime,
+    step: &Step,
+) -> Result<(), Failed> {
+    let failed = |error: &dyn std::error::Error| Failed(format!("{}: {}", step.why, chain(error)));
+    let mut output = said(&ground.folder, ground.id).map_err(|error| failed(&error))?;
+    let cgroup = match &apps.launcher.placement {
+        Placement::Root { parent } | Placement::Delegated { parent } => {
+            let name = format!("{}build-{}", apps.launcher.prefix, ground.id);
+            Some(AppCgroup::create(parent, &name).map_err(|error| failed(&error))?)
+        }
+        Placement::NotDelegated { .. } => None,
+    };
+    let spawned =
+        spawn(ground, contents, runtime, step, &output, cgroup.as_ref(), apps.launcher.landlock.as_ref());
+    let ended = match &spawned {
+        Ok(process) => {
+            let ended = tokio::time::timeout(limits::BUILD_TIME_MAX, super::probe::ended(process)).await;
+            if ended.is_err() {
+                super::launch::end_at_once(process, cgroup.as_ref());
+                drop(super::probe::ended(process).await);
+            }
+            ended.map_err(|_| format!("took longer than {} s", limits::BUILD_TIME_MAX.as_secs()))
+        }
+        Err(error) => Err(format!("cannot be started: {}", chain(error))),
+    };
+    if let Some(cgroup) = cgroup {
+        // What it left running goes with it.
+        remove(cgroup).await;
+    }
+    let ended = ended.unwrap_or_else(|why| why);
+    if ended == "exited with status 0" {
+        return Ok(());
+    }
+    let program = step.program.display();
+    let arguments = step.arguments.join(" ");
+    let tail = tail(&mut output).unwrap_or_default();
+    log_tail(&ground.folder, &tail);
+    Err(Failed(format!("{}: `{program} {arguments}` {ended}\n{tail}", step.why)))
+}
+
+fn spawn(
+    ground: &Ground,
+    contents: &Contents,
+    runtime: Runtime,
+    step: &Step,
+    output: &File,
+    cgroup: Option<&AppCgroup>,
+    landlock: Option<&kernel::Landlock>,
+) -> Result<kernel::Process, KernelError> {
+    let mut environment: Vec<(OsString, OsString)> = base(&ground.folder, &contents.search_path(runtime))
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.expose().into()))
+        .collect();
+    environment.extend(step.environment.iter().map(|(name, value)| (name.into(), value.into())));
+    // Which mirror and which proxy are the operator's to say; nothing else of the server's environment is a package's business.
+    let passed = std::env::vars_os().filter(|(name, _)| {
+        let name = name.to_string_lossy().to_ascii_uppercase();
+        BUILD_VARIABLES.contains(&name.as_str())
+            || BUILD_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    });
+    environment.extend(passed);
+    let mut arguments = vec![step.program.clone().into_os_string()];
+    arguments.extend(step.arguments.iter().map(OsString::from));
+    let program = Program {
+        arguments,
+        environment,
+        directory: Some(step.directory.clone()),
+        cgroup: cgroup.map(AppCgroup::directory),
+        account: ground.account.and_then(|account| Account::new(account, account)),
+        output: Some(output.as_fd()),
+        landlock,
+        ..Program::default()
+    };
+    let spawned = kernel::spawn(&program);
+    scrub(program.environment);
+    spawned
+}
+
+/// What a package's build is told of the server's environment: where packages come from, and whose certificates are good there.
+const BUILD_VARIABLES: [&str; 9] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+];
+const BUILD_PREFIXES: [&str; 2] = ["PIP_", "NPM_CONFIG_"];
+
+/// A file without a name for what a step says.
+fn said(folder: &AppFolder, id: DeploymentId) -> io::Result<File> {
+    let path = folder.package(id).with_extension("said");
+    let file = fs::OpenOptions::new().read(true).append(true).create_new(true).mode(0o600).open(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
+}
+
+fn tail(said: &mut File) -> io::Result<String> {
+    let length = said.metadata()?.len();
+    said.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+    let mut bytes = Vec::new();
+    said.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+}
+
+fn log_tail(folder: &AppFolder, tail: &str) {
+    use std::io::Write;
+    if let Ok(mut log) = log::open(folder) {
+        let _best_effort = log.write_all(format!("{tail}\n").as_bytes());
+    }
+}

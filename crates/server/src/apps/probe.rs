@@ -1,0 +1,145 @@
+//! Is an instance ready, is it healthy, has it ended?
+//!
+//! Whoever listens on an instance's port is believed only if the kernel says that it is of the instance's own cgroup.
+
+use domain::{WorkloadId, limits};
+use host::Health;
+use http::{Request, header};
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use identity::IdentityService;
+use kernel::{Attestor, Process};
+use std::{
+    io,
+    net::Ipv4Addr,
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    time::Duration,
+};
+use tokio::{io::unix::AsyncFd, net::TcpStream};
+
+/// How often a starting instance is looked at: at first, and at most.
+const READY_INTERVAL: Duration = Duration::from_millis(10);
+const READY_INTERVAL_MAX: Duration = Duration::from_millis(250);
+/// How long an instance that serves nobody must have run to count as ready.
+const PROCESS_TIME_MIN: Duration = Duration::from_millis(500);
+
+/// Whom to ask.
+pub(crate) struct Target<'a> {
+    pub(crate) port: u16,
+    pub(crate) workload: WorkloadId,
+    pub(crate) identity: &'a IdentityService,
+    pub(crate) attestor: Option<&'a Attestor>,
+}
+
+impl Target<'_> {
+    pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
+        stream.set_nodelay(true)?;
+        is_its_own(&stream, self.workload, self.identity, self.attestor)?;
+        Ok(stream)
+    }
+}
+
+/// Is the other end of this connection the workload's? Where nothing is enforced, nobody knows.
+pub(crate) fn is_its_own(
+    stream: &TcpStream,
+    workload: WorkloadId,
+    identity: &IdentityService,
+    attestor: Option<&Attestor>,
+) -> io::Result<()> {
+    let refuse = |what: &'static str| Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    let Some(running) = identity.workload(workload) else { return refuse("the workload has ended") };
+    let Some(confinement) = running.confinement() else { return Ok(()) };
+    let Some(attestor) = attestor else { return refuse("the kernel cannot say who listens") };
+    match attestor.attest(stream.as_fd()) {
+        Ok(peer) if confinement.contains(peer.facts().cgroup) => Ok(()),
+        Ok(_) => refuse("somebody else listens on the instance's port"),
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+/// Waits until an instance is ready.
+pub(crate) async fn ready(target: &Target<'_>, health: &Health) {
+    let mut pause = READY_INTERVAL;
+    loop {
+        let is_ready = match health {
+            Health::Process => {
+                tokio::time::sleep(PROCESS_TIME_MIN).await;
+                true
+            }
+            Health::Port => target.connect().await.is_ok(),
+            Health::Path(path) => check(target, path).await,
+        };
+        if is_ready {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(READY_INTERVAL_MAX);
+    }
+}
+
+/// One health check.
+pub(crate) async fn check(target: &Target<'_>, path: &str) -> bool {
+    tokio::time::timeout(limits::HEALTH_INTERVAL, ask(target, path))
+        .await
+        .is_ok_and(|asked| asked.is_ok_and(|ok| ok))
+}
+
+async fn ask(target: &Target<'_>, path: &str) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = target.connect().await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get(path)
+        .header(header::HOST, format!("127.0.0.1:{}", target.port))
+        .header(header::USER_AGENT, "keyless-health-check")
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())?;
+    let asked = async {
+        let status = sender.send_request(request).await?.status();
+        Ok(status.is_success() || status.is_redirection())
+    };
+    tokio::pin!(connection);
+    tokio::select! {
+        answer = asked => answer,
+        _ = &mut connection => Ok(false),
+    }
+}
+
+/// Waits until a process has ended, and says how in words.
+pub(crate) async fn ended(process: &Process) -> String {
+    let watched = process.pidfd().try_clone_to_owned().and_then(Watched::new);
+    match watched {
+        Ok(watched) => drop(watched.0.readable().await),
+        Err(error) => {
+            // Without a descriptor left: looked at instead.
+            tracing::warn!(%error, "a process cannot be waited for");
+            while !process.has_ended().unwrap_or(false) {
+                tokio::time::sleep(READY_INTERVAL_MAX).await;
+            }
+        }
+    }
+    // It has ended, so this waits for nothing.
+    match process.wait() {
+        Ok(kernel::Ended::Exited(status)) => format!("exited with status {status}"),
+        Ok(kernel::Ended::Killed(signal)) => format!("was killed by signal {signal}"),
+        // It was a child of an earlier run of the server.
+        Ok(kernel::Ended::Unseen) | Err(_) => "ended".to_owned(),
+    }
+}
+
+/// A pidfd that the runtime waits for.
+struct Watched(AsyncFd<Pidfd>);
+
+struct Pidfd(OwnedFd);
+
+impl AsRawFd for Pidfd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl Watched {
+    fn new(descriptor: OwnedFd) -> io::Result<Self> {
+        AsyncFd::register_with_interest(Pidfd(descriptor), tokio::io::Interest::READABLE).map(Self)
+    }
+}
