@@ -228,11 +228,12 @@ impl AppCgroup {
         Ok(())
     }
 
-    /// Removes it with its children; all must be empty. That it is gone already is no error.
+    /// Removes it with its children and its limits; all must be empty. That it is gone already is no error.
     ///
     /// # Errors
     /// [`KernelError::Cgroup`].
     pub fn remove(&self) -> Result<(), KernelError> {
+        crate::limits::remove(self);
         let mut below = Vec::new();
         walk(self.directory(), SUBTREE_MAX, &mut |path, _| {
             below.push(path.to_owned());

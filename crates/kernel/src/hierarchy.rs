@@ -62,13 +62,11 @@ impl Hierarchy {
             return Err(KernelError::NoCgroup2("this process is outside of what it can see"));
         }
         // The mount that shows most: a part of the hierarchy may be mounted besides.
-        let (below, mount) = mounts
+        let (own, mount) = mounts
             .iter()
-            .filter_map(|mount| Some((path.strip_prefix(&mount.root).ok()?, &mount.point)))
-            .max_by_key(|(below, _)| below.as_os_str().len())
+            .filter_map(|mount| Some((below(mount, path)?, &mount.point)))
+            .max_by_key(|(own, mount)| own.as_os_str().len() - mount.as_os_str().len())
             .ok_or(KernelError::NoCgroup2("no mount shows the part that this process is in"))?;
-        // Joining nothing would leave a slash at the end.
-        let own = if below.as_os_str().is_empty() { mount.clone() } else { mount.join(below) };
         Ok(Self { mount: mount.clone(), own })
     }
 
@@ -104,7 +102,6 @@ pub(crate) struct Mount {
     pub(crate) point: PathBuf,
     pub(crate) is_v2: bool,
     /// Among them, for version 1, its controllers.
-    #[expect(dead_code)]
     pub(crate) options: Vec<String>,
 }
 
@@ -131,6 +128,17 @@ impl Mount {
         let mounts = fs::read("/proc/self/mountinfo")?;
         Ok(mounts.split(|byte| *byte == b'\n').filter_map(Self::parse).collect())
     }
+}
+
+/// Where a mount shows a directory of its hierarchy, if it does.
+pub(crate) fn below(mount: &Mount, path: &Path) -> Option<PathBuf> {
+    // A process that was put elsewhere from outside of its cgroup namespace sees itself at `/../..`.
+    if path.components().any(|part| part == Component::ParentDir) {
+        return None;
+    }
+    let below = path.strip_prefix(&mount.root).ok()?;
+    // Joining nothing would leave a slash at the end.
+    Some(if below.as_os_str().is_empty() { mount.point.clone() } else { mount.point.join(below) })
 }
 
 /// Space, tab, newline and backslash are written as three octal digits.

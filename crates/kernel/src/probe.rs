@@ -28,7 +28,7 @@ impl Verdict {
         matches!(self, Self::Enforced)
     }
 
-    fn no(why: impl Into<String>, mend: impl Into<String>) -> Self {
+    pub(crate) fn no(why: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::Unenforced { why: why.into(), mend: mend.into() }
     }
 }
@@ -129,7 +129,7 @@ fn private_names() -> Verdict {
 }
 
 /// An error with what it comes of.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -11,6 +11,8 @@
     reason = "these are tests, outside of functions that are marked as such"
 )]
 
+#[path = "thieves/bounds.rs"]
+mod bounds;
 #[path = "thieves/limits.rs"]
 mod limits;
 #[path = "thieves/load.rs"]

@@ -22,11 +22,12 @@
 //! | `cat FILE`, `id` | a file's text; user, group |
 //! | `write FILE`, `list DIRECTORY`, `link FILE`, `move FROM TO` | writes a word; names in it; where it leads; renames |
 //! | `signal PID NUMBER` | sends a signal |
+//! | `limit DIRECTORY` | sets limits of a cgroup; answers what became of them |
 //! | `become USER` | starts a program as a user; answers what came of it |
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a program of tests: a surprise is a failed test")]
 
-use kernel::{AppCgroup, Hierarchy, Placement, Process, Program};
+use kernel::{AppCgroup, Hierarchy, Limiter, Limits, Placement, Process, Program};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, sockopt};
 use std::{
     collections::HashMap,
@@ -146,6 +147,12 @@ impl Actor {
                 let process = rustix::process::Pid::from_raw(process.parse().unwrap()).unwrap();
                 let number = rustix::process::Signal::from_named_raw(number.parse().unwrap()).unwrap();
                 Ok(rustix::process::kill_process(process, number).map(nothing)?)
+            }
+            ["limit", directory] => {
+                let cgroup = AppCgroup::open(Path::new(directory)).map_err(io::Error::other)?;
+                let limits =
+                    Limits { memory_bytes: Some(1 << 26), cpu_thousandths: Some(500), processes: Some(50) };
+                Ok(format!("{:?}", Limiter::apply(&limits, &cgroup).applied()))
             }
             ["become", user] => {
                 let user = user.parse().unwrap();

@@ -1,0 +1,402 @@
+//! What an app may use of memory, processor and process ids: limits of its cgroup where the version 2 hierarchy has the controller, else
+//! of a cgroup beside it in the controller's version 1 hierarchy (the kernel's `cgroup-v2.rst`, `cgroup-v1/`).
+//!
+//! A limit that was asked for is enforced or is said not to be, with why. Owns not: which limits an app has.
+
+use crate::{
+    AppCgroup, Hierarchy, KernelError, Verdict,
+    cgroup::PROCESSES,
+    hierarchy::{Mount, below},
+    probe::chain,
+};
+use std::{
+    collections::HashSet,
+    fs, io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::DirBuilderExt,
+    },
+    path::{Path, PathBuf},
+};
+
+/// What an app may use. Without a number there is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of memory, swapped out or not. A process that needs more is killed.
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of one processor's time.
+    pub cpu_thousandths: Option<u32>,
+    /// Processes and threads.
+    pub processes: Option<u32>,
+}
+
+/// What became of limits. A limit that was not asked for counts as enforced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedLimits {
+    /// Of memory.
+    pub memory: Verdict,
+    /// Of processor time.
+    pub cpu: Verdict,
+    /// Of processes.
+    pub processes: Verdict,
+    /// The controllers that do it in hierarchies of version 1.
+    pub version_1: Vec<&'static str>,
+}
+
+/// The limits of one app's cgroup.
+#[derive(Debug)]
+pub struct Limiter {
+    applied: AppliedLimits,
+    joins: Vec<OwnedFd>,
+    /// Where the kernel counts the processes that it killed for memory.
+    kills: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Controller {
+    Memory,
+    Cpu,
+    Processes,
+}
+
+/// The length of time, in microseconds, over which processor time is counted.
+const PERIOD: u64 = 100_000;
+/// The kernel takes no smaller share of it.
+const QUOTA_MIN: u64 = 1_000;
+/// How often the processes of an app that runs already are looked for, until all are in the cgroup of the limit.
+const PASSES_MAX: usize = 8;
+const MEND: &str = "boot with cgroup_enable=memory (or as the controller is called), and let the cgroup in which the server runs have it: as root, or by systemd with Delegate=yes and DelegateSubgroup=server";
+
+/// A file to write, what, and whether it must succeed.
+type Setting = (&'static str, String, bool);
+
+impl Controller {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Cpu => "cpu",
+            Self::Processes => "pids",
+        }
+    }
+
+    /// What sets a limit in version 2, or lifts it.
+    fn settings(self, limit: Option<u64>) -> Vec<Setting> {
+        let number = |limit: Option<u64>| limit.map_or_else(|| "max".to_owned(), |limit| limit.to_string());
+        match self {
+            Self::Memory => vec![
+                ("memory.max", number(limit), true),
+                // Not everywhere there.
+                ("memory.swap.max", number(limit.map(|_| 0)), false),
+            ],
+            Self::Cpu => vec![("cpu.max", format!("{} {PERIOD}", number(limit.map(quota))), true)],
+            Self::Processes => vec![("pids.max", number(limit), true)],
+        }
+    }
+
+    /// The same in version 1.
+    fn settings_1(self, limit: Option<u64>) -> Vec<Setting> {
+        let number = |limit: Option<u64>| limit.map_or_else(|| "-1".to_owned(), |limit| limit.to_string());
+        match self {
+            Self::Memory => vec![
+                // Memory may not have more than memory with swap, so which comes first depends on what is set. The latter is not
+                // everywhere there.
+                ("memory.limit_in_bytes", number(limit), false),
+                ("memory.memsw.limit_in_bytes", number(limit), false),
+                ("memory.limit_in_bytes", number(limit), true),
+            ],
+            Self::Cpu => vec![
+                ("cpu.cfs_period_us", PERIOD.to_string(), true),
+                ("cpu.cfs_quota_us", number(limit.map(quota)), true),
+            ],
+            Self::Processes => self.settings(limit),
+        }
+    }
+}
+
+/// Microseconds of a period.
+fn quota(thousandths: u64) -> u64 {
+    (thousandths.saturating_mul(PERIOD) / 1_000).max(QUOTA_MIN)
+}
+
+impl Limiter {
+    /// Sets an app's limits, or changes them. If it runs already, as after a restart of ours, its processes come under them.
+    pub fn apply(limits: &Limits, cgroup: &AppCgroup) -> Self {
+        let mut limiter = Self {
+            applied: AppliedLimits {
+                memory: Verdict::Enforced,
+                cpu: Verdict::Enforced,
+                processes: Verdict::Enforced,
+                version_1: Vec::new(),
+            },
+            joins: Vec::new(),
+            kills: None,
+        };
+        let place = Place::find();
+        let mut set = |controller: Controller, limit: Option<u64>| match &place {
+            Ok(place) => limiter.set(place, controller, limit, cgroup),
+            Err(why) => unenforced(controller, limit, why),
+        };
+        let memory = set(Controller::Memory, limits.memory_bytes);
+        let cpu = set(Controller::Cpu, limits.cpu_thousandths.map(u64::from));
+        let processes = set(Controller::Processes, limits.processes.map(u64::from));
+        limiter.applied = AppliedLimits { memory, cpu, processes, ..limiter.applied };
+        limiter
+    }
+
+    /// What became of the limits.
+    pub fn applied(&self) -> &AppliedLimits {
+        &self.applied
+    }
+
+    /// What a program must join to be under all of them ([`crate::Program::joins`]).
+    pub fn joins(&self) -> Vec<BorrowedFd<'_>> {
+        self.joins.iter().map(AsFd::as_fd).collect()
+    }
+
+    /// How many processes of the app were killed since its cgroup was made because it used all of its memory.
+    pub fn memory_kills(&self) -> u64 {
+        let counters = self.kills.as_ref().and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+        let count = counters.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Was any?
+    pub fn was_killed_for_memory(&self) -> bool {
+        self.memory_kills() > 0
+    }
+
+    fn set(
+        &mut self,
+        place: &Place,
+        controller: Controller,
+        limit: Option<u64>,
+        cgroup: &AppCgroup,
+    ) -> Verdict {
+        let attempt = if place.has(controller) {
+            place.set(controller, limit, cgroup).map(|()| {
+                self.kills_of(controller, cgroup.path().join("memory.events"));
+            })
+        } else {
+            place.set_1(controller, limit, cgroup).map(|group| {
+                let Some((directory, join)) = group else { return };
+                self.kills_of(controller, directory.join("memory.oom_control"));
+                self.applied.version_1.push(controller.name());
+                self.joins.push(join);
+            })
+        };
+        match attempt {
+            Ok(()) => Verdict::Enforced,
+            Err(why) => unenforced(controller, limit, &why),
+        }
+    }
+
+    fn kills_of(&mut self, controller: Controller, file: PathBuf) {
+        if controller == Controller::Memory {
+            self.kills = Some(file);
+        }
+    }
+}
+
+/// Nobody misses a limit that nobody asked for.
+fn unenforced(controller: Controller, limit: Option<u64>, why: &str) -> Verdict {
+    match limit {
+        Some(_) => {
+            Verdict::no(format!("no limit by the cgroup controller {}: {why}", controller.name()), MEND)
+        }
+        None => Verdict::Enforced,
+    }
+}
+
+/// Removes what limits of a cgroup have made in other hierarchies. It must be empty.
+pub(crate) fn remove(cgroup: &AppCgroup) {
+    let Ok(mounts) = Mount::all() else { return };
+    for mount in mounts.iter().filter(|mount| !mount.is_v2) {
+        if let Some(own) = own_directory(mount, "self") {
+            let _none_or_used = fs::remove_dir(own.join(name_1(cgroup)));
+        }
+    }
+}
+
+/// Of an app's cgroup in hierarchies of version 1. Its id makes it one name wherever the app's cgroup is, and never another's.
+fn name_1(cgroup: &AppCgroup) -> String {
+    format!("keyless-{}", cgroup.id())
+}
+
+/// The directory in a hierarchy of version 1 of a process.
+fn own_directory(mount: &Mount, process: &str) -> Option<PathBuf> {
+    let own = fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
+    let path = own.lines().find_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let is_it = !controllers.is_empty()
+            && controllers.split(',').all(|one| mount.options.iter().any(|o| o == one));
+        is_it.then_some(path)
+    })?;
+    below(mount, Path::new(path))
+}
+
+/// The hierarchies of this machine.
+struct Place {
+    hierarchy: Hierarchy,
+    mounts: Vec<Mount>,
+}
+
+impl Place {
+    fn find() -> Result<Self, String> {
+        let hierarchy = Hierarchy::discover().map_err(|error: KernelError| chain(&error))?;
+        Ok(Self { hierarchy, mounts: Mount::all().map_err(|error| error.to_string())? })
+    }
+
+    /// Is a controller in the hierarchy of version 2?
+    fn has(&self, controller: Controller) -> bool {
+        is_listed(&self.hierarchy.mount.join("cgroup.controllers"), controller)
+    }
+
+    fn set(&self, controller: Controller, limit: Option<u64>, cgroup: &AppCgroup) -> Result<(), String> {
+        let settings = controller.settings(limit);
+        let is_there = || settings.first().is_some_and(|(file, ..)| cgroup.path().join(file).exists());
+        if limit.is_some() && !is_there() {
+            let refused = self.enable(controller, cgroup.path());
+            if !is_there() {
+                return Err(refused.unwrap_or_else(|| "it does not come with the cgroup".to_owned()));
+            }
+        }
+        if is_there() { write(cgroup.path(), &settings) } else { Ok(()) }
+    }
+
+    /// Enables a controller from the top down to an app's cgroup; says the last refusal.
+    fn enable(&self, controller: Controller, cgroup: &Path) -> Option<String> {
+        let mut above: Vec<_> =
+            cgroup.ancestors().skip(1).take_while(|path| path.starts_with(&self.hierarchy.mount)).collect();
+        above.reverse();
+        let mut refused = None;
+        for directory in above {
+            let file = directory.join("cgroup.subtree_control");
+            if is_listed(&file, controller) {
+                continue;
+            }
+            if let Err(error) = fs::write(&file, format!("+{}", controller.name())) {
+                // A cgroup that has processes of its own gives no controller to those below it.
+                let is_used = error.raw_os_error() == Some(libc::EBUSY);
+                let why = if is_used { "it has processes itself".to_owned() } else { error.to_string() };
+                refused = Some(format!("{} does not pass it on: {why}", directory.display()));
+            }
+        }
+        refused
+    }
+
+    /// Sets a limit in the controller's own hierarchy: in which directory, and what is to be joined.
+    fn set_1(
+        &self,
+        controller: Controller,
+        limit: Option<u64>,
+        cgroup: &AppCgroup,
+    ) -> Result<Option<(PathBuf, OwnedFd)>, String> {
+        let is_its =
+            |mount: &&Mount| !mount.is_v2 && mount.options.iter().any(|one| one == controller.name());
+        let directory = self.mounts.iter().find(is_its).and_then(|mount| directory_1(mount, cgroup));
+        let Some(directory) = directory else { return Err("no hierarchy here has it".to_owned()) };
+        if limit.is_none() && !directory.exists() {
+            return Ok(None);
+        }
+        let fail = |error: io::Error| format!("{}: {error}", directory.display());
+        match fs::DirBuilder::new().mode(0o755).create(&directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(fail(error)),
+            _ => {}
+        }
+        write(&directory, &controller.settings_1(limit))?;
+        gather(&directory, cgroup).map_err(fail)?;
+        let join = fs::OpenOptions::new().write(true).open(directory.join(PROCESSES)).map_err(fail)?;
+        Ok(Some((directory, join.into())))
+    }
+}
+
+/// Where an app's cgroup is in a hierarchy of version 1: where an earlier life of ours has put its processes, else below our own one, so
+/// that limits of ours bind the app as well.
+fn directory_1(mount: &Mount, cgroup: &AppCgroup) -> Option<PathBuf> {
+    let name = name_1(cgroup);
+    let of_processes = cgroup.processes().into_iter().filter_map(|id| own_directory(mount, &id.to_string()));
+    let earlier = of_processes.into_iter().find(|directory| directory.ends_with(&name));
+    earlier.or_else(|| Some(own_directory(mount, "self")?.join(name)))
+}
+
+/// Has the processes that an app has already join the cgroup of its limit.
+fn gather(directory: &Path, cgroup: &AppCgroup) -> io::Result<()> {
+    let list = directory.join(PROCESSES);
+    for _ in 0..PASSES_MAX {
+        let inside = fs::read_to_string(&list)?;
+        let inside: HashSet<u32> = inside.lines().filter_map(|line| line.parse().ok()).collect();
+        let outside: Vec<_> = cgroup.processes().into_iter().filter(|id| !inside.contains(id)).collect();
+        if outside.is_empty() {
+            return Ok(());
+        }
+        for id in outside {
+            match fs::write(&list, id.to_string()) {
+                Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Err(io::Error::other("its processes fork faster than they can be moved"))
+}
+
+fn is_listed(file: &Path, controller: Controller) -> bool {
+    fs::read_to_string(file).is_ok_and(|list| list.split_whitespace().any(|one| one == controller.name()))
+}
+
+fn write(directory: &Path, settings: &[Setting]) -> Result<(), String> {
+    for (name, value, is_required) in settings {
+        match fs::write(directory.join(name), value) {
+            Err(error) if *is_required => return Err(format!("cannot set {name} to {value}: {error}")),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_written_as_each_version_wants_it() {
+        let texts = |settings: Vec<Setting>| -> Vec<String> {
+            settings.into_iter().map(|(file, value, _)| format!("{file}={value}")).collect()
+        };
+        assert_eq!(texts(Controller::Cpu.settings(Some(250))), ["cpu.max=25000 100000"]);
+        assert_eq!(
+            texts(Controller::Cpu.settings(Some(1))),
+            ["cpu.max=1000 100000"],
+            "as little as there may be"
+        );
+        assert_eq!(texts(Controller::Cpu.settings(None)), ["cpu.max=max 100000"]);
+        assert_eq!(
+            texts(Controller::Cpu.settings_1(Some(1_500))),
+            ["cpu.cfs_period_us=100000", "cpu.cfs_quota_us=150000"]
+        );
+        assert_eq!(texts(Controller::Memory.settings(Some(7))), ["memory.max=7", "memory.swap.max=0"]);
+        assert_eq!(texts(Controller::Processes.settings_1(None)), ["pids.max=max"]);
+    }
+
+    /// By a tree of plain files: what a machine with these controllers in version 2 is asked to do.
+    #[test]
+    fn a_controller_is_passed_on_from_the_top_down_to_the_apps_cgroup() {
+        let mount = std::env::temp_dir().join(format!("keyless-limits-{}", std::process::id()));
+        let app = mount.join("keyless/app");
+        fs::create_dir_all(&app).unwrap();
+        let control = |directory: &Path| directory.join("cgroup.subtree_control");
+        fs::write(control(&mount), "cpu memory\n").unwrap();
+        fs::write(mount.join("cgroup.controllers"), "cpu memory pids\n").unwrap();
+        let hierarchy = Hierarchy { mount: mount.clone(), own: mount.clone() };
+        let place = Place { hierarchy, mounts: Vec::new() };
+        assert!(place.has(Controller::Processes));
+        assert_eq!(place.enable(Controller::Memory, &app), None);
+        let written = |directory: &Path| fs::read_to_string(control(directory)).ok();
+        assert_eq!(written(&mount).as_deref(), Some("cpu memory\n"), "it had it");
+        assert_eq!(written(&mount.join("keyless")).as_deref(), Some("+memory"));
+        assert_eq!(written(&app), None, "what is below an app is the app's");
+        fs::remove_dir_all(&mount.join("keyless")).unwrap();
+        let refused = place.enable(Controller::Memory, &app).unwrap();
+        assert!(refused.contains("keyless does not pass it on: No such file"), "{refused}");
+        fs::remove_dir_all(&mount).unwrap();
+    }
+}
