@@ -4,12 +4,19 @@
 
 use crate::failure::Failure;
 use bytes::Bytes;
-use http::{Method, Request, header};
-use http_body_util::{BodyExt, Full};
+use http::{Method, Request, Response, header};
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use hyper::body::{Body, Frame, Incoming};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use server::Layout;
-use std::{io, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read},
+    pin::Pin,
+    task::{self, Poll},
+    time::Duration,
+};
 use tokio::net::UnixStream;
 
 /// How long an answer may take. A start of an app or a verification of a large log takes longest.
@@ -93,38 +100,68 @@ impl Admin {
         waited.unwrap_or_else(|_| Err(Fault::Broken("the server does not answer; see its log".into())))
     }
 
+    /// Sends a file, and answers what came back.
+    pub(crate) async fn upload(&self, path: &str, file: File) -> Result<Bytes, Failure> {
+        let length = file.metadata()?.len();
+        let body = BoxBody::new(FileBody { file, left: length });
+        let request = request(Method::POST, path, "application/zip")
+            .header(header::CONTENT_LENGTH, length)
+            .body(body)
+            .map_err(|error| Failure::new(error.to_string()))?;
+        let sent = async { whole(self.begin(request).await?).await };
+        sent.await.map_err(|fault| self.explain(fault))
+    }
+
+    /// Reads something that goes on and on, piece by piece, until it ends or its reader has gone.
+    pub(crate) async fn stream(
+        &self,
+        path: &str,
+        to: impl Fn(&[u8]) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        let request = request(Method::GET, path, "application/json")
+            .body(BoxBody::new(Full::new(Bytes::new()).map_err(|never| match never {})))
+            .map_err(|error| Failure::new(error.to_string()))?;
+        let mut answer = self.begin(request).await.map_err(|fault| self.explain(fault))?;
+        if !answer.status().is_success() {
+            return whole(answer).await.map(drop).map_err(|fault| self.explain(fault));
+        }
+        while let Some(frame) = answer.body_mut().frame().await {
+            let Ok(frame) = frame else {
+                return Err(Failure::new("the server has stopped in the middle of its answer"));
+            };
+            if let Some(piece) = frame.data_ref()
+                && to(piece).is_err()
+            {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     async fn exchange(
         &self,
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<Bytes, Fault> {
-        let broken =
-            |error: &dyn std::fmt::Display| Fault::Broken(format!("no answer from the server: {error}"));
+        let body = match body {
+            Some(body) => serde_json::to_vec(body).map_err(|error| broken(&error))?,
+            None => Vec::new(),
+        };
+        let body = BoxBody::new(Full::new(Bytes::from(body)).map_err(|never| match never {}));
+        let request = request(method, path, "application/json").body(body).map_err(|error| broken(&error))?;
+        whole(self.begin(request).await?).await
+    }
+
+    /// One request, and the beginning of its answer.
+    async fn begin(&self, request: Request<Outgoing>) -> Result<Response<Incoming>, Fault> {
         let stream = UnixStream::connect(self.layout.admin_socket()).await.map_err(Fault::Absent)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| broken(&error))?;
         // Ends with the sender.
         tokio::spawn(connection);
-        let body = match body {
-            Some(body) => serde_json::to_vec(body).map_err(|error| broken(&error))?,
-            None => Vec::new(),
-        };
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "keyless")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|error| broken(&error))?;
-        let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
-        if status.is_success() {
-            return Ok(body);
-        }
-        Err(Fault::Refused(Refused { status: status.as_u16(), message: message(&body) }))
+        sender.send_request(request).await.map_err(|error| broken(&error))
     }
 
     fn read<T: DeserializeOwned>(&self, answer: Result<Bytes, Fault>) -> Result<T, Failure> {
@@ -154,6 +191,59 @@ impl Admin {
             },
         }
     }
+}
+
+/// What is sent.
+type Outgoing = BoxBody<Bytes, io::Error>;
+
+/// A file that is sent as it is read.
+struct FileBody {
+    file: File,
+    left: u64,
+}
+
+/// How much of a file is read at a time.
+const PIECE_BYTES: u64 = 256 * 1024;
+
+impl Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let (mut piece, most) = (Vec::new(), self.left.min(PIECE_BYTES));
+        match (&mut self.file).take(most).read_to_end(&mut piece) {
+            Ok(0) => Poll::Ready(None),
+            Ok(read) => {
+                self.left -= read as u64;
+                Poll::Ready(Some(Ok(Frame::data(piece.into()))))
+            }
+            Err(error) => Poll::Ready(Some(Err(error))),
+        }
+    }
+}
+
+fn request(method: Method, path: &str, content_type: &str) -> http::request::Builder {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "keyless")
+        .header(header::CONTENT_TYPE, content_type)
+}
+
+fn broken(error: &dyn std::fmt::Display) -> Fault {
+    Fault::Broken(format!("no answer from the server: {error}"))
+}
+
+async fn whole(answer: Response<Incoming>) -> Result<Bytes, Fault> {
+    let status = answer.status();
+    let body = answer.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
+    if status.is_success() {
+        return Ok(body);
+    }
+    Err(Fault::Refused(Refused { status: status.as_u16(), message: message(&body) }))
 }
 
 /// The message of an error body.

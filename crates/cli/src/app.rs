@@ -3,6 +3,7 @@
 use crate::{
     admin::{Admin, segment},
     failure::Failure,
+    host::{self, Hosted},
     identity::{self, UserAssigned},
     output::{self, Format},
 };
@@ -30,6 +31,37 @@ pub(crate) enum Command {
         /// Its name
         name: AppName,
     },
+    /// Bring a package in, build it and run it; an earlier version serves until the new one is ready
+    Deploy(host::Deploy),
+    /// Run an app again that was stopped
+    Start {
+        /// Its name
+        name: AppName,
+    },
+    /// End an app's instances, and keep it ended
+    Stop {
+        /// Its name
+        name: AppName,
+    },
+    /// Replace an app's instances by new ones, without a gap
+    Restart {
+        /// Its name
+        name: AppName,
+    },
+    /// How many instances an app runs in
+    Scale {
+        /// Its name
+        name: AppName,
+        /// 1 to 32
+        instances: u16,
+    },
+    /// How an app is started, when it is ready, what it may use
+    Configure(host::Configure),
+    /// What an app gets as its environment
+    #[command(subcommand)]
+    Settings(host::Settings),
+    /// What an app says
+    Logs(host::Logs),
     /// The managed identities of an app
     #[command(subcommand)]
     Identity(Identity),
@@ -69,6 +101,8 @@ pub(crate) struct App {
     pub(crate) changed: i64,
     pub(crate) identity: Option<Principal>,
     pub(crate) user_assigned: Vec<UserAssigned>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hosted: Option<Hosted>,
 }
 
 /// What `identity show` tells: the members of the app's own identity, if it has one, and the others beside them.
@@ -106,6 +140,22 @@ pub(crate) async fn app(admin: &Admin, format: Format, command: Command) -> Resu
             admin.order(Method::DELETE, &path(&name)).await?;
             output::note(format_args!("App {name} is deleted, and its identity with it."));
         }
+        Command::Deploy(args) => host::deploy(admin, format, args).await?,
+        Command::Start { name } => {
+            host::desire(admin, format, &name, &serde_json::json!({"state": "running"}), true).await?;
+        }
+        Command::Stop { name } => {
+            host::desire(admin, format, &name, &serde_json::json!({"state": "stopped"}), false).await?;
+        }
+        Command::Restart { name } => {
+            host::desire(admin, format, &name, &serde_json::json!({"restart": true}), true).await?;
+        }
+        Command::Scale { name, instances } => {
+            host::desire(admin, format, &name, &serde_json::json!({"instances": instances}), true).await?;
+        }
+        Command::Configure(args) => host::configure(admin, format, args).await?,
+        Command::Settings(command) => host::settings(admin, format, command).await?,
+        Command::Logs(args) => host::logs(admin, &args).await?,
         Command::Identity(command) => identities(admin, format, command).await?,
     }
     Ok(())
@@ -161,14 +211,22 @@ async fn list(admin: &Admin, format: Format) -> Result<(), Failure> {
     match format {
         Format::Json => output::json(&apps.value),
         Format::Table => output::table(
-            &["name", "identity", "principal", "user-assigned", "created"],
+            &["name", "state", "identity", "principal", "user-assigned", "created"],
             apps.value.iter().map(|app| {
                 let identity = app.identity.as_ref();
                 let state =
                     identity.map_or("none", |identity| if identity.enabled { "enabled" } else { "disabled" });
                 let principal = identity.map_or("-", |identity| identity.principal.as_str());
                 let others = identity::names(&named(app));
-                vec![app.name.clone(), state.into(), principal.into(), others, output::time(app.created)]
+                let hosted = app.hosted.as_ref().map_or_else(|| "-".to_owned(), Hosted::word);
+                vec![
+                    app.name.clone(),
+                    hosted,
+                    state.into(),
+                    principal.into(),
+                    others,
+                    output::time(app.created),
+                ]
             }),
             "There are no apps. Make one: keyless app create NAME",
         ),
@@ -176,13 +234,14 @@ async fn list(admin: &Admin, format: Format) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(format: Format, app: &App) {
+pub(crate) fn show(format: Format, app: &App) {
     if format == Format::Json {
         return output::json(app);
     }
     let mut facts =
         vec![("app", app.name.clone()), ("id", app.id.clone()), ("created", output::time(app.created))];
     facts.extend(of_app(app));
+    facts.extend(app.hosted.iter().flat_map(Hosted::facts));
     output::facts(&facts);
 }
 

@@ -43,6 +43,23 @@ pub(crate) fn read_from(
     Ok(bytes)
 }
 
+/// A file without a name, for its maker only.
+pub(crate) fn unnamed() -> io::Result<File> {
+    let random = u64::from_be_bytes(domain::world::random(&crypt::SystemEntropy));
+    let path = std::env::temp_dir().join(format!("keyless-{random:016x}"));
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
+}
+
+/// The text in a file, as it is.
+pub(crate) fn secret_text(path: &Path, bytes_max: usize, what: &str) -> Result<Secret<String>, Failure> {
+    let bytes = read(path, bytes_max, what)?;
+    warn_if_readable_by_others(path);
+    let text = std::str::from_utf8(bytes.expose()).map_err(|_| Failure::new(format!("{what} is no text")))?;
+    Ok(Secret::new(text.to_owned()))
+}
+
 /// Says so if others than its owner may read a file.
 pub(crate) fn warn_if_readable_by_others(path: &Path) {
     let is_open = fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o077 != 0);

@@ -17,6 +17,7 @@ mod doctor;
 mod failure;
 mod files;
 mod group;
+mod host;
 mod https;
 mod identity;
 mod key;

@@ -36,6 +36,13 @@ pub(crate) fn value(text: &str) {
     let _reader_gone = out.flush();
 }
 
+/// Prints bytes as they are.
+pub(crate) fn bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
 /// Says something besides the answer.
 pub(crate) fn note(text: impl Display) {
     let _reader_gone = writeln!(io::stderr().lock(), "{text}");

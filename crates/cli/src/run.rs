@@ -100,7 +100,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure
 }
 
 /// The app with an identity: its own one, unless it has been given others.
-async fn identity(admin: &Admin, app: &AppName) -> Result<(), Failure> {
+pub(crate) async fn identity(admin: &Admin, app: &AppName) -> Result<(), Failure> {
     let path = format!("/v1/apps/{}", segment(app.as_str()));
     // Asked first: a start that changes nothing should not look like a change in the audit log.
     if let Ok(known) = admin.get::<app::App>(&path).await

@@ -1,0 +1,459 @@
+//! `keyless app deploy|start|stop|restart|scale|configure|settings|logs`: what the server hosts.
+//!
+//! Owns: the packing of a folder, the waiting for a deployment, and how both are told. Owns not: what the routes do (`wire::admin::hosting`).
+
+use crate::{
+    admin::{Admin, segment},
+    app::App,
+    failure::Failure,
+    output::{self, Format},
+};
+use domain::{AppName, Secret};
+use http::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::{
+    fs::File,
+    io::{Seek, SeekFrom},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// How often a deployment is asked about.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Deploy {
+    /// The app; made with an identity of its own if it is not there
+    app: AppName,
+    /// The package: a zip file
+    #[arg(long, value_name = "FILE", conflicts_with = "dir", required_unless_present = "dir")]
+    zip: Option<PathBuf>,
+    /// The package: a folder, which is packed as it is
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// How to start it, instead of what the package says
+    #[arg(long, value_name = "COMMAND")]
+    command: Option<String>,
+    /// Answer as soon as the package has arrived
+    #[arg(long)]
+    no_wait: bool,
+    /// How long to wait until the new version serves
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Configure {
+    /// The app
+    app: AppName,
+    /// How to start it; an empty text: as the package says
+    #[arg(long, value_name = "COMMAND")]
+    command: Option<String>,
+    /// When an instance is ready: `port`, once something listens there; `process`, if it serves nobody; or a path, whose answer is looked
+    /// at again and again
+    #[arg(long, value_name = "port|process|/PATH")]
+    health: Option<String>,
+    /// Memory of an instance, in MiB; 0: as much as there is
+    #[arg(long, value_name = "MIB")]
+    memory: Option<u32>,
+    /// Processors of an instance, such as 0.5; 0: as many as there are
+    #[arg(long, value_name = "NUMBER")]
+    cpu: Option<f64>,
+    /// Processes and threads of an instance; 0: as many as there may be
+    #[arg(long, value_name = "NUMBER")]
+    processes: Option<u32>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Settings {
+    /// Set some; running instances are replaced one by one
+    Set {
+        /// The app
+        app: AppName,
+        /// A value, or a reference such as @Microsoft.KeyVault(VaultName=…;SecretName=…)
+        #[arg(value_name = "NAME=VALUE")]
+        settings: Vec<String>,
+        /// The value of one more setting is the content of a file; it is told to nobody but the app
+        #[arg(long, value_name = "NAME=FILE")]
+        secret_file: Vec<String>,
+    },
+    /// All of an app
+    List {
+        /// The app
+        app: AppName,
+    },
+    /// Take some away
+    Delete {
+        /// The app
+        app: AppName,
+        /// Their names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Logs {
+    /// The app
+    app: AppName,
+    /// Go on as more is written
+    #[arg(short, long)]
+    follow: bool,
+    /// How many of the last lines
+    #[arg(short = 'n', long, default_value_t = 100)]
+    lines: usize,
+}
+
+/// A hosted app as the server tells it.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Hosted {
+    url: String,
+    state: String,
+    wanted: u16,
+    revision: u64,
+    command: Option<String>,
+    health: String,
+    memory_mib: Option<u32>,
+    cpu_thousandths: Option<u32>,
+    processes: Option<u32>,
+    runtime: Option<String>,
+    deployment: Option<String>,
+    deployed: Option<i64>,
+    instances: Vec<Instance>,
+    isolation: Option<String>,
+    enforced: Option<bool>,
+    unenforced: Vec<String>,
+    failures: u32,
+    last_failure: Option<String>,
+    references: Vec<Reference>,
+    notices: Vec<String>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Instance {
+    id: String,
+    state: String,
+    revision: u64,
+    port: u16,
+    process: Option<u32>,
+    seconds: u64,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Reference {
+    setting: String,
+    status: String,
+    #[serde(default)]
+    advice: String,
+}
+
+#[derive(Deserialize)]
+struct Taken {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Deployment {
+    state: String,
+    text: String,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Setting {
+    name: String,
+    value: Option<String>,
+    secret: bool,
+}
+
+#[derive(Deserialize)]
+struct List {
+    value: Vec<Setting>,
+}
+
+impl Hosted {
+    /// How an app's state is told in a list.
+    pub(crate) fn word(&self) -> String {
+        let ready = self.instances.iter().filter(|one| one.state == "ready").count();
+        match &*self.state {
+            "running" if self.deployment.is_none() => "nothing deployed".to_owned(),
+            "running" => format!("{ready}/{} ready", self.wanted),
+            other => other.to_owned(),
+        }
+    }
+
+    /// What `app show` tells.
+    pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = vec![("url", self.url.clone()), ("state", self.word())];
+        if let (Some(runtime), Some(deployment)) = (&self.runtime, &self.deployment) {
+            let when = self.deployed.map(output::time).unwrap_or_default();
+            facts.push(("deployment", format!("{deployment}, {runtime}, {when}")));
+        }
+        facts.extend(self.command.iter().map(|command| ("command", command.clone())));
+        facts.push(("health", self.health.clone()));
+        facts.push(("limits", self.limits()));
+        for one in &self.instances {
+            let process = one.process.map(|process| format!(", process {process}")).unwrap_or_default();
+            let old = if one.revision == self.revision { "" } else { ", of an earlier version" };
+            facts.push((
+                "instance",
+                format!("{} for {} s, port {}{process}{old}", one.state, one.seconds, one.port),
+            ));
+        }
+        if let Some(isolation) = &self.isolation {
+            let colour =
+                if self.enforced == Some(false) { output::Colour::Warn } else { output::Colour::Good };
+            facts.push(("isolation", output::paint(colour, isolation)));
+        }
+        let warned = |text: &String| ("unenforced", output::paint(output::Colour::Warn, text));
+        facts.extend(self.unenforced.iter().map(warned));
+        if let Some(failure) = self.last_failure.as_ref().filter(|_| self.failures > 0) {
+            let told = format!("{failure} ({} in a row); see keyless app logs", self.failures);
+            facts.push(("failed", output::paint(output::Colour::Bad, told)));
+        }
+        for Reference { setting, status, advice } in &self.references {
+            let (colour, told) = match &*status.as_str() {
+                "Resolved" => (output::Colour::Good, status.clone()),
+                _ => (output::Colour::Bad, format!("{status}: {advice}")),
+            };
+            facts.push(("reference", format!("{setting}: {}", output::paint(colour, told))));
+        }
+        facts.extend(self.notices.iter().map(|notice| ("notice", notice.clone())));
+        facts
+    }
+
+    fn limits(&self) -> String {
+        let memory = self.memory_mib.map(|mib| format!("{mib} MiB of memory"));
+        let cpu = self
+            .cpu_thousandths
+            .map(|thousandths| format!("{} processors", f64::from(thousandths) / 1_000.0));
+        let processes = self.processes.map(|count| format!("{count} processes"));
+        let told: Vec<_> = [memory, cpu, processes].into_iter().flatten().collect();
+        if told.is_empty() { "none".to_owned() } else { told.join(", ") }
+    }
+
+    fn is_serving(&self) -> bool {
+        let ready = self.instances.iter().filter(|one| one.state == "ready" && one.revision == self.revision);
+        ready.count() >= usize::from(self.wanted)
+    }
+}
+
+pub(crate) async fn deploy(admin: &Admin, format: Format, args: Deploy) -> Result<(), Failure> {
+    let zip = package(&args)?;
+    ensure(admin, &args.app).await?;
+    let path = format!("{}/deployments", path(&args.app));
+    let command = args.command.as_deref().map(|command| format!("?command={}", segment(command)));
+    let taken = admin.upload(&format!("{path}{}", command.unwrap_or_default()), zip).await?;
+    let Taken { id } = serde_json::from_slice(&taken).map_err(|error| Failure::new(error.to_string()))?;
+    if args.no_wait {
+        output::note(format_args!("The package has arrived as deployment {id}."));
+        return Ok(());
+    }
+    let until = Instant::now() + Duration::from_secs(args.timeout);
+    built(admin, &format!("{path}/{id}"), until).await?;
+    served(admin, format, &args.app, until).await
+}
+
+/// The zip that is sent.
+fn package(args: &Deploy) -> Result<File, Failure> {
+    if let Some(zip) = &args.zip {
+        return File::open(zip).map_err(|error| Failure::new(format!("{}: {error}", zip.display())));
+    }
+    let folder = args.dir.as_deref().unwrap_or(Path::new("."));
+    let mut zip = crate::files::unnamed()?;
+    let packed = package::pack(folder, &mut zip)
+        .map_err(|error| Failure::new(format!("{}: {}", folder.display(), crate::place::chain(&error))))?;
+    for (path, why) in &packed.skipped {
+        output::note(format_args!("keyless: {} is left out: {why}", path.display()));
+    }
+    zip.seek(SeekFrom::Start(0))?;
+    Ok(zip)
+}
+
+/// The app with an identity, as `keyless run` has it.
+async fn ensure(admin: &Admin, app: &AppName) -> Result<(), Failure> {
+    crate::run::identity(admin, app).await
+}
+
+/// Waits until the package is built.
+async fn built(admin: &Admin, path: &str, until: Instant) -> Result<(), Failure> {
+    let mut told = String::new();
+    loop {
+        let known: Deployment = admin.get(path).await?;
+        match &*known.state {
+            "deployed" => return Ok(()),
+            "failed" => return Err(Failure::new(format!("not deployed: {}", known.text))),
+            state => {
+                let now =
+                    if known.text.is_empty() { state.to_owned() } else { format!("{state}: {}", known.text) };
+                if now != told {
+                    output::note(&now);
+                    told = now;
+                }
+            }
+        }
+        if Instant::now() > until {
+            return Err(Failure::new("the package is still being built")
+                .next("`keyless app logs` says how far it is."));
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Waits until instances of what is desired serve.
+async fn served(admin: &Admin, format: Format, app: &AppName, until: Instant) -> Result<(), Failure> {
+    let began = admin.get::<App>(&path(app)).await?;
+    let failures_before = began.hosted.as_ref().map_or(0, |hosted| hosted.failures);
+    loop {
+        let known: App = admin.get(&path(app)).await?;
+        let Some(hosted) = &known.hosted else { return Err(Failure::new("nothing is deployed")) };
+        if hosted.state != "running" {
+            crate::app::show(format, &known);
+            output::note(format_args!("The app is stopped: keyless app start {app}"));
+            return Ok(());
+        }
+        if hosted.is_serving() {
+            crate::app::show(format, &known);
+            return Ok(());
+        }
+        // One failure may be chance; two are a program that does not start.
+        if hosted.failures >= failures_before + 2 {
+            let why = hosted.last_failure.clone().unwrap_or_default();
+            return Err(Failure::new(format!("deployed, but it does not start: {why}")).next(format!(
+                "What it said: keyless app logs {app}. An earlier version, if there was one, goes on serving."
+            )));
+        }
+        if Instant::now() > until {
+            return Err(Failure::new("deployed, but not ready yet")
+                .next(format!("keyless app show {app} says how far it is.")));
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Changes what is desired, and tells what is then.
+pub(crate) async fn desire(
+    admin: &Admin,
+    format: Format,
+    app: &AppName,
+    wanted: &Value,
+    wait: bool,
+) -> Result<(), Failure> {
+    let _hosted: Hosted = admin.ask(Method::PATCH, &format!("{}/desired", path(app)), wanted).await?;
+    let known: App = admin.get(&path(app)).await?;
+    let is_deployed = known.hosted.as_ref().is_some_and(|hosted| hosted.deployment.is_some());
+    if wait && is_deployed {
+        return served(admin, format, app, Instant::now() + Duration::from_secs(300)).await;
+    }
+    crate::app::show(format, &known);
+    if !is_deployed {
+        output::note(format_args!("Nothing is deployed yet: keyless app deploy {app} --dir DIR"));
+    }
+    Ok(())
+}
+
+pub(crate) async fn configure(admin: &Admin, format: Format, args: Configure) -> Result<(), Failure> {
+    let mut wanted = Map::new();
+    if let Some(command) = args.command {
+        wanted.insert("command".into(), if command.is_empty() { Value::Null } else { command.into() });
+    }
+    if let Some(health) = args.health {
+        wanted.insert("health".into(), health.into());
+    }
+    let free = |count: u32| if count == 0 { Value::Null } else { count.into() };
+    if let Some(memory) = args.memory {
+        wanted.insert("memory_mib".into(), free(memory));
+    }
+    if let Some(cpu) = args.cpu {
+        if !(0.0..=1_000.0).contains(&cpu) {
+            return Err(Failure::new("--cpu: 0 to 1000").code(crate::failure::USAGE));
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to a million, as was looked at"
+        )]
+        wanted.insert("cpu_thousandths".into(), free((cpu * 1_000.0).round() as u32));
+    }
+    if let Some(processes) = args.processes {
+        wanted.insert("processes".into(), free(processes));
+    }
+    desire(admin, format, &args.app, &Value::Object(wanted), false).await
+}
+
+pub(crate) async fn settings(admin: &Admin, format: Format, command: Settings) -> Result<(), Failure> {
+    match command {
+        Settings::Set { app, settings, secret_file } => {
+            let mut set = Map::new();
+            for one in &settings {
+                let (name, value) = parts(one)?;
+                set.insert(name.to_owned(), json!({"value": value}));
+            }
+            for one in &secret_file {
+                let (name, file) = parts(one)?;
+                let value = crate::files::secret_text(
+                    Path::new(file),
+                    domain::limits::APP_SETTING_VALUE_BYTES_MAX,
+                    "a setting's value",
+                )?;
+                set.insert(name.to_owned(), json!({"value": value.expose(), "secret": true}));
+            }
+            if set.is_empty() {
+                return Err(Failure::new("nothing to set: NAME=VALUE or --secret-file NAME=FILE")
+                    .code(crate::failure::USAGE));
+            }
+            change(admin, &app, json!({"set": set})).await
+        }
+        Settings::Delete { app, names } => change(admin, &app, json!({"remove": names})).await,
+        Settings::List { app } => {
+            let List { value } = admin.get(&format!("{}/settings", path(&app))).await?;
+            match format {
+                Format::Json => output::json(&value),
+                Format::Table => output::table(
+                    &["name", "value"],
+                    value.iter().map(|one| {
+                        let value = one
+                            .value
+                            .clone()
+                            .unwrap_or_else(|| output::paint(output::Colour::Dim, "(secret)"));
+                        vec![one.name.clone(), value]
+                    }),
+                    "There are no settings. Set one: keyless app settings set APP NAME=VALUE",
+                ),
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn change(admin: &Admin, app: &AppName, change: Value) -> Result<(), Failure> {
+    let path = format!("{}/settings", path(app));
+    let sent = admin.send(Method::PATCH, &path, Some(&change)).await;
+    scrub(change);
+    sent.map(drop).map_err(|fault| admin.explain(fault))?;
+    output::note(format_args!("Done. Instances that run are replaced: keyless app show {app}"));
+    Ok(())
+}
+
+/// Values of settings are secrets of somebody's.
+fn scrub(value: Value) {
+    match value {
+        Value::String(text) => drop(Secret::new(text)),
+        Value::Object(members) => members.into_iter().for_each(|(_, value)| scrub(value)),
+        Value::Array(items) => items.into_iter().for_each(scrub),
+        _ => {}
+    }
+}
+
+fn parts(text: &str) -> Result<(&str, &str), Failure> {
+    text.split_once('=').ok_or_else(|| Failure::new("a setting is NAME=VALUE").code(crate::failure::USAGE))
+}
+
+pub(crate) async fn logs(admin: &Admin, args: &Logs) -> Result<(), Failure> {
+    let path = format!("{}/log?lines={}&follow={}", path(&args.app), args.lines, args.follow);
+    admin.stream(&path, output::bytes).await
+}
+
+fn path(app: &AppName) -> String {
+    format!("/v1/apps/{}", segment(app.as_str()))
+}
