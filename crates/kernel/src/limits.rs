@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(written(&mount).as_deref(), Some("cpu memory\n"), "it had it");
         assert_eq!(written(&mount.join("keyless")).as_deref(), Some("+memory"));
         assert_eq!(written(&app), None, "what is below an app is the app's");
-        fs::remove_dir_all(&mount.join("keyless")).unwrap();
+        fs::remove_dir_all(mount.join("keyless")).unwrap();
         let refused = place.enable(Controller::Memory, &app).unwrap();
         assert!(refused.contains("keyless does not pass it on: No such file"), "{refused}");
         fs::remove_dir_all(&mount).unwrap();
