@@ -7,6 +7,7 @@
 pub mod app;
 pub mod error;
 pub mod inject;
+pub mod routes;
 pub mod service;
 pub mod user_assigned;
 pub mod workload;
@@ -14,6 +15,7 @@ pub mod workload;
 pub use error::HostError;
 pub use identity::{App, Assigned, Enforcement, Workload};
 pub use inject::{Environment, Injection, TrustFiles};
+pub use routes::{Connect, Connecting, Drained, InstanceKey, Lease, Reach, Routes, Unroutable, Wanted};
 pub use service::{
     AppView, EndpointListeners, HostKernel, HostService, HostSettings, Place, Resumed, StartRequest, Started,
 };
