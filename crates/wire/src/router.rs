@@ -52,7 +52,7 @@ impl PublicService {
             Some(HostRole::Login) => directory(self.directory, context.clone(), request).await,
             Some(HostRole::Vault(vault)) => keyvault::handle(&self.state, &context, &vault, request).await,
             Some(HostRole::Graph) => graph::handle(&self.state, &context, request).await,
-            Some(HostRole::Unknown) => {
+            Some(HostRole::Unknown | HostRole::App(_)) => {
                 refused(StatusCode::NOT_FOUND, "no such host here: see `keyless status` for the host names")
             }
             None => refused(
