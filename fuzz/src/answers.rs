@@ -51,7 +51,7 @@ impl Answer {
                 let challenged = self.headers.contains_key(header::WWW_AUTHENTICATE);
                 assert_eq!(status == StatusCode::UNAUTHORIZED, challenged, "{body}");
             }
-            Some(HostRole::Unknown) | None => check_keyvault(&json),
+            Some(HostRole::Unknown | HostRole::App(_)) | None => check_keyvault(&json),
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
             assert!(self.headers.contains_key(header::ALLOW), "which methods are: {body}");

@@ -50,12 +50,22 @@ pub struct Running {
     store: Arc<dyn Store>,
     log: Arc<AuditLog>,
     endpoints: Arc<Endpoints>,
+    apps: Arc<Apps>,
     public: public::Public,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
     site: Arc<Site>,
     addresses: Vec<SocketAddr>,
     is_first_start: bool,
+}
+
+/// How a server was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// By SIGINT.
+    Interrupted,
+    /// By SIGTERM.
+    Terminated,
 }
 
 /// The runtime that a server runs on.
@@ -147,7 +157,7 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     tasks.spawn(tasks::reap(services.host.clone(), clock.clone(), stopping.clone()));
     tasks.spawn(tasks::renew(certificates, Arc::new(SystemClock), stopping.clone()));
     tasks.spawn(tasks::due(services.clone(), stopping.clone()));
-    tasks.spawn(apps.supervise(stopping));
+    tasks.spawn(apps.clone().supervise(stopping));
     for listener in ground.listeners {
         tasks.spawn(public.clone().accept(listener));
     }
@@ -157,6 +167,7 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         store: ground.store,
         log,
         endpoints,
+        apps,
         public,
         tasks,
         stop,
@@ -363,29 +374,37 @@ impl Running {
         self.site.hosts_file()
     }
 
-    /// Waits until somebody asks the process to stop (SIGINT, SIGTERM).
+    /// Waits until somebody asks the process to stop: SIGINT, as a person's Ctrl-C sends it, or SIGTERM, as whoever starts it again does.
     ///
     /// # Errors
     /// The system takes no handler.
-    pub async fn asked_to_stop(&self) -> std::io::Result<()> {
+    pub async fn asked_to_stop(&self) -> std::io::Result<Asked> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = interrupt.recv() => Ok(Asked::Interrupted),
+            _ = terminate.recv() => Ok(Asked::Terminated),
         }
-        Ok(())
     }
 
-    /// Ends in good order: no new connections, open requests are answered, the audit log is synced and anchored.
-    pub async fn stop(mut self) {
+    /// How many instances of hosted apps run.
+    pub fn instances(&self) -> usize {
+        self.apps.running()
+    }
+
+    /// Ends in good order: no new connections, open requests are answered, the audit log is synced and anchored. A person's Ctrl-C ends
+    /// hosted apps, too, until the next start; otherwise they run on, and the next start goes on with them.
+    pub async fn stop(mut self, asked: Asked) {
         self.endpoints.close_all();
         self.stop.send_replace(true);
         if tokio::time::timeout(DRAIN_TIME_MAX, self.public.drained()).await.is_err() {
             tracing::warn!("connections were still open and are dropped");
         }
         self.tasks.shutdown().await;
+        if asked == Asked::Interrupted {
+            self.apps.end_all().await;
+        }
         tasks::sync_once(self.log.clone(), &*self.store, &*self.services.entropy).await;
         let _absent = std::fs::remove_file(self.data.layout().admin_socket());
         // Programs that run on still read these.

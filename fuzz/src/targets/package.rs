@@ -64,7 +64,7 @@ fn make() -> Place {
 
 fn starts(contents: &Contents, given: Option<&str>) {
     let Ok(launch) = contents.detect(given) else { return };
-    let [shell, _, command] = launch.arguments();
+    let [shell, _, command] = package::shell(&launch.command);
     assert!(shell.starts_with('/') && !command.contains('\0') && command.ends_with(&launch.command));
     drop(contents.build_steps(launch.runtime));
 }

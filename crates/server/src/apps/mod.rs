@@ -44,6 +44,8 @@ use wire::{
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 /// How often logs are looked at for rotation. Ours.
 const ROTATE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long all instances together may take to end when the server does. Ours: a person waits.
+const END_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long a kill may take before its cgroup is left to a later round. Ours.
 const KILL_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -241,6 +243,32 @@ impl Apps {
         };
         self.add(app, name, instance.revision, launched);
         self.touch(name);
+    }
+
+    /// How many instances run.
+    pub(crate) fn running(&self) -> usize {
+        self.state().values().map(|state| state.instances.len()).sum()
+    }
+
+    /// Ends all instances, as nobody is there to look after them. Once nothing reconciles any more.
+    pub(crate) async fn end_all(&self) {
+        let mut all: Vec<Instance> =
+            self.state().values_mut().flat_map(|state| state.instances.drain(..)).collect();
+        for instance in &all {
+            ask_to_end(instance);
+        }
+        let until = Instant::now() + END_TIME_MAX;
+        while Instant::now() < until && all.iter().any(|one| !one.process.has_ended().unwrap_or(true)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        for instance in &mut all {
+            end_at_once(&instance.process, instance.cgroup.as_ref());
+            if let Some(cgroup) = instance.cgroup.take() {
+                remove(cgroup).await;
+            }
+            // One that is kept is found to have ended at the next start.
+            let _may_be_kept = self.services.host.end(instance.workload).await;
+        }
     }
 
     /// Cgroups that an earlier run made and no record names: it ended between making one and keeping that it did, or an app was deleted
@@ -466,11 +494,7 @@ impl Apps {
                 self.drain(app, workload);
                 if let Some(instance) = self.state().get_mut(&app).and_then(|state| state.instance(workload))
                 {
-                    // As systemd does: all of it is asked, as a shell in front of a program does not pass it on.
-                    match &instance.cgroup {
-                        Some(cgroup) => cgroup.signal(SIGTERM),
-                        None => drop(instance.process.signal(SIGTERM)),
-                    }
+                    ask_to_end(instance);
                 }
                 self.advance(app, workload, Phase::Stopping);
                 self.again(name, self.elapsed() + limits::STOP_TIME_MAX);
@@ -735,6 +759,14 @@ impl Apps {
         if context.record(&*self.services.audit, Actor::System, action, target, outcome, reason).is_err() {
             tracing::error!(app = %name, action, "was done, and cannot be written to the audit log");
         }
+    }
+}
+
+/// As systemd does: all of it is asked, as a shell in front of a program does not pass it on.
+fn ask_to_end(instance: &Instance) {
+    match &instance.cgroup {
+        Some(cgroup) => cgroup.signal(SIGTERM),
+        None => drop(instance.process.signal(SIGTERM)),
     }
 }
 
