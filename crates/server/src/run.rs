@@ -19,7 +19,7 @@ use crate::{
     seal, tasks,
     test_clock::TestClock,
     trust::Public,
-    workers::RuntimeWorkers,
+    workers::{RuntimeTasks, RuntimeWorkers},
 };
 use access::{Verifier, VerifierConfig, vault_audiences};
 use audit::AuditLog;
@@ -34,7 +34,7 @@ use store::Store;
 use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 use vault::VaultService;
-use wire::Services;
+use wire::{Services, proxy::Proxy};
 
 /// Threads that answer requests, at most. Ours: more cost memory, and four saturate a gigabit.
 const WORKERS_MAX: usize = 4;
@@ -125,8 +125,10 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     site.serve_with(&services);
     record_test_clock(&services, *now)?;
     let tls = TlsAcceptor::from(Arc::new(tls(certificates.clone())?));
-    let public =
-        public::Public::new(tls, wire::PublicService::new(services.clone()), observer, stopping.clone());
+    let routes = Arc::new(host::Routes::new());
+    let proxy = Arc::new(Proxy::new(routes, Arc::new(RuntimeTasks), wire::proxy::Limits::default()));
+    let service = wire::PublicService::new(services.clone()).proxying(proxy);
+    let public = public::Public::new(tls, service, observer, stopping.clone());
     let administration = admin::router(admin::State {
         store: store.clone(),
         log: log.clone(),
