@@ -20,14 +20,14 @@ use crate::{
     seal, tasks,
     test_clock::TestClock,
     trust::Public,
-    workers::RuntimeWorkers,
+    workers::{RuntimeTasks, RuntimeWorkers},
 };
 use access::{Verifier, VerifierConfig, vault_audiences};
 use audit::AuditLog;
 use crypt::{Key256, SlotKind, SystemEntropy};
 use directory::{DirectoryService, DirectorySettings, audience::graph_audiences};
 use domain::{Clock, Entropy, Secret, TenantId, Timestamp};
-use host::{HostService, HostSettings};
+use host::{HostService, HostSettings, Routes};
 use identity::IdentityService;
 use kernel::{Attestor, Capabilities, Hierarchy, Placement};
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -35,7 +35,7 @@ use store::Store;
 use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 use vault::VaultService;
-use wire::Services;
+use wire::{Services, proxy::Proxy};
 
 /// Threads that answer requests, at most. Ours: more cost memory, and four saturate a gigabit.
 const WORKERS_MAX: usize = 4;
@@ -136,8 +136,10 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     site.serve_with(&services);
     record_test_clock(&services, *now)?;
     let tls = TlsAcceptor::from(Arc::new(tls(certificates.clone())?));
-    let public =
-        public::Public::new(tls, wire::PublicService::new(services.clone()), observer, stopping.clone());
+    let routes = Arc::new(Routes::new());
+    let proxy = Arc::new(Proxy::new(routes.clone(), Arc::new(RuntimeTasks), wire::proxy::Limits::default()));
+    let service = wire::PublicService::new(services.clone()).proxying(proxy);
+    let public = public::Public::new(tls, service, observer, stopping.clone());
     let administration = admin::router(admin::State {
         store: store.clone(),
         log: log.clone(),
@@ -146,7 +148,8 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         entropy: entropy.clone(),
         services: services.clone(),
     });
-    let apps = Arc::new(apps(&config, &services, &site, ground.attestor.clone(), ground.data.layout()));
+    let apps =
+        Arc::new(apps(&config, &services, &site, routes, ground.attestor.clone(), ground.data.layout()));
     apps.resume().await?;
     let hosting = Arc::new(apps::Handle(apps.clone()));
     let administration = wire::admin::router(services.clone(), site.clone(), hosting).merge(administration);
@@ -282,6 +285,7 @@ fn apps(
     config: &Config,
     services: &Arc<Services>,
     site: &Site,
+    routes: Arc<Routes>,
     attestor: Option<Arc<Attestor>>,
     layout: &Layout,
 ) -> Apps {
@@ -301,7 +305,7 @@ fn apps(
         landlock: if kernel::is_root() { None } else { kernel::Landlock::new().ok() },
     };
     let files = AppFiles::of(layout, config.apps_dir.as_deref());
-    Apps::new(services.clone(), files, launcher, Arc::default(), attestor)
+    Apps::new(services.clone(), files, launcher, routes, attestor)
 }
 
 /// Whoever reads the audit log must know which of its times are a test clock's.
