@@ -1,8 +1,8 @@
 //! What this kernel, and this process's place in it, can do: asked by trying, said with a reason and a mend.
 
 use crate::{
-    Account, AppCgroup, AppliedLimits, Attestor, Hierarchy, KernelError, Landlock, Limiter, Limits, Network,
-    NetworkPorts, Placement, Program, placement, process::rehearse,
+    Account, AppCgroup, AppliedLimits, Attestor, ConnectGate, Hierarchy, KernelError, Landlock, Limiter,
+    Limits, Network, NetworkPorts, Placement, Program, placement, process::rehearse,
 };
 use std::{
     error::Error,
@@ -59,6 +59,8 @@ pub struct Hosting {
     pub network: Verdict,
     /// A Landlock domain, for want of a user of its own.
     pub landlock: Verdict,
+    /// A gate that keeps strangers from connecting to its endpoint.
+    pub connect_gate: Verdict,
 }
 
 impl Hosting {
@@ -72,6 +74,7 @@ impl Hosting {
         }
         named.push(("network namespace".to_owned(), &self.network));
         named.push(("Landlock domain".to_owned(), &self.landlock));
+        named.push(("gate before its endpoint".to_owned(), &self.connect_gate));
         named
     }
 }
@@ -86,7 +89,13 @@ pub fn capabilities() -> Capabilities {
         attestation: attestation(&hierarchy),
         cgroup,
         private_names: private_names(),
-        hosting: Hosting { account: account(), limits, network: network(), landlock: landlock() },
+        hosting: Hosting {
+            account: account(),
+            limits,
+            network: network(),
+            landlock: landlock(),
+            connect_gate: connect_gate(&hierarchy),
+        },
     }
 }
 
@@ -212,6 +221,18 @@ fn landlock() -> Verdict {
     }
 }
 
+/// Can strangers be kept from connecting?
+fn connect_gate(hierarchy: &Result<Hierarchy, KernelError>) -> Verdict {
+    match hierarchy.as_ref().map(ConnectGate::attach) {
+        Ok(Ok(_gate)) => Verdict::Enforced,
+        Ok(Err(error)) => Verdict::no(
+            chain(&error),
+            "run the server as root of the host (with the capabilities BPF and NET_ADMIN), Linux 5.14 or newer; without, strangers are refused after they have connected",
+        ),
+        Err(error) => Verdict::no(chain(error), MOUNT_CGROUP2),
+    }
+}
+
 fn private_names() -> Verdict {
     match rehearse(&Program { hosts: Some("/etc/hosts".into()), ..Program::default() }) {
         Ok(()) => Verdict::Enforced,
@@ -241,7 +262,7 @@ mod tests {
     fn everything_is_tried_and_each_lack_is_explained() {
         let found = capabilities();
         let hosting = found.hosting.named();
-        assert_eq!(hosting.len(), 6);
+        assert_eq!(hosting.len(), 7);
         let others = [&found.attestation, &found.cgroup, &found.private_names];
         for verdict in hosting.into_iter().map(|(_, verdict)| verdict).chain(others) {
             if let Verdict::Unenforced { why, mend } = verdict {

@@ -4,6 +4,7 @@
 //! | command | does |
 //! |---|---|
 //! | `socket NAME 4/6 [PORT]` | makes a TCP socket, bound to the port of the loopback address if there is one (others may bind it too) |
+//! | `mptcp NAME`, `fastopen NAME ADDRESS TEXT` | makes a socket of Multipath TCP; connects and sends in one call |
 //! | `stdin NAME` | takes standard input for a socket |
 //! | `connect NAME ADDRESS` | connects it; answers its port |
 //! | `send NAME TEXT` | writes a text (`\r`, `\n` are escaped) |
@@ -79,6 +80,20 @@ impl Actor {
             ["socket", name, family, ref port @ ..] => {
                 let socket = socket(family, port.first().map(|port| port.parse().unwrap()))?;
                 self.sockets.insert(name.to_owned(), socket);
+                Ok(String::new())
+            }
+            ["mptcp", name] => {
+                let (flags, protocol) = (SocketFlags::CLOEXEC, Some(rustix::net::ipproto::MPTCP));
+                let socket =
+                    rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, protocol)?;
+                self.sockets.insert(name.to_owned(), socket);
+                Ok(String::new())
+            }
+            ["fastopen", name, address, ..] => {
+                const MSG_FASTOPEN: u32 = 0x2000_0000;
+                let flags = rustix::net::SendFlags::from_bits_retain(MSG_FASTOPEN);
+                let address: SocketAddr = address.parse().unwrap();
+                rustix::net::sendto(self.socket(name)?, rest(line, 3).as_bytes(), flags, &address)?;
                 Ok(String::new())
             }
             ["stdin", name] => {
