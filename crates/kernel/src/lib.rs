@@ -33,4 +33,4 @@ pub use listen::listen_loopback;
 pub use network::{METADATA, Namespace, Network, NetworkPorts};
 pub use peer::{AttestFault, Attested, Attestor, Peer};
 pub use probe::{Capabilities, Verdict, capabilities};
-pub use process::{Account, Ended, Process, Program, Resources, Step, spawn};
+pub use process::{Account, Ended, Process, Program, Resources, Step, replace, spawn};

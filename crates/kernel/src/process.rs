@@ -135,6 +135,27 @@ pub struct Process {
 /// [`KernelError::Execute`] if there is no such program or it cannot be executed; [`KernelError::Namespace`] if it cannot have its own
 /// `/etc/hosts` (it can be started without); [`KernelError::Prepare`] if another step failed; [`KernelError::Spawn`].
 pub fn spawn(program: &Program<'_>) -> Result<Process, KernelError> {
+    let (launch, name) = complete(program)?;
+    start(&launch, program.cgroup, &name)
+}
+
+/// Replaces this process's program, which must have one thread only, as [`spawn`] would start it; its cgroup stays the one it has. Comes
+/// back only if that fails.
+///
+/// For a server of an ordinary user that may not be dumped: what it starts may not make namespaces before it executes something else,
+/// so it starts a program that does nothing but this.
+pub fn replace(program: &Program<'_>) -> KernelError {
+    match complete(program) {
+        Ok((launch, name)) => {
+            let (step, source) = sys::launch::replace(&launch);
+            failed(step, source, &name)
+        }
+        Err(error) => error,
+    }
+}
+
+/// A program with all that is to be done before it runs, and its name.
+fn complete<'a>(program: &Program<'a>) -> Result<(Launch<'a>, String), KernelError> {
     let name =
         program.arguments.first().ok_or_else(|| KernelError::Spawn(io::ErrorKind::InvalidInput.into()))?;
     let executable = Executable {
@@ -150,8 +171,8 @@ pub fn spawn(program: &Program<'_>) -> Result<Process, KernelError> {
             .map(|(name, value)| text(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
             .collect::<Result<_, _>>()?,
     };
-    let launch = Launch { program: Some(executable), ..prepared(program)? };
-    start(&launch, program.cgroup, &name.to_string_lossy())
+    let name = name.to_string_lossy().into_owned();
+    Ok((Launch { program: Some(executable), ..prepared(program)? }, name))
 }
 
 /// Does all that [`spawn`] does except for executing something: can it be done here?
@@ -198,11 +219,15 @@ fn start(wanted: &Launch<'_>, cgroup: Option<BorrowedFd<'_>>, name: &str) -> Res
     let child = Process { pid: launched.pid, pidfd: launched.pidfd, start_time, is_child: true };
     let Some((step, source)) = launched.failure else { return Ok(child) };
     child.wait().map_err(KernelError::Spawn)?;
-    Err(match step {
+    Err(failed(step, source, name))
+}
+
+fn failed(step: Step, source: io::Error, name: &str) -> KernelError {
+    match step {
         Step::Namespace => KernelError::Namespace(source),
         Step::Execute => KernelError::Execute { program: name.to_owned(), source },
         step => KernelError::Prepare { step, source },
-    })
+    }
 }
 
 /// With these `clone3` itself refuses to make namespaces: no right to, as many as there may be, none in this kernel. A cgroup is refused

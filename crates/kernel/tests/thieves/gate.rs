@@ -25,6 +25,7 @@ fn attempts(actor: &mut Actor, port: u16) -> Vec<(&'static str, Result<String, S
         ("any address", "socket a 4", format!("connect a 0.0.0.0:{port}")),
         ("mapped", "socket a 6", format!("connect a [::ffff:127.0.0.1]:{port}")),
         ("mapped any", "socket a 6", format!("connect a [::ffff:0.0.0.0]:{port}")),
+        ("any by a mapped socket", "mapped a", format!("connect a [::]:{port}")),
         ("multipath", "mptcp a", format!("connect a 127.0.0.1:{port}")),
         ("fast open", "socket a 4", format!("fastopen a 127.0.0.1:{port} x")),
     ];
@@ -50,7 +51,11 @@ fn t23_a_stranger_cannot_connect_in_any_way() {
     let (mut app, mut below) = (world.actor(&cgroup), world.actor(&world.cgroup("app/below")));
     let (mut root, mut user) = (world.actor(&outside), world.actor_of_other_user(&outside));
     let before = attempts(&mut user, port);
-    assert!(before.iter().all(|(_, result)| !is_gated(result)), "{before:?}");
+    for (name, result) in &before {
+        // Not every kernel sends data with a first packet; and on the other address nobody listens.
+        let may_fail = ["fast open", "another loopback address"].contains(name) && !is_gated(result);
+        assert!(result.is_ok() || may_fail, "{name}: {result:?}");
+    }
     gate.guard(server.listener(), &cgroup).unwrap();
     for thief in [&mut root, &mut user] {
         for (name, result) in attempts(thief, port) {
