@@ -32,5 +32,5 @@ pub use limits::{AppliedLimits, Limiter, Limits};
 pub use listen::listen_loopback;
 pub use network::{METADATA, Namespace, Network, NetworkPorts};
 pub use peer::{AttestFault, Attested, Attestor, Peer};
-pub use probe::{Capabilities, Verdict, capabilities};
+pub use probe::{Capabilities, Hosting, Verdict, capabilities, hosting};
 pub use process::{Account, Ended, Process, Program, Resources, Step, replace, spawn};

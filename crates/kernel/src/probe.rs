@@ -44,8 +44,6 @@ pub struct Capabilities {
     pub cgroup: Verdict,
     /// Programs can be given names of their own (`/etc/hosts`).
     pub private_names: Verdict,
-    /// What programs that we start ourselves can be given besides.
-    pub hosting: Hosting,
 }
 
 /// What a program that we start for others can be given. Nothing of it is needed for attestation.
@@ -79,23 +77,31 @@ impl Hosting {
     }
 }
 
-/// Tries everything. Takes a few milliseconds: a connection to itself, a cgroup, a network namespace, a few processes.
+/// Tries everything. Takes a few milliseconds: a connection to itself, a cgroup, two processes.
 ///
 /// To be called before [`crate::harden()`]: a process that may not be dumped may not make a user namespace either.
 pub fn capabilities() -> Capabilities {
     let hierarchy = Hierarchy::discover();
-    let (cgroup, limits) = cgroup(&hierarchy);
     Capabilities {
         attestation: attestation(&hierarchy),
-        cgroup,
-        private_names: private_names(),
-        hosting: Hosting {
-            account: account(),
-            limits,
-            network: network(),
-            landlock: landlock(),
-            connect_gate: connect_gate(&hierarchy),
+        cgroup: match in_cgroup(&hierarchy, |cgroup| rehearse(&within(cgroup))) {
+            Ok(()) => Verdict::Enforced,
+            Err((why, mend)) => Verdict::no(why, mend),
         },
+        private_names: private_names(),
+    }
+}
+
+/// Tries what a program could be given that we start for others. Takes longer, tens of milliseconds where limits are in hierarchies of
+/// version 1, so it is not asked by who starts no such programs.
+pub fn hosting() -> Hosting {
+    let hierarchy = Hierarchy::discover();
+    Hosting {
+        account: account(),
+        limits: limits(&hierarchy),
+        network: network(),
+        landlock: landlock(),
+        connect_gate: connect_gate(&hierarchy),
     }
 }
 
@@ -135,42 +141,46 @@ fn attestation(hierarchy: &Result<Hierarchy, KernelError>) -> Verdict {
 /// Makes the names of this process's probes differ.
 static PROBES: AtomicU32 = AtomicU32::new(0);
 
-/// Can a process be started in a cgroup of its own, and with which limits?
-fn cgroup(hierarchy: &Result<Hierarchy, KernelError>) -> (Verdict, AppliedLimits) {
-    let no = |why: String, mend: &str| (Verdict::no(&*why, mend), AppliedLimits::no(&why, mend));
+/// Tries something with a cgroup of its own; else why not, and what to do about it.
+fn in_cgroup<T>(
+    hierarchy: &Result<Hierarchy, KernelError>,
+    action: impl FnOnce(&AppCgroup) -> Result<T, KernelError>,
+) -> Result<T, (String, String)> {
     let parent = match hierarchy.as_ref().map(placement) {
         Ok(Placement::Root { parent } | Placement::Delegated { parent }) => parent,
-        Ok(Placement::NotDelegated { why, mend }) => return no(why, &mend),
-        Err(error) => return no(chain(error), MOUNT_CGROUP2),
+        Ok(Placement::NotDelegated { why, mend }) => return Err((why, mend)),
+        Err(error) => return Err((chain(error), MOUNT_CGROUP2.to_owned())),
     };
-    let attempt = || -> Result<AppliedLimits, KernelError> {
+    let attempt = || -> Result<T, KernelError> {
         let name = format!("keyless-probe-{}-{}", std::process::id(), PROBES.fetch_add(1, Ordering::Relaxed));
         // In a container process ids start over: there may be one of an earlier life.
         if let Ok(left_over) = AppCgroup::open(&parent.join(&name)) {
             left_over.remove()?;
         }
         let cgroup = AppCgroup::create(&parent, &name)?;
-        let limits = Limits { memory_bytes: Some(64 << 20), cpu_thousandths: Some(500), processes: Some(16) };
-        let limiter = Limiter::apply(&limits, &cgroup);
-        let place = || Program { cgroup: Some(cgroup.directory()), ..Program::default() };
-        let limited = rehearse(&Program { joins: limiter.joins(), ..place() });
-        let applied = match limited {
-            Ok(()) => limiter.applied().clone(),
-            Err(error) => AppliedLimits::no(
-                &chain(&error),
-                "let the server write to the hierarchies of cgroup version 1",
-            ),
-        };
-        let rehearsed = rehearse(&place());
-        cgroup.remove().and(rehearsed).map(|()| applied)
+        let result = action(&cgroup);
+        cgroup.remove().and(result)
     };
-    match attempt() {
-        Ok(applied) => (Verdict::Enforced, applied),
-        Err(error) => no(
-            format!("starting a process in a cgroup below {} fails: {}", parent.display(), chain(&error)),
-            "use Linux 5.8 or newer, and let nothing (seccomp of a container) forbid clone3",
-        ),
-    }
+    attempt().map_err(|error| {
+        let why =
+            format!("starting a process in a cgroup below {} fails: {}", parent.display(), chain(&error));
+        (why, "use Linux 5.8 or newer, and let nothing (seccomp of a container) forbid clone3".to_owned())
+    })
+}
+
+fn within(cgroup: &AppCgroup) -> Program<'_> {
+    Program { cgroup: Some(cgroup.directory()), ..Program::default() }
+}
+
+/// Which limits can a program have?
+fn limits(hierarchy: &Result<Hierarchy, KernelError>) -> AppliedLimits {
+    let limits = Limits { memory_bytes: Some(64 << 20), cpu_thousandths: Some(500), processes: Some(16) };
+    let applied = in_cgroup(hierarchy, |cgroup| {
+        let limiter = Limiter::apply(&limits, cgroup);
+        rehearse(&Program { joins: limiter.joins(), ..within(cgroup) })?;
+        Ok(limiter.applied().clone())
+    });
+    applied.unwrap_or_else(|(why, mend)| AppliedLimits::no(&why, &mend))
 }
 
 /// Can a program run as another user than ours?
@@ -261,7 +271,8 @@ mod tests {
     #[test]
     fn everything_is_tried_and_each_lack_is_explained() {
         let found = capabilities();
-        let hosting = found.hosting.named();
+        let hosting = hosting();
+        let hosting = hosting.named();
         assert_eq!(hosting.len(), 7);
         let others = [&found.attestation, &found.cgroup, &found.private_names];
         for verdict in hosting.into_iter().map(|(_, verdict)| verdict).chain(others) {

@@ -18,7 +18,7 @@
 //! | `churn ADDRESS MILLISECONDS FIRST COUNT TEXT` | connects from ports of a small range again and again, asks, closes or aborts |
 //! | `join DIRECTORY` | writes itself into a cgroup |
 //! | `mkdir DIRECTORY` | makes a cgroup |
-//! | `placement`, `capabilities` | what the crate finds in this process's place |
+//! | `placement`, `capabilities`, `hosting` | what the crate finds in this process's place |
 //! | `start NAME SOCKET HOSTS` | starts another actor as an app of its own: cgroup, names |
 //! | `harden` | may not be dumped from here on |
 //! | `stage SOCKET` | starts another actor that has nothing of its own yet |
@@ -162,6 +162,7 @@ impl Actor {
             ["mkdir", directory] => fs::create_dir(directory).map(nothing),
             ["placement"] => Ok(format!("{:?}", kernel::placement(&hierarchy()?))),
             ["capabilities"] => Ok(format!("{:?}", kernel::capabilities())),
+            ["hosting"] => Ok(format!("{:?}", kernel::hosting())),
             ["start", name, control, hosts] => self.start(name, control, hosts).map(nothing),
             ["harden"] => {
                 kernel::harden();
