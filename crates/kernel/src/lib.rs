@@ -17,6 +17,7 @@ pub mod network;
 pub mod peer;
 pub mod probe;
 pub mod process;
+pub mod program;
 mod route;
 #[expect(unsafe_code, reason = "the system calls that rustix lacks; each block says why it is sound")]
 mod sys;
@@ -33,4 +34,5 @@ pub use listen::listen_loopback;
 pub use network::{METADATA, Namespace, Network, NetworkPorts};
 pub use peer::{AttestFault, Attested, Attestor, Peer};
 pub use probe::{Capabilities, Hosting, Verdict, capabilities, hosting};
-pub use process::{Account, Ended, Process, Program, Resources, Step, replace, spawn};
+pub use process::{Ended, Process, boot_id};
+pub use program::{Account, Program, Resources, Step, replace, spawn};

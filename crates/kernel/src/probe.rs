@@ -2,7 +2,7 @@
 
 use crate::{
     Account, AppCgroup, AppliedLimits, Attestor, ConnectGate, Hierarchy, KernelError, Landlock, Limiter,
-    Limits, Network, NetworkPorts, Placement, Program, placement, process::rehearse,
+    Limits, Network, NetworkPorts, Placement, Program, placement, program::rehearse,
 };
 use std::{
     error::Error,
