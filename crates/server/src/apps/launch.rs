@@ -171,6 +171,18 @@ impl Launcher {
         Ok(launched)
     }
 
+    /// A program that sees our names: by itself, or where we are no root by a command that makes that so and becomes the program.
+    fn named(&self, arguments: Vec<OsString>) -> (Vec<OsString>, Option<PathBuf>) {
+        if kernel::is_root() {
+            return (arguments, self.hosts.exists().then(|| self.hosts.clone()));
+        }
+        let within = ["/proc/self/exe", "within", "--hosts"].map(OsString::from);
+        let mut whole: Vec<OsString> = within.into();
+        whole.extend([self.hosts.clone().into_os_string(), "--".into()]);
+        whole.extend(arguments);
+        (whole, None)
+    }
+
     fn spawn(
         &self,
         folder: &AppFolder,
@@ -182,21 +194,24 @@ impl Launcher {
         limiter: Option<&Limiter>,
     ) -> Result<Process, LaunchError> {
         let output = log::open(folder)?;
+        let arguments = package::shell(command).map(OsString::from);
+        let (arguments, hosts) = self.named(arguments.into());
         let mut program = Program {
-            arguments: package::shell(command).map(OsString::from).into(),
+            arguments,
             environment: environment
                 .iter()
                 .map(|(name, value)| (OsString::from(name), OsString::from(value.expose())))
                 .collect(),
             directory: Some(directory.to_owned()),
-            hosts: self.hosts.exists().then(|| self.hosts.clone()),
+            hosts,
             cgroup: cgroup.map(AppCgroup::directory),
             joins: limiter.map(Limiter::joins).unwrap_or_default(),
             network: None,
             account: self.account(desired).and_then(|account| Account::new(account, account)),
             output: Some(output.as_fd()),
             resources: Some(Resources { processes: None, files: Some(FILES_MAX) }),
-            landlock: self.landlock.as_ref(),
+            // By `keyless within` otherwise: behind it nobody mounts anything.
+            landlock: None,
         };
         let mut spawned = kernel::spawn(&program);
         if let Err(KernelError::Namespace(error)) = &spawned {
