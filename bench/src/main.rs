@@ -13,13 +13,16 @@
 mod bare;
 mod cpu;
 mod endpoint;
+mod flows;
 mod load;
 mod raw;
+mod registrations;
 mod report;
 mod scale;
 mod scenario;
 mod signing;
 mod system;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 

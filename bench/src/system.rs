@@ -138,7 +138,7 @@ impl System {
     pub(crate) fn target(&self, root_pem: &str, host: &str) -> load::Target {
         let name = ServerName::try_from(host.to_owned()).expect("a host name is a server name");
         load::Target {
-            address: self.address(),
+            listener: load::Listener::Tcp(self.address()),
             tls: Some((load::connector(root_pem), name)),
             pid: self.pid(),
         }
