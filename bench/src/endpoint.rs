@@ -41,10 +41,17 @@ pub(crate) async fn load(arguments: &[&str]) {
                     answer["access_token"].as_str().expect("the answer has a token").to_owned()
                 }
                 ["cached", pid, bare_port, bare_pid, rounds, requests] => {
-                    let target = load::Target { listener: load::Listener::Tcp(address), tls: None, pid: number(pid) as u32 };
+                    let target = load::Target {
+                        listener: load::Listener::Tcp(address),
+                        tls: None,
+                        pid: number(pid) as u32,
+                    };
                     let bare_address = ([127, 0, 0, 1], number(bare_port) as u16).into();
-                    let bare =
-                        load::Target { listener: load::Listener::Tcp(bare_address), tls: None, pid: number(bare_pid) as u32 };
+                    let bare = load::Target {
+                        listener: load::Listener::Tcp(bare_address),
+                        tls: None,
+                        pid: number(bare_pid) as u32,
+                    };
                     let request = Arc::new(vec![request("https://vault.azure.net")]);
                     let mut lines = String::new();
                     for connections in CONNECTIONS {
@@ -70,7 +77,11 @@ pub(crate) async fn load(arguments: &[&str]) {
                     lines
                 }
                 ["cold", pid, audiences @ ..] => {
-                    let target = load::Target { listener: load::Listener::Tcp(address), tls: None, pid: number(pid) as u32 };
+                    let target = load::Target {
+                        listener: load::Listener::Tcp(address),
+                        tls: None,
+                        pid: number(pid) as u32,
+                    };
                     let requests =
                         Arc::new(audiences.iter().map(|audience| request(audience)).collect::<Vec<_>>());
                     load::run(&target, requests, 1, audiences.len()).await.cpu_us.to_string()

@@ -50,10 +50,8 @@ impl Flow {
 
     /// One flow of a user whose browser has these cookies.
     async fn run(&self, connection: &mut load::Connection, port: u16, cookies: &str) {
-        let page = format!(
-            "GET {} HTTP/1.1\r\nHost: {LOGIN_HOST}:{port}\r\nCookie: {cookies}\r\n\r\n",
-            self.page
-        );
+        let page =
+            format!("GET {} HTTP/1.1\r\nHost: {LOGIN_HOST}:{port}\r\nCookie: {cookies}\r\n\r\n", self.page);
         let (head, _) = connection.ask(page.as_bytes()).await;
         let code = head.split_once("code=").and_then(|(_, rest)| rest.split('&').next());
         let form = format!("{}{}", self.redeem, code.unwrap_or_else(|| panic!("no code: {head}")));

@@ -18,10 +18,11 @@ impl Bench {
         let [few, many] = size.registrations;
         self.register(few, &clients).await;
         let before = self.token_us(&clients.borrow(), size).await;
-        let rate = self.register(many - few, &clients).await;
+        let load::Cost { cpu_us, rate } = self.register(many - few, &clients).await;
         let after = self.token_us(&clients.borrow(), size).await;
         let what = format!("filling the directory to {many} app registrations, a client secret each");
-        report.rows.push(Row::figure(&what, format!("{:.0} s, {rate:.0}/s", (many - few) as f64 / rate)));
+        let seconds = (many - few) as f64 / rate;
+        report.rows.push(Row::figure(&what, format!("{seconds:.0} s, {rate:.0}/s, {cpu_us:.0} us CPU each")));
         report.rows.push(Row::grown(
             &format!("latency of a client credentials token with {many} app registrations, any of them"),
             after,
@@ -30,8 +31,8 @@ impl Bench {
         ));
     }
 
-    /// Makes so many more registrations, each with a client secret; how many a second.
-    async fn register(&self, count: usize, clients: &Rc<RefCell<Vec<Client>>>) -> f64 {
+    /// Makes so many more registrations, each with a client secret.
+    async fn register(&self, count: usize, clients: &Rc<RefCell<Vec<Client>>>) -> load::Cost {
         let target = load::Target {
             listener: load::Listener::Unix(self.system.data.join("admin.sock")),
             tls: None,
@@ -45,7 +46,7 @@ impl Bench {
             let secret = field(connection.exchange(&post(&path, "{}")).await, "secret");
             clients.borrow_mut().push(Client { id, secret });
         };
-        load::drive(&target, FILLING, count, unit).await.rate
+        load::drive(&target, FILLING, count, unit).await
     }
 
     /// Wall time of a token, over one connection, in microseconds.

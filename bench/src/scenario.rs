@@ -32,9 +32,21 @@ pub(crate) struct Size {
 /// Everything in one run, or one part of it.
 pub(crate) async fn all(keyless: &Path, is_quick: bool, only: Option<&str>) -> Report {
     let size = if is_quick {
-        Size { rounds: 3, requests: 4_000, secrets: &[500, 1_000, 2_000], registrations: [100, 1_000], cold_registrations: 3 }
+        Size {
+            rounds: 3,
+            requests: 4_000,
+            secrets: &[500, 1_000, 2_000],
+            registrations: [100, 1_000],
+            cold_registrations: 3,
+        }
     } else {
-        Size { rounds: 7, requests: 15_000, secrets: &[1_000, 100_000, 1_000_000], registrations: [100, 100_000], cold_registrations: 10 }
+        Size {
+            rounds: 7,
+            requests: 15_000,
+            secrets: &[1_000, 100_000, 1_000_000],
+            registrations: [100, 100_000],
+            cold_registrations: 10,
+        }
     };
     // Asked before we are pinned to one core, which is then all that we seem to have.
     let machine = machine();
@@ -182,9 +194,18 @@ impl Bench {
 
     /// A bare server that answers this, and how to reach it.
     pub(crate) fn bare(&self, body: &[u8]) -> (Bare, load::Target) {
+        self.bare_with(false, body)
+    }
+
+    /// The same, which signs with an RSA key before each answer.
+    pub(crate) fn bare_signing(&self, body: &[u8]) -> (Bare, load::Target) {
+        self.bare_with(true, body)
+    }
+
+    fn bare_with(&self, is_signing: bool, body: &[u8]) -> (Bare, load::Target) {
         let (chain, key, root) = certificate();
-        let bare =
-            Bare::start(&self.directory, Some((&chain, &key)), "application/json; charset=utf-8", body);
+        let (tls, json) = (Some((&*chain, &*key)), "application/json; charset=utf-8");
+        let bare = Bare::start(&self.directory, tls, is_signing, json, body);
         let target = load::Target {
             listener: load::Listener::Tcp(([127, 0, 0, 1], bare.port).into()),
             pid: bare.pid(),
@@ -225,7 +246,8 @@ impl Bench {
             r#"{{"access_token":"{}","expires_on":"1795558403","resource":"https://vault.azure.net","token_type":"Bearer","client_id":"00000000-0000-4000-8000-000000000000"}}"#,
             self.token
         );
-        let bare = Bare::start(&self.directory, None, "application/json; charset=utf-8", body.as_bytes());
+        let bare =
+            Bare::start(&self.directory, None, false, "application/json; charset=utf-8", body.as_bytes());
         let program = std::env::current_exe().expect("a process knows its program");
         let printed = self.system.command(
             &[

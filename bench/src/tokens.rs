@@ -71,7 +71,7 @@ impl Bench {
         let target = self.system.target(&self.root, LOGIN_HOST);
         let request = Arc::new(vec![self.token_endpoint().request(&client.credentials_form())]);
         let answer = load::once(&target, &request[0]).await;
-        let (bare, bare_target) = self.bare(&answer);
+        let (bare, bare_target) = self.bare_signing(&answer);
         let count = if size.rounds > 3 { 400 } else { 100 };
         let (mut ours, mut raws, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..size.rounds {
@@ -85,14 +85,18 @@ impl Bench {
         report.rows.push(Row {
             what: format!("client credentials by secret over TLS, {CONNECTIONS} connections"),
             figure: format!("{ours:.0} us CPU, {:.0}/s of a core", second(ours)),
-            against: format!(
-                "raw RSA-2048 signatures: {raw:.0} us CPU, {:.0}/s of a core (with a bare answer over TLS: {:.0} us CPU)",
-                second(raw),
-                raw + answer
-            ),
+            against: format!("raw RSA-2048 signatures: {raw:.0} us CPU, {:.0}/s of a core", second(raw)),
             ratio: Some(raw / ours),
             expected: "at least 0.85".into(),
             is_met: Some(raw / ours >= 0.85),
+        });
+        report.rows.push(Row {
+            what: "the same, client credentials".into(),
+            figure: format!("{ours:.0} us CPU"),
+            against: format!("a bare server that signs and answers over TLS: {answer:.0} us CPU"),
+            ratio: Some(answer / ours),
+            expected: String::new(),
+            is_met: None,
         });
     }
 
