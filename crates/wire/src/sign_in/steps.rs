@@ -306,7 +306,7 @@ impl Told {
     /// The words for an error that is the user's.
     pub(super) fn of(error: &DirectoryError) -> Result<Self, PageFault> {
         let DirectoryError::User(error) = error else {
-            return Err(PageFault::Unexpected(error.to_string()));
+            return Err(PageFault::of_ours(error));
         };
         Ok(match error {
             UserError::SignInRefused => Self::new(
