@@ -110,10 +110,11 @@ impl SignIns {
 
     /// It is over, and what begins from now on is in no doubt by it.
     pub(crate) fn calm(&mut self) {
+        self.shakes += 1;
         self.is_shaken = self.endings > ENDINGS_MAX;
     }
 
-    /// How often all was shaken: more at the end of a sign-in than at its beginning leaves it in doubt.
+    /// How often all was shaken or calmed: more at the end of a sign-in than at its beginning leaves it in doubt.
     pub(crate) const fn shakes(&self) -> u32 {
         self.shakes
     }
@@ -124,7 +125,13 @@ impl SignIns {
     }
 
     /// Somebody has signed in.
-    pub(crate) fn begun(&mut self, shakes: u32, cookie: &str, password: Option<usize>, expires: i64) -> usize {
+    pub(crate) fn begun(
+        &mut self,
+        shakes: u32,
+        cookie: &str,
+        password: Option<usize>,
+        expires: i64,
+    ) -> usize {
         let number = self.sessions.len();
         if self.is_shaken || self.shakes != shakes {
             self.doubted.insert(session(number));
@@ -166,7 +173,14 @@ impl SignIns {
     }
 
     /// What came of it. Answers the number of the new grant.
-    pub(crate) fn redeemed(&mut self, ledger: &mut Ledger, number: usize, used: &Use, told: Told, now: i64) -> Option<usize> {
+    pub(crate) fn redeemed(
+        &mut self,
+        ledger: &mut Ledger,
+        number: usize,
+        used: &Use,
+        told: Told,
+        now: i64,
+    ) -> Option<usize> {
         let code = self.codes.get(number)?.clone();
         let on = self.under_session(code.session);
         match told {
@@ -195,7 +209,8 @@ impl SignIns {
                     }
                 }
                 if code.tries == 1 && now < code.expires && self.is_sure(&on) {
-                    ledger.violated(format!("code {number} was refused, and nobody had ended anything of it"));
+                    ledger
+                        .violated(format!("code {number} was refused, and nobody had ended anything of it"));
                 }
             }
             Told::Refused { .. } => {}
@@ -226,17 +241,28 @@ impl SignIns {
     }
 
     /// What came of using it.
-    pub(crate) fn refreshed(&mut self, ledger: &mut Ledger, number: usize, which: usize, used: &Use, told: Told) {
+    pub(crate) fn refreshed(
+        &mut self,
+        ledger: &mut Ledger,
+        number: usize,
+        which: usize,
+        used: &Use,
+        told: Told,
+    ) {
         let on = self.under_grant(number);
         let is_sure = self.is_sure(&on);
-        let Some((_, tries, good)) = self.grants.get_mut(number).and_then(|grant| grant.refresh.get_mut(which)) else {
+        let Some((_, tries, good)) =
+            self.grants.get_mut(number).and_then(|grant| grant.refresh.get_mut(which))
+        else {
             return;
         };
         match told {
             Told::Good => {
                 *good += 1;
                 if *good > 1 {
-                    ledger.violated(format!("refresh token {which} of grant {number} was worth something twice"));
+                    ledger.violated(format!(
+                        "refresh token {which} of grant {number} was worth something twice"
+                    ));
                 }
                 ledger.succeeded("a refresh", &used.watch, &on);
                 ledger.count("refreshes");
@@ -247,7 +273,9 @@ impl SignIns {
                     ledger.gone(&grant(number));
                 }
                 if is_sure {
-                    let what = format!("refresh token {which} of grant {number} was refused, and nobody had ended anything of it");
+                    let what = format!(
+                        "refresh token {which} of grant {number} was refused, and nobody had ended anything of it"
+                    );
                     ledger.violated(what);
                 }
             }

@@ -38,9 +38,10 @@ pub(crate) async fn live(world: Rc<World>) {
             6..=9 => redeem_any(&world).await,
             10..=13 => {
                 if let Some((grant, which)) = any_refresh_token(&world) {
-                    match world.fate.chance(20) {
-                        true => drop(both(refresh(&world, grant, which), refresh(&world, grant, which)).await),
-                        false => drop(refresh(&world, grant, which).await),
+                    if world.fate.chance(20) {
+                        both(refresh(&world, grant, which), refresh(&world, grant, which)).await;
+                    } else {
+                        refresh(&world, grant, which).await;
                     }
                 }
             }
@@ -77,7 +78,7 @@ pub(crate) async fn directly(world: &World) -> Option<usize> {
     let directory = &server.services.directory;
     let beginning = async {
         let person = directory.user(&user).await.ok()?;
-        directory.begin_session(person.user.id, &[Method::Passkey], None, now).await.ok()
+        directory.begin_session(&person, &[Method::Passkey], None, now).await.ok()
     };
     let (cookie, _) = world.while_alive(&server, beginning).await??;
     Some(begun(world, &watch, shakes, cookie.expose(), None, now.seconds()))
@@ -120,7 +121,10 @@ pub(crate) async fn by_password(world: &World, number: usize) -> Option<usize> {
     let sign_ins = world.sign_ins.borrow();
     let is_sure = sign_ins.is_sure(&[sign_ins::password(number)]);
     if answer.status == 403 && is_sure && !sign_ins.is_shaken && sign_ins.shakes() == shakes {
-        world.ledger.borrow_mut().violated(format!("password {number} was refused, and nobody had set another"));
+        world
+            .ledger
+            .borrow_mut()
+            .violated(format!("password {number} was refused, and nobody had set another"));
     }
     None
 }
@@ -181,7 +185,11 @@ async fn ask(world: &World, path: &str, rest: &str) -> (Told, Option<Answer>) {
         let stage = world.stage.borrow();
         (stage.tenant.clone(), stage.portal_client.clone(), stage.portal_secrets.clone())
     };
-    let which = if world.fate.is_kind() || world.fate.chance(80) { secrets.last() } else { world.fate.pick(&secrets) };
+    let which = if world.fate.is_kind() || world.fate.chance(80) {
+        secrets.last()
+    } else {
+        world.fate.pick(&secrets)
+    };
     let Some((id, secret)) = which.cloned() else { return (Told::Unknown, None) };
     let credential = format!("credential {id}");
     let form = format!("client_id={client}&client_secret={secret}&{rest}");
@@ -247,7 +255,8 @@ fn any_refresh_token(world: &World) -> Option<(usize, usize)> {
 pub(crate) async fn refresh(world: &World, grant: usize, which: usize) -> Option<Told> {
     let token = world.sign_ins.borrow().grants.get(grant)?.refresh.get(which)?.0.clone();
     let used = world.sign_ins.borrow_mut().refreshing(&world.ledger.borrow(), grant, which)?;
-    let (told, answer) = ask(world, "token", &format!("grant_type=refresh_token&refresh_token={token}")).await;
+    let (told, answer) =
+        ask(world, "token", &format!("grant_type=refresh_token&refresh_token={token}")).await;
     let mut ledger = world.ledger.borrow_mut();
     ledger.tell(format!("refresh token {which} of grant {grant} is used: {told:?}"));
     let mut sign_ins = world.sign_ins.borrow_mut();
@@ -279,8 +288,15 @@ async fn give_up(world: &World) {
 
 async fn sign_out(world: &World) {
     let all = world.sign_ins.borrow().sessions.clone();
-    let hints: Vec<_> = all.iter().enumerate().filter_map(|(at, known)| Some((at, known, known.id_token.as_ref()?))).collect();
-    let Some((number, session, hint)) = newest(world, hints.len()).and_then(|at| hints.get(at)).copied() else { return };
+    let hints: Vec<_> = all
+        .iter()
+        .enumerate()
+        .filter_map(|(at, known)| Some((at, known, known.id_token.as_ref()?)))
+        .collect();
+    let Some((number, session, hint)) = newest(world, hints.len()).and_then(|at| hints.get(at)).copied()
+    else {
+        return;
+    };
     world.sign_ins.borrow_mut().doubt(sign_ins::session(number));
     let tenant = world.stage.borrow().tenant.clone();
     let sent = format!("__Host-keyless-session={}", session.cookie);
@@ -327,10 +343,12 @@ pub(crate) async fn read(world: &World, grant: usize, token: &str, secret: &str)
 pub(crate) async fn settle(world: &World) -> Result<(), String> {
     let count = world.sign_ins.borrow().grants.len();
     for grant in 0..count {
-        let last = world.sign_ins.borrow().grants.get(grant).and_then(|grant| grant.refresh.len().checked_sub(1));
+        let last =
+            world.sign_ins.borrow().grants.get(grant).and_then(|grant| grant.refresh.len().checked_sub(1));
         if let Some(last) = last {
             refresh(world, grant, last).await;
-            let access = world.sign_ins.borrow().grants.get(grant).and_then(|grant| grant.access.last().cloned());
+            let access =
+                world.sign_ins.borrow().grants.get(grant).and_then(|grant| grant.access.last().cloned());
             read(world, grant, &access.unwrap_or_default(), SECRETS[0]).await;
         }
     }
@@ -340,7 +358,8 @@ pub(crate) async fn settle(world: &World) -> Result<(), String> {
     if refresh(world, grant, 0).await != Some(Told::Good) {
         return Err("a new refresh token brings nothing".to_owned());
     }
-    let access = world.sign_ins.borrow().grants.get(grant).map(|grant| grant.access.clone()).unwrap_or_default();
+    let access =
+        world.sign_ins.borrow().grants.get(grant).map(|grant| grant.access.clone()).unwrap_or_default();
     for token in &access {
         let status = read(world, grant, token, SECRETS[0]).await;
         if !matches!(status, Some(200 | 404)) {
