@@ -265,7 +265,7 @@ impl SignIns {
                     ));
                 }
                 ledger.succeeded("a refresh", &used.watch, &on);
-                ledger.count("refreshes");
+                ledger.count(if is_sure { "refreshes that had to be answered" } else { "refreshes" });
             }
             Told::Refused { is_reuse, is_clients: false } => {
                 if is_reuse || used.is_spent {

@@ -29,14 +29,17 @@ pub(crate) async fn live(world: Rc<World>) {
             0 | 1 => {
                 sign_in(&world).await;
             }
-            2..=5 => {
+            2..=6 => {
                 let known = world.sign_ins.borrow().sessions.len();
-                if let Some(session) = newest(&world, known) {
-                    code(&world, session).await;
+                if let Some(session) = newest(&world, known)
+                    && let Some(code) = code(&world, session).await
+                    && world.fate.chance(70)
+                {
+                    redeem(&world, code).await;
                 }
             }
-            6..=9 => redeem_any(&world).await,
-            10..=13 => {
+            7 | 8 => redeem_any(&world).await,
+            9..=13 => {
                 if let Some((grant, which)) = any_refresh_token(&world) {
                     if world.fate.chance(20) {
                         both(refresh(&world, grant, which), refresh(&world, grant, which)).await;
@@ -332,7 +335,8 @@ pub(crate) async fn read(world: &World, grant: usize, token: &str, secret: &str)
     let sign_ins = world.sign_ins.borrow();
     let is_alive = world.now().seconds() < super::claims(token).expires;
     let mut ledger = world.ledger.borrow_mut();
-    ledger.count(&format!("{status} answers to the user's tokens"));
+    let had_to = if is_alive && sign_ins.is_sure(&on) { " that had to be taken" } else { "" };
+    ledger.count(&format!("{status} answers to tokens of the user{had_to}"));
     if matches!(status, 401 | 403) && is_alive && sign_ins.is_sure(&on) {
         ledger.violated(format!("a token of grant {grant} was refused, and nobody had ended anything of it"));
     }

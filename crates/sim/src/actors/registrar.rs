@@ -15,7 +15,7 @@ use serde_json::json;
 use std::rc::Rc;
 
 /// What is done in a run.
-const STEPS: u64 = 8;
+const STEPS: u64 = 5;
 /// Of them, passwords that are set: each costs a hash, which takes as long as all else of a run.
 const PASSWORDS_MAX: usize = 2;
 
@@ -28,7 +28,7 @@ pub(crate) async fn work(world: Rc<World>) {
             continue;
         }
         let passwords = world.sign_ins.borrow().passwords.len();
-        match world.fate.roll(8) {
+        match world.fate.roll(10) {
             0 => disable(&world).await,
             1 | 2 if passwords < PASSWORDS_MAX => set_password(&world).await,
             3 | 4 => remove_secret(&world).await,
