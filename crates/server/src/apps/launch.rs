@@ -47,6 +47,17 @@ pub(crate) struct Launched {
     pub(crate) notices: Vec<String>,
 }
 
+/// What a process is born with.
+struct Birth<'a> {
+    folder: &'a AppFolder,
+    desired: &'a Desired,
+    command: &'a str,
+    directory: &'a Path,
+    environment: &'a BTreeMap<String, Secret<String>>,
+    cgroup: Option<&'a AppCgroup>,
+    limiter: Option<&'a Limiter>,
+}
+
 /// Why an instance was not started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LaunchError {
@@ -137,8 +148,15 @@ impl Launcher {
         environment.insert("PORT".to_owned(), Secret::new(port.to_string()));
         environment.insert("WEBSITE_SITE_NAME".to_owned(), Secret::new(name.to_string()));
         environment.insert("WEBSITE_INSTANCE_ID".to_owned(), Secret::new(started.workload.to_string()));
-        let spawned =
-            self.spawn(folder, desired, command, &directory, &environment, cgroup.as_ref(), limiter.as_ref());
+        let spawned = self.spawn(&Birth {
+            folder,
+            desired,
+            command,
+            directory: &directory,
+            environment: &environment,
+            cgroup: cgroup.as_ref(),
+            limiter: limiter.as_ref(),
+        });
         let process = match spawned {
             Ok(process) => process,
             Err(error) => {
@@ -183,16 +201,8 @@ impl Launcher {
         (whole, None)
     }
 
-    fn spawn(
-        &self,
-        folder: &AppFolder,
-        desired: &Desired,
-        command: &str,
-        directory: &Path,
-        environment: &BTreeMap<String, Secret<String>>,
-        cgroup: Option<&AppCgroup>,
-        limiter: Option<&Limiter>,
-    ) -> Result<Process, LaunchError> {
+    fn spawn(&self, birth: &Birth<'_>) -> Result<Process, LaunchError> {
+        let Birth { folder, desired, command, directory, environment, cgroup, limiter } = *birth;
         let output = log::open(folder)?;
         let arguments = package::shell(command).map(OsString::from);
         let (arguments, hosts) = self.named(arguments.into());

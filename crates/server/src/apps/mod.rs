@@ -282,10 +282,11 @@ impl Apps {
         let Ok(entries) = std::fs::read_dir(parent) else { return };
         for entry in entries.flatten() {
             let is_ours = entry.file_name().to_string_lossy().starts_with(&self.launcher.prefix);
-            if is_ours && !kept.contains(&entry.path()) {
-                if let Ok(cgroup) = AppCgroup::open(&entry.path()) {
-                    remove(cgroup).await;
-                }
+            if is_ours
+                && !kept.contains(&entry.path())
+                && let Ok(cgroup) = AppCgroup::open(&entry.path())
+            {
+                remove(cgroup).await;
             }
         }
     }
@@ -425,7 +426,7 @@ impl Apps {
             Some(desired) if desired.state == DesiredState::Stopped => self.routes.set(name, Wanted::Stopped),
             Some(desired) if desired.deployment.is_none() => self.routes.set(name, Wanted::Stopped),
             Some(_) => {
-                let has_served = self.routes.in_flight(name).len() > 0;
+                let has_served = !self.routes.in_flight(name).is_empty();
                 self.routes.set(name, if has_served { Wanted::Running } else { Wanted::Starting });
             }
         }
