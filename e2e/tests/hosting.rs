@@ -447,7 +447,8 @@ fn apps_run_on_while_no_server_does_and_are_taken_over() {
     hosts.settled("web", "both serve", |hosted| ready(hosted) == 2);
     let mut after = hosts.processes("web");
     let mut expected = before.clone();
-    (after.sort_unstable(), expected.sort_unstable());
+    after.sort_unstable();
+    expected.sort_unstable();
     assert_eq!(after, expected, "the same processes");
     let resource = format!("/token?resource={RESOURCE}%3A{}", hosts.server.port());
     assert_eq!(hosts.ask("web", &resource)["status"], 200, "with the endpoint and the secret that they had");
