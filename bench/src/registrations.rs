@@ -17,9 +17,9 @@ impl Bench {
         let clients = Rc::new(RefCell::new(Vec::new()));
         let [few, many] = size.registrations;
         self.register(few, &clients).await;
-        let before = self.token_us(&clients.borrow(), size).await;
+        let before = self.token_us(&clients, size).await;
         let load::Cost { cpu_us, rate } = self.register(many - few, &clients).await;
-        let after = self.token_us(&clients.borrow(), size).await;
+        let after = self.token_us(&clients, size).await;
         let what = format!("filling the directory to {many} app registrations, a client secret each");
         let seconds = (many - few) as f64 / rate;
         report.rows.push(Row::figure(&what, format!("{seconds:.0} s, {rate:.0}/s, {cpu_us:.0} us CPU each")));
@@ -50,17 +50,18 @@ impl Bench {
     }
 
     /// Wall time of a token, over one connection, in microseconds.
-    async fn token_us(&self, clients: &[Client], size: &Size) -> f64 {
+    async fn token_us(&self, clients: &RefCell<Vec<Client>>, size: &Size) -> f64 {
         let target = self.system.target(&self.root, LOGIN_HOST);
         let endpoint = self.token_endpoint();
         let count = if size.rounds > 3 { 500 } else { 100 };
         let mut times = Vec::new();
         for round in 0..size.rounds {
-            // A stride that shares no factor with the number of clients: all over the directory, none twice before all.
-            let spread = |number: usize| (round * count + number) * 7_919 % clients.len();
-            let requests: Vec<Vec<u8>> = (0..count)
-                .map(|number| endpoint.request(&clients[spread(number)].credentials_form()))
-                .collect();
+            let form = |number: usize| {
+                let clients = clients.borrow();
+                // A stride that shares no factor with the number of clients: all over the directory, none twice before all.
+                clients[(round * count + number) * 7_919 % clients.len()].credentials_form()
+            };
+            let requests: Vec<Vec<u8>> = (0..count).map(|number| endpoint.request(&form(number))).collect();
             times.push(1_000_000.0 / load::run(&target, Arc::new(requests), 1, count).await.rate);
         }
         median(times)

@@ -103,9 +103,9 @@ impl Bench {
     /// A fresh app registration with a client secret.
     pub(crate) fn client(&self, name: &str, options: &[&str]) -> Client {
         let create = [&["app-registration", "create", name, "-o", "json"], options].concat();
-        let id = field(&self.system.command(&create, b""), "client_id");
+        let id = field(self.system.command(&create, b""), "client_id");
         let add = ["app-registration", "credential", "add", &id, "-o", "json"];
-        let secret = field(&self.system.command(&add, b""), "secret");
+        let secret = field(self.system.command(&add, b""), "secret");
         Client { id, secret }
     }
 
