@@ -4,7 +4,7 @@
 //! reading a secret cost.
 
 use crate::{
-    context::{self, Context, State},
+    context::{self, Context, Door, State},
     graph, keyvault, oauth2,
 };
 use audit::SharedOrigin;
@@ -31,12 +31,22 @@ pub struct PublicService {
     state: State,
     directory: Router,
     origin: SharedOrigin,
+    door: Door,
 }
 
 impl PublicService {
     /// Over the services of one installation.
     pub fn new(state: State) -> Self {
-        Self { directory: oauth2::router(state.clone()), state, origin: SharedOrigin::default() }
+        let directory = oauth2::router(state.clone());
+        Self { directory, state, origin: SharedOrigin::default(), door: Door::Own }
+    }
+
+    /// What the listener of a program in shadow mode serves: the same vaults and the same directory by the public cloud's names, and none by
+    /// ours. Whether a token is needed, and for what, is asked as it is everywhere.
+    #[must_use]
+    pub fn as_azure(state: State) -> Self {
+        let directory = oauth2::router_without_pages(state.clone());
+        Self { directory, state, origin: SharedOrigin::default(), door: Door::Azure }
     }
 
     /// The same for one connection, whose peer is known as far as `origin` says.
@@ -46,8 +56,9 @@ impl PublicService {
     }
 
     async fn answer(self, request: Request<Body>) -> Response {
-        let (context, client_request) = context::stamp_of(&self.state, request.headers(), self.origin);
-        let role = host(&request).map(|host| self.state.names.role(host));
+        let (context, client_request) =
+            context::stamp_of(&self.state, request.headers(), self.origin, self.door);
+        let role = host(&request).map(|host| context.names(&self.state).role(host));
         let mut response = match role {
             Some(HostRole::Login) => directory(self.directory, context.clone(), request).await,
             Some(HostRole::Vault(vault)) => keyvault::handle(&self.state, &context, &vault, request).await,

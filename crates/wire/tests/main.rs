@@ -21,6 +21,7 @@ mod msi;
 mod people;
 mod rolling;
 mod routes;
+mod shadow;
 mod sign_in;
 mod support;
 mod tokens;
