@@ -1,6 +1,12 @@
 //! What the installation says of itself to `keyless status` and `doctor`: what runs, what the kernel enforces, what to mend.
 
-use crate::{config::Config, data::Layout, test_clock::TestClock, trust::Public};
+use crate::{
+    config::Config,
+    data::Layout,
+    shadow::Shadows,
+    test_clock::TestClock,
+    trust::{Public, labels},
+};
 use crypt::SlotKind;
 use domain::{Clock, Timestamp};
 use kernel::{Capabilities, Verdict};
@@ -24,16 +30,19 @@ pub(crate) struct Site {
     layout: Layout,
     capabilities: Vec<Capability>,
     opened_by: SlotKind,
-    files: Public,
+    files: Arc<Public>,
+    shadows: Arc<Shadows>,
     services: OnceLock<Weak<Services>>,
     test_clock: Option<Arc<TestClock>>,
 }
 
 impl Site {
+    #[expect(clippy::too_many_arguments, reason = "each is one fact of the installation")]
     pub(crate) fn new(
         config: &Config,
         addresses: &[SocketAddr],
-        files: Public,
+        files: Arc<Public>,
+        shadows: Arc<Shadows>,
         capabilities: &Capabilities,
         opened_by: SlotKind,
         started: Timestamp,
@@ -46,6 +55,7 @@ impl Site {
             capabilities: named(capabilities),
             opened_by,
             files,
+            shadows,
             services: OnceLock::new(),
             test_clock,
         }
@@ -63,7 +73,7 @@ impl Site {
         &self.capabilities
     }
 
-    pub(crate) const fn files(&self) -> &Public {
+    pub(crate) fn files(&self) -> &Public {
         &self.files
     }
 
@@ -110,14 +120,11 @@ impl Installation for Site {
             tokio::runtime::Handle::current().block_on(services.vault.list_vaults())
         });
         let set = match listed {
-            Ok(vaults) => {
-                let hosts = vaults.iter().map(|vault| services.names.vault_host(&vault.name));
-                self.files.hosts().set_vaults(hosts)
-            }
+            Ok(vaults) => self.shadows.set_vaults(labels(vaults.iter().map(|vault| &vault.name))),
             Err(error) => Err(std::io::Error::other(error)),
         };
         if let Err(error) = set {
-            tracing::error!(%error, "the hosts file for apps cannot be changed: it has not the names of the vaults that there are");
+            tracing::error!(%error, "a hosts file for apps cannot be changed: it has not the names of the vaults that there are");
         }
     }
 

@@ -20,6 +20,7 @@ pub mod maintenance;
 mod origin;
 pub mod run;
 pub mod seal;
+mod shadow;
 mod tasks;
 pub mod telemetry;
 mod test_clock;

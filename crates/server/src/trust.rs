@@ -5,7 +5,7 @@
 //! Decision: ADR 0004. The bundle keeps the system's roots, since most runtimes read it *instead of* those.
 
 use crate::{data::Layout, error::StartError};
-use domain::HostNames;
+use domain::{HostNames, VaultName};
 use host::TrustFiles;
 use std::{
     collections::BTreeSet,
@@ -15,7 +15,7 @@ use std::{
     net::IpAddr,
     os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// Where systems keep their roots in one file: Debian, Fedora, older Red Hat, SUSE, Alpine and BSDs.
@@ -53,24 +53,15 @@ impl Public {
         authority_pem: &str,
         names: &HostNames,
         listen: &[IpAddr],
-        vault_hosts: impl IntoIterator<Item = String>,
+        vaults: &[VaultName],
     ) -> Result<Self, StartError> {
         let own = layout.root().join("public");
         ours(&own).map_err(|source| StartError::File { path: own.clone(), source })?;
         replace(&layout.authority(), authority_pem.as_bytes())?;
-        let mut bundle = system_roots();
-        bundle.push_str(authority_pem);
-        let (bundle_file, truststore_file) = (own.join(BUNDLE), own.join(TRUSTSTORE));
-        // Making the truststore takes longer than all else here, so only when the bundle is another.
-        if replace(&bundle_file, bundle.as_bytes())? || !truststore_file.exists() {
-            replace(&truststore_file, &crypt::pkcs12_truststore(&bundle, TRUSTSTORE_PASSWORD)?)?;
-        }
-        replace(&own.join(ROOT), authority_pem.as_bytes())?;
+        write_trust(&own, authority_pem)?;
         let folder = if kernel::is_root() { open_to_all(layout, &own)? } else { own.clone() };
-        let fixed =
-            [names.domain().to_owned(), names.login_host(), names.graph_host(), names.vault_parent_host()];
-        let hosts =
-            Hosts::open(folder.join("hosts"), reachable(listen), &fixed, vault_hosts.into_iter().collect())?;
+        let place = Place { names: names.clone(), addresses: reachable(listen) };
+        let hosts = Hosts::open(folder.join("hosts"), vec![place], labels(vaults))?;
         Ok(Self { is_copy: folder != own, folder, hosts })
     }
 
@@ -83,12 +74,12 @@ impl Public {
 
     /// The files as apps are told them.
     pub fn trust_files(&self) -> TrustFiles {
-        TrustFiles {
-            bundle: self.folder.join(BUNDLE),
-            root: self.folder.join(ROOT),
-            truststore: self.folder.join(TRUSTSTORE),
-            truststore_password: TRUSTSTORE_PASSWORD.to_owned(),
-        }
+        trust_files(&self.folder)
+    }
+
+    /// Where they are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The hosts file.
@@ -97,25 +88,72 @@ impl Public {
     }
 }
 
+/// Writes what runtimes trust by into a folder, as far as it is not there: the system's roots and these, and these alone.
+pub(crate) fn write_trust(folder: &Path, roots_pem: &str) -> Result<(), StartError> {
+    let mut bundle = system_roots();
+    bundle.push_str(roots_pem);
+    let (bundle_file, truststore_file) = (folder.join(BUNDLE), folder.join(TRUSTSTORE));
+    // Making the truststore takes longer than all else here, so only when the bundle is another.
+    if replace(&bundle_file, bundle.as_bytes())? || !truststore_file.exists() {
+        replace(&truststore_file, &crypt::pkcs12_truststore(&bundle, TRUSTSTORE_PASSWORD)?)?;
+    }
+    replace(&folder.join(ROOT), roots_pem.as_bytes()).map(drop)
+}
+
+/// Those of a folder, as apps are told them.
+pub(crate) fn trust_files(folder: &Path) -> TrustFiles {
+    TrustFiles {
+        bundle: folder.join(BUNDLE),
+        root: folder.join(ROOT),
+        truststore: folder.join(TRUSTSTORE),
+        truststore_password: TRUSTSTORE_PASSWORD.to_owned(),
+    }
+}
+
 /// The hosts file. It is only ever written in place: running programs have this very file bound over their `/etc/hosts`.
 #[derive(Debug)]
 pub struct Hosts {
     path: PathBuf,
-    addresses: Vec<IpAddr>,
+    places: Vec<Place>,
     state: Mutex<State>,
+}
+
+/// Names, and where they lead.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) names: HostNames,
+    pub(crate) addresses: Vec<IpAddr>,
 }
 
 #[derive(Debug)]
 struct State {
     file: File,
+    /// As the first label of their hosts.
     vaults: BTreeSet<String>,
 }
 
+impl Place {
+    /// The lines of all names but the vaults'.
+    fn fixed(&self) -> String {
+        let Self { names, addresses } = self;
+        let mut hosts = vec![names.login_host(), names.graph_host()];
+        hosts.extend(names.login_aliases().iter().map(|alias| (*alias).to_owned()));
+        if !names.is_azure() {
+            hosts.extend([names.domain().to_owned(), names.vault_parent_host()]);
+        }
+        hosts.iter().map(|host| lines(host, addresses)).collect()
+    }
+
+    /// The lines of a vault.
+    fn vault(&self, label: &str) -> String {
+        lines(&format!("{label}.{}", self.names.vault_parent_host()), &self.addresses)
+    }
+}
+
 impl Hosts {
-    fn open(
+    pub(crate) fn open(
         path: PathBuf,
-        addresses: Vec<IpAddr>,
-        fixed: &[String],
+        places: Vec<Place>,
         vaults: BTreeSet<String>,
     ) -> Result<Self, StartError> {
         let fail = |source| StartError::File { path: path.clone(), source };
@@ -125,7 +163,10 @@ impl Hosts {
         }
         text.push_str(MARK);
         text.push('\n');
-        fixed.iter().chain(&vaults).for_each(|name| text.push_str(&lines(name, &addresses)));
+        places.iter().for_each(|place| text.push_str(&place.fixed()));
+        for vault in &vaults {
+            places.iter().for_each(|place| text.push_str(&place.vault(vault)));
+        }
         let mut options = OpenOptions::new();
         let file = options
             .read(true)
@@ -142,7 +183,7 @@ impl Hosts {
                 .and_then(|()| file.set_len(text.len() as u64))
                 .map_err(fail)?;
         }
-        Ok(Self { path, addresses, state: Mutex::new(State { file, vaults }) })
+        Ok(Self { path, places, state: Mutex::new(State { file, vaults }) })
     }
 
     /// Its place.
@@ -150,13 +191,22 @@ impl Hosts {
         &self.path
     }
 
+    /// Its names and where they lead.
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// The vaults whose names it has.
+    pub(crate) fn vaults(&self) -> BTreeSet<String> {
+        self.state().vaults.clone()
+    }
+
     /// Has the names of these vaults and of no others; running programs see it from now on.
     ///
     /// # Errors
     /// Whatever writing said.
-    pub fn set_vaults(&self, names: impl IntoIterator<Item = String>) -> io::Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let names: BTreeSet<String> = names.into_iter().collect();
+    pub(crate) fn set_vaults(&self, names: BTreeSet<String>) -> io::Result<()> {
+        let mut state = self.state();
         for name in state.vaults.difference(&names).cloned().collect::<Vec<_>>() {
             self.strike_out(&state.file, &name)?;
             state.vaults.remove(&name);
@@ -164,18 +214,26 @@ impl Hosts {
         for name in names {
             if !state.vaults.contains(&name) {
                 let length = state.file.metadata()?.len();
-                state.file.write_all_at(lines(&name, &self.addresses).as_bytes(), length)?;
+                state.file.write_all_at(self.lines_of(&name).as_bytes(), length)?;
                 state.vaults.insert(name);
             }
         }
         Ok(())
     }
 
+    fn lines_of(&self, vault: &str) -> String {
+        self.places.iter().map(|place| place.vault(vault)).collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes a name's lines comments of the same length: whoever is reading the file at this moment finds all others where they were.
     /// The next start writes it anew.
     fn strike_out(&self, file: &File, name: &str) -> io::Result<()> {
         let text = fs::read(&self.path)?;
-        let wanted = lines(name, &self.addresses);
+        let wanted = self.lines_of(name);
         let mut at = 0_u64;
         for line in text.split_inclusive(|byte| *byte == b'\n') {
             if wanted.split_inclusive('\n').any(|wanted| wanted.as_bytes() == line) {
@@ -185,6 +243,11 @@ impl Hosts {
         }
         Ok(())
     }
+}
+
+/// Vaults as the first label of their hosts.
+pub(crate) fn labels<'v>(vaults: impl IntoIterator<Item = &'v VaultName>) -> BTreeSet<String> {
+    vaults.into_iter().map(VaultName::folded).collect()
 }
 
 fn lines(name: &str, addresses: &[IpAddr]) -> String {
@@ -243,7 +306,7 @@ fn open_to_all(layout: &Layout, own: &Path) -> Result<PathBuf, StartError> {
 }
 
 /// Makes the folder, or makes sure that it is a folder, not a link, and that nobody else may write there.
-fn ours(folder: &Path) -> io::Result<()> {
+pub(crate) fn ours(folder: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o755).create(folder) {
         Ok(()) => fs::set_permissions(folder, fs::Permissions::from_mode(0o755)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -279,26 +342,27 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let open = |names: &[&str]| {
             let addresses = reachable(&["0.0.0.0".parse().unwrap(), "::1".parse().unwrap()]);
+            let domain = domain::DomainName::parse("x.example").unwrap();
+            let place = Place { names: HostNames::new(&domain, 8443), addresses };
             let vaults = names.iter().map(|name| (*name).to_owned()).collect();
-            Hosts::open(folder.join("hosts"), addresses, &["login.x".to_owned()], vaults).unwrap()
+            Hosts::open(folder.join("hosts"), vec![place], vaults).unwrap()
         };
         let hosts = open(&[]);
         let inode = fs::metadata(hosts.path()).unwrap().ino();
         let set = |names: &[&str]| {
-            hosts.set_vaults(names.iter().map(|name| (*name).to_owned())).unwrap();
+            hosts.set_vaults(names.iter().map(|name| (*name).to_owned()).collect()).unwrap();
             fs::read_to_string(hosts.path()).unwrap()
         };
-        let text = set(&["shop.vault.x"]);
-        assert!(
-            text.ends_with("127.0.0.1\tlogin.x\n::1\tlogin.x\n127.0.0.1\tshop.vault.x\n::1\tshop.vault.x\n"),
-            "{text}"
-        );
-        assert_eq!(set(&["shop.vault.x"]), text);
+        let text = set(&["shop"]);
+        assert!(text.contains("\n127.0.0.1\tlogin.x.example\n::1\tlogin.x.example\n"), "{text}");
+        assert!(text.ends_with("127.0.0.1\tshop.vault.x.example\n::1\tshop.vault.x.example\n"), "{text}");
+        assert!(!text.contains("azure") && !text.contains("microsoft"), "{text}");
+        assert_eq!(set(&["shop"]), text);
         // A deleted vault's lines are struck out where they are: no other line moves.
         let struck = text.replace("127.0.0.1\tshop", "#27.0.0.1\tshop").replace("::1\tshop", "#:1\tshop");
         assert_eq!(set(&[]), struck);
-        let again = format!("{struck}127.0.0.1\tshop.vault.x\n::1\tshop.vault.x\n");
-        assert_eq!(set(&["shop.vault.x"]), again, "a recovered one is found again");
+        let again = format!("{struck}127.0.0.1\tshop.vault.x.example\n::1\tshop.vault.x.example\n");
+        assert_eq!(set(&["shop"]), again, "a recovered one is found again");
         // A restart writes only what counts, in the same file.
         let hosts = open(&[]);
         assert_eq!(fs::metadata(hosts.path()).unwrap().ino(), inode);

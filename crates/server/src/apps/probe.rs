@@ -139,7 +139,10 @@ impl AsRawFd for Pidfd {
 }
 
 impl Watched {
-    #[expect(deprecated, reason = "what may go wrong is a descriptor that is closed too early; this one is owned")]
+    #[expect(
+        deprecated,
+        reason = "what may go wrong is a descriptor that is closed too early; this one is owned"
+    )]
     fn new(descriptor: OwnedFd) -> io::Result<Self> {
         AsyncFd::with_interest(Pidfd(descriptor), tokio::io::Interest::READABLE).map(Self)
     }
