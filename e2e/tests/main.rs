@@ -17,6 +17,7 @@ mod crash;
 mod curl;
 mod go;
 mod graph;
+mod hosting;
 mod http_shapes;
 mod identities;
 mod java;

@@ -14,6 +14,7 @@ mod hosting;
 pub mod inject;
 pub mod plan;
 pub mod reference;
+pub mod routes;
 pub mod service;
 pub mod settings;
 pub mod shadow;
@@ -24,6 +25,7 @@ pub use desired::{Change, Deployment, Desired, DesiredState, Health, InstanceLim
 pub use error::HostError;
 pub use identity::{App, Assigned, Enforcement, Workload};
 pub use inject::{Environment, Injection, TrustFiles};
+pub use routes::{Connect, Connecting, Drained, InstanceKey, Lease, Reach, Routes, Unroutable, Wanted};
 pub use service::{
     AppView, EndpointListeners, HostKernel, HostService, HostSettings, Place, Resumed, StartRequest, Started,
 };

@@ -43,6 +43,23 @@ pub struct AppliedLimits {
     pub version_1: Vec<&'static str>,
 }
 
+impl AppliedLimits {
+    /// None at all, for one reason.
+    pub(crate) fn no(why: &str, mend: &str) -> Self {
+        let no = || Verdict::no(why, mend);
+        Self { memory: no(), cpu: no(), processes: no(), version_1: Vec::new() }
+    }
+
+    /// Each with the name of what it limits and of its controller.
+    pub(crate) fn each(&self) -> [(&'static str, &'static str, &Verdict); 3] {
+        [
+            ("memory", Controller::Memory.name(), &self.memory),
+            ("processor", Controller::Cpu.name(), &self.cpu),
+            ("process", Controller::Processes.name(), &self.processes),
+        ]
+    }
+}
+
 /// The limits of one app's cgroup.
 #[derive(Debug)]
 pub struct Limiter {
@@ -65,7 +82,7 @@ const PERIOD: u64 = 100_000;
 const QUOTA_MIN: u64 = 1_000;
 /// How often the processes of an app that runs already are looked for, until all are in the cgroup of the limit.
 const PASSES_MAX: usize = 8;
-const MEND: &str = "boot with cgroup_enable=memory (or as the controller is called), and let the cgroup in which the server runs have it: as root, or by systemd with Delegate=yes and DelegateSubgroup=server";
+const MEND: &str = "run the server as root (in a container: from a cgroup below the root of the container's), on a kernel that has the controller (cgroup_enable=memory)";
 
 /// A file to write, what, and whether it must succeed.
 type Setting = (&'static str, String, bool);
@@ -394,7 +411,7 @@ mod tests {
         assert_eq!(written(&mount).as_deref(), Some("cpu memory\n"), "it had it");
         assert_eq!(written(&mount.join("keyless")).as_deref(), Some("+memory"));
         assert_eq!(written(&app), None, "what is below an app is the app's");
-        fs::remove_dir_all(&mount.join("keyless")).unwrap();
+        fs::remove_dir_all(mount.join("keyless")).unwrap();
         let refused = place.enable(Controller::Memory, &app).unwrap();
         assert!(refused.contains("keyless does not pass it on: No such file"), "{refused}");
         fs::remove_dir_all(&mount).unwrap();

@@ -1,10 +1,12 @@
 //! What this kernel, and this process's place in it, can do: asked by trying, said with a reason and a mend.
 
-use crate::{AppCgroup, Attestor, Hierarchy, KernelError, Placement, placement, process::rehearse};
+use crate::{
+    Account, AppCgroup, AppliedLimits, Attestor, ConnectGate, Hierarchy, KernelError, Landlock, Limiter,
+    Limits, Network, NetworkPorts, Placement, Program, placement, program::rehearse,
+};
 use std::{
     error::Error,
-    os::unix::fs::MetadataExt,
-    path::Path,
+    os::{fd::AsFd, unix::fs::MetadataExt},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -44,6 +46,37 @@ pub struct Capabilities {
     pub private_names: Verdict,
 }
 
+/// What a program that we start for others can be given. Nothing of it is needed for attestation.
+#[derive(Clone, Debug)]
+pub struct Hosting {
+    /// A user of its own.
+    pub account: Verdict,
+    /// Limits of what it may use.
+    pub limits: AppliedLimits,
+    /// A network namespace of its own.
+    pub network: Verdict,
+    /// A Landlock domain, for want of a user of its own.
+    pub landlock: Verdict,
+    /// A gate that keeps strangers from connecting to its endpoint.
+    pub connect_gate: Verdict,
+}
+
+impl Hosting {
+    /// Each under the name that people are told.
+    pub fn named(&self) -> Vec<(String, &Verdict)> {
+        let mut named = vec![("user of its own".to_owned(), &self.account)];
+        for (name, controller, verdict) in self.limits.each() {
+            let is_old = self.limits.version_1.contains(&controller);
+            let hierarchy = if is_old { " (by cgroup version 1)" } else { "" };
+            named.push((format!("{name} limit{hierarchy}"), verdict));
+        }
+        named.push(("network namespace".to_owned(), &self.network));
+        named.push(("Landlock domain".to_owned(), &self.landlock));
+        named.push(("gate before its endpoint".to_owned(), &self.connect_gate));
+        named
+    }
+}
+
 /// Tries everything. Takes a few milliseconds: a connection to itself, a cgroup, two processes.
 ///
 /// To be called before [`crate::harden()`]: a process that may not be dumped may not make a user namespace either.
@@ -51,8 +84,24 @@ pub fn capabilities() -> Capabilities {
     let hierarchy = Hierarchy::discover();
     Capabilities {
         attestation: attestation(&hierarchy),
-        cgroup: cgroup(&hierarchy),
+        cgroup: match in_cgroup(&hierarchy, |cgroup| rehearse(&within(cgroup))) {
+            Ok(()) => Verdict::Enforced,
+            Err((why, mend)) => Verdict::no(why, mend),
+        },
         private_names: private_names(),
+    }
+}
+
+/// Tries what a program could be given that we start for others. Takes longer, tens of milliseconds where limits are in hierarchies of
+/// version 1, so it is not asked by who starts no such programs.
+pub fn hosting() -> Hosting {
+    let hierarchy = Hierarchy::discover();
+    Hosting {
+        account: account(),
+        limits: limits(&hierarchy),
+        network: network(),
+        landlock: landlock(),
+        connect_gate: connect_gate(&hierarchy),
     }
 }
 
@@ -92,34 +141,110 @@ fn attestation(hierarchy: &Result<Hierarchy, KernelError>) -> Verdict {
 /// Makes the names of this process's probes differ.
 static PROBES: AtomicU32 = AtomicU32::new(0);
 
-/// Can a process be started in a cgroup of its own?
-fn cgroup(hierarchy: &Result<Hierarchy, KernelError>) -> Verdict {
+/// Tries something with a cgroup of its own; else why not, and what to do about it.
+fn in_cgroup<T>(
+    hierarchy: &Result<Hierarchy, KernelError>,
+    action: impl FnOnce(&AppCgroup) -> Result<T, KernelError>,
+) -> Result<T, (String, String)> {
     let parent = match hierarchy.as_ref().map(placement) {
         Ok(Placement::Root { parent } | Placement::Delegated { parent }) => parent,
-        Ok(Placement::NotDelegated { why, mend }) => return Verdict::no(why, mend),
-        Err(error) => return Verdict::no(chain(error), MOUNT_CGROUP2),
+        Ok(Placement::NotDelegated { why, mend }) => return Err((why, mend)),
+        Err(error) => return Err((chain(error), MOUNT_CGROUP2.to_owned())),
     };
-    let attempt = || -> Result<(), KernelError> {
+    let attempt = || -> Result<T, KernelError> {
         let name = format!("keyless-probe-{}-{}", std::process::id(), PROBES.fetch_add(1, Ordering::Relaxed));
         // In a container process ids start over: there may be one of an earlier life.
         if let Ok(left_over) = AppCgroup::open(&parent.join(&name)) {
             left_over.remove()?;
         }
         let cgroup = AppCgroup::create(&parent, &name)?;
-        let rehearsed = rehearse(None, Some(cgroup.directory()));
-        cgroup.remove().and(rehearsed)
+        let result = action(&cgroup);
+        cgroup.remove().and(result)
     };
-    match attempt() {
+    attempt().map_err(|error| {
+        let why =
+            format!("starting a process in a cgroup below {} fails: {}", parent.display(), chain(&error));
+        (why, "use Linux 5.8 or newer, and let nothing (seccomp of a container) forbid clone3".to_owned())
+    })
+}
+
+fn within(cgroup: &AppCgroup) -> Program<'_> {
+    Program { cgroup: Some(cgroup.directory()), ..Program::default() }
+}
+
+/// Which limits can a program have?
+fn limits(hierarchy: &Result<Hierarchy, KernelError>) -> AppliedLimits {
+    let limits = Limits { memory_bytes: Some(64 << 20), cpu_thousandths: Some(500), processes: Some(16) };
+    let applied = in_cgroup(hierarchy, |cgroup| {
+        let limiter = Limiter::apply(&limits, cgroup);
+        rehearse(&Program { joins: limiter.joins(), ..within(cgroup) })?;
+        Ok(limiter.applied().clone())
+    });
+    applied.unwrap_or_else(|(why, mend)| AppliedLimits::no(&why, &mend))
+}
+
+/// Can a program run as another user than ours?
+fn account() -> Verdict {
+    // Nobody, by convention.
+    let program = Program { account: Account::new(65_534, 65_534), ..Program::default() };
+    match rehearse(&program) {
         Ok(()) => Verdict::Enforced,
         Err(error) => Verdict::no(
-            format!("starting a process in a cgroup below {} fails: {}", parent.display(), chain(&error)),
-            "use Linux 5.8 or newer, and let nothing (seccomp of a container) forbid clone3",
+            chain(&error),
+            "run the server as root (in a container: with the capabilities SETUID and SETGID); without, put programs under Landlock",
         ),
     }
 }
 
+/// Can a program have a network of its own, in which we listen and are connected to?
+fn network() -> Verdict {
+    let attempt = || {
+        let network = Network::create(&NetworkPorts { loopback: vec![0], metadata: true })?;
+        rehearse(&Program { network: Some(network.namespace.as_fd()), ..Program::default() })
+    };
+    match attempt() {
+        Ok(()) => Verdict::Enforced,
+        Err(error) => Verdict::no(
+            chain(&error),
+            "run the server as root (in a container: with the capability SYS_ADMIN); without, an app shares the network of the machine",
+        ),
+    }
+}
+
+/// Can programs of one user be kept from taking each other over?
+fn landlock() -> Verdict {
+    const WITH_SCOPES: u32 = 6;
+    let attempt = || {
+        let landlock = Landlock::new()?;
+        rehearse(&Program { landlock: Some(&landlock), ..Program::default() })
+    };
+    match (attempt(), Landlock::abi()) {
+        (Ok(()), Ok(abi)) if abi < WITH_SCOPES => Verdict::no(
+            format!("Landlock is there (ABI {abi}), but lets programs of one user send each other signals"),
+            "use Linux 6.12 or newer",
+        ),
+        (Ok(()), _) => Verdict::Enforced,
+        (Err(error), _) => Verdict::no(
+            chain(&error),
+            "use Linux 5.13 or newer with Landlock switched on (lsm=landlock,... on the kernel's command line)",
+        ),
+    }
+}
+
+/// Can strangers be kept from connecting?
+fn connect_gate(hierarchy: &Result<Hierarchy, KernelError>) -> Verdict {
+    match hierarchy.as_ref().map(ConnectGate::attach) {
+        Ok(Ok(_gate)) => Verdict::Enforced,
+        Ok(Err(error)) => Verdict::no(
+            chain(&error),
+            "run the server as root of the host (with the capabilities BPF and NET_ADMIN), Linux 5.14 or newer; without, strangers are refused after they have connected",
+        ),
+        Err(error) => Verdict::no(chain(error), MOUNT_CGROUP2),
+    }
+}
+
 fn private_names() -> Verdict {
-    match rehearse(Some(Path::new("/etc/hosts")), None) {
+    match rehearse(&Program { hosts: Some("/etc/hosts".into()), ..Program::default() }) {
         Ok(()) => Verdict::Enforced,
         Err(error) => Verdict::no(
             chain(&error),
@@ -146,7 +271,11 @@ mod tests {
     #[test]
     fn everything_is_tried_and_each_lack_is_explained() {
         let found = capabilities();
-        for verdict in [found.attestation, found.cgroup, found.private_names] {
+        let hosting = hosting();
+        let hosting = hosting.named();
+        assert_eq!(hosting.len(), 7);
+        let others = [&found.attestation, &found.cgroup, &found.private_names];
+        for verdict in hosting.into_iter().map(|(_, verdict)| verdict).chain(others) {
             if let Verdict::Unenforced { why, mend } = verdict {
                 assert!(!why.is_empty() && !mend.is_empty());
             }

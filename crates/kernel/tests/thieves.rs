@@ -13,10 +13,14 @@
 
 #[path = "thieves/bounds.rs"]
 mod bounds;
+#[path = "thieves/gate.rs"]
+mod gate;
 #[path = "thieves/limits.rs"]
 mod limits;
 #[path = "thieves/load.rs"]
 mod load;
+#[path = "thieves/network.rs"]
+mod network;
 #[path = "thieves/programs.rs"]
 mod programs;
 #[path = "thieves/races.rs"]

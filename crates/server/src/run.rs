@@ -22,14 +22,14 @@ use crate::{
     tasks,
     test_clock::TestClock,
     trust::Public,
-    workers::RuntimeWorkers,
+    workers::{RuntimeTasks, RuntimeWorkers},
 };
 use access::{Verifier, VerifierConfig, vault_audiences};
 use audit::AuditLog;
 use crypt::{Key256, SlotKind, SystemEntropy};
 use directory::{DirectoryService, DirectorySettings, audience::graph_audiences};
 use domain::{Clock, Entropy, Secret, TenantId, Timestamp};
-use host::{HostService, HostSettings};
+use host::{HostService, HostSettings, Routes};
 use identity::IdentityService;
 use kernel::{Attestor, Capabilities, Hierarchy, Placement};
 use rustls::server::ResolvesServerCert;
@@ -38,7 +38,7 @@ use store::Store;
 use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 use vault::VaultService;
-use wire::Services;
+use wire::{Services, proxy::Proxy};
 
 /// Threads that answer requests, at most. Ours: more cost memory, and four saturate a gigabit.
 const WORKERS_MAX: usize = 4;
@@ -54,12 +54,22 @@ pub struct Running {
     log: Arc<AuditLog>,
     endpoints: Arc<Endpoints>,
     shadows: Arc<Shadows>,
+    apps: Arc<Apps>,
     public: public::Public,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
     site: Arc<Site>,
     addresses: Vec<SocketAddr>,
     is_first_start: bool,
+}
+
+/// How a server was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// By SIGINT.
+    Interrupted,
+    /// By SIGTERM.
+    Terminated,
 }
 
 /// The runtime that a server runs on.
@@ -108,8 +118,10 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     let vault = VaultService::new(store.clone(), entropy.clone(), Arc::new(RuntimeWorkers), root.clone());
     let (own_hosts, own_addresses) = certificates.names();
     let vault = Arc::new(vault.reserving(own_hosts, own_addresses));
-    let vaults: Vec<_> = vault.list_vaults().await?.iter().map(|vault| vault.name.clone()).collect();
-    let files = Public::write(ground.data.layout(), certificates.authority_pem(), &names, &listen, &vaults)?;
+    let vault_hosts: Vec<String> =
+        vault.list_vaults().await?.iter().map(|vault| names.vault_host(&vault.name)).collect();
+    let files =
+        Public::write(ground.data.layout(), certificates.authority_pem(), &names, &listen, vault_hosts)?;
     let files = Arc::new(files);
     let observer = Arc::new(Observer::new(ground.attestor.clone(), Hierarchy::discover().ok()));
     let endpoints = Arc::new(Endpoints::new(ground.attestor.clone(), observer.clone(), Handle::current()));
@@ -148,10 +160,14 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     );
     let site = Arc::new(site);
     site.serve_with(&services);
+    // The vaults' names are there already; those of apps are known only now.
+    wire::admin::Installation::names_changed(&*site);
     record_test_clock(&services, *now)?;
     let tls = TlsAcceptor::from(Arc::new(tls(certificates.clone())?));
-    let public =
-        public::Public::new(tls, wire::PublicService::new(services.clone()), observer, stopping.clone());
+    let routes = Arc::new(Routes::new());
+    let proxy = Arc::new(Proxy::new(routes.clone(), Arc::new(RuntimeTasks), wire::proxy::Limits::default()));
+    let service = wire::PublicService::new(services.clone()).proxying(proxy);
+    let public = public::Public::new(tls, service, observer, stopping.clone());
     let administration = admin::router(admin::State {
         store: store.clone(),
         log: log.clone(),
@@ -160,7 +176,8 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         entropy: entropy.clone(),
         services: services.clone(),
     });
-    let apps = Arc::new(apps(&config, &services, &site, ground.attestor.clone(), ground.data.layout()));
+    let apps =
+        Arc::new(apps(&config, &services, &site, routes, ground.attestor.clone(), ground.data.layout()));
     apps.resume().await?;
     let hosting = Arc::new(apps::Handle(apps.clone()));
     let administration = wire::admin::router(services.clone(), site.clone(), hosting).merge(administration);
@@ -171,7 +188,7 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     tasks.spawn(tasks::reap(services.host.clone(), clock.clone(), stopping.clone()));
     tasks.spawn(tasks::renew(certificates, Arc::new(SystemClock), stopping.clone()));
     tasks.spawn(tasks::due(services.clone(), stopping.clone()));
-    tasks.spawn(apps.supervise(stopping));
+    tasks.spawn(apps.clone().supervise(stopping));
     for listener in ground.listeners {
         tasks.spawn(public.clone().accept(listener));
     }
@@ -182,6 +199,7 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         log,
         endpoints,
         shadows,
+        apps,
         public,
         tasks,
         stop,
@@ -297,6 +315,7 @@ fn apps(
     config: &Config,
     services: &Arc<Services>,
     site: &Site,
+    routes: Arc<Routes>,
     attestor: Option<Arc<Attestor>>,
     layout: &Layout,
 ) -> Apps {
@@ -316,7 +335,7 @@ fn apps(
         landlock: if kernel::is_root() { None } else { kernel::Landlock::new().ok() },
     };
     let files = AppFiles::of(layout, config.apps_dir.as_deref());
-    Apps::new(services.clone(), files, launcher, Arc::default(), attestor)
+    Apps::new(services.clone(), files, launcher, routes, attestor)
 }
 
 /// Whoever reads the audit log must know which of its times are a test clock's.
@@ -389,23 +408,28 @@ impl Running {
         self.site.hosts_file()
     }
 
-    /// Waits until somebody asks the process to stop (SIGINT, SIGTERM).
+    /// Waits until somebody asks the process to stop: SIGINT, as a person's Ctrl-C sends it, or SIGTERM, as whoever starts it again does.
     ///
     /// # Errors
     /// The system takes no handler.
-    pub async fn asked_to_stop(&self) -> std::io::Result<()> {
+    pub async fn asked_to_stop(&self) -> std::io::Result<Asked> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = interrupt.recv() => Ok(Asked::Interrupted),
+            _ = terminate.recv() => Ok(Asked::Terminated),
         }
-        Ok(())
     }
 
-    /// Ends in good order: no new connections, open requests are answered, the audit log is synced and anchored.
-    pub async fn stop(mut self) {
+    /// How many instances of hosted apps run.
+    pub fn instances(&self) -> usize {
+        self.apps.running()
+    }
+
+    /// Ends in good order: no new connections, open requests are answered, the audit log is synced and anchored. A person's Ctrl-C ends
+    /// hosted apps, too, until the next start; otherwise they run on, and the next start goes on with them.
+    pub async fn stop(mut self, asked: Asked) {
         self.endpoints.close_all();
         self.shadows.close_all();
         self.stop.send_replace(true);
@@ -413,6 +437,9 @@ impl Running {
             tracing::warn!("connections were still open and are dropped");
         }
         self.tasks.shutdown().await;
+        if asked == Asked::Interrupted {
+            self.apps.end_all().await;
+        }
         tasks::sync_once(self.log.clone(), &*self.store, &*self.services.entropy).await;
         let _absent = std::fs::remove_file(self.data.layout().admin_socket());
         // Programs that run on still read these.

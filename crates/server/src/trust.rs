@@ -5,14 +5,14 @@
 //! Decision: ADR 0004. The bundle keeps the system's roots, since most runtimes read it *instead of* those.
 
 use crate::{data::Layout, error::StartError};
-use domain::{HostNames, VaultName};
+use domain::{HostNames, hosts};
 use host::TrustFiles;
 use std::{
     collections::BTreeSet,
     ffi::OsString,
     fs::{self, File, OpenOptions},
     io,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -53,15 +53,17 @@ impl Public {
         authority_pem: &str,
         names: &HostNames,
         listen: &[IpAddr],
-        vaults: &[VaultName],
+        vault_hosts: impl IntoIterator<Item = String>,
     ) -> Result<Self, StartError> {
         let own = layout.root().join("public");
         ours(&own).map_err(|source| StartError::File { path: own.clone(), source })?;
         replace(&layout.authority(), authority_pem.as_bytes())?;
         write_trust(&own, authority_pem)?;
         let folder = if kernel::is_root() { open_to_all(layout, &own)? } else { own.clone() };
-        let place = Place { names: names.clone(), addresses: reachable(listen) };
-        let hosts = Hosts::open(folder.join("hosts"), vec![place], labels(vaults))?;
+        let vaults = names.vault_parent_host();
+        let fixed = vec![names.domain().to_owned(), names.login_host(), names.graph_host(), vaults.clone()];
+        let leads = Leads { fixed, vaults, addresses: reachable(listen), azure: None };
+        let hosts = Hosts::open(folder.join("hosts"), leads, vault_hosts.into_iter().collect())?;
         Ok(Self { is_copy: folder != own, folder, hosts })
     }
 
@@ -114,48 +116,53 @@ pub(crate) fn trust_files(folder: &Path) -> TrustFiles {
 #[derive(Debug)]
 pub struct Hosts {
     path: PathBuf,
-    places: Vec<Place>,
+    leads: Leads,
     state: Mutex<State>,
 }
 
-/// Names, and where they lead.
+/// Which names lead where.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) names: HostNames,
-    pub(crate) addresses: Vec<IpAddr>,
+struct Leads {
+    /// The names that are always there.
+    fixed: Vec<String>,
+    /// What our vaults' names end in.
+    vaults: String,
+    addresses: Vec<IpAddr>,
+    /// Where the public cloud's names for the same lead, for a program in shadow mode.
+    azure: Option<Ipv4Addr>,
 }
 
 #[derive(Debug)]
 struct State {
     file: File,
-    /// As the first label of their hosts.
-    vaults: BTreeSet<String>,
+    names: BTreeSet<String>,
 }
 
-impl Place {
-    /// The lines of all names but the vaults'.
-    fn fixed(&self) -> String {
-        let Self { names, addresses } = self;
-        let mut hosts = vec![names.login_host(), names.graph_host()];
-        hosts.extend(names.login_aliases().iter().map(|alias| (*alias).to_owned()));
-        if !names.is_azure() {
-            hosts.extend([names.domain().to_owned(), names.vault_parent_host()]);
-        }
-        hosts.iter().map(|host| lines(host, addresses)).collect()
+impl Leads {
+    /// The lines of the names that are always there.
+    fn always(&self) -> String {
+        let own = self.fixed.iter().map(|name| lines(name, &self.addresses));
+        let azure = self.azure.iter().flat_map(|address| {
+            let names = hosts::AZURE_LOGIN_HOSTS.into_iter().chain([hosts::AZURE_GRAPH_HOST]);
+            names.map(|name| lines(name, &[IpAddr::V4(*address)]))
+        });
+        own.chain(azure).collect()
     }
 
-    /// The lines of a vault.
-    fn vault(&self, label: &str) -> String {
-        lines(&format!("{label}.{}", self.names.vault_parent_host()), &self.addresses)
+    /// The lines of a vault or an app.
+    fn lines_of(&self, name: &str) -> String {
+        let mut text = lines(name, &self.addresses);
+        let vault = name.strip_suffix(&self.vaults).and_then(|rest| rest.strip_suffix('.'));
+        if let (Some(vault), Some(address)) = (vault, self.azure) {
+            let name = format!("{vault}.{}", hosts::AZURE_VAULT_PARENT_HOST);
+            text.push_str(&lines(&name, &[IpAddr::V4(address)]));
+        }
+        text
     }
 }
 
 impl Hosts {
-    pub(crate) fn open(
-        path: PathBuf,
-        places: Vec<Place>,
-        vaults: BTreeSet<String>,
-    ) -> Result<Self, StartError> {
+    fn open(path: PathBuf, leads: Leads, names: BTreeSet<String>) -> Result<Self, StartError> {
         let fail = |source| StartError::File { path: path.clone(), source };
         let mut text = fs::read_to_string(SYSTEM_HOSTS).unwrap_or_default();
         if !text.is_empty() && !text.ends_with('\n') {
@@ -163,10 +170,8 @@ impl Hosts {
         }
         text.push_str(MARK);
         text.push('\n');
-        places.iter().for_each(|place| text.push_str(&place.fixed()));
-        for vault in &vaults {
-            places.iter().for_each(|place| text.push_str(&place.vault(vault)));
-        }
+        text.push_str(&leads.always());
+        names.iter().for_each(|name| text.push_str(&leads.lines_of(name)));
         let mut options = OpenOptions::new();
         let file = options
             .read(true)
@@ -183,7 +188,7 @@ impl Hosts {
                 .and_then(|()| file.set_len(text.len() as u64))
                 .map_err(fail)?;
         }
-        Ok(Self { path, places, state: Mutex::new(State { file, vaults }) })
+        Ok(Self { path, leads, state: Mutex::new(State { file, names }) })
     }
 
     /// Its place.
@@ -191,38 +196,31 @@ impl Hosts {
         &self.path
     }
 
-    /// Its names and where they lead.
-    pub(crate) fn places(&self) -> &[Place] {
-        &self.places
+    /// Another file with the same names, in which the public cloud's lead to this address besides.
+    pub(crate) fn shadowed(&self, path: PathBuf, address: Ipv4Addr) -> Result<Self, StartError> {
+        let names = self.state().names.clone();
+        Self::open(path, Leads { azure: Some(address), ..self.leads.clone() }, names)
     }
 
-    /// The vaults whose names it has.
-    pub(crate) fn vaults(&self) -> BTreeSet<String> {
-        self.state().vaults.clone()
-    }
-
-    /// Has the names of these vaults and of no others; running programs see it from now on.
+    /// Has these names of vaults and apps and of no others; running programs see it from now on.
     ///
     /// # Errors
     /// Whatever writing said.
-    pub(crate) fn set_vaults(&self, names: BTreeSet<String>) -> io::Result<()> {
+    pub fn set_names(&self, names: impl IntoIterator<Item = String>) -> io::Result<()> {
         let mut state = self.state();
-        for name in state.vaults.difference(&names).cloned().collect::<Vec<_>>() {
+        let names: BTreeSet<String> = names.into_iter().collect();
+        for name in state.names.difference(&names).cloned().collect::<Vec<_>>() {
             self.strike_out(&state.file, &name)?;
-            state.vaults.remove(&name);
+            state.names.remove(&name);
         }
         for name in names {
-            if !state.vaults.contains(&name) {
+            if !state.names.contains(&name) {
                 let length = state.file.metadata()?.len();
-                state.file.write_all_at(self.lines_of(&name).as_bytes(), length)?;
-                state.vaults.insert(name);
+                state.file.write_all_at(self.leads.lines_of(&name).as_bytes(), length)?;
+                state.names.insert(name);
             }
         }
         Ok(())
-    }
-
-    fn lines_of(&self, vault: &str) -> String {
-        self.places.iter().map(|place| place.vault(vault)).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -233,7 +231,7 @@ impl Hosts {
     /// The next start writes it anew.
     fn strike_out(&self, file: &File, name: &str) -> io::Result<()> {
         let text = fs::read(&self.path)?;
-        let wanted = self.lines_of(name);
+        let wanted = self.leads.lines_of(name);
         let mut at = 0_u64;
         for line in text.split_inclusive(|byte| *byte == b'\n') {
             if wanted.split_inclusive('\n').any(|wanted| wanted.as_bytes() == line) {
@@ -245,18 +243,13 @@ impl Hosts {
     }
 }
 
-/// Vaults as the first label of their hosts.
-pub(crate) fn labels<'v>(vaults: impl IntoIterator<Item = &'v VaultName>) -> BTreeSet<String> {
-    vaults.into_iter().map(VaultName::folded).collect()
-}
-
 fn lines(name: &str, addresses: &[IpAddr]) -> String {
     addresses.iter().map(|address| format!("{address}\t{name}\n")).collect()
 }
 
 /// What clients on this machine connect to: loopback for an unspecified address.
 fn reachable(listen: &[IpAddr]) -> Vec<IpAddr> {
-    use std::net::{Ipv4Addr, Ipv6Addr};
+    use std::net::Ipv6Addr;
     let mut addresses: Vec<IpAddr> = Vec::new();
     for address in listen {
         let address = match address {
@@ -342,31 +335,63 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let open = |names: &[&str]| {
             let addresses = reachable(&["0.0.0.0".parse().unwrap(), "::1".parse().unwrap()]);
-            let domain = domain::DomainName::parse("x.example").unwrap();
-            let place = Place { names: HostNames::new(&domain, 8443), addresses };
-            let vaults = names.iter().map(|name| (*name).to_owned()).collect();
-            Hosts::open(folder.join("hosts"), vec![place], vaults).unwrap()
+            let fixed = vec!["login.x".to_owned()];
+            let leads = Leads { fixed, vaults: "vault.x".to_owned(), addresses, azure: None };
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            Hosts::open(folder.join("hosts"), leads, names).unwrap()
         };
         let hosts = open(&[]);
         let inode = fs::metadata(hosts.path()).unwrap().ino();
         let set = |names: &[&str]| {
-            hosts.set_vaults(names.iter().map(|name| (*name).to_owned()).collect()).unwrap();
+            hosts.set_names(names.iter().map(|name| (*name).to_owned())).unwrap();
             fs::read_to_string(hosts.path()).unwrap()
         };
-        let text = set(&["shop"]);
-        assert!(text.contains("\n127.0.0.1\tlogin.x.example\n::1\tlogin.x.example\n"), "{text}");
-        assert!(text.ends_with("127.0.0.1\tshop.vault.x.example\n::1\tshop.vault.x.example\n"), "{text}");
-        assert!(!text.contains("azure") && !text.contains("microsoft"), "{text}");
-        assert_eq!(set(&["shop"]), text);
+        let text = set(&["shop.vault.x"]);
+        assert!(
+            text.ends_with("127.0.0.1\tlogin.x\n::1\tlogin.x\n127.0.0.1\tshop.vault.x\n::1\tshop.vault.x\n"),
+            "{text}"
+        );
+        assert_eq!(set(&["shop.vault.x"]), text);
         // A deleted vault's lines are struck out where they are: no other line moves.
         let struck = text.replace("127.0.0.1\tshop", "#27.0.0.1\tshop").replace("::1\tshop", "#:1\tshop");
         assert_eq!(set(&[]), struck);
-        let again = format!("{struck}127.0.0.1\tshop.vault.x.example\n::1\tshop.vault.x.example\n");
-        assert_eq!(set(&["shop"]), again, "a recovered one is found again");
+        let again = format!("{struck}127.0.0.1\tshop.vault.x\n::1\tshop.vault.x\n");
+        assert_eq!(set(&["shop.vault.x"]), again, "a recovered one is found again");
         // A restart writes only what counts, in the same file.
         let hosts = open(&[]);
         assert_eq!(fs::metadata(hosts.path()).unwrap().ino(), inode);
         assert!(!fs::read_to_string(hosts.path()).unwrap().contains("shop"));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn azures_names_lead_to_a_door_in_the_file_of_its_program_only() {
+        let folder = std::env::temp_dir().join(format!("keyless-shadow-hosts-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let addresses = reachable(&["127.0.0.1".parse().unwrap()]);
+        let leads =
+            Leads { fixed: vec!["login.x".to_owned()], vaults: "vault.x".to_owned(), addresses, azure: None };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let own = Hosts::open(folder.join("hosts"), leads, names(&["shop.vault.x", "web.apps.x"])).unwrap();
+        let shadow = own.shadowed(folder.join("hosts-1"), "127.75.1.2".parse().unwrap()).unwrap();
+        let read = |hosts: &Hosts| fs::read_to_string(hosts.path()).unwrap();
+        assert!(!read(&own).contains("azure") && !read(&own).contains("microsoft"));
+        for line in [
+            "127.0.0.1\tlogin.x",
+            "127.0.0.1\tshop.vault.x",
+            "127.0.0.1\tweb.apps.x",
+            "127.75.1.2\tlogin.microsoftonline.com",
+            "127.75.1.2\tsts.windows.net",
+            "127.75.1.2\tgraph.microsoft.com",
+            "127.75.1.2\tshop.vault.azure.net",
+        ] {
+            assert!(read(&shadow).lines().any(|found| found == line), "{line}: {}", read(&shadow));
+        }
+        assert_eq!(read(&shadow).matches("azure").count(), 1, "an app has no name there");
+        shadow.set_names(names(&["late.vault.x"])).unwrap();
+        let text = read(&shadow);
+        assert!(text.ends_with("127.0.0.1\tlate.vault.x\n127.75.1.2\tlate.vault.azure.net\n"), "{text}");
+        assert!(text.contains("#27.75.1.2\tshop.vault.azure.net\n"), "{text}");
         fs::remove_dir_all(folder).unwrap();
     }
 

@@ -6,6 +6,7 @@
 use crate::{
     context::{self, Context, Door, State},
     graph, keyvault, oauth2,
+    proxy::{self, Proxy},
 };
 use audit::SharedOrigin;
 use axum::{
@@ -13,13 +14,15 @@ use axum::{
     body::{Body, Bytes},
     response::{IntoResponse, Response},
 };
-use domain::HostRole;
+use domain::{HostRole, limits};
 use http::{Request, StatusCode, header, uri::Authority};
 use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{self, Poll},
+    time::Duration,
 };
 use tower::{Service, ServiceExt as _};
 
@@ -30,6 +33,7 @@ use tower::{Service, ServiceExt as _};
 pub struct PublicService {
     state: State,
     directory: Router,
+    proxy: Option<Arc<Proxy>>,
     origin: SharedOrigin,
     door: Door,
 }
@@ -38,7 +42,7 @@ impl PublicService {
     /// Over the services of one installation.
     pub fn new(state: State) -> Self {
         let directory = oauth2::router(state.clone());
-        Self { directory, state, origin: SharedOrigin::default(), door: Door::Own }
+        Self { directory, state, proxy: None, origin: SharedOrigin::default(), door: Door::Own }
     }
 
     /// What the listener of a program in shadow mode serves: the same vaults and the same directory by the public cloud's names, and none by
@@ -46,7 +50,13 @@ impl PublicService {
     #[must_use]
     pub fn as_azure(state: State) -> Self {
         let directory = oauth2::router_without_pages(state.clone());
-        Self { directory, state, origin: SharedOrigin::default(), door: Door::Azure }
+        Self { directory, state, proxy: None, origin: SharedOrigin::default(), door: Door::Azure }
+    }
+
+    /// The same with apps that are served. Without it there are none.
+    #[must_use]
+    pub fn proxying(self, proxy: Arc<Proxy>) -> Self {
+        Self { proxy: Some(proxy), ..self }
     }
 
     /// The same for one connection, whose peer is known as far as `origin` says.
@@ -55,15 +65,32 @@ impl PublicService {
         Self { origin, ..self.clone() }
     }
 
+    /// Time within which this request must be answered, its body's arrival included; none for an app's, which `proxy` has its own times for.
+    pub fn time_max<B>(&self, request: &Request<B>) -> Option<Duration> {
+        (!matches!(self.role(request), Some(HostRole::App(_)))).then_some(limits::REQUEST_TIME_MAX)
+    }
+
+    fn role<B>(&self, request: &Request<B>) -> Option<HostRole> {
+        host(request).map(|host| self.state.names_at(self.door).role(host))
+    }
+
     async fn answer(self, request: Request<Body>) -> Response {
+        let role = self.role(&request);
+        if let Some(HostRole::App(app)) = role {
+            // As the app says it: nothing of ours is added.
+            let client = self.origin.address.map(|address| address.ip());
+            return match &self.proxy {
+                Some(proxy) => proxy.handle(&app, client, request).await,
+                None => proxy::nothing_served(&request),
+            };
+        }
         let (context, client_request) =
             context::stamp_of(&self.state, request.headers(), self.origin, self.door);
-        let role = host(&request).map(|host| context.names(&self.state).role(host));
         let mut response = match role {
             Some(HostRole::Login) => directory(self.directory, context.clone(), request).await,
             Some(HostRole::Vault(vault)) => keyvault::handle(&self.state, &context, &vault, request).await,
             Some(HostRole::Graph) => graph::handle(&self.state, &context, request).await,
-            Some(HostRole::Unknown) => {
+            Some(HostRole::App(_) | HostRole::Unknown) => {
                 refused(StatusCode::NOT_FOUND, "no such host here: see `keyless status` for the host names")
             }
             None => refused(

@@ -1,5 +1,6 @@
 //! The system calls that rustix lacks, each behind a safe function. With the files below it the only `unsafe` code of the product.
 
+pub(crate) mod bpf;
 mod child;
 pub(crate) mod landlock;
 pub(crate) mod launch;
@@ -25,12 +26,12 @@ fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
 /// How long the kernel may take to answer on netlink. It answers within the call; this is for a kernel that does not.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A `NETLINK_SOCK_DIAG` socket of the network namespace that the calling thread is in, connected to the kernel: messages of others do
+/// A netlink socket of a family, in the network namespace that the calling thread is in, connected to the kernel: messages of others do
 /// not reach it.
-pub(crate) fn sock_diag_socket() -> io::Result<OwnedFd> {
+pub(crate) fn netlink_socket(family: i32) -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
     // SAFETY: no pointers.
-    let socket = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_SOCK_DIAG) };
+    let socket = unsafe { libc::socket(libc::AF_NETLINK, kind, family) };
     let socket = owned(socket.into())?;
     rustix::net::sockopt::set_socket_timeout(&socket, rustix::net::sockopt::Timeout::Recv, Some(PATIENCE))?;
     // SAFETY: every bit pattern is a `sockaddr_nl`; port id 0 is the kernel.
@@ -41,6 +42,12 @@ pub(crate) fn sock_diag_socket() -> io::Result<OwnedFd> {
     let connected = unsafe { libc::connect(socket.as_raw_fd(), ptr::from_ref(&kernel).cast(), length) };
     check(connected.into())?;
     Ok(socket)
+}
+
+/// Puts the calling thread into a new network namespace.
+pub(crate) fn unshare_network() -> io::Result<()> {
+    // SAFETY: no pointers, and no other thread is changed: only what the calling thread sees of the network.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNET) }.into()).map(drop)
 }
 
 /// Sends one message to the kernel on a netlink socket.
@@ -92,6 +99,13 @@ fn socket_option<T: Copy>(socket: BorrowedFd<'_>, level: i32, name: i32) -> io::
 pub(crate) fn tcp_state(socket: BorrowedFd<'_>) -> io::Result<u8> {
     // The first byte of `tcp_info`; the kernel writes no more than is asked for.
     socket_option::<u8>(socket, libc::IPPROTO_TCP, libc::TCP_INFO)
+}
+
+/// The cookie of a socket's network namespace: unique since boot. Since Linux 5.14.
+pub(crate) fn network_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    /// `asm-generic/socket.h`; as with SO_PEERPIDFD.
+    const SO_NETNS_COOKIE: i32 = 71;
+    socket_option(socket, libc::SOL_SOCKET, SO_NETNS_COOKIE)
 }
 
 /// Binds a socket to a network device by name (`SO_BINDTODEVICE`).

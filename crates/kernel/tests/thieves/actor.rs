@@ -4,6 +4,8 @@
 //! | command | does |
 //! |---|---|
 //! | `socket NAME 4/6 [PORT]` | makes a TCP socket, bound to the port of the loopback address if there is one (others may bind it too) |
+//! | `mapped NAME` | makes an IPv6 socket that is bound to a mapped IPv4 address |
+//! | `mptcp NAME`, `fastopen NAME ADDRESS TEXT` | makes a socket of Multipath TCP; connects and sends in one call |
 //! | `stdin NAME` | takes standard input for a socket |
 //! | `connect NAME ADDRESS` | connects it; answers its port |
 //! | `send NAME TEXT` | writes a text (`\r`, `\n` are escaped) |
@@ -16,18 +18,22 @@
 //! | `churn ADDRESS MILLISECONDS FIRST COUNT TEXT` | connects from ports of a small range again and again, asks, closes or aborts |
 //! | `join DIRECTORY` | writes itself into a cgroup |
 //! | `mkdir DIRECTORY` | makes a cgroup |
-//! | `placement`, `capabilities` | what the crate finds in this process's place |
+//! | `placement`, `capabilities`, `hosting` | what the crate finds in this process's place |
 //! | `start NAME SOCKET HOSTS` | starts another actor as an app of its own: cgroup, names |
+//! | `harden` | may not be dumped from here on |
+//! | `stage SOCKET` | starts another actor that has nothing of its own yet |
+//! | `replace SOCKET HOSTS` | becomes another actor: names, a Landlock domain |
 //! | `stop` | waits for that and removes its cgroup |
 //! | `cat FILE`, `id` | a file's text; user, group |
 //! | `write FILE`, `list DIRECTORY`, `link FILE`, `move FROM TO` | writes a word; names in it; where it leads; renames |
 //! | `signal PID NUMBER` | sends a signal |
+//! | `networks COUNT MOST` | makes and drops network namespaces where there may be so many; answers what is left of them |
 //! | `limit DIRECTORY` | sets limits of a cgroup; answers what became of them |
 //! | `become USER` | starts a program as a user; answers what came of it |
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a program of tests: a surprise is a failed test")]
 
-use kernel::{AppCgroup, Hierarchy, Limiter, Limits, Placement, Process, Program};
+use kernel::{AppCgroup, Hierarchy, Limiter, Limits, Network, NetworkPorts, Placement, Process, Program};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, sockopt};
 use std::{
     collections::HashMap,
@@ -61,6 +67,7 @@ fn main() {
         }
     }
     let _nothing_started = actor.stop();
+    let _nothing_started = actor.stage.take().map(|stage| stage.wait());
 }
 
 #[derive(Default)]
@@ -68,6 +75,7 @@ struct Actor {
     sockets: HashMap<String, OwnedFd>,
     held: Vec<OwnedFd>,
     app: Option<(AppCgroup, Process)>,
+    stage: Option<Process>,
 }
 
 impl Actor {
@@ -78,6 +86,27 @@ impl Actor {
             ["socket", name, family, ref port @ ..] => {
                 let socket = socket(family, port.first().map(|port| port.parse().unwrap()))?;
                 self.sockets.insert(name.to_owned(), socket);
+                Ok(String::new())
+            }
+            ["mapped", name] => {
+                let socket = socket("6", None)?;
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), 0));
+                rustix::net::bind(&socket, &address)?;
+                self.sockets.insert(name.to_owned(), socket);
+                Ok(String::new())
+            }
+            ["mptcp", name] => {
+                let (flags, protocol) = (SocketFlags::CLOEXEC, Some(rustix::net::ipproto::MPTCP));
+                let socket =
+                    rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, protocol)?;
+                self.sockets.insert(name.to_owned(), socket);
+                Ok(String::new())
+            }
+            ["fastopen", name, address, ..] => {
+                const MSG_FASTOPEN: u32 = 0x2000_0000;
+                let flags = rustix::net::SendFlags::from_bits_retain(MSG_FASTOPEN);
+                let address: SocketAddr = address.parse().unwrap();
+                rustix::net::sendto(self.socket(name)?, rest(line, 3).as_bytes(), flags, &address)?;
                 Ok(String::new())
             }
             ["stdin", name] => {
@@ -133,7 +162,28 @@ impl Actor {
             ["mkdir", directory] => fs::create_dir(directory).map(nothing),
             ["placement"] => Ok(format!("{:?}", kernel::placement(&hierarchy()?))),
             ["capabilities"] => Ok(format!("{:?}", kernel::capabilities())),
+            ["hosting"] => Ok(format!("{:?}", kernel::hosting())),
             ["start", name, control, hosts] => self.start(name, control, hosts).map(nothing),
+            ["harden"] => {
+                kernel::harden();
+                Ok(String::new())
+            }
+            ["stage", control] => {
+                let arguments = vec![std::env::current_exe()?.into(), control.into()];
+                let process = kernel::spawn(&Program { arguments, ..Program::default() });
+                self.stage = Some(process.map_err(io::Error::other)?);
+                Ok(String::new())
+            }
+            ["replace", control, hosts] => {
+                let landlock = kernel::Landlock::new().map_err(io::Error::other)?;
+                let program = Program {
+                    arguments: vec![std::env::current_exe()?.into(), control.into()],
+                    hosts: Some(hosts.into()),
+                    landlock: Some(&landlock),
+                    ..Program::default()
+                };
+                Err(io::Error::other(kernel::replace(&program)))
+            }
             ["stop"] => self.stop().map(nothing),
             ["cat", file] => fs::read_to_string(file),
             ["write", file] => fs::write(file, "written").map(nothing),
@@ -148,6 +198,7 @@ impl Actor {
                 let number = rustix::process::Signal::from_named_raw(number.parse().unwrap()).unwrap();
                 Ok(rustix::process::kill_process(process, number).map(nothing)?)
             }
+            ["networks", count, most] => networks(count.parse().unwrap(), most),
             ["limit", directory] => {
                 let cgroup = AppCgroup::open(Path::new(directory)).map_err(io::Error::other)?;
                 let limits =
@@ -251,6 +302,36 @@ fn relay(target: String) -> io::Result<String> {
         from.shutdown(std::net::Shutdown::Both)
     });
     Ok(port.to_string())
+}
+
+/// Says how many descriptors and threads more there are after it.
+fn networks(count: usize, most: &str) -> io::Result<String> {
+    let ports = NetworkPorts { loopback: vec![0, 8_080], metadata: true };
+    let number = |directory: &str| fs::read_dir(directory).unwrap().count();
+    let open = || (number("/proc/self/fd"), number("/proc/self/task"));
+    if !most.is_empty() {
+        // Counted by the kernel for each user namespace and user.
+        fs::write("/proc/sys/user/max_net_namespaces", most)?;
+    }
+    let before = open();
+    let begin = Instant::now();
+    for _ in 0..count {
+        // The kernel takes one away some time after nobody has it any more.
+        let since = Instant::now();
+        let network = loop {
+            match Network::create(&ports) {
+                Ok(network) => break network,
+                Err(error) if since.elapsed() > PATIENCE => {
+                    return Err(io::Error::other(format!("{error:?}")));
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        assert_eq!(network.listeners.len(), 3);
+    }
+    let after = open();
+    let time = begin.elapsed() / u32::try_from(count).unwrap();
+    Ok(format!("{} {} {time:?}", after.0 - before.0, after.1 - before.1))
 }
 
 /// Says how many answers began with `200`, how many were others, and how often there was none.

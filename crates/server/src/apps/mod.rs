@@ -11,7 +11,6 @@ mod launch;
 mod log;
 mod probe;
 mod references;
-mod routes;
 
 use crate::listen::{Stop, stopped};
 use audit::{Actor, Outcome, SharedOrigin};
@@ -19,13 +18,14 @@ use deploy::Deployments;
 use domain::{AppId, AppName, DeploymentId, RequestId, Timestamp, WorkloadId, limits};
 pub(crate) use files::AppFiles;
 use host::{
-    Change, Desired, Health, HostError, InstanceRecord, PlaceRecord,
+    Change, Desired, DesiredState, Health, HostError, InstanceRecord, PlaceRecord,
     plan::{Action, Elapsed, Observed, Phase, Restarts, plan},
+    routes::{InstanceKey, Reach, Routes, Wanted},
 };
 use kernel::{AppCgroup, Attestor, Limiter, Process};
 pub(crate) use launch::Launcher;
 use launch::{Launched, end_at_once};
-use routes::Routes;
+
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -44,6 +44,8 @@ use wire::{
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 /// How often logs are looked at for rotation. Ours.
 const ROTATE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long all instances together may take to end when the server does. Ours: a person waits.
+const END_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long a kill may take before its cgroup is left to a later round. Ours.
 const KILL_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -88,6 +90,8 @@ struct Instance {
     since: Elapsed,
     failed_checks: u32,
     port: u16,
+    /// Its place among those that take requests.
+    route: Option<InstanceKey>,
     process: Arc<Process>,
     cgroup: Option<AppCgroup>,
     limiter: Option<Limiter>,
@@ -241,6 +245,32 @@ impl Apps {
         self.touch(name);
     }
 
+    /// How many instances run.
+    pub(crate) fn running(&self) -> usize {
+        self.state().values().map(|state| state.instances.len()).sum()
+    }
+
+    /// Ends all instances, as nobody is there to look after them. Once nothing reconciles any more.
+    pub(crate) async fn end_all(&self) {
+        let mut all: Vec<Instance> =
+            self.state().values_mut().flat_map(|state| state.instances.drain(..)).collect();
+        for instance in &all {
+            ask_to_end(instance);
+        }
+        let until = Instant::now() + END_TIME_MAX;
+        while Instant::now() < until && all.iter().any(|one| !one.process.has_ended().unwrap_or(true)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        for instance in &mut all {
+            end_at_once(&instance.process, instance.cgroup.as_ref());
+            if let Some(cgroup) = instance.cgroup.take() {
+                remove(cgroup).await;
+            }
+            // One that is kept is found to have ended at the next start.
+            let _may_be_kept = self.services.host.end(instance.workload).await;
+        }
+    }
+
     /// Cgroups that an earlier run made and no record names: it ended between making one and keeping that it did, or an app was deleted
     /// and the server killed before it could end what ran.
     async fn sweep_cgroups(&self, kept: &BTreeSet<std::path::PathBuf>) {
@@ -350,7 +380,7 @@ impl Apps {
         name: &AppName,
         desired: Option<&Desired>,
     ) -> Result<(), HostError> {
-        self.routes.desired(app, name, desired);
+        self.route(name, desired);
         if let Some(desired) = desired {
             self.refresh(app, name, desired).await?;
         }
@@ -366,7 +396,7 @@ impl Apps {
                     // Whoever changes something wants to see at once what it does.
                     (state.revision, state.restarts) = (desired.revision, Restarts::forgiven());
                 }
-                let observed: Vec<_> = state.instances.iter().map(|one| self.observe(app, one)).collect();
+                let observed: Vec<_> = state.instances.iter().map(|one| self.observe(name, one)).collect();
                 let planned = plan(desired, &observed, state.restarts, now);
                 state.look_again = planned.look_again;
                 if observed.iter().any(|one| one.phase == Phase::Draining) {
@@ -388,22 +418,53 @@ impl Apps {
         Ok(())
     }
 
-    fn observe(&self, app: AppId, instance: &Instance) -> Observed {
+    /// What the proxy tells people whose requests cannot go to an instance.
+    fn route(&self, name: &AppName, desired: Option<&Desired>) {
+        match desired {
+            None => {}
+            Some(desired) if desired.state == DesiredState::Stopped => self.routes.set(name, Wanted::Stopped),
+            Some(desired) if desired.deployment.is_none() => self.routes.set(name, Wanted::Stopped),
+            Some(_) => {
+                let has_served = self.routes.in_flight(name).len() > 0;
+                self.routes.set(name, if has_served { Wanted::Running } else { Wanted::Starting });
+            }
+        }
+    }
+
+    /// An instance takes no more requests.
+    fn drain(&self, app: AppId, workload: WorkloadId) {
+        let mut states = self.state();
+        let Some(state) = states.get_mut(&app) else { return };
+        let name = state.name.clone();
+        if let Some(key) = state.instance(workload).and_then(|instance| instance.route) {
+            drop(self.routes.drain(&name, key));
+        }
+    }
+
+    fn observe(&self, name: &AppName, instance: &Instance) -> Observed {
         Observed {
             workload: instance.workload,
             revision: instance.revision,
             phase: instance.phase,
             since: instance.since,
             failed_checks: instance.failed_checks,
-            in_flight: self.routes.in_flight(app, instance.workload),
+            in_flight: instance.route.map_or(0, |route| self.in_flight(name, route)),
         }
+    }
+
+    fn in_flight(&self, name: &AppName, route: InstanceKey) -> usize {
+        self.routes.in_flight(name).into_iter().find(|(key, _)| *key == route).map_or(0, |(_, count)| count)
     }
 
     /// An app that is no more, and of which nothing runs: its files go, too.
     fn forget_app(&self, app: AppId) {
         let mut states = self.state();
         if states.get(&app).is_some_and(|state| state.instances.is_empty()) {
-            states.remove(&app);
+            if let Some(gone) = states.remove(&app)
+                && !states.values().any(|state| state.name == gone.name)
+            {
+                self.routes.forget(&gone.name);
+            }
             drop(states);
             self.deployments.forget(app);
             if let Err(error) = self.files.app(app).remove() {
@@ -426,18 +487,14 @@ impl Apps {
                 }
             }
             Action::Drain(workload) => {
-                self.routes.drain(app, workload);
+                self.drain(app, workload);
                 self.advance(app, workload, Phase::Draining);
             }
             Action::Stop(workload) => {
-                self.routes.drain(app, workload);
+                self.drain(app, workload);
                 if let Some(instance) = self.state().get_mut(&app).and_then(|state| state.instance(workload))
                 {
-                    // As systemd does: all of it is asked, as a shell in front of a program does not pass it on.
-                    match &instance.cgroup {
-                        Some(cgroup) => cgroup.signal(SIGTERM),
-                        None => drop(instance.process.signal(SIGTERM)),
-                    }
+                    ask_to_end(instance);
                 }
                 self.advance(app, workload, Phase::Stopping);
                 self.again(name, self.elapsed() + limits::STOP_TIME_MAX);
@@ -466,7 +523,6 @@ impl Apps {
 
     /// Takes away all that an instance had: endpoint, record, processes, cgroup.
     async fn forget(&self, app: AppId, workload: WorkloadId) -> Result<(), HostError> {
-        self.routes.remove(app, workload);
         match self.services.host.end(workload).await {
             Ok(()) | Err(HostError::WorkloadNotFound(_)) => {}
             Err(error) => return Err(error),
@@ -475,7 +531,11 @@ impl Apps {
             let mut states = self.state();
             let Some(state) = states.get_mut(&app) else { return Ok(()) };
             let at = state.instances.iter().position(|instance| instance.workload == workload);
-            at.map(|at| state.instances.remove(at))
+            let removed = at.map(|at| state.instances.remove(at));
+            if let Some(route) = removed.as_ref().and_then(|instance| instance.route) {
+                self.routes.remove(&state.name, route);
+            }
+            removed
         };
         if let Some(mut instance) = removed
             && let Some(cgroup) = instance.cgroup.take()
@@ -548,6 +608,7 @@ impl Apps {
             since,
             failed_checks: 0,
             port,
+            route: None,
             process,
             cgroup,
             limiter,
@@ -559,7 +620,7 @@ impl Apps {
     async fn refresh(&self, app: AppId, name: &AppName, desired: &Desired) -> Result<(), HostError> {
         let now = self.elapsed();
         let is_due = self.state().get(&app).is_some_and(|state| state.refresh_at.is_some_and(|at| at <= now));
-        if !is_due || desired.state != host::DesiredState::Running {
+        if !is_due || desired.state != DesiredState::Running {
             return Ok(());
         }
         let view = self.services.host.app(name).await?;
@@ -622,7 +683,7 @@ impl Apps {
             drop(states);
             self.note(app, &told);
         }
-        self.routes.remove(app, workload);
+        self.drain(app, workload);
         self.touch(&name);
     }
 
@@ -641,9 +702,11 @@ impl Apps {
             let found = states.get_mut(&app).and_then(|state| state.instance(workload));
             let Some(instance) = found.filter(|instance| instance.phase == Phase::Starting) else { return };
             (instance.phase, instance.since) = (Phase::Ready, self.elapsed());
-        }
-        if health != Health::Process {
-            self.routes.add(app, name, workload, ());
+            if health != Health::Process {
+                let (identity, attestor) = (self.services.identity.clone(), self.attestor.clone());
+                let reach = Reach::By(Arc::new(probe::Upstream { port, workload, identity, attestor }));
+                instance.route = Some(self.routes.add(name, reach));
+            }
         }
         self.note(app, "an instance is ready");
         self.touch(name);
@@ -679,7 +742,7 @@ impl Apps {
         let before = host.desired(name).await?;
         let is_first = before.is_none_or(|desired| desired.deployment.is_none());
         let change = Change {
-            state: is_first.then_some(host::DesiredState::Running),
+            state: is_first.then_some(DesiredState::Running),
             deployment: Some(deployment),
             ..Change::default()
         };
@@ -696,6 +759,14 @@ impl Apps {
         if context.record(&*self.services.audit, Actor::System, action, target, outcome, reason).is_err() {
             tracing::error!(app = %name, action, "was done, and cannot be written to the audit log");
         }
+    }
+}
+
+/// As systemd does: all of it is asked, as a shell in front of a program does not pass it on.
+fn ask_to_end(instance: &Instance) {
+    match &instance.cgroup {
+        Some(cgroup) => cgroup.signal(SIGTERM),
+        None => drop(instance.process.signal(SIGTERM)),
     }
 }
 

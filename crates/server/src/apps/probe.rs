@@ -14,6 +14,7 @@ use std::{
     io,
     net::Ipv4Addr,
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{io::unix::AsyncFd, net::TcpStream};
@@ -56,6 +57,25 @@ pub(crate) fn is_its_own(
         Ok(peer) if confinement.contains(peer.facts().cgroup) => Ok(()),
         Ok(_) => refuse("somebody else listens on the instance's port"),
         Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+/// The proxy's way to an instance.
+pub(crate) struct Upstream {
+    pub(crate) port: u16,
+    pub(crate) workload: WorkloadId,
+    pub(crate) identity: Arc<IdentityService>,
+    pub(crate) attestor: Option<Arc<Attestor>>,
+}
+
+impl host::routes::Connect for Upstream {
+    fn connect(&self) -> host::routes::Connecting {
+        let (identity, attestor) = (self.identity.clone(), self.attestor.clone());
+        let (port, workload) = (self.port, self.workload);
+        Box::pin(async move {
+            let target = Target { port, workload, identity: &identity, attestor: attestor.as_deref() };
+            target.connect().await?.into_std()
+        })
     }
 }
 

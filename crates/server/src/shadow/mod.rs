@@ -14,15 +14,15 @@ use crate::{
     listen::public::{Public as Door, listen},
     origin::Observer,
     run::tls,
-    trust::{self, Hosts, Place, Public},
+    trust::{self, Hosts, Public},
 };
 use crypt::{Authority, Key256};
-use domain::{Clock, Entropy, HostNames, WorkloadId, limits};
+use domain::{Clock, Entropy, WorkloadId, limits};
 use host::{ShadowDoor, ShadowDoors, ShadowFault, TrustFiles, shadow::Opening};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     fs, io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
@@ -64,6 +64,12 @@ struct Open {
     hosts: Hosts,
 }
 
+impl Open {
+    fn close(self) {
+        let _nobody_listens = self.stop.send(true);
+    }
+}
+
 impl Shadows {
     pub(crate) fn new(settings: ShadowSettings) -> Self {
         Self { settings, services: OnceLock::new(), open: Mutex::default() }
@@ -74,17 +80,17 @@ impl Shadows {
         let _only_once = self.services.set(Arc::downgrade(services));
     }
 
-    /// Every hosts file has the names of these vaults and of no others.
-    pub(crate) fn set_vaults(&self, vaults: BTreeSet<String>) -> io::Result<()> {
+    /// Every hosts file has these names of vaults and apps and no others.
+    pub(crate) fn set_names(&self, names: Vec<String>) -> io::Result<()> {
         // Held all the time: a file that is made meanwhile starts from the installation's.
         let open = self.open();
-        open.values().try_for_each(|door| door.hosts.set_vaults(vaults.clone()))?;
-        self.settings.files.hosts().set_vaults(vaults)
+        open.values().try_for_each(|door| door.hosts.set_names(names.iter().cloned()))?;
+        self.settings.files.hosts().set_names(names)
     }
 
     /// Stops listening everywhere. Files stay: programs that run on find us again by them.
     pub(crate) fn close_all(&self) {
-        self.open().drain().for_each(|(_, door)| drop(door.stop.send(true)));
+        self.open().drain().for_each(|(_, door)| door.close());
     }
 
     /// Removes the files of programs that ended while no server ran.
@@ -143,10 +149,7 @@ impl Shadows {
 
     /// The installation's hosts file, and the public cloud's names at this address.
     fn hosts_file(&self, workload: WorkloadId, address: Ipv4Addr) -> Result<Hosts, StartError> {
-        let own = self.settings.files.hosts();
-        let mut places = own.places().to_vec();
-        places.push(Place { names: HostNames::azure().clone(), addresses: vec![IpAddr::V4(address)] });
-        Hosts::open(self.folder().join(format!("{HOSTS}{workload}")), places, own.vaults())
+        self.settings.files.hosts().shadowed(self.folder().join(format!("{HOSTS}{workload}")), address)
     }
 
     fn folder(&self) -> PathBuf {
@@ -165,9 +168,9 @@ impl ShadowDoors for Shadows {
 
     fn close(&self, workload: WorkloadId) {
         if let Some(door) = self.open().remove(&workload) {
-            drop(door.stop.send(true));
             // Nobody sees it any more but who still has it bound over theirs.
             let _best_effort = fs::remove_file(door.hosts.path());
+            door.close();
         }
     }
 }
