@@ -64,6 +64,21 @@ impl App {
     pub fn start(server: &Server, app: &str, vault: &str) -> Self {
         let mut command = server.command(["run", "--app", app, "--", "/bin/sh"]);
         command.env("VAULT_URL", server.vault_url(vault));
+        Self::start_by(server, app, command)
+    }
+
+    /// Starts the shell in shadow mode; `VAULT_URL` is what a program for the public cloud would be told.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_as_azure(server: &Server, app: &str, vault: &str) -> Self {
+        let mut command = server.command(["run", "--app", app, "--as-azure", "--", "/bin/sh"]);
+        command.env("VAULT_URL", format!("https://{vault}.vault.azure.net"));
+        Self::start_by(server, app, command)
+    }
+
+    fn start_by(server: &Server, app: &str, mut command: std::process::Command) -> Self {
         let errors = std::fs::OpenOptions::new()
             .create(true)
             .append(true)

@@ -375,6 +375,20 @@ impl Server {
         let _said = self.keyless(["vault", "policy", "set", vault, "--app", app, "--keys", verbs]).ok();
     }
 
+    /// Runs a program in shadow mode to its end, with these variables; `VAULT_URL` is what a program for the public cloud would be told.
+    pub fn run_as_azure(
+        &self,
+        app: &str,
+        vault: &str,
+        program: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Ended {
+        let mut command = self.command(["run", "--app", app, "--as-azure", "--"]);
+        command.args(program).env("VAULT_URL", format!("https://{vault}.vault.azure.net"));
+        command.envs(variables.iter().copied());
+        wait::output(&mut command, b"").into()
+    }
+
     /// Runs a program as an app to its end; `VAULT_URL` is the vault's, as in the README.
     pub fn run_as(&self, app: &str, vault: &str, program: &[&str], stdin: &str) -> Ended {
         let mut command = self.command(["run", "--app", app, "--"]);

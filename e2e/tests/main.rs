@@ -32,6 +32,7 @@ mod revocation;
 mod roles;
 mod rust;
 mod second_service;
+mod shadow;
 mod sign_in;
 mod signing_keys;
 mod slow_clients;

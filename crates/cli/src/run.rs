@@ -22,7 +22,8 @@ use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
     io::IsTerminal,
-    path::Path,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
@@ -39,6 +40,10 @@ pub(crate) struct Args {
     /// Refuse to start if the kernel cannot keep strangers from the app's endpoint
     #[arg(long)]
     require_enforced: bool,
+    /// Shadow mode, for development: to the program and what it starts, and to nobody else, *.vault.azure.net, login.microsoftonline.com
+    /// and graph.microsoft.com are Keyless, so that a program that names Azure runs as it is
+    #[arg(long)]
+    as_azure: bool,
     /// Say nothing of what was changed in the program's environment
     #[arg(short, long)]
     quiet: bool,
@@ -55,6 +60,15 @@ struct Started {
     unset: Vec<String>,
     notices: Vec<String>,
     enforcement: Enforcement,
+    #[serde(default)]
+    shadow: Option<Shadow>,
+}
+
+/// By which door the program finds us in shadow mode.
+#[derive(Deserialize)]
+struct Shadow {
+    address: Ipv4Addr,
+    hosts: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -142,7 +156,7 @@ async fn start(admin: &Admin, args: &Args, place: &Place) -> Result<Started, Fai
     };
     let body = serde_json::json!({
         "cgroup": cgroup, "why": why, "mend": mend,
-        "require_enforced": args.require_enforced, "environment": environment,
+        "require_enforced": args.require_enforced, "as_azure": args.as_azure, "environment": environment,
     });
     admin.ask(Method::POST, &format!("/v1/apps/{}/workloads", segment(args.app.as_str())), &body).await
 }
@@ -157,6 +171,15 @@ fn say(args: &Args, status: &Status, started: &Started) {
             paint_if(is_terminal, Colour::Warn, "keyless:"),
             crate::clock::told(ahead),
             output::time(status.now),
+        ));
+    }
+    // Also if it shall be quiet: whoever takes this for Azure keeps secrets in the wrong place.
+    if let Some(Shadow { address, .. }) = &started.shadow {
+        output::note(format_args!(
+            "{} this program is {}: to it, *.vault.azure.net, login.microsoftonline.com (and its other names) and graph.microsoft.com \
+             are this Keyless (at {address}). Vaults that are not here, and all other hosts, are looked up outside as ever",
+            paint_if(is_terminal, Colour::Warn, "keyless:"),
+            paint_if(is_terminal, Colour::Warn, "NOT IN AZURE"),
         ));
     }
     if !args.quiet {
@@ -187,10 +210,11 @@ fn spawn(args: &Args, started: &Started, place: &Place, hosts: &Path) -> Result<
     let mut env: Vec<(OsString, OsString)> =
         std::env::vars_os().filter(|(name, _)| !is_replaced(name)).collect();
     env.extend(started.env.iter().map(|(name, value)| (name.into(), value.into())));
+    let hosts = started.shadow.as_ref().map_or(hosts, |shadow| &*shadow.hosts);
     let mut program = Program {
         arguments: args.program.clone(),
         environment: env,
-        hosts: hosts.exists().then(|| hosts.to_owned()),
+        hosts: (started.shadow.is_some() || hosts.exists()).then(|| hosts.to_owned()),
         cgroup: match place {
             Place::Own(cgroup) => Some(cgroup.directory()),
             Place::Nowhere { .. } => None,
@@ -198,6 +222,13 @@ fn spawn(args: &Args, started: &Started, place: &Place, hosts: &Path) -> Result<
         ..Program::default()
     };
     let mut spawned = kernel::spawn(&program);
+    if let (Some(_), Err(KernelError::Namespace(error))) = (&started.shadow, &spawned) {
+        // Without it the names would lead to the real Azure, where the program has no business.
+        return Err(Failure::new(format!(
+            "the program is not started: --as-azure needs an /etc/hosts of its own for it, which this machine does not give ({error}); \
+             `keyless doctor` says what is missing"
+        )));
+    }
     if let Err(KernelError::Namespace(error)) = &spawned {
         // Where the names resolve by other means this changes nothing, so it is no reason not to start.
         output::note(format_args!(

@@ -10,8 +10,9 @@ use aws_lc_rs::{
 };
 use domain::{Secret, Timestamp, limits};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, Issuer, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, SanType,
+    date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::{fmt, net::IpAddr, time::Duration};
@@ -47,10 +48,30 @@ impl Authority {
     /// # Errors
     /// [`CryptError::Unavailable`].
     pub fn create(name: &str, now: Timestamp) -> Result<Self, CryptError> {
+        Self::make(name, None, now)
+    }
+
+    /// The same, good for these names and what is below them, and for nothing else, addresses included (RFC 5280 section 4.2.1.10).
+    ///
+    /// # Errors
+    /// [`CryptError::Unavailable`].
+    pub fn create_for(name: &str, dns_names: &[&str], now: Timestamp) -> Result<Self, CryptError> {
+        let permitted = dns_names.iter().map(|name| GeneralSubtree::DnsName((*name).to_owned())).collect();
+        // No permitted name of a kind forbids nothing of it, so that all addresses must be said to be excluded.
+        let addresses = [CidrSubnet::V4([0; 4], [0; 4]), CidrSubnet::V6([0; 16], [0; 16])];
+        let constraints = NameConstraints {
+            permitted_subtrees: permitted,
+            excluded_subtrees: addresses.into_iter().map(GeneralSubtree::IpAddress).collect(),
+        };
+        Self::make(name, Some(constraints), now)
+    }
+
+    fn make(name: &str, constraints: Option<NameConstraints>, now: Timestamp) -> Result<Self, CryptError> {
         let key = EcKey::generate()?;
         let mut params = CertificateParams::default();
         set_validity(&mut params, now, ROOT_LIFETIME);
         params.distinguished_name = common_name(name);
+        params.name_constraints = constraints;
         // No authority below this one: whoever steals a server's key cannot issue.
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages =
@@ -259,6 +280,29 @@ mod tests {
         let another = authority.issue_server(&dns_names, &addresses, NOW).unwrap();
         check(&another.chain_pem, |another| {
             check(&server.chain_pem, |first| assert_ne!(another.serial, first.serial))
+        });
+    }
+
+    #[test]
+    fn a_root_for_some_names_is_good_for_no_others() {
+        let authority =
+            Authority::create_for("Keyless test root", &["vault.example", "a.login.example"], NOW);
+        let authority = authority.unwrap();
+        check(authority.certificate_pem(), |root| {
+            let constraints = root.name_constraints().unwrap().unwrap();
+            assert!(constraints.critical);
+            let names = |subtrees: &Option<Vec<x509_parser::extensions::GeneralSubtree<'_>>>| {
+                let subtrees = subtrees.iter().flatten();
+                subtrees.map(|subtree| subtree.base.to_string()).collect::<Vec<_>>()
+            };
+            let permitted = names(&constraints.value.permitted_subtrees);
+            assert_eq!(permitted, ["DNSName(vault.example)", "DNSName(a.login.example)"]);
+            assert_eq!(names(&constraints.value.excluded_subtrees).len(), 2);
+        });
+        let stored = Authority::from_parts(authority.certificate_pem(), &authority.key_pkcs8()).unwrap();
+        let server = stored.issue_server(&["*.vault.example".to_owned()], &[], NOW).unwrap();
+        check(authority.certificate_pem(), |root| {
+            check(&server.chain_pem, |leaf| leaf.verify_signature(Some(root.public_key())).unwrap());
         });
     }
 

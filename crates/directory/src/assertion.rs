@@ -96,16 +96,18 @@ pub(crate) struct Presented {
 }
 
 impl Presented {
-    /// Reads an assertion that was sent to a tenant as the URL called it.
+    /// Reads an assertion that was sent to a tenant as the URL called it, by our names or by the public cloud's.
     pub(crate) fn read(
         text: &Secret<String>,
         names: &HostNames,
         tenant: &Tenant,
         called: &str,
+        is_azure: bool,
     ) -> Result<Self, AssertionRefusal> {
         let assertion = Assertion::parse(text.expose())?;
-        let audiences = &assertion.claimed().audiences;
-        let is_for_us = audiences.iter().any(|audience| is_ours(audience, names, tenant, called));
+        let (audiences, asked) =
+            (&assertion.claimed().audiences, if is_azure { HostNames::azure() } else { names });
+        let is_for_us = audiences.iter().any(|audience| is_ours(audience, asked, tenant, called));
         let is_own_token = is_own_issuer(names, tenant, &assertion.claimed().issuer);
         Ok(Self { assertion, is_for_us, is_own_token, keys: Arc::default() })
     }
@@ -225,17 +227,33 @@ fn refusal(refusal: AssertionRefusal) -> Halt<DirectoryError> {
 
 /// Is it one of the names of this tenant's token endpoints, or of its issuer? The tenant may be named as the URL did.
 fn is_ours(audience: &str, names: &HostNames, tenant: &Tenant, called: &str) -> bool {
-    let path = audience.strip_prefix(&names.login_base()).and_then(|rest| rest.strip_prefix('/'));
+    let base = names.login_base();
+    let known = names
+        .login_aliases()
+        .iter()
+        .filter_map(|alias| audience.strip_prefix("https://")?.strip_prefix(alias));
+    let path = audience.strip_prefix(&base).into_iter().chain(known).find_map(|rest| rest.strip_prefix('/'));
     let Some((named, rest)) = path.and_then(|path| path.split_once('/')) else { return false };
     let is_tenant =
         named == called || tenant.alias(named).is_ok_and(|alias| matches!(alias, TenantAlias::Named));
     is_tenant && matches!(rest, "oauth2/v2.0/token" | "oauth2/token" | "v2.0")
 }
 
-/// Is it this directory, in either version?
+/// This directory as tokens tell it: in either version, by its own names and the public cloud's.
+pub(crate) fn own_issuers(names: &HostNames, tenant: &Tenant) -> [String; 4] {
+    let azure = HostNames::azure();
+    [
+        names.issuer_v1(tenant.id),
+        names.issuer_v2(tenant.id),
+        azure.issuer_v1(tenant.id),
+        azure.issuer_v2(tenant.id),
+    ]
+}
+
+/// Is it this directory, in either version, by whichever names?
 pub(crate) fn is_own_issuer(names: &HostNames, tenant: &Tenant, issuer: &str) -> bool {
-    let is = |own: String| issuer.trim_end_matches('/').eq_ignore_ascii_case(own.trim_end_matches('/'));
-    is(names.issuer_v1(tenant.id)) || is(names.issuer_v2(tenant.id))
+    let is = |own: &String| issuer.trim_end_matches('/').eq_ignore_ascii_case(own.trim_end_matches('/'));
+    own_issuers(names, tenant).iter().any(is)
 }
 
 fn check_times(claimed: &Claimed, most: Duration, now: Timestamp) -> Result<(), AssertionRefusal> {

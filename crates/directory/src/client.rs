@@ -93,7 +93,7 @@ pub(crate) fn take(
             }
             // Files end in a line feed, which some clients send with the rest.
             let assertion = Secret::new(assertion.expose().trim().to_owned());
-            let presented = Presented::read(&assertion, names, tenant, &request.tenant)?;
+            let presented = Presented::read(&assertion, names, tenant, &request.tenant, request.is_azure)?;
             Ok((client, ClientProof::Assertion(Box::new(presented))))
         }
         (None, None, None) => Ok((client, ClientProof::None)),

@@ -184,9 +184,14 @@ impl DirectoryService {
         &self.settings.names
     }
 
-    /// The issuers of our tokens: v1.0, then v2.0.
-    pub fn issuers(&self) -> [String; 2] {
-        [self.names().issuer_v1(self.tenant.id), self.names().issuer_v2(self.tenant.id)]
+    /// The issuers of our tokens: v1.0 and v2.0 by our own names, then by the public cloud's. Whichever a token tells, its key is ours.
+    pub fn issuers(&self) -> [String; 4] {
+        assertion::own_issuers(self.names(), &self.tenant)
+    }
+
+    /// The names of the one who issues what is asked for in this way.
+    fn issuing(&self, is_azure: bool) -> &HostNames {
+        if is_azure { HostNames::azure() } else { self.names() }
     }
 
     /// Answers a token request.
@@ -194,7 +199,7 @@ impl DirectoryService {
     /// # Errors
     /// [`DirectoryError`].
     pub async fn token(&self, request: TokenRequest, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
-        let address = request.address;
+        let (address, names) = (request.address, self.issuing(request.is_azure));
         let mut parsed = token::parse(&self.tenant, self.names(), request)?;
         self.reach_issuer(parsed.client, &mut parsed.proof, now).await?;
         let evidence = self.evidence(&parsed, address, now).await?;
@@ -204,7 +209,7 @@ impl DirectoryService {
         let granted =
             transact(&*self.store, &*self.entropy, |view| token::decide(view, setting, &parsed, &evidence));
         match granted.await? {
-            Ok(granted) => self.issue(granted, now),
+            Ok(granted) => self.issue(names, granted, now),
             Err(Refused(error)) => Err(error),
         }
     }
@@ -315,7 +320,7 @@ impl DirectoryService {
             });
         }
         let granted = Granted::to_itself(principal.clone(), audience.clone(), Proof::Attested);
-        self.issue(Granted { hosting, roles, ..granted }, now)
+        self.issue(self.names(), Granted { hosting, roles, ..granted }, now)
     }
 
     /// A token for the administrator, good for the vaults. The caller has checked that an administrator asks.
@@ -325,12 +330,17 @@ impl DirectoryService {
     pub async fn issue_for_administrator(&self, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
         let principal = self.principal(self.tenant.administrator).await?;
         let granted = Granted::to_itself(principal, Audience::vaults(self.names()), Proof::Socket);
-        self.issue(granted, now)
+        self.issue(self.names(), granted, now)
     }
 
-    fn issue(&self, granted: Granted, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
+    fn issue(
+        &self,
+        names: &HostNames,
+        granted: Granted,
+        now: Timestamp,
+    ) -> Result<IssuedToken, DirectoryError> {
         let issuer = Issuer {
-            names: self.names(),
+            names,
             ring: &self.ring(),
             entropy: &*self.entropy,
             subjects: &self.subjects,

@@ -89,6 +89,8 @@ pub struct TokenRequest {
     pub claims: Option<String>,
     /// Where the request came from, as far as known.
     pub address: Option<IpAddr>,
+    /// Was it asked by the public cloud's names (ADR 0021)? Then the answer's issuer is the one that documents tell by those.
+    pub is_azure: bool,
 }
 
 /// A signed token and what answers say of it.

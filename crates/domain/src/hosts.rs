@@ -2,17 +2,38 @@
 //!
 //! Shapes follow what unmodified SDKs accept: a vault is `https://{vault}.vault.{domain}[:port]`, its resource the parent of that
 //! host with the same port text (Key Vault SDKs' challenge resource verification). An app that is served is `https://{app}.apps.{domain}[:port]`.
+//!
+//! The same things have Azure's own names in shadow mode (ADR 0021): [`HostNames::azure`]. Which of the two hold is a property of the
+//! connection by which a request came.
 
 use crate::{AppName, DomainName, TenantId, VaultName};
+use std::sync::LazyLock;
 
 const VAULT_LABEL: &str = ".vault.";
 
-/// The domain and public port of an installation.
+/// The hosts of the public cloud's directory, the one that documents name first: clients take them for the same authority.
+pub const AZURE_LOGIN_HOSTS: [&str; 4] =
+    ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"];
+/// The host of the public cloud's Microsoft Graph.
+pub const AZURE_GRAPH_HOST: &str = "graph.microsoft.com";
+/// The parent of all vaults' hosts in the public cloud.
+pub const AZURE_VAULT_PARENT_HOST: &str = "vault.azure.net";
+/// Of the public cloud's v1.0 issuer.
+const AZURE_ISSUER_V1_HOST: &str = "sts.windows.net";
+
+static AZURE: LazyLock<HostNames> = LazyLock::new(|| {
+    let [login, ..] = AZURE_LOGIN_HOSTS;
+    let domain = login.strip_prefix("login.").unwrap_or(login).to_owned();
+    HostNames { domain, port: 443, is_azure: true }
+});
+
+/// The names of one installation's hosts: made of its domain and public port, or the public cloud's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostNames {
     /// In lower case: Go compares host names case-sensitively.
     domain: String,
     port: u16,
+    is_azure: bool,
 }
 
 /// What a `Host` header names.
@@ -33,7 +54,17 @@ pub enum HostRole {
 impl HostNames {
     /// From the domain and the port that clients use.
     pub fn new(domain: &DomainName, port: u16) -> Self {
-        Self { domain: domain.folded(), port }
+        Self { domain: domain.folded(), port, is_azure: false }
+    }
+
+    /// The public cloud's names, by which programs in shadow mode know an installation: the same for each.
+    pub fn azure() -> &'static Self {
+        &AZURE
+    }
+
+    /// Are these the public cloud's names?
+    pub const fn is_azure(&self) -> bool {
+        self.is_azure
     }
 
     /// The domain in lower case.
@@ -51,21 +82,28 @@ impl HostNames {
         format!("login.{}", self.domain)
     }
 
+    /// By which other names the directory is known, besides [`Self::login_host`].
+    pub fn login_aliases(&self) -> &'static [&'static str] {
+        let [_, aliases @ ..] = &AZURE_LOGIN_HOSTS;
+        if self.is_azure { aliases } else { &[] }
+    }
+
     /// `vault.{domain}`, no port: the parent of all vaults' hosts.
     pub fn vault_parent_host(&self) -> String {
-        format!("vault.{}", self.domain)
+        if self.is_azure { AZURE_VAULT_PARENT_HOST.to_owned() } else { format!("vault.{}", self.domain) }
     }
 
     /// `{vault}.vault.{domain}`, no port.
     pub fn vault_host(&self, vault: &VaultName) -> String {
+        let (label, parent) =
+            if self.is_azure { (".", AZURE_VAULT_PARENT_HOST) } else { (VAULT_LABEL, &*self.domain) };
         // Room for a port, which most hosts get.
-        let mut host = String::with_capacity(
-            vault.as_str().len() + VAULT_LABEL.len() + self.domain.len() + ":65535".len(),
-        );
+        let mut host =
+            String::with_capacity(vault.as_str().len() + label.len() + parent.len() + ":65535".len());
         host.push_str(vault.as_str());
         host.make_ascii_lowercase();
-        host.push_str(VAULT_LABEL);
-        host.push_str(&self.domain);
+        host.push_str(label);
+        host.push_str(parent);
         host
     }
 
@@ -81,7 +119,7 @@ impl HostNames {
 
     /// `graph.{domain}`, no port.
     pub fn graph_host(&self) -> String {
-        format!("graph.{}", self.domain)
+        if self.is_azure { AZURE_GRAPH_HOST.to_owned() } else { format!("graph.{}", self.domain) }
     }
 
     /// `https://graph.{domain}[:port]`: the resource (audience) of our Microsoft Graph, without a trailing slash.
@@ -109,9 +147,10 @@ impl HostNames {
         self.url(&self.app_host(app))
     }
 
-    /// Issuer of v1.0 tokens: `{login_base}/{tenant}/`.
+    /// Issuer of v1.0 tokens: `{login_base}/{tenant}/`; the public cloud's is at another host.
     pub fn issuer_v1(&self, tenant: TenantId) -> String {
-        format!("{}/{tenant}/", self.login_base())
+        let base = if self.is_azure { self.url(AZURE_ISSUER_V1_HOST) } else { self.login_base() };
+        format!("{base}/{tenant}/")
     }
 
     /// Issuer of v2.0 tokens: `{login_base}/{tenant}/v2.0`.
@@ -129,6 +168,9 @@ impl HostNames {
             return HostRole::Unknown;
         }
         let host = host.to_ascii_lowercase();
+        if self.is_azure {
+            return Self::azure_role(&host);
+        }
         let Some(label) = host.strip_suffix(&self.domain).and_then(|rest| rest.strip_suffix('.')) else {
             return HostRole::Unknown;
         };
@@ -144,6 +186,18 @@ impl HostNames {
         label
             .strip_suffix(".vault")
             .and_then(|name| VaultName::parse(name).ok())
+            .map_or(HostRole::Unknown, HostRole::Vault)
+    }
+
+    fn azure_role(host: &str) -> HostRole {
+        if AZURE_LOGIN_HOSTS.contains(&host) {
+            return HostRole::Login;
+        }
+        if host == AZURE_GRAPH_HOST {
+            return HostRole::Graph;
+        }
+        host.strip_suffix(AZURE_VAULT_PARENT_HOST)
+            .and_then(|rest| VaultName::parse(rest.strip_suffix('.')?).ok())
             .map_or(HostRole::Unknown, HostRole::Vault)
     }
 
@@ -195,5 +249,41 @@ mod tests {
         ] {
             assert_eq!(names().role(host), role, "{host}");
         }
+    }
+
+    #[test]
+    fn azures_names_are_no_names_of_ours_and_ours_none_of_azures() {
+        let azure = HostNames::azure();
+        let (shop, tenant): (_, TenantId) =
+            (VaultName::parse("Shop").unwrap(), "11111111-2222-4333-8444-555555555555".parse().unwrap());
+        assert_eq!(azure.vault_url(&shop), "https://shop.vault.azure.net");
+        assert_eq!(azure.vault_resource(), "https://vault.azure.net");
+        assert_eq!(azure.login_base(), "https://login.microsoftonline.com");
+        assert_eq!(azure.graph_resource(), "https://graph.microsoft.com");
+        assert_eq!(azure.issuer_v1(tenant), format!("https://sts.windows.net/{tenant}/"));
+        assert_eq!(azure.issuer_v2(tenant), format!("https://login.microsoftonline.com/{tenant}/v2.0"));
+        for (host, role) in [
+            ("login.microsoftonline.com", HostRole::Login),
+            ("LOGIN.windows.net:443", HostRole::Login),
+            ("login.microsoft.com", HostRole::Login),
+            ("sts.windows.net", HostRole::Login),
+            ("graph.microsoft.com", HostRole::Graph),
+            ("SHOP.vault.azure.net", HostRole::Vault(shop)),
+            ("vault.azure.net", HostRole::Unknown),
+            ("a.b.vault.azure.net", HostRole::Unknown),
+            ("shop.vault.azure.net.evil.example", HostRole::Unknown),
+            ("xvault.azure.net", HostRole::Unknown),
+            ("microsoftonline.com", HostRole::Unknown),
+            ("graph.microsoftonline.com", HostRole::Unknown),
+            ("management.azure.com", HostRole::Unknown),
+            ("login.keyless.localhost", HostRole::Unknown),
+            ("shop.vault.keyless.localhost:8443", HostRole::Unknown),
+            ("shop.vault.azure.net:x", HostRole::Unknown),
+        ] {
+            assert_eq!(azure.role(host), role, "{host}");
+            let is_known_by_both = role != HostRole::Unknown && names().role(host) != HostRole::Unknown;
+            assert!(!is_known_by_both, "{host}");
+        }
+        assert!(azure.login_aliases().contains(&"sts.windows.net") && names().login_aliases().is_empty());
     }
 }

@@ -53,6 +53,14 @@ pub enum HostError {
     /// The cgroup cannot be used.
     #[error("the cgroup cannot be used")]
     Cgroup(#[source] KernelError),
+    /// There is no door for a program in shadow mode.
+    #[error("the program cannot be started in shadow mode: {why}")]
+    NoShadow {
+        /// What is missing.
+        why: String,
+        /// What to do about it.
+        mend: String,
+    },
     /// The endpoint could not be opened.
     #[error("the identity endpoint could not be opened")]
     Endpoint(#[source] std::io::Error),

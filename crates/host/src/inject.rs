@@ -6,7 +6,7 @@
 //! once the variables of the environment credential are gone, and releases of the Python and JavaScript SDKs that know only `dev` and
 //! `prod` refuse to start on another value. An inherited one is removed, since `dev` would leave managed identity out.
 
-use domain::{ClientId, Secret};
+use domain::{ClientId, Secret, hosts};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -43,6 +43,8 @@ pub struct EndpointFacts<'a> {
     pub app: &'a str,
     /// The installation's domain.
     pub domain: &'a str,
+    /// Does the program know us by the public cloud's names (ADR 0021)?
+    pub is_shadow: bool,
     /// The client ids of the app's user-assigned identities.
     pub user_assigned: &'a [ClientId],
 }
@@ -78,6 +80,24 @@ const CONFLICTS: [(&str, &str); 16] = [
     ("SSL_CERT_DIR", "it would be read instead of or besides the certificate bundle"),
 ];
 
+/// What a program signs in by. In shadow mode it comes to nobody but us, so it is the program's own choice.
+const CREDENTIALS: [&str; 10] = [
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN",
+    "AZURE_USERNAME",
+    "AZURE_PASSWORD",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_TOKEN_CREDENTIALS",
+];
+
+/// Of those, what makes a client id one of a credential, rather than the choice of an identity of the app.
+const PROOFS: [&str; 4] =
+    ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME", "AZURE_FEDERATED_TOKEN_FILE"];
+
 /// Any of these means that a proxy would be asked for our names, too.
 const PROXIES: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
@@ -85,17 +105,40 @@ const PROXIES: [&str; 6] =
 /// What a start gives to a program.
 pub fn inject(endpoint: EndpointFacts<'_>, trust: &TrustFiles, environment: &Environment) -> Injection {
     let mut injection = Injection { set: Vec::new(), unset: Vec::new(), notices: Vec::new() };
+    let mut kept = Vec::new();
     for (name, why) in CONFLICTS {
         if environment.contains_key(name) && !is_chosen(name, &endpoint, environment) {
+            if endpoint.is_shadow && is_credential(name, environment) {
+                kept.push(name);
+                continue;
+            }
             injection.unset.push(name.to_owned());
             injection.notices.push(format!("{name} is removed from the program's environment: {why}"));
         }
     }
+    if !kept.is_empty() {
+        injection.notices.push(format!(
+            "{} stay as they are: what the program signs in by is looked for in the directory of Keyless",
+            kept.join(", ")
+        ));
+    }
     injection.identity(endpoint, environment);
     injection.certificates(trust, environment);
     injection.java(trust, environment);
-    injection.proxies(endpoint.domain, environment);
+    let mut direct = vec![format!(".{}", endpoint.domain)];
+    if endpoint.is_shadow {
+        direct.extend(hosts::AZURE_LOGIN_HOSTS.map(str::to_owned));
+        direct.push(hosts::AZURE_GRAPH_HOST.to_owned());
+        direct.push(format!(".{}", hosts::AZURE_VAULT_PARENT_HOST));
+    }
+    injection.proxies(&direct, environment);
     injection
+}
+
+/// Is this something that a program signs in by?
+fn is_credential(name: &str, environment: &Environment) -> bool {
+    CREDENTIALS.contains(&name)
+        && (name != "AZURE_CLIENT_ID" || PROOFS.iter().any(|proof| environment.contains_key(*proof)))
 }
 
 /// Does the caller say by `AZURE_CLIENT_ID` which of the app's user-assigned identities SDKs shall ask for, as settings of App Service do?
@@ -174,7 +217,7 @@ impl Injection {
     }
 
     /// A proxy cannot reach our loopback names. Both spellings, since curl and Python prefer the lower, Go the upper case.
-    fn proxies(&mut self, domain: &str, environment: &Environment) {
+    fn proxies(&mut self, direct: &[String], environment: &Environment) {
         if !PROXIES.iter().any(|name| environment.contains_key(*name)) {
             return;
         }
@@ -185,8 +228,7 @@ impl Injection {
             }
             let mut hosts: Vec<&str> =
                 known(name).or_else(|| known(other)).unwrap_or_default().split(',').map(str::trim).collect();
-            let ours = format!(".{domain}");
-            for host in ["127.0.0.1", "localhost", &ours] {
+            for host in ["127.0.0.1", "localhost"].into_iter().chain(direct.iter().map(String::as_str)) {
                 if !hosts.contains(&host) {
                     hosts.push(host);
                 }
@@ -220,6 +262,13 @@ mod tests {
     const READERS: &str = "aaaaaaaa-0000-4000-8000-00000000000a";
 
     fn injected(environment: &[(&str, Option<&str>)]) -> (BTreeMap<String, String>, Injection) {
+        injected_in(false, environment)
+    }
+
+    fn injected_in(
+        is_shadow: bool,
+        environment: &[(&str, Option<&str>)],
+    ) -> (BTreeMap<String, String>, Injection) {
         let secret = Secret::new("s3cr3t".to_owned());
         let user_assigned = [READERS.parse().unwrap()];
         let endpoint = EndpointFacts {
@@ -227,6 +276,7 @@ mod tests {
             secret: &secret,
             app: "shop",
             domain: "keyless.localhost",
+            is_shadow,
             user_assigned: &user_assigned,
         };
         let environment =
@@ -268,6 +318,28 @@ mod tests {
             assert_eq!(injection.notices.len(), 1, "{name}");
             assert!(!set.contains_key(name));
         }
+    }
+
+    #[test]
+    fn in_shadow_mode_a_program_keeps_what_it_signs_in_by_and_nothing_that_leads_elsewhere() {
+        let of_a_registration =
+            [("AZURE_CLIENT_ID", Some(READERS)), ("AZURE_CLIENT_SECRET", None), ("AZURE_TENANT_ID", None)];
+        let (_, injection) = injected_in(true, &of_a_registration);
+        assert!(injection.unset.is_empty() && injection.notices.len() == 1, "{injection:?}");
+        let (_, injection) = injected_in(true, &[("AZURE_CLIENT_ID", Some("another"))]);
+        assert_eq!(injection.unset, ["AZURE_CLIENT_ID"], "alone it chooses an identity of the app");
+        for name in
+            ["AZURE_AUTHORITY_HOST", "AZURE_POD_IDENTITY_AUTHORITY_HOST", "IMDS_ENDPOINT", "SSL_CERT_DIR"]
+        {
+            assert_eq!(injected_in(true, &[(name, None)]).1.unset, [name]);
+        }
+        let (set, _) = injected_in(true, &[("HTTPS_PROXY", None)]);
+        for host in
+            ["login.microsoftonline.com", "graph.microsoft.com", ".vault.azure.net", ".keyless.localhost"]
+        {
+            assert!(set["NO_PROXY"].split(',').any(|direct| direct == host), "{host}: {}", set["NO_PROXY"]);
+        }
+        assert!(!injected(&[("HTTPS_PROXY", None)]).0["NO_PROXY"].contains("azure"));
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod reference;
 pub mod routes;
 pub mod service;
 pub mod settings;
+pub mod shadow;
 pub mod user_assigned;
 pub mod workload;
 
@@ -29,5 +30,6 @@ pub use service::{
     AppView, EndpointListeners, HostKernel, HostService, HostSettings, Place, Resumed, StartRequest, Started,
 };
 pub use settings::Setting;
+pub use shadow::{ShadowDoor, ShadowDoors, ShadowFault};
 pub use user_assigned::{IdentityView, UserAssigned};
 pub use workload::{InstanceRecord, PlaceRecord, WorkloadRecord};

@@ -4,7 +4,8 @@
 //! commit fail or finds the workload in the table and ends it.
 
 use crate::{
-    App, Enforcement, HostError, Injection, TrustFiles, Workload, WorkloadRecord, app,
+    App, Enforcement, HostError, Injection, ShadowDoor, ShadowDoors, ShadowFault, TrustFiles, Workload,
+    WorkloadRecord, app,
     inject::{EndpointFacts, Environment, inject},
     workload::{self, InstanceRecord, PlaceRecord},
 };
@@ -16,6 +17,7 @@ use identity::{Assigned, Confinement, IdentityService, Protection, workload::min
 use kernel::KernelError;
 use std::{
     collections::HashMap,
+    net::Ipv4Addr,
     num::NonZeroU16,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -95,6 +97,8 @@ pub struct StartRequest {
     pub environment: Environment,
     /// What is kept of it as an instance of a hosted app.
     pub instance: Option<InstanceRecord>,
+    /// Shadow mode: the program knows us by the public cloud's names.
+    pub as_azure: bool,
 }
 
 /// What a start answers.
@@ -108,6 +112,8 @@ pub struct Started {
     pub injection: Injection,
     /// What the kernel does for it.
     pub enforcement: Enforcement,
+    /// By which door the program finds us in shadow mode.
+    pub shadow: Option<ShadowDoor>,
 }
 
 /// What became of the workloads of the last run of the server.
@@ -127,6 +133,7 @@ pub struct HostService {
     pub(crate) identity: Arc<IdentityService>,
     kernel: Arc<dyn HostKernel>,
     listeners: Arc<dyn EndpointListeners>,
+    shadows: Option<Arc<dyn ShadowDoors>>,
     pub(crate) settings: HostSettings,
     /// When each running workload was started, and whether its cgroup has had a process.
     watched: Mutex<HashMap<WorkloadId, Watched>>,
@@ -149,7 +156,23 @@ impl HostService {
         listeners: Arc<dyn EndpointListeners>,
         settings: HostSettings,
     ) -> Self {
-        Self { store, entropy, directory, identity, kernel, listeners, settings, watched: Mutex::default() }
+        Self {
+            store,
+            entropy,
+            directory,
+            identity,
+            kernel,
+            listeners,
+            shadows: None,
+            settings,
+            watched: Mutex::default(),
+        }
+    }
+
+    /// The same, with doors for programs in shadow mode.
+    #[must_use]
+    pub fn shadowing(self, doors: Arc<dyn ShadowDoors>) -> Self {
+        Self { shadows: Some(doors), ..self }
     }
 
     /// Makes an app, without an identity.
@@ -232,7 +255,8 @@ impl HostService {
     /// Opens an endpoint for a start of an app.
     ///
     /// # Errors
-    /// [`HostError::AppNotFound`], [`HostError::NotEnforced`], [`HostError::CgroupShared`], [`HostError::Endpoint`].
+    /// [`HostError::AppNotFound`], [`HostError::NotEnforced`], [`HostError::CgroupShared`], [`HostError::Endpoint`],
+    /// [`HostError::NoShadow`].
     pub async fn start(
         &self,
         name: &AppName,
@@ -250,6 +274,17 @@ impl HostService {
         let id = WorkloadId::random(&*self.entropy);
         let workload = Arc::new(Workload::new(id, app.id, app.name.clone(), hash.clone(), protection));
         let port = self.open(&workload, None, Watched { started: now, has_been_populated: false })?;
+        let shadow = if request.as_azure {
+            match self.open_shadow(id, None).await {
+                Ok(door) => Some(door),
+                Err(error) => {
+                    self.close(id);
+                    return Err(error);
+                }
+            }
+        } else {
+            None
+        };
         let record = WorkloadRecord {
             id,
             app: app.id,
@@ -260,6 +295,7 @@ impl HostService {
             boot: self.settings.boot.clone(),
             started: now,
             instance: request.instance,
+            shadow: shadow.as_ref().map(|door| door.address),
         };
         let kept = transact(&*self.store, &*self.entropy, |view| workload::begin(view, &record)).await;
         if let Err(error) = kept {
@@ -271,10 +307,12 @@ impl HostService {
             secret: &secret,
             app: app.name.as_str(),
             domain: &self.settings.domain,
+            is_shadow: shadow.is_some(),
             user_assigned: &clients,
         };
-        let injection = inject(facts, &self.settings.trust, &request.environment);
-        Ok(Started { workload: id, port, injection, enforcement: workload.enforcement() })
+        let trust = shadow.as_ref().map_or(&self.settings.trust, |door| &door.trust);
+        let injection = inject(facts, trust, &request.environment);
+        Ok(Started { workload: id, port, injection, enforcement: workload.enforcement(), shadow })
     }
 
     /// Ends a workload: its endpoint closes, its secret is worth nothing.
@@ -380,12 +418,33 @@ impl HostService {
         let workload =
             Workload::new(record.id, record.app, record.name.clone(), record.secret.clone(), protection);
         let watched = Watched { started: record.started, has_been_populated: false };
-        Ok(match self.open(&Arc::new(workload), Some(record.port), watched) {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                Err(format!("its endpoint's port {} cannot be opened again: {}", record.port, chain(&error)))
-            }
-        })
+        if let Err(error) = self.open(&Arc::new(workload), Some(record.port), watched) {
+            return Ok(Err(format!(
+                "its endpoint's port {} cannot be opened again: {}",
+                record.port,
+                chain(&error)
+            )));
+        }
+        if let Some(address) = record.shadow
+            && let Err(error) = self.open_shadow(record.id, Some(address)).await
+        {
+            self.close(record.id);
+            return Ok(Err(format!("its door at {address} cannot be opened again: {}", chain(&error))));
+        }
+        Ok(Ok(()))
+    }
+
+    async fn open_shadow(
+        &self,
+        workload: WorkloadId,
+        address: Option<Ipv4Addr>,
+    ) -> Result<ShadowDoor, HostError> {
+        let Some(doors) = &self.shadows else {
+            let why = "this server has no doors for it".to_owned();
+            return Err(HostError::NoShadow { why, mend: "use the server of `keyless up`".to_owned() });
+        };
+        let door = doors.open(workload, address).await;
+        door.map_err(|ShadowFault { why, mend }| HostError::NoShadow { why, mend })
     }
 
     /// What protects a program that is born there.
@@ -440,6 +499,9 @@ impl HostService {
     fn close(&self, workload: WorkloadId) -> bool {
         let was_running = self.identity.retire(workload).is_some();
         self.listeners.close(workload);
+        if let Some(doors) = &self.shadows {
+            doors.close(workload);
+        }
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&workload);
         was_running
     }

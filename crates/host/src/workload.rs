@@ -4,7 +4,7 @@ use crypt::HashedSecret;
 use domain::{AppId, AppName, Timestamp, WorkloadId};
 use identity::{App, Confinement};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{net::Ipv4Addr, path::PathBuf};
 use store::{Decision, Halt, Key, Record, View, refuse};
 
 use crate::HostError;
@@ -35,6 +35,9 @@ pub struct WorkloadRecord {
     /// What it is as an instance of a hosted app; `keyless run` starts others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceRecord>,
+    /// Where its door is, if it is in shadow mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Ipv4Addr>,
 }
 
 /// An instance of a hosted app, as far as a later run of the server must know to go on with it.

@@ -197,7 +197,10 @@ fn decide(
     Ok(Decision::of((authority_pem, current), writes))
 }
 
-fn certified(chain_pem: &str, key_pkcs8: &Secret<Vec<u8>>) -> Result<Arc<CertifiedKey>, StartError> {
+pub(crate) fn certified(
+    chain_pem: &str,
+    key_pkcs8: &Secret<Vec<u8>>,
+) -> Result<Arc<CertifiedKey>, StartError> {
     let malformed = |_| crypt::CryptError::Malformed { what: "the server's certificate" };
     let chain = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
         .collect::<Result<Vec<_>, _>>()

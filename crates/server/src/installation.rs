@@ -1,6 +1,6 @@
 //! What the installation says of itself to `keyless status` and `doctor`: what runs, what the kernel enforces, what to mend.
 
-use crate::{config::Config, data::Layout, test_clock::TestClock, trust::Public};
+use crate::{config::Config, data::Layout, shadow::Shadows, test_clock::TestClock, trust::Public};
 use crypt::SlotKind;
 use domain::{Clock, Timestamp};
 use kernel::{Capabilities, Verdict};
@@ -24,16 +24,19 @@ pub(crate) struct Site {
     layout: Layout,
     capabilities: Vec<Capability>,
     opened_by: SlotKind,
-    files: Public,
+    files: Arc<Public>,
+    shadows: Arc<Shadows>,
     services: OnceLock<Weak<Services>>,
     test_clock: Option<Arc<TestClock>>,
 }
 
 impl Site {
+    #[expect(clippy::too_many_arguments, reason = "each is one fact of the installation")]
     pub(crate) fn new(
         config: &Config,
         addresses: &[SocketAddr],
-        files: Public,
+        files: Arc<Public>,
+        shadows: Arc<Shadows>,
         capabilities: &Capabilities,
         opened_by: SlotKind,
         started: Timestamp,
@@ -46,6 +49,7 @@ impl Site {
             capabilities: named(capabilities),
             opened_by,
             files,
+            shadows,
             services: OnceLock::new(),
             test_clock,
         }
@@ -63,7 +67,7 @@ impl Site {
         &self.capabilities
     }
 
-    pub(crate) const fn files(&self) -> &Public {
+    pub(crate) fn files(&self) -> &Public {
         &self.files
     }
 
@@ -115,8 +119,8 @@ impl Installation for Site {
                 Ok(vaults.chain(apps).collect::<Vec<_>>())
             })
         });
-        if let Err(error) = listed.and_then(|names| self.files.hosts().set_names(names)) {
-            tracing::error!(%error, "the hosts file for apps cannot be changed: it has not the names of the vaults and apps that there are");
+        if let Err(error) = listed.and_then(|names| self.shadows.set_names(names)) {
+            tracing::error!(%error, "a hosts file for apps cannot be changed: it has not the names of the vaults and apps that there are");
         }
     }
 

@@ -17,7 +17,9 @@ use crate::{
     listen::{admin as admin_listener, endpoints::Endpoints, public},
     maintenance::{AUDIT_KEY, open_store},
     origin::Observer,
-    seal, tasks,
+    seal,
+    shadow::{ShadowSettings, Shadows},
+    tasks,
     test_clock::TestClock,
     trust::Public,
     workers::{RuntimeTasks, RuntimeWorkers},
@@ -30,6 +32,7 @@ use domain::{Clock, Entropy, Secret, TenantId, Timestamp};
 use host::{HostService, HostSettings, Routes};
 use identity::IdentityService;
 use kernel::{Attestor, Capabilities, Hierarchy, Placement};
+use rustls::server::ResolvesServerCert;
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use store::Store;
 use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinSet};
@@ -50,6 +53,7 @@ pub struct Running {
     store: Arc<dyn Store>,
     log: Arc<AuditLog>,
     endpoints: Arc<Endpoints>,
+    shadows: Arc<Shadows>,
     apps: Arc<Apps>,
     public: public::Public,
     tasks: JoinSet<()>,
@@ -118,20 +122,42 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         vault.list_vaults().await?.iter().map(|vault| names.vault_host(&vault.name)).collect();
     let files =
         Public::write(ground.data.layout(), certificates.authority_pem(), &names, &listen, vault_hosts)?;
+    let files = Arc::new(files);
     let observer = Arc::new(Observer::new(ground.attestor.clone(), Hierarchy::discover().ok()));
     let endpoints = Arc::new(Endpoints::new(ground.attestor.clone(), observer.clone(), Handle::current()));
+    let shadows = Arc::new(Shadows::new(ShadowSettings {
+        store: store.clone(),
+        entropy: entropy.clone(),
+        root: root.clone(),
+        files: files.clone(),
+        authority_pem: certificates.authority_pem().to_owned(),
+        observer: observer.clone(),
+        runtime: Handle::current(),
+    }));
     let anchor = anchor::load(&**store).await?;
     let log =
         AuditLog::open(&ground.data.layout().audit(), &root.derive(AUDIT_KEY), config.audit_sync, anchor)?;
     let log = Arc::new(log);
-    let services = services(&config, &ground, vault, endpoints.clone(), &files, log.clone()).await?;
+    let services =
+        services(&config, &ground, vault, (endpoints.clone(), shadows.clone()), &files, log.clone());
+    let services = services.await?;
     endpoints.serve_with(&services);
+    shadows.serve_with(&services);
     resume(&services, *now).await?;
+    shadows.forget_others();
 
     let (stop, stopping) = watch::channel(false);
     let (opened_by, test_clock) = (ground.opened_by, ground.test_clock.clone());
-    let site =
-        Site::new(&config, &ground.addresses, files, &ground.capabilities, opened_by, *now, test_clock);
+    let site = Site::new(
+        &config,
+        &ground.addresses,
+        files,
+        shadows.clone(),
+        &ground.capabilities,
+        opened_by,
+        *now,
+        test_clock,
+    );
     let site = Arc::new(site);
     site.serve_with(&services);
     // The vaults' names are there already; those of apps are known only now.
@@ -172,6 +198,7 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         store: ground.store,
         log,
         endpoints,
+        shadows,
         apps,
         public,
         tasks,
@@ -223,7 +250,7 @@ async fn services(
     config: &Config,
     ground: &Ground,
     vault: Arc<VaultService>,
-    endpoints: Arc<Endpoints>,
+    (endpoints, shadows): (Arc<Endpoints>, Arc<Shadows>),
     files: &Public,
     log: Arc<AuditLog>,
 ) -> Result<Arc<Services>, StartError> {
@@ -258,6 +285,7 @@ async fn services(
             settings_key: Arc::new(root.derive("keyless host: app settings")),
         },
     );
+    let host = host.shadowing(shadows);
     let verifier = Verifier::new(VerifierConfig {
         issuers: directory.issuers().into(),
         audiences: vault_audiences(&names.vault_resource()),
@@ -403,6 +431,7 @@ impl Running {
     /// hosted apps, too, until the next start; otherwise they run on, and the next start goes on with them.
     pub async fn stop(mut self, asked: Asked) {
         self.endpoints.close_all();
+        self.shadows.close_all();
         self.stop.send_replace(true);
         if tokio::time::timeout(DRAIN_TIME_MAX, self.public.drained()).await.is_err() {
             tracing::warn!("connections were still open and are dropped");
@@ -435,7 +464,7 @@ fn attestor(config: &Config, capabilities: &Capabilities) -> Result<Option<Arc<A
     }
 }
 
-fn tls(certificates: Arc<Certificates>) -> Result<rustls::ServerConfig, StartError> {
+pub(crate) fn tls(certificates: Arc<dyn ResolvesServerCert>) -> Result<rustls::ServerConfig, StartError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

@@ -15,7 +15,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use store::Store;
 use tokio::time::{Instant, MissedTickBehavior};
 use vault::Done;
-use wire::{Context, Services};
+use wire::{Context, Door, Services};
 
 /// How often ended workloads are looked for. An ended workload's endpoint refuses in any case: nobody is in its cgroup.
 const REAP_INTERVAL: Duration = Duration::from_secs(2);
@@ -86,8 +86,12 @@ pub(crate) async fn due(services: Arc<Services>, stop: Stop) {
 /// One round of [`due`]. Answers what was done, as the log names it; nothing if it could not be.
 pub(crate) async fn due_once(services: &Services) -> Option<Vec<String>> {
     let now = services.clock.now();
-    let context =
-        || Context { request: RequestId::random(&*services.entropy), now, origin: SharedOrigin::default() };
+    let context = || Context {
+        request: RequestId::random(&*services.entropy),
+        now,
+        origin: SharedOrigin::default(),
+        door: Door::Own,
+    };
     if context().ready(&*services.audit).is_err() {
         return None;
     }

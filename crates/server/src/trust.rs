@@ -5,17 +5,17 @@
 //! Decision: ADR 0004. The bundle keeps the system's roots, since most runtimes read it *instead of* those.
 
 use crate::{data::Layout, error::StartError};
-use domain::HostNames;
+use domain::{HostNames, hosts};
 use host::TrustFiles;
 use std::{
     collections::BTreeSet,
     ffi::OsString,
     fs::{self, File, OpenOptions},
     io,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// Where systems keep their roots in one file: Debian, Fedora, older Red Hat, SUSE, Alpine and BSDs.
@@ -58,19 +58,12 @@ impl Public {
         let own = layout.root().join("public");
         ours(&own).map_err(|source| StartError::File { path: own.clone(), source })?;
         replace(&layout.authority(), authority_pem.as_bytes())?;
-        let mut bundle = system_roots();
-        bundle.push_str(authority_pem);
-        let (bundle_file, truststore_file) = (own.join(BUNDLE), own.join(TRUSTSTORE));
-        // Making the truststore takes longer than all else here, so only when the bundle is another.
-        if replace(&bundle_file, bundle.as_bytes())? || !truststore_file.exists() {
-            replace(&truststore_file, &crypt::pkcs12_truststore(&bundle, TRUSTSTORE_PASSWORD)?)?;
-        }
-        replace(&own.join(ROOT), authority_pem.as_bytes())?;
+        write_trust(&own, authority_pem)?;
         let folder = if kernel::is_root() { open_to_all(layout, &own)? } else { own.clone() };
-        let fixed =
-            [names.domain().to_owned(), names.login_host(), names.graph_host(), names.vault_parent_host()];
-        let hosts =
-            Hosts::open(folder.join("hosts"), reachable(listen), &fixed, vault_hosts.into_iter().collect())?;
+        let vaults = names.vault_parent_host();
+        let fixed = vec![names.domain().to_owned(), names.login_host(), names.graph_host(), vaults.clone()];
+        let leads = Leads { fixed, vaults, addresses: reachable(listen), azure: None };
+        let hosts = Hosts::open(folder.join("hosts"), leads, vault_hosts.into_iter().collect())?;
         Ok(Self { is_copy: folder != own, folder, hosts })
     }
 
@@ -83,12 +76,12 @@ impl Public {
 
     /// The files as apps are told them.
     pub fn trust_files(&self) -> TrustFiles {
-        TrustFiles {
-            bundle: self.folder.join(BUNDLE),
-            root: self.folder.join(ROOT),
-            truststore: self.folder.join(TRUSTSTORE),
-            truststore_password: TRUSTSTORE_PASSWORD.to_owned(),
-        }
+        trust_files(&self.folder)
+    }
+
+    /// Where they are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The hosts file.
@@ -97,12 +90,46 @@ impl Public {
     }
 }
 
+/// Writes what runtimes trust by into a folder, as far as it is not there: the system's roots and these, and these alone.
+pub(crate) fn write_trust(folder: &Path, roots_pem: &str) -> Result<(), StartError> {
+    let mut bundle = system_roots();
+    bundle.push_str(roots_pem);
+    let (bundle_file, truststore_file) = (folder.join(BUNDLE), folder.join(TRUSTSTORE));
+    // Making the truststore takes longer than all else here, so only when the bundle is another.
+    if replace(&bundle_file, bundle.as_bytes())? || !truststore_file.exists() {
+        replace(&truststore_file, &crypt::pkcs12_truststore(&bundle, TRUSTSTORE_PASSWORD)?)?;
+    }
+    replace(&folder.join(ROOT), roots_pem.as_bytes()).map(drop)
+}
+
+/// Those of a folder, as apps are told them.
+pub(crate) fn trust_files(folder: &Path) -> TrustFiles {
+    TrustFiles {
+        bundle: folder.join(BUNDLE),
+        root: folder.join(ROOT),
+        truststore: folder.join(TRUSTSTORE),
+        truststore_password: TRUSTSTORE_PASSWORD.to_owned(),
+    }
+}
+
 /// The hosts file. It is only ever written in place: running programs have this very file bound over their `/etc/hosts`.
 #[derive(Debug)]
 pub struct Hosts {
     path: PathBuf,
-    addresses: Vec<IpAddr>,
+    leads: Leads,
     state: Mutex<State>,
+}
+
+/// Which names lead where.
+#[derive(Clone, Debug)]
+struct Leads {
+    /// The names that are always there.
+    fixed: Vec<String>,
+    /// What our vaults' names end in.
+    vaults: String,
+    addresses: Vec<IpAddr>,
+    /// Where the public cloud's names for the same lead, for a program in shadow mode.
+    azure: Option<Ipv4Addr>,
 }
 
 #[derive(Debug)]
@@ -111,13 +138,31 @@ struct State {
     names: BTreeSet<String>,
 }
 
+impl Leads {
+    /// The lines of the names that are always there.
+    fn always(&self) -> String {
+        let own = self.fixed.iter().map(|name| lines(name, &self.addresses));
+        let azure = self.azure.iter().flat_map(|address| {
+            let names = hosts::AZURE_LOGIN_HOSTS.into_iter().chain([hosts::AZURE_GRAPH_HOST]);
+            names.map(|name| lines(name, &[IpAddr::V4(*address)]))
+        });
+        own.chain(azure).collect()
+    }
+
+    /// The lines of a vault or an app.
+    fn lines_of(&self, name: &str) -> String {
+        let mut text = lines(name, &self.addresses);
+        let vault = name.strip_suffix(&self.vaults).and_then(|rest| rest.strip_suffix('.'));
+        if let (Some(vault), Some(address)) = (vault, self.azure) {
+            let name = format!("{vault}.{}", hosts::AZURE_VAULT_PARENT_HOST);
+            text.push_str(&lines(&name, &[IpAddr::V4(address)]));
+        }
+        text
+    }
+}
+
 impl Hosts {
-    fn open(
-        path: PathBuf,
-        addresses: Vec<IpAddr>,
-        fixed: &[String],
-        vaults: BTreeSet<String>,
-    ) -> Result<Self, StartError> {
+    fn open(path: PathBuf, leads: Leads, names: BTreeSet<String>) -> Result<Self, StartError> {
         let fail = |source| StartError::File { path: path.clone(), source };
         let mut text = fs::read_to_string(SYSTEM_HOSTS).unwrap_or_default();
         if !text.is_empty() && !text.ends_with('\n') {
@@ -125,7 +170,8 @@ impl Hosts {
         }
         text.push_str(MARK);
         text.push('\n');
-        fixed.iter().chain(&vaults).for_each(|name| text.push_str(&lines(name, &addresses)));
+        text.push_str(&leads.always());
+        names.iter().for_each(|name| text.push_str(&leads.lines_of(name)));
         let mut options = OpenOptions::new();
         let file = options
             .read(true)
@@ -142,7 +188,7 @@ impl Hosts {
                 .and_then(|()| file.set_len(text.len() as u64))
                 .map_err(fail)?;
         }
-        Ok(Self { path, addresses, state: Mutex::new(State { file, names: vaults }) })
+        Ok(Self { path, leads, state: Mutex::new(State { file, names }) })
     }
 
     /// Its place.
@@ -150,12 +196,18 @@ impl Hosts {
         &self.path
     }
 
+    /// Another file with the same names, in which the public cloud's lead to this address besides.
+    pub(crate) fn shadowed(&self, path: PathBuf, address: Ipv4Addr) -> Result<Self, StartError> {
+        let names = self.state().names.clone();
+        Self::open(path, Leads { azure: Some(address), ..self.leads.clone() }, names)
+    }
+
     /// Has these names of vaults and apps and of no others; running programs see it from now on.
     ///
     /// # Errors
     /// Whatever writing said.
     pub fn set_names(&self, names: impl IntoIterator<Item = String>) -> io::Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let names: BTreeSet<String> = names.into_iter().collect();
         for name in state.names.difference(&names).cloned().collect::<Vec<_>>() {
             self.strike_out(&state.file, &name)?;
@@ -164,18 +216,22 @@ impl Hosts {
         for name in names {
             if !state.names.contains(&name) {
                 let length = state.file.metadata()?.len();
-                state.file.write_all_at(lines(&name, &self.addresses).as_bytes(), length)?;
+                state.file.write_all_at(self.leads.lines_of(&name).as_bytes(), length)?;
                 state.names.insert(name);
             }
         }
         Ok(())
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes a name's lines comments of the same length: whoever is reading the file at this moment finds all others where they were.
     /// The next start writes it anew.
     fn strike_out(&self, file: &File, name: &str) -> io::Result<()> {
         let text = fs::read(&self.path)?;
-        let wanted = lines(name, &self.addresses);
+        let wanted = self.leads.lines_of(name);
         let mut at = 0_u64;
         for line in text.split_inclusive(|byte| *byte == b'\n') {
             if wanted.split_inclusive('\n').any(|wanted| wanted.as_bytes() == line) {
@@ -193,7 +249,7 @@ fn lines(name: &str, addresses: &[IpAddr]) -> String {
 
 /// What clients on this machine connect to: loopback for an unspecified address.
 fn reachable(listen: &[IpAddr]) -> Vec<IpAddr> {
-    use std::net::{Ipv4Addr, Ipv6Addr};
+    use std::net::Ipv6Addr;
     let mut addresses: Vec<IpAddr> = Vec::new();
     for address in listen {
         let address = match address {
@@ -243,7 +299,7 @@ fn open_to_all(layout: &Layout, own: &Path) -> Result<PathBuf, StartError> {
 }
 
 /// Makes the folder, or makes sure that it is a folder, not a link, and that nobody else may write there.
-fn ours(folder: &Path) -> io::Result<()> {
+pub(crate) fn ours(folder: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o755).create(folder) {
         Ok(()) => fs::set_permissions(folder, fs::Permissions::from_mode(0o755)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -279,8 +335,10 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let open = |names: &[&str]| {
             let addresses = reachable(&["0.0.0.0".parse().unwrap(), "::1".parse().unwrap()]);
-            let vaults = names.iter().map(|name| (*name).to_owned()).collect();
-            Hosts::open(folder.join("hosts"), addresses, &["login.x".to_owned()], vaults).unwrap()
+            let fixed = vec!["login.x".to_owned()];
+            let leads = Leads { fixed, vaults: "vault.x".to_owned(), addresses, azure: None };
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            Hosts::open(folder.join("hosts"), leads, names).unwrap()
         };
         let hosts = open(&[]);
         let inode = fs::metadata(hosts.path()).unwrap().ino();
@@ -303,6 +361,37 @@ mod tests {
         let hosts = open(&[]);
         assert_eq!(fs::metadata(hosts.path()).unwrap().ino(), inode);
         assert!(!fs::read_to_string(hosts.path()).unwrap().contains("shop"));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn azures_names_lead_to_a_door_in_the_file_of_its_program_only() {
+        let folder = std::env::temp_dir().join(format!("keyless-shadow-hosts-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let addresses = reachable(&["127.0.0.1".parse().unwrap()]);
+        let leads =
+            Leads { fixed: vec!["login.x".to_owned()], vaults: "vault.x".to_owned(), addresses, azure: None };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let own = Hosts::open(folder.join("hosts"), leads, names(&["shop.vault.x", "web.apps.x"])).unwrap();
+        let shadow = own.shadowed(folder.join("hosts-1"), "127.75.1.2".parse().unwrap()).unwrap();
+        let read = |hosts: &Hosts| fs::read_to_string(hosts.path()).unwrap();
+        assert!(!read(&own).contains("azure") && !read(&own).contains("microsoft"));
+        for line in [
+            "127.0.0.1\tlogin.x",
+            "127.0.0.1\tshop.vault.x",
+            "127.0.0.1\tweb.apps.x",
+            "127.75.1.2\tlogin.microsoftonline.com",
+            "127.75.1.2\tsts.windows.net",
+            "127.75.1.2\tgraph.microsoft.com",
+            "127.75.1.2\tshop.vault.azure.net",
+        ] {
+            assert!(read(&shadow).lines().any(|found| found == line), "{line}: {}", read(&shadow));
+        }
+        assert_eq!(read(&shadow).matches("azure").count(), 1, "an app has no name there");
+        shadow.set_names(names(&["late.vault.x"])).unwrap();
+        let text = read(&shadow);
+        assert!(text.ends_with("127.0.0.1\tlate.vault.x\n127.75.1.2\tlate.vault.azure.net\n"), "{text}");
+        assert!(text.contains("#27.75.1.2\tshop.vault.azure.net\n"), "{text}");
         fs::remove_dir_all(folder).unwrap();
     }
 

@@ -3,7 +3,7 @@
 //! The challenge is spelled exactly as every SDK can read it: comma and space between the parameters, quotes around the values, the
 //! authority's path the bare tenant, the resource a parent domain of the vault's host with the port text that the client used.
 
-use crate::context::Services;
+use crate::context::{Context, Services};
 use access::{BearerFault, Caller};
 use domain::{SecretStr, Timestamp, limits};
 use http::{HeaderMap, HeaderValue, header};
@@ -57,12 +57,12 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<SecretStr<'_>, Unauthenticate
 }
 
 /// The challenge for a request to this host (the `Host` header of a vault of ours).
-pub(crate) fn challenge(services: &Services, host: &str) -> HeaderValue {
+pub(crate) fn challenge(services: &Services, context: &Context, host: &str) -> HeaderValue {
     let port = match port(host) {
         Some(port) => format!(":{port}"),
         None => String::new(),
     };
-    let (names, tenant) = (&services.names, services.directory.tenant().id);
+    let (names, tenant) = (context.names(services), services.directory.tenant().id);
     let text = format!(
         "Bearer authorization=\"https://{}{port}/{tenant}\", resource=\"https://{}{port}\"",
         names.login_host(),

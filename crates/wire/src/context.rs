@@ -36,8 +36,28 @@ pub struct Services {
     pub names: HostNames,
 }
 
+impl Services {
+    /// The names that are ours at this door.
+    pub fn names_at(&self, door: Door) -> &HostNames {
+        match door {
+            Door::Own => &self.names,
+            Door::Azure => HostNames::azure(),
+        }
+    }
+}
+
 /// Shared by all routes.
 pub type State = Arc<Services>;
+
+/// By which of our listeners a request came, and so which names are ours for it (ADR 0021).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Door {
+    /// One of the installation's own names.
+    #[default]
+    Own,
+    /// The listener of one program in shadow mode, where the public cloud's names are ours and our own are not.
+    Azure,
+}
 
 /// One request's own facts, stamped by [`stamp`] before any handler runs.
 #[derive(Clone, Debug)]
@@ -48,6 +68,8 @@ pub struct Context {
     pub now: Timestamp,
     /// What the kernel said of the calling process, as far as known.
     pub origin: SharedOrigin,
+    /// By which listener it came.
+    pub door: Door,
 }
 
 /// Proof that a request's audit record has been handed to the kernel. Handlers make their answers out of it.
@@ -59,6 +81,11 @@ pub struct Recorded(());
 pub struct AuditUnavailable;
 
 impl Context {
+    /// The names by which its client knows us: documents, challenges and identifiers are told in these.
+    pub fn names<'s>(&self, services: &'s Services) -> &'s HostNames {
+        services.names_at(self.door)
+    }
+
     /// Makes sure that the log can be written before something is done that it must tell of. A log that has failed is tried with a record
     /// of its own: refusing without one would refuse for ever. So only requests that were under way when the log failed can have an
     /// effect that their 503 does not tell.
@@ -126,8 +153,10 @@ pub(crate) fn stamp_of(
     state: &Services,
     headers: &HeaderMap,
     origin: SharedOrigin,
+    door: Door,
 ) -> (Context, Option<HeaderValue>) {
-    let context = Context { request: RequestId::random(&*state.entropy), now: state.clock.now(), origin };
+    let context =
+        Context { request: RequestId::random(&*state.entropy), now: state.clock.now(), origin, door };
     let client_request = headers.get(CLIENT_REQUEST).filter(|id| id.len() <= 64).cloned();
     (context, client_request)
 }
@@ -165,7 +194,7 @@ pub async fn stamp(
     next: Next,
 ) -> Response {
     let origin = request.extensions_mut().remove::<SharedOrigin>().unwrap_or_default();
-    let (context, client_request) = stamp_of(&state, request.headers(), origin);
+    let (context, client_request) = stamp_of(&state, request.headers(), origin, Door::Own);
     request.extensions_mut().insert(context.clone());
     let mut response = next.run(request).await;
     stamp_response(&state, &context, client_request, &mut response);

@@ -17,5 +17,5 @@ mod query;
 pub mod router;
 pub mod sign_in;
 
-pub use context::{Context, Services, State};
+pub use context::{Context, Door, Services, State};
 pub use router::PublicService;

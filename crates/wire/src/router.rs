@@ -4,7 +4,7 @@
 //! reading a secret cost.
 
 use crate::{
-    context::{self, Context, State},
+    context::{self, Context, Door, State},
     graph, keyvault, oauth2,
     proxy::{self, Proxy},
 };
@@ -35,12 +35,22 @@ pub struct PublicService {
     directory: Router,
     proxy: Option<Arc<Proxy>>,
     origin: SharedOrigin,
+    door: Door,
 }
 
 impl PublicService {
     /// Over the services of one installation.
     pub fn new(state: State) -> Self {
-        Self { directory: oauth2::router(state.clone()), state, proxy: None, origin: SharedOrigin::default() }
+        let directory = oauth2::router(state.clone());
+        Self { directory, state, proxy: None, origin: SharedOrigin::default(), door: Door::Own }
+    }
+
+    /// What the listener of a program in shadow mode serves: the same vaults and the same directory by the public cloud's names, and none by
+    /// ours. Whether a token is needed, and for what, is asked as it is everywhere.
+    #[must_use]
+    pub fn as_azure(state: State) -> Self {
+        let directory = oauth2::router_without_pages(state.clone());
+        Self { directory, state, proxy: None, origin: SharedOrigin::default(), door: Door::Azure }
     }
 
     /// The same with apps that are served. Without it there are none.
@@ -61,7 +71,7 @@ impl PublicService {
     }
 
     fn role<B>(&self, request: &Request<B>) -> Option<HostRole> {
-        host(request).map(|host| self.state.names.role(host))
+        host(request).map(|host| self.state.names_at(self.door).role(host))
     }
 
     async fn answer(self, request: Request<Body>) -> Response {
@@ -75,7 +85,8 @@ impl PublicService {
                 None => proxy::nothing_served(&request),
             };
         }
-        let (context, client_request) = context::stamp_of(&self.state, request.headers(), self.origin);
+        let (context, client_request) =
+            context::stamp_of(&self.state, request.headers(), self.origin, self.door);
         let mut response = match role {
             Some(HostRole::Login) => directory(self.directory, context.clone(), request).await,
             Some(HostRole::Vault(vault)) => keyvault::handle(&self.state, &context, &vault, request).await,

@@ -22,6 +22,7 @@ mod people;
 mod proxy;
 mod rolling;
 mod routes;
+mod shadow;
 mod sign_in;
 mod support;
 mod tokens;

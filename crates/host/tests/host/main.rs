@@ -1,5 +1,6 @@
 //! Apps and workloads over a store in memory. The kernel and the listeners are stand-ins, the rest is real.
 
 mod apps;
+mod shadow;
 mod workloads;
 mod world;

@@ -5,14 +5,15 @@ use crypt::{Key256, SystemEntropy};
 use directory::{DirectoryService, DirectorySettings};
 use domain::{AppName, DomainName, HostNames, Timestamp, WorkloadId};
 use host::{
-    EndpointListeners, Enforcement, Environment, HostKernel, HostService, HostSettings, Place, StartRequest,
-    TrustFiles, Workload,
+    EndpointListeners, Enforcement, Environment, HostKernel, HostService, HostSettings, Place, ShadowDoor,
+    ShadowDoors, ShadowFault, StartRequest, TrustFiles, Workload, shadow::Opening,
 };
 use identity::{Confinement, IdentityService};
 use kernel::{CgroupId, KernelError};
 use std::{
     collections::BTreeMap,
     io,
+    net::Ipv4Addr,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -28,6 +29,7 @@ pub(crate) struct World {
     pub(crate) identity: Arc<IdentityService>,
     pub(crate) directory: Arc<DirectoryService>,
     pub(crate) listeners: Arc<Listeners>,
+    pub(crate) doors: Arc<Doors>,
     pub(crate) cgroups: Arc<Cgroups>,
     store: Arc<dyn Store>,
 }
@@ -56,7 +58,7 @@ impl World {
         boot: &str,
     ) -> Self {
         let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
-        let listeners = Arc::new(Listeners::default());
+        let (listeners, doors) = (Arc::new(Listeners::default()), Arc::new(Doors::default()));
         let trust = TrustFiles {
             bundle: "/d/bundle.pem".into(),
             root: "/d/root.pem".into(),
@@ -78,7 +80,8 @@ impl World {
             listeners.clone(),
             settings,
         );
-        Self { host, identity, directory, listeners, cgroups, store }
+        let host = host.shadowing(doors.clone());
+        Self { host, identity, directory, listeners, doors, cgroups, store }
     }
 }
 
@@ -92,12 +95,24 @@ pub(crate) fn in_cgroup(path: &str) -> StartRequest {
         require_enforced: true,
         environment: Environment::default(),
         instance: None,
+        as_azure: false,
     }
+}
+
+/// In shadow mode.
+pub(crate) fn as_azure() -> StartRequest {
+    StartRequest { as_azure: true, ..nowhere(false) }
 }
 
 pub(crate) fn nowhere(require_enforced: bool) -> StartRequest {
     let place = Place::Unenforced { why: "no cgroup".to_owned(), mend: "make one".to_owned() };
-    StartRequest { place, require_enforced, environment: Environment::default(), instance: None }
+    StartRequest {
+        place,
+        require_enforced,
+        environment: Environment::default(),
+        instance: None,
+        as_azure: false,
+    }
 }
 
 /// A cgroup of the test: its id, the ids within, and whether it has processes.
@@ -174,6 +189,38 @@ impl EndpointListeners for Listeners {
         let port = port.unwrap_or(40_000 + u16::try_from(open.len()).unwrap());
         open.insert(workload.id(), port);
         Ok(port)
+    }
+
+    fn close(&self, workload: WorkloadId) {
+        self.open.lock().unwrap().remove(&workload);
+    }
+}
+
+/// Doors that only keep book.
+#[derive(Default)]
+pub(crate) struct Doors {
+    pub(crate) open: Mutex<BTreeMap<WorkloadId, Ipv4Addr>>,
+    pub(crate) is_broken: AtomicBool,
+}
+
+impl ShadowDoors for Doors {
+    fn open(&self, workload: WorkloadId, address: Option<Ipv4Addr>) -> Opening<'_> {
+        Box::pin(async move {
+            if self.is_broken.load(Ordering::SeqCst) {
+                return Err(ShadowFault { why: "no port".to_owned(), mend: "give one".to_owned() });
+            }
+            let mut open = self.open.lock().unwrap();
+            let number = u8::try_from(open.len()).unwrap();
+            let address = address.unwrap_or(Ipv4Addr::new(127, 75, 0, number));
+            open.insert(workload, address);
+            let trust = TrustFiles {
+                bundle: "/d/azure/bundle.pem".into(),
+                root: "/d/azure/root.pem".into(),
+                truststore: "/d/azure/trust.p12".into(),
+                truststore_password: "changeit".to_owned(),
+            };
+            Ok(ShadowDoor { address, hosts: format!("/d/azure/hosts-{workload}").into(), trust })
+        })
     }
 
     fn close(&self, workload: WorkloadId) {

@@ -131,6 +131,7 @@ impl Launcher {
             require_enforced: false,
             environment: told,
             instance: Some(InstanceRecord { revision: desired.revision, port, process: None }),
+            as_azure: false,
         };
         let started = match host.start(name, request, now).await {
             Ok(started) => started,

@@ -33,7 +33,7 @@ use std::{
 };
 use tokio::{sync::Notify, task::AbortHandle};
 use wire::{
-    Context, Services,
+    Context, Door, Services,
     admin::{
         Hosting, HostingFault, ObservedApp, ObservedDeployment, ObservedInstance, ObservedReference,
         hosting::Answer,
@@ -755,7 +755,7 @@ impl Apps {
     /// What happens without a request leaves its record, too.
     fn record(&self, name: &AppName, action: &'static str, outcome: Outcome, reason: String) {
         let request = RequestId::random(&*self.services.entropy);
-        let context = Context { request, now: self.now(), origin: SharedOrigin::default() };
+        let context = Context { request, now: self.now(), origin: SharedOrigin::default(), door: Door::Own };
         let target = format!("app {name}");
         if context.record(&*self.services.audit, Actor::System, action, target, outcome, reason).is_err() {
             tracing::error!(app = %name, action, "was done, and cannot be written to the audit log");

@@ -47,7 +47,7 @@ pub(crate) fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartEr
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
     // As the standard library does: a server that is started again finds its port.
     socket.set_reuseaddr(true)?;
@@ -76,7 +76,18 @@ pub(crate) struct Public {
 
 impl Public {
     pub(crate) fn new(tls: TlsAcceptor, service: PublicService, observer: Arc<Observer>, stop: Stop) -> Self {
-        let (places, turns) = (Semaphore::new(limits::CONNECTIONS_MAX), Semaphore::new(OBSERVED_MAX));
+        Self::with_places(limits::CONNECTIONS_MAX, tls, service, observer, stop)
+    }
+
+    /// With at most so many connections.
+    pub(crate) fn with_places(
+        places: usize,
+        tls: TlsAcceptor,
+        service: PublicService,
+        observer: Arc<Observer>,
+        stop: Stop,
+    ) -> Self {
+        let (places, turns) = (Semaphore::new(places), Semaphore::new(OBSERVED_MAX));
         Self { tls, service, observer, stop, places: Arc::new(places), turns: Arc::new(turns) }
     }
 

@@ -75,6 +75,18 @@ where
     }
 }
 
+/// The parameters of the query, parsed.
+pub struct Parameters<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
+    type Rejection = AdminError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AdminError> {
+        let read = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        read.map(|query| Self(query.0)).map_err(|rejection| AdminError::bad_request(rejection.body_text()))
+    }
+}
+
 /// A list as it is answered.
 #[derive(Serialize)]
 pub struct List<T> {

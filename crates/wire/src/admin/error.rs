@@ -137,6 +137,11 @@ impl From<HostError> for AdminError {
             HostError::NoAccountLeft | HostError::SettingBroken | HostError::Crypt(_) => {
                 Self::internal(&error)
             }
+            HostError::NoShadow { why, mend } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "NoShadow",
+                format!("the program is not started as if it were in Azure: {why}; {mend}"),
+            ),
             HostError::Endpoint(ref cause) => {
                 tracing::error!(error = chain(cause), "an identity endpoint cannot be opened");
                 Self::new(

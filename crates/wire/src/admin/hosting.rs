@@ -4,13 +4,13 @@
 
 use super::{
     Admin, audited,
-    body::{Body, List, Quiet, Segment, json},
+    body::{Body, List, Parameters, Quiet, Segment, json},
     error::AdminError,
 };
 use crate::context::{Context, State};
 use axum::{
     Extension, Router,
-    extract::{DefaultBodyLimit, Path, Query, Request, State as Shared},
+    extract::{DefaultBodyLimit, Path, Request, State as Shared, rejection::PathRejection},
     response::{IntoResponse, Response},
     routing::{get, patch, post},
 };
@@ -266,7 +266,7 @@ async fn deploy(
     Shared(hosting): Shared<Arc<dyn Hosting>>,
     Extension(context): Extension<Context>,
     Segment(name): Segment<AppName>,
-    Query(query): Query<DeployQuery>,
+    Parameters(query): Parameters<DeployQuery>,
     request: Request,
 ) -> Result<Response, AdminError> {
     let taken = async {
@@ -280,8 +280,9 @@ async fn deploy(
 async fn deployment(
     Shared(state): Shared<State>,
     Shared(hosting): Shared<Arc<dyn Hosting>>,
-    Path((name, id)): Path<(AppName, String)>,
+    path: Result<Path<(AppName, String)>, PathRejection>,
 ) -> Result<Response, AdminError> {
+    let Path((name, id)) = path.map_err(|rejection| AdminError::bad_request(rejection.body_text()))?;
     let app = state.host.app(&name).await?.app.id;
     let known = id.parse().ok().and_then(|id| hosting.deployment(app, id));
     let known = known.ok_or_else(|| AdminError::not_found("the server knows nothing of this deployment"))?;
@@ -324,7 +325,7 @@ async fn log(
     Shared(state): Shared<State>,
     Shared(hosting): Shared<Arc<dyn Hosting>>,
     Segment(name): Segment<AppName>,
-    Query(query): Query<LogQuery>,
+    Parameters(query): Parameters<LogQuery>,
 ) -> Result<Response, AdminError> {
     let app = state.host.app(&name).await?.app.id;
     let lines = query.lines.unwrap_or(LOG_LINES).min(LOG_LINES_MAX);

@@ -17,7 +17,10 @@ use domain::{AppName, WorkloadId};
 use host::{Enforcement, Environment, Place, PlaceRecord, StartRequest, WorkloadRecord};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
 
 /// `cgroup` is where the program will be born; without it `why` and `mend` say what is missing for one.
 #[derive(Deserialize)]
@@ -31,6 +34,9 @@ struct Start {
     mend: Option<String>,
     #[serde(default)]
     require_enforced: bool,
+    /// Shadow mode: Azure's names lead to us in the program's `/etc/hosts`, which is `hosts` of the answer.
+    #[serde(default)]
+    as_azure: bool,
     /// Each name of the caller's environment; the value only where [`host::inject::VALUES_NEEDED`] says so, else null.
     #[serde(default)]
     environment: Environment,
@@ -44,6 +50,14 @@ struct Started<'s> {
     unset: &'s [String],
     notices: &'s [String],
     enforcement: Enforced,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<Shadow<'s>>,
+}
+
+#[derive(Serialize)]
+struct Shadow<'s> {
+    address: Ipv4Addr,
+    hosts: &'s Path,
 }
 
 #[derive(Serialize)]
@@ -64,6 +78,9 @@ struct Running {
     #[serde(skip_serializing_if = "Option::is_none")]
     cgroup: Option<PathBuf>,
     enforcement: Enforced,
+    /// Where its door is, if it runs as if it were in Azure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_azure: Option<Ipv4Addr>,
 }
 
 pub(super) fn routes() -> Router<Admin> {
@@ -93,9 +110,11 @@ async fn start(
         require_enforced: body.require_enforced,
         environment: body.environment,
         instance: None,
+        as_azure: body.as_azure,
     };
+    let target = if body.as_azure { format!("app {name}, as if in Azure") } else { format!("app {name}") };
     let started = state.host.start(&name, request, context.now).await;
-    let started = audited(&state, &context, "workload.start", format!("app {name}"), started)?;
+    let started = audited(&state, &context, "workload.start", target, started)?;
     let answer = Started {
         workload: started.workload.to_string(),
         port: started.port,
@@ -108,6 +127,7 @@ async fn start(
         unset: &started.injection.unset,
         notices: &started.injection.notices,
         enforcement: enforced(started.enforcement),
+        shadow: started.shadow.as_ref().map(|door| Shadow { address: door.address, hosts: &door.hosts }),
     };
     Ok(json(StatusCode::CREATED, &answer))
 }
@@ -145,6 +165,7 @@ fn running(record: &WorkloadRecord) -> Running {
         started: record.started.seconds(),
         cgroup,
         enforcement: enforced(enforcement),
+        as_azure: record.shadow,
     }
 }
 

@@ -99,7 +99,7 @@ async fn answered(state: &State, context: &Context, request: Request, client_req
                 reason,
             );
             return match written {
-                Ok(_recorded) => error.respond(context, client_request, Some(challenge(state))),
+                Ok(_recorded) => error.respond(context, client_request, Some(challenge(state, context))),
                 Err(unavailable) => GraphError::from(unavailable).respond(context, client_request, None),
             };
         }
@@ -113,7 +113,7 @@ async fn answered(state: &State, context: &Context, request: Request, client_req
         Ok(response) => (response, Outcome::Allowed),
         Err(error) => {
             let outcome = if error.is_ours() { Outcome::Failed } else { Outcome::Refused };
-            let challenge = error.is_unauthenticated().then(|| challenge(state));
+            let challenge = error.is_unauthenticated().then(|| challenge(state, context));
             (error.respond(context, client_request, challenge), outcome)
         }
     };
@@ -163,7 +163,7 @@ async fn perform(state: &State, context: &Context, caller: &Caller, request: Req
         Ok(query) => query,
         Err(error) => return refused(error, target),
     };
-    let base = base(state, &parts.headers);
+    let base = base(context.names(state), &parts.headers);
     let url = format!("{base}{}", parts.uri.path());
     let reason = permit.to_string();
     let asked = Asked { state, context, acting, permit, query, url, base };
@@ -174,10 +174,10 @@ async fn perform(state: &State, context: &Context, caller: &Caller, request: Req
 }
 
 /// Our host with the port by which the client came, if it is not 443. Nothing but the number is taken from what it wrote.
-fn base(state: &State, headers: &http::HeaderMap) -> String {
+fn base(names: &domain::HostNames, headers: &http::HeaderMap) -> String {
     let port: Option<u16> =
         headers.get(header::HOST).and_then(|host| host.to_str().ok()?.rsplit_once(':')?.1.parse().ok());
-    let host = state.names.graph_host();
+    let host = names.graph_host();
     match port.filter(|port| *port != 443) {
         Some(port) => format!("https://{host}:{port}"),
         None => format!("https://{host}"),
@@ -185,8 +185,8 @@ fn base(state: &State, headers: &http::HeaderMap) -> String {
 }
 
 /// Where a token can be had (RFC 6750 section 3).
-fn challenge(state: &State) -> HeaderValue {
-    let (names, tenant) = (&state.names, state.directory.tenant().id);
+fn challenge(state: &State, context: &Context) -> HeaderValue {
+    let (names, tenant) = (context.names(state), state.directory.tenant().id);
     let text = format!(
         "Bearer realm=\"\", authorization_uri=\"{}/{tenant}/oauth2/authorize\", client_id=\"{}\"",
         names.login_base(),

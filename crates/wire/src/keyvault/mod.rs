@@ -45,12 +45,12 @@ pub(crate) async fn handle(
     vault: &VaultName,
     request: Request,
 ) -> Response {
-    let host = host(&state.names, vault, request.headers());
+    let host = host(context.names(state), vault, request.headers());
     let caller = match bearer::caller(state, request.headers(), context.now) {
         Ok(caller) => caller,
         Err(bearer::Unauthenticated::NoToken) => {
             // Not a refusal but the protocol's first step: there is nobody yet of whom a record could speak.
-            return finish(KeyVaultError::no_token().respond(Some(bearer::challenge(state, &host))));
+            return finish(KeyVaultError::no_token().respond(Some(bearer::challenge(state, context, &host))));
         }
         Err(unauthenticated) => {
             let error = KeyVaultError::from(unauthenticated);
@@ -64,7 +64,7 @@ pub(crate) async fn handle(
                 reason,
             );
             return finish(match written {
-                Ok(_recorded) => error.respond(Some(bearer::challenge(state, &host))),
+                Ok(_recorded) => error.respond(Some(bearer::challenge(state, context, &host))),
                 Err(unavailable) => KeyVaultError::from(unavailable).respond(None),
             });
         }

@@ -165,7 +165,7 @@ fn refuse(asked: &Asked<'_>, action: &'static str, target: String, fault: &Fault
         }
     };
     let is_unauthorized = error.status() == StatusCode::UNAUTHORIZED;
-    let challenge = is_unauthorized.then(|| bearer::challenge(asked.state, asked.host));
+    let challenge = is_unauthorized.then(|| bearer::challenge(asked.state, asked.context, asked.host));
     let outcome = if error.is_ours() { Outcome::Failed } else { Outcome::Refused };
     Told { action, target, outcome, reason, response: error.respond(challenge) }
 }

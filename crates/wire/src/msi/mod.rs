@@ -12,7 +12,7 @@ pub mod token;
 
 pub use token::answer;
 
-use crate::context::{Context, Services, State};
+use crate::context::{Context, Door, Services, State};
 use audit::{Actor, Origin, Outcome, SharedOrigin};
 use domain::{RequestId, limits};
 use http::Request;
@@ -110,7 +110,12 @@ fn audit_refusal(
     refusal: &Refusal,
     origin: SharedOrigin,
 ) -> Option<Forbidden> {
-    let context = Context { request: RequestId::random(&*state.entropy), now: state.clock.now(), origin };
+    let context = Context {
+        request: RequestId::random(&*state.entropy),
+        now: state.clock.now(),
+        origin,
+        door: Door::Own,
+    };
     let target = format!("the identity endpoint of app {}", endpoint.workload.name());
     // Nobody of the workload: to name it as the actor would be to say what the thief wants said.
     let recorded = context.record(

@@ -2,7 +2,7 @@
 //! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>.
 
 use super::{Endpoint, error::Refused, query, rules};
-use crate::context::{Context, Services, stamp_test_clock};
+use crate::context::{Context, Door, Services, stamp_test_clock};
 use audit::{Actor, Outcome, SharedOrigin};
 use bytes::Bytes;
 use directory::DirectoryError;
@@ -45,6 +45,7 @@ pub async fn answer(
         request: RequestId::random(&*state.entropy),
         now: state.clock.now(),
         origin: origin.clone(),
+        door: Door::Own,
     };
     let verdict = decide(state, endpoint, connection, head, &context).await;
     let workload = connection.workload();

@@ -49,10 +49,12 @@ pub(super) async fn begin(
         }
     };
     match context.record(&*state.audit, Actor::Anonymous, ACTION, target, outcome, reason) {
-        Err(unavailable) => OAuthError::from(unavailable).respond(&state.names, &context, correlation),
+        Err(unavailable) => {
+            OAuthError::from(unavailable).respond(context.names(&state), &context, correlation)
+        }
         Ok(_recorded) => match result {
             Ok(started) => granted(&state, &started),
-            Err(fault) => answer(&fault).respond(&state.names, &context, correlation),
+            Err(fault) => answer(&fault).respond(context.names(&state), &context, correlation),
         },
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! The field set and its order are those of the Microsoft identity platform; clients fail on fields that are missing, so what is not served
 //! here is named too where nobody is misled by it. What tells a client what to send says only what we take.
+//!
+//! All is told in the names by which the client asked, but for the pages: a browser is no part of a program in shadow mode (ADR 0021).
 
 use super::{
     TenantPart,
@@ -32,15 +34,15 @@ pub(super) struct TenantText {
 }
 
 /// The tenant of a URL.
-pub(super) fn tenant(state: &State, text: &str) -> Result<TenantText, DirectoryError> {
-    let tenant = state.directory.tenant();
-    let base = state.names.login_base();
+pub(super) fn tenant(state: &State, context: &Context, text: &str) -> Result<TenantText, DirectoryError> {
+    let (tenant, names) = (state.directory.tenant(), context.names(state));
+    let base = names.login_base();
     Ok(match tenant.alias(text)? {
         TenantAlias::Named => TenantText {
             path: tenant.id.to_string(),
             is_named: true,
-            issuer_v1: state.names.issuer_v1(tenant.id),
-            issuer_v2: state.names.issuer_v2(tenant.id),
+            issuer_v1: names.issuer_v1(tenant.id),
+            issuer_v2: names.issuer_v2(tenant.id),
         },
         // The braces are literal: whose tenant it will be is not known yet.
         TenantAlias::Any => TenantText {
@@ -61,7 +63,7 @@ pub(super) fn refused(
 ) -> Response {
     let correlation =
         token::correlation(request.headers(), request.uri()).unwrap_or_else(|| context.request.uuid());
-    OAuthError::from(&error).of_discovery().respond(&state.names, context, correlation)
+    OAuthError::from(&error).of_discovery().respond(context.names(state), context, correlation)
 }
 
 #[derive(Serialize)]
@@ -107,15 +109,21 @@ enum Version {
     V2,
 }
 
-fn configuration(names: &HostNames, tenant: TenantText, version: Version) -> Configuration {
-    let base = names.login_base();
+/// `pages` are the names of where people sign in.
+fn configuration(
+    names: &HostNames,
+    pages: &HostNames,
+    tenant: TenantText,
+    version: Version,
+) -> Configuration {
+    let (base, pages) = (names.login_base(), pages.login_base());
     let TenantText { path, is_named, issuer_v1, issuer_v2 } = tenant;
     let (infix, issuer) = match version {
         Version::V1 => ("oauth2", issuer_v1),
         Version::V2 => ("oauth2/v2.0", issuer_v2),
     };
     let is_v1 = version == Version::V1;
-    let graph = format!("graph.{}", names.domain());
+    let graph = names.graph_host();
     Configuration {
         token_endpoint: format!("{base}/{path}/{infix}/token"),
         token_endpoint_auth_methods_supported: &[
@@ -146,12 +154,12 @@ fn configuration(names: &HostNames, tenant: TenantText, version: Version) -> Con
         microsoft_multi_refresh_token: is_v1.then_some(true),
         request_uri_parameter_supported: (!is_v1).then_some(false),
         userinfo_endpoint: format!("{}/oidc/userinfo", names.graph_resource()),
-        authorization_endpoint: format!("{base}/{path}/{infix}/authorize"),
+        authorization_endpoint: format!("{pages}/{path}/{infix}/authorize"),
         device_authorization_endpoint: format!("{base}/{path}/{infix}/devicecode"),
         revocation_endpoint: format!("{base}/{path}/oauth2/v2.0/revoke"),
         http_logout_supported: true,
         frontchannel_logout_supported: false,
-        end_session_endpoint: format!("{base}/{path}/{infix}/logout"),
+        end_session_endpoint: format!("{pages}/{path}/{infix}/logout"),
         claims_supported: &[
             "sub",
             "iss",
@@ -185,8 +193,11 @@ fn answer(
     request: &Request,
     version: Version,
 ) -> Response {
-    match tenant(state, tenant_text) {
-        Ok(tenant) => json(StatusCode::OK, CACHED, &configuration(&state.names, tenant, version)),
+    match tenant(state, context, tenant_text) {
+        Ok(tenant) => {
+            let document = configuration(context.names(state), &state.names, tenant, version);
+            json(StatusCode::OK, CACHED, &document)
+        }
         Err(error) => refused(error, state, context, request),
     }
 }
@@ -223,7 +234,7 @@ struct Instance {
 struct Metadata {
     preferred_network: String,
     preferred_cache: String,
-    aliases: [String; 1],
+    aliases: Vec<String>,
 }
 
 /// `GET /common/discovery/instance`: is this authority known? Ours is; clients ask with and without its port.
@@ -232,37 +243,43 @@ pub(super) async fn instance(
     Extension(context): Extension<Context>,
     request: Request,
 ) -> Response {
-    match instance_of(&state, request.uri()) {
+    match instance_of(&state, &context, request.uri()) {
         Ok(body) => json(StatusCode::OK, CACHED, &body),
         Err(error) => {
             let correlation = token::correlation(request.headers(), request.uri());
-            error.respond(&state.names, &context, correlation.unwrap_or_else(|| context.request.uuid()))
+            error.respond(
+                context.names(&state),
+                &context,
+                correlation.unwrap_or_else(|| context.request.uuid()),
+            )
         }
     }
 }
 
-fn instance_of(state: &State, uri: &Uri) -> Result<Instance, OAuthError> {
+fn instance_of(state: &State, context: &Context, uri: &Uri) -> Result<Instance, OAuthError> {
     let asked = authorization_endpoint(uri).map_err(|fault| OAuthError::from(&fault))?;
     let unknown = || OAuthError::from(&RequestFault::UnknownInstance);
     let rest = asked.strip_prefix("https://").ok_or_else(unknown)?;
     let (host, path) = rest.split_once('/').ok_or_else(unknown)?;
-    let authority = authority(&state.names);
-    if !host.eq_ignore_ascii_case(&authority) && !host.eq_ignore_ascii_case(&state.names.login_host()) {
+    let names = context.names(state);
+    let (authority, login) = (authority(names), names.login_host());
+    let aliases = names.login_aliases().iter().copied();
+    if !aliases.clone().chain([&*authority, &*login]).any(|known| host.eq_ignore_ascii_case(known)) {
         return Err(unknown());
     }
-    let tenant = tenant(state, path.split('/').next().unwrap_or_default())
+    let tenant = tenant(state, context, path.split('/').next().unwrap_or_default())
         .map_err(|error| OAuthError::from(&error).of_discovery())?;
     Ok(Instance {
         tenant_discovery_endpoint: format!(
             "{}/{}/v2.0/.well-known/openid-configuration",
-            state.names.login_base(),
+            names.login_base(),
             tenant.path
         ),
         api_version: "1.1",
         metadata: [Metadata {
             preferred_network: authority.clone(),
             preferred_cache: authority.clone(),
-            aliases: [authority],
+            aliases: std::iter::once(authority).chain(aliases.map(str::to_owned)).collect(),
         }],
     })
 }

@@ -48,7 +48,7 @@ pub(super) async fn v2(
     Extension(context): Extension<Context>,
     request: Request,
 ) -> Response {
-    let issuer = match discovery::tenant(&state, &tenant) {
+    let issuer = match discovery::tenant(&state, &context, &tenant) {
         Ok(tenant) => tenant.issuer_v2,
         Err(error) => return discovery::refused(error, &state, &context, &request),
     };
@@ -62,7 +62,7 @@ pub(super) async fn v1(
     Extension(context): Extension<Context>,
     request: Request,
 ) -> Response {
-    match discovery::tenant(&state, &tenant) {
+    match discovery::tenant(&state, &context, &tenant) {
         Ok(_) => set(&state, None),
         Err(error) => discovery::refused(error, &state, &context, &request),
     }

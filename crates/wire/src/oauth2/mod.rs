@@ -27,8 +27,18 @@ use error::{OAuthError, RequestFault};
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use std::convert::Infallible;
 
-/// The routes of this protocol.
+/// The routes of this protocol, and the pages where people sign in.
 pub fn router(state: State) -> Router {
+    programs().merge(sign_in::routes()).fallback(nowhere).with_state(state)
+}
+
+/// The same without the pages: nobody is to see one that asks for a password under another's name (ADR 0021).
+pub fn router_without_pages(state: State) -> Router {
+    programs().fallback(nowhere).with_state(state)
+}
+
+/// What programs ask.
+fn programs() -> Router<State> {
     Router::new()
         .route("/{tenant}/oauth2/v2.0/token", token_route(Endpoint::V2))
         .route("/{tenant}/oauth2/token", token_route(Endpoint::V1))
@@ -40,9 +50,7 @@ pub fn router(state: State) -> Router {
         .route("/{tenant}/discovery/v2.0/keys", document(get(keys::v2)))
         .route("/{tenant}/discovery/keys", document(get(keys::v1)))
         .route("/{tenant}/discovery/instance", document(get(discovery::instance)))
-        .merge(sign_in::routes())
-        .fallback(nowhere)
-        .with_state(state)
+        .merge(sign_in::realms())
 }
 
 fn token_route(endpoint: Endpoint) -> MethodRouter<State> {
@@ -80,14 +88,18 @@ async fn wrong_method(
     request: Request,
 ) -> Response {
     let fault = RequestFault::WrongMethod { method: request.method().clone(), allowed: "GET" };
-    OAuthError::from(&fault).respond(&state.names, &context, context.request.uuid())
+    OAuthError::from(&fault).respond(context.names(&state), &context, context.request.uuid())
 }
 
 async fn nowhere(
     axum::extract::State(state): axum::extract::State<State>,
     Extension(context): Extension<Context>,
 ) -> Response {
-    OAuthError::from(&RequestFault::NoSuchEndpoint).respond(&state.names, &context, context.request.uuid())
+    OAuthError::from(&RequestFault::NoSuchEndpoint).respond(
+        context.names(&state),
+        &context,
+        context.request.uuid(),
+    )
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");

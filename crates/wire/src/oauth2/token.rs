@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     body::{self, BodyFault},
-    context::{AuditUnavailable, Context, Recorded, State},
+    context::{AuditUnavailable, Context, Door, Recorded, State},
 };
 use audit::{Actor, Outcome};
 use axum::{Extension, body::Body, extract::Request, response::Response};
@@ -95,12 +95,14 @@ pub(super) async fn token(
 ) -> Response {
     let mut asked = Asked::of(&request, &context);
     let address = context.origin.address.map(|address| address.ip());
-    let result = match read(endpoint, tenant, address, request, &mut asked).await {
+    let result = match read(endpoint, tenant, &context, address, request, &mut asked).await {
         Ok(request) => state.directory.token(request, context.now).await.map_err(Fault::Directory),
         Err(fault) => Err(Fault::Request(fault)),
     };
     let mut response = match record(&state, &context, &asked, &result) {
-        Err(unavailable) => OAuthError::from(unavailable).respond(&state.names, &context, asked.correlation),
+        Err(unavailable) => {
+            OAuthError::from(unavailable).respond(context.names(&state), &context, asked.correlation)
+        }
         Ok(_recorded) => match result {
             Ok(issued) => granted(endpoint, &issued, asked.wants_client_info),
             Err(fault) => refused(&state, &context, &asked, &fault),
@@ -120,7 +122,7 @@ pub(super) async fn revoke(
     request: Request,
 ) -> Response {
     let mut asked = Asked::of(&request, &context);
-    let result = match read(Endpoint::V2, tenant, None, request, &mut asked).await {
+    let result = match read(Endpoint::V2, tenant, &context, None, request, &mut asked).await {
         Ok(request) => state.directory.revoke_token(request, context.now).await.map_err(Fault::Directory),
         Err(fault) => Err(Fault::Request(fault)),
     };
@@ -131,7 +133,9 @@ pub(super) async fn revoke(
     };
     let target = format!("a refresh token of client {}", asked.client);
     match context.record(&*state.audit, Actor::Anonymous, "token.revoke", target, outcome, reason) {
-        Err(unavailable) => OAuthError::from(unavailable).respond(&state.names, &context, asked.correlation),
+        Err(unavailable) => {
+            OAuthError::from(unavailable).respond(context.names(&state), &context, asked.correlation)
+        }
         Ok(_recorded) => match result {
             Ok(_) => json(StatusCode::OK, NO_STORE, &serde_json::json!({})),
             Err(fault) => refused(&state, &context, &asked, &fault),
@@ -147,12 +151,13 @@ pub(crate) async fn wrong_method(
 ) -> Response {
     let correlation = correlation(request.headers(), request.uri()).unwrap_or_else(|| context.request.uuid());
     let fault = RequestFault::WrongMethod { method: request.method().clone(), allowed: "POST" };
-    OAuthError::from(&fault).respond(&state.names, &context, correlation)
+    OAuthError::from(&fault).respond(context.names(&state), &context, correlation)
 }
 
 async fn read(
     endpoint: Endpoint,
     tenant: String,
+    context: &Context,
     address: Option<IpAddr>,
     request: Request,
     asked: &mut Asked,
@@ -194,6 +199,7 @@ async fn read(
         password: form.take_secret("password"),
         claims: form.take("claims"),
         address,
+        is_azure: context.door == Door::Azure,
     })
 }
 
@@ -253,7 +259,7 @@ fn refused(state: &State, context: &Context, asked: &Asked, fault: &Fault) -> Re
     if answer.is_failure() {
         tracing::error!(request_id = %context.request, error = %chain(fault), "no token could be issued");
     }
-    let mut response = answer.respond(&state.names, context, asked.correlation);
+    let mut response = answer.respond(context.names(state), context, asked.correlation);
     if response.status() == StatusCode::UNAUTHORIZED && asked.is_basic {
         let challenge = HeaderValue::from_static("Basic realm=\"keyless\"");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

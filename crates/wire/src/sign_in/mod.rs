@@ -41,6 +41,11 @@ pub fn routes() -> Router<State> {
         .route("/{tenant}/oauth2/logout", page(Page::SignOut))
         .route("/devicelogin", page(Page::Device))
         .route("/", page(Page::Account))
+}
+
+/// What programs ask before they send a password.
+pub fn realms() -> Router<State> {
+    Router::new()
         .route("/{tenant}/userrealm/{user}", get(realm::realm))
         .route("/{tenant}/UserRealm/{user}", get(realm::realm))
 }

@@ -21,13 +21,13 @@ struct Realm {
 
 pub(super) async fn realm(
     axum::extract::State(state): axum::extract::State<State>,
-    Extension(_context): Extension<Context>,
+    Extension(context): Extension<Context>,
 ) -> Response {
     let realm = Realm {
         ver: "1.0",
         account_type: "Managed",
         domain_name: state.names.domain().to_owned(),
-        cloud_instance_name: state.names.login_host(),
+        cloud_instance_name: context.names(&state).login_host(),
         cloud_audience_urn: "urn:federation:MicrosoftOnline",
     };
     let mut response = json(StatusCode::OK, HeaderValue::from_static("no-store"), &realm);

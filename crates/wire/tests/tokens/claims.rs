@@ -110,7 +110,13 @@ fn audiences(forge: &Forge) -> Vec<Case> {
 fn issuers(forge: &Forge) -> Vec<Case> {
     let (right, tenant) = (forge.claims["iss"].as_str().unwrap().to_owned(), &forge.tenant);
     let wrong = [
-        format!("https://sts.windows.net/{tenant}/"),
+        // The public cloud's names for this tenant are ours (`shadow`), other spellings of them and other tenants are not.
+        format!("https://sts.windows.net/{OTHER}/"),
+        format!("https://sts.windows.net/{tenant}"),
+        format!("http://sts.windows.net/{tenant}/"),
+        format!("https://login.microsoftonline.com/{tenant}/"),
+        format!("https://login.microsoftonline.com/{OTHER}/v2.0"),
+        format!("https://login.windows.net/{tenant}/v2.0"),
         right.replace(tenant.as_str(), OTHER),
         right.replace("https", "http"),
         right.trim_end_matches('/').to_owned(),

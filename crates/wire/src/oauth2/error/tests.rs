@@ -200,6 +200,7 @@ async fn no_description_has_an_escape() {
         request: RequestId::from_uuid(Uuid::nil()),
         now: Timestamp::default(),
         origin: audit::SharedOrigin::default(),
+        door: crate::Door::Own,
     };
     let method = Method::from_bytes(b"'|~`").unwrap();
     let answers = [
