@@ -1,0 +1,384 @@
+//! The loop: what is desired of each app is held against what is observed, `host::plan` says the steps, and here they are taken.
+
+use super::{
+    AppState, Apps, DRAIN_INTERVAL, Instance, ROTATE_INTERVAL, ask_to_end, chain,
+    launch::{Launched, end_at_once},
+    log, references, remove,
+};
+use crate::listen::{Stop, stopped};
+use domain::{AppId, AppName, WorkloadId, limits};
+use host::{
+    Change, Desired, DesiredState, HostError,
+    plan::{Action, Elapsed, Observed, Phase, Restarts, plan},
+    routes::{InstanceKey, Wanted},
+};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+use wire::admin::ObservedReference;
+
+impl Apps {
+    /// Reconciles until the server stops.
+    pub(crate) async fn supervise(self: Arc<Self>, mut stop: Stop) {
+        let mut rotate = tokio::time::interval(ROTATE_INTERVAL);
+        rotate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let (due, next) = self.due();
+            for name in due {
+                if *stop.borrow() {
+                    return;
+                }
+                if let Err(error) = self.reconcile(&name).await {
+                    tracing::warn!(app = %name, %error, "an app cannot be brought to what is desired yet");
+                    self.again(&name, self.elapsed() + Duration::from_secs(1));
+                }
+            }
+            let pause = next.map_or(Duration::from_secs(3_600), |next| next.saturating_sub(self.elapsed()));
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+                _ = rotate.tick() => self.rotate().await,
+                () = stopped(&mut stop) => return,
+            }
+        }
+    }
+
+    /// The apps whose time has come, and when the next one's does.
+    pub(super) fn due(&self) -> (BTreeSet<AppName>, Option<Elapsed>) {
+        let now = self.elapsed();
+        let mut due = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut next: Option<Elapsed> = None;
+        for state in self.state().values_mut() {
+            for time in [&mut state.look_again, &mut state.refresh_at] {
+                match *time {
+                    Some(at) if at <= now => {
+                        due.insert(state.name.clone());
+                    }
+                    Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
+                    None => {}
+                }
+            }
+        }
+        (due, next)
+    }
+
+    pub(super) fn again(&self, name: &AppName, at: Elapsed) {
+        for state in self.state().values_mut().filter(|state| state.name == *name) {
+            state.look_again = Some(at);
+        }
+    }
+
+    pub(super) async fn rotate(&self) {
+        let apps: Vec<AppId> = self.state().keys().copied().collect();
+        let files = self.files.clone();
+        let rotated = tokio::task::spawn_blocking(move || {
+            for app in apps {
+                if let Err(error) = log::rotate(&files.app(app)) {
+                    tracing::warn!(%app, %error, "an app's log cannot be rotated");
+                }
+            }
+        });
+        let _ended = rotated.await;
+    }
+
+    /// One round for one app: what is desired, what is observed, the plan, its steps.
+    pub(super) async fn reconcile(self: &Arc<Self>, name: &AppName) -> Result<(), HostError> {
+        let desired = match self.services.host.desired(name).await {
+            Ok(desired) => desired,
+            Err(HostError::AppNotFound(_)) => None,
+            Err(error) => return Err(error),
+        };
+        // Of an app of this name that was deleted something may still run.
+        let mut known: Vec<AppId> =
+            self.state().iter().filter(|(_, state)| state.name == *name).map(|(app, _)| *app).collect();
+        if let Some(desired) = &desired
+            && !known.contains(&desired.app)
+        {
+            known.push(desired.app);
+        }
+        for app in known {
+            self.reconcile_one(app, name, desired.as_deref().filter(|desired| desired.app == app)).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn reconcile_one(
+        self: &Arc<Self>,
+        app: AppId,
+        name: &AppName,
+        desired: Option<&Desired>,
+    ) -> Result<(), HostError> {
+        self.route(name, desired);
+        if let Some(desired) = desired {
+            self.refresh(app, name, desired).await?;
+        }
+        // A step may make another one possible.
+        for _ in 0..8 {
+            let now = self.elapsed();
+            let planned = {
+                let mut states = self.state();
+                let state = states.entry(app).or_insert_with(|| AppState::new(name.clone()));
+                if let Some(desired) = desired
+                    && state.revision != desired.revision
+                {
+                    // Whoever changes something wants to see at once what it does.
+                    (state.revision, state.restarts) = (desired.revision, Restarts::forgiven());
+                }
+                let observed: Vec<_> = state.instances.iter().map(|one| self.observe(name, one)).collect();
+                let planned = plan(desired, &observed, state.restarts, now);
+                state.look_again = planned.look_again;
+                if observed.iter().any(|one| one.phase == Phase::Draining) {
+                    let soon = now + DRAIN_INTERVAL;
+                    state.look_again = Some(state.look_again.map_or(soon, |at| at.min(soon)));
+                }
+                planned
+            };
+            if planned.actions.is_empty() {
+                break;
+            }
+            for action in planned.actions {
+                self.act(app, name, desired, action).await?;
+            }
+        }
+        if desired.is_none() {
+            self.forget_app(app);
+        }
+        Ok(())
+    }
+
+    /// What the proxy tells people whose requests cannot go to an instance.
+    pub(super) fn route(&self, name: &AppName, desired: Option<&Desired>) {
+        match desired {
+            None => {}
+            Some(desired) if desired.state == DesiredState::Stopped => self.routes.set(name, Wanted::Stopped),
+            Some(desired) if desired.deployment.is_none() => self.routes.set(name, Wanted::Stopped),
+            Some(_) => {
+                let has_served = !self.routes.in_flight(name).is_empty();
+                self.routes.set(name, if has_served { Wanted::Running } else { Wanted::Starting });
+            }
+        }
+    }
+
+    /// An instance takes no more requests.
+    pub(super) fn drain(&self, app: AppId, workload: WorkloadId) {
+        let mut states = self.state();
+        let Some(state) = states.get_mut(&app) else { return };
+        let name = state.name.clone();
+        if let Some(key) = state.instance(workload).and_then(|instance| instance.route) {
+            drop(self.routes.drain(&name, key));
+        }
+    }
+
+    pub(super) fn observe(&self, name: &AppName, instance: &Instance) -> Observed {
+        Observed {
+            workload: instance.workload,
+            revision: instance.revision,
+            phase: instance.phase,
+            since: instance.since,
+            failed_checks: instance.failed_checks,
+            in_flight: instance.route.map_or(0, |route| self.in_flight(name, route)),
+        }
+    }
+
+    pub(super) fn in_flight(&self, name: &AppName, route: InstanceKey) -> usize {
+        self.routes.in_flight(name).into_iter().find(|(key, _)| *key == route).map_or(0, |(_, count)| count)
+    }
+
+    /// An app that is no more, and of which nothing runs: its files go, too.
+    pub(super) fn forget_app(&self, app: AppId) {
+        let mut states = self.state();
+        if states.get(&app).is_some_and(|state| state.instances.is_empty()) {
+            if let Some(gone) = states.remove(&app)
+                && !states.values().any(|state| state.name == gone.name)
+            {
+                self.routes.forget(&gone.name);
+            }
+            drop(states);
+            self.deployments.forget(app);
+            if let Err(error) = self.files.app(app).remove() {
+                tracing::warn!(%app, %error, "the files of an app that was deleted cannot be removed");
+            }
+        }
+    }
+
+    pub(super) async fn act(
+        self: &Arc<Self>,
+        app: AppId,
+        name: &AppName,
+        desired: Option<&Desired>,
+        action: Action,
+    ) -> Result<(), HostError> {
+        match action {
+            Action::Start => {
+                if let Some(desired) = desired {
+                    self.start(app, name, desired).await?;
+                }
+            }
+            Action::Drain(workload) => {
+                self.drain(app, workload);
+                self.advance(app, workload, Phase::Draining);
+            }
+            Action::Stop(workload) => {
+                self.drain(app, workload);
+                if let Some(instance) = self.state().get_mut(&app).and_then(|state| state.instance(workload))
+                {
+                    ask_to_end(instance);
+                }
+                self.advance(app, workload, Phase::Stopping);
+                self.again(name, self.elapsed() + limits::STOP_TIME_MAX);
+            }
+            Action::Kill(workload) => {
+                self.note(app, "an instance did not end in time, and is killed");
+                if let Some(instance) = self.state().get_mut(&app).and_then(|state| state.instance(workload))
+                {
+                    end_at_once(&instance.process, instance.cgroup.as_ref());
+                }
+                self.advance(app, workload, Phase::Killing);
+            }
+            Action::Forget(workload) => self.forget(app, workload).await?,
+        }
+        Ok(())
+    }
+
+    pub(super) fn advance(&self, app: AppId, workload: WorkloadId, phase: Phase) {
+        let now = self.elapsed();
+        if let Some(instance) = self.state().get_mut(&app).and_then(|state| state.instance(workload))
+            && instance.phase != Phase::Ended
+        {
+            (instance.phase, instance.since) = (phase, now);
+        }
+    }
+
+    /// Takes away all that an instance had: endpoint, record, processes, cgroup.
+    pub(super) async fn forget(&self, app: AppId, workload: WorkloadId) -> Result<(), HostError> {
+        match self.services.host.end(workload).await {
+            Ok(()) | Err(HostError::WorkloadNotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let removed = {
+            let mut states = self.state();
+            let Some(state) = states.get_mut(&app) else { return Ok(()) };
+            let at = state.instances.iter().position(|instance| instance.workload == workload);
+            let removed = at.map(|at| state.instances.remove(at));
+            if let Some(route) = removed.as_ref().and_then(|instance| instance.route) {
+                self.routes.remove(&state.name, route);
+            }
+            removed
+        };
+        if let Some(mut instance) = removed
+            && let Some(cgroup) = instance.cgroup.take()
+        {
+            remove(cgroup).await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn start(
+        self: &Arc<Self>,
+        app: AppId,
+        name: &AppName,
+        desired: &Desired,
+    ) -> Result<(), HostError> {
+        let now = self.now();
+        let view = self.services.host.app(name).await?;
+        if view.app.id != app {
+            return Ok(());
+        }
+        let settings = self.services.host.settings(name).await?;
+        let resolved = references::resolve(&self.services, &view, settings, now).await;
+        let folder = self.files.app(app);
+        if let Some(state) = self.state().get_mut(&app) {
+            state.references.clone_from(&resolved.references);
+            state.fingerprint = Some(resolved.fingerprint);
+            let again = self.elapsed() + limits::REFERENCES_REFRESHED;
+            state.refresh_at = (!resolved.references.is_empty()).then_some(again);
+        }
+        for reference in resolved.references.iter().filter(|reference| !reference.advice.is_empty()) {
+            let ObservedReference { setting, status, advice } = reference;
+            self.note(app, &format!("setting {setting}: its reference is not resolved: {status} ({advice})"));
+        }
+        let launched = match folder.make(self.launcher.account(desired)) {
+            Ok(()) => {
+                self.launcher.launch(&self.services.host, &folder, &view, desired, &resolved, now).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        match launched {
+            Ok(launched) => {
+                self.note(
+                    app,
+                    &format!("an instance starts: {}", desired.start_command().unwrap_or_default()),
+                );
+                self.add(app, name, desired.revision, launched);
+            }
+            Err(error) => {
+                let text = chain(&error);
+                self.note(app, &format!("an instance cannot be started: {text}"));
+                tracing::warn!(app = %name, error = text, "an instance cannot be started");
+                if let Some(state) = self.state().get_mut(&app) {
+                    state.restarts = state.restarts.failed(self.elapsed());
+                    state.last_failure = Some(format!("it cannot be started: {text}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn add(self: &Arc<Self>, app: AppId, name: &AppName, revision: u64, launched: Launched) {
+        let Launched { workload, port, process, cgroup, limiter, unenforced, enforced, notices } = launched;
+        let process = Arc::new(process);
+        let since = self.elapsed();
+        let mut states = self.state();
+        let state = states.entry(app).or_insert_with(|| AppState::new(name.clone()));
+        state.isolation = Some((enforced, unenforced));
+        state.notices = notices;
+        let watching = self.clone().watch(app, name.clone(), workload, port, process.clone());
+        let watcher = Some(tokio::spawn(watching).abort_handle());
+        state.instances.push(Instance {
+            workload,
+            revision,
+            phase: Phase::Starting,
+            since,
+            failed_checks: 0,
+            port,
+            route: None,
+            process,
+            cgroup,
+            limiter,
+            watcher,
+        });
+    }
+
+    /// Resolves references again when their time has come; instances are replaced if a secret is another.
+    pub(super) async fn refresh(
+        &self,
+        app: AppId,
+        name: &AppName,
+        desired: &Desired,
+    ) -> Result<(), HostError> {
+        let now = self.elapsed();
+        let is_due = self.state().get(&app).is_some_and(|state| state.refresh_at.is_some_and(|at| at <= now));
+        if !is_due || desired.state != DesiredState::Running {
+            return Ok(());
+        }
+        let view = self.services.host.app(name).await?;
+        let settings = self.services.host.settings(name).await?;
+        let resolved = references::resolve(&self.services, &view, settings, self.now()).await;
+        let is_another = {
+            let mut states = self.state();
+            let Some(state) = states.get_mut(&app) else { return Ok(()) };
+            state.refresh_at = Some(now + limits::REFERENCES_REFRESHED);
+            state.references = resolved.references;
+            state.fingerprint.is_some_and(|before| before != resolved.fingerprint)
+        };
+        if is_another {
+            self.note(app, "a secret behind a reference has changed: instances are replaced");
+            let restart = Change { restart: true, ..Change::default() };
+            self.services.host.change_desired(name, &restart, self.now()).await?;
+            self.touch(name);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! What the administrator asks of hosted apps, and is told.
+
+use super::{Apps, deploy, log};
+use domain::{AppId, AppName, DeploymentId};
+use host::plan::Phase;
+use std::sync::Arc;
+use wire::admin::{
+    Hosting, HostingFault, ObservedApp, ObservedDeployment, ObservedInstance, hosting::Answer,
+};
+
+impl Hosting for Handle {
+    fn take<'a>(
+        &'a self,
+        app: &'a AppName,
+        package: axum::body::Body,
+        command: Option<String>,
+    ) -> Answer<'a, DeploymentId> {
+        Box::pin(deploy::take(&self.0, app, package, command))
+    }
+
+    fn deployment(&self, app: AppId, deployment: DeploymentId) -> Option<ObservedDeployment> {
+        self.0.deployments.told(app, deployment)
+    }
+
+    fn changed(&self, app: &AppName) {
+        self.0.touch(app);
+    }
+
+    fn observed(&self, app: AppId) -> ObservedApp {
+        let now = self.0.elapsed();
+        let states = self.0.state();
+        let Some(state) = states.get(&app) else { return ObservedApp::default() };
+        let instances = state.instances.iter().map(|one| ObservedInstance {
+            id: one.workload.to_string(),
+            state: word(one.phase),
+            revision: one.revision,
+            port: one.port,
+            process: (one.phase != Phase::Ended).then(|| one.process.id()),
+            seconds: now.saturating_sub(one.since).as_secs(),
+        });
+        ObservedApp {
+            instances: instances.collect(),
+            isolation: state.isolation.as_ref().map(|(enforced, _)| self.0.claim(*enforced).to_owned()),
+            enforced: state.isolation.as_ref().map(|(enforced, _)| *enforced),
+            unenforced: state.isolation.as_ref().map(|(_, what)| what.clone()).unwrap_or_default(),
+            failures: state.restarts.failures,
+            last_failure: state.last_failure.clone(),
+            references: state.references.clone(),
+            notices: state.notices.clone(),
+        }
+    }
+
+    fn log<'a>(&'a self, app: AppId, lines: usize, follow: bool) -> Answer<'a, axum::body::Body> {
+        let told = log::tell(&self.0.files.app(app), lines, follow);
+        Box::pin(async move {
+            told.map_err(|source| HostingFault::File { what: "the log cannot be read".to_owned(), source })
+        })
+    }
+}
+
+/// The administrator's hold on [`Apps`].
+pub(crate) struct Handle(pub(crate) Arc<Apps>);
+
+impl Apps {
+    /// What is claimed of an app's isolation, and no more.
+    fn claim(&self, enforced: bool) -> &'static str {
+        match (enforced, kernel::is_root(), self.launcher.landlock.is_some()) {
+            (true, true, _) => {
+                "server: its own account and a cgroup of root's; nobody but its own processes and root gets its tokens"
+            }
+            (true, false, true) => {
+                "user: a cgroup of its own and a Landlock domain; other users and other hosted apps do not get its tokens, a program of your own account can take it over as a debugger can"
+            }
+            (true, false, false) => {
+                "user: a cgroup of its own; other users do not get its tokens, a program of your own account can take it over"
+            }
+            (false, ..) => "unenforced: whoever gets hold of its endpoint secret gets its tokens",
+        }
+    }
+}
+
+const fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Starting => "starting",
+        Phase::Ready => "ready",
+        Phase::Draining => "draining",
+        Phase::Stopping => "stopping",
+        Phase::Killing => "killing",
+        Phase::Ended => "ended",
+    }
+}
