@@ -203,11 +203,12 @@ async fn ask(world: &World, path: &str, rest: &str) -> (Told, Option<Answer>) {
         return (Told::Unknown, None);
     };
     if answer.is_success() {
-        let mut switches = of_principal(&world.stage.borrow().user).to_vec();
-        switches.push(credential);
+        let mut switches = vec![credential];
         // What is given up may be of somebody who is disabled.
-        let of_what = if path.ends_with("token") { &switches[..] } else { &switches[2..] };
-        world.ledger.borrow_mut().succeeded("a request to the token service", &watch, of_what);
+        if path.ends_with("token") {
+            switches.extend(of_principal(&world.stage.borrow().user));
+        }
+        world.ledger.borrow_mut().succeeded("a request to the token service", &watch, &switches);
         return (Told::Good, Some(answer));
     }
     if answer.status >= 500 {

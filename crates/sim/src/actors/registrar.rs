@@ -4,7 +4,7 @@
 use super::{
     both,
     operator::{enable, falling},
-    person::by_password,
+    person::{by_password, code},
 };
 use crate::{
     executor::turns,
@@ -76,20 +76,24 @@ async fn set_password(world: &World) {
     let user = world.stage.borrow().user.clone();
     let path = format!("/v1/users/{user}/password");
     let change = world.admin("PUT", &path, Some(json!({"password": text})));
-    let answer = match before.len().checked_sub(1) {
+    let (answer, session) = match before.len().checked_sub(1) {
         // Whoever knows the one of before is quick.
-        Some(former) => both(change, by_password(world, former)).await.0,
-        None => change.await,
+        Some(former) => both(change, by_password(world, former)).await,
+        None => (change.await, None),
     };
     match outcome(answer.as_ref()) {
         Outcome3::Done => {
-            let mut ledger = world.ledger.borrow_mut();
-            ledger.count("passwords set");
-            for name in before.iter().chain(&known) {
-                ledger.gone(name);
+            {
+                let mut ledger = world.ledger.borrow_mut();
+                ledger.count("passwords set");
+                for name in before.iter().chain(&known) {
+                    ledger.gone(name);
+                }
             }
-            drop(ledger);
             world.sign_ins.borrow_mut().calm();
+            if let Some(session) = session {
+                code(world, session).await;
+            }
         }
         Outcome3::NotDone | Outcome3::Unknown => {
             let number = before.len();
