@@ -212,7 +212,7 @@ impl Hosted {
             facts.push(("failed", output::paint(output::Colour::Bad, told)));
         }
         for Reference { setting, status, advice } in &self.references {
-            let (colour, told) = match &*status.as_str() {
+            let (colour, told) = match status.as_str() {
                 "Resolved" => (output::Colour::Good, status.clone()),
                 _ => (output::Colour::Bad, format!("{status}: {advice}")),
             };
