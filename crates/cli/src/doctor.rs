@@ -89,6 +89,7 @@ pub(crate) async fn doctor(global: &Global) -> Result<(), Failure> {
             findings.extend(here().iter().map(enforced));
         }
     }
+    findings.extend(hosting());
     findings.extend(data(&layout));
     findings.extend(names(&config, status.as_ref().ok()));
     if global.output == Format::Json {
@@ -121,6 +122,20 @@ fn enforced(capability: &Capability) -> Finding {
         format!("{}: unenforced: {}", capability.name, part(&capability.why)),
         part(&capability.mend),
     )
+}
+
+/// What this very process could give to an app that it starts; none of it is needed for the rest.
+fn hosting() -> Vec<Finding> {
+    let told = |name: &str, verdict: &kernel::Verdict| match verdict {
+        kernel::Verdict::Enforced => {
+            Finding::good(format!("{name} for a hosted app: enforced by the kernel"))
+        }
+        kernel::Verdict::Unenforced { why, mend } => {
+            Finding::note(format!("{name} for a hosted app: unenforced: {why}"), mend.as_str())
+        }
+    };
+    let hosting = kernel::capabilities().hosting;
+    hosting.named().into_iter().map(|(name, verdict)| told(&name, verdict)).collect()
 }
 
 fn data(layout: &Layout) -> Vec<Finding> {

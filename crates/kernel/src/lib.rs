@@ -12,9 +12,11 @@ pub mod hierarchy;
 pub mod landlock;
 pub mod limits;
 pub mod listen;
+pub mod network;
 pub mod peer;
 pub mod probe;
 pub mod process;
+mod route;
 #[expect(unsafe_code, reason = "the system calls that rustix lacks; each block says why it is sound")]
 mod sys;
 
@@ -26,6 +28,7 @@ pub use hierarchy::{Hierarchy, Placement, placement};
 pub use landlock::Landlock;
 pub use limits::{AppliedLimits, Limiter, Limits};
 pub use listen::listen_loopback;
+pub use network::{METADATA, Namespace, Network, NetworkPorts};
 pub use peer::{AttestFault, Attested, Attestor, Peer};
 pub use probe::{Capabilities, Verdict, capabilities};
 pub use process::{Account, Ended, Process, Program, Resources, Step, spawn};

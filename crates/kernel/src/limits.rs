@@ -43,6 +43,23 @@ pub struct AppliedLimits {
     pub version_1: Vec<&'static str>,
 }
 
+impl AppliedLimits {
+    /// None at all, for one reason.
+    pub(crate) fn no(why: &str, mend: &str) -> Self {
+        let no = || Verdict::no(why, mend);
+        Self { memory: no(), cpu: no(), processes: no(), version_1: Vec::new() }
+    }
+
+    /// Each with the name of what it limits and of its controller.
+    pub(crate) fn each(&self) -> [(&'static str, &'static str, &Verdict); 3] {
+        [
+            ("memory", Controller::Memory.name(), &self.memory),
+            ("processor", Controller::Cpu.name(), &self.cpu),
+            ("process", Controller::Processes.name(), &self.processes),
+        ]
+    }
+}
+
 /// The limits of one app's cgroup.
 #[derive(Debug)]
 pub struct Limiter {
@@ -394,7 +411,7 @@ mod tests {
         assert_eq!(written(&mount).as_deref(), Some("cpu memory\n"), "it had it");
         assert_eq!(written(&mount.join("keyless")).as_deref(), Some("+memory"));
         assert_eq!(written(&app), None, "what is below an app is the app's");
-        fs::remove_dir_all(&mount.join("keyless")).unwrap();
+        fs::remove_dir_all(mount.join("keyless")).unwrap();
         let refused = place.enable(Controller::Memory, &app).unwrap();
         assert!(refused.contains("keyless does not pass it on: No such file"), "{refused}");
         fs::remove_dir_all(&mount).unwrap();

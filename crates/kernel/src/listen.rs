@@ -1,9 +1,9 @@
 //! Listeners that nobody outside of this machine can reach.
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddrV4, TcpListener},
     os::fd::AsFd,
 };
 
@@ -16,13 +16,18 @@ const BACKLOG: i32 = 256;
 /// # Errors
 /// As binding a socket: the port may be taken.
 pub fn listen_loopback(port: u16) -> io::Result<TcpListener> {
+    listen(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+}
+
+/// The same on any address of the loopback device.
+pub(crate) fn listen(address: SocketAddrV4) -> io::Result<TcpListener> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
     // A resumed endpoint must get its port back while old connections linger.
     sockopt::set_socket_reuseaddr(&socket, true)?;
     // Not permitted to everybody on every kernel; the listener's address is loopback in any case.
     let _unbound = crate::sys::bind_to_device(socket.as_fd(), c"lo");
-    bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
-    listen(&socket, BACKLOG)?;
+    bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
     Ok(TcpListener::from(socket))
 }

@@ -113,7 +113,7 @@ impl Attestor {
     /// # Errors
     /// [`KernelError::System`] if there is no such netlink family.
     pub fn new() -> Result<Self, KernelError> {
-        let socket = sys::sock_diag_socket()
+        let socket = sys::netlink_socket(libc::NETLINK_SOCK_DIAG)
             .map_err(|source| KernelError::System { doing: "open a sock_diag socket", source })?;
         Ok(Self { netlink: Mutex::new(Netlink { socket, sequence: 0 }) })
     }

@@ -1,10 +1,12 @@
 //! What this kernel, and this process's place in it, can do: asked by trying, said with a reason and a mend.
 
-use crate::{AppCgroup, Attestor, Hierarchy, KernelError, Placement, placement, process::rehearse};
+use crate::{
+    Account, AppCgroup, AppliedLimits, Attestor, Hierarchy, KernelError, Landlock, Limiter, Limits, Network,
+    NetworkPorts, Placement, Program, placement, process::rehearse,
+};
 use std::{
     error::Error,
-    os::unix::fs::MetadataExt,
-    path::Path,
+    os::{fd::AsFd, unix::fs::MetadataExt},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -42,17 +44,49 @@ pub struct Capabilities {
     pub cgroup: Verdict,
     /// Programs can be given names of their own (`/etc/hosts`).
     pub private_names: Verdict,
+    /// What programs that we start ourselves can be given besides.
+    pub hosting: Hosting,
 }
 
-/// Tries everything. Takes a few milliseconds: a connection to itself, a cgroup, two processes.
+/// What a program that we start for others can be given. Nothing of it is needed for attestation.
+#[derive(Clone, Debug)]
+pub struct Hosting {
+    /// A user of its own.
+    pub account: Verdict,
+    /// Limits of what it may use.
+    pub limits: AppliedLimits,
+    /// A network namespace of its own.
+    pub network: Verdict,
+    /// A Landlock domain, for want of a user of its own.
+    pub landlock: Verdict,
+}
+
+impl Hosting {
+    /// Each under the name that people are told.
+    pub fn named(&self) -> Vec<(String, &Verdict)> {
+        let mut named = vec![("user of its own".to_owned(), &self.account)];
+        for (name, controller, verdict) in self.limits.each() {
+            let is_old = self.limits.version_1.contains(&controller);
+            let hierarchy = if is_old { " (by cgroup version 1)" } else { "" };
+            named.push((format!("{name} limit{hierarchy}"), verdict));
+        }
+        named.push(("network namespace".to_owned(), &self.network));
+        named.push(("Landlock domain".to_owned(), &self.landlock));
+        named
+    }
+}
+
+/// Tries everything. Takes a few milliseconds: a connection to itself, a cgroup, a network namespace, a few processes.
 ///
 /// To be called before [`crate::harden()`]: a process that may not be dumped may not make a user namespace either.
 pub fn capabilities() -> Capabilities {
     let hierarchy = Hierarchy::discover();
+    let (cgroup, limits) = cgroup(&hierarchy);
     Capabilities {
         attestation: attestation(&hierarchy),
-        cgroup: cgroup(&hierarchy),
+        cgroup,
         private_names: private_names(),
+        hosting: Hosting { account: account(), limits, network: network(), landlock: landlock() },
     }
 }
 
@@ -92,34 +126,94 @@ fn attestation(hierarchy: &Result<Hierarchy, KernelError>) -> Verdict {
 /// Makes the names of this process's probes differ.
 static PROBES: AtomicU32 = AtomicU32::new(0);
 
-/// Can a process be started in a cgroup of its own?
-fn cgroup(hierarchy: &Result<Hierarchy, KernelError>) -> Verdict {
+/// Can a process be started in a cgroup of its own, and with which limits?
+fn cgroup(hierarchy: &Result<Hierarchy, KernelError>) -> (Verdict, AppliedLimits) {
+    let no = |why: String, mend: &str| (Verdict::no(&*why, mend), AppliedLimits::no(&why, mend));
     let parent = match hierarchy.as_ref().map(placement) {
         Ok(Placement::Root { parent } | Placement::Delegated { parent }) => parent,
-        Ok(Placement::NotDelegated { why, mend }) => return Verdict::no(why, mend),
-        Err(error) => return Verdict::no(chain(error), MOUNT_CGROUP2),
+        Ok(Placement::NotDelegated { why, mend }) => return no(why, &mend),
+        Err(error) => return no(chain(error), MOUNT_CGROUP2),
     };
-    let attempt = || -> Result<(), KernelError> {
+    let attempt = || -> Result<AppliedLimits, KernelError> {
         let name = format!("keyless-probe-{}-{}", std::process::id(), PROBES.fetch_add(1, Ordering::Relaxed));
         // In a container process ids start over: there may be one of an earlier life.
         if let Ok(left_over) = AppCgroup::open(&parent.join(&name)) {
             left_over.remove()?;
         }
         let cgroup = AppCgroup::create(&parent, &name)?;
-        let rehearsed = rehearse(None, Some(cgroup.directory()));
-        cgroup.remove().and(rehearsed)
+        let limits = Limits { memory_bytes: Some(64 << 20), cpu_thousandths: Some(500), processes: Some(16) };
+        let limiter = Limiter::apply(&limits, &cgroup);
+        let place = || Program { cgroup: Some(cgroup.directory()), ..Program::default() };
+        let limited = rehearse(&Program { joins: limiter.joins(), ..place() });
+        let applied = match limited {
+            Ok(()) => limiter.applied().clone(),
+            Err(error) => AppliedLimits::no(
+                &chain(&error),
+                "let the server write to the hierarchies of cgroup version 1",
+            ),
+        };
+        let rehearsed = rehearse(&place());
+        cgroup.remove().and(rehearsed).map(|()| applied)
     };
     match attempt() {
-        Ok(()) => Verdict::Enforced,
-        Err(error) => Verdict::no(
+        Ok(applied) => (Verdict::Enforced, applied),
+        Err(error) => no(
             format!("starting a process in a cgroup below {} fails: {}", parent.display(), chain(&error)),
             "use Linux 5.8 or newer, and let nothing (seccomp of a container) forbid clone3",
         ),
     }
 }
 
+/// Can a program run as another user than ours?
+fn account() -> Verdict {
+    // Nobody, by convention.
+    let program = Program { account: Account::new(65_534, 65_534), ..Program::default() };
+    match rehearse(&program) {
+        Ok(()) => Verdict::Enforced,
+        Err(error) => Verdict::no(
+            chain(&error),
+            "run the server as root (in a container: with the capabilities SETUID and SETGID); without, put programs under Landlock",
+        ),
+    }
+}
+
+/// Can a program have a network of its own, in which we listen and are connected to?
+fn network() -> Verdict {
+    let attempt = || {
+        let network = Network::create(&NetworkPorts { loopback: vec![0], metadata: true })?;
+        rehearse(&Program { network: Some(network.namespace.as_fd()), ..Program::default() })
+    };
+    match attempt() {
+        Ok(()) => Verdict::Enforced,
+        Err(error) => Verdict::no(
+            chain(&error),
+            "run the server as root (in a container: with the capability SYS_ADMIN); without, an app shares the network of the machine",
+        ),
+    }
+}
+
+/// Can programs of one user be kept from taking each other over?
+fn landlock() -> Verdict {
+    const WITH_SCOPES: u32 = 6;
+    let attempt = || {
+        let landlock = Landlock::new()?;
+        rehearse(&Program { landlock: Some(&landlock), ..Program::default() })
+    };
+    match (attempt(), Landlock::abi()) {
+        (Ok(()), Ok(abi)) if abi < WITH_SCOPES => Verdict::no(
+            format!("Landlock is there (ABI {abi}), but lets programs of one user send each other signals"),
+            "use Linux 6.12 or newer",
+        ),
+        (Ok(()), _) => Verdict::Enforced,
+        (Err(error), _) => Verdict::no(
+            chain(&error),
+            "use Linux 5.13 or newer with Landlock switched on (lsm=landlock,... on the kernel's command line)",
+        ),
+    }
+}
+
 fn private_names() -> Verdict {
-    match rehearse(Some(Path::new("/etc/hosts")), None) {
+    match rehearse(&Program { hosts: Some("/etc/hosts".into()), ..Program::default() }) {
         Ok(()) => Verdict::Enforced,
         Err(error) => Verdict::no(
             chain(&error),
@@ -146,7 +240,10 @@ mod tests {
     #[test]
     fn everything_is_tried_and_each_lack_is_explained() {
         let found = capabilities();
-        for verdict in [found.attestation, found.cgroup, found.private_names] {
+        let hosting = found.hosting.named();
+        assert_eq!(hosting.len(), 6);
+        let others = [&found.attestation, &found.cgroup, &found.private_names];
+        for verdict in hosting.into_iter().map(|(_, verdict)| verdict).chain(others) {
             if let Verdict::Unenforced { why, mend } = verdict {
                 assert!(!why.is_empty() && !mend.is_empty());
             }

@@ -137,20 +137,32 @@ pub struct Process {
 pub fn spawn(program: &Program<'_>) -> Result<Process, KernelError> {
     let name =
         program.arguments.first().ok_or_else(|| KernelError::Spawn(io::ErrorKind::InvalidInput.into()))?;
-    let launch = Launch {
-        program: Some(Executable {
-            candidates: candidates(name, &program.environment)?,
-            arguments: program
-                .arguments
-                .iter()
-                .map(|argument| text(argument.as_bytes()))
-                .collect::<Result<_, _>>()?,
-            environment: program
-                .environment
-                .iter()
-                .map(|(name, value)| text(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
-                .collect::<Result<_, _>>()?,
-        }),
+    let executable = Executable {
+        candidates: candidates(name, &program.environment)?,
+        arguments: program
+            .arguments
+            .iter()
+            .map(|argument| text(argument.as_bytes()))
+            .collect::<Result<_, _>>()?,
+        environment: program
+            .environment
+            .iter()
+            .map(|(name, value)| text(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
+            .collect::<Result<_, _>>()?,
+    };
+    let launch = Launch { program: Some(executable), ..prepared(program)? };
+    start(&launch, program.cgroup, &name.to_string_lossy())
+}
+
+/// Does all that [`spawn`] does except for executing something: can it be done here?
+pub(crate) fn rehearse(program: &Program<'_>) -> Result<(), KernelError> {
+    start(&prepared(program)?, program.cgroup, "nothing")?.wait().map(drop).map_err(KernelError::Spawn)
+}
+
+/// What is to be done before a program runs.
+fn prepared<'a>(program: &Program<'a>) -> Result<Launch<'a>, KernelError> {
+    Ok(Launch {
+        program: None,
         directory: program.directory.as_deref().map(path_text).transpose()?,
         hosts: program.hosts.as_deref().map(path_text).transpose()?,
         user_namespace: user_namespace(program.hosts.as_deref())?,
@@ -160,18 +172,7 @@ pub fn spawn(program: &Program<'_>) -> Result<Process, KernelError> {
         limits: program.resources.map(Resources::limits).unwrap_or_default(),
         account: program.account.map(|account| (account.uid, account.gid)),
         landlock: program.landlock.map(Landlock::ruleset),
-    };
-    start(&launch, program.cgroup, &name.to_string_lossy())
-}
-
-/// Does all that [`spawn`] does except for executing something: can it be done here?
-pub(crate) fn rehearse(hosts: Option<&Path>, cgroup: Option<BorrowedFd<'_>>) -> Result<(), KernelError> {
-    let launch = Launch {
-        hosts: hosts.map(path_text).transpose()?,
-        user_namespace: user_namespace(hosts)?,
-        ..Launch::default()
-    };
-    start(&launch, cgroup, "nothing")?.wait().map(drop).map_err(KernelError::Spawn)
+    })
 }
 
 /// The identity map of a user namespace in which an ordinary user may mount; none if nothing is to be mounted, or root mounts.

@@ -17,6 +17,8 @@ mod bounds;
 mod limits;
 #[path = "thieves/load.rs"]
 mod load;
+#[path = "thieves/network.rs"]
+mod network;
 #[path = "thieves/programs.rs"]
 mod programs;
 #[path = "thieves/races.rs"]

@@ -25,12 +25,12 @@ fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
 /// How long the kernel may take to answer on netlink. It answers within the call; this is for a kernel that does not.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A `NETLINK_SOCK_DIAG` socket of the network namespace that the calling thread is in, connected to the kernel: messages of others do
+/// A netlink socket of a family, in the network namespace that the calling thread is in, connected to the kernel: messages of others do
 /// not reach it.
-pub(crate) fn sock_diag_socket() -> io::Result<OwnedFd> {
+pub(crate) fn netlink_socket(family: i32) -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
     // SAFETY: no pointers.
-    let socket = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_SOCK_DIAG) };
+    let socket = unsafe { libc::socket(libc::AF_NETLINK, kind, family) };
     let socket = owned(socket.into())?;
     rustix::net::sockopt::set_socket_timeout(&socket, rustix::net::sockopt::Timeout::Recv, Some(PATIENCE))?;
     // SAFETY: every bit pattern is a `sockaddr_nl`; port id 0 is the kernel.
@@ -41,6 +41,12 @@ pub(crate) fn sock_diag_socket() -> io::Result<OwnedFd> {
     let connected = unsafe { libc::connect(socket.as_raw_fd(), ptr::from_ref(&kernel).cast(), length) };
     check(connected.into())?;
     Ok(socket)
+}
+
+/// Puts the calling thread into a new network namespace.
+pub(crate) fn unshare_network() -> io::Result<()> {
+    // SAFETY: no pointers, and no other thread is changed: only what the calling thread sees of the network.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNET) }.into()).map(drop)
 }
 
 /// Sends one message to the kernel on a netlink socket.

@@ -22,12 +22,13 @@
 //! | `cat FILE`, `id` | a file's text; user, group |
 //! | `write FILE`, `list DIRECTORY`, `link FILE`, `move FROM TO` | writes a word; names in it; where it leads; renames |
 //! | `signal PID NUMBER` | sends a signal |
+//! | `networks COUNT MOST` | makes and drops network namespaces where there may be so many; answers what is left of them |
 //! | `limit DIRECTORY` | sets limits of a cgroup; answers what became of them |
 //! | `become USER` | starts a program as a user; answers what came of it |
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a program of tests: a surprise is a failed test")]
 
-use kernel::{AppCgroup, Hierarchy, Limiter, Limits, Placement, Process, Program};
+use kernel::{AppCgroup, Hierarchy, Limiter, Limits, Network, NetworkPorts, Placement, Process, Program};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, sockopt};
 use std::{
     collections::HashMap,
@@ -148,6 +149,7 @@ impl Actor {
                 let number = rustix::process::Signal::from_named_raw(number.parse().unwrap()).unwrap();
                 Ok(rustix::process::kill_process(process, number).map(nothing)?)
             }
+            ["networks", count, most] => networks(count.parse().unwrap(), most),
             ["limit", directory] => {
                 let cgroup = AppCgroup::open(Path::new(directory)).map_err(io::Error::other)?;
                 let limits =
@@ -251,6 +253,36 @@ fn relay(target: String) -> io::Result<String> {
         from.shutdown(std::net::Shutdown::Both)
     });
     Ok(port.to_string())
+}
+
+/// Says how many descriptors and threads more there are after it.
+fn networks(count: usize, most: &str) -> io::Result<String> {
+    let ports = NetworkPorts { loopback: vec![0, 8_080], metadata: true };
+    let number = |directory: &str| fs::read_dir(directory).unwrap().count();
+    let open = || (number("/proc/self/fd"), number("/proc/self/task"));
+    if !most.is_empty() {
+        // Counted by the kernel for each user namespace and user.
+        fs::write("/proc/sys/user/max_net_namespaces", most)?;
+    }
+    let before = open();
+    let begin = Instant::now();
+    for _ in 0..count {
+        // The kernel takes one away some time after nobody has it any more.
+        let since = Instant::now();
+        let network = loop {
+            match Network::create(&ports) {
+                Ok(network) => break network,
+                Err(error) if since.elapsed() > PATIENCE => {
+                    return Err(io::Error::other(format!("{error:?}")));
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        assert_eq!(network.listeners.len(), 3);
+    }
+    let after = open();
+    let time = begin.elapsed() / u32::try_from(count).unwrap();
+    Ok(format!("{} {} {time:?}", after.0 - before.0, after.1 - before.1))
 }
 
 /// Says how many answers began with `200`, how many were others, and how often there was none.

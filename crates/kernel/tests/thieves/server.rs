@@ -52,6 +52,7 @@ pub(crate) enum Hold {
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    listener: TcpListener,
     outcomes: Receiver<Outcome>,
     gate: Arc<Gate>,
     is_over: Arc<AtomicBool>,
@@ -110,21 +111,33 @@ impl Server {
         place: Option<Hold>,
         threads: usize,
     ) -> Self {
+        Self::start_with(listener, Attestor::new().unwrap(), app, place, threads)
+    }
+
+    /// The same with the attestor of the listener's network namespace.
+    pub(crate) fn start_with(
+        listener: TcpListener,
+        attestor: Attestor,
+        app: Arc<AppCgroup>,
+        place: Option<Hold>,
+        threads: usize,
+    ) -> Self {
         listener.set_nonblocking(false).unwrap();
         let address = listener.local_addr().unwrap();
         let (said, outcomes) = channel();
         let (gate, is_over) = (Arc::new(Gate::new(place)), Arc::new(AtomicBool::new(false)));
-        let attestor = Arc::new(Attestor::new().unwrap());
+        let attestor = Arc::new(attestor);
         let serve = || {
             let (listener, app, attestor) = (listener.try_clone().unwrap(), app.clone(), attestor.clone());
             let (said, gate, is_over) = (said.clone(), gate.clone(), is_over.clone());
             std::thread::spawn(move || {
                 loop {
                     gate.reach(Hold::Accept);
-                    let Ok((stream, _)) = listener.accept() else { continue };
+                    let accepted = listener.accept();
                     if is_over.load(Ordering::Relaxed) {
                         return;
                     }
+                    let Ok((stream, _)) = accepted else { continue };
                     let outcome = connection(stream, &app, &attestor, &gate);
                     if said.send(outcome).is_err() {
                         return;
@@ -133,7 +146,7 @@ impl Server {
             })
         };
         let threads = (0..threads).map(|_| serve()).collect();
-        Self { address, outcomes, gate, is_over, threads }
+        Self { address, listener, outcomes, gate, is_over, threads }
     }
 
     /// Waits until a connection is held.
@@ -164,13 +177,9 @@ impl Drop for Server {
         for _ in 0..16 {
             let _not_held = lock(&self.gate.pass).send(());
         }
-        let port = self.address.port();
+        // Whoever waits for a connection waits in vain from here on.
+        let _closed_already = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         for thread in self.threads.drain(..) {
-            while !thread.is_finished() {
-                let _woken =
-                    TcpStream::connect(("127.0.0.1", port)).or_else(|_| TcpStream::connect(("::1", port)));
-                std::thread::sleep(Duration::from_millis(2));
-            }
             let _joined = thread.join();
         }
     }

@@ -215,9 +215,17 @@ impl Actor {
         }
     }
 
+    /// Its process, of those that are started by `kernel`.
+    pub(crate) fn process(&self) -> &Process {
+        match &self.process {
+            Started::Spawned(process) => process,
+            _ => panic!("it was started by other means"),
+        }
+    }
+
     /// Is it still there? Of those that are started by `kernel`.
     pub(crate) fn is_running(&self) -> bool {
-        matches!(&self.process, Started::Spawned(process) if !process.has_ended().unwrap())
+        !self.process().has_ended().unwrap()
     }
 
     /// Tells it; it succeeds.

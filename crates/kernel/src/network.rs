@@ -1,0 +1,146 @@
+//! An app's network namespace: addresses that only processes in it can reach, with our listeners on them (`network_namespaces(7)`).
+//!
+//! A socket belongs for life to the namespace of the thread that made it. So a thread that makes sockets in another namespace is one of
+//! our own that does nothing else and ends: a thread of a runtime that went elsewhere would make sockets of others there.
+//!
+//! In the namespace there is the loopback device only, and on it the address of Azure's instance metadata: no route leads to the real one
+//! of the machine. Owns not: what is served there, nor ways out to other machines.
+
+use crate::{Attestor, KernelError, Process, listen::listen, route, sys};
+use rustix::{
+    net::{AddressFamily, SocketFlags, SocketType, socket_with},
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+/// Where Azure's instance metadata service is, for every program on every machine there.
+pub const METADATA: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(169, 254, 169, 254), 80);
+
+/// On what we listen in a network namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkPorts {
+    /// Ports of 127.0.0.1; 0 is any free one.
+    pub loopback: Vec<u16>,
+    /// [`METADATA`] too.
+    pub metadata: bool,
+}
+
+/// An app's network with our listeners in it. It is there as long as this, or a process in it.
+pub struct Network {
+    /// For [`crate::Program::network`], and to reach the app.
+    pub namespace: Namespace,
+    /// Non-blocking, in the order of [`NetworkPorts`]: the loopback ports, then the metadata address.
+    pub listeners: Vec<TcpListener>,
+    /// Names the peers of connections to these listeners; those of other namespaces it does not know.
+    pub attestor: Attestor,
+}
+
+/// A network namespace.
+#[derive(Debug)]
+pub struct Namespace {
+    file: OwnedFd,
+}
+
+impl Network {
+    /// Makes a namespace and listens in it. Takes about a millisecond; needs root.
+    ///
+    /// # Errors
+    /// [`KernelError::System`].
+    pub fn create(ports: &NetworkPorts) -> Result<Self, KernelError> {
+        let made = apart(|| {
+            sys::unshare_network()?;
+            let file = fs::File::open("/proc/thread-self/ns/net")?;
+            Ok(Namespace { file: file.into() })
+        });
+        let namespace =
+            made.map_err(|source| KernelError::System { doing: "make a network namespace", source })?;
+        Self::within(namespace, ports)
+    }
+
+    /// Listens again in the namespace of an app that runs on from an earlier life of ours. The ports must be those that it was told.
+    ///
+    /// # Errors
+    /// [`KernelError::System`], also if the process has ended.
+    pub fn resume(process: &Process, ports: &NetworkPorts) -> Result<Self, KernelError> {
+        let fail = |source| KernelError::System { doing: "find the network namespace of a process", source };
+        let file = fs::File::open(format!("/proc/{}/ns/net", process.id())).map_err(fail)?;
+        // If it is there now, the id was its own when the file was opened.
+        if process.has_ended().map_err(fail)? {
+            return Err(fail(io::ErrorKind::NotFound.into()));
+        }
+        Self::within(Namespace { file: file.into() }, ports)
+    }
+
+    fn within(namespace: Namespace, ports: &NetworkPorts) -> Result<Self, KernelError> {
+        let fail = |source| KernelError::System { doing: "listen in a network namespace", source };
+        let (listeners, attestor) =
+            namespace.inside(|| Ok((listeners(ports)?, Attestor::new()))).map_err(fail)?;
+        Ok(Self { namespace, listeners, attestor: attestor? })
+    }
+}
+
+impl Namespace {
+    /// Connects to an address in the namespace, without waiting: the connection is made, or was refused, when the socket is writable
+    /// (`TcpStream::take_error` says which).
+    ///
+    /// # Errors
+    /// As `socket(2)` and `connect(2)`.
+    pub fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = self.inside(|| Ok(socket_with(family, SocketType::STREAM, flags, None)?))?;
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(socket.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Does something on a thread that is in the namespace and ends.
+    fn inside<T: Send>(&self, action: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        apart(|| {
+            move_into_link_name_space(self.file.as_fd(), Some(LinkNameSpaceType::Network))?;
+            action()
+        })
+    }
+}
+
+impl AsFd for Namespace {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Does something on a thread of its own.
+fn apart<T: Send>(action: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("network".to_owned()).spawn_scoped(scope, action)?;
+        thread.join().map_err(|_| io::Error::other("the thread has ended early"))?
+    })
+}
+
+/// Listens in the network namespace of the calling thread.
+fn listeners(ports: &NetworkPorts) -> io::Result<Vec<TcpListener>> {
+    const SEQUENCE: u32 = 1;
+    let mut requests = vec![route::loopback_up(SEQUENCE)];
+    let loopback = |port: &u16| SocketAddrV4::new(Ipv4Addr::LOCALHOST, *port);
+    let mut addresses: Vec<_> = ports.loopback.iter().map(loopback).collect();
+    if ports.metadata {
+        requests.push(route::loopback_address(*METADATA.ip(), SEQUENCE));
+        addresses.push(METADATA);
+    }
+    let netlink = sys::netlink_socket(libc::NETLINK_ROUTE)?;
+    for request in requests {
+        sys::netlink_send(netlink.as_fd(), &request)?;
+        let mut answer = [0; 256];
+        let (length, sender) = sys::netlink_receive(netlink.as_fd(), &mut answer)?;
+        if sender != 0 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        route::acknowledged(answer.get(..length).unwrap_or_default(), SEQUENCE)?;
+    }
+    addresses.into_iter().map(listen).collect()
+}
