@@ -24,8 +24,9 @@ pub use error::HostError;
 pub use identity::{App, Assigned, Enforcement, Workload};
 pub use inject::{Environment, Injection, TrustFiles};
 pub use service::{
-    AppView, EndpointListeners, HostKernel, HostService, HostSettings, Place, Resumed, StartRequest, Started,
+    AppView, EndpointListeners, HostKernel, HostService, HostSettings, Place, Reach, Resumed, StartRequest, Started,
 };
+pub use kernel::NetworkId;
 pub use settings::Setting;
 pub use user_assigned::{IdentityView, UserAssigned};
 pub use workload::{InstanceRecord, PlaceRecord, WorkloadRecord};

@@ -115,19 +115,19 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         AuditLog::open(&ground.data.layout().audit(), &root.derive(AUDIT_KEY), config.audit_sync, anchor)?;
     let log = Arc::new(log);
     let services = services(&config, &ground, vault, endpoints.clone(), &files, log.clone()).await?;
-    endpoints.serve_with(&services);
+    let (stop, stopping) = watch::channel(false);
+    let tls = TlsAcceptor::from(Arc::new(tls(certificates.clone())?));
+    let public =
+        public::Public::new(tls, wire::PublicService::new(services.clone()), observer, stopping.clone());
+    endpoints.serve_with(&services, public.clone());
     resume(&services, *now).await?;
 
-    let (stop, stopping) = watch::channel(false);
     let (opened_by, test_clock) = (ground.opened_by, ground.test_clock.clone());
     let site =
         Site::new(&config, &ground.addresses, files, &ground.capabilities, opened_by, *now, test_clock);
     let site = Arc::new(site);
     site.serve_with(&services);
     record_test_clock(&services, *now)?;
-    let tls = TlsAcceptor::from(Arc::new(tls(certificates.clone())?));
-    let public =
-        public::Public::new(tls, wire::PublicService::new(services.clone()), observer, stopping.clone());
     let administration = admin::router(admin::State {
         store: store.clone(),
         log: log.clone(),
@@ -233,7 +233,7 @@ async fn services(
         entropy.clone(),
         directory.clone(),
         identity.clone(),
-        Arc::new(Cgroups::new(&ground.capabilities)),
+        Arc::new(Cgroups::new(&ground.capabilities, config.port)),
         endpoints,
         HostSettings {
             boot: boot_id(),

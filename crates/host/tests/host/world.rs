@@ -5,11 +5,11 @@ use crypt::{Key256, SystemEntropy};
 use directory::{DirectoryService, DirectorySettings};
 use domain::{AppName, DomainName, HostNames, Timestamp, WorkloadId};
 use host::{
-    EndpointListeners, Enforcement, Environment, HostKernel, HostService, HostSettings, Place, StartRequest,
+    EndpointListeners, Enforcement, Environment, HostKernel, HostService, HostSettings, Place, Reach, StartRequest,
     TrustFiles, Workload,
 };
 use identity::{Confinement, IdentityService};
-use kernel::{CgroupId, KernelError};
+use kernel::{CgroupId, KernelError, Network, NetworkId};
 use std::{
     collections::BTreeMap,
     io,
@@ -92,12 +92,21 @@ pub(crate) fn in_cgroup(path: &str) -> StartRequest {
         require_enforced: true,
         environment: Environment::default(),
         instance: None,
+        reach: Reach::Ours,
+        attached: None,
     }
 }
 
 pub(crate) fn nowhere(require_enforced: bool) -> StartRequest {
     let place = Place::Unenforced { why: "no cgroup".to_owned(), mend: "make one".to_owned() };
-    StartRequest { place, require_enforced, environment: Environment::default(), instance: None }
+    StartRequest {
+        place,
+        require_enforced,
+        environment: Environment::default(),
+        instance: None,
+        reach: Reach::Ours,
+        attached: None,
+    }
 }
 
 /// A cgroup of the test: its id, the ids within, and whether it has processes.
@@ -149,6 +158,10 @@ impl HostKernel for Cgroups {
         }
     }
 
+    fn listen_in(&self, _: &Path, _: NetworkId, _: Option<u16>) -> Result<Network, KernelError> {
+        Err(KernelError::NoCgroup2("the test has one network"))
+    }
+
     fn attestation(&self) -> Enforcement {
         if self.cannot_attest.load(Ordering::SeqCst) {
             Enforcement::Unenforced { why: "no sock_diag".to_owned(), mend: "load tcp_diag".to_owned() }
@@ -166,7 +179,7 @@ pub(crate) struct Listeners {
 }
 
 impl EndpointListeners for Listeners {
-    fn open(&self, workload: Arc<Workload>, port: Option<u16>) -> io::Result<u16> {
+    fn open(&self, workload: Arc<Workload>, port: Option<u16>, _: Option<Network>) -> io::Result<u16> {
         if self.is_broken.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::AddrInUse.into());
         }

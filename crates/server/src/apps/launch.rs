@@ -5,7 +5,7 @@
 
 use super::{chain, files::AppFolder, log, references::Resolved};
 use domain::{AppName, Secret, Timestamp, WorkloadId};
-use host::{AppView, Desired, HostService, InstanceRecord, Place, StartRequest, workload::ProcessRecord};
+use host::{AppView, Desired, HostService, InstanceRecord, Place, Reach, StartRequest, workload::ProcessRecord};
 use kernel::{
     Account, AppCgroup, KernelError, Limiter, Limits, Placement, Process, Program, Resources, Verdict,
 };
@@ -120,6 +120,8 @@ impl Launcher {
             require_enforced: false,
             environment: told,
             instance: Some(InstanceRecord { revision: desired.revision, port, process: None }),
+            reach: Reach::Ours,
+            attached: None,
         };
         let started = match host.start(name, request, now).await {
             Ok(started) => started,

@@ -14,7 +14,7 @@ use axum::{
     routing::{delete, get},
 };
 use domain::{AppName, WorkloadId};
-use host::{Enforcement, Environment, Place, PlaceRecord, StartRequest, WorkloadRecord};
+use host::{Enforcement, Environment, NetworkId, Place, PlaceRecord, Reach, StartRequest, WorkloadRecord};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -31,6 +31,12 @@ struct Start {
     mend: Option<String>,
     #[serde(default)]
     require_enforced: bool,
+    /// What it is in words, if it runs in the cgroup already and somebody else started it.
+    #[serde(default)]
+    attached: Option<String>,
+    /// The number of the network namespace that it has, if it is not ours.
+    #[serde(default)]
+    network: Option<u64>,
     /// Each name of the caller's environment; the value only where [`host::inject::VALUES_NEEDED`] says so, else null.
     #[serde(default)]
     environment: Environment,
@@ -63,8 +69,13 @@ struct Running {
     started: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     cgroup: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attached: Option<String>,
     enforcement: Enforced,
 }
+
+/// How long the words may be for what is attached. Ours: a kind and a name of it.
+const ATTACHED_BYTES_MAX: usize = 300;
 
 pub(super) fn routes() -> Router<Admin> {
     Router::new()
@@ -88,14 +99,24 @@ async fn start(
             }),
         },
     };
+    let attached = body.attached;
+    if attached.as_ref().is_some_and(|what| what.is_empty() || what.len() > ATTACHED_BYTES_MAX) {
+        return Err(AdminError::bad_request(format!("attached: 1 to {ATTACHED_BYTES_MAX} bytes")));
+    }
+    let (action, target) = match &attached {
+        Some(what) => ("workload.attach", format!("app {name}, {what}")),
+        None => ("workload.start", format!("app {name}")),
+    };
     let request = StartRequest {
         place,
         require_enforced: body.require_enforced,
         environment: body.environment,
         instance: None,
+        reach: body.network.map_or(Reach::Ours, |id| Reach::Theirs(NetworkId::new(id))),
+        attached,
     };
     let started = state.host.start(&name, request, context.now).await;
-    let started = audited(&state, &context, "workload.start", format!("app {name}"), started)?;
+    let started = audited(&state, &context, action, target, started)?;
     let answer = Started {
         workload: started.workload.to_string(),
         port: started.port,
@@ -144,6 +165,7 @@ fn running(record: &WorkloadRecord) -> Running {
         port: record.port,
         started: record.started.seconds(),
         cgroup,
+        attached: record.attached.clone(),
         enforcement: enforced(enforcement),
     }
 }
