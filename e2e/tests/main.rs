@@ -9,6 +9,7 @@
 )]
 
 mod assertion;
+mod attach;
 mod bad_input;
 mod canary;
 mod clock;
@@ -17,6 +18,7 @@ mod crash;
 mod curl;
 mod go;
 mod graph;
+mod hosting;
 mod http_shapes;
 mod identities;
 mod java;

@@ -23,6 +23,11 @@ impl Answer {
     pub(crate) fn check(&self, role: Option<&HostRole>) {
         let (status, body) = (self.status, String::from_utf8_lossy(&self.body));
         assert!(!status.is_server_error(), "{status}: {body}");
+        if matches!(role, Some(HostRole::App(_))) {
+            // No app is served in this world.
+            assert_eq!(status, StatusCode::NOT_FOUND, "{body}");
+            return;
+        }
         assert!(self.headers.contains_key("x-ms-request-id"), "no request id: {status}");
         if status == StatusCode::NO_CONTENT {
             assert!(self.body.is_empty(), "{body}");
@@ -51,7 +56,7 @@ impl Answer {
                 let challenged = self.headers.contains_key(header::WWW_AUTHENTICATE);
                 assert_eq!(status == StatusCode::UNAUTHORIZED, challenged, "{body}");
             }
-            Some(HostRole::Unknown) | None => check_keyvault(&json),
+            Some(HostRole::App(_) | HostRole::Unknown) | None => check_keyvault(&json),
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
             assert!(self.headers.contains_key(header::ALLOW), "which methods are: {body}");

@@ -15,6 +15,9 @@
 
 mod answers;
 mod edits;
+#[allow(dead_code, reason = "shared with the tests of `package`, which use all of it")]
+#[path = "../../crates/package/tests/raw.rs"]
+mod raw;
 mod request;
 pub mod seeds;
 #[allow(
@@ -53,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "keyvault_body", check: targets::keyvault::check_body },
     Target { name: "keyvault_path", check: targets::keyvault::check_path },
     Target { name: "msi", check: targets::msi::check },
+    Target { name: "package", check: targets::package::check },
     Target { name: "passkey", check: targets::passkey::check },
     Target { name: "pem", check: targets::pem::check },
     Target { name: "pfx", check: targets::pfx::check },

@@ -2,7 +2,7 @@
 //! them anew; what the runner found is kept beside them.
 
 use crate::{
-    TARGETS,
+    TARGETS, raw,
     support::{NOW, SeededEntropy},
     targets::{passkey, record},
     world,
@@ -38,6 +38,7 @@ pub fn write(corpus: &Path) -> io::Result<()> {
             "keyvault_body" => exchanges(true),
             "keyvault_path" => exchanges(false).into_iter().chain(routes()).collect(),
             "msi" => msi(),
+            "package" => packages(),
             "passkey" => passkeys(),
             "pem" => pems(),
             "pfx" => pfxs(),
@@ -139,6 +140,46 @@ fn routes() -> BTreeSet<Vec<u8>> {
     let seeds: BTreeSet<_> = routes.map(String::into_bytes).collect();
     // Every other one, which leaves room for what is found.
     seeds.into_iter().step_by(3).collect()
+}
+
+/// Archives, and the files that say what is started.
+fn packages() -> BTreeSet<Vec<u8>> {
+    let zip = |entries: &[raw::Entry]| prefixed(&[0], raw::archive(entries));
+    let npm = br#"{"main": "lib/a", "scripts": {"start": "node lib/a.js --port $PORT"}}"#;
+    // `print(1)`, deflated.
+    let deflated = [0x2b, 0x28, 0xca, 0xcc, 0x2b, 0xd1, 0x30, 0xd4, 0x04, 0x00];
+    let python = raw::Entry {
+        bytes: deflated.to_vec(),
+        method: 8,
+        crc: raw::crc32(b"print(1)"),
+        size: 8,
+        ..raw::file("app.py", "")
+    };
+    [
+        zip(&[
+            raw::file("Procfile", "web: ./run\n"),
+            raw::Entry { mode: 0o100_755, ..raw::file("run", "#!/bin/sh\n") },
+        ]),
+        zip(&[python, raw::file("requirements.txt", "")]),
+        zip(&[
+            raw::file("package.json", npm),
+            raw::directory("lib/"),
+            raw::file("lib/a.js", ""),
+            raw::link("node_modules/.bin/a", "../../lib/a.js"),
+        ]),
+        zip(&[
+            raw::link("a", "b/../../c"),
+            raw::file("../out", ""),
+            raw::file("C:\\x", ""),
+            raw::link("l", "/"),
+            raw::file("l/x", ""),
+        ]),
+        zip(&[raw::file("x", "1"), raw::Entry { offset: Some(0), ..raw::file("y", "1") }]),
+        prefixed(&[1], "# none\r\nworker: x\r\nweb: FOO=1 gunicorn -b 0.0.0.0:$PORT 'a b:app'\r\n"),
+        prefixed(&[3], npm),
+        prefixed(&[5], "npm run migrate && exec npm start"),
+    ]
+    .into()
 }
 
 fn token_requests() -> BTreeSet<Vec<u8>> {

@@ -28,6 +28,7 @@ const MODULES: &[&str] = &[
     "curl",
     "go",
     "graph",
+    "hosting",
     "http_shapes",
     "identities",
     "java",

@@ -254,14 +254,14 @@ fn check(meant: &Meant, inhabitants: &[Inhabitant], force: bool) -> Result<(), F
         return Ok(());
     }
     let refuse = |why: String, next: &str| {
-        Err(Failure::new(format!("{} is not attached: {why}", meant.what)).next(format!("{next} Or --force.")))
+        Err(Failure::new(format!("{} is not attached: {why}", meant.what))
+            .next(format!("{next} Or --force.")))
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if is_made_for_many(&name) {
         return refuse(format!("cgroup {name} is made to hold other things, too"), apart);
     }
-    let stranger =
-        meant.named.as_ref().and_then(|named| inhabitants.iter().find(|one| one.uid != named.uid));
+    let stranger = meant.named.as_ref().and_then(|named| inhabitants.iter().find(|one| one.uid != named.uid));
     if let Some(one) = stranger {
         let why = format!("process {} of user {} is in the same cgroup", one.pid, one.uid);
         return refuse(why, "If they belong together, name them as a whole: --unit or --container.");
@@ -324,7 +324,8 @@ mod tests {
 
     #[test]
     fn what_systemd_fills_with_other_things_is_told_from_what_is_one_thing() {
-        for many in ["system.slice", "user-1000.slice", "session-3.scope", "user@1000.service", "init.scope"] {
+        for many in ["system.slice", "user-1000.slice", "session-3.scope", "user@1000.service", "init.scope"]
+        {
             assert!(is_made_for_many(many), "{many}");
         }
         for one in ["nginx.service", "run-r1.scope", "libpod-0f.scope", "session-keeper.service", "web"] {

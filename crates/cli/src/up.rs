@@ -6,7 +6,7 @@ use crate::{
     output::{self, Colour, paint},
 };
 use domain::{DomainName, Secret};
-use server::Running;
+use server::{Asked, Running};
 use std::{net::IpAddr, path::PathBuf, time::Instant};
 
 #[derive(Debug, clap::Args)]
@@ -69,9 +69,17 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
     runtime.block_on(async {
         let running = server::start(config, announce).await?;
         greet(&running, &names, begin);
-        running.asked_to_stop().await?;
-        output::note("stopping");
-        running.stop().await;
+        let asked = running.asked_to_stop().await?;
+        match (running.instances(), asked) {
+            (0, _) => output::note("stopping"),
+            (_, Asked::Interrupted) => {
+                output::note("stopping, and hosted apps with it; the next start starts them again")
+            }
+            (_, Asked::Terminated) => {
+                output::note("stopping; hosted apps run on, and the next start goes on with them")
+            }
+        }
+        running.stop(asked).await;
         Ok(())
     })
 }

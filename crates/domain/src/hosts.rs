@@ -1,7 +1,7 @@
 //! Host names and URLs of one installation, all made from its domain and port in one place.
 //!
 //! Shapes follow what unmodified SDKs accept: a vault is `https://{vault}.vault.{domain}[:port]`, its resource the parent of that
-//! host with the same port text (Key Vault SDKs' challenge resource verification).
+//! host with the same port text (Key Vault SDKs' challenge resource verification). An app that is served is `https://{app}.apps.{domain}[:port]`.
 
 use crate::{AppName, DomainName, TenantId, VaultName};
 
@@ -24,6 +24,8 @@ pub enum HostRole {
     Graph,
     /// A vault: `{vault}.vault.{domain}`. It need not exist.
     Vault(VaultName),
+    /// An app that is served: `{app}.apps.{domain}`. It need not exist.
+    App(AppName),
     /// Nothing of ours.
     Unknown,
 }
@@ -92,9 +94,14 @@ impl HostNames {
         self.url(&self.vault_host(vault))
     }
 
+    /// `apps.{domain}`, no port: the parent of all apps' hosts. Nothing is there itself.
+    pub fn apps_parent_host(&self) -> String {
+        format!("apps.{}", self.domain)
+    }
+
     /// `{app}.apps.{domain}`, no port.
     pub fn app_host(&self, app: &AppName) -> String {
-        format!("{}.apps.{}", app.folded(), self.domain)
+        format!("{}.{}", app.folded(), self.apps_parent_host())
     }
 
     /// `https://{app}.apps.{domain}[:port]`, without a trailing slash.
@@ -131,6 +138,9 @@ impl HostNames {
         if label == "graph" {
             return HostRole::Graph;
         }
+        if let Some(name) = label.strip_suffix(".apps") {
+            return AppName::parse(name).map_or(HostRole::Unknown, HostRole::App);
+        }
         label
             .strip_suffix(".vault")
             .and_then(|name| VaultName::parse(name).ok())
@@ -154,6 +164,8 @@ mod tests {
     fn urls_carry_the_port_unless_it_is_443() {
         let shop = VaultName::parse("Shop").unwrap();
         assert_eq!(names().vault_url(&shop), "https://shop.vault.keyless.localhost:8443");
+        let web = AppName::parse("Web-1").unwrap();
+        assert_eq!(names().app_url(&web), "https://web-1.apps.keyless.localhost:8443");
         assert_eq!(names().vault_resource(), "https://vault.keyless.localhost:8443");
         assert_eq!(HostNames { port: 443, ..names() }.login_base(), "https://login.keyless.localhost");
     }
@@ -166,6 +178,11 @@ mod tests {
             ("Graph.keyless.localhost", HostRole::Graph),
             ("x.graph.keyless.localhost", HostRole::Unknown),
             ("SHOP.vault.keyless.localhost", shop),
+            ("Web-1.apps.keyless.localhost:8443", HostRole::App(AppName::parse("web-1").unwrap())),
+            ("apps.keyless.localhost", HostRole::Unknown),
+            ("a.b.apps.keyless.localhost", HostRole::Unknown),
+            ("x.apps.keyless.localhost", HostRole::Unknown),
+            ("-x.apps.keyless.localhost", HostRole::Unknown),
             ("vault.keyless.localhost", HostRole::Unknown),
             ("a.b.vault.keyless.localhost", HostRole::Unknown),
             ("login.keyless.localhost.evil.example", HostRole::Unknown),

@@ -273,3 +273,16 @@ pub const PACKAGE_ZIP_BYTES_MAX: u64 = 512 * 1024 * 1024;
 pub const PACKAGE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// Files, directories and links of a package. Ours: a large `node_modules` has half as many.
 pub const PACKAGE_ENTRIES_MAX: usize = 100_000;
+
+/// Connections to one instance of an app, open at a time. Ours: a program has 1,024 file descriptors unless somebody gives it more.
+pub const PROXY_CONNECTIONS_MAX: usize = 512;
+/// Connections to one instance that are kept open for the next request. Ours.
+pub const PROXY_IDLE_CONNECTIONS_MAX: usize = 64;
+/// Time within which a connection to an app's instance must be there, a place among the most connections included. Ours.
+pub const PROXY_CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+/// Time within which an app must begin its answer, counted from the last piece of the request that it took. Source: App Service (230 s).
+pub const PROXY_ANSWER_TIME_MAX: Duration = Duration::from_secs(230);
+/// Time for which nothing may be sent in either direction of a connection that was upgraded, such as a WebSocket (20 minutes). Ours.
+pub const PROXY_UPGRADE_IDLE_TIME_MAX: Duration = Duration::from_secs(20 * 60);
+/// Bytes of the head of an app's answer. Ours: as much as a request's head may have.
+pub const PROXY_HEAD_BYTES_MAX: usize = 64 * 1024;

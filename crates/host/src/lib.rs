@@ -14,19 +14,22 @@ mod hosting;
 pub mod inject;
 pub mod plan;
 pub mod reference;
+pub mod routes;
 pub mod service;
 pub mod settings;
 pub mod user_assigned;
 pub mod workload;
 
-pub use desired::{Change, Deployment, Desired, DesiredState, Health, InstanceLimits};
+pub use desired::{Change, Deployment, Desired, DesiredState, Health, Image, InstanceLimits};
 pub use error::HostError;
 pub use identity::{App, Assigned, Enforcement, Workload};
 pub use inject::{Environment, Injection, TrustFiles};
-pub use service::{
-    AppView, EndpointListeners, HostKernel, HostService, HostSettings, Place, Reach, Resumed, StartRequest, Started,
-};
 pub use kernel::NetworkId;
+pub use routes::{Connect, Connecting, Drained, InstanceKey, Lease, Reach, Routes, Unroutable, Wanted};
+pub use service::{
+    AppView, EndpointListeners, HostKernel, HostService, HostSettings, NetworkPlace, Place, Resumed,
+    StartRequest, Started,
+};
 pub use settings::Setting;
 pub use user_assigned::{IdentityView, UserAssigned};
 pub use workload::{InstanceRecord, PlaceRecord, WorkloadRecord};

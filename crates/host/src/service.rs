@@ -98,7 +98,7 @@ pub enum Place {
 
 /// Whose network a program is in: there its endpoint must be.
 #[derive(Default)]
-pub enum Reach {
+pub enum NetworkPlace {
     /// That of the server.
     #[default]
     Ours,
@@ -108,7 +108,7 @@ pub enum Reach {
     Made(Network),
 }
 
-impl std::fmt::Debug for Reach {
+impl std::fmt::Debug for NetworkPlace {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::Ours => "Ours",
@@ -130,7 +130,7 @@ pub struct StartRequest {
     /// What is kept of it as an instance of a hosted app.
     pub instance: Option<InstanceRecord>,
     /// Whose network it is in.
-    pub reach: Reach,
+    pub network: NetworkPlace,
     /// What it is in words, if it runs already and somebody else started it.
     pub attached: Option<String>,
 }
@@ -284,7 +284,7 @@ impl HostService {
         if let (true, Protection::SecretOnly { why, mend }) = (request.require_enforced, &protection) {
             return Err(HostError::NotEnforced { why: why.clone(), mend: mend.clone() });
         }
-        let network = self.network(&place, request.reach)?;
+        let network = self.network(&place, request.network)?;
         let network_id = network.as_ref().map(|network| NetworkId::held(&network.namespace)).transpose();
         let network_id = network_id.map_err(HostError::Endpoint)?.map(NetworkId::number);
         let (secret, hash) = mint_secret(&*self.entropy);
@@ -423,13 +423,14 @@ impl HostService {
         };
         let workload =
             Workload::new(record.id, record.app, record.name.clone(), record.secret.clone(), protection);
-        let watched =
-            Watched { started: record.started, has_been_populated: record.attached.is_some() };
+        let watched = Watched { started: record.started, has_been_populated: record.attached.is_some() };
         let network = match (record.network, &record.place) {
             (Some(id), PlaceRecord::Cgroup { path, .. }) => {
                 match self.kernel.listen_in(path, NetworkId::new(id), Some(record.port)) {
                     Ok(network) => Some(network),
-                    Err(error) => return Ok(Err(format!("its network is not to be had again: {}", chain(&error)))),
+                    Err(error) => {
+                        return Ok(Err(format!("its network is not to be had again: {}", chain(&error))));
+                    }
                 }
             }
             _ => None,
@@ -443,14 +444,14 @@ impl HostService {
     }
 
     /// The network that its endpoint must be in, if it is not ours.
-    fn network(&self, place: &PlaceRecord, reach: Reach) -> Result<Option<Network>, HostError> {
-        match (reach, place) {
-            (Reach::Ours, _) => Ok(None),
-            (Reach::Made(network), _) => Ok(Some(network)),
-            (Reach::Theirs(id), PlaceRecord::Cgroup { path, .. }) => {
+    fn network(&self, place: &PlaceRecord, asked: NetworkPlace) -> Result<Option<Network>, HostError> {
+        match (asked, place) {
+            (NetworkPlace::Ours, _) => Ok(None),
+            (NetworkPlace::Made(network), _) => Ok(Some(network)),
+            (NetworkPlace::Theirs(id), PlaceRecord::Cgroup { path, .. }) => {
                 self.kernel.listen_in(path, id, None).map(Some).map_err(HostError::Network)
             }
-            (Reach::Theirs(_), PlaceRecord::Unenforced { why, mend }) => {
+            (NetworkPlace::Theirs(_), PlaceRecord::Unenforced { why, mend }) => {
                 Err(HostError::NotEnforced { why: why.clone(), mend: mend.clone() })
             }
         }

@@ -50,10 +50,8 @@ impl Hierarchy {
     /// The same of another process: `own` is its cgroup. For as long as it is the one that its id means.
     pub(crate) fn of_process(directory: &str) -> Result<Self, KernelError> {
         let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
-        let own = fs::read(format!("{directory}/cgroup")).map_err(|source| KernelError::System {
-            doing: "look at the process",
-            source,
-        })?;
+        let own = fs::read(format!("{directory}/cgroup"))
+            .map_err(|source| KernelError::System { doing: "look at the process", source })?;
         Self::parse(&mounts, &own)
     }
 

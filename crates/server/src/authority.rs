@@ -94,6 +94,7 @@ impl Certificates {
             names.graph_host(),
             names.vault_parent_host(),
             format!("*.{}", names.vault_parent_host()),
+            format!("*.{}", names.apps_parent_host()),
             names.domain().to_owned(),
             "localhost".to_owned(),
         ];

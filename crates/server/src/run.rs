@@ -20,14 +20,14 @@ use crate::{
     seal, tasks,
     test_clock::TestClock,
     trust::Public,
-    workers::RuntimeWorkers,
+    workers::{RuntimeTasks, RuntimeWorkers},
 };
 use access::{Verifier, VerifierConfig, vault_audiences};
 use audit::AuditLog;
 use crypt::{Key256, SlotKind, SystemEntropy};
 use directory::{DirectoryService, DirectorySettings, audience::graph_audiences};
 use domain::{Clock, Entropy, Secret, TenantId, Timestamp};
-use host::{HostService, HostSettings};
+use host::{HostService, HostSettings, Routes};
 use identity::IdentityService;
 use kernel::{Attestor, Capabilities, Hierarchy, Placement};
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -35,7 +35,7 @@ use store::Store;
 use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 use vault::VaultService;
-use wire::Services;
+use wire::{Services, proxy::Proxy};
 
 /// Threads that answer requests, at most. Ours: more cost memory, and four saturate a gigabit.
 const WORKERS_MAX: usize = 4;
@@ -50,12 +50,22 @@ pub struct Running {
     store: Arc<dyn Store>,
     log: Arc<AuditLog>,
     endpoints: Arc<Endpoints>,
+    apps: Arc<Apps>,
     public: public::Public,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
     site: Arc<Site>,
     addresses: Vec<SocketAddr>,
     is_first_start: bool,
+}
+
+/// How a server was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// By SIGINT.
+    Interrupted,
+    /// By SIGTERM.
+    Terminated,
 }
 
 /// The runtime that a server runs on.
@@ -117,8 +127,10 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     let services = services(&config, &ground, vault, endpoints.clone(), &files, log.clone()).await?;
     let (stop, stopping) = watch::channel(false);
     let tls = TlsAcceptor::from(Arc::new(tls(certificates.clone())?));
-    let public =
-        public::Public::new(tls, wire::PublicService::new(services.clone()), observer, stopping.clone());
+    let routes = Arc::new(Routes::new());
+    let proxy = Arc::new(Proxy::new(routes.clone(), Arc::new(RuntimeTasks), wire::proxy::Limits::default()));
+    let service = wire::PublicService::new(services.clone()).proxying(proxy);
+    let public = public::Public::new(tls, service, observer, stopping.clone());
     endpoints.serve_with(&services, public.clone());
     resume(&services, *now).await?;
 
@@ -136,7 +148,9 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         entropy: entropy.clone(),
         services: services.clone(),
     });
-    let apps = Arc::new(apps(&config, &services, &site, ground.attestor.clone(), ground.data.layout()));
+    let ways = (routes, endpoints.clone());
+    let apps = apps(&config, &services, &site, ways, ground.attestor.clone(), ground.data.layout());
+    let apps = Arc::new(apps);
     apps.resume().await?;
     let hosting = Arc::new(apps::Handle(apps.clone()));
     let administration = wire::admin::router(services.clone(), site.clone(), hosting).merge(administration);
@@ -147,7 +161,7 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     tasks.spawn(tasks::reap(services.host.clone(), clock.clone(), stopping.clone()));
     tasks.spawn(tasks::renew(certificates, Arc::new(SystemClock), stopping.clone()));
     tasks.spawn(tasks::due(services.clone(), stopping.clone()));
-    tasks.spawn(apps.supervise(stopping));
+    tasks.spawn(apps.clone().supervise(stopping));
     for listener in ground.listeners {
         tasks.spawn(public.clone().accept(listener));
     }
@@ -157,6 +171,7 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         store: ground.store,
         log,
         endpoints,
+        apps,
         public,
         tasks,
         stop,
@@ -271,6 +286,7 @@ fn apps(
     config: &Config,
     services: &Arc<Services>,
     site: &Site,
+    (routes, endpoints): (Arc<Routes>, Arc<Endpoints>),
     attestor: Option<Arc<Attestor>>,
     layout: &Layout,
 ) -> Apps {
@@ -286,11 +302,14 @@ fn apps(
         placement,
         prefix: format!("keyless-{}-", tenant.get(..8).unwrap_or(&tenant)),
         hosts: site.hosts_file().to_owned(),
+        endpoints,
+        public_port: config.port,
+        tenant: tenant.clone(),
         // Root's apps have accounts of their own instead.
         landlock: if kernel::is_root() { None } else { kernel::Landlock::new().ok() },
     };
     let files = AppFiles::of(layout, config.apps_dir.as_deref());
-    Apps::new(services.clone(), files, launcher, Arc::default(), attestor)
+    Apps::new(services.clone(), files, launcher, routes, attestor)
 }
 
 /// Whoever reads the audit log must know which of its times are a test clock's.
@@ -363,29 +382,37 @@ impl Running {
         self.site.hosts_file()
     }
 
-    /// Waits until somebody asks the process to stop (SIGINT, SIGTERM).
+    /// Waits until somebody asks the process to stop: SIGINT, as a person's Ctrl-C sends it, or SIGTERM, as whoever starts it again does.
     ///
     /// # Errors
     /// The system takes no handler.
-    pub async fn asked_to_stop(&self) -> std::io::Result<()> {
+    pub async fn asked_to_stop(&self) -> std::io::Result<Asked> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = interrupt.recv() => Ok(Asked::Interrupted),
+            _ = terminate.recv() => Ok(Asked::Terminated),
         }
-        Ok(())
     }
 
-    /// Ends in good order: no new connections, open requests are answered, the audit log is synced and anchored.
-    pub async fn stop(mut self) {
+    /// How many instances of hosted apps run.
+    pub fn instances(&self) -> usize {
+        self.apps.running()
+    }
+
+    /// Ends in good order: no new connections, open requests are answered, the audit log is synced and anchored. A person's Ctrl-C ends
+    /// hosted apps, too, until the next start; otherwise they run on, and the next start goes on with them.
+    pub async fn stop(mut self, asked: Asked) {
         self.endpoints.close_all();
         self.stop.send_replace(true);
         if tokio::time::timeout(DRAIN_TIME_MAX, self.public.drained()).await.is_err() {
             tracing::warn!("connections were still open and are dropped");
         }
         self.tasks.shutdown().await;
+        if asked == Asked::Interrupted {
+            self.apps.end_all().await;
+        }
         tasks::sync_once(self.log.clone(), &*self.store, &*self.services.entropy).await;
         let _absent = std::fs::remove_file(self.data.layout().admin_socket());
         // Programs that run on still read these.

@@ -146,14 +146,14 @@ async fn a_first_start_makes_everything_and_a_second_finds_it() {
     );
     let authority = fs::read(site.data().join("ca.pem")).unwrap();
     let tenant = running.tenant();
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
     assert!(!site.data().join("admin.sock").exists());
 
     let (running, recovery) = site.start().await.unwrap();
     assert!(!running.is_first_start() && recovery.is_none(), "the recovery key is told once");
     assert_eq!(running.tenant(), tenant);
     assert_eq!(fs::read(site.data().join("ca.pem")).unwrap(), authority);
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,7 +168,7 @@ async fn a_second_server_is_refused_with_its_reason() {
     let said = other.refused().await.to_string();
     assert!(said.contains(&site.port.to_string()) && said.contains("--port"), "{said}");
     assert!(!other.data().join("root.key").exists(), "nothing is made for a server that cannot listen");
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +184,7 @@ async fn a_directory_that_is_open_to_others_is_refused() {
 async fn a_lost_key_file_is_made_anew_by_the_recovery_key_only() {
     let mut site = Site::new("recover");
     let (running, recovery) = site.start().await.unwrap();
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
     let recovery = Secret::new(recovery.unwrap());
     let recover = |typed: &Secret<String>| {
         let (config, typed) = (site.config(), typed.duplicate());
@@ -213,14 +213,14 @@ async fn a_lost_key_file_is_made_anew_by_the_recovery_key_only() {
     assert_eq!(recover(recovery).await.unwrap(), Recovered::KeyFileWritten);
     assert_eq!(mode(&key_file), 0o600);
     let (running, _) = site.start().await.unwrap();
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_file_that_others_may_read_is_refused() {
     let mut site = Site::new("loose-key");
     let (running, _) = site.start().await.unwrap();
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
     fs::set_permissions(site.data().join("root.key"), fs::Permissions::from_mode(0o644)).unwrap();
     let said = site.refused().await.to_string();
     assert!(said.contains("chmod 600"), "{said}");
@@ -235,7 +235,7 @@ async fn a_passphrase_opens_what_it_closed() {
     let (running, _) = site.start().await.unwrap();
     assert!(running.warnings().is_empty(), "{:?}", running.warnings());
     assert!(!site.data().join("root.key").exists());
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
     site.passphrase("another passphrase");
     assert!(matches!(site.refused().await, StartError::Seal(SealError::WrongPassphrase { .. })));
     site.passphrase_file = None;
@@ -247,14 +247,14 @@ async fn a_key_file_can_be_changed_for_a_passphrase() {
     let mut site = Site::new("change");
     let (running, recovery) = site.start().await.unwrap();
     assert!(running.warnings().iter().any(|warning| warning.contains("key file")));
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
     site.passphrase("a passphrase that is long enough");
     assert!(matches!(site.refused().await, StartError::Seal(SealError::NoPassphraseSlot)));
     let recovery = Secret::new(recovery.unwrap());
     assert_eq!(maintenance::recover(&site.config(), &recovery).await.unwrap(), Recovered::PassphraseSet);
     assert!(!site.data().join("root.key").exists());
     let (running, _) = site.start().await.unwrap();
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,7 +267,7 @@ async fn maintenance_is_refused_while_a_server_runs_and_without_an_installation(
         maintenance::verify_audit(&site.config()).await,
         Err(StartError::AlreadyRunning { .. })
     ));
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
     let verdict = maintenance::verify_audit(&site.config()).await.unwrap();
     assert!(verdict.is_ok(), "{verdict:?}");
 }
@@ -303,7 +303,7 @@ async fn a_test_clock_goes_forward_and_what_is_due_is_done_and_clients_of_the_re
     let back = format!(r#"{{"to":{}}}"#, before.seconds() + 60);
     assert_eq!(site.ask("POST", "/v1/clock", &back).await.0, 409, "never back");
     site.handshake().await.unwrap();
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
 
     // The next start goes on where this one was, and its certificate is still one of the real time.
     let (running, _) = site.start().await.unwrap();
@@ -312,7 +312,7 @@ async fn a_test_clock_goes_forward_and_what_is_due_is_done_and_clients_of_the_re
     assert_eq!(status.get("test_clock_ahead_seconds").unwrap(), AHEAD);
     assert!(head.contains(&format!("x-keyless-test-clock: {AHEAD}")), "{head}");
     site.handshake().await.unwrap();
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
     let verdict = maintenance::verify_audit(&site.config()).await.unwrap();
     assert!(verdict.is_ok(), "{verdict:?}");
 }
@@ -326,7 +326,7 @@ async fn nobody_travels_in_time_with_real_secrets() {
     assert_eq!(status, 409);
     assert!(refused.to_string().contains("--test-clock"), "{refused}");
     assert!(!head.contains("x-keyless-test-clock"), "{head}");
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
     site.test_clock = true;
     let refused = site.refused().await;
     assert!(matches!(refused, StartError::NotForTest { .. }), "{refused}");
@@ -334,12 +334,12 @@ async fn nobody_travels_in_time_with_real_secrets() {
     // Nothing was marked by trying.
     site.test_clock = false;
     let (running, _) = site.start().await.unwrap();
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
 
     let mut site = Site::new("test-clock");
     site.test_clock = true;
     let (running, _) = site.start().await.unwrap();
-    running.stop().await;
+    running.stop(server::Asked::Terminated).await;
     site.test_clock = false;
     let refused = site.refused().await;
     assert!(matches!(refused, StartError::ForTestOnly { .. }), "{refused}");

@@ -1,7 +1,7 @@
 //! HTTP: one folder for each protocol, one `error.rs` in each. Azure's shapes live here and stop here.
 //!
 //! Owns: routes, bodies, headers, status codes, and the rule that an answer is sent only after its audit record was handed to the
-//! kernel ([`context::Recorded`]). Owns not: decisions, sockets, TLS, tasks.
+//! kernel ([`context::Recorded`]). Owns not: decisions, sockets (but for those to apps, in `proxy`), TLS, tasks.
 #![forbid(unsafe_code)]
 
 pub mod admin;
@@ -12,6 +12,7 @@ pub mod graph;
 pub mod keyvault;
 pub mod msi;
 pub mod oauth2;
+pub mod proxy;
 mod query;
 pub mod router;
 pub mod sign_in;

@@ -6,6 +6,7 @@
 use crate::{
     context::{self, Context, State},
     graph, keyvault, oauth2,
+    proxy::{self, Proxy},
 };
 use audit::SharedOrigin;
 use axum::{
@@ -13,13 +14,15 @@ use axum::{
     body::{Body, Bytes},
     response::{IntoResponse, Response},
 };
-use domain::HostRole;
+use domain::{HostRole, limits};
 use http::{Request, StatusCode, header, uri::Authority};
 use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{self, Poll},
+    time::Duration,
 };
 use tower::{Service, ServiceExt as _};
 
@@ -30,13 +33,20 @@ use tower::{Service, ServiceExt as _};
 pub struct PublicService {
     state: State,
     directory: Router,
+    proxy: Option<Arc<Proxy>>,
     origin: SharedOrigin,
 }
 
 impl PublicService {
     /// Over the services of one installation.
     pub fn new(state: State) -> Self {
-        Self { directory: oauth2::router(state.clone()), state, origin: SharedOrigin::default() }
+        Self { directory: oauth2::router(state.clone()), state, proxy: None, origin: SharedOrigin::default() }
+    }
+
+    /// The same with apps that are served. Without it there are none.
+    #[must_use]
+    pub fn proxying(self, proxy: Arc<Proxy>) -> Self {
+        Self { proxy: Some(proxy), ..self }
     }
 
     /// The same for one connection, whose peer is known as far as `origin` says.
@@ -45,14 +55,31 @@ impl PublicService {
         Self { origin, ..self.clone() }
     }
 
+    /// Time within which this request must be answered, its body's arrival included; none for an app's, which `proxy` has its own times for.
+    pub fn time_max<B>(&self, request: &Request<B>) -> Option<Duration> {
+        (!matches!(self.role(request), Some(HostRole::App(_)))).then_some(limits::REQUEST_TIME_MAX)
+    }
+
+    fn role<B>(&self, request: &Request<B>) -> Option<HostRole> {
+        host(request).map(|host| self.state.names.role(host))
+    }
+
     async fn answer(self, request: Request<Body>) -> Response {
+        let role = self.role(&request);
+        if let Some(HostRole::App(app)) = role {
+            // As the app says it: nothing of ours is added.
+            let client = self.origin.address.map(|address| address.ip());
+            return match &self.proxy {
+                Some(proxy) => proxy.handle(&app, client, request).await,
+                None => proxy::nothing_served(&request),
+            };
+        }
         let (context, client_request) = context::stamp_of(&self.state, request.headers(), self.origin);
-        let role = host(&request).map(|host| self.state.names.role(host));
         let mut response = match role {
             Some(HostRole::Login) => directory(self.directory, context.clone(), request).await,
             Some(HostRole::Vault(vault)) => keyvault::handle(&self.state, &context, &vault, request).await,
             Some(HostRole::Graph) => graph::handle(&self.state, &context, request).await,
-            Some(HostRole::Unknown) => {
+            Some(HostRole::App(_) | HostRole::Unknown) => {
                 refused(StatusCode::NOT_FOUND, "no such host here: see `keyless status` for the host names")
             }
             None => refused(

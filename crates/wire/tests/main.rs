@@ -19,6 +19,7 @@ mod identities;
 mod keyvault;
 mod msi;
 mod people;
+mod proxy;
 mod rolling;
 mod routes;
 mod sign_in;

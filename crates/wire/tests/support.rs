@@ -345,7 +345,7 @@ impl Hosting for NoHosting {
     fn take<'a>(
         &'a self,
         _: &'a domain::AppName,
-        _: axum::body::Body,
+        _: wire::admin::Brought,
         _: Option<String>,
     ) -> Answer<'a, domain::DeploymentId> {
         Box::pin(async { Err(HostingFault::Unavailable("nothing is hosted in this world".to_owned())) })

@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod jwk;
 pub(crate) mod keyvault;
 pub(crate) mod msi;
+pub(crate) mod package;
 pub(crate) mod passkey;
 pub(crate) mod pem;
 pub(crate) mod pfx;

@@ -5,8 +5,8 @@ use crypt::{Key256, SystemEntropy};
 use directory::{DirectoryService, DirectorySettings};
 use domain::{AppName, DomainName, HostNames, Timestamp, WorkloadId};
 use host::{
-    EndpointListeners, Enforcement, Environment, HostKernel, HostService, HostSettings, Place, Reach, StartRequest,
-    TrustFiles, Workload,
+    EndpointListeners, Enforcement, Environment, HostKernel, HostService, HostSettings, NetworkPlace, Place,
+    StartRequest, TrustFiles, Workload,
 };
 use identity::{Confinement, IdentityService};
 use kernel::{CgroupId, KernelError, Network, NetworkId};
@@ -92,7 +92,7 @@ pub(crate) fn in_cgroup(path: &str) -> StartRequest {
         require_enforced: true,
         environment: Environment::default(),
         instance: None,
-        reach: Reach::Ours,
+        network: NetworkPlace::Ours,
         attached: None,
     }
 }
@@ -104,7 +104,7 @@ pub(crate) fn nowhere(require_enforced: bool) -> StartRequest {
         require_enforced,
         environment: Environment::default(),
         instance: None,
-        reach: Reach::Ours,
+        network: NetworkPlace::Ours,
         attached: None,
     }
 }

@@ -143,8 +143,8 @@ fn last_lines(file: &mut File, lines: usize) -> io::Result<(Vec<u8>, u64)> {
         told = part;
     }
     let is_whole = told.last().is_none_or(|last| *last == b'\n');
-    let ends = told.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-    let cut = ends.skip(if is_whole { lines } else { lines.saturating_sub(1) }).next().unwrap_or(0);
+    let mut ends = told.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    let cut = ends.nth(if is_whole { lines } else { lines.saturating_sub(1) }).unwrap_or(0);
     told.drain(..cut);
     Ok((told, length))
 }

@@ -5,13 +5,13 @@
 //!
 //! Apps run on while no server does: a stop of the server ends none, and the next run goes on with those that it finds.
 
+mod container;
 mod deploy;
 mod files;
 mod launch;
 mod log;
 mod probe;
 mod references;
-mod routes;
 
 use crate::listen::{Stop, stopped};
 use audit::{Actor, Outcome, SharedOrigin};
@@ -19,15 +19,17 @@ use deploy::Deployments;
 use domain::{AppId, AppName, DeploymentId, RequestId, Timestamp, WorkloadId, limits};
 pub(crate) use files::AppFiles;
 use host::{
-    Change, Desired, Health, HostError, InstanceRecord, PlaceRecord,
+    Change, Desired, DesiredState, Health, HostError, InstanceRecord, PlaceRecord, WorkloadRecord,
     plan::{Action, Elapsed, Observed, Phase, Restarts, plan},
+    routes::{InstanceKey, Reach, Routes, Wanted},
 };
 use kernel::{AppCgroup, Attestor, Limiter, Process};
 pub(crate) use launch::Launcher;
 use launch::{Launched, end_at_once};
-use routes::Routes;
+
 use std::{
     collections::{BTreeSet, HashMap},
+    fs::File,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -35,7 +37,7 @@ use tokio::{sync::Notify, task::AbortHandle};
 use wire::{
     Context, Services,
     admin::{
-        Hosting, HostingFault, ObservedApp, ObservedDeployment, ObservedInstance, ObservedReference,
+        Brought, Hosting, HostingFault, ObservedApp, ObservedDeployment, ObservedInstance, ObservedReference,
         hosting::Answer,
     },
 };
@@ -44,6 +46,8 @@ use wire::{
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 /// How often logs are looked at for rotation. Ours.
 const ROTATE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long all instances together may take to end when the server does. Ours: a person waits.
+const END_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long a kill may take before its cgroup is left to a later round. Ours.
 const KILL_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -68,7 +72,7 @@ struct AppState {
     instances: Vec<Instance>,
     restarts: Restarts,
     last_failure: Option<String>,
-    isolation: Option<(bool, Vec<String>)>,
+    isolation: Option<Isolation>,
     references: Vec<ObservedReference>,
     notices: Vec<String>,
     fingerprint: Option<crypt::Sha256Hash>,
@@ -80,6 +84,14 @@ struct AppState {
     refresh_at: Option<Elapsed>,
 }
 
+/// What keeps the last started instance apart.
+struct Isolation {
+    enforced: bool,
+    is_container: bool,
+    /// What is not enforced, and why.
+    unenforced: Vec<String>,
+}
+
 /// One instance.
 struct Instance {
     workload: WorkloadId,
@@ -88,8 +100,13 @@ struct Instance {
     since: Elapsed,
     failed_checks: u32,
     port: u16,
+    /// Its place among those that take requests.
+    route: Option<InstanceKey>,
     process: Arc<Process>,
     cgroup: Option<AppCgroup>,
+    is_container: bool,
+    /// What podman reads when it starts.
+    held: Option<File>,
     limiter: Option<Limiter>,
     watcher: Option<AbortHandle>,
 }
@@ -174,7 +191,7 @@ impl Apps {
             tracing::error!(%error, "apps' files cannot be kept: nothing can be deployed");
         }
         let host = &self.services.host;
-        let mut kept = BTreeSet::new();
+        let (mut kept, mut containers) = (BTreeSet::new(), BTreeSet::new());
         for record in host.instances().await? {
             let Some(instance) = record.instance else { continue };
             let cgroup = match &record.place {
@@ -192,7 +209,10 @@ impl Apps {
                     if let Some(cgroup) = &cgroup {
                         kept.insert(cgroup.path().to_owned());
                     }
-                    self.adopt(record.app, &record.name, record.id, instance, process, cgroup);
+                    if record.network.is_some() {
+                        containers.insert(container::name(record.id));
+                    }
+                    self.adopt(&record, instance, process, cgroup);
                 }
                 None => {
                     if let Some(cgroup) = cgroup {
@@ -206,6 +226,7 @@ impl Apps {
             }
         }
         self.sweep_cgroups(&kept).await;
+        self.sweep_containers(&containers).await?;
         let apps = host.apps().await?;
         let known: BTreeSet<AppId> = apps.iter().map(|view| view.app.id).collect();
         for (path, error) in self.files.sweep(|app| known.contains(&app)) {
@@ -219,13 +240,12 @@ impl Apps {
 
     fn adopt(
         self: &Arc<Self>,
-        app: AppId,
-        name: &AppName,
-        workload: WorkloadId,
+        record: &WorkloadRecord,
         instance: InstanceRecord,
         process: Process,
         cgroup: Option<AppCgroup>,
     ) {
+        let (app, name, workload) = (record.app, &record.name, record.id);
         tracing::info!(app = %name, %workload, "an instance runs on");
         let launched = Launched {
             workload,
@@ -234,11 +254,43 @@ impl Apps {
             enforced: cgroup.is_some(),
             limiter: None,
             cgroup,
+            // Others are in our network.
+            is_container: record.network.is_some(),
+            held: None,
             unenforced: Vec::new(),
             notices: Vec::new(),
         };
         self.add(app, name, instance.revision, launched);
         self.touch(name);
+    }
+
+    /// How many instances run.
+    pub(crate) fn running(&self) -> usize {
+        self.state().values().map(|state| state.instances.len()).sum()
+    }
+
+    /// Ends all instances, as nobody is there to look after them. Once nothing reconciles any more.
+    pub(crate) async fn end_all(&self) {
+        let mut all: Vec<Instance> =
+            self.state().values_mut().flat_map(|state| state.instances.drain(..)).collect();
+        for instance in &all {
+            ask_to_end(instance);
+        }
+        let until = Instant::now() + END_TIME_MAX;
+        while Instant::now() < until && all.iter().any(|one| !one.process.has_ended().unwrap_or(true)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        for instance in &mut all {
+            end_at_once(&instance.process, instance.cgroup.as_ref(), instance.is_container);
+            if let Some(cgroup) = instance.cgroup.take() {
+                remove(cgroup).await;
+            }
+            if instance.is_container {
+                self.remove_container(container::name(instance.workload)).await;
+            }
+            // One that is kept is found to have ended at the next start.
+            let _may_be_kept = self.services.host.end(instance.workload).await;
+        }
     }
 
     /// Cgroups that an earlier run made and no record names: it ended between making one and keeping that it did, or an app was deleted
@@ -252,10 +304,11 @@ impl Apps {
         let Ok(entries) = std::fs::read_dir(parent) else { return };
         for entry in entries.flatten() {
             let is_ours = entry.file_name().to_string_lossy().starts_with(&self.launcher.prefix);
-            if is_ours && !kept.contains(&entry.path()) {
-                if let Ok(cgroup) = AppCgroup::open(&entry.path()) {
-                    remove(cgroup).await;
-                }
+            if is_ours
+                && !kept.contains(&entry.path())
+                && let Ok(cgroup) = AppCgroup::open(&entry.path())
+            {
+                remove(cgroup).await;
             }
         }
     }
@@ -350,7 +403,7 @@ impl Apps {
         name: &AppName,
         desired: Option<&Desired>,
     ) -> Result<(), HostError> {
-        self.routes.desired(app, name, desired);
+        self.route(name, desired);
         if let Some(desired) = desired {
             self.refresh(app, name, desired).await?;
         }
@@ -366,7 +419,7 @@ impl Apps {
                     // Whoever changes something wants to see at once what it does.
                     (state.revision, state.restarts) = (desired.revision, Restarts::forgiven());
                 }
-                let observed: Vec<_> = state.instances.iter().map(|one| self.observe(app, one)).collect();
+                let observed: Vec<_> = state.instances.iter().map(|one| self.observe(name, one)).collect();
                 let planned = plan(desired, &observed, state.restarts, now);
                 state.look_again = planned.look_again;
                 if observed.iter().any(|one| one.phase == Phase::Draining) {
@@ -388,22 +441,53 @@ impl Apps {
         Ok(())
     }
 
-    fn observe(&self, app: AppId, instance: &Instance) -> Observed {
+    /// What the proxy tells people whose requests cannot go to an instance.
+    fn route(&self, name: &AppName, desired: Option<&Desired>) {
+        match desired {
+            None => {}
+            Some(desired) if desired.state == DesiredState::Stopped => self.routes.set(name, Wanted::Stopped),
+            Some(desired) if desired.deployment.is_none() => self.routes.set(name, Wanted::Stopped),
+            Some(_) => {
+                let has_served = !self.routes.in_flight(name).is_empty();
+                self.routes.set(name, if has_served { Wanted::Running } else { Wanted::Starting });
+            }
+        }
+    }
+
+    /// An instance takes no more requests.
+    fn drain(&self, app: AppId, workload: WorkloadId) {
+        let mut states = self.state();
+        let Some(state) = states.get_mut(&app) else { return };
+        let name = state.name.clone();
+        if let Some(key) = state.instance(workload).and_then(|instance| instance.route) {
+            drop(self.routes.drain(&name, key));
+        }
+    }
+
+    fn observe(&self, name: &AppName, instance: &Instance) -> Observed {
         Observed {
             workload: instance.workload,
             revision: instance.revision,
             phase: instance.phase,
             since: instance.since,
             failed_checks: instance.failed_checks,
-            in_flight: self.routes.in_flight(app, instance.workload),
+            in_flight: instance.route.map_or(0, |route| self.in_flight(name, route)),
         }
+    }
+
+    fn in_flight(&self, name: &AppName, route: InstanceKey) -> usize {
+        self.routes.in_flight(name).into_iter().find(|(key, _)| *key == route).map_or(0, |(_, count)| count)
     }
 
     /// An app that is no more, and of which nothing runs: its files go, too.
     fn forget_app(&self, app: AppId) {
         let mut states = self.state();
         if states.get(&app).is_some_and(|state| state.instances.is_empty()) {
-            states.remove(&app);
+            if let Some(gone) = states.remove(&app)
+                && !states.values().any(|state| state.name == gone.name)
+            {
+                self.routes.forget(&gone.name);
+            }
             drop(states);
             self.deployments.forget(app);
             if let Err(error) = self.files.app(app).remove() {
@@ -426,18 +510,14 @@ impl Apps {
                 }
             }
             Action::Drain(workload) => {
-                self.routes.drain(app, workload);
+                self.drain(app, workload);
                 self.advance(app, workload, Phase::Draining);
             }
             Action::Stop(workload) => {
-                self.routes.drain(app, workload);
+                self.drain(app, workload);
                 if let Some(instance) = self.state().get_mut(&app).and_then(|state| state.instance(workload))
                 {
-                    // As systemd does: all of it is asked, as a shell in front of a program does not pass it on.
-                    match &instance.cgroup {
-                        Some(cgroup) => cgroup.signal(SIGTERM),
-                        None => drop(instance.process.signal(SIGTERM)),
-                    }
+                    ask_to_end(instance);
                 }
                 self.advance(app, workload, Phase::Stopping);
                 self.again(name, self.elapsed() + limits::STOP_TIME_MAX);
@@ -446,7 +526,7 @@ impl Apps {
                 self.note(app, "an instance did not end in time, and is killed");
                 if let Some(instance) = self.state().get_mut(&app).and_then(|state| state.instance(workload))
                 {
-                    end_at_once(&instance.process, instance.cgroup.as_ref());
+                    end_at_once(&instance.process, instance.cgroup.as_ref(), instance.is_container);
                 }
                 self.advance(app, workload, Phase::Killing);
             }
@@ -466,7 +546,6 @@ impl Apps {
 
     /// Takes away all that an instance had: endpoint, record, processes, cgroup.
     async fn forget(&self, app: AppId, workload: WorkloadId) -> Result<(), HostError> {
-        self.routes.remove(app, workload);
         match self.services.host.end(workload).await {
             Ok(()) | Err(HostError::WorkloadNotFound(_)) => {}
             Err(error) => return Err(error),
@@ -475,12 +554,54 @@ impl Apps {
             let mut states = self.state();
             let Some(state) = states.get_mut(&app) else { return Ok(()) };
             let at = state.instances.iter().position(|instance| instance.workload == workload);
-            at.map(|at| state.instances.remove(at))
+            let removed = at.map(|at| state.instances.remove(at));
+            if let Some(route) = removed.as_ref().and_then(|instance| instance.route) {
+                self.routes.remove(&state.name, route);
+            }
+            removed
         };
-        if let Some(mut instance) = removed
-            && let Some(cgroup) = instance.cgroup.take()
-        {
-            remove(cgroup).await;
+        if let Some(mut instance) = removed {
+            if let Some(cgroup) = instance.cgroup.take() {
+                remove(cgroup).await;
+            }
+            if instance.is_container {
+                self.remove_container(container::name(workload)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Podman has removed it with its end, unless it was ended itself.
+    async fn remove_container(&self, name: String) {
+        let Ok(podman) = self.launcher.podman().await else { return };
+        let removed = tokio::task::spawn_blocking(move || podman.remove(&name)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(error, "what is left of a container cannot be removed");
+        }
+    }
+
+    /// Containers that no record names, as for cgroups. Podman is asked only where there is an app that needs it.
+    async fn sweep_containers(&self, kept: &BTreeSet<String>) -> Result<(), HostError> {
+        let host = &self.services.host;
+        let mut has_any = false;
+        for name in host.hosted().await? {
+            let desired = host.desired(&name).await?;
+            let deployment = desired.as_ref().and_then(|desired| desired.deployment.as_ref());
+            has_any |= deployment.is_some_and(|deployment| deployment.image.is_some());
+        }
+        if !has_any {
+            return Ok(());
+        }
+        let Ok(podman) = self.launcher.podman().await else { return Ok(()) };
+        let listed = tokio::task::spawn_blocking(move || podman.names()).await;
+        let listed = listed.unwrap_or_else(|error| Err(error.to_string()));
+        match listed {
+            Ok(listed) => {
+                for name in listed.into_iter().filter(|name| !kept.contains(name)) {
+                    self.remove_container(name).await;
+                }
+            }
+            Err(error) => tracing::warn!(error, "podman does not tell its containers"),
         }
         Ok(())
     }
@@ -512,10 +633,9 @@ impl Apps {
         };
         match launched {
             Ok(launched) => {
-                self.note(
-                    app,
-                    &format!("an instance starts: {}", desired.start_command().unwrap_or_default()),
-                );
+                let image = desired.deployment.as_ref().and_then(|deployment| deployment.image.as_ref());
+                let what = desired.start_command().or(image.map(|image| &*image.name)).unwrap_or_default();
+                self.note(app, &format!("an instance starts: {what}"));
                 self.add(app, name, desired.revision, launched);
             }
             Err(error) => {
@@ -532,12 +652,14 @@ impl Apps {
     }
 
     fn add(self: &Arc<Self>, app: AppId, name: &AppName, revision: u64, launched: Launched) {
-        let Launched { workload, port, process, cgroup, limiter, unenforced, enforced, notices } = launched;
+        let Launched { workload, port, process, cgroup, limiter, unenforced, enforced, notices, .. } =
+            launched;
+        let Launched { is_container, held, .. } = launched;
         let process = Arc::new(process);
         let since = self.elapsed();
         let mut states = self.state();
         let state = states.entry(app).or_insert_with(|| AppState::new(name.clone()));
-        state.isolation = Some((enforced, unenforced));
+        state.isolation = Some(Isolation { enforced, is_container, unenforced });
         state.notices = notices;
         let watching = self.clone().watch(app, name.clone(), workload, port, process.clone());
         let watcher = Some(tokio::spawn(watching).abort_handle());
@@ -548,8 +670,11 @@ impl Apps {
             since,
             failed_checks: 0,
             port,
+            route: None,
             process,
             cgroup,
+            is_container,
+            held,
             limiter,
             watcher,
         });
@@ -559,7 +684,7 @@ impl Apps {
     async fn refresh(&self, app: AppId, name: &AppName, desired: &Desired) -> Result<(), HostError> {
         let now = self.elapsed();
         let is_due = self.state().get(&app).is_some_and(|state| state.refresh_at.is_some_and(|at| at <= now));
-        if !is_due || desired.state != host::DesiredState::Running {
+        if !is_due || desired.state != DesiredState::Running {
             return Ok(());
         }
         let view = self.services.host.app(name).await?;
@@ -622,18 +747,20 @@ impl Apps {
             drop(states);
             self.note(app, &told);
         }
-        self.routes.remove(app, workload);
+        self.drain(app, workload);
         self.touch(&name);
     }
 
     /// Checks until it has to be replaced, or for ever.
     async fn keep_checking(&self, app: AppId, name: &AppName, workload: WorkloadId, port: u16) {
         let health = self.health(name).await;
+        let inside = self.launcher.endpoints.inside(workload);
         let target = probe::Target {
             port,
             workload,
             identity: &self.services.identity,
             attestor: self.attestor.as_deref(),
+            inside: inside.as_ref(),
         };
         probe::ready(&target, &health).await;
         {
@@ -641,9 +768,14 @@ impl Apps {
             let found = states.get_mut(&app).and_then(|state| state.instance(workload));
             let Some(instance) = found.filter(|instance| instance.phase == Phase::Starting) else { return };
             (instance.phase, instance.since) = (Phase::Ready, self.elapsed());
-        }
-        if health != Health::Process {
-            self.routes.add(app, name, workload, ());
+            instance.held = None;
+            if health != Health::Process {
+                let (identity, attestor) = (self.services.identity.clone(), self.attestor.clone());
+                let inside = inside.clone();
+                let upstream = probe::Upstream { port, workload, identity, attestor, inside };
+                let reach = Reach::By(Arc::new(upstream));
+                instance.route = Some(self.routes.add(name, reach));
+            }
         }
         self.note(app, "an instance is ready");
         self.touch(name);
@@ -679,7 +811,7 @@ impl Apps {
         let before = host.desired(name).await?;
         let is_first = before.is_none_or(|desired| desired.deployment.is_none());
         let change = Change {
-            state: is_first.then_some(host::DesiredState::Running),
+            state: is_first.then_some(DesiredState::Running),
             deployment: Some(deployment),
             ..Change::default()
         };
@@ -696,6 +828,15 @@ impl Apps {
         if context.record(&*self.services.audit, Actor::System, action, target, outcome, reason).is_err() {
             tracing::error!(app = %name, action, "was done, and cannot be written to the audit log");
         }
+    }
+}
+
+/// As systemd does: all of it is asked, as a shell in front of a program does not pass it on. Podman does, to the container's first process,
+/// and to have its cgroup asked would end others that its image may want to outlive that.
+fn ask_to_end(instance: &Instance) {
+    match &instance.cgroup {
+        Some(cgroup) if !instance.is_container => cgroup.signal(SIGTERM),
+        _ => drop(instance.process.signal(SIGTERM)),
     }
 }
 
@@ -734,10 +875,10 @@ impl Hosting for Handle {
     fn take<'a>(
         &'a self,
         app: &'a AppName,
-        package: axum::body::Body,
+        brought: Brought,
         command: Option<String>,
     ) -> Answer<'a, DeploymentId> {
-        Box::pin(deploy::take(&self.0, app, package, command))
+        Box::pin(deploy::take(&self.0, app, brought, command))
     }
 
     fn deployment(&self, app: AppId, deployment: DeploymentId) -> Option<ObservedDeployment> {
@@ -762,9 +903,9 @@ impl Hosting for Handle {
         });
         ObservedApp {
             instances: instances.collect(),
-            isolation: state.isolation.as_ref().map(|(enforced, _)| self.0.claim(*enforced).to_owned()),
-            enforced: state.isolation.as_ref().map(|(enforced, _)| *enforced),
-            unenforced: state.isolation.as_ref().map(|(_, what)| what.clone()).unwrap_or_default(),
+            isolation: state.isolation.as_ref().map(|isolation| self.0.claim(isolation).to_owned()),
+            enforced: state.isolation.as_ref().map(|isolation| isolation.enforced),
+            unenforced: state.isolation.as_ref().map(|it| it.unenforced.clone()).unwrap_or_default(),
             failures: state.restarts.failures,
             last_failure: state.last_failure.clone(),
             references: state.references.clone(),
@@ -785,8 +926,18 @@ pub(crate) struct Handle(pub(crate) Arc<Apps>);
 
 impl Apps {
     /// What is claimed of an app's isolation, and no more.
-    fn claim(&self, enforced: bool) -> &'static str {
-        match (enforced, kernel::is_root(), self.launcher.landlock.is_some()) {
+    fn claim(&self, isolation: &Isolation) -> &'static str {
+        if isolation.is_container {
+            return match isolation.enforced {
+                true => {
+                    "container: a network of its own, with no way out but to this server's vaults, and a cgroup of root's; nobody but its own processes and root gets its tokens"
+                }
+                false => {
+                    "container: a network of its own, with no way out but to this server's vaults; whoever comes into it with its endpoint secret gets its tokens"
+                }
+            };
+        }
+        match (isolation.enforced, kernel::is_root(), self.launcher.landlock.is_some()) {
             (true, true, _) => {
                 "server: its own account and a cgroup of root's; nobody but its own processes and root gets its tokens"
             }

@@ -2,6 +2,7 @@
 //!
 //! Whoever listens on an instance's port is believed only if the kernel says that it is of the instance's own cgroup.
 
+use crate::listen::endpoints::Inside;
 use domain::{WorkloadId, limits};
 use host::Health;
 use http::{Request, header};
@@ -12,8 +13,9 @@ use identity::IdentityService;
 use kernel::{Attestor, Process};
 use std::{
     io,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{io::unix::AsyncFd, net::TcpStream};
@@ -30,14 +32,31 @@ pub(crate) struct Target<'a> {
     pub(crate) workload: WorkloadId,
     pub(crate) identity: &'a IdentityService,
     pub(crate) attestor: Option<&'a Attestor>,
+    /// Its network, if that is not ours.
+    pub(crate) inside: Option<&'a Arc<Inside>>,
 }
 
 impl Target<'_> {
     pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let (stream, attestor) = match self.inside {
+            None => (TcpStream::connect(address).await?, self.attestor),
+            Some(inside) => (connect_inside(inside.clone(), address).await?, Some(&*inside.attestor)),
+        };
         stream.set_nodelay(true)?;
-        is_its_own(&stream, self.workload, self.identity, self.attestor)?;
+        is_its_own(&stream, self.workload, self.identity, attestor)?;
         Ok(stream)
+    }
+}
+
+/// Makes a connection in another network, on a thread that may wait for another one to go there.
+async fn connect_inside(inside: Arc<Inside>, address: SocketAddr) -> io::Result<TcpStream> {
+    let begun = tokio::task::spawn_blocking(move || inside.namespace.connect(address));
+    let stream = TcpStream::from_std(begun.await.map_err(io::Error::other)??)?;
+    stream.writable().await?;
+    match stream.take_error()? {
+        None => Ok(stream),
+        Some(error) => Err(error),
     }
 }
 
@@ -56,6 +75,28 @@ pub(crate) fn is_its_own(
         Ok(peer) if confinement.contains(peer.facts().cgroup) => Ok(()),
         Ok(_) => refuse("somebody else listens on the instance's port"),
         Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+/// The proxy's way to an instance.
+pub(crate) struct Upstream {
+    pub(crate) port: u16,
+    pub(crate) workload: WorkloadId,
+    pub(crate) identity: Arc<IdentityService>,
+    pub(crate) attestor: Option<Arc<Attestor>>,
+    pub(crate) inside: Option<Arc<Inside>>,
+}
+
+impl host::routes::Connect for Upstream {
+    fn connect(&self) -> host::routes::Connecting {
+        let (identity, attestor, inside) =
+            (self.identity.clone(), self.attestor.clone(), self.inside.clone());
+        let (port, workload) = (self.port, self.workload);
+        Box::pin(async move {
+            let (attestor, inside) = (attestor.as_deref(), inside.as_ref());
+            let target = Target { port, workload, identity: &identity, attestor, inside };
+            target.connect().await?.into_std()
+        })
     }
 }
 
@@ -139,7 +180,10 @@ impl AsRawFd for Pidfd {
 }
 
 impl Watched {
-    #[expect(deprecated, reason = "what may go wrong is a descriptor that is closed too early; this one is owned")]
+    #[expect(
+        deprecated,
+        reason = "what may go wrong is a descriptor that is closed too early; this one is owned"
+    )]
     fn new(descriptor: OwnedFd) -> io::Result<Self> {
         AsyncFd::with_interest(Pidfd(descriptor), tokio::io::Interest::READABLE).map(Self)
     }

@@ -1,6 +1,6 @@
 //! The administrator's socket: a unix socket (0600) in the data directory (0700), whose peers must be our own user or root.
 
-use super::{ACCEPT_PAUSE, Stop, serve, stopped};
+use super::{ACCEPT_PAUSE, REQUEST_TIME_MAX, Stop, serve, stopped};
 use crate::{data::Layout, error::StartError};
 use axum::Router;
 use std::{fs, os::fd::AsFd, os::unix::fs::PermissionsExt, sync::Arc};
@@ -51,6 +51,7 @@ pub(crate) async fn accept(listener: UnixListener, router: Router, mut stop: Sto
         tokio::spawn(async move {
             serve(stream, router, stop, |request| {
                 request.extensions_mut().insert(peer.clone());
+                Some(REQUEST_TIME_MAX)
             })
             .await;
             drop(place);

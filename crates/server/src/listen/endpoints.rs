@@ -9,7 +9,7 @@ use crate::origin::Observer;
 use domain::{WorkloadId, limits};
 use host::EndpointListeners;
 use identity::{PeerProbe, Workload};
-use kernel::{AttestFault, Attested, Attestor, Network, Peer, ProcessFacts};
+use kernel::{AttestFault, Attested, Attestor, Namespace, Network, Peer, ProcessFacts};
 use std::{
     collections::HashMap,
     io,
@@ -39,6 +39,13 @@ pub(crate) struct Endpoints {
 /// An open endpoint; closed when this is dropped.
 struct Open {
     tasks: Vec<AbortHandle>,
+    inside: Option<Arc<Inside>>,
+}
+
+/// A network that is not ours, for connections into it.
+pub(crate) struct Inside {
+    pub(crate) namespace: Namespace,
+    pub(crate) attestor: Arc<Attestor>,
 }
 
 impl Drop for Open {
@@ -51,7 +58,14 @@ impl Drop for Open {
 impl Endpoints {
     /// With nothing open. Without an attestor no workload is enforced.
     pub(crate) fn new(attestor: Option<Arc<Attestor>>, observer: Arc<Observer>, runtime: Handle) -> Self {
-        Self { attestor, observer, runtime, services: OnceLock::new(), public: Mutex::default(), open: Mutex::default() }
+        Self {
+            attestor,
+            observer,
+            runtime,
+            services: OnceLock::new(),
+            public: Mutex::default(),
+            open: Mutex::default(),
+        }
     }
 
     /// Tells which services answer. Once, before anything is opened.
@@ -67,43 +81,47 @@ impl Endpoints {
         drop(self.public.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
+    /// The network of a workload that has one of its own.
+    pub(crate) fn inside(&self, workload: WorkloadId) -> Option<Arc<Inside>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&workload)?.inside.clone()
+    }
+
     /// The public listener in another network. Who connects there is named by that network's attestor.
-    fn serve_public(&self, listener: StdListener, attestor: Arc<Attestor>) -> io::Result<Option<AbortHandle>> {
+    fn serve_public(
+        &self,
+        listener: StdListener,
+        attestor: Arc<Attestor>,
+    ) -> io::Result<Option<AbortHandle>> {
         let listener = TcpListener::from_std(listener)?;
         let public = self.public.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let observer = Arc::new(self.observer.asking(attestor));
-        Ok(public.map(|public| {
-            self.runtime.spawn(public.observed_by(observer).accept(listener)).abort_handle()
-        }))
+        Ok(public
+            .map(|public| self.runtime.spawn(public.observed_by(observer).accept(listener)).abort_handle()))
     }
 }
 
 impl EndpointListeners for Endpoints {
-    fn open(
-        &self,
-        workload: Arc<Workload>,
-        port: Option<u16>,
-        network: Option<Network>,
-    ) -> io::Result<u16> {
+    fn open(&self, workload: Arc<Workload>, port: Option<u16>, network: Option<Network>) -> io::Result<u16> {
         let services = self
             .services
             .get()
             .and_then(Weak::upgrade)
             .ok_or_else(|| io::Error::other("the server is not up"))?;
         let _runtime = self.runtime.enter();
-        let mut open = Open { tasks: Vec::new() };
+        let mut open = Open { tasks: Vec::new(), inside: None };
         let (listener, attestor, observer) = match network {
             None => {
                 let listener = kernel::listen_loopback(port.unwrap_or(0))?;
                 (listener, self.attestor.clone(), self.observer.clone())
             }
-            Some(Network { listeners, attestor, .. }) => {
+            Some(Network { namespace, listeners, attestor }) => {
                 let attestor = Arc::new(attestor);
                 let mut listeners = listeners.into_iter();
                 let listener = listeners.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
                 if let Some(listener) = listeners.next() {
                     open.tasks.extend(self.serve_public(listener, attestor.clone())?);
                 }
+                open.inside = Some(Arc::new(Inside { namespace, attestor: attestor.clone() }));
                 let observer = Arc::new(self.observer.asking(attestor.clone()));
                 (listener, Some(attestor), observer)
             }

@@ -24,8 +24,8 @@ use tower::Service;
 
 /// Time within which a request's head must have arrived; also how long a connection may idle between two requests.
 const HEAD_TIME_MAX: Duration = domain::limits::REQUEST_READ_TIME_MAX;
-/// Time within which a request must be answered, its body's arrival included.
-const REQUEST_TIME_MAX: Duration = domain::limits::REQUEST_TIME_MAX;
+/// Time within which a request must be answered, its body's arrival included; of a body that nobody reads, where a handler has its own times.
+pub(crate) const REQUEST_TIME_MAX: Duration = domain::limits::REQUEST_TIME_MAX;
 /// Bytes of a request's head on our own listeners. Ours: a bearer token has at most 16 KiB.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long to wait before accepting again when the process has no file descriptor left.
@@ -40,14 +40,19 @@ pub(crate) async fn stopped(stop: &mut Stop) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
-/// Serves HTTP/1.1 on one connection until it ends or the server stops. `stamp` puts into each request what is known of the peer.
-pub(crate) async fn serve<S, H>(stream: S, handler: H, mut stop: Stop, stamp: impl Fn(&mut Request<Incoming>))
-where
-    S: AsyncRead + AsyncWrite + Unpin,
+/// Serves HTTP/1.1 on one connection until it ends, changes to another protocol, or the server stops. `stamp` puts into each request what is
+/// known of the peer, and says within which time the request must be answered, unless its handler sees to that.
+pub(crate) async fn serve<S, H>(
+    stream: S,
+    handler: H,
+    mut stop: Stop,
+    stamp: impl Fn(&mut Request<Incoming>) -> Option<Duration>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
 {
     let service = service_fn(|mut request: Request<Incoming>| {
-        stamp(&mut request);
+        let time_max = stamp(&mut request);
         let mut handler = handler.clone();
         async move {
             if is_strange(request.headers()) {
@@ -58,10 +63,11 @@ where
             let body = if body.is_end_stream() { Body::empty() } else { Body::new(body) };
             let (body, rest) = wire::body::lend(body);
             let handled = handler.call(Request::from_parts(head, body));
-            Ok(answer(async move {
+            Ok(answer(time_max, async move {
                 let response = handled.await?;
                 // What nobody read must not be taken for the next request, and who still writes must hear the answer.
-                Ok(if rest.discard().await { response } else { last(response) })
+                let discarded = tokio::time::timeout(REQUEST_TIME_MAX, rest.discard()).await;
+                Ok(if discarded == Ok(true) { response } else { last(response) })
             })
             .await)
         }
@@ -70,7 +76,7 @@ where
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
     // A buffer may hold twice as much before the library looks at its size, so the head has a limit of its own.
     http.max_buf_size(HEAD_BYTES_MAX).max_header_size(HEAD_BYTES_MAX);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopped(&mut stop) => {
@@ -99,8 +105,16 @@ fn last(mut response: Response<Body>) -> Response<Body> {
 }
 
 /// A handler that takes too long is given up; one that panics costs its own request only.
-async fn answer(handler: impl Future<Output = Result<Response<Body>, Infallible>>) -> Response<Body> {
-    match tokio::time::timeout(REQUEST_TIME_MAX, caught(handler)).await {
+async fn answer(
+    time_max: Option<Duration>,
+    handler: impl Future<Output = Result<Response<Body>, Infallible>>,
+) -> Response<Body> {
+    let caught = caught(handler);
+    let answered = match time_max {
+        Some(time_max) => tokio::time::timeout(time_max, caught).await,
+        None => Ok(caught.await),
+    };
+    match answered {
         Ok(Some(Ok(response))) => response,
         Ok(Some(Err(never))) => match never {},
         Ok(None) => empty(StatusCode::INTERNAL_SERVER_ERROR),
@@ -159,7 +173,7 @@ mod tests {
         let (mut client, server) = tokio::io::duplex(64 * 1024);
         let (_stop, stopping) = watch::channel(false);
         let handler = tower::service_fn(|_unread: Request<Body>| async { Ok(empty(StatusCode::FORBIDDEN)) });
-        let serving = tokio::spawn(serve(server, handler, stopping, |_| {}));
+        let serving = tokio::spawn(serve(server, handler, stopping, |_| Some(REQUEST_TIME_MAX)));
         let (mut reader, mut writer) = tokio::io::split(&mut client);
         let mut answers = String::new();
         let writing = async {
@@ -193,8 +207,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_panic_or_a_hang_costs_one_request() {
         let status = |response: Response<Body>| response.status().as_u16();
-        assert_eq!(status(answer(async { panic!("on purpose") }).await), 500);
-        assert_eq!(status(answer(std::future::pending()).await), 408);
-        assert_eq!(status(answer(async { Ok(empty(StatusCode::NO_CONTENT)) }).await), 204);
+        let timed = Some(REQUEST_TIME_MAX);
+        assert_eq!(status(answer(timed, async { panic!("on purpose") }).await), 500);
+        assert_eq!(status(answer(timed, std::future::pending()).await), 408);
+        assert_eq!(status(answer(timed, async { Ok(empty(StatusCode::NO_CONTENT)) }).await), 204);
+        let slow = async {
+            tokio::time::sleep(10 * REQUEST_TIME_MAX).await;
+            Ok(empty(StatusCode::NO_CONTENT))
+        };
+        assert_eq!(status(answer(None, slow).await), 204, "its handler has times of its own");
     }
 }

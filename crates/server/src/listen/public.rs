@@ -108,7 +108,9 @@ impl Public {
         let handshake = tokio::time::timeout(limits::HANDSHAKE_TIME_MAX, self.tls.accept(stream)).await;
         match handshake {
             Ok(Ok(stream)) => {
-                serve(stream, self.service.for_connection(origin), self.stop, |_| {}).await;
+                let service = self.service.for_connection(origin);
+                let timed = service.clone();
+                serve(stream, service, self.stop, |request| timed.time_max(request)).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, %peer, "no TLS handshake"),
             Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),

@@ -14,7 +14,9 @@ use axum::{
     routing::{delete, get},
 };
 use domain::{AppName, WorkloadId};
-use host::{Enforcement, Environment, NetworkId, Place, PlaceRecord, Reach, StartRequest, WorkloadRecord};
+use host::{
+    Enforcement, Environment, NetworkId, NetworkPlace, Place, PlaceRecord, StartRequest, WorkloadRecord,
+};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -112,7 +114,7 @@ async fn start(
         require_enforced: body.require_enforced,
         environment: body.environment,
         instance: None,
-        reach: body.network.map_or(Reach::Ours, |id| Reach::Theirs(NetworkId::new(id))),
+        network: body.network.map_or(NetworkPlace::Ours, |id| NetworkPlace::Theirs(NetworkId::new(id))),
         attached,
     };
     let started = state.host.start(&name, request, context.now).await;

@@ -24,7 +24,8 @@ fn source(text: &str) -> String {
     format!("'sha256-{}'", crypt::encoding::base64(crypt::sha256(text).bytes()))
 }
 
-static STYLE: LazyLock<String> = LazyLock::new(|| source(layout::STYLE));
+/// The stylesheet of all pages, as a policy names it.
+pub(crate) static STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| source(layout::STYLE));
 static POST_SCRIPT: LazyLock<String> = LazyLock::new(|| source(layout::POST_SCRIPT));
 static PASSKEY_SCRIPT: LazyLock<String> = LazyLock::new(|| source(passkey::SCRIPT));
 
@@ -35,7 +36,7 @@ fn policy(forms: &Forms) -> String {
     };
     format!(
         "default-src 'none'; style-src {}; script-src {script}; form-action {action}; frame-ancestors 'none'; base-uri 'none'",
-        *STYLE
+        *STYLE_SOURCE
     )
 }
 

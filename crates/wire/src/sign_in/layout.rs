@@ -8,7 +8,7 @@ pub(super) const STYLE: &str = include_str!("style.css");
 pub(super) const POST_SCRIPT: &str = "document.forms[0].submit()";
 
 /// A whole page. `refresh`: where the browser goes on to by itself.
-pub(super) fn layout(title: &str, refresh: Option<&str>, body: &Markup) -> Markup {
+pub(crate) fn layout(title: &str, refresh: Option<&str>, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {

@@ -6,12 +6,12 @@
 //! 3.1.2, RFC 9207, RFC 9700.
 
 mod account;
-mod answer;
+pub(crate) mod answer;
 mod authorize;
 mod browser;
 mod device;
 mod fault;
-mod layout;
+pub(crate) mod layout;
 mod onward;
 mod passkey;
 mod place;

@@ -1,0 +1,523 @@
+//! Hosted apps: deployed, supervised, replaced without a gap, kept apart, ended; each through the command line and the app's own host name.
+
+use e2e::{Answer, Server, TemporaryDirectory, settings, skip, wait};
+use serde_json::{Value, json};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+const RESOURCE: &str = "https%3A%2F%2Fvault.keyless.localhost";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server with hosted apps, which end with this value.
+struct Hosts {
+    server: Server,
+    packages: TemporaryDirectory,
+}
+
+impl Hosts {
+    fn start(name: &str) -> Self {
+        Self { server: Server::start(name), packages: TemporaryDirectory::new(&format!("{name}-packages")) }
+    }
+
+    /// A folder with the app of the scenarios and these files besides.
+    fn package(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
+        let folder = self.packages.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("app.py"), include_str!("hosting/app.py")).unwrap();
+        for (file, text) in files {
+            std::fs::write(folder.join(file), text).unwrap();
+        }
+        folder
+    }
+
+    fn deploy(&self, app: &str, folder: &Path) -> Value {
+        let told = self.server.keyless_json(["app", "deploy", app, "--dir", &folder.to_string_lossy()]);
+        serde_json::from_str(&told).unwrap()
+    }
+
+    fn show(&self, app: &str) -> Value {
+        serde_json::from_str(&self.server.keyless_json(["app", "show", app])).unwrap()
+    }
+
+    fn get(&self, app: &str, target: &str) -> Answer {
+        let host = format!("{app}.apps.keyless.localhost");
+        self.server.https().send("GET", &host, target, &[], "").unwrap()
+    }
+
+    fn ask(&self, app: &str, target: &str) -> Value {
+        let answer = self.get(app, target);
+        assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+        answer.json()
+    }
+
+    /// The processes of an app's instances.
+    fn processes(&self, app: &str) -> Vec<u32> {
+        let shown = self.show(app);
+        let all = shown["hosted"]["instances"].as_array().unwrap().iter();
+        all.filter_map(|one| one["process"].as_u64()).map(|pid| u32::try_from(pid).unwrap()).collect()
+    }
+
+    fn settled(&self, app: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        wait::until(what, PATIENCE, || {
+            last = self.show(app)["hosted"].clone();
+            is_so(&last)
+        });
+        last
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        let listed = self.server.keyless(["app", "list", "-o", "json"]);
+        let apps: Value = serde_json::from_str(&listed.stdout).unwrap_or_default();
+        for app in apps.as_array().into_iter().flatten() {
+            if let Some(name) = app["name"].as_str() {
+                let _ended = self.server.keyless(["app", "delete", name]);
+            }
+        }
+        // Its cgroups go with the last process.
+        let folder = self.server.place().join("data-apps");
+        let ended = || std::fs::read_dir(&folder).map_or(0, Iterator::count) == 0;
+        let began = std::time::Instant::now();
+        while !ended() && began.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn needs_root() -> bool {
+    if !settings::is_root() {
+        skip("hosted apps under accounts of their own: needs root");
+        return true;
+    }
+    false
+}
+
+fn is_alive(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+        && !std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+}
+
+fn ready(hosted: &Value) -> usize {
+    hosted["instances"].as_array().unwrap().iter().filter(|one| one["state"] == "ready").count()
+}
+
+#[test]
+fn an_app_lives_from_its_deployment_to_its_end() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("hosting-life");
+    let folder = hosts.package("one", &[]);
+    let told = hosts.deploy("web", &folder);
+    assert_eq!(told["hosted"]["runtime"], "python", "{told}");
+    assert_eq!(told["hosted"]["enforced"], true, "{told}");
+    assert!(told["identity"]["principal"].is_string(), "an app that is deployed gets an identity: {told}");
+    let who = hosts.ask("web", "/who");
+    assert!(who["uid"].as_u64().unwrap() >= 1_879_048_192, "an account of its own: {who}");
+    assert_eq!(who["groups"], json!([]), "{who}");
+
+    // Killed, it comes back by itself.
+    let before = hosts.processes("web");
+    assert!(Command::new("kill").args(["-9", &before[0].to_string()]).status().unwrap().success());
+    hosts.settled("web", "another instance", |hosted| {
+        ready(hosted) == 1 && hosted["instances"][0]["process"].as_u64() != Some(u64::from(before[0]))
+    });
+    assert_eq!(hosts.ask("web", "/who")["version"], "1");
+    let log = hosts.server.keyless(["app", "logs", "web"]).ok();
+    assert!(log.contains("version 1 listens") && log.contains("killed by signal 9"), "{log}");
+
+    let scaled = hosts.server.keyless_json(["app", "scale", "web", "3"]);
+    assert!(scaled.contains("\"wanted\": 3") || scaled.contains("\"wanted\":3"), "{scaled}");
+    let three = hosts.processes("web");
+    assert_eq!(three.len(), 3);
+    let answered: std::collections::BTreeSet<_> =
+        (0..12).map(|_| hosts.ask("web", "/who")["pid"].to_string()).collect();
+    assert_eq!(answered.len(), 3, "each has its turn: {answered:?}");
+
+    hosts.server.keyless(["app", "stop", "web"]).ok();
+    assert_eq!(hosts.get("web", "/who").status, 403);
+    wait::until("all instances ended", PATIENCE, || three.iter().all(|pid| !is_alive(*pid)));
+    hosts.server.keyless(["app", "start", "web"]).ok();
+    assert_eq!(hosts.ask("web", "/who")["version"], "1");
+
+    let last = hosts.processes("web");
+    hosts.server.keyless(["app", "delete", "web"]).ok();
+    wait::until("nothing of it is left", PATIENCE, || {
+        last.iter().all(|pid| !is_alive(*pid))
+            && std::fs::read_dir(hosts.server.place().join("data-apps")).unwrap().count() == 0
+    });
+    assert_eq!(hosts.get("web", "/who").status, 404);
+}
+
+#[test]
+fn another_version_takes_over_without_a_failed_request() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("hosting-replace");
+    let versions = ["one", "two", "three"];
+    let folders: Vec<_> = versions
+        .iter()
+        .map(|version| {
+            let text = include_str!("hosting/app.py")
+                .replace("\"VERSION_OF\", \"1\"", &format!("\"VERSION_OF\", \"{version}\""));
+            hosts.package(version, &[("app.py", &text)])
+        })
+        .collect();
+    hosts.deploy("web", &folders[0]);
+    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let users: Vec<_> = (0..4)
+        .map(|_| {
+            let (https, stop, asked) = (hosts.server.https(), stop.clone(), asked.clone());
+            thread::spawn(move || {
+                let mut seen = Vec::new();
+                while !stop.load(Ordering::SeqCst) {
+                    let answer = https.send("GET", "web.apps.keyless.localhost", "/who", &[], "").unwrap();
+                    assert_eq!(answer.status, 200, "{}", answer.text());
+                    let version = answer.json()["version"].as_str().unwrap().to_owned();
+                    if seen.last() != Some(&version) {
+                        seen.push(version);
+                    }
+                    asked.fetch_add(1, Ordering::SeqCst);
+                }
+                seen
+            })
+        })
+        .collect();
+    for folder in &folders[1..] {
+        hosts.deploy("web", folder);
+    }
+    hosts.server.keyless(["app", "restart", "web"]).ok();
+    hosts.server.keyless(["app", "settings", "set", "web", "MORE=1"]).ok();
+    hosts.settled("web", "the settings are there", |hosted| {
+        hosted["instances"].as_array().unwrap().iter().all(|one| one["revision"] == hosted["revision"])
+    });
+    stop.store(true, Ordering::SeqCst);
+    for user in users {
+        let seen = user.join().unwrap();
+        assert_eq!(seen.last().map(String::as_str), Some("three"), "{seen:?}");
+    }
+    assert!(asked.load(Ordering::SeqCst) > 50, "there was load");
+    assert_eq!(hosts.ask("web", "/env")["MORE"], "1");
+}
+
+#[test]
+fn one_that_does_not_start_leaves_the_old_one_serving_and_says_why() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("hosting-broken");
+    hosts.deploy("web", &hosts.package("good", &[]));
+    let broken =
+        hosts.package("broken", &[("app.py", "import sys\nprint('no database', flush=True)\nsys.exit(3)\n")]);
+    let told = hosts.server.keyless(["app", "deploy", "web", "--dir", &broken.to_string_lossy()]);
+    assert_ne!(told.code, Some(0));
+    assert!(told.stderr.contains("exited with status 3"), "{}", told.said());
+    assert_eq!(hosts.ask("web", "/who")["version"], "1", "the version before goes on");
+    assert!(hosts.server.keyless(["app", "logs", "web"]).ok().contains("no database"));
+    let failing =
+        hosts.settled("web", "it is tried again, and again", |hosted| hosted["failures"].as_u64() >= Some(4));
+    assert!(failing["last_failure"].as_str().unwrap().contains("status 3"), "{failing}");
+    // A better one is started at once, whatever failed before it.
+    hosts.deploy("web", &hosts.package("better", &[("more", "")]));
+    assert_eq!(hosts.show("web")["hosted"]["failures"], 0);
+
+    let no_start = hosts.packages.path().join("nothing");
+    std::fs::create_dir_all(&no_start).unwrap();
+    std::fs::write(no_start.join("README"), "nothing to run").unwrap();
+    let told = hosts.server.keyless(["app", "deploy", "web", "--dir", &no_start.to_string_lossy()]);
+    assert!(told.code != Some(0) && told.stderr.contains("does not say what to start"), "{}", told.said());
+    let no_zip = hosts.packages.path().join("no.zip");
+    std::fs::write(&no_zip, "this is no zip").unwrap();
+    let told = hosts.server.keyless(["app", "deploy", "web", "--zip", &no_zip.to_string_lossy()]);
+    assert!(told.code != Some(0) && told.stderr.contains("zip"), "{}", told.said());
+    assert_eq!(hosts.ask("web", "/who")["version"], "1");
+}
+
+#[test]
+fn settings_reach_the_app_and_references_are_resolved_by_its_own_identity() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("hosting-settings");
+    hosts.server.vault_with("shop", "db", "s3cret");
+    hosts.deploy("web", &hosts.package("one", &[]));
+    let reference = "DB=@Microsoft.KeyVault(VaultName=shop;SecretName=db)";
+    hosts.server.keyless(["app", "settings", "set", "web", reference, "COLOUR=blue"]).ok();
+    let refused = hosts.settled("web", "the reference is tried", |hosted| {
+        ready(hosted) == 1 && hosted["references"][0]["status"] == "AccessToKeyVaultDenied"
+    });
+    assert!(refused["references"][0]["advice"].as_str().unwrap().contains("keyless"), "{refused}");
+    let env = hosts.settled_env("web", "COLOUR");
+    assert_eq!(
+        env["DB"], "@Microsoft.KeyVault(VaultName=shop;SecretName=db)",
+        "as it is, as App Service does"
+    );
+
+    hosts.server.keyless(["vault", "policy", "set", "shop", "--app", "web", "--secrets", "get"]).ok();
+    hosts.server.keyless(["app", "restart", "web"]).ok();
+    assert_eq!(hosts.ask("web", "/env")["DB"], "s3cret");
+    assert_eq!(hosts.show("web")["hosted"]["references"][0]["status"], "Resolved");
+    let audit = hosts.server.keyless(["audit", "list", "-o", "json"]).stdout;
+    assert!(audit.contains("settings of app web"), "who asked the vault is said: {audit}");
+
+    // A secret setting is told to nobody but the app.
+    let file = hosts.packages.path().join("value");
+    std::fs::write(&file, "Ti3f").unwrap();
+    let secret = format!("DEEP={}", file.display());
+    hosts.server.keyless(["app", "settings", "set", "web", "--secret-file", &secret]).ok();
+    let env = hosts.settled_env("web", "DEEP");
+    assert_eq!(env["DEEP"], "Ti3f");
+    let listed = hosts.server.keyless_json(["app", "settings", "list", "web"]);
+    assert!(!listed.contains("Ti3f") && listed.contains("DEEP") && listed.contains("blue"), "{listed}");
+
+    for name in ["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_SECRET", "PORT"] {
+        let refused = hosts.server.keyless(["app", "settings", "set", "web", &format!("{name}=x")]);
+        assert!(refused.code != Some(0) && refused.stderr.contains(name), "{}", refused.said());
+    }
+    let refused = hosts.server.keyless(["app", "settings", "delete", "web", "NOT_THERE"]);
+    assert!(refused.code != Some(0) && refused.stderr.contains("NOT_THERE"), "{}", refused.said());
+}
+
+impl Hosts {
+    /// The environment of an instance that has this setting.
+    fn settled_env(&self, app: &str, setting: &str) -> Value {
+        let mut env = Value::Null;
+        wait::until(setting, PATIENCE, || {
+            let answer = self.get(app, "/env");
+            env = if answer.status == 200 { answer.json() } else { Value::Null };
+            env[setting].is_string()
+        });
+        env
+    }
+}
+
+#[test]
+fn an_identity_is_switched_while_the_app_runs() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("hosting-identity");
+    hosts.server.vault_with("shop", "db", "s3cret");
+    hosts.deploy("web", &hosts.package("one", &[]));
+    let before = hosts.processes("web");
+    let resource = format!("/token?resource={RESOURCE}%3A{}", hosts.server.port());
+    let got = hosts.ask("web", &resource);
+    assert_eq!(got["status"], 200, "{got}");
+    let token = got["body"]["access_token"].as_str().unwrap().to_owned();
+    hosts.server.keyless(["vault", "policy", "set", "shop", "--app", "web", "--secrets", "get"]).ok();
+    assert_eq!(hosts.server.https().get_secret("shop", "db", &token).status, 200);
+
+    hosts.server.keyless(["app", "identity", "remove", "web"]).ok();
+    assert_ne!(hosts.ask("web", &resource)["status"], 200, "refused from the answer on");
+    assert_eq!(hosts.server.https().get_secret("shop", "db", &token).status, 401, "the token of before, too");
+    hosts.server.keyless(["app", "identity", "assign", "web"]).ok();
+    let again = hosts.ask("web", &resource);
+    assert_eq!(again["status"], 200, "{again}");
+    assert_ne!(again["body"]["client_id"], got["body"]["client_id"], "it is another identity");
+    assert_eq!(hosts.processes("web"), before, "and nothing was started again for it");
+}
+
+#[test]
+fn apps_are_kept_apart() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("hosting-apart");
+    hosts.deploy("web", &hosts.package("one", &[]));
+    hosts.deploy("thief", &hosts.package("one", &[]));
+    let theirs = hosts.ask("web", "/env");
+    let (endpoint, secret) =
+        (theirs["IDENTITY_ENDPOINT"].as_str().unwrap(), theirs["IDENTITY_HEADER"].as_str().unwrap());
+    let resource = format!("resource={RESOURCE}%3A{}", hosts.server.port());
+    let own = hosts.ask("web", &format!("/token?{resource}"));
+    assert_eq!(own["status"], 200, "{own}");
+    // The thief holds the right secret.
+    let stolen = hosts.ask("thief", &format!("/token?{resource}&endpoint={endpoint}&secret={secret}"));
+    assert_eq!(stolen["status"], 403, "{stolen}");
+    let request = format!(
+        "GET /msi/token?api-version=2019-08-01&resource=x HTTP/1.1\r\nHost: {0}\r\nX-IDENTITY-HEADER: {secret}\r\nConnection: close\r\n\r\n",
+        endpoint.trim_start_matches("http://").split('/').next().unwrap()
+    );
+    let mut stranger = Command::new(hosts.server.raw());
+    let output = wait::output(
+        stranger.arg(endpoint.trim_start_matches("http://").split('/').next().unwrap()),
+        request.as_bytes(),
+    );
+    assert_eq!(Answer::parse(&output.stdout).status, 403, "root outside of the app: {output:?}");
+
+    let pid = hosts.processes("web")[0];
+    let home = theirs["HOME"].as_str().unwrap();
+    for path in [
+        format!("/proc/{pid}/environ"),
+        format!("{home}/../deployments"),
+        format!("{home}/../log"),
+        hosts.server.data().join("keyless.redb").display().to_string(),
+        hosts.server.data().join("root.key").display().to_string(),
+    ] {
+        let read = hosts.ask("thief", &format!("/read?path={path}"));
+        assert!(read["errno"].is_string(), "{path}: {read}");
+    }
+    assert!(hosts.ask("web", "/read?path=app.py")["read"].is_string(), "its own it may read");
+}
+
+#[test]
+fn what_an_instance_may_use_is_limited() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("hosting-limits");
+    hosts.deploy("web", &hosts.package("one", &[]));
+    hosts.server.keyless(["app", "configure", "web", "--processes", "40", "--memory", "96"]).ok();
+    let hosted = hosts.settled("web", "the limits hold", |hosted| {
+        ready(hosted) == 1 && hosted["instances"][0]["revision"] == hosted["revision"]
+    });
+    if hosted["unenforced"].as_array().is_some_and(|what| !what.is_empty()) {
+        return skip(&format!("limits of cgroups: {}", hosted["unenforced"]));
+    }
+    let bombed = hosts.ask("web", "/bomb");
+    assert!(bombed["errno"].is_string() && bombed["made"].as_u64().unwrap() < 40, "{bombed}");
+    hosts.settled("web", "its children have ended", |_| {
+        let answer = hosts.get("web", "/who");
+        answer.status == 200
+    });
+    let hogged = hosts.get("web", "/hog?mib=400");
+    assert!(hogged.status == 502, "{} {}", hogged.status, hogged.text());
+    let failed = hosts.settled("web", "it has come back", |hosted| {
+        ready(hosted) == 1 && hosted["failures"].as_u64() > Some(0)
+    });
+    assert!(failed["last_failure"].as_str().unwrap().contains("memory"), "{failed}");
+    for (flag, value) in [
+        ("--memory", "1"),
+        ("--processes", "1"),
+        ("--cpu", "0.001"),
+        ("--cpu", "-1"),
+        ("--health", "no path"),
+    ] {
+        let refused = hosts.server.keyless(["app", "configure", "web", &format!("{flag}={value}")]);
+        assert_ne!(refused.code, Some(0), "{flag} {value}: {}", refused.said());
+    }
+}
+
+#[test]
+fn one_that_ignores_sigterm_is_killed_in_the_end() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("hosting-stubborn");
+    hosts.deploy("web", &hosts.package("one", &[]));
+    hosts.server.keyless(["app", "settings", "set", "web", "IGNORES_TERM=1"]).ok();
+    hosts.settled_env("web", "IGNORES_TERM");
+    let pid = hosts.processes("web")[0];
+    hosts.server.keyless(["app", "stop", "web"]).ok();
+    wait::until("it is killed", PATIENCE, || !is_alive(pid));
+    assert!(hosts.server.keyless(["app", "logs", "web"]).ok().contains("did not end in time"));
+}
+
+#[test]
+fn apps_run_on_while_no_server_does_and_are_taken_over() {
+    if needs_root() {
+        return;
+    }
+    let mut hosts = Hosts::start("hosting-takeover");
+    hosts.server.vault_with("shop", "db", "s3cret");
+    hosts.deploy("web", &hosts.package("one", &[]));
+    hosts.server.keyless(["app", "scale", "web", "2"]).ok();
+    hosts.deploy("gone", &hosts.package("one", &[]));
+    let (before, gone) = (hosts.processes("web"), hosts.processes("gone"));
+    hosts.server.kill();
+    assert!(before.iter().all(|pid| is_alive(*pid)), "they run on");
+    // While nobody looks one of them ends.
+    assert!(Command::new("kill").args(["-9", &gone[0].to_string()]).status().unwrap().success());
+    hosts.server.start_again();
+    hosts.settled("gone", "it is replaced", |hosted| ready(hosted) == 1);
+    assert_ne!(hosts.processes("gone"), gone);
+    hosts.settled("web", "both serve", |hosted| ready(hosted) == 2);
+    let mut after = hosts.processes("web");
+    let mut expected = before.clone();
+    (after.sort_unstable(), expected.sort_unstable());
+    assert_eq!(after, expected, "the same processes");
+    let resource = format!("/token?resource={RESOURCE}%3A{}", hosts.server.port());
+    assert_eq!(hosts.ask("web", &resource)["status"], 200, "with the endpoint and the secret that they had");
+    // Supervised as before.
+    assert!(Command::new("kill").args(["-9", &before[0].to_string()]).status().unwrap().success());
+    hosts.settled("web", "it is replaced, too", |hosted| {
+        ready(hosted) == 2
+            && hosted["instances"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|one| one["process"].as_u64() != Some(u64::from(before[0])))
+    });
+    // An app that is deleted while its server is being killed leaves nothing: what no record names is ended at the next start.
+    let web = hosts.processes("web");
+    hosts.server.keyless(["app", "delete", "web"]).ok();
+    hosts.server.kill();
+    hosts.server.start_again();
+    wait::until("nothing of it runs", PATIENCE, || web.iter().all(|pid| !is_alive(*pid)));
+}
+
+/// A port that somebody else listens on is not the app, whoever got there first.
+#[test]
+fn nobody_else_is_taken_for_the_app() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("hosting-port");
+    // Listens nowhere; says its port, on which the thief then does.
+    let idle = "import os, time\nprint('port', os.environ['PORT'], flush=True)\ntime.sleep(600)\n";
+    let folder = hosts.package("idle", &[("app.py", idle)]);
+    hosts.server.keyless(["app", "deploy", "web", "--no-wait", "--dir", &folder.to_string_lossy()]).ok();
+    let hosted = hosts.settled("web", "it has started", |hosted| {
+        hosted["instances"].as_array().is_some_and(|all| all.iter().any(|one| one["port"].is_u64()))
+    });
+    let port = u16::try_from(hosted["instances"][0]["port"].as_u64().unwrap()).unwrap();
+    let thief = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    thief.set_nonblocking(true).unwrap();
+    let began = std::time::Instant::now();
+    let mut knocked = false;
+    while began.elapsed() < Duration::from_secs(3) {
+        knocked |= thief.accept().is_ok();
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(knocked, "it was tried");
+    assert_eq!(hosts.show("web")["hosted"]["instances"][0]["state"], "starting");
+    assert_eq!(hosts.get("web", "/").status, 503);
+}
+
+#[test]
+fn an_ordinary_users_apps_are_kept_apart_as_far_as_is_said() {
+    if needs_root() {
+        return;
+    }
+    let server = Server::start_delegated("hosting-user", 65_534);
+    let hosts = Hosts { server, packages: TemporaryDirectory::new("hosting-user-packages") };
+    let folder = hosts.package("one", &[]);
+    for app in ["web", "thief"] {
+        hosts.deploy(app, &folder);
+    }
+    let shown = hosts.show("web");
+    assert!(shown["hosted"]["isolation"].as_str().unwrap().starts_with("user: "), "{shown}");
+    let theirs = hosts.ask("web", "/env");
+    let (endpoint, secret) =
+        (theirs["IDENTITY_ENDPOINT"].as_str().unwrap(), theirs["IDENTITY_HEADER"].as_str().unwrap());
+    let resource = format!("resource={RESOURCE}%3A{}", hosts.server.port());
+    assert_eq!(hosts.ask("web", &format!("/token?{resource}"))["status"], 200);
+    let stolen = hosts.ask("thief", &format!("/token?{resource}&endpoint={endpoint}&secret={secret}"));
+    assert_eq!(stolen["status"], 403, "{stolen}");
+    if shown["hosted"]["isolation"].as_str().unwrap().contains("Landlock") {
+        let pid = hosts.processes("web")[0];
+        let read = hosts.ask("thief", &format!("/read?path=/proc/{pid}/environ"));
+        assert!(read["errno"].is_string(), "another app's environment: {read}");
+    }
+}
