@@ -14,6 +14,7 @@ mod bad_input;
 mod canary;
 mod clock;
 mod commands;
+mod containers;
 mod crash;
 mod curl;
 mod go;

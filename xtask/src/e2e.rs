@@ -104,6 +104,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         tests.env("KEYLESS_E2E_CHROMIUM", chromium);
         tests.env("KEYLESS_E2E_PICTURES", workspace::target().join("pages"));
     }
+    if wants("containers")
+        && let Some(busybox) = tools::containers()
+    {
+        tests.env("KEYLESS_E2E_PODMAN", "podman").env("KEYLESS_E2E_BUSYBOX", busybox);
+    }
     // Plain TLS clients of the system: used if they are there, else their scenario says that it was skipped.
     for (variable, program, question) in [
         ("KEYLESS_E2E_GO", "go", "version"),

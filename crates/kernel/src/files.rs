@@ -119,6 +119,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_in_memory_is_read_by_whoever_is_given_it_and_is_nowhere() {
+        use std::os::fd::AsRawFd;
+        let mut file = in_memory("test").unwrap();
+        file.write_all(b"secret").unwrap();
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        assert_eq!(fs::read(&path).unwrap(), b"secret");
+        assert!(fs::read_link(&path).unwrap().to_string_lossy().contains("(deleted)"));
+        drop(file);
+        assert!(fs::read(&path).is_err());
+    }
+
+    #[test]
     fn private_means_private() {
         let directory = directory("private");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
