@@ -1,5 +1,7 @@
-//! The bare servers that ours is held against: axum over TLS and over plain HTTP, each answering the same bytes to whatever it is asked.
+//! The bare servers that ours is held against: axum over TLS and over plain HTTP, each answering the same bytes to whatever it is asked; one
+//! that signs with an RSA key each time before it does.
 
+use crate::raw::Signer;
 use axum::{Router, response::IntoResponse};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
@@ -16,11 +18,22 @@ pub(crate) struct Identity {
 }
 
 /// Serves until killed. Prints its port as the first line.
-pub(crate) async fn serve(identity: Option<Identity>, content_type: &'static str, body: Vec<u8>) {
+pub(crate) async fn serve(
+    identity: Option<Identity>,
+    is_signing: bool,
+    content_type: &'static str,
+    body: Vec<u8>,
+) {
     let body = bytes::Bytes::from(body);
+    let signer = is_signing.then(|| Arc::new(Signer::new()));
     let answer = move || {
-        let body = body.clone();
-        async move { ([("content-type", content_type), ("cache-control", "no-cache")], body).into_response() }
+        let (body, signer) = (body.clone(), signer.clone());
+        async move {
+            if let Some(signer) = signer {
+                signer.sign();
+            }
+            ([("content-type", content_type), ("cache-control", "no-cache")], body).into_response()
+        }
     };
     let router = Router::new().fallback(answer);
     let tls = identity.map(|identity| {

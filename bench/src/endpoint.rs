@@ -27,24 +27,31 @@ pub(crate) async fn load(arguments: &[&str]) {
         )
         .into_bytes()
     };
-    let address = authority.parse().expect("the endpoint is an address");
+    let address: std::net::SocketAddr = authority.parse().expect("the endpoint is an address");
     let number = |text: &str| -> usize { text.parse().expect("a number") };
     let local = tokio::task::LocalSet::new();
     let printed = local
         .run_until(async {
             match arguments {
                 ["token"] => {
-                    let target = load::Target { address, tls: None, pid: 0 };
+                    let target = load::Target { listener: load::Listener::Tcp(address), tls: None, pid: 0 };
                     let answer = load::once(&target, &request("https://vault.azure.net")).await;
                     let answer: serde_json::Value =
                         serde_json::from_slice(&answer).expect("the answer is JSON");
                     answer["access_token"].as_str().expect("the answer has a token").to_owned()
                 }
                 ["cached", pid, bare_port, bare_pid, rounds, requests] => {
-                    let target = load::Target { address, tls: None, pid: number(pid) as u32 };
+                    let target = load::Target {
+                        listener: load::Listener::Tcp(address),
+                        tls: None,
+                        pid: number(pid) as u32,
+                    };
                     let bare_address = ([127, 0, 0, 1], number(bare_port) as u16).into();
-                    let bare =
-                        load::Target { address: bare_address, tls: None, pid: number(bare_pid) as u32 };
+                    let bare = load::Target {
+                        listener: load::Listener::Tcp(bare_address),
+                        tls: None,
+                        pid: number(bare_pid) as u32,
+                    };
                     let request = Arc::new(vec![request("https://vault.azure.net")]);
                     let mut lines = String::new();
                     for connections in CONNECTIONS {
@@ -70,7 +77,11 @@ pub(crate) async fn load(arguments: &[&str]) {
                     lines
                 }
                 ["cold", pid, audiences @ ..] => {
-                    let target = load::Target { address, tls: None, pid: number(pid) as u32 };
+                    let target = load::Target {
+                        listener: load::Listener::Tcp(address),
+                        tls: None,
+                        pid: number(pid) as u32,
+                    };
                     let requests =
                         Arc::new(audiences.iter().map(|audience| request(audience)).collect::<Vec<_>>());
                     load::run(&target, requests, 1, audiences.len()).await.cpu_us.to_string()

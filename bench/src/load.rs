@@ -1,31 +1,40 @@
-//! A load generator of just enough HTTP/1.1: keep-alive connections that each send a prepared request, read the whole answer, repeat.
+//! A load generator of just enough HTTP/1.1: keep-alive connections that each send requests, most of them prepared, and read whole answers.
 
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore};
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{cell::Cell, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, time::Instant};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
 };
 use tokio_rustls::TlsConnector;
+
+/// Where a server listens.
+#[derive(Clone)]
+pub(crate) enum Listener {
+    /// At a port.
+    Tcp(SocketAddr),
+    /// At a socket's file.
+    Unix(PathBuf),
+}
 
 /// Where requests go.
 #[derive(Clone)]
 pub(crate) struct Target {
-    /// Address of the listener.
-    pub(crate) address: SocketAddr,
+    /// The listener.
+    pub(crate) listener: Listener,
     /// TLS with this server name, or plain.
     pub(crate) tls: Option<(TlsConnector, ServerName<'static>)>,
     /// The process whose processor time is counted.
     pub(crate) pid: u32,
 }
 
-/// What a run of requests cost.
+/// What a run of units of work cost. A unit is mostly one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
-    /// Microseconds of the server's processor time a request.
+    /// Microseconds of the server's processor time a unit.
     pub(crate) cpu_us: f64,
-    /// Requests a second.
+    /// Units a second.
     pub(crate) rate: f64,
 }
 
@@ -53,9 +62,22 @@ pub(crate) async fn run(
     connections: usize,
     total: usize,
 ) -> Cost {
-    let mut streams = Vec::with_capacity(connections);
+    let unit = async move |connection: &mut Connection, index: usize| {
+        connection.exchange(&requests[index % requests.len()]).await;
+    };
+    drive(target, connections, total, unit).await
+}
+
+/// Does `total` units of work over `connections` connections, each told its number.
+pub(crate) async fn drive(
+    target: &Target,
+    connections: usize,
+    total: usize,
+    unit: impl AsyncFn(&mut Connection, usize) + 'static,
+) -> Cost {
+    let mut opened = Vec::with_capacity(connections);
     for _ in 0..connections {
-        streams.push(Connection::open(target).await);
+        opened.push(Connection::open(target).await);
     }
     // The load never sleeps: else each answer of the slower server would pay for waking it (an interrupt to another core, several
     // microseconds on a virtual machine), and the faster one, whose client is always busy, would not.
@@ -64,18 +86,18 @@ pub(crate) async fn run(
             tokio::task::yield_now().await;
         }
     });
-    let next = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (unit, next) = (Rc::new(unit), Rc::new(Cell::new(0)));
     let (cpu, begin) = (crate::cpu::nanoseconds(target.pid), Instant::now());
     let mut tasks = tokio::task::JoinSet::new();
-    for mut stream in streams {
-        let (requests, next) = (requests.clone(), next.clone());
+    for mut connection in opened {
+        let (unit, next) = (unit.clone(), next.clone());
         tasks.spawn_local(async move {
             loop {
-                let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let index = next.replace(next.get() + 1);
                 if index >= total {
                     break;
                 }
-                stream.exchange(&requests[index % requests.len()]).await;
+                unit(&mut connection, index).await;
             }
         });
     }
@@ -87,31 +109,42 @@ pub(crate) async fn run(
 
 /// One answer to one request over a connection of its own: its body.
 pub(crate) async fn once(target: &Target, request: &[u8]) -> Vec<u8> {
-    Connection::open(target).await.exchange(request).await
+    Connection::open(target).await.exchange(request).await.to_vec()
 }
 
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 
-struct Connection {
+/// A connection that is kept alive.
+pub(crate) struct Connection {
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
 }
 
 impl Connection {
     async fn open(target: &Target) -> Self {
-        let tcp = TcpStream::connect(target.address).await.expect("the server listens");
-        tcp.set_nodelay(true).expect("a TCP socket has TCP_NODELAY");
-        let stream: Box<dyn Stream> = match &target.tls {
-            Some((connector, name)) => {
-                Box::new(connector.connect(name.clone(), tcp).await.expect("the handshake succeeds"))
+        let stream: Box<dyn Stream> = match (&target.listener, &target.tls) {
+            (Listener::Unix(path), _) => {
+                Box::new(UnixStream::connect(path).await.expect("the server listens"))
             }
-            None => Box::new(tcp),
+            (Listener::Tcp(address), None) => Box::new(tcp(*address).await),
+            (Listener::Tcp(address), Some((connector, name))) => {
+                let connected = connector.connect(name.clone(), tcp(*address).await).await;
+                Box::new(connected.expect("the handshake succeeds"))
+            }
         };
         Self { stream, buffer: Vec::with_capacity(64 * 1024) }
     }
 
-    async fn exchange(&mut self, request: &[u8]) -> Vec<u8> {
+    /// Sends a request; the body of its answer, which must be a success.
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> &[u8] {
+        let (head, body) = self.ask(request).await;
+        assert!(head.starts_with("HTTP/1.1 20"), "{head}{}", String::from_utf8_lossy(body));
+        body
+    }
+
+    /// Sends a request; the head and the body of its answer, whatever it is.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> (&str, &[u8]) {
         self.stream.write_all(request).await.expect("the connection takes a request");
         self.stream.flush().await.expect("the connection takes a request");
         self.buffer.clear();
@@ -126,11 +159,17 @@ impl Connection {
             if let Some((head, length)) = head_and_length(&self.buffer)
                 && self.buffer.len() >= head + length
             {
-                assert!(self.buffer.starts_with(b"HTTP/1.1 20"), "{}", String::from_utf8_lossy(&self.buffer));
-                return self.buffer[head..head + length].to_vec();
+                let (head, body) = self.buffer.split_at(head);
+                return (std::str::from_utf8(head).expect("a head is text"), &body[..length]);
             }
         }
     }
+}
+
+async fn tcp(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).await.expect("the server listens");
+    stream.set_nodelay(true).expect("a TCP socket has TCP_NODELAY");
+    stream
 }
 
 /// Bytes of the head with its empty line, and of the body after it, once the head is complete.

@@ -49,13 +49,13 @@ impl Bench {
         for costs in &measured {
             let with = format!("with {} secrets", costs.secrets);
             if costs.secrets != least.secrets {
-                report.rows.push(grown(
+                report.rows.push(Row::grown(
                     &format!("latency of a GET {with}, any of them"),
                     costs.get_us,
                     &at,
                     least.get_us,
                 ));
-                report.rows.push(grown(
+                report.rows.push(Row::grown(
                     &format!("a page of a list {with}"),
                     costs.page_us,
                     &at,
@@ -111,16 +111,4 @@ impl Bench {
 /// Not in the order in which they are made: names of people are not either.
 fn name(number: usize) -> String {
     format!("many-{:08x}-{number}", (number as u32).wrapping_mul(2_654_435_761))
-}
-
-fn grown(what: &str, us: f64, at: &str, before: f64) -> Row {
-    let ratio = us / before;
-    Row {
-        what: what.into(),
-        figure: format!("{us:.0} us"),
-        against: format!("{at}: {before:.0} us"),
-        ratio: Some(ratio),
-        expected: "at most 1.3".into(),
-        is_met: Some(ratio <= 1.3),
-    }
 }

@@ -29,10 +29,11 @@ pub(crate) struct Bare {
 }
 
 impl Bare {
-    /// Starts one that answers `body`; over TLS if a certificate is given.
+    /// Starts one that answers `body`; over TLS if a certificate is given, and after an RSA signature if told so.
     pub(crate) fn start(
         directory: &Path,
         tls: Option<(&str, &[u8])>,
+        is_signing: bool,
         content_type: &str,
         body: &[u8],
     ) -> Self {
@@ -45,6 +46,9 @@ impl Bare {
         command.arg("bare");
         if let Some((chain, key)) = tls {
             command.arg("--tls").arg(file("bare.pem", chain.as_bytes())).arg(file("bare.key", key));
+        }
+        if is_signing {
+            command.arg("--sign");
         }
         command.arg(content_type).arg(file("bare.body", body)).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = cpu::spawn_on_server_core(&mut command).expect("this program starts again");
@@ -138,7 +142,7 @@ impl System {
     pub(crate) fn target(&self, root_pem: &str, host: &str) -> load::Target {
         let name = ServerName::try_from(host.to_owned()).expect("a host name is a server name");
         load::Target {
-            address: self.address(),
+            listener: load::Listener::Tcp(self.address()),
             tls: Some((load::connector(root_pem), name)),
             pid: self.pid(),
         }

@@ -83,6 +83,13 @@ impl Person {
         std::fs::write(file, kept.join("\n")).unwrap();
     }
 
+    /// Its cookies, as it sends them.
+    #[must_use]
+    pub fn cookies(&self) -> String {
+        let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        pairs.join("; ")
+    }
+
     /// Opens a link, and does what the pages ask for; `code` is what a device shows.
     ///
     /// # Panics
@@ -113,9 +120,7 @@ impl Person {
     }
 
     fn ask(&mut self, step: &Step, target: &str) -> Answer {
-        let cookies: Vec<String> =
-            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let cookies = cookies.join("; ");
+        let cookies = self.cookies();
         let origin = format!("https://{HOST}:{}", self.port);
         let mut headers = vec![("Cookie", &*cookies), ("Sec-Fetch-Site", "same-origin")];
         if step.method == "POST" {

@@ -167,6 +167,19 @@ fn node(outside: &Outside, variables: &[(&str, &str)], arguments: &[&str]) -> Op
     Some(ended)
 }
 
+/// The SDK takes a PFX file and nothing else.
+fn rust(outside: &Outside, variables: &[(&str, &str)], arguments: &[&str]) -> Option<Ended> {
+    let program = setting("RUST_CERTIFICATE")?;
+    let pem = PathBuf::from(arguments.last()?);
+    let pfx = pem.with_extension("pfx");
+    let (name, path) = (pem.file_stem()?.to_str()?, pfx.to_str()?);
+    if !pfx.exists() {
+        let download = ["certificate", "download", "shop", name, path, "--format", "pfx", "--with-key"];
+        let _said = outside.server.keyless(download).ok();
+    }
+    Some(outside.run(variables, &[&program, path, "db"]))
+}
+
 type Client = fn(&Outside, &[(&str, &str)], &[&str]) -> Option<Ended>;
 
 fn by_certificate(name: &str, client: Client, note_as: &str) {
@@ -185,6 +198,7 @@ fn by_certificate(name: &str, client: Client, note_as: &str) {
     assert!(refused.code != Some(0) && refused.said().contains("AADSTS700027"), "{}", refused.said());
     let read = client(&outside, &[], &["certificate", &second.display().to_string()]).unwrap();
     assert_eq!(read.ok(), "s3cret\n");
+    // The SDKs for Node and Rust call it `ClientCertificateCredential`.
     note(note_as, "a certificate (`CertificateCredential`), added, replaced and removed", "works");
 }
 
@@ -214,6 +228,11 @@ fn python_proves_itself_by_a_certificate() {
 #[test]
 fn node_proves_itself_by_a_certificate() {
     by_certificate("assertion-node", node, NODE);
+}
+
+#[test]
+fn rust_proves_itself_by_a_certificate() {
+    by_certificate("assertion-rust", rust, RUST);
 }
 
 #[test]

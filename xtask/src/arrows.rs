@@ -103,12 +103,12 @@ const LAYERS: &[Layer] = &[
     ),
     layer("sim", PRODUCT, "tests the whole; nothing depends on it"),
     layer("fuzz", PRODUCT, "gives malformed input to every parser where it stands; nothing depends on it"),
+    layer("e2e", &[], "drives the binary as a stranger would: a line into our crates would prove less"),
     layer(
         "bench",
-        &["domain", "crypt", "store", "access", "directory", "vault"],
-        "measures the binary from outside, and the raw limits of the doors; the services only to lay out a large store",
+        &["domain", "crypt", "store", "access", "directory", "vault", "e2e"],
+        "measures the binary from outside, and the raw limits of the doors; the services only to lay out a large store; e2e's person signs in",
     ),
-    layer("e2e", &[], "drives the binary as a stranger would: a line into our crates would prove less"),
     layer("example-rust", &[], "is what a user would write"),
     layer("xtask", &[], "must build fast, and check a tree that does not compile"),
 ];

@@ -9,11 +9,17 @@ use crate::checks::{self, Profile};
 use crate::process::{self, Failure};
 use crate::{tools, workspace};
 
-/// The suites by the names of their packages; their versions are in `requirements.txt`, once.
-const SUITES: &[(&str, &str)] = &[
-    ("secrets", "azure-keyvault-secrets"),
-    ("keys", "azure-keyvault-keys"),
-    ("certificates", "azure-keyvault-certificates"),
+/// The suites by the names of their packages, and the SHA-256 of each package's source. Versions are in `requirements.txt`, once: a new one needs
+/// another hash here.
+const SUITES: &[(&str, &str, &str)] = &[
+    ("secrets", "azure-keyvault-secrets", "435ea0abb5280baaad9553da7a19e73e1b581048783b852210352bfcb0316aff"),
+    ("keys", "azure-keyvault-keys", "abe258a46937ab69b148d1832150192f6a300578451d69304a0c3be24b9881aa"),
+    (
+        "certificates",
+        "azure-keyvault-certificates",
+        "ec5589c28889dce360d3ff9e9ec419db0fac4e127be1580f8a4a8e87384da4ea",
+    ),
+    ("identity", "azure-identity", "6a4c50e25e8e9a47b324a95ad024897e56cb3c6241e0094e93b126a2bf71edc5"),
 ];
 
 /// Runs the suites that are named, all by default; `--dev` with the debug binary.
@@ -25,8 +31,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let requirements = std::fs::read_to_string(ours.join("requirements.txt"))?;
     let bin = tools::python_environment("conformance", &requirements)?;
     let sources = workspace::target().join("tools/conformance-suites");
-    for (suite, package) in SUITES {
-        source(&bin, &requirements, package, &sources.join(suite))?;
+    for (suite, package, hash) in SUITES {
+        source(&bin, &requirements, (package, hash), &sources.join(suite))?;
     }
     authority(&bin, &ours, &sources.join("certificates/tests"))?;
 
@@ -48,19 +54,29 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 }
 
 /// Fetches a package's source and unpacks it as `place`, unless it is there in this version.
-fn source(bin: &Path, requirements: &str, package: &str, place: &Path) -> Result<(), Failure> {
+fn source(
+    bin: &Path,
+    requirements: &str,
+    (package, hash): (&str, &str),
+    place: &Path,
+) -> Result<(), Failure> {
     let pinned = requirements.lines().find(|line| line.split("==").next() == Some(package));
     let pinned = pinned.ok_or_else(|| Failure::new(format!("requirements.txt does not pin {package}")))?;
+    let line = format!("{pinned} --hash=sha256:{hash}\n");
     let stamp = place.join("version.unpacked");
-    if std::fs::read_to_string(&stamp).is_ok_and(|version| version == pinned) {
+    if std::fs::read_to_string(&stamp).is_ok_and(|version| version == line) {
         return Ok(());
     }
     let _absent = std::fs::remove_dir_all(place);
     let fetched = place.join("fetched");
     process::directory(&fetched)?;
+    // Pip takes a hash from a file only.
+    let list = place.join("source.txt");
+    std::fs::write(&list, &line)?;
     let mut fetch = Command::new(bin.join("python"));
     fetch.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
-    fetch.args(["--no-binary", package, "--dest"]).arg(&fetched).arg(pinned);
+    fetch.args(["--no-binary", package, "--require-hashes", "--dest"]).arg(&fetched);
+    fetch.arg("--requirement").arg(&list);
     process::run(&mut fetch)?;
     let archive = only_entry(&fetched)?;
     let mut unpack = Command::new(bin.join("python"));
@@ -69,7 +85,7 @@ fn source(bin: &Path, requirements: &str, package: &str, place: &Path) -> Result
     std::fs::remove_file(&archive)?;
     std::fs::rename(only_entry(&fetched)?.join("tests"), place.join("tests"))?;
     // Written last, so that an interrupted fetch is begun anew.
-    std::fs::write(&stamp, pinned)?;
+    std::fs::write(&stamp, line)?;
     Ok(())
 }
 

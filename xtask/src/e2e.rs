@@ -16,6 +16,8 @@ const END: &str = "<!-- generated: end -->";
 
 /// Libraries that know nothing of Azure: environments of their own.
 const PARTIES: &str = "parties";
+/// The SDK for Rust with its credential for certificates: a program of its own, outside of the workspace.
+const CERTIFICATE: &str = "rust-certificate";
 
 /// The files of `e2e/tests`.
 const MODULES: &[&str] = &[
@@ -109,6 +111,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     {
         tests.env("KEYLESS_E2E_PODMAN", "podman").env("KEYLESS_E2E_BUSYBOX", busybox);
     }
+    if wants(CERTIFICATE) && tools::has_openssl() {
+        tests.env("KEYLESS_E2E_RUST_CERTIFICATE", rust_certificate()?);
+    }
     // Plain TLS clients of the system: used if they are there, else their scenario says that it was skipped.
     for (variable, program, question) in [
         ("KEYLESS_E2E_GO", "go", "version"),
@@ -124,9 +129,21 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     compatibility(&notes, is_write, filters.is_empty())
 }
 
+/// Builds the program that proves itself by a certificate; returns its path.
+fn rust_certificate() -> Result<std::path::PathBuf, Failure> {
+    let target = workspace::target();
+    let mut cargo = process::cargo();
+    cargo
+        .args(["build", "--quiet", "--locked", "--manifest-path"])
+        .arg(workspace::root().join("e2e").join(CERTIFICATE).join("Cargo.toml"))
+        .env("CARGO_TARGET_DIR", &target);
+    process::run(&mut cargo)?;
+    Ok(target.join("debug").join(CERTIFICATE))
+}
+
 /// Scenarios that are not named for a client, and the clients that they are played with.
 const PLAYED_WITH: &[(&str, &[&str])] = &[
-    ("assertion", &["python", "node"]),
+    ("assertion", &["python", "node", CERTIFICATE]),
     ("graph", &["python", "node"]),
     ("identities", &["python", "node"]),
     ("relying_parties", &[PARTIES]),

@@ -138,6 +138,12 @@ fn holds(file: &[u8], text: &[u8]) -> bool {
     file.windows(text.len()).any(|bytes| bytes == text)
 }
 
+/// Whether OpenSSL can be built against: it is there, or Debian's is, where we may install it.
+pub(crate) fn has_openssl() -> bool {
+    let find = || process::output(Command::new("pkg-config").args(["--exists", "openssl"])).is_ok();
+    find() || apt_install(&["libssl-dev", "pkg-config"]).is_ok() && find()
+}
+
 /// Installs Debian packages, where we may: as root, with `apt-get` there.
 fn apt_install(packages: &[&str]) -> Result<(), Failure> {
     if !process::is_root() || !process::answers("apt-get", "--version") {

@@ -134,7 +134,7 @@ fn hosting() -> Vec<Finding> {
             Finding::note(format!("{name} for a hosted app: unenforced: {why}"), mend.as_str())
         }
     };
-    let hosting = kernel::capabilities().hosting;
+    let hosting = kernel::hosting();
     hosting.named().into_iter().map(|(name, verdict)| told(&name, verdict)).collect()
 }
 

@@ -32,6 +32,7 @@ mod recover;
 mod registration;
 mod run;
 mod secret;
+mod service;
 mod signals;
 mod signing_key;
 mod status;
@@ -40,6 +41,7 @@ mod up;
 mod user;
 mod vault;
 mod whom;
+mod within;
 
 use admin::Admin;
 use clap::{Args, Parser, Subcommand};
@@ -153,6 +155,9 @@ enum Command {
     Clock(clock::Command),
     /// What runs, and what the kernel enforces
     Status(status::Args),
+    /// The server as a service of systemd
+    #[command(subcommand)]
+    Service(service::Command),
     /// What is missing, and how to mend it
     Doctor,
     /// Prove the recovery key; make a lost key file anew, or change to a passphrase
@@ -161,6 +166,9 @@ enum Command {
     Demo(demo::Args),
     /// The version
     Version,
+    /// What the server starts apps by, where it is no root
+    #[command(hide = true)]
+    Within(within::Args),
 }
 
 impl Global {
@@ -187,6 +195,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Up(args) => up::up(&cli.global, &args).map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => demo::demo(&args).map(|()| ExitCode::SUCCESS),
+        Command::Within(args) => within::within(args),
         Command::Run(args) => block_on(run::run(&cli.global, args)),
         other => block_on(command(&cli.global, other)).map(|()| ExitCode::SUCCESS),
     };
@@ -228,6 +237,7 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
         Command::Token(command) => login::show(global.output, command).await,
         Command::Audit(command) => audit::audit(global, command).await,
         Command::Status(args) => status::status(&global.admin()?, global.output, &args).await,
+        Command::Service(command) => service::service(global, command),
         Command::Doctor => doctor::doctor(global).await,
         Command::Recover(args) => recover::recover(global, &args).await,
         Command::Version => {
@@ -235,7 +245,7 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
             Ok(())
         }
         // Each has a way of its own in `main`.
-        Command::Up(_) | Command::Run(_) | Command::Demo(_) => Ok(()),
+        Command::Up(_) | Command::Run(_) | Command::Demo(_) | Command::Within(_) => Ok(()),
     }
 }
 

@@ -206,14 +206,17 @@ fn spawn(args: &Args, started: &Started, place: &Place, hosts: &Path) -> Result<
         program.hosts = None;
         spawned = kernel::spawn(&program);
     }
-    spawned.map_err(|error| {
-        let code = match &error {
-            KernelError::Execute { source, .. } if source.kind() == std::io::ErrorKind::NotFound => NOT_FOUND,
-            KernelError::Execute { .. } => NOT_EXECUTABLE,
-            _ => crate::failure::FAILED,
-        };
-        Failure::new(chain(&error)).code(code)
-    })
+    spawned.map_err(|error| not_started(&error))
+}
+
+/// Why a program was not started, with a shell's exit status for it.
+pub(crate) fn not_started(error: &KernelError) -> Failure {
+    let code = match error {
+        KernelError::Execute { source, .. } if source.kind() == std::io::ErrorKind::NotFound => NOT_FOUND,
+        KernelError::Execute { .. } => NOT_EXECUTABLE,
+        _ => crate::failure::FAILED,
+    };
+    Failure::new(chain(error)).code(code)
 }
 
 /// Waits for the program, and hands signals on to it.

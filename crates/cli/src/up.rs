@@ -69,6 +69,7 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
     runtime.block_on(async {
         let running = server::start(config, announce).await?;
         greet(&running, &names, begin);
+        server::systemd::notify("READY=1");
         let asked = running.asked_to_stop().await?;
         match (running.instances(), asked) {
             (0, _) => output::note("stopping"),
@@ -79,6 +80,7 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
                 output::note("stopping; hosted apps run on, and the next start goes on with them")
             }
         }
+        server::systemd::notify("STOPPING=1");
         running.stop(asked).await;
         Ok(())
     })

@@ -17,7 +17,7 @@ use crate::{
     session::{self, Kept, Method, Session, SignedIn},
     tenant::shown,
     token::Endpoint,
-    user::User,
+    user::{Person, User},
 };
 use access::Principal;
 use crypt::fresh_secret;
@@ -71,19 +71,22 @@ impl DirectoryService {
         query(&*self.store, |view| authorization::read(view, self.tenant(), self.names(), request)).await
     }
 
-    /// Begins a session for a user who has just signed in by these methods, all that are needed. Answers its cookie, which nothing else
+    /// Begins a session for a user who has just signed in by these methods, all that are needed. `proven` is the user as it was when it was
+    /// looked whether it is: a password that was changed since opens nothing. Answers its cookie, which nothing else
     /// ever will. A session that the browser had before (`former`) ends: whoever planted it gets nothing of this one.
     ///
     /// # Errors
-    /// [`GrantError::SessionEnded`] if the user is no more, or disabled; the store's.
+    /// [`GrantError::SessionEnded`] if the user is no more, or disabled, or all its sign-ins were ended meanwhile; the store's.
     pub async fn begin_session(
         &self,
-        user: PrincipalId,
+        proven: &Person,
         methods: &[Method],
         former: Option<&Secret<String>>,
         now: Timestamp,
     ) -> Result<(Secret<String>, SignedIn), DirectoryError> {
+        let user = proven.user.id;
         let (session, cookie) = session::begin(user, methods.to_vec(), Kept::InBrowser, &*self.entropy, now);
+        let session = session.after(&proven.principal);
         let cookie = cookie.ok_or(DirectoryError::Broken { what: "a browser's session without a cookie" })?;
         let lifetime = self.settings.token_lifetime;
         let signed_in = transact(&*self.store, &*self.entropy, |view| {
@@ -91,7 +94,9 @@ impl DirectoryService {
             if person.must_change_password {
                 return refuse(DirectoryError::Grant(GrantError::PasswordMustChange));
             }
-            let session = session.after(&principal);
+            if session.is_over(&principal) {
+                return refuse(DirectoryError::Grant(GrantError::SessionEnded));
+            }
             let mut writes = vec![store::put::<Session>(&session.id, &session)];
             let before = former.map(|former| session::of_cookie(view, former, now)).transpose()?.flatten();
             if let Some(before) = before.filter(|before| before.user.id != user) {

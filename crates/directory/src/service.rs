@@ -251,7 +251,7 @@ impl DirectoryService {
             }
             Grant::Password { user_name, password, .. } => {
                 let person = self.check_password(user_name, password, address, now).await?;
-                Ok(Evidence::Password(password::session_of(person.user.id, &*self.entropy, now)))
+                Ok(Evidence::Password(password::session_of(&person, &*self.entropy, now)))
             }
             Grant::ClientCredentials { .. }
             | Grant::AuthorizationCode(_)

@@ -23,6 +23,10 @@ pub struct Session {
     pub methods: Vec<Method>,
     /// When.
     pub signed_in: Timestamp,
+    /// Since when tokens of its principal were good at the moment at which the sign-in was proven: whatever ends all of before changes it, and
+    /// so ends this session too, also where the clocks of two requests would say that it is younger. Sessions of earlier versions have none.
+    #[serde(default)]
+    after: Option<Timestamp>,
     /// The hash of the cookie's secret, if a browser has it.
     cookie: Option<HashedSecret>,
     /// Until when the browser need not ask again.
@@ -62,9 +66,19 @@ impl Method {
 }
 
 impl Session {
-    /// The same, begun after whatever of this principal has been revoked: what was revoked in this very second is of before.
+    /// The same, begun after whatever of this principal has been revoked: what was revoked in this very second is of before. The principal is
+    /// as it was when the user has shown who it is.
     pub(crate) fn after(&self, principal: &Principal) -> Self {
-        Self { signed_in: self.signed_in.max(principal.revocations.valid_from()), ..self.clone() }
+        let after = principal.revocations.valid_from();
+        Self { signed_in: self.signed_in.max(after), after: Some(after), ..self.clone() }
+    }
+
+    /// Has its principal been disabled, or has something that ends it been revoked since it was begun?
+    pub(crate) fn is_over(&self, principal: &Principal) -> bool {
+        let revocations = &principal.revocations;
+        !principal.enabled
+            || self.after.is_some_and(|after| after != revocations.valid_from())
+            || revocations.refuse(self.signed_in, &[self.id.uuid()])
     }
 
     /// Does a browser have its cookie? Else it is kept by refresh tokens alone.
@@ -121,6 +135,7 @@ pub(crate) fn begin(
         principal,
         methods,
         signed_in: now,
+        after: None,
         cookie: secret.as_ref().map(HashedSecret::of),
         expires: now.plus(limits::SESSION_LIFETIME),
         kept_until: now.plus(limits::REFRESH_TOKEN_LIFETIME).plus(SPARE),
@@ -158,8 +173,7 @@ pub(crate) fn live(view: &View, id: SessionId) -> Result<Option<SignedIn>, Load>
     let Some(session) = view.get::<Session>(&id)? else { return Ok(None) };
     let Some(principal) = view.get::<Principal>(&session.principal)? else { return Ok(None) };
     let Some(user) = view.get::<User>(&session.principal)? else { return Ok(None) };
-    let is_over = !principal.enabled || principal.revocations.refuse(session.signed_in, &[session.id.uuid()]);
-    Ok((!is_over).then_some(SignedIn { session, user, principal }))
+    Ok((!session.is_over(&principal)).then_some(SignedIn { session, user, principal }))
 }
 
 /// A session is kept so much longer than it must be, so that it is not written at each refresh.

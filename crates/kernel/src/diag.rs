@@ -123,10 +123,6 @@ pub(crate) fn answer(message: &[u8], ends: Ends, sequence: u32) -> Result<Option
     if told_ends(message)? != ends {
         return Err(AttestFault::Misfit("about another connection"));
     }
-    let inode = u32_at(message, at::INODE)?;
-    if inode == 0 {
-        return Err(AttestFault::Misfit("a socket that nobody holds"));
-    }
     let cgroup = attribute(message.get(at::ATTRIBUTES..).ok_or(SHORT)?, INET_DIAG_CGROUP_ID)
         .and_then(|value| value.try_into().ok())
         .map(u64::from_ne_bytes)
@@ -134,7 +130,7 @@ pub(crate) fn answer(message: &[u8], ends: Ends, sequence: u32) -> Result<Option
     Ok(Some(Peer {
         cgroup: CgroupId::new(cgroup),
         uid: u32_at(message, at::USER)?,
-        inode,
+        inode: u32_at(message, at::INODE)?,
         cookie: u64::from(u32_at(message, at::COOKIE)?) | u64::from(u32_at(message, at::COOKIE + 4)?) << 32,
     }))
 }
@@ -259,7 +255,6 @@ mod tests {
         let refused = |message: &[u8], why| {
             assert_eq!(answer(message, example(), 7), Err(AttestFault::Misfit(why)));
         };
-        refused(&reply(1, 0, &cgroup_attribute(77)), "a socket that nobody holds");
         refused(&reply(1, 9, &[]), "without a cgroup");
         refused(&reply(1, 9, &[8, 0, 21, 0, 1, 2, 3, 4]), "without a cgroup");
         refused(&[good(), vec![0; 4]].concat(), "not one whole answer");

@@ -1,6 +1,6 @@
 //! What the operating system may refuse, in our words.
 
-use crate::process::Step;
+use crate::program::Step;
 use std::{io, path::PathBuf};
 
 /// Why the operating system did not do what was asked.

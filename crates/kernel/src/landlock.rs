@@ -1,6 +1,10 @@
 //! A Landlock domain for a program of the same user as ours: it can neither move itself into another app's cgroup nor look into, signal or
 //! take over a program outside of its domain (`landlock(7)`).
 //!
+//! What it does not close: other services of the same user act for whoever asks them by their sockets (`systemd --user` starts programs
+//! outside of the domain), and files that the user can read can be read. So it keeps apps apart that do not work together with a service
+//! of the user; it is no account of their own.
+//!
 //! Landlock denies by default and allows by path, so "everywhere but below `/sys`" is a rule for each other directory. A directory that
 //! is made next to them later is closed to programs that run already.
 

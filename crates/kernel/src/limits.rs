@@ -82,7 +82,7 @@ const PERIOD: u64 = 100_000;
 const QUOTA_MIN: u64 = 1_000;
 /// How often the processes of an app that runs already are looked for, until all are in the cgroup of the limit.
 const PASSES_MAX: usize = 8;
-const MEND: &str = "boot with cgroup_enable=memory (or as the controller is called), and let the cgroup in which the server runs have it: as root, or by systemd with Delegate=yes and DelegateSubgroup=server";
+const MEND: &str = "run the server as root (in a container: from a cgroup below the root of the container's), on a kernel that has the controller (cgroup_enable=memory)";
 
 /// A file to write, what, and whether it must succeed.
 type Setting = (&'static str, String, bool);

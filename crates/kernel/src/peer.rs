@@ -124,6 +124,18 @@ impl Attestor {
     /// [`AttestFault`]; whatever it is, refuse.
     pub fn attest(&self, socket: BorrowedFd<'_>) -> Result<Attested<Peer>, AttestFault> {
         let ends = ends(socket)?;
+        let facts = held(self.query(ends, None)?)?;
+        own_end_is_established(socket)?;
+        Ok(Attested { facts, ends: Some(ends) })
+    }
+
+    /// Names who listens where a connection of ours has led. Its other end may still wait to be accepted, and has no inode then; its cgroup
+    /// is that of the listener's maker from the beginning.
+    ///
+    /// # Errors
+    /// [`AttestFault`]; whatever it is, say nothing there.
+    pub fn attest_listener(&self, socket: BorrowedFd<'_>) -> Result<Attested<Peer>, AttestFault> {
+        let ends = ends(socket)?;
         let facts = self.query(ends, None)?;
         own_end_is_established(socket)?;
         Ok(Attested { facts, ends: Some(ends) })
@@ -135,7 +147,7 @@ impl Attestor {
     /// [`AttestFault`]; whatever it is, give nothing.
     pub fn attest_again(&self, socket: BorrowedFd<'_>, earlier: &Attested<Peer>) -> Result<(), AttestFault> {
         let ends = earlier.ends.map_or_else(|| ends(socket), Ok)?;
-        let peer = self.query(ends, Some(earlier.facts.cookie))?;
+        let peer = held(self.query(ends, Some(earlier.facts.cookie))?)?;
         if peer != earlier.facts {
             return Err(AttestFault::Changed);
         }
@@ -144,7 +156,7 @@ impl Attestor {
 
     /// Who a peer seems to be, for the audit log only.
     pub fn observe(&self, socket: BorrowedFd<'_>) -> Option<Peer> {
-        self.query(ends(socket).ok()?, None).ok()
+        held(self.query(ends(socket).ok()?, None).ok()?).ok()
     }
 
     /// Does it work here? Attests a connection to itself.
@@ -179,6 +191,11 @@ impl Attestor {
     }
 }
 
+/// A peer whose socket somebody holds.
+fn held(peer: Peer) -> Result<Peer, AttestFault> {
+    if peer.inode == 0 { Err(AttestFault::Misfit("a socket that nobody holds")) } else { Ok(peer) }
+}
+
 /// The two names of a connected socket.
 fn ends(socket: BorrowedFd<'_>) -> Result<Ends, AttestFault> {
     let address = |any: rustix::net::SocketAddrAny| {
@@ -193,5 +210,33 @@ fn own_end_is_established(socket: BorrowedFd<'_>) -> Result<(), AttestFault> {
     match sys::tcp_state(socket)? {
         diag::TCP_ESTABLISHED => Ok(()),
         other => Err(AttestFault::OwnState(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where this machine answers at all.
+    fn attestor() -> Option<Attestor> {
+        Attestor::new().ok().filter(|attestor| attestor.probe().is_ok())
+    }
+
+    #[test]
+    fn who_listens_is_named_before_the_connection_is_accepted_and_who_connects_is_not() {
+        let Some(attestor) = attestor() else { return };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let waiting = attestor.attest_listener(client.as_fd()).unwrap();
+        assert_eq!(waiting.facts().inode, 0, "nobody holds it yet");
+        let nobody = AttestFault::Misfit("a socket that nobody holds");
+        assert_eq!(attestor.attest(client.as_fd()).unwrap_err(), nobody);
+        assert_eq!(attestor.observe(client.as_fd()), None);
+        let (accepted, _) = listener.accept().unwrap();
+        let named = attestor.attest_listener(client.as_fd()).unwrap();
+        assert_eq!(named.facts().cgroup, waiting.facts().cgroup);
+        assert_eq!(named.facts().cookie, waiting.facts().cookie, "it is the same socket");
+        drop((accepted, listener));
+        assert!(attestor.attest_listener(client.as_fd()).is_err(), "whoever hangs up listens no more");
     }
 }

@@ -1,8 +1,8 @@
 //! What this kernel, and this process's place in it, can do: asked by trying, said with a reason and a mend.
 
 use crate::{
-    Account, AppCgroup, AppliedLimits, Attestor, Hierarchy, KernelError, Landlock, Limiter, Limits, Network,
-    NetworkPorts, Placement, Program, placement, process::rehearse,
+    Account, AppCgroup, AppliedLimits, Attestor, ConnectGate, Hierarchy, KernelError, Landlock, Limiter,
+    Limits, Network, NetworkPorts, Placement, Program, placement, program::rehearse,
 };
 use std::{
     error::Error,
@@ -44,8 +44,6 @@ pub struct Capabilities {
     pub cgroup: Verdict,
     /// Programs can be given names of their own (`/etc/hosts`).
     pub private_names: Verdict,
-    /// What programs that we start ourselves can be given besides.
-    pub hosting: Hosting,
 }
 
 /// What a program that we start for others can be given. Nothing of it is needed for attestation.
@@ -59,6 +57,8 @@ pub struct Hosting {
     pub network: Verdict,
     /// A Landlock domain, for want of a user of its own.
     pub landlock: Verdict,
+    /// A gate that keeps strangers from connecting to its endpoint.
+    pub connect_gate: Verdict,
 }
 
 impl Hosting {
@@ -72,21 +72,36 @@ impl Hosting {
         }
         named.push(("network namespace".to_owned(), &self.network));
         named.push(("Landlock domain".to_owned(), &self.landlock));
+        named.push(("gate before its endpoint".to_owned(), &self.connect_gate));
         named
     }
 }
 
-/// Tries everything. Takes a few milliseconds: a connection to itself, a cgroup, a network namespace, a few processes.
+/// Tries everything. Takes a few milliseconds: a connection to itself, a cgroup, two processes.
 ///
 /// To be called before [`crate::harden()`]: a process that may not be dumped may not make a user namespace either.
 pub fn capabilities() -> Capabilities {
     let hierarchy = Hierarchy::discover();
-    let (cgroup, limits) = cgroup(&hierarchy);
     Capabilities {
         attestation: attestation(&hierarchy),
-        cgroup,
+        cgroup: match in_cgroup(&hierarchy, |cgroup| rehearse(&within(cgroup))) {
+            Ok(()) => Verdict::Enforced,
+            Err((why, mend)) => Verdict::no(why, mend),
+        },
         private_names: private_names(),
-        hosting: Hosting { account: account(), limits, network: network(), landlock: landlock() },
+    }
+}
+
+/// Tries what a program could be given that we start for others. Takes longer, tens of milliseconds where limits are in hierarchies of
+/// version 1, so it is not asked by who starts no such programs.
+pub fn hosting() -> Hosting {
+    let hierarchy = Hierarchy::discover();
+    Hosting {
+        account: account(),
+        limits: limits(&hierarchy),
+        network: network(),
+        landlock: landlock(),
+        connect_gate: connect_gate(&hierarchy),
     }
 }
 
@@ -126,42 +141,46 @@ fn attestation(hierarchy: &Result<Hierarchy, KernelError>) -> Verdict {
 /// Makes the names of this process's probes differ.
 static PROBES: AtomicU32 = AtomicU32::new(0);
 
-/// Can a process be started in a cgroup of its own, and with which limits?
-fn cgroup(hierarchy: &Result<Hierarchy, KernelError>) -> (Verdict, AppliedLimits) {
-    let no = |why: String, mend: &str| (Verdict::no(&*why, mend), AppliedLimits::no(&why, mend));
+/// Tries something with a cgroup of its own; else why not, and what to do about it.
+fn in_cgroup<T>(
+    hierarchy: &Result<Hierarchy, KernelError>,
+    action: impl FnOnce(&AppCgroup) -> Result<T, KernelError>,
+) -> Result<T, (String, String)> {
     let parent = match hierarchy.as_ref().map(placement) {
         Ok(Placement::Root { parent } | Placement::Delegated { parent }) => parent,
-        Ok(Placement::NotDelegated { why, mend }) => return no(why, &mend),
-        Err(error) => return no(chain(error), MOUNT_CGROUP2),
+        Ok(Placement::NotDelegated { why, mend }) => return Err((why, mend)),
+        Err(error) => return Err((chain(error), MOUNT_CGROUP2.to_owned())),
     };
-    let attempt = || -> Result<AppliedLimits, KernelError> {
+    let attempt = || -> Result<T, KernelError> {
         let name = format!("keyless-probe-{}-{}", std::process::id(), PROBES.fetch_add(1, Ordering::Relaxed));
         // In a container process ids start over: there may be one of an earlier life.
         if let Ok(left_over) = AppCgroup::open(&parent.join(&name)) {
             left_over.remove()?;
         }
         let cgroup = AppCgroup::create(&parent, &name)?;
-        let limits = Limits { memory_bytes: Some(64 << 20), cpu_thousandths: Some(500), processes: Some(16) };
-        let limiter = Limiter::apply(&limits, &cgroup);
-        let place = || Program { cgroup: Some(cgroup.directory()), ..Program::default() };
-        let limited = rehearse(&Program { joins: limiter.joins(), ..place() });
-        let applied = match limited {
-            Ok(()) => limiter.applied().clone(),
-            Err(error) => AppliedLimits::no(
-                &chain(&error),
-                "let the server write to the hierarchies of cgroup version 1",
-            ),
-        };
-        let rehearsed = rehearse(&place());
-        cgroup.remove().and(rehearsed).map(|()| applied)
+        let result = action(&cgroup);
+        cgroup.remove().and(result)
     };
-    match attempt() {
-        Ok(applied) => (Verdict::Enforced, applied),
-        Err(error) => no(
-            format!("starting a process in a cgroup below {} fails: {}", parent.display(), chain(&error)),
-            "use Linux 5.8 or newer, and let nothing (seccomp of a container) forbid clone3",
-        ),
-    }
+    attempt().map_err(|error| {
+        let why =
+            format!("starting a process in a cgroup below {} fails: {}", parent.display(), chain(&error));
+        (why, "use Linux 5.8 or newer, and let nothing (seccomp of a container) forbid clone3".to_owned())
+    })
+}
+
+fn within(cgroup: &AppCgroup) -> Program<'_> {
+    Program { cgroup: Some(cgroup.directory()), ..Program::default() }
+}
+
+/// Which limits can a program have?
+fn limits(hierarchy: &Result<Hierarchy, KernelError>) -> AppliedLimits {
+    let limits = Limits { memory_bytes: Some(64 << 20), cpu_thousandths: Some(500), processes: Some(16) };
+    let applied = in_cgroup(hierarchy, |cgroup| {
+        let limiter = Limiter::apply(&limits, cgroup);
+        rehearse(&Program { joins: limiter.joins(), ..within(cgroup) })?;
+        Ok(limiter.applied().clone())
+    });
+    applied.unwrap_or_else(|(why, mend)| AppliedLimits::no(&why, &mend))
 }
 
 /// Can a program run as another user than ours?
@@ -212,6 +231,18 @@ fn landlock() -> Verdict {
     }
 }
 
+/// Can strangers be kept from connecting?
+fn connect_gate(hierarchy: &Result<Hierarchy, KernelError>) -> Verdict {
+    match hierarchy.as_ref().map(ConnectGate::attach) {
+        Ok(Ok(_gate)) => Verdict::Enforced,
+        Ok(Err(error)) => Verdict::no(
+            chain(&error),
+            "run the server as root of the host (with the capabilities BPF and NET_ADMIN), Linux 5.14 or newer; without, strangers are refused after they have connected",
+        ),
+        Err(error) => Verdict::no(chain(error), MOUNT_CGROUP2),
+    }
+}
+
 fn private_names() -> Verdict {
     match rehearse(&Program { hosts: Some("/etc/hosts".into()), ..Program::default() }) {
         Ok(()) => Verdict::Enforced,
@@ -240,8 +271,9 @@ mod tests {
     #[test]
     fn everything_is_tried_and_each_lack_is_explained() {
         let found = capabilities();
-        let hosting = found.hosting.named();
-        assert_eq!(hosting.len(), 6);
+        let hosting = hosting();
+        let hosting = hosting.named();
+        assert_eq!(hosting.len(), 7);
         let others = [&found.attestation, &found.cgroup, &found.private_names];
         for verdict in hosting.into_iter().map(|(_, verdict)| verdict).chain(others) {
             if let Verdict::Unenforced { why, mend } = verdict {

@@ -13,6 +13,8 @@
 
 #[path = "thieves/bounds.rs"]
 mod bounds;
+#[path = "thieves/gate.rs"]
+mod gate;
 #[path = "thieves/limits.rs"]
 mod limits;
 #[path = "thieves/load.rs"]

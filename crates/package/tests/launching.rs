@@ -45,7 +45,7 @@ fn a_command_that_is_given_goes_first() {
     let (_place, contents) = Place::contents(&[("Procfile", "web: x\n"), ("requirements.txt", "")]);
     let launch = contents.detect(Some(" ./mine --port $PORT ")).unwrap();
     assert_eq!((&*launch.command, launch.runtime), ("./mine --port $PORT", Runtime::Python));
-    assert_eq!(launch.arguments(), ["/bin/sh", "-c", "exec ./mine --port $PORT"]);
+    assert_eq!(package::shell(&launch.command), ["/bin/sh", "-c", "exec ./mine --port $PORT"]);
     assert!(matches!(contents.detect(Some("a 'b")), Err(PackageError::Command { .. })));
 }
 

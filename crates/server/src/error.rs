@@ -57,6 +57,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// What systemd passed to us is no TCP socket.
+    #[error("a socket that systemd passed cannot be used: {0}; its unit may have TCP addresses only")]
+    PassedSocket(#[source] std::io::Error),
     /// The admin socket cannot be made.
     #[error("cannot make the admin socket {}: {source}", path.display())]
     AdminSocket {

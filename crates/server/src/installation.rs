@@ -103,21 +103,20 @@ impl Installation for Site {
         }
     }
 
-    /// Before the change is answered: a program that is started next must find a new vault's name, and a deleted one's no more.
+    /// Before the change is answered: a program that is started next must find a new vault's or app's name, and a deleted one's no more.
     fn names_changed(&self) {
         let Some(services) = self.services.get().and_then(Weak::upgrade) else { return };
         let listed = tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(services.vault.list_vaults())
+            tokio::runtime::Handle::current().block_on(async {
+                let vaults = services.vault.list_vaults().await.map_err(std::io::Error::other)?;
+                let apps = services.host.apps().await.map_err(std::io::Error::other)?;
+                let vaults = vaults.iter().map(|vault| services.names.vault_host(&vault.name));
+                let apps = apps.iter().map(|view| services.names.app_host(&view.app.name));
+                Ok(vaults.chain(apps).collect::<Vec<_>>())
+            })
         });
-        let set = match listed {
-            Ok(vaults) => {
-                let hosts = vaults.iter().map(|vault| services.names.vault_host(&vault.name));
-                self.files.hosts().set_vaults(hosts)
-            }
-            Err(error) => Err(std::io::Error::other(error)),
-        };
-        if let Err(error) = set {
-            tracing::error!(%error, "the hosts file for apps cannot be changed: it has not the names of the vaults that there are");
+        if let Err(error) = listed.and_then(|names| self.files.hosts().set_names(names)) {
+            tracing::error!(%error, "the hosts file for apps cannot be changed: it has not the names of the vaults and apps that there are");
         }
     }
 

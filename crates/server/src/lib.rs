@@ -20,6 +20,7 @@ pub mod maintenance;
 mod origin;
 pub mod run;
 pub mod seal;
+pub mod systemd;
 mod tasks;
 pub mod telemetry;
 mod test_clock;

@@ -139,6 +139,8 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         Site::new(&config, &ground.addresses, files, &ground.capabilities, opened_by, *now, test_clock);
     let site = Arc::new(site);
     site.serve_with(&services);
+    // The vaults' names are there already; those of apps are known only now.
+    wire::admin::Installation::names_changed(&*site);
     record_test_clock(&services, *now)?;
     let administration = admin::router(admin::State {
         store: store.clone(),

@@ -108,7 +108,7 @@ pub struct Hosts {
 #[derive(Debug)]
 struct State {
     file: File,
-    vaults: BTreeSet<String>,
+    names: BTreeSet<String>,
 }
 
 impl Hosts {
@@ -142,7 +142,7 @@ impl Hosts {
                 .and_then(|()| file.set_len(text.len() as u64))
                 .map_err(fail)?;
         }
-        Ok(Self { path, addresses, state: Mutex::new(State { file, vaults }) })
+        Ok(Self { path, addresses, state: Mutex::new(State { file, names: vaults }) })
     }
 
     /// Its place.
@@ -150,22 +150,22 @@ impl Hosts {
         &self.path
     }
 
-    /// Has the names of these vaults and of no others; running programs see it from now on.
+    /// Has these names of vaults and apps and of no others; running programs see it from now on.
     ///
     /// # Errors
     /// Whatever writing said.
-    pub fn set_vaults(&self, names: impl IntoIterator<Item = String>) -> io::Result<()> {
+    pub fn set_names(&self, names: impl IntoIterator<Item = String>) -> io::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let names: BTreeSet<String> = names.into_iter().collect();
-        for name in state.vaults.difference(&names).cloned().collect::<Vec<_>>() {
+        for name in state.names.difference(&names).cloned().collect::<Vec<_>>() {
             self.strike_out(&state.file, &name)?;
-            state.vaults.remove(&name);
+            state.names.remove(&name);
         }
         for name in names {
-            if !state.vaults.contains(&name) {
+            if !state.names.contains(&name) {
                 let length = state.file.metadata()?.len();
                 state.file.write_all_at(lines(&name, &self.addresses).as_bytes(), length)?;
-                state.vaults.insert(name);
+                state.names.insert(name);
             }
         }
         Ok(())
@@ -285,7 +285,7 @@ mod tests {
         let hosts = open(&[]);
         let inode = fs::metadata(hosts.path()).unwrap().ino();
         let set = |names: &[&str]| {
-            hosts.set_vaults(names.iter().map(|name| (*name).to_owned())).unwrap();
+            hosts.set_names(names.iter().map(|name| (*name).to_owned())).unwrap();
             fs::read_to_string(hosts.path()).unwrap()
         };
         let text = set(&["shop.vault.x"]);

@@ -15,6 +15,8 @@ use std::{
     sync::Arc,
 };
 
+const LOGIN: &str = "login.keyless.localhost";
+
 /// An installation in a directory of its own, deleted at the end.
 struct Site {
     folder: PathBuf,
@@ -92,8 +94,8 @@ impl Site {
         (status, head.to_lowercase(), serde_json::from_str(body).unwrap_or_default())
     }
 
-    /// A TLS handshake of a client that trusts our authority and looks at the real time.
-    async fn handshake(&self) -> std::io::Result<()> {
+    /// A TLS handshake for this host, of a client that trusts our authority and looks at the real time.
+    async fn handshake(&self, host: &'static str) -> std::io::Result<()> {
         use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
         let mut roots = rustls::RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(self.data().join("ca.pem")).unwrap() {
@@ -106,7 +108,7 @@ impl Site {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
-        let name = ServerName::try_from("login.keyless.localhost").unwrap();
+        let name = ServerName::try_from(host).unwrap();
         tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.map(drop)
     }
 
@@ -146,12 +148,19 @@ async fn a_first_start_makes_everything_and_a_second_finds_it() {
     );
     let authority = fs::read(site.data().join("ca.pem")).unwrap();
     let tenant = running.tenant();
+    assert_eq!(site.ask("POST", "/v1/apps", r#"{"name":"Web"}"#).await.0, 201);
+    for host in [LOGIN, "shop.vault.keyless.localhost", "web.apps.keyless.localhost"] {
+        site.handshake(host).await.unwrap();
+    }
+    assert!(site.handshake("a.web.apps.keyless.localhost").await.is_err());
     running.stop(server::Asked::Terminated).await;
     assert!(!site.data().join("admin.sock").exists());
 
     let (running, recovery) = site.start().await.unwrap();
     assert!(!running.is_first_start() && recovery.is_none(), "the recovery key is told once");
     assert_eq!(running.tenant(), tenant);
+    let hosts = fs::read_to_string(public.join("hosts")).unwrap();
+    assert!(hosts.contains("127.0.0.1\tweb.apps.keyless.localhost\n"), "{hosts}");
     assert_eq!(fs::read(site.data().join("ca.pem")).unwrap(), authority);
     running.stop(server::Asked::Terminated).await;
 }
@@ -302,7 +311,7 @@ async fn a_test_clock_goes_forward_and_what_is_due_is_done_and_clients_of_the_re
     assert!(running.test_time().unwrap().0.seconds_since(before) >= i64::try_from(AHEAD).unwrap());
     let back = format!(r#"{{"to":{}}}"#, before.seconds() + 60);
     assert_eq!(site.ask("POST", "/v1/clock", &back).await.0, 409, "never back");
-    site.handshake().await.unwrap();
+    site.handshake(LOGIN).await.unwrap();
     running.stop(server::Asked::Terminated).await;
 
     // The next start goes on where this one was, and its certificate is still one of the real time.
@@ -311,7 +320,7 @@ async fn a_test_clock_goes_forward_and_what_is_due_is_done_and_clients_of_the_re
     let (_, head, status) = site.ask("GET", "/v1/status", "").await;
     assert_eq!(status.get("test_clock_ahead_seconds").unwrap(), AHEAD);
     assert!(head.contains(&format!("x-keyless-test-clock: {AHEAD}")), "{head}");
-    site.handshake().await.unwrap();
+    site.handshake(LOGIN).await.unwrap();
     running.stop(server::Asked::Terminated).await;
     let verdict = maintenance::verify_audit(&site.config()).await.unwrap();
     assert!(verdict.is_ok(), "{verdict:?}");

@@ -10,7 +10,10 @@
 //! **The kernel.** Strangers connect to endpoints, from other cgroups and with stolen endpoint secrets. A peer may be gone, or be
 //! another one, when it is attested for the second time. Processes die, and their cgroup is found empty.
 //!
-//! **Garbage** is removed while versions are being laid out, by a clock that has gone on by more than a restore may take.
+//! **Garbage** and what is over are removed while versions are being laid out, by a clock that has gone on by more than a restore may take.
+//!
+//! **People.** Two browsers of one user, and processes of one client, use each other's codes and refresh tokens at the same time; passwords
+//! are set while somebody signs in with the one of before.
 //!
 //! **The audit log.** It may refuse records for a while, as on a full disk: then nothing may be answered that has no record.
 //!

@@ -16,6 +16,7 @@ mod kernel;
 mod ledger;
 mod register;
 mod run;
+mod sign_ins;
 mod store;
 mod world;
 

@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a command")]
 
 use sim::{Failure, Mutation, Report, run};
-use std::{collections::BTreeMap, process::ExitCode, thread, time::Instant};
+use std::{collections::BTreeMap, panic::resume_unwind, process::ExitCode, thread, time::Instant};
 
 const SEEDS: u64 = 200;
 
@@ -68,7 +68,10 @@ fn all(from: u64, seeds: u64) -> Vec<Result<Report, Failure>> {
                 })
             })
             .collect();
-        running.into_iter().filter_map(|running| running.join().ok()).flatten().collect()
+        // A run that panics must not be taken for one in which nothing was broken.
+        let joined =
+            running.into_iter().map(|running| running.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        joined.flatten().collect()
     });
     results.sort_by_key(|(seed, _)| *seed);
     results.into_iter().map(|(_, result)| result).collect()

@@ -78,6 +78,9 @@ fn play(world: &Rc<World>) -> Result<u64, String> {
         scene.spawn(actors::operator::work(world.clone()));
         scene.spawn(actors::shared::manage(world.clone()));
         scene.spawn(actors::client::call(world.clone()));
+        scene.spawn(actors::person::live(world.clone()));
+        scene.spawn(actors::person::live(world.clone()));
+        scene.spawn(actors::registrar::work(world.clone()));
         scene.spawn(actors::thief::steal(world.clone()));
         scene.spawn(actors::chaos::reign(world.clone()));
     })?;

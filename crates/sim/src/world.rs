@@ -7,6 +7,7 @@ use crate::{
     faults::Mutation,
     kernel::{SimKernel, SimListeners, SimPeer},
     ledger::{Ledger, Watch},
+    sign_ins::SignIns,
     store::SimStore,
 };
 use access::{Verifier, VerifierConfig, vault_audiences};
@@ -16,7 +17,7 @@ use crypt::{Key256, SigningKey};
 use directory::{DirectoryService, DirectorySettings};
 use domain::{Clock, DomainName, Entropy, HostNames, Timestamp};
 use host::{HostService, HostSettings, TrustFiles};
-use http::{HeaderValue, Request, header};
+use http::{HeaderMap, HeaderValue, Request, header};
 use identity::IdentityService;
 use serde_json::Value;
 use std::{
@@ -73,6 +74,11 @@ pub(crate) struct Stage {
     /// The group by which the client is allowed what it may in the second vault.
     pub(crate) group: String,
     pub(crate) credentials: Vec<(String, String)>,
+    /// The user's principal, and the client that acts in the user's name: registration and client id, and its secrets.
+    pub(crate) user: String,
+    pub(crate) portal: String,
+    pub(crate) portal_client: String,
+    pub(crate) portal_secrets: Vec<(String, String)>,
     pub(crate) tenant: String,
     pub(crate) administrator: String,
 }
@@ -86,6 +92,7 @@ pub(crate) struct World {
     pub(crate) books: Arc<Books>,
     pub(crate) ledger: RefCell<Ledger>,
     pub(crate) stage: RefCell<Stage>,
+    pub(crate) sign_ins: RefCell<SignIns>,
     pub(crate) mutation: Mutation,
     entropy: Arc<SimEntropy>,
     root: Arc<Key256>,
@@ -113,6 +120,7 @@ pub(crate) struct Answer {
     request: String,
     pub(crate) body: Value,
     text: Vec<u8>,
+    headers: HeaderMap,
 }
 
 impl Answer {
@@ -123,6 +131,26 @@ impl Answer {
     /// A text of the body by its path.
     pub(crate) fn text(&self, pointer: &str) -> String {
         self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// A page as text.
+    pub(crate) fn html(&self) -> String {
+        String::from_utf8_lossy(&self.text).into_owned()
+    }
+
+    /// Where a browser is sent.
+    pub(crate) fn location(&self) -> String {
+        self.headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default().to_owned()
+    }
+
+    /// A cookie of ours that a browser is given, or whose place is emptied.
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        let all = self.headers.get_all(header::SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
+        let named = |cookie: &str| {
+            let rest = cookie.strip_prefix("__Host-keyless-")?.strip_prefix(name)?.strip_prefix('=')?;
+            Some(rest.split(';').next()?.to_owned())
+        };
+        all.filter_map(named).next()
     }
 }
 
@@ -158,6 +186,7 @@ impl World {
             names: HostNames::new(&domain, 8443),
             ledger: RefCell::default(),
             stage: RefCell::default(),
+            sign_ins: RefCell::default(),
             server: RefCell::new(None),
             generation: Cell::new(0),
             starts: Cell::new(0),
@@ -287,6 +316,25 @@ impl World {
         Some(answer)
     }
 
+    /// A request of a browser for a page of ours. `None`: the connection was lost.
+    pub(crate) async fn page(
+        &self,
+        method: &str,
+        path: &str,
+        cookies: &str,
+        form: Option<String>,
+    ) -> Option<Answer> {
+        let server = self.connect().await?;
+        let content_type = if form.is_some() { "application/x-www-form-urlencoded" } else { "" };
+        let mut request = request(method, path, content_type, &form.unwrap_or_default());
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, HeaderValue::from_static("login.keyless.localhost:8443"));
+        headers.insert(header::COOKIE, HeaderValue::from_str(cookies).ok()?);
+        let answer = self.ask(&server, &server.public, request).await?;
+        self.judge(&format!("{method} a page"), &answer, true);
+        Some(answer)
+    }
+
     /// A request of the administrator.
     pub(crate) async fn admin(&self, method: &str, path: &str, body: Option<Value>) -> Option<Answer> {
         let server = self.connect().await?;
@@ -321,6 +369,7 @@ impl World {
                     request: String::new(),
                     body: Value::Null,
                     text: Vec::new(),
+                    headers: HeaderMap::new(),
                 });
             }
             Err(None) => return None,
@@ -451,8 +500,9 @@ fn request(method: &str, path: &str, content_type: &str, body: &str) -> Request<
 async fn read(response: http::Response<Body>, id: &str) -> Answer {
     let status = response.status().as_u16();
     let id = response.headers().get(id).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let headers = response.headers().clone();
     let text = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap_or_default().to_vec();
-    Answer { status, request: id, body: serde_json::from_slice(&text).unwrap_or_default(), text }
+    Answer { status, request: id, body: serde_json::from_slice(&text).unwrap_or_default(), text, headers }
 }
 
 fn host_settings() -> HostSettings {

@@ -182,6 +182,64 @@ async fn apps_and_identities() {
     assert!(message(&gone).contains("keyless app create shop"));
 }
 
+/// What is desired of a hosted app and its settings; what runs is the server's, and nothing does in this world.
+#[tokio::test]
+async fn a_hosted_apps_desired_state_and_settings() {
+    let desk = Desk::new().await;
+    desk.post("/v1/apps", json!({"name": "web"})).await;
+    assert_eq!(desk.get("/v1/apps/web").await.1.get("hosted"), None, "nothing is hosted of it");
+    let (status, hosted) =
+        desk.ask("PATCH", "/v1/apps/web/desired", Some(json!({"instances": 3, "health": "/ok"}))).await;
+    assert_eq!((status, &hosted["wanted"], &hosted["health"]), (200, &json!(3), &json!("/ok")), "{hosted}");
+    assert_eq!(hosted["url"], "https://web.apps.keyless.localhost:8443");
+    let record = desk.last_record();
+    assert_eq!(
+        (record.action, record.target.as_str(), record.outcome),
+        ("app.configure", "app web", Outcome::Allowed)
+    );
+    let before = hosted["revision"].as_u64().unwrap();
+    let (_, again) = desk.ask("PATCH", "/v1/apps/web/desired", Some(json!({"restart": true}))).await;
+    assert_eq!(again["revision"].as_u64(), Some(before + 1));
+    let (_, free) =
+        desk.ask("PATCH", "/v1/apps/web/desired", Some(json!({"processes": null, "memory_mib": 64}))).await;
+    assert_eq!((&free["processes"], &free["memory_mib"]), (&Value::Null, &json!(64)), "{free}");
+
+    let settings = json!({"set": {"A": {"value": "open"}, "B": {"value": "Ti3f", "secret": true}}});
+    assert_eq!(desk.ask("PATCH", "/v1/apps/web/settings", Some(settings)).await.0, 204);
+    let record = desk.last_record();
+    assert!(record.target.contains("+A +B") && !format!("{record:?}").contains("Ti3f"), "{record:?}");
+    let (_, told) = desk.get("/v1/apps/web/settings").await;
+    let expected = json!([{"name": "A", "value": "open", "secret": false}, {"name": "B", "value": null, "secret": true}]);
+    assert_eq!(told["value"], expected);
+    for (path, body, status) in [
+        ("/v1/apps/web/desired", json!({"instances": 0}), 400),
+        ("/v1/apps/web/desired", json!({"instances": 33}), 400),
+        ("/v1/apps/web/desired", json!({"state": "sleeping"}), 400),
+        ("/v1/apps/web/desired", json!({"health": "x y"}), 400),
+        ("/v1/apps/web/desired", json!({"other": 1}), 400),
+        ("/v1/apps/none/desired", json!({"instances": 1}), 404),
+        ("/v1/apps/web/settings", json!({"set": {"IDENTITY_HEADER": {"value": "Ti3f"}}}), 400),
+        ("/v1/apps/web/settings", json!({"set": {"A B": {"value": "Ti3f"}}}), 400),
+        ("/v1/apps/web/settings", json!({"set": {"A": {"value": 7}}}), 400),
+        ("/v1/apps/web/settings", json!({"remove": ["C"]}), 404),
+        ("/v1/apps/none/settings", json!({}), 404),
+    ] {
+        let (answered, said) = desk.ask("PATCH", path, Some(body.clone())).await;
+        assert_eq!(answered, status, "{path} {body}: {said}");
+        assert!(!said.to_string().contains("Ti3f"), "{said}");
+    }
+    assert_eq!(desk.get("/v1/apps/none/settings").await.0, 404);
+    assert_eq!(desk.get("/v1/apps/web/deployments/none").await.0, 404);
+    assert_eq!(desk.get("/v1/apps/none/log").await.0, 404);
+    assert_eq!(desk.get("/v1/apps/web/log?lines=x").await.0, 400);
+
+    // Another app of the name has nothing of what the first one had.
+    assert_eq!(desk.ask("DELETE", "/v1/apps/web", None).await.0, 204);
+    desk.post("/v1/apps", json!({"name": "web"})).await;
+    assert_eq!(desk.get("/v1/apps/web/settings").await.1["value"], json!([]));
+    assert_eq!(desk.get("/v1/apps/web").await.1.get("hosted"), None);
+}
+
 #[tokio::test]
 async fn a_start_tells_the_environment_once() {
     let desk = Desk::new().await;

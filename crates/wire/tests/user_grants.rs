@@ -35,8 +35,8 @@ impl Desk {
             must_change_password: false,
         };
         let directory = &world.state.directory;
-        let ada = directory.create_user(ada, NOW).await.unwrap().user.id;
-        let (_, signed_in) = directory.begin_session(ada, &[Method::Password], None, NOW).await.unwrap();
+        let ada = directory.create_user(ada, NOW).await.unwrap();
+        let (_, signed_in) = directory.begin_session(&ada, &[Method::Password], None, NOW).await.unwrap();
         Self { world, signed_in }
     }
 

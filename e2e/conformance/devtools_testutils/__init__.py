@@ -1,7 +1,7 @@
 """What Azure's live test suites import as `devtools_testutils`, written anew.
 
 Microsoft's own package of this name is not published; it records traffic through a proxy and plays it back. Nothing here records: a
-test talks to the server that `AZURE_KEYVAULT_URL` names, always ("live"). What only concerns recordings is accepted and does nothing.
+test talks to the server that `AZURE_KEYVAULT_URL` or `AZURE_AUTHORITY_HOST` names, always ("live"). What only concerns recordings is accepted and does nothing.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ def _nothing(*_args, **_kwargs):
 add_body_key_sanitizer = _nothing
 add_general_regex_sanitizer = _nothing
 add_general_string_sanitizer = _nothing
+add_header_regex_sanitizer = _nothing
 add_oauth_response_sanitizer = _nothing
 add_remove_header_sanitizer = _nothing
 remove_batch_sanitizers = _nothing
@@ -36,6 +37,26 @@ set_custom_default_matcher = _nothing
 def test_proxy():
     """The suites' set-up asks for the proxy by this name; there is none."""
     return None
+
+
+@pytest.fixture
+def recorded_test():
+    """A test that asks for it would be recorded; here it only runs."""
+
+
+class EnvironmentVariables:
+    """The settings of a test: variables of the environment, none of which is hidden from a recording."""
+
+    sanitize_batch = staticmethod(_nothing)
+
+    @staticmethod
+    def get(name):
+        return os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def environment_variables():
+    return EnvironmentVariables()
 
 
 def wanted(function, arguments):

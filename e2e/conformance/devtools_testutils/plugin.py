@@ -9,7 +9,8 @@ import os
 
 import pytest
 
-from . import test_proxy  # noqa: F401: a fixture is there for the suites once its name is here
+# Fixtures are there for the suites once their names are here.
+from . import environment_variables, recorded_test, test_proxy  # noqa: F401
 
 
 def pytest_configure(config):
@@ -18,8 +19,16 @@ def pytest_configure(config):
 
 
 def is_live(item):
-    """Whether one of the suites' preparers makes the test's client: they put a function of this name in the test's place."""
-    return getattr(item, "function", None) is not None and item.function.__name__ == "_preparer"
+    """Whether a test talks to a server.
+
+    Of the vaults' suites one of the preparers makes the test's client: they put a function of this name in the test's place. Those of
+    azure-identity ask for an account by a fixture or its name, or for a person at a terminal.
+    """
+    if getattr(item, "function", None) is not None and item.function.__name__ == "_preparer":
+        return True
+    asked = list(getattr(item, "fixturenames", ()))
+    asked += [value for value in getattr(getattr(item, "callspec", None), "params", {}).values() if isinstance(value, str)]
+    return item.get_closest_marker("manual") is not None or any(name.startswith("live_") for name in asked)
 
 
 def pytest_collection_modifyitems(items):

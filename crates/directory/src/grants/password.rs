@@ -8,16 +8,17 @@ use crate::{
     redirect::Platform,
     scope::Scopes,
     session::{self, Kept, Method, Session, SignedIn},
-    user::User,
+    user::{Person, User},
 };
 use access::Principal;
-use domain::{Entropy, PrincipalId, Timestamp};
+use domain::{Entropy, Timestamp};
 use std::sync::Arc;
 use store::{View, refuse};
 
 /// A session for somebody whose password was right, made before the decision.
-pub(crate) fn session_of(user: PrincipalId, entropy: &dyn Entropy, now: Timestamp) -> Session {
-    session::begin(user, vec![Method::Password], Kept::ByTokens, entropy, now).0
+pub(crate) fn session_of(person: &Person, entropy: &dyn Entropy, now: Timestamp) -> Session {
+    let begun = session::begin(person.user.id, vec![Method::Password], Kept::ByTokens, entropy, now).0;
+    begun.after(&person.principal)
 }
 
 /// Grants what is asked for to a client that knows the user's password.
@@ -29,7 +30,9 @@ pub(crate) fn grant(
     scopes: &Scopes,
 ) -> Outcome {
     let user = view.get::<User>(&session.principal)?;
-    let principal = view.get::<Principal>(&session.principal)?.filter(|principal| principal.enabled);
+    let principal = view.get::<Principal>(&session.principal)?;
+    // Another password was set while this one was being checked.
+    let principal = principal.filter(|principal| !session.is_over(principal));
     let (Some(user), Some(principal)) = (user, principal) else {
         return refuse(DirectoryError::Grant(GrantError::SessionEnded));
     };
@@ -40,11 +43,10 @@ pub(crate) fn grant(
     if user.has_second_factor() {
         return refuse(DirectoryError::Grant(GrantError::SecondFactorNeeded));
     }
-    let session = session.after(&principal);
     let signed_in = SignedIn { session: Arc::new(session.clone()), user, principal };
     let (scopes, platform) = (scopes.clone(), Platform::PublicClient);
     let proven = Proven { client, signed_in, scopes, nonce: None, platform };
     let mut begun = delegated::begin(view, setting, proven)?;
-    begun.writes.push(store::put::<Session>(&session.id, &session));
+    begun.writes.push(store::put::<Session>(&session.id, session));
     Ok(begun)
 }

@@ -1,7 +1,7 @@
 //! The grants by which a client acts in a user's name, over a store: each with what refuses it.
 
 use crate::{
-    DirectoryError, DirectoryService, Endpoint, GrantError, IssuedToken, NewRegistration, NewUser,
+    DirectoryError, DirectoryService, Endpoint, GrantError, IssuedToken, NewRegistration, NewUser, Person,
     Registration, RequestError, TokenRequest, TokenVersion,
     application::KEYLESS_CLI,
     authorization::{Authorization, AuthorizeRequest},
@@ -122,7 +122,11 @@ impl World {
 
     async fn sign_in(&self) -> SignedIn {
         let methods = [Method::Password, Method::OneTimeCode];
-        self.directory.begin_session(self.ada, &methods, None, NOW).await.unwrap().1
+        self.directory.begin_session(&self.person(self.ada).await, &methods, None, NOW).await.unwrap().1
+    }
+
+    async fn person(&self, id: PrincipalId) -> Person {
+        self.directory.user(&id.to_string()).await.unwrap()
     }
 
     async fn authorization(&self, scope: &str) -> Authorization {
@@ -431,8 +435,11 @@ async fn what_ends_a_session_ends_what_came_from_it() {
 #[tokio::test]
 async fn a_cookie_is_its_sessions_own_and_not_for_ever() {
     let world = World::new().await;
-    let (cookie, signed_in) =
-        world.directory.begin_session(world.ada, &[Method::Password], None, NOW).await.unwrap();
+    let (cookie, signed_in) = world
+        .directory
+        .begin_session(&world.person(world.ada).await, &[Method::Password], None, NOW)
+        .await
+        .unwrap();
     let seen = async |cookie: &str, seconds| {
         let seen = world.directory.signed_in(&secret(cookie), at(seconds)).await.unwrap();
         seen.map(|seen| seen.session.id)
@@ -453,8 +460,9 @@ async fn a_cookie_is_its_sessions_own_and_not_for_ever() {
         password: None,
         must_change_password: false,
     };
-    let bob = world.directory.create_user(bob, NOW).await.unwrap().user.id;
-    let (bobs, _) = world.directory.begin_session(bob, &[Method::Passkey], Some(&cookie), NOW).await.unwrap();
+    let bob = world.directory.create_user(bob, NOW).await.unwrap();
+    let (bobs, _) =
+        world.directory.begin_session(&bob, &[Method::Passkey], Some(&cookie), NOW).await.unwrap();
     assert_eq!(seen(cookie.expose(), 0).await, None);
     assert!(seen(bobs.expose(), 0).await.is_some());
     // What is over is swept away, and nothing else.
@@ -724,7 +732,7 @@ async fn the_password_grant_is_for_tests_and_for_one_factor() {
         Err(DirectoryError::Grant(GrantError::PasswordMustChange))
     ));
     assert!(matches!(
-        world.directory.begin_session(world.ada, &[Method::Password], None, NOW).await,
+        world.directory.begin_session(&world.person(world.ada).await, &[Method::Password], None, NOW).await,
         Err(DirectoryError::Grant(GrantError::PasswordMustChange))
     ));
 }
@@ -747,4 +755,27 @@ async fn a_removed_secret_takes_its_tokens_with_it() {
     assert_eq!(claims(&by_second.access_token)["xms_cc"], serde_json::json!(["CP1"]));
     world.directory.remove_credential(&named, second.id, NOW).await.unwrap();
     assert!(world.is_good(&by_first).await && !world.is_good(&by_second).await);
+}
+
+#[tokio::test]
+async fn a_password_that_was_changed_while_somebody_signed_in_with_it_opens_nothing() {
+    let world = World::new().await;
+    let checked = world.directory.check_password("ada", &secret(PASSWORD), None, NOW).await.unwrap();
+    let new = secret("another long password");
+    world.directory.set_password("ada", &new, false, NOW).await.unwrap();
+    for later in [0, 1, 1_000] {
+        let begun = world.directory.begin_session(&checked, &[Method::Password], None, at(later)).await;
+        assert!(matches!(begun, Err(DirectoryError::Grant(GrantError::SessionEnded))), "{later}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_begins_in_a_later_second_than_a_change_of_the_password_was_asked_for_ends_with_it() {
+    let world = World::new().await;
+    let checked = world.directory.check_password("ada", &secret(PASSWORD), None, NOW).await.unwrap();
+    // The change is asked for at `NOW`, hashes for a while, and is written down after the sign-in of two seconds later.
+    let (cookie, _) =
+        world.directory.begin_session(&checked, &[Method::Password], None, at(2)).await.unwrap();
+    world.directory.set_password("ada", &secret("another long password"), false, NOW).await.unwrap();
+    assert!(world.directory.signed_in(&cookie, at(3)).await.unwrap().is_none());
 }

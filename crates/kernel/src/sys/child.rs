@@ -43,8 +43,24 @@ pub(super) unsafe fn run(launch: &Launch<'_>, program: Option<&(&Executable, Arr
     }
 }
 
+/// Replaces the program of this process. Comes back only if a step fails.
+///
+/// # Safety
+/// With arrays that point into `launch`.
+pub(super) unsafe fn prepare_and_execute(
+    launch: &Launch<'_>,
+    program: Option<&(&Executable, Arrays)>,
+) -> Failed {
+    // SAFETY: as the caller promises.
+    match unsafe { prepare(launch).and_then(|()| execute(program)) } {
+        Err(failed) => failed,
+        // There was nothing to execute.
+        Ok(()) => (Step::Execute, libc::ENOENT),
+    }
+}
+
 /// The step that failed, and the error's number.
-type Failed = (Step, i32);
+pub(super) type Failed = (Step, i32);
 
 /// Remembers the error of a raw system call. `errno` is the thread's own, of which the child has a copy.
 fn step(step: Step, result: libc::c_long) -> Result<libc::c_long, Failed> {

@@ -211,6 +211,27 @@ pub(crate) fn launch(launch: &Launch<'_>, cgroup: Option<BorrowedFd<'_>>) -> io:
     Ok(Launched { pid, pidfd, failure })
 }
 
+/// Does in this process what [`launch`] does in a new one. Comes back only if a step fails; those before it stay done.
+pub(crate) fn replace(launch: &Launch<'_>) -> (Step, io::Error) {
+    let mut namespaces = 0;
+    if launch.hosts.is_some() {
+        namespaces |= libc::CLONE_NEWNS;
+    }
+    if launch.user_namespace.is_some() {
+        namespaces |= libc::CLONE_NEWUSER;
+    }
+    if namespaces != 0 {
+        // SAFETY: no pointers, and no memory is shared less than before.
+        if let Err(error) = check(unsafe { libc::unshare(namespaces) }.into()) {
+            return (Step::Namespace, error);
+        }
+    }
+    let program = launch.program.as_ref().map(|program| (program, Arrays::of(program)));
+    // SAFETY: all pointers are into `launch`, which is live.
+    let (step, number) = unsafe { child::prepare_and_execute(launch, program.as_ref()) };
+    (step, io::Error::from_raw_os_error(number))
+}
+
 fn read_fully(pipe: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {

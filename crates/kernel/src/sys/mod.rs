@@ -1,5 +1,6 @@
 //! The system calls that rustix lacks, each behind a safe function. With the files below it the only `unsafe` code of the product.
 
+pub(crate) mod bpf;
 mod child;
 pub(crate) mod landlock;
 pub(crate) mod launch;
@@ -98,6 +99,13 @@ fn socket_option<T: Copy>(socket: BorrowedFd<'_>, level: i32, name: i32) -> io::
 pub(crate) fn tcp_state(socket: BorrowedFd<'_>) -> io::Result<u8> {
     // The first byte of `tcp_info`; the kernel writes no more than is asked for.
     socket_option::<u8>(socket, libc::IPPROTO_TCP, libc::TCP_INFO)
+}
+
+/// The cookie of a socket's network namespace: unique since boot. Since Linux 5.14.
+pub(crate) fn network_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    /// `asm-generic/socket.h`; as with SO_PEERPIDFD.
+    const SO_NETNS_COOKIE: i32 = 71;
+    socket_option(socket, libc::SOL_SOCKET, SO_NETNS_COOKIE)
 }
 
 /// Binds a socket to a network device by name (`SO_BINDTODEVICE`).

@@ -4,6 +4,8 @@
 //! | command | does |
 //! |---|---|
 //! | `socket NAME 4/6 [PORT]` | makes a TCP socket, bound to the port of the loopback address if there is one (others may bind it too) |
+//! | `mapped NAME` | makes an IPv6 socket that is bound to a mapped IPv4 address |
+//! | `mptcp NAME`, `fastopen NAME ADDRESS TEXT` | makes a socket of Multipath TCP; connects and sends in one call |
 //! | `stdin NAME` | takes standard input for a socket |
 //! | `connect NAME ADDRESS` | connects it; answers its port |
 //! | `send NAME TEXT` | writes a text (`\r`, `\n` are escaped) |
@@ -16,8 +18,11 @@
 //! | `churn ADDRESS MILLISECONDS FIRST COUNT TEXT` | connects from ports of a small range again and again, asks, closes or aborts |
 //! | `join DIRECTORY` | writes itself into a cgroup |
 //! | `mkdir DIRECTORY` | makes a cgroup |
-//! | `placement`, `capabilities` | what the crate finds in this process's place |
+//! | `placement`, `capabilities`, `hosting` | what the crate finds in this process's place |
 //! | `start NAME SOCKET HOSTS` | starts another actor as an app of its own: cgroup, names |
+//! | `harden` | may not be dumped from here on |
+//! | `stage SOCKET` | starts another actor that has nothing of its own yet |
+//! | `replace SOCKET HOSTS` | becomes another actor: names, a Landlock domain |
 //! | `stop` | waits for that and removes its cgroup |
 //! | `cat FILE`, `id` | a file's text; user, group |
 //! | `write FILE`, `list DIRECTORY`, `link FILE`, `move FROM TO` | writes a word; names in it; where it leads; renames |
@@ -62,6 +67,7 @@ fn main() {
         }
     }
     let _nothing_started = actor.stop();
+    let _nothing_started = actor.stage.take().map(|stage| stage.wait());
 }
 
 #[derive(Default)]
@@ -69,6 +75,7 @@ struct Actor {
     sockets: HashMap<String, OwnedFd>,
     held: Vec<OwnedFd>,
     app: Option<(AppCgroup, Process)>,
+    stage: Option<Process>,
 }
 
 impl Actor {
@@ -79,6 +86,27 @@ impl Actor {
             ["socket", name, family, ref port @ ..] => {
                 let socket = socket(family, port.first().map(|port| port.parse().unwrap()))?;
                 self.sockets.insert(name.to_owned(), socket);
+                Ok(String::new())
+            }
+            ["mapped", name] => {
+                let socket = socket("6", None)?;
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), 0));
+                rustix::net::bind(&socket, &address)?;
+                self.sockets.insert(name.to_owned(), socket);
+                Ok(String::new())
+            }
+            ["mptcp", name] => {
+                let (flags, protocol) = (SocketFlags::CLOEXEC, Some(rustix::net::ipproto::MPTCP));
+                let socket =
+                    rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, protocol)?;
+                self.sockets.insert(name.to_owned(), socket);
+                Ok(String::new())
+            }
+            ["fastopen", name, address, ..] => {
+                const MSG_FASTOPEN: u32 = 0x2000_0000;
+                let flags = rustix::net::SendFlags::from_bits_retain(MSG_FASTOPEN);
+                let address: SocketAddr = address.parse().unwrap();
+                rustix::net::sendto(self.socket(name)?, rest(line, 3).as_bytes(), flags, &address)?;
                 Ok(String::new())
             }
             ["stdin", name] => {
@@ -134,7 +162,28 @@ impl Actor {
             ["mkdir", directory] => fs::create_dir(directory).map(nothing),
             ["placement"] => Ok(format!("{:?}", kernel::placement(&hierarchy()?))),
             ["capabilities"] => Ok(format!("{:?}", kernel::capabilities())),
+            ["hosting"] => Ok(format!("{:?}", kernel::hosting())),
             ["start", name, control, hosts] => self.start(name, control, hosts).map(nothing),
+            ["harden"] => {
+                kernel::harden();
+                Ok(String::new())
+            }
+            ["stage", control] => {
+                let arguments = vec![std::env::current_exe()?.into(), control.into()];
+                let process = kernel::spawn(&Program { arguments, ..Program::default() });
+                self.stage = Some(process.map_err(io::Error::other)?);
+                Ok(String::new())
+            }
+            ["replace", control, hosts] => {
+                let landlock = kernel::Landlock::new().map_err(io::Error::other)?;
+                let program = Program {
+                    arguments: vec![std::env::current_exe()?.into(), control.into()],
+                    hosts: Some(hosts.into()),
+                    landlock: Some(&landlock),
+                    ..Program::default()
+                };
+                Err(io::Error::other(kernel::replace(&program)))
+            }
             ["stop"] => self.stop().map(nothing),
             ["cat", file] => fs::read_to_string(file),
             ["write", file] => fs::write(file, "written").map(nothing),

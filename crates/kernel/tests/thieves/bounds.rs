@@ -83,27 +83,33 @@ fn a_program_that_takes_too_much_memory_is_killed_and_that_is_told() {
 #[test]
 fn a_program_that_only_computes_gets_its_share_of_a_processor() {
     let Some(world) = world::as_root() else { return };
-    let limits = Limits { cpu_thousandths: Some(100), ..Limits::default() };
+    let limits = Limits { cpu_thousandths: Some(50), ..Limits::default() };
     let Some((slow, limiter)) = limited(&world, "slow", limits) else { return };
     let Some((free, no_limits)) = limited(&world, "free", Limits::default()) else { return };
     let spin = ["sh", "-c", "while :; do :; done"];
     let spinners = [start(&slow, &limiter, &spin), start(&free, &no_limits, &spin)];
     let begin = Instant::now();
-    std::thread::sleep(Duration::from_millis(1_500));
-    let time = begin.elapsed();
-    let used = |cgroup: &AppCgroup| {
+    let share = |cgroup: &AppCgroup| {
         let text = fs::read_to_string(cgroup.path().join("cpu.stat")).unwrap();
         let used = text.lines().find_map(|line| line.strip_prefix("usage_usec ")).unwrap();
-        Duration::from_micros(used.parse().unwrap()).as_secs_f64() / time.as_secs_f64()
+        Duration::from_micros(used.parse().unwrap()).as_secs_f64() / begin.elapsed().as_secs_f64()
     };
-    let (slow_share, free_share) = (used(&slow), used(&free));
+    // A first period may be too long. And on a machine that is busy the other has little, until the machine is less busy.
+    let (slow_share, free_share) = loop {
+        std::thread::sleep(Duration::from_millis(1_500));
+        let shares = (share(&slow), share(&free));
+        if shares.1 > 2.0 * shares.0 || begin.elapsed() > Duration::from_secs(20) {
+            break shares;
+        }
+    };
     for spinner in spinners {
         spinner.signal(9).unwrap();
         assert_eq!(spinner.wait().unwrap(), Ended::Killed(9));
     }
-    // A tenth, and what a first period may be too long. On a machine that is busy the other has no whole processor either.
-    assert!(slow_share < 0.2, "{slow_share:.3} with a limit, {free_share:.3} without");
-    assert!(free_share > 1.5 * slow_share, "{slow_share:.3} with a limit, {free_share:.3} without");
+    assert!(
+        slow_share < 0.1 && free_share > 2.0 * slow_share,
+        "{slow_share:.3} with a limit, {free_share:.3} without"
+    );
 }
 
 #[test]
@@ -144,6 +150,36 @@ fn limits_come_over_an_app_that_runs_already_and_go_with_its_cgroup() {
     }
     cgroup.remove().unwrap();
     assert_eq!(group_directories(), 0);
+}
+
+/// A server that is in another place of the old hierarchies than its earlier life was.
+#[test]
+fn limits_of_an_earlier_life_are_found_where_it_made_them() {
+    let Some(world) = world::as_root() else { return };
+    let cgroup = world.cgroup("app");
+    let elsewhere =
+        std::path::Path::new("/sys/fs/cgroup/pids").join(format!("keyless-test-{}", std::process::id()));
+    if fs::create_dir(&elsewhere).is_err() {
+        // Where there is no such hierarchy there is nothing to be found in it.
+        return;
+    }
+    let mut earlier = world.actor(&world.cgroup("earlier"));
+    earlier.tell(&format!("join {}", elsewhere.display()));
+    let app = start(&cgroup, &Limiter::apply(&Limits::default(), &cgroup), &["sleep", "60"]);
+    earlier.tell(&format!("limit {}", cgroup.path().display()));
+    drop(earlier);
+    let group = || fs::read_to_string(format!("/proc/{}/cgroup", app.id())).unwrap();
+    let line = || group().lines().find(|line| line.contains(":pids:")).unwrap().to_owned();
+    let before = line();
+    assert!(before.ends_with(&format!("/keyless-{}", cgroup.id())), "{before}");
+    Limiter::apply(&Limits { processes: Some(7), ..Limits::default() }, &cgroup);
+    assert_eq!(line(), before);
+    let directory = elsewhere.join(format!("keyless-{}", cgroup.id()));
+    assert_eq!(fs::read_to_string(directory.join("pids.max")).unwrap().trim(), "7");
+    app.signal(9).unwrap();
+    app.wait().unwrap();
+    fs::remove_dir(directory).unwrap();
+    fs::remove_dir(elsewhere).unwrap();
 }
 
 /// An ordinary user, to whom no controller is delegated.

@@ -149,6 +149,11 @@ impl Server {
         Self { address, listener, outcomes, gate, is_over, threads }
     }
 
+    /// On what it listens.
+    pub(crate) fn listener(&self) -> &TcpListener {
+        &self.listener
+    }
+
     /// Waits until a connection is held.
     pub(crate) fn held(&self) {
         lock(&self.gate.arrivals).recv_timeout(PATIENCE).unwrap();

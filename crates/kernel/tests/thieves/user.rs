@@ -23,11 +23,10 @@ fn with_delegation_everything_is_enforced_and_an_app_is_started_with_its_own_nam
         world::skip(&format!("an ordinary user cannot have names of their own here: {capabilities}"));
         return;
     }
-    for name in ["attestation", "cgroup"] {
-        assert!(capabilities.contains(&format!("{name}: Enforced")), "{name} in {capabilities}");
-    }
-    for name in ["account", "network"] {
-        assert!(capabilities.contains(&format!("{name}: Unenforced")), "{name} in {capabilities}");
+    assert!(!capabilities.contains("Unenforced"), "{capabilities}");
+    let hosting = user.tell("hosting");
+    for name in ["account", "network", "connect_gate"] {
+        assert!(hosting.contains(&format!("{name}: Unenforced")), "{name} in {hosting}");
     }
     let hosts = world.folder().join("hosts");
     fs::write(&hosts, "127.0.0.1 shop.vault.example\n").unwrap();
@@ -46,6 +45,31 @@ fn with_delegation_everything_is_enforced_and_an_app_is_started_with_its_own_nam
     assert!(app.tell(&ask).contains(TOKEN));
     assert!(user.tell(&ask).contains("403"));
     user.tell("stop");
+}
+
+/// As the server of an ordinary user is: it may not be dumped.
+#[test]
+fn a_hardened_user_gives_an_app_names_and_a_domain_by_a_stage() {
+    let Some(world) = world::as_root() else { return };
+    if let Err(error) = kernel::Landlock::abi() {
+        return world::skip(&format!("no Landlock: {error}"));
+    }
+    let hosts = world.folder().join("hosts");
+    fs::write(&hosts, "127.0.0.1 shop.vault.example\n").unwrap();
+    let mut user = world.actor_of_other_user(&world.cgroup("app"));
+    user.tell("harden");
+    let call = world.call();
+    user.tell(&format!("stage {}", call.path.display()));
+    let mut stage = call.answered_by_foreign();
+    let call = world.call();
+    let replace = format!("replace {} {}", call.path.display(), hosts.display());
+    let why = user.attempt(&replace).unwrap_err();
+    assert!(why.contains("own names"), "itself it cannot: {why}");
+    stage.begin(&replace);
+    let mut app = call.answered_by_foreign();
+    assert_eq!(app.tell("cat /etc/hosts"), "127.0.0.1 shop.vault.example\\n");
+    app.fails(&format!("cat /proc/{}/environ", user.id()), "PermissionDenied");
+    assert!(app.tell("cat /proc/self/status").contains("NoNewPrivs:\\t1"));
 }
 
 #[test]

@@ -69,6 +69,16 @@ pub(crate) struct Launched {
     pub(crate) notices: Vec<String>,
 }
 
+/// What a process is born with.
+struct Birth<'a> {
+    folder: &'a AppFolder,
+    desired: &'a Desired,
+    directory: &'a Path,
+    environment: &'a BTreeMap<String, Secret<String>>,
+    cgroup: Option<&'a AppCgroup>,
+    limiter: Option<&'a Limiter>,
+}
+
 /// Why an instance was not started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LaunchError {
@@ -184,15 +194,19 @@ impl Launcher {
         environment.insert("PORT".to_owned(), Secret::new(port.to_string()));
         environment.insert("WEBSITE_SITE_NAME".to_owned(), Secret::new(name.to_string()));
         environment.insert("WEBSITE_INSTANCE_ID".to_owned(), Secret::new(started.workload.to_string()));
-        let spawned = match (image, &podman) {
-            (Some(_), Some(podman)) => {
-                let (workload, place) = (started.workload, (cgroup.as_ref(), limiter.as_ref()));
-                self.run(podman, folder, desired, workload, &environment, place)
-                    .map(|(process, held)| (process, Some(held)))
+        let birth = Birth {
+            folder,
+            desired,
+            directory: &directory,
+            environment: &environment,
+            cgroup: cgroup.as_ref(),
+            limiter: limiter.as_ref(),
+        };
+        let spawned = match &podman {
+            Some(podman) => {
+                self.run(podman, started.workload, &birth).map(|(process, held)| (process, Some(held)))
             }
-            _ => self
-                .spawn(folder, desired, &directory, &environment, cgroup.as_ref(), limiter.as_ref())
-                .map(|process| (process, None)),
+            None => self.spawn(&birth).map(|process| (process, None)),
         };
         let (process, held) = match spawned {
             Ok(spawned) => spawned,
@@ -243,12 +257,10 @@ impl Launcher {
     fn run(
         &self,
         podman: &Podman,
-        folder: &AppFolder,
-        desired: &Desired,
         workload: WorkloadId,
-        environment: &BTreeMap<String, Secret<String>>,
-        (cgroup, limiter): (Option<&AppCgroup>, Option<&Limiter>),
+        birth: &Birth<'_>,
     ) -> Result<(Process, File), LaunchError> {
+        let Birth { folder, desired, environment, cgroup, limiter, .. } = *birth;
         let cgroup = cgroup.ok_or_else(|| LaunchError::Container("there is no cgroup for it".to_owned()))?;
         let image = desired.deployment.as_ref().and_then(|deployment| deployment.image.as_ref());
         let image = &image.ok_or(LaunchError::NoCommand)?.id;
@@ -269,32 +281,40 @@ impl Launcher {
         Ok(podman.run(&container)?)
     }
 
-    fn spawn(
-        &self,
-        folder: &AppFolder,
-        desired: &Desired,
-        directory: &Path,
-        environment: &BTreeMap<String, Secret<String>>,
-        cgroup: Option<&AppCgroup>,
-        limiter: Option<&Limiter>,
-    ) -> Result<Process, LaunchError> {
+    /// A program that sees our names: by itself, or where we are no root by a command that makes that so and becomes the program.
+    fn named(&self, arguments: Vec<OsString>) -> (Vec<OsString>, Option<PathBuf>) {
+        if kernel::is_root() {
+            return (arguments, self.hosts.exists().then(|| self.hosts.clone()));
+        }
+        let within = ["/proc/self/exe", "within", "--hosts"].map(OsString::from);
+        let mut whole: Vec<OsString> = within.into();
+        whole.extend([self.hosts.clone().into_os_string(), "--".into()]);
+        whole.extend(arguments);
+        (whole, None)
+    }
+
+    fn spawn(&self, birth: &Birth<'_>) -> Result<Process, LaunchError> {
+        let Birth { folder, desired, directory, environment, cgroup, limiter } = *birth;
         let command = desired.start_command().ok_or(LaunchError::NoCommand)?;
         let output = log::open(folder)?;
+        let arguments = package::shell(command).map(OsString::from);
+        let (arguments, hosts) = self.named(arguments.into());
         let mut program = Program {
-            arguments: package::shell(command).map(OsString::from).into(),
+            arguments,
             environment: environment
                 .iter()
                 .map(|(name, value)| (OsString::from(name), OsString::from(value.expose())))
                 .collect(),
             directory: Some(directory.to_owned()),
-            hosts: self.hosts.exists().then(|| self.hosts.clone()),
+            hosts,
             cgroup: cgroup.map(AppCgroup::directory),
             joins: limiter.map(Limiter::joins).unwrap_or_default(),
             network: None,
             account: self.account(desired).and_then(|account| Account::new(account, account)),
             output: Some(output.as_fd()),
             resources: Some(Resources { processes: None, files: Some(FILES_MAX) }),
-            landlock: self.landlock.as_ref(),
+            // By `keyless within` otherwise: behind it nobody mounts anything.
+            landlock: None,
         };
         let mut spawned = kernel::spawn(&program);
         if let Err(KernelError::Namespace(error)) = &spawned {

@@ -16,7 +16,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{io::unix::AsyncFd, net::TcpStream};
 
@@ -25,6 +25,11 @@ const READY_INTERVAL: Duration = Duration::from_millis(10);
 const READY_INTERVAL_MAX: Duration = Duration::from_millis(250);
 /// How long an instance that serves nobody must have run to count as ready.
 const PROCESS_TIME_MIN: Duration = Duration::from_millis(500);
+
+/// How long the other end of a connection of ours may take to come to be, and how soon is asked again. Ours: it takes microseconds, unless
+/// the machine is busy.
+const ATTEST_TIME_MAX: Duration = Duration::from_secs(1);
+const ATTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Whom to ask.
 pub(crate) struct Target<'a> {
@@ -44,7 +49,7 @@ impl Target<'_> {
             Some(inside) => (connect_inside(inside.clone(), address).await?, Some(&*inside.attestor)),
         };
         stream.set_nodelay(true)?;
-        is_its_own(&stream, self.workload, self.identity, attestor)?;
+        is_its_own(&stream, self.workload, self.identity, attestor).await?;
         Ok(stream)
     }
 }
@@ -61,7 +66,10 @@ async fn connect_inside(inside: Arc<Inside>, address: SocketAddr) -> io::Result<
 }
 
 /// Is the other end of this connection the workload's? Where nothing is enforced, nobody knows.
-pub(crate) fn is_its_own(
+///
+/// We are connected as soon as our end is. The other end comes to be when the last packet of the handshake is worked off, which a busy machine
+/// may put off for a moment: until then the kernel names nobody, and is asked again.
+async fn is_its_own(
     stream: &TcpStream,
     workload: WorkloadId,
     identity: &IdentityService,
@@ -71,10 +79,15 @@ pub(crate) fn is_its_own(
     let Some(running) = identity.workload(workload) else { return refuse("the workload has ended") };
     let Some(confinement) = running.confinement() else { return Ok(()) };
     let Some(attestor) = attestor else { return refuse("the kernel cannot say who listens") };
-    match attestor.attest(stream.as_fd()) {
-        Ok(peer) if confinement.contains(peer.facts().cgroup) => Ok(()),
-        Ok(_) => refuse("somebody else listens on the instance's port"),
-        Err(error) => Err(io::Error::other(error)),
+    let (mut pause, until) = (ATTEST_INTERVAL, Instant::now() + ATTEST_TIME_MAX);
+    loop {
+        match attestor.attest_listener(stream.as_fd()) {
+            Ok(peer) if confinement.contains(peer.facts().cgroup) => return Ok(()),
+            Ok(_) => return refuse("somebody else listens on the instance's port"),
+            Err(error) if Instant::now() > until => return Err(io::Error::other(error)),
+            Err(_) => tokio::time::sleep(pause).await,
+        }
+        pause *= 2;
     }
 }
 

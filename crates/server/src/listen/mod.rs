@@ -204,6 +204,37 @@ mod tests {
         assert!(answers.contains("connection: close"), "{answers}");
     }
 
+    #[tokio::test]
+    async fn a_connection_may_change_to_another_protocol() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        let (_stop, stopping) = watch::channel(false);
+        let handler = tower::service_fn(|mut request: Request<Body>| async move {
+            let upgrade = hyper::upgrade::on(&mut request);
+            tokio::spawn(async move {
+                let (mut read, mut write) = tokio::io::split(TokioIo::new(upgrade.await.unwrap()));
+                tokio::io::copy(&mut read, &mut write).await.unwrap();
+            });
+            let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
+            response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("echo"));
+            Ok(response)
+        });
+        let serving = tokio::spawn(serve(server, handler, stopping, |_| None));
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nback and ")
+            .await
+            .unwrap();
+        client.write_all(b"forth").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 101 ") && answer.ends_with("\r\n\r\nback and forth"),
+            "{answer}"
+        );
+        serving.await.unwrap();
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_panic_or_a_hang_costs_one_request() {
         let status = |response: Response<Body>| response.status().as_u16();

@@ -1,7 +1,7 @@
 //! The public listener: TLS on each address, at most `limits::CONNECTIONS_MAX` connections, each caller observed once.
 
 use super::{ACCEPT_PAUSE, Stop, serve, stopped, taken::Taken};
-use crate::{error::StartError, origin::Observer};
+use crate::{error::StartError, origin::Observer, systemd};
 use audit::SharedOrigin;
 use domain::limits;
 use std::{io, net::SocketAddr, os::fd::AsFd, sync::Arc};
@@ -19,12 +19,17 @@ const WAITING_MAX: u32 = 1_024;
 /// Newcomers that are observed at a time.
 const OBSERVED_MAX: usize = 2;
 
-/// Binds all addresses. An IPv6 loopback that the machine does not have is left out, with a word; all else is an error.
+/// The sockets that systemd passed to us, or else all addresses bound. An IPv6 loopback that the machine does not have is left out, with a word; all else is an error.
 ///
 /// # Errors
 /// [`StartError::Listen`].
 pub(crate) fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
-    let mut listeners = Vec::new();
+    let passed =
+        systemd::listeners().and_then(|passed| passed.into_iter().map(TcpListener::from_std).collect());
+    let mut listeners: Vec<TcpListener> = passed.map_err(StartError::PassedSocket)?;
+    if !listeners.is_empty() {
+        return Ok(listeners);
+    }
     for address in addresses {
         match listen(*address) {
             Ok(listener) => listeners.push(listener),

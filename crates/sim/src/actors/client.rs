@@ -12,21 +12,23 @@ const ROUNDS: u64 = 15;
 
 /// Calls again and again, by any credential that it was ever given.
 pub(crate) async fn call(world: Rc<World>) {
-    let mut tokens: Vec<String> = Vec::new();
+    let mut tokens: Vec<(String, String)> = Vec::new();
     for _ in 0..ROUNDS {
         turns(&world.fate, 25).await;
         if tokens.is_empty() || world.fate.chance(40) {
             tokens.extend(token(&world).await);
         }
-        if let (Some(token), Some(secret), Some(vault)) =
+        if let (Some((token, credential)), Some(secret), Some(vault)) =
             (world.fate.pick(&tokens), world.fate.pick(&SECRETS), world.fate.pick(&VAULTS))
         {
-            read_secret(&world, "the client", token, vault, secret).await;
+            let on = [credential.clone()];
+            read_secret(&world, "the client", token, vault, secret, &on).await;
         }
     }
 }
 
-async fn token(world: &World) -> Option<String> {
+/// A token, and the switch of the credential that it was asked for by.
+async fn token(world: &World) -> Option<(String, String)> {
     let credentials = world.stage.borrow().credentials.clone();
     let (id, secret) = world.fate.pick(&credentials)?.clone();
     let (tenant, client, principal) = {
@@ -48,8 +50,9 @@ async fn token(world: &World) -> Option<String> {
     let mut ledger = world.ledger.borrow_mut();
     ledger.hide(&token);
     ledger.count("tokens of the client");
-    let mut switches = vec![format!("credential {id}")];
+    let credential = format!("credential {id}");
+    let mut switches = vec![credential.clone()];
     switches.extend(of_principal(&claims(&token).principal));
     ledger.succeeded("the client's token request", &watch, &switches);
-    Some(token)
+    Some((token, credential))
 }

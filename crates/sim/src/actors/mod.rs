@@ -1,11 +1,13 @@
-//! Who uses the system: an operator twice, another for the identity that apps share, programs with managed identities, owners of secrets, a registered client, a thief, and chaos.
+//! Who uses the system: an operator twice, another for the identity that apps share, programs with managed identities, owners of secrets, a registered client, a person in two browsers with who looks after them, a thief, and chaos.
 //! Each knows only what it was told, and hands it to the ledger.
 
 pub(crate) mod chaos;
 pub(crate) mod client;
 pub(crate) mod operator;
 pub(crate) mod owner;
+pub(crate) mod person;
 pub(crate) mod program;
+pub(crate) mod registrar;
 pub(crate) mod shared;
 pub(crate) mod stage;
 pub(crate) mod thief;
@@ -13,6 +15,7 @@ pub(crate) mod thief;
 use crate::world::World;
 use audit::Actor;
 use serde_json::Value;
+use std::{pin::pin, task::Poll};
 
 const API: &str = "api-version=7.4";
 
@@ -56,13 +59,47 @@ fn there(register: &str) -> String {
     format!("secret {register} there")
 }
 
+/// Does two things at the same time.
+async fn both<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B>) -> (A, B) {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    let (mut of_first, mut of_second) = (None, None);
+    std::future::poll_fn(move |context| {
+        if of_first.is_none()
+            && let Poll::Ready(done) = first.as_mut().poll(context)
+        {
+            of_first = Some(done);
+        }
+        if of_second.is_none()
+            && let Poll::Ready(done) = second.as_mut().poll(context)
+        {
+            of_second = Some(done);
+        }
+        match (of_first.take(), of_second.take()) {
+            (Some(first), Some(second)) => Poll::Ready((first, second)),
+            (first, second) => {
+                (of_first, of_second) = (first, second);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
 /// How a secret is called in the ledger.
 fn register(vault: &str, secret: &str) -> String {
     format!("{vault}/{secret}")
 }
 
 /// Reads a secret's latest value with a token and has everything about the answer checked. Answers the status.
-async fn read_secret(world: &World, who: &str, token: &str, vault: &str, secret: &str) -> Option<u16> {
+/// `on`: what the token stands on besides its principal, as its client knows.
+async fn read_secret(
+    world: &World,
+    who: &str,
+    token: &str,
+    vault: &str,
+    secret: &str,
+    on: &[String],
+) -> Option<u16> {
     let claims = claims(token);
     let name = register(vault, secret);
     let (watch, floor, began) =
@@ -80,6 +117,7 @@ async fn read_secret(world: &World, who: &str, token: &str, vault: &str, secret:
         ledger.count("secrets read");
         ledger.succeeded(&format!("{who}'s read of {name}"), &watch, &of_principal(&claims.principal));
         ledger.succeeded(&format!("{who}'s read of {name}"), &watch, &[there(&name)]);
+        ledger.succeeded(&format!("{who}'s read of {name}"), &watch, on);
         let stands_on = shared::stands_on(&claims.attachment);
         ledger.succeeded(&format!("{who}'s read of {name}"), &watch, &stands_on);
         if claims.expires <= began {

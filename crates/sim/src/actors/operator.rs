@@ -150,15 +150,15 @@ fn retire(world: &World, off: &[bool], principals: Vec<String>) {
     }
 }
 
-pub(crate) async fn enable(world: &World, principal: &str, is_enabled: bool) {
+pub(crate) async fn enable(world: &World, principal: &str, is_enabled: bool) -> Outcome3 {
     let path = format!("/v1/principals/{principal}");
     let [enabled, _] = of_principal(principal);
     let change = world.admin("PATCH", &path, Some(json!({"enabled": is_enabled})));
-    if is_enabled {
-        rising(world, &[enabled], change).await;
-    } else {
-        falling(world, &[enabled], change).await;
-    }
+    let answer = match is_enabled {
+        true => rising(world, &[enabled], change).await,
+        false => falling(world, &[enabled], change).await.0,
+    };
+    outcome(answer.as_ref())
 }
 
 pub(crate) async fn grant_app(world: &World, app: &str, vault: &str, verbs: &[&str]) {

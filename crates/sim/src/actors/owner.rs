@@ -127,7 +127,7 @@ impl Owner {
     /// Reads it. What is certain to be there is found.
     async fn read(&mut self) {
         let Some(token) = self.token.clone() else { return };
-        let status = read_secret(&self.world, "the owner", &token, self.vault, self.secret).await;
+        let status = read_secret(&self.world, "the owner", &token, self.vault, self.secret, &[]).await;
         if status == Some(401) {
             self.token = None;
         }

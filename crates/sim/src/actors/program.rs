@@ -25,7 +25,7 @@ pub(crate) async fn live(world: Rc<World>, app: &'static str) {
         };
         let vault = if world.fate.chance(80) { VAULTS[0] } else { VAULTS[1] };
         if let (Some(token), Some(secret)) = (token, world.fate.pick(&SECRETS)) {
-            read_secret(&world, app, token, vault, secret).await;
+            read_secret(&world, app, token, vault, secret, &[]).await;
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The scene before faults begin, and what must be true after they have ended.
 
-use super::{API, operator, read_secret, register, shared};
+use super::{API, operator, person, read_secret, register, registrar, shared};
 use crate::{
     register::Life,
-    world::{APPS, SECRETS, VAULTS, World},
+    world::{APPS, Answer, SECRETS, VAULTS, World},
 };
 use serde_json::json;
 use std::rc::Rc;
@@ -47,6 +47,29 @@ pub(crate) async fn set(world: Rc<World>) {
     world.stage.borrow_mut().group = group;
     operator::add_credential(&world).await;
     operator::grant(&world, &made.text("/principal"), VAULTS[1], &["get", "set"]).await;
+    if let Err(what) = set_person(&world).await {
+        world.ledger.borrow_mut().violated(what);
+    }
+}
+
+/// Makes a user who may read, and a client that may act in the user's name.
+async fn set_person(world: &World) -> Result<(), String> {
+    let user = world.admin("POST", "/v1/users", Some(json!({"user_name": "ann"}))).await;
+    let user = user.filter(Answer::is_success).ok_or("no user is made")?.text("/id");
+    let uris = json!([{"uri": person::BACK, "platform": "web"}]);
+    let portal = json!({"display_name": "portal", "redirect_uris": uris});
+    let portal = world.admin("POST", "/v1/registrations", Some(portal)).await;
+    let portal = portal.filter(Answer::is_success).ok_or("no portal is made")?;
+    {
+        let mut stage = world.stage.borrow_mut();
+        stage.user.clone_from(&user);
+        stage.portal = portal.text("/id");
+        stage.portal_client = portal.text("/client_id");
+    }
+    registrar::add_secret(world).await;
+    person::consent(world).await?;
+    operator::grant(world, &user, VAULTS[0], &["get"]).await;
+    Ok(())
 }
 
 /// Faults have stopped: everything that was acknowledged is there, and everything works.
@@ -90,7 +113,7 @@ pub(crate) async fn settle(world: Rc<World>) {
         let Some(token) = super::program::token(&world, app, None).await else {
             return wrong(format!("app {app} gets no token after all faults"));
         };
-        let status = read_secret(&world, app, &token, VAULTS[0], SECRETS[0]).await;
+        let status = read_secret(&world, app, &token, VAULTS[0], SECRETS[0], &[]).await;
         if !matches!(status, Some(200 | 404)) {
             wrong(format!("app {app} cannot read after all faults: {status:?}"));
         }
@@ -102,10 +125,17 @@ pub(crate) async fn settle(world: Rc<World>) {
         let Some(token) = super::program::token(&world, app, Some(client)).await else {
             return wrong(format!("app {app} gets no token of the shared identity after all faults"));
         };
-        let status = read_secret(&world, app, &token, VAULTS[0], SECRETS[0]).await;
+        let status = read_secret(&world, app, &token, VAULTS[0], SECRETS[0], &[]).await;
         if !matches!(status, Some(200 | 404)) {
             wrong(format!("app {app} cannot read by the shared identity after all faults: {status:?}"));
         }
+    }
+    if !registrar::settle(&world).await {
+        return wrong("the user cannot be enabled after all faults".to_owned());
+    }
+    registrar::add_secret(&world).await;
+    if let Err(what) = person::settle(&world).await {
+        wrong(what);
     }
 }
 
@@ -188,7 +218,7 @@ async fn check_versions(world: &World, token: &str, vault: &str, secret: &str) {
         }
     }
     if !acknowledged.is_empty()
-        && read_secret(world, "the administrator", token, vault, secret).await != Some(200)
+        && read_secret(world, "the administrator", token, vault, secret, &[]).await != Some(200)
     {
         world.ledger.borrow_mut().violated(format!("{name} was acknowledged and cannot be read"));
     }

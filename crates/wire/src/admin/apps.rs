@@ -79,12 +79,13 @@ async fn whole(state: &State, hosting: &dyn Hosting, view: &AppView) -> Result<A
 }
 
 async fn create(
-    Shared(state): Shared<State>,
+    Shared(Admin { state, installation, .. }): Shared<Admin>,
     Extension(context): Extension<Context>,
     Body(NewApp { name }): Body<NewApp>,
 ) -> Result<Response, AdminError> {
     let made = state.host.create_app(&name, context.now).await;
     let made = audited(&state, &context, "app.create", target(&name), made)?;
+    installation.names_changed();
     Ok(json(StatusCode::CREATED, &app(&AppView { app: made, principal: None, user_assigned: Vec::new() })))
 }
 
@@ -98,13 +99,13 @@ async fn show(
 }
 
 async fn delete(
-    Shared(state): Shared<State>,
-    Shared(hosting): Shared<Arc<dyn Hosting>>,
+    Shared(Admin { state, installation, hosting }): Shared<Admin>,
     Extension(context): Extension<Context>,
     Segment(name): Segment<AppName>,
 ) -> Result<Response, AdminError> {
     audited(&state, &context, "app.delete", target(&name), state.host.delete_app(&name, context.now).await)?;
     hosting.changed(&name);
+    installation.names_changed();
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

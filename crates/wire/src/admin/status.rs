@@ -12,7 +12,7 @@ pub trait Installation: Send + Sync {
     /// Facts of the moment.
     fn facts(&self) -> InstallationFacts;
 
-    /// A vault came to be, or is no more: names that apps must resolve have changed.
+    /// A vault or an app came to be, or is no more: names that apps must resolve have changed.
     fn names_changed(&self);
 
     /// The clock, if it is one that may be moved. The usual clock is not.

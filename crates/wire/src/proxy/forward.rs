@@ -121,10 +121,11 @@ impl Proxy {
         held: Held,
         asked: Option<(HeaderValue, OnUpgrade)>,
     ) -> Result<Response, Fault> {
+        // The version is that of whoever sends it, and to the client we do.
+        *response.version_mut() = Version::HTTP_11;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::to_client(response.headers_mut());
-            let response = response.map(|body| Body::new(Answered::new(body, held)));
-            return Ok(response);
+            return Ok(response.map(|body| Body::new(Answered::new(body, held))));
         }
         let protocol = response.headers().get(header::UPGRADE).cloned();
         // An app that changes to what nobody asked for speaks of something that we would not understand.

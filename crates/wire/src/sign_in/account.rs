@@ -122,7 +122,7 @@ impl Account<'_> {
             visit.sign_out(&mut response);
         } else {
             let former = visit.browser.session.as_ref();
-            let begun = directory.begin_session(changed.user.id, &[Method::Password], former, now).await?;
+            let begun = directory.begin_session(&changed, &[Method::Password], former, now).await?;
             visit.sign_in(&mut response, &begun.0);
         }
         Ok(response)

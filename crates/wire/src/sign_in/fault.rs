@@ -37,6 +37,9 @@ pub(super) enum PageFault {
     Unrecorded,
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// Of us, and over in a moment.
+    #[error("{0}")]
+    Unavailable(String),
     /// Of us.
     #[error("{0}")]
     Unexpected(String),
@@ -63,6 +66,14 @@ impl From<RequestFault> for PageFault {
 }
 
 impl PageFault {
+    /// The fault that is no user's: one that passes by itself is told from one that does not.
+    pub(super) fn of_ours(error: &DirectoryError) -> Self {
+        match OAuthError::from(error).status() {
+            StatusCode::SERVICE_UNAVAILABLE => Self::Unavailable(error.to_string()),
+            _ => Self::Unexpected(error.to_string()),
+        }
+    }
+
     /// Is it our fault rather than the caller's?
     pub(super) fn outcome(&self) -> Outcome {
         if self.told().0.is_server_error() { Outcome::Failed } else { Outcome::Refused }
@@ -97,7 +108,7 @@ impl PageFault {
                 "Your browser keeps no cookies",
                 "Signing in needs them for this site. Allow them, and try again.".to_owned(),
             ),
-            Self::Unrecorded => unavailable(),
+            Self::Unrecorded | Self::Unavailable(_) => unavailable(),
             Self::Unexpected(_) => broken(),
             Self::Directory(error) => directory(error),
         }

@@ -97,7 +97,11 @@ impl SignIn<'_> {
         let code = form.take("code").unwrap_or_default();
         let directory = &visit.state.directory;
         match directory.check_code(person.user.id, &code, visit.address(), visit.context.now).await {
-            Ok(person) => self.after(&person, &with(&methods, Method::OneTimeCode)).await,
+            // The password was shown before: the session stands on the user as it was then.
+            Ok(taken) => {
+                let proven = Person { principal: person.principal, ..taken };
+                self.after(&proven, &with(&methods, Method::OneTimeCode)).await
+            }
             Err(error) => {
                 self.refuse(ACTION, format!("user {person}"), &error)?;
                 let told = Told::of(&error)?;
@@ -166,7 +170,7 @@ impl SignIn<'_> {
     async fn begin(&self, person: &Person, methods: &[Method]) -> Answer {
         let visit = self.visit;
         let (former, now) = (visit.browser.session.as_ref(), visit.context.now);
-        let begun = visit.state.directory.begin_session(person.user.id, methods, former, now).await;
+        let begun = visit.state.directory.begin_session(person, methods, former, now).await;
         let (cookie, signed_in) = match begun {
             Ok(begun) => begun,
             Err(error) => {
@@ -302,7 +306,7 @@ impl Told {
     /// The words for an error that is the user's.
     pub(super) fn of(error: &DirectoryError) -> Result<Self, PageFault> {
         let DirectoryError::User(error) = error else {
-            return Err(PageFault::Unexpected(error.to_string()));
+            return Err(PageFault::of_ours(error));
         };
         Ok(match error {
             UserError::SignInRefused => Self::new(

@@ -88,6 +88,24 @@ async fn answers_without_a_body_end_where_they_end() {
 }
 
 #[tokio::test]
+async fn an_app_of_the_old_version_is_no_matter_of_the_clients() {
+    let app = App::new(|mut connection| async move {
+        connection.head().await;
+        connection.send("HTTP/1.0 200 OK\r\nServer: old\r\n\r\nto the end").await;
+    })
+    .await;
+    let stage = Stage::new().await;
+    stage.add(&app);
+    let mut client = stage.client();
+    for _ in 0..2 {
+        client.send(&format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
+        let head = client.head().await;
+        assert!(head.starts_with("HTTP/1.1 200") && head.contains("transfer-encoding: chunked"), "{head}");
+        assert_eq!(client.until("0\r\n\r\n").await, "A\r\nto the end\r\n0\r\n\r\n");
+    }
+}
+
+#[tokio::test]
 async fn a_message_with_two_lengths_is_read_by_one_and_sent_by_one() {
     let app = App::new(|mut connection| async move {
         let head = connection.head().await;

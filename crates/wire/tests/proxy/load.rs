@@ -2,15 +2,19 @@
 
 use super::{App, HOST, PATIENCE, Stage, until};
 use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
 
 #[tokio::test]
 async fn two_hundred_at_a_time_are_spread_and_all_answered() {
+    let (open, opened) = watch::channel(false);
     let slow = || {
-        App::new(|mut connection| async move {
-            while connection.stream.readable().await.is_ok() {
+        let opened = opened.clone();
+        App::new(move |mut connection| {
+            let mut opened = opened.clone();
+            async move {
                 let head = connection.head().await;
                 let path = head.split(' ').nth(1).unwrap().to_owned();
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                drop(opened.wait_for(|opened| *opened).await.unwrap());
                 connection
                     .send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len()))
                     .await;
@@ -31,20 +35,25 @@ async fn two_hundred_at_a_time_are_spread_and_all_answered() {
         .collect();
     until("all of them", || stage.in_flight() == 200).await;
     assert_eq!(stage.routes.in_flight(&stage.web), keys.map(|key| (key, 100)));
+    open.send(true).unwrap();
     for one in asking {
         one.await.unwrap();
     }
     assert_eq!(stage.in_flight(), 0);
-    assert!(one.connections() <= 100 && two.connections() <= 100);
+    assert_eq!((one.connections(), two.connections()), (100, 100));
 }
 
 #[tokio::test]
 async fn draining_waits_for_the_last_byte_of_the_last_answer() {
-    let app = App::new(|mut connection| async move {
-        connection.head().await;
-        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst").await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        connection.send(" last").await;
+    let (open, opened) = watch::channel(false);
+    let app = App::new(move |mut connection| {
+        let mut opened = opened.clone();
+        async move {
+            connection.head().await;
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst").await;
+            drop(opened.wait_for(|opened| *opened).await.unwrap());
+            connection.send(" last").await;
+        }
     })
     .await;
     let stage = Stage::new().await;
@@ -56,6 +65,7 @@ async fn draining_waits_for_the_last_byte_of_the_last_answer() {
     tokio::task::yield_now().await;
     assert!(!drained.is_finished());
     assert!(stage.get("/").await.starts_with("HTTP/1.1 503"), "no new requests meanwhile");
+    open.send(true).unwrap();
     assert_eq!(client.rest().await, " last");
     tokio::time::timeout(PATIENCE, drained).await.unwrap().unwrap();
 }

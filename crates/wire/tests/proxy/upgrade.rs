@@ -74,12 +74,12 @@ async fn draining_waits_for_it() {
 #[tokio::test]
 async fn one_that_is_silent_for_too_long_ends() {
     let app = echoing().await;
-    let limits = Limits { upgrade_idle_time: Duration::from_millis(400), ..Limits::default() };
+    let limits = Limits { upgrade_idle_time: Duration::from_millis(1_200), ..Limits::default() };
     let stage = Stage::within(limits).await;
     stage.add(&app);
     let mut client = upgraded(&stage).await;
     for _ in 0..4 {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
         client.send("x\n").await;
         assert_eq!(client.until("\n").await, "X\n");
     }

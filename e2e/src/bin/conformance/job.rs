@@ -11,6 +11,7 @@ use e2e::conformance::Outcome;
 use e2e::{Server, wait};
 
 use crate::Places;
+use crate::directory::Directory;
 use crate::vault::{self, APP};
 
 /// Runs at a time. More than there are processors, since they mostly sleep.
@@ -23,20 +24,32 @@ const LIMIT: Duration = Duration::from_secs(25 * 60);
 const SKU: &str = "standard";
 
 /// Files of a suite to run together.
-pub(crate) struct Job {
-    /// `secrets`, `keys` or `certificates`.
+pub(crate) struct Job<'a> {
+    /// One of the suites' names.
     pub(crate) suite: String,
     /// Name of the vault, and of the logs.
-    name: String,
+    pub(crate) name: String,
     /// Where the suite's tests are.
-    tests: PathBuf,
+    pub(crate) tests: PathBuf,
     /// Names of files in there.
-    files: Vec<String>,
+    pub(crate) files: Vec<String>,
+    /// What pytest is told besides.
+    pub(crate) flags: Vec<String>,
+    pub(crate) against: Against<'a>,
 }
 
-impl Job {
+/// What a job's tests talk to.
+#[derive(Clone, Copy)]
+pub(crate) enum Against<'a> {
+    /// A vault of its own, as an app.
+    Vault(&'a Server),
+    /// The directory.
+    Directory(&'a Directory),
+}
+
+impl<'a> Job<'a> {
     /// The runs of a suite: one for each file with live tests, and one for all the others.
-    pub(crate) fn all(places: &Places, suite: &str) -> Result<Vec<Self>, String> {
+    pub(crate) fn all(places: &Places, server: &'a Server, suite: &str) -> Result<Vec<Self>, String> {
         let tests = places.suites.join(suite).join("tests");
         let (mut live, mut offline) = (Vec::new(), Vec::new());
         for file in test_files(&tests).map_err(|error| format!("{}: {error}", tests.display()))? {
@@ -53,27 +66,34 @@ impl Job {
             name: format!("{suite}-{number}"),
             tests: tests.clone(),
             files,
+            flags: Vec::new(),
+            against: Against::Vault(server),
         };
         Ok(groups.enumerate().map(job).collect())
     }
 
     /// Runs it to its end; returns how each test ended, or why that is not known.
-    fn run(&self, server: &Server, places: &Places) -> Result<Vec<Outcome>, String> {
+    fn run(&self, places: &Places) -> Result<Vec<Outcome>, String> {
         let result = |ending: &str| places.results.join(format!("{}.{ending}", self.name));
         let (log, notes) = (result("log"), result("outcomes"));
         let _absent = std::fs::remove_file(&notes);
-        let url = vault::vault(server, &self.name);
         let out = File::create(&log).map_err(|error| error.to_string())?;
         let errors = out.try_clone().map_err(|error| error.to_string())?;
 
-        let mut command = server.command(["run", "--app", APP, "--"]);
+        let mut command = match self.against {
+            Against::Vault(server) => {
+                let mut command = server.command(["run", "--app", APP, "--"]);
+                command.env("AZURE_KEYVAULT_URL", vault::vault(server, &self.name)).env("KEYVAULT_SKU", SKU);
+                command
+            }
+            Against::Directory(directory) => directory.command(),
+        };
         command.arg(&places.python).args(["-m", "pytest", "-p", "devtools_testutils.plugin"]);
         command.args(["-p", "no:cacheprovider", "--quiet", "--tb=short"]);
-        command.arg("--junit-xml").arg(result("xml")).args(&self.files);
+        command.args(&self.flags).arg("--junit-xml").arg(result("xml")).args(&self.files);
         command.current_dir(&self.tests).env("PYTHONPATH", &places.ours).env("PYTHONDONTWRITEBYTECODE", "1");
         command.env("CONFORMANCE_OUTCOMES", &notes);
         command.env("AZURE_TEST_RUN_LIVE", "true").env("AZURE_SKIP_LIVE_RECORDING", "true");
-        command.env("AZURE_KEYVAULT_URL", url).env("KEYVAULT_SKU", SKU);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(out)
@@ -101,11 +121,10 @@ impl Job {
 }
 
 /// Runs all of them, some at a time, in their order.
-pub(crate) fn run_all(
-    server: &Server,
+pub(crate) fn run_all<'a>(
     places: &Places,
-    jobs: Vec<Job>,
-) -> Vec<(Job, Result<Vec<Outcome>, String>)> {
+    jobs: Vec<Job<'a>>,
+) -> Vec<(Job<'a>, Result<Vec<Outcome>, String>)> {
     let ended = Mutex::new(Vec::new());
     let queue = Mutex::new(VecDeque::from(jobs));
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
@@ -113,7 +132,7 @@ pub(crate) fn run_all(
         for _worker in 0..AT_A_TIME {
             scope.spawn(|| {
                 while let Some(job) = next() {
-                    let outcomes = job.run(server, places);
+                    let outcomes = job.run(places);
                     if let Ok(mut ended) = ended.lock() {
                         ended.push((job, outcomes));
                     }

@@ -1,10 +1,12 @@
 //! Runs the live tests of Azure's own suites, unmodified, against a server of its own, and holds how they ended against
 //! `e2e/conformance/expected.txt`. Arguments: the suites to run; none means all. Started by `cargo xtask conformance`, which fetches what it needs.
 //!
-//! Each file of live tests runs in a vault of its own, several at a time: most of a suite's time is `sleep`, written for Azure's delays, and
-//! we change nothing of it. They run as an app under `keyless run`, with its managed identity and nothing else.
+//! Each file of a vault's live tests runs in a vault of its own, several at a time: most of a suite's time is `sleep`, written for Azure's delays,
+//! and we change nothing of it. They run as an app under `keyless run`, with its managed identity and nothing else. The suite of azure-identity
+//! meets a directory of its own ([`directory`]).
 #![forbid(unsafe_code)]
 
+mod directory;
 mod job;
 mod vault;
 
@@ -13,12 +15,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use directory::Directory;
 use e2e::conformance::{Listed, Verdict};
 use e2e::{Server, setting};
 use job::Job;
 
-/// The suites, by the collection of a vault that they test.
-const SUITES: &[&str] = &["secrets", "keys", "certificates"];
+/// The suites, by the collection of a vault that they test; and the one that tests the directory.
+const SUITES: &[&str] = &["secrets", "keys", "certificates", directory::SUITE];
 
 /// Where things are, as xtask tells.
 struct Places {
@@ -72,12 +75,16 @@ fn run() -> Result<usize, String> {
 
     let server = Server::start("conformance");
     vault::app(&server);
+    let directory = suites.contains(&directory::SUITE).then(Directory::start).transpose()?;
     let mut jobs = Vec::new();
     for suite in &suites {
-        jobs.extend(Job::all(&places, suite)?);
+        match &directory {
+            Some(directory) if *suite == directory::SUITE => jobs.extend(directory.jobs(&places)),
+            _ => jobs.extend(Job::all(&places, &server, suite)?),
+        }
     }
     let began = Instant::now();
-    let ended = job::run_all(&server, &places, jobs);
+    let ended = job::run_all(&places, jobs);
     let (mut passed, mut failed) = (0, 0);
     for suite in suites {
         let mut outcomes = Vec::new();

@@ -1,0 +1,140 @@
+//! Tokens that are signed when they are asked for, against the crypto library's own signature: a managed identity's, a client's by its secret.
+
+use crate::{
+    load, raw,
+    report::{Report, Row, median},
+    scenario::{Bench, LOGIN_HOST, Size},
+    system::Bare,
+};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Audiences that one app registration may carry (`domain::limits::IDENTIFIER_URIS_MAX`).
+const AUDIENCES_EACH: usize = 20;
+/// Connections that ask for tokens: enough that the server is never idle.
+pub(crate) const CONNECTIONS: usize = 16;
+
+/// An app registration with a client secret.
+pub(crate) struct Client {
+    pub(crate) id: String,
+    pub(crate) secret: String,
+}
+
+impl Client {
+    /// The form of a client credentials request for a token to the vaults.
+    pub(crate) fn credentials_form(&self) -> String {
+        let Self { id, secret } = self;
+        format!(
+            "client_id={id}&client_secret={secret}&grant_type=client_credentials&scope=https%3A%2F%2Fvault.azure.net%2F.default"
+        )
+    }
+}
+
+impl Bench {
+    /// The first token of each audience, so that none comes from the cache.
+    pub(crate) fn cold_tokens(&self, report: &mut Report, size: &Size) {
+        let mut audiences = Vec::new();
+        for number in 0..size.cold_registrations {
+            let name = format!("cold-{number}");
+            let uris: Vec<String> =
+                (0..AUDIENCES_EACH).map(|uri| format!("api://cold-{number}-{uri}")).collect();
+            let mut arguments = vec!["app-registration", "create", &name, "-o", "json"];
+            for uri in &uris {
+                arguments.extend(["--identifier-uri", uri]);
+            }
+            self.system.command(&arguments, b"");
+            audiences.extend(uris);
+        }
+        let program = std::env::current_exe().expect("a process knows its program");
+        let program = program.to_str().expect("its path is text");
+        let pid = self.system.pid().to_string();
+        let mut arguments = vec!["run", "--app", "bench", "--", program, "endpoint", "cold", &pid];
+        arguments.extend(audiences.iter().map(String::as_str));
+        let count = if size.rounds > 3 { 400 } else { 100 };
+        let before = raw::signature_us(count);
+        let cold: f64 = self.system.command(&arguments, b"").trim().parse().expect("it prints a figure");
+        let signature = median(vec![before, raw::signature_us(count), raw::signature_us(count)]);
+        let ratio = cold / signature;
+        report.rows.push(Row {
+            what: "managed identity token, cold".into(),
+            figure: format!("{cold:.0} us CPU"),
+            against: format!("one RSA-2048 signature, {signature:.0} us CPU"),
+            ratio: Some(ratio),
+            expected: "at most 1.3".into(),
+            is_met: Some(ratio <= 1.3),
+        });
+    }
+
+    /// Tokens a second of a core for a client by its secret, over TLS: the raw library's processor time a signature over ours a token.
+    pub(crate) async fn client_credentials(&self, report: &mut Report, size: &Size) {
+        let client = self.client("credentials", &[]);
+        let target = self.system.target(&self.root, LOGIN_HOST);
+        let request = Arc::new(vec![self.token_endpoint().request(&client.credentials_form())]);
+        let answer = load::once(&target, &request[0]).await;
+        let (bare, bare_target) = self.bare_signing(&answer);
+        let count = if size.rounds > 3 { 400 } else { 100 };
+        let (mut ours, mut raws, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..size.rounds {
+            raws.push(raw::signature_us(count as u32));
+            answers.push(load::run(&bare_target, request.clone(), CONNECTIONS, count).await.cpu_us);
+            ours.push(load::run(&target, request.clone(), CONNECTIONS, count).await.cpu_us);
+        }
+        drop::<Bare>(bare);
+        let (ours, raw, answer) = (median(ours), median(raws), median(answers));
+        let second = |us: f64| 1_000_000.0 / us;
+        report.rows.push(Row {
+            what: format!("client credentials by secret over TLS, {CONNECTIONS} connections"),
+            figure: format!("{ours:.0} us CPU, {:.0}/s of a core", second(ours)),
+            against: format!("raw RSA-2048 signatures: {raw:.0} us CPU, {:.0}/s of a core", second(raw)),
+            ratio: Some(raw / ours),
+            expected: "at least 0.85".into(),
+            is_met: Some(raw / ours >= 0.85),
+        });
+        report.rows.push(Row {
+            what: "the same, client credentials".into(),
+            figure: format!("{ours:.0} us CPU"),
+            against: format!("a bare server that signs and answers over TLS: {answer:.0} us CPU"),
+            ratio: Some(answer / ours),
+            expected: String::new(),
+            is_met: None,
+        });
+    }
+
+    /// A fresh app registration with a client secret.
+    pub(crate) fn client(&self, name: &str, options: &[&str]) -> Client {
+        let create = [&["app-registration", "create", name, "-o", "json"], options].concat();
+        let id = field(self.system.command(&create, b""), "client_id");
+        let add = ["app-registration", "credential", "add", &id, "-o", "json"];
+        let secret = field(self.system.command(&add, b""), "secret");
+        Client { id, secret }
+    }
+
+    /// The v2.0 token endpoint.
+    pub(crate) fn token_endpoint(&self) -> TokenEndpoint {
+        let (tenant, port) = (&self.tenant, self.system.port);
+        TokenEndpoint {
+            head: format!(
+                "POST /{tenant}/oauth2/v2.0/token HTTP/1.1\r\nHost: {LOGIN_HOST}:{port}\r\n\
+                 Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "
+            ),
+        }
+    }
+}
+
+/// Where tokens are asked for.
+pub(crate) struct TokenEndpoint {
+    head: String,
+}
+
+impl TokenEndpoint {
+    /// A request with this form.
+    pub(crate) fn request(&self, form: &str) -> Vec<u8> {
+        format!("{}{}\r\n\r\n{form}", self.head, form.len()).into_bytes()
+    }
+}
+
+/// A field of a JSON object, which is text.
+pub(crate) fn field(json: impl AsRef<[u8]>, name: &str) -> String {
+    let value: Value = serde_json::from_slice(json.as_ref()).expect("the answer is JSON");
+    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}")).to_owned()
+}

@@ -1,0 +1,294 @@
+//! Starting a program: directly in its cgroup, and otherwise as a shell would, or apart from us and with less rights.
+//!
+//! Owns: what a program is. Owns not: the steps between clone and exec (`sys::child`), which cgroup it gets, and what becomes of its
+//! process (`process`).
+
+use crate::{
+    KernelError, Landlock, Process,
+    sys::{
+        self,
+        launch::{Executable, Launch, launch},
+    },
+};
+use rustix::process::{Resource, getegid, geteuid, getrlimit};
+use std::{
+    ffi::{CString, OsString},
+    io,
+    os::{
+        fd::BorrowedFd,
+        unix::ffi::{OsStrExt, OsStringExt},
+    },
+    path::{Path, PathBuf},
+};
+
+pub use crate::sys::launch::Step;
+
+/// A program to start. What is not said is as it is with us.
+#[derive(Debug, Default)]
+pub struct Program<'a> {
+    /// Its name and arguments. A name without a slash is looked for in `PATH` of `environment`.
+    pub arguments: Vec<OsString>,
+    /// Its whole environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Where it starts, if not here.
+    pub directory: Option<PathBuf>,
+    /// A file that it sees as `/etc/hosts`, by a mount namespace of its own (and a user namespace where we are not root).
+    pub hosts: Option<PathBuf>,
+    /// The cgroup in which it starts: there is no moment at which it is elsewhere.
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// Files `cgroup.procs` of other hierarchies, open for writing: it joins these cgroups before anything else.
+    pub joins: Vec<BorrowedFd<'a>>,
+    /// The network namespace in which it runs.
+    pub network: Option<BorrowedFd<'a>>,
+    /// The user that it becomes, for good.
+    pub account: Option<Account>,
+    /// Detached: its standard output and error go here, its standard input is empty, and it has no other descriptor of ours; it has a
+    /// session of its own, no ignored signal, and the files that it makes are its user's alone.
+    pub output: Option<BorrowedFd<'a>>,
+    /// What it may use.
+    pub resources: Option<Resources>,
+    /// The Landlock domain that it is put under.
+    pub landlock: Option<&'a Landlock>,
+}
+
+/// A user and group that a program runs as, with no other groups. Never root, and nothing that the kernel takes for "unchanged".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    uid: u32,
+    gid: u32,
+}
+
+impl Account {
+    /// None if one of them is root's, or no id at all.
+    pub const fn new(uid: u32, gid: u32) -> Option<Self> {
+        // `setresuid` leaves a user as it is for this number, which would be root.
+        const UNCHANGED: u32 = u32::MAX;
+        if uid == 0 || gid == 0 || uid == UNCHANGED || gid == UNCHANGED {
+            return None;
+        }
+        Some(Self { uid, gid })
+    }
+
+    /// The user's id.
+    pub const fn uid(self) -> u32 {
+        self.uid
+    }
+
+    /// The group's id.
+    pub const fn gid(self) -> u32 {
+        self.gid
+    }
+}
+
+/// Resource limits of a process, soft and hard (`getrlimit(2)`). With them it leaves no core dumps, whose content would be its secrets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Processes and threads that its user may have, whoever started them. Does not bind a program that runs as root.
+    pub processes: Option<u64>,
+    /// Descriptors that it may have open. No more than we may have.
+    pub files: Option<u64>,
+}
+
+impl Resources {
+    fn limits(self) -> Vec<(u32, libc::rlimit64)> {
+        let limit = |number: u32, resource: Resource, value: u64| {
+            // Raising is not everybody's right: no more than there may be.
+            let value = getrlimit(resource).maximum.map_or(value, |most| value.min(most));
+            (number, libc::rlimit64 { rlim_cur: value, rlim_max: value })
+        };
+        let core = limit(libc::RLIMIT_CORE, Resource::Core, 0);
+        let processes = self.processes.map(|most| limit(libc::RLIMIT_NPROC, Resource::Nproc, most));
+        let files = self.files.map(|most| limit(libc::RLIMIT_NOFILE, Resource::Nofile, most));
+        [Some(core), processes, files].into_iter().flatten().collect()
+    }
+}
+
+/// Starts a program. When this returns it runs.
+///
+/// # Errors
+/// [`KernelError::Execute`] if there is no such program or it cannot be executed; [`KernelError::Namespace`] if it cannot have its own
+/// `/etc/hosts` (it can be started without); [`KernelError::Prepare`] if another step failed; [`KernelError::Spawn`].
+pub fn spawn(program: &Program<'_>) -> Result<Process, KernelError> {
+    let (launch, name) = complete(program)?;
+    start(&launch, program.cgroup, &name)
+}
+
+/// Replaces this process's program, which must have one thread only, as [`spawn`] would start it; its cgroup stays the one it has. Comes
+/// back only if that fails.
+///
+/// For a server of an ordinary user that may not be dumped: what it starts may not make namespaces before it executes something else,
+/// so it starts a program that does nothing but this.
+pub fn replace(program: &Program<'_>) -> KernelError {
+    match complete(program) {
+        Ok((launch, name)) => {
+            let (step, source) = sys::launch::replace(&launch);
+            failed(step, source, &name)
+        }
+        Err(error) => error,
+    }
+}
+
+/// A program with all that is to be done before it runs, and its name.
+fn complete<'a>(program: &Program<'a>) -> Result<(Launch<'a>, String), KernelError> {
+    let name =
+        program.arguments.first().ok_or_else(|| KernelError::Spawn(io::ErrorKind::InvalidInput.into()))?;
+    let executable = Executable {
+        candidates: candidates(name, &program.environment)?,
+        arguments: program
+            .arguments
+            .iter()
+            .map(|argument| text(argument.as_bytes()))
+            .collect::<Result<_, _>>()?,
+        environment: program
+            .environment
+            .iter()
+            .map(|(name, value)| text(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
+            .collect::<Result<_, _>>()?,
+    };
+    let name = name.to_string_lossy().into_owned();
+    Ok((Launch { program: Some(executable), ..prepared(program)? }, name))
+}
+
+/// Does all that [`spawn`] does except for executing something: can it be done here?
+pub(crate) fn rehearse(program: &Program<'_>) -> Result<(), KernelError> {
+    start(&prepared(program)?, program.cgroup, "nothing")?.wait().map(drop).map_err(KernelError::Spawn)
+}
+
+/// What is to be done before a program runs.
+fn prepared<'a>(program: &Program<'a>) -> Result<Launch<'a>, KernelError> {
+    Ok(Launch {
+        program: None,
+        directory: program.directory.as_deref().map(path_text).transpose()?,
+        hosts: program.hosts.as_deref().map(path_text).transpose()?,
+        user_namespace: user_namespace(program.hosts.as_deref())?,
+        joins: program.joins.clone(),
+        network: program.network,
+        output: program.output,
+        limits: program.resources.map(Resources::limits).unwrap_or_default(),
+        account: program.account.map(|account| (account.uid, account.gid)),
+        landlock: program.landlock.map(Landlock::ruleset),
+    })
+}
+
+/// The identity map of a user namespace in which an ordinary user may mount; none if nothing is to be mounted, or root mounts.
+fn user_namespace(hosts: Option<&Path>) -> Result<Option<(CString, CString)>, KernelError> {
+    if hosts.is_none() || crate::is_root() {
+        return Ok(None);
+    }
+    let itself = |id: u32| text(format!("{id} {id} 1").as_bytes());
+    Ok(Some((itself(geteuid().as_raw())?, itself(getegid().as_raw())?)))
+}
+
+fn start(wanted: &Launch<'_>, cgroup: Option<BorrowedFd<'_>>, name: &str) -> Result<Process, KernelError> {
+    let launched = launch(wanted, cgroup).map_err(|source| {
+        let is_of_namespaces = source.raw_os_error().is_some_and(|number| NAMESPACE_ERRORS.contains(&number));
+        if wanted.hosts.is_some() && is_of_namespaces {
+            KernelError::Namespace(source)
+        } else {
+            KernelError::Spawn(source)
+        }
+    })?;
+    let child = Process::started(launched.pid, launched.pidfd);
+    let Some((step, source)) = launched.failure else { return Ok(child) };
+    child.wait().map_err(KernelError::Spawn)?;
+    Err(failed(step, source, name))
+}
+
+fn failed(step: Step, source: io::Error, name: &str) -> KernelError {
+    match step {
+        Step::Namespace => KernelError::Namespace(source),
+        Step::Execute => KernelError::Execute { program: name.to_owned(), source },
+        step => KernelError::Prepare { step, source },
+    }
+}
+
+/// With these `clone3` itself refuses to make namespaces: no right to, as many as there may be, none in this kernel. A cgroup is refused
+/// by others (`EACCES`, `EBUSY`, `ENODEV`, `EOPNOTSUPP`).
+const NAMESPACE_ERRORS: [i32; 4] = [libc::EPERM, libc::ENOSPC, libc::EUSERS, libc::EINVAL];
+
+/// Where a program may be, as execvp(3) looks for it.
+fn candidates(name: &OsString, environment: &[(OsString, OsString)]) -> Result<Vec<CString>, KernelError> {
+    if name.as_bytes().contains(&b'/') {
+        return Ok(vec![text(name.as_bytes())?]);
+    }
+    let path = environment
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map_or(b"/usr/local/bin:/usr/bin:/bin".as_slice(), |(_, path)| path.as_bytes());
+    path.split(|byte| *byte == b':')
+        .map(|directory| if directory.is_empty() { b".".as_slice() } else { directory })
+        .map(|directory| text(&[directory, b"/", name.as_bytes()].concat()))
+        .collect()
+}
+
+fn text(bytes: &[u8]) -> Result<CString, KernelError> {
+    CString::new(bytes)
+        .map_err(|error| KernelError::Spawn(io::Error::new(io::ErrorKind::InvalidInput, error)))
+}
+
+fn path_text(path: &Path) -> Result<CString, KernelError> {
+    text(&path.as_os_str().to_owned().into_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Ended;
+    use std::{fs, os::fd::AsFd};
+
+    fn program(arguments: &[&str]) -> Program<'static> {
+        Program {
+            arguments: arguments.iter().map(OsString::from).collect(),
+            environment: vec![("PATH".into(), "/usr/bin:/bin".into()), ("COLOUR".into(), "blue".into())],
+            ..Program::default()
+        }
+    }
+
+    fn run(arguments: &[&str]) -> Ended {
+        spawn(&program(arguments)).unwrap().wait().unwrap()
+    }
+
+    #[test]
+    fn status_signal_and_environment_are_the_programs() {
+        assert_eq!(run(&["true"]), Ended::Exited(0));
+        assert_eq!(run(&["sh", "-c", "exit 7"]), Ended::Exited(7));
+        assert_eq!(run(&["sh", "-c", "kill -TERM $$"]), Ended::Killed(15));
+        assert_eq!(run(&["sh", "-c", "test \"$COLOUR\" = blue"]), Ended::Exited(0));
+    }
+
+    #[test]
+    fn what_cannot_be_executed_says_why() {
+        let kind = |arguments: &[&str]| match spawn(&program(arguments)) {
+            Err(KernelError::Execute { source, .. }) => source.kind(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(kind(&["no-such-program"]), io::ErrorKind::NotFound);
+        assert_eq!(kind(&["/etc/passwd"]), io::ErrorKind::PermissionDenied);
+        assert_eq!(kind(&["/no/such/program"]), io::ErrorKind::NotFound);
+        assert_eq!(kind(&["/"]), io::ErrorKind::PermissionDenied);
+        assert!(spawn(&program(&["a\0b"])).is_err());
+        assert!(spawn(&program(&[])).is_err());
+    }
+
+    #[test]
+    fn the_steps_that_fail_are_told_apart() {
+        let null = fs::File::open("/dev/null").unwrap();
+        let step = |program: Program<'_>| match spawn(&program) {
+            Err(KernelError::Prepare { step, .. }) => step,
+            other => panic!("{other:?}"),
+        };
+        let some = || program(&["true"]);
+        assert_eq!(step(Program { directory: Some("/no/such".into()), ..some() }), Step::Directory);
+        assert_eq!(step(Program { joins: vec![null.as_fd()], ..some() }), Step::Join);
+        assert_eq!(step(Program { network: Some(null.as_fd()), ..some() }), Step::Network);
+    }
+
+    #[test]
+    fn no_account_is_root_or_leaves_root_as_it_is() {
+        for (uid, gid) in [(0, 1), (1, 0), (0, 0), (u32::MAX, 1), (1, u32::MAX)] {
+            assert_eq!(Account::new(uid, gid), None);
+        }
+        let account = Account::new(20_001, 20_002).unwrap();
+        assert_eq!((account.uid(), account.gid()), (20_001, 20_002));
+    }
+}
