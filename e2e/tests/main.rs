@@ -9,10 +9,12 @@
 )]
 
 mod assertion;
+mod attach;
 mod bad_input;
 mod canary;
 mod clock;
 mod commands;
+mod containers;
 mod crash;
 mod curl;
 mod go;

@@ -106,6 +106,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         tests.env("KEYLESS_E2E_CHROMIUM", chromium);
         tests.env("KEYLESS_E2E_PICTURES", workspace::target().join("pages"));
     }
+    if wants("containers")
+        && let Some(busybox) = tools::containers()
+    {
+        tests.env("KEYLESS_E2E_PODMAN", "podman").env("KEYLESS_E2E_BUSYBOX", busybox);
+    }
     if wants(CERTIFICATE) && tools::has_openssl() {
         tests.env("KEYLESS_E2E_RUST_CERTIFICATE", rust_certificate()?);
     }

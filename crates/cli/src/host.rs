@@ -26,13 +26,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) struct Deploy {
     /// The app; made with an identity of its own if it is not there
     app: AppName,
-    /// The package: a zip file
-    #[arg(long, value_name = "FILE", conflicts_with = "dir", required_unless_present = "dir")]
-    zip: Option<PathBuf>,
-    /// The package: a folder, which is packed as it is
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// How to start it, instead of what the package says
+    #[command(flatten)]
+    what: What,
+    /// How to start it, instead of what the package or the image says (in a container by its `/bin/sh`)
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
     /// Answer as soon as the package has arrived
@@ -41,6 +37,20 @@ pub(crate) struct Deploy {
     /// How long to wait until the new version serves
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct What {
+    /// The package: a zip file
+    #[arg(long, value_name = "FILE")]
+    zip: Option<PathBuf>,
+    /// The package: a folder, which is packed as it is
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// A container image, by its name in podman; fetched if it is not on this machine
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -118,6 +128,8 @@ pub(crate) struct Hosted {
     cpu_thousandths: Option<u32>,
     processes: Option<u32>,
     runtime: Option<String>,
+    #[serde(default)]
+    image: Option<String>,
     deployment: Option<String>,
     deployed: Option<i64>,
     instances: Vec<Instance>,
@@ -189,6 +201,10 @@ impl Hosted {
             let when = self.deployed.map(output::time).unwrap_or_default();
             facts.push(("deployment", format!("{deployment}, {runtime}, {when}")));
         }
+        if let Some(image) = &self.image {
+            facts.push(("image", image.clone()));
+            facts.push(("network", "its own; no way out, but this server is at 127.0.0.1 in it".to_owned()));
+        }
         facts.extend(self.command.iter().map(|command| ("command", command.clone())));
         facts.push(("health", self.health.clone()));
         facts.push(("limits", self.limits()));
@@ -239,14 +255,18 @@ impl Hosted {
 }
 
 pub(crate) async fn deploy(admin: &Admin, format: Format, args: Deploy) -> Result<(), Failure> {
-    let zip = package(&args)?;
+    let zip = package(&args.what)?;
     ensure(admin, &args.app).await?;
     let path = format!("{}/deployments", path(&args.app));
-    let command = args.command.as_deref().map(|command| format!("?command={}", segment(command)));
-    let taken = admin.upload(&format!("{path}{}", command.unwrap_or_default()), zip).await?;
+    let named = [("command", &args.command), ("image", &args.what.image)];
+    let query: Vec<_> = named
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", segment(value.as_deref()?))))
+        .collect();
+    let taken = admin.upload(&format!("{path}?{}", query.join("&")), zip).await?;
     let Taken { id } = serde_json::from_slice(&taken).map_err(|error| Failure::new(error.to_string()))?;
     if args.no_wait {
-        output::note(format_args!("The package has arrived as deployment {id}."));
+        output::note(format_args!("It has arrived as deployment {id}."));
         return Ok(());
     }
     let until = Instant::now() + Duration::from_secs(args.timeout);
@@ -254,12 +274,15 @@ pub(crate) async fn deploy(admin: &Admin, format: Format, args: Deploy) -> Resul
     served(admin, format, &args.app, until).await
 }
 
-/// The zip that is sent.
-fn package(args: &Deploy) -> Result<File, Failure> {
-    if let Some(zip) = &args.zip {
+/// The zip that is sent; an empty file for an image, of which the name is enough.
+fn package(what: &What) -> Result<File, Failure> {
+    if what.image.is_some() {
+        return Ok(crate::files::unnamed()?);
+    }
+    if let Some(zip) = &what.zip {
         return File::open(zip).map_err(|error| Failure::new(format!("{}: {error}", zip.display())));
     }
-    let folder = args.dir.as_deref().unwrap_or(Path::new("."));
+    let folder = what.dir.as_deref().unwrap_or(Path::new("."));
     let mut zip = crate::files::unnamed()?;
     let packed = package::pack(folder, &mut zip)
         .map_err(|error| Failure::new(format!("{}: {}", folder.display(), crate::place::chain(&error))))?;

@@ -7,6 +7,7 @@
 mod access;
 mod admin;
 mod app;
+mod attach;
 mod attributes;
 mod audit;
 mod certificate;
@@ -99,6 +100,10 @@ enum Command {
     Up(up::Args),
     /// Run a program as an app: with an identity, and without a secret
     Run(run::Args),
+    /// Give an identity to something that runs already: a process, a unit of systemd, a container
+    Attach(attach::Attach),
+    /// Take it away again
+    Detach(attach::Detach),
     /// Apps and their identities
     #[command(subcommand)]
     App(app::Command),
@@ -206,6 +211,8 @@ fn main() -> ExitCode {
 
 async fn command(global: &Global, command: Command) -> Result<(), Failure> {
     match command {
+        Command::Attach(args) => attach::attach(global, args).await,
+        Command::Detach(args) => attach::detach(&global.admin()?, args).await,
         Command::App(command) => app::app(&global.admin()?, global.output, command).await,
         Command::Identity(command) => identity::identity(&global.admin()?, global.output, command).await,
         Command::Vault(command) => vault::vault(&global.admin()?, global.output, command).await,

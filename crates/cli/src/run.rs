@@ -54,7 +54,7 @@ pub(crate) struct Args {
 
 /// What the server answers to a start. Its environment holds the endpoint secret.
 #[derive(Deserialize)]
-struct Started {
+pub(crate) struct Started {
     workload: String,
     env: Vec<(String, String)>,
     unset: Vec<String>,
@@ -286,8 +286,22 @@ fn leave(place: &Place) {
     }
 }
 
-fn workload(started: &Started) -> String {
+pub(crate) fn workload(started: &Started) -> String {
     format!("/v1/workloads/{}", segment(&started.workload))
+}
+
+impl Started {
+    pub(crate) fn id(&self) -> &str {
+        &self.workload
+    }
+
+    pub(crate) fn env(&self) -> &[(String, String)] {
+        &self.env
+    }
+
+    pub(crate) fn notices(&self) -> &[String] {
+        &self.notices
+    }
 }
 
 impl Drop for Started {

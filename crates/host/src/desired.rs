@@ -84,11 +84,23 @@ pub struct Deployment {
     pub runtime: String,
     /// The command that the package says.
     pub command: String,
+    /// The container image that it is, if it is no package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
     /// Folders (relative to the package) that come first in `PATH`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<String>,
     /// When.
     pub created: Timestamp,
+}
+
+/// A container image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// What it was called.
+    pub name: String,
+    /// What it was then: a name may mean another one later.
+    pub id: String,
 }
 
 impl Record for Desired {
@@ -115,9 +127,10 @@ impl Desired {
         }
     }
 
-    /// The command that starts an instance.
+    /// The command that starts an instance. A container needs none: its image may say itself what runs.
     pub fn start_command(&self) -> Option<&str> {
-        self.command.as_deref().or_else(|| Some(&*self.deployment.as_ref()?.command))
+        let deployed = || self.deployment.as_ref().map(|deployment| &*deployment.command);
+        self.command.as_deref().or_else(deployed).filter(|command| !command.is_empty())
     }
 }
 

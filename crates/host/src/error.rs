@@ -61,6 +61,12 @@ pub enum HostError {
         /// What to do about it.
         mend: String,
     },
+    /// What is to be attached runs no more.
+    #[error("no process is in this cgroup any more")]
+    CgroupEmpty,
+    /// The endpoint could not be opened where the program would find it.
+    #[error("the identity endpoint could not be opened in the network of the program")]
+    Network(#[source] KernelError),
     /// The endpoint could not be opened.
     #[error("the identity endpoint could not be opened")]
     Endpoint(#[source] std::io::Error),

@@ -21,13 +21,15 @@ pub mod shadow;
 pub mod user_assigned;
 pub mod workload;
 
-pub use desired::{Change, Deployment, Desired, DesiredState, Health, InstanceLimits};
+pub use desired::{Change, Deployment, Desired, DesiredState, Health, Image, InstanceLimits};
 pub use error::HostError;
 pub use identity::{App, Assigned, Enforcement, Workload};
 pub use inject::{Environment, Injection, TrustFiles};
+pub use kernel::NetworkId;
 pub use routes::{Connect, Connecting, Drained, InstanceKey, Lease, Reach, Routes, Unroutable, Wanted};
 pub use service::{
-    AppView, EndpointListeners, HostKernel, HostService, HostSettings, Place, Resumed, StartRequest, Started,
+    AppView, EndpointListeners, HostKernel, HostService, HostSettings, NetworkPlace, Place, Resumed,
+    StartRequest, Started,
 };
 pub use settings::Setting;
 pub use shadow::{ShadowDoor, ShadowDoors, ShadowFault};

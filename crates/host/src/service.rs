@@ -14,7 +14,7 @@ use crypt::Key256;
 use directory::{DirectoryService, IdentityIds};
 use domain::{AppId, AppName, Entropy, Timestamp, WorkloadId, limits};
 use identity::{Assigned, Confinement, IdentityService, Protection, workload::mint_secret};
-use kernel::KernelError;
+use kernel::{KernelError, Network, NetworkId};
 use std::{
     collections::HashMap,
     net::Ipv4Addr,
@@ -26,11 +26,17 @@ use store::{Key, Record, Store, list_records, query, transact};
 
 /// Opens the TCP listeners of endpoints: `server` implements it.
 pub trait EndpointListeners: Send + Sync {
-    /// Listens on 127.0.0.1 at this port, or at a free one, and serves the workload's endpoint there. Answers the port.
+    /// Listens on 127.0.0.1 at this port, or at a free one, and serves the workload's endpoint there; or serves it where a network's
+    /// listeners are. Answers the port.
     ///
     /// # Errors
     /// Whatever binding said.
-    fn open(&self, workload: Arc<Workload>, port: Option<u16>) -> std::io::Result<u16>;
+    fn open(
+        &self,
+        workload: Arc<Workload>,
+        port: Option<u16>,
+        network: Option<Network>,
+    ) -> std::io::Result<u16>;
 
     /// Stops listening and drops the endpoint's connections. Of an unknown workload: does nothing.
     fn close(&self, workload: WorkloadId);
@@ -43,6 +49,12 @@ pub trait HostKernel: Send + Sync {
     /// # Errors
     /// It is none, or cannot be read.
     fn open_cgroup(&self, path: &Path) -> Result<Arc<dyn Confinement>, KernelError>;
+
+    /// Listens for an endpoint, at this port or at a free one, in the network that processes of a cgroup have.
+    ///
+    /// # Errors
+    /// No process there has it, or the port is taken there.
+    fn listen_in(&self, cgroup: &Path, id: NetworkId, port: Option<u16>) -> Result<Network, KernelError>;
 
     /// Can peers be attested at all on this machine?
     fn attestation(&self) -> Enforcement;
@@ -86,8 +98,30 @@ pub enum Place {
     },
 }
 
+/// Whose network a program is in: there its endpoint must be.
+#[derive(Default)]
+pub enum NetworkPlace {
+    /// That of the server.
+    #[default]
+    Ours,
+    /// That which the processes have that are in the cgroup already.
+    Theirs(NetworkId),
+    /// One that was made for it, with listeners of which the first is the endpoint's.
+    Made(Network),
+}
+
+impl std::fmt::Debug for NetworkPlace {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Ours => "Ours",
+            Self::Theirs(_) => "Theirs",
+            Self::Made(_) => "Made",
+        })
+    }
+}
+
 /// What a start asks for.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct StartRequest {
     /// Where the program will be born.
     pub place: Place,
@@ -99,6 +133,10 @@ pub struct StartRequest {
     pub instance: Option<InstanceRecord>,
     /// Shadow mode: the program knows us by the public cloud's names.
     pub as_azure: bool,
+    /// Whose network it is in.
+    pub network: NetworkPlace,
+    /// What it is in words, if it runs already and somebody else started it.
+    pub attached: Option<String>,
 }
 
 /// What a start answers.
@@ -266,14 +304,18 @@ impl HostService {
         let view = self.app(name).await?;
         let clients: Vec<_> = view.user_assigned.iter().map(|(_, principal)| principal.client).collect();
         let app = view.app;
-        let (protection, place) = self.protect(request.place)?;
+        let (protection, place) = self.protect(request.place, request.attached.is_some())?;
         if let (true, Protection::SecretOnly { why, mend }) = (request.require_enforced, &protection) {
             return Err(HostError::NotEnforced { why: why.clone(), mend: mend.clone() });
         }
+        let network = self.network(&place, request.network)?;
+        let network_id = network.as_ref().map(|network| NetworkId::held(&network.namespace)).transpose();
+        let network_id = network_id.map_err(HostError::Endpoint)?.map(NetworkId::number);
         let (secret, hash) = mint_secret(&*self.entropy);
         let id = WorkloadId::random(&*self.entropy);
         let workload = Arc::new(Workload::new(id, app.id, app.name.clone(), hash.clone(), protection));
-        let port = self.open(&workload, None, Watched { started: now, has_been_populated: false })?;
+        let watched = Watched { started: now, has_been_populated: request.attached.is_some() };
+        let port = self.open(&workload, None, network, watched)?;
         let shadow = if request.as_azure {
             match self.open_shadow(id, None).await {
                 Ok(door) => Some(door),
@@ -296,6 +338,8 @@ impl HostService {
             started: now,
             instance: request.instance,
             shadow: shadow.as_ref().map(|door| door.address),
+            network: network_id,
+            attached: request.attached,
         };
         let kept = transact(&*self.store, &*self.entropy, |view| workload::begin(view, &record)).await;
         if let Err(error) = kept {
@@ -409,7 +453,7 @@ impl HostService {
                 Ok(found) if found.id().number() != *id => {
                     return Ok(Err("its cgroup was made again by somebody".to_owned()));
                 }
-                Ok(found) if workload::is_over(&*found, record.started, false, now) => {
+                Ok(found) if workload::is_over(&*found, record.started, record.attached.is_some(), now) => {
                     return Ok(Err("its last process ended".to_owned()));
                 }
                 Ok(found) => Protection::Confined(found),
@@ -417,8 +461,19 @@ impl HostService {
         };
         let workload =
             Workload::new(record.id, record.app, record.name.clone(), record.secret.clone(), protection);
-        let watched = Watched { started: record.started, has_been_populated: false };
-        if let Err(error) = self.open(&Arc::new(workload), Some(record.port), watched) {
+        let watched = Watched { started: record.started, has_been_populated: record.attached.is_some() };
+        let network = match (record.network, &record.place) {
+            (Some(id), PlaceRecord::Cgroup { path, .. }) => {
+                match self.kernel.listen_in(path, NetworkId::new(id), Some(record.port)) {
+                    Ok(network) => Some(network),
+                    Err(error) => {
+                        return Ok(Err(format!("its network is not to be had again: {}", chain(&error))));
+                    }
+                }
+            }
+            _ => None,
+        };
+        if let Err(error) = self.open(&Arc::new(workload), Some(record.port), network, watched) {
             return Ok(Err(format!(
                 "its endpoint's port {} cannot be opened again: {}",
                 record.port,
@@ -447,12 +502,29 @@ impl HostService {
         door.map_err(|ShadowFault { why, mend }| HostError::NoShadow { why, mend })
     }
 
-    /// What protects a program that is born there.
-    fn protect(&self, place: Place) -> Result<(Protection, PlaceRecord), HostError> {
+    /// The network that its endpoint must be in, if it is not ours.
+    fn network(&self, place: &PlaceRecord, asked: NetworkPlace) -> Result<Option<Network>, HostError> {
+        match (asked, place) {
+            (NetworkPlace::Ours, _) => Ok(None),
+            (NetworkPlace::Made(network), _) => Ok(Some(network)),
+            (NetworkPlace::Theirs(id), PlaceRecord::Cgroup { path, .. }) => {
+                self.kernel.listen_in(path, id, None).map(Some).map_err(HostError::Network)
+            }
+            (NetworkPlace::Theirs(_), PlaceRecord::Unenforced { why, mend }) => {
+                Err(HostError::NotEnforced { why: why.clone(), mend: mend.clone() })
+            }
+        }
+    }
+
+    /// What protects a program that is born there, or is there already.
+    fn protect(&self, place: Place, is_there: bool) -> Result<(Protection, PlaceRecord), HostError> {
         let (why, mend) = match (place, self.kernel.attestation()) {
             (Place::Cgroup(path), Enforcement::Enforced) => {
                 let confinement = self.kernel.open_cgroup(&path).map_err(HostError::Cgroup)?;
                 self.check_apart(&*confinement)?;
+                if is_there && !confinement.is_populated() {
+                    return Err(HostError::CgroupEmpty);
+                }
                 let id = confinement.id().number();
                 return Ok((Protection::Confined(confinement), PlaceRecord::Cgroup { path, id }));
             }
@@ -477,13 +549,19 @@ impl HostService {
         Ok(())
     }
 
-    fn open(&self, workload: &Arc<Workload>, port: Option<u16>, watched: Watched) -> Result<u16, HostError> {
+    fn open(
+        &self,
+        workload: &Arc<Workload>,
+        port: Option<u16>,
+        network: Option<Network>,
+        watched: Watched,
+    ) -> Result<u16, HostError> {
         let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= limits::WORKLOADS_MAX {
             return Err(HostError::TooManyWorkloads { limit: limits::WORKLOADS_MAX });
         }
         self.identity.admit(workload.clone());
-        match self.listeners.open(workload.clone(), port) {
+        match self.listeners.open(workload.clone(), port, network) {
             Ok(port) => {
                 all.insert(workload.id(), watched);
                 Ok(port)

@@ -38,6 +38,12 @@ pub struct WorkloadRecord {
     /// Where its door is, if it is in shadow mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Ipv4Addr>,
+    /// The number of the network namespace that its endpoint is in; none: ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<u64>,
+    /// What it is in words, if somebody else started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<String>,
 }
 
 /// An instance of a hosted app, as far as a later run of the server must know to go on with it.

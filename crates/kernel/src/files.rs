@@ -26,6 +26,14 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), KernelError> {
     write_whole(path, content, 0o600)
 }
 
+/// A file in memory, without a name: it is gone with its last descriptor.
+///
+/// # Errors
+/// As `memfd_create(2)`.
+pub fn in_memory(name: &str) -> io::Result<File> {
+    Ok(rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC)?.into())
+}
+
 /// The same with mode 0644, for what everybody may read.
 ///
 /// # Errors
@@ -108,6 +116,18 @@ mod tests {
         let _ = fs::remove_dir_all(&path);
         create_private_dir(&path).unwrap();
         path
+    }
+
+    #[test]
+    fn a_file_in_memory_is_read_by_whoever_is_given_it_and_is_nowhere() {
+        use std::os::fd::AsRawFd;
+        let mut file = in_memory("test").unwrap();
+        file.write_all(b"secret").unwrap();
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        assert_eq!(fs::read(&path).unwrap(), b"secret");
+        assert!(fs::read_link(&path).unwrap().to_string_lossy().contains("(deleted)"));
+        drop(file);
+        assert!(fs::read(&path).is_err());
     }
 
     #[test]

@@ -47,6 +47,14 @@ impl Hierarchy {
         Self::parse(&mounts, &own)
     }
 
+    /// The same of another process: `own` is its cgroup. For as long as it is the one that its id means.
+    pub(crate) fn of_process(directory: &str) -> Result<Self, KernelError> {
+        let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
+        let own = fs::read(format!("{directory}/cgroup"))
+            .map_err(|source| KernelError::System { doing: "look at the process", source })?;
+        Self::parse(&mounts, &own)
+    }
+
     fn parse(mounts: &[u8], own: &[u8]) -> Result<Self, KernelError> {
         let lines = |text| <[u8]>::split(text, |byte| *byte == b'\n');
         let mounts: Vec<_> = lines(mounts).filter_map(Mount::parse).filter(|mount| mount.is_v2).collect();

@@ -8,12 +8,17 @@ use std::{net::SocketAddr, os::fd::BorrowedFd, sync::Arc};
 /// Describes peers.
 pub(crate) struct Observer {
     attestor: Option<Arc<Attestor>>,
-    hierarchy: Option<Hierarchy>,
+    hierarchy: Option<Arc<Hierarchy>>,
 }
 
 impl Observer {
     pub(crate) fn new(attestor: Option<Arc<Attestor>>, hierarchy: Option<Hierarchy>) -> Self {
-        Self { attestor, hierarchy }
+        Self { attestor, hierarchy: hierarchy.map(Arc::new) }
+    }
+
+    /// The same for peers in another network.
+    pub(crate) fn asking(&self, attestor: Arc<Attestor>) -> Self {
+        Self { attestor: Some(attestor), hierarchy: self.hierarchy.clone() }
     }
 
     /// The process at the other end of an accepted connection, if it is on this machine.
@@ -22,7 +27,7 @@ impl Observer {
             return None;
         }
         let peer = self.attestor.as_ref()?.observe(socket)?;
-        Some(kernel::describe(&peer, self.hierarchy.as_ref()?))
+        Some(kernel::describe(&peer, self.hierarchy.as_deref()?))
     }
 
     /// The same as an audit record has it.

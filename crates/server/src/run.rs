@@ -141,12 +141,17 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     let services =
         services(&config, &ground, vault, (endpoints.clone(), shadows.clone()), &files, log.clone());
     let services = services.await?;
-    endpoints.serve_with(&services);
+    let (stop, stopping) = watch::channel(false);
+    let tls = TlsAcceptor::from(Arc::new(tls(certificates.clone())?));
+    let routes = Arc::new(Routes::new());
+    let proxy = Arc::new(Proxy::new(routes.clone(), Arc::new(RuntimeTasks), wire::proxy::Limits::default()));
+    let service = wire::PublicService::new(services.clone()).proxying(proxy);
+    let public = public::Public::new(tls, service, observer, stopping.clone());
+    endpoints.serve_with(&services, public.clone());
     shadows.serve_with(&services);
     resume(&services, *now).await?;
     shadows.forget_others();
 
-    let (stop, stopping) = watch::channel(false);
     let (opened_by, test_clock) = (ground.opened_by, ground.test_clock.clone());
     let site = Site::new(
         &config,
@@ -163,11 +168,6 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     // The vaults' names are there already; those of apps are known only now.
     wire::admin::Installation::names_changed(&*site);
     record_test_clock(&services, *now)?;
-    let tls = TlsAcceptor::from(Arc::new(tls(certificates.clone())?));
-    let routes = Arc::new(Routes::new());
-    let proxy = Arc::new(Proxy::new(routes.clone(), Arc::new(RuntimeTasks), wire::proxy::Limits::default()));
-    let service = wire::PublicService::new(services.clone()).proxying(proxy);
-    let public = public::Public::new(tls, service, observer, stopping.clone());
     let administration = admin::router(admin::State {
         store: store.clone(),
         log: log.clone(),
@@ -176,8 +176,9 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         entropy: entropy.clone(),
         services: services.clone(),
     });
-    let apps =
-        Arc::new(apps(&config, &services, &site, routes, ground.attestor.clone(), ground.data.layout()));
+    let ways = (routes, endpoints.clone());
+    let apps = apps(&config, &services, &site, ways, ground.attestor.clone(), ground.data.layout());
+    let apps = Arc::new(apps);
     apps.resume().await?;
     let hosting = Arc::new(apps::Handle(apps.clone()));
     let administration = wire::admin::router(services.clone(), site.clone(), hosting).merge(administration);
@@ -276,7 +277,7 @@ async fn services(
         entropy.clone(),
         directory.clone(),
         identity.clone(),
-        Arc::new(Cgroups::new(&ground.capabilities)),
+        Arc::new(Cgroups::new(&ground.capabilities, config.port)),
         endpoints,
         HostSettings {
             boot: boot_id(),
@@ -315,7 +316,7 @@ fn apps(
     config: &Config,
     services: &Arc<Services>,
     site: &Site,
-    routes: Arc<Routes>,
+    (routes, endpoints): (Arc<Routes>, Arc<Endpoints>),
     attestor: Option<Arc<Attestor>>,
     layout: &Layout,
 ) -> Apps {
@@ -331,6 +332,9 @@ fn apps(
         placement,
         prefix: format!("keyless-{}-", tenant.get(..8).unwrap_or(&tenant)),
         hosts: site.hosts_file().to_owned(),
+        endpoints,
+        public_port: config.port,
+        tenant: tenant.clone(),
         // Root's apps have accounts of their own instead.
         landlock: if kernel::is_root() { None } else { kernel::Landlock::new().ok() },
     };

@@ -1,7 +1,7 @@
 //! The simulated kernel: cgroups by path, peers that are what the scene says, and listeners that only keep book.
 
 use crate::faults::Mutation;
-use ::kernel::{AttestFault, Attested, CgroupId, KernelError, Peer};
+use ::kernel::{AttestFault, Attested, CgroupId, KernelError, Network, NetworkId, Peer};
 use host::{EndpointListeners, Enforcement, HostKernel, Workload};
 use identity::{Confinement, PeerProbe, ProcessFacts};
 use std::{
@@ -67,6 +67,10 @@ impl HostKernel for SimKernel {
             Some(cgroup) => Ok(cgroup.clone()),
             None => Err(KernelError::NoCgroup2("nobody made it")),
         }
+    }
+
+    fn listen_in(&self, _: &Path, _: NetworkId, _: Option<u16>) -> Result<Network, KernelError> {
+        Err(KernelError::NoCgroup2("every program of this world is in one network"))
     }
 
     fn attestation(&self) -> Enforcement {
@@ -137,7 +141,7 @@ impl SimListeners {
 }
 
 impl EndpointListeners for SimListeners {
-    fn open(&self, workload: Arc<Workload>, port: Option<u16>) -> io::Result<u16> {
+    fn open(&self, workload: Arc<Workload>, port: Option<u16>, _: Option<Network>) -> io::Result<u16> {
         let port = port.unwrap_or_else(|| self.next.fetch_add(1, Ordering::SeqCst));
         let endpoint = Arc::new(Endpoint { workload, port });
         self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).insert(port, endpoint);

@@ -545,7 +545,7 @@ impl Hosting for NoHosting {
     fn take<'a>(
         &'a self,
         _: &'a domain::AppName,
-        _: Body,
+        _: admin::Brought,
         _: Option<String>,
     ) -> hosting::Answer<'a, domain::DeploymentId> {
         Box::pin(async { Err(HostingFault::Unavailable("nothing is hosted in this world".to_owned())) })

@@ -7,7 +7,7 @@ use directory::{DirectoryService, DirectorySettings, NewRegistration, Registrati
 use domain::{Clock, DomainName, Entropy, HostNames, Timestamp, WorkloadId};
 use host::{EndpointListeners, Enforcement, HostKernel, HostService, HostSettings, TrustFiles, Workload};
 use identity::{Confinement, IdentityService};
-use kernel::KernelError;
+use kernel::{KernelError, Network, NetworkId};
 use std::{
     path::Path,
     sync::{
@@ -318,6 +318,10 @@ impl HostKernel for NoKernel {
         panic!("no cgroups in this world")
     }
 
+    fn listen_in(&self, _: &Path, _: NetworkId, _: Option<u16>) -> Result<Network, KernelError> {
+        panic!("one network in this world")
+    }
+
     fn attestation(&self) -> Enforcement {
         Enforcement::Unenforced { why: "a test".to_owned(), mend: "none".to_owned() }
     }
@@ -327,7 +331,7 @@ impl HostKernel for NoKernel {
 struct NoListeners;
 
 impl EndpointListeners for NoListeners {
-    fn open(&self, _: Arc<Workload>, port: Option<u16>) -> std::io::Result<u16> {
+    fn open(&self, _: Arc<Workload>, port: Option<u16>, _: Option<Network>) -> std::io::Result<u16> {
         Ok(port.unwrap_or(40_000))
     }
 
@@ -341,7 +345,7 @@ impl Hosting for NoHosting {
     fn take<'a>(
         &'a self,
         _: &'a domain::AppName,
-        _: axum::body::Body,
+        _: wire::admin::Brought,
         _: Option<String>,
     ) -> Answer<'a, domain::DeploymentId> {
         Box::pin(async { Err(HostingFault::Unavailable("nothing is hosted in this world".to_owned())) })

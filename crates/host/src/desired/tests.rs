@@ -22,6 +22,7 @@ fn deployment(number: u128) -> Deployment {
         runtime: "python".to_owned(),
         command: "python3 app.py".to_owned(),
         path: vec![".venv/bin".to_owned()],
+        image: None,
         created: NOW,
     }
 }

@@ -21,6 +21,7 @@ fn desired(instances: u16, revision: u64) -> Desired {
             runtime: "executable".to_owned(),
             command: "./start".to_owned(),
             path: Vec::new(),
+            image: None,
             created: Timestamp::from_seconds(0),
         }),
         account: 0,

@@ -3,7 +3,7 @@
 
 use crate::world::{NOW, World, in_cgroup, nowhere, shop};
 use domain::{Timestamp, limits};
-use host::{Enforcement, HostError};
+use host::{Enforcement, HostError, NetworkId, NetworkPlace, StartRequest};
 use std::sync::atomic::Ordering;
 
 fn after(seconds: i64) -> Timestamp {
@@ -198,4 +198,32 @@ async fn empty_cgroups_are_reaped_but_not_while_a_program_is_on_its_way() {
     let never = world.host.start(&shop(), in_cgroup("/shop"), NOW).await.unwrap();
     assert!(world.host.reap(after(59)).await.unwrap().is_empty());
     assert_eq!(world.host.reap(after(60)).await.unwrap(), [never.workload]);
+}
+
+#[tokio::test]
+async fn what_runs_already_is_attached_while_it_does_and_comes_back_as_such() {
+    let world = world_with_shop().await;
+    let cgroup = world.cgroups.make("/unit", 7, &[]);
+    let attach = || StartRequest { attached: Some("unit web".to_owned()), ..in_cgroup("/unit") };
+    let refused = world.host.start(&shop(), attach(), NOW).await.unwrap_err();
+    assert!(matches!(refused, HostError::CgroupEmpty), "nothing runs there: {refused}");
+    cgroup.is_populated.store(true, Ordering::SeqCst);
+    let started = world.host.start(&shop(), attach(), NOW).await.unwrap();
+    let kept = world.host.workloads(None).await.unwrap();
+    assert_eq!(kept[0].attached.as_deref(), Some("unit web"));
+    assert!(world.host.reap(NOW).await.unwrap().is_empty());
+    // It was running: so an empty cgroup is its end, at whatever age.
+    cgroup.is_populated.store(false, Ordering::SeqCst);
+    assert_eq!(world.host.reap(NOW).await.unwrap(), [started.workload]);
+    assert!(world.listeners.open.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_has_another_network_has_its_endpoint_there_or_none() {
+    let world = world_with_shop().await;
+    world.cgroups.make("/unit", 7, &[]).is_populated.store(true, Ordering::SeqCst);
+    let network = NetworkPlace::Theirs(NetworkId::new(42));
+    let refused = world.host.start(&shop(), StartRequest { network, ..in_cgroup("/unit") }, NOW).await;
+    assert!(matches!(refused, Err(HostError::Network(_))), "the kernel of this world has one network");
+    assert!(world.listeners.open.lock().unwrap().is_empty(), "and none on 127.0.0.1 of ours instead");
 }

@@ -5,11 +5,11 @@ use crypt::{Key256, SystemEntropy};
 use directory::{DirectoryService, DirectorySettings};
 use domain::{AppName, DomainName, HostNames, Timestamp, WorkloadId};
 use host::{
-    EndpointListeners, Enforcement, Environment, HostKernel, HostService, HostSettings, Place, ShadowDoor,
-    ShadowDoors, ShadowFault, StartRequest, TrustFiles, Workload, shadow::Opening,
+    EndpointListeners, Enforcement, Environment, HostKernel, HostService, HostSettings, NetworkPlace, Place,
+    ShadowDoor, ShadowDoors, ShadowFault, StartRequest, TrustFiles, Workload, shadow::Opening,
 };
 use identity::{Confinement, IdentityService};
-use kernel::{CgroupId, KernelError};
+use kernel::{CgroupId, KernelError, Network, NetworkId};
 use std::{
     collections::BTreeMap,
     io,
@@ -96,6 +96,8 @@ pub(crate) fn in_cgroup(path: &str) -> StartRequest {
         environment: Environment::default(),
         instance: None,
         as_azure: false,
+        network: NetworkPlace::Ours,
+        attached: None,
     }
 }
 
@@ -112,6 +114,8 @@ pub(crate) fn nowhere(require_enforced: bool) -> StartRequest {
         environment: Environment::default(),
         instance: None,
         as_azure: false,
+        network: NetworkPlace::Ours,
+        attached: None,
     }
 }
 
@@ -164,6 +168,10 @@ impl HostKernel for Cgroups {
         }
     }
 
+    fn listen_in(&self, _: &Path, _: NetworkId, _: Option<u16>) -> Result<Network, KernelError> {
+        Err(KernelError::NoCgroup2("the test has one network"))
+    }
+
     fn attestation(&self) -> Enforcement {
         if self.cannot_attest.load(Ordering::SeqCst) {
             Enforcement::Unenforced { why: "no sock_diag".to_owned(), mend: "load tcp_diag".to_owned() }
@@ -181,7 +189,7 @@ pub(crate) struct Listeners {
 }
 
 impl EndpointListeners for Listeners {
-    fn open(&self, workload: Arc<Workload>, port: Option<u16>) -> io::Result<u16> {
+    fn open(&self, workload: Arc<Workload>, port: Option<u16>, _: Option<Network>) -> io::Result<u16> {
         if self.is_broken.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::AddrInUse.into());
         }

@@ -1,10 +1,11 @@
-//! A deployment: a package comes in, is unpacked, handed to the app's account, built, and then made what is desired.
+//! A deployment: a package comes in, is unpacked, handed to the app's account, built, and then made what is desired; or an image is fetched.
 //!
 //! The answer comes once the package is there whole; the rest goes on by itself and says in the app's log and in [`Deployments`] how far
 //! it is. Building runs a package's own scripts: under the app's account, in a cgroup of its own, within a time, with no identity.
 
 use super::{
     Apps, chain,
+    container::{PULL_TIME_MAX, Podman},
     files::AppFolder,
     launch::{base, scrub},
     log, remove,
@@ -12,7 +13,7 @@ use super::{
 use audit::Outcome;
 use axum::body::Body;
 use domain::{AppId, AppName, DeploymentId, limits};
-use host::Deployment;
+use host::{Deployment, Image};
 use http_body_util::BodyExt;
 use kernel::{Account, AppCgroup, KernelError, Placement, Program};
 use package::{Contents, PackageError, Runtime, Step};
@@ -28,7 +29,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::io::AsyncWriteExt;
-use wire::admin::{HostingFault, ObservedDeployment};
+use wire::admin::{Brought, HostingFault, ObservedDeployment};
 
 /// How much of what a failed step said is told.
 const TAIL_BYTES: u64 = 4 * 1024;
@@ -83,14 +84,18 @@ impl From<PackageError> for Failed {
     }
 }
 
-/// Takes a package in; the rest goes on by itself.
+/// Takes a package in, or the name of an image; the rest goes on by itself.
 pub(crate) async fn take(
     apps: &Arc<Apps>,
     name: &AppName,
-    package: Body,
+    brought: Brought,
     command: Option<String>,
 ) -> Result<DeploymentId, HostingFault> {
     let host = &apps.services.host;
+    let podman = match &brought {
+        Brought::Package(_) => None,
+        Brought::Image(_) => Some(apps.launcher.podman().await.map_err(HostingFault::Unavailable)?),
+    };
     let app = host.app(name).await?.app.id;
     let id = DeploymentId::random(&*apps.services.entropy);
     // Makes the record of what is desired, with the account under which the package will be built.
@@ -101,15 +106,77 @@ pub(crate) async fn take(
     apps.files.open().and_then(|()| folder.make(account)).map_err(kept)?;
     apps.deployments.begin(app, id)?;
     let ground = Ground { app, name: name.clone(), id, folder, account, command };
-    if let Err(fault) = receive(package, &ground).await {
-        let _nothing_left = fs::remove_file(ground.folder.package(id));
-        apps.deployments.tell(app, id, "failed", fault.to_string());
-        return Err(fault);
-    }
-    apps.deployments.tell(app, id, "unpacking", "");
     let apps = apps.clone();
-    tokio::spawn(async move { finish(&apps, ground).await });
+    match (brought, podman) {
+        (Brought::Image(image), Some(podman)) => {
+            apps.deployments.tell(app, id, "looking for the image", "");
+            tokio::spawn(async move {
+                let outcome = fetch(&apps, &ground, podman, &image).await;
+                finish(&apps, ground, outcome);
+            });
+        }
+        (Brought::Image(_), None) => {}
+        (Brought::Package(package), _) => {
+            if let Err(fault) = receive(package, &ground).await {
+                let _nothing_left = fs::remove_file(ground.folder.package(id));
+                apps.deployments.tell(app, id, "failed", fault.to_string());
+                return Err(fault);
+            }
+            apps.deployments.tell(app, id, "unpacking", "");
+            tokio::spawn(async move {
+                let outcome = come_about(&apps, &ground).await;
+                let _gone = fs::remove_file(ground.folder.package(ground.id));
+                finish(&apps, ground, outcome);
+            });
+        }
+    }
     Ok(id)
+}
+
+/// Has an image on this machine, fetched if it is not there, and makes it what is desired.
+async fn fetch(apps: &Arc<Apps>, ground: &Ground, podman: Arc<Podman>, image: &str) -> Result<(), Failed> {
+    let look = || {
+        let (podman, image) = (podman.clone(), image.to_owned());
+        let looked = tokio::task::spawn_blocking(move || podman.image(&image));
+        async { looked.await.unwrap_or_else(|error| Err(error.to_string())) }
+    };
+    let id = match look().await {
+        Ok(id) => id,
+        Err(_) => {
+            apps.deployments.tell(ground.app, ground.id, "fetching the image", image);
+            apps.note(ground.app, &format!("fetching image {image}"));
+            pull(ground, &podman, image).await?;
+            look().await.map_err(Failed)?
+        }
+    };
+    let deployment = Deployment {
+        id: ground.id,
+        runtime: "container".to_owned(),
+        path: Vec::new(),
+        command: ground.command.clone().unwrap_or_default(),
+        image: Some(Image { name: image.to_owned(), id }),
+        created: apps.now(),
+    };
+    apps.deployed(&ground.name, deployment).await.map_err(|error| Failed(chain(&error)))
+}
+
+async fn pull(ground: &Ground, podman: &Podman, image: &str) -> Result<(), Failed> {
+    let failed = |error: &dyn std::error::Error| Failed(format!("fetching image {image}: {}", chain(error)));
+    let mut output = said(&ground.folder, ground.id).map_err(|error| failed(&error))?;
+    let process = podman.pull(image, &output).map_err(|error| failed(&error))?;
+    let ended = tokio::time::timeout(PULL_TIME_MAX, super::probe::ended(&process)).await;
+    match ended {
+        Ok(how) if how == "exited with status 0" => Ok(()),
+        Ok(how) => {
+            let tail = tail(&mut output).unwrap_or_default();
+            Err(Failed(format!("image {image} is not on this machine, and podman {how} fetching it\n{tail}")))
+        }
+        Err(_) => {
+            super::launch::end_at_once(&process, None, false);
+            drop(super::probe::ended(&process).await);
+            Err(Failed(format!("fetching image {image} took longer than {} s", PULL_TIME_MAX.as_secs())))
+        }
+    }
 }
 
 async fn receive(mut package: Body, ground: &Ground) -> Result<(), HostingFault> {
@@ -132,9 +199,7 @@ async fn receive(mut package: Body, ground: &Ground) -> Result<(), HostingFault>
     file.flush().await.map_err(kept)
 }
 
-async fn finish(apps: &Arc<Apps>, ground: Ground) {
-    let outcome = come_about(apps, &ground).await;
-    let _gone = fs::remove_file(ground.folder.package(ground.id));
+fn finish(apps: &Apps, ground: Ground, outcome: Result<(), Failed>) {
     let Ground { app, name, id, folder, .. } = &ground;
     match outcome {
         Ok(()) => {
@@ -173,6 +238,7 @@ async fn come_about(apps: &Arc<Apps>, ground: &Ground) -> Result<(), Failed> {
         .to_owned(),
         path: path.collect(),
         command: launch.command,
+        image: None,
         created: apps.now(),
     };
     apps.deployed(&ground.name, deployment).await.map_err(|error| Failed(chain(&error)))
@@ -218,7 +284,7 @@ async fn run(
         Ok(process) => {
             let ended = tokio::time::timeout(limits::BUILD_TIME_MAX, super::probe::ended(process)).await;
             if ended.is_err() {
-                super::launch::end_at_once(process, cgroup.as_ref());
+                super::launch::end_at_once(process, cgroup.as_ref(), false);
                 drop(super::probe::ended(process).await);
             }
             ended.map_err(|_| format!("took longer than {} s", limits::BUILD_TIME_MAX.as_secs()))

@@ -3,18 +3,30 @@
 //! Order: cgroup with limits, endpoint and record, then the program is born in the cgroup, under the app's account. Whatever fails takes
 //! away what was made before it.
 
-use super::{chain, files::AppFolder, log, references::Resolved};
+use super::{
+    chain,
+    container::{self, Container, Podman},
+    files::AppFolder,
+    log,
+    references::Resolved,
+};
+use crate::listen::endpoints::Endpoints;
 use domain::{AppName, Secret, Timestamp, WorkloadId};
-use host::{AppView, Desired, HostService, InstanceRecord, Place, StartRequest, workload::ProcessRecord};
+use host::{
+    AppView, Desired, HostService, InstanceRecord, NetworkPlace, Place, StartRequest, workload::ProcessRecord,
+};
 use kernel::{
-    Account, AppCgroup, KernelError, Limiter, Limits, Placement, Process, Program, Resources, Verdict,
+    Account, AppCgroup, KernelError, Limiter, Limits, Network, NetworkPorts, Placement, Process, Program,
+    Resources, Verdict,
 };
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    fs::File,
     net::{Ipv4Addr, TcpListener},
     os::fd::AsFd,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Open files of an instance, at most. Ours, as most distributions have it as the hard limit of services.
@@ -26,7 +38,13 @@ pub(crate) struct Launcher {
     pub(crate) placement: Placement,
     /// The beginning of the names of our cgroups: those of other installations begin with something else.
     pub(crate) prefix: String,
-    /// The file that programs see as `/etc/hosts`.
+    /// Where a container's endpoint is.
+    pub(crate) endpoints: Arc<Endpoints>,
+    /// The public port, which containers find in their own network, too.
+    pub(crate) public_port: u16,
+    /// The installation, as our containers are marked with it.
+    pub(crate) tenant: String,
+    /// Beside the files that programs need to trust us: the file that programs see as `/etc/hosts`.
     pub(crate) hosts: PathBuf,
     /// Apps' domain in Landlock, where we are no root and the kernel has it.
     pub(crate) landlock: Option<kernel::Landlock>,
@@ -36,8 +54,12 @@ pub(crate) struct Launcher {
 pub(crate) struct Launched {
     pub(crate) workload: WorkloadId,
     pub(crate) port: u16,
+    /// Its first process; of a container podman's, outside of the cgroup.
     pub(crate) process: Process,
     pub(crate) cgroup: Option<AppCgroup>,
+    pub(crate) is_container: bool,
+    /// What podman reads when it starts.
+    pub(crate) held: Option<File>,
     /// Its limits.
     pub(crate) limiter: Option<Limiter>,
     /// What is not enforced, and why.
@@ -51,7 +73,6 @@ pub(crate) struct Launched {
 struct Birth<'a> {
     folder: &'a AppFolder,
     desired: &'a Desired,
-    command: &'a str,
     directory: &'a Path,
     environment: &'a BTreeMap<String, Secret<String>>,
     cgroup: Option<&'a AppCgroup>,
@@ -69,6 +90,8 @@ pub(crate) enum LaunchError {
     File(#[from] std::io::Error),
     #[error("nothing is deployed, or there is no start command")]
     NoCommand,
+    #[error("a container: {0}")]
+    Container(String),
 }
 
 impl Launcher {
@@ -102,7 +125,14 @@ impl Launcher {
         now: Timestamp,
     ) -> Result<Launched, LaunchError> {
         let deployment = desired.deployment.as_ref().ok_or(LaunchError::NoCommand)?;
-        let command = desired.start_command().ok_or(LaunchError::NoCommand)?;
+        let image = deployment.image.as_ref();
+        if image.is_none() && desired.start_command().is_none() {
+            return Err(LaunchError::NoCommand);
+        }
+        let podman = match image {
+            Some(_) => Some(self.podman().await.map_err(LaunchError::Container)?),
+            None => None,
+        };
         let directory = folder.deployment(deployment.id);
         let name = &view.app.name;
         let limits = Limits {
@@ -114,8 +144,22 @@ impl Launcher {
         let (place, cgroup) = self.place(name);
         let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
         let unenforced = unenforced(&place, &limits, limiter.as_ref());
-        let port = free_port()?;
-        let mut environment = base(folder, &search);
+        let (port, network, mut environment) = match image {
+            None => (free_port()?, NetworkPlace::Ours, base(folder, &search)),
+            Some(_) => {
+                let made =
+                    container::port(&resolved.environment, self.public_port).map_err(LaunchError::from);
+                let made = made.and_then(|port| Ok((port, self.network()?)));
+                match made {
+                    // What else is in its environment is the image's own.
+                    Ok((port, network)) => (port, NetworkPlace::Made(network), BTreeMap::new()),
+                    Err(error) => {
+                        leave(cgroup);
+                        return Err(error);
+                    }
+                }
+            }
+        };
         for (name, value) in &resolved.environment {
             environment.insert(name.clone(), Secret::new(value.expose().clone()));
         }
@@ -132,6 +176,8 @@ impl Launcher {
             environment: told,
             instance: Some(InstanceRecord { revision: desired.revision, port, process: None }),
             as_azure: false,
+            network,
+            attached: None,
         };
         let started = match host.start(name, request, now).await {
             Ok(started) => started,
@@ -149,17 +195,22 @@ impl Launcher {
         environment.insert("PORT".to_owned(), Secret::new(port.to_string()));
         environment.insert("WEBSITE_SITE_NAME".to_owned(), Secret::new(name.to_string()));
         environment.insert("WEBSITE_INSTANCE_ID".to_owned(), Secret::new(started.workload.to_string()));
-        let spawned = self.spawn(&Birth {
+        let birth = Birth {
             folder,
             desired,
-            command,
             directory: &directory,
             environment: &environment,
             cgroup: cgroup.as_ref(),
             limiter: limiter.as_ref(),
-        });
-        let process = match spawned {
-            Ok(process) => process,
+        };
+        let spawned = match &podman {
+            Some(podman) => {
+                self.run(podman, started.workload, &birth).map(|(process, held)| (process, Some(held)))
+            }
+            None => self.spawn(&birth).map(|process| (process, None)),
+        };
+        let (process, held) = match spawned {
+            Ok(spawned) => spawned,
             Err(error) => {
                 let _gone = host.end(started.workload).await;
                 leave(cgroup);
@@ -171,6 +222,8 @@ impl Launcher {
             port,
             process,
             cgroup,
+            is_container: image.is_some(),
+            held,
             limiter,
             enforced: started.enforcement.is_enforced(),
             unenforced,
@@ -181,13 +234,52 @@ impl Launcher {
         let record = InstanceRecord { revision: desired.revision, port, process };
         if let Err(error) = host.keep_instance(launched.workload, &record).await {
             // Its app was deleted meanwhile, or nothing can be written: nobody would find it again.
-            let Launched { workload, process, cgroup, .. } = launched;
-            end_at_once(&process, cgroup.as_ref());
+            let Launched { workload, process, cgroup, is_container, .. } = launched;
+            end_at_once(&process, cgroup.as_ref(), is_container);
             let _gone = host.end(workload).await;
             leave(cgroup);
             return Err(error.into());
         }
         Ok(launched)
+    }
+
+    /// The container engine, asked for each time: it may be installed while we run.
+    pub(super) async fn podman(&self) -> Result<Arc<Podman>, String> {
+        let (placement, tenant) = (self.placement.clone(), self.tenant.clone());
+        let found = tokio::task::spawn_blocking(move || Podman::find(&placement, &tenant));
+        found.await.unwrap_or_else(|error| Err(error.to_string())).map(Arc::new)
+    }
+
+    /// A network for a container: no way out, and our doors in it.
+    fn network(&self) -> Result<Network, KernelError> {
+        Network::create(&NetworkPorts { loopback: vec![0, self.public_port], metadata: false })
+    }
+
+    fn run(
+        &self,
+        podman: &Podman,
+        workload: WorkloadId,
+        birth: &Birth<'_>,
+    ) -> Result<(Process, File), LaunchError> {
+        let Birth { folder, desired, environment, cgroup, limiter, .. } = *birth;
+        let cgroup = cgroup.ok_or_else(|| LaunchError::Container("there is no cgroup for it".to_owned()))?;
+        let image = desired.deployment.as_ref().and_then(|deployment| deployment.image.as_ref());
+        let image = &image.ok_or(LaunchError::NoCommand)?.id;
+        let inside = self.endpoints.inside(workload);
+        let inside = inside.ok_or_else(|| LaunchError::Container("there is no network for it".to_owned()))?;
+        let container = Container {
+            name: container::name(workload),
+            image,
+            command: desired.start_command(),
+            environment,
+            cgroup,
+            joins: limiter.map(Limiter::joins).unwrap_or_default(),
+            network: inside.namespace.as_fd(),
+            trust: self.hosts.parent().unwrap_or(&self.hosts),
+            hosts: &self.hosts,
+            output: &log::open(folder)?,
+        };
+        Ok(podman.run(&container)?)
     }
 
     /// A program that sees our names: by itself, or where we are no root by a command that makes that so and becomes the program.
@@ -203,7 +295,8 @@ impl Launcher {
     }
 
     fn spawn(&self, birth: &Birth<'_>) -> Result<Process, LaunchError> {
-        let Birth { folder, desired, command, directory, environment, cgroup, limiter } = *birth;
+        let Birth { folder, desired, directory, environment, cgroup, limiter } = *birth;
+        let command = desired.start_command().ok_or(LaunchError::NoCommand)?;
         let output = log::open(folder)?;
         let arguments = package::shell(command).map(OsString::from);
         let (arguments, hosts) = self.named(arguments.into());
@@ -263,10 +356,14 @@ pub(super) fn unenforced(place: &Place, limits: &Limits, limiter: Option<&Limite
         .collect()
 }
 
-/// Ends what was started, and all that it has started.
-pub(crate) fn end_at_once(process: &Process, cgroup: Option<&AppCgroup>) {
+/// Ends what was started, and all that it has started. A container's podman ends by itself after it, and cleans up; one that has come to
+/// no container yet is ended.
+pub(crate) fn end_at_once(process: &Process, cgroup: Option<&AppCgroup>, is_container: bool) {
+    if is_container && cgroup.is_some_and(|cgroup| cgroup.is_populated() && cgroup.kill().is_ok()) {
+        return;
+    }
     let killed = cgroup.map(AppCgroup::kill);
-    if !matches!(killed, Some(Ok(()))) {
+    if is_container || !matches!(killed, Some(Ok(()))) {
         let _ended = process.signal(SIGKILL);
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! Apps run on while no server does: a stop of the server ends none, and the next run goes on with those that it finds.
 
+mod container;
 mod deploy;
 mod files;
 mod launch;
@@ -29,6 +30,7 @@ use kernel::{AppCgroup, Attestor, Limiter, Process};
 pub(crate) use launch::Launcher;
 use std::{
     collections::{BTreeSet, HashMap},
+    fs::File,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -66,7 +68,7 @@ struct AppState {
     instances: Vec<Instance>,
     restarts: Restarts,
     last_failure: Option<String>,
-    isolation: Option<(bool, Vec<String>)>,
+    isolation: Option<Isolation>,
     references: Vec<ObservedReference>,
     notices: Vec<String>,
     fingerprint: Option<crypt::Sha256Hash>,
@@ -76,6 +78,14 @@ struct AppState {
     look_again: Option<Elapsed>,
     /// When references are to be resolved again.
     refresh_at: Option<Elapsed>,
+}
+
+/// What keeps the last started instance apart.
+struct Isolation {
+    enforced: bool,
+    is_container: bool,
+    /// What is not enforced, and why.
+    unenforced: Vec<String>,
 }
 
 /// One instance.
@@ -90,6 +100,9 @@ struct Instance {
     route: Option<InstanceKey>,
     process: Arc<Process>,
     cgroup: Option<AppCgroup>,
+    is_container: bool,
+    /// What podman reads when it starts.
+    held: Option<File>,
     limiter: Option<Limiter>,
     watcher: Option<AbortHandle>,
 }
@@ -194,11 +207,12 @@ impl Apps {
     }
 }
 
-/// As systemd does: all of it is asked, as a shell in front of a program does not pass it on.
+/// As systemd does: all of it is asked, as a shell in front of a program does not pass it on. Podman does, to the container's first process,
+/// and to have its cgroup asked would end others that its image may want to outlive that.
 fn ask_to_end(instance: &Instance) {
     match &instance.cgroup {
-        Some(cgroup) => cgroup.signal(SIGTERM),
-        None => drop(instance.process.signal(SIGTERM)),
+        Some(cgroup) if !instance.is_container => cgroup.signal(SIGTERM),
+        _ => drop(instance.process.signal(SIGTERM)),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Whoever listens on an instance's port is believed only if the kernel says that it is of the instance's own cgroup.
 
+use crate::listen::endpoints::Inside;
 use domain::{WorkloadId, limits};
 use host::Health;
 use http::{Request, header};
@@ -12,7 +13,7 @@ use identity::IdentityService;
 use kernel::{Attestor, Process};
 use std::{
     io,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     sync::Arc,
     time::{Duration, Instant},
@@ -36,14 +37,31 @@ pub(crate) struct Target<'a> {
     pub(crate) workload: WorkloadId,
     pub(crate) identity: &'a IdentityService,
     pub(crate) attestor: Option<&'a Attestor>,
+    /// Its network, if that is not ours.
+    pub(crate) inside: Option<&'a Arc<Inside>>,
 }
 
 impl Target<'_> {
     pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let (stream, attestor) = match self.inside {
+            None => (TcpStream::connect(address).await?, self.attestor),
+            Some(inside) => (connect_inside(inside.clone(), address).await?, Some(&*inside.attestor)),
+        };
         stream.set_nodelay(true)?;
-        is_its_own(&stream, self.workload, self.identity, self.attestor).await?;
+        is_its_own(&stream, self.workload, self.identity, attestor).await?;
         Ok(stream)
+    }
+}
+
+/// Makes a connection in another network, on a thread that may wait for another one to go there.
+async fn connect_inside(inside: Arc<Inside>, address: SocketAddr) -> io::Result<TcpStream> {
+    let begun = tokio::task::spawn_blocking(move || inside.namespace.connect(address));
+    let stream = TcpStream::from_std(begun.await.map_err(io::Error::other)??)?;
+    stream.writable().await?;
+    match stream.take_error()? {
+        None => Ok(stream),
+        Some(error) => Err(error),
     }
 }
 
@@ -79,14 +97,17 @@ pub(crate) struct Upstream {
     pub(crate) workload: WorkloadId,
     pub(crate) identity: Arc<IdentityService>,
     pub(crate) attestor: Option<Arc<Attestor>>,
+    pub(crate) inside: Option<Arc<Inside>>,
 }
 
 impl host::routes::Connect for Upstream {
     fn connect(&self) -> host::routes::Connecting {
-        let (identity, attestor) = (self.identity.clone(), self.attestor.clone());
+        let (identity, attestor, inside) =
+            (self.identity.clone(), self.attestor.clone(), self.inside.clone());
         let (port, workload) = (self.port, self.workload);
         Box::pin(async move {
-            let target = Target { port, workload, identity: &identity, attestor: attestor.as_deref() };
+            let (attestor, inside) = (attestor.as_deref(), inside.as_ref());
+            let target = Target { port, workload, identity: &identity, attestor, inside };
             target.connect().await?.into_std()
         })
     }

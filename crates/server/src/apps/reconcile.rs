@@ -1,7 +1,7 @@
 //! The loop: what is desired of each app is held against what is observed, `host::plan` says the steps, and here they are taken.
 
 use super::{
-    AppState, Apps, DRAIN_INTERVAL, Instance, ROTATE_INTERVAL, ask_to_end, chain,
+    AppState, Apps, DRAIN_INTERVAL, Instance, Isolation, ROTATE_INTERVAL, ask_to_end, chain, container,
     launch::{Launched, end_at_once},
     log, references, remove,
 };
@@ -233,7 +233,7 @@ impl Apps {
                 self.note(app, "an instance did not end in time, and is killed");
                 if let Some(instance) = self.state().get_mut(&app).and_then(|state| state.instance(workload))
                 {
-                    end_at_once(&instance.process, instance.cgroup.as_ref());
+                    end_at_once(&instance.process, instance.cgroup.as_ref(), instance.is_container);
                 }
                 self.advance(app, workload, Phase::Killing);
             }
@@ -267,10 +267,13 @@ impl Apps {
             }
             removed
         };
-        if let Some(mut instance) = removed
-            && let Some(cgroup) = instance.cgroup.take()
-        {
-            remove(cgroup).await;
+        if let Some(mut instance) = removed {
+            if let Some(cgroup) = instance.cgroup.take() {
+                remove(cgroup).await;
+            }
+            if instance.is_container {
+                self.remove_container(container::name(workload)).await;
+            }
         }
         Ok(())
     }
@@ -307,10 +310,9 @@ impl Apps {
         };
         match launched {
             Ok(launched) => {
-                self.note(
-                    app,
-                    &format!("an instance starts: {}", desired.start_command().unwrap_or_default()),
-                );
+                let image = desired.deployment.as_ref().and_then(|deployment| deployment.image.as_ref());
+                let what = desired.start_command().or(image.map(|image| &*image.name)).unwrap_or_default();
+                self.note(app, &format!("an instance starts: {what}"));
                 self.add(app, name, desired.revision, launched);
             }
             Err(error) => {
@@ -327,12 +329,14 @@ impl Apps {
     }
 
     pub(super) fn add(self: &Arc<Self>, app: AppId, name: &AppName, revision: u64, launched: Launched) {
-        let Launched { workload, port, process, cgroup, limiter, unenforced, enforced, notices } = launched;
+        let Launched { workload, port, process, cgroup, limiter, unenforced, enforced, notices, .. } =
+            launched;
+        let Launched { is_container, held, .. } = launched;
         let process = Arc::new(process);
         let since = self.elapsed();
         let mut states = self.state();
         let state = states.entry(app).or_insert_with(|| AppState::new(name.clone()));
-        state.isolation = Some((enforced, unenforced));
+        state.isolation = Some(Isolation { enforced, is_container, unenforced });
         state.notices = notices;
         let watching = self.clone().watch(app, name.clone(), workload, port, process.clone());
         let watcher = Some(tokio::spawn(watching).abort_handle());
@@ -346,6 +350,8 @@ impl Apps {
             route: None,
             process,
             cgroup,
+            is_container,
+            held,
             limiter,
             watcher,
         });

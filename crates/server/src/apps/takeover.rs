@@ -1,12 +1,12 @@
 //! What an earlier run of the server left, and what this one leaves: instances are taken over, and what nobody wants any more is removed.
 
 use super::{
-    Apps, END_TIME_MAX, Instance, ask_to_end,
+    Apps, END_TIME_MAX, Instance, ask_to_end, container,
     launch::{Launched, end_at_once},
     remove,
 };
-use domain::{AppId, AppName, WorkloadId};
-use host::{HostError, InstanceRecord, PlaceRecord};
+use domain::AppId;
+use host::{HostError, InstanceRecord, PlaceRecord, WorkloadRecord};
 use kernel::{AppCgroup, Process};
 use std::{
     collections::BTreeSet,
@@ -23,7 +23,7 @@ impl Apps {
             tracing::error!(%error, "apps' files cannot be kept: nothing can be deployed");
         }
         let host = &self.services.host;
-        let mut kept = BTreeSet::new();
+        let (mut kept, mut containers) = (BTreeSet::new(), BTreeSet::new());
         for record in host.instances().await? {
             let Some(instance) = record.instance else { continue };
             let cgroup = match &record.place {
@@ -41,7 +41,10 @@ impl Apps {
                     if let Some(cgroup) = &cgroup {
                         kept.insert(cgroup.path().to_owned());
                     }
-                    self.adopt(record.app, &record.name, record.id, instance, process, cgroup);
+                    if record.network.is_some() {
+                        containers.insert(container::name(record.id));
+                    }
+                    self.adopt(&record, instance, process, cgroup);
                 }
                 None => {
                     if let Some(cgroup) = cgroup {
@@ -55,6 +58,7 @@ impl Apps {
             }
         }
         self.sweep_cgroups(&kept).await;
+        self.sweep_containers(&containers).await?;
         let apps = host.apps().await?;
         let known: BTreeSet<AppId> = apps.iter().map(|view| view.app.id).collect();
         for (path, error) in self.files.sweep(|app| known.contains(&app)) {
@@ -68,13 +72,12 @@ impl Apps {
 
     pub(super) fn adopt(
         self: &Arc<Self>,
-        app: AppId,
-        name: &AppName,
-        workload: WorkloadId,
+        record: &WorkloadRecord,
         instance: InstanceRecord,
         process: Process,
         cgroup: Option<AppCgroup>,
     ) {
+        let (app, name, workload) = (record.app, &record.name, record.id);
         tracing::info!(app = %name, %workload, "an instance runs on");
         let launched = Launched {
             workload,
@@ -83,6 +86,9 @@ impl Apps {
             enforced: cgroup.is_some(),
             limiter: None,
             cgroup,
+            // Others are in our network.
+            is_container: record.network.is_some(),
+            held: None,
             unenforced: Vec::new(),
             notices: Vec::new(),
         };
@@ -107,9 +113,12 @@ impl Apps {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         for instance in &mut all {
-            end_at_once(&instance.process, instance.cgroup.as_ref());
+            end_at_once(&instance.process, instance.cgroup.as_ref(), instance.is_container);
             if let Some(cgroup) = instance.cgroup.take() {
                 remove(cgroup).await;
+            }
+            if instance.is_container {
+                self.remove_container(container::name(instance.workload)).await;
             }
             // One that is kept is found to have ended at the next start.
             let _may_be_kept = self.services.host.end(instance.workload).await;
@@ -134,5 +143,40 @@ impl Apps {
                 remove(cgroup).await;
             }
         }
+    }
+
+    /// Podman has removed it with its end, unless it was ended itself.
+    pub(super) async fn remove_container(&self, name: String) {
+        let Ok(podman) = self.launcher.podman().await else { return };
+        let removed = tokio::task::spawn_blocking(move || podman.remove(&name)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(error, "what is left of a container cannot be removed");
+        }
+    }
+
+    /// Containers that no record names, as for cgroups. Podman is asked only where there is an app that needs it.
+    pub(super) async fn sweep_containers(&self, kept: &BTreeSet<String>) -> Result<(), HostError> {
+        let host = &self.services.host;
+        let mut has_any = false;
+        for name in host.hosted().await? {
+            let desired = host.desired(&name).await?;
+            let deployment = desired.as_ref().and_then(|desired| desired.deployment.as_ref());
+            has_any |= deployment.is_some_and(|deployment| deployment.image.is_some());
+        }
+        if !has_any {
+            return Ok(());
+        }
+        let Ok(podman) = self.launcher.podman().await else { return Ok(()) };
+        let listed = tokio::task::spawn_blocking(move || podman.names()).await;
+        let listed = listed.unwrap_or_else(|error| Err(error.to_string()));
+        match listed {
+            Ok(listed) => {
+                for name in listed.into_iter().filter(|name| !kept.contains(name)) {
+                    self.remove_container(name).await;
+                }
+            }
+            Err(error) => tracing::warn!(error, "podman does not tell its containers"),
+        }
+        Ok(())
     }
 }

@@ -1,21 +1,21 @@
 //! What the administrator asks of hosted apps, and is told.
 
-use super::{Apps, deploy, log};
+use super::{Apps, Isolation, deploy, log};
 use domain::{AppId, AppName, DeploymentId};
 use host::plan::Phase;
 use std::sync::Arc;
 use wire::admin::{
-    Hosting, HostingFault, ObservedApp, ObservedDeployment, ObservedInstance, hosting::Answer,
+    Brought, Hosting, HostingFault, ObservedApp, ObservedDeployment, ObservedInstance, hosting::Answer,
 };
 
 impl Hosting for Handle {
     fn take<'a>(
         &'a self,
         app: &'a AppName,
-        package: axum::body::Body,
+        brought: Brought,
         command: Option<String>,
     ) -> Answer<'a, DeploymentId> {
-        Box::pin(deploy::take(&self.0, app, package, command))
+        Box::pin(deploy::take(&self.0, app, brought, command))
     }
 
     fn deployment(&self, app: AppId, deployment: DeploymentId) -> Option<ObservedDeployment> {
@@ -40,9 +40,9 @@ impl Hosting for Handle {
         });
         ObservedApp {
             instances: instances.collect(),
-            isolation: state.isolation.as_ref().map(|(enforced, _)| self.0.claim(*enforced).to_owned()),
-            enforced: state.isolation.as_ref().map(|(enforced, _)| *enforced),
-            unenforced: state.isolation.as_ref().map(|(_, what)| what.clone()).unwrap_or_default(),
+            isolation: state.isolation.as_ref().map(|isolation| self.0.claim(isolation).to_owned()),
+            enforced: state.isolation.as_ref().map(|isolation| isolation.enforced),
+            unenforced: state.isolation.as_ref().map(|it| it.unenforced.clone()).unwrap_or_default(),
             failures: state.restarts.failures,
             last_failure: state.last_failure.clone(),
             references: state.references.clone(),
@@ -63,8 +63,18 @@ pub(crate) struct Handle(pub(crate) Arc<Apps>);
 
 impl Apps {
     /// What is claimed of an app's isolation, and no more.
-    fn claim(&self, enforced: bool) -> &'static str {
-        match (enforced, kernel::is_root(), self.launcher.landlock.is_some()) {
+    fn claim(&self, isolation: &Isolation) -> &'static str {
+        if isolation.is_container {
+            return match isolation.enforced {
+                true => {
+                    "container: a network of its own, with no way out but to this server's vaults, and a cgroup of root's; nobody but its own processes and root gets its tokens"
+                }
+                false => {
+                    "container: a network of its own, with no way out but to this server's vaults; whoever comes into it with its endpoint secret gets its tokens"
+                }
+            };
+        }
+        match (isolation.enforced, kernel::is_root(), self.launcher.landlock.is_some()) {
             (true, true, _) => {
                 "server: its own account and a cgroup of root's; nobody but its own processes and root gets its tokens"
             }

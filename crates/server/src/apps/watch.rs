@@ -59,11 +59,13 @@ impl Apps {
     /// Checks until it has to be replaced, or for ever.
     pub(super) async fn keep_checking(&self, app: AppId, name: &AppName, workload: WorkloadId, port: u16) {
         let health = self.health(name).await;
+        let inside = self.launcher.endpoints.inside(workload);
         let target = probe::Target {
             port,
             workload,
             identity: &self.services.identity,
             attestor: self.attestor.as_deref(),
+            inside: inside.as_ref(),
         };
         probe::ready(&target, &health).await;
         {
@@ -71,9 +73,12 @@ impl Apps {
             let found = states.get_mut(&app).and_then(|state| state.instance(workload));
             let Some(instance) = found.filter(|instance| instance.phase == Phase::Starting) else { return };
             (instance.phase, instance.since) = (Phase::Ready, self.elapsed());
+            instance.held = None;
             if health != Health::Process {
                 let (identity, attestor) = (self.services.identity.clone(), self.attestor.clone());
-                let reach = Reach::By(Arc::new(probe::Upstream { port, workload, identity, attestor }));
+                let inside = inside.clone();
+                let upstream = probe::Upstream { port, workload, identity, attestor, inside };
+                let reach = Reach::By(Arc::new(upstream));
                 instance.route = Some(self.routes.add(name, reach));
             }
         }

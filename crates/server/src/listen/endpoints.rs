@@ -1,18 +1,19 @@
 //! The identity endpoints: one listener on 127.0.0.1 for each workload, whose connections are attested before a byte is read.
 //!
-//! Owns: sockets, their bounds, and the question to the kernel about each. Owns not: the answer's meaning (`identity`), HTTP
+//! A workload that has a network of its own has its endpoint there, and beside it our public listener: it needs no way out to reach its
+//! vaults. Owns: sockets, their bounds, and the question to the kernel about each. Owns not: the answer's meaning (`identity`), HTTP
 //! (`wire::msi`). The listener is bound to the loopback device where the kernel permits, so that no route leads here from outside.
 
-use super::ACCEPT_PAUSE;
+use super::{ACCEPT_PAUSE, public::Public};
 use crate::origin::Observer;
 use domain::{WorkloadId, limits};
 use host::EndpointListeners;
 use identity::{PeerProbe, Workload};
-use kernel::{AttestFault, Attested, Attestor, Peer, ProcessFacts};
+use kernel::{AttestFault, Attested, Attestor, Namespace, Network, Peer, ProcessFacts};
 use std::{
     collections::HashMap,
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, TcpListener as StdListener},
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
@@ -30,53 +31,113 @@ pub(crate) struct Endpoints {
     runtime: Handle,
     /// Set once all services are there; they hold us, so we hold them weakly.
     services: OnceLock<Weak<Services>>,
-    open: Mutex<HashMap<WorkloadId, AbortHandle>>,
+    /// Serves in other networks what the public listener serves in ours; until all endpoints are closed.
+    public: Mutex<Option<Public>>,
+    open: Mutex<HashMap<WorkloadId, Open>>,
+}
+
+/// An open endpoint; closed when this is dropped.
+struct Open {
+    tasks: Vec<AbortHandle>,
+    inside: Option<Arc<Inside>>,
+}
+
+/// A network that is not ours, for connections into it.
+pub(crate) struct Inside {
+    pub(crate) namespace: Namespace,
+    pub(crate) attestor: Arc<Attestor>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // Connections belong to these tasks and end with them.
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
 }
 
 impl Endpoints {
     /// With nothing open. Without an attestor no workload is enforced.
     pub(crate) fn new(attestor: Option<Arc<Attestor>>, observer: Arc<Observer>, runtime: Handle) -> Self {
-        Self { attestor, observer, runtime, services: OnceLock::new(), open: Mutex::default() }
+        Self {
+            attestor,
+            observer,
+            runtime,
+            services: OnceLock::new(),
+            public: Mutex::default(),
+            open: Mutex::default(),
+        }
     }
 
     /// Tells which services answer. Once, before anything is opened.
-    pub(crate) fn serve_with(&self, services: &Arc<Services>) {
+    pub(crate) fn serve_with(&self, services: &Arc<Services>, public: Public) {
         let _only_once = self.services.set(Arc::downgrade(services));
+        *self.public.lock().unwrap_or_else(PoisonError::into_inner) = Some(public);
     }
 
     /// Closes all endpoints.
     pub(crate) fn close_all(&self) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).drain().for_each(|(_, task)| task.abort());
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        // It holds the services, and they hold us.
+        drop(self.public.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// The network of a workload that has one of its own.
+    pub(crate) fn inside(&self, workload: WorkloadId) -> Option<Arc<Inside>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&workload)?.inside.clone()
+    }
+
+    /// The public listener in another network. Who connects there is named by that network's attestor.
+    fn serve_public(
+        &self,
+        listener: StdListener,
+        attestor: Arc<Attestor>,
+    ) -> io::Result<Option<AbortHandle>> {
+        let listener = TcpListener::from_std(listener)?;
+        let public = self.public.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let observer = Arc::new(self.observer.asking(attestor));
+        Ok(public
+            .map(|public| self.runtime.spawn(public.observed_by(observer).accept(listener)).abort_handle()))
     }
 }
 
 impl EndpointListeners for Endpoints {
-    fn open(&self, workload: Arc<Workload>, port: Option<u16>) -> io::Result<u16> {
+    fn open(&self, workload: Arc<Workload>, port: Option<u16>, network: Option<Network>) -> io::Result<u16> {
         let services = self
             .services
             .get()
             .and_then(Weak::upgrade)
             .ok_or_else(|| io::Error::other("the server is not up"))?;
-        let listener = kernel::listen_loopback(port.unwrap_or(0))?;
         let _runtime = self.runtime.enter();
+        let mut open = Open { tasks: Vec::new(), inside: None };
+        let (listener, attestor, observer) = match network {
+            None => {
+                let listener = kernel::listen_loopback(port.unwrap_or(0))?;
+                (listener, self.attestor.clone(), self.observer.clone())
+            }
+            Some(Network { namespace, listeners, attestor }) => {
+                let attestor = Arc::new(attestor);
+                let mut listeners = listeners.into_iter();
+                let listener = listeners.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+                if let Some(listener) = listeners.next() {
+                    open.tasks.extend(self.serve_public(listener, attestor.clone())?);
+                }
+                open.inside = Some(Arc::new(Inside { namespace, attestor: attestor.clone() }));
+                let observer = Arc::new(self.observer.asking(attestor.clone()));
+                (listener, Some(attestor), observer)
+            }
+        };
         let listener = TcpListener::from_std(listener)?;
         let port = listener.local_addr()?.port();
-        let (id, attestor, observer) = (workload.id(), self.attestor.clone(), self.observer.clone());
+        let id = workload.id();
         let endpoint = Arc::new(msi::Endpoint { workload, port });
         let accepting = self.runtime.spawn(accept(listener, endpoint, services, attestor, observer));
-        let before =
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, accepting.abort_handle());
-        if let Some(before) = before {
-            before.abort();
-        }
+        open.tasks.push(accepting.abort_handle());
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, open);
         Ok(port)
     }
 
     fn close(&self, workload: WorkloadId) {
-        if let Some(task) = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&workload) {
-            // Its connections belong to it and end with it.
-            task.abort();
-        }
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&workload);
     }
 }
 

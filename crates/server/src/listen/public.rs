@@ -91,6 +91,11 @@ impl Public {
         Self { tls, service, observer, stop, places: Arc::new(places), turns: Arc::new(turns) }
     }
 
+    /// The same doors, at which somebody else looks who comes.
+    pub(crate) fn observed_by(self, observer: Arc<Observer>) -> Self {
+        Self { observer, ..self }
+    }
+
     /// Accepts until the server stops.
     pub(crate) async fn accept(self, listener: TcpListener) {
         let mut stop = self.stop.clone();

@@ -128,6 +128,8 @@ impl From<HostError> for AdminError {
             HostError::Cgroup(ref cause) => {
                 Self::bad_request(format!("the cgroup cannot be used: {}", chain(cause)))
             }
+            HostError::Network(ref cause) => Self::bad_request(format!("{error}: {}", chain(cause))),
+            HostError::CgroupEmpty => Self::conflict(error.to_string()),
             HostError::SettingInvalid { .. } | HostError::SettingReserved { .. } => {
                 Self::bad_request(error.to_string())
             }

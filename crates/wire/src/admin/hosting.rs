@@ -25,11 +25,11 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, HostingFault>> + 
 
 /// Starts, watches and ends what is desired; `server` implements it.
 pub trait Hosting: Send + Sync {
-    /// Takes a package (a zip) in. Unpacking, building and making it what is desired goes on after the answer.
+    /// Takes a package (a zip) in, or the name of an image. Unpacking, fetching, building and making it what is desired goes on after the answer.
     fn take<'a>(
         &'a self,
         app: &'a AppName,
-        package: axum::body::Body,
+        brought: Brought,
         command: Option<String>,
     ) -> Answer<'a, DeploymentId>;
 
@@ -44,6 +44,14 @@ pub trait Hosting: Send + Sync {
 
     /// The log of an app: its last lines, and what is added from then on if it is to be followed.
     fn log<'a>(&'a self, app: AppId, lines: usize, follow: bool) -> Answer<'a, axum::body::Body>;
+}
+
+/// What is deployed.
+pub enum Brought {
+    /// A package, as it arrives.
+    Package(axum::body::Body),
+    /// A container image, by its name.
+    Image(String),
 }
 
 /// Why [`Hosting`] did not do something.
@@ -147,6 +155,7 @@ pub(super) struct Hosted {
     cpu_thousandths: Option<u32>,
     processes: Option<u32>,
     runtime: Option<String>,
+    image: Option<String>,
     deployment: Option<String>,
     deployed: Option<i64>,
     #[serde(flatten)]
@@ -209,6 +218,9 @@ struct ToldSetting<'s> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeployQuery {
+    /// A container image, instead of a package in the body.
+    #[serde(default)]
+    image: Option<String>,
     #[serde(default)]
     command: Option<String>,
 }
@@ -269,9 +281,16 @@ async fn deploy(
     Parameters(query): Parameters<DeployQuery>,
     request: Request,
 ) -> Result<Response, AdminError> {
+    let brought = match query.image {
+        None => Brought::Package(request.into_body()),
+        Some(image) if is_image(&image) => Brought::Image(image),
+        Some(_) => {
+            return Err(AdminError::bad_request("image: a name as podman takes it, of at most 255 bytes"));
+        }
+    };
     let taken = async {
         state.host.app(&name).await?;
-        hosting.take(&name, request.into_body(), query.command).await
+        hosting.take(&name, brought, query.command).await
     };
     let id = audited(&state, &context, "app.deploy", target(&name), taken.await)?;
     Ok(json(StatusCode::ACCEPTED, &serde_json::json!({"id": id.to_string()})))
@@ -333,6 +352,14 @@ async fn log(
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response())
 }
 
+/// The name of an image, and nothing that podman could take for something else.
+fn is_image(name: &str) -> bool {
+    const BYTES_MAX: usize = 255;
+    let begins_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@+".contains(&byte);
+    begins_well && name.len() <= BYTES_MAX && name.bytes().all(is_plain)
+}
+
 fn target(name: &AppName) -> String {
     format!("app {name}")
 }
@@ -366,6 +393,7 @@ pub(super) fn hosted(state: &State, hosting: &dyn Hosting, name: &AppName, desir
         cpu_thousandths: desired.limits.cpu_thousandths,
         processes: desired.limits.processes,
         runtime: deployment.map(|deployment| deployment.runtime.clone()),
+        image: deployment.and_then(|deployment| Some(deployment.image.as_ref()?.name.clone())),
         deployment: deployment.map(|deployment| deployment.id.to_string()),
         deployed: deployment.map(|deployment| deployment.created.seconds()),
         observed: hosting.observed(desired.app),

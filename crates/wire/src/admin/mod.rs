@@ -28,7 +28,7 @@ pub mod workloads;
 
 pub use clock::{ClockFault, Settled, Step, TestClock};
 pub use hosting::{
-    Hosting, HostingFault, ObservedApp, ObservedDeployment, ObservedInstance, ObservedReference,
+    Brought, Hosting, HostingFault, ObservedApp, ObservedDeployment, ObservedInstance, ObservedReference,
 };
 pub use status::{Capability, Installation, InstallationFacts};
 

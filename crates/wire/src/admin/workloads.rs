@@ -14,7 +14,9 @@ use axum::{
     routing::{delete, get},
 };
 use domain::{AppName, WorkloadId};
-use host::{Enforcement, Environment, Place, PlaceRecord, StartRequest, WorkloadRecord};
+use host::{
+    Enforcement, Environment, NetworkId, NetworkPlace, Place, PlaceRecord, StartRequest, WorkloadRecord,
+};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -37,6 +39,12 @@ struct Start {
     /// Shadow mode: Azure's names lead to us in the program's `/etc/hosts`, which is `hosts` of the answer.
     #[serde(default)]
     as_azure: bool,
+    /// What it is in words, if it runs in the cgroup already and somebody else started it.
+    #[serde(default)]
+    attached: Option<String>,
+    /// The number of the network namespace that it has, if it is not ours.
+    #[serde(default)]
+    network: Option<u64>,
     /// Each name of the caller's environment; the value only where [`host::inject::VALUES_NEEDED`] says so, else null.
     #[serde(default)]
     environment: Environment,
@@ -77,11 +85,16 @@ struct Running {
     started: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     cgroup: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attached: Option<String>,
     enforcement: Enforced,
     /// Where its door is, if it runs as if it were in Azure.
     #[serde(skip_serializing_if = "Option::is_none")]
     as_azure: Option<Ipv4Addr>,
 }
+
+/// How long the words may be for what is attached. Ours: a kind and a name of it.
+const ATTACHED_BYTES_MAX: usize = 300;
 
 pub(super) fn routes() -> Router<Admin> {
     Router::new()
@@ -105,16 +118,26 @@ async fn start(
             }),
         },
     };
+    let attached = body.attached;
+    if attached.as_ref().is_some_and(|what| what.is_empty() || what.len() > ATTACHED_BYTES_MAX) {
+        return Err(AdminError::bad_request(format!("attached: 1 to {ATTACHED_BYTES_MAX} bytes")));
+    }
+    let (action, target) = match &attached {
+        Some(what) => ("workload.attach", format!("app {name}, {what}")),
+        None if body.as_azure => ("workload.start", format!("app {name}, as if in Azure")),
+        None => ("workload.start", format!("app {name}")),
+    };
     let request = StartRequest {
         place,
         require_enforced: body.require_enforced,
         environment: body.environment,
         instance: None,
         as_azure: body.as_azure,
+        network: body.network.map_or(NetworkPlace::Ours, |id| NetworkPlace::Theirs(NetworkId::new(id))),
+        attached,
     };
-    let target = if body.as_azure { format!("app {name}, as if in Azure") } else { format!("app {name}") };
     let started = state.host.start(&name, request, context.now).await;
-    let started = audited(&state, &context, "workload.start", target, started)?;
+    let started = audited(&state, &context, action, target, started)?;
     let answer = Started {
         workload: started.workload.to_string(),
         port: started.port,
@@ -164,6 +187,7 @@ fn running(record: &WorkloadRecord) -> Running {
         port: record.port,
         started: record.started.seconds(),
         cgroup,
+        attached: record.attached.clone(),
         enforcement: enforced(enforcement),
         as_azure: record.shadow,
     }

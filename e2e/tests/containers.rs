@@ -1,0 +1,314 @@
+//! Apps as containers: an image is run, known by its cgroup, in a network in which there is nothing but Keyless; and nothing of it is left.
+
+use e2e::app::Endpoint;
+use e2e::{Answer, Server, TemporaryDirectory, server, setting, settings, skip, wait};
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Says what it was given and answers on its port.
+const SCRIPT: &str = "echo \"endpoint $IDENTITY_ENDPOINT\"; echo \"setting $GREETING\"; mkdir -p /tmp/w && \
+    echo served > /tmp/w/index.html; trap 'exit 0' TERM; httpd -f -p \"$PORT\" -h /tmp/w & wait";
+
+/// Podman with a storage of the scenarios' own, a server that uses it, and an image made of busybox.
+struct Engine {
+    server: Server,
+    place: TemporaryDirectory,
+}
+
+impl Engine {
+    /// None where there is no podman, with a word.
+    fn start(name: &str) -> Option<Self> {
+        if !settings::is_root() {
+            skip("containers: needs root");
+            return None;
+        }
+        let Some(busybox) = setting("BUSYBOX").filter(|_| setting("PODMAN").is_some()) else {
+            skip("containers: needs podman, runc and a static busybox");
+            return None;
+        };
+        let place = TemporaryDirectory::new(&format!("{name}-podman"));
+        let at = |name: &str| place.path().join(name);
+        let storage = format!(
+            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
+            at("graph").display(),
+            at("run").display()
+        );
+        std::fs::write(at("storage.conf"), storage).unwrap();
+        let engine = format!(
+            "[engine]\nruntime = \"runc\"\nevents_logger = \"none\"\ntmp_dir = \"{}\"\n",
+            at("tmp").display()
+        );
+        std::fs::write(at("containers.conf"), engine).unwrap();
+        let variables =
+            [("CONTAINERS_STORAGE_CONF", at("storage.conf")), ("CONTAINERS_CONF", at("containers.conf"))];
+        // The server is given them for all its starts.
+        let variables: Vec<(&'static str, &'static str)> = variables
+            .iter()
+            .map(|(name, path)| (*name, &*Box::leak(path.to_string_lossy().into_owned().into_boxed_str())))
+            .collect();
+        let server = Server::start_set(name, &[], Box::leak(variables.into_boxed_slice()));
+        let engine = Self { server, place };
+        engine.import(Path::new(&busybox));
+        Some(engine)
+    }
+
+    /// An image of one program, made here: nothing is fetched.
+    fn import(&self, busybox: &Path) {
+        let root = self.place.path().join("rootfs");
+        for folder in ["bin", "etc", "proc", "sys", "dev", "tmp"] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        std::fs::copy(busybox, root.join("bin/busybox")).unwrap();
+        for name in ["sh", "wget", "sleep", "cat", "httpd", "mkdir", "env", "echo"] {
+            std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
+        }
+        let tar = self.place.path().join("image.tar");
+        let packed =
+            wait::output(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg("."), b"");
+        assert!(packed.status.success(), "{packed:?}");
+        let made = self.podman(&["import", "--quiet", &tar.to_string_lossy(), "keyless-e2e"]);
+        assert!(made.status.success(), "{made:?}");
+    }
+
+    /// Podman as the server has it. Where cgroup v2 is not where podman looks, it gets a view in which it is.
+    fn podman(&self, arguments: &[&str]) -> Output {
+        let view = "if ! grep -q ' /sys/fs/cgroup .* cgroup2 ' /proc/self/mountinfo; then umount -l /sys/fs/cgroup && \
+                    mount -t cgroup2 none /sys/fs/cgroup || exit 9; fi; exec podman --cgroup-manager cgroupfs \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", view, "podman"]).args(arguments);
+        command.env("CONTAINERS_STORAGE_CONF", self.place.path().join("storage.conf"));
+        command.env("CONTAINERS_CONF", self.place.path().join("containers.conf"));
+        wait::output(&mut command, b"")
+    }
+
+    fn deploy(&self, app: &str, command: &str) -> Value {
+        let deploy =
+            ["app", "deploy", app, "--image", "keyless-e2e", "--command", command, "--timeout", "60"];
+        serde_json::from_str(&self.server.keyless_json(deploy)).unwrap()
+    }
+
+    /// The id of an app's one container.
+    fn container(&self) -> String {
+        let listed = self.podman(&["ps", "--quiet", "--no-trunc"]);
+        let text = String::from_utf8(listed.stdout).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        text.trim().to_owned()
+    }
+
+    /// Runs something in the container of an app.
+    fn inside(&self, script: &str) -> String {
+        let ran = self.podman(&["exec", &self.container(), "sh", "-c", script]);
+        format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr))
+    }
+
+    /// The container's first process, as the host sees it.
+    fn pid(&self) -> String {
+        let told = self.podman(&["inspect", "--format", "{{.State.Pid}}", &self.container()]);
+        String::from_utf8(told.stdout).unwrap().trim().to_owned()
+    }
+
+    fn served(&self, app: &str) -> Answer {
+        let host = format!("{app}.apps.keyless.localhost");
+        self.server.https().send("GET", &host, "/", &[], "").unwrap()
+    }
+
+    /// The cgroups of this server's apps, and its podman's.
+    fn cgroups(&self) -> Vec<PathBuf> {
+        let status: Value = serde_json::from_str(&self.server.keyless_json(["status"])).unwrap();
+        let tenant = &status["tenant"].as_str().unwrap()[..8];
+        let (apps, podman) = (format!("keyless-{tenant}-"), format!("keyless-podman-{tenant}"));
+        let all = std::fs::read_dir(server::hierarchy().join("keyless")).into_iter().flatten().flatten();
+        all.map(|entry| entry.path())
+            .filter(|path| {
+                let name = path.file_name().unwrap().to_string_lossy();
+                name.starts_with(&apps) || name.starts_with(&podman)
+            })
+            .collect()
+    }
+
+    fn nothing_is_left(&self) {
+        let mut last = String::new();
+        wait::until("the container to be gone with all that it had", PATIENCE, || {
+            let listed = self.podman(&["ps", "--all", "--quiet"]);
+            last = format!("{} {:?}", String::from_utf8_lossy(&listed.stdout).trim(), self.cgroups());
+            last == " []"
+        });
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        for app in ["web", "other"] {
+            let _gone = self.server.keyless(["app", "delete", app]);
+        }
+        let began = std::time::Instant::now();
+        while !self.cgroups().is_empty() && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _gone = self.podman(&["rm", "--all", "--force", "--time", "0"]);
+        // Layers have files of other users and without rights; podman knows how to remove them.
+        let _gone = self.podman(&["rmi", "--all", "--force"]);
+    }
+}
+
+/// What an instance was given: read where root can, from its first process.
+fn endpoint(pid: &str) -> Endpoint {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+    let text = String::from_utf8(environment).unwrap();
+    let value = |name: &str| {
+        let mut all = text.split('\0');
+        all.find_map(|one| one.strip_prefix(name)?.strip_prefix('=')).unwrap().to_owned()
+    };
+    Endpoint { url: value("IDENTITY_ENDPOINT"), secret: value("IDENTITY_HEADER") }
+}
+
+#[test]
+fn an_image_is_served_and_gets_tokens_and_nothing_of_it_is_left() {
+    let Some(mut engine) = Engine::start("containers") else { return };
+    engine.server.keyless(["app", "create", "web"]).ok();
+    engine.server.keyless(["app", "settings", "set", "web", "GREETING=good morning"]).ok();
+    let told = engine.deploy("web", SCRIPT);
+    assert_eq!(
+        (&told["hosted"]["runtime"], &told["hosted"]["enforced"]),
+        (&"container".into(), &true.into()),
+        "{told}"
+    );
+    assert!(told["hosted"]["isolation"].as_str().unwrap().starts_with("container:"), "{told}");
+    assert_eq!(engine.served("web").text().trim(), "served", "the proxy's way leads into its network");
+    let log = engine.server.keyless(["app", "logs", "web"]).ok();
+    assert!(log.contains("setting good morning"), "{log}");
+
+    let mut pid = engine.pid();
+    let given = endpoint(&pid);
+    // No argument of any process has the secret, and no container's record of podman is readable by others.
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&line).contains(&given.secret), "{process:?}");
+    }
+    let ask = "wget -q -O - --header \"X-IDENTITY-HEADER: $IDENTITY_HEADER\" \
+               \"$IDENTITY_ENDPOINT?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net\"";
+    let said = engine.inside(ask);
+    assert!(said.contains("access_token"), "{said}");
+    // The vaults are at their port, by their names; the machine's metadata service and all others are not.
+    let port = engine.server.port();
+    let said = engine.inside(&format!(
+        "wget -q -T 5 -O - http://login.keyless.localhost:{port}/ 2>&1; wget -T 2 -O - http://169.254.169.254/ 2>&1"
+    ));
+    assert!(said.contains("unreachable") && !said.contains("refused"), "{said}");
+
+    // The server may come and go.
+    engine.server.stop();
+    assert_eq!(engine.pid(), pid, "it runs on");
+    engine.server.start_again();
+    assert!(engine.inside(ask).contains("access_token"), "the same endpoint, in the same network");
+    wait::until("it to be served again", PATIENCE, || engine.served("web").status == 200);
+    engine.server.kill();
+    engine.server.start_again();
+    assert!(engine.inside(ask).contains("access_token"), "also after the server was killed");
+    assert_eq!(engine.pid(), pid);
+
+    // Killed, it comes back as another one, with another secret.
+    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    wait::until("another container", PATIENCE, || {
+        let listed = engine.podman(&["ps", "--quiet"]);
+        !listed.stdout.is_empty() && { pid != engine.pid() && engine.served("web").status == 200 }
+    });
+    pid = engine.pid();
+    assert_ne!(endpoint(&pid).secret, given.secret);
+
+    engine.server.keyless(["app", "stop", "web"]).ok();
+    engine.nothing_is_left();
+    assert!(!Path::new(&format!("/proc/{pid}")).exists());
+    engine.server.keyless(["app", "start", "web"]).ok();
+    assert_eq!(engine.served("web").status, 200);
+    engine.server.keyless(["app", "delete", "web"]).ok();
+    engine.nothing_is_left();
+}
+
+#[test]
+fn who_has_the_secret_and_is_not_of_the_container_gets_nothing() {
+    let Some(engine) = Engine::start("containers-thieves") else { return };
+    engine.deploy("web", SCRIPT);
+    let pid = engine.pid();
+    let given = endpoint(&pid);
+    let raw = engine.server.raw();
+
+    // From the host nobody listens there.
+    let mut outside = Command::new(&raw);
+    outside.arg(given.address());
+    let output = wait::output(&mut outside, given.request("").as_bytes());
+    assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+
+    // Root who enters the network is none of the container's processes.
+    let mut entered = Command::new("nsenter");
+    entered.args(["-t", &pid, "-n"]).arg(&raw).arg(given.address());
+    let answer = Answer::parse(&wait::output(&mut entered, given.request("").as_bytes()).stdout);
+    assert_eq!(answer.status, 403, "{answer:?}");
+
+    // Another container in the same network, as in a pod.
+    let ask = format!(
+        "wget -S -q -O - --header 'X-IDENTITY-HEADER: {}' '{}?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net'",
+        given.secret, given.url
+    );
+    let parent = format!("/keyless/e2e-{}", std::process::id());
+    let network = format!("container:{}", engine.container());
+    let limit = "nofile=1024:1024";
+    let run = [
+        "run",
+        "--rm",
+        "--network",
+        &network,
+        "--cgroup-parent",
+        &parent,
+        "--pids-limit",
+        "-1",
+        "--ulimit",
+        limit,
+        "--ulimit",
+        "nproc=1024:1024",
+        "keyless-e2e",
+        "sh",
+        "-c",
+        &ask,
+    ];
+    let neighbour = engine.podman(&run);
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&neighbour.stdout),
+        String::from_utf8_lossy(&neighbour.stderr)
+    );
+    assert!(said.contains("403") && !said.contains("access_token"), "{said}");
+    let folder = server::hierarchy().join(parent.trim_start_matches('/'));
+    let inner: Vec<PathBuf> =
+        std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    inner.iter().chain([&folder]).for_each(|path| drop(std::fs::remove_dir(path)));
+
+    let tail = engine.server.keyless(["audit", "tail"]).ok();
+    assert!(tail.contains("made outside of the cgroup") && !tail.contains(&given.secret), "{tail}");
+}
+
+#[test]
+fn an_image_that_cannot_be_had_or_started_says_so() {
+    let Some(engine) = Engine::start("containers-faults") else { return };
+    let deploy = ["app", "deploy", "web", "--image", "localhost/no-such-image:1", "--timeout", "60"];
+    let said = engine.server.keyless(deploy);
+    assert!(said.code == Some(1) && said.stderr.contains("localhost/no-such-image:1"), "{said:?}");
+    let said = engine.server.keyless(["app", "deploy", "web", "--image", "--privileged"]);
+    assert_ne!(said.code, Some(0), "{said:?}");
+    // It ends at once, again and again: told, and nothing piles up.
+    let deploy =
+        ["app", "deploy", "web", "--image", "keyless-e2e", "--command", "echo no; exit 3", "--timeout", "3"];
+    let said = engine.server.keyless(deploy);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let log = engine.server.keyless(["app", "logs", "web"]).ok();
+    assert!(log.contains("exited with status 3"), "{log}");
+    engine.server.keyless(["app", "settings", "set", "web", "KEY=a\nb"]).ok();
+    wait::until("the reason to be told", PATIENCE, || {
+        engine.server.keyless(["app", "show", "web"]).ok().contains("setting KEY has several lines")
+    });
+}
