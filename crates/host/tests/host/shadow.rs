@@ -1,5 +1,5 @@
 //! Starts in shadow mode: what the program is given, and that its door opens, comes back and closes with it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be made has failed")]
 
 use crate::world::{NOW, World, as_azure, nowhere, shop};
 use host::{HostError, Started};
