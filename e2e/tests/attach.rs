@@ -105,16 +105,16 @@ fn a_program_that_runs_already_gets_an_identity_and_loses_it() {
 
     let again = attach(&server);
     assert!(again.code == Some(1) && again.stderr.contains("overlaps"), "{again:?}");
-    server.stop();
+    let _status = server.stop();
     server.start_again();
     assert_eq!(stranger.ask(&server.raw(), &first).status, 200, "the same endpoint after a restart");
 
-    server.keyless(["detach", "--app", "web"]).ok();
+    let _said = server.keyless(["detach", "--app", "web"]).ok();
     assert_eq!(stranger.ask(&server.raw(), &first).status, 0, "nobody listens there any more");
     assert_eq!(server.keyless(["detach", "--app", "web"]).code, Some(1), "there is nothing more to detach");
 
     // Its file of before is replaced; it ends with its last process.
-    attach(&server).ok();
+    let _said = attach(&server).ok();
     let second = endpoint(&file);
     assert_ne!(second.secret, first.secret);
     assert_eq!(stranger.ask(&server.raw(), &second).status, 200);
@@ -138,7 +138,7 @@ fn what_has_a_network_of_its_own_finds_its_endpoint_and_the_vaults_there() {
     let told = endpoint(&file);
     for restarted in [false, true] {
         if restarted {
-            server.stop();
+            let _status = server.stop();
             server.start_again();
         }
         assert_eq!(stranger.ask(&server.raw(), &told).status, 200, "after a restart: {restarted}");
@@ -177,7 +177,7 @@ fn a_cgroup_that_holds_more_than_what_is_meant_is_refused() {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--unix-socket"]).arg(server.data().join("admin.sock"));
     curl.args(["-H", "content-type: application/json", "-d", &body, "http://x/v1/apps/web/workloads"]);
-    server.keyless(["app", "create", "web"]).ok();
+    let _said = server.keyless(["app", "create", "web"]).ok();
     let said = String::from_utf8(wait::output(&mut curl, b"").stdout).unwrap();
     assert!(said.contains("the server itself is in it"), "{said}");
 

@@ -122,6 +122,11 @@ mod tests {
     use super::*;
     use crate::{Placement, Program, placement, spawn};
 
+    #[expect(clippy::disallowed_methods, reason = "a test asks how strict it has to be")]
+    fn is_required() -> bool {
+        std::env::var("KEYLESS_REQUIRE_KERNEL_TESTS").is_ok_and(|value| value == "1")
+    }
+
     #[test]
     fn a_process_is_found_with_its_cgroup_its_neighbours_and_its_network() {
         let own = find(std::process::id()).unwrap();
@@ -132,13 +137,11 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "whether a test may be left out is the runner's to say")]
     fn a_stranger_in_a_cgroup_and_a_network_of_its_own_is_found_and_listened_beside() {
         let (Ok(Placement::Root { parent }), true) =
             (Hierarchy::discover().map(|hierarchy| placement(&hierarchy)), crate::is_root())
         else {
-            let must = std::env::var("KEYLESS_REQUIRE_KERNEL_TESTS").is_ok_and(|value| value == "1");
-            assert!(!must, "needs root and a cgroup v2 hierarchy");
+            assert!(!is_required(), "needs root and a cgroup v2 hierarchy");
             return eprintln!("skipped: needs root and a cgroup v2 hierarchy");
         };
         let cgroup = AppCgroup::create(&parent, &format!("found-{}", std::process::id())).unwrap();
