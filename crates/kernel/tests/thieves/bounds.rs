@@ -49,6 +49,8 @@ fn a_program_that_forks_without_end_ends_at_its_limit() {
     while !bomb.has_ended().unwrap() && begin.elapsed() < Duration::from_secs(5) {
         most = most.max(cgroup.processes().len());
     }
+    // It may have been quicker than the first look; those that it has started sleep on.
+    most = most.max(cgroup.processes().len());
     assert!((2..=10).contains(&most), "{most} processes");
     // A shell that cannot fork gives up.
     assert_eq!(bomb.wait().unwrap(), Ended::Exited(2));
