@@ -189,7 +189,6 @@ SystemCallArchitectures=native
         "\
 [Unit]
 Description=Keyless: identities, vaults and apps
-Documentation=man:keyless(1)
 {socket}After=network.target
 StartLimitIntervalSec=0
 
