@@ -219,7 +219,7 @@ impl DirectoryService {
     /// A device asks for a code.
     ///
     /// # Errors
-    /// [`DirectoryError`]'s of a request; [`DirectoryError::Request(RequestError::ClientProofMissing)`] of a client that is not public.
+    /// [`DirectoryError`]'s of a request; [`RequestError::ClientProofMissing`] of a client that is not public.
     pub async fn begin_device(
         &self,
         request: &DeviceRequest,

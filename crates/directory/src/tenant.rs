@@ -39,7 +39,7 @@ impl Tenant {
     /// What does this text name?
     ///
     /// # Errors
-    /// [`DirectoryError::Request(RequestError::TenantMalformed)`], [`DirectoryError::Request(RequestError::TenantNotFound)`].
+    /// [`RequestError::TenantMalformed`], [`RequestError::TenantNotFound`].
     pub fn alias(&self, text: &str) -> Result<TenantAlias, DirectoryError> {
         if matches!(text, "common" | "organizations") {
             return Ok(TenantAlias::Any);
