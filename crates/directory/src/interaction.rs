@@ -98,9 +98,9 @@ impl DirectoryService {
                 return refuse(DirectoryError::Grant(GrantError::SessionEnded));
             }
             let mut writes = vec![store::put::<Session>(&session.id, &session)];
-            let before = former.map(|former| session::of_cookie(view, former, now)).transpose()?.flatten();
-            if let Some(before) = before.filter(|before| before.user.id != user) {
-                writes.extend(session::end(view, &before.session, lifetime, now)?);
+            let before = former.map(|former| session::named(view, former)).transpose()?.flatten();
+            if let Some(before) = before.filter(|before| before.principal != user) {
+                writes.extend(session::end(view, &before, lifetime, now)?);
             }
             let signed_in = SignedIn { session: Arc::new(session.clone()), user: person, principal };
             Ok(Decision::of(signed_in, writes))
@@ -121,14 +121,21 @@ impl DirectoryService {
         query(&*self.store, |view| Ok(session::of_cookie(view, cookie, now)?)).await
     }
 
-    /// Signs out: the session and everything that came from it end at once.
+    /// Signs out: the session of a cookie and everything that came from it end at once, also if nobody is signed in by it at present, as a
+    /// disabled user is not. Answers the session that has ended.
     ///
     /// # Errors
     /// The store's.
-    pub async fn sign_out(&self, signed_in: &SignedIn, now: Timestamp) -> Result<(), DirectoryError> {
+    pub async fn sign_out(
+        &self,
+        cookie: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Session>>, DirectoryError> {
         let lifetime = self.settings.token_lifetime;
         transact(&*self.store, &*self.entropy, |view| {
-            Ok(Decision::of((), session::end(view, &signed_in.session, lifetime, now)?))
+            let Some(session) = session::named(view, cookie)? else { return Ok(Decision::read(None)) };
+            let writes = session::end(view, &session, lifetime, now)?;
+            Ok(Decision::of(Some(session), writes))
         })
         .await
     }

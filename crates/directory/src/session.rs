@@ -160,12 +160,18 @@ pub(crate) fn of_cookie(
     cookie: &Secret<String>,
     now: Timestamp,
 ) -> Result<Option<SignedIn>, Load> {
+    let Some(session) = named(view, cookie)? else { return Ok(None) };
+    Ok(live(view, session.id)?.filter(|signed_in| now < signed_in.session.expires))
+}
+
+/// The session that a cookie opens, whether or not anything comes of it at present: that of a disabled user is good again once the user is.
+pub(crate) fn named(view: &View, cookie: &Secret<String>) -> Result<Option<Arc<Session>>, Load> {
     let Some((id, secret)) = cookie.expose().split_once('.') else { return Ok(None) };
     let Ok(id) = id.parse::<SessionId>() else { return Ok(None) };
-    let Some(signed_in) = live(view, id)? else { return Ok(None) };
+    let Some(session) = view.get::<Session>(&id)? else { return Ok(None) };
     let secret = Secret::new(secret.to_owned());
-    let is_its_own = signed_in.session.cookie.as_ref().is_some_and(|cookie| cookie.matches(&secret));
-    Ok(Some(signed_in).filter(|signed_in| is_its_own && now < signed_in.session.expires))
+    let is_its_own = session.cookie.as_ref().is_some_and(|cookie| cookie.matches(&secret));
+    Ok(is_its_own.then_some(session))
 }
 
 /// Whoever is signed in by this session, if tokens may still come from it.

@@ -50,15 +50,18 @@ async fn answer_to(visit: &Visit<'_>, tenant: &str, sent: Sent) -> Result<Respon
     let back = back.as_deref();
     match (sent, &visit.signed_in) {
         (Sent::Clients(place), _) => answer::see_other(&place.href()).ok_or(PageFault::Malformed),
-        (Sent::Ours(mut form), Some(signed_in)) => match form.take("step").as_deref() {
-            Some("sign-out") => end(visit, signed_in, "the user has said so", back).await,
+        (Sent::Ours(mut form), Some(_)) => match form.take("step").as_deref() {
+            Some("sign-out") => end(visit, "the user has said so", back).await,
             _ => Err(PageFault::Malformed),
         },
         (Sent::Nothing, Some(signed_in)) if hint.is_some_and(|hint| hint.sid == signed_in.session.id) => {
-            end(visit, signed_in, "a client has shown an id token of the session", back).await
+            end(visit, "a client has shown an id token of the session", back).await
         }
         (Sent::Nothing, Some(signed_in)) => Ok(ask(visit, signed_in)),
-        (Sent::Nothing | Sent::Ours(_), None) => Ok(signed_out(visit, back)),
+        // A disabled user is not signed in, and the session must not come back with the user.
+        (Sent::Nothing | Sent::Ours(_), None) => {
+            end(visit, "nobody is signed in by it at present", back).await
+        }
     }
 }
 
@@ -84,18 +87,16 @@ async fn way_back(
     Ok(Some(format!("{uri}{}{state}", if uri.contains('?') { '&' } else { '?' })))
 }
 
-async fn end(
-    visit: &Visit<'_>,
-    signed_in: &SignedIn,
-    why: &str,
-    back: Option<&str>,
-) -> Result<Response, PageFault> {
-    visit.ready()?;
-    visit.state.directory.sign_out(signed_in, visit.context.now).await?;
-    let actor = Actor::Principal { id: signed_in.user.id, client: None };
-    let target = format!("session {}", signed_in.session.id);
-    let _recorded = visit.record(actor, ACTION, target, Outcome::Allowed, why.to_owned())?;
+/// Ends the session of the browser's cookie, if it has one.
+async fn end(visit: &Visit<'_>, why: &str, back: Option<&str>) -> Result<Response, PageFault> {
     let mut response = signed_out(visit, back);
+    let Some(cookie) = &visit.browser.session else { return Ok(response) };
+    visit.ready()?;
+    if let Some(ended) = visit.state.directory.sign_out(cookie, visit.context.now).await? {
+        let actor = Actor::Principal { id: ended.principal, client: None };
+        let target = format!("session {}", ended.id);
+        let _recorded = visit.record(actor, ACTION, target, Outcome::Allowed, why.to_owned())?;
+    }
     visit.sign_out(&mut response);
     Ok(response)
 }

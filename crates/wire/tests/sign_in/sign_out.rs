@@ -107,3 +107,19 @@ async fn the_way_back_is_one_that_the_client_has_registered() {
     assert_eq!(browser.get(&world, answer.header("location")).await.heading(), "You are signed out");
     assert_eq!(browser.get(&world, &request(&world, &[])).await.heading(), "Sign in");
 }
+
+/// Whoever is disabled is not signed in, and signs out all the same: the session does not come back with the user.
+#[tokio::test]
+async fn a_disabled_user_who_has_signed_out_stays_so() {
+    let world = world().await;
+    let mut browser = agreed(&world).await;
+    let stolen = browser.clone();
+    let alice = world.state.directory.user("alice").await.unwrap().user.id;
+    world.state.directory.disable_principal(alice).await.unwrap();
+    assert_eq!(browser.get(&world, &logout(&world, &[])).await.heading(), "You are signed out");
+    assert!(!browser.cookies.contains_key(SESSION));
+    let record = world.audit.records().pop().unwrap();
+    assert_eq!((record.action, &*record.reason), ("session.end", "nobody is signed in by it at present"));
+    world.state.directory.enable_principal(alice).await.unwrap();
+    assert_eq!({ stolen }.get(&world, "/").await.heading(), "Sign in", "the session itself is over");
+}
