@@ -5,7 +5,8 @@ use crate::{
     load, raw,
     report::{Report, Row, median},
     scenario::{Bench, LOGIN_HOST, Size},
-    tokens::{CONNECTIONS, Client, TokenEndpoint, field},
+    signing::CONNECTIONS,
+    tokens::{Client, TokenEndpoint, field},
 };
 use e2e::{Person, person::encoded};
 use std::{cell::RefCell, fs, rc::Rc};

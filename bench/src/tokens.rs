@@ -4,6 +4,7 @@ use crate::{
     load, raw,
     report::{Report, Row, median},
     scenario::{Bench, LOGIN_HOST, Size},
+    signing::{CONNECTIONS, Signing},
     system::Bare,
 };
 use serde_json::Value;
@@ -11,9 +12,6 @@ use std::sync::Arc;
 
 /// Audiences that one app registration may carry (`domain::limits::IDENTIFIER_URIS_MAX`).
 const AUDIENCES_EACH: usize = 20;
-/// Connections that ask for tokens: enough that the server is never idle.
-pub(crate) const CONNECTIONS: usize = 16;
-
 /// An app registration with a client secret.
 pub(crate) struct Client {
     pub(crate) id: String,
@@ -73,31 +71,13 @@ impl Bench {
         let answer = load::once(&target, &request[0]).await;
         let (bare, bare_target) = self.bare_signing(&answer);
         let count = if size.rounds > 3 { 400 } else { 100 };
-        let (mut ours, mut raws, mut answers) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..size.rounds {
-            raws.push(raw::signature_us(count as u32));
-            answers.push(load::run(&bare_target, request.clone(), CONNECTIONS, count).await.cpu_us);
-            ours.push(load::run(&target, request.clone(), CONNECTIONS, count).await.cpu_us);
-        }
+        let raw = || raw::signature_us(count as u32);
+        let cost = Signing::by_turns(size.rounds, raw, (&target, &bare_target), request, count).await;
         drop::<Bare>(bare);
-        let (ours, raw, answer) = (median(ours), median(raws), median(answers));
-        let second = |us: f64| 1_000_000.0 / us;
-        report.rows.push(Row {
-            what: format!("client credentials by secret over TLS, {CONNECTIONS} connections"),
-            figure: format!("{ours:.0} us CPU, {:.0}/s of a core", second(ours)),
-            against: format!("raw RSA-2048 signatures: {raw:.0} us CPU, {:.0}/s of a core", second(raw)),
-            ratio: Some(raw / ours),
-            expected: "at least 0.85".into(),
-            is_met: Some(raw / ours >= 0.85),
-        });
-        report.rows.push(Row {
-            what: "the same, client credentials".into(),
-            figure: format!("{ours:.0} us CPU"),
-            against: format!("a bare server that signs and answers over TLS: {answer:.0} us CPU"),
-            ratio: Some(answer / ours),
-            expected: String::new(),
-            is_met: None,
-        });
+        let what = format!("client credentials by secret over TLS, {CONNECTIONS} connections");
+        report.rows.push(cost.rate(what, "raw RSA-2048 signatures"));
+        let against = "a bare server that signs and answers over TLS";
+        report.rows.push(cost.beside("client credentials", against, cost.bare));
     }
 
     /// A fresh app registration with a client secret.

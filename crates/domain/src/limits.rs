@@ -250,6 +250,8 @@ pub const HEALTH_FAILURES_MAX: u32 = 3;
 pub const REFERENCES_REFRESHED: Duration = Duration::from_secs(600);
 /// Bytes of an instance's log before it is rotated (10 MiB); one earlier file is kept. Ours.
 pub const LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
+/// How long a package may take to arrive. Ours.
+pub const PACKAGE_UPLOAD_TIME_MAX: Duration = Duration::from_secs(600);
 /// How long building a package (`pip install`, `npm ci`) may take. Ours.
 pub const BUILD_TIME_MAX: Duration = Duration::from_secs(600);
 /// Deployments of an app whose files are kept: the current one and those before it. Ours.

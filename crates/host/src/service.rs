@@ -181,6 +181,8 @@ pub struct HostService {
 struct Watched {
     started: Timestamp,
     has_been_populated: bool,
+    /// Whoever supervises an instance says when it is over; a container may take its time until something is in its cgroup.
+    is_supervised: bool,
 }
 
 impl HostService {
@@ -314,7 +316,11 @@ impl HostService {
         let (secret, hash) = mint_secret(&*self.entropy);
         let id = WorkloadId::random(&*self.entropy);
         let workload = Arc::new(Workload::new(id, app.id, app.name.clone(), hash.clone(), protection));
-        let watched = Watched { started: now, has_been_populated: request.attached.is_some() };
+        let watched = Watched {
+            started: now,
+            has_been_populated: request.attached.is_some(),
+            is_supervised: request.instance.is_some(),
+        };
         let port = self.open(&workload, None, network, watched)?;
         let shadow = if request.as_azure {
             match self.open_shadow(id, None).await {
@@ -404,7 +410,7 @@ impl HostService {
         Ok(resumed)
     }
 
-    /// Ends workloads whose cgroup has become empty. Answers those.
+    /// Ends workloads whose cgroup has become empty, but for instances of hosted apps, which are supervised. Answers those.
     ///
     /// # Errors
     /// The store's.
@@ -413,7 +419,9 @@ impl HostService {
         for running in self.identity.workloads() {
             let Some(confinement) = running.confinement() else { continue };
             let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(watched) = all.get_mut(&running.id()) else { continue };
+            let Some(watched) = all.get_mut(&running.id()).filter(|watched| !watched.is_supervised) else {
+                continue;
+            };
             if workload::is_over(&**confinement, watched.started, watched.has_been_populated, now) {
                 over.push(running.id());
             } else {
@@ -461,7 +469,11 @@ impl HostService {
         };
         let workload =
             Workload::new(record.id, record.app, record.name.clone(), record.secret.clone(), protection);
-        let watched = Watched { started: record.started, has_been_populated: record.attached.is_some() };
+        let watched = Watched {
+            started: record.started,
+            has_been_populated: record.attached.is_some(),
+            is_supervised: record.instance.is_some(),
+        };
         let network = match (record.network, &record.place) {
             (Some(id), PlaceRecord::Cgroup { path, .. }) => {
                 match self.kernel.listen_in(path, NetworkId::new(id), Some(record.port)) {

@@ -330,7 +330,8 @@ fn apps(
     let tenant = services.directory.tenant().id.to_string();
     let launcher = Launcher {
         placement,
-        prefix: format!("keyless-{}-", tenant.get(..8).unwrap_or(&tenant)),
+        // No app has a period in its name, so that no cgroup of `keyless run` begins so.
+        prefix: format!("keyless-hosted.{tenant}-"),
         hosts: site.hosts_file().to_owned(),
         endpoints,
         public_port: config.port,

@@ -81,6 +81,10 @@ impl AppFolder {
         make(&self.0.join("deployments"), 0o711)?;
         for own in [self.home(), self.temporary()] {
             make(&own, 0o700)?;
+        }
+        drop(super::log::open(self)?);
+        // The log, too: programs open `/dev/stdout` by its name. None of them can be replaced by something else: the folder is ours.
+        for own in [self.home(), self.temporary(), self.log()] {
             if let Some(account) = account {
                 lchown(&own, Some(account), Some(account))?;
             }

@@ -19,9 +19,6 @@ impl Apps {
     /// Goes on with what an earlier run of the server left: running instances are taken over, what cannot be is ended, and what nobody
     /// wants any more is removed.
     pub(crate) async fn resume(self: &Arc<Self>) -> Result<(), HostError> {
-        if let Err(error) = self.files.open() {
-            tracing::error!(%error, "apps' files cannot be kept: nothing can be deployed");
-        }
         let host = &self.services.host;
         let (mut kept, mut containers) = (BTreeSet::new(), BTreeSet::new());
         for record in host.instances().await? {

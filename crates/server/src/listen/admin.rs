@@ -3,6 +3,7 @@
 use super::{ACCEPT_PAUSE, REQUEST_TIME_MAX, Stop, serve, stopped};
 use crate::{data::Layout, error::StartError};
 use axum::Router;
+use domain::limits;
 use std::{fs, os::fd::AsFd, os::unix::fs::PermissionsExt, sync::Arc};
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -51,7 +52,9 @@ pub(crate) async fn accept(listener: UnixListener, router: Router, mut stop: Sto
         tokio::spawn(async move {
             serve(stream, router, stop, |request| {
                 request.extensions_mut().insert(peer.clone());
-                Some(REQUEST_TIME_MAX)
+                // A package may be half a gigabyte, and arrives within its own request.
+                let is_upload = request.uri().path().ends_with("/deployments");
+                Some(if is_upload { limits::PACKAGE_UPLOAD_TIME_MAX } else { REQUEST_TIME_MAX })
             })
             .await;
             drop(place);
