@@ -4,13 +4,14 @@ use super::{ACCEPT_PAUSE, Stop, serve, stopped, taken::Taken};
 use crate::{error::StartError, origin::Observer, systemd};
 use audit::SharedOrigin;
 use domain::limits;
+use http::header;
 use std::{io, net::SocketAddr, os::fd::AsFd, sync::Arc};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_rustls::TlsAcceptor;
-use wire::PublicService;
+use wire::{PublicService, proxy::Kept};
 
 /// Connections that wait in the kernel until they are accepted. Its usual 128 are full when a crowd comes at once, and whoever comes then
 /// tries again only after seconds.
@@ -116,7 +117,8 @@ impl Public {
         }
     }
 
-    async fn connection(self, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
+    async fn connection(self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+        let place = Kept(Arc::new(place));
         let _slower = stream.set_nodelay(true);
         // Before the handshake: who hangs up later has been seen, and the kernel still knows the socket.
         let Some((stream, origin)) = self.observe(stream, peer).await else { return };
@@ -126,7 +128,13 @@ impl Public {
             Ok(Ok(stream)) => {
                 let service = self.service.for_connection(origin);
                 let timed = service.clone();
-                serve(stream, service, self.stop, |request| timed.time_max(request)).await;
+                serve(stream, service, self.stop, |request| {
+                    if request.headers().contains_key(header::UPGRADE) {
+                        request.extensions_mut().insert(place.clone());
+                    }
+                    timed.time_max(request)
+                })
+                .await;
             }
             Ok(Err(error)) => tracing::debug!(%error, %peer, "no TLS handshake"),
             Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),

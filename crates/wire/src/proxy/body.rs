@@ -8,15 +8,27 @@ use axum::body::{Body, Bytes, HttpBody};
 use host::Lease;
 use hyper::body::{Frame, Incoming, SizeHint};
 use std::{
+    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
+use tokio::time::Sleep;
 
-/// A request's body. Each piece that the app takes is a beat.
+/// A request's body. Each piece that the app takes is a beat. It breaks off if its client keeps the app waiting, also once the answer has begun.
 pub(super) struct Sent {
-    pub(super) body: Body,
-    pub(super) pulse: Arc<Pulse>,
+    body: Body,
+    pulse: Arc<Pulse>,
+    stall_time: Duration,
+    /// Until when the next piece must be there; set while the app waits for it.
+    due: Option<Pin<Box<Sleep>>>,
+}
+
+impl Sent {
+    pub(super) fn new(body: Body, pulse: Arc<Pulse>, stall_time: Duration) -> Self {
+        Self { body, pulse, stall_time, due: None }
+    }
 }
 
 impl HttpBody for Sent {
@@ -30,8 +42,15 @@ impl HttpBody for Sent {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if polled.is_ready() {
             self.pulse.beat();
+            self.due = None;
+            return polled;
         }
-        polled
+        let stall_time = self.stall_time;
+        let due = self.due.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall_time)));
+        match due.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Some(Err(axum::Error::new("the client sends no more")))),
+            Poll::Pending => Poll::Pending,
+        }
     }
 
     fn is_end_stream(&self) -> bool {

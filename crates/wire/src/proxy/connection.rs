@@ -36,7 +36,8 @@ pub(super) struct Connection {
     pub(super) requests: SendRequest<Body>,
     /// Has it had a request before? Then the app may be closing it at this moment.
     pub(super) is_used: bool,
-    _place: OwnedSemaphorePermit,
+    /// Its task has it, too: the app has the connection until that ends.
+    _place: Arc<OwnedSemaphorePermit>,
 }
 
 impl Pool {
@@ -57,7 +58,9 @@ impl Pool {
     /// Keeps one for the next request, unless there are enough.
     pub(super) fn keep(&self, connection: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < self.idle_max && !connection.requests.is_closed() {
+        // Whoever waits for a place gets this one's.
+        let is_awaited = self.places.available_permits() == 0;
+        if idle.len() < self.idle_max && !is_awaited && !connection.requests.is_closed() {
             idle.push(Connection { is_used: true, ..connection });
         }
     }
@@ -85,9 +88,12 @@ impl Pool {
         http.max_buf_size(limits.head_bytes).max_header_size(limits.head_bytes);
         let (requests, connection) =
             http.handshake(TokioIo::new(stream)).await.map_err(|_| NoConnection::Refused)?;
+        let place = Arc::new(place);
+        let held = place.clone();
         tasks.run(Box::pin(async move {
             // What ends it is told to the request that was under way.
             drop(connection.with_upgrades().await);
+            drop(held);
         }));
         Ok(Connection { requests, is_used: false, _place: place })
     }

@@ -9,7 +9,7 @@
 //! All other requests get a connection of their own, so that none is lost to an app that closes a kept one at that moment.
 
 use super::{
-    Proxy,
+    Kept, Proxy,
     body::{Answered, Held, Sent},
     connection::{NoConnection, Pool},
     error::Fault,
@@ -25,7 +25,7 @@ use domain::AppName;
 use host::{InstanceKey, Lease};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// A request as it goes to an app.
 struct Outgoing {
@@ -34,9 +34,18 @@ struct Outgoing {
     headers: HeaderMap,
     /// Taken by the first attempt.
     body: Body,
-    /// The protocol that the client asks to change to, and the client's connection once it does.
-    upgrade: Option<(HeaderValue, OnUpgrade)>,
+    /// The protocol that the client asks to change to.
+    upgrade: Option<Asked>,
     pulse: Arc<Pulse>,
+}
+
+/// A protocol that a client asks to change to.
+struct Asked {
+    protocol: HeaderValue,
+    /// The client's connection, once it changes.
+    client: OnUpgrade,
+    /// What that connection holds as long as it is there.
+    kept: Option<Kept>,
 }
 
 /// How an attempt failed.
@@ -91,7 +100,7 @@ impl Proxy {
         };
         // One that was kept has a request that may be sent again.
         let again = connection.is_used.then(|| outgoing.again());
-        let request = outgoing.request();
+        let request = outgoing.request(self.limits.answer_time);
         outgoing.pulse.beat();
         let answering = connection.requests.try_send_request(request);
         let answered = tokio::select! {
@@ -119,7 +128,7 @@ impl Proxy {
         &self,
         mut response: hyper::Response<Incoming>,
         held: Held,
-        asked: Option<(HeaderValue, OnUpgrade)>,
+        asked: Option<Asked>,
     ) -> Result<Response, Fault> {
         // The version is that of whoever sends it, and to the client we do.
         *response.version_mut() = Version::HTTP_11;
@@ -129,11 +138,20 @@ impl Proxy {
         }
         let protocol = response.headers().get(header::UPGRADE).cloned();
         // An app that changes to what nobody asked for speaks of something that we would not understand.
-        let (Some((_, client)), Some(protocol)) = (asked, protocol) else { return Err(Fault::BrokenOff) };
+        let (Some(Asked { protocol: asked, client, kept }), Some(protocol)) = (asked, protocol) else {
+            return Err(Fault::BrokenOff);
+        };
+        if !headers::is_asked_for(&protocol, &asked) {
+            return Err(Fault::BrokenOff);
+        }
         let app = hyper::upgrade::on(&mut response);
         let Held { connection, lease, .. } = held;
         let idle_time = self.limits.upgrade_idle_time;
-        self.tasks.run(Box::pin(upgrade::tunnel(client, app, idle_time, lease, connection)));
+        let held = (lease, connection, kept);
+        self.tasks.run(Box::pin(async move {
+            upgrade::tunnel(client, app, idle_time).await;
+            drop(held);
+        }));
         headers::to_client(response.headers_mut());
         headers::change_to(response.headers_mut(), protocol);
         Ok(response.map(|_| Body::empty()))
@@ -146,9 +164,13 @@ impl Outgoing {
             return Err(Fault::Method);
         }
         let protocol = headers::upgrade(request.headers());
-        let upgrade = protocol.map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
+        let kept = request.extensions_mut().remove::<Kept>();
+        let upgrade = protocol.map(|protocol| {
+            let client = hyper::upgrade::on(&mut request);
+            Asked { protocol, client, kept }
+        });
         let (mut head, body) = request.into_parts();
-        headers::to_app(&mut head.headers, client, upgrade.as_ref().map(|(protocol, _)| protocol));
+        headers::to_app(&mut head.headers, client, upgrade.as_ref().map(|asked| &asked.protocol));
         // The path and query alone, whatever form of target the client has used.
         let path = head.uri.path_and_query().cloned().map(Uri::from);
         let uri = path.unwrap_or_else(|| Uri::from_static("/"));
@@ -174,11 +196,11 @@ impl Outgoing {
     }
 
     /// For a connection; leaves what is needed to know what came of it.
-    fn request(&mut self) -> Request<Body> {
+    fn request(&mut self, stall_time: Duration) -> Request<Body> {
         let body = std::mem::take(&mut self.body);
         let body = match body.is_end_stream() {
             true => body,
-            false => Body::new(Sent { body, pulse: self.pulse.clone() }),
+            false => Body::new(Sent::new(body, self.pulse.clone(), stall_time)),
         };
         let mut request = Request::new(body);
         *request.version_mut() = Version::HTTP_11;

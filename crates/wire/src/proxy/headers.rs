@@ -11,7 +11,7 @@ use http::{
 use std::net::IpAddr;
 
 /// About one connection, whether `Connection` names them or not.
-const OF_CONNECTION: [HeaderName; 8] = [
+const OF_CONNECTION: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -20,22 +20,27 @@ const OF_CONNECTION: [HeaderName; 8] = [
     header::TE,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
+    // Of the upgrade to HTTP/2 (RFC 7540 section 3.2.1).
+    HeaderName::from_static("http2-settings"),
 ];
 
 /// Never a client's to say.
-const NOT_OF_CLIENTS: [HeaderName; 8] = [
+const NOT_OF_CLIENTS: [HeaderName; 9] = [
     header::FORWARDED,
     // Who takes the body says when it may come.
     header::EXPECT,
     HeaderName::from_static("x-real-ip"),
     HeaderName::from_static("x-client-ip"),
     HeaderName::from_static("client-ip"),
+    HeaderName::from_static("true-client-ip"),
     HeaderName::from_static("x-identity-header"),
     HeaderName::from_static("metadata"),
     // What the oldest version of App Service's identity endpoint calls its header.
     HeaderName::from_static("secret"),
 ];
-const NOT_OF_CLIENTS_PREFIXES: [&str; 3] = ["x-forwarded-", "x-ms-client-principal", "x-ms-token-"];
+/// Among them the caller's certificate as App Service's front end tells it, and what Azure's Front Door says of itself.
+const NOT_OF_CLIENTS_PREFIXES: [&str; 6] =
+    ["x-forwarded-", "x-ms-client-principal", "x-ms-token-", "x-arr-", "x-azure-", "x-original-"];
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -46,10 +51,22 @@ pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut named = headers.get_all(header::UPGRADE).iter();
     let protocol = named.next()?;
     let is_named = nominated(headers).any(|name| name.eq_ignore_ascii_case("upgrade"));
-    let text = protocol.to_str().ok()?.to_ascii_lowercase();
-    let is_http =
-        text.split([',', ' ']).any(|part| ["h2", "http", "tls"].iter().any(|bad| part.starts_with(bad)));
+    let is_http = |part: &str| ["h2", "http", "tls"].iter().any(|bad| part.starts_with(bad));
+    let is_http = protocols(protocol)?.iter().any(|part| is_http(part));
     (is_named && !is_http && named.next().is_none()).then(|| protocol.clone())
+}
+
+/// Is what an app changes to one of the protocols that it was asked for?
+pub(super) fn is_asked_for(answered: &HeaderValue, asked: &HeaderValue) -> bool {
+    let (Some(answered), Some(asked)) = (protocols(answered), protocols(asked)) else { return false };
+    matches!(&*answered, [one] if asked.contains(one))
+}
+
+/// The names in an `Upgrade`, in lower case. `None` if it has others than of ASCII.
+fn protocols(value: &HeaderValue) -> Option<Vec<String>> {
+    let text = value.to_str().ok()?.to_ascii_lowercase();
+    let parts = text.split(|one: char| one == ',' || one.is_whitespace()).filter(|part| !part.is_empty());
+    Some(parts.map(str::to_owned).collect())
 }
 
 /// A request's headers for the app.

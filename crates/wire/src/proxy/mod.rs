@@ -20,13 +20,18 @@ use axum::{body::Body, response::Response};
 use domain::{AppName, limits};
 use host::Routes;
 use http::Request;
-use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{any::Any, future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 /// Runs what goes on beside requests: connections to apps.
 pub trait Tasks: Send + Sync {
     /// Runs it to its end, or until the server's.
     fn run(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>);
 }
+
+/// What a client's connection holds as long as it is there, such as its place among all. A connection that has changed its protocol goes on
+/// here, so the listener puts this among the extensions of a request that asks for that.
+#[derive(Clone)]
+pub struct Kept(pub Arc<dyn Any + Send + Sync>);
 
 /// How many and how long.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +42,8 @@ pub struct Limits {
     pub idle_connections: usize,
     /// Time until a connection is there.
     pub connect_time: Duration,
-    /// Time until an answer begins, from the last piece of the request that the app took.
+    /// Time until an answer begins, from the last piece of the request that the app took; also how long a client may keep the app waiting for
+    /// the next piece.
     pub answer_time: Duration,
     /// Time for which an upgraded connection may be silent.
     pub upgrade_idle_time: Duration,

@@ -1,7 +1,6 @@
 //! Connections that are no HTTP any more, such as WebSockets: bytes go through in both directions until one side is done.
 
-use super::{connection::Connection, pulse::Pulse};
-use host::Lease;
+use super::pulse::Pulse;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::{
@@ -19,14 +18,9 @@ use tokio::{
 /// How long the other side may still send when one is done. Ours: time for a last word.
 const LAST_WORD_TIME: Duration = Duration::from_secs(5);
 
-/// Passes bytes through once both sides have changed the protocol. Holds the instance's lease, so that draining waits for it.
-pub(super) async fn tunnel(
-    client: OnUpgrade,
-    app: OnUpgrade,
-    idle_time: Duration,
-    lease: Lease,
-    connection: Connection,
-) {
+/// Passes bytes through once both sides have changed the protocol. Whoever runs it holds the
+/// instance's lease as long, so that draining waits for it.
+pub(super) async fn tunnel(client: OnUpgrade, app: OnUpgrade, idle_time: Duration) {
     // A client that never comes for it is not waited for: the answer that it asked for ends with its connection.
     let both = async { Ok::<_, hyper::Error>((client.await?, app.await?)) };
     let Ok(Ok((client, app))) = time::timeout(idle_time, both).await else { return };
@@ -47,7 +41,6 @@ pub(super) async fn tunnel(
         () = passing => {}
         () = pulse.still_for(idle_time) => {}
     }
-    drop((lease, connection));
 }
 
 /// From one to the other until the end, which the other is told.
