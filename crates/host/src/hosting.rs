@@ -21,7 +21,17 @@ impl HostService {
         change: &Change,
         now: Timestamp,
     ) -> Result<Arc<Desired>, HostError> {
-        transact(&*self.store, &*self.entropy, |view| desired::change(view, name, change, now)).await
+        let block = self.account_block()?;
+        transact(&*self.store, &*self.entropy, |view| desired::change(view, name, change, block, now)).await
+    }
+
+    fn account_block(&self) -> Result<u32, HostError> {
+        self.kernel.account_block().map_err(HostError::Accounts)
+    }
+
+    /// Was it started in this boot of the machine? What a record says of processes means nothing in another.
+    pub fn is_of_this_boot(&self, record: &WorkloadRecord) -> bool {
+        record.boot == self.settings.boot
     }
 
     /// What is desired of an app; `None` if nothing was ever deployed or set.
@@ -67,9 +77,11 @@ impl HostService {
         remove: &[String],
         now: Timestamp,
     ) -> Result<Arc<Desired>, HostError> {
-        let (key, entropy) = (&self.settings.settings_key, &*self.entropy);
-        transact(&*self.store, entropy, |view| settings::change(view, name, set, remove, key, entropy, now))
-            .await
+        let (key, entropy, block) = (&self.settings.settings_key, &*self.entropy, self.account_block()?);
+        transact(&*self.store, entropy, |view| {
+            settings::change(view, name, set, remove, key, (entropy, block), now)
+        })
+        .await
     }
 
     /// Keeps which process an instance's is, so that a later run of the server finds it.
