@@ -6,7 +6,8 @@ use crate::{
     settings::{self, Setting},
     workload::{self, InstanceRecord},
 };
-use domain::{AppName, Timestamp, WorkloadId};
+use crypt::MacKey;
+use domain::{AppId, AppName, Secret, Timestamp, WorkloadId};
 use std::sync::Arc;
 use store::{query, transact};
 
@@ -23,6 +24,14 @@ impl HostService {
     ) -> Result<Arc<Desired>, HostError> {
         let block = self.account_block()?;
         transact(&*self.store, &*self.entropy, |view| desired::change(view, name, change, block, now)).await
+    }
+
+    /// A keyed hash of what a setting of an app came to, by which another value is told from it. It says nothing of the value.
+    pub fn fingerprint(&self, app: AppId, setting: &str, value: &Secret<String>) -> String {
+        let key =
+            MacKey::new(self.settings.settings_key.derive("keyless host: what references came to").expose());
+        let scope = format!("{app}/{setting}/");
+        crypt::encoding::hex(&key.mac(&[scope.as_bytes(), value.expose().as_bytes()]))
     }
 
     fn account_block(&self) -> Result<u32, HostError> {

@@ -268,12 +268,12 @@ impl HostService {
         query(&*self.store, |view| app::show(view, name)).await
     }
 
-    /// Deletes an app with its own identity in one commit, and ends its workloads. User-assigned identities stay; what the app got under
+    /// Deletes an app with its own identity in one commit, and ends its workloads. Answers its id. User-assigned identities stay; what the app got under
     /// them is worth nothing any more.
     ///
     /// # Errors
     /// [`HostError::AppNotFound`].
-    pub async fn delete_app(&self, name: &AppName, now: Timestamp) -> Result<(), HostError> {
+    pub async fn delete_app(&self, name: &AppName, now: Timestamp) -> Result<AppId, HostError> {
         let over = now.plus(self.directory.token_lifetime());
         let app = transact(&*self.store, &*self.entropy, |view| app::delete(view, name, over, now)).await?;
         if let Some(principal) = app.identity {
@@ -285,7 +285,7 @@ impl HostService {
                 transact(&*self.store, &*self.entropy, |view| workload::forget(view, workload.id())).await?;
             }
         }
-        Ok(())
+        Ok(app.id)
     }
 
     /// Gives an app its identity, registered in the directory in the same commit. Done already: answers the one it has.
