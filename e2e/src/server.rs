@@ -1,6 +1,7 @@
 //! A server of the scenario's own: data directory, port, log, and the `keyless` commands against it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
@@ -62,6 +63,7 @@ pub struct Server {
     starts: u32,
     flags: &'static [&'static str],
     variables: &'static [(&'static str, &'static str)],
+    building: Vec<(OsString, OsString)>,
     user: Option<u32>,
     cgroup: Option<Delegated>,
 }
@@ -88,6 +90,15 @@ impl Drop for Delegated {
 }
 
 impl Server {
+    /// As [`Server::start`], told of pip and npm what the person who runs the tests is.
+    #[must_use]
+    pub fn start_building(name: &str) -> Self {
+        let mut server = Self::stopped(name, &[], &[]);
+        server.building = crate::settings::building();
+        server.start_again();
+        server
+    }
+
     /// A fresh server, started and answering.
     #[must_use]
     pub fn start(name: &str) -> Self {
@@ -107,18 +118,27 @@ impl Server {
         flags: &'static [&'static str],
         variables: &'static [(&'static str, &'static str)],
     ) -> Self {
-        let mut server = Self {
+        let mut server = Self::stopped(name, flags, variables);
+        server.start_again();
+        server
+    }
+
+    fn stopped(
+        name: &str,
+        flags: &'static [&'static str],
+        variables: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        Self {
             directory: TemporaryDirectory::new(name),
             port: free_port(),
             child: None,
             starts: 0,
             flags,
             variables,
+            building: Vec::new(),
             user: None,
             cgroup: None,
-        };
-        server.start_again();
-        server
+        }
     }
 
     /// As [`Server::start`], server and commands of an ordinary user. Needs root.
@@ -154,6 +174,7 @@ impl Server {
             starts: 0,
             flags: &[],
             variables: &[],
+            building: Vec::new(),
             user: Some(user),
             cgroup,
         };
@@ -193,7 +214,7 @@ impl Server {
         let out = File::create(self.log("stdout")).unwrap();
         let errors = File::create(self.log("stderr")).unwrap();
         let mut command = self.command(["up"]);
-        command.args(self.flags).envs(self.variables.iter().copied());
+        command.args(self.flags).envs(self.variables.iter().copied()).envs(self.building.iter().cloned());
         let mut child = command.stdin(Stdio::null()).stdout(out).stderr(errors).spawn().unwrap();
         wait::until("the server to be ready", Duration::from_secs(60), || {
             if let Some(status) = child.try_wait().unwrap() {

@@ -1,5 +1,6 @@
 //! What `cargo xtask e2e` tells us by the environment, and what we tell it: notes for `docs/compatibility.md`.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -8,6 +9,20 @@ use std::path::PathBuf;
 #[expect(clippy::disallowed_methods, reason = "the harness is a program of its own, told by xtask")]
 pub fn setting(name: &str) -> Option<String> {
     std::env::var(format!("KEYLESS_E2E_{name}")).ok().filter(|value| !value.is_empty())
+}
+
+/// What the person who runs the tests has in the environment for pip and npm: which mirror, which proxy, whose certificates.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the harness is a program of its own, and builds packages as its caller does"
+)]
+pub fn building() -> Vec<(OsString, OsString)> {
+    const KINDS: [&str; 2] = ["PIP_", "NPM_CONFIG_"];
+    const NAMES: [&str; 5] =
+        ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"];
+    let is_one = |name: &str| NAMES.contains(&name) || KINDS.iter().any(|kind| name.starts_with(kind));
+    std::env::vars_os().filter(|(name, _)| is_one(&name.to_string_lossy().to_ascii_uppercase())).collect()
 }
 
 /// The binary under test.

@@ -58,6 +58,14 @@ pub fn within(child: &mut Child, limit: Duration) -> Option<std::process::ExitSt
 /// # Panics
 /// When it cannot be started or does not end.
 pub fn output(command: &mut Command, stdin: &[u8]) -> Output {
+    output_within(command, stdin, LIMIT)
+}
+
+/// As [`output`], for what may take this long.
+///
+/// # Panics
+/// As [`output`].
+pub fn output_within(command: &mut Command, stdin: &[u8], limit: Duration) -> Output {
     let shown = format!("{command:?}");
     let mut child = command
         .stdin(Stdio::piped())
@@ -73,7 +81,7 @@ pub fn output(command: &mut Command, stdin: &[u8]) -> Output {
         let _closed_early = input.write_all(&stdin);
     });
     let (out, errors) = (std::thread::spawn(|| read_all(out)), std::thread::spawn(|| read_all(errors)));
-    let status = for_end(&mut child, LIMIT, &shown);
+    let status = for_end(&mut child, limit, &shown);
     writer.join().unwrap();
     Output { status, stdout: out.join().unwrap(), stderr: errors.join().unwrap() }
 }

@@ -14,17 +14,21 @@ use std::{
 };
 
 const RESOURCE: &str = "https%3A%2F%2Fvault.keyless.localhost";
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with hosted apps, which end with this value.
-struct Hosts {
-    server: Server,
-    packages: TemporaryDirectory,
+pub(crate) struct Hosts {
+    pub(crate) server: Server,
+    pub(crate) packages: TemporaryDirectory,
 }
 
 impl Hosts {
     fn start(name: &str) -> Self {
-        Self { server: Server::start(name), packages: TemporaryDirectory::new(&format!("{name}-packages")) }
+        Self::of(Server::start(name), name)
+    }
+
+    pub(crate) fn of(server: Server, name: &str) -> Self {
+        Self { server, packages: TemporaryDirectory::new(&format!("{name}-packages")) }
     }
 
     /// A folder with the app of the scenarios and these files besides.
@@ -59,13 +63,13 @@ impl Hosts {
     }
 
     /// The processes of an app's instances.
-    fn processes(&self, app: &str) -> Vec<u32> {
+    pub(crate) fn processes(&self, app: &str) -> Vec<u32> {
         let shown = self.show(app);
         let all = shown["hosted"]["instances"].as_array().unwrap().iter();
         all.filter_map(|one| one["process"].as_u64()).map(|pid| u32::try_from(pid).unwrap()).collect()
     }
 
-    fn settled(&self, app: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn settled(&self, app: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         wait::until(what, PATIENCE, || {
             last = self.show(app)["hosted"].clone();
@@ -99,7 +103,7 @@ fn is_app(entry: &std::fs::DirEntry) -> bool {
     entry.path().is_dir()
 }
 
-fn needs_root() -> bool {
+pub(crate) fn needs_root() -> bool {
     if !settings::is_root() {
         skip("hosted apps under accounts of their own: needs root");
         return true;
@@ -112,7 +116,7 @@ fn is_alive(pid: u32) -> bool {
         && !std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 
-fn ready(hosted: &Value) -> usize {
+pub(crate) fn ready(hosted: &Value) -> usize {
     hosted["instances"].as_array().unwrap().iter().filter(|one| one["state"] == "ready").count()
 }
 
@@ -588,8 +592,7 @@ fn an_ordinary_users_apps_are_kept_apart_as_far_as_is_said() {
     if needs_root() {
         return;
     }
-    let server = Server::start_delegated("hosting-user", 65_534);
-    let hosts = Hosts { server, packages: TemporaryDirectory::new("hosting-user-packages") };
+    let hosts = Hosts::of(Server::start_delegated("hosting-user", 65_534), "hosting-user");
     let folder = hosts.package("one", &[]);
     for app in ["web", "thief"] {
         hosts.deploy(app, &folder);

@@ -27,6 +27,7 @@ mod node;
 mod people;
 mod process;
 mod python;
+mod real_apps;
 mod registration;
 mod relying_parties;
 mod restart;

@@ -38,6 +38,7 @@ const MODULES: &[&str] = &[
     "people",
     "process",
     "python",
+    "real_apps",
     "registration",
     "relying_parties",
     "restart",
