@@ -42,7 +42,7 @@ impl Hosts {
         folder
     }
 
-    fn deploy(&self, app: &str, folder: &Path) -> Value {
+    pub(crate) fn deploy(&self, app: &str, folder: &Path) -> Value {
         let told = self.server.keyless_json(["app", "deploy", app, "--dir", &folder.to_string_lossy()]);
         serde_json::from_str(&told).unwrap()
     }
@@ -376,6 +376,43 @@ fn settings_reach_the_app_and_references_are_resolved_by_its_own_identity() {
     }
     let refused = hosts.server.keyless(["app", "settings", "delete", "web", "NOT_THERE"]);
     assert!(refused.code != Some(0) && refused.stderr.contains("NOT_THERE"), "{}", refused.said());
+}
+
+/// pip and npm are told by the app's settings where packages come from; they are told nothing else of them, and nothing that is not meant.
+#[test]
+fn settings_say_where_a_build_gets_packages() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("hosting-build");
+    let mut npm = Command::new("env");
+    npm.args(["-i", "PATH=/usr/local/bin:/usr/bin:/bin", "npm", "--version"]);
+    if !wait::output(&mut npm, b"").status.success() {
+        return skip("what a build is told: no npm where hosted apps look for it");
+    }
+    hosts.server.vault_with("shop", "feed", "s3cret of the feed");
+    let _said = hosts.server.keyless(["app", "create", "web"]).ok();
+    let _said = hosts.server.keyless(["app", "identity", "assign", "web"]).ok();
+    let reference = "npm_config_feed=@Microsoft.KeyVault(VaultName=shop;SecretName=feed)";
+    let settings = ["app", "settings", "set", "web", reference, "NPM_CONFIG_CALLED=web", "COLOUR=blue"];
+    let _said = hosts.server.keyless(settings).ok();
+    let manifest = r#"{"name": "web", "version": "1.0.0", "scripts": {"preinstall": "env >told", "start": "python3 app.py"}}"#;
+    let folder = hosts.package("one", &[("package.json", manifest)]);
+    let refused = hosts.server.keyless(["app", "deploy", "web", "--dir", &folder.to_string_lossy()]);
+    assert_ne!(refused.code, Some(0));
+    let why = "setting npm_config_feed: its reference is not resolved: AccessToKeyVaultDenied";
+    assert!(refused.stderr.contains(why), "{}", refused.said());
+
+    let _said =
+        hosts.server.keyless(["vault", "policy", "set", "shop", "--app", "web", "--secrets", "get"]).ok();
+    hosts.deploy("web", &folder);
+    let told = hosts.ask("web", "/read?path=told")["read"].as_str().unwrap().to_owned();
+    for line in ["npm_config_feed=s3cret of the feed", "NPM_CONFIG_CALLED=web"] {
+        assert!(told.lines().any(|told| told == line), "{line}: {told}");
+    }
+    for name in ["COLOUR", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "KEYLESS_DATA_DIR"] {
+        assert!(!told.contains(name), "{name}: {told}");
+    }
 }
 
 impl Hosts {

@@ -1,8 +1,10 @@
 //! Open-source web apps as they are released, hosted: Datasette (Python) and Node-RED (Node). One of their own settings is a reference to the
-//! vault, another secret is read by the official SDK in their own way of being extended; their configuration is in `e2e/apps`.
+//! vault, another secret is read by the official SDK in their own way of being extended; their configuration is in `e2e/apps`. And `az`,
+//! which an app brings along.
 
 use crate::hosting::{Hosts, PATIENCE, needs_root, ready};
-use e2e::{Answer, Ended, Https, Server, note, settings, skip, wait};
+use e2e::{Answer, Ended, Https, Server, note, skip, wait};
+use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
     path::{Path, PathBuf},
@@ -312,6 +314,80 @@ fn node_red_has_its_settings_from_the_vault_and_is_replaced_under_load() {
         "settings.js with @azure/identity 4.13.1 and @azure/keyvault-secrets 4.11.2",
         [took, took_again],
     );
+}
+
+/// `az` inside an app, as released. There is no resource manager yet: the one thing that signing in asks of it, which subscriptions there are, is
+/// answered by a program of ours.
+#[test]
+fn az_signs_in_by_the_apps_identity_and_reads_a_secret() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::of(Server::start_building("real-az"), "real-az");
+    let server = &hosts.server;
+    server.vault_with("shop", "db", "s3cret of az");
+    server.app_with(APP, "shop", "get");
+    // The release is 150 packages; these commands use a quarter of them, and each is named with its version and hashes.
+    let _said = server.keyless(["app", "settings", "set", APP, "PIP_NO_DEPS=1", "PIP_NO_COMPILE=1"]).ok();
+    let domain = format!("keyless.localhost:{}", server.port());
+    let manager = format!("https://manager.apps.{domain}");
+    let _said = server.keyless(["app-registration", "create", "manager", "--identifier-uri", &manager]).ok();
+    let played = hosts.packages.path().join("manager");
+    std::fs::create_dir(&played).unwrap();
+    std::fs::write(played.join("app.py"), include_str!("real_apps/manager.py")).unwrap();
+    hosts.deploy("manager", &played);
+    let took = deploy(&hosts, &folder(&hosts, "azure-cli", "az"));
+
+    let cloud = json!({
+        "endpoints": {
+            "resourceManager": format!("{manager}/"),
+            "management": format!("{manager}/"),
+            "gallery": format!("{manager}/"),
+            "activeDirectory": format!("https://login.{domain}"),
+            "activeDirectoryResourceId": manager,
+            "activeDirectoryGraphResourceId": format!("https://graph.{domain}/"),
+            "microsoftGraphResourceId": format!("https://graph.{domain}/"),
+        },
+        "suffixes": { "keyvaultDns": format!(".vault.{domain}") },
+    });
+    let secret = format!("https://shop.vault.{domain}/secrets/db");
+    let _ok =
+        az(&hosts, &format!("cloud register -n Keyless --skip-endpoint-discovery --cloud-config {cloud}"));
+    let _ok = az(&hosts, "cloud set -n Keyless");
+    let account = az(&hosts, "login --identity --allow-no-subscriptions");
+    assert_eq!(account[0]["user"]["name"], "systemAssignedIdentity", "{account}");
+    let token = az(&hosts, &format!("account get-access-token --resource https://vault.{domain}"));
+    let token = token["accessToken"].as_str().unwrap();
+    assert_eq!(server.https().get_secret("shop", "db", token).status, 200);
+    let shown = az(&hosts, &format!("keyvault secret show --id {secret}"));
+    assert_eq!(shown["value"], "s3cret of az", "{shown}");
+
+    let _said = server.keyless(["app", "identity", "remove", APP]).ok();
+    assert_eq!(server.https().get_secret("shop", "db", token).status, 401);
+    let refused = az_ended(&hosts, &format!("keyvault secret show --id {secret}"));
+    assert_ne!(refused["code"], 0, "{refused}");
+    assert!(!refused.to_string().contains("s3cret"), "{refused}");
+    note(
+        "azure-cli 2.91.0",
+        "inside a hosted app: `az login --identity`, `account get-access-token`, `keyvault secret show`",
+        "works with `--allow-no-subscriptions`, if something answers `GET /subscriptions`: there is no resource manager yet",
+    );
+    let _closed = writeln!(std::io::stderr(), "azure-cli: deployed in {} s", took.as_secs());
+}
+
+/// What `az` printed, as it succeeded. Words are parted by single spaces; JSON has none.
+fn az(hosts: &Hosts, words: &str) -> Value {
+    let ended = az_ended(hosts, words);
+    assert_eq!(ended["code"], 0, "az {words}: {ended}");
+    serde_json::from_str(ended["out"].as_str().unwrap()).unwrap_or_default()
+}
+
+fn az_ended(hosts: &Hosts, words: &str) -> Value {
+    let encoded = |word: &str| word.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let query: Vec<String> = words.split(' ').map(|word| format!("word={}", encoded(word))).collect();
+    let answer = get(&hosts.server.https(), &format!("/?{}", query.join("&")), ("Accept", "*/*"));
+    assert_eq!(answer.status, 200, "az {words}: {}", answer.text());
+    answer.json()
 }
 
 /// Notes what works, and how long the builds took here.

@@ -5,6 +5,7 @@
 
 use super::{
     Apps,
+    building::Told,
     container::{PULL_TIME_MAX, Podman},
     files::AppFolder,
     launch::{base, scrub},
@@ -285,10 +286,15 @@ fn finish(apps: &Apps, ground: &Ground, outcome: Result<(), Failed>) {
 async fn come_about(apps: &Arc<Apps>, ground: &Ground) -> Result<(), Failed> {
     let (contents, launch) = unpack(ground).await?;
     let until = Instant::now() + domain::limits::BUILD_TIME_MAX;
-    for step in contents.build_steps(launch.runtime) {
-        apps.deployments.tell(ground.app, ground.id, Progress::Building(step.why));
-        apps.note(ground.app, &format!("building: {}", step.why));
-        run(apps, ground, &contents, launch.runtime, &step, until).await?;
+    let steps = contents.build_steps(launch.runtime);
+    if !steps.is_empty() {
+        let told = Told::of(apps, &ground.name).await.map_err(|error| Failed(domain::chain(&error)))?;
+        let build = Build { contents: &contents, runtime: launch.runtime, told, until };
+        for step in steps {
+            apps.deployments.tell(ground.app, ground.id, Progress::Building(step.why));
+            apps.note(ground.app, &format!("building: {}", step.why));
+            run(apps, ground, &build, &step).await?;
+        }
     }
     let root = contents.root();
     let own = contents.search_path(launch.runtime);
@@ -326,15 +332,16 @@ async fn unpack(ground: &Ground) -> Result<(Contents, package::Launch), Failed> 
     unpacked.await.unwrap_or_else(|error| Err(Failed(error.to_string())))
 }
 
-/// One step of building, to its end.
-async fn run(
-    apps: &Arc<Apps>,
-    ground: &Ground,
-    contents: &Contents,
+/// What all steps of building have in common.
+struct Build<'a> {
+    contents: &'a Contents,
     runtime: Runtime,
-    step: &Step,
+    told: Told,
     until: Instant,
-) -> Result<(), Failed> {
+}
+
+/// One step of building, to its end.
+async fn run(apps: &Arc<Apps>, ground: &Ground, build: &Build<'_>, step: &Step) -> Result<(), Failed> {
     let failed = |error: &dyn std::error::Error| Failed(format!("{}: {}", step.why, domain::chain(error)));
     let mut output = said(&ground.folder, ground.id).map_err(|error| failed(&error))?;
     let cgroup = match &apps.launcher.placement {
@@ -347,10 +354,10 @@ async fn run(
     let limits = Limits { processes: Some(BUILD_PROCESSES_MAX), ..Limits::default() };
     let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
     let place = (cgroup.as_ref(), limiter.as_ref(), apps.launcher.landlock.as_ref());
-    let spawned = spawn(ground, contents, runtime, step, &output, place);
+    let spawned = spawn(ground, build, step, &output, place);
     let ended = match &spawned {
         Ok(process) => {
-            let ended = tokio::time::timeout_at(until, super::probe::ended(process)).await;
+            let ended = tokio::time::timeout_at(build.until, super::probe::ended(process)).await;
             if ended.is_err() {
                 super::launch::end_at_once(process, cgroup.as_ref(), false);
                 let _killed = super::probe::ended(process).await;
@@ -379,24 +386,18 @@ async fn run(
 
 fn spawn(
     ground: &Ground,
-    contents: &Contents,
-    runtime: Runtime,
+    build: &Build<'_>,
     step: &Step,
     output: &File,
     (cgroup, limiter, landlock): (Option<&AppCgroup>, Option<&Limiter>, Option<&kernel::Landlock>),
 ) -> Result<kernel::Process, KernelError> {
-    let mut environment: Vec<(OsString, OsString)> = base(&ground.folder, &contents.search_path(runtime))
-        .into_iter()
-        .map(|(name, value)| (name.into(), value.expose().into()))
-        .collect();
+    let mut environment: Vec<(OsString, OsString)> =
+        base(&ground.folder, &build.contents.search_path(build.runtime))
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.expose().into()))
+            .collect();
     environment.extend(step.environment.iter().map(|(name, value)| (name.into(), value.into())));
-    // Which mirror and which proxy are the operator's to say; nothing else of the server's environment is a package's business.
-    let passed = std::env::vars_os().filter(|(name, _)| {
-        let name = name.to_string_lossy().to_ascii_uppercase();
-        BUILD_VARIABLES.contains(&name.as_str())
-            || BUILD_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-    });
-    environment.extend(passed);
+    environment.extend(build.told.variables(std::env::vars_os()));
     let mut arguments = vec![step.program.clone().into_os_string()];
     arguments.extend(step.arguments.iter().map(OsString::from));
     let program = Program {
@@ -414,20 +415,6 @@ fn spawn(
     scrub(program.environment);
     spawned
 }
-
-/// What a package's build is told of the server's environment: where packages come from, and whose certificates are good there.
-const BUILD_VARIABLES: [&str; 9] = [
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
-];
-const BUILD_PREFIXES: [&str; 2] = ["PIP_", "NPM_CONFIG_"];
 
 /// A file without a name for what a step says.
 fn said(folder: &AppFolder, id: DeploymentId) -> io::Result<File> {

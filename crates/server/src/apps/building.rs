@@ -1,0 +1,105 @@
+//! What the build of a package is told: where its tools get packages and whose certificates are good there, by the operator for all apps
+//! (the server's environment) or for one (the app's settings, which go first). Nothing else of either is a package's business.
+
+use super::{Apps, references};
+use domain::{AppName, Secret};
+use host::HostError;
+use std::{collections::BTreeMap, ffi::OsString, sync::Arc};
+use wire::admin::ObservedReference;
+
+/// Variables by which tools of building find packages, whatever the tool.
+const NAMES: [&str; 9] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+];
+/// Of pip and npm.
+const PREFIXES: [&str; 2] = ["PIP_", "NPM_CONFIG_"];
+
+/// The tools read these names in either case.
+fn folded(name: &str) -> String {
+    name.to_ascii_uppercase()
+}
+
+fn is_told(name: &str) -> bool {
+    let name = folded(name);
+    NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Why a build is not begun.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotTold {
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Without it packages would come from somewhere else than is meant.
+    #[error("setting {setting}: its reference is not resolved: {status} ({advice})")]
+    Reference { setting: String, status: &'static str, advice: &'static str },
+}
+
+/// What the build of an app's package is told: [`environment`] of it.
+pub(super) struct Told(BTreeMap<String, Secret<String>>);
+
+impl Told {
+    /// Reads the app's settings. References are resolved by its identity as at a start, only those that are told.
+    pub(super) async fn of(apps: &Arc<Apps>, name: &AppName) -> Result<Self, NotTold> {
+        let host = &apps.services.host;
+        let view = host.app(name).await?;
+        let mut settings = host.settings(name).await?;
+        settings.retain(|setting| is_told(&setting.name));
+        let resolved = references::resolve(&apps.services, &view, settings, apps.now()).await;
+        match resolved.references.into_iter().find(|reference| !reference.advice.is_empty()) {
+            Some(ObservedReference { setting, status, advice }) => {
+                Err(NotTold::Reference { setting, status, advice })
+            }
+            None => Ok(Self(resolved.environment)),
+        }
+    }
+
+    /// The variables of a step, given the server's.
+    pub(super) fn variables(
+        &self,
+        servers: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Vec<(OsString, OsString)> {
+        let is_the_apps = |name: &str| self.0.keys().any(|own| folded(own) == folded(name));
+        let servers = servers.filter(|(name, _)| {
+            let name = name.to_string_lossy();
+            is_told(&name) && !is_the_apps(&name)
+        });
+        let own = self.0.iter().map(|(name, value)| (name.into(), value.expose().into()));
+        servers.chain(own).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_is_told_of_its_tools_alone_and_the_app_goes_before_the_server() {
+        let told = Told([("pip_index_url".to_owned(), Secret::new("app".to_owned()))].into());
+        let servers = [
+            ("PIP_INDEX_URL", "server"),
+            ("PIP_CERT", "server"),
+            ("npm_config_registry", "server"),
+            ("https_proxy", "server"),
+            ("KEYLESS_KEY", "server"),
+            ("PIPX", "server"),
+            ("AZURE_CLIENT_SECRET", "server"),
+        ];
+        let variables = told.variables(servers.map(|(name, value)| (name.into(), value.into())).into_iter());
+        let mut shown: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| format!("{}={}", name.to_string_lossy(), value.to_string_lossy()))
+            .collect();
+        shown.sort();
+        let expected =
+            ["PIP_CERT=server", "https_proxy=server", "npm_config_registry=server", "pip_index_url=app"];
+        assert_eq!(shown, expected);
+    }
+}
