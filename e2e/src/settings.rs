@@ -13,10 +13,6 @@ pub fn setting(name: &str) -> Option<String> {
 
 /// What the person who runs the tests has in the environment for pip and npm: which mirror, which proxy, whose certificates.
 #[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the harness is a program of its own, and builds packages as its caller does"
-)]
 pub fn building() -> Vec<(OsString, OsString)> {
     const KINDS: [&str; 2] = ["PIP_", "NPM_CONFIG_"];
     const NAMES: [&str; 5] =
