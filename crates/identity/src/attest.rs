@@ -51,6 +51,12 @@ pub enum Refusal {
         /// Whose endpoint it is.
         workload: WorkloadId,
     },
+    /// The workload is not enforced, and what was asked for is served by the kernel's word only.
+    #[error("the kernel does not confine workload {workload}, and there is no secret")]
+    Unenforced {
+        /// Whose endpoint it is.
+        workload: WorkloadId,
+    },
     /// Another live connection holds the same socket cookie.
     #[error("another open connection has the same socket cookie")]
     CookieInUse,
@@ -86,6 +92,11 @@ impl AttestedConnection {
     /// Who the calling process seems to be: for the audit log.
     pub const fn facts(&self) -> Option<&ProcessFacts> {
         self.facts.as_ref()
+    }
+
+    /// Has the kernel said who is at the other end? Of a workload that is not enforced it never has.
+    pub(crate) const fn is_attested(&self) -> bool {
+        matches!(self.proof, Proof::Attested { .. })
     }
 
     /// Asks the kernel before a byte is read.

@@ -147,13 +147,13 @@ impl SimListeners {
 impl EndpointListeners for SimListeners {
     fn open(&self, workload: Arc<Workload>, port: Option<u16>, _: Option<Network>) -> io::Result<u16> {
         let port = port.unwrap_or_else(|| self.next.fetch_add(1, Ordering::SeqCst));
-        let endpoint = Arc::new(Endpoint { workload, port });
+        let endpoint = Arc::new(Endpoint::app_service(workload, port));
         self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).insert(port, endpoint);
         Ok(port)
     }
 
     fn close(&self, workload: domain::WorkloadId) {
         let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        endpoints.retain(|_, endpoint| endpoint.workload.id() != workload);
+        endpoints.retain(|_, endpoint| endpoint.workload().id() != workload);
     }
 }

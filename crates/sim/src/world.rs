@@ -376,8 +376,7 @@ impl World {
         };
         turns(&self.fate, 2).await;
         let selector = client.map(|client| format!("&client_id={client}")).unwrap_or_default();
-        let path =
-            format!("{}?api-version=2019-08-01&resource=https://vault.azure.net{selector}", msi::rules::PATH);
+        let path = format!("/msi/token?api-version=2019-08-01&resource=https://vault.azure.net{selector}");
         let mut request = request("GET", &path, "", "");
         request.headers_mut().insert(header::HOST, HeaderValue::from_str(&format!("127.0.0.1:{port}")).ok()?);
         request.headers_mut().insert("x-identity-header", HeaderValue::from_str(secret).ok()?);
