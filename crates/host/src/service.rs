@@ -50,11 +50,18 @@ pub trait HostKernel: Send + Sync {
     /// It is none, or cannot be read.
     fn open_cgroup(&self, path: &Path) -> Result<Arc<dyn Confinement>, KernelError>;
 
-    /// Listens for an endpoint, at this port or at a free one, in the network that processes of a cgroup have.
+    /// Listens for an endpoint, at this port or at a free one, in the network that processes of a cgroup have; and for IMDS if it is to be
+    /// there.
     ///
     /// # Errors
     /// No process there has it, or the port is taken there.
-    fn listen_in(&self, cgroup: &Path, id: NetworkId, port: Option<u16>) -> Result<Network, KernelError>;
+    fn listen_in(
+        &self,
+        cgroup: &Path,
+        id: NetworkId,
+        port: Option<u16>,
+        imds: bool,
+    ) -> Result<Network, KernelError>;
 
     /// Can peers be attested at all on this machine?
     fn attestation(&self) -> Enforcement;
@@ -112,7 +119,7 @@ pub enum NetworkPlace {
     Ours,
     /// That which the processes have that are in the cgroup already.
     Theirs(NetworkId),
-    /// One that was made for it, with listeners of which the first is the endpoint's.
+    /// One that was made for it, with listeners: of the endpoint, of our public port, and of IMDS, if it is there.
     Made(Network),
 }
 
@@ -490,7 +497,7 @@ impl HostService {
         };
         let network = match (record.network, &record.place) {
             (Some(id), PlaceRecord::Cgroup { path, .. }) => {
-                match self.kernel.listen_in(path, NetworkId::new(id), Some(record.port)) {
+                match self.kernel.listen_in(path, NetworkId::new(id), Some(record.port), record.has_imds()) {
                     Ok(network) => Some(network),
                     Err(error) => {
                         return Ok(Err(format!("its network is not to be had again: {}", chain(&error))));
@@ -534,7 +541,7 @@ impl HostService {
             (NetworkPlace::Ours, _) => Ok(None),
             (NetworkPlace::Made(network), _) => Ok(Some(network)),
             (NetworkPlace::Theirs(id), PlaceRecord::Cgroup { path, .. }) => {
-                self.kernel.listen_in(path, id, None).map(Some).map_err(HostError::Network)
+                self.kernel.listen_in(path, id, None, false).map(Some).map_err(HostError::Network)
             }
             (NetworkPlace::Theirs(_), PlaceRecord::Unenforced { why, mend }) => {
                 Err(HostError::NotEnforced { why: why.clone(), mend: mend.clone() })

@@ -13,6 +13,9 @@ use crate::HostError;
 /// milliseconds.
 const START_SECONDS_MAX: i64 = 60;
 
+/// The port of IMDS. An app that listens on it listens on all addresses, as most do, which nobody else can beside it.
+pub const IMDS_PORT: u16 = 80;
+
 /// A running workload as it is kept. The endpoint secret is not: only its hash.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WorkloadRecord {
@@ -59,6 +62,9 @@ pub struct InstanceRecord {
     /// What it got for each reference in its settings that was resolved: a keyed hash, by which another value is told.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub seen: BTreeMap<String, String>,
+    /// Is it a container? Others may be in a network of their own, too.
+    #[serde(default)]
+    pub is_container: bool,
     /// Its first process; none before it was started.
     pub process: Option<ProcessRecord>,
 }
@@ -101,6 +107,12 @@ impl Record for WorkloadRecord {
 }
 
 impl WorkloadRecord {
+    /// Is IMDS in its network? It is in those that were made for an app, unless the app wants its port for itself.
+    pub fn has_imds(&self) -> bool {
+        let takes_it = self.instance.as_ref().is_some_and(|instance| instance.port == IMDS_PORT);
+        self.network.is_some() && self.attached.is_none() && !takes_it
+    }
+
     /// The prefix of all workloads' keys.
     pub fn prefix() -> Key {
         Key::new("workload/")

@@ -59,8 +59,14 @@ impl HostKernel for Cgroups {
         Ok(Arc::new(Kept(cgroup)))
     }
 
-    fn listen_in(&self, cgroup: &Path, id: NetworkId, port: Option<u16>) -> Result<Network, KernelError> {
-        let ports = NetworkPorts { loopback: vec![port.unwrap_or(0), self.port], metadata: false };
+    fn listen_in(
+        &self,
+        cgroup: &Path,
+        id: NetworkId,
+        port: Option<u16>,
+        imds: bool,
+    ) -> Result<Network, KernelError> {
+        let ports = NetworkPorts { loopback: vec![port.unwrap_or(0), self.port], metadata: imds };
         kernel::network_of(&AppCgroup::open(cgroup)?, id, &ports)
     }
 

@@ -69,7 +69,7 @@ impl HostKernel for SimKernel {
         }
     }
 
-    fn listen_in(&self, _: &Path, _: NetworkId, _: Option<u16>) -> Result<Network, KernelError> {
+    fn listen_in(&self, _: &Path, _: NetworkId, _: Option<u16>, _: bool) -> Result<Network, KernelError> {
         Err(KernelError::NoCgroup2("every program of this world is in one network"))
     }
 

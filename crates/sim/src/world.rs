@@ -554,6 +554,10 @@ impl Hosting for NoHosting {
         None
     }
 
+    fn own_networks(&self) -> Result<(), HostingFault> {
+        Ok(())
+    }
+
     fn changed(&self, _: &domain::AppName) {}
 
     fn deleted(&self, _: &domain::AppName, _: domain::AppId) {}

@@ -208,6 +208,8 @@ async fn a_hosted_apps_desired_state_and_settings() {
     assert_eq!(desk.ask("PATCH", "/v1/apps/web/settings", Some(settings)).await.0, 204);
     let record = desk.last_record();
     assert!(record.target.contains("+A +B") && !format!("{record:?}").contains("Ti3f"), "{record:?}");
+    let (_, hosted) = desk.ask("PATCH", "/v1/apps/web/desired", Some(json!({"network": "host"}))).await;
+    assert_eq!((&hosted["network"], &hosted["wanted"]), (&json!("host"), &json!(3)), "{hosted}");
     let (_, told) = desk.get("/v1/apps/web/settings").await;
     let expected = json!([{"name": "A", "value": "open", "secret": false}, {"name": "B", "value": null, "secret": true}]);
     assert_eq!(told["value"], expected);
@@ -216,6 +218,9 @@ async fn a_hosted_apps_desired_state_and_settings() {
         ("/v1/apps/web/desired", json!({"instances": 33}), 400),
         ("/v1/apps/web/desired", json!({"state": "sleeping"}), 400),
         ("/v1/apps/web/desired", json!({"health": "x y"}), 400),
+        ("/v1/apps/web/desired", json!({"network": "bridge"}), 400),
+        // It is not had without: what cannot be is refused, and nothing is changed.
+        ("/v1/apps/web/desired", json!({"network": "own", "instances": 9}), 503),
         ("/v1/apps/web/desired", json!({"other": 1}), 400),
         ("/v1/apps/none/desired", json!({"instances": 1}), 404),
         ("/v1/apps/web/settings", json!({"set": {"IDENTITY_HEADER": {"value": "Ti3f"}}}), 400),
@@ -228,6 +233,7 @@ async fn a_hosted_apps_desired_state_and_settings() {
         assert_eq!(answered, status, "{path} {body}: {said}");
         assert!(!said.to_string().contains("Ti3f"), "{said}");
     }
+    assert_eq!(desk.get("/v1/apps/web").await.1["hosted"]["wanted"], 3, "what was refused changed nothing");
     assert_eq!(desk.get("/v1/apps/none/settings").await.0, 404);
     assert_eq!(desk.get("/v1/apps/web/deployments/none").await.0, 404);
     assert_eq!(desk.get("/v1/apps/none/log").await.0, 404);

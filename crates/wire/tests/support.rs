@@ -318,7 +318,7 @@ impl HostKernel for NoKernel {
         panic!("no cgroups in this world")
     }
 
-    fn listen_in(&self, _: &Path, _: NetworkId, _: Option<u16>) -> Result<Network, KernelError> {
+    fn listen_in(&self, _: &Path, _: NetworkId, _: Option<u16>, _: bool) -> Result<Network, KernelError> {
         panic!("one network in this world")
     }
 
@@ -357,6 +357,10 @@ impl Hosting for NoHosting {
 
     fn deployment(&self, _: domain::AppId, _: domain::DeploymentId) -> Option<ObservedDeployment> {
         None
+    }
+
+    fn own_networks(&self) -> Result<(), HostingFault> {
+        Err(HostingFault::Unavailable("no networks in this world".to_owned()))
     }
 
     fn changed(&self, _: &domain::AppName) {}

@@ -168,7 +168,7 @@ impl HostKernel for Cgroups {
         }
     }
 
-    fn listen_in(&self, _: &Path, _: NetworkId, _: Option<u16>) -> Result<Network, KernelError> {
+    fn listen_in(&self, _: &Path, _: NetworkId, _: Option<u16>, _: bool) -> Result<Network, KernelError> {
         Err(KernelError::NoCgroup2("the test has one network"))
     }
 

@@ -13,7 +13,8 @@ use super::{
 use crate::listen::endpoints::Endpoints;
 use domain::{AppName, DeploymentId, Secret, Timestamp, WorkloadId};
 use host::{
-    AppView, Desired, HostService, InstanceRecord, NetworkPlace, Place, StartRequest, workload::ProcessRecord,
+    AppNetwork, AppView, Desired, HostService, IMDS_PORT, InstanceRecord, NetworkPlace, Place, StartRequest,
+    workload::ProcessRecord,
 };
 use kernel::{
     Account, AppCgroup, KernelError, Limiter, Limits, Network, NetworkPorts, Placement, Process, Program,
@@ -39,9 +40,9 @@ pub(crate) struct Launcher {
     pub(crate) placement: Placement,
     /// The beginning of the names of our cgroups: those of other installations begin with something else.
     pub(crate) prefix: String,
-    /// Where a container's endpoint is.
+    /// Where the endpoints in networks of their own are.
     pub(crate) endpoints: Arc<Endpoints>,
-    /// The public port, which containers find in their own network, too.
+    /// The public port, which is found in networks of their own, too.
     pub(crate) public_port: u16,
     /// The installation, as our containers are marked with it.
     pub(crate) tenant: String,
@@ -63,6 +64,8 @@ pub(crate) struct Launched {
     /// What it got for the references in its settings.
     pub(crate) seen: BTreeMap<String, String>,
     pub(crate) is_container: bool,
+    /// Is it in a network of its own? A container is in any case.
+    pub(crate) has_own_network: bool,
     /// What podman reads when it starts.
     pub(crate) held: Option<File>,
     /// Its limits.
@@ -103,6 +106,8 @@ pub(crate) enum LaunchError {
     NoCommand,
     #[error("a container: {0}")]
     Container(String),
+    #[error("a network of its own: {0}")]
+    Network(String),
     /// It runs, and cannot be kept: it is to be ended.
     #[error("it was started and cannot be kept")]
     Unkept(#[source] host::HostError, Box<Launched>),
@@ -151,13 +156,20 @@ impl Launcher {
         let name = &view.app.name;
         let limits = limits(desired);
         let search: Vec<_> = deployment.path.iter().map(|own| directory.join(own)).collect();
-        let (port, network, mut environment) = match image {
-            None => (free_port()?, NetworkPlace::Ours, base(folder, &search)),
-            Some(_) => {
-                let port = container::port(&resolved.environment, self.public_port)?;
-                // What else is in its environment is the image's own.
-                (port, NetworkPlace::Made(self.network()?), BTreeMap::new())
+        let mut environment = match image {
+            None => base(folder, &search),
+            // What else is in its environment is the image's own.
+            Some(_) => BTreeMap::new(),
+        };
+        let own = desired.has_own_network();
+        let (port, network) = if own {
+            if desired.network == AppNetwork::Own {
+                own_networks().map_err(LaunchError::Network)?;
             }
+            let port = container::port(&resolved.environment, self.public_port)?;
+            (port, NetworkPlace::Made(self.network(port)?))
+        } else {
+            (free_port()?, NetworkPlace::Ours)
         };
         let (place, cgroup) = self.place(name);
         let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
@@ -174,7 +186,8 @@ impl Launcher {
             .collect();
         let request = StartRequest {
             place,
-            require_enforced: false,
+            // It was asked for what only the kernel gives: never silently without.
+            require_enforced: desired.network == AppNetwork::Own,
             environment: told,
             instance: Some(record(desired, resolved, port, None)),
             as_azure: false,
@@ -209,7 +222,7 @@ impl Launcher {
             Some(podman) => {
                 self.run(podman, started.workload, &birth).map(|(process, held)| (process, Some(held)))
             }
-            None => self.spawn(&birth).map(|process| (process, None)),
+            None => self.spawn(&birth, started.workload).map(|process| (process, None)),
         };
         let (process, held) = match spawned {
             Ok(spawned) => spawned,
@@ -227,11 +240,12 @@ impl Launcher {
             deployment: Some(deployment.id),
             seen: resolved.seen.clone(),
             is_container: image.is_some(),
+            has_own_network: own,
             held,
             limiter,
             enforced: started.enforcement.is_enforced(),
             unenforced,
-            notices: started.injection.notices.clone(),
+            notices: notices(&started.injection.notices, own, port),
         };
         let start_time = launched.process.start_time().unwrap_or_default();
         let process = Some(ProcessRecord { pid: launched.process.id(), start_time });
@@ -250,9 +264,10 @@ impl Launcher {
         found.await.unwrap_or_else(|error| Err(error.to_string())).map(Arc::new)
     }
 
-    /// A network for a container: no way out, and our doors in it.
-    fn network(&self) -> Result<Network, KernelError> {
-        Network::create(&NetworkPorts { loopback: vec![0, self.public_port], metadata: false })
+    /// A network for an instance that listens on this port: no way out, and our doors in it.
+    fn network(&self, port: u16) -> Result<Network, KernelError> {
+        let ports = NetworkPorts { loopback: vec![0, self.public_port], metadata: port != IMDS_PORT };
+        Network::create(&ports)
     }
 
     fn run(
@@ -294,8 +309,12 @@ impl Launcher {
         (whole, None)
     }
 
-    fn spawn(&self, birth: &Birth<'_>) -> Result<Process, LaunchError> {
+    fn spawn(&self, birth: &Birth<'_>, workload: WorkloadId) -> Result<Process, LaunchError> {
         let Birth { folder, desired, directory, environment, cgroup, limiter } = *birth;
+        let inside = self.endpoints.inside(workload);
+        if inside.is_none() && desired.has_own_network() {
+            return Err(LaunchError::Network("it is gone".to_owned()));
+        }
         let command = desired.start_command().ok_or(LaunchError::NoCommand)?;
         let output = log::open(folder)?;
         let arguments = package::shell(command).map(OsString::from);
@@ -310,7 +329,7 @@ impl Launcher {
             hosts,
             cgroup: cgroup.map(AppCgroup::directory),
             joins: limiter.map(Limiter::joins).unwrap_or_default(),
-            network: None,
+            network: inside.as_ref().map(|inside| inside.namespace.as_fd()),
             account: self.account(desired).and_then(|account| Account::new(account, account)),
             output: Some(output.as_fd()),
             resources: Some(Resources { processes: None, files: Some(FILES_MAX) }),
@@ -345,7 +364,33 @@ fn record(
     process: Option<ProcessRecord>,
 ) -> InstanceRecord {
     let deployment = desired.deployment.as_ref().map(|deployment| deployment.id);
-    InstanceRecord { revision: desired.revision, port, deployment, seen: resolved.seen.clone(), process }
+    InstanceRecord {
+        revision: desired.revision,
+        port,
+        deployment,
+        seen: resolved.seen.clone(),
+        is_container: desired.deployment.as_ref().is_some_and(|deployment| deployment.image.is_some()),
+        process,
+    }
+}
+
+/// Can programs have a network of their own here?
+///
+/// # Errors
+/// No, and why.
+pub(super) fn own_networks() -> Result<(), String> {
+    if kernel::is_root() {
+        return Ok(());
+    }
+    let why = "needs a server that runs as root: an ordinary user may make one only together with a user namespace, and this server, which may not be dumped, may make none for a program";
+    Err(why.to_owned())
+}
+
+/// What a start tells: of the environment, and of what is not in its network.
+fn notices(injected: &[String], has_own_network: bool, port: u16) -> Vec<String> {
+    let no_imds = has_own_network && port == IMDS_PORT;
+    let told = "IMDS is not at 169.254.169.254: the app listens on its port, 80 (setting WEBSITES_PORT)";
+    injected.iter().cloned().chain(no_imds.then(|| told.to_owned())).collect()
 }
 
 /// What an instance may use.

@@ -88,6 +88,7 @@ struct AppState {
 struct Isolation {
     enforced: bool,
     is_container: bool,
+    has_own_network: bool,
     /// What is not enforced, and why.
     unenforced: Vec<String>,
 }

@@ -2,7 +2,7 @@
 //!
 //! A workload that has a network of its own has its endpoint there, and beside it our public listener: it needs no way out to reach its
 //! vaults. Owns: sockets, their bounds, and the question to the kernel about each. Owns not: the answer's meaning (`identity`), HTTP
-//! (`wire::msi`). The listener is bound to the loopback device where the kernel permits, so that no route leads here from outside.
+//! (`wire::msi`). IMDS is there, too, if the kernel confines the workload, and in no other network. The listener is bound to the loopback device where the kernel permits, so that no route leads here from outside.
 
 use super::{ACCEPT_PAUSE, public::Public};
 use crate::origin::Observer;
@@ -13,7 +13,7 @@ use kernel::{AttestFault, Attested, Attestor, Namespace, Network, Peer, ProcessF
 use std::{
     collections::HashMap,
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener as StdListener},
+    net::{IpAddr, SocketAddr, TcpListener as StdListener},
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
@@ -22,7 +22,10 @@ use tokio::{
     runtime::Handle,
     task::{AbortHandle, JoinSet},
 };
-use wire::{Services, msi};
+use wire::{
+    Services,
+    msi::{self, Protocol},
+};
 
 /// Opens and closes the endpoints of workloads.
 pub(crate) struct Endpoints {
@@ -123,13 +126,20 @@ impl EndpointListeners for Endpoints {
                 }
                 open.inside = Some(Arc::new(Inside { namespace, attestor: attestor.clone() }));
                 let observer = Arc::new(self.observer.asking(attestor.clone()));
+                let imds = listeners.next().zip(msi::Endpoint::imds(workload.clone()));
+                if let Some((listener, endpoint)) = imds {
+                    let listener = TcpListener::from_std(listener)?;
+                    let (services, attestor) = (services.clone(), Some(attestor.clone()));
+                    let accepting = accept(listener, endpoint, services, attestor, observer.clone());
+                    open.tasks.push(self.runtime.spawn(accepting).abort_handle());
+                }
                 (listener, Some(attestor), observer)
             }
         };
         let listener = TcpListener::from_std(listener)?;
         let port = listener.local_addr()?.port();
         let id = workload.id();
-        let endpoint = Arc::new(msi::Endpoint { workload, port });
+        let endpoint = msi::Endpoint::app_service(workload, port);
         let accepting = self.runtime.spawn(accept(listener, endpoint, services, attestor, observer));
         open.tasks.push(accepting.abort_handle());
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, open);
@@ -143,11 +153,12 @@ impl EndpointListeners for Endpoints {
 
 async fn accept(
     listener: TcpListener,
-    endpoint: Arc<msi::Endpoint>,
+    endpoint: msi::Endpoint,
     services: Arc<Services>,
     attestor: Option<Arc<Attestor>>,
     observer: Arc<Observer>,
 ) {
+    let endpoint = Arc::new(endpoint);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -163,7 +174,7 @@ async fn accept(
             }
         };
         // Anything else came by a route that should not exist; it is not worth an answer.
-        if peer.ip() != Ipv4Addr::LOCALHOST && !peer.ip().is_loopback() {
+        if !is_local(peer.ip(), endpoint.protocol()) {
             continue;
         }
         let _slower = stream.set_nodelay(true);
@@ -175,6 +186,11 @@ async fn accept(
             Err(error) => tracing::warn!(%error, "cannot ask the kernel about a connection"),
         }
     }
+}
+
+/// Is this an address of the loopback device? IMDS's is, in the network that it is in, and who connects there has it, too.
+fn is_local(address: IpAddr, protocol: Protocol) -> bool {
+    address.is_loopback() || (protocol == Protocol::Imds && address == IpAddr::V4(*kernel::METADATA.ip()))
 }
 
 /// One accepted connection, for questions to the kernel: a second descriptor of its socket.

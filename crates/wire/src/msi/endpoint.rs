@@ -2,10 +2,10 @@
 //!
 //! Both are one path from the connection to the token; what differs is where a client finds the endpoint, what it must present, and how an
 //! answer is written. IMDS has no secret: the kernel alone says who calls. So there is none for a workload that the kernel does not confine,
-//! and `server` listens for one only in networks that it made for an app, where nobody else comes by ([ADR 0023](../../../docs/adr)).
+//! and `server` listens for one only in networks that it made for an app, where nobody else comes by (ADR 0023).
 
 use identity::Workload;
-use std::{net::Ipv4Addr, sync::Arc};
+use std::sync::Arc;
 
 /// The endpoint of one workload.
 pub struct Endpoint {
@@ -21,14 +21,11 @@ pub enum Protocol {
         /// The port of 127.0.0.1 that it listens on: what a `Host` header must say.
         port: u16,
     },
-    /// The instance metadata service's, which every client looks for at [`Protocol::IMDS_ADDRESS`]; it presents no secret.
+    /// The instance metadata service's, which every client looks for at 169.254.169.254; it presents no secret.
     Imds,
 }
 
 impl Protocol {
-    /// Where IMDS is, at port 80.
-    pub const IMDS_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
-
     /// The one path of an endpoint.
     pub const fn path(self) -> &'static str {
         match self {
