@@ -36,12 +36,27 @@ impl Isolated {
     }
 
     /// What a program in the app says that has no `IDENTITY_*` variables.
-    fn run(&self, arguments: &[&str]) -> Value {
+    fn run(&self, arguments: &[String]) -> Value {
         let arguments: Vec<_> = arguments.iter().map(|one| format!("argument={}", escaped(one))).collect();
         self.hosts.ask("web", &format!("/run?{}", arguments.join("&")))
     }
 
-    fn reads(&self, client: &str, how: &str, arguments: &[&str]) {
+    /// A Python with the SDKs that the app's account may run: the environment's own, or else the system's with the environment's packages.
+    fn python(&self) -> Option<Vec<String>> {
+        let python = PathBuf::from(setting("PYTHON")?);
+        let libraries = std::fs::read_dir(python.parent()?.parent()?.join("lib")).ok()?;
+        let packages: Vec<_> = libraries
+            .flatten()
+            .map(|entry| entry.path().join("site-packages").display().to_string())
+            .collect();
+        let system = ["env".to_owned(), format!("PYTHONPATH={}", packages.join(":")), "python3".to_owned()];
+        [vec![python.display().to_string()], system.into()].into_iter().find(|candidate| {
+            let import = ["-c", "import azure.identity, azure.keyvault.secrets"].map(str::to_owned);
+            self.run(&[candidate.as_slice(), &import].concat())["status"] == 0
+        })
+    }
+
+    fn reads(&self, client: &str, how: &str, arguments: &[String]) {
         let began = Instant::now();
         let ended = self.run(arguments);
         assert_eq!((&ended["status"], &ended["stdout"]), (&0.into(), &"s3cret\n".into()), "{how}: {ended}");
@@ -85,16 +100,18 @@ fn sdks_that_know_only_imds_read_a_secret() {
     }
     let web = Isolated::start("imds-sdks");
     let rust = settings::binary("read-secret").display().to_string();
-    web.reads(RUST, "ManagedIdentityCredential", &[&rust, "db"]);
-    match setting("PYTHON") {
-        None => skip("no Python environment"),
+    web.reads(RUST, "ManagedIdentityCredential", &[rust, "db".to_owned()]);
+    match web.python() {
+        None => skip("no Python environment that an app's account may run"),
         Some(python) => {
             let script = settings::example("python/read_secret.py").display().to_string();
-            web.reads(PYTHON, "DefaultAzureCredential", &[&python, &script, "db"]);
+            let run = |script: &str| -> Vec<String> {
+                python.iter().map(String::as_str).chain([script, "db"]).map(str::to_owned).collect()
+            };
+            web.reads(PYTHON, "DefaultAzureCredential", &run(&script));
             let script = web.hosts.packages.path().join("managed.py");
             std::fs::write(&script, include_str!("python/managed.py")).unwrap();
-            let script = script.display().to_string();
-            web.reads(PYTHON, "ManagedIdentityCredential", &[&python, &script, "db"]);
+            web.reads(PYTHON, "ManagedIdentityCredential", &run(&script.display().to_string()));
         }
     }
     let (Some(node), Some(place)) = (setting("NODE"), setting("NODE_APP")) else { return skip("no Node") };
@@ -108,7 +125,7 @@ fn sdks_that_know_only_imds_read_a_secret() {
     ] {
         let script = PathBuf::from(&place).join(format!("imds-{how}-{}.mjs", std::process::id()));
         std::fs::write(&script, text).unwrap();
-        web.reads(NODE, how, &[&node, &script.display().to_string(), "db"]);
+        web.reads(NODE, how, &[node.clone(), script.display().to_string(), "db".to_owned()]);
         std::fs::remove_file(script).unwrap();
     }
 }
