@@ -20,6 +20,8 @@ pub const AZURE_GRAPH_HOST: &str = "graph.microsoft.com";
 pub const AZURE_VAULT_PARENT_HOST: &str = "vault.azure.net";
 /// Of the public cloud's v1.0 issuer.
 const AZURE_ISSUER_V1_HOST: &str = "sts.windows.net";
+/// In the place of a tenant that is not known yet.
+const ANY_TENANT: &str = "{tenantid}";
 
 static AZURE: LazyLock<HostNames> = LazyLock::new(|| {
     let [login, ..] = AZURE_LOGIN_HOSTS;
@@ -60,11 +62,6 @@ impl HostNames {
     /// The public cloud's names, by which programs in shadow mode know an installation: the same for each.
     pub fn azure() -> &'static Self {
         &AZURE
-    }
-
-    /// Are these the public cloud's names?
-    pub const fn is_azure(&self) -> bool {
-        self.is_azure
     }
 
     /// The domain in lower case.
@@ -149,12 +146,30 @@ impl HostNames {
 
     /// Issuer of v1.0 tokens: `{login_base}/{tenant}/`; the public cloud's is at another host.
     pub fn issuer_v1(&self, tenant: TenantId) -> String {
-        let base = if self.is_azure { self.url(AZURE_ISSUER_V1_HOST) } else { self.login_base() };
-        format!("{base}/{tenant}/")
+        self.issuer_v1_of(&tenant.to_string())
     }
 
     /// Issuer of v2.0 tokens: `{login_base}/{tenant}/v2.0`.
     pub fn issuer_v2(&self, tenant: TenantId) -> String {
+        self.issuer_v2_of(&tenant.to_string())
+    }
+
+    /// What documents for any tenant say instead of [`Self::issuer_v1`]: whose it will be is not known yet, so a pattern with literal braces.
+    pub fn issuer_v1_of_any(&self) -> String {
+        self.issuer_v1_of(ANY_TENANT)
+    }
+
+    /// The same for [`Self::issuer_v2`].
+    pub fn issuer_v2_of_any(&self) -> String {
+        self.issuer_v2_of(ANY_TENANT)
+    }
+
+    fn issuer_v1_of(&self, tenant: &str) -> String {
+        let base = if self.is_azure { self.url(AZURE_ISSUER_V1_HOST) } else { self.login_base() };
+        format!("{base}/{tenant}/")
+    }
+
+    fn issuer_v2_of(&self, tenant: &str) -> String {
         format!("{}/{tenant}/v2.0", self.login_base())
     }
 

@@ -167,6 +167,16 @@ async fn documents_are_told_in_the_clouds_names_but_for_the_pages() {
     }
     let v1 = get(&azure, LOGIN, &format!("/{tenant}/.well-known/openid-configuration"), None).await.json;
     assert_eq!(v1["issuer"], format!("https://sts.windows.net/{tenant}/"));
+    // What is told for any tenant is what tokens say once their tenant is put in.
+    for any in ["common", "organizations"] {
+        for (version, issuer) in [
+            ("", "https://sts.windows.net/{tenantid}/".to_owned()),
+            ("/v2.0", format!("https://{LOGIN}/{{tenantid}}/v2.0")),
+        ] {
+            let path = format!("/{any}{version}/.well-known/openid-configuration");
+            assert_eq!(get(&azure, LOGIN, &path, None).await.json["issuer"], issuer, "{path}");
+        }
+    }
     let keys = get(&azure, LOGIN, &format!("/{tenant}/discovery/v2.0/keys"), None).await.json;
     assert_eq!(keys["keys"][0]["issuer"], format!("https://{LOGIN}/{tenant}/v2.0"));
 
@@ -184,6 +194,21 @@ async fn documents_are_told_in_the_clouds_names_but_for_the_pages() {
     assert_eq!((foreign.status, &foreign.json["error"]), (400, &Value::from("invalid_instance")));
     let foreign = instance(&world.public, "login.keyless.localhost:8443", LOGIN).await;
     assert_eq!((foreign.status, &foreign.json["error"]), (400, &Value::from("invalid_instance")));
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_of_pages_that_answer_by_another_issuer() {
+    let (world, azure) = world().await;
+    let tenant = world.state.directory.tenant().id;
+    for path in ["/v2.0/.well-known/openid-configuration", "/.well-known/openid-configuration"] {
+        let claim =
+            |document: &Value| document.get("authorization_response_iss_parameter_supported").cloned();
+        let path = format!("/{tenant}{path}");
+        let theirs = get(&azure, LOGIN, &path, None).await.json;
+        assert!(theirs["issuer"].is_string() && claim(&theirs).is_none(), "{theirs}");
+        let ours = get(&world.public, "login.keyless.localhost:8443", &path, None).await.json;
+        assert_eq!(claim(&ours), Some(Value::Bool(true)), "{ours}");
+    }
 }
 
 #[tokio::test]
