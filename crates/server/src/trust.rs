@@ -90,16 +90,19 @@ impl Public {
     }
 }
 
-/// Writes what runtimes trust by into a folder, as far as it is not there: the system's roots and these, and these alone.
+/// Writes what runtimes trust by into a folder, as far as it is not there: the system's roots and these, and these alone. One at a time.
 pub(crate) fn write_trust(folder: &Path, roots_pem: &str) -> Result<(), StartError> {
     let mut bundle = system_roots();
     bundle.push_str(roots_pem);
     let (bundle_file, truststore_file) = (folder.join(BUNDLE), folder.join(TRUSTSTORE));
-    // Making the truststore takes longer than all else here, so only when the bundle is another.
-    if replace(&bundle_file, bundle.as_bytes())? || !truststore_file.exists() {
+    // Making the truststore takes longer than all else here, so only when the bundle is another. The bundle comes last: whoever finds it as
+    // it should be knows that the truststore is, too.
+    let is_known = fs::read(&bundle_file).is_ok_and(|known| known == bundle.as_bytes());
+    if !is_known || !truststore_file.exists() {
         replace(&truststore_file, &crypt::pkcs12_truststore(&bundle, TRUSTSTORE_PASSWORD)?)?;
+        replace(&bundle_file, bundle.as_bytes())?;
     }
-    replace(&folder.join(ROOT), roots_pem.as_bytes()).map(drop)
+    replace(&folder.join(ROOT), roots_pem.as_bytes())
 }
 
 /// Those of a folder, as apps are told them.
@@ -317,28 +320,32 @@ pub(crate) fn ours(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Replaces a file as a whole if its content is another. Answers whether it was.
-fn replace(path: &Path, content: &[u8]) -> Result<bool, StartError> {
+/// Replaces a file as a whole if its content is another.
+fn replace(path: &Path, content: &[u8]) -> Result<(), StartError> {
     if fs::read(path).is_ok_and(|known| known == content) {
-        return Ok(false);
+        return Ok(());
     }
-    kernel::files::write_public(path, content).map(|()| true).map_err(StartError::Kernel)
+    kernel::files::write_public(path, content).map_err(StartError::Kernel)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::DomainName;
+
+    fn leads(listen: &[&str]) -> Leads {
+        let listen: Vec<IpAddr> = listen.iter().map(|address| address.parse().unwrap()).collect();
+        let names = HostNames::new(&DomainName::parse("x.example").unwrap(), 8443);
+        Leads { names, addresses: reachable(&listen), azure: None }
+    }
 
     #[test]
     fn hosts_change_in_place() {
         let folder = std::env::temp_dir().join(format!("keyless-hosts-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let open = |names: &[&str]| {
-            let addresses = reachable(&["0.0.0.0".parse().unwrap(), "::1".parse().unwrap()]);
-            let fixed = vec!["login.x".to_owned()];
-            let leads = Leads { fixed, vaults: "vault.x".to_owned(), addresses, azure: None };
             let names = names.iter().map(|name| (*name).to_owned()).collect();
-            Hosts::open(folder.join("hosts"), leads, names).unwrap()
+            Hosts::open(folder.join("hosts"), leads(&["0.0.0.0", "::1"]), names).unwrap()
         };
         let hosts = open(&[]);
         let inode = fs::metadata(hosts.path()).unwrap().ino();
