@@ -1,7 +1,7 @@
 //! Shadow mode at the door (ADR 0021): by the public cloud's names everything is told in these names, so that a client's own checks hold; and
 //! neither door knows the other's names.
 
-use crate::{golden_keyvault, support::World};
+use crate::{golden_graph, golden_keyvault, support::World};
 use axum::body::Body;
 use directory::NewRegistration;
 use http::{Request, header};
@@ -279,4 +279,21 @@ async fn graph_is_told_by_its_public_name() {
     let authorization =
         world.name("authorization_uri=\"https://login.microsoftonline.com/{tenant}/oauth2/authorize\"");
     assert!(challenge.contains(&authorization), "{challenge}");
+}
+
+#[tokio::test]
+async fn graph_tells_the_built_in_services_by_the_names_of_the_door() {
+    let world = golden_graph::world().await;
+    let (azure, token) = (PublicService::as_azure(world.state.clone()), world.name("{writer token}"));
+    for (client, theirs, ours) in [
+        ("00000003-0000-0000-c000-000000000000", "https://graph.microsoft.com", "graph"),
+        ("cfa8b339-82a2-471a-a3c9-0fc0be7a4093", "https://vault.azure.net", "vault"),
+    ] {
+        let path = format!("/v1.0/servicePrincipals(appId='{client}')");
+        let found = get(&azure, "graph.microsoft.com", &path, Some(&token)).await.json;
+        assert_eq!(found["servicePrincipalNames"], serde_json::json!([client, theirs]), "{found}");
+        let found = get(&world.public, "graph.keyless.localhost:8443", &path, Some(&token)).await.json;
+        let ours = format!("https://{ours}.keyless.localhost:8443");
+        assert_eq!(found["servicePrincipalNames"], serde_json::json!([client, theirs, ours]), "{found}");
+    }
 }
