@@ -204,6 +204,13 @@ impl HostNames {
             .map_or(HostRole::Unknown, HostRole::Vault)
     }
 
+    /// Does a `Host` header end as those of apps do? Only then [`Self::role`] can say that it is one; this copies nothing.
+    pub fn is_below_apps(&self, host_header: &str) -> bool {
+        let host = host_header.rsplit_once(':').map_or(host_header, |(host, _)| host);
+        !self.is_azure
+            && without_end(host, &self.domain).and_then(|host| without_end(host, ".apps.")).is_some()
+    }
+
     fn azure_role(host: &str) -> HostRole {
         if AZURE_LOGIN_HOSTS.contains(&host) {
             return HostRole::Login;
@@ -219,6 +226,12 @@ impl HostNames {
     fn url(&self, host: &str) -> String {
         if self.port == 443 { format!("https://{host}") } else { format!("https://{host}:{}", self.port) }
     }
+}
+
+/// What comes before an end, in whichever case that is written.
+fn without_end<'t>(text: &'t str, end: &str) -> Option<&'t str> {
+    let (start, rest) = text.split_at_checked(text.len().checked_sub(end.len())?)?;
+    rest.eq_ignore_ascii_case(end).then_some(start)
 }
 
 #[cfg(test)]
@@ -263,6 +276,12 @@ mod tests {
             ("", HostRole::Unknown),
         ] {
             assert_eq!(names().role(host), role, "{host}");
+            let is_app = matches!(role, HostRole::App(_));
+            assert!(names().is_below_apps(host) || !is_app, "{host}");
+        }
+        for host in ["login.keyless.localhost", "apps.keyless.localhost", "xapps.keyless.localhost", "é", ""]
+        {
+            assert!(!names().is_below_apps(host) && !HostNames::azure().is_below_apps(host), "{host}");
         }
     }
 
