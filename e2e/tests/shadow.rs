@@ -211,8 +211,9 @@ fn outside_of_the_tree_nothing_is_azure() {
     let (_, said) = app.sh("echo \"$SSL_CERT_FILE\"");
     assert!(said.contains("/azure/bundle.pem"), "{said}");
     // Shown the door, it does not take it for Azure by what it was given to trust; the program that it is for does, asking the same.
-    let by_own_trust =
-        format!("{curl} -sS -w '%{{http_code}}' -o /dev/null --cacert \"$SSL_CERT_FILE\" --resolve {resolve} '{vault}'");
+    let by_own_trust = format!(
+        "{curl} -sS -w '%{{http_code}}' -o /dev/null --cacert \"$SSL_CERT_FILE\" --resolve {resolve} '{vault}'"
+    );
     let (code, said) = plain.sh(&by_own_trust);
     assert_eq!(code, 60, "{said}");
     assert_eq!(app.sh(&by_own_trust), (0, "401".to_owned()));

@@ -261,6 +261,7 @@ mod tests {
             ("x.graph.keyless.localhost", HostRole::Unknown),
             ("SHOP.vault.keyless.localhost", shop),
             ("Web-1.apps.keyless.localhost:8443", HostRole::App(AppName::parse("web-1").unwrap())),
+            ("web-1.APPS.Keyless.LOCALHOST", HostRole::App(AppName::parse("web-1").unwrap())),
             ("apps.keyless.localhost", HostRole::Unknown),
             ("a.b.apps.keyless.localhost", HostRole::Unknown),
             ("x.apps.keyless.localhost", HostRole::Unknown),
