@@ -275,7 +275,7 @@ async fn what_runs_already_is_not_made_to_run_as_if_in_azure() {
     }
     // Without them it is refused for another reason: this world has no doors.
     let (status, refused) = desk.post("/v1/apps/shop/workloads", json!({"as_azure": true})).await;
-    assert!(status != 400 && status >= 400, "{refused}");
+    assert!(status > 400, "{refused}");
 }
 
 #[tokio::test]
