@@ -52,14 +52,16 @@ impl<R: Read + Seek> Archive<R> {
         let mut zip = ZipArchive::new(Metered { reader: buffered, left: left.clone() }).map_err(fault)?;
         left.set(u64::MAX);
         if zip.len() > limits.entries {
-            let limit = u64::try_from(limits.entries).unwrap_or(u64::MAX);
-            return Err(PackageError::TooLarge { what: "files", limit });
+            return Err(too_many(limits));
         }
         // Twice the same name, entries that share bytes, heads that say something else than the list.
         zip.validate_header_consistency().map_err(fault)?;
         let mut archive = Self { zip, items: BTreeMap::new() };
         archive.list(limits)?;
         archive.check_places()?;
+        if archive.implied().saturating_add(archive.items.len()) > limits.entries {
+            return Err(too_many(limits));
+        }
         Ok(archive)
     }
 
@@ -119,6 +121,19 @@ impl<R: Read + Seek> Archive<R> {
         Ok(())
     }
 
+    /// Directories that are made because something is in them, though the archive does not list them. All that is in one stands together, so
+    /// each of them is new where a path first differs from the one before.
+    fn implied(&self) -> usize {
+        let mut before: &[String] = &[];
+        let mut count = 0_usize;
+        for path in self.items.keys() {
+            let common = before.iter().zip(path).take_while(|(one, other)| one == other).count();
+            count = count.saturating_add(path.len().saturating_sub(1).saturating_sub(common));
+            before = path;
+        }
+        count
+    }
+
     /// Gives a file's bytes to somebody in pieces, and sees that they are as many and those that the archive says.
     pub(crate) fn read(
         &mut self,
@@ -142,6 +157,11 @@ impl<R: Read + Seek> Archive<R> {
         }
         Ok(())
     }
+}
+
+fn too_many(limits: &Limits) -> PackageError {
+    let limit = u64::try_from(limits.entries).unwrap_or(u64::MAX);
+    PackageError::TooLarge { what: "files and directories", limit }
 }
 
 /// What the library has found wrong.

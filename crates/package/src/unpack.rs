@@ -22,7 +22,7 @@ pub struct Limits {
     pub zip_bytes: u64,
     /// Bytes of all its files, counted as they are written.
     pub bytes: u64,
-    /// Files, directories and links.
+    /// Files, directories and links; also the directories that the archive does not list and something is in.
     pub entries: usize,
 }
 
