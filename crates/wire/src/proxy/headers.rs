@@ -180,6 +180,11 @@ mod tests {
             ("x-forwarded-port", "1"),
             ("x_forwarded_for", "1.2.3.4"),
             ("x-real-ip", "1.2.3.4"),
+            ("true-client-ip", "1.2.3.4"),
+            ("x-arr-clientcert", "MII"),
+            ("x-azure-clientip", "1.2.3.4"),
+            ("x-original-url", "/admin"),
+            ("http2-settings", "AAMAAABkAAQAAP__"),
             ("x-identity-header", "guess"),
             ("metadata", "true"),
             ("secret", "guess"),
@@ -235,16 +240,34 @@ mod tests {
         assert!(asks(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]));
         assert!(!asks(&[("upgrade", "websocket")]));
         assert!(!asks(&[("connection", "upgrade")]));
-        for http in ["h2c", "H2C", "websocket, h2c", "HTTP/2.0", "TLS/1.0"] {
+        for http in ["h2c", "H2C", "websocket, h2c", "websocket,\th2c", "\th2c", "HTTP/2.0", "TLS/1.0"] {
             let mut sent = headers(&[("connection", "upgrade, http2-settings"), ("http2-settings", "x")]);
             sent.insert(header::UPGRADE, HeaderValue::from_static(http));
             assert!(upgrade(&sent).is_none(), "{http}");
             to_app(&mut sent, None, None);
             assert_eq!(shown(&sent), ["x-forwarded-proto: https"]);
         }
+        assert!(!asks(&[("connection", "upgrade"), ("upgrade", "websocket"), ("upgrade", "h2c")]));
         let mut sent = headers(&[("connection", "Upgrade"), ("upgrade", "websocket"), ("host", "x")]);
         let protocol = upgrade(&sent);
         to_app(&mut sent, None, protocol.as_ref());
         assert!(sent[header::UPGRADE] == "websocket" && sent[header::CONNECTION] == "upgrade");
+    }
+
+    #[test]
+    fn an_app_changes_to_one_protocol_that_it_was_asked_for() {
+        let is_fine = |answered: &'static str, asked: &'static str| {
+            is_asked_for(&HeaderValue::from_static(answered), &HeaderValue::from_static(asked))
+        };
+        assert!(is_fine("WebSocket", "websocket") && is_fine("b", "a,\tb, c"));
+        for (answered, asked) in [
+            ("h2c", "websocket"),
+            ("", "websocket"),
+            ("web", "websocket"),
+            ("websocket, h2c", "websocket"),
+            ("a, b", "a, b"),
+        ] {
+            assert!(!is_fine(answered, asked), "{answered:?} for {asked:?}");
+        }
     }
 }

@@ -155,3 +155,84 @@ async fn a_tunnel_to_anywhere_is_not_dug() {
     is_told(&answer, "405", "not possible");
     assert_eq!(app.connections(), 0);
 }
+
+/// One connection to the instance at a time.
+fn one_place(answer_time: Duration) -> Limits {
+    Limits { connections: 1, connect_time: Duration::from_secs(5), answer_time, ..Limits::default() }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_place_gets_the_one_of_whom_is_done() {
+    let (open, opened) = tokio::sync::watch::channel(false);
+    let app = App::new(move |mut connection| {
+        let mut opened = opened.clone();
+        async move {
+            connection.head().await;
+            drop(opened.wait_for(|opened| *opened).await.unwrap());
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+            // A connection that is kept open, and would do for another request.
+            connection.rest().await;
+        }
+    })
+    .await;
+    let stage = Stage::within(one_place(Duration::from_secs(10))).await;
+    stage.add(&app);
+    let opening = async {
+        until("both", || stage.in_flight() == 2).await;
+        assert_eq!(app.connections(), 1);
+        open.send(true).unwrap();
+    };
+    let (first, second, ()) = tokio::join!(stage.get("/"), stage.get("/"), opening);
+    assert!(first.ends_with("ok") && second.ends_with("ok"), "{first}\n{second}");
+    assert_eq!(app.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_client_that_stalls_after_an_early_answer_is_cut_off_and_its_place_is_free() {
+    let app = App::new(|mut connection| async move {
+        connection.head().await;
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        connection.rest().await;
+    })
+    .await;
+    let stage = Stage::within(one_place(Duration::from_millis(1_500))).await;
+    stage.add(&app);
+    let mut stalled = stage.client();
+    let began = std::time::Instant::now();
+    stalled.send(&format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10\r\n\r\nhalf")).await;
+    assert!(stalled.until("ok").await.starts_with("HTTP/1.1 200"));
+    until("the lease", || stage.in_flight() == 0).await;
+    let waiting = async {
+        until("the next one", || stage.in_flight() == 1).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        // Half a body is under way: the app has that connection still.
+        assert_eq!(app.connections(), 1);
+    };
+    let (next, ()) = tokio::join!(stage.get("/"), waiting);
+    assert!(next.ends_with("ok"), "{next}");
+    assert!(began.elapsed() >= Duration::from_millis(1_400), "{:?}", began.elapsed());
+    assert_eq!(app.connections(), 2);
+    assert_eq!(stalled.rest().await, "", "the client is cut off, too");
+}
+
+#[tokio::test]
+async fn a_request_that_is_given_up_leaves_no_place_taken() {
+    let app = App::new(|mut connection| async move {
+        if connection.head().await.contains("GET /fine") {
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        }
+        connection.rest().await;
+    })
+    .await;
+    let stage = Stage::within(one_place(Duration::from_millis(300))).await;
+    stage.add(&app);
+    for given_up in ["GET / HTTP/1.1\r\n", "POST / HTTP/1.1\r\nContent-Length: 10\r\n"] {
+        let mut client = stage.client();
+        client.send(&format!("{given_up}Host: {HOST}\r\nConnection: close\r\n\r\n")).await;
+        let answer = client.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 504") || answer.starts_with("HTTP/1.1 502"), "{answer}");
+        assert_eq!(stage.in_flight(), 0);
+        let next = stage.get("/fine").await;
+        assert!(next.ends_with("ok"), "{next}");
+    }
+}
