@@ -203,3 +203,33 @@ impl<R: Seek> Seek for Metered<R> {
         self.reader.seek(to)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Cursor, Write as _};
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    #[test]
+    fn bytes_are_counted_whatever_the_library_lets_through() {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file("x", SimpleFileOptions::default()).unwrap();
+        zip.write_all(b"five!").unwrap();
+        let mut archive = Archive::open(zip.finish().unwrap(), &Limits::default()).unwrap();
+        let mut item = std::mem::take(&mut archive.items).into_values().next().unwrap();
+        for (size, said) in
+            [(5, None), (4, Some("is longer than it says")), (6, Some("is shorter than it says"))]
+        {
+            item.size = size;
+            let mut taken = 0;
+            let read = archive.read(&item, "x", |piece| {
+                taken += piece.len();
+                Ok(())
+            });
+            let refused = read.err().map(|error| error.to_string());
+            assert_eq!(refused.as_ref().is_some(), said.is_some());
+            assert!(refused.is_none_or(|refused| refused.contains(said.unwrap())), "{size}");
+            assert_eq!(taken, if size == 4 { 0 } else { 5 }, "what is too much is given to nobody");
+        }
+    }
+}

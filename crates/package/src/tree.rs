@@ -226,4 +226,26 @@ mod tests {
         assert!(give(&place.0.join("linked"), own.uid(), own.gid()).is_err());
         assert!(give(&place.0.join("root"), own.uid(), own.gid()).is_ok());
     }
+
+    #[test]
+    fn nothing_is_made_through_a_link_whoever_made_it() {
+        let place = Place::new("made");
+        let elsewhere = place.0.join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        symlink(&elsewhere, place.0.join("root/directory")).unwrap();
+        symlink(elsewhere.join("file"), place.0.join("root/file")).unwrap();
+        let parts = |path: &str| -> Vec<String> { path.split('/').map(str::to_owned).collect() };
+        let mut tree = Tree::open(&place.0.join("root")).unwrap();
+        assert!(
+            tree.directory(&parts("directory")).is_err() && tree.directory(&parts("directory/x")).is_err()
+        );
+        assert!(
+            tree.file(&parts("directory/x"), false).is_err() && tree.file(&parts("file"), false).is_err()
+        );
+        assert!(tree.link(&parts("directory/x"), "y").is_err() && tree.link(&parts("file"), "y").is_err());
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+        assert!(Tree::open(&place.0.join("root/directory")).is_err());
+        // What is there already is not written over.
+        assert!(tree.file(&parts("y"), true).is_err() && tree.file(&parts("a/b/new"), true).is_ok());
+    }
 }
