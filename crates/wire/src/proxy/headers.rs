@@ -25,7 +25,7 @@ const OF_CONNECTION: [HeaderName; 9] = [
 ];
 
 /// Never a client's to say.
-const NOT_OF_CLIENTS: [HeaderName; 9] = [
+const NOT_OF_CLIENTS: [HeaderName; 13] = [
     header::FORWARDED,
     // Who takes the body says when it may come.
     header::EXPECT,
@@ -33,14 +33,27 @@ const NOT_OF_CLIENTS: [HeaderName; 9] = [
     HeaderName::from_static("x-client-ip"),
     HeaderName::from_static("client-ip"),
     HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("disguised-host"),
+    HeaderName::from_static("was-default-hostname"),
+    // What follows CGI makes `HTTP_PROXY` of it, by which libraries find a proxy for the app's own requests.
+    HeaderName::from_static("proxy"),
     HeaderName::from_static("x-identity-header"),
     HeaderName::from_static("metadata"),
     // What the oldest version of App Service's identity endpoint calls its header.
     HeaderName::from_static("secret"),
 ];
-/// Among them the caller's certificate as App Service's front end tells it, and what Azure's Front Door says of itself.
-const NOT_OF_CLIENTS_PREFIXES: [&str; 6] =
-    ["x-forwarded-", "x-ms-client-principal", "x-ms-token-", "x-arr-", "x-azure-", "x-original-"];
+/// Among them what App Service's front end tells, such as the caller's certificate, and what Azure's Front Door says of itself.
+const NOT_OF_CLIENTS_PREFIXES: [&str; 8] = [
+    "x-forwarded-",
+    "x-ms-client-principal",
+    "x-ms-token-",
+    "x-arr-",
+    "x-azure-",
+    "x-original-",
+    "x-waws-",
+    "x-appservice-",
+];
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -184,6 +197,12 @@ mod tests {
             ("x-arr-clientcert", "MII"),
             ("x-azure-clientip", "1.2.3.4"),
             ("x-original-url", "/admin"),
+            ("x-rewrite-url", "/admin"),
+            ("x-waws-unencoded-url", "/admin"),
+            ("x-appservice-proto", "https"),
+            ("disguised-host", "evil"),
+            ("was-default-hostname", "evil"),
+            ("proxy", "http://evil"),
             ("http2-settings", "AAMAAABkAAQAAP__"),
             ("x-identity-header", "guess"),
             ("metadata", "true"),

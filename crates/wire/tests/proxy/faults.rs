@@ -1,8 +1,8 @@
 //! No answer of the app's: what the client is told.
 
 use super::{App, HOST, Stage, until};
-use host::Wanted;
-use std::time::Duration;
+use host::{Connect, Connecting, Reach, Wanted};
+use std::{sync::Arc, time::Duration};
 use wire::proxy::Limits;
 
 /// Says nothing of the inside, and is nothing that a browser runs or keeps.
@@ -234,5 +234,29 @@ async fn a_request_that_is_given_up_leaves_no_place_taken() {
         assert_eq!(stage.in_flight(), 0);
         let next = stage.get("/fine").await;
         assert!(next.ends_with("ok"), "{next}");
+    }
+}
+
+/// A way that leads nowhere: no connection, and no word that there is none.
+struct Nowhere;
+
+impl Connect for Nowhere {
+    fn connect(&self) -> Connecting {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_neither_takes_a_connection_nor_refuses_it_is_given_up() {
+    let limits = Limits { connect_time: Duration::from_millis(200), ..Limits::default() };
+    let stage = Stage::within(limits).await;
+    stage.routes.add(&stage.web, Reach::By(Arc::new(Nowhere)));
+    is_told(&stage.get("/").await, "502", "This app gave no answer");
+    assert_eq!(stage.in_flight(), 0);
+    // With another one beside it nobody is told.
+    let app = App::saying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    stage.add(&app);
+    for _ in 0..3 {
+        assert!(stage.get("/").await.ends_with("ok"));
     }
 }
