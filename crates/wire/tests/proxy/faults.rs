@@ -82,6 +82,28 @@ async fn a_head_without_an_end_is_none() {
 }
 
 #[tokio::test]
+async fn a_head_is_as_long_as_it_may_be_and_no_longer() {
+    for (length, is_told_so) in [(60_000, false), (70_000, true)] {
+        let app = App::new(move |mut connection| async move {
+            connection.head().await;
+            let long = "x".repeat(length);
+            connection
+                .send(&format!("HTTP/1.1 200 OK\r\nX-Long: {long}\r\nContent-Length: 2\r\n\r\nok"))
+                .await;
+            connection.rest().await;
+        })
+        .await;
+        let stage = Stage::new().await;
+        stage.add(&app);
+        let answer = stage.get("/").await;
+        match is_told_so {
+            true => is_told(&answer, "502", "This app gave no answer"),
+            false => assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{answer}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
     for (head, is_chunked) in [("Content-Length: 100", false), ("Transfer-Encoding: chunked", true)] {
         let app = App::new(move |mut connection| async move {
@@ -235,6 +257,43 @@ async fn a_request_that_is_given_up_leaves_no_place_taken() {
         let next = stage.get("/fine").await;
         assert!(next.ends_with("ok"), "{next}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_uses_makes_way() {
+    let (open, opened) = tokio::sync::watch::channel(false);
+    let app = App::new(move |mut connection| {
+        let mut opened = opened.clone();
+        async move {
+            loop {
+                let head = connection.head().await;
+                if head.contains("/slow") {
+                    drop(opened.wait_for(|opened| *opened).await.unwrap());
+                }
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+                if connection.stream.readable().await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    let limits = Limits { connections: 2, ..one_place(Duration::from_secs(10)) };
+    let stage = Stage::within(limits).await;
+    stage.add(&app);
+    // One is kept, the other at work; what must not be sent on a kept one needs a third.
+    assert!(stage.get("/").await.ends_with("ok"));
+    let post = |path: &str| format!("POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\n\r\n");
+    let third = async {
+        until("the second", || stage.in_flight() == 1 && app.connections() == 2).await;
+        let answer = stage.ask(&post("/")).await;
+        open.send(true).unwrap();
+        answer
+    };
+    let slow = post("/slow");
+    let (second, third) = tokio::join!(stage.ask(&slow), third);
+    assert!(second.ends_with("ok") && third.ends_with("ok"), "{second}\n{third}");
+    assert_eq!(app.connections(), 3);
 }
 
 /// A way that leads nowhere: no connection, and no word that there is none.
