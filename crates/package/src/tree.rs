@@ -87,12 +87,13 @@ pub(crate) fn give(root: &Path, uid: u32, gid: u32) -> io::Result<()> {
     let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     let root = rustix::fs::open(root, ENTER | OFlags::RDONLY, Mode::empty())?;
     outwards(root, &mut |found| {
-        Ok(match found {
+        match found {
             Found::Directory(directory) => rustix::fs::fchown(directory, uid, gid)?,
             Found::Other(above, name) => {
                 rustix::fs::chownat(above, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
             }
-        })
+        }
+        Ok(())
     })
 }
 
