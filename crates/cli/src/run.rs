@@ -10,7 +10,7 @@ use crate::{
     app,
     failure::Failure,
     output::{self, Colour, paint_if},
-    place::{self, Place, chain},
+    place::{self, Place},
     signals::Signals,
     status::Status,
 };
@@ -247,7 +247,7 @@ pub(crate) fn not_started(error: &KernelError) -> Failure {
         KernelError::Execute { .. } => NOT_EXECUTABLE,
         _ => crate::failure::FAILED,
     };
-    Failure::new(chain(error)).code(code)
+    Failure::new(domain::chain(error)).code(code)
 }
 
 /// Waits for the program, and hands signals on to it.

@@ -257,7 +257,7 @@ fn granted(endpoint: Endpoint, issued: &IssuedToken, wants_client_info: bool) ->
 fn refused(state: &State, context: &Context, asked: &Asked, fault: &Fault) -> Response {
     let answer = fault.answer();
     if answer.is_failure() {
-        tracing::error!(request_id = %context.request, error = %chain(fault), "no token could be issued");
+        tracing::error!(request_id = %context.request, error = %domain::chain(fault), "no token could be issued");
     }
     let mut response = answer.respond(context.names(state), context, asked.correlation);
     if response.status() == StatusCode::UNAUTHORIZED && asked.is_basic {
@@ -265,14 +265,6 @@ fn refused(state: &State, context: &Context, asked: &Asked, fault: &Fault) -> Re
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
     response
-}
-
-/// An error and its causes, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 /// Is the body said to be a form?
