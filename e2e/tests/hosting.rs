@@ -345,6 +345,7 @@ fn settings_reach_the_app_and_references_are_resolved_by_its_own_identity() {
         let answer = hosts.get("web", "/env");
         answer.status == 200 && answer.json()["DB"] == "an0ther"
     });
+    wait::until("the one before is over", PATIENCE, || hosts.processes("web").len() == 1);
     let before = hosts.processes("web");
     let _said = hosts.server.keyless(["vault", "policy", "remove", "shop", "--app", "web"]).ok();
     hosts.server.kill();

@@ -174,6 +174,10 @@ fn packages() -> BTreeSet<Vec<u8>> {
             raw::link("l", "/"),
             raw::file("l/x", ""),
         ]),
+        // Many directories by few entries.
+        zip(&(0..5)
+            .map(|number| raw::file(format!("{number}/{}x", "d/".repeat(60)), ""))
+            .collect::<Vec<_>>()),
         zip(&[raw::file("x", "1"), raw::Entry { offset: Some(0), ..raw::file("y", "1") }]),
         prefixed(&[1], "# none\r\nworker: x\r\nweb: FOO=1 gunicorn -b 0.0.0.0:$PORT 'a b:app'\r\n"),
         prefixed(&[3], npm),

@@ -19,13 +19,15 @@ const PARTIES: &str = "parties";
 /// The SDK for Rust with its credential for certificates: a program of its own, outside of the workspace.
 const CERTIFICATE: &str = "rust-certificate";
 
-/// The files of `e2e/tests`.
-const MODULES: &[&str] = &[
+/// The files of `e2e/tests`, which `cargo xtask tidy` compares.
+pub(crate) const MODULES: &[&str] = &[
     "assertion",
+    "attach",
     "bad_input",
     "canary",
     "clock",
     "commands",
+    "containers",
     "crash",
     "curl",
     "go",
@@ -46,6 +48,7 @@ const MODULES: &[&str] = &[
     "roles",
     "rust",
     "second_service",
+    "shadow",
     "sign_in",
     "signing_keys",
     "slow_clients",
@@ -151,6 +154,7 @@ const PLAYED_WITH: &[(&str, &[&str])] = &[
     ("relying_parties", &[PARTIES]),
     ("roles", &["python"]),
     ("second_service", &["python"]),
+    ("shadow", &["python", "node"]),
     ("user_flows", &["python", "node"]),
     ("vaults", &["python"]),
 ];

@@ -19,6 +19,9 @@ use std::{
 };
 use tokio::net::UnixStream;
 
+/// The longest that a command waits for something to come: a day.
+pub(crate) const WAIT_SECONDS_MAX: u64 = 24 * 60 * 60;
+
 /// How long an answer may take. A start of an app or a verification of a large log takes longest.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 

@@ -3,7 +3,7 @@
 //! Owns: the packing of a folder, the waiting for a deployment, and how both are told. Owns not: what the routes do (`wire::admin::hosting`).
 
 use crate::{
-    admin::{Admin, segment},
+    admin::{Admin, WAIT_SECONDS_MAX, segment},
     app::App,
     failure::Failure,
     output::{self, Format},
@@ -35,7 +35,7 @@ pub(crate) struct Deploy {
     #[arg(long)]
     no_wait: bool,
     /// How long to wait until the new version serves
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(..=WAIT_SECONDS_MAX))]
     timeout: u64,
 }
 
@@ -300,7 +300,7 @@ fn package(what: &What) -> Result<File, Failure> {
     let folder = what.dir.as_deref().unwrap_or(Path::new("."));
     let mut zip = crate::files::unnamed()?;
     let packed = package::pack(folder, &mut zip)
-        .map_err(|error| Failure::new(format!("{}: {}", folder.display(), crate::place::chain(&error))))?;
+        .map_err(|error| Failure::new(format!("{}: {}", folder.display(), domain::chain(&error))))?;
     for (path, why) in &packed.skipped {
         output::note(format_args!("keyless: {} is left out: {why}", path.display()));
     }

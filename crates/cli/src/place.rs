@@ -46,7 +46,7 @@ impl Place {
             format!("keyless-{}-{:08x}", app.folded(), u32::from_be_bytes(random(&crypt::SystemEntropy)));
         match AppCgroup::create(&parent, &name) {
             Ok(cgroup) => Self::Own(cgroup),
-            Err(error) => Self::Nowhere { why: chain(&error), mend: "see `keyless doctor`".into() },
+            Err(error) => Self::Nowhere { why: domain::chain(&error), mend: "see `keyless doctor`".into() },
         }
     }
 }
@@ -69,20 +69,8 @@ fn enter_scope() -> Option<String> {
     Some(format!("systemd-run cannot be started: {failed}"))
 }
 
-/// An error with all its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 impl From<kernel::KernelError> for Failure {
     fn from(error: kernel::KernelError) -> Self {
-        Self::new(chain(&error))
+        Self::new(domain::chain(&error))
     }
 }

@@ -1,7 +1,7 @@
 //! `keyless status`: what runs, and what the kernel enforces.
 
 use crate::{
-    admin::Admin,
+    admin::{Admin, WAIT_SECONDS_MAX},
     clock,
     failure::Failure,
     output::{self, Colour, Format, paint},
@@ -16,7 +16,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(25);
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Wait up to this long for the server to come up
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=WAIT_SECONDS_MAX))]
     wait: u64,
 }
 

@@ -5,6 +5,7 @@
 //! Invariant: this crate depends on none of ours and on nothing asynchronous.
 #![forbid(unsafe_code)]
 
+pub mod causes;
 pub mod hosts;
 pub mod ids;
 pub mod limits;
@@ -15,6 +16,7 @@ pub mod secret;
 pub mod time;
 pub mod world;
 
+pub use causes::chain;
 pub use hosts::{HostNames, HostRole};
 pub use ids::{
     AppId, AssignmentId, AttachmentId, ClientId, CredentialId, DeploymentId, GroupId, ObjectId,

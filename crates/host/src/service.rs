@@ -500,7 +500,10 @@ impl HostService {
                 match self.kernel.listen_in(path, NetworkId::new(id), Some(record.port), record.has_imds()) {
                     Ok(network) => Some(network),
                     Err(error) => {
-                        return Ok(Err(format!("its network is not to be had again: {}", chain(&error))));
+                        return Ok(Err(format!(
+                            "its network is not to be had again: {}",
+                            domain::chain(&error)
+                        )));
                     }
                 }
             }
@@ -510,14 +513,17 @@ impl HostService {
             return Ok(Err(format!(
                 "its endpoint's port {} cannot be opened again: {}",
                 record.port,
-                chain(&error)
+                domain::chain(&error)
             )));
         }
         if let Some(address) = record.shadow
             && let Err(error) = self.open_shadow(record.id, Some(address)).await
         {
             self.close(record.id);
-            return Ok(Err(format!("its door at {address} cannot be opened again: {}", chain(&error))));
+            return Ok(Err(format!(
+                "its door at {address} cannot be opened again: {}",
+                domain::chain(&error)
+            )));
         }
         Ok(Ok(()))
     }
@@ -635,14 +641,3 @@ impl HostService {
 
 /// Records of one page of a listing.
 const PAGE: NonZeroU16 = NonZeroU16::new(store::contract::LIST_MAX).unwrap();
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}

@@ -140,6 +140,7 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         files: files.clone(),
         authority_pem: certificates.authority_pem().to_owned(),
         observer: observer.clone(),
+        public: ground.addresses.clone(),
         runtime: Handle::current(),
     }));
     let anchor = anchor::load(&**store).await?;
@@ -164,7 +165,6 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     let site = Site::new(
         &config,
         &ground.addresses,
-        files,
         shadows.clone(),
         &ground.capabilities,
         opened_by,
@@ -458,7 +458,8 @@ impl Running {
         self.endpoints.close_all();
         self.shadows.close_all();
         self.stop.send_replace(true);
-        if tokio::time::timeout(DRAIN_TIME_MAX, self.public.drained()).await.is_err() {
+        let drained = async { tokio::join!(self.public.drained(), self.shadows.drained()) };
+        if tokio::time::timeout(DRAIN_TIME_MAX, drained).await.is_err() {
             tracing::warn!("connections were still open and are dropped");
         }
         // It ends by itself, so that no start is cut in the middle.

@@ -238,7 +238,7 @@ impl World {
             identity.clone(),
             self.kernel.clone(),
             listeners.clone(),
-            host_settings(),
+            host_settings(&self.root),
         ));
         host.resume(now).await.map_err(|error| error.to_string())?;
         let services = Arc::new(Services {
@@ -504,7 +504,7 @@ async fn read(response: http::Response<Body>, id: &str) -> Answer {
     Answer { status, request: id, body: serde_json::from_slice(&text).unwrap_or_default(), text, headers }
 }
 
-fn host_settings() -> HostSettings {
+fn host_settings(root: &Key256) -> HostSettings {
     let trust = TrustFiles {
         bundle: "/d/bundle.pem".into(),
         root: "/d/root.pem".into(),
@@ -515,7 +515,7 @@ fn host_settings() -> HostSettings {
         boot: "boot".to_owned(),
         domain: "keyless.localhost".to_owned(),
         trust,
-        settings_key: Arc::new(Key256::random(&crypt::SystemEntropy)),
+        settings_key: Arc::new(root.derive("keyless host: app settings")),
     }
 }
 

@@ -247,6 +247,44 @@ async fn a_hosted_apps_desired_state_and_settings() {
 }
 
 #[tokio::test]
+async fn the_record_of_an_attachment_says_which_cgroup_it_was() {
+    let desk = Desk::new().await;
+    desk.post("/v1/apps", json!({"name": "shop"})).await;
+    let attach = |cgroup: &str| json!({"attached": "unit web.service", "cgroup": cgroup});
+    let unknown = "/sys/fs/cgroup/other.service";
+    desk.world.kernel.attests.store(true, Ordering::SeqCst);
+    let (status, refused) = desk.post("/v1/apps/shop/workloads", attach(unknown)).await;
+    assert!(status >= 400, "{refused}");
+    let record = desk.last_record();
+    assert_eq!(record.target, format!("app shop, unit web.service, cgroup {unknown}"));
+    assert_ne!((record.action, record.outcome), ("workload.attach", Outcome::Allowed));
+    let (status, attached) = desk.post("/v1/apps/shop/workloads", attach("/sys/fs/cgroup/web.service")).await;
+    assert_eq!(status, 201, "{attached}");
+    let record = desk.last_record();
+    let target = "app shop, unit web.service, cgroup /sys/fs/cgroup/web.service (id 4711)";
+    assert_eq!(
+        (record.action, record.target.as_str(), record.outcome),
+        ("workload.attach", target, Outcome::Allowed)
+    );
+}
+
+#[tokio::test]
+async fn what_runs_already_is_not_made_to_run_as_if_in_azure() {
+    let desk = Desk::new().await;
+    desk.post("/v1/apps", json!({"name": "shop"})).await;
+    for more in [json!({"attached": "unit web.service"}), json!({"network": 4_711})] {
+        let mut asked = json!({"as_azure": true});
+        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (status, refused) = desk.post("/v1/apps/shop/workloads", asked).await;
+        assert_eq!((status, refused["error"]["code"].as_str()), (400, Some("BadRequest")), "{more}");
+        assert!(message(&refused).contains("as_azure"), "{refused}");
+    }
+    // Without them it is refused for another reason: this world has no doors.
+    let (status, refused) = desk.post("/v1/apps/shop/workloads", json!({"as_azure": true})).await;
+    assert!(status > 400, "{refused}");
+}
+
+#[tokio::test]
 async fn a_start_tells_the_environment_once() {
     let desk = Desk::new().await;
     desk.post("/v1/apps", json!({"name": "shop"})).await;

@@ -6,7 +6,6 @@
 //!
 //! Owns: what podman is told. Owns not: images (`podman pull`), the order of a start (`launch`).
 
-use super::chain;
 use domain::{Secret, limits};
 use kernel::{AppCgroup, Hierarchy, KernelError, Placement, Process, Program};
 use std::{
@@ -196,7 +195,7 @@ impl Podman {
         }
         let process = self
             .spawn(self.line(arguments), container.joins.clone(), container.output)
-            .map_err(|error| io::Error::other(chain(&error)))?;
+            .map_err(|error| io::Error::other(domain::chain(&error)))?;
         Ok((process, environment))
     }
 

@@ -4,7 +4,7 @@
 //! it is. Building runs a package's own scripts: under the app's account, in a cgroup of its own, within a time, with no identity.
 
 use super::{
-    Apps, chain,
+    Apps,
     container::{PULL_TIME_MAX, Podman},
     files::AppFolder,
     launch::{base, scrub},
@@ -139,7 +139,7 @@ struct Failed(String);
 
 impl From<PackageError> for Failed {
     fn from(error: PackageError) -> Self {
-        Self(chain(&error))
+        Self(domain::chain(&error))
     }
 }
 
@@ -219,11 +219,12 @@ async fn fetch(apps: &Arc<Apps>, ground: &Ground, podman: Arc<Podman>, image: &s
         image: Some(Image { name: image.to_owned(), id }),
         created: apps.now(),
     };
-    apps.deployed(&ground.name, ground.app, deployment).await.map_err(|error| Failed(chain(&error)))
+    apps.deployed(&ground.name, ground.app, deployment).await.map_err(|error| Failed(domain::chain(&error)))
 }
 
 async fn pull(ground: &Ground, podman: &Podman, image: &str) -> Result<(), Failed> {
-    let failed = |error: &dyn std::error::Error| Failed(format!("fetching image {image}: {}", chain(error)));
+    let failed =
+        |error: &dyn std::error::Error| Failed(format!("fetching image {image}: {}", domain::chain(error)));
     let mut output = said(&ground.folder, ground.id).map_err(|error| failed(&error))?;
     let process = podman.pull(image, &output).map_err(|error| failed(&error))?;
     let ended = tokio::time::timeout(PULL_TIME_MAX, super::probe::ended(&process)).await;
@@ -305,7 +306,7 @@ async fn come_about(apps: &Arc<Apps>, ground: &Ground) -> Result<(), Failed> {
         image: None,
         created: apps.now(),
     };
-    apps.deployed(&ground.name, ground.app, deployment).await.map_err(|error| Failed(chain(&error)))
+    apps.deployed(&ground.name, ground.app, deployment).await.map_err(|error| Failed(domain::chain(&error)))
 }
 
 async fn unpack(ground: &Ground) -> Result<(Contents, package::Launch), Failed> {
@@ -334,7 +335,7 @@ async fn run(
     step: &Step,
     until: Instant,
 ) -> Result<(), Failed> {
-    let failed = |error: &dyn std::error::Error| Failed(format!("{}: {}", step.why, chain(error)));
+    let failed = |error: &dyn std::error::Error| Failed(format!("{}: {}", step.why, domain::chain(error)));
     let mut output = said(&ground.folder, ground.id).map_err(|error| failed(&error))?;
     let cgroup = match &apps.launcher.placement {
         Placement::Root { parent } | Placement::Delegated { parent } => {
@@ -358,7 +359,7 @@ async fn run(
                 format!("took longer than there was of {} s", domain::limits::BUILD_TIME_MAX.as_secs())
             })
         }
-        Err(error) => Err(format!("cannot be started: {}", chain(error))),
+        Err(error) => Err(format!("cannot be started: {}", domain::chain(error))),
     };
     if let Some(cgroup) = cgroup {
         // What it left running goes with it.

@@ -4,7 +4,6 @@
 //! away what was made before it.
 
 use super::{
-    chain,
     container::{self, Container, Podman},
     files::AppFolder,
     log,
@@ -129,7 +128,7 @@ impl Launcher {
         let random = u64::from_be_bytes(domain::world::random(&crypt::SystemEntropy));
         match AppCgroup::create(parent, &format!("{}{}-{random:016x}", self.prefix, app.folded())) {
             Ok(cgroup) => (Place::Cgroup(cgroup.path().to_owned()), Some(cgroup)),
-            Err(error) => nowhere(chain(&error), "see `keyless doctor`".to_owned()),
+            Err(error) => nowhere(domain::chain(&error), "see `keyless doctor`".to_owned()),
         }
     }
 

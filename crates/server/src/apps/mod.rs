@@ -260,17 +260,3 @@ fn ask_to_end(instance: &Instance) {
 
 /// SIGTERM, the same on every Linux.
 const SIGTERM: i32 = 15;
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = cause.source();
-    }
-    text
-}

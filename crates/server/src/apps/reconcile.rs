@@ -1,7 +1,7 @@
 //! The loop: what is desired of each app is held against what is observed, `host::plan` says the steps, and here they are taken.
 
 use super::{
-    AppState, Apps, DRAIN_INTERVAL, Instance, Isolation, ROTATE_INTERVAL, ask_to_end, chain, container,
+    AppState, Apps, DRAIN_INTERVAL, Instance, Isolation, ROTATE_INTERVAL, ask_to_end, container,
     launch::{LaunchError, Launched, end_at_once},
     log, references,
 };
@@ -352,7 +352,7 @@ impl Apps {
                 self.replace_if_another(app, name, &resolved).await?;
             }
             Err(error) => {
-                let text = chain(&error);
+                let text = domain::chain(&error);
                 if let LaunchError::Unkept(_, launched) = error {
                     self.end_unkept(*launched).await;
                 }

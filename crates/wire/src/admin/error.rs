@@ -53,7 +53,7 @@ impl AdminError {
     }
 
     fn internal(error: &dyn std::error::Error) -> Self {
-        tracing::error!(error = chain(error), "a request of the administrator failed");
+        tracing::error!(error = domain::chain(error), "a request of the administrator failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "InternalError",
@@ -88,8 +88,8 @@ impl From<HostingFault> for AdminError {
             HostingFault::Unavailable(why) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", why),
             HostingFault::Host(error) => error.into(),
             HostingFault::File { .. } => {
-                tracing::error!(error = chain(&fault), "an app's files cannot be written");
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "NotKept", chain(&fault))
+                tracing::error!(error = domain::chain(&fault), "an app's files cannot be written");
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "NotKept", domain::chain(&fault))
             }
         }
     }
@@ -126,9 +126,9 @@ impl From<HostError> for AdminError {
                 "{error}: start the program in a cgroup of its own, as `keyless run` does"
             )),
             HostError::Cgroup(ref cause) => {
-                Self::bad_request(format!("the cgroup cannot be used: {}", chain(cause)))
+                Self::bad_request(format!("the cgroup cannot be used: {}", domain::chain(cause)))
             }
-            HostError::Network(ref cause) => Self::bad_request(format!("{error}: {}", chain(cause))),
+            HostError::Network(ref cause) => Self::bad_request(format!("{error}: {}", domain::chain(cause))),
             HostError::CgroupEmpty => Self::conflict(error.to_string()),
             HostError::SettingInvalid { .. } | HostError::SettingReserved { .. } => {
                 Self::bad_request(error.to_string())
@@ -150,7 +150,7 @@ impl From<HostError> for AdminError {
                 format!("the program is not started as if it were in Azure: {why}; {mend}"),
             ),
             HostError::Endpoint(ref cause) => {
-                tracing::error!(error = chain(cause), "an identity endpoint cannot be opened");
+                tracing::error!(error = domain::chain(cause), "an identity endpoint cannot be opened");
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "NoEndpoint",
@@ -285,18 +285,6 @@ impl From<StoreError> for AdminError {
             StoreError::Compacted | StoreError::Invalid(_) | StoreError::Broken(_) => Self::internal(&error),
         }
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 impl From<VaultError> for AdminError {

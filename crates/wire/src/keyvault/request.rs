@@ -159,7 +159,7 @@ fn refuse(asked: &Asked<'_>, action: &'static str, target: String, fault: &Fault
             reason = error.to_string();
             of_vault = KeyVaultError::from(error);
             if of_vault.is_ours() {
-                tracing::error!(action, target, error = chain(error), "a request failed");
+                tracing::error!(action, target, error = domain::chain(error), "a request failed");
             }
             &of_vault
         }
@@ -221,14 +221,4 @@ pub(super) fn no_content() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -14,7 +14,7 @@ use crate::{
 use audit::{Actor, Outcome};
 use axum::{Extension, body::Body, extract::Request, response::Response};
 use directory::{DirectoryError, Endpoint, IssuedToken, TokenRequest, token::ClientSecret};
-use domain::{ClientId, Secret, limits};
+use domain::{ClientId, HostNames, Secret, limits};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -199,7 +199,7 @@ async fn read(
         password: form.take_secret("password"),
         claims: form.take("claims"),
         address,
-        is_azure: context.door == Door::Azure,
+        asked_by: (context.door == Door::Azure).then(HostNames::azure),
     })
 }
 
@@ -257,7 +257,7 @@ fn granted(endpoint: Endpoint, issued: &IssuedToken, wants_client_info: bool) ->
 fn refused(state: &State, context: &Context, asked: &Asked, fault: &Fault) -> Response {
     let answer = fault.answer();
     if answer.is_failure() {
-        tracing::error!(request_id = %context.request, error = %chain(fault), "no token could be issued");
+        tracing::error!(request_id = %context.request, error = %domain::chain(fault), "no token could be issued");
     }
     let mut response = answer.respond(context.names(state), context, asked.correlation);
     if response.status() == StatusCode::UNAUTHORIZED && asked.is_basic {
@@ -265,14 +265,6 @@ fn refused(state: &State, context: &Context, asked: &Asked, fault: &Fault) -> Re
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
     response
-}
-
-/// An error and its causes, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 /// Is the body said to be a form?
