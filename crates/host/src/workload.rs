@@ -157,3 +157,50 @@ pub(crate) fn is_over(
     let is_starting = !has_been_populated && now.seconds_since(started) < START_SECONDS_MAX;
     !is_starting && !confinement.is_populated()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::id;
+    use domain::Secret;
+
+    fn record(network: Option<u64>, attached: Option<&str>, port: Option<u16>) -> WorkloadRecord {
+        let instance = port.map(|port| InstanceRecord {
+            revision: 1,
+            port,
+            deployment: None,
+            seen: BTreeMap::new(),
+            is_container: false,
+            process: None,
+        });
+        WorkloadRecord {
+            id: id(1),
+            app: id(2),
+            name: AppName::parse("web").unwrap(),
+            secret: HashedSecret::of(&Secret::new("secret".to_owned())),
+            port: 4141,
+            place: PlaceRecord::Cgroup { path: "/web".into(), id: 3 },
+            boot: "boot".to_owned(),
+            started: Timestamp::from_seconds(0),
+            instance,
+            shadow: None,
+            network,
+            attached: attached.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn imds_comes_back_where_it_was_and_nowhere_else() {
+        assert!(record(Some(7), None, Some(8_080)).has_imds());
+        assert!(!record(Some(7), None, Some(IMDS_PORT)).has_imds(), "the app listens there");
+        assert!(!record(None, None, Some(8_080)).has_imds(), "the host's network");
+        assert!(!record(Some(7), Some("unit web.service"), None).has_imds(), "somebody else's network");
+    }
+
+    /// What releases of before have kept of an instance.
+    #[test]
+    fn an_instance_of_before_is_read() {
+        let old = r#"{"revision":3,"port":8080,"process":{"pid":7,"start_time":9}}"#;
+        assert!(!serde_json::from_str::<InstanceRecord>(old).unwrap().is_container);
+    }
+}
