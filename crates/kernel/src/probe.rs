@@ -55,7 +55,7 @@ pub struct Hosting {
     pub limits: AppliedLimits,
     /// A network namespace of its own.
     pub network: Verdict,
-    /// A Landlock domain, for want of a user of its own.
+    /// A Landlock domain, for want of a user of its own. It is less (`landlock`).
     pub landlock: Verdict,
     /// A gate that keeps strangers from connecting to its endpoint.
     pub connect_gate: Verdict,
@@ -211,7 +211,7 @@ fn network() -> Verdict {
     }
 }
 
-/// Can programs of one user be kept from taking each other over?
+/// Can programs of one user be kept from joining, reading and signalling each other?
 fn landlock() -> Verdict {
     const WITH_SCOPES: u32 = 6;
     let attempt = || {

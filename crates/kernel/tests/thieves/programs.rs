@@ -134,7 +134,7 @@ fn many_threads_start_programs_with_accounts_at_once() {
 }
 
 /// Two apps of one user in a part of the hierarchy that is delegated to that user, which is how it is on a laptop.
-fn two_apps(world: &World) -> [Arc<AppCgroup>; 2] {
+pub(crate) fn two_apps(world: &World) -> [Arc<AppCgroup>; 2] {
     let delegated = world.cgroup("delegated");
     let give = |cgroup: &AppCgroup| {
         for name in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
@@ -149,9 +149,9 @@ fn two_apps(world: &World) -> [Arc<AppCgroup>; 2] {
     })
 }
 
-/// T20 under Landlock: the limit of a shared user is closed between apps.
+/// T20 under Landlock: one app cannot write itself into another's cgroup, nor read or signal it. What is left is in `limits`.
 #[test]
-fn programs_of_one_user_under_landlock_cannot_take_each_other_over() {
+fn programs_of_one_user_under_landlock_neither_join_nor_read_nor_signal_each_other() {
     let Some(world) = world::as_root() else { return };
     let abi = match Landlock::abi() {
         Ok(abi) => abi,
