@@ -53,6 +53,12 @@ const DEPTH_MAX: usize = 32;
 const WALKS_A_SECOND: u32 = 100;
 /// Strangers that are remembered, so that each causes one walk only.
 const STRANGERS_MAX: usize = 1_024;
+/// Processes of a cgroup that are held by descriptors at a time.
+const HELD_MAX: usize = 1_024;
+/// Levels above a cgroup that are looked at. A path cannot name one that is deeper.
+const ABOVE_MAX: usize = 4_096;
+/// Walks in which a subtree is removed.
+const REMOVALS_MAX: usize = 64;
 /// How long a killed cgroup may take to become empty.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
 /// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
@@ -161,6 +167,27 @@ impl AppCgroup {
         is_member
     }
 
+    /// Is it that cgroup, or below it? By its parents, of which there are few, however many cgroups there are: certain, unlike
+    /// [`AppCgroup::contains`], which may say no of what is far below, and so for whoever refuses by a yes.
+    ///
+    /// # Errors
+    /// A parent cannot be looked at.
+    pub fn is_within(&self, id: CgroupId) -> io::Result<bool> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut directory = self.directory.try_clone()?;
+        for _ in 0..ABOVE_MAX {
+            // Above the root of what is mounted is another file system.
+            if rustix::fs::fstatfs(&directory)?.f_type != CGROUP2_SUPER_MAGIC {
+                return Ok(false);
+            }
+            if fstat(&directory)?.st_ino == id.0 {
+                return Ok(true);
+            }
+            directory = openat(&directory, "..", flags, Mode::empty())?;
+        }
+        Err(io::Error::other("it is too deep"))
+    }
+
     /// Is there any process in it or below it? False once it is removed; true if it cannot be told.
     pub fn is_populated(&self) -> bool {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -198,15 +225,19 @@ impl AppCgroup {
 
     /// Sends a signal to each of its processes, as far as they are there. One that moved elsewhere meanwhile gets none.
     pub fn signal(&self, number: i32) {
-        for pid in self.processes() {
-            let Some(process) = crate::Process::of_member(pid, || self.processes().contains(&pid)) else {
-                continue;
-            };
-            let _may_have_ended = process.signal(number);
+        for some in self.processes().chunks(HELD_MAX) {
+            let held: Vec<_> =
+                some.iter().filter_map(|pid| crate::Process::of_member(*pid, || true)).collect();
+            // Read once while all are held: an id in it is that of the process that is held.
+            let members: HashSet<u32> = self.processes().into_iter().collect();
+            for process in held.iter().filter(|process| members.contains(&process.id())) {
+                let _may_have_ended = process.signal(number);
+            }
         }
     }
 
-    /// Kills every process in it and below it, and waits until it is empty. Needs Linux 5.14.
+    /// Kills every process in it and below it, and waits until it is empty. Needs Linux 5.14. That blocks, up to two seconds where a process
+    /// does not die at once (it waits for a device): not for a thread that others wait for.
     ///
     /// # Errors
     /// [`KernelError::Cgroup`], also if it does not become empty.
