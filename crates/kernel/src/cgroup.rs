@@ -259,21 +259,14 @@ impl AppCgroup {
         Ok(())
     }
 
-    /// Removes it with its children and its limits; all must be empty. That it is gone already is no error.
+    /// Removes it with its children and its limits; all must be empty. That it is gone already is no error. As long as limits of it that are
+    /// in other hierarchies are used, it stays as well: they are found by its id.
     ///
     /// # Errors
-    /// [`KernelError::Cgroup`].
+    /// [`KernelError::Cgroup`]: to be tried again.
     pub fn remove(&self) -> Result<(), KernelError> {
-        crate::limits::remove(self);
-        let mut below = Vec::new();
-        walk(self.directory(), SUBTREE_MAX, &mut |path, _| {
-            below.push(path.to_owned());
-            true
-        });
-        // Parents were met first.
-        for path in below.iter().rev() {
-            let _still_used = unlinkat(&self.directory, path, AtFlags::REMOVEDIR);
-        }
+        crate::limits::remove(self)?;
+        remove_below(self.directory());
         // Only if the path still is this cgroup: another one of the same name is not ours to remove.
         let is_ours = rustix::fs::lstat(&self.path).is_ok_and(|stat| stat.st_ino == self.id.0);
         match is_ours.then(|| fs::remove_dir(&self.path)) {
@@ -285,6 +278,24 @@ impl AppCgroup {
     }
 }
 
+/// Removes the cgroups below a directory that are not used, of either version.
+pub(crate) fn remove_below(top: BorrowedFd<'_>) {
+    for _ in 0..REMOVALS_MAX {
+        let mut below = Vec::new();
+        let is_whole = walk(top, SUBTREE_MAX, &mut |path, _| {
+            below.push(path.to_owned());
+            true
+        });
+        // Parents were met first.
+        let removed = |path: &&PathBuf| unlinkat(top, *path, AtFlags::REMOVEDIR).is_ok();
+        let removed = below.iter().rev().filter(removed).count();
+        // There may be more than are looked at in one walk.
+        if is_whole || removed == 0 {
+            return;
+        }
+    }
+}
+
 /// Is this what one is told of a cgroup that was removed?
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
@@ -292,7 +303,11 @@ fn is_gone(error: &io::Error) -> bool {
 
 /// Visits the cgroups below a directory, parents first, until `visit` says no; their paths are relative to the directory. By the
 /// descriptor, not by a path: a path may be another cgroup's by now. Says whether all were visited: there are not too many, nor too deep.
-fn walk(top: BorrowedFd<'_>, at_most: usize, visit: &mut dyn FnMut(&Path, CgroupId) -> bool) -> bool {
+pub(crate) fn walk(
+    top: BorrowedFd<'_>,
+    at_most: usize,
+    visit: &mut dyn FnMut(&Path, CgroupId) -> bool,
+) -> bool {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mut queue = vec![PathBuf::from(".")];
     let (mut next, mut is_whole) = (0, true);

@@ -5,7 +5,7 @@
 
 use crate::{
     AppCgroup, Hierarchy, KernelError, Verdict,
-    cgroup::PROCESSES,
+    cgroup::{PROCESSES, remove_below, walk},
     hierarchy::{Mount, below},
     probe::chain,
 };
@@ -14,7 +14,7 @@ use std::{
     fs, io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::DirBuilderExt,
+        unix::fs::{DirBuilderExt, MetadataExt},
     },
     path::{Path, PathBuf},
 };
@@ -82,6 +82,8 @@ const PERIOD: u64 = 100_000;
 const QUOTA_MIN: u64 = 1_000;
 /// How often the processes of an app that runs already are looked for, until all are in the cgroup of the limit.
 const PASSES_MAX: usize = 8;
+/// Cgroups of a hierarchy of version 1 among which those of an earlier life are looked for.
+const PLACES_MAX: usize = 16_384;
 const MEND: &str = "run the server as root (in a container: from a cgroup below the root of the container's), on a kernel that has the controller (cgroup_enable=memory)";
 
 /// A file to write, what, and what it means if that is refused.
@@ -98,6 +100,8 @@ enum Refused {
 }
 
 impl Controller {
+    const ALL: [Self; 3] = [Self::Memory, Self::Cpu, Self::Processes];
+
     const fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
@@ -211,6 +215,7 @@ impl Limiter {
                 self.kills_of(controller, directory.join("memory.oom_control"));
                 self.applied.version_1.push(controller.name());
                 self.joins.push(join);
+                reach
             })
         };
         match attempt {
@@ -220,7 +225,6 @@ impl Limiter {
                 "switch swap off (swapoff -a), or have the kernel count it (swapaccount=1 on its command line)",
             ),
             Ok(Some(_)) => Verdict::Enforced,
-                reach
             Err(why) => unenforced(controller, limit, &why),
         }
     }
@@ -243,13 +247,47 @@ fn unenforced(controller: Controller, limit: Option<u64>, why: &str) -> Verdict 
 }
 
 /// Removes what limits of a cgroup have made in other hierarchies. It must be empty.
-pub(crate) fn remove(cgroup: &AppCgroup) {
-    let Ok(mounts) = Mount::all() else { return };
-    for mount in mounts.iter().filter(|mount| !mount.is_v2) {
-        if let Some(own) = own_directory(mount, "self") {
-            let _none_or_used = fs::remove_dir(own.join(name_1(cgroup)));
+///
+/// # Errors
+/// [`KernelError::Cgroup`]: it is not, though the app's cgroup is: who is in the one need not be in the other.
+pub(crate) fn remove(cgroup: &AppCgroup) -> Result<(), KernelError> {
+    let Ok(mounts) = Mount::all() else { return Ok(()) };
+    let is_its = |mount: &&Mount| {
+        !mount.is_v2 && Controller::ALL.iter().any(|controller| mount.has(controller.name()))
+    };
+    for mount in mounts.iter().filter(is_its) {
+        let Some(path) = made_1(mount, &name_1(cgroup)) else { continue };
+        if let Ok(directory) = fs::File::open(&path) {
+            remove_below(directory.as_fd());
+        }
+        match fs::remove_dir(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(KernelError::Cgroup { doing: "remove", path, source });
+            }
+            _ => {}
         }
     }
+    Ok(())
+}
+
+/// Where limits of a cgroup are in a hierarchy of version 1: below our own place in it, or wherever an earlier life of ours was.
+fn made_1(mount: &Mount, name: &str) -> Option<PathBuf> {
+    let here = own_directory(mount, "self").map(|own| own.join(name)).filter(|path| path.exists());
+    here.or_else(|| {
+        let top = fs::File::open(&mount.point).ok()?;
+        let mut found = None;
+        walk(top.as_fd(), PLACES_MAX, &mut |path, _| {
+            if path.ends_with(name) {
+                let path = mount.point.join(path.strip_prefix(".").unwrap_or(path));
+                // Whoever else has a part of the hierarchy may name cgroups as they like.
+                let is_ours =
+                    fs::symlink_metadata(&path).is_ok_and(|found| found.uid() == crate::effective_uid());
+                found = is_ours.then_some(path);
+            }
+            found.is_none()
+        });
+        found
+    })
 }
 
 /// Of an app's cgroup in hierarchies of version 1. Its id makes it one name wherever the app's cgroup is, and never another's.
@@ -273,7 +311,15 @@ fn own_directory(mount: &Mount, process: &str) -> Option<PathBuf> {
 struct Place {
     hierarchy: Hierarchy,
     mounts: Vec<Mount>,
+    has_swap: bool,
 }
+
+/// A limit of memory that leaves swap out, and why.
+#[derive(Debug, PartialEq, Eq)]
+struct SwapIsFree(String);
+
+/// A cgroup of a limit in a hierarchy of version 1: its directory, what is to be joined, and what it leaves out.
+type Group1 = (PathBuf, OwnedFd, Option<SwapIsFree>);
 
 impl Place {
     fn find() -> Result<Self, String> {
@@ -322,16 +368,8 @@ impl Place {
             }
             if let Err(error) = fs::write(&file, format!("+{}", controller.name())) {
                 // A cgroup that has processes of its own gives no controller to those below it.
-    has_swap: bool,
                 let is_used = error.raw_os_error() == Some(libc::EBUSY);
                 let why = if is_used { "it has processes itself".to_owned() } else { error.to_string() };
-/// A limit of memory that leaves swap out, and why.
-#[derive(Debug, PartialEq, Eq)]
-struct SwapIsFree(String);
-
-/// A cgroup of a limit in a hierarchy of version 1: its directory, what is to be joined, and what it leaves out.
-type Group1 = (PathBuf, OwnedFd, Option<SwapIsFree>);
-
                 refused = Some(format!("{} does not pass it on: {why}", directory.display()));
             }
         }
@@ -461,7 +499,6 @@ mod tests {
         assert!(refused.contains("keyless does not pass it on: No such file"), "{refused}");
         fs::remove_dir_all(&mount).unwrap();
     }
-}
 
     /// By plain files; a directory in the place of one is what cannot be written.
     #[test]
@@ -483,3 +520,4 @@ mod tests {
         assert!(!is_any_listed(head) && !is_any_listed(""));
         assert!(is_any_listed(&format!("{head}/dev/zram0 partition 8388604 0 100\n")));
     }
+}
