@@ -150,6 +150,19 @@ pub(crate) fn open_cgroup_by_id(mount: BorrowedFd<'_>, id: u64) -> io::Result<Ow
         bytes: u32,
         kind: i32,
         id: u64,
+/// Sends a signal to the group whose leader a process is or was, by its descriptor: no id is looked up that may be another's by now. Since
+/// Linux 6.9; `InvalidInput` before.
+pub(crate) fn signal_group(process: BorrowedFd<'_>, number: i32) -> io::Result<()> {
+    /// `PIDFD_SIGNAL_PROCESS_GROUP` of `linux/pidfd.h`.
+    const PROCESS_GROUP: u32 = 1 << 2;
+    let nothing = ptr::null::<libc::siginfo_t>();
+    // SAFETY: no pointers are followed.
+    check(unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), number, nothing, PROCESS_GROUP)
+    })
+    .map(drop)
+}
+
     }
     const FILEID_KERNFS: i32 = 0xfe;
     const { assert!(size_of::<Handle>() == 16) };
