@@ -23,6 +23,14 @@ fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Overwrites bytes that were a secret; no optimization may leave that out.
+pub(crate) fn wipe(bytes: &mut [u8]) {
+    for byte in bytes {
+        // SAFETY: the pointer is that of a live reference.
+        unsafe { ptr::write_volatile(byte, 0) }
+    }
+}
+
 /// How long the kernel may take to answer on netlink. It answers within the call; this is for a kernel that does not.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -142,14 +150,6 @@ pub(crate) fn is_there(process: BorrowedFd<'_>) -> bool {
     !asked.is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH))
 }
 
-/// Opens a cgroup by its id; root only. `mount` is a descriptor on the cgroup2 mount.
-pub(crate) fn open_cgroup_by_id(mount: BorrowedFd<'_>, id: u64) -> io::Result<OwnedFd> {
-    /// `struct file_handle` with the eight bytes of a `FILEID_KERNFS` handle.
-    #[repr(C)]
-    struct Handle {
-        bytes: u32,
-        kind: i32,
-        id: u64,
 /// Sends a signal to the group whose leader a process is or was, by its descriptor: no id is looked up that may be another's by now. Since
 /// Linux 6.9; `InvalidInput` before.
 pub(crate) fn signal_group(process: BorrowedFd<'_>, number: i32) -> io::Result<()> {
@@ -163,6 +163,14 @@ pub(crate) fn signal_group(process: BorrowedFd<'_>, number: i32) -> io::Result<(
     .map(drop)
 }
 
+/// Opens a cgroup by its id; root only. `mount` is a descriptor on the cgroup2 mount.
+pub(crate) fn open_cgroup_by_id(mount: BorrowedFd<'_>, id: u64) -> io::Result<OwnedFd> {
+    /// `struct file_handle` with the eight bytes of a `FILEID_KERNFS` handle.
+    #[repr(C)]
+    struct Handle {
+        bytes: u32,
+        kind: i32,
+        id: u64,
     }
     const FILEID_KERNFS: i32 = 0xfe;
     const { assert!(size_of::<Handle>() == 16) };
