@@ -67,15 +67,11 @@ impl Network {
     /// [`KernelError::System`], also if the process has ended.
     pub fn resume(process: &Process, ports: &NetworkPorts) -> Result<Self, KernelError> {
         let fail = |source| KernelError::System { doing: "find the network namespace of a process", source };
-        let file = fs::File::open(format!("/proc/{}/ns/net", process.id())).map_err(fail)?;
-        // If it is there now, the id was its own when the file was opened.
-        if process.has_ended().map_err(fail)? {
-            return Err(fail(io::ErrorKind::NotFound.into()));
-        }
-        Self::within(Namespace { file: file.into() }, ports)
+        Self::within(Namespace::of(process).map_err(fail)?, ports)
     }
 
-    fn within(namespace: Namespace, ports: &NetworkPorts) -> Result<Self, KernelError> {
+    /// Listens in a namespace.
+    pub(crate) fn within(namespace: Namespace, ports: &NetworkPorts) -> Result<Self, KernelError> {
         let fail = |source| KernelError::System { doing: "listen in a network namespace", source };
         let (listeners, attestor) =
             namespace.inside(|| Ok((listeners(ports)?, Attestor::new()))).map_err(fail)?;
@@ -84,6 +80,16 @@ impl Network {
 }
 
 impl Namespace {
+    /// That of a process, if it has not ended.
+    pub(crate) fn of(process: &Process) -> io::Result<Self> {
+        let file = fs::File::open(format!("/proc/{}/ns/net", process.id()))?;
+        // If it is there now, the id was its own when the file was opened.
+        if process.has_ended()? {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(Self { file: file.into() })
+    }
+
     /// Connects to an address in the namespace, without waiting: the connection is made, or was refused, when the socket is writable
     /// (`TcpStream::take_error` says which).
     ///
