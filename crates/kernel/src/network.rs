@@ -3,8 +3,8 @@
 //! A socket belongs for life to the namespace of the thread that made it. So a thread that makes sockets in another namespace is one of
 //! our own that does nothing else and ends: a thread of a runtime that went elsewhere would make sockets of others there.
 //!
-//! In the namespace there is the loopback device only, and on it the address of Azure's instance metadata: no route leads to the real one
-//! of the machine. Owns not: what is served there, nor ways out to other machines.
+//! In the namespace there is the loopback device only, and on it, if that is wanted, the address of Azure's instance metadata: no route
+//! leads to the real one of the machine. Owns not: what is served there, nor ways out to other machines.
 
 use crate::{Attestor, KernelError, Process, listen::listen, route, sys};
 use rustix::{
@@ -25,7 +25,7 @@ pub const METADATA: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(169, 254, 169
 pub struct NetworkPorts {
     /// Ports of 127.0.0.1; 0 is any free one.
     pub loopback: Vec<u16>,
-    /// [`METADATA`] too.
+    /// [`METADATA`] too. The server does not ask for it yet.
     pub metadata: bool,
 }
 
