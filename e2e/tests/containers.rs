@@ -120,8 +120,9 @@ impl Engine {
     /// The cgroups of this server's apps, and its podman's.
     fn cgroups(&self) -> Vec<PathBuf> {
         let status: Value = serde_json::from_str(&self.server.keyless_json(["status"])).unwrap();
-        let tenant = &status["tenant"].as_str().unwrap()[..8];
-        let (apps, podman) = (format!("keyless-{tenant}-"), format!("keyless-podman-{tenant}"));
+        let tenant = status["tenant"].as_str().unwrap();
+        let (apps, podman) =
+            (format!("keyless-hosted.{tenant}."), format!("keyless-podman-{}", &tenant[..8]));
         let all = std::fs::read_dir(server::hierarchy().join("keyless")).into_iter().flatten().flatten();
         all.map(|entry| entry.path())
             .filter(|path| {

@@ -86,12 +86,17 @@ impl Drop for Hosts {
         }
         // Its cgroups go with the last process.
         let folder = self.server.place().join("data-apps");
-        let ended = || std::fs::read_dir(&folder).map_or(0, Iterator::count) == 0;
+        let ended = || std::fs::read_dir(&folder).map_or(0, |all| all.flatten().filter(is_app).count()) == 0;
         let began = std::time::Instant::now();
         while !ended() && began.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// The folder of an app; the others are ours.
+fn is_app(entry: &std::fs::DirEntry) -> bool {
+    entry.path().is_dir()
 }
 
 fn needs_root() -> bool {
@@ -154,7 +159,12 @@ fn an_app_lives_from_its_deployment_to_its_end() {
     let _said = hosts.server.keyless(["app", "delete", "web"]).ok();
     wait::until("nothing of it is left", PATIENCE, || {
         last.iter().all(|pid| !is_alive(*pid))
-            && std::fs::read_dir(hosts.server.place().join("data-apps")).unwrap().count() == 0
+            && std::fs::read_dir(hosts.server.place().join("data-apps"))
+                .unwrap()
+                .flatten()
+                .filter(is_app)
+                .count()
+                == 0
     });
     assert_eq!(hosts.get("web", "/who").status, 404);
 }
@@ -228,6 +238,11 @@ fn one_that_does_not_start_leaves_the_old_one_serving_and_says_why() {
     let failing =
         hosts.settled("web", "it is tried again, and again", |hosted| hosted["failures"].as_u64() >= Some(4));
     assert!(failing["last_failure"].as_str().unwrap().contains("status 3"), "{failing}");
+    // Another bad one: what serves keeps its files, however much was deployed since.
+    let broken = hosts.package("broken-too", &[("app.py", "import sys\nsys.exit(4)\n")]);
+    let told = hosts.server.keyless(["app", "deploy", "web", "--dir", &broken.to_string_lossy()]);
+    assert!(told.stderr.contains("exited with status 4"), "{}", told.said());
+    assert!(hosts.ask("web", "/read?path=app.py")["read"].is_string());
     // A better one is started at once, whatever failed before it.
     hosts.deploy("web", &hosts.package("better", &[("more", "")]));
     assert_eq!(hosts.show("web")["hosted"]["failures"], 0);
@@ -244,12 +259,62 @@ fn one_that_does_not_start_leaves_the_old_one_serving_and_says_why() {
     assert_eq!(hosts.ask("web", "/who")["version"], "1");
 }
 
+/// Whoever hangs up in the middle of a package has deployed nothing, and keeps nobody else from it; what came to nothing goes with the app.
+#[test]
+fn a_package_that_does_not_arrive_is_none() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("hosting-upload");
+    let _said = hosts.server.keyless(["app", "create", "web"]).ok();
+    let mut socket = std::os::unix::net::UnixStream::connect(hosts.server.data().join("admin.sock")).unwrap();
+    let head = "POST /v1/apps/web/deployments HTTP/1.1\r\nHost: keyless\r\nContent-Type: application/zip\r\nContent-Length: 1000\r\n\r\nPK";
+    std::io::Write::write_all(&mut socket, head.as_bytes()).unwrap();
+    let folder = hosts.server.place().join("data-apps");
+    let files = || -> Vec<PathBuf> {
+        let apps = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let inside = |app: PathBuf| std::fs::read_dir(app).into_iter().flatten().flatten();
+        apps.filter(|app| app.is_dir()).flat_map(inside).map(|entry| entry.path()).collect()
+    };
+    let zips = || files().iter().filter(|file| file.extension().is_some_and(|kind| kind == "zip")).count();
+    wait::until("the package begins to arrive", PATIENCE, || zips() == 1);
+    let package = hosts.package("one", &[]);
+    let busy = hosts.server.keyless(["app", "deploy", "web", "--dir", &package.to_string_lossy()]);
+    assert!(busy.stderr.contains("another deployment"), "{}", busy.said());
+    drop(socket);
+    wait::until("it is given up", PATIENCE, || zips() == 0);
+    // Stopped before anything was deployed: it stays so.
+    let _said = hosts.server.keyless(["app", "stop", "web"]).ok();
+    let stopped = hosts.server.keyless(["app", "deploy", "web", "--dir", &package.to_string_lossy()]);
+    assert!(stopped.stderr.contains("keyless app start web"), "{}", stopped.said());
+    assert_eq!(hosts.get("web", "/who").status, 403);
+    let _said = hosts.server.keyless(["app", "delete", "web"]).ok();
+
+    let _said = hosts.server.keyless(["app", "create", "never"]).ok();
+    let no_zip = hosts.packages.path().join("no.zip");
+    std::fs::write(&no_zip, "this is no zip").unwrap();
+    let told = hosts.server.keyless(["app", "deploy", "never", "--zip", &no_zip.to_string_lossy()]);
+    assert_ne!(told.code, Some(0));
+    let command = hosts.server.keyless([
+        "app",
+        "deploy",
+        "never",
+        "--dir",
+        &package.to_string_lossy(),
+        "--command",
+        "a\nb",
+    ]);
+    assert!(command.stderr.contains("one line"), "{}", command.said());
+    let _said = hosts.server.keyless(["app", "delete", "never"]).ok();
+    wait::until("nothing is left of it", PATIENCE, || files().is_empty());
+}
+
 #[test]
 fn settings_reach_the_app_and_references_are_resolved_by_its_own_identity() {
     if needs_root() {
         return;
     }
-    let hosts = Hosts::start("hosting-settings");
+    let mut hosts = Hosts::start("hosting-settings");
     hosts.server.vault_with("shop", "db", "s3cret");
     hosts.deploy("web", &hosts.package("one", &[]));
     let reference = "DB=@Microsoft.KeyVault(VaultName=shop;SecretName=db)";
@@ -271,6 +336,24 @@ fn settings_reach_the_app_and_references_are_resolved_by_its_own_identity() {
     assert_eq!(hosts.show("web")["hosted"]["references"][0]["status"], "Resolved");
     let audit = hosts.server.keyless(["audit", "tail"]).stdout;
     assert!(audit.contains("settings of app web"), "who asked the vault is said: {audit}");
+
+    // Another secret while nobody looks is found when somebody does again; a reference that fails then changes nothing.
+    let _said = hosts.server.keyless_with(["secret", "set", "shop", "db"], "an0ther").ok();
+    hosts.server.kill();
+    hosts.server.start_again();
+    wait::until("the other secret", PATIENCE, || {
+        let answer = hosts.get("web", "/env");
+        answer.status == 200 && answer.json()["DB"] == "an0ther"
+    });
+    let before = hosts.processes("web");
+    let _said = hosts.server.keyless(["vault", "policy", "remove", "shop", "--app", "web"]).ok();
+    hosts.server.kill();
+    hosts.server.start_again();
+    hosts.settled("web", "the reference is tried", |hosted| {
+        ready(hosted) == 1 && hosted["references"][0]["status"] == "AccessToKeyVaultDenied"
+    });
+    assert_eq!(hosts.processes("web"), before, "what runs goes on with what it has");
+    assert_eq!(hosts.ask("web", "/env")["DB"], "an0ther");
 
     // A secret setting is told to nobody but the app.
     let file = hosts.packages.path().join("value");

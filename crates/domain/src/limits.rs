@@ -224,8 +224,8 @@ pub const APP_SETTINGS_MAX: usize = 200;
 pub const APP_SETTING_NAME_BYTES_MAX: usize = 256;
 /// Bytes of the value of an app setting (32 KiB). Ours.
 pub const APP_SETTING_VALUE_BYTES_MAX: usize = 32 * 1024;
-/// Bytes of all settings of one app as they are kept (64 KiB). Ours, so that they fit one record, and the kernel's room for an environment.
-pub const APP_SETTINGS_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of all settings of one app as they are kept, sealed and as text (60 KiB). Ours, so that they fit one record.
+pub const APP_SETTINGS_BYTES_MAX: usize = 60 * 1024;
 /// Bytes of a start command. Ours.
 pub const START_COMMAND_BYTES_MAX: usize = 4_096;
 /// Bytes of the path of a health check. Ours.
@@ -258,8 +258,10 @@ pub const BUILD_TIME_MAX: Duration = Duration::from_secs(600);
 pub const DEPLOYMENTS_KEPT: usize = 2;
 /// The first account of apps. Source: systemd, "Users, Groups, UIDs and GIDs": unused from here on.
 pub const ACCOUNT_FIRST: u32 = 1_879_048_192;
-/// Accounts that can be given to apps; none is given twice. Ours: up to 2,147,483,647 they stay positive as a signed number.
-pub const ACCOUNTS_MAX: u32 = 200_000_000;
+/// Accounts that one installation can give to apps; none is given twice. Ours.
+pub const ACCOUNTS_MAX: u32 = 100_000;
+/// Blocks of so many accounts on one machine, one for each installation. Ours: up to 2,147,483,647 accounts stay positive as a signed number.
+pub const ACCOUNT_BLOCKS: u32 = 2_000;
 /// How often a decision is run again after a conflict before the request gives up.
 pub const TRANSACT_ATTEMPTS_MAX: u32 = 64;
 /// Longest time for which an audit record may wait to be synced to disk.

@@ -1,5 +1,7 @@
 //! The accounts (user and group ids) under which apps run where the server is root: one for each app, never used again.
 //!
+//! Each installation on a machine has a block of its own ([`crate::HostKernel::account_block`]): two of them never give the same account.
+//!
 //! Source: systemd, "Users, Groups, UIDs and GIDs": 1879048192 to 2147483647 is used by nothing there, and no range of sub-ids lies in it.
 
 use domain::limits;
@@ -22,9 +24,11 @@ impl Record for Accounts {
 
 impl Accounts {
     /// The next account, and the record by which it is taken. `None`: there is none left.
-    pub(crate) fn take(before: Option<&Self>) -> Option<(u32, Self)> {
+    pub(crate) fn take(before: Option<&Self>, block: u32) -> Option<(u32, Self)> {
         let given = before.map_or(0, |before| before.given);
-        (given < limits::ACCOUNTS_MAX).then(|| (limits::ACCOUNT_FIRST + given, Self { given: given + 1 }))
+        let is_left = given < limits::ACCOUNTS_MAX && block < limits::ACCOUNT_BLOCKS;
+        let first = limits::ACCOUNT_FIRST + block * limits::ACCOUNTS_MAX;
+        is_left.then(|| (first + given, Self { given: given + 1 }))
     }
 }
 
@@ -33,11 +37,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accounts_are_given_once_and_end() {
-        let (first, taken) = Accounts::take(None).unwrap();
-        let (second, _) = Accounts::take(Some(&taken)).unwrap();
+    fn accounts_are_given_once_and_end_before_the_next_block() {
+        let (first, taken) = Accounts::take(None, 0).unwrap();
+        let (second, _) = Accounts::take(Some(&taken), 0).unwrap();
         assert_eq!((first, second), (limits::ACCOUNT_FIRST, limits::ACCOUNT_FIRST + 1));
-        assert!(Accounts::take(Some(&Accounts { given: limits::ACCOUNTS_MAX })).is_none());
-        assert!(limits::ACCOUNT_FIRST.checked_add(limits::ACCOUNTS_MAX).is_some_and(|last| last < 1 << 31));
+        let last = Accounts { given: limits::ACCOUNTS_MAX - 1 };
+        assert!(Accounts::take(Some(&last), 0).unwrap().0 < Accounts::take(None, 1).unwrap().0);
+        assert!(Accounts::take(Some(&Accounts { given: limits::ACCOUNTS_MAX }), 0).is_none());
+        assert!(Accounts::take(None, limits::ACCOUNT_BLOCKS).is_none());
+        let highest = Accounts::take(Some(&last), limits::ACCOUNT_BLOCKS - 1).unwrap().0;
+        assert!(highest < 1 << 31, "positive as a signed number");
     }
 }

@@ -137,6 +137,8 @@ impl Desired {
 /// A change of what is desired; what is `None` stays.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
+    /// Of this app and no other of its name, such as one that was made while a package was built.
+    pub of: Option<AppId>,
     /// Run, or stop.
     pub state: Option<DesiredState>,
     /// How many instances.
@@ -162,10 +164,14 @@ pub(crate) fn change(
     view: &View,
     name: &AppName,
     change: &Change,
+    block: u32,
     now: Timestamp,
 ) -> Result<Decision<Arc<Desired>>, Halt<HostError>> {
     check(change).map_err(Halt::Refuse)?;
-    let (before, mut writes) = current(view, name, now)?;
+    let (before, mut writes) = current(view, name, block, now)?;
+    if change.of.is_some_and(|app| app != before.app) {
+        return refuse(HostError::AppNotFound(name.clone()));
+    }
     let mut after = Desired::clone(&before);
     if let Some(state) = change.state {
         after.state = state;
@@ -216,6 +222,7 @@ pub(crate) fn of(view: &View, name: &AppName) -> Result<Option<Arc<Desired>>, Ha
 pub(crate) fn current(
     view: &View,
     name: &AppName,
+    block: u32,
     now: Timestamp,
 ) -> Result<(Arc<Desired>, Vec<store::Write>), Halt<HostError>> {
     let Some(app) = view.get::<App>(name)? else { return refuse(HostError::AppNotFound(name.clone())) };
@@ -224,8 +231,20 @@ pub(crate) fn current(
     }
     let accounts = view.get::<Accounts>(&())?;
     let (account, accounts) =
-        Accounts::take(accounts.as_deref()).ok_or(HostError::NoAccountLeft).map_err(Halt::Refuse)?;
+        Accounts::take(accounts.as_deref(), block).ok_or(HostError::NoAccountLeft).map_err(Halt::Refuse)?;
     Ok((Arc::new(Desired::new(app.id, account, now)), vec![store::put::<Accounts>(&(), &accounts)]))
+}
+
+/// A start command, from whomever: one line, which a log can show.
+///
+/// # Errors
+/// [`HostError::SettingInvalid`].
+pub fn check_command(command: &str) -> Result<(), HostError> {
+    let is_good = !command.trim().is_empty()
+        && command.len() <= limits::START_COMMAND_BYTES_MAX
+        && !command.contains(['\0', '\n', '\r']);
+    let fault = HostError::SettingInvalid { what: "command", rule: "one line of 1 to 4096 bytes" };
+    if is_good { Ok(()) } else { Err(fault) }
 }
 
 fn check(change: &Change) -> Result<(), HostError> {
@@ -233,12 +252,8 @@ fn check(change: &Change) -> Result<(), HostError> {
     if change.instances.is_some_and(|count| count == 0 || count > limits::INSTANCES_MAX) {
         return refuse("instances", "1 to 32");
     }
-    if let Some(Some(command)) = &change.command
-        && (command.trim().is_empty()
-            || command.len() > limits::START_COMMAND_BYTES_MAX
-            || command.contains(['\0', '\n', '\r']))
-    {
-        return refuse("command", "one line of 1 to 4096 bytes");
+    if let Some(Some(command)) = &change.command {
+        check_command(command)?;
     }
     if let Some(Health::Path(path)) = &change.health
         && (!path.starts_with('/')

@@ -93,6 +93,9 @@ pub enum HostError {
     /// A setting's stored value is no text.
     #[error("a stored setting is broken")]
     SettingBroken,
+    /// This installation cannot claim accounts for apps.
+    #[error("no accounts for apps can be claimed on this machine")]
+    Accounts(#[source] std::io::Error),
     /// Every account that apps may run under was given away.
     #[error("no account is left for another app")]
     NoAccountLeft,

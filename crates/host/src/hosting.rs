@@ -6,7 +6,8 @@ use crate::{
     settings::{self, Setting},
     workload::{self, InstanceRecord},
 };
-use domain::{AppName, Timestamp, WorkloadId};
+use crypt::MacKey;
+use domain::{AppId, AppName, Secret, Timestamp, WorkloadId};
 use std::sync::Arc;
 use store::{query, transact};
 
@@ -21,7 +22,25 @@ impl HostService {
         change: &Change,
         now: Timestamp,
     ) -> Result<Arc<Desired>, HostError> {
-        transact(&*self.store, &*self.entropy, |view| desired::change(view, name, change, now)).await
+        let block = self.account_block()?;
+        transact(&*self.store, &*self.entropy, |view| desired::change(view, name, change, block, now)).await
+    }
+
+    /// A keyed hash of what a setting of an app came to, by which another value is told from it. It says nothing of the value.
+    pub fn fingerprint(&self, app: AppId, setting: &str, value: &Secret<String>) -> String {
+        let key =
+            MacKey::new(self.settings.settings_key.derive("keyless host: what references came to").expose());
+        let scope = format!("{app}/{setting}/");
+        crypt::encoding::hex(&key.mac(&[scope.as_bytes(), value.expose().as_bytes()]))
+    }
+
+    fn account_block(&self) -> Result<u32, HostError> {
+        self.kernel.account_block().map_err(HostError::Accounts)
+    }
+
+    /// Was it started in this boot of the machine? What a record says of processes means nothing in another.
+    pub fn is_of_this_boot(&self, record: &WorkloadRecord) -> bool {
+        record.boot == self.settings.boot
     }
 
     /// What is desired of an app; `None` if nothing was ever deployed or set.
@@ -67,9 +86,11 @@ impl HostService {
         remove: &[String],
         now: Timestamp,
     ) -> Result<Arc<Desired>, HostError> {
-        let (key, entropy) = (&self.settings.settings_key, &*self.entropy);
-        transact(&*self.store, entropy, |view| settings::change(view, name, set, remove, key, entropy, now))
-            .await
+        let (key, entropy, block) = (&self.settings.settings_key, &*self.entropy, self.account_block()?);
+        transact(&*self.store, entropy, |view| {
+            settings::change(view, name, set, remove, key, (entropy, block), now)
+        })
+        .await
     }
 
     /// Keeps which process an instance's is, so that a later run of the server finds it.

@@ -58,6 +58,12 @@ pub trait HostKernel: Send + Sync {
 
     /// Can peers be attested at all on this machine?
     fn attestation(&self) -> Enforcement;
+
+    /// Which block of accounts is this installation's, among all on this machine: below [`limits::ACCOUNT_BLOCKS`].
+    ///
+    /// # Errors
+    /// None can be claimed.
+    fn account_block(&self) -> std::io::Result<u32>;
 }
 
 /// What does not change while the server runs.
@@ -120,8 +126,7 @@ impl std::fmt::Debug for NetworkPlace {
     }
 }
 
-/// What a start asks for.
-#[derive(Debug)]
+/// What a start asks for. Holds the values of a few variables, and is not to be printed.
 pub struct StartRequest {
     /// Where the program will be born.
     pub place: Place,
@@ -169,7 +174,7 @@ pub struct HostService {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) directory: Arc<DirectoryService>,
     pub(crate) identity: Arc<IdentityService>,
-    kernel: Arc<dyn HostKernel>,
+    pub(crate) kernel: Arc<dyn HostKernel>,
     listeners: Arc<dyn EndpointListeners>,
     shadows: Option<Arc<dyn ShadowDoors>>,
     pub(crate) settings: HostSettings,
@@ -183,6 +188,20 @@ struct Watched {
     has_been_populated: bool,
     /// Whoever supervises an instance says when it is over; a container may take its time until something is in its cgroup.
     is_supervised: bool,
+}
+
+/// An endpoint that nobody keeps yet. Closed when this is dropped: a start may fail, and whoever asked for it may hang up.
+struct Opened<'a> {
+    host: &'a HostService,
+    workload: Option<WorkloadId>,
+}
+
+impl Drop for Opened<'_> {
+    fn drop(&mut self) {
+        if let Some(workload) = self.workload {
+            self.host.close(workload);
+        }
+    }
 }
 
 impl HostService {
@@ -249,12 +268,12 @@ impl HostService {
         query(&*self.store, |view| app::show(view, name)).await
     }
 
-    /// Deletes an app with its own identity in one commit, and ends its workloads. User-assigned identities stay; what the app got under
+    /// Deletes an app with its own identity in one commit, and ends its workloads. Answers its id. User-assigned identities stay; what the app got under
     /// them is worth nothing any more.
     ///
     /// # Errors
     /// [`HostError::AppNotFound`].
-    pub async fn delete_app(&self, name: &AppName, now: Timestamp) -> Result<(), HostError> {
+    pub async fn delete_app(&self, name: &AppName, now: Timestamp) -> Result<AppId, HostError> {
         let over = now.plus(self.directory.token_lifetime());
         let app = transact(&*self.store, &*self.entropy, |view| app::delete(view, name, over, now)).await?;
         if let Some(principal) = app.identity {
@@ -266,7 +285,7 @@ impl HostService {
                 transact(&*self.store, &*self.entropy, |view| workload::forget(view, workload.id())).await?;
             }
         }
-        Ok(())
+        Ok(app.id)
     }
 
     /// Gives an app its identity, registered in the directory in the same commit. Done already: answers the one it has.
@@ -322,16 +341,10 @@ impl HostService {
             is_supervised: request.instance.is_some(),
         };
         let port = self.open(&workload, None, network, watched)?;
-        let shadow = if request.as_azure {
-            match self.open_shadow(id, None).await {
-                Ok(door) => Some(door),
-                Err(error) => {
-                    self.close(id);
-                    return Err(error);
-                }
-            }
-        } else {
-            None
+        let mut opened = Opened { host: self, workload: Some(id) };
+        let shadow = match request.as_azure {
+            true => Some(self.open_shadow(id, None).await?),
+            false => None,
         };
         let record = WorkloadRecord {
             id,
@@ -347,11 +360,8 @@ impl HostService {
             network: network_id,
             attached: request.attached,
         };
-        let kept = transact(&*self.store, &*self.entropy, |view| workload::begin(view, &record)).await;
-        if let Err(error) = kept {
-            self.close(id);
-            return Err(error);
-        }
+        transact(&*self.store, &*self.entropy, |view| workload::begin(view, &record)).await?;
+        opened.workload = None;
         let facts = EndpointFacts {
             port,
             secret: &secret,
@@ -402,7 +412,11 @@ impl HostService {
             match self.resume_one(&record, now).await? {
                 Ok(()) => resumed.resumed += 1,
                 Err(why) => {
-                    transact(&*self.store, &*self.entropy, |view| workload::forget(view, record.id)).await?;
+                    // Of an instance something may still run; whoever supervises it ends that, and then the record.
+                    if record.instance.is_none() {
+                        transact(&*self.store, &*self.entropy, |view| workload::forget(view, record.id))
+                            .await?;
+                    }
                     resumed.ended.push((record.id, record.name.clone(), why));
                 }
             }
@@ -533,7 +547,6 @@ impl HostService {
         let (why, mend) = match (place, self.kernel.attestation()) {
             (Place::Cgroup(path), Enforcement::Enforced) => {
                 let confinement = self.kernel.open_cgroup(&path).map_err(HostError::Cgroup)?;
-                self.check_apart(&*confinement)?;
                 if is_there && !confinement.is_populated() {
                     return Err(HostError::CgroupEmpty);
                 }
@@ -571,6 +584,10 @@ impl HostService {
         let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= limits::WORKLOADS_MAX {
             return Err(HostError::TooManyWorkloads { limit: limits::WORKLOADS_MAX });
+        }
+        // Under the lock: of two starts in one cgroup at a time the second sees the first.
+        if let Some(confinement) = workload.confinement() {
+            self.check_apart(&**confinement)?;
         }
         self.identity.admit(workload.clone());
         match self.listeners.open(workload.clone(), port, network) {

@@ -11,7 +11,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use store::{Decision, Halt, Key, Record, View, refuse};
 
 /// Variables that a start sets. A setting of this name would be worth nothing, or an identity of somebody else's.
-pub const RESERVED: [&str; 7] = [
+pub const RESERVED: [&str; 8] = [
+    "KEYLESS_APP",
     "IDENTITY_ENDPOINT",
     "IDENTITY_HEADER",
     "MSI_ENDPOINT",
@@ -80,11 +81,11 @@ pub(crate) fn change(
     set: &[Setting],
     remove: &[String],
     key: &Key256,
-    entropy: &dyn Entropy,
+    (entropy, block): (&dyn Entropy, u32),
     now: Timestamp,
 ) -> Result<Decision<Arc<Desired>>, Halt<HostError>> {
     set.iter().try_for_each(check).map_err(Halt::Refuse)?;
-    let (before, mut writes) = desired::current(view, name, now)?;
+    let (before, mut writes) = desired::current(view, name, block, now)?;
     let mut values = match view.get::<SettingsRecord>(name)?.filter(|record| record.app == before.app) {
         Some(record) => record.values.clone(),
         None => BTreeMap::new(),
@@ -103,11 +104,13 @@ pub(crate) fn change(
     if values.len() > limits::APP_SETTINGS_MAX {
         return refuse(HostError::SettingInvalid { what: "settings", rule: "at most 200 of an app" });
     }
-    let bytes: usize = values.iter().map(|(name, sealed)| name.len() + sealed.value.as_bytes().len()).sum();
+    // As text: four letters for three bytes, and what JSON needs around them.
+    let bytes: usize =
+        values.iter().map(|(name, sealed)| name.len() + sealed.value.as_bytes().len() * 4 / 3 + 64).sum();
     if bytes > limits::APP_SETTINGS_BYTES_MAX {
         return refuse(HostError::SettingInvalid {
             what: "settings",
-            rule: "all of an app together at most 64 KiB",
+            rule: "all of an app together at most 60 KiB, sealed",
         });
     }
     let after = Desired { revision: before.revision + 1, changed: now, ..Desired::clone(&before) };

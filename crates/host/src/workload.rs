@@ -1,10 +1,10 @@
 //! What is kept of a running workload so that its endpoint comes back after a restart of the server, and when it is over.
 
 use crypt::HashedSecret;
-use domain::{AppId, AppName, Timestamp, WorkloadId};
+use domain::{AppId, AppName, DeploymentId, Timestamp, WorkloadId};
 use identity::{App, Confinement};
 use serde::{Deserialize, Serialize};
-use std::{net::Ipv4Addr, path::PathBuf};
+use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf};
 use store::{Decision, Halt, Key, Record, View, refuse};
 
 use crate::HostError;
@@ -47,12 +47,18 @@ pub struct WorkloadRecord {
 }
 
 /// An instance of a hosted app, as far as a later run of the server must know to go on with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceRecord {
     /// What was desired when it was started.
     pub revision: u64,
     /// The port that its program was told to listen on.
     pub port: u16,
+    /// The deployment that it runs from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<DeploymentId>,
+    /// What it got for each reference in its settings that was resolved: a keyed hash, by which another value is told.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub seen: BTreeMap<String, String>,
     /// Its first process; none before it was started.
     pub process: Option<ProcessRecord>,
 }
@@ -118,7 +124,7 @@ pub(crate) fn keep_instance(
     let Some(record) = view.get::<WorkloadRecord>(&id)? else {
         return refuse(HostError::WorkloadNotFound(id));
     };
-    let record = WorkloadRecord { instance: Some(*instance), ..WorkloadRecord::clone(&record) };
+    let record = WorkloadRecord { instance: Some(instance.clone()), ..WorkloadRecord::clone(&record) };
     Ok(Decision::of((), vec![store::put(&id, &record)]))
 }
 

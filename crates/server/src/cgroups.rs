@@ -1,28 +1,49 @@
 //! The kernel as `host` sees it in production: real cgroups, networks that are not ours, and whether peers can be attested.
 
+use crate::apps::accounts;
 use host::{Enforcement, HostKernel};
 use identity::Confinement;
 use kernel::{
     AppCgroup, Capabilities, CgroupId, Hierarchy, KernelError, Network, NetworkId, NetworkPorts, Verdict,
 };
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Real cgroups.
 pub(crate) struct Cgroups {
     attestation: Enforcement,
     /// Of the public listener.
     port: u16,
+    claim: Claim,
+}
+
+/// Whose accounts are claimed.
+pub(crate) struct Claim {
+    /// The installation's id.
+    pub(crate) installation: String,
+    /// A file that is there as long as it is.
+    pub(crate) store: PathBuf,
+    block: Mutex<Option<u32>>,
+}
+
+impl Claim {
+    pub(crate) const fn new(installation: String, store: PathBuf) -> Self {
+        Self { installation, store, block: Mutex::new(None) }
+    }
 }
 
 impl Cgroups {
-    pub(crate) fn new(capabilities: &Capabilities, port: u16) -> Self {
+    pub(crate) fn new(capabilities: &Capabilities, port: u16, claim: Claim) -> Self {
         let attestation = match &capabilities.attestation {
             Verdict::Enforced => Enforcement::Enforced,
             Verdict::Unenforced { why, mend } => {
                 Enforcement::Unenforced { why: why.clone(), mend: mend.clone() }
             }
         };
-        Self { attestation, port }
+        Self { attestation, port, claim }
     }
 }
 
@@ -45,6 +66,20 @@ impl HostKernel for Cgroups {
 
     fn attestation(&self) -> Enforcement {
         self.attestation.clone()
+    }
+
+    fn account_block(&self) -> io::Result<u32> {
+        // An ordinary user's apps run as that user.
+        if !kernel::is_root() {
+            return Ok(0);
+        }
+        let mut block = self.claim.block.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(block) = *block {
+            return Ok(block);
+        }
+        let Claim { installation, store, .. } = &self.claim;
+        let claimed = accounts::claim(Path::new(accounts::CLAIMS), installation, store)?;
+        Ok(*block.insert(claimed))
     }
 }
 

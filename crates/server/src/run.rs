@@ -7,7 +7,7 @@ use crate::{
     admin, anchor,
     apps::{self, AppFiles, Apps, Launcher},
     authority::Certificates,
-    cgroups::Cgroups,
+    cgroups::{Cgroups, Claim},
     clock::SystemClock,
     config::Config,
     data::{DataDir, Layout},
@@ -35,13 +35,20 @@ use kernel::{Attestor, Capabilities, Hierarchy, Placement};
 use rustls::server::ResolvesServerCert;
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use store::Store;
-use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    runtime::Handle,
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
 use tokio_rustls::TlsAcceptor;
 use vault::VaultService;
 use wire::{Services, proxy::Proxy};
 
 /// Threads that answer requests, at most. Ours: more cost memory, and four saturate a gigabit.
 const WORKERS_MAX: usize = 4;
+/// How long a step of an app may take at a stop. Ours: a start takes less, unless the disk is stuck.
+const SUPERVISOR_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long open connections may take to end after a stop. Ours: so that a stop takes less than two seconds.
 const DRAIN_TIME_MAX: Duration = Duration::from_millis(1_500);
 
@@ -55,6 +62,7 @@ pub struct Running {
     endpoints: Arc<Endpoints>,
     shadows: Arc<Shadows>,
     apps: Arc<Apps>,
+    supervisor: JoinHandle<()>,
     public: public::Public,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
@@ -189,7 +197,7 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     tasks.spawn(tasks::reap(services.host.clone(), clock.clone(), stopping.clone()));
     tasks.spawn(tasks::renew(certificates, Arc::new(SystemClock), stopping.clone()));
     tasks.spawn(tasks::due(services.clone(), stopping.clone()));
-    tasks.spawn(apps.clone().supervise(stopping));
+    let supervisor = tokio::spawn(apps.clone().supervise(stopping));
     for listener in ground.listeners {
         tasks.spawn(public.clone().accept(listener));
     }
@@ -201,6 +209,7 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         endpoints,
         shadows,
         apps,
+        supervisor,
         public,
         tasks,
         stop,
@@ -272,15 +281,19 @@ async fn services(
     });
     let directory = Arc::new(directory.reaching(Arc::new(issuers)));
     let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
+    // Of the real path: two names of one directory are one installation, a copy is another.
+    let store_file =
+        std::path::absolute(ground.data.layout().store()).unwrap_or_else(|_| ground.data.layout().store());
+    let claim = Claim::new(directory.tenant().id.to_string(), store_file);
     let host = HostService::new(
         store.clone(),
         entropy.clone(),
         directory.clone(),
         identity.clone(),
-        Arc::new(Cgroups::new(&ground.capabilities, config.port)),
+        Arc::new(Cgroups::new(&ground.capabilities, config.port, claim)),
         endpoints,
         HostSettings {
-            boot: boot_id(),
+            boot: kernel::boot_id().unwrap_or_default(),
             domain: names.domain().to_owned(),
             trust: files.trust_files(),
             settings_key: Arc::new(root.derive("keyless host: app settings")),
@@ -330,8 +343,8 @@ fn apps(
     let tenant = services.directory.tenant().id.to_string();
     let launcher = Launcher {
         placement,
-        // No app has a period in its name, so that no cgroup of `keyless run` begins so.
-        prefix: format!("keyless-hosted.{tenant}-"),
+        // No app has a period in its name, so that no cgroup of `keyless run` begins so. A copy of the data directory is another installation.
+        prefix: format!("keyless-hosted.{tenant}.{}-", place(layout)),
         hosts: site.hosts_file().to_owned(),
         endpoints,
         public_port: config.port,
@@ -339,8 +352,15 @@ fn apps(
         // Root's apps have accounts of their own instead.
         landlock: if kernel::is_root() { None } else { kernel::Landlock::new().ok() },
     };
-    let files = AppFiles::of(layout, config.apps_dir.as_deref());
+    let files = AppFiles::of(layout, config.apps_dir.as_deref(), format!("{tenant} {}", place(layout)));
     Apps::new(services.clone(), files, launcher, routes, attestor)
+}
+
+/// Tells this data directory from a copy of it at another place.
+fn place(layout: &Layout) -> String {
+    let path = std::path::absolute(layout.root()).unwrap_or_else(|_| layout.root().to_owned());
+    let hash = crypt::sha256(path.as_os_str().as_encoded_bytes()).to_string();
+    hash.get(..8).unwrap_or_default().to_owned()
 }
 
 /// Whoever reads the audit log must know which of its times are a test clock's.
@@ -441,6 +461,10 @@ impl Running {
         if tokio::time::timeout(DRAIN_TIME_MAX, self.public.drained()).await.is_err() {
             tracing::warn!("connections were still open and are dropped");
         }
+        // It ends by itself, so that no start is cut in the middle.
+        if tokio::time::timeout(SUPERVISOR_TIME_MAX, &mut self.supervisor).await.is_err() {
+            self.supervisor.abort();
+        }
         self.tasks.shutdown().await;
         if asked == Asked::Interrupted {
             self.apps.end_all().await;
@@ -477,9 +501,4 @@ pub(crate) fn tls(certificates: Arc<dyn ResolvesServerCert>) -> Result<rustls::S
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
-}
-
-/// Which boot of the machine this is: cgroup ids and ports of another one mean nothing.
-fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }

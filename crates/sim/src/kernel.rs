@@ -76,6 +76,10 @@ impl HostKernel for SimKernel {
     fn attestation(&self) -> Enforcement {
         Enforcement::Enforced
     }
+
+    fn account_block(&self) -> std::io::Result<u32> {
+        Ok(0)
+    }
 }
 
 impl Confinement for SimCgroup {

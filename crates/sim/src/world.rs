@@ -557,6 +557,8 @@ impl Hosting for NoHosting {
 
     fn changed(&self, _: &domain::AppName) {}
 
+    fn deleted(&self, _: &domain::AppName, _: domain::AppId) {}
+
     fn observed(&self, _: domain::AppId) -> ObservedApp {
         ObservedApp::default()
     }

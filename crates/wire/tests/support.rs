@@ -325,6 +325,10 @@ impl HostKernel for NoKernel {
     fn attestation(&self) -> Enforcement {
         Enforcement::Unenforced { why: "a test".to_owned(), mend: "none".to_owned() }
     }
+
+    fn account_block(&self) -> std::io::Result<u32> {
+        Ok(0)
+    }
 }
 
 /// Endpoints that nobody listens on.
@@ -356,6 +360,8 @@ impl Hosting for NoHosting {
     }
 
     fn changed(&self, _: &domain::AppName) {}
+
+    fn deleted(&self, _: &domain::AppName, _: domain::AppId) {}
 
     fn observed(&self, _: domain::AppId) -> ObservedApp {
         ObservedApp::default()

@@ -32,11 +32,11 @@ fn with(desired: &Desired) -> View<'static> {
 }
 
 fn changed(view: &View, asked: &Change) -> Arc<Desired> {
-    change(view, &name(), asked, LATER).unwrap().value
+    change(view, &name(), asked, 0, LATER).unwrap().value
 }
 
 fn refused(asked: &Change) -> HostError {
-    match change(&with(&Desired::new(app(1).id, 7, NOW)), &name(), asked, LATER) {
+    match change(&with(&Desired::new(app(1).id, 7, NOW)), &name(), asked, 0, LATER) {
         Err(Halt::Refuse(error)) => error,
         other => panic!("{other:?}"),
     }
@@ -46,7 +46,7 @@ fn refused(asked: &Change) -> HostError {
 fn the_first_change_makes_it_and_takes_an_account() {
     let view = View::fixture().with::<App>(&name(), &app(1));
     let made =
-        change(&view, &name(), &Change { deployment: Some(deployment(1)), ..Change::default() }, LATER)
+        change(&view, &name(), &Change { deployment: Some(deployment(1)), ..Change::default() }, 0, LATER)
             .unwrap();
     let keys: Vec<_> = made
         .writes
@@ -86,7 +86,8 @@ fn what_instances_must_follow_counts_up_and_the_rest_does_not() {
 fn a_change_to_what_is_already_so_writes_nothing() {
     let before = Desired { instances: 3, ..Desired::new(app(1).id, 7, NOW) };
     let decided =
-        change(&with(&before), &name(), &Change { instances: Some(3), ..Change::default() }, LATER).unwrap();
+        change(&with(&before), &name(), &Change { instances: Some(3), ..Change::default() }, 0, LATER)
+            .unwrap();
     assert!(decided.writes.is_empty());
     assert_eq!(*decided.value, before);
 }
@@ -100,6 +101,20 @@ fn a_new_app_of_an_old_name_begins_anew() {
         (after.app, after.deployment.clone(), after.account),
         (app(1).id, None, limits::ACCOUNT_FIRST)
     );
+}
+
+/// What was built for an app that was deleted meanwhile does not run as another one of its name.
+#[test]
+fn a_deployment_is_of_one_app() {
+    let view = with(&Desired::new(app(1).id, 7, NOW));
+    let of = |number| Change {
+        of: Some(id::<AppId>(number)),
+        deployment: Some(deployment(1)),
+        ..Change::default()
+    };
+    assert!(changed(&view, &of(1)).deployment.is_some());
+    let other = change(&view, &name(), &of(9), 0, LATER);
+    assert!(matches!(other, Err(Halt::Refuse(HostError::AppNotFound(_)))));
 }
 
 #[test]
@@ -125,6 +140,6 @@ fn what_cannot_be_is_refused_with_the_rule() {
     ] {
         assert!(matches!(refused(&asked), HostError::SettingInvalid { .. }), "{asked:?}");
     }
-    let nobody = change(&View::fixture(), &name(), &Change::default(), NOW);
+    let nobody = change(&View::fixture(), &name(), &Change::default(), 0, NOW);
     assert!(matches!(nobody, Err(Halt::Refuse(HostError::AppNotFound(_)))));
 }

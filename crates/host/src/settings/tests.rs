@@ -33,7 +33,7 @@ fn setting(name: &str, value: &str) -> Setting {
 
 fn decide(view: &View, set: &[Setting], remove: &[&str]) -> Result<Decision<Arc<Desired>>, Halt<HostError>> {
     let remove: Vec<String> = remove.iter().map(|&name| name.to_owned()).collect();
-    change(view, &name(), set, &remove, &key(), &Fixed, NOW)
+    change(view, &name(), set, &remove, &key(), (&Fixed, 0), NOW)
 }
 
 /// The view after a change.
@@ -122,4 +122,27 @@ fn what_cannot_be_is_refused_with_the_rule() {
     assert!(matches!(decide(&view, &large, &[]), Err(Halt::Refuse(HostError::SettingInvalid { .. }))));
     assert!(matches!(decide(&view, &[], &["A"]), Err(Halt::Refuse(HostError::SettingNotFound { .. }))));
     assert!(matches!(decide(&View::fixture(), &[], &[]), Err(Halt::Refuse(HostError::AppNotFound(_)))));
+}
+
+/// What may be set fits one record of the store.
+#[test]
+fn as_many_settings_as_there_may_be_are_kept() {
+    let view = View::fixture().with::<App>(&name(), &app(1));
+    let large = |bytes: usize| decide(&view, &[setting("A", &"x".repeat(bytes)), setting("B", "y")], &[]);
+    let many = |bytes: usize| {
+        let set: Vec<_> = (0..limits::APP_SETTINGS_MAX)
+            .map(|number| setting(&format!("SETTING_{number:03}"), &"x".repeat(bytes)))
+            .collect();
+        decide(&view, &set, &[])
+    };
+    let mut kept = 0;
+    for decided in (0..400).map(many).chain([large(limits::APP_SETTING_VALUE_BYTES_MAX)]) {
+        let Ok(decided) = decided else { continue };
+        kept += 1;
+        for write in &decided.writes {
+            let Write::Put(_, value) = write else { panic!("{write:?}") };
+            assert!(value.len() <= store::contract::VALUE_BYTES_MAX, "{}", value.len());
+        }
+    }
+    assert!(kept > 1, "{kept}");
 }

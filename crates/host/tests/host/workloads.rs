@@ -158,7 +158,9 @@ async fn what_does_not_run_any_more_does_not_come_back() {
         cgroup.is_populated.store(case != "empty", Ordering::SeqCst);
         match case {
             // Deleted by a server that did not know of the workload.
-            "app" => world.restarted("boot 1").host.delete_app(&shop(), NOW).await.unwrap(),
+            "app" => {
+                let _app = world.restarted("boot 1").host.delete_app(&shop(), NOW).await.unwrap();
+            }
             "gone" => world.cgroups.remove("/shop"),
             "again" => world.cgroups.make("/shop", 8, &[]).is_populated.store(true, Ordering::SeqCst),
             _ => {}

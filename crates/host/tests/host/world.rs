@@ -179,6 +179,10 @@ impl HostKernel for Cgroups {
             Enforcement::Enforced
         }
     }
+
+    fn account_block(&self) -> std::io::Result<u32> {
+        Ok(0)
+    }
 }
 
 /// Listeners that only keep book.

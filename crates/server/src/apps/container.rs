@@ -13,10 +13,11 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs::File,
-    io::{self, Write},
+    io::{self, Read, Write},
     os::fd::{AsFd, AsRawFd, BorrowedFd},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 /// Where podman looks for cgroups.
@@ -33,6 +34,9 @@ const PORT_SETTING: &str = "WEBSITES_PORT";
 /// Open files of a container, at most, and processes of one user of it. Ours.
 const FILES_MAX: u64 = 524_288;
 const USERS_PROCESSES_MAX: u64 = 16_384;
+/// How long podman may take for an answer. Ours: one that hangs must not hold up the apps that need none.
+const ASK_TIME_MAX: Duration = Duration::from_secs(30);
+const WAIT_INTERVAL: Duration = Duration::from_millis(5);
 /// What podman is told of our environment: where its own files and its registries are.
 const PASSED: [&str; 10] = [
     "HOME",
@@ -79,7 +83,9 @@ impl Podman {
         let Placement::Root { parent } = placement else {
             return Err("containers need cgroup v2; see `keyless doctor`".to_owned());
         };
-        let version = Command::new("podman").arg("--version").stdin(Stdio::null()).output();
+        let mut command = Command::new("podman");
+        command.arg("--version").env_clear().envs(environment());
+        let version = within(ASK_TIME_MAX, command);
         if !version.is_ok_and(|version| version.status.success()) {
             return Err(
                 "podman is not there: install it (Debian and Ubuntu: apt install podman runc), and try again"
@@ -106,13 +112,9 @@ impl Podman {
     fn ask(&self, arguments: &[&str]) -> Result<String, String> {
         let line = self.line(arguments);
         let (program, arguments) = line.split_first().ok_or_else(String::new)?;
-        let asked = Command::new(program)
-            .args(arguments)
-            .env_clear()
-            .envs(environment())
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| format!("podman cannot be started: {error}"))?;
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().envs(environment());
+        let asked = within(ASK_TIME_MAX, command).map_err(|error| format!("podman: {error}"))?;
         if asked.status.success() {
             Ok(String::from_utf8_lossy(&asked.stdout).trim().to_owned())
         } else {
@@ -225,6 +227,39 @@ impl Podman {
 }
 
 /// The name of an instance's container.
+/// Runs a command to its end, or to the end of its time. Blocks.
+fn within(time: Duration, mut command: Command) -> io::Result<Output> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    // Read beside it: what it says may be more than a pipe holds.
+    let reading = std::thread::spawn(move || {
+        let mut said = Vec::new();
+        let read = stderr.as_mut().map(|stderr| stderr.read_to_end(&mut said));
+        drop(read);
+        said
+    });
+    let answering = std::thread::spawn(move || {
+        let mut said = Vec::new();
+        let read = stdout.as_mut().map(|stdout| stdout.read_to_end(&mut said));
+        drop(read);
+        said
+    });
+    let until = Instant::now() + time;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if Instant::now() > until {
+            child.kill()?;
+            child.wait()?;
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it took too long"));
+        }
+        std::thread::sleep(WAIT_INTERVAL);
+    };
+    let said = |thread: std::thread::JoinHandle<Vec<u8>>| thread.join().unwrap_or_default();
+    Ok(Output { status, stdout: said(answering), stderr: said(reading) })
+}
+
 pub(super) fn name(workload: domain::WorkloadId) -> String {
     format!("keyless-{workload}")
 }

@@ -8,14 +8,14 @@ use super::{
     container::{PULL_TIME_MAX, Podman},
     files::AppFolder,
     launch::{base, scrub},
-    log, remove,
+    log,
 };
 use audit::Outcome;
 use axum::body::Body;
 use domain::{AppId, AppName, DeploymentId, limits};
 use host::{Deployment, Image};
 use http_body_util::BodyExt;
-use kernel::{Account, AppCgroup, KernelError, Placement, Program};
+use kernel::{Account, AppCgroup, Ended, KernelError, Limiter, Limits, Placement, Program};
 use package::{Contents, PackageError, Runtime, Step};
 use std::{
     collections::HashMap,
@@ -26,42 +26,75 @@ use std::{
         fd::AsFd,
         unix::fs::{DirBuilderExt, OpenOptionsExt},
     },
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, time::Instant};
 use wire::admin::{Brought, HostingFault, ObservedDeployment};
 
+/// Processes and threads of a step of building. Ours: `npm` and compilers take many.
+const BUILD_PROCESSES_MAX: u32 = 4_096;
 /// How much of what a failed step said is told.
 const TAIL_BYTES: u64 = 4 * 1024;
 
-/// The last deployment of each app.
+/// What became of the last deployment of each app.
 #[derive(Default)]
-pub(crate) struct Deployments(Mutex<HashMap<AppId, (DeploymentId, ObservedDeployment)>>);
+pub(crate) struct Deployments(Mutex<HashMap<AppId, (DeploymentId, Progress)>>);
+
+/// How far a deployment is.
+#[derive(Clone, Debug)]
+enum Progress {
+    Receiving,
+    Unpacking,
+    Building(&'static str),
+    LookingForImage,
+    FetchingImage(String),
+    Deployed,
+    Failed(String),
+}
+
+impl Progress {
+    const fn is_over(&self) -> bool {
+        matches!(self, Self::Deployed | Self::Failed(_))
+    }
+
+    fn told(&self) -> ObservedDeployment {
+        let (state, text) = match self {
+            Self::Receiving => ("receiving", String::new()),
+            Self::Unpacking => ("unpacking", String::new()),
+            Self::Building(why) => ("building", (*why).to_owned()),
+            Self::LookingForImage => ("looking for the image", String::new()),
+            Self::FetchingImage(image) => ("fetching the image", image.clone()),
+            Self::Deployed => ("deployed", String::new()),
+            Self::Failed(why) => ("failed", why.clone()),
+        };
+        ObservedDeployment { state, text }
+    }
+}
 
 impl Deployments {
     fn begin(&self, app: AppId, id: DeploymentId) -> Result<(), HostingFault> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, known)) = all.get(&app)
-            && !matches!(known.state, "deployed" | "failed")
-        {
+        let mut all = self.all();
+        if all.get(&app).is_some_and(|(_, known)| !known.is_over()) {
             return Err(HostingFault::Busy);
         }
-        all.insert(app, (id, ObservedDeployment { state: "receiving", text: String::new() }));
+        all.insert(app, (id, Progress::Receiving));
         Ok(())
     }
 
-    fn tell(&self, app: AppId, id: DeploymentId, state: &'static str, text: impl Into<String>) {
-        let told = ObservedDeployment { state, text: text.into() };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(app, (id, told));
+    fn tell(&self, app: AppId, id: DeploymentId, progress: Progress) {
+        self.all().insert(app, (id, progress));
     }
 
     pub(crate) fn told(&self, app: AppId, id: DeploymentId) -> Option<ObservedDeployment> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(&app).filter(|(known, _)| *known == id).map(|(_, told)| told.clone())
+        self.all().get(&app).filter(|(known, _)| *known == id).map(|(_, progress)| progress.told())
     }
 
     pub(crate) fn forget(&self, app: AppId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&app);
+        self.all().remove(&app);
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<AppId, (DeploymentId, Progress)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -73,6 +106,32 @@ struct Ground {
     folder: AppFolder,
     account: Option<u32>,
     command: Option<String>,
+}
+
+/// A deployment that is under way. If it is given up, by whoever sent the package or by a fault of ours, it has failed and leaves no package:
+/// else nothing could be deployed to the app any more.
+struct Begun {
+    apps: Arc<Apps>,
+    ground: Ground,
+    is_over: bool,
+}
+
+impl Begun {
+    fn end(mut self, outcome: Result<(), Failed>) {
+        self.is_over = true;
+        let _gone = fs::remove_file(self.ground.folder.package(self.ground.id));
+        finish(&self.apps, &self.ground, outcome);
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let _gone = fs::remove_file(self.ground.folder.package(self.ground.id));
+            let why = "it was given up before it was there".to_owned();
+            finish(&self.apps, &self.ground, Err(Failed(why)));
+        }
+    }
 }
 
 /// Why nothing came of a deployment, for a person.
@@ -96,6 +155,9 @@ pub(crate) async fn take(
         Brought::Package(_) => None,
         Brought::Image(_) => Some(apps.launcher.podman().await.map_err(HostingFault::Unavailable)?),
     };
+    if let Some(command) = &command {
+        host::desired::check_command(command)?;
+    }
     let app = host.app(name).await?.app.id;
     let id = DeploymentId::random(&*apps.services.entropy);
     // Makes the record of what is desired, with the account under which the package will be built.
@@ -106,27 +168,27 @@ pub(crate) async fn take(
     apps.files.open().and_then(|()| folder.make(account)).map_err(kept)?;
     apps.deployments.begin(app, id)?;
     let ground = Ground { app, name: name.clone(), id, folder, account, command };
-    let apps = apps.clone();
+    let begun = Begun { apps: apps.clone(), ground, is_over: false };
     match (brought, podman) {
         (Brought::Image(image), Some(podman)) => {
-            apps.deployments.tell(app, id, "looking for the image", "");
+            apps.files.mark_containers().map_err(kept)?;
+            apps.deployments.tell(app, id, Progress::LookingForImage);
             tokio::spawn(async move {
-                let outcome = fetch(&apps, &ground, podman, &image).await;
-                finish(&apps, ground, outcome);
+                let outcome = fetch(&begun.apps, &begun.ground, podman, &image).await;
+                begun.end(outcome);
             });
         }
-        (Brought::Image(_), None) => {}
+        // Without podman it was refused above.
+        (Brought::Image(_), None) => return Err(HostingFault::Unavailable("there is no podman".to_owned())),
         (Brought::Package(package), _) => {
-            if let Err(fault) = receive(package, &ground).await {
-                let _nothing_left = fs::remove_file(ground.folder.package(id));
-                apps.deployments.tell(app, id, "failed", fault.to_string());
+            if let Err(fault) = receive(package, &begun.ground).await {
+                begun.end(Err(Failed(fault.to_string())));
                 return Err(fault);
             }
-            apps.deployments.tell(app, id, "unpacking", "");
+            apps.deployments.tell(app, id, Progress::Unpacking);
             tokio::spawn(async move {
-                let outcome = come_about(&apps, &ground).await;
-                let _gone = fs::remove_file(ground.folder.package(ground.id));
-                finish(&apps, ground, outcome);
+                let outcome = come_about(&begun.apps, &begun.ground).await;
+                begun.end(outcome);
             });
         }
     }
@@ -143,7 +205,7 @@ async fn fetch(apps: &Arc<Apps>, ground: &Ground, podman: Arc<Podman>, image: &s
     let id = match look().await {
         Ok(id) => id,
         Err(_) => {
-            apps.deployments.tell(ground.app, ground.id, "fetching the image", image);
+            apps.deployments.tell(ground.app, ground.id, Progress::FetchingImage(image.to_owned()));
             apps.note(ground.app, &format!("fetching image {image}"));
             pull(ground, &podman, image).await?;
             look().await.map_err(Failed)?
@@ -157,7 +219,7 @@ async fn fetch(apps: &Arc<Apps>, ground: &Ground, podman: Arc<Podman>, image: &s
         image: Some(Image { name: image.to_owned(), id }),
         created: apps.now(),
     };
-    apps.deployed(&ground.name, deployment).await.map_err(|error| Failed(chain(&error)))
+    apps.deployed(&ground.name, ground.app, deployment).await.map_err(|error| Failed(chain(&error)))
 }
 
 async fn pull(ground: &Ground, podman: &Podman, image: &str) -> Result<(), Failed> {
@@ -166,14 +228,15 @@ async fn pull(ground: &Ground, podman: &Podman, image: &str) -> Result<(), Faile
     let process = podman.pull(image, &output).map_err(|error| failed(&error))?;
     let ended = tokio::time::timeout(PULL_TIME_MAX, super::probe::ended(&process)).await;
     match ended {
-        Ok(how) if how == "exited with status 0" => Ok(()),
+        Ok(Ended::Exited(0)) => Ok(()),
         Ok(how) => {
+            let how = super::probe::told(how);
             let tail = tail(&mut output).unwrap_or_default();
             Err(Failed(format!("image {image} is not on this machine, and podman {how} fetching it\n{tail}")))
         }
         Err(_) => {
             super::launch::end_at_once(&process, None, false);
-            drop(super::probe::ended(&process).await);
+            let _killed = super::probe::ended(&process).await;
             Err(Failed(format!("fetching image {image} took longer than {} s", PULL_TIME_MAX.as_secs())))
         }
     }
@@ -199,12 +262,12 @@ async fn receive(mut package: Body, ground: &Ground) -> Result<(), HostingFault>
     file.flush().await.map_err(kept)
 }
 
-fn finish(apps: &Apps, ground: Ground, outcome: Result<(), Failed>) {
-    let Ground { app, name, id, folder, .. } = &ground;
+fn finish(apps: &Apps, ground: &Ground, outcome: Result<(), Failed>) {
+    let Ground { app, name, id, folder, .. } = ground;
     match outcome {
         Ok(()) => {
-            folder.prune(*id);
-            apps.deployments.tell(*app, *id, "deployed", "");
+            folder.prune(*id, &apps.used(*app));
+            apps.deployments.tell(*app, *id, Progress::Deployed);
             apps.note(*app, &format!("deployment {id} is in place"));
             apps.record(name, "app.deployed", Outcome::Allowed, format!("deployment {id}"));
         }
@@ -213,17 +276,18 @@ fn finish(apps: &Apps, ground: Ground, outcome: Result<(), Failed>) {
             apps.note(*app, &format!("deployment {id} has failed: {why}"));
             let reason = format!("deployment {id}: {}", why.lines().next().unwrap_or_default());
             apps.record(name, "app.deployed", Outcome::Failed, reason);
-            apps.deployments.tell(*app, *id, "failed", why);
+            apps.deployments.tell(*app, *id, Progress::Failed(why));
         }
     }
 }
 
 async fn come_about(apps: &Arc<Apps>, ground: &Ground) -> Result<(), Failed> {
     let (contents, launch) = unpack(ground).await?;
+    let until = Instant::now() + domain::limits::BUILD_TIME_MAX;
     for step in contents.build_steps(launch.runtime) {
-        apps.deployments.tell(ground.app, ground.id, "building", step.why);
+        apps.deployments.tell(ground.app, ground.id, Progress::Building(step.why));
         apps.note(ground.app, &format!("building: {}", step.why));
-        run(apps, ground, &contents, launch.runtime, &step).await?;
+        run(apps, ground, &contents, launch.runtime, &step, until).await?;
     }
     let root = contents.root();
     let own = contents.search_path(launch.runtime);
@@ -241,7 +305,7 @@ async fn come_about(apps: &Arc<Apps>, ground: &Ground) -> Result<(), Failed> {
         image: None,
         created: apps.now(),
     };
-    apps.deployed(&ground.name, deployment).await.map_err(|error| Failed(chain(&error)))
+    apps.deployed(&ground.name, ground.app, deployment).await.map_err(|error| Failed(chain(&error)))
 }
 
 async fn unpack(ground: &Ground) -> Result<(Contents, package::Launch), Failed> {
@@ -268,6 +332,7 @@ async fn run(
     contents: &Contents,
     runtime: Runtime,
     step: &Step,
+    until: Instant,
 ) -> Result<(), Failed> {
     let failed = |error: &dyn std::error::Error| Failed(format!("{}: {}", step.why, chain(error)));
     let mut output = said(&ground.folder, ground.id).map_err(|error| failed(&error))?;
@@ -278,27 +343,32 @@ async fn run(
         }
         Placement::NotDelegated { .. } => None,
     };
-    let spawned =
-        spawn(ground, contents, runtime, step, &output, cgroup.as_ref(), apps.launcher.landlock.as_ref());
+    let limits = Limits { processes: Some(BUILD_PROCESSES_MAX), ..Limits::default() };
+    let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
+    let place = (cgroup.as_ref(), limiter.as_ref(), apps.launcher.landlock.as_ref());
+    let spawned = spawn(ground, contents, runtime, step, &output, place);
     let ended = match &spawned {
         Ok(process) => {
-            let ended = tokio::time::timeout(limits::BUILD_TIME_MAX, super::probe::ended(process)).await;
+            let ended = tokio::time::timeout_at(until, super::probe::ended(process)).await;
             if ended.is_err() {
                 super::launch::end_at_once(process, cgroup.as_ref(), false);
-                drop(super::probe::ended(process).await);
+                let _killed = super::probe::ended(process).await;
             }
-            ended.map_err(|_| format!("took longer than {} s", limits::BUILD_TIME_MAX.as_secs()))
+            ended.map_err(|_| {
+                format!("took longer than there was of {} s", domain::limits::BUILD_TIME_MAX.as_secs())
+            })
         }
         Err(error) => Err(format!("cannot be started: {}", chain(error))),
     };
     if let Some(cgroup) = cgroup {
         // What it left running goes with it.
-        remove(cgroup).await;
+        apps.remove(Arc::new(cgroup)).await;
     }
-    let ended = ended.unwrap_or_else(|why| why);
-    if ended == "exited with status 0" {
-        return Ok(());
-    }
+    let ended = match ended {
+        Ok(Ended::Exited(0)) => return Ok(()),
+        Ok(ended) => super::probe::told(ended),
+        Err(why) => why,
+    };
     let program = step.program.display();
     let arguments = step.arguments.join(" ");
     let tail = tail(&mut output).unwrap_or_default();
@@ -312,8 +382,7 @@ fn spawn(
     runtime: Runtime,
     step: &Step,
     output: &File,
-    cgroup: Option<&AppCgroup>,
-    landlock: Option<&kernel::Landlock>,
+    (cgroup, limiter, landlock): (Option<&AppCgroup>, Option<&Limiter>, Option<&kernel::Landlock>),
 ) -> Result<kernel::Process, KernelError> {
     let mut environment: Vec<(OsString, OsString)> = base(&ground.folder, &contents.search_path(runtime))
         .into_iter()
@@ -334,6 +403,7 @@ fn spawn(
         environment,
         directory: Some(step.directory.clone()),
         cgroup: cgroup.map(AppCgroup::directory),
+        joins: limiter.map(Limiter::joins).unwrap_or_default(),
         account: ground.account.and_then(|account| Account::new(account, account)),
         output: Some(output.as_fd()),
         landlock,

@@ -6,8 +6,11 @@
 use crate::data::Layout;
 use domain::{AppId, DeploymentId, limits};
 use std::{
-    fs, io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown},
+    collections::BTreeSet,
+    ffi::OsStr,
+    fs,
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +18,14 @@ use std::{
 #[derive(Clone, Debug)]
 pub(crate) struct AppFiles {
     root: PathBuf,
+    /// Which one, as its folder is marked with.
+    installation: String,
 }
+
+/// The file that says whose the folder is.
+const MARK: &str = ".keyless";
+/// The file that says that there have been containers.
+const CONTAINERS: &str = ".containers";
 
 /// The folder of one app.
 #[derive(Clone, Debug)]
@@ -23,7 +33,7 @@ pub(crate) struct AppFolder(PathBuf);
 
 impl AppFiles {
     /// Of an installation. `chosen` is the operator's word.
-    pub(crate) fn of(layout: &Layout, chosen: Option<&Path>) -> Self {
+    pub(crate) fn of(layout: &Layout, chosen: Option<&Path>, installation: String) -> Self {
         let root = match chosen {
             Some(chosen) => chosen.to_owned(),
             None if kernel::is_root() => {
@@ -33,7 +43,7 @@ impl AppFiles {
             }
             None => layout.root().join("apps"),
         };
-        Self { root }
+        Self { root, installation }
     }
 
     /// Makes the folder, or makes sure that nobody else may write there.
@@ -52,7 +62,36 @@ impl AppFiles {
             );
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
         }
-        Ok(())
+        self.mark()
+    }
+
+    /// Whose folder it is: another installation of ours must neither use it nor sweep it.
+    fn mark(&self) -> io::Result<()> {
+        let path = self.root.join(MARK);
+        let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        match made {
+            Ok(mut file) => return file.write_all(self.installation.as_bytes()),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(_) => {}
+        }
+        if self.is_ours() {
+            return Ok(());
+        }
+        let what = format!("{} is another installation's: choose another apps_dir", self.root.display());
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
+    }
+
+    fn is_ours(&self) -> bool {
+        fs::read_to_string(self.root.join(MARK)).is_ok_and(|marked| marked == self.installation)
+    }
+
+    /// Containers are used: from now on it is looked for what is left of some.
+    pub(crate) fn mark_containers(&self) -> io::Result<()> {
+        fs::write(self.root.join(CONTAINERS), "")
+    }
+
+    pub(crate) fn has_containers(&self) -> bool {
+        self.root.join(CONTAINERS).exists()
     }
 
     pub(crate) fn app(&self, app: AppId) -> AppFolder {
@@ -61,6 +100,9 @@ impl AppFiles {
 
     /// Removes the folders of apps that are no more. Answers which could not be.
     pub(crate) fn sweep(&self, is_known: impl Fn(AppId) -> bool) -> Vec<(PathBuf, io::Error)> {
+        if !self.is_ours() {
+            return Vec::new();
+        }
         let Ok(entries) = fs::read_dir(&self.root) else { return Vec::new() };
         let gone = entries.flatten().filter(|entry| {
             let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
@@ -126,21 +168,31 @@ impl AppFolder {
         }
     }
 
-    /// Removes deployments but the newest few, and whatever a deployment left that did not come about.
-    pub(crate) fn prune(&self, current: DeploymentId) {
-        let Ok(entries) = fs::read_dir(self.0.join("deployments")) else { return };
-        let mut found: Vec<_> = entries
-            .flatten()
-            .filter(|entry| entry.file_name().to_str() != Some(&*current.to_string()))
+    /// Removes deployments but the current one, those that something runs from, and the newest few besides; and packages that nobody came to unpack.
+    pub(crate) fn prune(&self, current: DeploymentId, used: &BTreeSet<DeploymentId>) {
+        let is_kept = |name: &OsStr| {
+            let id = name.to_str().and_then(|name| name.parse::<DeploymentId>().ok());
+            id.is_some_and(|id| id == current || used.contains(&id))
+        };
+        let mut found: Vec<_> = listed(&self.0.join("deployments"))
+            .filter(|entry| !is_kept(&entry.file_name()))
             .map(|entry| (entry.metadata().and_then(|metadata| metadata.modified()).ok(), entry.path()))
             .collect();
         found.sort();
-        let kept = limits::DEPLOYMENTS_KEPT - 1;
-        let old = found.len().saturating_sub(kept);
+        let old = found.len().saturating_sub(limits::DEPLOYMENTS_KEPT - 1);
         for (_, path) in found.iter().take(old) {
             let _best_effort = fs::remove_dir_all(path);
         }
+        for entry in listed(&self.0) {
+            if entry.path().extension().is_some_and(|extension| extension == "zip") {
+                let _best_effort = fs::remove_file(entry.path());
+            }
+        }
     }
+}
+
+fn listed(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(folder).into_iter().flatten().flatten()
 }
 
 fn make(path: &Path, mode: u32) -> io::Result<()> {
@@ -149,5 +201,52 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
         Err(_) => Ok(()),
         // Whatever our file mode mask is.
         Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(mode)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> DeploymentId {
+        DeploymentId::random(&crypt::SystemEntropy)
+    }
+
+    #[test]
+    fn what_serves_is_kept_whatever_was_deployed_since() {
+        let root = std::env::temp_dir().join(format!("keyless-files-{}", std::process::id()));
+        let files = AppFiles::of(&Layout::of("/nowhere"), Some(&root), "one".to_owned());
+        files.open().unwrap();
+        let folder = files.app(AppId::random(&crypt::SystemEntropy));
+        folder.make(None).unwrap();
+        let all: Vec<_> = (0..5).map(|_| id()).collect();
+        for deployment in &all {
+            fs::create_dir(folder.deployment(*deployment)).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        fs::write(folder.package(id()), "left by a crash").unwrap();
+        // The first one serves; none of those since came to start.
+        let serving = BTreeSet::from([*all.first().unwrap()]);
+        folder.prune(*all.last().unwrap(), &serving);
+        let left: Vec<bool> = all.iter().map(|deployment| folder.deployment(*deployment).exists()).collect();
+        assert_eq!(left, [true, false, false, true, true]);
+        assert!(!listed(&folder.0).any(|entry| entry.path().extension().is_some()));
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn another_installations_folder_is_neither_used_nor_swept() {
+        let root = std::env::temp_dir().join(format!("keyless-mark-{}", std::process::id()));
+        let of = |name: &str| AppFiles::of(&Layout::of("/nowhere"), Some(&root), name.to_owned());
+        of("one").open().unwrap();
+        of("one").open().unwrap();
+        let app = AppId::random(&crypt::SystemEntropy);
+        of("one").app(app).make(None).unwrap();
+        assert!(of("two").open().is_err());
+        assert!(of("two").sweep(|_| false).is_empty());
+        assert!(of("one").app(app).home().exists());
+        assert!(of("one").sweep(|_| false).is_empty());
+        assert!(!of("one").app(app).home().exists());
+        fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -11,7 +11,7 @@ use super::{
     references::Resolved,
 };
 use crate::listen::endpoints::Endpoints;
-use domain::{AppName, Secret, Timestamp, WorkloadId};
+use domain::{AppName, DeploymentId, Secret, Timestamp, WorkloadId};
 use host::{
     AppView, Desired, HostService, InstanceRecord, NetworkPlace, Place, StartRequest, workload::ProcessRecord,
 };
@@ -22,6 +22,7 @@ use kernel::{
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    fmt,
     fs::File,
     net::{Ipv4Addr, TcpListener},
     os::fd::AsFd,
@@ -56,7 +57,11 @@ pub(crate) struct Launched {
     pub(crate) port: u16,
     /// Its first process; of a container podman's, outside of the cgroup.
     pub(crate) process: Process,
-    pub(crate) cgroup: Option<AppCgroup>,
+    pub(crate) cgroup: Option<Arc<AppCgroup>>,
+    /// What it runs from.
+    pub(crate) deployment: Option<DeploymentId>,
+    /// What it got for the references in its settings.
+    pub(crate) seen: BTreeMap<String, String>,
     pub(crate) is_container: bool,
     /// What podman reads when it starts.
     pub(crate) held: Option<File>,
@@ -67,6 +72,12 @@ pub(crate) struct Launched {
     pub(crate) enforced: bool,
     /// What was overridden or removed in the environment.
     pub(crate) notices: Vec<String>,
+}
+
+impl fmt::Debug for Launched {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Launched").field("workload", &self.workload).finish_non_exhaustive()
+    }
 }
 
 /// What a process is born with.
@@ -92,6 +103,9 @@ pub(crate) enum LaunchError {
     NoCommand,
     #[error("a container: {0}")]
     Container(String),
+    /// It runs, and cannot be kept: it is to be ended.
+    #[error("it was started and cannot be kept")]
+    Unkept(#[source] host::HostError, Box<Launched>),
 }
 
 impl Launcher {
@@ -135,31 +149,19 @@ impl Launcher {
         };
         let directory = folder.deployment(deployment.id);
         let name = &view.app.name;
-        let limits = Limits {
-            memory_bytes: desired.limits.memory_mib.map(|mib| u64::from(mib) << 20),
-            cpu_thousandths: desired.limits.cpu_thousandths,
-            processes: desired.limits.processes,
-        };
+        let limits = limits(desired);
         let search: Vec<_> = deployment.path.iter().map(|own| directory.join(own)).collect();
-        let (place, cgroup) = self.place(name);
-        let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
-        let unenforced = unenforced(&place, &limits, limiter.as_ref());
         let (port, network, mut environment) = match image {
             None => (free_port()?, NetworkPlace::Ours, base(folder, &search)),
             Some(_) => {
-                let made =
-                    container::port(&resolved.environment, self.public_port).map_err(LaunchError::from);
-                let made = made.and_then(|port| Ok((port, self.network()?)));
-                match made {
-                    // What else is in its environment is the image's own.
-                    Ok((port, network)) => (port, NetworkPlace::Made(network), BTreeMap::new()),
-                    Err(error) => {
-                        leave(cgroup);
-                        return Err(error);
-                    }
-                }
+                let port = container::port(&resolved.environment, self.public_port)?;
+                // What else is in its environment is the image's own.
+                (port, NetworkPlace::Made(self.network()?), BTreeMap::new())
             }
         };
+        let (place, cgroup) = self.place(name);
+        let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
+        let unenforced = unenforced(matches!(place, Place::Cgroup(_)), &limits, limiter.as_ref());
         for (name, value) in &resolved.environment {
             environment.insert(name.clone(), Secret::new(value.expose().clone()));
         }
@@ -174,7 +176,7 @@ impl Launcher {
             place,
             require_enforced: false,
             environment: told,
-            instance: Some(InstanceRecord { revision: desired.revision, port, process: None }),
+            instance: Some(record(desired, resolved, port, None)),
             as_azure: false,
             network,
             attached: None,
@@ -221,7 +223,9 @@ impl Launcher {
             workload: started.workload,
             port,
             process,
-            cgroup,
+            cgroup: cgroup.map(Arc::new),
+            deployment: Some(deployment.id),
+            seen: resolved.seen.clone(),
             is_container: image.is_some(),
             held,
             limiter,
@@ -231,14 +235,10 @@ impl Launcher {
         };
         let start_time = launched.process.start_time().unwrap_or_default();
         let process = Some(ProcessRecord { pid: launched.process.id(), start_time });
-        let record = InstanceRecord { revision: desired.revision, port, process };
+        let record = record(desired, resolved, port, process);
         if let Err(error) = host.keep_instance(launched.workload, &record).await {
             // Its app was deleted meanwhile, or nothing can be written: nobody would find it again.
-            let Launched { workload, process, cgroup, is_container, .. } = launched;
-            end_at_once(&process, cgroup.as_ref(), is_container);
-            let _gone = host.end(workload).await;
-            leave(cgroup);
-            return Err(error.into());
+            return Err(LaunchError::Unkept(error, Box::new(launched)));
         }
         Ok(launched)
     }
@@ -337,14 +337,31 @@ pub(super) fn scrub(environment: Vec<(OsString, OsString)>) {
     }
 }
 
+/// What is kept of an instance of what is desired.
+fn record(
+    desired: &Desired,
+    resolved: &Resolved,
+    port: u16,
+    process: Option<ProcessRecord>,
+) -> InstanceRecord {
+    let deployment = desired.deployment.as_ref().map(|deployment| deployment.id);
+    InstanceRecord { revision: desired.revision, port, deployment, seen: resolved.seen.clone(), process }
+}
+
+/// What an instance may use.
+pub(super) fn limits(desired: &Desired) -> Limits {
+    Limits {
+        memory_bytes: desired.limits.memory_mib.map(|mib| u64::from(mib) << 20),
+        cpu_thousandths: desired.limits.cpu_thousandths,
+        processes: desired.limits.processes,
+    }
+}
+
 /// What of the limits nobody enforces, and why.
-pub(super) fn unenforced(place: &Place, limits: &Limits, limiter: Option<&Limiter>) -> Vec<String> {
+pub(super) fn unenforced(has_cgroup: bool, limits: &Limits, limiter: Option<&Limiter>) -> Vec<String> {
     let Some(limiter) = limiter else {
-        let why = match place {
-            Place::Unenforced { why, .. } => why,
-            Place::Cgroup(_) => return Vec::new(),
-        };
-        return if *limits == Limits::default() { Vec::new() } else { vec![format!("limits: {why}")] };
+        let is_missed = !has_cgroup && *limits != Limits::default();
+        return is_missed.then(|| "limits: it has no cgroup of its own".to_owned()).into_iter().collect();
     };
     let applied = limiter.applied();
     [&applied.memory, &applied.cpu, &applied.processes]

@@ -56,7 +56,8 @@ pub(crate) fn rotate(folder: &AppFolder) -> io::Result<()> {
     file.seek(SeekFrom::Start(length.saturating_sub(limits::LOG_BYTES_MAX)))?;
     let mut earlier =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(folder.earlier_log())?;
-    io::copy(&mut file, &mut earlier)?;
+    // Whoever writes faster than we copy does not hold us up.
+    io::copy(&mut Read::by_ref(&mut file).take(limits::LOG_BYTES_MAX), &mut earlier)?;
     file.set_len(0)
 }
 
@@ -159,7 +160,7 @@ mod tests {
         let root = std::env::temp_dir().join(format!("keyless-log-{name}-{}", std::process::id()));
         let _left_over = fs::remove_dir_all(&root);
         fs::create_dir_all(&root).unwrap();
-        let files = AppFiles::of(&Layout::of("/nowhere"), Some(&root));
+        let files = AppFiles::of(&Layout::of("/nowhere"), Some(&root), "one".to_owned());
         let folder = files.app(AppId::random(&crypt::SystemEntropy));
         folder.make(None).unwrap();
         folder

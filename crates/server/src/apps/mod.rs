@@ -5,6 +5,7 @@
 //!
 //! Apps run on while no server does: a stop of the server ends none, and the next run goes on with those that it finds.
 
+pub(crate) mod accounts;
 mod container;
 mod deploy;
 mod files;
@@ -19,17 +20,17 @@ mod watch;
 
 use audit::{Actor, Outcome, SharedOrigin};
 use deploy::Deployments;
-use domain::{AppId, AppName, RequestId, Timestamp, WorkloadId};
+use domain::{AppId, AppName, DeploymentId, RequestId, Timestamp, WorkloadId};
 pub(crate) use files::AppFiles;
 use host::{
-    Change, DesiredState, HostError,
+    Change, HostError,
     plan::{Elapsed, Phase, Restarts},
     routes::{InstanceKey, Routes},
 };
 use kernel::{AppCgroup, Attestor, Limiter, Process};
 pub(crate) use launch::Launcher;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::File,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -59,6 +60,10 @@ pub(crate) struct Apps {
     state: Mutex<HashMap<AppId, AppState>>,
     /// Apps of which something is another.
     changed: Mutex<BTreeSet<AppName>>,
+    /// Apps that could not be reconciled, and when that is to be tried again.
+    later: Mutex<HashMap<AppName, Elapsed>>,
+    /// Cgroups that could not be removed yet.
+    left: Mutex<Vec<Arc<AppCgroup>>>,
     wake: Notify,
 }
 
@@ -71,7 +76,6 @@ struct AppState {
     isolation: Option<Isolation>,
     references: Vec<ObservedReference>,
     notices: Vec<String>,
-    fingerprint: Option<crypt::Sha256Hash>,
     /// The revision for which failures count.
     revision: u64,
     /// When to look again, if nothing happens before.
@@ -92,6 +96,10 @@ struct Isolation {
 struct Instance {
     workload: WorkloadId,
     revision: u64,
+    /// What it runs from.
+    deployment: Option<DeploymentId>,
+    /// What it got for the references in its settings.
+    seen: BTreeMap<String, String>,
     phase: Phase,
     since: Elapsed,
     failed_checks: u32,
@@ -99,7 +107,7 @@ struct Instance {
     /// Its place among those that take requests.
     route: Option<InstanceKey>,
     process: Arc<Process>,
-    cgroup: Option<AppCgroup>,
+    cgroup: Option<Arc<AppCgroup>>,
     is_container: bool,
     /// What podman reads when it starts.
     held: Option<File>,
@@ -125,7 +133,6 @@ impl AppState {
             isolation: None,
             references: Vec::new(),
             notices: Vec::new(),
-            fingerprint: None,
             revision: 0,
             look_again: None,
             refresh_at: None,
@@ -155,6 +162,8 @@ impl Apps {
             began: Instant::now(),
             state: Mutex::default(),
             changed: Mutex::default(),
+            later: Mutex::default(),
+            left: Mutex::default(),
             wake: Notify::new(),
         }
     }
@@ -180,20 +189,52 @@ impl Apps {
         log::note(&self.files.app(app), self.now(), text);
     }
 
-    /// What is left of the way to a deployment once its files are there.
-    async fn deployed(&self, name: &AppName, deployment: host::Deployment) -> Result<(), HostError> {
-        let host = &self.services.host;
-        // A first deployment starts the app; one that was stopped on purpose stays so.
-        let before = host.desired(name).await?;
-        let is_first = before.is_none_or(|desired| desired.deployment.is_none());
-        let change = Change {
-            state: is_first.then_some(DesiredState::Running),
-            deployment: Some(deployment),
-            ..Change::default()
-        };
-        host.change_desired(name, &change, self.now()).await?;
+    /// What is left of the way to a deployment once its files are there. An app that was stopped on purpose stays so.
+    async fn deployed(
+        &self,
+        name: &AppName,
+        app: AppId,
+        deployment: host::Deployment,
+    ) -> Result<(), HostError> {
+        let change = Change { of: Some(app), deployment: Some(deployment), ..Change::default() };
+        self.services.host.change_desired(name, &change, self.now()).await?;
         self.touch(name);
         Ok(())
+    }
+
+    /// The deployments that instances of an app run from.
+    fn used(&self, app: AppId) -> BTreeSet<DeploymentId> {
+        let states = self.state();
+        let instances = states.get(&app).into_iter().flat_map(|state| &state.instances);
+        instances.filter_map(|instance| instance.deployment).collect()
+    }
+
+    /// Ends whatever is left in a cgroup, and removes it; at once, or in a later round.
+    async fn remove(&self, cgroup: Arc<AppCgroup>) {
+        let removing = cgroup.clone();
+        // Killing and looking may take their time.
+        let removed = tokio::task::spawn_blocking(move || {
+            if removing.is_populated() {
+                let _may_be_gone = removing.kill();
+                let until = Instant::now() + KILL_TIME_MAX;
+                while removing.is_populated() && Instant::now() < until {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+            removing.remove()
+        });
+        if let Ok(Err(error)) = removed.await {
+            tracing::warn!(%error, "an instance's cgroup cannot be removed yet");
+            self.left.lock().unwrap_or_else(PoisonError::into_inner).push(cgroup);
+        }
+    }
+
+    /// Tries again what could not be removed.
+    async fn remove_left(&self) {
+        let left = std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
+        for cgroup in left {
+            self.remove(cgroup).await;
+        }
     }
 
     /// What happens without a request leaves its record, too.
@@ -218,20 +259,6 @@ fn ask_to_end(instance: &Instance) {
 
 /// SIGTERM, the same on every Linux.
 const SIGTERM: i32 = 15;
-
-/// Ends whatever is left in a cgroup, and removes it.
-async fn remove(cgroup: AppCgroup) {
-    if cgroup.is_populated() {
-        let _may_be_gone = cgroup.kill();
-        let until = Instant::now() + KILL_TIME_MAX;
-        while cgroup.is_populated() && Instant::now() < until {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-    if let Err(error) = cgroup.remove() {
-        tracing::warn!(%error, "an instance's cgroup cannot be removed yet");
-    }
-}
 
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -10,7 +10,7 @@ use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use identity::IdentityService;
-use kernel::{Attestor, Process};
+use kernel::{Attestor, Ended, Process};
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -159,8 +159,8 @@ async fn ask(target: &Target<'_>, path: &str) -> Result<bool, Box<dyn std::error
     }
 }
 
-/// Waits until a process has ended, and says how in words.
-pub(crate) async fn ended(process: &Process) -> String {
+/// Waits until a process has ended.
+pub(crate) async fn ended(process: &Process) -> Ended {
     let watched = process.pidfd().try_clone_to_owned().and_then(Watched::new);
     match watched {
         Ok(watched) => drop(watched.0.readable().await),
@@ -173,11 +173,16 @@ pub(crate) async fn ended(process: &Process) -> String {
         }
     }
     // It has ended, so this waits for nothing.
-    match process.wait() {
-        Ok(kernel::Ended::Exited(status)) => format!("exited with status {status}"),
-        Ok(kernel::Ended::Killed(signal)) => format!("was killed by signal {signal}"),
+    process.wait().unwrap_or(Ended::Unseen)
+}
+
+/// How a process has ended, in words.
+pub(crate) fn told(ended: Ended) -> String {
+    match ended {
+        Ended::Exited(status) => format!("exited with status {status}"),
+        Ended::Killed(signal) => format!("was killed by signal {signal}"),
         // It was a child of an earlier run of the server.
-        Ok(kernel::Ended::Unseen) | Err(_) => "ended".to_owned(),
+        Ended::Unseen => "ended".to_owned(),
     }
 }
 

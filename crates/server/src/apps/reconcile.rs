@@ -2,8 +2,8 @@
 
 use super::{
     AppState, Apps, DRAIN_INTERVAL, Instance, Isolation, ROTATE_INTERVAL, ask_to_end, chain, container,
-    launch::{Launched, end_at_once},
-    log, references, remove,
+    launch::{LaunchError, Launched, end_at_once},
+    log, references,
 };
 use crate::listen::{Stop, stopped};
 use domain::{AppId, AppName, WorkloadId, limits};
@@ -13,11 +13,14 @@ use host::{
     routes::{InstanceKey, Wanted},
 };
 use std::{
-    collections::BTreeSet,
-    sync::{Arc, PoisonError},
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, MutexGuard, PoisonError},
     time::Duration,
 };
 use wire::admin::ObservedReference;
+
+/// How soon an app that could not be reconciled is tried again. Ours: the store may be away for a moment.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Apps {
     /// Reconciles until the server stops.
@@ -25,49 +28,58 @@ impl Apps {
         let mut rotate = tokio::time::interval(ROTATE_INTERVAL);
         rotate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let (due, next) = self.due();
-            for name in due {
+            for name in self.due() {
                 if *stop.borrow() {
                     return;
                 }
                 if let Err(error) = self.reconcile(&name).await {
                     tracing::warn!(app = %name, %error, "an app cannot be brought to what is desired yet");
-                    self.again(&name, self.elapsed() + Duration::from_secs(1));
+                    self.later().insert(name, self.elapsed() + RETRY_INTERVAL);
                 }
             }
+            let next = self.next();
             let pause = next.map_or(Duration::from_secs(3_600), |next| next.saturating_sub(self.elapsed()));
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep(pause) => {}
-                _ = rotate.tick() => self.rotate().await,
+                _ = rotate.tick() => {
+                    self.rotate().await;
+                    self.remove_left().await;
+                }
                 () = stopped(&mut stop) => return,
             }
         }
     }
 
-    /// The apps whose time has come, and when the next one's does.
-    pub(super) fn due(&self) -> (BTreeSet<AppName>, Option<Elapsed>) {
+    /// The apps whose time has come.
+    pub(super) fn due(&self) -> BTreeSet<AppName> {
         let now = self.elapsed();
         let mut due = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut next: Option<Elapsed> = None;
-        for state in self.state().values_mut() {
-            for time in [&mut state.look_again, &mut state.refresh_at] {
-                match *time {
-                    Some(at) if at <= now => {
-                        due.insert(state.name.clone());
-                    }
-                    Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
-                    None => {}
-                }
+        self.later().retain(|name, at| {
+            let is_due = *at <= now;
+            if is_due {
+                due.insert(name.clone());
+            }
+            !is_due
+        });
+        for state in self.state().values() {
+            if [state.look_again, state.refresh_at].into_iter().flatten().any(|at| at <= now) {
+                due.insert(state.name.clone());
             }
         }
-        (due, next)
+        due
     }
 
-    pub(super) fn again(&self, name: &AppName, at: Elapsed) {
-        for state in self.state().values_mut().filter(|state| state.name == *name) {
-            state.look_again = Some(at);
-        }
+    /// When the next app's time comes.
+    pub(super) fn next(&self) -> Option<Elapsed> {
+        let later = self.later().values().copied().min();
+        let states = self.state();
+        let times = states.values().flat_map(|state| [state.look_again, state.refresh_at]).flatten();
+        times.chain(later).min()
+    }
+
+    fn later(&self) -> MutexGuard<'_, HashMap<AppName, Elapsed>> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn rotate(&self) {
@@ -226,20 +238,43 @@ impl Apps {
                 {
                     ask_to_end(instance);
                 }
+                self.give_up(app, workload);
                 self.advance(app, workload, Phase::Stopping);
-                self.again(name, self.elapsed() + limits::STOP_TIME_MAX);
             }
             Action::Kill(workload) => {
                 self.note(app, "an instance did not end in time, and is killed");
-                if let Some(instance) = self.state().get_mut(&app).and_then(|state| state.instance(workload))
-                {
-                    end_at_once(&instance.process, instance.cgroup.as_ref(), instance.is_container);
+                let instance = self.state().get_mut(&app).and_then(|state| {
+                    let found = state.instance(workload)?;
+                    Some((found.process.clone(), found.cgroup.clone(), found.is_container))
+                });
+                if let Some((process, cgroup, is_container)) = instance {
+                    let killed = tokio::task::spawn_blocking(move || {
+                        end_at_once(&process, cgroup.as_deref(), is_container);
+                    });
+                    let _ended = killed.await;
                 }
                 self.advance(app, workload, Phase::Killing);
             }
             Action::Forget(workload) => self.forget(app, workload).await?,
         }
         Ok(())
+    }
+
+    /// One that is asked to end because it did not become ready in time has failed, as one that ended by itself has.
+    fn give_up(&self, app: AppId, workload: WorkloadId) {
+        let now = self.elapsed();
+        let mut states = self.state();
+        let Some(state) = states.get_mut(&app) else { return };
+        let restarts = state.restarts;
+        let Some(instance) = state.instance(workload) else { return };
+        if instance.phase != Phase::Starting || now < instance.since + limits::START_TIME_MAX {
+            return;
+        }
+        let text = format!("it was not ready within {} s", limits::START_TIME_MAX.as_secs());
+        state.restarts = restarts.failed(now);
+        state.last_failure = Some(text.clone());
+        drop(states);
+        self.note(app, &format!("an instance has failed: {text}"));
     }
 
     pub(super) fn advance(&self, app: AppId, workload: WorkloadId, phase: Phase) {
@@ -269,7 +304,7 @@ impl Apps {
         };
         if let Some(mut instance) = removed {
             if let Some(cgroup) = instance.cgroup.take() {
-                remove(cgroup).await;
+                self.remove(cgroup).await;
             }
             if instance.is_container {
                 self.remove_container(container::name(workload)).await;
@@ -294,7 +329,6 @@ impl Apps {
         let folder = self.files.app(app);
         if let Some(state) = self.state().get_mut(&app) {
             state.references.clone_from(&resolved.references);
-            state.fingerprint = Some(resolved.fingerprint);
             let again = self.elapsed() + limits::REFERENCES_REFRESHED;
             state.refresh_at = (!resolved.references.is_empty()).then_some(again);
         }
@@ -314,9 +348,14 @@ impl Apps {
                 let what = desired.start_command().or(image.map(|image| &*image.name)).unwrap_or_default();
                 self.note(app, &format!("an instance starts: {what}"));
                 self.add(app, name, desired.revision, launched);
+                // One that comes back after a failure may get another secret than those beside it have.
+                self.replace_if_another(app, name, &resolved).await?;
             }
             Err(error) => {
                 let text = chain(&error);
+                if let LaunchError::Unkept(_, launched) = error {
+                    self.end_unkept(*launched).await;
+                }
                 self.note(app, &format!("an instance cannot be started: {text}"));
                 tracing::warn!(app = %name, error = text, "an instance cannot be started");
                 if let Some(state) = self.state().get_mut(&app) {
@@ -328,10 +367,27 @@ impl Apps {
         Ok(())
     }
 
+    /// Ends what runs and cannot be kept, and takes all away that it had.
+    async fn end_unkept(&self, launched: Launched) {
+        let Launched { workload, process, cgroup, is_container, .. } = launched;
+        let ending = cgroup.clone();
+        let ended = tokio::task::spawn_blocking(move || {
+            end_at_once(&process, ending.as_deref(), is_container);
+        });
+        let _ended = ended.await;
+        let _gone = self.services.host.end(workload).await;
+        if let Some(cgroup) = cgroup {
+            self.remove(cgroup).await;
+        }
+        if is_container {
+            self.remove_container(container::name(workload)).await;
+        }
+    }
+
     pub(super) fn add(self: &Arc<Self>, app: AppId, name: &AppName, revision: u64, launched: Launched) {
         let Launched { workload, port, process, cgroup, limiter, unenforced, enforced, notices, .. } =
             launched;
-        let Launched { is_container, held, .. } = launched;
+        let Launched { is_container, held, deployment, seen, .. } = launched;
         let process = Arc::new(process);
         let since = self.elapsed();
         let mut states = self.state();
@@ -343,6 +399,8 @@ impl Apps {
         state.instances.push(Instance {
             workload,
             revision,
+            deployment,
+            seen,
             phase: Phase::Starting,
             since,
             failed_checks: 0,
@@ -365,23 +423,46 @@ impl Apps {
         desired: &Desired,
     ) -> Result<(), HostError> {
         let now = self.elapsed();
+        if desired.state != DesiredState::Running {
+            // Resolved at its next start.
+            if let Some(state) = self.state().get_mut(&app) {
+                state.refresh_at = None;
+            }
+            return Ok(());
+        }
         let is_due = self.state().get(&app).is_some_and(|state| state.refresh_at.is_some_and(|at| at <= now));
-        if !is_due || desired.state != DesiredState::Running {
+        if !is_due {
             return Ok(());
         }
         let view = self.services.host.app(name).await?;
         let settings = self.services.host.settings(name).await?;
         let resolved = references::resolve(&self.services, &view, settings, self.now()).await;
-        let is_another = {
-            let mut states = self.state();
-            let Some(state) = states.get_mut(&app) else { return Ok(()) };
-            state.refresh_at = Some(now + limits::REFERENCES_REFRESHED);
-            state.references = resolved.references;
-            state.fingerprint.is_some_and(|before| before != resolved.fingerprint)
-        };
+        if let Some(state) = self.state().get_mut(&app) {
+            let again = now + limits::REFERENCES_REFRESHED;
+            state.refresh_at = (!resolved.references.is_empty()).then_some(again);
+            state.references.clone_from(&resolved.references);
+        }
+        self.replace_if_another(app, name, &resolved).await
+    }
+
+    /// Replaces the instances of an app if one has something else than its references come to now. One that is not resolved at present changes
+    /// nothing: what runs goes on with what it has.
+    async fn replace_if_another(
+        &self,
+        app: AppId,
+        name: &AppName,
+        resolved: &references::Resolved,
+    ) -> Result<(), HostError> {
+        let is_another = self.state().get(&app).is_some_and(|state| {
+            let revision = state.revision;
+            let mut current = state.instances.iter().filter(|one| {
+                one.revision == revision && matches!(one.phase, Phase::Starting | Phase::Ready)
+            });
+            current.any(|one| resolved.is_another_than(&one.seen))
+        });
         if is_another {
-            self.note(app, "a secret behind a reference has changed: instances are replaced");
-            let restart = Change { restart: true, ..Change::default() };
+            self.note(app, "a secret behind a reference is another: instances are replaced");
+            let restart = Change { of: Some(app), restart: true, ..Change::default() };
             self.services.host.change_desired(name, &restart, self.now()).await?;
             self.touch(name);
         }

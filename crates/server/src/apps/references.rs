@@ -4,7 +4,6 @@
 
 use audit::{Origin, SharedOrigin};
 use axum::body::Body;
-use crypt::Sha256Hash;
 use domain::{AppName, Secret, Timestamp};
 use host::{
     AppView, Setting,
@@ -12,8 +11,12 @@ use host::{
 };
 use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use identity::{Selector, TokenQuery};
-use std::{collections::BTreeMap, sync::Arc};
+use identity::{IdentityError, Selector, TokenQuery};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 use tower::ServiceExt as _;
 use wire::{PublicService, Services, admin::ObservedReference};
 
@@ -26,8 +29,15 @@ pub(crate) struct Resolved {
     pub(crate) environment: BTreeMap<String, Secret<String>>,
     /// What each reference came to.
     pub(crate) references: Vec<ObservedReference>,
-    /// Changes when a secret behind a reference does.
-    pub(crate) fingerprint: Sha256Hash,
+    /// A keyed hash of what each reference came to, of those that were resolved: another one is another secret. One that was not says nothing.
+    pub(crate) seen: BTreeMap<String, String>,
+}
+
+impl Resolved {
+    /// Has an instance that got this something that is not so any more?
+    pub(crate) fn is_another_than(&self, seen: &BTreeMap<String, String>) -> bool {
+        self.seen.iter().any(|(setting, hash)| seen.get(setting) != Some(hash))
+    }
 }
 
 /// Resolves all references among an app's settings. One that does not resolve leaves its own text, as App Service does.
@@ -38,14 +48,13 @@ pub(crate) async fn resolve(
     now: Timestamp,
 ) -> Resolved {
     let (mut environment, mut references) = (BTreeMap::new(), Vec::new());
-    let mut seen = Vec::new();
+    let mut seen = BTreeMap::new();
     for Setting { name, value, .. } in settings {
         let (value, resolution) = match reference::parse(value.expose(), &services.names) {
             Ok(None) => (value, None),
             Ok(Some(reference)) => match read(services, view, &reference, now).await {
                 Ok(secret) => {
-                    seen.extend_from_slice(name.as_bytes());
-                    seen.extend_from_slice(crypt::sha256(secret.expose()).to_string().as_bytes());
+                    seen.insert(name.clone(), services.host.fingerprint(view.app.id, &name, &secret));
                     (secret, Some(Resolution::Resolved))
                 }
                 Err(why) => (value, Some(why)),
@@ -53,7 +62,6 @@ pub(crate) async fn resolve(
             Err(why) => (value, Some(why)),
         };
         if let Some(resolution) = resolution {
-            seen.extend_from_slice(resolution.word().as_bytes());
             references.push(ObservedReference {
                 setting: name.clone(),
                 status: resolution.word(),
@@ -62,7 +70,7 @@ pub(crate) async fn resolve(
         }
         environment.insert(name, value);
     }
-    Resolved { environment, references, fingerprint: crypt::sha256(&seen) }
+    Resolved { environment, references, seen }
 }
 
 async fn read(
@@ -76,7 +84,12 @@ async fn read(
         Ok(token) => token,
         Err(error) => {
             tracing::info!(app = %view.app.name, %error, "no token for resolving references");
-            return Err(Resolution::MsiNotEnabled);
+            return Err(match error {
+                IdentityError::NoIdentity { .. } | IdentityError::NotAssigned { .. } => {
+                    Resolution::MsiNotEnabled
+                }
+                _ => Resolution::OtherReasons,
+            });
         }
     };
     let version = reference.version.map(|version| format!("/{version}")).unwrap_or_default();
@@ -119,10 +132,11 @@ fn selector(view: &AppView) -> Result<Option<Selector>, Resolution> {
     }
 }
 
-/// Who asked, in the audit log: this server, for an app.
+/// Who asked, in the audit log and for a vault's network rules: this server, for an app, from where the app itself would ask.
 fn origin(app: &AppName) -> SharedOrigin {
-    let executable = format!("keyless: settings of app {app}");
-    Origin { pid: Some(std::process::id()), executable: Some(executable), ..Origin::default() }.into()
+    let executable = Some(format!("keyless: settings of app {app}"));
+    let address = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    Origin { address, pid: Some(std::process::id()), executable, ..Origin::default() }.into()
 }
 
 #[derive(serde::Deserialize)]

@@ -2,12 +2,11 @@
 
 use super::{
     Apps, END_TIME_MAX, Instance, ask_to_end, container,
-    launch::{Launched, end_at_once},
-    remove,
+    launch::{self, Launched, end_at_once},
 };
 use domain::AppId;
 use host::{HostError, InstanceRecord, PlaceRecord, WorkloadRecord};
-use kernel::{AppCgroup, Process};
+use kernel::{AppCgroup, Limiter, Process};
 use std::{
     collections::BTreeSet,
     path::PathBuf,
@@ -22,18 +21,21 @@ impl Apps {
         let host = &self.services.host;
         let (mut kept, mut containers) = (BTreeSet::new(), BTreeSet::new());
         for record in host.instances().await? {
-            let Some(instance) = record.instance else { continue };
+            let Some(instance) = record.instance.clone() else { continue };
             let cgroup = match &record.place {
                 PlaceRecord::Cgroup { path, id } => {
                     AppCgroup::open(path).ok().filter(|cgroup| cgroup.id().number() == *id)
                 }
                 PlaceRecord::Unenforced { .. } => None,
             };
-            let process = instance
-                .process
-                .filter(|_| self.services.identity.workload(record.id).is_some())
-                .and_then(|process| Process::adopt(process.pid, process.start_time));
-            match process {
+            let known = instance.process.filter(|_| host.is_of_this_boot(&record));
+            let process = known.and_then(|process| Process::adopt(process.pid, process.start_time));
+            // Whose endpoint could not be opened again is of no use as it is.
+            let is_served = self.services.identity.workload(record.id).is_some();
+            if let Some(process) = process.as_ref().filter(|_| !is_served) {
+                end_at_once(process, cgroup.as_ref(), record.network.is_some());
+            }
+            match process.filter(|_| is_served) {
                 Some(process) => {
                     if let Some(cgroup) = &cgroup {
                         kept.insert(cgroup.path().to_owned());
@@ -41,11 +43,11 @@ impl Apps {
                     if record.network.is_some() {
                         containers.insert(container::name(record.id));
                     }
-                    self.adopt(&record, instance, process, cgroup);
+                    self.adopt(&record, instance, process, cgroup).await?;
                 }
                 None => {
                     if let Some(cgroup) = cgroup {
-                        remove(cgroup).await;
+                        self.remove(Arc::new(cgroup)).await;
                     }
                     match host.end(record.id).await {
                         Ok(()) | Err(HostError::WorkloadNotFound(_)) => {}
@@ -67,30 +69,41 @@ impl Apps {
         Ok(())
     }
 
-    pub(super) fn adopt(
+    async fn adopt(
         self: &Arc<Self>,
         record: &WorkloadRecord,
         instance: InstanceRecord,
         process: Process,
         cgroup: Option<AppCgroup>,
-    ) {
+    ) -> Result<(), HostError> {
         let (app, name, workload) = (record.app, &record.name, record.id);
         tracing::info!(app = %name, %workload, "an instance runs on");
+        let desired = self.services.host.desired(name).await?;
+        let limits = desired.as_deref().map(launch::limits).unwrap_or_default();
+        let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
         let launched = Launched {
             workload,
             port: instance.port,
             process,
             enforced: cgroup.is_some(),
-            limiter: None,
-            cgroup,
+            unenforced: launch::unenforced(cgroup.is_some(), &limits, limiter.as_ref()),
+            limiter,
+            cgroup: cgroup.map(Arc::new),
+            deployment: instance.deployment,
+            seen: instance.seen,
             // Others are in our network.
             is_container: record.network.is_some(),
             held: None,
-            unenforced: Vec::new(),
             notices: Vec::new(),
         };
         self.add(app, name, instance.revision, launched);
+        // What references come to is looked at once: it may be another since.
+        if let Some(state) = self.state().get_mut(&app) {
+            state.refresh_at = Some(Duration::ZERO);
+            state.revision = desired.map_or(0, |desired| desired.revision);
+        }
         self.touch(name);
+        Ok(())
     }
 
     /// How many instances run.
@@ -110,9 +123,9 @@ impl Apps {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         for instance in &mut all {
-            end_at_once(&instance.process, instance.cgroup.as_ref(), instance.is_container);
+            end_at_once(&instance.process, instance.cgroup.as_deref(), instance.is_container);
             if let Some(cgroup) = instance.cgroup.take() {
-                remove(cgroup).await;
+                self.remove(cgroup).await;
             }
             if instance.is_container {
                 self.remove_container(container::name(instance.workload)).await;
@@ -120,6 +133,8 @@ impl Apps {
             // One that is kept is found to have ended at the next start.
             let _may_be_kept = self.services.host.end(instance.workload).await;
         }
+        // Packages that are being built, too.
+        self.sweep_cgroups(&BTreeSet::new()).await;
     }
 
     /// Cgroups that an earlier run made and no record names: it ended between making one and keeping that it did, or an app was deleted
@@ -137,7 +152,7 @@ impl Apps {
                 && !kept.contains(&entry.path())
                 && let Ok(cgroup) = AppCgroup::open(&entry.path())
             {
-                remove(cgroup).await;
+                self.remove(Arc::new(cgroup)).await;
             }
         }
     }
@@ -151,16 +166,9 @@ impl Apps {
         }
     }
 
-    /// Containers that no record names, as for cgroups. Podman is asked only where there is an app that needs it.
+    /// Containers that no record names, as for cgroups. Podman is asked only where there has been one.
     pub(super) async fn sweep_containers(&self, kept: &BTreeSet<String>) -> Result<(), HostError> {
-        let host = &self.services.host;
-        let mut has_any = false;
-        for name in host.hosted().await? {
-            let desired = host.desired(&name).await?;
-            let deployment = desired.as_ref().and_then(|desired| desired.deployment.as_ref());
-            has_any |= deployment.is_some_and(|deployment| deployment.image.is_some());
-        }
-        if !has_any {
+        if !self.files.has_containers() {
             return Ok(());
         }
         let Ok(podman) = self.launcher.podman().await else { return Ok(()) };

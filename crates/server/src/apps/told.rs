@@ -1,6 +1,6 @@
 //! What the administrator asks of hosted apps, and is told.
 
-use super::{Apps, Isolation, deploy, log};
+use super::{AppState, Apps, Isolation, deploy, log};
 use domain::{AppId, AppName, DeploymentId};
 use host::plan::Phase;
 use std::sync::Arc;
@@ -24,6 +24,12 @@ impl Hosting for Handle {
 
     fn changed(&self, app: &AppName) {
         self.0.touch(app);
+    }
+
+    fn deleted(&self, name: &AppName, app: AppId) {
+        // Something may be there of an app that never ran: a package that came to nothing, or one that is being built.
+        self.0.state().entry(app).or_insert_with(|| AppState::new(name.clone()));
+        self.0.touch(name);
     }
 
     fn observed(&self, app: AppId) -> ObservedApp {
@@ -79,7 +85,7 @@ impl Apps {
                 "server: its own account and a cgroup of root's; nobody but its own processes and root gets its tokens"
             }
             (true, false, true) => {
-                "user: a cgroup of its own and a Landlock domain; other users and other hosted apps do not get its tokens, a program of your own account can take it over as a debugger can"
+                "user: a cgroup of its own and a Landlock domain; other users do not get its tokens, a program of your own account, another hosted app among them, can take it over"
             }
             (true, false, false) => {
                 "user: a cgroup of its own; other users do not get its tokens, a program of your own account can take it over"

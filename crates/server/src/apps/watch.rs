@@ -34,6 +34,7 @@ impl Apps {
             let Some(instance) = state.instance(workload) else { return };
             let was = (instance.phase, instance.since);
             let memory = instance.limiter.as_ref().is_some_and(Limiter::was_killed_for_memory);
+            let how = probe::told(how);
             let how = if memory { format!("{how}, as it needed more memory than its limit") } else { how };
             (instance.phase, instance.since) = (Phase::Ended, now);
             let told = match was.0 {

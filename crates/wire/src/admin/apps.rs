@@ -103,8 +103,12 @@ async fn delete(
     Extension(context): Extension<Context>,
     Segment(name): Segment<AppName>,
 ) -> Result<Response, AdminError> {
-    audited(&state, &context, "app.delete", target(&name), state.host.delete_app(&name, context.now).await)?;
-    hosting.changed(&name);
+    let deleted = state.host.delete_app(&name, context.now).await;
+    if let Ok(app) = &deleted {
+        // Before it is recorded: what is done is done, also if that fails.
+        hosting.deleted(&name, *app);
+    }
+    audited(&state, &context, "app.delete", target(&name), deleted)?;
     installation.names_changed();
     Ok(StatusCode::NO_CONTENT.into_response())
 }

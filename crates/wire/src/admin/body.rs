@@ -52,9 +52,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Quiet<T> {
 /// A member that is there, `null` too.
 ///
 /// # Errors
-/// It is neither text nor `null`.
-pub fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(Some)
+/// It is neither of its type nor `null`.
+pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
 }
 
 /// One parameter of the path, parsed.

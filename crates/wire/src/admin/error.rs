@@ -136,6 +136,11 @@ impl From<HostError> for AdminError {
             HostError::SettingNotFound { .. } => {
                 Self::not_found(format!("{error}: `keyless app settings list APP` shows all"))
             }
+            HostError::Accounts(ref cause) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "NoAccounts",
+                format!("{error}: {cause}; see /var/lib/keyless-accounts"),
+            ),
             HostError::NoAccountLeft | HostError::SettingBroken | HostError::Crypt(_) => {
                 Self::internal(&error)
             }

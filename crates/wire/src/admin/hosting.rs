@@ -4,7 +4,7 @@
 
 use super::{
     Admin, audited,
-    body::{Body, List, Parameters, Quiet, Segment, json},
+    body::{Body, List, Parameters, Quiet, Segment, given, json},
     error::AdminError,
 };
 use crate::context::{Context, State};
@@ -17,7 +17,7 @@ use axum::{
 use domain::{AppId, AppName, DeploymentId, Secret};
 use host::{Change, Desired, DesiredState, Health, Setting};
 use http::{StatusCode, header};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
 /// An answer of [`Hosting`] that takes its time.
@@ -38,6 +38,9 @@ pub trait Hosting: Send + Sync {
 
     /// Something about this app is another: what runs is to follow.
     fn changed(&self, app: &AppName);
+
+    /// An app was deleted, and all that is left of it is to go.
+    fn deleted(&self, name: &AppName, app: AppId);
 
     /// What runs of an app.
     fn observed(&self, app: AppId) -> ObservedApp;
@@ -107,7 +110,7 @@ pub struct ObservedApp {
 /// How far a deployment is.
 #[derive(Clone, Debug, Serialize)]
 pub struct ObservedDeployment {
-    /// `unpacking`, `building`, `deployed` or `failed`.
+    /// `receiving`, `unpacking`, `building`, `looking for the image`, `fetching the image`, `deployed` or `failed`.
     pub state: &'static str,
     /// Why it failed, or what is being done.
     pub text: String,
@@ -169,25 +172,18 @@ struct Wanted {
     state: Option<DesiredState>,
     #[serde(default)]
     instances: Option<u16>,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "given")]
     command: Option<Option<String>>,
     #[serde(default)]
     health: Option<String>,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "given")]
     memory_mib: Option<Option<u32>>,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "given")]
     cpu_thousandths: Option<Option<u32>>,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "given")]
     processes: Option<Option<u32>>,
     #[serde(default)]
     restart: bool,
-}
-
-/// A member that is there, `null` too.
-fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -264,12 +260,13 @@ async fn change(
         memory_mib: wanted.memory_mib,
         cpu_thousandths: wanted.cpu_thousandths,
         processes: wanted.processes,
-        deployment: None,
         restart: wanted.restart,
+        ..Change::default()
     };
     let changed = state.host.change_desired(&name, &change, context.now).await;
-    let desired = audited(&state, &context, "app.configure", target(&name), changed)?;
+    // Before it is recorded: what is done is done, also if that fails.
     hosting.changed(&name);
+    let desired = audited(&state, &context, "app.configure", target(&name), changed)?;
     Ok(json(StatusCode::OK, &hosted(&state, &*hosting, &name, &desired)))
 }
 
@@ -335,8 +332,8 @@ async fn change_settings(
         .map(|(name, new)| Setting { name, value: new.value, is_secret: new.secret })
         .collect();
     let changed = state.host.change_settings(&name, &set, &remove, context.now).await;
-    audited(&state, &context, "app.settings", told, changed)?;
     hosting.changed(&name);
+    audited(&state, &context, "app.settings", told, changed)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
