@@ -287,11 +287,7 @@ impl Launcher {
         if kernel::is_root() {
             return (arguments, self.hosts.exists().then(|| self.hosts.clone()));
         }
-        let within = ["/proc/self/exe", "within", "--hosts"].map(OsString::from);
-        let mut whole: Vec<OsString> = within.into();
-        whole.extend([self.hosts.clone().into_os_string(), "--".into()]);
-        whole.extend(arguments);
-        (whole, None)
+        (within(&self.hosts, self.landlock.is_some(), arguments), None)
     }
 
     fn spawn(&self, birth: &Birth<'_>) -> Result<Process, LaunchError> {
@@ -328,6 +324,16 @@ impl Launcher {
         scrub(scrubbed);
         Ok(spawned?)
     }
+}
+
+/// Our own command that makes `/etc/hosts` and the Landlock domain, and becomes the program. A domain that we say there is it must have.
+fn within(hosts: &Path, has_domain: bool, arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut whole: Vec<OsString> = ["/proc/self/exe", "within", "--hosts"].map(OsString::from).into();
+    whole.push(hosts.into());
+    whole.extend(has_domain.then(|| "--landlock".into()));
+    whole.push("--".into());
+    whole.extend(arguments);
+    whole
 }
 
 /// The environment held every secret of the app in clear.
@@ -417,4 +423,21 @@ pub(super) fn base(folder: &AppFolder, search: &[PathBuf]) -> BTreeMap<String, S
     ]
     .map(|(name, value)| (name.to_owned(), Secret::new(value)))
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_not_started_without_the_domain_that_is_told_of_it() {
+        let whole = |has_domain| {
+            within(Path::new("/h"), has_domain, ["app", "--landlock"].map(OsString::from).into())
+        };
+        assert_eq!(
+            whole(true),
+            ["/proc/self/exe", "within", "--hosts", "/h", "--landlock", "--", "app", "--landlock"]
+        );
+        assert_eq!(whole(false), ["/proc/self/exe", "within", "--hosts", "/h", "--", "app", "--landlock"]);
+    }
 }
