@@ -386,8 +386,18 @@ pub(crate) fn end_at_once(process: &Process, cgroup: Option<&AppCgroup>, is_cont
         return;
     }
     let killed = cgroup.map(AppCgroup::kill);
-    if is_container || !matches!(killed, Some(Ok(()))) {
+    if is_container {
         let _ended = process.signal(SIGKILL);
+    } else if !matches!(killed, Some(Ok(()))) {
+        signal_group(process, SIGKILL);
+    }
+}
+
+/// For where there is no cgroup: what an app has started ends with it, as far as it has stayed in its group. It alone where the kernel cannot
+/// tell whose group that is: before Linux 6.9, of an instance that an earlier life of ours started.
+pub(super) fn signal_group(process: &Process, number: i32) {
+    if process.signal_group(number).is_err() {
+        let _may_have_ended = process.signal(number);
     }
 }
 
@@ -439,5 +449,26 @@ mod tests {
             ["/proc/self/exe", "within", "--hosts", "/h", "--landlock", "--", "app", "--landlock"]
         );
         assert_eq!(whole(false), ["/proc/self/exe", "within", "--hosts", "/h", "--", "app", "--landlock"]);
+    }
+
+    #[test]
+    fn without_a_cgroup_what_an_app_has_started_ends_with_it() {
+        let (mut read, write) = std::io::pipe().unwrap();
+        let program = Program {
+            arguments: ["/bin/sh", "-c", "sleep 60 & echo; wait"].map(OsString::from).into(),
+            environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            output: Some(write.as_fd()),
+            ..Program::default()
+        };
+        let process = kernel::spawn(&program).unwrap();
+        drop(program);
+        drop(write);
+        std::io::Read::read_exact(&mut read, &mut [0]).unwrap();
+        end_at_once(&process, None, false);
+        process.wait().unwrap();
+        // All that held the other end are gone, the one below it too.
+        let (said, gone) = std::sync::mpsc::channel();
+        std::thread::spawn(move || said.send(std::io::read_to_string(read)));
+        gone.recv_timeout(std::time::Duration::from_secs(10)).unwrap().unwrap();
     }
 }
