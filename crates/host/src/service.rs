@@ -564,9 +564,14 @@ impl HostService {
 
     /// No workload's cgroup may lie within another's: the outer one could get the inner one's tokens.
     fn check_apart(&self, confinement: &dyn Confinement) -> Result<(), HostError> {
+        let fail = |source| {
+            let doing = "see what a cgroup is within";
+            HostError::Cgroup(KernelError::System { doing, source })
+        };
         for other in self.identity.workloads() {
             if let Some(theirs) = other.confinement()
-                && (theirs.contains(confinement.id()) || confinement.contains(theirs.id()))
+                && (confinement.is_within(theirs.id()).map_err(fail)?
+                    || theirs.is_within(confinement.id()).map_err(fail)?)
             {
                 return Err(HostError::CgroupShared { other: other.name().clone() });
             }

@@ -17,7 +17,7 @@ use std::{
         unix::{ffi::OsStrExt, fs::DirBuilderExt},
     },
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -70,6 +70,8 @@ pub struct AppCgroup {
     directory: OwnedFd,
     id: CgroupId,
     known: Mutex<Known>,
+    /// It and its parents: these never change.
+    above: OnceLock<Vec<CgroupId>>,
 }
 
 /// The ids of a subtree as last seen.
@@ -116,7 +118,7 @@ impl AppCgroup {
         let id = CgroupId(fstat(&directory).map_err(|error| fail(error.into()))?.st_ino);
         let (members, strangers) = (HashSet::from([id]), HashSet::new());
         let known = Mutex::new(Known { members, strangers, window: Instant::now(), walks: 0 });
-        Ok(Self { path: path.to_owned(), directory, id, known })
+        Ok(Self { path: path.to_owned(), directory, id, known, above: OnceLock::new() })
     }
 
     /// Where it is.
@@ -173,16 +175,26 @@ impl AppCgroup {
     /// # Errors
     /// A parent cannot be looked at.
     pub fn is_within(&self, id: CgroupId) -> io::Result<bool> {
+        let above = match self.above.get() {
+            Some(above) => above,
+            None => {
+                let above = self.read_above()?;
+                self.above.get_or_init(|| above)
+            }
+        };
+        Ok(above.contains(&id))
+    }
+
+    fn read_above(&self) -> io::Result<Vec<CgroupId>> {
+        let mut above = Vec::new();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut directory = self.directory.try_clone()?;
         for _ in 0..ABOVE_MAX {
             // Above the root of what is mounted is another file system.
             if rustix::fs::fstatfs(&directory)?.f_type != CGROUP2_SUPER_MAGIC {
-                return Ok(false);
+                return Ok(above);
             }
-            if fstat(&directory)?.st_ino == id.0 {
-                return Ok(true);
-            }
+            above.push(CgroupId(fstat(&directory)?.st_ino));
             directory = openat(&directory, "..", flags, Mode::empty())?;
         }
         Err(io::Error::other("it is too deep"))

@@ -52,9 +52,13 @@ impl HostKernel for Cgroups {
         let cgroup = AppCgroup::open(path)?;
         // Nothing is kept apart by one that holds the server itself, as the hierarchy's root does: most of the machine may be in it.
         let own = Hierarchy::discover().and_then(|hierarchy| AppCgroup::open(&hierarchy.own))?;
-        if cgroup.contains(own.id()) {
-            let source = io::Error::other("the server itself is in it, and whatever else runs beside it");
-            return Err(KernelError::Cgroup { doing: "give an identity to", path: path.to_owned(), source });
+        let fail =
+            |source| KernelError::Cgroup { doing: "give an identity to", path: path.to_owned(), source };
+        // Not by what is below it: of a broad one that is more than is looked at.
+        if own.is_within(cgroup.id()).map_err(fail)? {
+            return Err(fail(io::Error::other(
+                "the server itself is in it, and whatever else runs beside it",
+            )));
         }
         Ok(Arc::new(Kept(cgroup)))
     }
@@ -94,6 +98,10 @@ impl Confinement for Kept {
 
     fn contains(&self, cgroup: CgroupId) -> bool {
         self.0.contains(cgroup)
+    }
+
+    fn is_within(&self, cgroup: CgroupId) -> io::Result<bool> {
+        self.0.is_within(cgroup)
     }
 
     fn is_populated(&self) -> bool {

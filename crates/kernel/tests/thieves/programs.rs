@@ -224,8 +224,10 @@ fn what_is_far_below_a_cgroup_is_within_it_and_goes_with_it() {
         !top.contains(cgroup.id())
     };
     assert!([0, 4_999].iter().any(is_missed), "this shows nothing");
+    let below = AppCgroup::open(&top.path().join("0")).unwrap();
     top.remove().unwrap();
     assert!(!top.path().exists());
+    assert!(below.is_within(top.id()).unwrap(), "what it was in is known when it is gone, too");
 }
 
 /// Linux lists the processes of a cgroup in no time at all, but not once for each of them.
