@@ -314,7 +314,7 @@ fn host(
 struct NoKernel;
 
 impl HostKernel for NoKernel {
-    fn open_cgroup(&self, _: &Path) -> Result<Arc<dyn Confinement>, KernelError> {
+    fn open_cgroup(&self, _: &Path, _: bool) -> Result<Arc<dyn Confinement>, KernelError> {
         panic!("no cgroups in this world")
     }
 

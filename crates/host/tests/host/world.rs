@@ -166,7 +166,7 @@ impl Cgroups {
 }
 
 impl HostKernel for Cgroups {
-    fn open_cgroup(&self, path: &Path) -> Result<Arc<dyn Confinement>, KernelError> {
+    fn open_cgroup(&self, path: &Path, _: bool) -> Result<Arc<dyn Confinement>, KernelError> {
         match self.all.lock().unwrap().get(path.to_str().unwrap()) {
             Some(cgroup) => Ok(cgroup.clone()),
             None => Err(KernelError::NoCgroup2("the test made none")),
