@@ -154,8 +154,8 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     let routes = Arc::new(Routes::new());
     let proxy = Arc::new(Proxy::new(routes.clone(), Arc::new(RuntimeTasks), wire::proxy::Limits::default()));
     let service = wire::PublicService::new(services.clone()).proxying(proxy);
+    endpoints.serve_with(&services, tls.clone());
     let public = public::Public::new(tls, service, observer, stopping.clone());
-    endpoints.serve_with(&services, public.clone());
     shadows.serve_with(&services);
     resume(&services, *now).await?;
     shadows.forget_others();
@@ -455,10 +455,16 @@ impl Running {
     /// Ends in good order: no new connections, open requests are answered, the audit log is synced and anchored. A person's Ctrl-C ends
     /// hosted apps, too, until the next start; otherwise they run on, and the next start goes on with them.
     pub async fn stop(mut self, asked: Asked) {
-        self.endpoints.close_all();
+        let elsewhere = self.endpoints.close_all();
         self.shadows.close_all();
         self.stop.send_replace(true);
-        if tokio::time::timeout(DRAIN_TIME_MAX, self.public.drained()).await.is_err() {
+        let drained = async {
+            self.public.drained().await;
+            for stop in &elsewhere {
+                stop.closed().await;
+            }
+        };
+        if tokio::time::timeout(DRAIN_TIME_MAX, drained).await.is_err() {
             tracing::warn!("connections were still open and are dropped");
         }
         // It ends by itself, so that no start is cut in the middle.

@@ -71,6 +71,8 @@ pub(crate) struct Public {
     pub(crate) observer: Arc<Observer>,
     pub(crate) stop: Stop,
     places: Arc<Semaphore>,
+    /// As many as it was made with.
+    places_max: u32,
     /// To be observed.
     turns: Arc<Semaphore>,
 }
@@ -88,13 +90,9 @@ impl Public {
         observer: Arc<Observer>,
         stop: Stop,
     ) -> Self {
-        let (places, turns) = (Semaphore::new(places), Semaphore::new(OBSERVED_MAX));
-        Self { tls, service, observer, stop, places: Arc::new(places), turns: Arc::new(turns) }
-    }
-
-    /// The same doors, at which somebody else looks who comes.
-    pub(crate) fn observed_by(self, observer: Arc<Observer>) -> Self {
-        Self { observer, ..self }
+        let places_max = u32::try_from(places).unwrap_or(u32::MAX);
+        let (places, turns) = (Arc::new(Semaphore::new(places)), Arc::new(Semaphore::new(OBSERVED_MAX)));
+        Self { tls, service, observer, stop, places, places_max, turns }
     }
 
     /// Accepts until the server stops.
@@ -102,7 +100,11 @@ impl Public {
         let mut stop = self.stop.clone();
         loop {
             // A place first: connections beyond the bound wait in the kernel's queue, not in our memory.
-            let Ok(place) = self.places.clone().acquire_owned().await else { return };
+            let place = tokio::select! {
+                place = self.places.clone().acquire_owned() => place,
+                () = stopped(&mut stop) => return,
+            };
+            let Ok(place) = place else { return };
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = stopped(&mut stop) => return,
@@ -117,13 +119,16 @@ impl Public {
         }
     }
 
-    async fn connection(self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+    async fn connection(mut self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
         let place = Kept(Arc::new(place));
         let _slower = stream.set_nodelay(true);
         // Before the handshake: who hangs up later has been seen, and the kernel still knows the socket.
         let Some((stream, origin)) = self.observe(stream, peer).await else { return };
         let stream = Taken::within(limits::ANSWER_WAIT_TIME_MAX, stream);
-        let handshake = tokio::time::timeout(limits::HANDSHAKE_TIME_MAX, self.tls.accept(stream)).await;
+        let handshake = tokio::select! {
+            handshake = tokio::time::timeout(limits::HANDSHAKE_TIME_MAX, self.tls.accept(stream)) => handshake,
+            () = stopped(&mut self.stop) => return,
+        };
         match handshake {
             Ok(Ok(stream)) => {
                 let service = self.service.for_connection(origin);
@@ -155,7 +160,6 @@ impl Public {
 
     /// Waits until all connections have ended.
     pub(crate) async fn drained(&self) {
-        let all = u32::try_from(limits::CONNECTIONS_MAX).unwrap_or(u32::MAX);
-        drop(self.places.acquire_many(all).await);
+        drop(self.places.acquire_many(self.places_max).await);
     }
 }
