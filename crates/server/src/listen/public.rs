@@ -20,18 +20,31 @@ const WAITING_MAX: u32 = 1_024;
 /// Newcomers that are observed at a time.
 const OBSERVED_MAX: usize = 2;
 
-/// The sockets that systemd passed to us, or else all addresses bound. An IPv6 loopback that the machine does not have is left out, with a word; all else is an error.
+/// All addresses bound, but for those of which systemd passed us a socket. An IPv6 loopback that the machine does not have is left out, with a
+/// word; all else is an error.
 ///
 /// # Errors
-/// [`StartError::Listen`].
+/// [`StartError::Listen`], [`StartError::PassedSocket`], [`StartError::PassedElsewhere`].
 pub(crate) fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
-    let passed =
-        systemd::listeners().and_then(|passed| passed.into_iter().map(TcpListener::from_std).collect());
-    let mut listeners: Vec<TcpListener> = passed.map_err(StartError::PassedSocket)?;
-    if !listeners.is_empty() {
-        return Ok(listeners);
+    let passed = systemd::listeners().map_err(StartError::PassedSocket)?;
+    bind_rest(addresses, passed)
+}
+
+/// What is passed is not to override the configuration, which also says what is certified and told to programs.
+fn bind_rest(
+    addresses: &[SocketAddr],
+    passed: Vec<std::net::TcpListener>,
+) -> Result<Vec<TcpListener>, StartError> {
+    let (mut listeners, mut have) = (Vec::new(), Vec::new());
+    for listener in passed {
+        let address = listener.local_addr().map_err(StartError::PassedSocket)?;
+        if !addresses.contains(&address) {
+            return Err(StartError::PassedElsewhere { passed: address, configured: addresses.to_vec() });
+        }
+        have.push(address);
+        listeners.push(TcpListener::from_std(listener).map_err(StartError::PassedSocket)?);
     }
-    for address in addresses {
+    for address in addresses.iter().filter(|address| !have.contains(address)) {
         match listen(*address) {
             Ok(listener) => listeners.push(listener),
             Err(error) if is_no_ipv6(&error, address) => {
@@ -161,5 +174,33 @@ impl Public {
     /// Waits until all connections have ended.
     pub(crate) async fn drained(&self) {
         drop(self.places.acquire_many(self.places_max).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed(address: &str) -> (std::net::TcpListener, SocketAddr) {
+        let listener = std::net::TcpListener::bind(address).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_passed_is_one_of_those_that_are_configured() {
+        let (listener, one) = passed("127.0.0.1:0");
+        let other = passed("127.0.0.1:0").1;
+        let refused = bind_rest(&[other], vec![listener]).unwrap_err().to_string();
+        assert!(refused.contains(&one.to_string()) && refused.contains(&other.to_string()), "{refused}");
+
+        let (listener, one) = passed("127.0.0.1:0");
+        let bound = bind_rest(&[other, one], vec![listener]).unwrap();
+        let mut bound: Vec<_> = bound.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        bound.sort_unstable();
+        let mut expected = [one, other];
+        expected.sort_unstable();
+        assert_eq!(bound, expected, "what is not passed is bound");
     }
 }
