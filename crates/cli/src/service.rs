@@ -106,7 +106,7 @@ fn install(global: &crate::Global, options: &Options) -> Result<(), Failure> {
     systemctl(options.user, &enable)?;
     let user = if options.user { "--user " } else { "" };
     output::note(format_args!(
-        "At its first start it prints the recovery key into its journal, once: journalctl {user}-u {NAME}. Keep it, and prove your copy with `keyless recover`."
+        "At its first start it writes the recovery key to recovery.key in its data directory: move it to another place, and prove your copy with `keyless recover`. What it says besides: journalctl {user}-u {NAME}"
     ));
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::{
     listen::{admin as admin_listener, endpoints::Endpoints, public},
     maintenance::{AUDIT_KEY, open_store},
     origin::Observer,
-    seal,
+    seal::{self, SealError},
     shadow::{ShadowSettings, Shadows},
     tasks,
     test_clock::TestClock,
@@ -110,11 +110,14 @@ struct Ground {
     is_first_start: bool,
 }
 
-/// Starts a server. At a first start `announce` is told the recovery key, once.
+/// Starts a server. At a first start `announce` is told the recovery key, once; if it cannot pass that on, there is no start.
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Result<Running, StartError> {
+pub async fn start(
+    config: Config,
+    announce: impl FnOnce(&Secret<String>) -> Result<(), SealError>,
+) -> Result<Running, StartError> {
     let ground = open(&config, announce).await?;
     let Ground { store, entropy, clock, root, now, .. } = &ground;
     let (names, listen) = (config.names(), ground.addresses.iter().map(SocketAddr::ip).collect::<Vec<_>>());
@@ -220,7 +223,10 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
 }
 
 /// Data directory, lock, addresses, store, root key: all that can refuse a start for a reason of the operator's.
-async fn open(config: &Config, announce: impl FnOnce(&Secret<String>)) -> Result<Ground, StartError> {
+async fn open(
+    config: &Config,
+    announce: impl FnOnce(&Secret<String>) -> Result<(), SealError>,
+) -> Result<Ground, StartError> {
     // Before hardening: a process that may not be dumped may not try a user namespace either.
     let capabilities = kernel::capabilities();
     kernel::harden();
