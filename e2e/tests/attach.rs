@@ -180,6 +180,7 @@ fn what_has_a_network_of_its_own_reaches_no_other_app_and_keeps_no_connection() 
     curl.args(["--resolve", &format!("{host}:{}:127.0.0.1", server.port())]);
     curl.arg(format!("https://{host}:{}/", server.port()));
     let said = String::from_utf8(wait::output(&mut curl, b"").stdout).unwrap();
+    let _said = server.keyless(["app", "delete", "other"]).ok();
     assert_eq!(said, "404", "the way to its vaults is none to other apps");
 
     // A connection that is open, and has been answered.
@@ -194,7 +195,6 @@ fn what_has_a_network_of_its_own_reaches_no_other_app_and_keeps_no_connection() 
     let _said = server.keyless(["detach", "--app", "web"]).ok();
     // Sooner than one is ended that says nothing.
     let _status = wait::for_end(&mut open, Duration::from_secs(10), "a connection of what was detached");
-    let _said = server.keyless(["app", "delete", "other"]).ok();
 }
 
 #[test]
