@@ -202,7 +202,10 @@ async fn a_hosted_apps_desired_state_and_settings() {
     assert_eq!(again["revision"].as_u64(), Some(before + 1));
     let free = json!({"processes": null, "memory_mib": 64, "network": "host"});
     let (_, free) = desk.ask("PATCH", "/v1/apps/web/desired", Some(free)).await;
-    assert_eq!((&free["processes"], &free["memory_mib"], &free["network"]), (&Value::Null, &json!(64), &json!("host")));
+    assert_eq!(
+        (&free["processes"], &free["memory_mib"], &free["network"]),
+        (&Value::Null, &json!(64), &json!("host"))
+    );
 
     let settings = json!({"set": {"A": {"value": "open"}, "B": {"value": "Ti3f", "secret": true}}});
     assert_eq!(desk.ask("PATCH", "/v1/apps/web/settings", Some(settings)).await.0, 204);

@@ -40,6 +40,10 @@ impl Confinement for Own {
         cgroup == CGROUP
     }
 
+    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
+        Ok(self.contains(cgroup))
+    }
+
     fn is_populated(&self) -> bool {
         true
     }
