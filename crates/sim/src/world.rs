@@ -387,7 +387,7 @@ impl World {
         self.judge("a token request", &answer, false);
         if answer.is_success() {
             let is_workload =
-                |actor: &Actor| matches!(actor, Actor::Workload { id, .. } if *id == endpoint.workload.id());
+                |actor: &Actor| matches!(actor, Actor::Workload { id, .. } if *id == endpoint.workload().id());
             self.expect_record(&answer, "a token request", is_workload);
         }
         Some(answer)

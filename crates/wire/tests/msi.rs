@@ -174,7 +174,7 @@ impl Shop {
     }
 
     /// The same app's IMDS.
-    fn as_imds(self) -> Self {
+    fn by_imds(self) -> Self {
         let endpoint = Endpoint::imds(self.endpoint.workload().clone()).unwrap();
         Self { endpoint: Arc::new(endpoint), ..self }
     }
@@ -652,7 +652,7 @@ const IMDS_FORBIDDEN: &str =
 
 #[tokio::test]
 async fn imds_answers_what_sdks_send_and_probe() {
-    let shop = Shop::new().await.as_imds();
+    let shop = Shop::new().await.by_imds();
     let rust = "GET /metadata/identity/oauth2/token?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net HTTP/1.1\r\n\
          x-ms-client-request-id: 1\r\nmetadata: true\r\naccept: */*\r\nhost: 169.254.169.254\r\nconnection: close\r\n\r\n";
     let with_slash = metadata_request(METADATA).replace("token?", "token/?");
@@ -688,7 +688,7 @@ async fn imds_answers_what_sdks_send_and_probe() {
 /// Nothing is secret here, so that whoever is not of the app's cgroup, or not the same any more, is all that there is to be kept out.
 #[tokio::test]
 async fn imds_serves_the_apps_own_processes_and_nobody_else() {
-    let shop = Shop::new().await.as_imds();
+    let shop = Shop::new().await.by_imds();
     let request = metadata_request(METADATA);
     let stranger = shop.exchange_as(StandIn::of(APP_CGROUP + 1), &request).await;
     assert_eq!((stranger.status, &*stranger.body), (403, IMDS_FORBIDDEN));
