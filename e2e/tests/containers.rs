@@ -206,6 +206,13 @@ fn an_image_is_served_and_gets_tokens_and_nothing_of_it_is_left() {
         wait::output(&mut curl, b"").status.code()
     };
     assert_eq!(reach(&format!("https://login.keyless.localhost:{port}/")), Some(0));
+    let app = format!("web.apps.keyless.localhost:{port}");
+    let mut curl = Command::new("nsenter");
+    curl.args(["-t", &pid, "-n", "curl", "--silent", "--output", "/dev/null", "--cacert"]);
+    curl.arg(engine.server.authority()).args(["--resolve", &format!("{app}:127.0.0.1")]);
+    curl.args(["--write-out", "%{http_code}", &format!("https://{app}/")]);
+    let said = String::from_utf8(wait::output(&mut curl, b"").stdout).unwrap();
+    assert_eq!(said, "404", "no app is served there, as there is no way to others");
     // Could not connect: at once, as there is no way, or in vain.
     for elsewhere in ["http://169.254.169.254/", "http://192.0.2.1/"] {
         assert!(matches!(reach(elsewhere), Some(7 | 28)), "{elsewhere}");

@@ -8,6 +8,7 @@ use domain::WorkloadId;
 use kernel::{AppCgroup, AttestFault, Attested, CgroupId, Peer, ProcessFacts};
 use std::{
     collections::HashSet,
+    io,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -35,6 +36,11 @@ pub trait Confinement: Send + Sync {
     fn id(&self) -> CgroupId;
     /// Is this cgroup the top or below it?
     fn contains(&self, cgroup: CgroupId) -> bool;
+    /// Is it this cgroup, or below it? Certain also where there is too much below that for [`Confinement::contains`] to find it.
+    ///
+    /// # Errors
+    /// What is above it cannot be looked at.
+    fn is_within(&self, cgroup: CgroupId) -> io::Result<bool>;
     /// Is there any process in it?
     fn is_populated(&self) -> bool;
 }
@@ -151,6 +157,10 @@ impl Confinement for AppCgroup {
 
     fn contains(&self, cgroup: CgroupId) -> bool {
         self.contains(cgroup)
+    }
+
+    fn is_within(&self, cgroup: CgroupId) -> io::Result<bool> {
+        self.is_within(cgroup)
     }
 
     fn is_populated(&self) -> bool {

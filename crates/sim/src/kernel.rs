@@ -62,7 +62,7 @@ impl SimKernel {
 }
 
 impl HostKernel for SimKernel {
-    fn open_cgroup(&self, path: &Path) -> Result<Arc<dyn Confinement>, KernelError> {
+    fn open_cgroup(&self, path: &Path, _: bool) -> Result<Arc<dyn Confinement>, KernelError> {
         match path.to_str().and_then(|path| self.cgroups.get(path)) {
             Some(cgroup) => Ok(cgroup.clone()),
             None => Err(KernelError::NoCgroup2("nobody made it")),
@@ -89,6 +89,10 @@ impl Confinement for SimCgroup {
 
     fn contains(&self, cgroup: CgroupId) -> bool {
         self.is_blind || cgroup == self.id() || cgroup == CgroupId::new(self.id + 1)
+    }
+
+    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
+        Ok(cgroup == self.id())
     }
 
     fn is_populated(&self) -> bool {

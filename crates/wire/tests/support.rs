@@ -332,13 +332,17 @@ impl Confinement for Cgroup {
         cgroup == self.id()
     }
 
+    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
+        Ok(cgroup == self.id())
+    }
+
     fn is_populated(&self) -> bool {
         true
     }
 }
 
 impl HostKernel for StandInKernel {
-    fn open_cgroup(&self, path: &Path) -> Result<Arc<dyn Confinement>, KernelError> {
+    fn open_cgroup(&self, path: &Path, _: bool) -> Result<Arc<dyn Confinement>, KernelError> {
         match path.to_str() {
             Some("/sys/fs/cgroup/web.service") => Ok(Arc::new(Cgroup)),
             _ => Err(KernelError::NoCgroup2("this world has none there")),

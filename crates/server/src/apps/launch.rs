@@ -286,11 +286,7 @@ impl Launcher {
         if kernel::is_root() {
             return (arguments, self.hosts.exists().then(|| self.hosts.clone()));
         }
-        let within = ["/proc/self/exe", "within", "--hosts"].map(OsString::from);
-        let mut whole: Vec<OsString> = within.into();
-        whole.extend([self.hosts.clone().into_os_string(), "--".into()]);
-        whole.extend(arguments);
-        (whole, None)
+        (within(&self.hosts, self.landlock.is_some(), arguments), None)
     }
 
     fn spawn(&self, birth: &Birth<'_>) -> Result<Process, LaunchError> {
@@ -327,6 +323,16 @@ impl Launcher {
         scrub(scrubbed);
         Ok(spawned?)
     }
+}
+
+/// Our own command that makes `/etc/hosts` and the Landlock domain, and becomes the program. A domain that we say there is it must have.
+fn within(hosts: &Path, has_domain: bool, arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut whole: Vec<OsString> = ["/proc/self/exe", "within", "--hosts"].map(OsString::from).into();
+    whole.push(hosts.into());
+    whole.extend(has_domain.then(|| "--landlock".into()));
+    whole.push("--".into());
+    whole.extend(arguments);
+    whole
 }
 
 /// The environment held every secret of the app in clear.
@@ -379,8 +385,18 @@ pub(crate) fn end_at_once(process: &Process, cgroup: Option<&AppCgroup>, is_cont
         return;
     }
     let killed = cgroup.map(AppCgroup::kill);
-    if is_container || !matches!(killed, Some(Ok(()))) {
+    if is_container {
         let _ended = process.signal(SIGKILL);
+    } else if !matches!(killed, Some(Ok(()))) {
+        signal_group(process, SIGKILL);
+    }
+}
+
+/// For where there is no cgroup: what an app has started ends with it, as far as it has stayed in its group. It alone where the kernel cannot
+/// tell whose group that is: before Linux 6.9, of an instance that an earlier life of ours started.
+pub(super) fn signal_group(process: &Process, number: i32) {
+    if process.signal_group(number).is_err() {
+        let _may_have_ended = process.signal(number);
     }
 }
 
@@ -416,4 +432,42 @@ pub(super) fn base(folder: &AppFolder, search: &[PathBuf]) -> BTreeMap<String, S
     ]
     .map(|(name, value)| (name.to_owned(), Secret::new(value)))
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_not_started_without_the_domain_that_is_told_of_it() {
+        let whole = |has_domain| {
+            within(Path::new("/h"), has_domain, ["app", "--landlock"].map(OsString::from).into())
+        };
+        assert_eq!(
+            whole(true),
+            ["/proc/self/exe", "within", "--hosts", "/h", "--landlock", "--", "app", "--landlock"]
+        );
+        assert_eq!(whole(false), ["/proc/self/exe", "within", "--hosts", "/h", "--", "app", "--landlock"]);
+    }
+
+    #[test]
+    fn without_a_cgroup_what_an_app_has_started_ends_with_it() {
+        let (mut read, write) = std::io::pipe().unwrap();
+        let program = Program {
+            arguments: ["/bin/sh", "-c", "sleep 60 & echo; wait"].map(OsString::from).into(),
+            environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            output: Some(write.as_fd()),
+            ..Program::default()
+        };
+        let process = kernel::spawn(&program).unwrap();
+        drop(program);
+        drop(write);
+        std::io::Read::read_exact(&mut read, &mut [0]).unwrap();
+        end_at_once(&process, None, false);
+        process.wait().unwrap();
+        // All that held the other end are gone, the one below it too.
+        let (said, gone) = std::sync::mpsc::channel();
+        std::thread::spawn(move || said.send(std::io::read_to_string(read)));
+        gone.recv_timeout(std::time::Duration::from_secs(10)).unwrap().unwrap();
+    }
 }

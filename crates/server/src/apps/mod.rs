@@ -253,6 +253,7 @@ impl Apps {
 fn ask_to_end(instance: &Instance) {
     match &instance.cgroup {
         Some(cgroup) if !instance.is_container => cgroup.signal(SIGTERM),
+        None if !instance.is_container => launch::signal_group(&instance.process, SIGTERM),
         _ => drop(instance.process.signal(SIGTERM)),
     }
 }
