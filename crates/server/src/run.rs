@@ -464,12 +464,12 @@ impl Running {
         let elsewhere = self.endpoints.close_all();
         self.shadows.close_all();
         self.stop.send_replace(true);
-        let drained = async {
-            tokio::join!(self.public.drained(), self.shadows.drained());
+        let networks = async {
             for stop in &elsewhere {
                 stop.closed().await;
             }
         };
+        let drained = async { tokio::join!(self.public.drained(), self.shadows.drained(), networks) };
         if tokio::time::timeout(DRAIN_TIME_MAX, drained).await.is_err() {
             tracing::warn!("connections were still open and are dropped");
         }

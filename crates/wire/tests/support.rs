@@ -333,7 +333,7 @@ impl Confinement for Cgroup {
     }
 
     fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
-        Ok(self.contains(cgroup))
+        Ok(cgroup == self.id())
     }
 
     fn is_populated(&self) -> bool {

@@ -29,7 +29,7 @@ impl Confinement for AppCgroup {
     }
 
     fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
-        Ok(self.contains(cgroup))
+        Ok(cgroup == self.id())
     }
 
     fn is_populated(&self) -> bool {
