@@ -1,7 +1,9 @@
 //! An identity for what somebody else started: known by its cgroup, also in a network of its own, until it is taken away or ends.
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use e2e::app::Endpoint;
 use e2e::{Answer, Server, server, settings, skip, wait};
@@ -154,6 +156,45 @@ fn what_has_a_network_of_its_own_finds_its_endpoint_and_the_vaults_there() {
         let said = String::from_utf8(wait::output(&mut vault, b"").stdout).unwrap();
         assert!(said.contains("error"), "the vaults answer there: {said}");
     }
+}
+
+#[test]
+fn what_has_a_network_of_its_own_reaches_no_other_app_and_keeps_no_connection() {
+    if needs_root() {
+        return;
+    }
+    let server = Server::start("attach-apart");
+    let folder = server.place().join("other");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("app.py"), include_str!("hosting/app.py")).unwrap();
+    let deploy = ["app", "deploy", "other", "--dir", &folder.to_string_lossy()];
+    let _said = server.keyless(deploy).ok();
+    let host = "other.apps.keyless.localhost";
+    assert_eq!(server.https().send("GET", host, "/", &[], "").unwrap().status, 200);
+
+    let stranger = Stranger::start("attach-apart", "unshare --net");
+    let _said = server.keyless(["attach", "--app", "web", "--pid", &stranger.pid()]).ok();
+    let mut curl = Command::new("nsenter");
+    curl.args(["-t", &stranger.pid(), "-n", "curl", "--silent", "--output", "/dev/null", "--cacert"]);
+    curl.arg(server.authority()).args(["--write-out", "%{http_code}"]);
+    curl.args(["--resolve", &format!("{host}:{}:127.0.0.1", server.port())]);
+    curl.arg(format!("https://{host}:{}/", server.port()));
+    let said = String::from_utf8(wait::output(&mut curl, b"").stdout).unwrap();
+    let _said = server.keyless(["app", "delete", "other"]).ok();
+    assert_eq!(said, "404", "the way to its vaults is none to other apps");
+
+    // A connection that is open, and has been answered.
+    let mut open = Command::new("nsenter");
+    open.args(["-t", &stranger.pid(), "-n", "openssl", "s_client", "-quiet", "-connect"]);
+    open.arg(format!("127.0.0.1:{}", server.port())).args(["-servername", "login.keyless.localhost"]);
+    let mut open = open.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let request = format!("GET / HTTP/1.1\r\nHost: login.keyless.localhost:{}\r\n\r\n", server.port());
+    let mut stdin = open.stdin.take().unwrap();
+    stdin.write_all(request.as_bytes()).unwrap();
+    open.stdout.as_mut().unwrap().read_exact(&mut [0; 12]).unwrap();
+    let _said = server.keyless(["detach", "--app", "web"]).ok();
+    // Sooner than one is ended that says nothing.
+    let _status = wait::for_end(&mut open, Duration::from_secs(10), "a connection of what was detached");
 }
 
 #[test]

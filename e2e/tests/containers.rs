@@ -206,10 +206,29 @@ fn an_image_is_served_and_gets_tokens_and_nothing_of_it_is_left() {
         wait::output(&mut curl, b"").status.code()
     };
     assert_eq!(reach(&format!("https://login.keyless.localhost:{port}/")), Some(0));
+    let app = format!("web.apps.keyless.localhost:{port}");
+    let mut curl = Command::new("nsenter");
+    curl.args(["-t", &pid, "-n", "curl", "--silent", "--output", "/dev/null", "--cacert"]);
+    curl.arg(engine.server.authority()).args(["--resolve", &format!("{app}:127.0.0.1")]);
+    curl.args(["--write-out", "%{http_code}", &format!("https://{app}/")]);
+    let said = String::from_utf8(wait::output(&mut curl, b"").stdout).unwrap();
+    assert_eq!(said, "404", "no app is served there, as there is no way to others");
     // Could not connect: at once, as there is no way, or in vain.
-    for elsewhere in ["http://169.254.169.254/", "http://192.0.2.1/"] {
-        assert!(matches!(reach(elsewhere), Some(7 | 28)), "{elsewhere}");
-    }
+    assert!(matches!(reach("http://192.0.2.1/"), Some(7 | 28)));
+    // Azure's metadata address is ours in there, for the container's own processes and nobody else, and says nothing of the machine's own.
+    let imds = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net";
+    let ask_imds = format!("wget -q -O - --header 'Metadata: true' '{imds}'");
+    let said = engine.inside(&ask_imds);
+    assert!(said.contains("access_token") && said.contains("expires_in"), "{said}");
+    let probed = engine.inside(&format!("wget -S -q -O - '{imds}'"));
+    assert!(probed.contains("400") && !probed.contains("access_token"), "{probed}");
+    let other =
+        engine.inside("wget -S -q -O - --header 'Metadata: true' http://169.254.169.254/metadata/instance");
+    assert!(other.contains("404"), "{other}");
+    let mut entered = Command::new("nsenter");
+    entered.args(["-t", &pid, "-n", "curl", "--silent", "--max-time", "5", "-H", "Metadata: true", imds]);
+    let entered = wait::output(&mut entered, b"");
+    assert!(String::from_utf8_lossy(&entered.stdout).contains("unknown_source"), "{entered:?}");
 
     // The server may come and go.
     let _status = engine.server.stop();
@@ -220,6 +239,7 @@ fn an_image_is_served_and_gets_tokens_and_nothing_of_it_is_left() {
     engine.server.kill();
     engine.server.start_again();
     assert!(engine.inside(ask).contains("access_token"), "also after the server was killed");
+    assert!(engine.inside(&ask_imds).contains("access_token"), "and IMDS, too");
     assert_eq!(engine.pid(), pid);
 
     // Killed, it comes back as another one, with another secret.

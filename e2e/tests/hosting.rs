@@ -23,7 +23,7 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
-    fn start(name: &str) -> Self {
+    pub(crate) fn start(name: &str) -> Self {
         Self::of(Server::start(name), name)
     }
 
@@ -32,7 +32,7 @@ impl Hosts {
     }
 
     /// A folder with the app of the scenarios and these files besides.
-    fn package(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
+    pub(crate) fn package(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
         let folder = self.packages.path().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("app.py"), include_str!("hosting/app.py")).unwrap();
@@ -47,7 +47,7 @@ impl Hosts {
         serde_json::from_str(&told).unwrap()
     }
 
-    fn show(&self, app: &str) -> Value {
+    pub(crate) fn show(&self, app: &str) -> Value {
         serde_json::from_str(&self.server.keyless_json(["app", "show", app])).unwrap()
     }
 
@@ -56,7 +56,7 @@ impl Hosts {
         self.server.https().send("GET", &host, target, &[], "").unwrap()
     }
 
-    fn ask(&self, app: &str, target: &str) -> Value {
+    pub(crate) fn ask(&self, app: &str, target: &str) -> Value {
         let answer = self.get(app, target);
         assert_eq!(answer.status, 200, "{target}: {}", answer.text());
         answer.json()

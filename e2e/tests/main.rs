@@ -22,6 +22,7 @@ mod graph;
 mod hosting;
 mod http_shapes;
 mod identities;
+mod imds;
 mod java;
 mod node;
 mod people;

@@ -174,6 +174,10 @@ fn packages() -> BTreeSet<Vec<u8>> {
             raw::link("l", "/"),
             raw::file("l/x", ""),
         ]),
+        // Many directories by few entries.
+        zip(&(0..5)
+            .map(|number| raw::file(format!("{number}/{}x", "d/".repeat(60)), ""))
+            .collect::<Vec<_>>()),
         zip(&[raw::file("x", "1"), raw::Entry { offset: Some(0), ..raw::file("y", "1") }]),
         prefixed(&[1], "# none\r\nworker: x\r\nweb: FOO=1 gunicorn -b 0.0.0.0:$PORT 'a b:app'\r\n"),
         prefixed(&[3], npm),
@@ -217,6 +221,10 @@ fn msi() -> BTreeSet<Vec<u8>> {
         format!("GET /msi/token?{query} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{head}0\r\n\r\n"),
         format!("GET http://a/msi/token?{query} HTTP/1.0\r\n{head}"),
         format!("GET /elsewhere HTTP/1.1\r\n{head}GET /msi/token HTTP/1.1\r\n{head}"),
+        "GET /metadata/identity/oauth2/token/?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net HTTP/1.1\r\n\
+         Host: 169.254.169.254\r\nMetadata: true\r\n\r\n\
+         GET /metadata/instance?msi-res-id=a HTTP/1.1\r\nHost: 169.254.169.254:80\r\nMetadata: True\r\n\r\n"
+            .to_owned(),
     ]
     .map(String::into_bytes)
     .into()

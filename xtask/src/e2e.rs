@@ -19,13 +19,15 @@ const PARTIES: &str = "parties";
 /// The SDK for Rust with its credential for certificates: a program of its own, outside of the workspace.
 const CERTIFICATE: &str = "rust-certificate";
 
-/// The files of `e2e/tests`.
-const MODULES: &[&str] = &[
+/// The files of `e2e/tests`, which `cargo xtask tidy` compares.
+pub(crate) const MODULES: &[&str] = &[
     "assertion",
+    "attach",
     "bad_input",
     "canary",
     "clock",
     "commands",
+    "containers",
     "crash",
     "curl",
     "go",
@@ -33,6 +35,7 @@ const MODULES: &[&str] = &[
     "hosting",
     "http_shapes",
     "identities",
+    "imds",
     "java",
     "node",
     "people",
@@ -46,6 +49,7 @@ const MODULES: &[&str] = &[
     "roles",
     "rust",
     "second_service",
+    "shadow",
     "sign_in",
     "signing_keys",
     "slow_clients",
@@ -147,9 +151,11 @@ const PLAYED_WITH: &[(&str, &[&str])] = &[
     ("assertion", &["python", "node", CERTIFICATE]),
     ("graph", &["python", "node"]),
     ("identities", &["python", "node"]),
+    ("imds", &["python", "node"]),
     ("relying_parties", &[PARTIES]),
     ("roles", &["python"]),
     ("second_service", &["python"]),
+    ("shadow", &["python", "node"]),
     ("user_flows", &["python", "node"]),
     ("vaults", &["python"]),
 ];

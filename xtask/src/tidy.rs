@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::process::{self, Failure};
-use crate::{limits, workspace};
+use crate::{e2e, limits, workspace};
 
 /// The page that goes through RFC 9700.
 const SECURITY: &str = "docs/oauth-security.md";
@@ -42,6 +42,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         }
     }
     check_scenarios(&root, &mut faults)?;
+    check_modules(&root, &mut faults)?;
     check_named_tests(&root, &files, &mut faults);
     if faults.is_empty() {
         process::say(&format!("tidy: {} files", files.len()));
@@ -173,6 +174,31 @@ fn check_scenarios(root: &Path, faults: &mut Vec<String>) -> Result<(), Failure>
     Ok(())
 }
 
+/// `cargo xtask e2e` knows the files of scenarios by name: what it does not know installs everything, and chooses by letters.
+fn check_modules(root: &Path, faults: &mut Vec<String>) -> Result<(), Failure> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(root.join("e2e/tests"))? {
+        let path = entry?.path();
+        let is_module = path.extension().is_some_and(|extension| extension == "rs");
+        files
+            .extend(path.file_stem().and_then(|stem| stem.to_str()).filter(|_| is_module).map(str::to_owned));
+    }
+    faults.extend(differing_modules(&files, e2e::MODULES));
+    Ok(())
+}
+
+fn differing_modules(files: &[String], known: &[&str]) -> Vec<String> {
+    let files: Vec<&str> = files.iter().map(String::as_str).filter(|file| *file != "main").collect();
+    let unknown = files.iter().filter(|file| !known.contains(file));
+    let gone = known.iter().filter(|name| !files.contains(name));
+    unknown
+        .map(|file| format!("xtask/src/e2e.rs: MODULES lacks {file} of e2e/tests"))
+        .chain(
+            gone.map(|name| format!("xtask/src/e2e.rs: MODULES has {name}, which is no file of e2e/tests")),
+        )
+        .collect()
+}
+
 /// A page that says which tests hold its promises names tests that there are.
 fn check_named_tests(root: &Path, files: &[std::path::PathBuf], faults: &mut Vec<String>) {
     let page = std::fs::read_to_string(root.join(SECURITY)).unwrap_or_default();
@@ -215,5 +241,13 @@ mod tests {
                 .collect::<Vec<_>>(),
             ["one", "three"]
         );
+    }
+
+    #[test]
+    fn scenarios_that_are_not_known_by_name_are_seen() {
+        let files = ["main", "python", "shadow"].map(str::to_owned);
+        assert!(differing_modules(&files, &["python", "shadow"]).is_empty());
+        let faults = differing_modules(&files, &["python", "attach"]).join("\n");
+        assert!(faults.contains("lacks shadow") && faults.contains("has attach"), "{faults}");
     }
 }

@@ -80,8 +80,10 @@ struct Meant {
     /// In a person's words.
     what: String,
     network: NetworkId,
-    /// The process that was named, if one was.
-    named: Option<Found>,
+    /// The process by which it was found, if it was by one.
+    found: Option<Found>,
+    /// Was that process named, and not something that it belongs to?
+    is_named: bool,
 }
 
 #[derive(Deserialize)]
@@ -171,26 +173,34 @@ impl Target {
             return of_unit(unit);
         }
         let name = self.container.as_deref().unwrap_or_default();
-        let arguments = ["container", "inspect", "--format", "{{.State.Pid}}", "--", name];
-        let pid = ask("podman", &arguments)?;
-        match pid.trim().parse() {
-            Ok(0) | Err(_) => Err(Failure::new(format!("container {name} does not run"))),
-            Ok(pid) => of_process(pid, format!("container {name}")).map(Meant::whole),
-        }
-    }
-}
-
-impl Meant {
-    /// Not by a process that happens to be in it.
-    fn whole(self) -> Self {
-        Self { named: None, ..self }
+        of_container(name, || {
+            let arguments = ["container", "inspect", "--format", "{{.Id}} {{.State.Pid}}", "--", name];
+            ask("podman", &arguments)
+        })
     }
 }
 
 fn of_process(pid: u32, what: String) -> Result<Meant, Failure> {
     let found = kernel::find(pid)?;
     let cgroup = AppCgroup::open(found.cgroup.path())?;
-    Ok(Meant { cgroup, what, network: found.network, named: Some(found) })
+    Ok(Meant { cgroup, what, network: found.network, found: Some(found), is_named: true })
+}
+
+/// A container, by the first process of it that podman tells. That one may have ended by then, and its id be another's: so it is asked
+/// once more when the process is held. If it then says the same, the process is the container's: who ends before is no more of it.
+fn of_container(name: &str, inspect: impl Fn() -> Result<String, Failure>) -> Result<Meant, Failure> {
+    let told = inspect()?;
+    let pid = match told.split_whitespace().nth(1).map(str::parse) {
+        Some(Ok(pid)) if pid != 0 => pid,
+        _ => return Err(Failure::new(format!("container {name} does not run"))),
+    };
+    let what = format!("container {name}");
+    let meant = of_process(pid, what.clone())?;
+    if inspect()? != told {
+        return Err(over(&what));
+    }
+    // All of the container is meant, whoever is in it.
+    Ok(Meant { is_named: false, ..meant })
 }
 
 /// A unit as systemd knows it: root's are the system's, others' those of their own manager.
@@ -204,7 +214,13 @@ fn of_unit(unit: &str) -> Result<Meant, Failure> {
     let cgroup = AppCgroup::open(&directory)?;
     let main = property("MainPID").and_then(|pid| pid.parse().ok()).filter(|pid| *pid != 0);
     let pid = main.or_else(|| cgroup.processes().first().copied()).ok_or_else(none)?;
-    Ok(Meant { cgroup, what: format!("unit {unit}"), network: kernel::find(pid)?.network, named: None })
+    Ok(Meant {
+        cgroup,
+        what: format!("unit {unit}"),
+        network: kernel::find(pid)?.network,
+        found: None,
+        is_named: false,
+    })
 }
 
 /// What a program of the system says.
@@ -246,7 +262,8 @@ fn check(meant: &Meant, inhabitants: &[Inhabitant], force: bool) -> Result<(), F
         let why = "it is in the root cgroup, as is whatever has no cgroup of its own";
         return Err(Failure::new(format!("{} cannot be attached: {why}", meant.what)).next(apart));
     }
-    if meant.cgroup.contains(AppCgroup::open(&hierarchy.own)?.id()) {
+    // Not by a list of what is below it: from a broad one most would be missing.
+    if AppCgroup::open(&hierarchy.own)?.is_within(meant.cgroup.id())? {
         let why = "this very command is in the same cgroup, as is whatever you start in this session";
         return Err(Failure::new(format!("{} cannot be attached: {why}", meant.what)).next(apart));
     }
@@ -261,7 +278,8 @@ fn check(meant: &Meant, inhabitants: &[Inhabitant], force: bool) -> Result<(), F
     if is_made_for_many(&name) {
         return refuse(format!("cgroup {name} is made to hold other things, too"), apart);
     }
-    let stranger = meant.named.as_ref().and_then(|named| inhabitants.iter().find(|one| one.uid != named.uid));
+    let named = meant.found.as_ref().filter(|_| meant.is_named);
+    let stranger = named.and_then(|named| inhabitants.iter().find(|one| one.uid != named.uid));
     if let Some(one) = stranger {
         let why = format!("process {} of user {} is in the same cgroup", one.pid, one.uid);
         return refuse(why, "If they belong together, name them as a whole: --unit or --container.");
@@ -280,14 +298,18 @@ fn is_made_for_many(name: &str) -> bool {
 /// By its path the server has opened the very cgroup that was looked at: no other one ever gets its number. And the process is still there.
 fn still_meant(meant: &Meant) -> Result<(), Failure> {
     let is_same = AppCgroup::open(meant.cgroup.path()).is_ok_and(|now| now.id() == meant.cgroup.id());
-    let is_there = match &meant.named {
-        Some(named) => !named.process.has_ended()? && meant.cgroup.processes().contains(&named.process.id()),
+    let is_there = match &meant.found {
+        Some(found) => !found.process.has_ended()? && meant.cgroup.processes().contains(&found.process.id()),
         None => true,
     };
     if is_same && is_there {
         return Ok(());
     }
-    Err(Failure::new(format!("{} has ended or moved elsewhere meanwhile", meant.what)))
+    Err(over(&meant.what))
+}
+
+fn over(what: &str) -> Failure {
+    Failure::new(format!("{what} has ended or moved elsewhere meanwhile"))
 }
 
 /// Lines as systemd and podman read them: what comes after the first `=` is the value as it is.
@@ -331,5 +353,44 @@ mod tests {
         for one in ["nginx.service", "run-r1.scope", "libpod-0f.scope", "session-keeper.service", "web"] {
             assert!(!is_made_for_many(one), "{one}");
         }
+    }
+
+    /// A container that ends, or is started again, between what podman says and the look at the process.
+    #[test]
+    fn a_process_that_podman_told_is_the_containers_only_if_it_still_says_so() {
+        let own = std::process::id();
+        let answers = |answers: [String; 2]| {
+            let answers = std::cell::RefCell::new(answers.to_vec());
+            of_container("web", move || Ok(answers.borrow_mut().remove(0)))
+        };
+        let same = format!("0f1e {own}\n");
+        match answers([same.clone(), same.clone()]) {
+            Ok(meant) => {
+                assert!(!meant.is_named && still_meant(&meant).is_ok());
+                assert_eq!(meant.found.as_ref().map(|found| found.process.id()), Some(own), "it is held");
+            }
+            // Without cgroups no process is found at all.
+            Err(failure) => return assert!(Hierarchy::discover().is_err(), "{failure}"),
+        }
+        for later in ["0f1e 0\n".to_owned(), format!("0f1e {}\n", own + 1), format!("2d3c {own}\n")] {
+            let failure = answers([same.clone(), later]).err().unwrap();
+            assert!(failure.to_string().contains("meanwhile"), "{failure}");
+        }
+        let failure = answers(["0f1e 0\n".to_owned(), String::new()]).err().unwrap();
+        assert!(failure.to_string().contains("does not run"), "{failure}");
+    }
+
+    #[test]
+    fn a_container_that_has_ended_is_not_meant_any_more() {
+        let Ok(mut process) = Command::new("sleep").arg("60").spawn() else { return };
+        let inspect = || Ok(format!("0f1e {}\n", process.id()));
+        let Ok(meant) = of_container("web", inspect) else {
+            process.kill().unwrap();
+            return assert!(Hierarchy::discover().is_err());
+        };
+        assert!(still_meant(&meant).is_ok());
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(still_meant(&meant).is_err());
     }
 }

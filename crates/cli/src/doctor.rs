@@ -89,7 +89,7 @@ pub(crate) async fn doctor(global: &Global) -> Result<(), Failure> {
             findings.extend(here().iter().map(enforced));
         }
     }
-    findings.extend(hosting());
+    findings.extend(hosting(&kernel::hosting()));
     findings.extend(data(&layout));
     findings.extend(names(&config, status.as_ref().ok()));
     if global.output == Format::Json {
@@ -125,17 +125,21 @@ fn enforced(capability: &Capability) -> Finding {
 }
 
 /// What this very process could give to an app that it starts; none of it is needed for the rest.
-fn hosting() -> Vec<Finding> {
+fn hosting(hosting: &kernel::Hosting) -> Vec<Finding> {
     let told = |name: &str, verdict: &kernel::Verdict| match verdict {
-        kernel::Verdict::Enforced => {
-            Finding::good(format!("{name} for a hosted app: enforced by the kernel"))
-        }
+        kernel::Verdict::Enforced => Finding::good(format!("{name}: enforced by the kernel")),
         kernel::Verdict::Unenforced { why, mend } => {
-            Finding::note(format!("{name} for a hosted app: unenforced: {why}"), mend.as_str())
+            Finding::note(format!("{name}: unenforced: {why}"), mend.as_str())
         }
     };
-    let hosting = kernel::hosting();
-    hosting.named().into_iter().map(|(name, verdict)| told(&name, verdict)).collect()
+    let mut findings: Vec<_> =
+        hosting.named().into_iter().map(|(name, verdict)| told(&name, verdict)).collect();
+    let gate = "gate before an endpoint: not used by the server yet";
+    findings.push(Finding::good(match &hosting.connect_gate {
+        kernel::Verdict::Enforced => format!("{gate}; it could be had here"),
+        kernel::Verdict::Unenforced { why, .. } => format!("{gate}; it could not be had here: {why}"),
+    }));
+    findings
 }
 
 fn data(layout: &Layout) -> Vec<Finding> {
@@ -213,5 +217,26 @@ fn print(finding: &Finding) {
     output::line(format_args!("{mark} {}", finding.what));
     if let Some(mend) = &finding.mend {
         output::line(format_args!("     {}", paint(Colour::Dim, mend)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_called_enforced_that_the_server_does_not_use() {
+        let hosting = hosting(&kernel::Hosting {
+            account: kernel::Verdict::Enforced,
+            network: kernel::Verdict::Enforced,
+            landlock: kernel::Verdict::Enforced,
+            connect_gate: kernel::Verdict::Enforced,
+            ..kernel::hosting()
+        });
+        let about = |word: &str| hosting.iter().find(|finding| finding.what.contains(word));
+        let gate = about("gate").unwrap();
+        assert!(!gate.what.contains("enforced") && gate.what.contains("not used"), "{}", gate.what);
+        assert_eq!(about("Landlock").is_some(), !kernel::is_root(), "root's apps get none");
+        assert!(about("user of its own").unwrap().what.contains("enforced by the kernel"));
     }
 }

@@ -73,6 +73,16 @@ pub(crate) struct Configure {
     /// Processes and threads of an instance; 0: as many as there may be
     #[arg(long, value_name = "NUMBER")]
     processes: Option<u32>,
+    /// `own`: each instance in a network of its own, with this server and Azure's metadata address (IMDS) in it and NO WAY OUT, neither to
+    /// other machines nor to other programs of this one; needs a server that runs as root. `host`, as without it: the server's
+    #[arg(long, value_name = "own|host")]
+    network: Option<Network>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Network {
+    Own,
+    Host,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -127,6 +137,8 @@ pub(crate) struct Hosted {
     memory_mib: Option<u32>,
     cpu_thousandths: Option<u32>,
     processes: Option<u32>,
+    #[serde(default)]
+    network: String,
     runtime: Option<String>,
     #[serde(default)]
     image: Option<String>,
@@ -203,7 +215,10 @@ impl Hosted {
         }
         if let Some(image) = &self.image {
             facts.push(("image", image.clone()));
-            facts.push(("network", "its own; no way out, but this server is at 127.0.0.1 in it".to_owned()));
+        }
+        if self.network == "own" {
+            let told = "its own: NO WAY OUT; this server is at 127.0.0.1 in it, and IMDS at 169.254.169.254";
+            facts.push(("network", output::paint(output::Colour::Warn, told)));
         }
         facts.extend(self.command.iter().map(|command| ("command", command.clone())));
         facts.push(("health", self.health.clone()));
@@ -400,6 +415,13 @@ pub(crate) async fn configure(admin: &Admin, format: Format, args: Configure) ->
     }
     if let Some(processes) = args.processes {
         wanted.insert("processes".into(), free(processes));
+    }
+    if let Some(network) = args.network {
+        let word = match network {
+            Network::Own => "own",
+            Network::Host => "host",
+        };
+        wanted.insert("network".into(), word.into());
     }
     desire(admin, format, &args.app, &Value::Object(wanted), false).await
 }

@@ -24,6 +24,7 @@ mod identity;
 mod key;
 mod keyvault;
 mod login;
+mod lookup;
 mod objects;
 mod output;
 mod place;

@@ -71,7 +71,7 @@ fn ask() -> Result<Secret<String>, Failure> {
     let typed = Secret::new(typed);
     if typed.expose().trim().is_empty() {
         return Err(
-            Failure::new("no recovery key was given").next("It was printed by the very first `keyless up`.")
+            Failure::new("no recovery key was given").next("It was printed by the very first `keyless up`; under systemd it is in recovery.key of the data directory until it is moved away.")
         );
     }
     Ok(typed)

@@ -9,6 +9,7 @@ use crate::{
     admin::{Admin, Fault, segment},
     app,
     failure::Failure,
+    lookup,
     output::{self, Colour, paint_if},
     place::{self, Place},
     signals::Signals,
@@ -81,6 +82,12 @@ struct Enforcement {
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure> {
+    if let (true, Some(why)) = (args.as_azure, lookup::hosts_file_is_late()) {
+        return Err(Failure::new(format!(
+            "the program is not started: --as-azure leads it by an /etc/hosts of its own, but {why}, so that it would find the real Azure; \
+             put `files` first in that line"
+        )));
+    }
     let admin = global.admin()?;
     let status: Status = admin.get("/v1/status").await?;
     identity(&admin, &args.app).await?;
@@ -211,7 +218,7 @@ fn spawn(args: &Args, started: &Started, place: &Place, hosts: &Path) -> Result<
         std::env::vars_os().filter(|(name, _)| !is_replaced(name)).collect();
     env.extend(started.env.iter().map(|(name, value)| (name.into(), value.into())));
     let hosts = started.shadow.as_ref().map_or(hosts, |shadow| &*shadow.hosts);
-    let mut program = Program {
+    let program = Program {
         arguments: args.program.clone(),
         environment: env,
         hosts: (started.shadow.is_some() || hosts.exists()).then(|| hosts.to_owned()),
@@ -221,22 +228,33 @@ fn spawn(args: &Args, started: &Started, place: &Place, hosts: &Path) -> Result<
         },
         ..Program::default()
     };
-    let mut spawned = kernel::spawn(&program);
-    if let (Some(_), Err(KernelError::Namespace(error))) = (&started.shadow, &spawned) {
+    spawn_by(program, started.shadow.is_some(), kernel::spawn)
+}
+
+/// Spawns a program; without a hosts file of its own only where it needs none.
+fn spawn_by<P>(
+    mut program: Program,
+    is_shadow: bool,
+    spawn: impl Fn(&Program) -> Result<P, KernelError>,
+) -> Result<P, Failure> {
+    let spawned = match spawn(&program) {
         // Without it the names would lead to the real Azure, where the program has no business.
-        return Err(Failure::new(format!(
-            "the program is not started: --as-azure needs an /etc/hosts of its own for it, which this machine does not give ({error}); \
-             `keyless doctor` says what is missing"
-        )));
-    }
-    if let Err(KernelError::Namespace(error)) = &spawned {
-        // Where the names resolve by other means this changes nothing, so it is no reason not to start.
-        output::note(format_args!(
-            "keyless: the program gets no /etc/hosts of its own ({error}): the vaults' names must resolve otherwise"
-        ));
-        program.hosts = None;
-        spawned = kernel::spawn(&program);
-    }
+        Err(KernelError::Namespace(error)) if is_shadow => {
+            return Err(Failure::new(format!(
+                "the program is not started: --as-azure needs an /etc/hosts of its own for it, which this machine does not give ({error}); \
+                 `keyless doctor` says what is missing"
+            )));
+        }
+        Err(KernelError::Namespace(error)) => {
+            // Where the names resolve by other means this changes nothing, so it is no reason not to start.
+            output::note(format_args!(
+                "keyless: the program gets no /etc/hosts of its own ({error}): the vaults' names must resolve otherwise"
+            ));
+            program.hosts = None;
+            spawn(&program)
+        }
+        spawned => spawned,
+    };
     spawned.map_err(|error| not_started(&error))
 }
 
@@ -308,5 +326,39 @@ impl Drop for Started {
     /// The endpoint secret is the program's alone from now on.
     fn drop(&mut self) {
         self.env.drain(..).for_each(|(_, value)| drop(Secret::new(value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    /// Where no program can have a hosts file of its own: with which ones it was tried, and what came of it.
+    fn tried(is_shadow: bool) -> (Vec<Option<PathBuf>>, Result<&'static str, Failure>) {
+        let tries = RefCell::new(Vec::new());
+        let program = Program { hosts: Some("/d/hosts".into()), ..Program::default() };
+        let spawned = spawn_by(program, is_shadow, |program| {
+            tries.borrow_mut().push(program.hosts.clone());
+            match &program.hosts {
+                Some(_) => Err(KernelError::Namespace(std::io::ErrorKind::PermissionDenied.into())),
+                None => Ok("runs"),
+            }
+        });
+        (tries.into_inner(), spawned)
+    }
+
+    #[test]
+    fn without_a_hosts_file_of_its_own_nothing_is_started_as_if_in_azure() {
+        let (tries, refused) = tried(true);
+        assert_eq!(tries, [Some("/d/hosts".into())], "it is not tried without");
+        let said = format!("{:?}", refused.unwrap_err());
+        assert!(said.contains("is not started: --as-azure needs an /etc/hosts of its own"), "{said}");
+    }
+
+    #[test]
+    fn without_a_hosts_file_of_its_own_others_are_started_all_the_same() {
+        let (tries, started) = tried(false);
+        assert_eq!((tries, started.ok()), (vec![Some("/d/hosts".into()), None], Some("runs")));
     }
 }

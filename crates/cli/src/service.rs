@@ -2,14 +2,17 @@
 //!
 //! Owns: the units' text and where they go. Owns not: starting them (`systemctl` does).
 //!
-//! What the unit takes away from the server it takes away from apps as well, which inherit it. So nothing is there that would break an app: no
-//! filter of system calls, no ban of code that is made at run time (Node, the JVM), no namespaces refused. The server has its own for itself.
+//! What the unit takes away from the server it takes away from apps as well, which inherit it, and from podman. So nothing is there that would
+//! break one: no filter of system calls, and so none of the settings of systemd that are made of one (setuid bits of an image's files, a host
+//! name of a container), no ban of code that is made at run time (Node, the JVM), no namespaces refused. What such settings keep from root the
+//! server has no capability for.
 
 use crate::{failure::Failure, output};
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command as Process,
+    time::{Duration, Instant},
 };
 
 #[derive(Debug, clap::Subcommand)]
@@ -18,7 +21,7 @@ pub(crate) enum Command {
     Install(Options),
     /// Print what `install` would write
     Show(Options),
-    /// Stop the service and remove its units; data stays
+    /// End hosted apps, stop the service and remove its units; data stays
     Uninstall {
         /// Of the user, not of the system
         #[arg(long)]
@@ -41,6 +44,8 @@ pub(crate) struct Options {
 
 const NAME: &str = "keyless.service";
 const SOCKET: &str = "keyless.socket";
+/// How long the server may take to end with its apps. Ours: it gives up itself before.
+const END_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// What the units are made of.
 struct Facts<'a> {
@@ -97,31 +102,80 @@ fn install(global: &crate::Global, options: &Options) -> Result<(), Failure> {
         output::line(path.display());
     }
     systemctl(options.user, &["daemon-reload"])?;
-    let what = if options.socket { SOCKET } else { NAME };
-    let mut enable = vec!["enable"];
-    if options.now {
-        enable.push("--now");
-    }
-    enable.push(what);
-    systemctl(options.user, &enable)?;
+    systemctl(options.user, &enable(options))?;
     let user = if options.user { "--user " } else { "" };
     output::note(format_args!(
-        "At its first start it prints the recovery key into its journal, once: journalctl {user}-u {NAME}. Keep it, and prove your copy with `keyless recover`."
+        "At its first start it writes the recovery key to recovery.key in its data directory: move it to another place, and prove your copy with `keyless recover`. What it says besides: journalctl {user}-u {NAME}"
     ));
     Ok(())
 }
 
+/// The service too, not only its socket: apps are to run after a boot, and not only once somebody connects.
+fn enable(options: &Options) -> Vec<&'static str> {
+    let mut enable = vec!["enable"];
+    enable.extend(options.now.then_some("--now"));
+    enable.extend(options.socket.then_some(SOCKET));
+    enable.push(NAME);
+    enable
+}
+
 fn uninstall(user: bool) -> Result<(), Failure> {
-    let folder = folder(user)?;
+    uninstall_by(&folder(user)?, END_TIME_MAX, &|arguments| systemctl(user, arguments), &|| state(user))
+}
+
+/// By `do_it`, which is systemctl; `state` says how the service is.
+fn uninstall_by(
+    folder: &Path,
+    time_max: Duration,
+    do_it: &dyn Fn(&[&str]) -> Result<(), Failure>,
+    state: &dyn Fn() -> String,
+) -> Result<(), Failure> {
     for name in [SOCKET, NAME] {
         let path = folder.join(name);
         if path.exists() {
-            systemctl(user, &["disable", "--now", name])?;
+            if name == NAME {
+                end_apps(time_max, do_it, state)?;
+            }
+            // The socket first: nobody starts the service again by a connection.
+            do_it(&["disable", "--now", name])?;
             fs::remove_file(&path)?;
             output::note(format_args!("{} is removed", path.display()));
         }
     }
-    systemctl(user, &["daemon-reload"])
+    do_it(&["daemon-reload"])
+}
+
+/// A service that is stopped leaves apps running for the next start, which does not come any more. Interrupted, it ends them.
+fn end_apps(
+    time_max: Duration,
+    do_it: &dyn Fn(&[&str]) -> Result<(), Failure>,
+    state: &dyn Fn() -> String,
+) -> Result<(), Failure> {
+    let is_over = || matches!(&*state(), "inactive" | "failed" | "");
+    if is_over() {
+        output::warn("the service does not run: apps that it left running when it was stopped run on");
+        return Ok(());
+    }
+    output::note("ending hosted apps; a server that is started again on the same data starts them again");
+    // Only the server: systemd would send it to all processes of the unit otherwise.
+    do_it(&["kill", "--kill-who=main", "--signal=INT", NAME])?;
+    let begin = Instant::now();
+    while !is_over() {
+        if begin.elapsed() > time_max {
+            return Err(Failure::new("the service does not end, and its units stay")
+                .next(format!("`systemctl status {NAME}` says how it is.")));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// As systemd says it: nothing where there is no systemd.
+fn state(user: bool) -> String {
+    let mut command = Process::new("systemctl");
+    command.args(user.then_some("--user")).args(["show", "--property=ActiveState", "--value", NAME]);
+    let told = command.output().map(|told| String::from_utf8_lossy(&told.stdout).trim().to_owned());
+    told.unwrap_or_default()
 }
 
 fn folder(user: bool) -> Result<PathBuf, Failure> {
@@ -164,24 +218,17 @@ fn unit(facts: &Facts<'_>) -> Result<String, Failure> {
         None => String::new(),
     };
     let start = format!("{} --data-dir {}{config} up", quoted(facts.binary)?, quoted(facts.data)?);
-    let socket = if facts.socket { format!("Requires={SOCKET}\nAfter={SOCKET}\n") } else { String::new() };
+    // Not required: the service would be stopped with its socket, before it can be interrupted.
+    let socket = if facts.socket { format!("Wants={SOCKET}\nAfter={SOCKET}\n") } else { String::new() };
     let target = if facts.user { "default.target" } else { "multi-user.target" };
     let system = if facts.user {
         // A user's manager may do little of this.
         String::new()
     } else {
         "\
-# The server's own; apps get accounts without any of these.
-CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_SETUID CAP_SETGID CAP_NET_BIND_SERVICE CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_SYS_RESOURCE CAP_BPF CAP_SYS_CHROOT
+# The server's own, and podman's, which unpacks images with them; apps get accounts without any of these.
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_SETFCAP CAP_MKNOD CAP_NET_BIND_SERVICE CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_SYS_RESOURCE CAP_BPF CAP_SYS_CHROOT
 ProtectSystem=full
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectClock=yes
-ProtectHostname=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-SystemCallArchitectures=native
 "
         .to_owned()
     };
@@ -258,6 +305,65 @@ mod tests {
     fn the_socket_listens_where_the_server_would() {
         let socket = socket(&["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()], 8443);
         assert!(socket.contains("ListenStream=127.0.0.1:8443\nListenStream=[::1]:8443\n"), "{socket}");
+    }
+
+    /// Each of these is a filter of system calls (systemd.exec(5)), which apps and podman inherit.
+    #[test]
+    fn the_unit_filters_no_system_calls() {
+        let unit = unit(&facts(false)).unwrap();
+        let filters =
+            ["SystemCall", "Restrict", "LockPersonality", "MemoryDeny", "PrivateDevices", "ProtectClock"];
+        for filter in filters.into_iter().chain(["ProtectHostname", "ProtectKernel"]) {
+            assert!(!unit.contains(filter), "{filter}");
+        }
+        for needed in ["CAP_SETFCAP", "CAP_FSETID", "CAP_MKNOD"] {
+            assert!(unit.contains(needed), "to unpack an image: {needed}");
+        }
+    }
+
+    #[test]
+    fn the_service_starts_at_boot_also_where_a_socket_does() {
+        let enabled = |socket, now| enable(&Options { user: false, socket, now });
+        assert_eq!(enabled(false, false), ["enable", NAME]);
+        assert_eq!(enabled(true, true), ["enable", "--now", SOCKET, NAME]);
+    }
+
+    /// What is done to systemd while units are removed, of a service that takes a while to end, or none.
+    fn uninstalled(states: &[&str]) -> (Vec<String>, bool) {
+        let folder =
+            std::env::temp_dir().join(format!("keyless-gone-{}-{}", std::process::id(), states.len()));
+        fs::create_dir_all(&folder).unwrap();
+        for name in [SOCKET, NAME] {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        let (done, asked) = (std::cell::RefCell::new(Vec::new()), std::cell::Cell::new(0));
+        let do_it = |arguments: &[&str]| {
+            done.borrow_mut().push(arguments.join(" "));
+            Ok(())
+        };
+        let state = || {
+            let which = asked.replace(asked.get() + 1).min(states.len() - 1);
+            states[which].to_owned()
+        };
+        let is_done = uninstall_by(&folder, Duration::from_millis(200), &do_it, &state).is_ok();
+        assert_eq!(folder.join(NAME).exists(), !is_done);
+        fs::remove_dir_all(&folder).unwrap();
+        (done.into_inner(), is_done)
+    }
+
+    #[test]
+    fn apps_are_ended_before_nobody_is_there_to_look_after_them() {
+        let (socket, service) = (format!("disable --now {SOCKET}"), format!("disable --now {NAME}"));
+        let kill = format!("kill --kill-who=main --signal=INT {NAME}");
+        let (done, is_done) = uninstalled(&["active", "active", "deactivating", "inactive"]);
+        assert!(is_done);
+        assert_eq!(done, [&*socket, &kill, &service, "daemon-reload"]);
+        let (done, is_done) = uninstalled(&["inactive"]);
+        assert!(is_done && done == [&*socket, &service, "daemon-reload"], "{done:?}");
+        let (done, is_done) = uninstalled(&["active", "active"]);
+        assert!(!is_done && done == [&*socket, &kill], "it does not end: {done:?}");
+        let unit = unit(&facts(false)).unwrap();
+        assert!(unit.contains("Wants=keyless.socket") && !unit.contains("Requires="), "{unit}");
     }
 
     /// systemd's own word on both, where it is installed.

@@ -3,11 +3,20 @@
 use crate::{
     Global, clock,
     failure::Failure,
+    files,
     output::{self, Colour, paint},
 };
 use domain::{DomainName, Secret};
-use server::{Asked, Running};
-use std::{net::IpAddr, path::PathBuf, time::Instant};
+use server::{Asked, Running, SealError};
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io,
+    net::IpAddr,
+    os::{fd::AsFd, unix::fs::MetadataExt},
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -65,9 +74,9 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
     let config = global.config(args.flags()?)?;
     server::telemetry::begin(&config)?;
     let runtime = server::runtime()?;
-    let names = config.names();
+    let (names, data) = (config.names(), config.data_dir.clone());
     runtime.block_on(async {
-        let running = server::start(config, announce).await?;
+        let running = server::start(config, |key| announce(key, &data)).await?;
         greet(&running, &names, begin);
         server::systemd::notify("READY=1");
         let asked = running.asked_to_stop().await?;
@@ -86,8 +95,20 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
     })
 }
 
-/// The only time that anybody sees the recovery key. It goes to stdout with the rest, but never into a log.
-fn announce(recovery_key: &Secret<String>) {
+/// The only time that anybody sees the recovery key. It goes to stdout with the rest, but never into a log: where that is systemd's journal,
+/// which is kept and which others may read, it goes to a file.
+fn announce(recovery_key: &Secret<String>, data: &Path) -> Result<(), SealError> {
+    let named = crate::variable("JOURNAL_STREAM");
+    if is_journal(named.as_deref().and_then(OsStr::to_str), io::stdout()) {
+        let path = keep(recovery_key, data)?;
+        output::line(format_args!(
+            "{} The recovery key is in {}, and not in this journal: write it down or move it to another place, prove your copy with \
+             `keyless recover`, and remove the file.",
+            paint(Colour::Strong, "First start."),
+            path.display()
+        ));
+        return Ok(());
+    }
     output::line(format_args!(
         "{}\n",
         paint(Colour::Strong, "First start. Write down the recovery key; it is shown this once:")
@@ -96,6 +117,29 @@ fn announce(recovery_key: &Secret<String>) {
     output::line(
         "  It opens every secret here if the key file is lost. Prove your copy with `keyless recover`.\n",
     );
+    Ok(())
+}
+
+/// Is that the stream of which systemd says that it leads to the journal (systemd.exec(5), `$JOURNAL_STREAM`)? The variable alone says
+/// nothing: whatever a service starts inherits it, with other streams.
+fn is_journal(named: Option<&str>, stream: impl AsFd) -> bool {
+    let Some((device, inode)) = named.and_then(|named| named.split_once(':')) else { return false };
+    let metadata = stream.as_fd().try_clone_to_owned().and_then(|stream| File::from(stream).metadata());
+    metadata.is_ok_and(|is| device.parse() == Ok(is.dev()) && inode.parse() == Ok(is.ino()))
+}
+
+/// Beside the key file, for its owner only, and on disk before there is anything that it opens.
+fn keep(recovery_key: &Secret<String>, data: &Path) -> Result<PathBuf, SealError> {
+    let path = data.join("recovery.key");
+    let failed = |what| SealError::File { path: path.clone(), what };
+    if fs::symlink_metadata(&path).is_ok() {
+        // Of an installation that was here, or of a start that came to nothing.
+        return Err(failed("it is there already, and may open something: move it elsewhere".to_owned()));
+    }
+    let line = Secret::new(format!("{}\n", recovery_key.expose()));
+    files::write(&path, false, line.expose().as_bytes()).map_err(|error| failed(error.to_string()))?;
+    File::open(data).and_then(|data| data.sync_all()).map_err(|error| failed(error.to_string()))?;
+    Ok(path)
 }
 
 fn greet(running: &Running, names: &domain::HostNames, begin: Instant) {
@@ -130,5 +174,37 @@ fn greet(running: &Running, names: &domain::HostNames, begin: Instant) {
     }
     for warning in running.warnings() {
         output::line(format_args!("  {} {warning}", paint(Colour::Warn, "note")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_stream_that_systemd_names_is_its_journal() {
+        let (one, other) = io::pipe().unwrap();
+        let metadata = File::from(one.as_fd().try_clone_to_owned().unwrap()).metadata().unwrap();
+        let named = format!("{}:{}", metadata.dev(), metadata.ino());
+        assert!(is_journal(Some(&named), &one));
+        // A program that a service has started, with its output elsewhere.
+        assert!(!is_journal(Some(&named), File::open("/dev/null").unwrap()));
+        for not in [None, Some(""), Some("1:2"), Some("x"), Some(&*format!("{}:", metadata.dev()))] {
+            assert!(!is_journal(not, &other), "{not:?}");
+        }
+    }
+
+    #[test]
+    fn a_recovery_key_that_is_kept_is_its_owners_and_replaces_none() {
+        let place = std::env::temp_dir().join(format!("keyless-cli-{}-recovery", std::process::id()));
+        let _none = fs::remove_dir_all(&place);
+        fs::create_dir(&place).unwrap();
+        let path = keep(&Secret::new("KEY".to_owned()), &place).unwrap();
+        assert_eq!(path, place.join("recovery.key"));
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let refused = keep(&Secret::new("OTHER".to_owned()), &place).unwrap_err().to_string();
+        assert!(refused.contains("move it"), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "KEY\n");
+        fs::remove_dir_all(&place).unwrap();
     }
 }

@@ -51,7 +51,8 @@ impl Authority {
         Self::make(name, None, now)
     }
 
-    /// The same, good for these names and what is below them, and for nothing else, addresses included (RFC 5280 section 4.2.1.10).
+    /// The same, good for servers of these names and of what is below them: for no other name, for no address (RFC 5280 section 4.2.1.10),
+    /// and for nobody but servers (section 4.2.1.12).
     ///
     /// # Errors
     /// [`CryptError::Unavailable`].
@@ -69,6 +70,10 @@ impl Authority {
     fn make(name: &str, constraints: Option<NameConstraints>, now: Timestamp) -> Result<Self, CryptError> {
         let key = EcKey::generate()?;
         let mut params = CertificateParams::default();
+        if constraints.is_some() {
+            // What has neither name nor address, such as a person's mail, is no subtree that could be left out.
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        }
         set_validity(&mut params, now, ROOT_LIFETIME);
         params.distinguished_name = common_name(name);
         params.name_constraints = constraints;
@@ -298,6 +303,9 @@ mod tests {
             let permitted = names(&constraints.value.permitted_subtrees);
             assert_eq!(permitted, ["DNSName(vault.example)", "DNSName(a.login.example)"]);
             assert_eq!(names(&constraints.value.excluded_subtrees).len(), 2);
+            let usage = root.extended_key_usage().unwrap().unwrap().value;
+            let is_for_more = usage.any || usage.client_auth || usage.email_protection || usage.code_signing;
+            assert!(usage.server_auth && !is_for_more && usage.other.is_empty());
         });
         let stored = Authority::from_parts(authority.certificate_pem(), &authority.key_pkcs8()).unwrap();
         let server = stored.issue_server(&["*.vault.example".to_owned()], &[], NOW).unwrap();

@@ -96,18 +96,17 @@ pub(crate) struct Presented {
 }
 
 impl Presented {
-    /// Reads an assertion that was sent to a tenant as the URL called it, by our names or by the public cloud's.
+    /// Reads an assertion that was sent to a tenant as the URL called it, by our names or by others of ours.
     pub(crate) fn read(
         text: &Secret<String>,
         names: &HostNames,
         tenant: &Tenant,
+        asked_by: &HostNames,
         called: &str,
-        is_azure: bool,
     ) -> Result<Self, AssertionRefusal> {
         let assertion = Assertion::parse(text.expose())?;
-        let (audiences, asked) =
-            (&assertion.claimed().audiences, if is_azure { HostNames::azure() } else { names });
-        let is_for_us = audiences.iter().any(|audience| is_ours(audience, asked, tenant, called));
+        let audiences = &assertion.claimed().audiences;
+        let is_for_us = audiences.iter().any(|audience| is_ours(audience, asked_by, tenant, called));
         let is_own_token = is_own_issuer(names, tenant, &assertion.claimed().issuer);
         Ok(Self { assertion, is_for_us, is_own_token, keys: Arc::default() })
     }

@@ -40,6 +40,8 @@ struct Half {
     methods: Vec<Method>,
     /// Of the password that was shown. Another one by now ends this.
     password_set: Option<Timestamp>,
+    /// Of what was issued to the user when it was shown. All of it revoked since ends this, too.
+    valid_from: Timestamp,
     expires: Timestamp,
 }
 
@@ -86,6 +88,7 @@ impl DirectoryService {
             user: person.user.id,
             methods: methods.to_vec(),
             password_set: person.user.password_set,
+            valid_from: person.principal.revocations.valid_from(),
             expires: now.plus(limits::HALF_SIGN_IN_LIFETIME),
         };
         let half =
@@ -108,7 +111,10 @@ impl DirectoryService {
         let named = Named::Id(half.user);
         let person = query(&*self.store, |view| user::look(view, &named)).await?;
         let goes_on = |person: &Person| {
-            now < half.expires && person.principal.enabled && person.user.password_set == half.password_set
+            let Person { user, principal } = person;
+            let is_as_before = user.password_set == half.password_set
+                && principal.revocations.valid_from() == half.valid_from;
+            now < half.expires && principal.enabled && is_as_before
         };
         Ok(person.filter(goes_on).map(|person| HalfSignedIn { person, methods: half.methods }))
     }

@@ -93,7 +93,8 @@ pub(crate) fn take(
             }
             // Files end in a line feed, which some clients send with the rest.
             let assertion = Secret::new(assertion.expose().trim().to_owned());
-            let presented = Presented::read(&assertion, names, tenant, &request.tenant, request.is_azure)?;
+            let asked_by = request.asked_by.unwrap_or(names);
+            let presented = Presented::read(&assertion, names, tenant, asked_by, &request.tenant)?;
             Ok((client, ClientProof::Assertion(Box::new(presented))))
         }
         (None, None, None) => Ok((client, ClientProof::None)),

@@ -71,9 +71,9 @@ impl DirectoryService {
         query(&*self.store, |view| authorization::read(view, self.tenant(), self.names(), request)).await
     }
 
-    /// Begins a session for a user who has just signed in by these methods, all that are needed. `proven` is the user as it was when it was
-    /// looked whether it is: a password that was changed since opens nothing. Answers its cookie, which nothing else
-    /// ever will. A session that the browser had before (`former`) ends: whoever planted it gets nothing of this one.
+    /// Begins a session for a user who has just signed in by these methods, all that are needed. `proven` is the user as it was when it signed
+    /// in: whatever has ended its sign-ins since, such as another password, keeps this one from beginning. Answers the session's cookie, which
+    /// nothing else ever will. A session that the browser had before (`former`) ends: whoever planted it gets nothing of this one.
     ///
     /// # Errors
     /// [`GrantError::SessionEnded`] if the user is no more, or disabled, or all its sign-ins were ended meanwhile; the store's.
@@ -86,7 +86,7 @@ impl DirectoryService {
     ) -> Result<(Secret<String>, SignedIn), DirectoryError> {
         let user = proven.user.id;
         let (session, cookie) = session::begin(user, methods.to_vec(), Kept::InBrowser, &*self.entropy, now);
-        let session = session.after(&proven.principal);
+        let session = session.begun_after(&proven.principal);
         let cookie = cookie.ok_or(DirectoryError::Broken { what: "a browser's session without a cookie" })?;
         let lifetime = self.settings.token_lifetime;
         let signed_in = transact(&*self.store, &*self.entropy, |view| {
@@ -309,7 +309,7 @@ impl DirectoryService {
         transact(&*self.store, &*self.entropy, |view| {
             let signed_in = still(view, signed_in)?;
             let device = device_code::waiting(view, &code, now)?;
-            let session = session.after(&signed_in.principal);
+            let session = session.begun_after(&signed_in.principal);
             let mut writes = device_code::approve(view, &code, &session, now)?;
             let application = Application::find(view, device.client)?;
             if application.is_some_and(|application| application.needs_consent()) {

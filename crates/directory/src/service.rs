@@ -189,17 +189,12 @@ impl DirectoryService {
         assertion::own_issuers(self.names(), &self.tenant)
     }
 
-    /// The names of the one who issues what is asked for in this way.
-    fn issuing(&self, is_azure: bool) -> &HostNames {
-        if is_azure { HostNames::azure() } else { self.names() }
-    }
-
     /// Answers a token request.
     ///
     /// # Errors
     /// [`DirectoryError`].
     pub async fn token(&self, request: TokenRequest, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
-        let (address, names) = (request.address, self.issuing(request.is_azure));
+        let (address, names) = (request.address, request.asked_by.unwrap_or(self.names()));
         let mut parsed = token::parse(&self.tenant, self.names(), request)?;
         self.reach_issuer(parsed.client, &mut parsed.proof, now).await?;
         let evidence = self.evidence(&parsed, address, now).await?;

@@ -68,7 +68,7 @@ impl Method {
 impl Session {
     /// The same, begun after whatever of this principal has been revoked: what was revoked in this very second is of before. The principal is
     /// as it was when the user has shown who it is.
-    pub(crate) fn after(&self, principal: &Principal) -> Self {
+    pub(crate) fn begun_after(&self, principal: &Principal) -> Self {
         let after = principal.revocations.valid_from();
         Self { signed_in: self.signed_in.max(after), after: Some(after), ..self.clone() }
     }

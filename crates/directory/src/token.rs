@@ -89,8 +89,8 @@ pub struct TokenRequest {
     pub claims: Option<String>,
     /// Where the request came from, as far as known.
     pub address: Option<IpAddr>,
-    /// Was it asked by the public cloud's names (ADR 0021)? Then the answer's issuer is the one that documents tell by those.
-    pub is_azure: bool,
+    /// By which names it was asked, if not by our own (ADR 0021): the answer's issuer is the one that documents tell by those.
+    pub asked_by: Option<&'static HostNames>,
 }
 
 /// A signed token and what answers say of it.

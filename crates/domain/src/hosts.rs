@@ -20,6 +20,8 @@ pub const AZURE_GRAPH_HOST: &str = "graph.microsoft.com";
 pub const AZURE_VAULT_PARENT_HOST: &str = "vault.azure.net";
 /// Of the public cloud's v1.0 issuer.
 const AZURE_ISSUER_V1_HOST: &str = "sts.windows.net";
+/// In the place of a tenant that is not known yet.
+const ANY_TENANT: &str = "{tenantid}";
 
 static AZURE: LazyLock<HostNames> = LazyLock::new(|| {
     let [login, ..] = AZURE_LOGIN_HOSTS;
@@ -60,11 +62,6 @@ impl HostNames {
     /// The public cloud's names, by which programs in shadow mode know an installation: the same for each.
     pub fn azure() -> &'static Self {
         &AZURE
-    }
-
-    /// Are these the public cloud's names?
-    pub const fn is_azure(&self) -> bool {
-        self.is_azure
     }
 
     /// The domain in lower case.
@@ -149,12 +146,30 @@ impl HostNames {
 
     /// Issuer of v1.0 tokens: `{login_base}/{tenant}/`; the public cloud's is at another host.
     pub fn issuer_v1(&self, tenant: TenantId) -> String {
-        let base = if self.is_azure { self.url(AZURE_ISSUER_V1_HOST) } else { self.login_base() };
-        format!("{base}/{tenant}/")
+        self.issuer_v1_of(&tenant.to_string())
     }
 
     /// Issuer of v2.0 tokens: `{login_base}/{tenant}/v2.0`.
     pub fn issuer_v2(&self, tenant: TenantId) -> String {
+        self.issuer_v2_of(&tenant.to_string())
+    }
+
+    /// What documents for any tenant say instead of [`Self::issuer_v1`]: whose it will be is not known yet, so a pattern with literal braces.
+    pub fn issuer_v1_of_any(&self) -> String {
+        self.issuer_v1_of(ANY_TENANT)
+    }
+
+    /// The same for [`Self::issuer_v2`].
+    pub fn issuer_v2_of_any(&self) -> String {
+        self.issuer_v2_of(ANY_TENANT)
+    }
+
+    fn issuer_v1_of(&self, tenant: &str) -> String {
+        let base = if self.is_azure { self.url(AZURE_ISSUER_V1_HOST) } else { self.login_base() };
+        format!("{base}/{tenant}/")
+    }
+
+    fn issuer_v2_of(&self, tenant: &str) -> String {
         format!("{}/{tenant}/v2.0", self.login_base())
     }
 
@@ -189,6 +204,13 @@ impl HostNames {
             .map_or(HostRole::Unknown, HostRole::Vault)
     }
 
+    /// Does a `Host` header end as those of apps do? Only then [`Self::role`] can say that it is one; this copies nothing.
+    pub fn is_below_apps(&self, host_header: &str) -> bool {
+        let host = host_header.rsplit_once(':').map_or(host_header, |(host, _)| host);
+        !self.is_azure
+            && without_end(host, &self.domain).and_then(|host| without_end(host, ".apps.")).is_some()
+    }
+
     fn azure_role(host: &str) -> HostRole {
         if AZURE_LOGIN_HOSTS.contains(&host) {
             return HostRole::Login;
@@ -204,6 +226,12 @@ impl HostNames {
     fn url(&self, host: &str) -> String {
         if self.port == 443 { format!("https://{host}") } else { format!("https://{host}:{}", self.port) }
     }
+}
+
+/// What comes before an end, in whichever case that is written.
+fn without_end<'t>(text: &'t str, end: &str) -> Option<&'t str> {
+    let (start, rest) = text.split_at_checked(text.len().checked_sub(end.len())?)?;
+    rest.eq_ignore_ascii_case(end).then_some(start)
 }
 
 #[cfg(test)]
@@ -233,6 +261,7 @@ mod tests {
             ("x.graph.keyless.localhost", HostRole::Unknown),
             ("SHOP.vault.keyless.localhost", shop),
             ("Web-1.apps.keyless.localhost:8443", HostRole::App(AppName::parse("web-1").unwrap())),
+            ("web-1.APPS.Keyless.LOCALHOST", HostRole::App(AppName::parse("web-1").unwrap())),
             ("apps.keyless.localhost", HostRole::Unknown),
             ("a.b.apps.keyless.localhost", HostRole::Unknown),
             ("x.apps.keyless.localhost", HostRole::Unknown),
@@ -248,6 +277,12 @@ mod tests {
             ("", HostRole::Unknown),
         ] {
             assert_eq!(names().role(host), role, "{host}");
+            let is_app = matches!(role, HostRole::App(_));
+            assert!(names().is_below_apps(host) || !is_app, "{host}");
+        }
+        for host in ["login.keyless.localhost", "apps.keyless.localhost", "xapps.keyless.localhost", "é", ""]
+        {
+            assert!(!names().is_below_apps(host) && !HostNames::azure().is_below_apps(host), "{host}");
         }
     }
 

@@ -24,6 +24,9 @@ pub struct Desired {
     pub health: Health,
     /// What an instance may use.
     pub limits: InstanceLimits,
+    /// Whose network its programs are in; a container's is its own in any case.
+    #[serde(default, skip_serializing_if = "AppNetwork::is_host")]
+    pub network: AppNetwork,
     /// What is deployed.
     pub deployment: Option<Deployment>,
     /// Which of the host's accounts it runs under, where the server is root.
@@ -42,6 +45,23 @@ pub enum DesiredState {
     Running,
     /// It shall not.
     Stopped,
+}
+
+/// Whose network an app's programs are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppNetwork {
+    /// That of the server.
+    #[default]
+    Host,
+    /// One for each instance, in which there is nothing but this server; with IMDS, and with no way out.
+    Own,
+}
+
+impl AppNetwork {
+    const fn is_host(&self) -> bool {
+        matches!(self, Self::Host)
+    }
 }
 
 /// When an instance is ready, and stays healthy.
@@ -120,11 +140,18 @@ impl Desired {
             command: None,
             health: Health::default(),
             limits: InstanceLimits::default(),
+            network: AppNetwork::default(),
             deployment: None,
             account,
             revision: 0,
             changed: now,
         }
+    }
+
+    /// Is each instance in a network of its own?
+    pub fn has_own_network(&self) -> bool {
+        let is_container = self.deployment.as_ref().is_some_and(|deployment| deployment.image.is_some());
+        is_container || self.network == AppNetwork::Own
     }
 
     /// The command that starts an instance. A container needs none: its image may say itself what runs.
@@ -153,6 +180,8 @@ pub struct Change {
     pub cpu_thousandths: Option<Option<u32>>,
     /// Processes and threads; the inner `None`: no limit.
     pub processes: Option<Option<u32>>,
+    /// Whose network its programs are in.
+    pub network: Option<AppNetwork>,
     /// What is deployed from now on.
     pub deployment: Option<Deployment>,
     /// Start again, though nothing is another.
@@ -194,11 +223,15 @@ pub(crate) fn change(
     if let Some(limit) = change.processes {
         after.limits.processes = limit;
     }
+    if let Some(network) = change.network {
+        after.network = network;
+    }
     if let Some(deployment) = &change.deployment {
         after.deployment = Some(deployment.clone());
     }
     let is_for_running = |one: &Desired| {
-        (one.command.clone(), one.health.clone(), one.limits, one.deployment.as_ref().map(|it| it.id))
+        let deployment = one.deployment.as_ref().map(|it| it.id);
+        (one.command.clone(), one.health.clone(), one.limits, one.network, deployment)
     };
     if change.restart || is_for_running(&before) != is_for_running(&after) {
         after.revision += 1;

@@ -61,7 +61,7 @@ pub struct Injection {
 }
 
 /// Variables that would make an SDK use something else than the app's identity, and what they would do.
-const CONFLICTS: [(&str, &str); 16] = [
+const CONFLICTS: [(&str, &str); 18] = [
     ("AZURE_CLIENT_ID", "it would ask for a user-assigned identity that the app does not have"),
     ("AZURE_CLIENT_SECRET", "it would win over the app's identity"),
     ("AZURE_TENANT_ID", "it would win over the app's identity"),
@@ -73,6 +73,11 @@ const CONFLICTS: [(&str, &str); 16] = [
     ("AZURE_FEDERATED_TOKEN_FILE", "it would win over the app's identity"),
     ("AZURE_AUTHORITY_HOST", "it would send token requests elsewhere"),
     ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "it would send token requests elsewhere"),
+    (
+        "AZURE_REGIONAL_AUTHORITY_NAME",
+        "it would send token requests to a region's host, which is the real one",
+    ),
+    ("MSAL_FORCE_REGION", "it would send token requests to a region's host, which is the real one"),
     ("AZURE_TOKEN_CREDENTIALS", "it could leave the app's identity out"),
     ("DEFAULT_IDENTITY_CLIENT_ID", "it would ask for a user-assigned identity"),
     ("IDENTITY_SERVER_THUMBPRINT", "SDKs would speak Service Fabric's protocol"),
@@ -328,9 +333,14 @@ mod tests {
         assert!(injection.unset.is_empty() && injection.notices.len() == 1, "{injection:?}");
         let (_, injection) = injected_in(true, &[("AZURE_CLIENT_ID", Some("another"))]);
         assert_eq!(injection.unset, ["AZURE_CLIENT_ID"], "alone it chooses an identity of the app");
-        for name in
-            ["AZURE_AUTHORITY_HOST", "AZURE_POD_IDENTITY_AUTHORITY_HOST", "IMDS_ENDPOINT", "SSL_CERT_DIR"]
-        {
+        for name in [
+            "AZURE_AUTHORITY_HOST",
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+            "AZURE_REGIONAL_AUTHORITY_NAME",
+            "MSAL_FORCE_REGION",
+            "IMDS_ENDPOINT",
+            "SSL_CERT_DIR",
+        ] {
             assert_eq!(injected_in(true, &[(name, None)]).1.unset, [name]);
         }
         let (set, _) = injected_in(true, &[("HTTPS_PROXY", None)]);

@@ -21,7 +21,7 @@ pub mod shadow;
 pub mod user_assigned;
 pub mod workload;
 
-pub use desired::{Change, Deployment, Desired, DesiredState, Health, Image, InstanceLimits};
+pub use desired::{AppNetwork, Change, Deployment, Desired, DesiredState, Health, Image, InstanceLimits};
 pub use error::HostError;
 pub use identity::{App, Assigned, Enforcement, Workload};
 pub use inject::{Environment, Injection, TrustFiles};
@@ -34,4 +34,4 @@ pub use service::{
 pub use settings::Setting;
 pub use shadow::{ShadowDoor, ShadowDoors, ShadowFault};
 pub use user_assigned::{IdentityView, UserAssigned};
-pub use workload::{InstanceRecord, PlaceRecord, WorkloadRecord};
+pub use workload::{IMDS_PORT, InstanceRecord, PlaceRecord, WorkloadRecord};

@@ -44,17 +44,24 @@ pub trait EndpointListeners: Send + Sync {
 
 /// What `host` asks of the kernel: real cgroups in production, a stand-in in tests and `sim`.
 pub trait HostKernel: Send + Sync {
-    /// Opens an existing cgroup.
+    /// Opens an existing cgroup. One that was not made for a workload, but attached, stays when that is over.
     ///
     /// # Errors
     /// It is none, or cannot be read.
-    fn open_cgroup(&self, path: &Path) -> Result<Arc<dyn Confinement>, KernelError>;
+    fn open_cgroup(&self, path: &Path, is_attached: bool) -> Result<Arc<dyn Confinement>, KernelError>;
 
-    /// Listens for an endpoint, at this port or at a free one, in the network that processes of a cgroup have.
+    /// Listens for an endpoint, at this port or at a free one, in the network that processes of a cgroup have; and for IMDS if it is to be
+    /// there.
     ///
     /// # Errors
     /// No process there has it, or the port is taken there.
-    fn listen_in(&self, cgroup: &Path, id: NetworkId, port: Option<u16>) -> Result<Network, KernelError>;
+    fn listen_in(
+        &self,
+        cgroup: &Path,
+        id: NetworkId,
+        port: Option<u16>,
+        imds: bool,
+    ) -> Result<Network, KernelError>;
 
     /// Can peers be attested at all on this machine?
     fn attestation(&self) -> Enforcement;
@@ -112,7 +119,7 @@ pub enum NetworkPlace {
     Ours,
     /// That which the processes have that are in the cgroup already.
     Theirs(NetworkId),
-    /// One that was made for it, with listeners of which the first is the endpoint's.
+    /// One that was made for it, with listeners: of the endpoint, of our public port, and of IMDS, if it is there.
     Made(Network),
 }
 
@@ -470,16 +477,20 @@ impl HostService {
             PlaceRecord::Unenforced { why, mend } => {
                 Protection::SecretOnly { why: why.clone(), mend: mend.clone() }
             }
-            PlaceRecord::Cgroup { path, id } => match self.kernel.open_cgroup(path) {
-                Err(_) => return Ok(Err("its cgroup is gone".to_owned())),
-                Ok(found) if found.id().number() != *id => {
-                    return Ok(Err("its cgroup was made again by somebody".to_owned()));
+            PlaceRecord::Cgroup { path, id } => {
+                match self.kernel.open_cgroup(path, record.attached.is_some()) {
+                    Err(_) => return Ok(Err("its cgroup is gone".to_owned())),
+                    Ok(found) if found.id().number() != *id => {
+                        return Ok(Err("its cgroup was made again by somebody".to_owned()));
+                    }
+                    Ok(found)
+                        if workload::is_over(&*found, record.started, record.attached.is_some(), now) =>
+                    {
+                        return Ok(Err("its last process ended".to_owned()));
+                    }
+                    Ok(found) => Protection::Confined(found),
                 }
-                Ok(found) if workload::is_over(&*found, record.started, record.attached.is_some(), now) => {
-                    return Ok(Err("its last process ended".to_owned()));
-                }
-                Ok(found) => Protection::Confined(found),
-            },
+            }
         };
         let workload =
             Workload::new(record.id, record.app, record.name.clone(), record.secret.clone(), protection);
@@ -490,7 +501,7 @@ impl HostService {
         };
         let network = match (record.network, &record.place) {
             (Some(id), PlaceRecord::Cgroup { path, .. }) => {
-                match self.kernel.listen_in(path, NetworkId::new(id), Some(record.port)) {
+                match self.kernel.listen_in(path, NetworkId::new(id), Some(record.port), record.has_imds()) {
                     Ok(network) => Some(network),
                     Err(error) => {
                         return Ok(Err(format!(
@@ -540,7 +551,7 @@ impl HostService {
             (NetworkPlace::Ours, _) => Ok(None),
             (NetworkPlace::Made(network), _) => Ok(Some(network)),
             (NetworkPlace::Theirs(id), PlaceRecord::Cgroup { path, .. }) => {
-                self.kernel.listen_in(path, id, None).map(Some).map_err(HostError::Network)
+                self.kernel.listen_in(path, id, None, false).map(Some).map_err(HostError::Network)
             }
             (NetworkPlace::Theirs(_), PlaceRecord::Unenforced { why, mend }) => {
                 Err(HostError::NotEnforced { why: why.clone(), mend: mend.clone() })
@@ -549,11 +560,11 @@ impl HostService {
     }
 
     /// What protects a program that is born there, or is there already.
-    fn protect(&self, place: Place, is_there: bool) -> Result<(Protection, PlaceRecord), HostError> {
+    fn protect(&self, place: Place, is_attached: bool) -> Result<(Protection, PlaceRecord), HostError> {
         let (why, mend) = match (place, self.kernel.attestation()) {
             (Place::Cgroup(path), Enforcement::Enforced) => {
-                let confinement = self.kernel.open_cgroup(&path).map_err(HostError::Cgroup)?;
-                if is_there && !confinement.is_populated() {
+                let confinement = self.kernel.open_cgroup(&path, is_attached).map_err(HostError::Cgroup)?;
+                if is_attached && !confinement.is_populated() {
                     return Err(HostError::CgroupEmpty);
                 }
                 let id = confinement.id().number();
@@ -570,9 +581,14 @@ impl HostService {
 
     /// No workload's cgroup may lie within another's: the outer one could get the inner one's tokens.
     fn check_apart(&self, confinement: &dyn Confinement) -> Result<(), HostError> {
+        let fail = |source| {
+            let doing = "see what a cgroup is within";
+            HostError::Cgroup(KernelError::System { doing, source })
+        };
         for other in self.identity.workloads() {
             if let Some(theirs) = other.confinement()
-                && (theirs.contains(confinement.id()) || confinement.contains(theirs.id()))
+                && (confinement.is_within(theirs.id()).map_err(fail)?
+                    || theirs.is_within(confinement.id()).map_err(fail)?)
             {
                 return Err(HostError::CgroupShared { other: other.name().clone() });
             }

@@ -13,6 +13,9 @@ use crate::HostError;
 /// milliseconds.
 const START_SECONDS_MAX: i64 = 60;
 
+/// The port of IMDS. An app that listens on it listens on all addresses, as most do, which nobody else can beside it.
+pub const IMDS_PORT: u16 = 80;
+
 /// A running workload as it is kept. The endpoint secret is not: only its hash.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WorkloadRecord {
@@ -59,6 +62,9 @@ pub struct InstanceRecord {
     /// What it got for each reference in its settings that was resolved: a keyed hash, by which another value is told.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub seen: BTreeMap<String, String>,
+    /// Is it a container? Others may be in a network of their own, too.
+    #[serde(default)]
+    pub is_container: bool,
     /// Its first process; none before it was started.
     pub process: Option<ProcessRecord>,
 }
@@ -101,6 +107,12 @@ impl Record for WorkloadRecord {
 }
 
 impl WorkloadRecord {
+    /// Is IMDS in its network? It is in those that were made for an app, unless the app wants its port for itself.
+    pub fn has_imds(&self) -> bool {
+        let takes_it = self.instance.as_ref().is_some_and(|instance| instance.port == IMDS_PORT);
+        self.network.is_some() && self.attached.is_none() && !takes_it
+    }
+
     /// The prefix of all workloads' keys.
     pub fn prefix() -> Key {
         Key::new("workload/")
@@ -144,4 +156,51 @@ pub(crate) fn is_over(
 ) -> bool {
     let is_starting = !has_been_populated && now.seconds_since(started) < START_SECONDS_MAX;
     !is_starting && !confinement.is_populated()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::id;
+    use domain::Secret;
+
+    fn record(network: Option<u64>, attached: Option<&str>, port: Option<u16>) -> WorkloadRecord {
+        let instance = port.map(|port| InstanceRecord {
+            revision: 1,
+            port,
+            deployment: None,
+            seen: BTreeMap::new(),
+            is_container: false,
+            process: None,
+        });
+        WorkloadRecord {
+            id: id(1),
+            app: id(2),
+            name: AppName::parse("web").unwrap(),
+            secret: HashedSecret::of(&Secret::new("secret".to_owned())),
+            port: 4141,
+            place: PlaceRecord::Cgroup { path: "/web".into(), id: 3 },
+            boot: "boot".to_owned(),
+            started: Timestamp::from_seconds(0),
+            instance,
+            shadow: None,
+            network,
+            attached: attached.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn imds_comes_back_where_it_was_and_nowhere_else() {
+        assert!(record(Some(7), None, Some(8_080)).has_imds());
+        assert!(!record(Some(7), None, Some(IMDS_PORT)).has_imds(), "the app listens there");
+        assert!(!record(None, None, Some(8_080)).has_imds(), "the host's network");
+        assert!(!record(Some(7), Some("unit web.service"), None).has_imds(), "somebody else's network");
+    }
+
+    /// What releases of before have kept of an instance.
+    #[test]
+    fn an_instance_of_before_is_read() {
+        let old = r#"{"revision":3,"port":8080,"process":{"pid":7,"start_time":9}}"#;
+        assert!(!serde_json::from_str::<InstanceRecord>(old).unwrap().is_container);
+    }
 }

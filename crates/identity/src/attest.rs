@@ -8,6 +8,7 @@ use domain::WorkloadId;
 use kernel::{AppCgroup, AttestFault, Attested, CgroupId, Peer, ProcessFacts};
 use std::{
     collections::HashSet,
+    io,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -35,6 +36,11 @@ pub trait Confinement: Send + Sync {
     fn id(&self) -> CgroupId;
     /// Is this cgroup the top or below it?
     fn contains(&self, cgroup: CgroupId) -> bool;
+    /// Is it this cgroup, or below it? Certain also where there is too much below that for [`Confinement::contains`] to find it.
+    ///
+    /// # Errors
+    /// What is above it cannot be looked at.
+    fn is_within(&self, cgroup: CgroupId) -> io::Result<bool>;
     /// Is there any process in it?
     fn is_populated(&self) -> bool;
 }
@@ -48,6 +54,12 @@ pub enum Refusal {
     /// The peer's socket was created in another cgroup.
     #[error("the peer's socket was made outside of the cgroup of workload {workload}")]
     Stranger {
+        /// Whose endpoint it is.
+        workload: WorkloadId,
+    },
+    /// The workload is not enforced, and what was asked for is served by the kernel's word only.
+    #[error("the kernel does not confine workload {workload}, and there is no secret")]
+    Unenforced {
         /// Whose endpoint it is.
         workload: WorkloadId,
     },
@@ -86,6 +98,11 @@ impl AttestedConnection {
     /// Who the calling process seems to be: for the audit log.
     pub const fn facts(&self) -> Option<&ProcessFacts> {
         self.facts.as_ref()
+    }
+
+    /// Has the kernel said who is at the other end? Of a workload that is not enforced it never has.
+    pub(crate) const fn is_attested(&self) -> bool {
+        matches!(self.proof, Proof::Attested { .. })
     }
 
     /// Asks the kernel before a byte is read.
@@ -151,6 +168,10 @@ impl Confinement for AppCgroup {
 
     fn contains(&self, cgroup: CgroupId) -> bool {
         self.contains(cgroup)
+    }
+
+    fn is_within(&self, cgroup: CgroupId) -> io::Result<bool> {
+        self.is_within(cgroup)
     }
 
     fn is_populated(&self) -> bool {

@@ -5,7 +5,8 @@
 pub struct TokenQuery {
     /// The resource as it was asked for: echoed in the answer.
     pub resource: String,
-    /// Which identity; `None` is the system-assigned one, also when the app has one user-assigned identity and no other.
+    /// Which identity; `None` is the system-assigned one, also when the app has one user-assigned identity and no other, as App Service has
+    /// it.
     pub selector: Option<Selector>,
 }
 
@@ -18,4 +19,6 @@ pub enum Selector {
     Principal(String),
     /// By resource id, which only user-assigned identities have.
     Resource(String),
+    /// The system-assigned one, or where there is none the only user-assigned one: as IMDS has it for who names none.
+    OwnOrOnly,
 }

@@ -91,6 +91,22 @@ impl IdentityService {
         }
     }
 
+    /// Is this connection the workload's own by the kernel's word alone? For endpoints that have no secret; of a workload that is not
+    /// enforced no connection is.
+    ///
+    /// # Errors
+    /// [`Refusal::Unenforced`].
+    pub fn check_confined<'c>(
+        &self,
+        connection: &'c AttestedConnection,
+    ) -> Result<Authentic<'c>, IdentityError> {
+        if connection.is_attested() {
+            Ok(Authentic(connection))
+        } else {
+            Err(Refusal::Unenforced { workload: connection.workload().id() }.into())
+        }
+    }
+
     /// A token of the app's identity: identity, token, and attested again just before it is let out.
     ///
     /// # Errors
@@ -189,7 +205,8 @@ impl IdentityService {
     }
 }
 
-/// Witness: the endpoint secret was right on this connection. Made by [`IdentityService::check_secret`] only, good for one token.
+/// Witness: this connection is the workload's own, by the endpoint secret or by the kernel's word. Made by
+/// [`IdentityService::check_secret`] and [`IdentityService::check_confined`] only, good for one token.
 pub struct Authentic<'c>(&'c AttestedConnection);
 
 /// The identity under which a token is made.
@@ -206,7 +223,8 @@ impl Chosen {
 }
 
 /// The identity of an app that is meant, if both are there and it is enabled. Without a selector it is the system-assigned one and no
-/// other, as with App Service: a program that names none must not change its identity when another one is assigned to the app.
+/// other, as with App Service: a program that names none must not change its identity when another one is assigned to the app. Who asks as
+/// IMDS is asked gets the only user-assigned one, where there is no other.
 fn choose(
     view: &View,
     name: &AppName,
@@ -217,25 +235,42 @@ fn choose(
     let Some(app) = view.get::<App>(name)?.filter(|app| app.id == id) else {
         return without(None, "the app was deleted");
     };
-    let chosen = match selector {
-        None => match app.identity {
-            Some(identity) => match view.get::<Principal>(&identity)? {
-                Some(principal) => Chosen { principal, attachment: None },
-                None => return without(Some(identity), "its principal is gone"),
-            },
-            None if app.user_assigned.is_empty() => return without(None, "its identity is not enabled"),
-            None => {
-                return without(
-                    None,
-                    "it has user-assigned identities only and the request names none: AZURE_CLIENT_ID makes SDKs name one",
-                );
+    let (identity, attachment) = match (selector, app.identity, &*app.user_assigned) {
+        (None | Some(Selector::OwnOrOnly), Some(identity), _) => (identity, None),
+        (None, None, []) => return without(None, "its identity is not enabled"),
+        (None, None, _) => {
+            return without(
+                None,
+                "it has user-assigned identities only and the request names none: AZURE_CLIENT_ID makes SDKs name one",
+            );
+        }
+        (Some(Selector::OwnOrOnly), None, given) => {
+            let mut there = Vec::with_capacity(given.len());
+            for one in given {
+                if view.get::<Principal>(&one.identity)?.is_some() {
+                    there.push((one.identity, Some(one.attachment)));
+                }
             }
-        },
-        Some(selector) => match meant(view, &app, selector)? {
+            match *there {
+                [only] => only,
+                [] => return without(None, "its identity is not enabled"),
+                _ => {
+                    return without(
+                        None,
+                        "it has several user-assigned identities and the request names none: AZURE_CLIENT_ID makes SDKs name one",
+                    );
+                }
+            }
+        }
+        (Some(selector), ..) => match meant(view, &app, selector)? {
             Some(chosen) => chosen,
             None => return refuse(IdentityError::NotAssigned { app: name.clone() }),
         },
     };
+    let Some(principal) = view.get::<Principal>(&identity)? else {
+        return without(Some(identity), "its principal is gone");
+    };
+    let chosen = Chosen { principal, attachment };
     let (principal, kind) = (&chosen.principal, chosen.principal.kind);
     let is_its_own = match chosen.attachment {
         None => kind == (PrincipalKind::ManagedIdentity { app: id }),
@@ -251,14 +286,18 @@ fn choose(
 }
 
 /// Which identity of the app does a selector name? One without a principal is none.
-fn meant(view: &View, app: &App, selector: &Selector) -> Result<Option<Chosen>, Halt<IdentityError>> {
+fn meant(
+    view: &View,
+    app: &App,
+    selector: &Selector,
+) -> Result<Option<(PrincipalId, Option<AttachmentId>)>, Halt<IdentityError>> {
     let own = app.identity.map(|identity| (identity, None));
     let others = app.user_assigned.iter().map(|given| (given.identity, Some(given.attachment)));
     for (identity, attachment) in own.into_iter().chain(others) {
         if let Some(principal) = view.get::<Principal>(&identity)?
             && is_meant(selector, &principal)
         {
-            return Ok(Some(Chosen { principal, attachment }));
+            return Ok(Some((identity, attachment)));
         }
     }
     Ok(None)
@@ -273,5 +312,6 @@ fn is_meant(selector: &Selector, principal: &Principal) -> bool {
             principal.kind == PrincipalKind::UserAssignedIdentity
                 && managed::resource_id(principal).is_some_and(|own| own.eq_ignore_ascii_case(id))
         }
+        Selector::OwnOrOnly => false,
     }
 }

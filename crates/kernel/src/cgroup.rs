@@ -17,7 +17,7 @@ use std::{
         unix::{ffi::OsStrExt, fs::DirBuilderExt},
     },
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -53,6 +53,12 @@ const DEPTH_MAX: usize = 32;
 const WALKS_A_SECOND: u32 = 100;
 /// Strangers that are remembered, so that each causes one walk only.
 const STRANGERS_MAX: usize = 1_024;
+/// Processes of a cgroup that are held by descriptors at a time.
+const HELD_MAX: usize = 1_024;
+/// Levels above a cgroup that are looked at. A path cannot name one that is deeper.
+const ABOVE_MAX: usize = 4_096;
+/// Walks in which a subtree is removed.
+const REMOVALS_MAX: usize = 64;
 /// How long a killed cgroup may take to become empty.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
 /// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
@@ -64,6 +70,8 @@ pub struct AppCgroup {
     directory: OwnedFd,
     id: CgroupId,
     known: Mutex<Known>,
+    /// It and its parents: these never change.
+    above: OnceLock<Vec<CgroupId>>,
 }
 
 /// The ids of a subtree as last seen.
@@ -110,7 +118,7 @@ impl AppCgroup {
         let id = CgroupId(fstat(&directory).map_err(|error| fail(error.into()))?.st_ino);
         let (members, strangers) = (HashSet::from([id]), HashSet::new());
         let known = Mutex::new(Known { members, strangers, window: Instant::now(), walks: 0 });
-        Ok(Self { path: path.to_owned(), directory, id, known })
+        Ok(Self { path: path.to_owned(), directory, id, known, above: OnceLock::new() })
     }
 
     /// Where it is.
@@ -161,6 +169,37 @@ impl AppCgroup {
         is_member
     }
 
+    /// Is it that cgroup, or below it? By its parents, of which there are few, however many cgroups there are: certain, unlike
+    /// [`AppCgroup::contains`], which may say no of what is far below, and so for whoever refuses by a yes.
+    ///
+    /// # Errors
+    /// A parent cannot be looked at.
+    pub fn is_within(&self, id: CgroupId) -> io::Result<bool> {
+        let above = match self.above.get() {
+            Some(above) => above,
+            None => {
+                let above = self.read_above()?;
+                self.above.get_or_init(|| above)
+            }
+        };
+        Ok(above.contains(&id))
+    }
+
+    fn read_above(&self) -> io::Result<Vec<CgroupId>> {
+        let mut above = Vec::new();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut directory = self.directory.try_clone()?;
+        for _ in 0..ABOVE_MAX {
+            // Above the root of what is mounted is another file system.
+            if rustix::fs::fstatfs(&directory)?.f_type != CGROUP2_SUPER_MAGIC {
+                return Ok(above);
+            }
+            above.push(CgroupId(fstat(&directory)?.st_ino));
+            directory = openat(&directory, "..", flags, Mode::empty())?;
+        }
+        Err(io::Error::other("it is too deep"))
+    }
+
     /// Is there any process in it or below it? False once it is removed; true if it cannot be told.
     pub fn is_populated(&self) -> bool {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -198,15 +237,19 @@ impl AppCgroup {
 
     /// Sends a signal to each of its processes, as far as they are there. One that moved elsewhere meanwhile gets none.
     pub fn signal(&self, number: i32) {
-        for pid in self.processes() {
-            let Some(process) = crate::Process::of_member(pid, || self.processes().contains(&pid)) else {
-                continue;
-            };
-            let _may_have_ended = process.signal(number);
+        for some in self.processes().chunks(HELD_MAX) {
+            let held: Vec<_> =
+                some.iter().filter_map(|pid| crate::Process::of_member(*pid, || true)).collect();
+            // Read once while all are held: an id in it is that of the process that is held.
+            let members: HashSet<u32> = self.processes().into_iter().collect();
+            for process in held.iter().filter(|process| members.contains(&process.id())) {
+                let _may_have_ended = process.signal(number);
+            }
         }
     }
 
-    /// Kills every process in it and below it, and waits until it is empty. Needs Linux 5.14.
+    /// Kills every process in it and below it, and waits until it is empty. Needs Linux 5.14. That blocks, up to two seconds where a process
+    /// does not die at once (it waits for a device): not for a thread that others wait for.
     ///
     /// # Errors
     /// [`KernelError::Cgroup`], also if it does not become empty.
@@ -228,21 +271,14 @@ impl AppCgroup {
         Ok(())
     }
 
-    /// Removes it with its children and its limits; all must be empty. That it is gone already is no error.
+    /// Removes it with its children and its limits; all must be empty. That it is gone already is no error. As long as limits of it that are
+    /// in other hierarchies are used, it stays as well: they are found by its id.
     ///
     /// # Errors
-    /// [`KernelError::Cgroup`].
+    /// [`KernelError::Cgroup`]: to be tried again.
     pub fn remove(&self) -> Result<(), KernelError> {
-        crate::limits::remove(self);
-        let mut below = Vec::new();
-        walk(self.directory(), SUBTREE_MAX, &mut |path, _| {
-            below.push(path.to_owned());
-            true
-        });
-        // Parents were met first.
-        for path in below.iter().rev() {
-            let _still_used = unlinkat(&self.directory, path, AtFlags::REMOVEDIR);
-        }
+        crate::limits::remove(self)?;
+        remove_below(self.directory());
         // Only if the path still is this cgroup: another one of the same name is not ours to remove.
         let is_ours = rustix::fs::lstat(&self.path).is_ok_and(|stat| stat.st_ino == self.id.0);
         match is_ours.then(|| fs::remove_dir(&self.path)) {
@@ -254,6 +290,24 @@ impl AppCgroup {
     }
 }
 
+/// Removes the cgroups below a directory that are not used, of either version.
+pub(crate) fn remove_below(top: BorrowedFd<'_>) {
+    for _ in 0..REMOVALS_MAX {
+        let mut below = Vec::new();
+        let is_whole = walk(top, SUBTREE_MAX, &mut |path, _| {
+            below.push(path.to_owned());
+            true
+        });
+        // Parents were met first.
+        let removed = |path: &&PathBuf| unlinkat(top, *path, AtFlags::REMOVEDIR).is_ok();
+        let removed = below.iter().rev().filter(removed).count();
+        // There may be more than are looked at in one walk.
+        if is_whole || removed == 0 {
+            return;
+        }
+    }
+}
+
 /// Is this what one is told of a cgroup that was removed?
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
@@ -261,7 +315,11 @@ fn is_gone(error: &io::Error) -> bool {
 
 /// Visits the cgroups below a directory, parents first, until `visit` says no; their paths are relative to the directory. By the
 /// descriptor, not by a path: a path may be another cgroup's by now. Says whether all were visited: there are not too many, nor too deep.
-fn walk(top: BorrowedFd<'_>, at_most: usize, visit: &mut dyn FnMut(&Path, CgroupId) -> bool) -> bool {
+pub(crate) fn walk(
+    top: BorrowedFd<'_>,
+    at_most: usize,
+    visit: &mut dyn FnMut(&Path, CgroupId) -> bool,
+) -> bool {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mut queue = vec![PathBuf::from(".")];
     let (mut next, mut is_whole) = (0, true);

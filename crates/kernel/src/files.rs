@@ -26,20 +26,20 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), KernelError> {
     write_whole(path, content, 0o600)
 }
 
-/// A file in memory, without a name: it is gone with its last descriptor.
-///
-/// # Errors
-/// As `memfd_create(2)`.
-pub fn in_memory(name: &str) -> io::Result<File> {
-    Ok(rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC)?.into())
-}
-
 /// The same with mode 0644, for what everybody may read.
 ///
 /// # Errors
 /// [`KernelError::File`].
 pub fn write_public(path: &Path, content: &[u8]) -> Result<(), KernelError> {
     write_whole(path, content, 0o644)
+}
+
+/// A file in memory, without a name: it is gone with its last descriptor.
+///
+/// # Errors
+/// As `memfd_create(2)`.
+pub fn in_memory(name: &str) -> io::Result<File> {
+    Ok(rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC)?.into())
 }
 
 fn write_whole(path: &Path, content: &[u8], mode: u32) -> Result<(), KernelError> {

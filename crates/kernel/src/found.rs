@@ -107,14 +107,17 @@ pub fn who_may_join(cgroup: &AppCgroup) -> Option<u32> {
 /// # Errors
 /// [`KernelError::System`], also if no process there is of this network.
 pub fn network_of(cgroup: &AppCgroup, id: NetworkId, ports: &NetworkPorts) -> Result<Network, KernelError> {
-    let is_of_it = |pid: u32| {
-        let of = NetworkId::of(&pid.to_string()).ok();
-        of == Some(id) && cgroup.processes().contains(&pid)
+    // It is opened once, and what is open is compared and listened in: a name may lead to another one a moment later.
+    let its = |pid: u32| {
+        let process = Process::of_member(pid, || true)?;
+        let namespace = Namespace::of(&process).ok()?;
+        let is_it = NetworkId::held(&namespace).ok()? == id && cgroup.processes().contains(&pid);
+        (is_it && !process.has_ended().ok()?).then_some(namespace)
     };
     let doing = "find the network namespace of the cgroup's processes";
     let none = || KernelError::System { doing, source: io::ErrorKind::NotFound.into() };
-    let process = cgroup.processes().into_iter().find_map(|pid| Process::of_member(pid, || is_of_it(pid)));
-    Network::resume(&process.ok_or_else(none)?, ports)
+    let namespace = cgroup.processes().into_iter().find_map(its);
+    Network::within(namespace.ok_or_else(none)?, ports)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! A gate before `connect`: whoever is not of an app cannot even connect to the app's endpoint (a BPF program on the root of the cgroup
 //! hierarchy, `bpf(2)`).
 //!
+//! **The server does not use it yet**: no endpoint has it before it, and `keyless doctor` only says whether it could be had.
+//!
 //! A layer more, for root, and not the one that counts: it goes when this process does, and says nothing of connections that are there
 //! already. Attestation stays. The program reads a table from (network namespace, port) to (cgroup, its depth), so that an entry, and not
 //! a program, comes and goes with an endpoint.

@@ -131,6 +131,11 @@ impl Mount {
         Some(Self { root: path()?, point: path()?, is_v2, options })
     }
 
+    /// Is a controller in it?
+    pub(crate) fn has(&self, controller: &str) -> bool {
+        self.options.iter().any(|one| one == controller)
+    }
+
     /// All that this process sees.
     pub(crate) fn all() -> io::Result<Vec<Self>> {
         let mounts = fs::read("/proc/self/mountinfo")?;

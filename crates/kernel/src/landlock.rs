@@ -1,9 +1,10 @@
-//! A Landlock domain for a program of the same user as ours: it can neither move itself into another app's cgroup nor look into, signal or
-//! take over a program outside of its domain (`landlock(7)`).
+//! A Landlock domain for a program of the same user as ours (`landlock(7)`): it cannot write itself into another app's cgroup, nor look
+//! into, signal or debug a program outside of its domain.
 //!
-//! What it does not close: other services of the same user act for whoever asks them by their sockets (`systemd --user` starts programs
-//! outside of the domain), and files that the user can read can be read. So it keeps apps apart that do not work together with a service
-//! of the user; it is no account of their own.
+//! It keeps programs apart that do not set out to take each other over; it is no account of their own. What it does not close: a new process
+//! is made in another app's cgroup by `clone3(CLONE_INTO_CGROUP)` with a directory that is open for reading, of which Landlock is not asked
+//! (`same_user_clones_into_a_cgroup_from_under_landlock` is a test); services of the user act for whoever asks them by their sockets, the
+//! server's own admin socket and `systemd --user` among them; files that the user can read can be read.
 //!
 //! Landlock denies by default and allows by path, so "everywhere but below `/sys`" is a rule for each other directory. A directory that
 //! is made next to them later is closed to programs that run already.

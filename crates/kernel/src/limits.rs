@@ -5,7 +5,7 @@
 
 use crate::{
     AppCgroup, Hierarchy, KernelError, Verdict,
-    cgroup::PROCESSES,
+    cgroup::{PROCESSES, remove_below, walk},
     hierarchy::{Mount, below},
     probe::chain,
 };
@@ -14,7 +14,7 @@ use std::{
     fs, io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::DirBuilderExt,
+        unix::fs::{DirBuilderExt, MetadataExt},
     },
     path::{Path, PathBuf},
 };
@@ -82,12 +82,26 @@ const PERIOD: u64 = 100_000;
 const QUOTA_MIN: u64 = 1_000;
 /// How often the processes of an app that runs already are looked for, until all are in the cgroup of the limit.
 const PASSES_MAX: usize = 8;
+/// Cgroups of a hierarchy of version 1 among which those of an earlier life are looked for.
+const PLACES_MAX: usize = 16_384;
 const MEND: &str = "run the server as root (in a container: from a cgroup below the root of the container's), on a kernel that has the controller (cgroup_enable=memory)";
 
-/// A file to write, what, and whether it must succeed.
-type Setting = (&'static str, String, bool);
+/// A file to write, what, and what it means if that is refused.
+type Setting = (&'static str, String, Refused);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    /// There is no limit.
+    NoLimit,
+    /// The limit is one of memory, and what is swapped out does not count. Nothing, where nothing is.
+    SwapIsFree,
+    /// Nothing: it is written once more.
+    Nothing,
+}
 
 impl Controller {
+    const ALL: [Self; 3] = [Self::Memory, Self::Cpu, Self::Processes];
+
     const fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
@@ -101,12 +115,14 @@ impl Controller {
         let number = |limit: Option<u64>| limit.map_or_else(|| "max".to_owned(), |limit| limit.to_string());
         match self {
             Self::Memory => vec![
-                ("memory.max", number(limit), true),
+                ("memory.max", number(limit), Refused::NoLimit),
                 // Not everywhere there.
-                ("memory.swap.max", number(limit.map(|_| 0)), false),
+                ("memory.swap.max", number(limit.map(|_| 0)), Refused::SwapIsFree),
             ],
-            Self::Cpu => vec![("cpu.max", format!("{} {PERIOD}", number(limit.map(quota))), true)],
-            Self::Processes => vec![("pids.max", number(limit), true)],
+            Self::Cpu => {
+                vec![("cpu.max", format!("{} {PERIOD}", number(limit.map(quota))), Refused::NoLimit)]
+            }
+            Self::Processes => vec![("pids.max", number(limit), Refused::NoLimit)],
         }
     }
 
@@ -117,13 +133,13 @@ impl Controller {
             Self::Memory => vec![
                 // Memory may not have more than memory with swap, so which comes first depends on what is set. The latter is not
                 // everywhere there.
-                ("memory.limit_in_bytes", number(limit), false),
-                ("memory.memsw.limit_in_bytes", number(limit), false),
-                ("memory.limit_in_bytes", number(limit), true),
+                ("memory.limit_in_bytes", number(limit), Refused::Nothing),
+                ("memory.memsw.limit_in_bytes", number(limit), Refused::SwapIsFree),
+                ("memory.limit_in_bytes", number(limit), Refused::NoLimit),
             ],
             Self::Cpu => vec![
-                ("cpu.cfs_period_us", PERIOD.to_string(), true),
-                ("cpu.cfs_quota_us", number(limit.map(quota)), true),
+                ("cpu.cfs_period_us", PERIOD.to_string(), Refused::NoLimit),
+                ("cpu.cfs_quota_us", number(limit.map(quota)), Refused::NoLimit),
             ],
             Self::Processes => self.settings(limit),
         }
@@ -190,19 +206,25 @@ impl Limiter {
         cgroup: &AppCgroup,
     ) -> Verdict {
         let attempt = if place.has(controller) {
-            place.set(controller, limit, cgroup).map(|()| {
+            place.set(controller, limit, cgroup).inspect(|_| {
                 self.kills_of(controller, cgroup.path().join("memory.events"));
             })
         } else {
             place.set_1(controller, limit, cgroup).map(|group| {
-                let Some((directory, join)) = group else { return };
+                let (directory, join, reach) = group?;
                 self.kills_of(controller, directory.join("memory.oom_control"));
                 self.applied.version_1.push(controller.name());
                 self.joins.push(join);
+                reach
             })
         };
         match attempt {
-            Ok(()) => Verdict::Enforced,
+            Ok(None) => Verdict::Enforced,
+            Ok(Some(SwapIsFree(why))) if limit.is_some() => Verdict::no(
+                format!("what of its memory is swapped out does not count: {why}"),
+                "switch swap off (swapoff -a), or have the kernel count it (swapaccount=1 on its command line)",
+            ),
+            Ok(Some(_)) => Verdict::Enforced,
             Err(why) => unenforced(controller, limit, &why),
         }
     }
@@ -225,13 +247,47 @@ fn unenforced(controller: Controller, limit: Option<u64>, why: &str) -> Verdict 
 }
 
 /// Removes what limits of a cgroup have made in other hierarchies. It must be empty.
-pub(crate) fn remove(cgroup: &AppCgroup) {
-    let Ok(mounts) = Mount::all() else { return };
-    for mount in mounts.iter().filter(|mount| !mount.is_v2) {
-        if let Some(own) = own_directory(mount, "self") {
-            let _none_or_used = fs::remove_dir(own.join(name_1(cgroup)));
+///
+/// # Errors
+/// [`KernelError::Cgroup`]: it is not, though the app's cgroup is: who is in the one need not be in the other.
+pub(crate) fn remove(cgroup: &AppCgroup) -> Result<(), KernelError> {
+    let Ok(mounts) = Mount::all() else { return Ok(()) };
+    let is_its = |mount: &&Mount| {
+        !mount.is_v2 && Controller::ALL.iter().any(|controller| mount.has(controller.name()))
+    };
+    for mount in mounts.iter().filter(is_its) {
+        let Some(path) = made_1(mount, &name_1(cgroup)) else { continue };
+        if let Ok(directory) = fs::File::open(&path) {
+            remove_below(directory.as_fd());
+        }
+        match fs::remove_dir(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(KernelError::Cgroup { doing: "remove", path, source });
+            }
+            _ => {}
         }
     }
+    Ok(())
+}
+
+/// Where limits of a cgroup are in a hierarchy of version 1: below our own place in it, or wherever an earlier life of ours was.
+fn made_1(mount: &Mount, name: &str) -> Option<PathBuf> {
+    let here = own_directory(mount, "self").map(|own| own.join(name)).filter(|path| path.exists());
+    here.or_else(|| {
+        let top = fs::File::open(&mount.point).ok()?;
+        let mut found = None;
+        walk(top.as_fd(), PLACES_MAX, &mut |path, _| {
+            if path.ends_with(name) {
+                let path = mount.point.join(path.strip_prefix(".").unwrap_or(path));
+                // Whoever else has a part of the hierarchy may name cgroups as they like.
+                let is_ours =
+                    fs::symlink_metadata(&path).is_ok_and(|found| found.uid() == crate::effective_uid());
+                found = is_ours.then_some(path);
+            }
+            found.is_none()
+        });
+        found
+    })
 }
 
 /// Of an app's cgroup in hierarchies of version 1. Its id makes it one name wherever the app's cgroup is, and never another's.
@@ -255,12 +311,26 @@ fn own_directory(mount: &Mount, process: &str) -> Option<PathBuf> {
 struct Place {
     hierarchy: Hierarchy,
     mounts: Vec<Mount>,
+    has_swap: bool,
 }
+
+/// A limit of memory that leaves swap out, and why.
+#[derive(Debug, PartialEq, Eq)]
+struct SwapIsFree(String);
+
+/// A cgroup of a limit in a hierarchy of version 1: its directory, what is to be joined, and what it leaves out.
+type Group1 = (PathBuf, OwnedFd, Option<SwapIsFree>);
 
 impl Place {
     fn find() -> Result<Self, String> {
         let hierarchy = Hierarchy::discover().map_err(|error: KernelError| chain(&error))?;
-        Ok(Self { hierarchy, mounts: Mount::all().map_err(|error| error.to_string())? })
+        let mounts = Mount::all().map_err(|error| error.to_string())?;
+        let has_swap = match fs::read_to_string("/proc/swaps") {
+            Ok(list) => is_any_listed(&list),
+            // A kernel that cannot swap has no such file.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        Ok(Self { hierarchy, mounts, has_swap })
     }
 
     /// Is a controller in the hierarchy of version 2?
@@ -268,7 +338,12 @@ impl Place {
         is_listed(&self.hierarchy.mount.join("cgroup.controllers"), controller)
     }
 
-    fn set(&self, controller: Controller, limit: Option<u64>, cgroup: &AppCgroup) -> Result<(), String> {
+    fn set(
+        &self,
+        controller: Controller,
+        limit: Option<u64>,
+        cgroup: &AppCgroup,
+    ) -> Result<Option<SwapIsFree>, String> {
         let settings = controller.settings(limit);
         let is_there = || settings.first().is_some_and(|(file, ..)| cgroup.path().join(file).exists());
         if limit.is_some() && !is_there() {
@@ -277,7 +352,7 @@ impl Place {
                 return Err(refused.unwrap_or_else(|| "it does not come with the cgroup".to_owned()));
             }
         }
-        if is_there() { write(cgroup.path(), &settings) } else { Ok(()) }
+        if is_there() { write(cgroup.path(), &settings, self.has_swap) } else { Ok(None) }
     }
 
     /// Enables a controller from the top down to an app's cgroup; says the last refusal.
@@ -307,9 +382,8 @@ impl Place {
         controller: Controller,
         limit: Option<u64>,
         cgroup: &AppCgroup,
-    ) -> Result<Option<(PathBuf, OwnedFd)>, String> {
-        let is_its =
-            |mount: &&Mount| !mount.is_v2 && mount.options.iter().any(|one| one == controller.name());
+    ) -> Result<Option<Group1>, String> {
+        let is_its = |mount: &&Mount| !mount.is_v2 && mount.has(controller.name());
         let directory = self.mounts.iter().find(is_its).and_then(|mount| directory_1(mount, cgroup));
         let Some(directory) = directory else { return Err("no hierarchy here has it".to_owned()) };
         if limit.is_none() && !directory.exists() {
@@ -320,10 +394,10 @@ impl Place {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(fail(error)),
             _ => {}
         }
-        write(&directory, &controller.settings_1(limit))?;
+        let reach = write(&directory, &controller.settings_1(limit), self.has_swap)?;
         gather(&directory, cgroup).map_err(fail)?;
         let join = fs::OpenOptions::new().write(true).open(directory.join(PROCESSES)).map_err(fail)?;
-        Ok(Some((directory, join.into())))
+        Ok(Some((directory, join.into(), reach)))
     }
 }
 
@@ -360,14 +434,23 @@ fn is_listed(file: &Path, controller: Controller) -> bool {
     fs::read_to_string(file).is_ok_and(|list| list.split_whitespace().any(|one| one == controller.name()))
 }
 
-fn write(directory: &Path, settings: &[Setting]) -> Result<(), String> {
-    for (name, value, is_required) in settings {
-        match fs::write(directory.join(name), value) {
-            Err(error) if *is_required => return Err(format!("cannot set {name} to {value}: {error}")),
-            _ => {}
+/// Is there anything below the head of a text of `/proc/swaps`?
+fn is_any_listed(swaps: &str) -> bool {
+    swaps.lines().skip(1).any(|line| !line.trim().is_empty())
+}
+
+fn write(directory: &Path, settings: &[Setting], has_swap: bool) -> Result<Option<SwapIsFree>, String> {
+    let mut reach = None;
+    for (name, value, refused) in settings {
+        let Err(error) = fs::write(directory.join(name), value) else { continue };
+        let why = format!("cannot set {name} to {value}: {error}");
+        match refused {
+            Refused::NoLimit => return Err(why),
+            Refused::SwapIsFree if has_swap => reach = Some(SwapIsFree(why)),
+            Refused::SwapIsFree | Refused::Nothing => {}
         }
     }
-    Ok(())
+    Ok(reach)
 }
 
 #[cfg(test)]
@@ -404,7 +487,7 @@ mod tests {
         fs::write(control(&mount), "cpu memory\n").unwrap();
         fs::write(mount.join("cgroup.controllers"), "cpu memory pids\n").unwrap();
         let hierarchy = Hierarchy { mount: mount.clone(), own: mount.clone() };
-        let place = Place { hierarchy, mounts: Vec::new() };
+        let place = Place { hierarchy, mounts: Vec::new(), has_swap: false };
         assert!(place.has(Controller::Processes));
         assert_eq!(place.enable(Controller::Memory, &app), None);
         let written = |directory: &Path| fs::read_to_string(control(directory)).ok();
@@ -415,5 +498,26 @@ mod tests {
         let refused = place.enable(Controller::Memory, &app).unwrap();
         assert!(refused.contains("keyless does not pass it on: No such file"), "{refused}");
         fs::remove_dir_all(&mount).unwrap();
+    }
+
+    /// By plain files; a directory in the place of one is what cannot be written.
+    #[test]
+    fn a_limit_of_memory_that_leaves_swap_out_is_told_where_there_is_swap() {
+        let folder = std::env::temp_dir().join(format!("keyless-swap-{}", std::process::id()));
+        let (one, two) = (folder.join("1"), folder.join("2"));
+        fs::create_dir_all(one.join("memory.memsw.limit_in_bytes")).unwrap();
+        fs::create_dir_all(two.join("memory.swap.max")).unwrap();
+        let memory = Controller::Memory;
+        for (directory, settings) in [(&one, memory.settings_1(Some(7))), (&two, memory.settings(Some(7)))] {
+            let SwapIsFree(why) = write(directory, &settings, true).unwrap().unwrap();
+            assert!(why.contains("cannot set memory."), "{why}");
+            assert_eq!(write(directory, &settings, false), Ok(None), "there is none to be used");
+        }
+        assert_eq!(fs::read_to_string(two.join("memory.max")).unwrap(), "7", "the rest is set");
+        assert_eq!(fs::read_to_string(one.join("memory.limit_in_bytes")).unwrap(), "7");
+        fs::remove_dir_all(&folder).unwrap();
+        let head = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+        assert!(!is_any_listed(head) && !is_any_listed(""));
+        assert!(is_any_listed(&format!("{head}/dev/zram0 partition 8388604 0 100\n")));
     }
 }

@@ -3,8 +3,8 @@
 //! A socket belongs for life to the namespace of the thread that made it. So a thread that makes sockets in another namespace is one of
 //! our own that does nothing else and ends: a thread of a runtime that went elsewhere would make sockets of others there.
 //!
-//! In the namespace there is the loopback device only, and on it the address of Azure's instance metadata: no route leads to the real one
-//! of the machine. Owns not: what is served there, nor ways out to other machines.
+//! In the namespace there is the loopback device only, and on it, if that is wanted, the address of Azure's instance metadata: no route
+//! leads to the real one of the machine. Owns not: what is served there, nor ways out to other machines.
 
 use crate::{Attestor, KernelError, Process, listen::listen, route, sys};
 use rustix::{
@@ -67,15 +67,11 @@ impl Network {
     /// [`KernelError::System`], also if the process has ended.
     pub fn resume(process: &Process, ports: &NetworkPorts) -> Result<Self, KernelError> {
         let fail = |source| KernelError::System { doing: "find the network namespace of a process", source };
-        let file = fs::File::open(format!("/proc/{}/ns/net", process.id())).map_err(fail)?;
-        // If it is there now, the id was its own when the file was opened.
-        if process.has_ended().map_err(fail)? {
-            return Err(fail(io::ErrorKind::NotFound.into()));
-        }
-        Self::within(Namespace { file: file.into() }, ports)
+        Self::within(Namespace::of(process).map_err(fail)?, ports)
     }
 
-    fn within(namespace: Namespace, ports: &NetworkPorts) -> Result<Self, KernelError> {
+    /// Listens in a namespace.
+    pub(crate) fn within(namespace: Namespace, ports: &NetworkPorts) -> Result<Self, KernelError> {
         let fail = |source| KernelError::System { doing: "listen in a network namespace", source };
         let (listeners, attestor) =
             namespace.inside(|| Ok((listeners(ports)?, Attestor::new()))).map_err(fail)?;
@@ -84,6 +80,16 @@ impl Network {
 }
 
 impl Namespace {
+    /// That of a process, if it has not ended.
+    pub(crate) fn of(process: &Process) -> io::Result<Self> {
+        let file = fs::File::open(format!("/proc/{}/ns/net", process.id()))?;
+        // If it is there now, the id was its own when the file was opened.
+        if process.has_ended()? {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(Self { file: file.into() })
+    }
+
     /// Connects to an address in the namespace, without waiting: the connection is made, or was refused, when the socket is writable
     /// (`TcpStream::take_error` says which).
     ///

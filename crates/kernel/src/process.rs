@@ -8,6 +8,7 @@ use rustix::{
 use std::{
     fs, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{Mutex, PoisonError},
 };
 
 /// How a process ended.
@@ -28,6 +29,8 @@ pub struct Process {
     pidfd: OwnedFd,
     start_time: Option<u64>,
     is_child: bool,
+    /// Was it waited for, so that its id may be another's? Locked while that changes, and while the id is used.
+    is_waited_for: Mutex<bool>,
 }
 
 /// When a process started: clock ticks since boot (`proc_pid_stat(5)`, field 22).
@@ -56,7 +59,8 @@ pub fn boot_id() -> io::Result<String> {
 impl Process {
     /// A child that nobody has waited for yet, so that its id is its own.
     pub(crate) fn started(pid: i32, pidfd: OwnedFd) -> Self {
-        Self { pid, pidfd, start_time: start_time(pid).ok(), is_child: true }
+        let start_time = start_time(pid).ok();
+        Self { pid, pidfd, start_time, is_child: true, is_waited_for: Mutex::new(false) }
     }
 
     /// Finds a process again that an earlier life of ours started in this boot. None if it has ended, also if its id is another's now.
@@ -66,14 +70,16 @@ impl Process {
         let found = self::start_time(pid).ok()?;
         // If it is there now, the id was its own when the time was read.
         let is_it = found == start_time && sys::is_there(pidfd.as_fd()) && !has_ended(pidfd.as_fd()).ok()?;
-        is_it.then_some(Self { pid, pidfd, start_time: Some(found), is_child: false })
+        let start_time = Some(found);
+        is_it.then_some(Self { pid, pidfd, start_time, is_child: false, is_waited_for: Mutex::default() })
     }
 
     /// A process by its id, if it is still the one that was meant once it cannot become another.
     pub(crate) fn of_member(pid: u32, is_it: impl FnOnce() -> bool) -> Option<Self> {
         let pid = i32::try_from(pid).ok()?;
         let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-        is_it().then_some(Self { pid, pidfd, start_time: None, is_child: false })
+        let (start_time, is_waited_for) = (None, Mutex::default());
+        is_it().then_some(Self { pid, pidfd, start_time, is_child: false, is_waited_for })
     }
 
     /// Its process id.
@@ -111,6 +117,36 @@ impl Process {
         }
     }
 
+    /// Sends a signal to all processes of its group, by number: those that a detached program ([`crate::Program::output`]) has started and
+    /// that have made no group of their own. For where there is no cgroup, which would hold all of them. That there is none is no error.
+    ///
+    /// Nobody gets it once the process was waited for here. If it has ended and was not, the others still get it.
+    ///
+    /// # Errors
+    /// As `pidfd_send_signal(2)`; an unknown number is `InvalidInput`. `Unsupported` before Linux 6.9 for a process that is not our child:
+    /// only by its id could its group be named, which may be another's.
+    pub fn signal_group(&self, number: i32) -> io::Result<()> {
+        let signal = Signal::from_named_raw(number).ok_or(io::ErrorKind::InvalidInput)?;
+        let is_waited_for = self.is_waited_for.lock().unwrap_or_else(PoisonError::into_inner);
+        if *is_waited_for {
+            return Ok(());
+        }
+        let sent = match sys::signal_group(self.pidfd(), number) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.signal_group_by_id(signal),
+            sent => sent,
+        };
+        match sent {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            sent => sent,
+        }
+    }
+
+    /// Only while it cannot be waited for. Its id is its own, and its group's if it leads one: nobody else can make a group of that number.
+    fn signal_group_by_id(&self, signal: Signal) -> io::Result<()> {
+        let group = Pid::from_raw(self.pid).filter(|_| self.is_child).ok_or(io::ErrorKind::Unsupported)?;
+        Ok(rustix::process::kill_process_group(group, signal)?)
+    }
+
     /// Waits until it ends; blocks.
     ///
     /// # Errors
@@ -120,8 +156,8 @@ impl Process {
             while !is_readable(self.pidfd(), None)? {}
             return Ok(Ended::Unseen);
         }
-        loop {
-            match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
+        let wait = |options| loop {
+            match waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
                 Ok(Some(status)) => {
                     return Ok(match (status.exit_status(), status.terminating_signal()) {
                         (Some(code), _) => Ended::Exited(code),
@@ -130,9 +166,15 @@ impl Process {
                     });
                 }
                 Ok(None) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(io::Error::from(error)),
             }
-        }
+        };
+        // It is let go of only with the lock, which is not held while it runs.
+        wait(WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+        let mut is_waited_for = self.is_waited_for.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = wait(WaitIdOptions::EXITED);
+        *is_waited_for = true;
+        ended
     }
 }
 
@@ -212,6 +254,56 @@ mod tests {
         assert!(!orphan.has_ended().unwrap());
         orphan.signal(15).unwrap();
         assert_eq!(orphan.wait().unwrap(), Ended::Unseen);
+    }
+
+    #[test]
+    fn a_group_is_signalled_as_long_as_its_leader_was_not_waited_for() {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        let detached =
+            |script: &str| Program { output: Some(write.as_fd()), ..program(&["sh", "-c", script]) };
+        let leader = spawn(&detached("sleep 60 & echo $!; wait")).unwrap();
+        let mut lines = io::BufRead::lines(io::BufReader::new(fs::File::from(read)));
+        let mut below = || {
+            let pid: u32 = lines.next().unwrap().unwrap().parse().unwrap();
+            Process::adopt(pid, start_time(i32::try_from(pid).unwrap()).unwrap()).unwrap()
+        };
+        let first = below();
+        leader.signal_group(15).unwrap();
+        assert_eq!(leader.wait().unwrap(), Ended::Killed(15));
+        assert_eq!(first.wait().unwrap(), Ended::Unseen);
+
+        // A leader that has ended: its group is its own until somebody waits for it.
+        let leader = spawn(&detached("sleep 60 & echo $!")).unwrap();
+        let (first, second) = (below(), spawn(&detached("sleep 60 & echo $!; wait")).unwrap());
+        while !leader.has_ended().unwrap() {}
+        let third = below();
+        leader.signal_group(9).unwrap();
+        assert_eq!(first.wait().unwrap(), Ended::Unseen);
+        assert!(!second.has_ended().unwrap() && !third.has_ended().unwrap(), "it is another group");
+        leader.wait().unwrap();
+
+        // Afterwards its number may be another's.
+        second.signal(9).unwrap();
+        second.wait().unwrap();
+        second.signal_group(9).unwrap();
+        // Long enough to die.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(!third.has_ended().unwrap(), "the group has no leader any more");
+        third.signal(9).unwrap();
+        third.wait().unwrap();
+        assert!(second.signal_group(0).is_err());
+    }
+
+    #[test]
+    fn before_linux_6_9_only_a_childs_group_is_signalled() {
+        let (_read, write) = rustix::pipe::pipe().unwrap();
+        let detached = Program { output: Some(write.as_fd()), ..program(&["sleep", "60"]) };
+        let leader = spawn(&detached).unwrap();
+        let found = Process::adopt(leader.id(), leader.start_time().unwrap()).unwrap();
+        let refused = found.signal_group_by_id(Signal::KILL).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+        leader.signal_group_by_id(Signal::KILL).unwrap();
+        assert_eq!(leader.wait().unwrap(), Ended::Killed(9));
     }
 
     #[test]

@@ -7,13 +7,13 @@ use crate::{
     KernelError, Landlock, Process,
     sys::{
         self,
-        launch::{Executable, Launch, launch},
+        launch::{Executable, Launch, Variable, launch},
     },
 };
 use rustix::process::{Resource, getegid, geteuid, getrlimit};
 use std::{
     ffi::{CString, OsString},
-    io,
+    fmt, io,
     os::{
         fd::BorrowedFd,
         unix::ffi::{OsStrExt, OsStringExt},
@@ -24,11 +24,11 @@ use std::{
 pub use crate::sys::launch::Step;
 
 /// A program to start. What is not said is as it is with us.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Program<'a> {
     /// Its name and arguments. A name without a slash is looked for in `PATH` of `environment`.
     pub arguments: Vec<OsString>,
-    /// Its whole environment.
+    /// Its whole environment. Copies that are made of it are overwritten; this one is for its owner to overwrite.
     pub environment: Vec<(OsString, OsString)>,
     /// Where it starts, if not here.
     pub directory: Option<PathBuf>,
@@ -49,6 +49,20 @@ pub struct Program<'a> {
     pub resources: Option<Resources>,
     /// The Landlock domain that it is put under.
     pub landlock: Option<&'a Landlock>,
+}
+
+impl fmt::Debug for Program<'_> {
+    /// Without the values of its environment, which are secrets.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.environment.iter().map(|(name, _)| name).collect();
+        formatter
+            .debug_struct("Program")
+            .field("arguments", &self.arguments)
+            .field("environment", &names)
+            .field("directory", &self.directory)
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A user and group that a program runs as, with no other groups. Never root, and nothing that the kernel takes for "unchanged".
@@ -142,7 +156,7 @@ fn complete<'a>(program: &Program<'a>) -> Result<(Launch<'a>, String), KernelErr
         environment: program
             .environment
             .iter()
-            .map(|(name, value)| text(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
+            .map(|(name, value)| Variable::new(name.as_bytes(), value.as_bytes()).ok_or_else(with_zero))
             .collect::<Result<_, _>>()?,
     };
     let name = name.to_string_lossy().into_owned();
@@ -222,8 +236,15 @@ fn candidates(name: &OsString, environment: &[(OsString, OsString)]) -> Result<V
 }
 
 fn text(bytes: &[u8]) -> Result<CString, KernelError> {
-    CString::new(bytes)
-        .map_err(|error| KernelError::Spawn(io::Error::new(io::ErrorKind::InvalidInput, error)))
+    CString::new(bytes).map_err(|_| with_zero())
+}
+
+/// The library's own error would hold the text.
+fn with_zero() -> KernelError {
+    KernelError::Spawn(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "a zero byte in an argument, a variable or a path",
+    ))
 }
 
 fn path_text(path: &Path) -> Result<CString, KernelError> {
@@ -281,6 +302,60 @@ mod tests {
         assert_eq!(step(Program { directory: Some("/no/such".into()), ..some() }), Step::Directory);
         assert_eq!(step(Program { joins: vec![null.as_fd()], ..some() }), Step::Join);
         assert_eq!(step(Program { network: Some(null.as_fd()), ..some() }), Step::Network);
+    }
+
+    #[test]
+    fn an_environment_is_in_no_debug_text_and_no_error() {
+        let mut program = program(&["true"]);
+        let secret = "a\0secret";
+        program.environment.push(("TOKEN".into(), secret.into()));
+        let text = format!("{program:?}");
+        assert!(text.contains("TOKEN") && !text.contains("secret") && !text.contains("blue"), "{text}");
+        let error = spawn(&program).unwrap_err();
+        let bytes = format!("{:?}", b"secret".as_slice());
+        assert!(!format!("{error:?}").contains(bytes.trim_matches(['[', ']'])), "{error:?}");
+    }
+
+    /// Looks for it everywhere in this process's own memory, where it is only behind a mask otherwise.
+    #[test]
+    fn an_environment_is_left_nowhere_in_memory() {
+        use std::os::unix::fs::FileExt;
+        const HIDDEN: [u8; 24] = *b"kbpqzjvwxkqzmbvjgxqwzkpv";
+        const MASK: u8 = 0x15;
+        // So often that what the allocator does with memory that is free again leaves some of it.
+        const TIMES: usize = 2_000;
+        let is_it = |bytes: &[u8]| bytes.iter().zip(HIDDEN).all(|(byte, hidden)| *byte == hidden ^ MASK);
+        let mut part = vec![0; 1 << 16];
+        let mut count = || {
+            let (maps, memory) = (fs::read_to_string("/proc/self/maps"), fs::File::open("/proc/self/mem"));
+            let (maps, memory) = (maps.unwrap(), memory.unwrap());
+            // What was read is found where it was read to, which does not count.
+            let own = part.as_ptr_range();
+            let own = own.start as u64..own.end as u64;
+            let mut found = 0;
+            for line in maps.lines().filter(|line| line.contains(" rw-p ")) {
+                let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
+                let [from, to] = [from, to].map(|number| u64::from_str_radix(number, 16).unwrap());
+                // With an overlap: it may lie across the end of a part.
+                for from in (from..to).step_by(part.len() + 1 - HIDDEN.len()) {
+                    let length = part.len().min(usize::try_from(to - from).unwrap());
+                    if memory.read_exact_at(&mut part[..length], from).is_ok() {
+                        let places = part[..length].windows(HIDDEN.len()).enumerate();
+                        let places = places.filter(|(_, bytes)| is_it(bytes)).map(|(at, _)| from + at as u64);
+                        found += places.filter(|place| !own.contains(place)).count();
+                    }
+                    sys::wipe(&mut part);
+                }
+            }
+            found
+        };
+        let mut program = program(&["true"]);
+        let mut value = HIDDEN.repeat(TIMES);
+        value.iter_mut().for_each(|byte| *byte ^= MASK);
+        program.environment.push(("TOKEN".into(), OsString::from_vec(value)));
+        assert_eq!(count(), TIMES, "this one, or the test shows nothing");
+        assert_eq!(spawn(&program).unwrap().wait().unwrap(), Ended::Exited(0));
+        assert_eq!(count(), TIMES);
     }
 
     #[test]

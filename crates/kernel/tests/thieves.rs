@@ -1,6 +1,6 @@
 //! Thieves who hold the right address and the right secret, played by real processes against a small server that keeps the whole rule of
-//! attestation. Each test says which thief it is (T1 to T22 are the numbers of the threat model's list); two are limits, kept as tests so
-//! that what the documents say stays true.
+//! attestation. Each test says which thief it is (T1 to T22 are the numbers of the threat model's list); some are limits, kept as tests
+//! so that what the documents say stays true.
 //!
 //! The processes are the binary `thief` (`tests/thieves/actor.rs`), which does what it is told and can as well be told to rob a real
 //! server. What needs root or cgroup v2 says `skipped:` without, and fails if `KEYLESS_REQUIRE_KERNEL_TESTS=1`.

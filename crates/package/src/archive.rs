@@ -52,14 +52,16 @@ impl<R: Read + Seek> Archive<R> {
         let mut zip = ZipArchive::new(Metered { reader: buffered, left: left.clone() }).map_err(fault)?;
         left.set(u64::MAX);
         if zip.len() > limits.entries {
-            let limit = u64::try_from(limits.entries).unwrap_or(u64::MAX);
-            return Err(PackageError::TooLarge { what: "files", limit });
+            return Err(too_many(limits));
         }
         // Twice the same name, entries that share bytes, heads that say something else than the list.
         zip.validate_header_consistency().map_err(fault)?;
         let mut archive = Self { zip, items: BTreeMap::new() };
         archive.list(limits)?;
         archive.check_places()?;
+        if archive.implied().saturating_add(archive.items.len()) > limits.entries {
+            return Err(too_many(limits));
+        }
         Ok(archive)
     }
 
@@ -119,6 +121,19 @@ impl<R: Read + Seek> Archive<R> {
         Ok(())
     }
 
+    /// Directories that are made because something is in them, though the archive does not list them. All that is in one stands together, so
+    /// each of them is new where a path first differs from the one before.
+    fn implied(&self) -> usize {
+        let mut before: &[String] = &[];
+        let mut count = 0_usize;
+        for path in self.items.keys() {
+            let common = before.iter().zip(path).take_while(|(one, other)| one == other).count();
+            count = count.saturating_add(path.len().saturating_sub(1).saturating_sub(common));
+            before = path;
+        }
+        count
+    }
+
     /// Gives a file's bytes to somebody in pieces, and sees that they are as many and those that the archive says.
     pub(crate) fn read(
         &mut self,
@@ -142,6 +157,11 @@ impl<R: Read + Seek> Archive<R> {
         }
         Ok(())
     }
+}
+
+fn too_many(limits: &Limits) -> PackageError {
+    let limit = u64::try_from(limits.entries).unwrap_or(u64::MAX);
+    PackageError::TooLarge { what: "files and directories", limit }
 }
 
 /// What the library has found wrong.
@@ -181,5 +201,35 @@ impl<R: Read> Read for Metered<R> {
 impl<R: Seek> Seek for Metered<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.reader.seek(to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Cursor, Write as _};
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    #[test]
+    fn bytes_are_counted_whatever_the_library_lets_through() {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file("x", SimpleFileOptions::default()).unwrap();
+        zip.write_all(b"five!").unwrap();
+        let mut archive = Archive::open(zip.finish().unwrap(), &Limits::default()).unwrap();
+        let mut item = std::mem::take(&mut archive.items).into_values().next().unwrap();
+        for (size, said) in
+            [(5, None), (4, Some("is longer than it says")), (6, Some("is shorter than it says"))]
+        {
+            item.size = size;
+            let mut taken = 0;
+            let read = archive.read(&item, "x", |piece| {
+                taken += piece.len();
+                Ok(())
+            });
+            let refused = read.err().map(|error| error.to_string());
+            assert_eq!(refused.as_ref().is_some(), said.is_some());
+            assert!(refused.is_none_or(|refused| refused.contains(said.unwrap())), "{size}");
+            assert_eq!(taken, if size == 4 { 0 } else { 5 }, "what is too much is given to nobody");
+        }
     }
 }

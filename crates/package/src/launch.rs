@@ -1,6 +1,7 @@
 //! What of a package is started, and by which runtime: told by its files, unless somebody says otherwise.
 
 use crate::{Contents, PackageError};
+use domain::limits::START_COMMAND_BYTES_MAX;
 use serde::Deserialize;
 use std::{
     fs,
@@ -10,8 +11,6 @@ use std::{
 
 /// Bytes of a file that says what to start. Ours.
 const TOLD_BYTES_MAX: u64 = 1024 * 1024;
-/// Bytes of a start command. Ours.
-const COMMAND_BYTES_MAX: usize = 4_096;
 
 /// What a program is written for, as far as that decides how it is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,35 +180,56 @@ struct Scripts {
     start: Option<String>,
 }
 
-/// A command that a shell can read.
-fn checked(command: &str, what: &'static str) -> Result<String, PackageError> {
-    let command = command.trim();
-    let refuse = |rule| Err(PackageError::Command { what, rule });
-    if command.len() > COMMAND_BYTES_MAX {
-        return refuse("is too long");
+/// What is wrong with a start command, if anything is: it is one line, not too long, and a shell can read it. One of several lines would write
+/// lines of its own into logs.
+///
+/// # Errors
+/// The rule that it breaks, in words to go after its name.
+pub fn check_command(command: &str) -> Result<(), &'static str> {
+    if command.len() > START_COMMAND_BYTES_MAX {
+        return Err("is too long");
     }
     if command.contains('\0') {
-        return refuse("has a zero byte in it");
+        return Err("has a zero byte in it");
+    }
+    if command.contains(['\n', '\r']) {
+        return Err("has more than one line");
     }
     match shlex::split(command) {
-        None => refuse("has a quote that is not closed"),
-        Some(words) if words.is_empty() => refuse("is empty"),
-        Some(_) => Ok(command.to_owned()),
+        None => Err("has a quote that is not closed"),
+        Some(words) if words.is_empty() => Err("is empty"),
+        Some(_) => Ok(()),
     }
 }
 
-/// The command so that the program takes the shell's place, where that means the same: one program without anything before or after it.
+fn checked(command: &str, what: &'static str) -> Result<String, PackageError> {
+    let command = command.trim();
+    check_command(command).map_err(|rule| PackageError::Command { what, rule })?;
+    Ok(command.to_owned())
+}
+
+/// Words that mean something else, or nothing, behind `exec`: those of the grammar, and commands that a shell may have in itself. Source: POSIX
+/// 2024, XCU 1.6, 2.4 and 2.15; dash and bash, which are `/bin/sh` in most places.
+const SHELLS_OWN: &str = "! { } case do done elif else esac fi for if in then until while [[ ]] coproc function namespace select \
+    time . : break continue eval exec exit export readonly return set shift times trap unset alias bg cd \
+    command fc fg getopts hash jobs kill read type ulimit umask unalias wait [ chdir echo false local \
+    newgrp printf pwd test true bind builtin caller compgen complete compopt declare dirs disown enable \
+    help history let logout mapfile popd pushd readarray shopt source suspend typeset";
+
+/// The command so that the program takes the shell's place, where that means the same: one program, called by its plain name or path, without
+/// anything before or after it. All else is the shell's to run as it is; whoever ends an app ends all of its processes.
 fn in_place(command: &str) -> String {
     let is_compound = command.contains(['\n', ';', '&', '|', '(', ')', '{', '}', '`', '#']);
     let first = shlex::split(command).and_then(|words| words.into_iter().next()).unwrap_or_default();
-    if is_compound
-        || matches!(&*first, "exec" | "." | "source" | "!" | "eval" | "cd" | "exit" | "export" | "set")
-    {
+    // What a shell would make something else of: variables, patterns, `~`, redirections.
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"_./+-=:@%,".contains(&byte) || !byte.is_ascii();
+    let assigns = first.split_once('=').is_some_and(|(name, _)| !name.contains('/'));
+    let is_program = first.bytes().all(is_plain) && !assigns && !first.starts_with('-');
+    if is_compound || !is_program || SHELLS_OWN.split(' ').any(|word| word == first) {
         return command.to_owned();
     }
-    // A shell takes no assignment behind `exec`; `env` does the same with it.
-    let assigns = first.split_once('=').is_some_and(|(name, _)| !name.is_empty() && !name.contains('/'));
-    if assigns { format!("exec env {command}") } else { format!("exec {command}") }
+    format!("exec {command}")
 }
 
 #[cfg(test)]
@@ -220,21 +240,72 @@ mod tests {
     fn a_simple_command_takes_the_shells_place() {
         for (command, run) in [
             ("gunicorn -b 0.0.0.0:$PORT app:app", "exec gunicorn -b 0.0.0.0:$PORT app:app"),
-            ("NODE_ENV=production node 'a b.js'", "exec env NODE_ENV=production node 'a b.js'"),
             ("node x.js >log", "exec node x.js >log"),
-            ("npm run migrate && npm start", "npm run migrate && npm start"),
-            ("echo $(date)", "echo $(date)"),
-            ("exec ./x", "exec ./x"),
+            ("'node' x.js", "exec 'node' x.js"),
             ("./a=b", "exec ./a=b"),
+            ("./\u{e9} x", "exec ./\u{e9} x"),
+            ("env NODE_ENV=production node x.js", "exec env NODE_ENV=production node x.js"),
         ] {
             assert_eq!(in_place(command), run);
         }
     }
 
     #[test]
+    fn what_would_mean_something_else_behind_exec_is_left_as_it_is() {
+        for command in [
+            "npm run migrate && npm start",
+            "echo $(date)",
+            "exec ./x",
+            "NODE_ENV=production node 'a b.js'",
+            "NODE_ENV=x exec node a.js",
+            "OPTS=$X node",
+            "a+=b node",
+            "ulimit -n 4096",
+            "'ulimit' -n 4096",
+            "\\cd /tmp",
+            "$PROGRAM x",
+            "\"$PROGRAM\" x",
+            "~/run",
+            "./r* x",
+            ">log ulimit -n 4096",
+            "> log ulimit -n 4096",
+            "-x node",
+            "if true",
+            "time node x.js",
+            "[ -f x ]",
+        ] {
+            assert_eq!(in_place(command), command);
+        }
+    }
+
+    /// What a command makes of its arguments and environment, by a real shell: once as a shell reads it, once as it is started.
+    #[test]
+    fn a_command_means_what_a_shell_makes_of_it() {
+        let run = |command: &str| {
+            let ran =
+                std::process::Command::new("/bin/sh").args(["-c", command]).env("X", "a b").output().unwrap();
+            (ran.status.code(), String::from_utf8(ran.stdout).unwrap())
+        };
+        for (command, said) in [
+            ("A=x exec printenv A", "x\n"),
+            ("A=$X printenv A", "a b\n"),
+            ("ulimit -n", ""),
+            ("env A=x printenv A", "x\n"),
+            ("printenv X", "a b\n"),
+        ] {
+            let (plain, started) = (run(command), run(&in_place(command)));
+            assert_eq!(started, plain, "{command}");
+            assert!(plain.0 == Some(0) && plain.1.starts_with(said), "{command}: {plain:?}");
+        }
+    }
+
+    #[test]
     fn a_command_is_one_that_a_shell_can_read() {
-        assert_eq!(checked("  ./run  ", "x").unwrap(), "./run");
-        for bad in ["", "  ", "a 'b", "a \"b", "a\0b", "# nothing", &"x".repeat(5_000)] {
+        assert_eq!(checked("  ./run \n", "x").unwrap(), "./run");
+        assert!(check_command(&"x".repeat(4_096)).is_ok());
+        for bad in
+            ["", "  ", "a 'b", "a \"b", "a\0b", "a\nb", "a '\n'", "a\rb", "# nothing", &"x".repeat(4_097)]
+        {
             assert!(checked(bad, "x").is_err(), "{bad:?}");
         }
     }

@@ -15,6 +15,6 @@ mod unpack;
 
 pub use build::Step;
 pub use error::PackageError;
-pub use launch::{Launch, Runtime, shell};
+pub use launch::{Launch, Runtime, check_command, shell};
 pub use pack::{Packed, pack};
 pub use unpack::{Contents, Limits, unpack};

@@ -22,7 +22,7 @@ pub struct Limits {
     pub zip_bytes: u64,
     /// Bytes of all its files, counted as they are written.
     pub bytes: u64,
-    /// Files, directories and links.
+    /// Files, directories and links; also the directories that the archive does not list and something is in.
     pub entries: usize,
 }
 
@@ -110,4 +110,66 @@ fn write<R: Read + Seek>(archive: &mut Archive<R>, into: &Path, limits: Limits) 
         tree.link(parts, &item.target).map_err(written())?;
     }
     tree.sync().map_err(written())
+}
+
+/// What holds even if a check of the archive were wrong.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Cursor;
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    /// A directory of its own, which goes with the test.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("keyless-unpack-{name}-{}", std::process::id()));
+            fs::create_dir_all(path.join("root")).unwrap();
+            fs::create_dir_all(path.join("elsewhere")).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    /// With a file `l/x` and a link `m`.
+    fn archive() -> Archive<Cursor<Vec<u8>>> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default();
+        zip.start_file("l/x", options).unwrap();
+        zip.write_all(b"some text").unwrap();
+        zip.add_symlink("m", "l/x", options).unwrap();
+        Archive::open(zip.finish().unwrap(), &Limits::default()).unwrap()
+    }
+
+    #[test]
+    fn links_are_made_last() {
+        let place = Place::new("links");
+        let (root, elsewhere) = (place.0.join("root"), place.0.join("elsewhere"));
+        let mut archive = archive();
+        // A link in the place of a directory with a file, which no archive gets past the checks.
+        let mut link = archive.items.remove(&["m".to_owned()][..]).unwrap();
+        link.target = elsewhere.to_str().unwrap().to_owned();
+        archive.items.insert(vec!["l".to_owned()], link);
+        assert!(write(&mut archive, &root, Limits::default()).is_err());
+        assert!(
+            root.join("l").symlink_metadata().unwrap().is_dir(),
+            "the directory was there before the link"
+        );
+        assert_eq!(fs::read_dir(elsewhere).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn bytes_are_counted_as_they_are_written() {
+        let place = Place::new("bytes");
+        let limits = Limits { bytes: 8, ..Limits::default() };
+        let said = write(&mut archive(), &place.0.join("root"), limits).unwrap_err().to_string();
+        assert_eq!(said, "the package has more than 8 bytes unpacked");
+        assert_eq!(fs::metadata(place.0.join("root/l/x")).unwrap().len(), 0);
+    }
 }

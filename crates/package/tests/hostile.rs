@@ -149,6 +149,27 @@ fn more_than_there_may_be() {
     assert!(said.contains("too long"), "{said}");
 }
 
+#[test]
+fn directories_that_nobody_lists_count_too() {
+    let place = Place::new();
+    // One file, and nine directories above it: ten.
+    let deep = "d/".repeat(9) + "x";
+    place.unpack_within(&archive(&[file(&deep, "")]), small()).unwrap();
+    assert_eq!(all(&place.inside()).len(), 10);
+    let place = Place::new();
+    let said = place.refused_within(&archive(&[file("d/".repeat(10) + "x", "")]), small());
+    assert!(said.contains("more than 10 files and directories"), "{said}");
+    // Few files that have no directory in common; and some that have, in whichever order they come.
+    let apart: Vec<_> = (0..4).map(|number| file(format!("{number}/a/x"), "")).collect();
+    assert!(place.refused_within(&archive(&apart), small()).contains("10 files and directories"));
+    let together = ["a/b/1", "c/d/e/2", "a/b/3", "c/4", "a-/5"].map(|name| file(name, ""));
+    assert!(place.refused_within(&archive(&together), small()).contains("10 files and directories"));
+    let listed: Vec<_> =
+        [directory("c/"), directory("a/b/")].into_iter().chain(together[..4].to_vec()).collect();
+    place.unpack_within(&archive(&listed), Limits { entries: 9, ..small() }).unwrap();
+    assert_eq!(all(&place.inside()), ["a", "a/b", "a/b/1", "a/b/3", "c", "c/4", "c/d", "c/d/e", "c/d/e/2"]);
+}
+
 /// A megabyte of nothing, deflated: about a thousand bytes.
 fn bomb() -> Vec<u8> {
     let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));

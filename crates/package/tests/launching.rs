@@ -61,6 +61,8 @@ fn what_says_nothing_is_told_what_was_looked_for() {
         );
     }
     assert!(matches!(started(&[("Procfile", "web: 'x")]), Err(PackageError::Command { .. })));
+    let two_lines = started(&[("package.json", r#"{"scripts":{"start":"node x\nforged"}}"#)]).unwrap_err();
+    assert_eq!(two_lines.to_string(), "scripts.start of package.json has more than one line");
 }
 
 #[test]

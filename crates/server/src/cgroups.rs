@@ -48,19 +48,29 @@ impl Cgroups {
 }
 
 impl HostKernel for Cgroups {
-    fn open_cgroup(&self, path: &Path) -> Result<Arc<dyn Confinement>, KernelError> {
+    fn open_cgroup(&self, path: &Path, is_attached: bool) -> Result<Arc<dyn Confinement>, KernelError> {
         let cgroup = AppCgroup::open(path)?;
         // Nothing is kept apart by one that holds the server itself, as the hierarchy's root does: most of the machine may be in it.
         let own = Hierarchy::discover().and_then(|hierarchy| AppCgroup::open(&hierarchy.own))?;
-        if cgroup.contains(own.id()) {
-            let source = io::Error::other("the server itself is in it, and whatever else runs beside it");
-            return Err(KernelError::Cgroup { doing: "give an identity to", path: path.to_owned(), source });
+        let fail =
+            |source| KernelError::Cgroup { doing: "give an identity to", path: path.to_owned(), source };
+        // Not by what is below it: of a broad one that is more than is looked at.
+        if own.is_within(cgroup.id()).map_err(fail)? {
+            return Err(fail(io::Error::other(
+                "the server itself is in it, and whatever else runs beside it",
+            )));
         }
-        Ok(Arc::new(Kept(cgroup)))
+        Ok(Arc::new(Kept { cgroup, is_attached }))
     }
 
-    fn listen_in(&self, cgroup: &Path, id: NetworkId, port: Option<u16>) -> Result<Network, KernelError> {
-        let ports = NetworkPorts { loopback: vec![port.unwrap_or(0), self.port], metadata: false };
+    fn listen_in(
+        &self,
+        cgroup: &Path,
+        id: NetworkId,
+        port: Option<u16>,
+        imds: bool,
+    ) -> Result<Network, KernelError> {
+        let ports = NetworkPorts { loopback: vec![port.unwrap_or(0), self.port], metadata: imds };
         kernel::network_of(&AppCgroup::open(cgroup)?, id, &ports)
     }
 
@@ -84,30 +94,63 @@ impl HostKernel for Cgroups {
 }
 
 /// The cgroup of a workload. `keyless run` removes it when the program ends; if that was killed, or other processes of the app went on
-/// after it, it is removed with the workload.
-struct Kept(AppCgroup);
+/// after it, it is removed with the workload. One that was attached is somebody else's, whatever its name.
+struct Kept {
+    cgroup: AppCgroup,
+    is_attached: bool,
+}
 
 impl Confinement for Kept {
     fn id(&self) -> CgroupId {
-        self.0.id()
+        self.cgroup.id()
     }
 
     fn contains(&self, cgroup: CgroupId) -> bool {
-        self.0.contains(cgroup)
+        self.cgroup.contains(cgroup)
+    }
+
+    fn is_within(&self, cgroup: CgroupId) -> io::Result<bool> {
+        self.cgroup.is_within(cgroup)
     }
 
     fn is_populated(&self) -> bool {
-        self.0.is_populated()
+        self.cgroup.is_populated()
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let is_ours =
-            self.0.path().file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"keyless-"));
+        let is_named_so = self
+            .cgroup
+            .path()
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"keyless-"));
         // One that has processes stays, as when only the server ends.
-        if is_ours && !self.0.is_populated() {
-            let _best_effort = self.0.remove();
+        if !self.is_attached && is_named_so && !self.cgroup.is_populated() {
+            let _best_effort = self.cgroup.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_cgroup_that_was_made_for_a_workload_goes_with_it() {
+        let parent = Hierarchy::discover().map(|hierarchy| kernel::placement(&hierarchy));
+        let Ok(kernel::Placement::Root { parent } | kernel::Placement::Delegated { parent }) = parent else {
+            return;
+        };
+        let own = std::process::id();
+        for (name, is_attached, stays) in
+            [("keyless-kept", false, false), ("keyless-kept", true, true), ("others", false, true)]
+        {
+            let cgroup = AppCgroup::create(&parent, &format!("{name}-{own}")).unwrap();
+            drop(Kept { cgroup: AppCgroup::open(cgroup.path()).unwrap(), is_attached });
+            let stayed = cgroup.path().exists();
+            cgroup.remove().unwrap();
+            assert_eq!(stayed, stays, "{name} {is_attached}");
         }
     }
 }

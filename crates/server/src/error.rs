@@ -60,6 +60,18 @@ pub enum StartError {
     /// What systemd passed to us is no TCP socket.
     #[error("a socket that systemd passed cannot be used: {0}; its unit may have TCP addresses only")]
     PassedSocket(#[source] std::io::Error),
+    /// Systemd passed a socket of an address that is not configured.
+    #[error(
+        "systemd passed a socket that listens on {passed}, and the configuration has {}: let ListenStream= of keyless.socket and \
+             `listen` and `port` of the configuration say the same (`keyless service install --socket` writes the unit anew)",
+        all(configured)
+    )]
+    PassedElsewhere {
+        /// What was passed.
+        passed: SocketAddr,
+        /// What is to be listened on.
+        configured: Vec<SocketAddr>,
+    },
     /// The admin socket cannot be made.
     #[error("cannot make the admin socket {}: {source}", path.display())]
     AdminSocket {
@@ -108,6 +120,10 @@ pub enum StartError {
     /// TLS did not come up.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
+}
+
+fn all(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 fn mend(source: &std::io::Error) -> &'static str {

@@ -5,11 +5,13 @@ use crypt::SlotKind;
 use domain::{Clock, Timestamp};
 use kernel::{Capabilities, Verdict};
 use std::{
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
+use tokio::sync::Mutex;
 use wire::{
     Services,
     admin::{Installation, InstallationFacts},
@@ -24,18 +26,17 @@ pub(crate) struct Site {
     layout: Layout,
     capabilities: Vec<Capability>,
     opened_by: SlotKind,
-    files: Arc<Public>,
     shadows: Arc<Shadows>,
+    /// Held from the listing of names until files have them.
+    naming: Mutex<()>,
     services: OnceLock<Weak<Services>>,
     test_clock: Option<Arc<TestClock>>,
 }
 
 impl Site {
-    #[expect(clippy::too_many_arguments, reason = "each is one fact of the installation")]
     pub(crate) fn new(
         config: &Config,
         addresses: &[SocketAddr],
-        files: Arc<Public>,
         shadows: Arc<Shadows>,
         capabilities: &Capabilities,
         opened_by: SlotKind,
@@ -48,8 +49,8 @@ impl Site {
             layout: Layout::of(&config.data_dir),
             capabilities: named(capabilities),
             opened_by,
-            files,
             shadows,
+            naming: Mutex::default(),
             services: OnceLock::new(),
             test_clock,
         }
@@ -68,11 +69,11 @@ impl Site {
     }
 
     pub(crate) fn files(&self) -> &Public {
-        &self.files
+        self.shadows.files()
     }
 
     pub(crate) fn hosts_file(&self) -> &Path {
-        self.files.hosts().path()
+        self.files().hosts().path()
     }
 
     /// The time that a test clock shows, and by how much it is ahead.
@@ -110,16 +111,18 @@ impl Installation for Site {
     /// Before the change is answered: a program that is started next must find a new vault's or app's name, and a deleted one's no more.
     fn names_changed(&self) {
         let Some(services) = self.services.get().and_then(Weak::upgrade) else { return };
-        let listed = tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(async {
-                let vaults = services.vault.list_vaults().await.map_err(std::io::Error::other)?;
-                let apps = services.host.apps().await.map_err(std::io::Error::other)?;
-                let vaults = vaults.iter().map(|vault| services.names.vault_host(&vault.name));
-                let apps = apps.iter().map(|view| services.names.app_host(&view.app.name));
-                Ok(vaults.chain(apps).collect::<Vec<_>>())
-            })
+        let listed = async {
+            let vaults = services.vault.list_vaults().await.map_err(io::Error::other)?;
+            let apps = services.host.apps().await.map_err(io::Error::other)?;
+            let vaults = vaults.iter().map(|vault| services.names.vault_host(&vault.name));
+            let apps = apps.iter().map(|view| services.names.app_host(&view.app.name));
+            Ok(vaults.chain(apps).collect())
+        };
+        let renewed = tokio::task::block_in_place(|| {
+            let renewed = renew(&self.naming, listed, |names| self.shadows.set_names(names));
+            tokio::runtime::Handle::current().block_on(renewed)
         });
-        if let Err(error) = listed.and_then(|names| self.shadows.set_names(names)) {
+        if let Err(error) = renewed {
             tracing::error!(%error, "a hosts file for apps cannot be changed: it has not the names of the vaults and apps that there are");
         }
     }
@@ -127,6 +130,16 @@ impl Installation for Site {
     fn test_clock(&self) -> Option<Arc<dyn wire::admin::TestClock>> {
         self.test_clock.clone().map(|clock| clock as Arc<dyn wire::admin::TestClock>)
     }
+}
+
+/// Lists names and sets them, one after the other: a list that has become old meanwhile would strike out a name that is new.
+async fn renew(
+    naming: &Mutex<()>,
+    listed: impl Future<Output = io::Result<Vec<String>>>,
+    set: impl FnOnce(Vec<String>) -> io::Result<()>,
+) -> io::Result<()> {
+    let _one_at_a_time = naming.lock().await;
+    set(listed.await?)
 }
 
 /// The kernel's capabilities under the names that people are told.
@@ -157,4 +170,42 @@ pub fn named(capabilities: &Capabilities) -> Vec<Capability> {
 pub fn has_user_manager() -> bool {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     !kernel::is_root() && runtime.is_some_and(|folder| folder.join("systemd/private").exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_list_that_has_become_old_strikes_out_no_new_name() {
+        let (naming, there) = (Mutex::default(), std::sync::Mutex::new(vec!["shop"]));
+        let files = std::sync::Mutex::new(Vec::new());
+        let listed = || Ok(there.lock().unwrap().iter().map(|name| (*name).to_owned()).collect());
+        let set = |names| {
+            *files.lock().unwrap() = names;
+            Ok(())
+        };
+        let (has_read, goes_on) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+        let first = renew(
+            &naming,
+            async {
+                let old = listed();
+                has_read.notify_one();
+                goes_on.notified().await;
+                old
+            },
+            set,
+        );
+        let second = async {
+            has_read.notified().await;
+            there.lock().unwrap().push("late");
+            // Polled first, so that it would be done before the other one goes on.
+            let renewed = renew(&naming, async { listed() }, set);
+            let (renewed, ()) = tokio::join!(biased; renewed, async { goes_on.notify_one() });
+            renewed
+        };
+        let (first, second) = tokio::join!(first, second);
+        assert!(first.is_ok() && second.is_ok());
+        assert_eq!(*files.lock().unwrap(), ["shop", "late"]);
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
     listen::{admin as admin_listener, endpoints::Endpoints, public},
     maintenance::{AUDIT_KEY, open_store},
     origin::Observer,
-    seal,
+    seal::{self, SealError},
     shadow::{ShadowSettings, Shadows},
     tasks,
     test_clock::TestClock,
@@ -110,11 +110,14 @@ struct Ground {
     is_first_start: bool,
 }
 
-/// Starts a server. At a first start `announce` is told the recovery key, once.
+/// Starts a server. At a first start `announce` is told the recovery key, once; if it cannot pass that on, there is no start.
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Result<Running, StartError> {
+pub async fn start(
+    config: Config,
+    announce: impl FnOnce(&Secret<String>) -> Result<(), SealError>,
+) -> Result<Running, StartError> {
     let ground = open(&config, announce).await?;
     let Ground { store, entropy, clock, root, now, .. } = &ground;
     let (names, listen) = (config.names(), ground.addresses.iter().map(SocketAddr::ip).collect::<Vec<_>>());
@@ -140,6 +143,7 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
         files: files.clone(),
         authority_pem: certificates.authority_pem().to_owned(),
         observer: observer.clone(),
+        public: ground.addresses.clone(),
         runtime: Handle::current(),
     }));
     let anchor = anchor::load(&**store).await?;
@@ -154,8 +158,8 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     let routes = Arc::new(Routes::new());
     let proxy = Arc::new(Proxy::new(routes.clone(), Arc::new(RuntimeTasks), wire::proxy::Limits::default()));
     let service = wire::PublicService::new(services.clone()).proxying(proxy);
+    endpoints.serve_with(&services, tls.clone());
     let public = public::Public::new(tls, service, observer, stopping.clone());
-    endpoints.serve_with(&services, public.clone());
     shadows.serve_with(&services);
     resume(&services, *now).await?;
     shadows.forget_others();
@@ -164,7 +168,6 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
     let site = Site::new(
         &config,
         &ground.addresses,
-        files,
         shadows.clone(),
         &ground.capabilities,
         opened_by,
@@ -220,7 +223,10 @@ pub async fn start(config: Config, announce: impl FnOnce(&Secret<String>)) -> Re
 }
 
 /// Data directory, lock, addresses, store, root key: all that can refuse a start for a reason of the operator's.
-async fn open(config: &Config, announce: impl FnOnce(&Secret<String>)) -> Result<Ground, StartError> {
+async fn open(
+    config: &Config,
+    announce: impl FnOnce(&Secret<String>) -> Result<(), SealError>,
+) -> Result<Ground, StartError> {
     // Before hardening: a process that may not be dumped may not try a user namespace either.
     let capabilities = kernel::capabilities();
     kernel::harden();
@@ -455,10 +461,16 @@ impl Running {
     /// Ends in good order: no new connections, open requests are answered, the audit log is synced and anchored. A person's Ctrl-C ends
     /// hosted apps, too, until the next start; otherwise they run on, and the next start goes on with them.
     pub async fn stop(mut self, asked: Asked) {
-        self.endpoints.close_all();
+        let elsewhere = self.endpoints.close_all();
         self.shadows.close_all();
         self.stop.send_replace(true);
-        if tokio::time::timeout(DRAIN_TIME_MAX, self.public.drained()).await.is_err() {
+        let networks = async {
+            for stop in &elsewhere {
+                stop.closed().await;
+            }
+        };
+        let drained = async { tokio::join!(self.public.drained(), self.shadows.drained(), networks) };
+        if tokio::time::timeout(DRAIN_TIME_MAX, drained).await.is_err() {
             tracing::warn!("connections were still open and are dropped");
         }
         // It ends by itself, so that no start is cut in the middle.

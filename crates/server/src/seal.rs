@@ -131,7 +131,7 @@ pub async fn is_new(store: &dyn Store) -> Result<bool, SealError> {
     Ok(load(store).await?.is_none())
 }
 
-/// Opens the root key, or makes it at first start; then `announce` is told the recovery key, once.
+/// Opens the root key, or makes it at first start; then `announce` is told the recovery key, once. If it cannot pass that on, nothing is made.
 ///
 /// # Errors
 /// [`SealError`].
@@ -140,7 +140,7 @@ pub async fn unseal(
     layout: &Layout,
     passphrase_file: Option<&Path>,
     entropy: &dyn Entropy,
-    announce: impl FnOnce(&Secret<String>),
+    announce: impl FnOnce(&Secret<String>) -> Result<(), SealError>,
 ) -> Result<Unsealed, SealError> {
     match load(store).await? {
         Some(slots) => open(&slots, layout, passphrase_file),
@@ -219,7 +219,7 @@ async fn create(
     layout: &Layout,
     passphrase_file: Option<&Path>,
     entropy: &dyn Entropy,
-    announce: impl FnOnce(&Secret<String>),
+    announce: impl FnOnce(&Secret<String>) -> Result<(), SealError>,
 ) -> Result<Unsealed, SealError> {
     let (root, recovery) = (Key256::random(entropy), RecoveryKey::fresh(entropy));
     let (slots, by) = match passphrase_file {
@@ -234,7 +234,7 @@ async fn create(
             (Slots::create(&root, &openers, entropy)?, SlotKind::KeyFile)
         }
     };
-    announce(&recovery.printed());
+    announce(&recovery.printed())?;
     save(store, entropy, slots).await?;
     Ok(Unsealed { root, by, is_first_start: true })
 }

@@ -5,7 +5,7 @@
 //! Decision: ADR 0004. The bundle keeps the system's roots, since most runtimes read it *instead of* those.
 
 use crate::{data::Layout, error::StartError};
-use domain::{HostNames, hosts};
+use domain::{HostNames, HostRole, hosts};
 use host::TrustFiles;
 use std::{
     collections::BTreeSet,
@@ -60,9 +60,7 @@ impl Public {
         replace(&layout.authority(), authority_pem.as_bytes())?;
         write_trust(&own, authority_pem)?;
         let folder = if kernel::is_root() { open_to_all(layout, &own)? } else { own.clone() };
-        let vaults = names.vault_parent_host();
-        let fixed = vec![names.domain().to_owned(), names.login_host(), names.graph_host(), vaults.clone()];
-        let leads = Leads { fixed, vaults, addresses: reachable(listen), azure: None };
+        let leads = Leads { names: names.clone(), addresses: reachable(listen), azure: None };
         let hosts = Hosts::open(folder.join("hosts"), leads, vault_hosts.into_iter().collect())?;
         Ok(Self { is_copy: folder != own, folder, hosts })
     }
@@ -90,16 +88,19 @@ impl Public {
     }
 }
 
-/// Writes what runtimes trust by into a folder, as far as it is not there: the system's roots and these, and these alone.
+/// Writes what runtimes trust by into a folder, as far as it is not there: the system's roots and these, and these alone. One at a time.
 pub(crate) fn write_trust(folder: &Path, roots_pem: &str) -> Result<(), StartError> {
     let mut bundle = system_roots();
     bundle.push_str(roots_pem);
     let (bundle_file, truststore_file) = (folder.join(BUNDLE), folder.join(TRUSTSTORE));
-    // Making the truststore takes longer than all else here, so only when the bundle is another.
-    if replace(&bundle_file, bundle.as_bytes())? || !truststore_file.exists() {
+    // Making the truststore takes longer than all else here, so only when the bundle is another. The bundle comes last: whoever finds it as
+    // it should be knows that the truststore is, too.
+    let is_known = fs::read(&bundle_file).is_ok_and(|known| known == bundle.as_bytes());
+    if !is_known || !truststore_file.exists() {
         replace(&truststore_file, &crypt::pkcs12_truststore(&bundle, TRUSTSTORE_PASSWORD)?)?;
+        replace(&bundle_file, bundle.as_bytes())?;
     }
-    replace(&folder.join(ROOT), roots_pem.as_bytes()).map(drop)
+    replace(&folder.join(ROOT), roots_pem.as_bytes())
 }
 
 /// Those of a folder, as apps are told them.
@@ -123,10 +124,7 @@ pub struct Hosts {
 /// Which names lead where.
 #[derive(Clone, Debug)]
 struct Leads {
-    /// The names that are always there.
-    fixed: Vec<String>,
-    /// What our vaults' names end in.
-    vaults: String,
+    names: HostNames,
     addresses: Vec<IpAddr>,
     /// Where the public cloud's names for the same lead, for a program in shadow mode.
     azure: Option<Ipv4Addr>,
@@ -139,12 +137,39 @@ struct State {
 }
 
 impl Leads {
+    /// The system's hosts file without names that are ours to lead: an address that it has for one would be a second one for it.
+    fn others(&self, system: &str) -> String {
+        system.lines().map(|line| self.without_ours(line)).collect()
+    }
+
+    fn without_ours(&self, line: &str) -> String {
+        let said = line.split('#').next().unwrap_or_default();
+        let mut words = said.split_ascii_whitespace();
+        let Some(address) = words.next() else { return format!("{line}\n") };
+        let (ours, others): (Vec<_>, Vec<_>) = words.partition(|name| self.is_ours(name));
+        match (ours.is_empty(), others.is_empty()) {
+            (true, _) => format!("{line}\n"),
+            (false, true) => String::new(),
+            (false, false) => format!("{address}\t{}\n", others.join(" ")),
+        }
+    }
+
+    /// Is this a name of ours, or of a vault or an app that may be made any time?
+    fn is_ours(&self, name: &str) -> bool {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let is_of = |names: &HostNames| names.role(name) != HostRole::Unknown;
+        is_of(&self.names) || (self.azure.is_some() && is_of(HostNames::azure()))
+    }
+
     /// The lines of the names that are always there.
     fn always(&self) -> String {
-        let own = self.fixed.iter().map(|name| lines(name, &self.addresses));
+        let names = &self.names;
+        let own =
+            [names.domain().to_owned(), names.login_host(), names.graph_host(), names.vault_parent_host()];
+        let own = own.iter().map(|name| lines(name, &self.addresses));
         let azure = self.azure.iter().flat_map(|address| {
             let names = hosts::AZURE_LOGIN_HOSTS.into_iter().chain([hosts::AZURE_GRAPH_HOST]);
-            names.map(|name| lines(name, &[IpAddr::V4(*address)]))
+            names.map(|name| lines(name, &in_both_families(*address)))
         });
         own.chain(azure).collect()
     }
@@ -152,22 +177,22 @@ impl Leads {
     /// The lines of a vault or an app.
     fn lines_of(&self, name: &str) -> String {
         let mut text = lines(name, &self.addresses);
-        let vault = name.strip_suffix(&self.vaults).and_then(|rest| rest.strip_suffix('.'));
-        if let (Some(vault), Some(address)) = (vault, self.azure) {
-            let name = format!("{vault}.{}", hosts::AZURE_VAULT_PARENT_HOST);
-            text.push_str(&lines(&name, &[IpAddr::V4(address)]));
+        if let (HostRole::Vault(vault), Some(address)) = (self.names.role(name), self.azure) {
+            text.push_str(&lines(&HostNames::azure().vault_host(&vault), &in_both_families(address)));
         }
         text
     }
 }
 
+/// An address, and the same as an IPv6 one: a name that has no line of a family is looked up outside when it is asked for in that family.
+fn in_both_families(address: Ipv4Addr) -> [IpAddr; 2] {
+    [address.into(), address.to_ipv6_mapped().into()]
+}
+
 impl Hosts {
     fn open(path: PathBuf, leads: Leads, names: BTreeSet<String>) -> Result<Self, StartError> {
         let fail = |source| StartError::File { path: path.clone(), source };
-        let mut text = fs::read_to_string(SYSTEM_HOSTS).unwrap_or_default();
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
-        }
+        let mut text = leads.others(&fs::read_to_string(SYSTEM_HOSTS).unwrap_or_default());
         text.push_str(MARK);
         text.push('\n');
         text.push_str(&leads.always());
@@ -317,28 +342,32 @@ pub(crate) fn ours(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Replaces a file as a whole if its content is another. Answers whether it was.
-fn replace(path: &Path, content: &[u8]) -> Result<bool, StartError> {
+/// Replaces a file as a whole if its content is another.
+fn replace(path: &Path, content: &[u8]) -> Result<(), StartError> {
     if fs::read(path).is_ok_and(|known| known == content) {
-        return Ok(false);
+        return Ok(());
     }
-    kernel::files::write_public(path, content).map(|()| true).map_err(StartError::Kernel)
+    kernel::files::write_public(path, content).map_err(StartError::Kernel)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::DomainName;
+
+    fn leads(listen: &[&str]) -> Leads {
+        let listen: Vec<IpAddr> = listen.iter().map(|address| address.parse().unwrap()).collect();
+        let names = HostNames::new(&DomainName::parse("x.example").unwrap(), 8443);
+        Leads { names, addresses: reachable(&listen), azure: None }
+    }
 
     #[test]
     fn hosts_change_in_place() {
         let folder = std::env::temp_dir().join(format!("keyless-hosts-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let open = |names: &[&str]| {
-            let addresses = reachable(&["0.0.0.0".parse().unwrap(), "::1".parse().unwrap()]);
-            let fixed = vec!["login.x".to_owned()];
-            let leads = Leads { fixed, vaults: "vault.x".to_owned(), addresses, azure: None };
             let names = names.iter().map(|name| (*name).to_owned()).collect();
-            Hosts::open(folder.join("hosts"), leads, names).unwrap()
+            Hosts::open(folder.join("hosts"), leads(&["0.0.0.0", "::1"]), names).unwrap()
         };
         let hosts = open(&[]);
         let inode = fs::metadata(hosts.path()).unwrap().ino();
@@ -346,17 +375,18 @@ mod tests {
             hosts.set_names(names.iter().map(|name| (*name).to_owned())).unwrap();
             fs::read_to_string(hosts.path()).unwrap()
         };
-        let text = set(&["shop.vault.x"]);
-        assert!(
-            text.ends_with("127.0.0.1\tlogin.x\n::1\tlogin.x\n127.0.0.1\tshop.vault.x\n::1\tshop.vault.x\n"),
-            "{text}"
-        );
-        assert_eq!(set(&["shop.vault.x"]), text);
+        let text = set(&["shop.vault.x.example"]);
+        let ends = "127.0.0.1\tvault.x.example\n::1\tvault.x.example\n127.0.0.1\tshop.vault.x.example\n::1\tshop.vault.x.example\n";
+        assert!(text.ends_with(ends), "{text}");
+        for line in ["127.0.0.1\tx.example\n", "::1\tlogin.x.example\n", "127.0.0.1\tgraph.x.example\n"] {
+            assert!(text.contains(line), "{line} {text}");
+        }
+        assert_eq!(set(&["shop.vault.x.example"]), text);
         // A deleted vault's lines are struck out where they are: no other line moves.
         let struck = text.replace("127.0.0.1\tshop", "#27.0.0.1\tshop").replace("::1\tshop", "#:1\tshop");
         assert_eq!(set(&[]), struck);
-        let again = format!("{struck}127.0.0.1\tshop.vault.x\n::1\tshop.vault.x\n");
-        assert_eq!(set(&["shop.vault.x"]), again, "a recovered one is found again");
+        let again = format!("{struck}127.0.0.1\tshop.vault.x.example\n::1\tshop.vault.x.example\n");
+        assert_eq!(set(&["shop.vault.x.example"]), again, "a recovered one is found again");
         // A restart writes only what counts, in the same file.
         let hosts = open(&[]);
         assert_eq!(fs::metadata(hosts.path()).unwrap().ino(), inode);
@@ -368,37 +398,80 @@ mod tests {
     fn azures_names_lead_to_a_door_in_the_file_of_its_program_only() {
         let folder = std::env::temp_dir().join(format!("keyless-shadow-hosts-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let addresses = reachable(&["127.0.0.1".parse().unwrap()]);
-        let leads =
-            Leads { fixed: vec!["login.x".to_owned()], vaults: "vault.x".to_owned(), addresses, azure: None };
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        let own = Hosts::open(folder.join("hosts"), leads, names(&["shop.vault.x", "web.apps.x"])).unwrap();
+        let both = names(&["shop.vault.x.example", "web.apps.x.example"]);
+        let own = Hosts::open(folder.join("hosts"), leads(&["127.0.0.1"]), both).unwrap();
         let shadow = own.shadowed(folder.join("hosts-1"), "127.75.1.2".parse().unwrap()).unwrap();
         let read = |hosts: &Hosts| fs::read_to_string(hosts.path()).unwrap();
         assert!(!read(&own).contains("azure") && !read(&own).contains("microsoft"));
         for line in [
-            "127.0.0.1\tlogin.x",
-            "127.0.0.1\tshop.vault.x",
-            "127.0.0.1\tweb.apps.x",
+            "127.0.0.1\tlogin.x.example",
+            "127.0.0.1\tshop.vault.x.example",
+            "127.0.0.1\tweb.apps.x.example",
             "127.75.1.2\tlogin.microsoftonline.com",
+            "::ffff:127.75.1.2\tlogin.microsoftonline.com",
             "127.75.1.2\tsts.windows.net",
             "127.75.1.2\tgraph.microsoft.com",
             "127.75.1.2\tshop.vault.azure.net",
+            "::ffff:127.75.1.2\tshop.vault.azure.net",
         ] {
             assert!(read(&shadow).lines().any(|found| found == line), "{line}: {}", read(&shadow));
         }
-        assert_eq!(read(&shadow).matches("azure").count(), 1, "an app has no name there");
-        shadow.set_names(names(&["late.vault.x"])).unwrap();
+        assert_eq!(read(&shadow).matches("azure").count(), 2, "an app has no name there");
+        shadow.set_names(names(&["late.vault.x.example"])).unwrap();
         let text = read(&shadow);
-        assert!(text.ends_with("127.0.0.1\tlate.vault.x\n127.75.1.2\tlate.vault.azure.net\n"), "{text}");
-        assert!(text.contains("#27.75.1.2\tshop.vault.azure.net\n"), "{text}");
+        let late = "127.75.1.2\tlate.vault.azure.net\n::ffff:127.75.1.2\tlate.vault.azure.net\n";
+        assert!(text.ends_with(&format!("127.0.0.1\tlate.vault.x.example\n{late}")), "{text}");
+        let struck = "#27.75.1.2\tshop.vault.azure.net\n#:ffff:127.75.1.2\tshop.vault.azure.net\n";
+        assert!(text.contains(struck), "{text}");
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn the_systems_file_adds_no_address_to_a_name_of_ours() {
+        let own = leads(&["127.0.0.1"]);
+        let shadow = Leads { azure: Some(Ipv4Addr::new(127, 75, 1, 2)), ..own.clone() };
+        let system = "# shop.vault.x.example was here\n127.0.0.1 localhost x.example\n\n10.0.0.5 shop.vault.azure.net\n\
+                      10.0.0.6\tdb LOGIN.microsoftonline.com. db.internal # login\n10.0.0.7  shop.vault.x.example\n\
+                      10.0.0.8 vault.azure.net a.b.vault.azure.net #\n10.0.0.9 Web.apps.x.example web";
+        let plain = system
+            .replace("10.0.0.7  shop.vault.x.example\n", "")
+            .replace("10.0.0.9 Web.apps.x.example web", "10.0.0.9\tweb\n");
+        assert_eq!(own.others(system), plain);
+        let shadowed = plain
+            .replace("10.0.0.5 shop.vault.azure.net\n", "")
+            .replace("db LOGIN.microsoftonline.com. db.internal # login", "db db.internal");
+        assert_eq!(shadow.others(system), shadowed);
+        assert_eq!(own.others(""), "");
     }
 
     #[test]
     fn the_bundle_holds_certificates_only() {
         let roots = system_roots();
         assert_eq!(roots.matches("-----BEGIN").count(), roots.matches("-----END CERTIFICATE-----\n").count());
+    }
+
+    #[test]
+    fn a_truststore_that_could_not_be_written_is_written_the_next_time() {
+        let folder = std::env::temp_dir().join(format!("keyless-truststore-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let now = domain::Timestamp::from_seconds(1_764_000_000);
+        let [one, other] = ["one", "other"].map(|name| crypt::Authority::create(name, now).unwrap());
+        write_trust(&folder, one.certificate_pem()).unwrap();
+        let truststore = || fs::read(folder.join(TRUSTSTORE)).unwrap();
+        let before = truststore();
+        // Where a file is written before it takes the place of the old one.
+        let in_the_way = folder.join("truststore.p12.new");
+        fs::create_dir(&in_the_way).unwrap();
+        assert!(write_trust(&folder, other.certificate_pem()).is_err());
+        assert_eq!(truststore(), before);
+        fs::remove_dir(&in_the_way).unwrap();
+        write_trust(&folder, other.certificate_pem()).unwrap();
+        assert_ne!(truststore(), before);
+        let after = truststore();
+        write_trust(&folder, other.certificate_pem()).unwrap();
+        assert_eq!(truststore(), after, "what is there is not made again");
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -62,14 +62,14 @@ impl SimKernel {
 }
 
 impl HostKernel for SimKernel {
-    fn open_cgroup(&self, path: &Path) -> Result<Arc<dyn Confinement>, KernelError> {
+    fn open_cgroup(&self, path: &Path, _: bool) -> Result<Arc<dyn Confinement>, KernelError> {
         match path.to_str().and_then(|path| self.cgroups.get(path)) {
             Some(cgroup) => Ok(cgroup.clone()),
             None => Err(KernelError::NoCgroup2("nobody made it")),
         }
     }
 
-    fn listen_in(&self, _: &Path, _: NetworkId, _: Option<u16>) -> Result<Network, KernelError> {
+    fn listen_in(&self, _: &Path, _: NetworkId, _: Option<u16>, _: bool) -> Result<Network, KernelError> {
         Err(KernelError::NoCgroup2("every program of this world is in one network"))
     }
 
@@ -89,6 +89,10 @@ impl Confinement for SimCgroup {
 
     fn contains(&self, cgroup: CgroupId) -> bool {
         self.is_blind || cgroup == self.id() || cgroup == CgroupId::new(self.id + 1)
+    }
+
+    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
+        Ok(cgroup == self.id())
     }
 
     fn is_populated(&self) -> bool {
@@ -147,13 +151,13 @@ impl SimListeners {
 impl EndpointListeners for SimListeners {
     fn open(&self, workload: Arc<Workload>, port: Option<u16>, _: Option<Network>) -> io::Result<u16> {
         let port = port.unwrap_or_else(|| self.next.fetch_add(1, Ordering::SeqCst));
-        let endpoint = Arc::new(Endpoint { workload, port });
+        let endpoint = Arc::new(Endpoint::app_service(workload, port));
         self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).insert(port, endpoint);
         Ok(port)
     }
 
     fn close(&self, workload: domain::WorkloadId) {
         let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        endpoints.retain(|_, endpoint| endpoint.workload.id() != workload);
+        endpoints.retain(|_, endpoint| endpoint.workload().id() != workload);
     }
 }

@@ -238,7 +238,7 @@ impl World {
             identity.clone(),
             self.kernel.clone(),
             listeners.clone(),
-            host_settings(),
+            host_settings(&self.root),
         ));
         host.resume(now).await.map_err(|error| error.to_string())?;
         let services = Arc::new(Services {
@@ -376,8 +376,7 @@ impl World {
         };
         turns(&self.fate, 2).await;
         let selector = client.map(|client| format!("&client_id={client}")).unwrap_or_default();
-        let path =
-            format!("{}?api-version=2019-08-01&resource=https://vault.azure.net{selector}", msi::rules::PATH);
+        let path = format!("/msi/token?api-version=2019-08-01&resource=https://vault.azure.net{selector}");
         let mut request = request("GET", &path, "", "");
         request.headers_mut().insert(header::HOST, HeaderValue::from_str(&format!("127.0.0.1:{port}")).ok()?);
         request.headers_mut().insert("x-identity-header", HeaderValue::from_str(secret).ok()?);
@@ -388,7 +387,7 @@ impl World {
         self.judge("a token request", &answer, false);
         if answer.is_success() {
             let is_workload =
-                |actor: &Actor| matches!(actor, Actor::Workload { id, .. } if *id == endpoint.workload.id());
+                |actor: &Actor| matches!(actor, Actor::Workload { id, .. } if *id == endpoint.workload().id());
             self.expect_record(&answer, "a token request", is_workload);
         }
         Some(answer)
@@ -505,7 +504,7 @@ async fn read(response: http::Response<Body>, id: &str) -> Answer {
     Answer { status, request: id, body: serde_json::from_slice(&text).unwrap_or_default(), text, headers }
 }
 
-fn host_settings() -> HostSettings {
+fn host_settings(root: &Key256) -> HostSettings {
     let trust = TrustFiles {
         bundle: "/d/bundle.pem".into(),
         root: "/d/root.pem".into(),
@@ -516,7 +515,7 @@ fn host_settings() -> HostSettings {
         boot: "boot".to_owned(),
         domain: "keyless.localhost".to_owned(),
         trust,
-        settings_key: Arc::new(Key256::random(&crypt::SystemEntropy)),
+        settings_key: Arc::new(root.derive("keyless host: app settings")),
     }
 }
 
@@ -553,6 +552,10 @@ impl Hosting for NoHosting {
 
     fn deployment(&self, _: domain::AppId, _: domain::DeploymentId) -> Option<ObservedDeployment> {
         None
+    }
+
+    fn own_networks(&self) -> Result<(), HostingFault> {
+        Ok(())
     }
 
     fn changed(&self, _: &domain::AppName) {}

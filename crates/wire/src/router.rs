@@ -67,7 +67,11 @@ impl PublicService {
 
     /// Time within which this request must be answered, its body's arrival included; none for an app's, which `proxy` has its own times for.
     pub fn time_max<B>(&self, request: &Request<B>) -> Option<Duration> {
-        (!matches!(self.role(request), Some(HostRole::App(_)))).then_some(limits::REQUEST_TIME_MAX)
+        let names = self.state.names_at(self.door);
+        // Asked of every request, and read whole only for hosts that end like an app's.
+        let is_app = host(request)
+            .is_some_and(|host| names.is_below_apps(host) && matches!(names.role(host), HostRole::App(_)));
+        (!is_app).then_some(limits::REQUEST_TIME_MAX)
     }
 
     fn role<B>(&self, request: &Request<B>) -> Option<HostRole> {

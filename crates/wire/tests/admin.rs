@@ -200,9 +200,12 @@ async fn a_hosted_apps_desired_state_and_settings() {
     let before = hosted["revision"].as_u64().unwrap();
     let (_, again) = desk.ask("PATCH", "/v1/apps/web/desired", Some(json!({"restart": true}))).await;
     assert_eq!(again["revision"].as_u64(), Some(before + 1));
-    let (_, free) =
-        desk.ask("PATCH", "/v1/apps/web/desired", Some(json!({"processes": null, "memory_mib": 64}))).await;
-    assert_eq!((&free["processes"], &free["memory_mib"]), (&Value::Null, &json!(64)), "{free}");
+    let free = json!({"processes": null, "memory_mib": 64, "network": "host"});
+    let (_, free) = desk.ask("PATCH", "/v1/apps/web/desired", Some(free)).await;
+    assert_eq!(
+        (&free["processes"], &free["memory_mib"], &free["network"]),
+        (&Value::Null, &json!(64), &json!("host"))
+    );
 
     let settings = json!({"set": {"A": {"value": "open"}, "B": {"value": "Ti3f", "secret": true}}});
     assert_eq!(desk.ask("PATCH", "/v1/apps/web/settings", Some(settings)).await.0, 204);
@@ -216,6 +219,9 @@ async fn a_hosted_apps_desired_state_and_settings() {
         ("/v1/apps/web/desired", json!({"instances": 33}), 400),
         ("/v1/apps/web/desired", json!({"state": "sleeping"}), 400),
         ("/v1/apps/web/desired", json!({"health": "x y"}), 400),
+        ("/v1/apps/web/desired", json!({"network": "bridge"}), 400),
+        // It is not had without: what cannot be is refused, and nothing is changed.
+        ("/v1/apps/web/desired", json!({"network": "own", "instances": 9}), 503),
         ("/v1/apps/web/desired", json!({"other": 1}), 400),
         ("/v1/apps/none/desired", json!({"instances": 1}), 404),
         ("/v1/apps/web/settings", json!({"set": {"IDENTITY_HEADER": {"value": "Ti3f"}}}), 400),
@@ -228,6 +234,7 @@ async fn a_hosted_apps_desired_state_and_settings() {
         assert_eq!(answered, status, "{path} {body}: {said}");
         assert!(!said.to_string().contains("Ti3f"), "{said}");
     }
+    assert_eq!(desk.get("/v1/apps/web").await.1["hosted"]["wanted"], 3, "what was refused changed nothing");
     assert_eq!(desk.get("/v1/apps/none/settings").await.0, 404);
     assert_eq!(desk.get("/v1/apps/web/deployments/none").await.0, 404);
     assert_eq!(desk.get("/v1/apps/none/log").await.0, 404);
@@ -238,6 +245,44 @@ async fn a_hosted_apps_desired_state_and_settings() {
     desk.post("/v1/apps", json!({"name": "web"})).await;
     assert_eq!(desk.get("/v1/apps/web/settings").await.1["value"], json!([]));
     assert_eq!(desk.get("/v1/apps/web").await.1.get("hosted"), None);
+}
+
+#[tokio::test]
+async fn the_record_of_an_attachment_says_which_cgroup_it_was() {
+    let desk = Desk::new().await;
+    desk.post("/v1/apps", json!({"name": "shop"})).await;
+    let attach = |cgroup: &str| json!({"attached": "unit web.service", "cgroup": cgroup});
+    let unknown = "/sys/fs/cgroup/other.service";
+    desk.world.kernel.attests.store(true, Ordering::SeqCst);
+    let (status, refused) = desk.post("/v1/apps/shop/workloads", attach(unknown)).await;
+    assert!(status >= 400, "{refused}");
+    let record = desk.last_record();
+    assert_eq!(record.target, format!("app shop, unit web.service, cgroup {unknown}"));
+    assert_ne!((record.action, record.outcome), ("workload.attach", Outcome::Allowed));
+    let (status, attached) = desk.post("/v1/apps/shop/workloads", attach("/sys/fs/cgroup/web.service")).await;
+    assert_eq!(status, 201, "{attached}");
+    let record = desk.last_record();
+    let target = "app shop, unit web.service, cgroup /sys/fs/cgroup/web.service (id 4711)";
+    assert_eq!(
+        (record.action, record.target.as_str(), record.outcome),
+        ("workload.attach", target, Outcome::Allowed)
+    );
+}
+
+#[tokio::test]
+async fn what_runs_already_is_not_made_to_run_as_if_in_azure() {
+    let desk = Desk::new().await;
+    desk.post("/v1/apps", json!({"name": "shop"})).await;
+    for more in [json!({"attached": "unit web.service"}), json!({"network": 4_711})] {
+        let mut asked = json!({"as_azure": true});
+        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (status, refused) = desk.post("/v1/apps/shop/workloads", asked).await;
+        assert_eq!((status, refused["error"]["code"].as_str()), (400, Some("BadRequest")), "{more}");
+        assert!(message(&refused).contains("as_azure"), "{refused}");
+    }
+    // Without them it is refused for another reason: this world has no doors.
+    let (status, refused) = desk.post("/v1/apps/shop/workloads", json!({"as_azure": true})).await;
+    assert!(status > 400, "{refused}");
 }
 
 #[tokio::test]

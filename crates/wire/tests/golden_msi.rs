@@ -1,31 +1,51 @@
-//! Golden files of the managed identity endpoint: two apps, at the ports 4141 (`shop`) and 4142 (`bakery`), and the user-assigned
-//! identities `readers` and `writers`.
+//! Golden files of the managed identity endpoint: two apps, at the ports 4141 (`shop`, which also has IMDS) and 4142 (`bakery`), and the
+//! user-assigned identities `readers` and `writers`.
 
 use crate::{golden, support::NOW, support::World};
 use axum::body::Body;
 use domain::{AppName, IdentityName, WorkloadId};
 use http::{Request, Response};
-use identity::{PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
-use kernel::{AttestFault, Attested, Peer};
+use identity::{Confinement, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
+use kernel::{AttestFault, Attested, CgroupId, Peer};
 use std::{net::SocketAddr, sync::Arc};
 use wire::msi::{self, Endpoint};
 
 const APPS: [(&str, u16); 2] = [("shop", 4141), ("bakery", 4142)];
 
-/// Nobody is asked for: nothing is enforced here.
-struct Nobody;
+const CGROUP: CgroupId = CgroupId::new(42);
 
-impl PeerProbe for Nobody {
+/// Every peer is the app's own.
+struct Own;
+
+impl PeerProbe for Own {
     fn attest(&self) -> Result<Attested<Peer>, AttestFault> {
-        Err(AttestFault::NoSuchSocket)
+        Ok(Attested::simulated(Peer { cgroup: CGROUP, uid: 1_000, inode: 5, cookie: 1 }))
     }
 
     fn attest_again(&self, _earlier: &Attested<Peer>) -> Result<(), AttestFault> {
-        Err(AttestFault::NoSuchSocket)
+        Ok(())
     }
 
     fn describe(&self) -> Option<ProcessFacts> {
         None
+    }
+}
+
+impl Confinement for Own {
+    fn id(&self) -> CgroupId {
+        CGROUP
+    }
+
+    fn contains(&self, cgroup: CgroupId) -> bool {
+        cgroup == CGROUP
+    }
+
+    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
+        Ok(self.contains(cgroup))
+    }
+
+    fn is_populated(&self) -> bool {
+        true
     }
 }
 
@@ -41,7 +61,7 @@ async fn world() -> World {
         world.call(&format!("{app}.client"), &principal.client);
         let (secret, hash) = mint_secret(&*state.entropy);
         world.call(&format!("{app}.secret"), secret.expose());
-        let protection = Protection::SecretOnly { why: "a test".to_owned(), mend: "none".to_owned() };
+        let protection = Protection::Confined(Arc::new(Own));
         let id = WorkloadId::random(&*state.entropy);
         world.call(&format!("{app}.workload"), &id);
         state.identity.admit(Arc::new(Workload::new(id, view.app.id, name, hash, protection)));
@@ -58,12 +78,16 @@ async fn world() -> World {
 /// As the endpoint's listener does with a connection of the app's own.
 async fn ask(world: &World, request: Request<Body>) -> Response<Body> {
     let host = request.headers()["host"].to_str().unwrap();
-    let (app, port) = APPS.into_iter().find(|(_, port)| host.ends_with(&port.to_string())).unwrap();
+    let own = APPS.into_iter().find(|(_, port)| host.ends_with(&port.to_string()));
+    let (app, _) = own.unwrap_or(APPS[0]);
     let workloads = world.state.identity.workloads();
     let workload = workloads.into_iter().find(|workload| workload.name().as_str() == app).unwrap();
-    let endpoint = Endpoint { workload, port };
+    let endpoint = match own {
+        Some((_, port)) => Endpoint::app_service(workload, port),
+        None => Endpoint::imds(workload).unwrap(),
+    };
     let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
-    let accepted = msi::accept(&world.state, &endpoint, Arc::new(Nobody), peer).unwrap();
+    let accepted = msi::accept(&world.state, &endpoint, Arc::new(Own), peer).unwrap();
     let (head, _) = request.into_parts();
     let answer = msi::answer(&world.state, &endpoint, &accepted.attested, &accepted.origin, &head).await;
     answer.map(Body::new)

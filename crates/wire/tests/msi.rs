@@ -75,6 +75,10 @@ impl Confinement for AppCgroup {
         cgroup == self.id()
     }
 
+    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
+        Ok(cgroup == self.id())
+    }
+
     fn is_populated(&self) -> bool {
         true
     }
@@ -126,7 +130,7 @@ impl Shop {
         let protection = Protection::Confined(Arc::new(AppCgroup));
         let workload = Arc::new(Workload::new(id, view.app.id, name, hash, protection));
         world.state.identity.admit(workload.clone());
-        let endpoint = Arc::new(Endpoint { workload, port: PORT });
+        let endpoint = Arc::new(Endpoint::app_service(workload, PORT));
         Self { world, endpoint, secret, principal: view.principal.unwrap() }
     }
 
@@ -167,6 +171,12 @@ impl Shop {
 
     fn good(&self) -> String {
         self.request("api-version=2019-08-01&resource=https://vault.azure.net", "")
+    }
+
+    /// The same app's IMDS.
+    fn by_imds(self) -> Self {
+        let endpoint = Endpoint::imds(self.endpoint.workload().clone()).unwrap();
+        Self { endpoint: Arc::new(endpoint), ..self }
     }
 
     fn last_record(&self) -> Record {
@@ -443,7 +453,7 @@ async fn each_request_leaves_a_record_and_none_is_answered_without() {
     let shop = Shop::new().await;
     let token = shop.exchange(&shop.good()).await.json()["access_token"].as_str().unwrap().to_owned();
     let record = shop.last_record();
-    let workload = &shop.endpoint.workload;
+    let workload = shop.endpoint.workload();
     assert_eq!(record.actor, Actor::Workload { id: workload.id(), app: workload.name().clone() });
     assert_eq!((record.action, record.outcome), ("token.issue", Outcome::Allowed));
     assert_eq!(record.target, "https://vault.azure.net");
@@ -626,4 +636,108 @@ async fn a_token_falls_with_the_assignment_that_it_stands_on() {
     assert_eq!((lists(&others).await, lists(&again).await), (401, 200));
     state.host.delete_identity(&readers).await.unwrap();
     assert_ne!(lists(&again).await, 200);
+}
+
+/// A request to IMDS with these headers besides.
+fn metadata_request(headers: &str) -> String {
+    format!(
+        "GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://vault.azure.net HTTP/1.1\r\n\
+         Host: 169.254.169.254\r\n{headers}Connection: close\r\n\r\n"
+    )
+}
+
+const METADATA: &str = "Metadata: true\r\n";
+const IMDS_FORBIDDEN: &str =
+    r#"{"error":"unknown_source","error_description":"This endpoint does not serve the caller."}"#;
+
+#[tokio::test]
+async fn imds_answers_what_sdks_send_and_probe() {
+    let shop = Shop::new().await.by_imds();
+    let rust = "GET /metadata/identity/oauth2/token?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net HTTP/1.1\r\n\
+         x-ms-client-request-id: 1\r\nmetadata: true\r\naccept: */*\r\nhost: 169.254.169.254\r\nconnection: close\r\n\r\n";
+    let with_slash = metadata_request(METADATA).replace("token?", "token/?");
+    for request in [metadata_request(METADATA), with_slash, rust.to_owned()] {
+        let reply = shop.exchange(&request).await;
+        assert_eq!(reply.status, 200, "{request}: {reply:?}");
+        let answer = reply.json();
+        assert!(answer.as_object().unwrap().values().all(Value::is_string), "{answer}");
+        assert_eq!(
+            (&answer["expires_in"], &answer["expires_on"]),
+            (&"3600".into(), &"1800003600".into()),
+            "Python needs the one, others the other"
+        );
+        assert_eq!(shop.last_record().outcome, Outcome::Allowed);
+    }
+    // Later the same token, and less of it.
+    shop.world.later(60);
+    assert_eq!(shop.exchange(&metadata_request(METADATA)).await.json()["expires_in"], "3540");
+    // Probes: Python's and Go's, and JavaScript's, which has no query. Answered at once, and not as a passing fault.
+    let bare =
+        "GET /metadata/identity/oauth2/token HTTP/1.1\r\nHost: 169.254.169.254\r\nConnection: close\r\n\r\n";
+    for probe in [metadata_request(""), bare.to_owned()] {
+        let reply = shop.exchange(&probe).await;
+        assert_eq!(reply.status, 400);
+        assert_eq!(
+            reply.body,
+            r#"{"error":"bad_request_102","error_description":"Required metadata header not specified"}"#
+        );
+        assert_eq!(shop.last_record().outcome, Outcome::Refused);
+    }
+}
+
+/// Nothing is secret here, so that whoever is not of the app's cgroup, or not the same any more, is all that there is to be kept out.
+#[tokio::test]
+async fn imds_serves_the_apps_own_processes_and_nobody_else() {
+    let shop = Shop::new().await.by_imds();
+    let request = metadata_request(METADATA);
+    let stranger = shop.exchange_as(StandIn::of(APP_CGROUP + 1), &request).await;
+    assert_eq!((stranger.status, &*stranger.body), (403, IMDS_FORBIDDEN));
+    assert_eq!(shop.last_record().target, "the metadata endpoint of app shop");
+    let changed = StandIn::of(APP_CGROUP);
+    changed.has_changed.store(true, Ordering::SeqCst);
+    let changed = shop.exchange_as(changed, &request).await;
+    assert_eq!((changed.status, &*changed.body), (403, IMDS_FORBIDDEN));
+    for headers in [
+        "X-Forwarded-For: 10.0.0.1\r\n",
+        "Forwarded: for=10.0.0.1\r\n",
+        "Via: 1.1 squid\r\n",
+        "Origin: http://evil.example\r\n",
+        "Origin: http://169.254.169.254\r\n",
+        "Cookie: a=b\r\n",
+        "Host: 169.254.169.254\r\n",
+    ] {
+        let reply = shop.exchange(&metadata_request(&format!("{METADATA}{headers}"))).await;
+        assert_eq!((reply.status, &*reply.body), (403, IMDS_FORBIDDEN), "{headers}");
+    }
+    for elsewhere in [
+        request.replace("Host: 169.254.169.254", "Host: evil.example"),
+        request.replace("GET /", "GET http://169.254.169.254/"),
+    ] {
+        assert_eq!(shop.exchange(&elsewhere).await.status, 403, "{elsewhere}");
+    }
+    // The next request of the same connection, after the identity was removed.
+    let mut client = shop.connect(StandIn::of(APP_CGROUP));
+    let kept = request.replace("Connection: close\r\n", "");
+    client.write_all(kept.as_bytes()).await.unwrap();
+    let mut first = vec![0; 16 * 1024];
+    let read = client.read(&mut first).await.unwrap();
+    assert_eq!(reply(std::str::from_utf8(&first[..read]).unwrap()).status, 200);
+    shop.world.state.host.remove_identity(&AppName::parse("shop").unwrap(), NOW).await.unwrap();
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut second = String::new();
+    client.read_to_string(&mut second).await.unwrap();
+    let second = reply(&second);
+    assert_eq!(second.status, 400, "{second:?}");
+    assert!(second.body.contains("Identity not found"), "{second:?}");
+}
+
+#[tokio::test]
+async fn there_is_no_imds_for_a_workload_that_is_not_enforced() {
+    let shop = Shop::new().await;
+    let confined = shop.endpoint.workload();
+    let (_, hash) = mint_secret(&*shop.world.state.entropy);
+    let protection = Protection::SecretOnly { why: "a test".to_owned(), mend: "none".to_owned() };
+    let workload = Workload::new(confined.id(), confined.app(), confined.name().clone(), hash, protection);
+    assert!(Endpoint::imds(Arc::new(workload)).is_none());
+    assert!(Endpoint::imds(confined.clone()).is_some());
 }

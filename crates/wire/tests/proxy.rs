@@ -29,7 +29,7 @@ use tokio::{
 use tower::ServiceExt as _;
 use wire::{
     PublicService,
-    proxy::{Limits, Proxy, Tasks},
+    proxy::{Kept, Limits, Proxy, Tasks},
 };
 
 const HOST: &str = "web.apps.keyless.localhost:8443";
@@ -77,10 +77,18 @@ impl Stage {
 
     /// Another client's connection, served as the listener does.
     fn client(&self) -> Client {
+        self.client_holding(Kept(Arc::new(())))
+    }
+
+    /// The same, which holds something as long as it is there.
+    fn client_holding(&self, kept: Kept) -> Client {
         let (client, server) = tokio::io::duplex(16 * 1024);
         let public = self.public.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request| public.clone().oneshot(request));
+            let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(kept.clone());
+                public.clone().oneshot(request)
+            });
             drop(http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades().await);
         });
         Client { stream: client, left: Vec::new() }

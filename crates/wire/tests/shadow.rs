@@ -1,7 +1,7 @@
 //! Shadow mode at the door (ADR 0021): by the public cloud's names everything is told in these names, so that a client's own checks hold; and
 //! neither door knows the other's names.
 
-use crate::{golden_keyvault, support::World};
+use crate::{golden_graph, golden_keyvault, support::World};
 use axum::body::Body;
 use directory::NewRegistration;
 use http::{Request, header};
@@ -167,6 +167,16 @@ async fn documents_are_told_in_the_clouds_names_but_for_the_pages() {
     }
     let v1 = get(&azure, LOGIN, &format!("/{tenant}/.well-known/openid-configuration"), None).await.json;
     assert_eq!(v1["issuer"], format!("https://sts.windows.net/{tenant}/"));
+    // What is told for any tenant is what tokens say once their tenant is put in.
+    for any in ["common", "organizations"] {
+        for (version, issuer) in [
+            ("", "https://sts.windows.net/{tenantid}/".to_owned()),
+            ("/v2.0", format!("https://{LOGIN}/{{tenantid}}/v2.0")),
+        ] {
+            let path = format!("/{any}{version}/.well-known/openid-configuration");
+            assert_eq!(get(&azure, LOGIN, &path, None).await.json["issuer"], issuer, "{path}");
+        }
+    }
     let keys = get(&azure, LOGIN, &format!("/{tenant}/discovery/v2.0/keys"), None).await.json;
     assert_eq!(keys["keys"][0]["issuer"], format!("https://{LOGIN}/{tenant}/v2.0"));
 
@@ -184,6 +194,21 @@ async fn documents_are_told_in_the_clouds_names_but_for_the_pages() {
     assert_eq!((foreign.status, &foreign.json["error"]), (400, &Value::from("invalid_instance")));
     let foreign = instance(&world.public, "login.keyless.localhost:8443", LOGIN).await;
     assert_eq!((foreign.status, &foreign.json["error"]), (400, &Value::from("invalid_instance")));
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_of_pages_that_answer_by_another_issuer() {
+    let (world, azure) = world().await;
+    let tenant = world.state.directory.tenant().id;
+    for path in ["/v2.0/.well-known/openid-configuration", "/.well-known/openid-configuration"] {
+        let claim =
+            |document: &Value| document.get("authorization_response_iss_parameter_supported").cloned();
+        let path = format!("/{tenant}{path}");
+        let theirs = get(&azure, LOGIN, &path, None).await.json;
+        assert!(theirs["issuer"].is_string() && claim(&theirs).is_none(), "{theirs}");
+        let ours = get(&world.public, "login.keyless.localhost:8443", &path, None).await.json;
+        assert_eq!(claim(&ours), Some(Value::Bool(true)), "{ours}");
+    }
 }
 
 #[tokio::test]
@@ -254,4 +279,21 @@ async fn graph_is_told_by_its_public_name() {
     let authorization =
         world.name("authorization_uri=\"https://login.microsoftonline.com/{tenant}/oauth2/authorize\"");
     assert!(challenge.contains(&authorization), "{challenge}");
+}
+
+#[tokio::test]
+async fn graph_tells_the_built_in_services_by_the_names_of_the_door() {
+    let world = golden_graph::world().await;
+    let (azure, token) = (PublicService::as_azure(world.state.clone()), world.name("{writer token}"));
+    for (client, theirs, ours) in [
+        ("00000003-0000-0000-c000-000000000000", "https://graph.microsoft.com", "graph"),
+        ("cfa8b339-82a2-471a-a3c9-0fc0be7a4093", "https://vault.azure.net", "vault"),
+    ] {
+        let path = format!("/v1.0/servicePrincipals(appId='{client}')");
+        let found = get(&azure, "graph.microsoft.com", &path, Some(&token)).await.json;
+        assert_eq!(found["servicePrincipalNames"], serde_json::json!([client, theirs]), "{found}");
+        let found = get(&world.public, "graph.keyless.localhost:8443", &path, Some(&token)).await.json;
+        let ours = format!("https://{ours}.keyless.localhost:8443");
+        assert_eq!(found["servicePrincipalNames"], serde_json::json!([client, theirs, ours]), "{found}");
+    }
 }

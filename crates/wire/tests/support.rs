@@ -7,12 +7,12 @@ use directory::{DirectoryService, DirectorySettings, NewRegistration, Registrati
 use domain::{Clock, DomainName, Entropy, HostNames, Timestamp, WorkloadId};
 use host::{EndpointListeners, Enforcement, HostKernel, HostService, HostSettings, TrustFiles, Workload};
 use identity::{Confinement, IdentityService};
-use kernel::{KernelError, Network, NetworkId};
+use kernel::{CgroupId, KernelError, Network, NetworkId};
 use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -67,6 +67,8 @@ pub(crate) struct World {
     #[allow(dead_code, reason = "`fuzz` takes seeds from it")]
     pub(crate) store: Arc<Memory>,
     pub(crate) clock: Arc<FixedClock>,
+    #[allow(dead_code, reason = "`fuzz` attaches nothing")]
+    pub(crate) kernel: Arc<StandInKernel>,
     /// What golden files call things: name and value.
     pub(crate) names: Vec<(String, String)>,
 }
@@ -109,7 +111,9 @@ impl World {
         let own = vec![format!("*.{}", names.vault_parent_host())];
         let vault = Arc::new(vault.reserving(own, Vec::new()));
         let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
-        let host = Arc::new(host(store.clone(), entropy.clone(), directory.clone(), identity.clone()));
+        let kernel = Arc::new(StandInKernel::default());
+        let services = (directory.clone(), identity.clone());
+        let host = Arc::new(host(store.clone(), entropy.clone(), services, kernel.clone()));
         let audit = Arc::new(MemoryAudit::new());
         let clock = Arc::new(FixedClock(AtomicI64::new(NOW.seconds())));
         let state = Arc::new(Services {
@@ -132,7 +136,7 @@ impl World {
             named("n", ring.current().public().n()),
             named("x5c", ring.current().public().x5c().first().unwrap()),
         ];
-        Self { public: PublicService::new(state.clone()), state, audit, store, clock, names }
+        Self { public: PublicService::new(state.clone()), state, audit, store, clock, kernel, names }
     }
 
     /// Lets time pass.
@@ -292,8 +296,8 @@ impl World {
 fn host(
     store: Arc<dyn Store>,
     entropy: Arc<dyn Entropy>,
-    directory: Arc<DirectoryService>,
-    identity: Arc<IdentityService>,
+    (directory, identity): (Arc<DirectoryService>, Arc<IdentityService>),
+    kernel: Arc<StandInKernel>,
 ) -> HostService {
     let trust = TrustFiles {
         bundle: "/d/bundle.pem".into(),
@@ -307,23 +311,53 @@ fn host(
         trust,
         settings_key: Arc::new(Key256::random(&crypt::SystemEntropy)),
     };
-    HostService::new(store, entropy, directory, identity, Arc::new(NoKernel), Arc::new(NoListeners), settings)
+    HostService::new(store, entropy, directory, identity, kernel, Arc::new(NoListeners), settings)
 }
 
-/// A kernel without cgroups.
-struct NoKernel;
+/// A kernel with one cgroup, which attests nobody unless it is told to.
+#[derive(Default)]
+pub(crate) struct StandInKernel {
+    pub(crate) attests: AtomicBool,
+}
 
-impl HostKernel for NoKernel {
-    fn open_cgroup(&self, _: &Path) -> Result<Arc<dyn Confinement>, KernelError> {
-        panic!("no cgroups in this world")
+/// The one cgroup, with a process in it.
+struct Cgroup;
+
+impl Confinement for Cgroup {
+    fn id(&self) -> CgroupId {
+        CgroupId::new(4_711)
     }
 
-    fn listen_in(&self, _: &Path, _: NetworkId, _: Option<u16>) -> Result<Network, KernelError> {
+    fn contains(&self, cgroup: CgroupId) -> bool {
+        cgroup == self.id()
+    }
+
+    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
+        Ok(cgroup == self.id())
+    }
+
+    fn is_populated(&self) -> bool {
+        true
+    }
+}
+
+impl HostKernel for StandInKernel {
+    fn open_cgroup(&self, path: &Path, _: bool) -> Result<Arc<dyn Confinement>, KernelError> {
+        match path.to_str() {
+            Some("/sys/fs/cgroup/web.service") => Ok(Arc::new(Cgroup)),
+            _ => Err(KernelError::NoCgroup2("this world has none there")),
+        }
+    }
+
+    fn listen_in(&self, _: &Path, _: NetworkId, _: Option<u16>, _: bool) -> Result<Network, KernelError> {
         panic!("one network in this world")
     }
 
     fn attestation(&self) -> Enforcement {
-        Enforcement::Unenforced { why: "a test".to_owned(), mend: "none".to_owned() }
+        match self.attests.load(Ordering::SeqCst) {
+            true => Enforcement::Enforced,
+            false => Enforcement::Unenforced { why: "a test".to_owned(), mend: "none".to_owned() },
+        }
     }
 
     fn account_block(&self) -> std::io::Result<u32> {
@@ -357,6 +391,10 @@ impl Hosting for NoHosting {
 
     fn deployment(&self, _: domain::AppId, _: domain::DeploymentId) -> Option<ObservedDeployment> {
         None
+    }
+
+    fn own_networks(&self) -> Result<(), HostingFault> {
+        Err(HostingFault::Unavailable("no networks in this world".to_owned()))
     }
 
     fn changed(&self, _: &domain::AppName) {}

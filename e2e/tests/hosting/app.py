@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -55,6 +56,30 @@ def hog(query):
     return {"mib": len(kept)}
 
 
+def fetch(query):
+    """What another address answers; in this process, so by sockets of the app's own."""
+    headers = dict(header.split(": ", 1) for header in query.get("header", []))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(urllib.request.Request(query["url"][0], headers=headers), timeout=5) as answer:
+            return {"status": answer.status, "body": answer.read().decode()}
+    except urllib.error.HTTPError as error:
+        return {"status": error.code, "body": error.read().decode()}
+    except OSError as error:
+        return {"status": 0, "body": str(error)}
+
+
+def run(query):
+    """A program that was given no identity endpoint, so that it knows none but IMDS."""
+    gone = ["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_ENDPOINT", "MSI_SECRET"]
+    environment = {name: value for name, value in os.environ.items() if name not in gone}
+    try:
+        ended = subprocess.run(query["argument"], env=environment, capture_output=True, text=True, timeout=50)
+    except OSError as error:
+        return {"status": None, "stdout": "", "stderr": str(error)}
+    return {"status": ended.returncode, "stdout": ended.stdout, "stderr": ended.stderr}
+
+
 def slow(query):
     time.sleep(float(query["seconds"][0]))
     return {"slept": True}
@@ -69,6 +94,8 @@ WHAT = {
     "bomb": bomb,
     "hog": hog,
     "slow": slow,
+    "fetch": fetch,
+    "run": run,
     "exit": lambda query: os._exit(int(query["status"][0])),
 }
 VERSION = os.environ.get("VERSION_OF", "1")

@@ -1,5 +1,5 @@
-//! The identity endpoint of an app: bytes on a connection from a process of the app's own. No token without the endpoint's secret, and
-//! whatever answers has the protocol's form. Names as in [`crate::request`]; `{endpoint secret}` is the secret.
+//! The identity endpoint of an app: bytes on a connection from a process of the app's own. No token without the endpoint's secret, or from
+//! IMDS without its header, and whatever answers has the protocol's form. Names as in [`crate::request`]; `{endpoint secret}` is the secret.
 
 use crate::{
     request,
@@ -28,6 +28,10 @@ impl Confinement for AppCgroup {
         cgroup == self.id()
     }
 
+    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
+        Ok(cgroup == self.id())
+    }
+
     fn is_populated(&self) -> bool {
         true
     }
@@ -53,22 +57,29 @@ impl PeerProbe for StandIn {
 /// All that one connection sends.
 pub(crate) fn check(data: &[u8]) {
     world::with(|server| {
-        let (endpoint, secret) = endpoint(server);
+        let (workload, secret) = workload(server);
         let named = request::named(server, data);
         let named = match String::from_utf8(named) {
             Ok(text) => text.replace(SECRET, secret.expose()).into_bytes(),
             Err(bytes) => bytes.into_bytes(),
         };
-        let answers = server.runtime.block_on(exchange(server, endpoint, &named));
-        let answers = String::from_utf8(answers).unwrap();
-        let has_secret = String::from_utf8_lossy(data).contains(SECRET);
-        assert!(!answers.contains("access_token") || has_secret, "a token without the secret: {answers}");
-        check_first(&answers);
+        let sent = String::from_utf8_lossy(data).to_ascii_lowercase();
+        let imds = Endpoint::imds(workload.clone()).unwrap();
+        for (endpoint, needed, error) in [
+            (Endpoint::app_service(workload, 4141), SECRET, "message"),
+            (imds, "metadata:", "error_description"),
+        ] {
+            let answers = server.runtime.block_on(exchange(server, Arc::new(endpoint), &named));
+            let answers = String::from_utf8(answers).unwrap();
+            let has_it = sent.contains(needed);
+            assert!(!answers.contains("access_token") || has_it, "a token without {needed}: {answers}");
+            check_first(&answers, error);
+        }
     });
 }
 
-/// The app of this world, and an endpoint of its own.
-fn endpoint(server: &Server) -> (Arc<Endpoint>, Secret<String>) {
+/// The app of this world as it runs, and its endpoint's secret.
+fn workload(server: &Server) -> (Arc<Workload>, Secret<String>) {
     let (state, name) = (&server.world.state, AppName::parse("web").unwrap());
     let app = server.runtime.block_on(async {
         let _there_already = state.host.create_app(&name, NOW).await;
@@ -79,7 +90,7 @@ fn endpoint(server: &Server) -> (Arc<Endpoint>, Secret<String>) {
     let protection = Protection::Confined(Arc::new(AppCgroup));
     let workload = Arc::new(Workload::new(id, app, name, hash, protection));
     state.identity.admit(workload.clone());
-    (Arc::new(Endpoint { workload, port: 4141 }), secret)
+    (workload, secret)
 }
 
 async fn exchange(server: &Server, endpoint: Arc<Endpoint>, bytes: &[u8]) -> Vec<u8> {
@@ -103,7 +114,7 @@ async fn exchange(server: &Server, endpoint: Arc<Endpoint>, bytes: &[u8]) -> Vec
 }
 
 /// The first answer: its body has the form that it has, and it is no failure of ours. Those of hyper, for what is no HTTP, have no body.
-fn check_first(answers: &str) {
+fn check_first(answers: &str, error: &str) {
     let Some((head, rest)) = answers.split_once("\r\n\r\n") else { return };
     let status = head.split(' ').nth(1).unwrap();
     assert!(!status.starts_with('5'), "{head}");
@@ -114,6 +125,6 @@ fn check_first(answers: &str) {
         return;
     }
     let body: Value = serde_json::from_str(&rest[..length]).unwrap();
-    let member = if status == "200" { "access_token" } else { "message" };
+    let member = if status == "200" { "access_token" } else { error };
     assert!(body[member].is_string(), "{status}: {body}");
 }

@@ -44,8 +44,9 @@ pub(crate) fn check(data: &[u8]) {
         }
         match unpack(Cursor::new(rest), &inside, LIMITS) {
             Ok(contents) => {
-                let bytes = walk(&inside, &inside.canonicalize().unwrap());
+                let (bytes, entries) = walk(&inside, &inside.canonicalize().unwrap());
                 assert!(bytes <= LIMITS.bytes, "{bytes} bytes were unpacked");
+                assert!(entries <= LIMITS.entries, "{entries} files and directories were made");
                 starts(&contents, None);
             }
             Err(_) => assert!(fs::read_dir(&inside).unwrap().next().is_none(), "something is left of it"),
@@ -69,20 +70,21 @@ fn starts(contents: &Contents, given: Option<&str>) {
     drop(contents.build_steps(launch.runtime));
 }
 
-/// The bytes of all files. A link that leads anywhere leads inside.
-fn walk(directory: &Path, root: &Path) -> u64 {
-    let found = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+/// The bytes of all files, and how many files, directories and links there are. A link that leads anywhere leads inside.
+fn walk(directory: &Path, root: &Path) -> (u64, usize) {
+    let mut found = (0, 0);
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let metadata = path.symlink_metadata().unwrap();
+        let (bytes, entries) = if metadata.is_dir() { walk(&path, root) } else { (metadata.len(), 0) };
+        found = (found.0 + bytes, found.1 + entries + 1);
+        if metadata.is_dir() {
+            continue;
+        }
+        if let Ok(to) = path.canonicalize() {
+            assert!(to.starts_with(root), "{} leads to {}", path.display(), to.display());
+        }
+        assert!(metadata.is_file() || metadata.is_symlink());
+    }
     found
-        .map(|path| {
-            let metadata = path.symlink_metadata().unwrap();
-            if metadata.is_dir() {
-                return walk(&path, root);
-            }
-            if let Ok(to) = path.canonicalize() {
-                assert!(to.starts_with(root), "{} leads to {}", path.display(), to.display());
-            }
-            assert!(metadata.is_file() || metadata.is_symlink());
-            metadata.len()
-        })
-        .sum()
 }

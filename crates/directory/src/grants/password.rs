@@ -18,7 +18,7 @@ use store::{View, refuse};
 /// A session for somebody whose password was right, made before the decision.
 pub(crate) fn session_of(person: &Person, entropy: &dyn Entropy, now: Timestamp) -> Session {
     let begun = session::begin(person.user.id, vec![Method::Password], Kept::ByTokens, entropy, now).0;
-    begun.after(&person.principal)
+    begun.begun_after(&person.principal)
 }
 
 /// Grants what is asked for to a client that knows the user's password.

@@ -365,3 +365,30 @@ async fn tokens_say_roles_and_go_only_to_those_who_have_one_where_that_is_asked(
     directory.unassign_app_role(orders.client, client.principal, "Orders.All").await.unwrap();
     assert!(claims().await.is_err());
 }
+
+#[tokio::test]
+async fn half_a_sign_in_ends_with_all_others() {
+    let directory = directory().await;
+    let (_, caller) = application(&directory, "people", &["User.ReadWrite.All"]).await;
+    let acting = directory.acting(&caller);
+    let ada = user(&directory, "ada").await.id;
+    let browser = Secret::new("a browser".to_owned());
+    let half = async || {
+        let person = directory.user("ada").await.unwrap();
+        directory.seal_half(&person, &[crate::session::Method::Password], &browser, NOW).unwrap()
+    };
+    let opened = async |half: &Secret<String>| {
+        directory.open_half(half, &browser, later(20)).await.unwrap().map(|half| half.person.user.id)
+    };
+    let before = half().await;
+    assert_eq!(opened(&before).await, Some(ada));
+    acting.revoke_sign_ins(&ada.to_string(), NOW).await.unwrap();
+    assert_eq!(opened(&before).await, None, "all sign-ins were ended");
+    let before = half().await;
+    assert_eq!(opened(&before).await, Some(ada), "a new one begins");
+    acting.delete_user(&ada.to_string(), later(10)).await.unwrap();
+    assert_eq!(opened(&before).await, None);
+    acting.restore(ada.uuid(), later(10)).await.unwrap();
+    assert_eq!(opened(&before).await, None, "who comes back signs in anew");
+    assert_eq!(opened(&half().await).await, Some(ada));
+}

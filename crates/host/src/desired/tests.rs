@@ -143,3 +143,24 @@ fn what_cannot_be_is_refused_with_the_rule() {
     let nobody = change(&View::fixture(), &name(), &Change::default(), 0, NOW);
     assert!(matches!(nobody, Err(Halt::Refuse(HostError::AppNotFound(_)))));
 }
+
+#[test]
+fn another_network_replaces_instances_and_a_record_of_before_is_of_the_hosts() {
+    let before = Desired { revision: 5, ..Desired::new(app(1).id, 7, NOW) };
+    let written = serde_json::to_string(&before).unwrap();
+    assert!(!written.contains("network"), "as releases of before read it: {written}");
+    assert_eq!(serde_json::from_str::<Desired>(&written).unwrap(), before);
+    assert!(!before.has_own_network());
+    let own = changed(&with(&before), &Change { network: Some(AppNetwork::Own), ..Change::default() });
+    assert_eq!((own.network, own.revision, own.has_own_network()), (AppNetwork::Own, 6, true));
+    let written = serde_json::to_string(&*own).unwrap();
+    assert_eq!(serde_json::from_str::<Desired>(&written).unwrap(), *own);
+    let again = changed(&with(&own), &Change { network: Some(AppNetwork::Own), ..Change::default() });
+    assert_eq!(again.revision, 6, "nothing is another");
+    let host = changed(&with(&own), &Change { network: Some(AppNetwork::Host), ..Change::default() });
+    assert_eq!((host.network, host.revision), (AppNetwork::Host, 7));
+    let image = Some(Image { name: "web".to_owned(), id: "1".to_owned() });
+    let container = Some(Deployment { image, ..deployment(1) });
+    let container = changed(&with(&before), &Change { deployment: container, ..Change::default() });
+    assert!(container.has_own_network(), "a container has one in any case");
+}

@@ -1,7 +1,7 @@
 //! The plan's rules one by one, and a small world in which plans are carried out until nothing changes.
 
 use super::*;
-use crate::desired::{Deployment, Health, InstanceLimits};
+use crate::desired::{AppNetwork, Deployment, Health, InstanceLimits};
 use crate::fixtures::id;
 use domain::Timestamp;
 
@@ -16,6 +16,7 @@ fn desired(instances: u16, revision: u64) -> Desired {
         command: None,
         health: Health::Port,
         limits: InstanceLimits::default(),
+        network: AppNetwork::Host,
         deployment: Some(Deployment {
             id: id(0),
             runtime: "executable".to_owned(),

@@ -271,3 +271,61 @@ async fn sixty_four_cold_requests_make_one_signature() {
     }
     assert!(tokens.windows(2).all(|pair| Arc::ptr_eq(&pair[0], &pair[1])));
 }
+
+/// IMDS has no secret: what the kernel says of a connection is all, and of a workload that is not enforced it says nothing.
+#[tokio::test]
+async fn without_a_secret_only_what_the_kernel_attests_gets_a_token() {
+    let world = World::new(true).await;
+    let connection = world.identity.accept(&world.workload, StandIn::own(1)).unwrap();
+    let authentic = world.identity.check_confined(&connection).unwrap();
+    assert!(world.identity.token(authentic, &query(), NOW).await.is_ok());
+    let changed = StandIn::own(2);
+    let connection = world.identity.accept(&world.workload, changed.clone()).unwrap();
+    let authentic = world.identity.check_confined(&connection).unwrap();
+    changed.has_changed.store(true, std::sync::atomic::Ordering::SeqCst);
+    let refused = world.identity.token(authentic, &query(), NOW).await.unwrap_err();
+    assert!(matches!(refused, IdentityError::Refused(Refusal::NotAttested(_))), "{refused}");
+    let world = World::new(false).await;
+    let connection = world.identity.accept(&world.workload, StandIn::own(1)).unwrap();
+    match world.identity.check_confined(&connection) {
+        Err(IdentityError::Refused(Refusal::Unenforced { .. })) => {}
+        _ => panic!("a token without a secret, and nobody attested"),
+    }
+}
+
+#[tokio::test]
+async fn who_names_none_as_with_imds_gets_its_own_or_the_only_one() {
+    let world = World::new(true).await;
+    let connection = world.identity.accept(&world.workload, StandIn::own(1)).unwrap();
+    let app = world.workload.app();
+    let ((one, first), (two, second)) = (user_assigned(&world, "readers"), user_assigned(&world, "writers"));
+    for principal in [&one, &two] {
+        world.put(principal).await;
+    }
+    let ask = async |selector: Option<Selector>| {
+        let asked = world.token(&connection, &TokenQuery { selector, ..query() }, NOW).await;
+        asked.map(|token| (token.principal, token.attachment)).map_err(|error| match error {
+            IdentityError::NoIdentity { why, .. } => why,
+            error => panic!("{error}"),
+        })
+    };
+    let own = Some(world.principal.id);
+    let gone = Assigned { identity: PrincipalId::random(&crypt::SystemEntropy), ..second };
+    let only = Ok((one.id, Some(first.attachment)));
+    for (identity, given, expected) in [
+        (own, vec![first, second], Ok((world.principal.id, None))),
+        (None, vec![first], only),
+        (None, vec![gone, first], only),
+        (None, vec![gone], Err("its identity is not enabled")),
+        (None, vec![], Err("its identity is not enabled")),
+    ] {
+        world.put_app_with(identity, given, app).await;
+        assert_eq!(ask(Some(Selector::OwnOrOnly)).await, expected);
+    }
+    world.put_app_with(None, vec![first, second], app).await;
+    assert!(ask(Some(Selector::OwnOrOnly)).await.unwrap_err().contains("several"));
+    // Its own one counts also where it may not act: another one is no substitute.
+    world.put_app_with(own, vec![first], app).await;
+    world.put_principal(false).await;
+    assert_eq!(ask(Some(Selector::OwnOrOnly)).await, Err("its principal is disabled"));
+}

@@ -128,6 +128,10 @@ impl Confinement for AppCgroup {
         cgroup == self.id()
     }
 
+    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
+        Ok(cgroup == self.id())
+    }
+
     fn is_populated(&self) -> bool {
         true
     }

@@ -2,7 +2,7 @@
 //!
 //! Owns the parent's side. What the new process does until its program runs is in `child`, which uses what is made here.
 
-use super::{check, child};
+use super::{check, child, wipe};
 use std::{
     ffi::{CStr, CString},
     io,
@@ -43,7 +43,36 @@ pub(crate) struct Executable {
     /// Its arguments, its name first.
     pub(crate) arguments: Vec<CString>,
     /// Its whole environment.
-    pub(crate) environment: Vec<CString>,
+    pub(crate) environment: Vec<Variable>,
+}
+
+/// `NAME=VALUE`, which is overwritten when it is dropped: an app's settings are its secrets.
+pub(crate) struct Variable(Vec<u8>);
+
+impl Variable {
+    /// None if there is a zero byte in it.
+    pub(crate) fn new(name: &[u8], value: &[u8]) -> Option<Self> {
+        // At once as long as it gets: what grows leaves a copy behind.
+        let mut text = Self(Vec::with_capacity(name.len() + value.len() + 2));
+        for part in [name, b"=", value] {
+            text.0.extend_from_slice(part);
+        }
+        if text.0.contains(&0) {
+            return None;
+        }
+        text.0.push(0);
+        Some(text)
+    }
+
+    fn as_ptr(&self) -> *const libc::c_char {
+        self.0.as_ptr().cast()
+    }
+}
+
+impl Drop for Variable {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
 }
 
 /// A step of a new process before its program runs.
@@ -150,16 +179,16 @@ pub(super) struct Arrays {
 
 impl Arrays {
     fn of(program: &Executable) -> Self {
-        let array = |strings: &[CString]| -> Vec<_> {
-            strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+        let array = |pointers: &mut dyn Iterator<Item = *const libc::c_char>| -> Vec<_> {
+            pointers.chain([ptr::null()]).collect()
         };
         let script = |candidate: &CString| -> Vec<_> {
             let arguments = program.arguments.iter().skip(1).map(|argument| argument.as_ptr());
             [SHELL.as_ptr(), candidate.as_ptr()].into_iter().chain(arguments).chain([ptr::null()]).collect()
         };
         Self {
-            arguments: array(&program.arguments),
-            environment: array(&program.environment),
+            arguments: array(&mut program.arguments.iter().map(|text| text.as_ptr())),
+            environment: array(&mut program.environment.iter().map(Variable::as_ptr)),
             scripts: program.candidates.iter().map(script).collect(),
         }
     }

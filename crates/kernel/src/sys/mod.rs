@@ -23,6 +23,14 @@ fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Overwrites bytes that were a secret; no optimization may leave that out.
+pub(crate) fn wipe(bytes: &mut [u8]) {
+    for byte in bytes {
+        // SAFETY: the pointer is that of a live reference.
+        unsafe { ptr::write_volatile(byte, 0) }
+    }
+}
+
 /// How long the kernel may take to answer on netlink. It answers within the call; this is for a kernel that does not.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -140,6 +148,19 @@ pub(crate) fn is_there(process: BorrowedFd<'_>) -> bool {
     });
     // Not allowed to signal it: it is there.
     !asked.is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH))
+}
+
+/// Sends a signal to the group whose leader a process is or was, by its descriptor: no id is looked up that may be another's by now. Since
+/// Linux 6.9; `InvalidInput` before.
+pub(crate) fn signal_group(process: BorrowedFd<'_>, number: i32) -> io::Result<()> {
+    /// `PIDFD_SIGNAL_PROCESS_GROUP` of `linux/pidfd.h`.
+    const PROCESS_GROUP: u32 = 1 << 2;
+    let nothing = ptr::null::<libc::siginfo_t>();
+    // SAFETY: no pointers are followed.
+    check(unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), number, nothing, PROCESS_GROUP)
+    })
+    .map(drop)
 }
 
 /// Opens a cgroup by its id; root only. `mount` is a descriptor on the cgroup2 mount.

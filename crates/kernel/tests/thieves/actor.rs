@@ -21,6 +21,7 @@
 //! | `placement`, `capabilities`, `hosting` | what the crate finds in this process's place |
 //! | `start NAME SOCKET HOSTS` | starts another actor as an app of its own: cgroup, names |
 //! | `harden` | may not be dumped from here on |
+//! | `clone DIRECTORY SOCKET` | starts another actor directly in a cgroup that is there |
 //! | `stage SOCKET` | starts another actor that has nothing of its own yet |
 //! | `replace SOCKET HOSTS` | becomes another actor: names, a Landlock domain |
 //! | `stop` | waits for that and removes its cgroup |
@@ -168,11 +169,10 @@ impl Actor {
                 kernel::harden();
                 Ok(String::new())
             }
-            ["stage", control] => {
-                let arguments = vec![std::env::current_exe()?.into(), control.into()];
-                let process = kernel::spawn(&Program { arguments, ..Program::default() });
-                self.stage = Some(process.map_err(io::Error::other)?);
-                Ok(String::new())
+            ["stage", control] => self.stage(control, None).map(nothing),
+            ["clone", directory, control] => {
+                let cgroup = AppCgroup::open(Path::new(directory)).map_err(io::Error::other)?;
+                self.stage(control, Some(&cgroup)).map(nothing)
             }
             ["replace", control, hosts] => {
                 let landlock = kernel::Landlock::new().map_err(io::Error::other)?;
@@ -225,6 +225,16 @@ impl Actor {
 
     fn stream(&self, name: &str) -> io::Result<TcpStream> {
         Ok(TcpStream::from(self.socket(name)?.try_clone()?))
+    }
+
+    fn stage(&mut self, control: &str, cgroup: Option<&AppCgroup>) -> io::Result<()> {
+        let program = Program {
+            arguments: vec![std::env::current_exe()?.into(), control.into()],
+            cgroup: cgroup.map(AppCgroup::directory),
+            ..Program::default()
+        };
+        self.stage = Some(kernel::spawn(&program).map_err(io::Error::other)?);
+        Ok(())
     }
 
     fn start(&mut self, name: &str, control: &str, hosts: &str) -> io::Result<()> {

@@ -180,8 +180,33 @@ fn limits_of_an_earlier_life_are_found_where_it_made_them() {
     assert_eq!(fs::read_to_string(directory.join("pids.max")).unwrap().trim(), "7");
     app.signal(9).unwrap();
     app.wait().unwrap();
-    fs::remove_dir(directory).unwrap();
+    // Nobody is in the app's cgroup any more who would tell where it is.
+    cgroup.remove().unwrap();
+    assert!(!directory.exists());
     fs::remove_dir(elsewhere).unwrap();
+}
+
+/// As podman and its helpers are: under the limits of a container, and not in its cgroup.
+#[test]
+fn a_cgroup_stays_as_long_as_its_limits_are_used() {
+    let Some(world) = world::as_root() else { return };
+    let cgroup = world.cgroup("app");
+    let limiter = Limiter::apply(&Limits { processes: Some(7), ..Limits::default() }, &cgroup);
+    if limiter.joins().is_empty() {
+        // Only limits in hierarchies of version 1 have cgroups beside the app's.
+        return;
+    }
+    let helper = start(&world.cgroup("elsewhere"), &limiter, &["sleep", "60"]);
+    let refused = format!("{:?}", cgroup.remove().unwrap_err());
+    assert!(refused.contains("ResourceBusy"), "{refused}");
+    assert!(cgroup.path().exists(), "it is what leads to the other one");
+    helper.signal(9).unwrap();
+    helper.wait().unwrap();
+    cgroup.remove().unwrap();
+    assert!(!cgroup.path().exists());
+    let name = format!("keyless-{}", cgroup.id());
+    let left = std::process::Command::new("find").args(["/sys/fs/cgroup", "-name", &name]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&left.stdout), "");
 }
 
 /// An ordinary user, to whom no controller is delegated.

@@ -1,9 +1,11 @@
-//! The two documented limits: who takes over an app for good is the app. They are tests so that the documents stay true.
+//! The documented limits: who takes over an app for good is the app. They are tests so that the documents stay true.
 
 use crate::{
+    programs::two_apps,
     server::{Server, TOKEN, request},
     world::{self, OTHER_USER},
 };
+use kernel::{Account, Landlock};
 use std::{fs, os::unix::fs::chown};
 
 /// T12. Root of the host can write itself into any cgroup.
@@ -42,4 +44,33 @@ fn same_user_joins_under_delegation() {
     let mut stranger = world.actor_of_other_user(&outside);
     stranger.fails(&format!("join {}", app_path.display()), "PermissionDenied");
     assert!(stranger.tell(&ask).contains("403"));
+}
+
+/// T20 under Landlock. A domain keeps a program from writing itself into another's cgroup, but a new process can be made in there by a
+/// descriptor of its directory that is open for reading (`CLONE_INTO_CGROUP`), of which Landlock is not asked.
+#[test]
+fn same_user_clones_into_a_cgroup_from_under_landlock() {
+    let Some(world) = world::as_root() else { return };
+    if let Err(error) = Landlock::abi() {
+        return world::skip(&format!("no Landlock: {error}"));
+    }
+    let [app, other] = two_apps(&world);
+    let server = Server::start(app.clone());
+    let landlock = Landlock::new().unwrap();
+    let mut thief = world.actor_with(&other, &[], |program| {
+        program.account = Account::new(OTHER_USER, OTHER_USER);
+        program.landlock = Some(&landlock);
+    });
+    let ask = format!("ask {} {}", server.address, request("clone"));
+    thief.fails(&format!("join {}", app.path().display()), "PermissionDenied");
+    assert!(thief.tell(&ask).contains("403"));
+    let call = world.call();
+    thief.tell(&format!("clone {} {}", app.path().display(), call.path.display()));
+    let mut inside = call.answered_by_foreign();
+    assert!(inside.tell(&ask).contains(TOKEN));
+    // Of another user the kernel takes neither.
+    let mut stranger = world.actor_of_other_user(&world.cgroup("outside"));
+    let call = world.call();
+    let refused = stranger.attempt(&format!("clone {} {}", app.path().display(), call.path.display()));
+    assert!(refused.is_err(), "from outside of what is delegated: {refused:?}");
 }

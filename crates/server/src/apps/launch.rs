@@ -12,7 +12,8 @@ use super::{
 use crate::listen::endpoints::Endpoints;
 use domain::{AppName, DeploymentId, Secret, Timestamp, WorkloadId};
 use host::{
-    AppView, Desired, HostService, InstanceRecord, NetworkPlace, Place, StartRequest, workload::ProcessRecord,
+    AppNetwork, AppView, Desired, HostService, IMDS_PORT, InstanceRecord, NetworkPlace, Place, StartRequest,
+    workload::ProcessRecord,
 };
 use kernel::{
     Account, AppCgroup, KernelError, Limiter, Limits, Network, NetworkPorts, Placement, Process, Program,
@@ -38,9 +39,9 @@ pub(crate) struct Launcher {
     pub(crate) placement: Placement,
     /// The beginning of the names of our cgroups: those of other installations begin with something else.
     pub(crate) prefix: String,
-    /// Where a container's endpoint is.
+    /// Where the endpoints in networks of their own are.
     pub(crate) endpoints: Arc<Endpoints>,
-    /// The public port, which containers find in their own network, too.
+    /// The public port, which is found in networks of their own, too.
     pub(crate) public_port: u16,
     /// The installation, as our containers are marked with it.
     pub(crate) tenant: String,
@@ -62,6 +63,8 @@ pub(crate) struct Launched {
     /// What it got for the references in its settings.
     pub(crate) seen: BTreeMap<String, String>,
     pub(crate) is_container: bool,
+    /// Is it in a network of its own? A container is in any case.
+    pub(crate) has_own_network: bool,
     /// What podman reads when it starts.
     pub(crate) held: Option<File>,
     /// Its limits.
@@ -102,6 +105,8 @@ pub(crate) enum LaunchError {
     NoCommand,
     #[error("a container: {0}")]
     Container(String),
+    #[error("a network of its own: {0}")]
+    Network(String),
     /// It runs, and cannot be kept: it is to be ended.
     #[error("it was started and cannot be kept")]
     Unkept(#[source] host::HostError, Box<Launched>),
@@ -150,13 +155,20 @@ impl Launcher {
         let name = &view.app.name;
         let limits = limits(desired);
         let search: Vec<_> = deployment.path.iter().map(|own| directory.join(own)).collect();
-        let (port, network, mut environment) = match image {
-            None => (free_port()?, NetworkPlace::Ours, base(folder, &search)),
-            Some(_) => {
-                let port = container::port(&resolved.environment, self.public_port)?;
-                // What else is in its environment is the image's own.
-                (port, NetworkPlace::Made(self.network()?), BTreeMap::new())
+        let mut environment = match image {
+            None => base(folder, &search),
+            // What else is in its environment is the image's own.
+            Some(_) => BTreeMap::new(),
+        };
+        let own = desired.has_own_network();
+        let (port, network) = if own {
+            if desired.network == AppNetwork::Own {
+                own_networks().map_err(LaunchError::Network)?;
             }
+            let port = container::port(&resolved.environment, self.public_port)?;
+            (port, NetworkPlace::Made(self.network(port)?))
+        } else {
+            (free_port()?, NetworkPlace::Ours)
         };
         let (place, cgroup) = self.place(name);
         let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
@@ -173,7 +185,8 @@ impl Launcher {
             .collect();
         let request = StartRequest {
             place,
-            require_enforced: false,
+            // It was asked for what only the kernel gives: never silently without.
+            require_enforced: desired.network == AppNetwork::Own,
             environment: told,
             instance: Some(record(desired, resolved, port, None)),
             as_azure: false,
@@ -208,7 +221,7 @@ impl Launcher {
             Some(podman) => {
                 self.run(podman, started.workload, &birth).map(|(process, held)| (process, Some(held)))
             }
-            None => self.spawn(&birth).map(|process| (process, None)),
+            None => self.spawn(&birth, started.workload).map(|process| (process, None)),
         };
         let (process, held) = match spawned {
             Ok(spawned) => spawned,
@@ -226,11 +239,12 @@ impl Launcher {
             deployment: Some(deployment.id),
             seen: resolved.seen.clone(),
             is_container: image.is_some(),
+            has_own_network: own,
             held,
             limiter,
             enforced: started.enforcement.is_enforced(),
             unenforced,
-            notices: started.injection.notices.clone(),
+            notices: notices(&started.injection.notices, own, port),
         };
         let start_time = launched.process.start_time().unwrap_or_default();
         let process = Some(ProcessRecord { pid: launched.process.id(), start_time });
@@ -249,9 +263,9 @@ impl Launcher {
         found.await.unwrap_or_else(|error| Err(error.to_string())).map(Arc::new)
     }
 
-    /// A network for a container: no way out, and our doors in it.
-    fn network(&self) -> Result<Network, KernelError> {
-        Network::create(&NetworkPorts { loopback: vec![0, self.public_port], metadata: false })
+    /// A network for an instance that listens on this port: no way out, and our doors in it.
+    fn network(&self, port: u16) -> Result<Network, KernelError> {
+        Network::create(&ports(port, self.public_port))
     }
 
     fn run(
@@ -286,15 +300,15 @@ impl Launcher {
         if kernel::is_root() {
             return (arguments, self.hosts.exists().then(|| self.hosts.clone()));
         }
-        let within = ["/proc/self/exe", "within", "--hosts"].map(OsString::from);
-        let mut whole: Vec<OsString> = within.into();
-        whole.extend([self.hosts.clone().into_os_string(), "--".into()]);
-        whole.extend(arguments);
-        (whole, None)
+        (within(&self.hosts, self.landlock.is_some(), arguments), None)
     }
 
-    fn spawn(&self, birth: &Birth<'_>) -> Result<Process, LaunchError> {
+    fn spawn(&self, birth: &Birth<'_>, workload: WorkloadId) -> Result<Process, LaunchError> {
         let Birth { folder, desired, directory, environment, cgroup, limiter } = *birth;
+        let inside = self.endpoints.inside(workload);
+        if inside.is_none() && desired.has_own_network() {
+            return Err(LaunchError::Network("it is gone".to_owned()));
+        }
         let command = desired.start_command().ok_or(LaunchError::NoCommand)?;
         let output = log::open(folder)?;
         let arguments = package::shell(command).map(OsString::from);
@@ -309,7 +323,7 @@ impl Launcher {
             hosts,
             cgroup: cgroup.map(AppCgroup::directory),
             joins: limiter.map(Limiter::joins).unwrap_or_default(),
-            network: None,
+            network: inside.as_ref().map(|inside| inside.namespace.as_fd()),
             account: self.account(desired).and_then(|account| Account::new(account, account)),
             output: Some(output.as_fd()),
             resources: Some(Resources { processes: None, files: Some(FILES_MAX) }),
@@ -329,6 +343,16 @@ impl Launcher {
     }
 }
 
+/// Our own command that makes `/etc/hosts` and the Landlock domain, and becomes the program. A domain that we say there is it must have.
+fn within(hosts: &Path, has_domain: bool, arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut whole: Vec<OsString> = ["/proc/self/exe", "within", "--hosts"].map(OsString::from).into();
+    whole.push(hosts.into());
+    whole.extend(has_domain.then(|| "--landlock".into()));
+    whole.push("--".into());
+    whole.extend(arguments);
+    whole
+}
+
 /// The environment held every secret of the app in clear.
 pub(super) fn scrub(environment: Vec<(OsString, OsString)>) {
     for (_, value) in environment {
@@ -344,7 +368,38 @@ fn record(
     process: Option<ProcessRecord>,
 ) -> InstanceRecord {
     let deployment = desired.deployment.as_ref().map(|deployment| deployment.id);
-    InstanceRecord { revision: desired.revision, port, deployment, seen: resolved.seen.clone(), process }
+    InstanceRecord {
+        revision: desired.revision,
+        port,
+        deployment,
+        seen: resolved.seen.clone(),
+        is_container: desired.deployment.as_ref().is_some_and(|deployment| deployment.image.is_some()),
+        process,
+    }
+}
+
+/// Can programs have a network of their own here?
+///
+/// # Errors
+/// No, and why.
+pub(super) fn own_networks() -> Result<(), String> {
+    if kernel::is_root() {
+        return Ok(());
+    }
+    let why = "needs a server that runs as root: an ordinary user may make one only together with a user namespace, and this server, which may not be dumped, may make none for a program";
+    Err(why.to_owned())
+}
+
+/// Where we listen in the network of an instance that listens on a port.
+fn ports(port: u16, public: u16) -> NetworkPorts {
+    NetworkPorts { loopback: vec![0, public], metadata: port != IMDS_PORT }
+}
+
+/// What a start tells: of the environment, and of what is not in its network.
+fn notices(injected: &[String], has_own_network: bool, port: u16) -> Vec<String> {
+    let no_imds = has_own_network && port == IMDS_PORT;
+    let told = "IMDS is not at 169.254.169.254: the app listens on its port, 80 (setting WEBSITES_PORT)";
+    injected.iter().cloned().chain(no_imds.then(|| told.to_owned())).collect()
 }
 
 /// What an instance may use.
@@ -379,8 +434,18 @@ pub(crate) fn end_at_once(process: &Process, cgroup: Option<&AppCgroup>, is_cont
         return;
     }
     let killed = cgroup.map(AppCgroup::kill);
-    if is_container || !matches!(killed, Some(Ok(()))) {
+    if is_container {
         let _ended = process.signal(SIGKILL);
+    } else if !matches!(killed, Some(Ok(()))) {
+        signal_group(process, SIGKILL);
+    }
+}
+
+/// For where there is no cgroup: what an app has started ends with it, as far as it has stayed in its group. It alone where the kernel cannot
+/// tell whose group that is: before Linux 6.9, of an instance that an earlier life of ours started.
+pub(super) fn signal_group(process: &Process, number: i32) {
+    if process.signal_group(number).is_err() {
+        let _may_have_ended = process.signal(number);
     }
 }
 
@@ -416,4 +481,53 @@ pub(super) fn base(folder: &AppFolder, search: &[PathBuf]) -> BTreeMap<String, S
     ]
     .map(|(name, value)| (name.to_owned(), Secret::new(value)))
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_that_listens_on_port_80_has_no_imds_and_is_told_so() {
+        assert_eq!(ports(8_080, 8_443), NetworkPorts { loopback: vec![0, 8_443], metadata: true });
+        assert!(!ports(80, 8_443).metadata);
+        let injected = ["A is removed".to_owned()];
+        assert_eq!(notices(&injected, true, 8_080), injected);
+        assert_eq!(notices(&injected, false, 80), injected);
+        let told = notices(&injected, true, 80);
+        assert!(told.len() == 2 && told[1].contains("169.254.169.254"), "{told:?}");
+    }
+
+    #[test]
+    fn a_program_is_not_started_without_the_domain_that_is_told_of_it() {
+        let whole = |has_domain| {
+            within(Path::new("/h"), has_domain, ["app", "--landlock"].map(OsString::from).into())
+        };
+        assert_eq!(
+            whole(true),
+            ["/proc/self/exe", "within", "--hosts", "/h", "--landlock", "--", "app", "--landlock"]
+        );
+        assert_eq!(whole(false), ["/proc/self/exe", "within", "--hosts", "/h", "--", "app", "--landlock"]);
+    }
+
+    #[test]
+    fn without_a_cgroup_what_an_app_has_started_ends_with_it() {
+        let (mut read, write) = std::io::pipe().unwrap();
+        let program = Program {
+            arguments: ["/bin/sh", "-c", "sleep 60 & echo; wait"].map(OsString::from).into(),
+            environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            output: Some(write.as_fd()),
+            ..Program::default()
+        };
+        let process = kernel::spawn(&program).unwrap();
+        drop(program);
+        drop(write);
+        std::io::Read::read_exact(&mut read, &mut [0]).unwrap();
+        end_at_once(&process, None, false);
+        process.wait().unwrap();
+        // All that held the other end are gone, the one below it too.
+        let (said, gone) = std::sync::mpsc::channel();
+        std::thread::spawn(move || said.send(std::io::read_to_string(read)));
+        gone.recv_timeout(std::time::Duration::from_secs(10)).unwrap().unwrap();
+    }
 }

@@ -89,6 +89,7 @@ struct AppState {
 struct Isolation {
     enforced: bool,
     is_container: bool,
+    has_own_network: bool,
     /// What is not enforced, and why.
     unenforced: Vec<String>,
 }
@@ -254,6 +255,7 @@ impl Apps {
 fn ask_to_end(instance: &Instance) {
     match &instance.cgroup {
         Some(cgroup) if !instance.is_container => cgroup.signal(SIGTERM),
+        None if !instance.is_container => launch::signal_group(&instance.process, SIGTERM),
         _ => drop(instance.process.signal(SIGTERM)),
     }
 }

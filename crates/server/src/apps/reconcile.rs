@@ -387,12 +387,12 @@ impl Apps {
     pub(super) fn add(self: &Arc<Self>, app: AppId, name: &AppName, revision: u64, launched: Launched) {
         let Launched { workload, port, process, cgroup, limiter, unenforced, enforced, notices, .. } =
             launched;
-        let Launched { is_container, held, deployment, seen, .. } = launched;
+        let Launched { is_container, has_own_network, held, deployment, seen, .. } = launched;
         let process = Arc::new(process);
         let since = self.elapsed();
         let mut states = self.state();
         let state = states.entry(app).or_insert_with(|| AppState::new(name.clone()));
-        state.isolation = Some(Isolation { enforced, is_container, unenforced });
+        state.isolation = Some(Isolation { enforced, is_container, has_own_network, unenforced });
         state.notices = notices;
         let watching = self.clone().watch(app, name.clone(), workload, port, process.clone());
         let watcher = Some(tokio::spawn(watching).abort_handle());

@@ -33,14 +33,14 @@ impl Apps {
             // Whose endpoint could not be opened again is of no use as it is.
             let is_served = self.services.identity.workload(record.id).is_some();
             if let Some(process) = process.as_ref().filter(|_| !is_served) {
-                end_at_once(process, cgroup.as_ref(), record.network.is_some());
+                end_at_once(process, cgroup.as_ref(), instance.is_container);
             }
             match process.filter(|_| is_served) {
                 Some(process) => {
                     if let Some(cgroup) = &cgroup {
                         kept.insert(cgroup.path().to_owned());
                     }
-                    if record.network.is_some() {
+                    if instance.is_container {
                         containers.insert(container::name(record.id));
                     }
                     self.adopt(&record, instance, process, cgroup).await?;
@@ -91,8 +91,8 @@ impl Apps {
             cgroup: cgroup.map(Arc::new),
             deployment: instance.deployment,
             seen: instance.seen,
-            // Others are in our network.
-            is_container: record.network.is_some(),
+            is_container: instance.is_container,
+            has_own_network: record.network.is_some(),
             held: None,
             notices: Vec::new(),
         };

@@ -1,6 +1,6 @@
 //! What the administrator asks of hosted apps, and is told.
 
-use super::{AppState, Apps, Isolation, deploy, log};
+use super::{AppState, Apps, Isolation, deploy, launch, log};
 use domain::{AppId, AppName, DeploymentId};
 use host::plan::Phase;
 use std::sync::Arc;
@@ -20,6 +20,10 @@ impl Hosting for Handle {
 
     fn deployment(&self, app: AppId, deployment: DeploymentId) -> Option<ObservedDeployment> {
         self.0.deployments.told(app, deployment)
+    }
+
+    fn own_networks(&self) -> Result<(), HostingFault> {
+        launch::own_networks().map_err(|why| HostingFault::Unavailable(format!("a network of its own {why}")))
     }
 
     fn changed(&self, app: &AppName) {
@@ -79,6 +83,9 @@ impl Apps {
                     "container: a network of its own, with no way out but to this server's vaults; whoever comes into it with its endpoint secret gets its tokens"
                 }
             };
+        }
+        if isolation.has_own_network {
+            return "server: a network of its own, with no way out but to this server's vaults, its own account and a cgroup of root's; nobody but its own processes and root gets its tokens";
         }
         match (isolation.enforced, kernel::is_root(), self.launcher.landlock.is_some()) {
             (true, true, _) => {

@@ -1,8 +1,9 @@
 //! The identity endpoints: one listener on 127.0.0.1 for each workload, whose connections are attested before a byte is read.
 //!
-//! A workload that has a network of its own has its endpoint there, and beside it our public listener: it needs no way out to reach its
-//! vaults. Owns: sockets, their bounds, and the question to the kernel about each. Owns not: the answer's meaning (`identity`), HTTP
-//! (`wire::msi`). The listener is bound to the loopback device where the kernel permits, so that no route leads here from outside.
+//! A workload that has a network of its own has its endpoint there, and beside it a public listener: it needs no way out to reach its
+//! vaults, and has none to other apps, which are not served there. IMDS is there, too, if the kernel confines the workload, and in no
+//! other network. Owns: sockets, their bounds, and the question to the kernel about each. Owns not: the answer's meaning (`identity`),
+//! HTTP (`wire::msi`). Listeners are bound to the loopback device where the kernel permits, so that no route leads here from outside.
 
 use super::{ACCEPT_PAUSE, public::Public};
 use crate::origin::Observer;
@@ -13,16 +14,21 @@ use kernel::{AttestFault, Attested, Attestor, Namespace, Network, Peer, ProcessF
 use std::{
     collections::HashMap,
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener as StdListener},
+    net::{IpAddr, SocketAddr, TcpListener as StdListener},
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Handle,
+    sync::watch,
     task::{AbortHandle, JoinSet},
 };
-use wire::{Services, msi};
+use tokio_rustls::TlsAcceptor;
+use wire::{
+    PublicService, Services,
+    msi::{self, Protocol},
+};
 
 /// Opens and closes the endpoints of workloads.
 pub(crate) struct Endpoints {
@@ -31,8 +37,8 @@ pub(crate) struct Endpoints {
     runtime: Handle,
     /// Set once all services are there; they hold us, so we hold them weakly.
     services: OnceLock<Weak<Services>>,
-    /// Serves in other networks what the public listener serves in ours; until all endpoints are closed.
-    public: Mutex<Option<Public>>,
+    /// Of the public listener.
+    tls: OnceLock<TlsAcceptor>,
     open: Mutex<HashMap<WorkloadId, Open>>,
 }
 
@@ -40,6 +46,8 @@ pub(crate) struct Endpoints {
 struct Open {
     tasks: Vec<AbortHandle>,
     inside: Option<Arc<Inside>>,
+    /// Ends the public listener in its network with its connections, also when it is dropped.
+    public: Option<watch::Sender<bool>>,
 }
 
 /// A network that is not ours, for connections into it.
@@ -50,7 +58,7 @@ pub(crate) struct Inside {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        // Connections belong to these tasks and end with them.
+        // Connections to an endpoint belong to these tasks and end with them.
         self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
@@ -63,22 +71,25 @@ impl Endpoints {
             observer,
             runtime,
             services: OnceLock::new(),
-            public: Mutex::default(),
+            tls: OnceLock::new(),
             open: Mutex::default(),
         }
     }
 
-    /// Tells which services answer. Once, before anything is opened.
-    pub(crate) fn serve_with(&self, services: &Arc<Services>, public: Public) {
-        let _only_once = self.services.set(Arc::downgrade(services));
-        *self.public.lock().unwrap_or_else(PoisonError::into_inner) = Some(public);
+    /// Tells which services answer, and with which certificates. Once, before anything is opened.
+    pub(crate) fn serve_with(&self, services: &Arc<Services>, tls: TlsAcceptor) {
+        let _only_once = (self.services.set(Arc::downgrade(services)), self.tls.set(tls));
     }
 
-    /// Closes all endpoints.
-    pub(crate) fn close_all(&self) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        // It holds the services, and they hold us.
-        drop(self.public.lock().unwrap_or_else(PoisonError::into_inner).take());
+    /// Closes all endpoints. Answers what is told when the last connection to a public listener in another network has ended
+    /// ([`watch::Sender::closed`]): open requests are still answered there.
+    pub(crate) fn close_all(&self) -> Vec<watch::Sender<bool>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let stops: Vec<_> = open.drain().filter_map(|(_, mut open)| open.public.take()).collect();
+        for stop in &stops {
+            stop.send_replace(true);
+        }
+        stops
     }
 
     /// The network of a workload that has one of its own.
@@ -86,29 +97,29 @@ impl Endpoints {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&workload)?.inside.clone()
     }
 
-    /// The public listener in another network. Who connects there is named by that network's attestor.
+    /// A public listener in another network. Who connects there is named by that network's attestor. It leads to vaults and the directory
+    /// only, not to hosted apps, and a crowd there takes no places of others.
     fn serve_public(
         &self,
         listener: StdListener,
+        services: Arc<Services>,
         attestor: Arc<Attestor>,
-    ) -> io::Result<Option<AbortHandle>> {
+    ) -> io::Result<watch::Sender<bool>> {
         let listener = TcpListener::from_std(listener)?;
-        let public = self.public.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let observer = Arc::new(self.observer.asking(attestor));
-        Ok(public
-            .map(|public| self.runtime.spawn(public.observed_by(observer).accept(listener)).abort_handle()))
+        let tls = self.tls.get().cloned().ok_or_else(not_up)?;
+        let (stop, stopping) = watch::channel(false);
+        let (service, observer) = (PublicService::new(services), Arc::new(self.observer.asking(attestor)));
+        let public = Public::with_places(limits::ENDPOINT_CONNECTIONS_MAX, tls, service, observer, stopping);
+        drop(self.runtime.spawn(public.accept(listener)));
+        Ok(stop)
     }
 }
 
 impl EndpointListeners for Endpoints {
     fn open(&self, workload: Arc<Workload>, port: Option<u16>, network: Option<Network>) -> io::Result<u16> {
-        let services = self
-            .services
-            .get()
-            .and_then(Weak::upgrade)
-            .ok_or_else(|| io::Error::other("the server is not up"))?;
+        let services = self.services.get().and_then(Weak::upgrade).ok_or_else(not_up)?;
         let _runtime = self.runtime.enter();
-        let mut open = Open { tasks: Vec::new(), inside: None };
+        let mut open = Open { tasks: Vec::new(), inside: None, public: None };
         let (listener, attestor, observer) = match network {
             None => {
                 let listener = kernel::listen_loopback(port.unwrap_or(0))?;
@@ -119,17 +130,24 @@ impl EndpointListeners for Endpoints {
                 let mut listeners = listeners.into_iter();
                 let listener = listeners.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
                 if let Some(listener) = listeners.next() {
-                    open.tasks.extend(self.serve_public(listener, attestor.clone())?);
+                    open.public = Some(self.serve_public(listener, services.clone(), attestor.clone())?);
                 }
                 open.inside = Some(Arc::new(Inside { namespace, attestor: attestor.clone() }));
                 let observer = Arc::new(self.observer.asking(attestor.clone()));
+                let imds = listeners.next().zip(msi::Endpoint::imds(workload.clone()));
+                if let Some((listener, endpoint)) = imds {
+                    let listener = TcpListener::from_std(listener)?;
+                    let (services, attestor) = (services.clone(), Some(attestor.clone()));
+                    let accepting = accept(listener, endpoint, services, attestor, observer.clone());
+                    open.tasks.push(self.runtime.spawn(accepting).abort_handle());
+                }
                 (listener, Some(attestor), observer)
             }
         };
         let listener = TcpListener::from_std(listener)?;
         let port = listener.local_addr()?.port();
         let id = workload.id();
-        let endpoint = Arc::new(msi::Endpoint { workload, port });
+        let endpoint = msi::Endpoint::app_service(workload, port);
         let accepting = self.runtime.spawn(accept(listener, endpoint, services, attestor, observer));
         open.tasks.push(accepting.abort_handle());
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, open);
@@ -141,13 +159,18 @@ impl EndpointListeners for Endpoints {
     }
 }
 
+fn not_up() -> io::Error {
+    io::Error::other("the server is not up")
+}
+
 async fn accept(
     listener: TcpListener,
-    endpoint: Arc<msi::Endpoint>,
+    endpoint: msi::Endpoint,
     services: Arc<Services>,
     attestor: Option<Arc<Attestor>>,
     observer: Arc<Observer>,
 ) {
+    let endpoint = Arc::new(endpoint);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -163,7 +186,7 @@ async fn accept(
             }
         };
         // Anything else came by a route that should not exist; it is not worth an answer.
-        if peer.ip() != Ipv4Addr::LOCALHOST && !peer.ip().is_loopback() {
+        if !is_local(peer.ip(), endpoint.protocol()) {
             continue;
         }
         let _slower = stream.set_nodelay(true);
@@ -175,6 +198,11 @@ async fn accept(
             Err(error) => tracing::warn!(%error, "cannot ask the kernel about a connection"),
         }
     }
+}
+
+/// Is this an address of the loopback device? IMDS's is, in the network that it is in, and who connects there has it, too.
+fn is_local(address: IpAddr, protocol: Protocol) -> bool {
+    address.is_loopback() || (protocol == Protocol::Imds && address == IpAddr::V4(*kernel::METADATA.ip()))
 }
 
 /// One accepted connection, for questions to the kernel: a second descriptor of its socket.

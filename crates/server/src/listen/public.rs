@@ -20,18 +20,31 @@ const WAITING_MAX: u32 = 1_024;
 /// Newcomers that are observed at a time.
 const OBSERVED_MAX: usize = 2;
 
-/// The sockets that systemd passed to us, or else all addresses bound. An IPv6 loopback that the machine does not have is left out, with a word; all else is an error.
+/// All addresses bound, but for those of which systemd passed us a socket. An IPv6 loopback that the machine does not have is left out, with a
+/// word; all else is an error.
 ///
 /// # Errors
-/// [`StartError::Listen`].
+/// [`StartError::Listen`], [`StartError::PassedSocket`], [`StartError::PassedElsewhere`].
 pub(crate) fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
-    let passed =
-        systemd::listeners().and_then(|passed| passed.into_iter().map(TcpListener::from_std).collect());
-    let mut listeners: Vec<TcpListener> = passed.map_err(StartError::PassedSocket)?;
-    if !listeners.is_empty() {
-        return Ok(listeners);
+    let passed = systemd::listeners().map_err(StartError::PassedSocket)?;
+    bind_rest(addresses, passed)
+}
+
+/// What is passed is not to override the configuration, which also says what is certified and told to programs.
+fn bind_rest(
+    addresses: &[SocketAddr],
+    passed: Vec<std::net::TcpListener>,
+) -> Result<Vec<TcpListener>, StartError> {
+    let (mut listeners, mut have) = (Vec::new(), Vec::new());
+    for listener in passed {
+        let address = listener.local_addr().map_err(StartError::PassedSocket)?;
+        if !addresses.contains(&address) {
+            return Err(StartError::PassedElsewhere { passed: address, configured: addresses.to_vec() });
+        }
+        have.push(address);
+        listeners.push(TcpListener::from_std(listener).map_err(StartError::PassedSocket)?);
     }
-    for address in addresses {
+    for address in addresses.iter().filter(|address| !have.contains(address)) {
         match listen(*address) {
             Ok(listener) => listeners.push(listener),
             Err(error) if is_no_ipv6(&error, address) => {
@@ -71,6 +84,8 @@ pub(crate) struct Public {
     pub(crate) observer: Arc<Observer>,
     pub(crate) stop: Stop,
     places: Arc<Semaphore>,
+    /// As many as it was made with.
+    places_max: u32,
     /// To be observed.
     turns: Arc<Semaphore>,
 }
@@ -88,13 +103,9 @@ impl Public {
         observer: Arc<Observer>,
         stop: Stop,
     ) -> Self {
-        let (places, turns) = (Semaphore::new(places), Semaphore::new(OBSERVED_MAX));
-        Self { tls, service, observer, stop, places: Arc::new(places), turns: Arc::new(turns) }
-    }
-
-    /// The same doors, at which somebody else looks who comes.
-    pub(crate) fn observed_by(self, observer: Arc<Observer>) -> Self {
-        Self { observer, ..self }
+        let places_max = u32::try_from(places).unwrap_or(u32::MAX);
+        let (places, turns) = (Arc::new(Semaphore::new(places)), Arc::new(Semaphore::new(OBSERVED_MAX)));
+        Self { tls, service, observer, stop, places, places_max, turns }
     }
 
     /// Accepts until the server stops.
@@ -102,7 +113,11 @@ impl Public {
         let mut stop = self.stop.clone();
         loop {
             // A place first: connections beyond the bound wait in the kernel's queue, not in our memory.
-            let Ok(place) = self.places.clone().acquire_owned().await else { return };
+            let place = tokio::select! {
+                place = self.places.clone().acquire_owned() => place,
+                () = stopped(&mut stop) => return,
+            };
+            let Ok(place) = place else { return };
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = stopped(&mut stop) => return,
@@ -117,13 +132,16 @@ impl Public {
         }
     }
 
-    async fn connection(self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+    async fn connection(mut self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
         let place = Kept(Arc::new(place));
         let _slower = stream.set_nodelay(true);
         // Before the handshake: who hangs up later has been seen, and the kernel still knows the socket.
         let Some((stream, origin)) = self.observe(stream, peer).await else { return };
         let stream = Taken::within(limits::ANSWER_WAIT_TIME_MAX, stream);
-        let handshake = tokio::time::timeout(limits::HANDSHAKE_TIME_MAX, self.tls.accept(stream)).await;
+        let handshake = tokio::select! {
+            handshake = tokio::time::timeout(limits::HANDSHAKE_TIME_MAX, self.tls.accept(stream)) => handshake,
+            () = stopped(&mut self.stop) => return,
+        };
         match handshake {
             Ok(Ok(stream)) => {
                 let service = self.service.for_connection(origin);
@@ -155,7 +173,34 @@ impl Public {
 
     /// Waits until all connections have ended.
     pub(crate) async fn drained(&self) {
-        let all = u32::try_from(limits::CONNECTIONS_MAX).unwrap_or(u32::MAX);
-        drop(self.places.acquire_many(all).await);
+        drop(self.places.acquire_many(self.places_max).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed(address: &str) -> (std::net::TcpListener, SocketAddr) {
+        let listener = std::net::TcpListener::bind(address).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_passed_is_one_of_those_that_are_configured() {
+        let (listener, one) = passed("127.0.0.1:0");
+        let other = passed("127.0.0.1:0").1;
+        let refused = bind_rest(&[other], vec![listener]).unwrap_err().to_string();
+        assert!(refused.contains(&one.to_string()) && refused.contains(&other.to_string()), "{refused}");
+
+        let (listener, one) = passed("127.0.0.1:0");
+        let bound = bind_rest(&[other, one], vec![listener]).unwrap();
+        let mut bound: Vec<_> = bound.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        bound.sort_unstable();
+        let mut expected = [one, other];
+        expected.sort_unstable();
+        assert_eq!(bound, expected, "what is not passed is bound");
     }
 }

@@ -1,7 +1,7 @@
 //! The authority that programs in shadow mode trust, and nobody else: good for the public cloud's names and for no others.
 //!
 //! Owns: its record, made when the first program asks for shadow mode and never before; a certificate for each door. Owns not: which files
-//! name it (`files`). It is another one than the installation's, since that one is trusted by people's browsers and by other machines, where
+//! name it (`trust`). It is another one than the installation's, since that one is trusted by people's browsers and by other machines, where
 //! nothing that it signs may pass for Azure (ADR 0021).
 
 use crate::{authority::certified, error::StartError};

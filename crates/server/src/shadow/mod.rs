@@ -17,7 +17,7 @@ use crate::{
     trust::{self, Hosts, Public},
 };
 use crypt::{Authority, Key256};
-use domain::{Clock, Entropy, WorkloadId, limits};
+use domain::{Clock, Entropy, Timestamp, WorkloadId, limits};
 use host::{ShadowDoor, ShadowDoors, ShadowFault, TrustFiles, shadow::Opening};
 use std::{
     collections::HashMap,
@@ -47,6 +47,8 @@ pub(crate) struct ShadowSettings {
     /// The certificate of the installation's own authority: it stays trusted in shadow mode, too.
     pub(crate) authority_pem: String,
     pub(crate) observer: Arc<Observer>,
+    /// Where the server's own public listener is.
+    pub(crate) public: Vec<SocketAddr>,
     pub(crate) runtime: Handle,
 }
 
@@ -56,6 +58,10 @@ pub(crate) struct Shadows {
     /// Set once all services are there; they hold us, so we hold them weakly.
     services: OnceLock<Weak<Services>>,
     open: Mutex<HashMap<WorkloadId, Open>>,
+    /// Of doors that were closed all at once: until nobody listens to it there are connections.
+    closed: Mutex<Vec<watch::Sender<bool>>>,
+    /// Held while the authority is loaded and what trusts it is written: two that begin at the same time would both make files of one name.
+    trusting: tokio::sync::Mutex<()>,
 }
 
 struct Open {
@@ -65,14 +71,26 @@ struct Open {
 }
 
 impl Open {
-    fn close(self) {
+    fn close(self) -> watch::Sender<bool> {
         let _nobody_listens = self.stop.send(true);
+        self.stop
     }
 }
 
 impl Shadows {
     pub(crate) fn new(settings: ShadowSettings) -> Self {
-        Self { settings, services: OnceLock::new(), open: Mutex::default() }
+        Self {
+            settings,
+            services: OnceLock::new(),
+            open: Mutex::default(),
+            closed: Mutex::default(),
+            trusting: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The installation's public files.
+    pub(crate) fn files(&self) -> &Public {
+        &self.settings.files
     }
 
     /// Tells which services answer. Once, before anything is opened.
@@ -80,17 +98,30 @@ impl Shadows {
         let _only_once = self.services.set(Arc::downgrade(services));
     }
 
-    /// Every hosts file has these names of vaults and apps and no others.
+    /// Every hosts file has these names of vaults and apps and no others: the installation's, and the one of each program. One that cannot be
+    /// changed keeps none of the others from it.
+    ///
+    /// # Errors
+    /// Of the first file that cannot be changed.
     pub(crate) fn set_names(&self, names: Vec<String>) -> io::Result<()> {
         // Held all the time: a file that is made meanwhile starts from the installation's.
         let open = self.open();
-        open.values().try_for_each(|door| door.hosts.set_names(names.iter().cloned()))?;
-        self.settings.files.hosts().set_names(names)
+        let all = std::iter::once(self.files().hosts()).chain(open.values().map(|door| &door.hosts));
+        all.map(|hosts| hosts.set_names(names.iter().cloned())).fold(Ok(()), Result::and)
     }
 
     /// Stops listening everywhere. Files stay: programs that run on find us again by them.
     pub(crate) fn close_all(&self) {
-        self.open().drain().for_each(|(_, door)| door.close());
+        let closed = self.open().drain().map(|(_, door)| door.close()).collect::<Vec<_>>();
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner).extend(closed);
+    }
+
+    /// Waits until all connections have ended that there were when all doors were closed.
+    pub(crate) async fn drained(&self) {
+        let closed = std::mem::take(&mut *self.closed.lock().unwrap_or_else(PoisonError::into_inner));
+        for door in closed {
+            door.closed().await;
+        }
     }
 
     /// Removes the files of programs that ended while no server ran.
@@ -112,15 +143,13 @@ impl Shadows {
     ) -> Result<ShadowDoor, ShadowFault> {
         let services = self.services.get().and_then(Weak::upgrade);
         let services = services.ok_or_else(|| broken("the server is not up"))?;
-        let (listener, address) = find(workload, address, PORT)?;
+        let (listener, address) = find(workload, address, PORT, &self.settings.public)?;
         let settings = &self.settings;
         // By the real time, whatever a test clock says: clients look at their own.
         let now = SystemClock.now();
-        let authority = authority::load(&*settings.store, &*settings.entropy, &settings.root, now).await;
-        let authority = authority.map_err(broken)?;
+        let (authority, trust) = self.trusted(now).await.map_err(broken)?;
         let config = authority::certificate(&authority, now).and_then(|one| tls(Arc::new(one)));
         let tls = TlsAcceptor::from(Arc::new(config.map_err(broken)?));
-        let trust = self.write_trust(&authority).await.map_err(broken)?;
 
         let (stop, stopping) = watch::channel(false);
         let service = PublicService::as_azure(services);
@@ -132,6 +161,15 @@ impl Shadows {
         open.insert(workload, Open { stop, hosts });
         drop(settings.runtime.spawn(door.accept(listener)));
         Ok(ShadowDoor { address, hosts: path, trust })
+    }
+
+    /// The shadow authority, and the files by which a tree trusts it.
+    async fn trusted(&self, now: Timestamp) -> Result<(Authority, TrustFiles), StartError> {
+        let settings = &self.settings;
+        let _one_at_a_time = self.trusting.lock().await;
+        let authority = authority::load(&*settings.store, &*settings.entropy, &settings.root, now).await?;
+        let trust = self.write_trust(&authority).await?;
+        Ok((authority, trust))
     }
 
     /// What the tree trusts: what others trust, and the shadow authority.
@@ -170,7 +208,7 @@ impl ShadowDoors for Shadows {
         if let Some(door) = self.open().remove(&workload) {
             // Nobody sees it any more but who still has it bound over theirs.
             let _best_effort = fs::remove_file(door.hosts.path());
-            door.close();
+            drop(door.close());
         }
     }
 }
@@ -180,6 +218,7 @@ fn find(
     workload: WorkloadId,
     address: Option<Ipv4Addr>,
     port: u16,
+    public: &[SocketAddr],
 ) -> Result<(TcpListener, Ipv4Addr), ShadowFault> {
     let [first, second] = NETWORK;
     let uuid = workload.uuid();
@@ -189,25 +228,37 @@ fn find(
     });
     let candidates: Vec<_> = address.map_or_else(|| named.collect(), |address| vec![address]);
     let mut fault = broken("there is no address to listen on");
-    for address in candidates {
-        match listen(SocketAddr::from((address, port))) {
-            Ok(listener) => return Ok((listener, address)),
-            Err(error) => fault = refused(&error, port),
+    for address in &candidates {
+        match listen(SocketAddr::from((*address, port))) {
+            Ok(listener) => return Ok((listener, *address)),
+            Err(error) => fault = refused(&error, port, &candidates, public),
         }
     }
     Err(fault)
 }
 
-/// Why nobody can listen there, and what to do about it.
-fn refused(error: &io::Error, port: u16) -> ShadowFault {
-    let (why, mend) = match error.kind() {
-        io::ErrorKind::PermissionDenied => (
+/// Why nobody can listen at any of these addresses, and what to do about it.
+fn refused(error: &io::Error, port: u16, tried: &[Ipv4Addr], public: &[SocketAddr]) -> ShadowFault {
+    let is_ours = public.iter().any(|address| address.port() == port && address.ip().is_unspecified());
+    let (why, mend) = match (error.kind(), tried) {
+        (io::ErrorKind::PermissionDenied, _) => (
             format!("its door must listen on port {port}, which the server's user may not open"),
             format!(
                 "run the server as root, or let every user open it: sysctl -w net.ipv4.ip_unprivileged_port_start={port}"
             ),
         ),
-        io::ErrorKind::AddrInUse => (
+        (io::ErrorKind::AddrInUse, _) if is_ours => (
+            format!(
+                "its door must listen on port {port}, which this server's own public listener has on all addresses of this machine"
+            ),
+            "name the addresses that the server shall listen on (the setting `listen`), or give it another port (`port`)"
+                .to_owned(),
+        ),
+        (io::ErrorKind::AddrInUse, [address]) => (
+            format!("its door must listen on {address}:{port}, which another program has"),
+            format!("`ss -ltnp sport = :{port}` shows which: stop it"),
+        ),
+        (io::ErrorKind::AddrInUse, _) => (
             format!(
                 "its door must listen on port {port}, which another program has on all addresses of this machine"
             ),
@@ -223,34 +274,4 @@ fn broken(error: impl ToString) -> ShadowFault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crypt::SystemEntropy;
-
-    #[tokio::test]
-    async fn each_workload_has_an_address_of_its_own_and_finds_it_again() {
-        let [one, other] = [(); 2].map(|()| WorkloadId::random(&SystemEntropy));
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        let (first, address) = find(one, None, port).unwrap();
-        assert_eq!(address.octets()[..2], NETWORK);
-        let (_second, another) = find(other, None, port).unwrap();
-        assert_ne!(address, another);
-        let fault = find(one, Some(address), port).unwrap_err();
-        assert!(fault.why.contains("another program has"), "{fault:?}");
-        let (_same, next) = find(one, None, port).unwrap();
-        assert_ne!(address, next, "what is taken is passed over");
-        drop(first);
-        assert_eq!(find(one, Some(address), port).unwrap().1, address);
-    }
-
-    #[tokio::test]
-    async fn what_keeps_the_port_from_us_is_said() {
-        let everywhere = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
-        let port = everywhere.local_addr().unwrap().port();
-        let fault = find(WorkloadId::random(&SystemEntropy), None, port).unwrap_err();
-        assert!(fault.why.contains("on all addresses") && fault.mend.contains("ss -ltnp"), "{fault:?}");
-        let fault = refused(&io::ErrorKind::PermissionDenied.into(), PORT);
-        assert!(fault.mend.contains("net.ipv4.ip_unprivileged_port_start=443"), "{fault:?}");
-    }
-}
+mod tests;

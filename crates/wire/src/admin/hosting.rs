@@ -15,7 +15,7 @@ use axum::{
     routing::{get, patch, post},
 };
 use domain::{AppId, AppName, DeploymentId, Secret};
-use host::{Change, Desired, DesiredState, Health, Setting};
+use host::{AppNetwork, Change, Desired, DesiredState, Health, Setting};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
@@ -35,6 +35,12 @@ pub trait Hosting: Send + Sync {
 
     /// How far a deployment is, if it is known: the last one of each app is.
     fn deployment(&self, app: AppId, deployment: DeploymentId) -> Option<ObservedDeployment>;
+
+    /// Can programs have a network of their own here?
+    ///
+    /// # Errors
+    /// [`HostingFault::Unavailable`]: no, and why.
+    fn own_networks(&self) -> Result<(), HostingFault>;
 
     /// Something about this app is another: what runs is to follow.
     fn changed(&self, app: &AppName);
@@ -157,6 +163,8 @@ pub(super) struct Hosted {
     memory_mib: Option<u32>,
     cpu_thousandths: Option<u32>,
     processes: Option<u32>,
+    /// Whose network it is in; a container's is its own.
+    network: AppNetwork,
     runtime: Option<String>,
     image: Option<String>,
     deployment: Option<String>,
@@ -182,6 +190,8 @@ struct Wanted {
     cpu_thousandths: Option<Option<u32>>,
     #[serde(default, deserialize_with = "given")]
     processes: Option<Option<u32>>,
+    #[serde(default)]
+    network: Option<AppNetwork>,
     #[serde(default)]
     restart: bool,
 }
@@ -260,10 +270,17 @@ async fn change(
         memory_mib: wanted.memory_mib,
         cpu_thousandths: wanted.cpu_thousandths,
         processes: wanted.processes,
+        network: wanted.network,
         restart: wanted.restart,
         ..Change::default()
     };
-    let changed = state.host.change_desired(&name, &change, context.now).await;
+    let changing = async {
+        if change.network == Some(AppNetwork::Own) {
+            hosting.own_networks()?;
+        }
+        Ok::<_, HostingFault>(state.host.change_desired(&name, &change, context.now).await?)
+    };
+    let changed = changing.await;
     // Before it is recorded: what is done is done, also if that fails.
     hosting.changed(&name);
     let desired = audited(&state, &context, "app.configure", target(&name), changed)?;
@@ -389,6 +406,7 @@ pub(super) fn hosted(state: &State, hosting: &dyn Hosting, name: &AppName, desir
         memory_mib: desired.limits.memory_mib,
         cpu_thousandths: desired.limits.cpu_thousandths,
         processes: desired.limits.processes,
+        network: if desired.has_own_network() { AppNetwork::Own } else { AppNetwork::Host },
         runtime: deployment.map(|deployment| deployment.runtime.clone()),
         image: deployment.and_then(|deployment| Some(deployment.image.as_ref()?.name.clone())),
         deployment: deployment.map(|deployment| deployment.id.to_string()),

@@ -119,13 +119,22 @@ async fn start(
         },
     };
     let attached = body.attached;
+    if body.as_azure && (attached.is_some() || body.network.is_some()) {
+        return Err(AdminError::bad_request(
+            "as_azure is for a program that is being started, in our network: it goes with neither attached nor network",
+        ));
+    }
     if attached.as_ref().is_some_and(|what| what.is_empty() || what.len() > ATTACHED_BYTES_MAX) {
         return Err(AdminError::bad_request(format!("attached: 1 to {ATTACHED_BYTES_MAX} bytes")));
     }
-    let (action, target) = match &attached {
-        Some(what) => ("workload.attach", format!("app {name}, {what}")),
-        None if body.as_azure => ("workload.start", format!("app {name}, as if in Azure")),
-        None => ("workload.start", format!("app {name}")),
+    let is_attached = attached.is_some();
+    let (action, mut target) = match (&attached, &place) {
+        (Some(what), Place::Cgroup(path)) => {
+            ("workload.attach", format!("app {name}, {what}, cgroup {}", path.display()))
+        }
+        (Some(what), Place::Unenforced { .. }) => ("workload.attach", format!("app {name}, {what}")),
+        (None, _) if body.as_azure => ("workload.start", format!("app {name}, as if in Azure")),
+        (None, _) => ("workload.start", format!("app {name}")),
     };
     let request = StartRequest {
         place,
@@ -137,6 +146,12 @@ async fn start(
         attached,
     };
     let started = state.host.start(&name, request, context.now).await;
+    if let (true, Ok(started)) = (is_attached, &started)
+        && let Some(id) = cgroup_of(&state, &name, started.workload).await
+    {
+        // The words are the caller's, and a path may be another cgroup's by tomorrow: this is which one it was.
+        target.push_str(&format!(" (id {id})"));
+    }
     let started = audited(&state, &context, action, target, started)?;
     let answer = Started {
         workload: started.workload.to_string(),
@@ -153,6 +168,15 @@ async fn start(
         shadow: started.shadow.as_ref().map(|door| Shadow { address: door.address, hosts: &door.hosts }),
     };
     Ok(json(StatusCode::CREATED, &answer))
+}
+
+/// The id that the kernel gave the cgroup of a workload.
+async fn cgroup_of(state: &State, app: &AppName, workload: WorkloadId) -> Option<u64> {
+    let running = state.host.workloads(Some(app)).await.ok()?;
+    match running.iter().find(|record| record.id == workload)?.place {
+        PlaceRecord::Cgroup { id, .. } => Some(id),
+        PlaceRecord::Unenforced { .. } => None,
+    }
 }
 
 async fn list(Shared(state): Shared<State>, Segment(name): Segment<AppName>) -> Result<Response, AdminError> {

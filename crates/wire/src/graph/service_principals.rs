@@ -201,9 +201,10 @@ impl Asked<'_> {
                 types::service_principal(principal, found.registration.as_deref(), self.tenant())
             }
             (None, Some(builtin)) => {
+                let names = self.context.names(self.state);
                 let own = match builtin {
-                    Builtin::Graph => self.state.names.graph_resource(),
-                    Builtin::Vaults => self.state.names.vault_resource(),
+                    Builtin::Graph => names.graph_resource(),
+                    Builtin::Vaults => names.vault_resource(),
                 };
                 types::builtin_principal(builtin, &own, self.tenant())
             }

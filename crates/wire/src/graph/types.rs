@@ -262,10 +262,13 @@ pub(super) fn builtin_principal(one: Builtin, own_resource: &str, tenant: Tenant
         Builtin::Vaults => Vec::new(),
     };
     let scopes: Vec<_> = one.scopes().iter().map(|(id, value)| permission(*id, value, value, true)).collect();
+    let mut names = vec![one.client().to_string(), public.to_owned(), own_resource.to_owned()];
+    // By the public cloud's names these two are one.
+    names.dedup();
     shown.extend(object(json!({
         "appRoles": roles.iter().map(app_role).collect::<Vec<_>>(),
         "oauth2PermissionScopes": scopes,
-        "servicePrincipalNames": [one.client().to_string(), public, own_resource],
+        "servicePrincipalNames": names,
     })));
     shown
 }

@@ -1,10 +1,14 @@
-//! Our errors in App Service's words: `{"statusCode", "message", "correlationId"}`.
+//! Our errors in the words of the two protocols: App Service's `{"statusCode", "message", "correlationId"}` and IMDS's `{"error",
+//! "error_description"}`.
 //!
-//! Statuses are chosen by what SDKs do: 400, 401 and 403 are never tried again; 404 and 5xx are, for up to 82 seconds, so they are
-//! for conditions that pass. Whatever says that the caller is not the app's own is one constant 403.
-//! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>.
+//! Statuses are chosen by what SDKs do: 400, 401 and 403 are never tried again; 404, 410, 429 and 5xx are, for up to 82 seconds, so they are
+//! for conditions that pass, and 404 for paths that no SDK's token request has. Whatever says that the caller is not the app's own is one
+//! constant 403.
+//! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>,
+//! <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#error-handling>.
 
 use super::{
+    Protocol,
     query::QueryFault,
     rules::{Breach, Generation},
 };
@@ -14,108 +18,155 @@ use http::StatusCode;
 use identity::IdentityError;
 
 /// The body of every refusal of a caller.
-pub const FORBIDDEN_BODY: &str = r#"{"statusCode":403,"message":"This endpoint does not serve the caller."}"#;
+pub const fn forbidden_body(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::AppService { .. } => {
+            r#"{"statusCode":403,"message":"This endpoint does not serve the caller."}"#
+        }
+        Protocol::Imds => {
+            r#"{"error":"unknown_source","error_description":"This endpoint does not serve the caller."}"#
+        }
+    }
+}
 
 /// An answer that is no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// One constant answer for all callers that are not the app's own.
     Forbidden,
-    /// Anything else, with what to do about it.
-    Told(StatusCode, &'static str),
+    /// Anything else: what IMDS calls it, and what to do about it.
+    Told(StatusCode, Code, &'static str),
+}
+
+/// What IMDS calls an error.
+pub type Code = &'static str;
+
+const INVALID_REQUEST: Code = "invalid_request";
+const INVALID_RESOURCE: Code = "invalid_resource";
+const UNAUTHORIZED: Code = "unauthorized_client";
+const UNAVAILABLE: Code = "temporarily_unavailable";
+
+const fn bad(message: &'static str) -> Refused {
+    Refused::Told(StatusCode::BAD_REQUEST, INVALID_REQUEST, message)
 }
 
 impl Refused {
     /// The audit log cannot be written.
     pub const AUDIT: Self = Self::Told(
         StatusCode::SERVICE_UNAVAILABLE,
+        UNAVAILABLE,
         "Requests are refused while the audit log cannot be written.",
     );
 
     /// The store or the directory cannot answer now: SDKs try again.
-    pub const UNAVAILABLE: Self =
-        Self::Told(StatusCode::SERVICE_UNAVAILABLE, "The identity service cannot answer now: try again.");
+    pub const UNAVAILABLE: Self = Self::Told(
+        StatusCode::SERVICE_UNAVAILABLE,
+        UNAVAILABLE,
+        "The identity service cannot answer now: try again.",
+    );
 
     /// Its status.
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::Told(status, _) => *status,
+            Self::Told(status, ..) => *status,
         }
     }
 
     /// Its body.
-    pub fn body(&self, request: RequestId) -> String {
-        match self {
-            Self::Forbidden => FORBIDDEN_BODY.to_owned(),
-            // The messages are ours and need no escapes (a test holds that).
-            Self::Told(status, message) => {
+    pub fn body(&self, protocol: Protocol, request: RequestId) -> String {
+        // The messages are ours and need no escapes (a test holds that).
+        match (self, protocol) {
+            (Self::Forbidden, _) => forbidden_body(protocol).to_owned(),
+            (Self::Told(status, _, message), Protocol::AppService { .. }) => {
                 format!(
                     r#"{{"statusCode":{},"message":"{message}","correlationId":"{request}"}}"#,
                     status.as_u16()
                 )
             }
+            (Self::Told(_, code, message), Protocol::Imds) => {
+                format!(r#"{{"error":"{code}","error_description":"{message}"}}"#)
+            }
         }
     }
-}
 
-impl From<Breach> for Refused {
-    fn from(breach: Breach) -> Self {
-        match breach {
-            Breach::Deputy(_) => Self::Forbidden,
-            Breach::Method => Self::Told(StatusCode::METHOD_NOT_ALLOWED, "Only GET is answered here."),
-            Breach::Path => {
-                Self::Told(StatusCode::BAD_REQUEST, "The path must be that of IDENTITY_ENDPOINT: /msi/token.")
+    /// A rule was broken.
+    pub const fn breach(breach: Breach, protocol: Protocol) -> Self {
+        match (breach, protocol) {
+            (Breach::Deputy(_), _) => Self::Forbidden,
+            (Breach::Method, _) => {
+                Self::Told(StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST, "Only GET is answered here.")
             }
-            Breach::Body => Self::Told(StatusCode::BAD_REQUEST, "A token request has no body."),
-            Breach::NoSecret => Self::Told(
+            (Breach::Path, Protocol::AppService { .. }) => {
+                bad("The path must be that of IDENTITY_ENDPOINT: /msi/token.")
+            }
+            // As of the real service, by which clients see that it has no newer protocol, and programs that it has no other metadata.
+            (Breach::Path, Protocol::Imds) => Self::Told(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "Only /metadata/identity/oauth2/token is here.",
+            ),
+            (Breach::Body, _) => bad("A token request has no body."),
+            (Breach::NoSecret, _) => Self::Told(
                 StatusCode::UNAUTHORIZED,
+                UNAUTHORIZED,
                 "The X-IDENTITY-HEADER header (2017-09-01: Secret) is missing: send IDENTITY_HEADER.",
             ),
+            // The words of the real service, by which SDKs that probe know that it is there.
+            (Breach::NoMetadata, _) => Self::Told(
+                StatusCode::BAD_REQUEST,
+                "bad_request_102",
+                "Required metadata header not specified",
+            ),
         }
     }
-}
 
-impl From<QueryFault> for Refused {
-    fn from(fault: QueryFault) -> Self {
-        let bad = |message| Self::Told(StatusCode::BAD_REQUEST, message);
-        match fault {
-            QueryFault::Twice("resource") => bad("The resource parameter is given twice."),
-            QueryFault::Twice(_) => bad("The api-version parameter is given twice."),
-            QueryFault::NoApiVersion => {
+    /// A query says nothing that could be answered.
+    pub fn query(fault: QueryFault, protocol: Protocol) -> Self {
+        let unauthorized = |message| Self::Told(StatusCode::UNAUTHORIZED, UNAUTHORIZED, message);
+        match (fault, protocol) {
+            (QueryFault::Twice("resource"), _) => bad("The resource parameter is given twice."),
+            (QueryFault::Twice(_), _) => bad("The api-version parameter is given twice."),
+            (QueryFault::NoApiVersion, Protocol::AppService { .. }) => {
                 bad("The api-version parameter is missing: 2019-08-01 and 2017-09-01 are supported.")
             }
-            QueryFault::UnknownApiVersion => {
+            (QueryFault::NoApiVersion, Protocol::Imds) => {
+                bad("The api-version parameter is missing: 2018-02-01 and later ones are supported.")
+            }
+            (QueryFault::UnknownApiVersion, Protocol::AppService { .. }) => {
                 bad("This api-version is not supported: 2019-08-01 and 2017-09-01 are.")
             }
-            QueryFault::WrongHeader(Generation::V2019) => Self::Told(
-                StatusCode::UNAUTHORIZED,
-                "api-version 2019-08-01 wants the X-IDENTITY-HEADER header.",
-            ),
-            QueryFault::WrongHeader(Generation::V2017) => {
-                Self::Told(StatusCode::UNAUTHORIZED, "api-version 2017-09-01 wants the Secret header.")
+            (QueryFault::UnknownApiVersion, Protocol::Imds) => {
+                bad("This api-version is not supported: 2018-02-01 and later ones are.")
             }
-            QueryFault::NoResource => bad("The resource parameter is missing."),
-            QueryFault::LongResource => bad("The resource parameter is too long."),
-            QueryFault::TwoSelectors => bad(
-                "More than one identity is selected: give at most one of client_id, principal_id and mi_res_id.",
+            (QueryFault::WrongHeader(Generation::V2017), _) => {
+                unauthorized("api-version 2017-09-01 wants the Secret header.")
+            }
+            (QueryFault::WrongHeader(Generation::V2019 | Generation::Imds), _) => {
+                unauthorized("api-version 2019-08-01 wants the X-IDENTITY-HEADER header.")
+            }
+            (QueryFault::NoResource, _) => bad("The resource parameter is missing."),
+            (QueryFault::LongResource, _) => bad("The resource parameter is too long."),
+            (QueryFault::TwoSelectors, _) => bad(
+                "More than one identity is selected: give at most one of client_id, principal_id (object_id) and mi_res_id (msi_res_id).",
             ),
         }
     }
-}
 
-impl From<&IdentityError> for Refused {
-    fn from(error: &IdentityError) -> Self {
+    /// There is no token.
+    pub fn identity(error: &IdentityError, protocol: Protocol) -> Self {
         match error {
             IdentityError::Refused(_) => Self::Forbidden,
             IdentityError::WrongSecret => Self::Told(
                 StatusCode::UNAUTHORIZED,
+                UNAUTHORIZED,
                 "The secret header is not the IDENTITY_HEADER of this start of the app.",
             ),
-            // The words of the real service, by which people find help.
-            IdentityError::NoIdentity { .. } | IdentityError::NotAssigned { .. } => {
-                Self::Told(StatusCode::BAD_REQUEST, "Unable to load the proper Managed Identity.")
-            }
+            // The words of the real services, by which people find help; .NET looks for those of IMDS.
+            IdentityError::NoIdentity { .. } | IdentityError::NotAssigned { .. } => match protocol {
+                Protocol::AppService { .. } => bad("Unable to load the proper Managed Identity."),
+                Protocol::Imds => bad("Identity not found"),
+            },
             IdentityError::Directory(error) => error.into(),
             IdentityError::Store(_) => Self::UNAVAILABLE,
         }
@@ -127,10 +178,12 @@ impl From<&DirectoryError> for Refused {
         match error {
             DirectoryError::ResourceUnknown { .. } => Self::Told(
                 StatusCode::BAD_REQUEST,
+                INVALID_RESOURCE,
                 "The resource is not known here: ask for https://vault.azure.net, the vaults' own resource, or a registered identifier URI.",
             ),
             DirectoryError::AppRole(AppRoleError::NotAssigned { .. }) => Self::Told(
                 StatusCode::BAD_REQUEST,
+                UNAUTHORIZED,
                 "AADSTS501051: The app's identity is not assigned to a role for the resource, which requires one.",
             ),
             DirectoryError::Store(_) | DirectoryError::Crypt(_) | DirectoryError::Broken { .. } => {
@@ -181,51 +234,76 @@ mod tests {
         }
     }
 
+    const PROTOCOLS: [Protocol; 2] = [Protocol::AppService { port: 4141 }, Protocol::Imds];
+
+    /// All refusals of a protocol.
+    fn all(protocol: Protocol) -> Vec<Refused> {
+        let app = AppName::parse("shop").unwrap();
+        let breaches = [
+            Breach::Deputy("x"),
+            Breach::Method,
+            Breach::Path,
+            Breach::Body,
+            Breach::NoSecret,
+            Breach::NoMetadata,
+        ];
+        let faults = [
+            QueryFault::Twice("resource"),
+            QueryFault::Twice("api-version"),
+            QueryFault::NoApiVersion,
+            QueryFault::UnknownApiVersion,
+            QueryFault::WrongHeader(Generation::V2019),
+            QueryFault::WrongHeader(Generation::V2017),
+            QueryFault::NoResource,
+            QueryFault::LongResource,
+            QueryFault::TwoSelectors,
+        ];
+        let errors = [
+            IdentityError::WrongSecret,
+            IdentityError::NotAssigned { app },
+            IdentityError::Directory(DirectoryError::ResourceUnknown { resource: "x".to_owned() }),
+            IdentityError::Store(store::StoreError::Compacted),
+        ];
+        let breaches = breaches.map(|breach| Refused::breach(breach, protocol));
+        let faults = faults.map(|fault| Refused::query(fault, protocol));
+        let errors = errors.map(|error| Refused::identity(&error, protocol));
+        let all = breaches.into_iter().chain(faults).chain(errors);
+        all.chain([Refused::AUDIT, Refused::UNAVAILABLE]).collect()
+    }
+
     #[test]
     fn every_body_is_json_of_the_protocols_form() {
-        let app = AppName::parse("shop").unwrap();
-        let all: Vec<Refused> =
-            [Breach::Deputy("x"), Breach::Method, Breach::Path, Breach::Body, Breach::NoSecret]
-                .map(Refused::from)
-                .into_iter()
-                .chain(
-                    [
-                        QueryFault::Twice("resource"),
-                        QueryFault::Twice("api-version"),
-                        QueryFault::NoApiVersion,
-                        QueryFault::UnknownApiVersion,
-                        QueryFault::WrongHeader(Generation::V2019),
-                        QueryFault::WrongHeader(Generation::V2017),
-                        QueryFault::NoResource,
-                        QueryFault::LongResource,
-                        QueryFault::TwoSelectors,
-                    ]
-                    .map(Refused::from),
-                )
-                .chain(
-                    [
-                        IdentityError::WrongSecret,
-                        IdentityError::NotAssigned { app },
-                        IdentityError::Directory(DirectoryError::ResourceUnknown {
-                            resource: "x".to_owned(),
-                        }),
-                        IdentityError::Store(store::StoreError::Compacted),
-                    ]
-                    .iter()
-                    .map(Refused::from),
-                )
-                .chain([Refused::AUDIT, Refused::UNAVAILABLE])
-                .collect();
-        for refused in all {
-            let body: serde_json::Value =
-                serde_json::from_str(&refused.body(RequestId::random(&Zero))).unwrap();
-            assert_eq!(body["statusCode"], refused.status().as_u16());
-            assert!(
-                body["message"].as_str().is_some_and(|message| message.is_ascii() && message.ends_with('.'))
-            );
-            // SDKs try these again for a long time; a permanent condition must not look like a passing one.
-            assert_ne!(refused.status(), StatusCode::NOT_FOUND);
-            assert_ne!(refused.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        for protocol in PROTOCOLS {
+            for refused in all(protocol) {
+                let body: serde_json::Value =
+                    serde_json::from_str(&refused.body(protocol, RequestId::random(&Zero))).unwrap();
+                let message = match protocol {
+                    Protocol::AppService { .. } => {
+                        assert_eq!(body["statusCode"], refused.status().as_u16());
+                        &body["message"]
+                    }
+                    Protocol::Imds => {
+                        assert!(body["error"].is_string());
+                        &body["error_description"]
+                    }
+                };
+                assert!(message.as_str().is_some_and(|message| message.is_ascii() && message.len() > 10));
+            }
+        }
+    }
+
+    /// SDKs try some again for a long time; a permanent condition must not look like a passing one.
+    #[test]
+    fn only_what_passes_looks_as_if_it_did() {
+        for protocol in PROTOCOLS {
+            for refused in all(protocol) {
+                let passes = refused == Refused::AUDIT || refused == Refused::UNAVAILABLE;
+                let status = refused.status();
+                let is_retried = status.is_server_error() || matches!(status.as_u16(), 404 | 408 | 410 | 429);
+                // No token request of an SDK has another path.
+                let is_elsewhere = refused == Refused::breach(Breach::Path, Protocol::Imds);
+                assert_eq!(is_retried, passes || is_elsewhere, "{refused:?}");
+            }
         }
     }
 }

@@ -1,15 +1,19 @@
-//! The managed identity endpoint of one workload: App Service's protocol, api-versions 2019-08-01 and 2017-09-01.
+//! The managed identity endpoint of one workload: App Service's protocol, api-versions 2019-08-01 and 2017-09-01, and that of the instance
+//! metadata service (IMDS) for clients that know nothing else.
 //!
 //! Owns: the HTTP rules of the endpoint, the query, the bodies, and that a peer is attested before a byte of it is read. Owns not:
 //! sockets and tasks (`server`), how attestation works (`kernel`, `identity`), tokens (`directory`).
 //! Plain hyper instead of axum: there is one route, and a cached token should cost little more than a bare answer.
-//! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>.
+//! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>,
+//! <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token>.
 
+mod endpoint;
 pub mod error;
 pub mod query;
 pub mod rules;
 pub mod token;
 
+pub use endpoint::{Endpoint, Protocol};
 pub use token::answer;
 
 use crate::context::{Context, Door, Services, State};
@@ -18,20 +22,12 @@ use domain::{RequestId, limits};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use identity::{AttestedConnection, PeerProbe, ProcessFacts, Refusal, Workload};
+use identity::{AttestedConnection, PeerProbe, ProcessFacts, Refusal};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// How long a refused peer may go on sending before the connection is dropped: enough to read its answer, no longer.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// The endpoint of one workload.
-pub struct Endpoint {
-    /// Whose it is.
-    pub workload: Arc<Workload>,
-    /// The port that it listens on: what a `Host` header must say.
-    pub port: u16,
-}
 
 /// Serves one connection of an endpoint until it ends. The peer is attested before a byte is read.
 ///
@@ -47,7 +43,7 @@ pub async fn serve_connection<S>(
 {
     let connection = match accept(&state, &endpoint, probe, peer) {
         Ok(accepted) => Arc::new(accepted),
-        Err(Some(Forbidden)) => return refuse(stream).await,
+        Err(Some(Forbidden)) => return refuse(stream, endpoint.protocol()).await,
         Err(None) => return,
     };
     let service = service_fn(move |request: Request<Incoming>| {
@@ -93,7 +89,7 @@ pub fn accept(
     probe: Arc<dyn PeerProbe>,
     peer: SocketAddr,
 ) -> Result<Accepted, Option<Forbidden>> {
-    match state.identity.accept(&endpoint.workload, probe.clone()) {
+    match state.identity.accept(endpoint.workload(), probe.clone()) {
         Ok(attested) => {
             let origin = origin(peer, attested.facts());
             Ok(Accepted { attested, origin })
@@ -116,7 +112,7 @@ fn audit_refusal(
         origin,
         door: Door::Own,
     };
-    let target = format!("the identity endpoint of app {}", endpoint.workload.name());
+    let target = endpoint.described();
     // Nobody of the workload: to name it as the actor would be to say what the thief wants said.
     let recorded = context.record(
         &*state.audit,
@@ -142,8 +138,8 @@ fn origin(peer: SocketAddr, facts: Option<&ProcessFacts>) -> SharedOrigin {
 
 /// Answers the constant refusal to whatever comes. What the peer sends is thrown away unparsed: closing with unread bytes would
 /// reset the connection before the answer is read.
-async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
-    let body = error::FORBIDDEN_BODY;
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, protocol: Protocol) {
+    let body = error::forbidden_body(protocol);
     let answer = format!(
         "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json; charset=utf-8\r\ncache-control: no-store\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n{body}",

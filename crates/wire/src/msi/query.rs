@@ -2,7 +2,11 @@
 //!
 //! Tolerant in spelling, as clients differ: Python leaves `:` and `/` unescaped, JavaScript and Rust escape them; names are compared
 //! without case; unknown parameters are ignored. Strict in meaning: nothing that decides may come twice.
-//! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>.
+//!
+//! The api-versions of App Service are two, with a header each. Of IMDS any date from 2018-02-01 on is taken, as its documentation has it:
+//! clients send the first one or 2019-08-01, scripts whichever was the newest, and of this route they all mean the same.
+//! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>,
+//! <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token>.
 
 use super::rules::Generation;
 use crate::query::pairs;
@@ -44,15 +48,16 @@ pub fn parse(query: &str, generation: Generation) -> Result<TokenQuery, QueryFau
             once(&mut selector, Selector::Client(value.into_owned()), QueryFault::TwoSelectors)?;
         } else if is("object_id") || is("principal_id") {
             once(&mut selector, Selector::Principal(value.into_owned()), QueryFault::TwoSelectors)?;
-        } else if is("mi_res_id") || is("msi_res_id") {
+        } else if is("mi_res_id") || is("msi_res_id") || is("msi-res-id") {
             once(&mut selector, Selector::Resource(value.into_owned()), QueryFault::TwoSelectors)?;
         }
     }
-    let asked = match version.as_deref() {
-        None => return Err(QueryFault::NoApiVersion),
-        Some("2019-08-01") => Generation::V2019,
-        Some("2017-09-01") => Generation::V2017,
-        Some(_) => return Err(QueryFault::UnknownApiVersion),
+    let version = version.ok_or(QueryFault::NoApiVersion)?;
+    let asked = match (generation, &*version) {
+        (Generation::Imds, date) if is_date_of_imds(date) => Generation::Imds,
+        (Generation::V2019 | Generation::V2017, "2019-08-01") => Generation::V2019,
+        (Generation::V2019 | Generation::V2017, "2017-09-01") => Generation::V2017,
+        _ => return Err(QueryFault::UnknownApiVersion),
     };
     if asked != generation {
         return Err(QueryFault::WrongHeader(asked));
@@ -61,7 +66,20 @@ pub fn parse(query: &str, generation: Generation) -> Result<TokenQuery, QueryFau
     if resource.len() > limits::AUDIENCE_CHARS_MAX {
         return Err(QueryFault::LongResource);
     }
+    // Whoever names none means another one there.
+    let selector = selector.or_else(|| (generation == Generation::Imds).then_some(Selector::OwnOrOnly));
     Ok(TokenQuery { resource: resource.into_owned(), selector })
+}
+
+/// A date from the first version of IMDS that had this route as it is.
+fn is_date_of_imds(version: &str) -> bool {
+    const FIRST: &str = "2018-02-01";
+    let is_date = version.len() == FIRST.len()
+        && version.bytes().zip(FIRST.bytes()).all(|(byte, form)| match form {
+            b'-' => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    is_date && version >= FIRST
 }
 
 fn once<T>(place: &mut Option<T>, value: T, twice: QueryFault) -> Result<(), QueryFault> {
@@ -98,6 +116,7 @@ mod tests {
             ("principal_id", Selector::Principal("x".to_owned())),
             ("mi_res_id", Selector::Resource("x".to_owned())),
             ("msi_res_id", Selector::Resource("x".to_owned())),
+            ("msi-res-id", Selector::Resource("x".to_owned())),
         ] {
             let query = parsed(&format!("api-version=2019-08-01&resource=r&{name}=x")).unwrap();
             assert_eq!(query.selector, Some(selector), "{name}");
@@ -126,7 +145,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn metadata_requests_have_versions_and_a_meaning_of_no_selector_of_their_own() {
+        for version in ["2018-02-01", "2019-08-01", "2021-02-01", "2025-04-07"] {
+            let query = parse(&format!("api-version={version}&resource=r"), Generation::Imds).unwrap();
+            assert_eq!(query.selector, Some(Selector::OwnOrOnly), "{version}");
+            let query = format!("api-version={version}&resource=r&object_id=x");
+            let selected = parse(&query, Generation::Imds).unwrap().selector;
+            assert_eq!(selected, Some(Selector::Principal("x".to_owned())));
+        }
+        for version in
+            ["2017-09-01", "2017-12-01", "", "2019-8-1", "latest", "2019-08-01-preview", "2019/08/01"]
+        {
+            let parsed = parse(&format!("api-version={version}&resource=r"), Generation::Imds);
+            assert_eq!(parsed, Err(QueryFault::UnknownApiVersion), "{version}");
+        }
+        assert_eq!(parse("resource=r", Generation::Imds), Err(QueryFault::NoApiVersion));
+        assert_eq!(parse("api-version=2018-02-01", Generation::Imds), Err(QueryFault::NoResource));
+    }
+
     proptest::proptest! {
+        #[test]
+        fn no_version_makes_it_panic_and_what_it_takes_is_a_date(version in "[0-9é-]{0,12}") {
+            let query = format!("api-version={version}&resource=r");
+            if parse(&query, Generation::Imds).is_ok() {
+                proptest::prop_assert!(version.len() == 10 && version.as_str() >= "2018-02-01");
+            }
+        }
+
         #[test]
         fn no_text_makes_it_panic_and_what_it_accepts_is_whole(query in ".{0,200}", tail in "[a-z_%=&-]{0,60}") {
             let query = format!("{query}&api-version=2019-08-01&resource=r&{tail}");

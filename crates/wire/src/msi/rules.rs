@@ -3,30 +3,40 @@
 //! They are against confused deputies: a forwarder, a browser or a server-side request forgery *inside* the app comes from the right
 //! cgroup, so that attestation cannot tell it from the app; what it adds to or cannot set on a request can. Cloud metadata services
 //! refuse the same. HTTP/1.0 is refused since no SDK speaks it, and simple reverse proxies do, without any forwarding header.
+//! Of IMDS they are all that a request must keep: it has no secret, so that a forgery that could set headers would be the app.
 //! Spec: RFC 9110, RFC 9112; <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>.
 
+use super::Protocol;
 use domain::Secret;
 use http::{HeaderMap, HeaderValue, Method, Version, request::Parts};
 
-/// The one path of an endpoint.
-pub const PATH: &str = "/msi/token";
-
-/// Which generation of the protocol a request's secret header belongs to.
+/// By which rules a request's query is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Generation {
-    /// `api-version=2019-08-01` with `X-IDENTITY-HEADER`.
+    /// App Service's `api-version=2019-08-01`, with `X-IDENTITY-HEADER`.
     V2019,
-    /// `api-version=2017-09-01` with `Secret`.
+    /// App Service's `api-version=2017-09-01`, with `Secret`.
     V2017,
+    /// That of IMDS, with `Metadata: true`.
+    Imds,
 }
 
-/// The secret of a request that kept the rules.
+/// What a request that kept the rules presents.
 #[derive(Debug)]
 pub struct Presented {
     /// Which header carried it.
     pub generation: Generation,
-    /// The header's value. `None` if it is no text: then it is wrong.
-    pub secret: Option<Secret<String>>,
+    /// By what it proves to be the app's own.
+    pub proof: Proof,
+}
+
+/// By what a request proves to be the app's own, besides its connection.
+#[derive(Debug)]
+pub enum Proof {
+    /// The value of a secret header. `None` if it is no text: then it is wrong.
+    Secret(Option<Secret<String>>),
+    /// Nothing: the kernel's word for the connection must do.
+    Connection,
 }
 
 /// A rule that was broken.
@@ -36,12 +46,14 @@ pub enum Breach {
     Deputy(&'static str),
     /// Not `GET`.
     Method,
-    /// Not [`PATH`].
+    /// Not [`Protocol::path`].
     Path,
     /// It has a body.
     Body,
     /// No secret header.
     NoSecret,
+    /// Not exactly one `Metadata: true`.
+    NoMetadata,
 }
 
 impl Breach {
@@ -53,15 +65,16 @@ impl Breach {
             Self::Path => "the path is not that of the endpoint",
             Self::Body => "the request has a body",
             Self::NoSecret => "there is no secret header",
+            Self::NoMetadata => "there is no header Metadata: true",
         }
     }
 }
 
-/// Checks a request's head against all rules. The port is the endpoint's own.
+/// Checks a request's head against all rules.
 ///
 /// # Errors
 /// The first [`Breach`], deputies first: nothing else of their requests is looked at.
-pub fn check(head: &Parts, port: u16) -> Result<Presented, Breach> {
+pub fn check(head: &Parts, protocol: Protocol) -> Result<Presented, Breach> {
     if head.version != Version::HTTP_11 {
         return Err(Breach::Deputy("the request is not HTTP/1.1"));
     }
@@ -70,29 +83,61 @@ pub fn check(head: &Parts, port: u16) -> Result<Presented, Breach> {
     }
     let found = Found::of(&head.headers)?;
     match found.host {
-        Some(host) if is_own_host(host.as_bytes(), port) => {}
+        Some(host) if is_own_host(host.as_bytes(), protocol) => {}
         Some(_) => return Err(Breach::Deputy("the Host header is not the endpoint's address")),
         None => return Err(Breach::Deputy("there is no Host header")),
+    }
+    if let (Protocol::AppService { .. }, Once::More) = (protocol, &found.secret) {
+        return Err(Breach::Deputy("there are two secret headers"));
     }
     if head.method != Method::GET {
         return Err(Breach::Method);
     }
-    if head.uri.path() != PATH {
+    if !is_own_path(head.uri.path(), protocol) {
         return Err(Breach::Path);
     }
     if found.has_body {
         return Err(Breach::Body);
     }
-    let (generation, value) = found.secret.ok_or(Breach::NoSecret)?;
-    let secret = value.to_str().ok().map(|text| Secret::new(text.to_owned()));
-    Ok(Presented { generation, secret })
+    match (protocol, found.secret, found.metadata) {
+        (Protocol::AppService { .. }, Once::One((generation, value)), _) => {
+            let secret = value.to_str().ok().map(|text| Secret::new(text.to_owned()));
+            Ok(Presented { generation, proof: Proof::Secret(secret) })
+        }
+        (Protocol::AppService { .. }, ..) => Err(Breach::NoSecret),
+        // The words of the real service's documentation: lower-case, and nothing else.
+        (Protocol::Imds, _, Once::One(value)) if value == "true" => {
+            Ok(Presented { generation: Generation::Imds, proof: Proof::Connection })
+        }
+        (Protocol::Imds, ..) => Err(Breach::NoMetadata),
+    }
+}
+
+/// What may be there once.
+#[derive(Default)]
+enum Once<T> {
+    #[default]
+    None,
+    One(T),
+    More,
+}
+
+impl<T> Once<T> {
+    fn put(&mut self, value: T) {
+        *self = match self {
+            Self::None => Self::One(value),
+            Self::One(_) | Self::More => Self::More,
+        };
+    }
 }
 
 /// What one walk over the headers finds.
 #[derive(Default)]
 struct Found<'h> {
     host: Option<&'h HeaderValue>,
-    secret: Option<(Generation, &'h HeaderValue)>,
+    /// One in all: of two, a forwarder may have set one and its client the other.
+    secret: Once<(Generation, &'h HeaderValue)>,
+    metadata: Once<&'h HeaderValue>,
     has_body: bool,
 }
 
@@ -104,8 +149,9 @@ impl<'h> Found<'h> {
                 "host" if found.host.replace(value).is_some() => {
                     return Err(Breach::Deputy("there are two Host headers"));
                 }
-                "x-identity-header" => found.secret(Generation::V2019, value)?,
-                "secret" => found.secret(Generation::V2017, value)?,
+                "x-identity-header" => found.secret.put((Generation::V2019, value)),
+                "secret" => found.secret.put((Generation::V2017, value)),
+                "metadata" => found.metadata.put(value),
                 "content-length" => found.has_body |= value.as_bytes() != b"0",
                 "transfer-encoding" => found.has_body = true,
                 "forwarded" | "via" | "x-real-ip" => return Err(Breach::Deputy("the request was forwarded")),
@@ -123,18 +169,21 @@ impl<'h> Found<'h> {
         }
         Ok(found)
     }
+}
 
-    /// One secret in all: of two, a forwarder may have set one and its client the other.
-    fn secret(&mut self, generation: Generation, value: &'h HeaderValue) -> Result<(), Breach> {
-        match self.secret.replace((generation, value)) {
-            None => Ok(()),
-            Some(_) => Err(Breach::Deputy("there are two secret headers")),
-        }
+/// The endpoint's own path. That of IMDS may end with a slash, as JavaScript's SDK builds it where it is told the host.
+fn is_own_path(path: &str, protocol: Protocol) -> bool {
+    match protocol {
+        Protocol::AppService { .. } => path == protocol.path(),
+        Protocol::Imds => path.strip_suffix('/').unwrap_or(path) == protocol.path(),
     }
 }
 
-/// A literal address, so that no name that is made to resolve to loopback passes (DNS rebinding).
-fn is_own_host(host: &[u8], port: u16) -> bool {
+/// A literal address, so that no name that is made to resolve to it passes (DNS rebinding).
+fn is_own_host(host: &[u8], protocol: Protocol) -> bool {
+    let Protocol::AppService { port } = protocol else {
+        return matches!(host, b"169.254.169.254" | b"169.254.169.254:80");
+    };
     let Some(text) = host.strip_prefix(b"127.0.0.1:").or_else(|| host.strip_prefix(b"localhost:")) else {
         return false;
     };
@@ -147,7 +196,8 @@ mod tests {
     use super::*;
     use http::Request;
 
-    const PORT: u16 = 4141;
+    const APP_SERVICE: Protocol = Protocol::AppService { port: 4141 };
+    const PATH: &str = APP_SERVICE.path();
 
     fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> Parts {
         let mut builder = Request::builder().method(method).uri(target);
@@ -159,7 +209,7 @@ mod tests {
 
     fn with(extra: &[(&str, &str)]) -> Result<Presented, Breach> {
         let headers = [&[("host", "127.0.0.1:4141"), ("x-identity-header", "s")], extra].concat();
-        check(&head("GET", "/msi/token?resource=r", &headers), PORT)
+        check(&head("GET", "/msi/token?resource=r", &headers), APP_SERVICE)
     }
 
     #[test]
@@ -172,9 +222,9 @@ mod tests {
             assert_eq!(with(extra).unwrap().generation, Generation::V2019);
         }
         let old = head("GET", PATH, &[("Host", "localhost:4141"), ("Secret", "s3")]);
-        let presented = check(&old, PORT).unwrap();
+        let presented = check(&old, APP_SERVICE).unwrap();
         assert_eq!(presented.generation, Generation::V2017);
-        assert_eq!(presented.secret.unwrap().expose(), "s3");
+        assert!(matches!(presented.proof, Proof::Secret(Some(secret)) if secret.expose() == "s3"));
     }
 
     #[test]
@@ -219,10 +269,10 @@ mod tests {
             "",
         ] {
             let head = head("GET", PATH, &[("host", host), ("x-identity-header", "s")]);
-            assert!(matches!(check(&head, PORT), Err(Breach::Deputy(_))), "{host}");
+            assert!(matches!(check(&head, APP_SERVICE), Err(Breach::Deputy(_))), "{host}");
         }
         assert!(matches!(
-            check(&head("GET", PATH, &[("x-identity-header", "s")]), PORT),
+            check(&head("GET", PATH, &[("x-identity-header", "s")]), APP_SERVICE),
             Err(Breach::Deputy(_))
         ));
     }
@@ -230,7 +280,7 @@ mod tests {
     #[test]
     fn targets_methods_versions_and_bodies_are_exact() {
         let headers = [("host", "127.0.0.1:4141"), ("x-identity-header", "s")];
-        let breach = |method, target| check(&head(method, target, &headers), PORT).unwrap_err();
+        let breach = |method, target| check(&head(method, target, &headers), APP_SERVICE).unwrap_err();
         assert!(matches!(breach("GET", "http://127.0.0.1:4141/msi/token"), Breach::Deputy(_)));
         assert!(matches!(breach("CONNECT", "127.0.0.1:4141"), Breach::Deputy(_)));
         for method in ["POST", "HEAD", "PUT", "OPTIONS", "DELETE", "TRACE", "get"] {
@@ -246,14 +296,80 @@ mod tests {
         }
         let mut old = head("GET", PATH, &headers);
         old.version = Version::HTTP_10;
-        assert!(matches!(check(&old, PORT), Err(Breach::Deputy(_))));
-        assert_eq!(check(&head("GET", PATH, &headers[..1]), PORT).unwrap_err(), Breach::NoSecret);
+        assert!(matches!(check(&old, APP_SERVICE), Err(Breach::Deputy(_))));
+        assert_eq!(check(&head("GET", PATH, &headers[..1]), APP_SERVICE).unwrap_err(), Breach::NoSecret);
     }
 
     #[test]
     fn a_secret_that_is_no_text_is_wrong_not_missing() {
         let mut head = head("GET", PATH, &[("host", "127.0.0.1:4141")]);
         head.headers.insert("x-identity-header", HeaderValue::from_bytes(b"\xff\xfe").unwrap());
-        assert!(check(&head, PORT).unwrap().secret.is_none());
+        assert!(matches!(check(&head, APP_SERVICE).unwrap().proof, Proof::Secret(None)));
+    }
+
+    fn imds(target: &str, headers: &[(&str, &str)]) -> Result<Presented, Breach> {
+        check(&head("GET", target, &[&[("host", "169.254.169.254")], headers].concat()), Protocol::Imds)
+    }
+
+    const IMDS_PATH: &str = Protocol::Imds.path();
+
+    #[test]
+    fn metadata_requests_need_their_header_and_no_secret() {
+        // Rust's SDK sends the secret header along where there is one.
+        for extra in [&[][..], &[("x-identity-header", "s")], &[("x-identity-header", "s"), ("secret", "s")]]
+        {
+            for path in [IMDS_PATH, "/metadata/identity/oauth2/token/?api-version=2018-02-01"] {
+                let presented = imds(path, &[&[("metadata", "true")], extra].concat()).unwrap();
+                assert_eq!(presented.generation, Generation::Imds);
+                assert!(matches!(presented.proof, Proof::Connection));
+            }
+        }
+        for headers in [
+            &[][..],
+            &[("metadata", "True")],
+            &[("metadata", "TRUE")],
+            &[("metadata", "")],
+            &[("metadata", "true, true")],
+            &[("metadata", "false")],
+            &[("metadata", "true"), ("metadata", "true")],
+            &[("metadata", "true"), ("metadata", "false")],
+            &[("x-identity-header", "s")],
+        ] {
+            assert_eq!(imds(IMDS_PATH, headers).unwrap_err(), Breach::NoMetadata, "{headers:?}");
+        }
+        for path in ["/", "/metadata/instance", "/msi/token", "/metadata/identity/oauth2/token//"] {
+            assert_eq!(imds(path, &[("metadata", "true")]).unwrap_err(), Breach::Path, "{path}");
+        }
+        assert_eq!(
+            imds(IMDS_PATH, &[("metadata", "true"), ("content-length", "2")]).unwrap_err(),
+            Breach::Body
+        );
+    }
+
+    #[test]
+    fn metadata_requests_of_deputies_are_refused() {
+        for (name, value) in [
+            ("x-forwarded-for", "10.0.0.1"),
+            ("forwarded", "for=10.0.0.1"),
+            ("via", "1.1 proxy"),
+            ("origin", "http://169.254.169.254"),
+            ("referer", "http://evil.example/"),
+            ("sec-fetch-site", "cross-site"),
+            ("cookie", "a=b"),
+            ("host", "169.254.169.254"),
+        ] {
+            let breach = imds(IMDS_PATH, &[("metadata", "true"), (name, value)]).unwrap_err();
+            assert!(matches!(breach, Breach::Deputy(_)), "{name}");
+        }
+        for host in
+            ["evil.example", "169.254.169.254:8080", "127.0.0.1", "localhost:80", "169.254.169.254.", ""]
+        {
+            let head = head("GET", IMDS_PATH, &[("host", host), ("metadata", "true")]);
+            assert!(matches!(check(&head, Protocol::Imds), Err(Breach::Deputy(_))), "{host}");
+        }
+        let whole = format!("http://169.254.169.254{IMDS_PATH}");
+        assert!(matches!(imds(&whole, &[("metadata", "true")]), Err(Breach::Deputy(_))));
+        let with_port = head("GET", IMDS_PATH, &[("host", "169.254.169.254:80"), ("metadata", "true")]);
+        assert!(check(&with_port, Protocol::Imds).is_ok());
     }
 }

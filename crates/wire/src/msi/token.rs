@@ -1,12 +1,13 @@
 //! One token request: rules, secret, query, identity, token, attested again, audit record, answer; in this order.
-//! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>.
+//! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>,
+//! <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token>.
 
-use super::{Endpoint, error::Refused, query, rules};
+use super::{Endpoint, Protocol, error::Refused, query, rules};
 use crate::context::{Context, Door, Services, stamp_test_clock};
 use audit::{Actor, Outcome, SharedOrigin};
 use bytes::Bytes;
 use directory::DirectoryError;
-use domain::{AppName, RequestId};
+use domain::{AppName, RequestId, Timestamp};
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
@@ -61,9 +62,10 @@ pub async fn answer(
         Err(_) => Err(Refused::AUDIT),
     };
     let mut response = match &result {
-        Ok(token) => Response::new(Full::new(Bytes::from_owner(token.answer(render)))),
+        Ok(token) => Response::new(Full::new(body(token, endpoint.protocol(), context.now))),
         Err(refused) => {
-            let mut response = Response::new(Full::new(Bytes::from(refused.body(context.request))));
+            let body = refused.body(endpoint.protocol(), context.request);
+            let mut response = Response::new(Full::new(Bytes::from(body)));
             *response.status_mut() = refused.status();
             if refused.status() == StatusCode::METHOD_NOT_ALLOWED {
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
@@ -91,27 +93,34 @@ async fn decide(
     head: &Parts,
     context: &Context,
 ) -> Verdict {
+    let protocol = endpoint.protocol();
     let refused = |refused: Refused, reason: String, is_proven| Verdict {
         result: Err(refused),
         is_proven,
-        target: format!("the identity endpoint of app {}", connection.workload().name()),
+        target: endpoint.described(),
         outcome: Outcome::Refused,
         reason,
     };
-    let presented = match rules::check(head, endpoint.port) {
+    let presented = match rules::check(head, protocol) {
         Ok(presented) => presented,
-        Err(breach) => return refused(breach.into(), breach.reason().to_owned(), false),
+        Err(breach) => {
+            return refused(Refused::breach(breach, protocol), breach.reason().to_owned(), false);
+        }
     };
-    let Some(secret) = &presented.secret else {
-        return refused((&IdentityError::WrongSecret).into(), IdentityError::WrongSecret.to_string(), false);
+    let authentic = match &presented.proof {
+        rules::Proof::Secret(Some(secret)) => state.identity.check_secret(connection, secret),
+        rules::Proof::Secret(None) => Err(IdentityError::WrongSecret),
+        rules::Proof::Connection => state.identity.check_confined(connection),
     };
-    let authentic = match state.identity.check_secret(connection, secret) {
+    let authentic = match authentic {
         Ok(authentic) => authentic,
-        Err(error) => return refused((&error).into(), error.to_string(), false),
+        Err(error) => return refused(Refused::identity(&error, protocol), error.to_string(), false),
     };
     let query = match query::parse(head.uri.query().unwrap_or_default(), presented.generation) {
         Ok(query) => query,
-        Err(fault) => return refused(fault.into(), format!("the query is wrong: {fault:?}"), true),
+        Err(fault) => {
+            return refused(Refused::query(fault, protocol), format!("the query is wrong: {fault:?}"), true);
+        }
     };
     match state.identity.token(authentic, &query, context.now).await {
         Ok(token) => Verdict {
@@ -122,7 +131,8 @@ async fn decide(
             result: Ok(token),
         },
         Err(error) => {
-            Verdict { outcome: outcome(&error), ..refused((&error).into(), error.to_string(), true) }
+            let answer = Refused::identity(&error, protocol);
+            Verdict { outcome: outcome(&error), ..refused(answer, error.to_string(), true) }
         }
     }
 }
@@ -146,6 +156,43 @@ const fn outcome(error: &IdentityError) -> Outcome {
         | IdentityError::NotAssigned { .. } => Outcome::Refused,
         IdentityError::Directory(_) | IdentityError::Store(_) => Outcome::Failed,
     }
+}
+
+/// A token in a protocol's form. That of App Service is the same for all who get the token; that of IMDS says how long it still lives.
+fn body(token: &ManagedToken, protocol: Protocol, now: Timestamp) -> Bytes {
+    match protocol {
+        Protocol::AppService { .. } => Bytes::from_owner(token.answer(render)),
+        Protocol::Imds => render_imds(token, now).into(),
+    }
+}
+
+/// All members are strings. Python's SDK needs `expires_in`; .NET takes both for one and the last for right, so `expires_on` comes after.
+fn render_imds(token: &ManagedToken, now: Timestamp) -> Vec<u8> {
+    #[derive(serde::Serialize)]
+    struct TokenResponse<'t> {
+        access_token: &'t str,
+        client_id: String,
+        expires_in: &'t str,
+        expires_on: String,
+        ext_expires_in: &'t str,
+        not_before: String,
+        refresh_token: &'static str,
+        resource: &'t str,
+        token_type: &'static str,
+    }
+    let left = token.expires_on.seconds_since(now).max(0).to_string();
+    let response = TokenResponse {
+        access_token: token.access_token.expose(),
+        client_id: token.client.to_string(),
+        expires_in: &left,
+        expires_on: token.expires_on.seconds().to_string(),
+        ext_expires_in: &left,
+        not_before: token.issued.seconds().to_string(),
+        refresh_token: "",
+        resource: &token.resource,
+        token_type: "Bearer",
+    };
+    serde_json::to_vec(&response).unwrap_or_default()
 }
 
 /// Exactly these five members: the Rust SDK fails without `resource` or `token_type` and wants `expires_on` as a string, and .NET

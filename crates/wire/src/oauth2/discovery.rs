@@ -36,7 +36,6 @@ pub(super) struct TenantText {
 /// The tenant of a URL.
 pub(super) fn tenant(state: &State, context: &Context, text: &str) -> Result<TenantText, DirectoryError> {
     let (tenant, names) = (state.directory.tenant(), context.names(state));
-    let base = names.login_base();
     Ok(match tenant.alias(text)? {
         TenantAlias::Named => TenantText {
             path: tenant.id.to_string(),
@@ -44,12 +43,11 @@ pub(super) fn tenant(state: &State, context: &Context, text: &str) -> Result<Ten
             issuer_v1: names.issuer_v1(tenant.id),
             issuer_v2: names.issuer_v2(tenant.id),
         },
-        // The braces are literal: whose tenant it will be is not known yet.
         TenantAlias::Any => TenantText {
             path: text.to_owned(),
             is_named: false,
-            issuer_v1: format!("{base}/{{tenantid}}/"),
-            issuer_v2: format!("{base}/{{tenantid}}/v2.0"),
+            issuer_v1: names.issuer_v1_of_any(),
+            issuer_v2: names.issuer_v2_of_any(),
         },
     })
 }
@@ -78,7 +76,8 @@ struct Configuration {
     grant_types_supported: &'static [&'static str],
     code_challenge_methods_supported: &'static [&'static str],
     prompt_values_supported: &'static [&'static str],
-    /// RFC 9207. Not of a document for any tenant: its issuer is a pattern, which no `iss` equals.
+    /// RFC 9207. Not of a document for any tenant: its issuer is a pattern, which no `iss` equals; nor of one in other names than the pages'
+    /// own, which answer with the issuer of those.
     #[serde(skip_serializing_if = "Option::is_none")]
     authorization_response_iss_parameter_supported: Option<bool>,
     scopes_supported: &'static [&'static str],
@@ -116,6 +115,7 @@ fn configuration(
     tenant: TenantText,
     version: Version,
 ) -> Configuration {
+    let answers_as_told = names == pages;
     let (base, pages) = (names.login_base(), pages.login_base());
     let TenantText { path, is_named, issuer_v1, issuer_v2 } = tenant;
     let (infix, issuer) = match version {
@@ -148,7 +148,7 @@ fn configuration(
         ],
         code_challenge_methods_supported: &["S256"],
         prompt_values_supported: &["none", "login", "consent", "select_account"],
-        authorization_response_iss_parameter_supported: is_named.then_some(true),
+        authorization_response_iss_parameter_supported: (is_named && answers_as_told).then_some(true),
         scopes_supported: if is_v1 { &["openid"] } else { &["openid", "profile", "email", "offline_access"] },
         issuer,
         microsoft_multi_refresh_token: is_v1.then_some(true),

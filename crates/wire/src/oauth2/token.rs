@@ -14,7 +14,7 @@ use crate::{
 use audit::{Actor, Outcome};
 use axum::{Extension, body::Body, extract::Request, response::Response};
 use directory::{DirectoryError, Endpoint, IssuedToken, TokenRequest, token::ClientSecret};
-use domain::{ClientId, Secret, limits};
+use domain::{ClientId, HostNames, Secret, limits};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -199,7 +199,7 @@ async fn read(
         password: form.take_secret("password"),
         claims: form.take("claims"),
         address,
-        is_azure: context.door == Door::Azure,
+        asked_by: (context.door == Door::Azure).then(HostNames::azure),
     })
 }
 

@@ -25,7 +25,7 @@ const OF_CONNECTION: [HeaderName; 9] = [
 ];
 
 /// Never a client's to say.
-const NOT_OF_CLIENTS: [HeaderName; 9] = [
+const NOT_OF_CLIENTS: [HeaderName; 13] = [
     header::FORWARDED,
     // Who takes the body says when it may come.
     header::EXPECT,
@@ -33,14 +33,27 @@ const NOT_OF_CLIENTS: [HeaderName; 9] = [
     HeaderName::from_static("x-client-ip"),
     HeaderName::from_static("client-ip"),
     HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("disguised-host"),
+    HeaderName::from_static("was-default-hostname"),
+    // What follows CGI makes `HTTP_PROXY` of it, by which libraries find a proxy for the app's own requests.
+    HeaderName::from_static("proxy"),
     HeaderName::from_static("x-identity-header"),
     HeaderName::from_static("metadata"),
     // What the oldest version of App Service's identity endpoint calls its header.
     HeaderName::from_static("secret"),
 ];
-/// Among them the caller's certificate as App Service's front end tells it, and what Azure's Front Door says of itself.
-const NOT_OF_CLIENTS_PREFIXES: [&str; 6] =
-    ["x-forwarded-", "x-ms-client-principal", "x-ms-token-", "x-arr-", "x-azure-", "x-original-"];
+/// Among them what App Service's front end tells, such as the caller's certificate, and what Azure's Front Door says of itself.
+const NOT_OF_CLIENTS_PREFIXES: [&str; 8] = [
+    "x-forwarded-",
+    "x-ms-client-principal",
+    "x-ms-token-",
+    "x-arr-",
+    "x-azure-",
+    "x-original-",
+    "x-waws-",
+    "x-appservice-",
+];
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -180,6 +193,17 @@ mod tests {
             ("x-forwarded-port", "1"),
             ("x_forwarded_for", "1.2.3.4"),
             ("x-real-ip", "1.2.3.4"),
+            ("true-client-ip", "1.2.3.4"),
+            ("x-arr-clientcert", "MII"),
+            ("x-azure-clientip", "1.2.3.4"),
+            ("x-original-url", "/admin"),
+            ("x-rewrite-url", "/admin"),
+            ("x-waws-unencoded-url", "/admin"),
+            ("x-appservice-proto", "https"),
+            ("disguised-host", "evil"),
+            ("was-default-hostname", "evil"),
+            ("proxy", "http://evil"),
+            ("http2-settings", "AAMAAABkAAQAAP__"),
             ("x-identity-header", "guess"),
             ("metadata", "true"),
             ("secret", "guess"),
@@ -235,16 +259,34 @@ mod tests {
         assert!(asks(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]));
         assert!(!asks(&[("upgrade", "websocket")]));
         assert!(!asks(&[("connection", "upgrade")]));
-        for http in ["h2c", "H2C", "websocket, h2c", "HTTP/2.0", "TLS/1.0"] {
+        for http in ["h2c", "H2C", "websocket, h2c", "websocket,\th2c", "\th2c", "HTTP/2.0", "TLS/1.0"] {
             let mut sent = headers(&[("connection", "upgrade, http2-settings"), ("http2-settings", "x")]);
             sent.insert(header::UPGRADE, HeaderValue::from_static(http));
             assert!(upgrade(&sent).is_none(), "{http}");
             to_app(&mut sent, None, None);
             assert_eq!(shown(&sent), ["x-forwarded-proto: https"]);
         }
+        assert!(!asks(&[("connection", "upgrade"), ("upgrade", "websocket"), ("upgrade", "h2c")]));
         let mut sent = headers(&[("connection", "Upgrade"), ("upgrade", "websocket"), ("host", "x")]);
         let protocol = upgrade(&sent);
         to_app(&mut sent, None, protocol.as_ref());
         assert!(sent[header::UPGRADE] == "websocket" && sent[header::CONNECTION] == "upgrade");
+    }
+
+    #[test]
+    fn an_app_changes_to_one_protocol_that_it_was_asked_for() {
+        let is_fine = |answered: &'static str, asked: &'static str| {
+            is_asked_for(&HeaderValue::from_static(answered), &HeaderValue::from_static(asked))
+        };
+        assert!(is_fine("WebSocket", "websocket") && is_fine("b", "a,\tb, c"));
+        for (answered, asked) in [
+            ("h2c", "websocket"),
+            ("", "websocket"),
+            ("web", "websocket"),
+            ("websocket, h2c", "websocket"),
+            ("a, b", "a, b"),
+        ] {
+            assert!(!is_fine(answered, asked), "{answered:?} for {asked:?}");
+        }
     }
 }

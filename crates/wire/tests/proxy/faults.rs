@@ -1,8 +1,8 @@
 //! No answer of the app's: what the client is told.
 
 use super::{App, HOST, Stage, until};
-use host::Wanted;
-use std::time::Duration;
+use host::{Connect, Connecting, Reach, Wanted};
+use std::{sync::Arc, time::Duration};
 use wire::proxy::Limits;
 
 /// Says nothing of the inside, and is nothing that a browser runs or keeps.
@@ -82,6 +82,28 @@ async fn a_head_without_an_end_is_none() {
 }
 
 #[tokio::test]
+async fn a_head_is_as_long_as_it_may_be_and_no_longer() {
+    for (length, is_told_so) in [(60_000, false), (70_000, true)] {
+        let app = App::new(move |mut connection| async move {
+            connection.head().await;
+            let long = "x".repeat(length);
+            connection
+                .send(&format!("HTTP/1.1 200 OK\r\nX-Long: {long}\r\nContent-Length: 2\r\n\r\nok"))
+                .await;
+            connection.rest().await;
+        })
+        .await;
+        let stage = Stage::new().await;
+        stage.add(&app);
+        let answer = stage.get("/").await;
+        match is_told_so {
+            true => is_told(&answer, "502", "This app gave no answer"),
+            false => assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{answer}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
     for (head, is_chunked) in [("Content-Length: 100", false), ("Transfer-Encoding: chunked", true)] {
         let app = App::new(move |mut connection| async move {
@@ -154,4 +176,146 @@ async fn a_tunnel_to_anywhere_is_not_dug() {
     let answer = stage.ask(&format!("CONNECT {HOST} HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
     is_told(&answer, "405", "not possible");
     assert_eq!(app.connections(), 0);
+}
+
+/// One connection to the instance at a time.
+fn one_place(answer_time: Duration) -> Limits {
+    Limits { connections: 1, connect_time: Duration::from_secs(5), answer_time, ..Limits::default() }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_place_gets_the_one_of_whom_is_done() {
+    let (open, opened) = tokio::sync::watch::channel(false);
+    let app = App::new(move |mut connection| {
+        let mut opened = opened.clone();
+        async move {
+            connection.head().await;
+            drop(opened.wait_for(|opened| *opened).await.unwrap());
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+            // A connection that is kept open, and would do for another request.
+            connection.rest().await;
+        }
+    })
+    .await;
+    let stage = Stage::within(one_place(Duration::from_secs(10))).await;
+    stage.add(&app);
+    let opening = async {
+        until("both", || stage.in_flight() == 2).await;
+        assert_eq!(app.connections(), 1);
+        open.send(true).unwrap();
+    };
+    let (first, second, ()) = tokio::join!(stage.get("/"), stage.get("/"), opening);
+    assert!(first.ends_with("ok") && second.ends_with("ok"), "{first}\n{second}");
+    assert_eq!(app.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_client_that_stalls_after_an_early_answer_is_cut_off_and_its_place_is_free() {
+    let app = App::new(|mut connection| async move {
+        connection.head().await;
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        connection.rest().await;
+    })
+    .await;
+    let stage = Stage::within(one_place(Duration::from_millis(1_500))).await;
+    stage.add(&app);
+    let mut stalled = stage.client();
+    let began = std::time::Instant::now();
+    stalled.send(&format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10\r\n\r\nhalf")).await;
+    assert!(stalled.until("ok").await.starts_with("HTTP/1.1 200"));
+    until("the lease", || stage.in_flight() == 0).await;
+    let waiting = async {
+        until("the next one", || stage.in_flight() == 1).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        // Half a body is under way: the app has that connection still.
+        assert_eq!(app.connections(), 1);
+    };
+    let (next, ()) = tokio::join!(stage.get("/"), waiting);
+    assert!(next.ends_with("ok"), "{next}");
+    assert!(began.elapsed() >= Duration::from_millis(1_400), "{:?}", began.elapsed());
+    assert_eq!(app.connections(), 2);
+    assert_eq!(stalled.rest().await, "", "the client is cut off, too");
+}
+
+#[tokio::test]
+async fn a_request_that_is_given_up_leaves_no_place_taken() {
+    let app = App::new(|mut connection| async move {
+        if connection.head().await.contains("GET /fine") {
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        }
+        connection.rest().await;
+    })
+    .await;
+    let stage = Stage::within(one_place(Duration::from_millis(300))).await;
+    stage.add(&app);
+    for given_up in ["GET / HTTP/1.1\r\n", "POST / HTTP/1.1\r\nContent-Length: 10\r\n"] {
+        let mut client = stage.client();
+        client.send(&format!("{given_up}Host: {HOST}\r\nConnection: close\r\n\r\n")).await;
+        let answer = client.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 504") || answer.starts_with("HTTP/1.1 502"), "{answer}");
+        assert_eq!(stage.in_flight(), 0);
+        let next = stage.get("/fine").await;
+        assert!(next.ends_with("ok"), "{next}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_uses_makes_way() {
+    let (open, opened) = tokio::sync::watch::channel(false);
+    let app = App::new(move |mut connection| {
+        let mut opened = opened.clone();
+        async move {
+            loop {
+                let head = connection.head().await;
+                if head.contains("/slow") {
+                    drop(opened.wait_for(|opened| *opened).await.unwrap());
+                }
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+                if connection.stream.readable().await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    let limits = Limits { connections: 2, ..one_place(Duration::from_secs(10)) };
+    let stage = Stage::within(limits).await;
+    stage.add(&app);
+    // One is kept, the other at work; what must not be sent on a kept one needs a third.
+    assert!(stage.get("/").await.ends_with("ok"));
+    let post = |path: &str| format!("POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\n\r\n");
+    let third = async {
+        until("the second", || stage.in_flight() == 1 && app.connections() == 2).await;
+        let answer = stage.ask(&post("/")).await;
+        open.send(true).unwrap();
+        answer
+    };
+    let slow = post("/slow");
+    let (second, third) = tokio::join!(stage.ask(&slow), third);
+    assert!(second.ends_with("ok") && third.ends_with("ok"), "{second}\n{third}");
+    assert_eq!(app.connections(), 3);
+}
+
+/// A way that leads nowhere: no connection, and no word that there is none.
+struct Nowhere;
+
+impl Connect for Nowhere {
+    fn connect(&self) -> Connecting {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_neither_takes_a_connection_nor_refuses_it_is_given_up() {
+    let limits = Limits { connect_time: Duration::from_millis(200), ..Limits::default() };
+    let stage = Stage::within(limits).await;
+    stage.routes.add(&stage.web, Reach::By(Arc::new(Nowhere)));
+    is_told(&stage.get("/").await, "502", "This app gave no answer");
+    assert_eq!(stage.in_flight(), 0);
+    // With another one beside it nobody is told.
+    let app = App::saying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    stage.add(&app);
+    for _ in 0..3 {
+        assert!(stage.get("/").await.ends_with("ok"));
+    }
 }

@@ -32,7 +32,9 @@ async fn a_request_and_its_answer_as_both_sides_see_them() {
         .send(&format!(
             "GET https://{HOST}/a/%2e%2e/b?q=%20&q HTTP/1.1\r\nHost: {HOST}\r\nAccept: */*\r\nCookie: c=d\r\nX-Forwarded-For: 1.1.1.1\r\n\
              X_Forwarded_For: 1.1.1.1\r\nX-Forwarded-Host: evil\r\nForwarded: for=1.1.1.1\r\nX-Identity-Header: x\r\nMetadata: true\r\n\
-             Connection: close, X-Mine\r\nX-Mine: 1\r\nTE: gzip\r\nX-Ms-Client-Principal-Id: admin\r\n\r\n"
+             Connection: close, X-Mine\r\nX-Mine: 1\r\nTE: gzip\r\nX-Ms-Client-Principal-Id: admin\r\nX-ARR-ClientCert: MII\r\n\
+             True-Client-IP: 1.1.1.1\r\nX-Azure-SocketIP: 1.1.1.1\r\nX-Azure-FDID: x\r\nX-Original-For: 1.1.1.1\r\nX-Original-URL: /admin\r\n\
+             HTTP2-Settings: AAMAAABkAAQAAP__\r\nUpgrade: websocket\r\n\r\n"
         ))
         .await;
     let answer = client.rest().await;

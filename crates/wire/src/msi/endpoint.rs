@@ -1,0 +1,67 @@
+//! What an endpoint is: whose, and which of Azure's two protocols it speaks.
+//!
+//! Both are one path from the connection to the token; what differs is where a client finds the endpoint, what it must present, and how an
+//! answer is written. IMDS has no secret: the kernel alone says who calls. So there is none for a workload that the kernel does not confine,
+//! and `server` listens for one only in networks that it made for an app, where nobody else comes by (ADR 0023).
+
+use identity::Workload;
+use std::sync::Arc;
+
+/// The endpoint of one workload.
+pub struct Endpoint {
+    workload: Arc<Workload>,
+    protocol: Protocol,
+}
+
+/// Which of Azure's endpoints it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// App Service's, which a client knows by `IDENTITY_ENDPOINT`; it presents the secret of `IDENTITY_HEADER`.
+    AppService {
+        /// The port of 127.0.0.1 that it listens on: what a `Host` header must say.
+        port: u16,
+    },
+    /// The instance metadata service's, which every client looks for at 169.254.169.254; it presents no secret.
+    Imds,
+}
+
+impl Protocol {
+    /// The one path of an endpoint.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::AppService { .. } => "/msi/token",
+            Self::Imds => "/metadata/identity/oauth2/token",
+        }
+    }
+}
+
+impl Endpoint {
+    /// App Service's, at a port of 127.0.0.1.
+    pub const fn app_service(workload: Arc<Workload>, port: u16) -> Self {
+        Self { workload, protocol: Protocol::AppService { port } }
+    }
+
+    /// IMDS; none for a workload that the kernel does not confine, as nothing else would keep strangers out.
+    pub fn imds(workload: Arc<Workload>) -> Option<Self> {
+        workload.confinement().is_some().then_some(Self { workload, protocol: Protocol::Imds })
+    }
+
+    /// Whose it is.
+    pub const fn workload(&self) -> &Arc<Workload> {
+        &self.workload
+    }
+
+    /// What it speaks.
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// What the audit log calls it.
+    pub(super) fn described(&self) -> String {
+        let which = match self.protocol {
+            Protocol::AppService { .. } => "identity",
+            Protocol::Imds => "metadata",
+        };
+        format!("the {which} endpoint of app {}", self.workload.name())
+    }
+}

@@ -1,0 +1,248 @@
+//! IMDS: clients that know nothing but 169.254.169.254, in hosted apps that have a network of their own; and who gets nothing there.
+
+use crate::hosting::{Hosts, needs_root, ready};
+use e2e::{Answer, Server, TemporaryDirectory, note, setting, settings, skip, wait};
+use serde_json::Value;
+use std::{
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const IMDS: &str = "http://169.254.169.254";
+const TOKEN: &str = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://vault.azure.net";
+const METADATA: &str = "Metadata: true";
+const PYTHON: &str = "Python azure-identity 1.27.0, azure-keyvault-secrets 4.12.0";
+const NODE: &str = "Node @azure/identity 4.13.1, @azure/keyvault-secrets 4.11.2";
+const RUST: &str = "Rust azure_identity 1.0.0, azure_security_keyvault_secrets 1.0.1";
+
+/// An app `web` in a network of its own, which may read the secret `db` of vault `shop`.
+struct Isolated {
+    hosts: Hosts,
+}
+
+impl Isolated {
+    fn start(name: &str) -> Self {
+        let hosts = Hosts::start(name);
+        hosts.server.vault_with("shop", "db", "s3cret");
+        hosts.server.app_with("web", "shop", "get");
+        let vault = format!("VAULT_URL={}", hosts.server.vault_url("shop"));
+        let _said = hosts.server.keyless(["app", "settings", "set", "web", &vault]).ok();
+        let _said = hosts.server.keyless(["app", "configure", "web", "--network", "own"]).ok();
+        let told = hosts.deploy("web", &hosts.package("one", &[]));
+        assert_eq!((&told["hosted"]["network"], &told["hosted"]["enforced"]), (&"own".into(), &true.into()));
+        Self { hosts }
+    }
+
+    /// What a program in the app says that has no `IDENTITY_*` variables.
+    fn run(&self, arguments: &[String]) -> Value {
+        let arguments: Vec<_> = arguments.iter().map(|one| format!("argument={}", escaped(one))).collect();
+        self.hosts.ask("web", &format!("/run?{}", arguments.join("&")))
+    }
+
+    /// A Python with the SDKs that the app's account may run: the environment's own, or else the system's with the environment's packages.
+    fn python(&self) -> Option<Vec<String>> {
+        let python = PathBuf::from(setting("PYTHON")?);
+        let libraries = std::fs::read_dir(python.parent()?.parent()?.join("lib")).ok()?;
+        let packages: Vec<_> = libraries
+            .flatten()
+            .map(|entry| entry.path().join("site-packages").display().to_string())
+            .collect();
+        let system = ["env".to_owned(), format!("PYTHONPATH={}", packages.join(":")), "python3".to_owned()];
+        [vec![python.display().to_string()], system.into()].into_iter().find(|candidate| {
+            let import = ["-c", "import azure.identity, azure.keyvault.secrets"].map(str::to_owned);
+            self.run(&[candidate.as_slice(), &import].concat())["status"] == 0
+        })
+    }
+
+    fn reads(&self, client: &str, how: &str, arguments: &[String]) {
+        let began = Instant::now();
+        let ended = self.run(arguments);
+        assert_eq!((&ended["status"], &ended["stdout"]), (&0.into(), &"s3cret\n".into()), "{how}: {ended}");
+        // Nobody waits for a probe that is not answered, or tries again what was refused.
+        assert!(began.elapsed() < Duration::from_secs(30), "{how}: {:?}", began.elapsed());
+        note(client, &format!("get secret, knowing IMDS only (`{how}`)"), "works");
+    }
+
+    /// What an address answers to the app.
+    fn fetch(&self, url: &str, headers: &[&str]) -> Value {
+        fetch(&self.hosts, "web", url, headers)
+    }
+
+    fn token(&self, headers: &[&str]) -> Value {
+        self.fetch(&format!("{IMDS}{TOKEN}"), headers)
+    }
+}
+
+fn fetch(hosts: &Hosts, app: &str, url: &str, headers: &[&str]) -> Value {
+    let headers: String = headers.iter().map(|header| format!("&header={}", escaped(header))).collect();
+    hosts.ask(app, &format!("/fetch?url={}{headers}", escaped(url)))
+}
+
+fn escaped(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'/' | b'_' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
+/// What a program says at the metadata address, past any library.
+fn request(headers: &str) -> String {
+    format!("GET {TOKEN} HTTP/1.1\r\nHost: 169.254.169.254\r\n{headers}Connection: close\r\n\r\n")
+}
+
+#[test]
+fn sdks_that_know_only_imds_read_a_secret() {
+    if needs_root() {
+        return;
+    }
+    let web = Isolated::start("imds-sdks");
+    let rust = settings::binary("read-secret").display().to_string();
+    web.reads(RUST, "ManagedIdentityCredential", &[rust, "db".to_owned()]);
+    match web.python() {
+        None => skip("no Python environment that an app's account may run"),
+        Some(python) => {
+            let script = settings::example("python/read_secret.py").display().to_string();
+            let run = |script: &str| -> Vec<String> {
+                python.iter().map(String::as_str).chain([script, "db"]).map(str::to_owned).collect()
+            };
+            web.reads(PYTHON, "DefaultAzureCredential", &run(&script));
+            let script = web.hosts.packages.path().join("managed.py");
+            std::fs::write(&script, include_str!("python/managed.py")).unwrap();
+            web.reads(PYTHON, "ManagedIdentityCredential", &run(&script.display().to_string()));
+        }
+    }
+    let (Some(node), Some(place)) = (setting("NODE"), setting("NODE_APP")) else { return skip("no Node") };
+    // Node looks for packages from where the script is.
+    for (how, text) in [
+        (
+            "DefaultAzureCredential",
+            std::fs::read_to_string(settings::example("node/read-secret.mjs")).unwrap(),
+        ),
+        ("ManagedIdentityCredential", include_str!("node/managed.mjs").to_owned()),
+    ] {
+        let script = PathBuf::from(&place).join(format!("imds-{how}-{}.mjs", std::process::id()));
+        std::fs::write(&script, text).unwrap();
+        web.reads(NODE, how, &[node.clone(), script.display().to_string(), "db".to_owned()]);
+        std::fs::remove_file(script).unwrap();
+    }
+}
+
+#[test]
+fn a_network_of_its_own_has_this_server_and_no_way_out() {
+    if needs_root() {
+        return;
+    }
+    let mut web = Isolated::start("imds-network");
+    let shown = web.hosts.server.keyless(["app", "show", "web"]).ok();
+    assert!(shown.contains("NO WAY OUT"), "{shown}");
+    let isolation = web.hosts.show("web")["hosted"]["isolation"].as_str().unwrap().to_owned();
+    assert!(isolation.starts_with("server: a network of its own"), "{isolation}");
+    assert_eq!(web.token(&[METADATA])["status"], 200);
+    // The address is ours in there, whatever the machine's own would say: nothing else of it is to be had.
+    let instance = web.fetch(&format!("{IMDS}/metadata/instance?api-version=2021-02-01"), &[METADATA]);
+    assert_eq!(instance["status"], 404, "{instance}");
+    assert!(
+        instance["body"].as_str().unwrap().contains("Only /metadata/identity/oauth2/token"),
+        "{instance}"
+    );
+    let pid = web.hosts.processes("web")[0];
+    let links = std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap();
+    let links: Vec<_> = links.lines().skip(2).map(|line| line.split(':').next().unwrap().trim()).collect();
+    assert_eq!(links, ["lo"], "there is nothing that leads anywhere");
+    assert_eq!(web.fetch("http://192.0.2.1/", &[])["status"], 0);
+    // The endpoint that variables name is there, too; and the app is no neighbour of those that have no network of their own.
+    let env = web.hosts.ask("web", "/env");
+    let (endpoint, secret) =
+        (env["IDENTITY_ENDPOINT"].as_str().unwrap(), env["IDENTITY_HEADER"].as_str().unwrap());
+    let url = format!("{endpoint}?api-version=2019-08-01&resource=https://vault.azure.net");
+    let header = format!("X-IDENTITY-HEADER: {secret}");
+    assert_eq!(web.fetch(&url, &[&header])["status"], 200);
+    web.hosts.deploy("other", &web.hosts.package("other", &[]));
+    let port = web.hosts.show("other")["hosted"]["instances"][0]["port"].clone();
+    assert_eq!(web.fetch(&format!("http://127.0.0.1:{port}/who"), &[])["status"], 0);
+    let stolen = fetch(&web.hosts, "other", &url, &[&header]);
+    assert_eq!(stolen["status"], 0, "nobody listens there outside of its network: {stolen}");
+    let outside = fetch(&web.hosts, "other", &format!("{IMDS}{TOKEN}"), &[METADATA]);
+    assert!(!outside["body"].as_str().unwrap().contains("access_token"), "{outside}");
+
+    // Servers come and go, and are killed; the app runs on and is served again in the same network.
+    web.hosts.server.kill();
+    web.hosts.server.start_again();
+    web.hosts.settled("web", "it is served again", |hosted| ready(hosted) == 1);
+    assert_eq!(web.hosts.processes("web"), [pid], "it runs on");
+    assert_eq!(web.token(&[METADATA])["status"], 200);
+    assert_eq!(web.fetch(&url, &[&header])["status"], 200);
+
+    // Back in the server's network there is none.
+    let _said = web.hosts.server.keyless(["app", "configure", "web", "--network", "host"]).ok();
+    let hosted = web.hosts.settled("web", "another instance", |hosted| {
+        ready(hosted) == 1 && hosted["instances"].as_array().unwrap().len() == 1 && {
+            hosted["instances"][0]["revision"] == hosted["revision"]
+        }
+    });
+    assert_eq!(hosted["network"], "host");
+    assert!(!web.token(&[METADATA])["body"].as_str().unwrap().contains("access_token"));
+}
+
+#[test]
+fn who_is_not_the_app_or_speaks_for_another_gets_nothing() {
+    if needs_root() {
+        return;
+    }
+    let web = Isolated::start("imds-thieves");
+    let pid = web.hosts.processes("web")[0].to_string();
+    // Root that has entered the network, in a cgroup of its own: there is no secret to steal, and none that would help.
+    let mut entered = Command::new("nsenter");
+    entered.args(["-t", &pid, "-n"]).arg(web.hosts.server.raw()).arg("169.254.169.254:80");
+    let answer = Answer::parse(&wait::output(&mut entered, request("Metadata: true\r\n").as_bytes()).stdout);
+    assert_eq!(answer.status, 403, "{answer:?}");
+    assert_eq!(answer.json()["error"], "unknown_source");
+    let tail = web.hosts.server.keyless(["audit", "tail"]).ok();
+    assert!(
+        tail.contains("metadata endpoint of app web") && tail.contains("made outside of the cgroup"),
+        "{tail}"
+    );
+
+    // What is passed on by the app, or made by a page, comes from the right cgroup.
+    for header in [
+        "X-Forwarded-For: 10.0.0.1",
+        "Forwarded: for=10.0.0.1",
+        "Via: 1.1 proxy",
+        "Origin: http://evil.example",
+        "Cookie: a=b",
+        "Host: imds.evil.example",
+    ] {
+        let refused = web.token(&[METADATA, header]);
+        assert_eq!(refused["status"], 403, "{header}: {refused}");
+    }
+    for headers in [&[][..], &["Metadata: True"], &["Metadata: false"]] {
+        let refused = web.token(headers);
+        assert_eq!(refused["status"], 400, "{refused}");
+        assert!(refused["body"].as_str().unwrap().contains("Required metadata header not specified"));
+    }
+    assert_eq!(web.token(&[METADATA])["status"], 200);
+    let _said = web.hosts.server.keyless(["app", "identity", "remove", "web"]).ok();
+    let refused = web.token(&[METADATA]);
+    assert_eq!(refused["status"], 400, "{refused}");
+    assert!(refused["body"].as_str().unwrap().contains("Identity not found"), "{refused}");
+}
+
+#[test]
+fn an_ordinary_user_is_told_that_there_is_no_network_of_its_own() {
+    if needs_root() {
+        return;
+    }
+    let server = Server::start_delegated("imds-user", 65_534);
+    let hosts = Hosts { server, packages: TemporaryDirectory::new("imds-user-packages") };
+    let _said = hosts.server.keyless(["app", "create", "web"]).ok();
+    let refused = hosts.server.keyless(["app", "configure", "web", "--network", "own"]);
+    assert!(refused.code != Some(0) && refused.stderr.contains("runs as root"), "{}", refused.said());
+    let told = hosts.deploy("web", &hosts.package("one", &[]));
+    assert_eq!(told["hosted"]["network"], "host");
+    let none = fetch(&hosts, "web", &format!("{IMDS}{TOKEN}"), &[METADATA]);
+    assert!(!none["body"].as_str().unwrap().contains("access_token"), "{none}");
+    wait::until("it serves", PATIENCE, || ready(&hosts.show("web")["hosted"]) == 1);
+}
