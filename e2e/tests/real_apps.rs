@@ -72,7 +72,7 @@ fn killed_and_back(hosts: &Hosts) {
     });
 }
 
-/// Users who ask without a pause until they are stopped.
+/// Users who ask until they are stopped, with pauses that leave the processors to what is built meanwhile.
 struct Users {
     phase: Arc<AtomicU8>,
     asked: Arc<AtomicUsize>,
@@ -93,6 +93,7 @@ impl Users {
                         seen.push(what);
                     }
                     asked.fetch_add(1, Ordering::SeqCst);
+                    thread::sleep(Duration::from_millis(20));
                 }
                 seen
             })
