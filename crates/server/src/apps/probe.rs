@@ -250,10 +250,7 @@ mod tests {
             Some(true)
         );
         assert_eq!(found("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n").await, Some(true));
-        assert_eq!(
-            found("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await,
-            Some(false)
-        );
+        assert_eq!(found("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await, Some(false));
         assert_eq!(found("").await, None, "no answer");
         assert_eq!(found("hello\r\n\r\n").await, None, "no HTTP");
     }
