@@ -54,6 +54,11 @@ pub(crate) async fn serve(
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
     println!("{}", listener.local_addr().expect("a bound listener has an address").port());
+    accept(listener, router, tls).await;
+}
+
+/// Serves a router to whoever connects, over HTTP/1.1.
+pub(crate) async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let _ = stream.set_nodelay(true);

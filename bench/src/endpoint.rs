@@ -2,11 +2,16 @@
 //!
 //! Its parent reads the figures from its standard output.
 
-use crate::{cpu, load, report::median, scenario::CONNECTIONS};
+use crate::{
+    cpu, load,
+    report::{Report, Row},
+    scenario::{Bench, CONNECTIONS, Size},
+    system::Bare,
+};
 use std::sync::Arc;
 
-/// Inside an app: `token` prints one for the vault; `cached PID BARE-PORT BARE-PID ROUNDS REQUESTS` prints a line of figures for each number of
-/// connections; `cold PID AUDIENCE…` prints the mean processor time of tokens that are asked for the first time.
+/// Inside an app: `token` prints one for the vault; `cached PID BARE-PORT BARE-PID ROUNDS REQUESTS` prints a line for each round: what the bare server
+/// and ours cost, and the number of connections; `cold PID AUDIENCE…` prints the mean processor time of tokens that are asked for the first time.
 #[expect(
     clippy::disallowed_methods,
     reason = "as an app does, it reads from its environment what it was given"
@@ -55,24 +60,14 @@ pub(crate) async fn load(arguments: &[&str]) {
                     let request = Arc::new(vec![request("https://vault.azure.net")]);
                     let mut lines = String::new();
                     for connections in CONNECTIONS {
-                        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
                         for _ in 0..number(rounds) {
-                            theirs
-                                .push(load::run(&bare, request.clone(), connections, number(requests)).await);
-                            ours.push(
-                                load::run(&target, request.clone(), connections, number(requests)).await,
-                            );
+                            for target in [&bare, &target] {
+                                let cost =
+                                    load::run(target, request.clone(), connections, number(requests)).await;
+                                lines += &format!("{} {} {} ", cost.cpu_us, cost.rate, cost.p99_us);
+                            }
+                            lines += &format!("{connections}\n");
                         }
-                        let middle = |costs: &[load::Cost], pick: fn(&load::Cost) -> f64| {
-                            median(costs.iter().map(pick).collect())
-                        };
-                        lines += &format!(
-                            "{connections} {} {} {} {}\n",
-                            middle(&ours, |cost| cost.cpu_us),
-                            middle(&ours, |cost| cost.rate),
-                            middle(&theirs, |cost| cost.cpu_us),
-                            middle(&theirs, |cost| cost.rate)
-                        );
                     }
                     lines
                 }
@@ -91,4 +86,50 @@ pub(crate) async fn load(arguments: &[&str]) {
         })
         .await;
     println!("{printed}");
+}
+
+impl Bench {
+    /// The load runs as an app: only its process tree is answered.
+    pub(crate) fn endpoint(&self, report: &mut Report, size: &Size) {
+        let body = format!(
+            r#"{{"access_token":"{}","expires_on":"1795558403","resource":"https://vault.azure.net","token_type":"Bearer","client_id":"00000000-0000-4000-8000-000000000000"}}"#,
+            self.token
+        );
+        let bare =
+            Bare::start(&self.directory, None, false, "application/json; charset=utf-8", body.as_bytes());
+        let program = std::env::current_exe().expect("a process knows its program");
+        let printed = self.system.command(
+            &[
+                "run",
+                "--app",
+                "bench",
+                "--",
+                program.to_str().expect("its path is text"),
+                "endpoint",
+                "cached",
+                &self.system.pid().to_string(),
+                &bare.port.to_string(),
+                &bare.pid().to_string(),
+                &size.rounds.to_string(),
+                &size.requests.to_string(),
+            ],
+            b"",
+        );
+        let lines: Vec<Vec<f64>> = printed
+            .trim()
+            .lines()
+            .map(|line| line.split(' ').map(|field| field.parse().expect("it prints numbers")).collect())
+            .collect();
+        for connections in CONNECTIONS {
+            let rounds = lines.iter().filter(|line| line.last() == Some(&(connections as f64)));
+            let (theirs, ours): (Vec<_>, Vec<_>) = rounds.map(|line| (cost(line), cost(&line[3..]))).unzip();
+            let what = format!("managed identity token from the cache, {connections} connections");
+            report.rows.push(Row::compare(&what, &ours, "bare axum over HTTP", &theirs, Some(2.0)));
+        }
+    }
+}
+
+/// The first three figures of a line.
+fn cost(line: &[f64]) -> load::Cost {
+    load::Cost { cpu_us: line[0], rate: line[1], p99_us: line[2] }
 }

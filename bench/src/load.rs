@@ -2,12 +2,22 @@
 
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore};
-use std::{cell::Cell, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixStream},
 };
 use tokio_rustls::TlsConnector;
+
+/// Until all connections of a run are accepted, whatever a server does for that.
+const ACCEPTED_TIME: Duration = Duration::from_millis(50);
 
 /// Where a server listens.
 #[derive(Clone)]
@@ -36,6 +46,8 @@ pub(crate) struct Cost {
     pub(crate) cpu_us: f64,
     /// Units a second.
     pub(crate) rate: f64,
+    /// Microseconds within which 99 of 100 units were done.
+    pub(crate) p99_us: f64,
 }
 
 /// A connector that trusts exactly one root certificate (PEM).
@@ -79,6 +91,8 @@ pub(crate) async fn drive(
     for _ in 0..connections {
         opened.push(Connection::open(target).await);
     }
+    // Accepting is no request's cost, and a server may be at it still: ours looks who connects.
+    tokio::time::sleep(ACCEPTED_TIME).await;
     // The load never sleeps: else each answer of the slower server would pay for waking it (an interrupt to another core, several
     // microseconds on a virtual machine), and the faster one, whose client is always busy, would not.
     let awake = tokio::task::spawn_local(async {
@@ -87,24 +101,33 @@ pub(crate) async fn drive(
         }
     });
     let (unit, next) = (Rc::new(unit), Rc::new(Cell::new(0)));
+    let times = Rc::new(RefCell::new(Vec::with_capacity(total)));
     let (cpu, begin) = (crate::cpu::nanoseconds(target.pid), Instant::now());
     let mut tasks = tokio::task::JoinSet::new();
     for mut connection in opened {
-        let (unit, next) = (unit.clone(), next.clone());
+        let (unit, next, times) = (unit.clone(), next.clone(), times.clone());
         tasks.spawn_local(async move {
             loop {
                 let index = next.replace(next.get() + 1);
                 if index >= total {
                     break;
                 }
+                let begin = Instant::now();
                 unit(&mut connection, index).await;
+                times.borrow_mut().push(begin.elapsed().as_secs_f64() * 1_000_000.0);
             }
         });
     }
     tasks.join_all().await;
     let (cpu, elapsed) = (crate::cpu::nanoseconds(target.pid).saturating_sub(cpu), begin.elapsed());
     awake.abort();
-    Cost { cpu_us: cpu as f64 / 1_000.0 / total as f64, rate: total as f64 / elapsed.as_secs_f64() }
+    let mut times = times.take();
+    times.sort_by(f64::total_cmp);
+    Cost {
+        cpu_us: cpu as f64 / 1_000.0 / total as f64,
+        rate: total as f64 / elapsed.as_secs_f64(),
+        p99_us: times.get(times.len() * 99 / 100).copied().unwrap_or(f64::NAN),
+    }
 }
 
 /// One answer to one request over a connection of its own: its body.
@@ -122,7 +145,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    async fn open(target: &Target) -> Self {
+    pub(crate) async fn open(target: &Target) -> Self {
         let stream: Box<dyn Stream> = match (&target.listener, &target.tls) {
             (Listener::Unix(path), _) => {
                 Box::new(UnixStream::connect(path).await.expect("the server listens"))
@@ -141,6 +164,26 @@ impl Connection {
         let (head, body) = self.ask(request).await;
         assert!(head.starts_with("HTTP/1.1 20"), "{head}{}", String::from_utf8_lossy(body));
         body
+    }
+
+    /// Sends a request; the bytes of its answer, which are many and are thrown away as they come.
+    pub(crate) async fn swallow(&mut self, request: &[u8]) -> usize {
+        self.stream.write_all(request).await.expect("the connection takes a request");
+        self.stream.flush().await.expect("the connection takes a request");
+        self.buffer.clear();
+        let (mut bytes, mut whole) = (0, None);
+        while whole.is_none_or(|whole| bytes < whole) {
+            let read = self.stream.read_buf(&mut self.buffer).await.expect("the connection answers");
+            assert_ne!(read, 0, "the server closed the connection after {bytes} bytes");
+            bytes += read;
+            if whole.is_none() {
+                whole = head_and_length(&self.buffer).map(|(head, length)| head + length);
+            }
+            if whole.is_some() {
+                self.buffer.clear();
+            }
+        }
+        bytes
     }
 
     /// Sends a request; the head and the body of its answer, whatever it is.

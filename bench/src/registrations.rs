@@ -18,7 +18,7 @@ impl Bench {
         let [few, many] = size.registrations;
         self.register(few, &clients).await;
         let before = self.token_us(&clients, size).await;
-        let load::Cost { cpu_us, rate } = self.register(many - few, &clients).await;
+        let load::Cost { cpu_us, rate, .. } = self.register(many - few, &clients).await;
         let after = self.token_us(&clients, size).await;
         let what = format!("filling the directory to {many} app registrations, a client secret each");
         let seconds = (many - few) as f64 / rate;

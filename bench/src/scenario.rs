@@ -30,7 +30,7 @@ pub(crate) struct Size {
 }
 
 /// Everything in one run, or one part of it.
-pub(crate) async fn all(keyless: &Path, is_quick: bool, only: Option<&str>) -> Report {
+pub(crate) async fn all(keyless: &Path, nginx: &Path, is_quick: bool, only: Option<&str>) -> Report {
     let size = if is_quick {
         Size {
             rounds: 3,
@@ -86,6 +86,12 @@ pub(crate) async fn all(keyless: &Path, is_quick: bool, only: Option<&str>) -> R
     if is_wanted("sign") {
         bench.sign(&mut report, &size).await;
     }
+    if is_wanted("app") {
+        bench.app_start(&mut report, &size).await;
+    }
+    if is_wanted("proxy") {
+        bench.proxy(&mut report, &size, nginx).await;
+    }
     report.rows.push(Row {
         what: "binary".into(),
         figure: format!("{:.1} MB", fs::metadata(keyless).map_or(0.0, |file| file.len() as f64 / 1e6)),
@@ -103,7 +109,7 @@ pub(crate) struct Bench {
     pub(crate) system: System,
     pub(crate) root: String,
     pub(crate) tenant: String,
-    token: String,
+    pub(crate) token: String,
     idle_kib: u64,
     pub(crate) directory: PathBuf,
 }
@@ -203,7 +209,7 @@ impl Bench {
     }
 
     fn bare_with(&self, is_signing: bool, body: &[u8]) -> (Bare, load::Target) {
-        let (chain, key, root) = certificate();
+        let (chain, key, root) = certificate(VAULT_HOST);
         let (tls, json) = (Some((&*chain, &*key)), "application/json; charset=utf-8");
         let bare = Bare::start(&self.directory, tls, is_signing, json, body);
         let target = load::Target {
@@ -225,12 +231,12 @@ impl Bench {
                 theirs.push(load::run(&bare_target, requests.clone(), connections, size.requests).await);
                 ours.push(load::run(&target, requests.clone(), connections, size.requests).await);
             }
-            report.rows.push(compare(
+            report.rows.push(Row::compare(
                 &format!("secret GET, {connections} connections"),
                 &ours,
                 "bare axum over TLS",
                 &theirs,
-                2.0,
+                Some(2.0),
             ));
         }
         let after = cpu::resident_kib(self.system.pid()) as f64 / 1_024.0;
@@ -238,46 +244,6 @@ impl Bench {
         report
             .rows
             .push(Row::figure(&format!("resident memory after {asked} GETs"), format!("{after:.1} MB")));
-    }
-
-    /// The load runs as an app: only its process tree is answered.
-    fn endpoint(&self, report: &mut Report, size: &Size) {
-        let body = format!(
-            r#"{{"access_token":"{}","expires_on":"1795558403","resource":"https://vault.azure.net","token_type":"Bearer","client_id":"00000000-0000-4000-8000-000000000000"}}"#,
-            self.token
-        );
-        let bare =
-            Bare::start(&self.directory, None, false, "application/json; charset=utf-8", body.as_bytes());
-        let program = std::env::current_exe().expect("a process knows its program");
-        let printed = self.system.command(
-            &[
-                "run",
-                "--app",
-                "bench",
-                "--",
-                program.to_str().expect("its path is text"),
-                "endpoint",
-                "cached",
-                &self.system.pid().to_string(),
-                &bare.port.to_string(),
-                &bare.pid().to_string(),
-                &size.rounds.to_string(),
-                &size.requests.to_string(),
-            ],
-            b"",
-        );
-        for line in printed.lines() {
-            let fields: Vec<f64> = line.split_whitespace().filter_map(|field| field.parse().ok()).collect();
-            let [connections, ours, ours_rate, theirs, theirs_rate] = fields.as_slice() else { continue };
-            let row = compare(
-                &format!("managed identity token from the cache, {connections} connections"),
-                &[load::Cost { cpu_us: *ours, rate: *ours_rate }],
-                "bare axum over HTTP",
-                &[load::Cost { cpu_us: *theirs, rate: *theirs_rate }],
-                2.2,
-            );
-            report.rows.push(row);
-        }
     }
 
     async fn secret_set(&self, report: &mut Report, directory: &Path, size: &Size) {
@@ -311,60 +277,6 @@ impl Bench {
     }
 }
 
-impl Row {
-    pub(crate) fn limit(what: &str, figure: f64, unit: &str, at_most: f64) -> Self {
-        Self {
-            what: what.into(),
-            figure: format!("{figure:.1} {unit}"),
-            against: String::new(),
-            ratio: None,
-            expected: format!("under {at_most:.0} {unit}"),
-            is_met: Some(figure < at_most),
-        }
-    }
-
-    pub(crate) fn figure(what: &str, figure: String) -> Self {
-        Self {
-            what: what.into(),
-            figure,
-            against: String::new(),
-            ratio: None,
-            expected: String::new(),
-            is_met: None,
-        }
-    }
-
-    /// What something costs once there is much, against what it cost before: at most 1.3 of it is expected.
-    pub(crate) fn grown(what: &str, us: f64, at: &str, before: f64) -> Self {
-        let ratio = us / before;
-        Self {
-            what: what.into(),
-            figure: format!("{us:.0} us"),
-            against: format!("{at}: {before:.0} us"),
-            ratio: Some(ratio),
-            expected: "at most 1.3".into(),
-            is_met: Some(ratio <= 1.3),
-        }
-    }
-}
-
-fn compare(what: &str, ours: &[load::Cost], against: &str, theirs: &[load::Cost], at_most: f64) -> Row {
-    let middle =
-        |costs: &[load::Cost], pick: fn(&load::Cost) -> f64| median(costs.iter().map(pick).collect());
-    let (cpu, bare_cpu) = (middle(ours, |cost| cost.cpu_us), middle(theirs, |cost| cost.cpu_us));
-    let (rate, bare_rate) = (middle(ours, |cost| cost.rate), middle(theirs, |cost| cost.rate));
-    // Pair by pair where there are pairs: a machine whose speed drifts changes both sides of a pair alike.
-    let ratio = median(ours.iter().zip(theirs).map(|(ours, theirs)| ours.cpu_us / theirs.cpu_us).collect());
-    Row {
-        what: what.into(),
-        figure: format!("{cpu:.1} us CPU, {rate:.0}/s"),
-        against: format!("{against}: {bare_cpu:.1} us CPU, {bare_rate:.0}/s"),
-        ratio: Some(ratio),
-        expected: format!("at most {at_most}"),
-        is_met: Some(ratio <= at_most),
-    }
-}
-
 fn environment(printed: &str) -> HashMap<String, String> {
     printed
         .lines()
@@ -373,11 +285,10 @@ fn environment(printed: &str) -> HashMap<String, String> {
         .collect()
 }
 
-/// A certificate for the bare server like ours: chain, key, root.
-fn certificate() -> (String, Vec<u8>, String) {
+/// A certificate for another server like ours: chain, key, root.
+pub(crate) fn certificate(host: &str) -> (String, Vec<u8>, String) {
     let authority = crypt::Authority::create("Keyless bench", now()).expect("an authority can be made");
-    let server =
-        authority.issue_server(&[VAULT_HOST.to_owned()], &[], now()).expect("a certificate can be issued");
+    let server = authority.issue_server(&[host.to_owned()], &[], now()).expect("a certificate can be issued");
     (server.chain_pem.clone(), server.key_pkcs8.expose().clone(), authority.certificate_pem().to_owned())
 }
 

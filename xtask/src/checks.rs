@@ -109,6 +109,9 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     let release = workspace::target().join("release");
     let mut bench = std::process::Command::new(release.join("bench"));
     bench.current_dir(workspace::root()).arg(release.join("keyless"));
+    if let Some(nginx) = tools::nginx() {
+        bench.arg("--nginx").arg(nginx);
+    }
     for argument in arguments {
         match argument.as_str() {
             "--write" => bench.arg("--write").arg("docs/benchmarks.md"),

@@ -144,6 +144,36 @@ pub(crate) fn has_openssl() -> bool {
     find() || apt_install(&["libssl-dev", "pkg-config"]).is_ok() && find()
 }
 
+/// nginx, which our proxy is held against: the system's, or Debian's, only unpacked, so that nobody starts it. `None`: the bench says so.
+pub(crate) fn nginx() -> Option<PathBuf> {
+    if process::answers("nginx", "-v") {
+        return Some("nginx".into());
+    }
+    let place = tools().join("nginx");
+    let program = place.join("usr/sbin/nginx");
+    if !process::answers(&program, "-v") {
+        unpack("nginx", &place).ok()?;
+    }
+    process::answers(&program, "-v").then_some(program)
+}
+
+/// Unpacks a Debian package, and nothing that it depends on, into a folder.
+fn unpack(package: &str, place: &Path) -> Result<(), Failure> {
+    process::directory(place)?;
+    let download = || process::run(Command::new("apt-get").current_dir(place).args(["download", package]));
+    if download().is_err() {
+        apt(&["update"])?;
+        download()?;
+    }
+    for entry in std::fs::read_dir(place)? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|extension| extension == "deb") {
+            process::run(Command::new("dpkg-deb").arg("--extract").arg(&file).arg(place))?;
+        }
+    }
+    Ok(())
+}
+
 /// Installs Debian packages, where we may: as root, with `apt-get` there.
 fn apt_install(packages: &[&str]) -> Result<(), Failure> {
     if !process::is_root() || !process::answers("apt-get", "--version") {
@@ -152,13 +182,14 @@ fn apt_install(packages: &[&str]) -> Result<(), Failure> {
             packages.join(", ")
         )));
     }
-    let apt = |arguments: &[&str]| {
-        let mut apt = Command::new("apt-get");
-        apt.env("DEBIAN_FRONTEND", "noninteractive").args(["--yes", "--quiet", "--quiet"]).args(arguments);
-        process::run(&mut apt)
-    };
     apt(&["update"])?;
     let mut arguments = vec!["install", "--no-install-recommends"];
     arguments.extend(packages);
     apt(&arguments)
+}
+
+fn apt(arguments: &[&str]) -> Result<(), Failure> {
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive").args(["--yes", "--quiet", "--quiet"]).args(arguments);
+    process::run(&mut apt)
 }

@@ -386,8 +386,7 @@ impl World {
         let answer = read(response.map(Body::new), "x-correlation-id").await;
         self.judge("a token request", &answer, false);
         if answer.is_success() {
-            let is_workload =
-                |actor: &Actor| matches!(actor, Actor::Workload { id, .. } if *id == endpoint.workload().id());
+            let is_workload = |actor: &Actor| matches!(actor, Actor::Workload { id, .. } if *id == endpoint.workload().id());
             self.expect_record(&answer, "a token request", is_workload);
         }
         Some(answer)

@@ -8,6 +8,7 @@
 
 mod admin;
 mod admin_directory;
+mod admin_vaults;
 mod described;
 mod golden;
 mod golden_graph;

@@ -20,9 +20,11 @@ use std::{
 };
 use tokio::{io::unix::AsyncFd, net::TcpStream};
 
-/// How often a starting instance is looked at: at first, and at most.
-const READY_INTERVAL: Duration = Duration::from_millis(10);
+/// How long after one look at a starting instance the next one is: an eighth of the time that it has had, so that an instance is found ready
+/// soon after it is, however long it takes; within these bounds.
+const READY_INTERVAL: Duration = Duration::from_millis(1);
 const READY_INTERVAL_MAX: Duration = Duration::from_millis(250);
+const READY_LOOKS: u32 = 8;
 /// How long an instance that serves nobody must have run to count as ready.
 const PROCESS_TIME_MIN: Duration = Duration::from_millis(500);
 
@@ -115,7 +117,7 @@ impl host::routes::Connect for Upstream {
 
 /// Waits until an instance is ready.
 pub(crate) async fn ready(target: &Target<'_>, health: &Health) {
-    let mut pause = READY_INTERVAL;
+    let begin = Instant::now();
     loop {
         let is_ready = match health {
             Health::Process => {
@@ -128,8 +130,7 @@ pub(crate) async fn ready(target: &Target<'_>, health: &Health) {
         if is_ready {
             return;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(READY_INTERVAL_MAX);
+        tokio::time::sleep((begin.elapsed() / READY_LOOKS).clamp(READY_INTERVAL, READY_INTERVAL_MAX)).await;
     }
 }
 
@@ -141,22 +142,31 @@ pub(crate) async fn check(target: &Target<'_>, path: &str) -> bool {
 }
 
 async fn ask(target: &Target<'_>, path: &str) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
-    let stream = target.connect().await?;
+    is_well(target.connect().await?, target.port, path).await
+}
+
+async fn is_well(
+    stream: TcpStream,
+    port: u16,
+    path: &str,
+) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path)
-        .header(header::HOST, format!("127.0.0.1:{}", target.port))
+        .header(header::HOST, format!("127.0.0.1:{port}"))
         .header(header::USER_AGENT, "keyless-health-check")
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
-    let asked = async {
-        let status = sender.send_request(request).await?.status();
-        Ok(status.is_success() || status.is_redirection())
+    let (mut asked, mut connection) = (Box::pin(sender.send_request(request)), Box::pin(connection));
+    let answered = tokio::select! {
+        answered = &mut asked => answered,
+        _ended = &mut connection => {
+            // An answer that came in one piece is there by now, and the connection that it ended is over. Without one, dropping says so.
+            drop(connection);
+            asked.await
+        }
     };
-    tokio::pin!(connection);
-    tokio::select! {
-        answer = asked => answer,
-        _ = &mut connection => Ok(false),
-    }
+    let status = answered?.status();
+    Ok(status.is_success() || status.is_redirection())
 }
 
 /// Waits until a process has ended.
@@ -204,5 +214,44 @@ impl Watched {
     )]
     fn new(descriptor: OwnedFd) -> io::Result<Self> {
         AsyncFd::with_interest(Pidfd(descriptor), tokio::io::Interest::READABLE).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    /// What is found of a server that answers by these bytes, all at once, and hangs up.
+    async fn found(answer: &'static str) -> Option<bool> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            assert_ne!(stream.read(&mut request).await.unwrap(), 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let stream = TcpStream::connect(address).await.unwrap();
+        let asked = is_well(stream, address.port(), "/healthz");
+        let found = tokio::time::timeout(Duration::from_secs(5), asked).await.expect("it does not wait");
+        serving.await.unwrap();
+        found.ok()
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_one_piece_is_an_answer() {
+        assert_eq!(found("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await, Some(true));
+        assert_eq!(
+            found("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").await,
+            Some(true)
+        );
+        assert_eq!(found("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n").await, Some(true));
+        assert_eq!(found("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await, Some(false));
+        assert_eq!(found("").await, None, "no answer");
+        assert_eq!(found("hello\r\n\r\n").await, None, "no HTTP");
     }
 }
