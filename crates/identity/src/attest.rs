@@ -5,7 +5,7 @@
 
 use crate::workload::Workload;
 use domain::WorkloadId;
-use kernel::{AppCgroup, AttestFault, Attested, CgroupId, Peer, ProcessFacts};
+use kernel::{AppCgroup, AttestFault, Attested, CgroupId, KernelError, Peer, ProcessFacts};
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
@@ -35,6 +35,11 @@ pub trait Confinement: Send + Sync {
     fn id(&self) -> CgroupId;
     /// Is this cgroup the top or below it?
     fn contains(&self, cgroup: CgroupId) -> bool;
+    /// Its id and those of the cgroups around it, up to the highest that can be seen.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError>;
     /// Is there any process in it?
     fn is_populated(&self) -> bool;
 }
@@ -151,6 +156,10 @@ impl Confinement for AppCgroup {
 
     fn contains(&self, cgroup: CgroupId) -> bool {
         self.contains(cgroup)
+    }
+
+    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
+        self.lineage()
     }
 
     fn is_populated(&self) -> bool {

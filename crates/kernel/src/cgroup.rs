@@ -53,6 +53,8 @@ const DEPTH_MAX: usize = 32;
 const WALKS_A_SECOND: u32 = 100;
 /// Strangers that are remembered, so that each causes one walk only.
 const STRANGERS_MAX: usize = 1_024;
+/// Levels above a cgroup that are looked at: more than the kernel is ever asked for.
+const HEIGHT_MAX: usize = 256;
 /// How long a killed cgroup may take to become empty.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
 /// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
@@ -159,6 +161,34 @@ impl AppCgroup {
             known.strangers.insert(id);
         }
         is_member
+    }
+
+    /// Its own id and those of the cgroups around it, the nearest first. As a cgroup never moves to another parent, it stays so: whether two
+    /// cgroups overlap is told by their ids, however many cgroups there are and whatever is below them.
+    ///
+    /// # Errors
+    /// [`KernelError::Cgroup`].
+    pub fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
+        let fail = |error: Errno| KernelError::Cgroup {
+            doing: "look around",
+            path: self.path.clone(),
+            source: error.into(),
+        };
+        let mut lineage = vec![self.id];
+        // No right to read is needed on the way up.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut above = openat(&self.directory, "..", flags, Mode::empty()).map_err(fail)?;
+        for _ in 0..HEIGHT_MAX {
+            let id = CgroupId(fstat(&above).map_err(fail)?.st_ino);
+            // Above the top is another file system, or the top once more.
+            let is_cgroup = rustix::fs::fstatfs(&above).map_err(fail)?.f_type == CGROUP2_SUPER_MAGIC;
+            if !is_cgroup || lineage.last() == Some(&id) {
+                return Ok(lineage);
+            }
+            lineage.push(id);
+            above = openat(&above, "..", flags, Mode::empty()).map_err(fail)?;
+        }
+        Err(fail(Errno::LOOP))
     }
 
     /// Is there any process in it or below it? False once it is removed; true if it cannot be told.

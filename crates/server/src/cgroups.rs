@@ -96,6 +96,10 @@ impl Confinement for Kept {
         self.0.contains(cgroup)
     }
 
+    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
+        self.0.lineage()
+    }
+
     fn is_populated(&self) -> bool {
         self.0.is_populated()
     }

@@ -91,6 +91,10 @@ impl Confinement for SimCgroup {
         self.is_blind || cgroup == self.id() || cgroup == CgroupId::new(self.id + 1)
     }
 
+    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
+        Ok(vec![self.id()])
+    }
+
     fn is_populated(&self) -> bool {
         self.is_populated.load(Ordering::SeqCst)
     }

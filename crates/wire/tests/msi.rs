@@ -12,7 +12,7 @@ use audit::{Actor, Outcome, Record};
 use domain::{AppName, Clock, IdentityName, Secret, Timestamp, WorkloadId};
 use host::HostError;
 use identity::{Confinement, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
-use kernel::{AttestFault, Attested, CgroupId, Peer};
+use kernel::{AttestFault, Attested, CgroupId, KernelError, Peer};
 use serde_json::Value;
 use std::{
     net::SocketAddr,
@@ -73,6 +73,10 @@ impl Confinement for AppCgroup {
 
     fn contains(&self, cgroup: CgroupId) -> bool {
         cgroup == self.id()
+    }
+
+    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
+        Ok(vec![self.id()])
     }
 
     fn is_populated(&self) -> bool {

@@ -332,6 +332,10 @@ impl Confinement for Cgroup {
         cgroup == self.id()
     }
 
+    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
+        Ok(vec![self.id()])
+    }
+
     fn is_populated(&self) -> bool {
         true
     }
