@@ -55,6 +55,17 @@ def hog(query):
     return {"mib": len(kept)}
 
 
+def say(query):
+    """As much as is wanted, to standard output and so to the log."""
+    try:
+        left = memoryview(b"x" * int(query["bytes"][0]))
+        while left:
+            left = left[os.write(1, left):]
+    except OSError as error:
+        return {"errno": error.strerror}
+    return {"said": int(query["bytes"][0])}
+
+
 def slow(query):
     time.sleep(float(query["seconds"][0]))
     return {"slept": True}
@@ -68,6 +79,7 @@ WHAT = {
     "read": read,
     "bomb": bomb,
     "hog": hog,
+    "say": say,
     "slow": slow,
     "exit": lambda query: os._exit(int(query["status"][0])),
 }
@@ -102,5 +114,9 @@ if os.environ.get("IGNORES_TERM"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 else:
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-print("version", VERSION, "listens", flush=True)
+try:
+    print("version", VERSION, "listens", flush=True)
+except OSError:
+    # The disk may be full; this app bears that.
+    pass
 server.serve_forever()

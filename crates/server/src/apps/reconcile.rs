@@ -209,9 +209,7 @@ impl Apps {
             }
             drop(states);
             self.deployments.forget(app);
-            if let Err(error) = self.files.app(app).remove() {
-                tracing::warn!(%app, %error, "the files of an app that was deleted cannot be removed");
-            }
+            self.remove_files(app);
         }
     }
 
