@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Apps at a time: half of them belong to each of the two that make them come and go.
 const APPS: u64 = 6;
 /// Steps that those two do, and that are drawn with equal chances; deploying is the first three.
-const STEPS: u64 = 14;
+const STEPS: u64 = 15;
 /// Threads for work that waits end when nothing has been to do for ten seconds; until then they are there.
 const THREADS_IDLE: usize = 6;
 /// Milliseconds between two steps of one of them, at most.
@@ -271,22 +271,34 @@ impl Actor<'_> {
         assert!(answer.status < 500, "{method} {path} {body}: {} {}", answer.status, answer.text());
     }
 
+    fn deploy(&mut self, name_of: &str) {
+        let app = format!("/v1/apps/{name_of}");
+        let which = usize::try_from(self.chance.below(self.packages.0.len() as u64)).unwrap();
+        self.asks("POST", "/v1/apps", &format!("{{\"name\":\"{name_of}\"}}"));
+        self.asks("PUT", &format!("{app}/identity"), "");
+        // What is no web server serves nobody.
+        let health = if which == 0 { "port" } else { "process" };
+        self.asks("PATCH", &format!("{app}/desired"), &format!("{{\"health\":\"{health}\"}}"));
+        let (path, zip) = (format!("{app}/deployments"), &self.packages.0[which]);
+        let answer = ask(&self.hosts.server, "POST", &path, "application/zip", zip);
+        assert!(answer.status < 500, "{path}: {} {}", answer.status, answer.text());
+    }
+
     fn step(&mut self) {
         let name_of = format!("churn-{}", self.first + self.chance.below(APPS / 2));
         let app = format!("/v1/apps/{name_of}");
         let desired = format!("{app}/desired");
         let what = match self.chance.below(STEPS) {
             0..=2 => {
-                let which = usize::try_from(self.chance.below(self.packages.0.len() as u64)).unwrap();
-                self.asks("POST", "/v1/apps", &format!("{{\"name\":\"{name_of}\"}}"));
-                self.asks("PUT", &format!("{app}/identity"), "");
-                // What is no web server serves nobody.
-                let health = if which == 0 { "port" } else { "process" };
-                self.asks("PATCH", &desired, &format!("{{\"health\":\"{health}\"}}"));
-                let (path, zip) = (format!("{app}/deployments"), &self.packages.0[which]);
-                let answer = ask(&self.hosts.server, "POST", &path, "application/zip", zip);
-                assert!(answer.status < 500, "{path}: {} {}", answer.status, answer.text());
+                self.deploy(&name_of);
                 "deployed"
+            }
+            13 => {
+                self.deploy(&name_of);
+                // While it is unpacked, or its process is being started.
+                std::thread::sleep(Duration::from_millis(self.chance.below(PAUSE_MAX)));
+                self.asks("DELETE", &app, "");
+                "deployed and deleted"
             }
             3 => {
                 let instances = 1 + self.chance.below(3);
