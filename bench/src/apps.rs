@@ -60,9 +60,7 @@ impl Bench {
             &format!("resident memory of the server an app, with {all}"),
             format!("{kib:.1} KiB ({resident:.1} MB in all)"),
         ));
-        report
-            .rows
-            .push(Row::figure("descriptors of the server an app", format!("{descriptors:.1}")));
+        report.rows.push(Row::figure("descriptors of the server an app", format!("{descriptors:.1}")));
         for app in [0, all - 1] {
             let with = format!("latency of a token from the cache as app {} of {all}", app + 1);
             report.rows.push(Row::grown(&with, self.token_as(app, size), "with one app", alone));
@@ -76,7 +74,9 @@ impl Bench {
         let what = format!("start of the server with {all} apps that run on");
         report.rows.push(Row::figure(&what, format!("{starting_ms:.0} ms")));
         let seconds = self.delete_apps(all).await;
-        report.rows.push(Row::figure(&format!("deleting {all} apps, until all is gone"), format!("{seconds:.1} s")));
+        report
+            .rows
+            .push(Row::figure(&format!("deleting {all} apps, until all is gone"), format!("{seconds:.1} s")));
     }
 
     /// Each until its process runs.
@@ -169,9 +169,18 @@ fn request(method: &str, path: &str, kind: &str, body: &[u8]) -> Vec<u8> {
 /// A zip of one empty file: entry, directory, end (APPNOTE 4.3). The command is what matters.
 fn package() -> Vec<u8> {
     let entry = [&b"PK\x03\x04\x14\0"[..], &[0; 6], b"\x21\0", &[0; 12], b"\x01\0\0\0a"].concat();
-    let directory =
-        [&b"PK\x01\x02\x14\x03\x14\0"[..], &[0; 6], b"\x21\0", &[0; 12], b"\x01\0", &[0; 8], b"\0\0\xa4\x81", &[0; 4], b"a"]
-            .concat();
+    let directory = [
+        &b"PK\x01\x02\x14\x03\x14\0"[..],
+        &[0; 6],
+        b"\x21\0",
+        &[0; 12],
+        b"\x01\0",
+        &[0; 8],
+        b"\0\0\xa4\x81",
+        &[0; 4],
+        b"a",
+    ]
+    .concat();
     let mut zip = [&entry[..], &directory[..], b"PK\x05\x06\0\0\0\0\x01\0\x01\0"].concat();
     zip.extend((directory.len() as u32).to_le_bytes());
     zip.extend((entry.len() as u32).to_le_bytes());

@@ -165,7 +165,8 @@ fn processes(place: &Path) -> Vec<PathBuf> {
 fn of_accounts(accounts: &Range<u64>) -> usize {
     let is_theirs = |process: &PathBuf| {
         let status = std::fs::read_to_string(process.join("status")).unwrap_or_default();
-        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
+        let field =
+            |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
         field("Uid:").and_then(|uid| uid.parse().ok()).is_some_and(|uid| accounts.contains(&uid))
             && field("State:") != Some("Z")
     };
@@ -207,7 +208,11 @@ fn orphans() -> BTreeSet<PathBuf> {
     // Looked at after them: one that was made meanwhile is known.
     let mut known = BTreeSet::new();
     numbers(&server::hierarchy(), &mut known);
-    found.into_iter().filter(|(path, number)| !known.contains(number) && path.exists()).map(|(path, _)| path).collect()
+    found
+        .into_iter()
+        .filter(|(path, number)| !known.contains(number) && path.exists())
+        .map(|(path, _)| path)
+        .collect()
 }
 
 fn resident_mib(pid: u32) -> u64 {
@@ -373,7 +378,8 @@ fn churn(hosts: &mut Hosts, cgroups: &Path, seconds: u64) {
         before = Counted::now(hosts, &traces);
         // What is no folder is the server's own.
         let folders = ["data-apps", "data/apps"].map(|name| hosts.server.place().join(name));
-        let apps: usize = folders.iter().map(|folder| listed(folder).filter(|path| path.is_dir()).count()).sum();
+        let apps: usize =
+            folders.iter().map(|folder| listed(folder).filter(|path| path.is_dir()).count()).sum();
         before.processes == 0 && before.of_accounts == 0 && before.cgroups == 0 && apps == 0
     });
     let empty_mib = resident_mib(hosts.server.pid());
@@ -417,7 +423,8 @@ fn churn(hosts: &mut Hosts, cgroups: &Path, seconds: u64) {
 fn between(hosts: &Hosts, packages: &Packages, seed: u64, time: Duration) -> BTreeMap<&'static str, usize> {
     let until = Instant::now() + time;
     let act = |first: u64| {
-        let mut actor = Actor { hosts, packages, chance: Chance(seed ^ (first << 8)), first, done: BTreeMap::new() };
+        let mut actor =
+            Actor { hosts, packages, chance: Chance(seed ^ (first << 8)), first, done: BTreeMap::new() };
         while Instant::now() < until {
             actor.step();
         }

@@ -23,7 +23,8 @@ struct Disk(PathBuf);
 impl Disk {
     fn mount(place: PathBuf) -> Option<Self> {
         std::fs::create_dir(&place).unwrap();
-        let mounted = wait::output(Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(&place), b"");
+        let mounted =
+            wait::output(Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(&place), b"");
         if !mounted.status.success() {
             skip(&format!("a full disk: {}", String::from_utf8_lossy(&mounted.stderr).trim()));
             return None;
@@ -64,10 +65,17 @@ fn without_room_on_the_disk_what_serves_goes_on() {
     let folder = hosts.package("two", &[("more", &"x".repeat(100_000))]);
     for app in ["web", "other"] {
         let told = hosts.server.keyless(["app", "deploy", app, "--dir", &folder.to_string_lossy()]);
-        assert!(told.code == Some(1) && told.stderr.contains("No space left on device"), "{app}: {}", told.said());
+        assert!(
+            told.code == Some(1) && told.stderr.contains("No space left on device"),
+            "{app}: {}",
+            told.said()
+        );
     }
     let refused = hosts.ask("web", "/say?bytes=100000");
-    assert!(refused["errno"].as_str().unwrap().contains("No space"), "what it says is lost, and it is told: {refused}");
+    assert!(
+        refused["errno"].as_str().unwrap().contains("No space"),
+        "what it says is lost, and it is told: {refused}"
+    );
     // It ends and comes back, and with other settings too.
     let before = hosts.processes("web")[0];
     kill(before);
@@ -124,7 +132,8 @@ fn where_no_process_can_be_started_it_is_said_and_tried_again() {
     let before = hosts.processes("web")[0];
     kill(before);
     // The third start waits for a second, the fourth for two, and so on.
-    let failing = hosts.settled("web", "it is tried again, and again", |hosted| hosted["failures"].as_u64() >= Some(4));
+    let failing =
+        hosts.settled("web", "it is tried again, and again", |hosted| hosted["failures"].as_u64() >= Some(4));
     let why = failing["last_failure"].as_str().unwrap();
     assert!(why.contains("cannot be started") && why.contains("temporarily unavailable"), "{why}");
     assert_eq!(ready(&failing), 0, "{failing}");

@@ -575,7 +575,6 @@ impl HostService {
         ))
     }
 
-
     fn open(
         &self,
         workload: &Arc<Workload>,
