@@ -4,14 +4,15 @@
 
 use crate::{
     cpu, load,
-    report::{Report, Row},
+    report::{Report, Row, median},
     scenario::{Bench, CONNECTIONS, Size},
     system::Bare,
 };
 use std::sync::Arc;
 
 /// Inside an app: `token` prints one for the vault; `cached PID BARE-PORT BARE-PID ROUNDS REQUESTS` prints a line for each round: what the bare server
-/// and ours cost, and the number of connections; `cold PID AUDIENCE…` prints the mean processor time of tokens that are asked for the first time.
+/// and ours cost, and the number of connections; `latency ROUNDS REQUESTS` the wall time of one over one connection; `cold PID AUDIENCE…` prints
+/// the mean processor time of tokens that are asked for the first time.
 #[expect(
     clippy::disallowed_methods,
     reason = "as an app does, it reads from its environment what it was given"
@@ -70,6 +71,16 @@ pub(crate) async fn load(arguments: &[&str]) {
                         }
                     }
                     lines
+                }
+                ["latency", rounds, requests] => {
+                    let target = load::Target { listener: load::Listener::Tcp(address), tls: None, pid: 0 };
+                    let request = Arc::new(vec![request("https://vault.azure.net")]);
+                    let mut times = Vec::new();
+                    for _ in 0..number(rounds) {
+                        let cost = load::run(&target, request.clone(), 1, number(requests)).await;
+                        times.push(1_000_000.0 / cost.rate);
+                    }
+                    median(times).to_string()
                 }
                 ["cold", pid, audiences @ ..] => {
                     let target = load::Target {

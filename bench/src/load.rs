@@ -219,6 +219,9 @@ async fn tcp(address: SocketAddr) -> TcpStream {
 fn head_and_length(buffer: &[u8]) -> Option<(usize, usize)> {
     let head = buffer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&buffer[..head]).ok()?;
+    if text.starts_with("HTTP/1.1 204") {
+        return Some((head, 0));
+    }
     let length = text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?

@@ -10,6 +10,7 @@
     reason = "a tool of ours: a surprise ends the run with its place as the message; standard output is its report, and how its parts talk"
 )]
 
+mod apps;
 mod bare;
 mod cpu;
 mod endpoint;

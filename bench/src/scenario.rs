@@ -27,6 +27,8 @@ pub(crate) struct Size {
     /// How many app registrations the directory grows to: those that the rest is held against, and all.
     pub(crate) registrations: [usize; 2],
     pub(crate) cold_registrations: usize,
+    /// How many hosted apps there are in the end.
+    pub(crate) apps: usize,
 }
 
 /// Everything in one run, or one part of it.
@@ -38,6 +40,7 @@ pub(crate) async fn all(keyless: &Path, nginx: &Path, is_quick: bool, only: Opti
             secrets: &[500, 1_000, 2_000],
             registrations: [100, 1_000],
             cold_registrations: 3,
+            apps: 100,
         }
     } else {
         Size {
@@ -46,6 +49,7 @@ pub(crate) async fn all(keyless: &Path, nginx: &Path, is_quick: bool, only: Opti
             secrets: &[1_000, 100_000, 1_000_000],
             registrations: [100, 100_000],
             cold_registrations: 10,
+            apps: 1_000,
         }
     };
     // Asked before we are pinned to one core, which is then all that we seem to have.
@@ -82,6 +86,9 @@ pub(crate) async fn all(keyless: &Path, nginx: &Path, is_quick: bool, only: Opti
     }
     if is_wanted("registrations") {
         bench.many_registrations(&mut report, &size).await;
+    }
+    if is_wanted("apps") {
+        bench.many_apps(&mut report, &size).await;
     }
     if is_wanted("sign") {
         bench.sign(&mut report, &size).await;

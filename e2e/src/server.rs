@@ -182,6 +182,12 @@ impl Server {
         server
     }
 
+    /// The cgroup that was delegated, if one was.
+    #[must_use]
+    pub fn delegated(&self) -> Option<&Path> {
+        self.cgroup.as_ref().map(|Delegated(path)| path.as_path())
+    }
+
     /// A program run by the server's user, in the cgroup that was delegated, if one was.
     ///
     /// # Panics

@@ -51,7 +51,7 @@ impl Hosts {
         serde_json::from_str(&self.server.keyless_json(["app", "show", app])).unwrap()
     }
 
-    fn get(&self, app: &str, target: &str) -> Answer {
+    pub(crate) fn get(&self, app: &str, target: &str) -> Answer {
         let host = format!("{app}.apps.keyless.localhost");
         self.server.https().send("GET", &host, target, &[], "").unwrap()
     }
@@ -111,7 +111,7 @@ pub(crate) fn needs_root() -> bool {
     false
 }
 
-fn is_alive(pid: u32) -> bool {
+pub(crate) fn is_alive(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
         && !std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
@@ -546,8 +546,15 @@ fn one_that_ignores_sigterm_is_killed_in_the_end() {
     let _said = hosts.server.keyless(["app", "settings", "set", "web", "IGNORES_TERM=1"]).ok();
     hosts.settled_env("web", "IGNORES_TERM");
     let pid = hosts.processes("web")[0];
-    let _said = hosts.server.keyless(["app", "stop", "web"]).ok();
+    // The next one is as it was before, and takes over at once.
+    let _said = hosts.server.keyless(["app", "settings", "delete", "web", "IGNORES_TERM"]).ok();
+    hosts.settled("web", "another one serves", |hosted| {
+        let all = hosted["instances"].as_array().unwrap();
+        all.iter().any(|one| one["state"] == "ready" && one["process"].as_u64() != Some(u64::from(pid)))
+    });
+    assert!(is_alive(pid), "it has its time");
     wait::until("it is killed", PATIENCE, || !is_alive(pid));
+    assert_eq!(hosts.ask("web", "/who")["version"], "1");
     assert!(hosts.server.keyless(["app", "logs", "web"]).ok().contains("did not end in time"));
 }
 

@@ -214,8 +214,8 @@ pub const ANSWER_WAIT_TIME_MAX: Duration = Duration::from_secs(20);
 pub const CONNECTIONS_MAX: usize = 4_096;
 /// Connections open at a time on one identity endpoint.
 pub const ENDPOINT_CONNECTIONS_MAX: usize = 256;
-/// Workloads running at a time.
-pub const WORKLOADS_MAX: usize = 1_000;
+/// Workloads running at a time. Ours: a thousand apps with two instances each, all of them replaced at once.
+pub const WORKLOADS_MAX: usize = 4_000;
 /// Instances of one app. Ours, as App Service's plans have them (10 to 30).
 pub const INSTANCES_MAX: u16 = 32;
 /// Settings of one app. Ours.

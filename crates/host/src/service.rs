@@ -14,7 +14,7 @@ use crypt::Key256;
 use directory::{DirectoryService, IdentityIds};
 use domain::{AppId, AppName, Entropy, Timestamp, WorkloadId, limits};
 use identity::{Assigned, Confinement, IdentityService, Protection, workload::mint_secret};
-use kernel::{KernelError, Network, NetworkId};
+use kernel::{CgroupId, KernelError, Network, NetworkId};
 use std::{
     collections::HashMap,
     net::Ipv4Addr,
@@ -189,8 +189,11 @@ pub struct HostService {
     watched: Mutex<HashMap<WorkloadId, Watched>>,
 }
 
-#[derive(Clone, Copy)]
 struct Watched {
+    /// The workload's app.
+    name: AppName,
+    /// Its cgroup and those around it; nothing if it is in none.
+    lineage: Vec<CgroupId>,
     started: Timestamp,
     has_been_populated: bool,
     /// Whoever supervises an instance says when it is over; a container may take its time until something is in its cgroup.
@@ -343,6 +346,8 @@ impl HostService {
         let id = WorkloadId::random(&*self.entropy);
         let workload = Arc::new(Workload::new(id, app.id, app.name.clone(), hash.clone(), protection));
         let watched = Watched {
+            name: app.name.clone(),
+            lineage: Vec::new(),
             started: now,
             has_been_populated: request.attached.is_some(),
             is_supervised: request.instance.is_some(),
@@ -495,6 +500,8 @@ impl HostService {
         let workload =
             Workload::new(record.id, record.app, record.name.clone(), record.secret.clone(), protection);
         let watched = Watched {
+            name: record.name.clone(),
+            lineage: Vec::new(),
             started: record.started,
             has_been_populated: record.attached.is_some(),
             is_supervised: record.instance.is_some(),
@@ -579,38 +586,22 @@ impl HostService {
         ))
     }
 
-    /// No workload's cgroup may lie within another's: the outer one could get the inner one's tokens.
-    fn check_apart(&self, confinement: &dyn Confinement) -> Result<(), HostError> {
-        let fail = |source| {
-            let doing = "see what a cgroup is within";
-            HostError::Cgroup(KernelError::System { doing, source })
-        };
-        for other in self.identity.workloads() {
-            if let Some(theirs) = other.confinement()
-                && (confinement.is_within(theirs.id()).map_err(fail)?
-                    || theirs.is_within(confinement.id()).map_err(fail)?)
-            {
-                return Err(HostError::CgroupShared { other: other.name().clone() });
-            }
-        }
-        Ok(())
-    }
-
     fn open(
         &self,
         workload: &Arc<Workload>,
         port: Option<u16>,
         network: Option<Network>,
-        watched: Watched,
+        mut watched: Watched,
     ) -> Result<u16, HostError> {
+        if let Some(confinement) = workload.confinement() {
+            watched.lineage = confinement.lineage().map_err(HostError::Cgroup)?;
+        }
         let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= limits::WORKLOADS_MAX {
             return Err(HostError::TooManyWorkloads { limit: limits::WORKLOADS_MAX });
         }
         // Under the lock: of two starts in one cgroup at a time the second sees the first.
-        if let Some(confinement) = workload.confinement() {
-            self.check_apart(&**confinement)?;
-        }
+        check_apart(&all, &watched.lineage)?;
         self.identity.admit(workload.clone());
         match self.listeners.open(workload.clone(), port, network) {
             Ok(port) => {
@@ -646,6 +637,16 @@ impl HostService {
             }
         }
     }
+}
+
+/// No workload's cgroup may lie within another's: the outer one could get the inner one's tokens. By ids that were read once: to walk the
+/// cgroups of all others at each start would take the longer the more there are.
+fn check_apart(all: &HashMap<WorkloadId, Watched>, lineage: &[CgroupId]) -> Result<(), HostError> {
+    let Some(own) = lineage.first() else { return Ok(()) };
+    let overlapping = all.values().find(|other| {
+        other.lineage.first().is_some_and(|theirs| lineage.contains(theirs)) || other.lineage.contains(own)
+    });
+    overlapping.map_or(Ok(()), |other| Err(HostError::CgroupShared { other: other.name.clone() }))
 }
 
 /// Records of one page of a listing.

@@ -5,10 +5,9 @@
 
 use crate::workload::Workload;
 use domain::WorkloadId;
-use kernel::{AppCgroup, AttestFault, Attested, CgroupId, Peer, ProcessFacts};
+use kernel::{AppCgroup, AttestFault, Attested, CgroupId, KernelError, Peer, ProcessFacts};
 use std::{
     collections::HashSet,
-    io,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -36,11 +35,11 @@ pub trait Confinement: Send + Sync {
     fn id(&self) -> CgroupId;
     /// Is this cgroup the top or below it?
     fn contains(&self, cgroup: CgroupId) -> bool;
-    /// Is it this cgroup, or below it? Certain also where there is too much below that for [`Confinement::contains`] to find it.
+    /// Its id and those of the cgroups around it, up to the highest that can be seen.
     ///
     /// # Errors
-    /// What is above it cannot be looked at.
-    fn is_within(&self, cgroup: CgroupId) -> io::Result<bool>;
+    /// It cannot be told.
+    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError>;
     /// Is there any process in it?
     fn is_populated(&self) -> bool;
 }
@@ -170,8 +169,8 @@ impl Confinement for AppCgroup {
         self.contains(cgroup)
     }
 
-    fn is_within(&self, cgroup: CgroupId) -> io::Result<bool> {
-        self.is_within(cgroup)
+    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
+        Ok(self.lineage()?.to_vec())
     }
 
     fn is_populated(&self) -> bool {

@@ -71,7 +71,7 @@ pub struct AppCgroup {
     id: CgroupId,
     known: Mutex<Known>,
     /// It and its parents: these never change.
-    above: OnceLock<Vec<CgroupId>>,
+    lineage: OnceLock<Vec<CgroupId>>,
 }
 
 /// The ids of a subtree as last seen.
@@ -118,7 +118,7 @@ impl AppCgroup {
         let id = CgroupId(fstat(&directory).map_err(|error| fail(error.into()))?.st_ino);
         let (members, strangers) = (HashSet::from([id]), HashSet::new());
         let known = Mutex::new(Known { members, strangers, window: Instant::now(), walks: 0 });
-        Ok(Self { path: path.to_owned(), directory, id, known, above: OnceLock::new() })
+        Ok(Self { path: path.to_owned(), directory, id, known, lineage: OnceLock::new() })
     }
 
     /// Where it is.
@@ -173,28 +173,38 @@ impl AppCgroup {
     /// [`AppCgroup::contains`], which may say no of what is far below, and so for whoever refuses by a yes.
     ///
     /// # Errors
-    /// A parent cannot be looked at.
-    pub fn is_within(&self, id: CgroupId) -> io::Result<bool> {
-        let above = match self.above.get() {
-            Some(above) => above,
-            None => {
-                let above = self.read_above()?;
-                self.above.get_or_init(|| above)
-            }
-        };
-        Ok(above.contains(&id))
+    /// [`KernelError::Cgroup`]: a parent cannot be looked at.
+    pub fn is_within(&self, id: CgroupId) -> Result<bool, KernelError> {
+        Ok(self.lineage()?.contains(&id))
     }
 
-    fn read_above(&self) -> io::Result<Vec<CgroupId>> {
-        let mut above = Vec::new();
+    /// Its own id and those of the cgroups around it, the nearest first. As a cgroup never moves to another parent, it stays so, and is known
+    /// also when the cgroup is gone.
+    ///
+    /// # Errors
+    /// [`KernelError::Cgroup`]: a parent cannot be looked at.
+    pub fn lineage(&self) -> Result<&[CgroupId], KernelError> {
+        if let Some(lineage) = self.lineage.get() {
+            return Ok(lineage);
+        }
+        let path = || self.path.clone();
+        let fail = |source| KernelError::Cgroup { doing: "see what it is within", path: path(), source };
+        let lineage = self.read_lineage().map_err(fail)?;
+        Ok(self.lineage.get_or_init(|| lineage))
+    }
+
+    fn read_lineage(&self) -> io::Result<Vec<CgroupId>> {
+        let mut lineage = Vec::new();
+        // No right to read is needed on the way up.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut directory = self.directory.try_clone()?;
         for _ in 0..ABOVE_MAX {
-            // Above the root of what is mounted is another file system.
-            if rustix::fs::fstatfs(&directory)?.f_type != CGROUP2_SUPER_MAGIC {
-                return Ok(above);
+            let id = CgroupId(fstat(&directory)?.st_ino);
+            // Above the root of what is mounted is another file system, or the root once more.
+            if rustix::fs::fstatfs(&directory)?.f_type != CGROUP2_SUPER_MAGIC || lineage.last() == Some(&id) {
+                return Ok(lineage);
             }
-            above.push(CgroupId(fstat(&directory)?.st_ino));
+            lineage.push(id);
             directory = openat(&directory, "..", flags, Mode::empty())?;
         }
         Err(io::Error::other("it is too deep"))

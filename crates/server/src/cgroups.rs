@@ -55,7 +55,7 @@ impl HostKernel for Cgroups {
         let fail =
             |source| KernelError::Cgroup { doing: "give an identity to", path: path.to_owned(), source };
         // Not by what is below it: of a broad one that is more than is looked at.
-        if own.is_within(cgroup.id()).map_err(fail)? {
+        if own.is_within(cgroup.id())? {
             return Err(fail(io::Error::other(
                 "the server itself is in it, and whatever else runs beside it",
             )));
@@ -109,8 +109,8 @@ impl Confinement for Kept {
         self.cgroup.contains(cgroup)
     }
 
-    fn is_within(&self, cgroup: CgroupId) -> io::Result<bool> {
-        self.cgroup.is_within(cgroup)
+    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
+        Ok(self.cgroup.lineage()?.to_vec())
     }
 
     fn is_populated(&self) -> bool {

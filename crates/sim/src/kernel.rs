@@ -91,8 +91,8 @@ impl Confinement for SimCgroup {
         self.is_blind || cgroup == self.id() || cgroup == CgroupId::new(self.id + 1)
     }
 
-    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
-        Ok(cgroup == self.id())
+    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
+        Ok(vec![self.id()])
     }
 
     fn is_populated(&self) -> bool {

@@ -40,8 +40,8 @@ impl Confinement for Own {
         cgroup == CGROUP
     }
 
-    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
-        Ok(self.contains(cgroup))
+    fn lineage(&self) -> Result<Vec<CgroupId>, kernel::KernelError> {
+        Ok(vec![CGROUP])
     }
 
     fn is_populated(&self) -> bool {

@@ -12,7 +12,7 @@ use audit::{Actor, Outcome, Record};
 use domain::{AppName, Clock, IdentityName, Secret, Timestamp, WorkloadId};
 use host::HostError;
 use identity::{Confinement, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
-use kernel::{AttestFault, Attested, CgroupId, Peer};
+use kernel::{AttestFault, Attested, CgroupId, KernelError, Peer};
 use serde_json::Value;
 use std::{
     net::SocketAddr,
@@ -75,8 +75,8 @@ impl Confinement for AppCgroup {
         cgroup == self.id()
     }
 
-    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
-        Ok(cgroup == self.id())
+    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
+        Ok(vec![self.id()])
     }
 
     fn is_populated(&self) -> bool {

@@ -332,8 +332,8 @@ impl Confinement for Cgroup {
         cgroup == self.id()
     }
 
-    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
-        Ok(cgroup == self.id())
+    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
+        Ok(vec![self.id()])
     }
 
     fn is_populated(&self) -> bool {

@@ -80,6 +80,17 @@ def run(query):
     return {"status": ended.returncode, "stdout": ended.stdout, "stderr": ended.stderr}
 
 
+def say(query):
+    """As much as is wanted, to standard output and so to the log."""
+    try:
+        left = memoryview(b"x" * int(query["bytes"][0]))
+        while left:
+            left = left[os.write(1, left):]
+    except OSError as error:
+        return {"errno": error.strerror}
+    return {"said": int(query["bytes"][0])}
+
+
 def slow(query):
     time.sleep(float(query["seconds"][0]))
     return {"slept": True}
@@ -93,6 +104,7 @@ WHAT = {
     "read": read,
     "bomb": bomb,
     "hog": hog,
+    "say": say,
     "slow": slow,
     "fetch": fetch,
     "run": run,
@@ -129,5 +141,9 @@ if os.environ.get("IGNORES_TERM"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 else:
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-print("version", VERSION, "listens", flush=True)
+try:
+    print("version", VERSION, "listens", flush=True)
+except OSError:
+    # The disk may be full; this app bears that.
+    pass
 server.serve_forever()

@@ -28,8 +28,8 @@ impl Confinement for AppCgroup {
         cgroup == self.id()
     }
 
-    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
-        Ok(cgroup == self.id())
+    fn lineage(&self) -> Result<Vec<CgroupId>, kernel::KernelError> {
+        Ok(vec![self.id()])
     }
 
     fn is_populated(&self) -> bool {

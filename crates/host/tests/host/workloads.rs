@@ -64,10 +64,10 @@ async fn what_is_not_enforced_is_said_and_refused_where_it_is_required() {
 #[tokio::test]
 async fn no_cgroup_lies_within_anothers() {
     let world = world_with_shop().await;
-    world.cgroups.make("/around/outer", 7, &[9]);
-    world.cgroups.make("/around/outer/inner", 8, &[7, 9]);
-    world.cgroups.make("/around", 9, &[]);
-    world.cgroups.make("/apart", 10, &[]);
+    world.cgroups.make("/around", 9, &[1]);
+    world.cgroups.make("/around/outer", 7, &[9, 1]);
+    world.cgroups.make("/around/outer/inner", 8, &[7, 9, 1]);
+    world.cgroups.make("/apart", 10, &[1]);
     world.host.start(&shop(), in_cgroup("/around/outer"), NOW).await.unwrap();
     for path in ["/around/outer", "/around/outer/inner", "/around"] {
         let refused = world.host.start(&shop(), in_cgroup(path), NOW).await.unwrap_err();

@@ -119,11 +119,11 @@ pub(crate) fn nowhere(require_enforced: bool) -> StartRequest {
     }
 }
 
-/// A cgroup of the test: its id, the ids of those that it is in, and whether it has processes.
+/// A cgroup of the test: its id, the ids of those around it, and whether it has processes.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
     pub(crate) id: u64,
-    pub(crate) above: Vec<u64>,
+    pub(crate) around: Vec<u64>,
     pub(crate) is_populated: AtomicBool,
 }
 
@@ -133,12 +133,11 @@ impl Confinement for Cgroup {
     }
 
     fn contains(&self, cgroup: CgroupId) -> bool {
-        // As of one in which there is too much to look at.
         cgroup == self.id()
     }
 
-    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
-        Ok(cgroup == self.id() || self.above.iter().any(|id| CgroupId::new(*id) == cgroup))
+    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
+        Ok([self.id].iter().chain(&self.around).copied().map(CgroupId::new).collect())
     }
 
     fn is_populated(&self) -> bool {
@@ -154,8 +153,8 @@ pub(crate) struct Cgroups {
 }
 
 impl Cgroups {
-    pub(crate) fn make(&self, path: &str, id: u64, above: &[u64]) -> Arc<Cgroup> {
-        let cgroup = Arc::new(Cgroup { id, above: above.to_vec(), is_populated: AtomicBool::new(false) });
+    pub(crate) fn make(&self, path: &str, id: u64, around: &[u64]) -> Arc<Cgroup> {
+        let cgroup = Arc::new(Cgroup { id, around: around.to_vec(), is_populated: AtomicBool::new(false) });
         self.all.lock().unwrap().insert(path.to_owned(), cgroup.clone());
         cgroup
     }

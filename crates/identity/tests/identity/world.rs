@@ -10,7 +10,7 @@ use identity::{
     ProcessFacts, TokenQuery, Workload,
     workload::{Protection, mint_secret},
 };
-use kernel::{AttestFault, Attested, CgroupId, Peer};
+use kernel::{AttestFault, Attested, CgroupId, KernelError, Peer};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -128,8 +128,8 @@ impl Confinement for AppCgroup {
         cgroup == self.id()
     }
 
-    fn is_within(&self, cgroup: CgroupId) -> std::io::Result<bool> {
-        Ok(cgroup == self.id())
+    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
+        Ok(vec![self.id()])
     }
 
     fn is_populated(&self) -> bool {

@@ -195,6 +195,21 @@ fn programs_of_one_user_under_landlock_neither_join_nor_read_nor_signal_each_oth
 }
 
 #[test]
+fn a_cgroup_knows_those_around_it() {
+    let Some(world) = world::as_anyone() else { return };
+    let cgroup = world.cgroup("app");
+    let below = world.cgroup("app/below");
+    let deeper = world.cgroup("app/below/deeper");
+    let around = cgroup.lineage().unwrap();
+    assert_eq!(around.first(), Some(&cgroup.id()));
+    assert_eq!(below.lineage().unwrap(), [&[below.id()][..], around].concat());
+    assert_eq!(deeper.lineage().unwrap(), [&[deeper.id(), below.id()][..], around].concat());
+    // Up to the top: its files say that it is one.
+    let levels = cgroup.path().ancestors().take_while(|path| path.join("cgroup.procs").exists()).count();
+    assert_eq!(around.len(), levels);
+}
+
+#[test]
 fn processes_of_a_subtree_are_listed() {
     let Some(world) = world::as_anyone() else { return };
     let cgroup = world.cgroup("app");

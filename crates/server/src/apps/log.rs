@@ -1,7 +1,8 @@
 //! An app's log: one file to which its instances and the server append, rotated by size, told to who follows it.
 //!
 //! A plain file rather than a pipe: it takes what an app says while no server runs. Rotating copies the file and empties it, as the app
-//! keeps its descriptor; what is written between the two steps is lost, which is said here rather than hidden.
+//! keeps its descriptor; what is written between the two steps is lost, which is said here rather than hidden. On a full disk the log is
+//! emptied although not all of it could be copied: else the disk would stay full.
 
 use super::files::AppFolder;
 use axum::body::{Body, Bytes};
@@ -57,8 +58,17 @@ pub(crate) fn rotate(folder: &AppFolder) -> io::Result<()> {
     let mut earlier =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(folder.earlier_log())?;
     // Whoever writes faster than we copy does not hold us up.
-    io::copy(&mut Read::by_ref(&mut file).take(limits::LOG_BYTES_MAX), &mut earlier)?;
+    match io::copy(&mut Read::by_ref(&mut file).take(limits::LOG_BYTES_MAX), &mut earlier) {
+        Err(error) if is_full(&error) => {
+            tracing::warn!(path = %path.display(), "the disk is full: a part of an app's log is lost");
+        }
+        copied => drop(copied?),
+    }
     file.set_len(0)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The last lines, and then what is added.

@@ -65,6 +65,8 @@ pub(crate) struct Apps {
     later: Mutex<HashMap<AppName, Elapsed>>,
     /// Cgroups that could not be removed yet.
     left: Mutex<Vec<Arc<AppCgroup>>>,
+    /// Apps that are no more and whose files could not be removed yet.
+    left_files: Mutex<BTreeSet<AppId>>,
     wake: Notify,
 }
 
@@ -166,6 +168,7 @@ impl Apps {
             changed: Mutex::default(),
             later: Mutex::default(),
             left: Mutex::default(),
+            left_files: Mutex::default(),
             wake: Notify::new(),
         }
     }
@@ -237,6 +240,21 @@ impl Apps {
         for cgroup in left {
             self.remove(cgroup).await;
         }
+        let left = std::mem::take(&mut *self.left_files());
+        left.into_iter().for_each(|app| self.remove_files(app));
+    }
+
+    /// Removes the files of an app that is no more; at once, or in a later round: somebody may be writing there, such as the last line of
+    /// its log or a package that is still being unpacked.
+    fn remove_files(&self, app: AppId) {
+        if let Err(error) = self.files.app(app).remove() {
+            tracing::warn!(%app, %error, "the files of an app that was deleted cannot be removed yet");
+            self.left_files().insert(app);
+        }
+    }
+
+    fn left_files(&self) -> MutexGuard<'_, BTreeSet<AppId>> {
+        self.left_files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What happens without a request leaves its record, too.

@@ -3,7 +3,7 @@
 use super::{
     AppState, Apps, DRAIN_INTERVAL, Instance, Isolation, ROTATE_INTERVAL, ask_to_end, container,
     launch::{LaunchError, Launched, end_at_once},
-    log, references,
+    log, probe, references,
 };
 use crate::listen::{Stop, stopped};
 use domain::{AppId, AppName, WorkloadId, limits};
@@ -209,9 +209,7 @@ impl Apps {
             }
             drop(states);
             self.deployments.forget(app);
-            if let Err(error) = self.files.app(app).remove() {
-                tracing::warn!(%app, %error, "the files of an app that was deleted cannot be removed");
-            }
+            self.remove_files(app);
         }
     }
 
@@ -370,11 +368,14 @@ impl Apps {
     /// Ends what runs and cannot be kept, and takes all away that it had.
     async fn end_unkept(&self, launched: Launched) {
         let Launched { workload, process, cgroup, is_container, .. } = launched;
-        let ending = cgroup.clone();
+        let process = Arc::new(process);
+        let (ending, of) = (process.clone(), cgroup.clone());
         let ended = tokio::task::spawn_blocking(move || {
-            end_at_once(&process, ending.as_deref(), is_container);
+            end_at_once(&ending, of.as_deref(), is_container);
         });
         let _ended = ended.await;
+        // A child that nobody waits for stays as one that has ended for as long as we run.
+        tokio::spawn(async move { probe::ended(&process).await });
         let _gone = self.services.host.end(workload).await;
         if let Some(cgroup) = cgroup {
             self.remove(cgroup).await;

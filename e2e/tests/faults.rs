@@ -1,0 +1,150 @@
+//! What a machine does to hosted apps: no room on the disk, no more processes. What serves goes on, what fails says why, and all is well again
+//! by itself once the machine is.
+
+use crate::hosting::{Hosts, is_alive, needs_root, ready};
+use e2e::{Server, TemporaryDirectory, skip, wait};
+use std::{
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A log is rotated beyond 10 MiB, so that one does not fit twice.
+const DISK: &str = "size=14m,mode=711";
+/// Nobody else's, so that nobody else's processes count.
+const USER: u32 = 65_531;
+
+/// A small disk, gone with this value.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(place: PathBuf) -> Option<Self> {
+        std::fs::create_dir(&place).unwrap();
+        let mounted =
+            wait::output(Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(&place), b"");
+        if !mounted.status.success() {
+            skip(&format!("a full disk: {}", String::from_utf8_lossy(&mounted.stderr).trim()));
+            return None;
+        }
+        Some(Self(place))
+    }
+
+    /// Takes all the room that there is.
+    fn fill(&self) -> PathBuf {
+        let path = self.0.join("all-the-room");
+        let mut file = File::create(&path).unwrap();
+        while file.write_all(&[0; 4_096]).is_ok() {}
+        while file.write_all(&[0]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _gone = wait::output(Command::new("umount").arg("--lazy").arg(&self.0), b"");
+    }
+}
+
+fn kill(pid: u32) {
+    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn without_room_on_the_disk_what_serves_goes_on() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("faults-disk");
+    let Some(disk) = Disk::mount(hosts.server.place().join("data-apps")) else { return };
+    hosts.deploy("web", &hosts.package("one", &[]));
+    let room = disk.fill();
+    assert_eq!(hosts.ask("web", "/who")["version"], "1");
+    let folder = hosts.package("two", &[("more", &"x".repeat(100_000))]);
+    for app in ["web", "other"] {
+        let told = hosts.server.keyless(["app", "deploy", app, "--dir", &folder.to_string_lossy()]);
+        assert!(
+            told.code == Some(1) && told.stderr.contains("No space left on device"),
+            "{app}: {}",
+            told.said()
+        );
+    }
+    let refused = hosts.ask("web", "/say?bytes=100000");
+    assert!(
+        refused["errno"].as_str().unwrap().contains("No space"),
+        "what it says is lost, and it is told: {refused}"
+    );
+    // It ends and comes back, and with other settings too.
+    let before = hosts.processes("web")[0];
+    kill(before);
+    hosts.settled("web", "another instance", |hosted| {
+        ready(hosted) == 1 && hosted["instances"][0]["process"].as_u64() != Some(u64::from(before))
+    });
+    let _said = hosts.server.keyless(["app", "settings", "set", "web", "MORE=1"]).ok();
+    hosts.settled("web", "the settings are there", |hosted| {
+        ready(hosted) == 1
+            && hosted["instances"].as_array().unwrap().iter().all(|one| one["revision"] == hosted["revision"])
+    });
+    assert_eq!(hosts.ask("web", "/env")["MORE"], "1");
+
+    // Once there is room nobody has to do anything.
+    std::fs::remove_file(room).unwrap();
+    for app in ["web", "other"] {
+        hosts.deploy(app, &folder);
+        assert_eq!(hosts.ask(app, "/who")["version"], "1");
+    }
+
+    // An app that fills the disk with its log: there is no room to keep what it said, and the disk is not left full for that.
+    let filled = hosts.ask("web", "/say?bytes=20000000");
+    assert!(filled["errno"].as_str().unwrap().contains("No space"), "{filled}");
+    wait::until("the log to be cut", PATIENCE, || free(&disk.0) > 2 << 20);
+    assert_eq!(hosts.ask("other", "/say?bytes=1000")["said"], 1_000);
+    hosts.deploy("web", &hosts.package("one", &[]));
+    assert_eq!(hosts.ask("web", "/who")["version"], "1");
+    // Its folder is busy for as long as the disk is mounted, so it is emptied first.
+    drop(hosts);
+}
+
+fn free(place: &Path) -> u64 {
+    let disk = rustix::fs::statvfs(place).unwrap();
+    disk.f_bavail * disk.f_frsize
+}
+
+#[test]
+fn where_no_process_can_be_started_it_is_said_and_tried_again() {
+    if needs_root() {
+        return;
+    }
+    let server = Server::start_delegated("faults-fork", USER);
+    let hosts = Hosts { server, packages: TemporaryDirectory::new("faults-fork-packages") };
+    hosts.deploy("web", &hosts.package("one", &[]));
+    hosts.deploy("other", &hosts.package("one", &[]));
+    let may_have = |processes: &str| {
+        // By the same user: nobody else may, root in a container neither.
+        let mut limiting = hosts.server.users_program(Path::new("prlimit"));
+        limiting.args(["--pid", &hosts.server.pid().to_string(), &format!("--nproc={processes}:")]);
+        let limited = wait::output(&mut limiting, b"");
+        assert!(limited.status.success(), "{limited:?}");
+    };
+    may_have("1");
+    let before = hosts.processes("web")[0];
+    kill(before);
+    // The third start waits for a second, the fourth for two, and so on.
+    let failing =
+        hosts.settled("web", "it is tried again, and again", |hosted| hosted["failures"].as_u64() >= Some(4));
+    let why = failing["last_failure"].as_str().unwrap();
+    assert!(why.contains("cannot be started") && why.contains("temporarily unavailable"), "{why}");
+    assert_eq!(ready(&failing), 0, "{failing}");
+    assert_eq!(hosts.get("web", "/who").status, 503);
+    assert_eq!(hosts.ask("other", "/who")["version"], "1", "what serves goes on");
+    assert!(!is_alive(before));
+
+    may_have("10000");
+    hosts.settled("web", "it has come back by itself", |hosted| ready(hosted) == 1);
+    assert_eq!(hosts.ask("web", "/who")["version"], "1");
+    let log = hosts.server.keyless(["app", "logs", "web"]).ok();
+    assert!(log.contains("an instance cannot be started"), "{log}");
+    assert!(!hosts.server.logs().contains("panicked"), "{}", hosts.server.logs());
+}
