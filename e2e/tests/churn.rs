@@ -380,7 +380,8 @@ fn churn(hosts: &mut Hosts, cgroups: &Path, seconds: u64) {
         let folders = ["data-apps", "data/apps"].map(|name| hosts.server.place().join(name));
         let apps: usize =
             folders.iter().map(|folder| listed(folder).filter(|path| path.is_dir()).count()).sum();
-        before.processes == 0 && before.of_accounts == 0 && before.cgroups == 0 && apps == 0
+        let is_held = before.descriptors.keys().any(|kind| kind == "cgroup" || kind.contains("pidfd"));
+        before.processes == 0 && before.of_accounts == 0 && before.cgroups == 0 && apps == 0 && !is_held
     });
     let empty_mib = resident_mib(hosts.server.pid());
 
