@@ -60,6 +60,11 @@ pub(crate) struct Configure {
     /// How to start it; an empty text: as the package says
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
+    /// `on`: each instance also gets a file with a token of its own, renewed every 10 minutes, by which clients of workload identity
+    /// federation sign in (`AZURE_FEDERATED_TOKEN_FILE`). The file is a secret: it is good for nobody but the app's own processes, which the
+    /// kernel tells apart, and for nobody at all where it cannot. `DefaultAzureCredential` takes it before the identity endpoint
+    #[arg(long, value_name = "on|off")]
+    token_file: Option<OnOff>,
     /// When an instance is ready: `port`, once something listens there; `process`, if it serves nobody; or a path, whose answer is looked
     /// at again and again
     #[arg(long, value_name = "port|process|/PATH")]
@@ -73,6 +78,12 @@ pub(crate) struct Configure {
     /// Processes and threads of an instance; 0: as many as there may be
     #[arg(long, value_name = "NUMBER")]
     processes: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OnOff {
+    On,
+    Off,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -132,6 +143,8 @@ pub(crate) struct Hosted {
     image: Option<String>,
     deployment: Option<String>,
     deployed: Option<i64>,
+    #[serde(default)]
+    token_file: bool,
     instances: Vec<Instance>,
     isolation: Option<String>,
     enforced: Option<bool>,
@@ -208,6 +221,13 @@ impl Hosted {
         facts.extend(self.command.iter().map(|command| ("command", command.clone())));
         facts.push(("health", self.health.clone()));
         facts.push(("limits", self.limits()));
+        if self.token_file {
+            facts.push((
+                "token file",
+                "on; whoever reads it has it for half an hour, and it is good for the app's own processes only"
+                    .to_owned(),
+            ));
+        }
         for one in &self.instances {
             let process = one.process.map(|process| format!(", process {process}")).unwrap_or_default();
             let old = if one.revision == self.revision { "" } else { ", of an earlier version" };
@@ -379,6 +399,9 @@ pub(crate) async fn configure(admin: &Admin, format: Format, args: Configure) ->
     let mut wanted = Map::new();
     if let Some(command) = args.command {
         wanted.insert("command".into(), if command.is_empty() { Value::Null } else { command.into() });
+    }
+    if let Some(token_file) = args.token_file {
+        wanted.insert("token_file".into(), (token_file == OnOff::On).into());
     }
     if let Some(health) = args.health {
         wanted.insert("health".into(), health.into());

@@ -15,6 +15,7 @@ mod probe;
 mod reconcile;
 mod references;
 mod takeover;
+mod token_files;
 mod told;
 mod watch;
 
@@ -65,6 +66,7 @@ pub(crate) struct Apps {
     /// Cgroups that could not be removed yet.
     left: Mutex<Vec<Arc<AppCgroup>>>,
     wake: Notify,
+    token_files: token_files::TokenFiles,
 }
 
 /// What is known of one app while the server runs.
@@ -165,6 +167,7 @@ impl Apps {
             later: Mutex::default(),
             left: Mutex::default(),
             wake: Notify::new(),
+            token_files: token_files::TokenFiles::default(),
         }
     }
 
