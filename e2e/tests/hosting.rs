@@ -17,18 +17,18 @@ const RESOURCE: &str = "https%3A%2F%2Fvault.keyless.localhost";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with hosted apps, which end with this value.
-struct Hosts {
-    server: Server,
-    packages: TemporaryDirectory,
+pub(crate) struct Hosts {
+    pub(crate) server: Server,
+    pub(crate) packages: TemporaryDirectory,
 }
 
 impl Hosts {
-    fn start(name: &str) -> Self {
+    pub(crate) fn start(name: &str) -> Self {
         Self { server: Server::start(name), packages: TemporaryDirectory::new(&format!("{name}-packages")) }
     }
 
     /// A folder with the app of the scenarios and these files besides.
-    fn package(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
+    pub(crate) fn package(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
         let folder = self.packages.path().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("app.py"), include_str!("hosting/app.py")).unwrap();
@@ -38,12 +38,12 @@ impl Hosts {
         folder
     }
 
-    fn deploy(&self, app: &str, folder: &Path) -> Value {
+    pub(crate) fn deploy(&self, app: &str, folder: &Path) -> Value {
         let told = self.server.keyless_json(["app", "deploy", app, "--dir", &folder.to_string_lossy()]);
         serde_json::from_str(&told).unwrap()
     }
 
-    fn show(&self, app: &str) -> Value {
+    pub(crate) fn show(&self, app: &str) -> Value {
         serde_json::from_str(&self.server.keyless_json(["app", "show", app])).unwrap()
     }
 
@@ -52,20 +52,20 @@ impl Hosts {
         self.server.https().send("GET", &host, target, &[], "").unwrap()
     }
 
-    fn ask(&self, app: &str, target: &str) -> Value {
+    pub(crate) fn ask(&self, app: &str, target: &str) -> Value {
         let answer = self.get(app, target);
         assert_eq!(answer.status, 200, "{target}: {}", answer.text());
         answer.json()
     }
 
     /// The processes of an app's instances.
-    fn processes(&self, app: &str) -> Vec<u32> {
+    pub(crate) fn processes(&self, app: &str) -> Vec<u32> {
         let shown = self.show(app);
         let all = shown["hosted"]["instances"].as_array().unwrap().iter();
         all.filter_map(|one| one["process"].as_u64()).map(|pid| u32::try_from(pid).unwrap()).collect()
     }
 
-    fn settled(&self, app: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn settled(&self, app: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         wait::until(what, PATIENCE, || {
             last = self.show(app)["hosted"].clone();
@@ -99,7 +99,7 @@ fn is_app(entry: &std::fs::DirEntry) -> bool {
     entry.path().is_dir()
 }
 
-fn needs_root() -> bool {
+pub(crate) fn needs_root() -> bool {
     if !settings::is_root() {
         skip("hosted apps under accounts of their own: needs root");
         return true;
@@ -112,7 +112,7 @@ fn is_alive(pid: u32) -> bool {
         && !std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 
-fn ready(hosted: &Value) -> usize {
+pub(crate) fn ready(hosted: &Value) -> usize {
     hosted["instances"].as_array().unwrap().iter().filter(|one| one["state"] == "ready").count()
 }
 

@@ -61,8 +61,9 @@ pub(crate) struct Configure {
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
     /// `on`: each instance also gets a file with a token of its own, renewed every 10 minutes, by which clients of workload identity
-    /// federation sign in (`AZURE_FEDERATED_TOKEN_FILE`). The file is a secret: it is good for nobody but the app's own processes, which the
-    /// kernel tells apart, and for nobody at all where it cannot. `DefaultAzureCredential` takes it before the identity endpoint
+    /// federation sign in (`AZURE_FEDERATED_TOKEN_FILE`). By itself a file is weaker than the identity endpoint, as it can be copied: so it is
+    /// taken from the app's own processes only, which the kernel tells apart, and where it cannot there is no file. `DefaultAzureCredential`
+    /// takes it before the endpoint
     #[arg(long, value_name = "on|off")]
     token_file: Option<OnOff>,
     /// When an instance is ready: `port`, once something listens there; `process`, if it serves nobody; or a path, whose answer is looked
@@ -224,8 +225,7 @@ impl Hosted {
         if self.token_file {
             facts.push((
                 "token file",
-                "on; whoever reads it has it for half an hour, and it is good for the app's own processes only"
-                    .to_owned(),
+                "on; it can be copied, and a copy is good for the app's own processes only".to_owned(),
             ));
         }
         for one in &self.instances {

@@ -16,8 +16,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{HostRole, limits};
-use identity::{Attested, Peer};
 use http::{Request, StatusCode, header, uri::Authority};
+use identity::{Attested, Peer};
 use std::{
     convert::Infallible,
     future::Future,

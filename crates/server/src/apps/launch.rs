@@ -264,7 +264,9 @@ impl Launcher {
         now: Timestamp,
     ) -> Result<Vec<(String, Secret<String>)>, String> {
         if desired.deployment.as_ref().is_some_and(|deployment| deployment.image.is_some()) {
-            return Err("it is not put into containers, whose users are their own: they have the endpoint".to_owned());
+            return Err(
+                "it is not put into containers, whose users are their own: they have the endpoint".to_owned()
+            );
         }
         let account = self.account(desired);
         let given = token_files::give(host, folder, view, started, environment, account, now)?;

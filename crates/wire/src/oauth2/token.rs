@@ -17,8 +17,8 @@ use audit::{Actor, Outcome};
 use axum::{Extension, body::Body, extract::Request, response::Response};
 use directory::{DirectoryError, Endpoint, IssuedToken, TokenRequest, token::ClientSecret};
 use domain::{ClientId, HostNames, Secret, limits};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use exchange::AttestedPeer;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use std::net::IpAddr;
 use uuid::Uuid;
 
