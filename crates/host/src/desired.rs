@@ -27,7 +27,7 @@ pub struct Desired {
     /// What is deployed.
     pub deployment: Option<Deployment>,
     /// Whether each instance gets a token file, for clients of workload identity federation (ADR 0024).
-    #[serde(default, skip_serializing_if = "is_off")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub token_file: bool,
     /// Which of the host's accounts it runs under, where the server is root.
     pub account: u32,
@@ -35,11 +35,6 @@ pub struct Desired {
     pub revision: u64,
     /// When this was last changed.
     pub changed: Timestamp,
-}
-
-/// Records of apps without one stay as they were before there were any.
-const fn is_off(option: &bool) -> bool {
-    !*option
 }
 
 /// Whether an app shall run.

@@ -1,3 +1,5 @@
+//! What a token file holds, at every place where a token of ours may be presented: read at one of them, refused at the others.
+
 use super::*;
 use crate::{
     NewRegistration,
