@@ -43,6 +43,7 @@ mod sign_in;
 mod signing_keys;
 mod slow_clients;
 mod thieves;
+mod token_file;
 mod up;
 mod user;
 mod user_flows;

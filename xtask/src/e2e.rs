@@ -56,6 +56,7 @@ pub(crate) const MODULES: &[&str] = &[
     "signing_keys",
     "slow_clients",
     "thieves",
+    "token_file",
     "up",
     "user",
     "user_flows",
@@ -158,6 +159,7 @@ const PLAYED_WITH: &[(&str, &[&str])] = &[
     ("roles", &["python"]),
     ("second_service", &["python"]),
     ("shadow", &["python", "node"]),
+    ("token_file", &["python", "node"]),
     ("user_flows", &["python", "node"]),
     ("vaults", &["python"]),
 ];

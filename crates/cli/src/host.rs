@@ -60,6 +60,12 @@ pub(crate) struct Configure {
     /// How to start it; an empty text: as the package says
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
+    /// `on`: each instance also gets a file with a token of its own, renewed every 10 minutes, by which clients of workload identity
+    /// federation sign in (`AZURE_FEDERATED_TOKEN_FILE`). By itself a file is weaker than the identity endpoint, as it can be copied: so it is
+    /// taken from the app's own processes only, which the kernel tells apart, and where it cannot there is no file. `DefaultAzureCredential`
+    /// takes it before the endpoint
+    #[arg(long, value_name = "on|off")]
+    token_file: Option<OnOff>,
     /// When an instance is ready: `port`, once something listens there; `process`, if it serves nobody; or a path, whose answer is looked
     /// at again and again
     #[arg(long, value_name = "port|process|/PATH")]
@@ -83,6 +89,12 @@ pub(crate) struct Configure {
 enum Network {
     Own,
     Host,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OnOff {
+    On,
+    Off,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -144,6 +156,8 @@ pub(crate) struct Hosted {
     image: Option<String>,
     deployment: Option<String>,
     deployed: Option<i64>,
+    #[serde(default)]
+    token_file: bool,
     instances: Vec<Instance>,
     isolation: Option<String>,
     enforced: Option<bool>,
@@ -223,6 +237,12 @@ impl Hosted {
         facts.extend(self.command.iter().map(|command| ("command", command.clone())));
         facts.push(("health", self.health.clone()));
         facts.push(("limits", self.limits()));
+        if self.token_file {
+            facts.push((
+                "token file",
+                "on; it can be copied, and a copy is good for the app's own processes only".to_owned(),
+            ));
+        }
         for one in &self.instances {
             let process = one.process.map(|process| format!(", process {process}")).unwrap_or_default();
             let old = if one.revision == self.revision { "" } else { ", of an earlier version" };
@@ -394,6 +414,9 @@ pub(crate) async fn configure(admin: &Admin, format: Format, args: Configure) ->
     let mut wanted = Map::new();
     if let Some(command) = args.command {
         wanted.insert("command".into(), if command.is_empty() { Value::Null } else { command.into() });
+    }
+    if let Some(token_file) = args.token_file {
+        wanted.insert("token_file".into(), (token_file == OnOff::On).into());
     }
     if let Some(health) = args.health {
         wanted.insert("health".into(), health.into());

@@ -1,5 +1,8 @@
 //! The signature of our own tokens: JWS compact serialization, RS256 and nothing else (RFC 7515, RFC 7518 section 3.3; ADR 0003).
 //!
+//! There are two kinds, and neither is ever taken for the other: tokens that something is shown ([`sign`], [`verify`]), and what a program's
+//! token file holds ([`sign_workload`], [`verify_workload`]), which only our token endpoint takes. The signed header says which it is.
+//!
 //! Owns: header, signature, and the refusal of everything that we would not have signed. Owns not: what the claims mean, issuer, audience
 //! and times (`access`), nor which keys are in the ring (`directory`).
 
@@ -13,6 +16,8 @@ use zeroize::Zeroizing;
 const KID_CHARS_MAX: usize = 64;
 /// Characters of an encoded header. Ours are 110.
 const HEADER_CHARS_MAX: usize = 1_024;
+/// The `typ` of what a program's token file holds: explicit typing, as RFC 8725 section 3.11 has it.
+const WORKLOAD: &str = "keyless-workload+jwt";
 
 /// Whether the header of a token names its key a second time as `x5t`: v1.0 access tokens do, v2.0 ones do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +57,30 @@ pub fn sign<C: Serialize>(
     thumbprint: Thumbprint,
     claims: &C,
 ) -> Result<Secret<String>, CryptError> {
-    let claims =
-        serde_json::to_vec(claims).map_err(|_| CryptError::Unavailable { what: "encoding claims" })?;
     let header = match thumbprint {
         Thumbprint::Included => &key.headers().with_thumbprint,
         Thumbprint::Omitted => &key.headers().plain,
     };
+    sign_under(header, key, claims)
+}
+
+/// Signs what a program's token file holds.
+///
+/// # Errors
+/// As [`sign`].
+pub fn sign_workload<C: Serialize>(key: &SigningKey, claims: &C) -> Result<Secret<String>, CryptError> {
+    // A `kid` of ours is plain, see `Header::parse`.
+    let header = format!(r#"{{"typ":"{WORKLOAD}","alg":"RS256","kid":"{}"}}"#, key.kid());
+    sign_under(&encoding::base64url(header.as_bytes()), key, claims)
+}
+
+fn sign_under<C: Serialize>(
+    header: &str,
+    key: &SigningKey,
+    claims: &C,
+) -> Result<Secret<String>, CryptError> {
+    let claims =
+        serde_json::to_vec(claims).map_err(|_| CryptError::Unavailable { what: "encoding claims" })?;
     // Big enough for all of it, so that growing leaves no half of a token behind in freed memory.
     let mut token = Zeroizing::new(String::with_capacity(header.len() + claims.len() * 4 / 3 + 1_024));
     token.push_str(header);
@@ -81,6 +104,27 @@ pub fn verify(token: &str, find_key: impl Fn(&str) -> Option<Arc<PublicKey>>) ->
     parsed.verify(&key)
 }
 
+/// Does this text say of itself that it is what a program's token file holds? Nothing of it is true before [`verify_workload`].
+#[must_use]
+pub fn is_workload(token: &str) -> bool {
+    Parsed::of_kind(token, Kind::Workload).is_ok()
+}
+
+/// [`verify`] for what a program's token file holds, and for nothing else.
+///
+/// # Errors
+/// [`JwsFault`].
+pub fn verify_workload(
+    token: &str,
+    find_key: impl Fn(&str) -> Option<Arc<PublicKey>>,
+) -> Result<Vec<u8>, JwsFault> {
+    let parsed = Parsed::of_kind(token, Kind::Workload)?;
+    let Some(key) = find_key(parsed.kid()) else {
+        return Err(JwsFault::UnknownKey { kid: parsed.header.kid });
+    };
+    parsed.verify(&key)
+}
+
 /// A token whose form and header are in order, and whose signature is still to be verified. Gives no claims before that.
 #[derive(Debug)]
 pub struct Parsed<'a> {
@@ -96,6 +140,10 @@ impl<'a> Parsed<'a> {
     /// # Errors
     /// [`JwsFault::Malformed`], [`JwsFault::UnsupportedAlgorithm`].
     pub fn of(token: &'a str) -> Result<Self, JwsFault> {
+        Self::of_kind(token, Kind::Jwt)
+    }
+
+    fn of_kind(token: &'a str, kind: Kind) -> Result<Self, JwsFault> {
         if token.len() > limits::TOKEN_BYTES_MAX {
             return Err(JwsFault::Malformed);
         }
@@ -105,6 +153,10 @@ impl<'a> Parsed<'a> {
             return Err(JwsFault::Malformed);
         }
         let header = Header::parse(&decode(header)?)?;
+        // Without a word of it, it is one of the kind that everybody's are.
+        if header.kind.unwrap_or(Kind::Jwt) != kind {
+            return Err(JwsFault::Malformed);
+        }
         Ok(Self { header, signed, claims, signature: decode(signature)? })
     }
 
@@ -132,7 +184,7 @@ struct Header {
     _algorithm: Algorithm,
     kid: String,
     #[serde(default, rename = "typ")]
-    _kind: Option<Kind>,
+    kind: Option<Kind>,
     #[serde(default)]
     x5t: Option<String>,
 }
@@ -143,10 +195,13 @@ enum Algorithm {
     Rs256,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 enum Kind {
     #[serde(rename = "JWT", alias = "jwt")]
     Jwt,
+    /// As [`WORKLOAD`].
+    #[serde(rename = "keyless-workload+jwt")]
+    Workload,
 }
 
 impl Header {
@@ -216,6 +271,32 @@ mod tests {
             );
             assert_eq!(header.get("x5t").is_some(), thumbprint == Thumbprint::Included);
         }
+    }
+
+    #[test]
+    fn a_token_files_content_and_a_token_are_never_taken_for_each_other() {
+        let key = test_keys::signing_key();
+        let claims = json!({"sub": "a"});
+        let workload = sign_workload(&key, &claims).unwrap();
+        let read = verify_workload(workload.expose(), find(&key)).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&read).unwrap(), claims);
+        assert!(is_workload(workload.expose()));
+        assert_eq!(verify(workload.expose(), find(&key)), Err(JwsFault::Malformed));
+        for thumbprint in [Thumbprint::Included, Thumbprint::Omitted] {
+            let token = sign(&key, thumbprint, &claims).unwrap();
+            assert!(!is_workload(token.expose()));
+            assert_eq!(verify_workload(token.expose(), find(&key)), Err(JwsFault::Malformed));
+        }
+        let untyped = with_header(&key, &format!(r#"{{"alg":"RS256","kid":"{}"}}"#, key.kid()));
+        assert!(!is_workload(&untyped) && verify(&untyped, find(&key)).is_ok());
+        // What says so by itself is not signed so.
+        let (_, rest) = workload.expose().split_once('.').unwrap();
+        let header = format!(r#"{{"typ":"JWT","alg":"RS256","kid":"{}"}}"#, key.kid());
+        let renamed = format!("{}.{rest}", encoding::base64url(header.as_bytes()));
+        assert_eq!(verify(&renamed, find(&key)), Err(JwsFault::BadSignature));
+        let stranger = test_keys::other_signing_key();
+        let theirs = sign_workload(&stranger, &claims).unwrap();
+        assert!(matches!(verify_workload(theirs.expose(), find(&key)), Err(JwsFault::UnknownKey { .. })));
     }
 
     /// RFC 7515 section A.2. Its header has no `kid`, which ours must have, so the signature is what is held against it.

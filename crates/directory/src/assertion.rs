@@ -56,6 +56,11 @@ pub enum AssertionRefusal {
     /// It is a token of this directory.
     #[error("a token of this directory is no assertion")]
     OwnToken,
+    /// It is what a program's token file holds, and its caller is not that program, or has no such identity now.
+    #[error(
+        "the token file is of another program, or of one that has ended, or its app has no such identity"
+    )]
+    NotItsProgram,
     /// The client trusts no such issuer.
     #[error("no federated credential of the client is of issuer {issuer}")]
     IssuerUnknown {

@@ -80,17 +80,7 @@ pub(crate) fn take(
         }
         (None, Some(secret), None) => Ok((client, ClientProof::Secret(secret))),
         (None, None, Some(assertion)) => {
-            match request.assertion_type.take().filter(|kind| !kind.is_empty()) {
-                None => {
-                    return Err(DirectoryError::Request(RequestError::MissingParameter {
-                        name: "client_assertion_type",
-                    }));
-                }
-                Some(kind) if kind != JWT_BEARER => {
-                    return Err(DirectoryError::Request(RequestError::AssertionTypeUnsupported));
-                }
-                Some(_) => {}
-            }
+            check_assertion_type(request)?;
             // Files end in a line feed, which some clients send with the rest.
             let assertion = Secret::new(assertion.expose().trim().to_owned());
             let asked_by = request.asked_by.unwrap_or(names);
@@ -99,6 +89,19 @@ pub(crate) fn take(
         }
         (None, None, None) => Ok((client, ClientProof::None)),
         _ => Err(DirectoryError::Request(RequestError::ClientAuthenticationAmbiguous)),
+    }
+}
+
+/// An assertion must say of which type it is, and there is one.
+pub(crate) fn check_assertion_type(request: &mut TokenRequest) -> Result<(), DirectoryError> {
+    match request.assertion_type.take().filter(|kind| !kind.is_empty()) {
+        None => {
+            Err(DirectoryError::Request(RequestError::MissingParameter { name: "client_assertion_type" }))
+        }
+        Some(kind) if kind != JWT_BEARER => {
+            Err(DirectoryError::Request(RequestError::AssertionTypeUnsupported))
+        }
+        Some(_) => Ok(()),
     }
 }
 

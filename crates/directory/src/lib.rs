@@ -52,6 +52,7 @@ pub mod tenant;
 pub mod token;
 pub mod totp;
 pub mod user;
+pub mod workload_token;
 
 pub use app_role::{AppRole, AppRoleError, RoleAssignment};
 pub use assertion::AssertionRefusal;
@@ -76,3 +77,4 @@ pub use tenant::{Tenant, TenantAlias};
 pub use token::{Endpoint, IssuedToken, TokenRequest};
 pub use totp::{Authenticator, Enrolment};
 pub use user::{NewUser, Person, User, UserChange, UserError};
+pub use workload_token::Exchange;

@@ -131,6 +131,10 @@ pub const ASSERTION_BYTES_MAX: usize = 32 * 1024;
 pub const ASSERTION_LIFETIME_MAX: Duration = Duration::from_secs(3_600);
 /// How far the end of an assertion by an outside issuer may be away. Source: Kubernetes, `expirationSeconds` as workload identity takes it.
 pub const FEDERATED_LIFETIME_MAX: Duration = Duration::from_secs(86_400);
+/// How long what a program's token file holds is good. Ours: SDKs keep it for 10 minutes, and it is renewed every 10.
+pub const WORKLOAD_TOKEN_LIFETIME: Duration = Duration::from_secs(1_800);
+/// How often a program's token file is renewed. Ours, as above.
+pub const WORKLOAD_TOKEN_RENEWED: Duration = Duration::from_secs(600);
 /// For how long an outside issuer's keys are good without being fetched again. Ours: how long a key that it took back is still taken.
 pub const ISSUER_KEYS_LIFETIME: Duration = Duration::from_secs(3_600);
 /// Time between two fetches of an issuer's keys because an assertion names one that is not among them, or the last one failed. Ours.

@@ -29,6 +29,9 @@ pub struct Desired {
     pub network: AppNetwork,
     /// What is deployed.
     pub deployment: Option<Deployment>,
+    /// Whether each instance gets a token file, for clients of workload identity federation (ADR 0024).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub token_file: bool,
     /// Which of the host's accounts it runs under, where the server is root.
     pub account: u32,
     /// Counts what running instances must follow: a deployment, settings, a command, limits, a restart.
@@ -142,6 +145,7 @@ impl Desired {
             limits: InstanceLimits::default(),
             network: AppNetwork::default(),
             deployment: None,
+            token_file: false,
             account,
             revision: 0,
             changed: now,
@@ -168,6 +172,8 @@ pub struct Change {
     pub of: Option<AppId>,
     /// Run, or stop.
     pub state: Option<DesiredState>,
+    /// Whether each instance gets a token file.
+    pub token_file: Option<bool>,
     /// How many instances.
     pub instances: Option<u16>,
     /// The start command; the inner `None`: what the package says.
@@ -205,6 +211,9 @@ pub(crate) fn change(
     if let Some(state) = change.state {
         after.state = state;
     }
+    if let Some(token_file) = change.token_file {
+        after.token_file = token_file;
+    }
     if let Some(instances) = change.instances {
         after.instances = instances;
     }
@@ -233,7 +242,8 @@ pub(crate) fn change(
         let deployment = one.deployment.as_ref().map(|it| it.id);
         (one.command.clone(), one.health.clone(), one.limits, one.network, deployment)
     };
-    if change.restart || is_for_running(&before) != is_for_running(&after) {
+    let is_another = before.token_file != after.token_file;
+    if change.restart || is_another || is_for_running(&before) != is_for_running(&after) {
         after.revision += 1;
     }
     if writes.is_empty() && after == *before {

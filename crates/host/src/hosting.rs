@@ -34,6 +34,24 @@ impl HostService {
         crypt::encoding::hex(&key.mac(&[scope.as_bytes(), value.expose().as_bytes()]))
     }
 
+    /// What the token file of an instance holds from now on.
+    ///
+    /// # Errors
+    /// [`HostError::Directory`].
+    pub fn workload_token(
+        &self,
+        app: AppId,
+        workload: WorkloadId,
+        now: Timestamp,
+    ) -> Result<Secret<String>, HostError> {
+        Ok(self.directory.workload_token(app, workload, now)?)
+    }
+
+    /// Where a token file is exchanged: the tenant, and the authority as SDKs are told it.
+    pub fn authority(&self) -> (String, String) {
+        (self.directory.tenant().id.to_string(), format!("{}/", self.directory.names().login_base()))
+    }
+
     fn account_block(&self) -> Result<u32, HostError> {
         self.kernel.account_block().map_err(HostError::Accounts)
     }

@@ -17,7 +17,7 @@ pub use app::{App, Assigned};
 pub use attest::{AttestedConnection, Confinement, PeerProbe, Refusal};
 pub use cache::{Holder, ManagedToken};
 pub use error::IdentityError;
-pub use kernel::ProcessFacts;
+pub use kernel::{Attested, Peer, ProcessFacts};
 pub use query::{Selector, TokenQuery};
 pub use service::{Authentic, IdentityService};
 pub use workload::{Enforcement, Protection, Workload};

@@ -18,6 +18,8 @@ use std::{
 };
 use store::{Halt, Store, View, refuse};
 
+mod exchange;
+
 /// Managed identity tokens for attested workloads.
 pub struct IdentityService {
     store: Arc<dyn Store>,

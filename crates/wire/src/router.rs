@@ -5,7 +5,8 @@
 
 use crate::{
     context::{self, Context, Door, State},
-    graph, keyvault, oauth2,
+    graph, keyvault,
+    oauth2::{self, token::exchange::AttestedPeer},
     proxy::{self, Proxy},
 };
 use audit::SharedOrigin;
@@ -16,6 +17,7 @@ use axum::{
 };
 use domain::{HostRole, limits};
 use http::{Request, StatusCode, header, uri::Authority};
+use identity::{Attested, Peer};
 use std::{
     convert::Infallible,
     future::Future,
@@ -35,6 +37,7 @@ pub struct PublicService {
     directory: Router,
     proxy: Option<Arc<Proxy>>,
     origin: SharedOrigin,
+    peer: Option<AttestedPeer>,
     door: Door,
 }
 
@@ -42,7 +45,7 @@ impl PublicService {
     /// Over the services of one installation.
     pub fn new(state: State) -> Self {
         let directory = oauth2::router(state.clone());
-        Self { directory, state, proxy: None, origin: SharedOrigin::default(), door: Door::Own }
+        Self { directory, state, proxy: None, origin: SharedOrigin::default(), peer: None, door: Door::Own }
     }
 
     /// What the listener of a program in shadow mode serves: the same vaults and the same directory by the public cloud's names, and none by
@@ -50,7 +53,7 @@ impl PublicService {
     #[must_use]
     pub fn as_azure(state: State) -> Self {
         let directory = oauth2::router_without_pages(state.clone());
-        Self { directory, state, proxy: None, origin: SharedOrigin::default(), door: Door::Azure }
+        Self { directory, state, proxy: None, origin: SharedOrigin::default(), peer: None, door: Door::Azure }
     }
 
     /// The same with apps that are served. Without it there are none.
@@ -63,6 +66,12 @@ impl PublicService {
     #[must_use]
     pub fn for_connection(&self, origin: SharedOrigin) -> Self {
         Self { origin, ..self.clone() }
+    }
+
+    /// The same for one connection whose peer the kernel has attested.
+    #[must_use]
+    pub fn from_peer(self, peer: Option<Arc<Attested<Peer>>>) -> Self {
+        Self { peer: peer.map(AttestedPeer), ..self }
     }
 
     /// Time within which this request must be answered, its body's arrival included; none for an app's, which `proxy` has its own times for.
@@ -92,7 +101,7 @@ impl PublicService {
         let (context, client_request) =
             context::stamp_of(&self.state, request.headers(), self.origin, self.door);
         let mut response = match role {
-            Some(HostRole::Login) => directory(self.directory, context.clone(), request).await,
+            Some(HostRole::Login) => directory(self.directory, context.clone(), self.peer, request).await,
             Some(HostRole::Vault(vault)) => keyvault::handle(&self.state, &context, &vault, request).await,
             Some(HostRole::Graph) => graph::handle(&self.state, &context, request).await,
             Some(HostRole::App(_) | HostRole::Unknown) => {
@@ -108,8 +117,16 @@ impl PublicService {
     }
 }
 
-async fn directory(routes: Router, context: Context, mut request: Request<Body>) -> Response {
+async fn directory(
+    routes: Router,
+    context: Context,
+    peer: Option<AttestedPeer>,
+    mut request: Request<Body>,
+) -> Response {
     request.extensions_mut().insert(context);
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(peer);
+    }
     match routes.oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},

@@ -26,5 +26,6 @@ mod routes;
 mod shadow;
 mod sign_in;
 mod support;
+mod token_file;
 mod tokens;
 mod user_grants;

@@ -43,6 +43,22 @@ fn refused(asked: &Change) -> HostError {
 }
 
 #[test]
+fn a_token_file_replaces_instances_and_a_record_of_before_has_none() {
+    let before = Desired { revision: 5, ..Desired::new(app(1).id, 7, NOW) };
+    let written = serde_json::to_string(&before).unwrap();
+    assert!(!written.contains("token_file"), "as releases of before read it: {written}");
+    assert_eq!(serde_json::from_str::<Desired>(&written).unwrap(), before);
+    let switch = |on| Change { token_file: Some(on), ..Change::default() };
+    let on = changed(&with(&before), &switch(true));
+    assert_eq!((on.token_file, on.revision), (true, 6));
+    let written = serde_json::to_string(&*on).unwrap();
+    assert_eq!(serde_json::from_str::<Desired>(&written).unwrap(), *on);
+    assert_eq!(changed(&with(&on), &switch(true)).revision, 6, "nothing is another");
+    let off = changed(&with(&on), &switch(false));
+    assert_eq!((off.token_file, off.revision), (false, 7));
+}
+
+#[test]
 fn the_first_change_makes_it_and_takes_an_account() {
     let view = View::fixture().with::<App>(&name(), &app(1));
     let made =

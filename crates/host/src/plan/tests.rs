@@ -25,6 +25,7 @@ fn desired(instances: u16, revision: u64) -> Desired {
             image: None,
             created: Timestamp::from_seconds(0),
         }),
+        token_file: false,
         account: 0,
         revision,
         changed: Timestamp::from_seconds(0),

@@ -151,6 +151,11 @@ impl AppFolder {
         self.0.join("tmp")
     }
 
+    /// Below it each instance's token file is.
+    pub(crate) fn tokens(&self) -> PathBuf {
+        self.0.join("tokens")
+    }
+
     /// What its instances and we write.
     pub(crate) fn log(&self) -> PathBuf {
         self.0.join("log")

@@ -8,12 +8,13 @@ use super::{
     files::AppFolder,
     log,
     references::Resolved,
+    token_files,
 };
 use crate::listen::endpoints::Endpoints;
 use domain::{AppName, DeploymentId, Secret, Timestamp, WorkloadId};
 use host::{
     AppNetwork, AppView, Desired, HostService, IMDS_PORT, InstanceRecord, NetworkPlace, Place, StartRequest,
-    workload::ProcessRecord,
+    Started, workload::ProcessRecord,
 };
 use kernel::{
     Account, AppCgroup, KernelError, Limiter, Limits, Network, NetworkPorts, Placement, Process, Program,
@@ -209,6 +210,13 @@ impl Launcher {
         environment.insert("PORT".to_owned(), Secret::new(port.to_string()));
         environment.insert("WEBSITE_SITE_NAME".to_owned(), Secret::new(name.to_string()));
         environment.insert("WEBSITE_INSTANCE_ID".to_owned(), Secret::new(started.workload.to_string()));
+        let mut notices = started.injection.notices.clone();
+        if desired.token_file {
+            match self.token_file(host, folder, view, desired, &started, &environment, now) {
+                Ok(variables) => environment.extend(variables),
+                Err(why) => notices.push(format!("no token file: {why}")),
+            }
+        }
         let birth = Birth {
             folder,
             desired,
@@ -244,7 +252,7 @@ impl Launcher {
             limiter,
             enforced: started.enforcement.is_enforced(),
             unenforced,
-            notices: notices(&started.injection.notices, own, port),
+            notices: self::notices(&notices, own, port),
         };
         let start_time = launched.process.start_time().unwrap_or_default();
         let process = Some(ProcessRecord { pid: launched.process.id(), start_time });
@@ -254,6 +262,28 @@ impl Launcher {
             return Err(LaunchError::Unkept(error, Box::new(launched)));
         }
         Ok(launched)
+    }
+
+    /// What an instance that is to have a token file is told of it.
+    #[expect(clippy::too_many_arguments, reason = "all that a start has come to")]
+    fn token_file(
+        &self,
+        host: &HostService,
+        folder: &AppFolder,
+        view: &AppView,
+        desired: &Desired,
+        started: &Started,
+        environment: &BTreeMap<String, Secret<String>>,
+        now: Timestamp,
+    ) -> Result<Vec<(String, Secret<String>)>, String> {
+        if desired.deployment.as_ref().is_some_and(|deployment| deployment.image.is_some()) {
+            return Err(
+                "it is not put into containers, whose users are their own: they have the endpoint".to_owned()
+            );
+        }
+        let account = self.account(desired);
+        let given = token_files::give(host, folder, view, started, environment, account, now)?;
+        Ok(given.into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value))).collect())
     }
 
     /// The container engine, asked for each time: it may be installed while we run.

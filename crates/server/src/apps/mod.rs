@@ -16,6 +16,7 @@ mod probe;
 mod reconcile;
 mod references;
 mod takeover;
+mod token_files;
 mod told;
 mod watch;
 
@@ -68,6 +69,7 @@ pub(crate) struct Apps {
     /// Apps that are no more and whose files could not be removed yet.
     left_files: Mutex<BTreeSet<AppId>>,
     wake: Notify,
+    token_files: token_files::TokenFiles,
 }
 
 /// What is known of one app while the server runs.
@@ -170,6 +172,7 @@ impl Apps {
             left: Mutex::default(),
             left_files: Mutex::default(),
             wake: Notify::new(),
+            token_files: token_files::TokenFiles::default(),
         }
     }
 

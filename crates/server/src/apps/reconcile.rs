@@ -44,6 +44,7 @@ impl Apps {
                 () = tokio::time::sleep(pause) => {}
                 _ = rotate.tick() => {
                     self.rotate().await;
+                    self.renew_token_files().await;
                     self.remove_left().await;
                 }
                 () = stopped(&mut stop) => return,
@@ -300,6 +301,7 @@ impl Apps {
             }
             removed
         };
+        self.remove_token_file(app, workload);
         if let Some(mut instance) = removed {
             if let Some(cgroup) = instance.cgroup.take() {
                 self.remove(cgroup).await;

@@ -112,7 +112,7 @@ impl Apps {
     }
 
     /// Ends all instances, as nobody is there to look after them. Once nothing reconciles any more.
-    pub(crate) async fn end_all(&self) {
+    pub(crate) async fn end_all(self: &Arc<Self>) {
         let mut all: Vec<Instance> =
             self.state().values_mut().flat_map(|state| state.instances.drain(..)).collect();
         for instance in &all {
@@ -135,6 +135,7 @@ impl Apps {
         }
         // Packages that are being built, too.
         self.sweep_cgroups(&BTreeSet::new()).await;
+        self.renew_token_files().await;
     }
 
     /// Cgroups that an earlier run made and no record names: it ended between making one and keeping that it did, or an app was deleted

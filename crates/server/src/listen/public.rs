@@ -5,6 +5,7 @@ use crate::{error::StartError, origin::Observer, systemd};
 use audit::SharedOrigin;
 use domain::limits;
 use http::header;
+use kernel::{Attested, Peer};
 use std::{io, net::SocketAddr, os::fd::AsFd, sync::Arc};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -76,6 +77,9 @@ fn is_no_ipv6(error: &io::Error, address: &SocketAddr) -> bool {
     is_missing && address.is_ipv6() && address.ip().is_loopback()
 }
 
+/// A connection, its peer where the kernel names it for certain, and who it seems to be.
+type Observed = (TcpStream, Option<Arc<Attested<Peer>>>, SharedOrigin);
+
 /// The public listener's doors.
 #[derive(Clone)]
 pub(crate) struct Public {
@@ -136,7 +140,7 @@ impl Public {
         let place = Kept(Arc::new(place));
         let _slower = stream.set_nodelay(true);
         // Before the handshake: who hangs up later has been seen, and the kernel still knows the socket.
-        let Some((stream, origin)) = self.observe(stream, peer).await else { return };
+        let Some((stream, attested, origin)) = self.observe(stream, peer).await else { return };
         let stream = Taken::within(limits::ANSWER_WAIT_TIME_MAX, stream);
         let handshake = tokio::select! {
             handshake = tokio::time::timeout(limits::HANDSHAKE_TIME_MAX, self.tls.accept(stream)) => handshake,
@@ -144,7 +148,7 @@ impl Public {
         };
         match handshake {
             Ok(Ok(stream)) => {
-                let service = self.service.for_connection(origin);
+                let service = self.service.for_connection(origin).from_peer(attested);
                 let timed = service.clone();
                 serve(stream, service, self.stop, |request| {
                     if request.headers().contains_key(header::UPGRADE) {
@@ -161,12 +165,12 @@ impl Public {
 
     /// Asks the kernel who is there. That reads files of other processes, for milliseconds if they have many open: elsewhere than where
     /// requests are answered, and few at a time, so that a crowd of newcomers waits for itself and nobody else.
-    async fn observe(&self, stream: TcpStream, peer: SocketAddr) -> Option<(TcpStream, SharedOrigin)> {
+    async fn observe(&self, stream: TcpStream, peer: SocketAddr) -> Option<Observed> {
         let _turn = self.turns.acquire().await.ok()?;
         let observer = self.observer.clone();
         let observed = tokio::task::spawn_blocking(move || {
-            let origin = observer.origin(stream.as_fd(), peer);
-            (stream, SharedOrigin::from(origin))
+            let (attested, origin) = observer.attested(stream.as_fd(), peer);
+            (stream, attested.map(Arc::new), SharedOrigin::from(origin))
         });
         observed.await.ok()
     }

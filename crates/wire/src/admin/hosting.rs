@@ -169,6 +169,7 @@ pub(super) struct Hosted {
     image: Option<String>,
     deployment: Option<String>,
     deployed: Option<i64>,
+    token_file: bool,
     #[serde(flatten)]
     observed: ObservedApp,
 }
@@ -178,6 +179,8 @@ pub(super) struct Hosted {
 struct Wanted {
     #[serde(default)]
     state: Option<DesiredState>,
+    #[serde(default)]
+    token_file: Option<bool>,
     #[serde(default)]
     instances: Option<u16>,
     #[serde(default, deserialize_with = "given")]
@@ -264,6 +267,7 @@ async fn change(
 ) -> Result<Response, AdminError> {
     let change = Change {
         state: wanted.state,
+        token_file: wanted.token_file,
         instances: wanted.instances,
         command: wanted.command,
         health: wanted.health.map(health),
@@ -411,6 +415,7 @@ pub(super) fn hosted(state: &State, hosting: &dyn Hosting, name: &AppName, desir
         image: deployment.and_then(|deployment| Some(deployment.image.as_ref()?.name.clone())),
         deployment: deployment.map(|deployment| deployment.id.to_string()),
         deployed: deployment.map(|deployment| deployment.created.seconds()),
+        token_file: desired.token_file,
         observed: hosting.observed(desired.app),
     }
 }

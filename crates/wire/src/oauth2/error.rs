@@ -513,6 +513,10 @@ impl From<&AssertionRefusal> for OAuthError {
                 700_229,
                 "Tokens of this directory cannot be used as federated identity credentials.".to_owned(),
             ),
+            AssertionRefusal::NotItsProgram => client(
+                700_213,
+                "No matching federated identity record found for presented assertion. A token file is good for its own program only, while that runs, and for identities that its app has.".to_owned(),
+            ),
             AssertionRefusal::IssuerUnknown { issuer } => client(
                 700_211,
                 format!("No matching federated identity record found for presented assertion issuer '{issuer}'."),

@@ -1,5 +1,7 @@
 //! `POST /{tenant}/oauth2/v2.0/token` and `POST /{tenant}/oauth2/token` (RFC 6749 section 3.2).
 
+pub(crate) mod exchange;
+
 use super::{
     TenantPart,
     error::{NO_CACHE, NO_STORE, OAuthError, RequestFault},
@@ -15,6 +17,7 @@ use audit::{Actor, Outcome};
 use axum::{Extension, body::Body, extract::Request, response::Response};
 use directory::{DirectoryError, Endpoint, IssuedToken, TokenRequest, token::ClientSecret};
 use domain::{ClientId, HostNames, Secret, limits};
+use exchange::AttestedPeer;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -95,11 +98,16 @@ pub(super) async fn token(
 ) -> Response {
     let mut asked = Asked::of(&request, &context);
     let address = context.origin.address.map(|address| address.ip());
+    let peer = request.extensions().get::<AttestedPeer>().cloned();
     let result = match read(endpoint, tenant, &context, address, request, &mut asked).await {
+        Ok(request) if directory::workload_token::is_exchange(&request) => {
+            let response = exchange::answer(&state, &context, &asked, peer, request).await;
+            return correlated(response, &asked);
+        }
         Ok(request) => state.directory.token(request, context.now).await.map_err(Fault::Directory),
         Err(fault) => Err(Fault::Request(fault)),
     };
-    let mut response = match record(&state, &context, &asked, &result) {
+    let response = match record(&state, &context, &asked, &result) {
         Err(unavailable) => {
             OAuthError::from(unavailable).respond(context.names(&state), &context, asked.correlation)
         }
@@ -108,6 +116,11 @@ pub(super) async fn token(
             Err(fault) => refused(&state, &context, &asked, &fault),
         },
     };
+    correlated(response, &asked)
+}
+
+/// The answer with the client's own id for its request.
+fn correlated(mut response: Response, asked: &Asked) -> Response {
     if let Ok(value) = HeaderValue::from_str(&asked.correlation.to_string()) {
         response.headers_mut().insert(CLIENT_REQUEST_ID, value);
     }

@@ -72,6 +72,7 @@ fn each_error_has_its_number_and_status() {
         (AssertionRefusal::Audience.into(), 401, "invalid_client", 700_023),
         (AssertionRefusal::Time { why: "x" }.into(), 401, "invalid_client", 700_024),
         (AssertionRefusal::OwnToken.into(), 401, "invalid_client", 700_229),
+        (AssertionRefusal::NotItsProgram.into(), 401, "invalid_client", 700_213),
         (AssertionRefusal::IssuerUnknown { issuer: text() }.into(), 401, "invalid_client", 700_211),
         (AssertionRefusal::SubjectUnknown { subject: text() }.into(), 401, "invalid_client", 700_213),
         (AssertionRefusal::AudienceUnknown { audience: text() }.into(), 401, "invalid_client", 700_212),
