@@ -200,8 +200,7 @@ async fn whoever_waits_for_a_place_gets_the_one_of_whom_is_done() {
     let stage = Stage::within(one_place(Duration::from_secs(10))).await;
     stage.add(&app);
     let opening = async {
-        until("both", || stage.in_flight() == 2).await;
-        assert_eq!(app.connections(), 1);
+        until("both, by one connection", || stage.in_flight() == 2 && app.connections() == 1).await;
         open.send(true).unwrap();
     };
     let (first, second, ()) = tokio::join!(stage.get("/"), stage.get("/"), opening);
