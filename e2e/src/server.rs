@@ -74,7 +74,19 @@ struct Delegated(PathBuf);
 
 impl Drop for Delegated {
     fn drop(&mut self) {
-        // Deepest first; what apps left empty is ours to remove.
+        // Apps run on when a server ends by SIGTERM: what a scenario has left of them ends with it.
+        let _none_left = std::fs::write(self.0.join("cgroup.kill"), "1");
+        let is_busy = || {
+            let events = std::fs::read_to_string(self.0.join("cgroup.events"));
+            events.is_ok_and(|events| events.contains("populated 1"))
+        };
+        for _wait in 0..200 {
+            if !is_busy() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Deepest first.
         let mut folders = vec![self.0.clone()];
         let mut next = 0;
         while let Some(folder) = folders.get(next) {
@@ -84,7 +96,7 @@ impl Drop for Delegated {
             next += 1;
         }
         for folder in folders.iter().rev() {
-            let _busy_or_gone = std::fs::remove_dir(folder);
+            let _gone = std::fs::remove_dir(folder);
         }
     }
 }

@@ -27,6 +27,7 @@ mod identities;
 mod imds;
 mod java;
 mod node;
+mod packages;
 mod people;
 mod process;
 mod python;

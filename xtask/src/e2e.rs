@@ -40,6 +40,7 @@ pub(crate) const MODULES: &[&str] = &[
     "imds",
     "java",
     "node",
+    "packages",
     "people",
     "process",
     "python",

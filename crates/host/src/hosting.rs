@@ -10,6 +10,7 @@ use crypt::MacKey;
 use domain::{AppId, AppName, Secret, Timestamp, WorkloadId};
 use std::sync::Arc;
 use store::{query, transact};
+use tokio::sync::MutexGuard;
 
 impl HostService {
     /// Changes what is desired of an app.
@@ -23,6 +24,7 @@ impl HostService {
         now: Timestamp,
     ) -> Result<Arc<Desired>, HostError> {
         let block = self.account_block()?;
+        let _turn = self.turn(name).await?;
         transact(&*self.store, &*self.entropy, |view| desired::change(view, name, change, block, now)).await
     }
 
@@ -50,6 +52,12 @@ impl HostService {
     /// Where a token file is exchanged: the tenant, and the authority as SDKs are told it.
     pub fn authority(&self) -> (String, String) {
         (self.directory.tenant().id.to_string(), format!("{}/", self.directory.names().login_base()))
+    }
+
+    /// Waits for its turn if the app has no account yet.
+    async fn turn(&self, name: &AppName) -> Result<Option<MutexGuard<'_, ()>>, HostError> {
+        let has_account = self.desired(name).await?.is_some();
+        Ok(if has_account { None } else { Some(self.giving.lock().await) })
     }
 
     fn account_block(&self) -> Result<u32, HostError> {
@@ -105,6 +113,7 @@ impl HostService {
         now: Timestamp,
     ) -> Result<Arc<Desired>, HostError> {
         let (key, entropy, block) = (&self.settings.settings_key, &*self.entropy, self.account_block()?);
+        let _turn = self.turn(name).await?;
         transact(&*self.store, entropy, |view| {
             settings::change(view, name, set, remove, key, (entropy, block), now)
         })

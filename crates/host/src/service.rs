@@ -187,6 +187,9 @@ pub struct HostService {
     pub(crate) settings: HostSettings,
     /// When each running workload was started, and whether its cgroup has had a process.
     watched: Mutex<HashMap<WorkloadId, Watched>>,
+    /// Held by who gives an app its account. All accounts come from one counter: of many that took from it at a time, all but one would decide
+    /// again, and the unlucky ones until they give up.
+    pub(crate) giving: tokio::sync::Mutex<()>,
 }
 
 struct Watched {
@@ -235,6 +238,7 @@ impl HostService {
             shadows: None,
             settings,
             watched: Mutex::default(),
+            giving: tokio::sync::Mutex::default(),
         }
     }
 

@@ -36,7 +36,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let store: Arc<dyn Store> = Arc::new(Memory::new());
+        Self::on(Arc::new(Memory::new())).await
+    }
+
+    pub(crate) async fn on(store: Arc<dyn Store>) -> Self {
         let names = HostNames::new(&DomainName::parse("keyless.localhost").unwrap(), 8443);
         let settings = DirectorySettings::new(names);
         let root = Arc::new(Key256::random(&SystemEntropy));
