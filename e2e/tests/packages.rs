@@ -12,7 +12,7 @@ const REFUSED: [(&str, &str); 9] = [
     ("link-out", "out"),
     ("link-up", "out"),
     ("through", "here"),
-    ("twice", "escaped"),
+    ("twice", "duplicate file names"),
     ("many", "more than 100000"),
     ("bomb", "more than 2147483648"),
 ];
