@@ -17,6 +17,9 @@ use crate::temporary::TemporaryDirectory;
 /// No answer within this is a hang, and a failure.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
+/// The code of "Inspected target navigated or closed", "Cannot find context" and "Execution context was destroyed".
+const SERVER_ERROR: i64 = -32_000;
+
 /// A browser with one window and a profile of its own.
 pub struct Chromium {
     child: Child,
@@ -69,6 +72,11 @@ impl Chromium {
 
     /// Sends a command and waits for its answer.
     fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.try_call(method, parameters).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Sends a command and waits for its answer, which may be a refusal.
+    fn try_call(&mut self, method: &str, parameters: Value) -> Result<Value, Value> {
         self.last += 1;
         let mut message = json!({"id": self.last, "method": method, "params": parameters});
         if let Some(session) = &self.session {
@@ -81,8 +89,10 @@ impl Chromium {
         loop {
             match self.from.recv_timeout(SILENCE_MAX.saturating_sub(began.elapsed())) {
                 Ok(mut answer) if answer["id"] == json!(self.last) => {
-                    assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
-                    return answer["result"].take();
+                    return match answer["error"].take() {
+                        Value::Null => Ok(answer["result"].take()),
+                        error => Err(error),
+                    };
                 }
                 Ok(_event) => {}
                 Err(RecvTimeoutError::Timeout) => panic!("no answer to {method}"),
@@ -106,10 +116,21 @@ impl Chromium {
         self.call("Network.clearBrowserCookies", json!({}));
     }
 
-    /// What an expression comes to on the page, also where scripts of pages are off.
+    /// What an expression comes to on the page, also where scripts of pages are off. A page that goes away while it is asked cannot answer
+    /// for the one that comes, so that one is asked: every expression here may be evaluated twice.
     fn evaluate(&mut self, expression: &str) -> Value {
-        let parameters = json!({"expression": expression, "returnByValue": true});
-        self.call("Runtime.evaluate", parameters)["result"]["value"].take()
+        let began = Instant::now();
+        loop {
+            let parameters = json!({"expression": expression, "returnByValue": true});
+            match self.try_call("Runtime.evaluate", parameters) {
+                Ok(mut answer) => return answer["result"]["value"].take(),
+                Err(error) => {
+                    let is_leaving = error["code"] == json!(SERVER_ERROR) && began.elapsed() < SILENCE_MAX;
+                    assert!(is_leaving, "Runtime.evaluate: {error}");
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+        }
     }
 
     /// May pages run scripts?
