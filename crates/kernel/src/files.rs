@@ -1,11 +1,21 @@
 //! Private files: a directory that only its owner may enter, files that appear whole or not at all, and a lock on a directory.
 
 use crate::KernelError;
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{
+        AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags, chmodat, fchmod, flock, openat,
+        renameat_with, unlinkat,
+    },
+    io::Errno,
+};
 use std::{
+    ffi::CString,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt, OpenOptionsExt},
+    },
     path::Path,
 };
 
@@ -55,6 +65,97 @@ fn write_whole(path: &Path, content: &[u8], mode: u32) -> Result<(), KernelError
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new).map_err(fail)?;
     file.write_all(content).and_then(|()| file.sync_all()).map_err(fail)?;
     fs::rename(&new, path).and_then(|()| File::open(parent)?.sync_all()).map_err(fail)
+}
+
+/// For `OpenOptions::custom_flags`: who owns a file may hold a lease on it, and whoever opens it waits for the owner's good will, up to 45
+/// seconds (`fcntl(2)`). With this it is an error at once.
+pub const NOT_WAITING: i32 = libc::O_NONBLOCK;
+
+/// Directories that are looked at before [`remove_whole`] gives up. Ours: nobody has so many, unless more are made as fast as they go.
+const REMOVED_MAX: u64 = 16_000_000;
+
+/// Removes a directory with all that is in it, however deep that is: what is deep is moved up, so that neither the stack nor open descriptors
+/// grow with the depth, which whoever made the directories has chosen. Links are removed, not followed. That there is none is no error. Blocks.
+///
+/// # Errors
+/// As `unlinkat(2)`; also if more comes than goes.
+pub fn remove_whole(path: &Path) -> io::Result<()> {
+    const ENTER: OFlags =
+        OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+    let top = match rustix::fs::open(path, ENTER, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        opened => opened?,
+    };
+    let mut number = 0;
+    loop {
+        let mut is_empty = true;
+        for name in names(&top)? {
+            is_empty = false;
+            if is_removed(&top, &name)? {
+                continue;
+            }
+            let inner = match openat(&top, &name, ENTER, Mode::empty()) {
+                // Whoever made it may have closed it to itself.
+                Err(Errno::ACCESS) => {
+                    chmodat(&top, &name, Mode::RWXU, AtFlags::empty())?;
+                    openat(&top, &name, ENTER, Mode::empty())?
+                }
+                opened => opened?,
+            };
+            let _not_ours = fchmod(&inner, Mode::RWXU);
+            for below in names(&inner)? {
+                let mut is_opened = false;
+                while !is_removed(&inner, &below)? {
+                    number += 1;
+                    if number > REMOVED_MAX {
+                        return Err(io::Error::other("more comes than is removed"));
+                    }
+                    let up = format!(".removed-{number}");
+                    match renameat_with(&inner, &below, &top, &up, RenameFlags::NOREPLACE) {
+                        // The name is taken: by the next round that one is gone, too.
+                        Err(Errno::EXIST) => {}
+                        Err(Errno::ACCESS) if !is_opened => {
+                            chmodat(&inner, &below, Mode::RWXU, AtFlags::empty())?;
+                            is_opened = true;
+                        }
+                        moved => {
+                            moved?;
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        if is_empty {
+            return fs::remove_dir(path);
+        }
+    }
+}
+
+/// What is in a directory now.
+fn names(directory: &OwnedFd) -> io::Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// Removes it, if it is no directory or an empty one.
+fn is_removed(directory: &OwnedFd, name: &CString) -> io::Result<bool> {
+    match unlinkat(directory, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(true),
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(error) => return Err(error.into()),
+    }
+    match unlinkat(directory, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(true),
+        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Bytes that an ordinary user may still write on the file system of a path.
@@ -116,6 +217,34 @@ mod tests {
         let _ = fs::remove_dir_all(&path);
         create_private_dir(&path).unwrap();
         path
+    }
+
+    #[test]
+    fn what_is_removed_may_be_as_deep_as_it_likes() {
+        let place = directory("removed");
+        let (whole, kept) = (place.join("whole"), place.join("kept"));
+        fs::create_dir(&whole).unwrap();
+        fs::create_dir(&kept).unwrap();
+        fs::write(kept.join("file"), "").unwrap();
+        fs::create_dir_all(whole.join("closed/inner/most")).unwrap();
+        std::os::unix::fs::symlink(&kept, whole.join("closed/inner/link")).unwrap();
+        fs::set_permissions(whole.join("closed/inner"), fs::Permissions::from_mode(0o500)).unwrap();
+        fs::set_permissions(whole.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+        fs::create_dir(whole.join(".removed-2")).unwrap();
+        fs::write(whole.join(".removed-2/x"), "").unwrap();
+        // Deeper than any path can say, and than a stack would bear.
+        let mut at: OwnedFd = fs::File::open(&whole).unwrap().into();
+        for _ in 0..30_000 {
+            rustix::fs::mkdirat(&at, "d", Mode::RWXU).unwrap();
+            at = openat(&at, "d", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        }
+        drop(at);
+        let small = std::thread::Builder::new().stack_size(256 * 1024);
+        small.spawn(move || remove_whole(&whole).unwrap()).unwrap().join().unwrap();
+        assert!(!place.join("whole").exists() && kept.join("file").exists());
+        remove_whole(&place.join("whole")).unwrap();
+        assert!(remove_whole(&kept.join("file")).is_err(), "that is no directory");
+        remove_whole(&place).unwrap();
     }
 
     #[test]

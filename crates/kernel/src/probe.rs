@@ -70,7 +70,10 @@ impl Hosting {
             let hierarchy = if is_old { " (by cgroup version 1)" } else { "" };
             named.push((format!("{name} limit{hierarchy}, for a hosted app"), verdict));
         }
-        named.push(("network namespace, for a hosted container".to_owned(), &self.network));
+        named.push((
+            "network namespace, for a hosted container or an app with a network of its own".to_owned(),
+            &self.network,
+        ));
         // Root's apps have users of their own instead.
         if !crate::is_root() {
             named.push(("Landlock domain, for a hosted app".to_owned(), &self.landlock));

@@ -162,8 +162,7 @@ fn limits_of_an_earlier_life_are_found_where_it_made_them() {
     let elsewhere =
         std::path::Path::new("/sys/fs/cgroup/pids").join(format!("keyless-test-{}", std::process::id()));
     if fs::create_dir(&elsewhere).is_err() {
-        // Where there is no such hierarchy there is nothing to be found in it.
-        return;
+        return world::not_here("no pids controller of version 1, so nothing to be found in it");
     }
     let mut earlier = world.actor(&world.cgroup("earlier"));
     earlier.tell(&format!("join {}", elsewhere.display()));
@@ -193,8 +192,7 @@ fn a_cgroup_stays_as_long_as_its_limits_are_used() {
     let cgroup = world.cgroup("app");
     let limiter = Limiter::apply(&Limits { processes: Some(7), ..Limits::default() }, &cgroup);
     if limiter.joins().is_empty() {
-        // Only limits in hierarchies of version 1 have cgroups beside the app's.
-        return;
+        return world::not_here("no limits by version 1, which alone have cgroups beside the app's");
     }
     let helper = start(&world.cgroup("elsewhere"), &limiter, &["sleep", "60"]);
     let refused = format!("{:?}", cgroup.remove().unwrap_err());

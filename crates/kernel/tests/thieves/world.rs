@@ -26,6 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) fn skip(why: &str) {
     let is_required = std::env::var("KEYLESS_REQUIRE_KERNEL_TESTS").is_ok_and(|value| value == "1");
     assert!(!is_required, "KEYLESS_REQUIRE_KERNEL_TESTS=1, but {why}");
+    not_here(why);
+}
+
+/// The same of what is about something that not every kernel has.
+pub(crate) fn not_here(why: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     let _closed = writeln!(std::io::stderr(), "\nskipped: {name}: {why}");
 }
