@@ -4,11 +4,11 @@
 //! what a client may be granted (`grants`), the claims that tell of the proof (`claims`).
 
 use crate::{
-    DirectoryError, Registration, RequestError, Tenant, application::Application, assertion::Presented,
-    claims::Proof, registration::Credential, tenant::shown, token::TokenRequest,
+    AssertionRefusal, DirectoryError, Registration, RequestError, Tenant, application::Application,
+    assertion::Presented, claims::Proof, registration::Credential, tenant::shown, token::TokenRequest,
 };
 use access::Principal;
-use crypt::HashedSecret;
+use crypt::{HashedSecret, jws};
 use domain::{ClientId, CredentialId, HostNames, Secret, Timestamp};
 use std::sync::Arc;
 use store::{Halt, View, Write};
@@ -25,6 +25,8 @@ pub(crate) enum ClientProof {
     Secret(Secret<String>),
     /// A token that it has signed, or somebody else for it (`private_key_jwt`).
     Assertion(Box<Presented>),
+    /// What a program's token file holds, which is good for [`crate::DirectoryService::read_exchange`] and for nothing else.
+    Workload(Secret<String>),
 }
 
 /// A client that has proven itself.
@@ -80,28 +82,28 @@ pub(crate) fn take(
         }
         (None, Some(secret), None) => Ok((client, ClientProof::Secret(secret))),
         (None, None, Some(assertion)) => {
-            check_assertion_type(request)?;
+            match request.assertion_type.take().filter(|kind| !kind.is_empty()) {
+                None => {
+                    return Err(DirectoryError::Request(RequestError::MissingParameter {
+                        name: "client_assertion_type",
+                    }));
+                }
+                Some(kind) if kind != JWT_BEARER => {
+                    return Err(DirectoryError::Request(RequestError::AssertionTypeUnsupported));
+                }
+                Some(_) => {}
+            }
             // Files end in a line feed, which some clients send with the rest.
             let assertion = Secret::new(assertion.expose().trim().to_owned());
+            if jws::is_workload(assertion.expose()) {
+                return Ok((client, ClientProof::Workload(assertion)));
+            }
             let asked_by = request.asked_by.unwrap_or(names);
             let presented = Presented::read(&assertion, names, tenant, asked_by, &request.tenant)?;
             Ok((client, ClientProof::Assertion(Box::new(presented))))
         }
         (None, None, None) => Ok((client, ClientProof::None)),
         _ => Err(DirectoryError::Request(RequestError::ClientAuthenticationAmbiguous)),
-    }
-}
-
-/// An assertion must say of which type it is, and there is one.
-pub(crate) fn check_assertion_type(request: &mut TokenRequest) -> Result<(), DirectoryError> {
-    match request.assertion_type.take().filter(|kind| !kind.is_empty()) {
-        None => {
-            Err(DirectoryError::Request(RequestError::MissingParameter { name: "client_assertion_type" }))
-        }
-        Some(kind) if kind != JWT_BEARER => {
-            Err(DirectoryError::Request(RequestError::AssertionTypeUnsupported))
-        }
-        Some(_) => Ok(()),
     }
 }
 
@@ -120,7 +122,7 @@ pub(crate) fn authenticate(
                     let (principal, by, writes) = (None, Proof::Public, Vec::new());
                     Ok(Authenticated { application, principal, by, writes })
                 }
-                ClientProof::Secret(_) | ClientProof::Assertion(_) => {
+                ClientProof::Secret(_) | ClientProof::Assertion(_) | ClientProof::Workload(_) => {
                     Err(Halt::Refuse(DirectoryError::ClientIsPublic { client }))
                 }
             };
@@ -182,6 +184,9 @@ fn prove(
             Verdict::Valid(credential) => Ok((Proof::Secret(credential), Vec::new())),
         },
         ClientProof::Assertion(presented) => presented.judge(view, registration, now),
+        ClientProof::Workload(_) => {
+            Err(Halt::Refuse(DirectoryError::Request(RequestError::Assertion(AssertionRefusal::OwnToken))))
+        }
     }
 }
 

@@ -7,7 +7,8 @@
 
 use crate::{
     AssertionRefusal, DEFAULT_AUDIENCE, DirectoryError, DirectoryService, Endpoint, RequestError,
-    TokenRequest, client,
+    TokenRequest,
+    client::ClientProof,
     token::{self, Grant},
 };
 use access::KeySource as _;
@@ -82,25 +83,16 @@ impl DirectoryService {
     ///
     /// # Errors
     /// [`DirectoryError::Request`].
-    pub fn read_exchange(
-        &self,
-        mut request: TokenRequest,
-        now: Timestamp,
-    ) -> Result<Exchange, DirectoryError> {
-        let text = request.assertion.take();
-        let text = text.ok_or(DirectoryError::Request(RequestError::ClientProofMissing))?;
-        client::check_assertion_type(&mut request)?;
-        if request.secret.is_some() || request.basic.is_some() {
-            return Err(DirectoryError::Request(RequestError::ClientAuthenticationAmbiguous));
-        }
-        // The rest is judged as of a client that has proven itself somehow; how, is judged here.
-        request.secret = Some(text.duplicate());
+    pub fn read_exchange(&self, request: TokenRequest, now: Timestamp) -> Result<Exchange, DirectoryError> {
         let endpoint = request.endpoint;
         let parsed = token::parse(self.tenant(), self.names(), request)?;
+        let ClientProof::Workload(text) = parsed.proof else {
+            return Err(DirectoryError::Request(RequestError::ClientProofMissing));
+        };
         let Grant::ClientCredentials { resource } = parsed.grant else {
             return Err(refusal(AssertionRefusal::OwnToken));
         };
-        let (app, workload) = self.read(text.expose().trim(), now).map_err(refusal)?;
+        let (app, workload) = self.read(text.expose(), now).map_err(refusal)?;
         Ok(Exchange { app, workload, client: parsed.client, resource, endpoint })
     }
 

@@ -5,7 +5,7 @@
 
 use crate::workload::Workload;
 use domain::WorkloadId;
-use kernel::{AppCgroup, AttestFault, Attested, CgroupId, KernelError, Peer, ProcessFacts};
+use kernel::{AttestFault, Attested, CgroupId, KernelError, Peer, ProcessFacts};
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
@@ -157,23 +157,5 @@ struct HeldCookie {
 impl Drop for HeldCookie {
     fn drop(&mut self) {
         self.cookies.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.cookie);
-    }
-}
-
-impl Confinement for AppCgroup {
-    fn id(&self) -> CgroupId {
-        self.id()
-    }
-
-    fn contains(&self, cgroup: CgroupId) -> bool {
-        self.contains(cgroup)
-    }
-
-    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
-        Ok(self.lineage()?.to_vec())
-    }
-
-    fn is_populated(&self) -> bool {
-        self.is_populated()
     }
 }

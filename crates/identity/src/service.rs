@@ -20,6 +20,8 @@ use store::{Halt, Store, View, refuse};
 
 mod exchange;
 
+pub use exchange::Caller;
+
 /// Managed identity tokens for attested workloads.
 pub struct IdentityService {
     store: Arc<dyn Store>,

@@ -1,25 +1,28 @@
 //! Golden files of the managed identity endpoint: two apps, at the ports 4141 (`shop`, which also has IMDS) and 4142 (`bakery`), and the
 //! user-assigned identities `readers` and `writers`.
 
-use crate::{golden, support::NOW, support::World};
+use crate::{
+    golden,
+    support::{Cgroup, NOW, World},
+};
 use axum::body::Body;
 use domain::{AppName, IdentityName, WorkloadId};
 use http::{Request, Response};
-use identity::{Confinement, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
+use identity::{PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
 use kernel::{AttestFault, Attested, CgroupId, Peer};
 use std::{net::SocketAddr, sync::Arc};
 use wire::msi::{self, Endpoint};
 
 const APPS: [(&str, u16); 2] = [("shop", 4141), ("bakery", 4142)];
 
-const CGROUP: CgroupId = CgroupId::new(42);
+const CGROUP: u64 = 42;
 
 /// Every peer is the app's own.
 struct Own;
 
 impl PeerProbe for Own {
     fn attest(&self) -> Result<Attested<Peer>, AttestFault> {
-        Ok(Attested::simulated(Peer { cgroup: CGROUP, uid: 1_000, inode: 5, cookie: 1 }))
+        Ok(Attested::simulated(Peer { cgroup: CgroupId::new(CGROUP), uid: 1_000, inode: 5, cookie: 1 }))
     }
 
     fn attest_again(&self, _earlier: &Attested<Peer>) -> Result<(), AttestFault> {
@@ -28,24 +31,6 @@ impl PeerProbe for Own {
 
     fn describe(&self) -> Option<ProcessFacts> {
         None
-    }
-}
-
-impl Confinement for Own {
-    fn id(&self) -> CgroupId {
-        CGROUP
-    }
-
-    fn contains(&self, cgroup: CgroupId) -> bool {
-        cgroup == CGROUP
-    }
-
-    fn lineage(&self) -> Result<Vec<CgroupId>, kernel::KernelError> {
-        Ok(vec![CGROUP])
-    }
-
-    fn is_populated(&self) -> bool {
-        true
     }
 }
 
@@ -61,7 +46,7 @@ async fn world() -> World {
         world.call(&format!("{app}.client"), &principal.client);
         let (secret, hash) = mint_secret(&*state.entropy);
         world.call(&format!("{app}.secret"), secret.expose());
-        let protection = Protection::Confined(Arc::new(Own));
+        let protection = Protection::Confined(Arc::new(Cgroup(CGROUP)));
         let id = WorkloadId::random(&*state.entropy);
         world.call(&format!("{app}.workload"), &id);
         state.identity.admit(Arc::new(Workload::new(id, view.app.id, name, hash, protection)));

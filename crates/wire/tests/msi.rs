@@ -6,13 +6,13 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use crate::support::{NOW, World};
+use crate::support::{Cgroup, NOW, World};
 use access::Principal;
 use audit::{Actor, Outcome, Record};
 use domain::{AppName, Clock, IdentityName, Secret, Timestamp, WorkloadId};
 use host::HostError;
-use identity::{Confinement, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
-use kernel::{AttestFault, Attested, CgroupId, KernelError, Peer};
+use identity::{PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
+use kernel::{AttestFault, Attested, CgroupId, Peer};
 use serde_json::Value;
 use std::{
     net::SocketAddr,
@@ -64,26 +64,6 @@ impl Reply {
     }
 }
 
-struct AppCgroup;
-
-impl Confinement for AppCgroup {
-    fn id(&self) -> CgroupId {
-        CgroupId::new(APP_CGROUP)
-    }
-
-    fn contains(&self, cgroup: CgroupId) -> bool {
-        cgroup == self.id()
-    }
-
-    fn lineage(&self) -> Result<Vec<CgroupId>, KernelError> {
-        Ok(vec![self.id()])
-    }
-
-    fn is_populated(&self) -> bool {
-        true
-    }
-}
-
 /// A connection of which the kernel says what the test wants.
 struct StandIn {
     peer: Peer,
@@ -127,7 +107,7 @@ impl Shop {
         let view = world.state.host.assign_identity(&name, NOW).await.unwrap();
         let (secret, hash) = mint_secret(&*world.state.entropy);
         let id = WorkloadId::random(&*world.state.entropy);
-        let protection = Protection::Confined(Arc::new(AppCgroup));
+        let protection = Protection::Confined(Arc::new(Cgroup(APP_CGROUP)));
         let workload = Arc::new(Workload::new(id, view.app.id, name, hash, protection));
         world.state.identity.admit(workload.clone());
         let endpoint = Arc::new(Endpoint::app_service(workload, PORT));

@@ -320,12 +320,12 @@ pub(crate) struct StandInKernel {
     pub(crate) attests: AtomicBool,
 }
 
-/// The one cgroup, with a process in it.
-struct Cgroup;
+/// A cgroup of this id, with a process in it and nothing below it.
+pub(crate) struct Cgroup(pub(crate) u64);
 
 impl Confinement for Cgroup {
     fn id(&self) -> CgroupId {
-        CgroupId::new(4_711)
+        CgroupId::new(self.0)
     }
 
     fn contains(&self, cgroup: CgroupId) -> bool {
@@ -344,7 +344,7 @@ impl Confinement for Cgroup {
 impl HostKernel for StandInKernel {
     fn open_cgroup(&self, path: &Path, _: bool) -> Result<Arc<dyn Confinement>, KernelError> {
         match path.to_str() {
-            Some("/sys/fs/cgroup/web.service") => Ok(Arc::new(Cgroup)),
+            Some("/sys/fs/cgroup/web.service") => Ok(Arc::new(Cgroup(4_711))),
             _ => Err(KernelError::NoCgroup2("this world has none there")),
         }
     }

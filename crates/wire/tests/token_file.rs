@@ -1,7 +1,7 @@
 //! A program's token file at the token endpoint: what its own processes get by it, and that nobody else gets anything (ADR 0024). The kernel
 //! is a stand-in, everything above is real.
 
-use crate::support::{NOW, World};
+use crate::support::{Cgroup, NOW, World};
 use access::Principal;
 use audit::{Actor, Outcome, Record};
 use axum::body::Body;
@@ -9,7 +9,7 @@ use directory::NewRegistration;
 use domain::{AppName, Clock, IdentityName, Secret, WorkloadId};
 use host::Change;
 use http::{HeaderValue, Request, header};
-use identity::{Attested, Confinement, Peer, Protection, Workload, workload::mint_secret};
+use identity::{Attested, Peer, Protection, Workload, workload::mint_secret};
 use kernel::CgroupId;
 use serde_json::Value;
 use std::sync::Arc;
@@ -19,26 +19,6 @@ use wire::PublicService;
 const APP_CGROUP: u64 = 42;
 const JWT_BEARER: &str = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
 const SCOPE: &str = "scope=https%3A%2F%2Fvault.azure.net%2F.default";
-
-struct Cgroup(u64);
-
-impl Confinement for Cgroup {
-    fn id(&self) -> CgroupId {
-        CgroupId::new(self.0)
-    }
-
-    fn contains(&self, cgroup: CgroupId) -> bool {
-        cgroup == self.id()
-    }
-
-    fn lineage(&self) -> Result<Vec<CgroupId>, kernel::KernelError> {
-        Ok(vec![self.id()])
-    }
-
-    fn is_populated(&self) -> bool {
-        true
-    }
-}
 
 /// An app that runs in a cgroup and has a token file.
 struct Shop {

@@ -11,6 +11,16 @@ use domain::Timestamp;
 use kernel::{AttestFault, Attested, Peer};
 use std::sync::Arc;
 
+/// Witness: the kernel says that who presents a token file is the workload that it was made for. Made by [`IdentityService::caller_of`] only.
+pub struct Caller(Arc<Workload>);
+
+impl Caller {
+    /// The workload.
+    pub const fn workload(&self) -> &Arc<Workload> {
+        &self.0
+    }
+}
+
 impl IdentityService {
     /// The running workload that a token file is of, if the caller is it.
     ///
@@ -20,7 +30,7 @@ impl IdentityService {
         &self,
         exchange: &Exchange,
         peer: Option<&Attested<Peer>>,
-    ) -> Result<Arc<Workload>, IdentityError> {
+    ) -> Result<Caller, IdentityError> {
         let ended = Refusal::Ended { workload: exchange.workload };
         let workload =
             self.workload(exchange.workload).filter(|running| running.app() == exchange.app).ok_or(ended)?;
@@ -31,7 +41,7 @@ impl IdentityService {
         if !confinement.contains(peer.facts().cgroup) {
             return Err(Refusal::Stranger { workload: workload.id() }.into());
         }
-        Ok(workload)
+        Ok(Caller(workload))
     }
 
     /// A token of an identity that the workload's app has now.
@@ -40,11 +50,10 @@ impl IdentityService {
     /// [`IdentityError`].
     pub async fn exchange(
         &self,
+        Caller(workload): &Caller,
         exchange: &Exchange,
-        peer: Option<&Attested<Peer>>,
         now: Timestamp,
     ) -> Result<Arc<ManagedToken>, IdentityError> {
-        let workload = self.caller_of(exchange, peer)?;
         let selector = Some(Selector::Client(exchange.client.to_string()));
         let query = TokenQuery { resource: exchange.resource.clone(), selector };
         let token = self.current(workload.name(), workload.app(), &query, now).await?;

@@ -107,9 +107,9 @@ async fn delete(
     if let Ok(app) = &deleted {
         // Before it is recorded: what is done is done, also if that fails.
         hosting.deleted(&name, *app);
+        installation.names_changed();
     }
     audited(&state, &context, "app.delete", target(&name), deleted)?;
-    installation.names_changed();
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

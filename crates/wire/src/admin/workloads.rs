@@ -137,6 +137,7 @@ async fn start(
         (None, _) => ("workload.start", format!("app {name}")),
     };
     let request = StartRequest {
+        of: None,
         place,
         require_enforced: body.require_enforced,
         environment: body.environment,

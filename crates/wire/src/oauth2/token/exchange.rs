@@ -93,8 +93,8 @@ async fn exchange(
         .identity
         .caller_of(&exchange, peer)
         .map_err(|error| Refusal::constant(error.to_string(), None))?;
-    let known = Some(&caller);
-    match state.host.desired(caller.name()).await {
+    let known = Some(caller.workload());
+    match state.host.desired(caller.workload().name()).await {
         Ok(Some(desired)) if desired.app == exchange.app && desired.token_file => {}
         Ok(_) | Err(HostError::AppNotFound(_)) => {
             return Err(Refusal::constant("the app is to have no token file".to_owned(), known));
@@ -102,8 +102,8 @@ async fn exchange(
         Err(HostError::Store(error)) => return Err(Refusal::of(DirectoryError::Store(error), known)),
         Err(error) => return Err(Refusal::constant(error.to_string(), known)),
     }
-    match state.identity.exchange(&exchange, peer, context.now).await {
-        Ok(token) => Ok((exchange, caller, token)),
+    match state.identity.exchange(&caller, &exchange, context.now).await {
+        Ok(token) => Ok((exchange, caller.workload().clone(), token)),
         Err(IdentityError::Directory(error)) => Err(Refusal::of(error, known)),
         Err(IdentityError::Store(error)) => Err(Refusal::of(DirectoryError::Store(error), known)),
         Err(error) => Err(Refusal::constant(error.to_string(), known)),
