@@ -1,6 +1,7 @@
 //! The accounts (user and group ids) under which apps run where the server is root: one for each app, never used again.
 //!
-//! Each installation on a machine has a block of its own ([`crate::HostKernel::account_block`]): two of them never give the same account.
+//! Each installation on a machine has a block of its own ([`crate::HostKernel::account_block`]). Where it has another one than it had, as a
+//! copy of it does at another place, no app runs under an account of the other block: it gets a new one when it is deployed again.
 //!
 //! Source: systemd, "Users, Groups, UIDs and GIDs": 1879048192 to 2147483647 is used by nothing there, and no range of sub-ids lies in it.
 
@@ -19,6 +20,14 @@ impl Record for Accounts {
 
     fn key((): &()) -> Key {
         Key::new("app-accounts")
+    }
+}
+
+/// Is it one of this block?
+pub(crate) const fn is_of(account: u32, block: u32) -> bool {
+    match account.checked_sub(limits::ACCOUNT_FIRST) {
+        Some(number) => number / limits::ACCOUNTS_MAX == block,
+        None => false,
     }
 }
 
@@ -45,7 +54,9 @@ mod tests {
         assert!(Accounts::take(Some(&last), 0).unwrap().0 < Accounts::take(None, 1).unwrap().0);
         assert!(Accounts::take(Some(&Accounts { given: limits::ACCOUNTS_MAX }), 0).is_none());
         assert!(Accounts::take(None, limits::ACCOUNT_BLOCKS).is_none());
+        assert!(is_of(first, 0) && !is_of(first, 1) && !is_of(0, 0));
         let highest = Accounts::take(Some(&last), limits::ACCOUNT_BLOCKS - 1).unwrap().0;
+        assert!(is_of(highest, limits::ACCOUNT_BLOCKS - 1));
         assert!(highest < 1 << 31, "positive as a signed number");
     }
 }

@@ -3,7 +3,10 @@
 //! Owns: the record, its rules and the decisions that change it. Each change that running instances must follow counts the revision up;
 //! `plan` replaces instances of earlier ones. Owns not: settings (`settings`), and what runs (`plan`, `server`).
 
-use crate::{App, HostError, account::Accounts};
+use crate::{
+    App, HostError,
+    account::{self, Accounts},
+};
 use domain::{AppId, AppName, DeploymentId, Timestamp, limits};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -192,6 +195,8 @@ pub struct Change {
     pub deployment: Option<Deployment>,
     /// Start again, though nothing is another.
     pub restart: bool,
+    /// Another deployment begins, whose files get the app's account: a new one, if the app has none of this installation's block.
+    pub deploying: bool,
 }
 
 /// Changes what is desired of an app; makes its record the first time.
@@ -208,6 +213,11 @@ pub(crate) fn change(
         return refuse(HostError::AppNotFound(name.clone()));
     }
     let mut after = Desired::clone(&before);
+    if change.deploying && !account::is_of(before.account, block) {
+        let (account, taken) = take_account(view, block)?;
+        after.account = account;
+        writes.push(taken);
+    }
     if let Some(state) = change.state {
         after.state = state;
     }
@@ -272,22 +282,24 @@ pub(crate) fn current(
     if let Some(desired) = of(view, name)? {
         return Ok((desired, Vec::new()));
     }
+    let (account, taken) = take_account(view, block)?;
+    Ok((Arc::new(Desired::new(app.id, account, now)), vec![taken]))
+}
+
+/// The next account, and the write by which it is taken.
+fn take_account(view: &View, block: u32) -> Result<(u32, store::Write), Halt<HostError>> {
     let accounts = view.get::<Accounts>(&())?;
     let (account, accounts) =
         Accounts::take(accounts.as_deref(), block).ok_or(HostError::NoAccountLeft).map_err(Halt::Refuse)?;
-    Ok((Arc::new(Desired::new(app.id, account, now)), vec![store::put::<Accounts>(&(), &accounts)]))
+    Ok((account, store::put::<Accounts>(&(), &accounts)))
 }
 
-/// A start command, from whomever: one line, which a log can show.
+/// A start command, from whomever.
 ///
 /// # Errors
 /// [`HostError::SettingInvalid`].
 pub fn check_command(command: &str) -> Result<(), HostError> {
-    let is_good = !command.trim().is_empty()
-        && command.len() <= limits::START_COMMAND_BYTES_MAX
-        && !command.contains(['\0', '\n', '\r']);
-    let fault = HostError::SettingInvalid { what: "command", rule: "one line of 1 to 4096 bytes" };
-    if is_good { Ok(()) } else { Err(fault) }
+    package::check_command(command).map_err(|rule| HostError::SettingInvalid { what: "command", rule })
 }
 
 fn check(change: &Change) -> Result<(), HostError> {

@@ -1,7 +1,7 @@
 //! Hosted apps on [`HostService`]: what is desired of them, their settings, and the records of their instances.
 
 use crate::{
-    HostError, HostService, WorkloadRecord,
+    HostError, HostService, WorkloadRecord, account,
     desired::{self, Change, Desired},
     settings::{self, Setting},
     workload::{self, InstanceRecord},
@@ -54,9 +54,20 @@ impl HostService {
         (self.directory.tenant().id.to_string(), format!("{}/", self.directory.names().login_base()))
     }
 
+    /// Is the account under which an app is to run one of this installation's?
+    ///
+    /// # Errors
+    /// [`HostError::Accounts`].
+    pub fn has_account(&self, desired: &Desired) -> Result<bool, HostError> {
+        Ok(account::is_of(desired.account, self.account_block()?))
+    }
+
     /// Waits for its turn if the app has no account yet.
     async fn turn(&self, name: &AppName) -> Result<Option<MutexGuard<'_, ()>>, HostError> {
-        let has_account = self.desired(name).await?.is_some();
+        let has_account = match self.desired(name).await? {
+            Some(desired) => self.has_account(&desired)?,
+            None => false,
+        };
         Ok(if has_account { None } else { Some(self.giving.lock().await) })
     }
 
@@ -99,6 +110,21 @@ impl HostService {
     /// [`HostError::AppNotFound`].
     pub async fn settings(&self, name: &AppName) -> Result<Vec<Setting>, HostError> {
         query(&*self.store, |view| settings::of(view, name, &self.settings.settings_key)).await
+    }
+
+    /// The settings of this app and of no other of its name, such as one that was made since; `None` if there is none such any more.
+    ///
+    /// # Errors
+    /// The store's; a setting that does not open.
+    pub async fn settings_of(&self, name: &AppName, app: AppId) -> Result<Option<Vec<Setting>>, HostError> {
+        let settings = query(&*self.store, |view| {
+            // Both in one view.
+            match view.get::<crate::App>(name)? {
+                Some(now) if now.id == app => settings::of(view, name, &self.settings.settings_key).map(Some),
+                _ => Ok(None),
+            }
+        });
+        settings.await
     }
 
     /// Sets and removes settings of an app, in one commit.

@@ -135,6 +135,8 @@ impl std::fmt::Debug for NetworkPlace {
 
 /// What a start asks for. Holds the values of a few variables, and is not to be printed.
 pub struct StartRequest {
+    /// Of this app and no other of its name, such as one that was made while the start was prepared.
+    pub of: Option<AppId>,
     /// Where the program will be born.
     pub place: Place,
     /// Refuse to start if the kernel cannot enforce the isolation.
@@ -337,6 +339,9 @@ impl HostService {
         now: Timestamp,
     ) -> Result<Started, HostError> {
         let view = self.app(name).await?;
+        if request.of.is_some_and(|app| app != view.app.id) {
+            return Err(HostError::AppNotFound(name.clone()));
+        }
         let clients: Vec<_> = view.user_assigned.iter().map(|(_, principal)| principal.client).collect();
         let app = view.app;
         let (protection, place) = self.protect(request.place, request.attached.is_some())?;

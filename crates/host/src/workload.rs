@@ -62,6 +62,9 @@ pub struct InstanceRecord {
     /// What it got for each reference in its settings that was resolved: a keyed hash, by which another value is told.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub seen: BTreeMap<String, String>,
+    /// The data directory of the server that has started it; of before, nothing.
+    #[serde(default)]
+    pub data: Option<PathBuf>,
     /// Is it a container? Others may be in a network of their own, too.
     #[serde(default)]
     pub is_container: bool,
@@ -170,6 +173,7 @@ mod tests {
             port,
             deployment: None,
             seen: BTreeMap::new(),
+            data: None,
             is_container: false,
             process: None,
         });

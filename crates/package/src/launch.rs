@@ -187,7 +187,7 @@ struct Scripts {
 /// The rule that it breaks, in words to go after its name.
 pub fn check_command(command: &str) -> Result<(), &'static str> {
     if command.len() > START_COMMAND_BYTES_MAX {
-        return Err("is too long");
+        return Err("is longer than 4096 bytes");
     }
     if command.contains('\0') {
         return Err("has a zero byte in it");

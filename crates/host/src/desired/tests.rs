@@ -161,6 +161,19 @@ fn what_cannot_be_is_refused_with_the_rule() {
 }
 
 #[test]
+fn an_account_of_another_block_is_left_when_the_app_is_deployed_again() {
+    let before = Desired::new(app(1).id, limits::ACCOUNT_FIRST + 3 * limits::ACCOUNTS_MAX, NOW);
+    assert!(!account::is_of(before.account, 0));
+    // Files are still the old account's: what does not bring others changes nothing.
+    let scaled = changed(&with(&before), &Change { instances: Some(2), ..Change::default() });
+    assert_eq!(scaled.account, before.account);
+    let begun = Change { deploying: true, ..Change::default() };
+    let after = changed(&with(&before), &begun);
+    assert!(account::is_of(after.account, 0));
+    assert_eq!(changed(&with(&after), &begun).account, after.account, "it has one now");
+}
+
+#[test]
 fn another_network_replaces_instances_and_a_record_of_before_is_of_the_hosts() {
     let before = Desired { revision: 5, ..Desired::new(app(1).id, 7, NOW) };
     let written = serde_json::to_string(&before).unwrap();

@@ -94,6 +94,7 @@ pub(crate) fn shop() -> AppName {
 
 pub(crate) fn in_cgroup(path: &str) -> StartRequest {
     StartRequest {
+        of: None,
         place: Place::Cgroup(path.into()),
         require_enforced: true,
         environment: Environment::default(),
@@ -112,6 +113,7 @@ pub(crate) fn as_azure() -> StartRequest {
 pub(crate) fn nowhere(require_enforced: bool) -> StartRequest {
     let place = Place::Unenforced { why: "no cgroup".to_owned(), mend: "make one".to_owned() };
     StartRequest {
+        of: None,
         place,
         require_enforced,
         environment: Environment::default(),
