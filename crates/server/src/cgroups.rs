@@ -1,6 +1,6 @@
 //! The kernel as `host` sees it in production: real cgroups, networks that are not ours, and whether peers can be attested.
 
-use crate::apps::accounts;
+use crate::{apps::accounts, clock};
 use host::{Enforcement, HostKernel};
 use identity::Confinement;
 use kernel::{
@@ -88,7 +88,7 @@ impl HostKernel for Cgroups {
             return Ok(block);
         }
         let Claim { installation, store, .. } = &self.claim;
-        let claimed = accounts::claim(Path::new(accounts::CLAIMS), installation, store)?;
+        let claimed = accounts::claim(Path::new(accounts::CLAIMS), installation, store, clock::file_time())?;
         Ok(*block.insert(claimed))
     }
 }

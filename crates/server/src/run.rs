@@ -33,7 +33,12 @@ use host::{HostService, HostSettings, Routes};
 use identity::IdentityService;
 use kernel::{Attestor, Capabilities, Hierarchy, Placement};
 use rustls::server::ResolvesServerCert;
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use store::Store;
 use tokio::{
     net::TcpListener,
@@ -287,9 +292,8 @@ async fn services(
     });
     let directory = Arc::new(directory.reaching(Arc::new(issuers)));
     let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
-    // Of the real path: two names of one directory are one installation, a copy is another.
-    let store_file =
-        std::path::absolute(ground.data.layout().store()).unwrap_or_else(|_| ground.data.layout().store());
+    let store_file = ground.data.layout().store();
+    let store_file = std::fs::canonicalize(&store_file).unwrap_or(store_file);
     let claim = Claim::new(directory.tenant().id.to_string(), store_file);
     let host = HostService::new(
         store.clone(),
@@ -354,7 +358,9 @@ fn apps(
         hosts: site.hosts_file().to_owned(),
         endpoints,
         public_port: config.port,
-        tenant: tenant.clone(),
+        has_loopback: crate::trust::reachable(&config.listen).contains(&Ipv4Addr::LOCALHOST.into()),
+        tenant: format!("{tenant}.{}", place(layout)),
+        data: real(layout),
         // Root's apps have accounts of their own instead.
         landlock: if kernel::is_root() { None } else { kernel::Landlock::new().ok() },
     };
@@ -362,10 +368,14 @@ fn apps(
     Apps::new(services.clone(), files, launcher, routes, attestor)
 }
 
+/// The data directory's real path: two names of one directory are one installation, a copy is another.
+fn real(layout: &Layout) -> PathBuf {
+    std::fs::canonicalize(layout.root()).unwrap_or_else(|_| layout.root().to_owned())
+}
+
 /// Tells this data directory from a copy of it at another place.
 fn place(layout: &Layout) -> String {
-    let path = std::path::absolute(layout.root()).unwrap_or_else(|_| layout.root().to_owned());
-    let hash = crypt::sha256(path.as_os_str().as_encoded_bytes()).to_string();
+    let hash = crypt::sha256(real(layout).as_os_str().as_encoded_bytes()).to_string();
     hash.get(..8).unwrap_or_default().to_owned()
 }
 

@@ -273,7 +273,7 @@ fn lines(name: &str, addresses: &[IpAddr]) -> String {
 }
 
 /// What clients on this machine connect to: loopback for an unspecified address.
-fn reachable(listen: &[IpAddr]) -> Vec<IpAddr> {
+pub(crate) fn reachable(listen: &[IpAddr]) -> Vec<IpAddr> {
     use std::net::Ipv6Addr;
     let mut addresses: Vec<IpAddr> = Vec::new();
     for address in listen {

@@ -2,7 +2,7 @@
 //! (the server's environment) or for one (the app's settings, which go first). Nothing else of either is a package's business.
 
 use super::{Apps, references};
-use domain::{AppName, Secret};
+use domain::{AppId, AppName, Secret};
 use host::HostError;
 use std::{collections::BTreeMap, ffi::OsString, sync::Arc};
 use wire::admin::ObservedReference;
@@ -22,9 +22,12 @@ const NAMES: [&str; 9] = [
 /// Of pip and npm.
 const PREFIXES: [&str; 2] = ["PIP_", "NPM_CONFIG_"];
 
-/// The tools read these names in either case.
+/// Proxies and npm's are read in either case, the others as they are written.
 fn folded(name: &str) -> String {
-    name.to_ascii_uppercase()
+    const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
+    let upper = name.to_ascii_uppercase();
+    let is_either = PROXIES.contains(&upper.as_str()) || upper.starts_with("NPM_CONFIG_");
+    if is_either { upper } else { name.to_owned() }
 }
 
 fn is_told(name: &str) -> bool {
@@ -47,10 +50,14 @@ pub(super) struct Told(BTreeMap<String, Secret<String>>);
 
 impl Told {
     /// Reads the app's settings. References are resolved by its identity as at a start, only those that are told.
-    pub(super) async fn of(apps: &Arc<Apps>, name: &AppName) -> Result<Self, NotTold> {
+    pub(super) async fn of(apps: &Arc<Apps>, name: &AppName, app: AppId) -> Result<Self, NotTold> {
         let host = &apps.services.host;
+        let gone = || HostError::AppNotFound(name.clone());
+        let mut settings = host.settings_of(name, app).await?.ok_or_else(gone)?;
         let view = host.app(name).await?;
-        let mut settings = host.settings(name).await?;
+        if view.app.id != app {
+            return Err(gone().into());
+        }
         settings.retain(|setting| is_told(&setting.name));
         let resolved = references::resolve(&apps.services, &view, settings, apps.now()).await;
         match resolved.references.into_iter().find(|reference| !reference.advice.is_empty()) {
@@ -82,12 +89,15 @@ mod tests {
 
     #[test]
     fn a_build_is_told_of_its_tools_alone_and_the_app_goes_before_the_server() {
-        let told = Told([("pip_index_url".to_owned(), Secret::new("app".to_owned()))].into());
+        let own = ["PIP_INDEX_URL", "https_proxy", "NPM_CONFIG_REGISTRY"];
+        let told = Told(own.map(|name| (name.to_owned(), Secret::new("app".to_owned()))).into());
         let servers = [
             ("PIP_INDEX_URL", "server"),
             ("PIP_CERT", "server"),
+            ("pip_proxy", "server"),
+            ("NO_PROXY", "server"),
             ("npm_config_registry", "server"),
-            ("https_proxy", "server"),
+            ("HTTPS_PROXY", "server"),
             ("KEYLESS_KEY", "server"),
             ("PIPX", "server"),
             ("AZURE_CLIENT_SECRET", "server"),
@@ -98,8 +108,13 @@ mod tests {
             .map(|(name, value)| format!("{}={}", name.to_string_lossy(), value.to_string_lossy()))
             .collect();
         shown.sort();
-        let expected =
-            ["PIP_CERT=server", "https_proxy=server", "npm_config_registry=server", "pip_index_url=app"];
+        let expected = [
+            "NO_PROXY=server",
+            "NPM_CONFIG_REGISTRY=app",
+            "PIP_CERT=server",
+            "PIP_INDEX_URL=app",
+            "https_proxy=app",
+        ];
         assert_eq!(shown, expected);
     }
 }

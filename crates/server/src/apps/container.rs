@@ -16,6 +16,8 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -33,7 +35,7 @@ const PORT_SETTING: &str = "WEBSITES_PORT";
 /// Open files of a container, at most, and processes of one user of it. Ours.
 const FILES_MAX: u64 = 524_288;
 const USERS_PROCESSES_MAX: u64 = 16_384;
-/// How long podman may take for an answer. Ours: one that hangs must not hold up the apps that need none.
+/// How long podman may take for an answer. Ours: for so long one that hangs holds up other apps, too.
 const ASK_TIME_MAX: Duration = Duration::from_secs(30);
 const WAIT_INTERVAL: Duration = Duration::from_millis(5);
 /// What podman is told of our environment: where its own files and its registries are.
@@ -84,7 +86,7 @@ impl Podman {
         };
         let mut command = Command::new("podman");
         command.arg("--version").env_clear().envs(environment());
-        let version = within(ASK_TIME_MAX, command);
+        let version = ended(ASK_TIME_MAX, command);
         if !version.is_ok_and(|version| version.status.success()) {
             return Err(
                 "podman is not there: install it (Debian and Ubuntu: apt install podman runc), and try again"
@@ -113,7 +115,7 @@ impl Podman {
         let (program, arguments) = line.split_first().ok_or_else(String::new)?;
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(environment());
-        let asked = within(ASK_TIME_MAX, command).map_err(|error| format!("podman: {error}"))?;
+        let asked = ended(ASK_TIME_MAX, command).map_err(|error| format!("podman: {error}"))?;
         if asked.status.success() {
             Ok(String::from_utf8_lossy(&asked.stdout).trim().to_owned())
         } else {
@@ -225,24 +227,11 @@ impl Podman {
     }
 }
 
-/// The name of an instance's container.
-/// Runs a command to its end, or to the end of its time. Blocks.
-fn within(time: Duration, mut command: Command) -> io::Result<Output> {
+/// Runs a command to its end, or to the end of its time. What it has started may still hold its pipes then: nobody waits for that. Blocks.
+fn ended(time: Duration, mut command: Command) -> io::Result<Output> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
     // Read beside it: what it says may be more than a pipe holds.
-    let reading = std::thread::spawn(move || {
-        let mut said = Vec::new();
-        let read = stderr.as_mut().map(|stderr| stderr.read_to_end(&mut said));
-        drop(read);
-        said
-    });
-    let answering = std::thread::spawn(move || {
-        let mut said = Vec::new();
-        let read = stdout.as_mut().map(|stdout| stdout.read_to_end(&mut said));
-        drop(read);
-        said
-    });
+    let (stdout, stderr) = (said(child.stdout.take()), said(child.stderr.take()));
     let until = Instant::now() + time;
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -253,12 +242,30 @@ fn within(time: Duration, mut command: Command) -> io::Result<Output> {
             child.wait()?;
             return Err(io::Error::new(io::ErrorKind::TimedOut, "it took too long"));
         }
-        std::thread::sleep(WAIT_INTERVAL);
+        thread::sleep(WAIT_INTERVAL);
     };
-    let said = |thread: std::thread::JoinHandle<Vec<u8>>| thread.join().unwrap_or_default();
-    Ok(Output { status, stdout: said(answering), stderr: said(reading) })
+    let late =
+        || io::Error::new(io::ErrorKind::TimedOut, "it has ended, and what it started goes on talking");
+    let whole = |said: Receiver<Vec<u8>>| {
+        said.recv_timeout(until.saturating_duration_since(Instant::now())).map_err(|_| late())
+    };
+    Ok(Output { status, stdout: whole(stdout)?, stderr: whole(stderr)? })
 }
 
+/// All that comes by a pipe, once it is closed.
+fn said(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (whole, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut said = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _as_far_as_it_came = pipe.read_to_end(&mut said);
+        }
+        let _nobody_waits = whole.send(said);
+    });
+    receiver
+}
+
+/// The name of an instance's container.
 pub(super) fn name(workload: domain::WorkloadId) -> String {
     format!("keyless-{workload}")
 }

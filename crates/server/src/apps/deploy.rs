@@ -27,7 +27,10 @@ use std::{
         fd::AsFd,
         unix::fs::{DirBuilderExt, OpenOptionsExt},
     },
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::{io::AsyncWriteExt, time::Instant};
 use wire::admin::{Brought, HostingFault, ObservedDeployment};
@@ -107,6 +110,8 @@ struct Ground {
     folder: AppFolder,
     account: Option<u32>,
     command: Option<String>,
+    /// From then on it may be what is desired, whatever we were told of it: its files stay.
+    is_committing: AtomicBool,
 }
 
 /// A deployment that is under way. If it is given up, by whoever sent the package or by a fault of ours, it has failed and leaves no package:
@@ -118,10 +123,31 @@ struct Begun {
 }
 
 impl Begun {
-    fn end(mut self, outcome: Result<(), Failed>) {
+    async fn end(mut self, outcome: Result<(), Failed>) {
+        let (folder, id, used) =
+            (self.ground.folder.clone(), self.ground.id, self.apps.used(self.ground.app));
+        let remove = self.removal();
+        let is_there = outcome.is_ok();
+        // A package's files may be many.
+        let tidied = tokio::task::spawn_blocking(move || match is_there {
+            true => folder.prune(id, &used),
+            false => remove(),
+        });
+        let _tidied = tidied.await;
         self.is_over = true;
         let _gone = fs::remove_file(self.ground.folder.package(self.ground.id));
         finish(&self.apps, &self.ground, outcome);
+    }
+
+    /// What removes the files of a deployment that did not come about.
+    fn removal(&self) -> impl FnOnce() + Send + 'static {
+        let is_committing = self.ground.is_committing.load(Ordering::SeqCst);
+        let (folder, id) = (self.ground.folder.clone(), self.ground.id);
+        move || {
+            if !is_committing && let Err(error) = folder.remove_deployment(id) {
+                tracing::warn!(%error, deployment = %id, "the files of a deployment that failed cannot be removed");
+            }
+        }
     }
 }
 
@@ -129,6 +155,9 @@ impl Drop for Begun {
     fn drop(&mut self) {
         if !self.is_over {
             let _gone = fs::remove_file(self.ground.folder.package(self.ground.id));
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                drop(runtime.spawn_blocking(self.removal()));
+            }
             let why = "it was given up before it was there".to_owned();
             finish(&self.apps, &self.ground, Err(Failed(why)));
         }
@@ -162,13 +191,16 @@ pub(crate) async fn take(
     let app = host.app(name).await?.app.id;
     let id = DeploymentId::random(&*apps.services.entropy);
     // Makes the record of what is desired, with the account under which the package will be built.
-    let desired = host.change_desired(name, &host::Change::default(), apps.now()).await?;
+    let desired = host
+        .change_desired(name, &host::Change { deploying: true, ..host::Change::default() }, apps.now())
+        .await?;
     let folder = apps.files.app(app);
     let account = apps.launcher.account(&desired);
     let kept = |source| HostingFault::File { what: "the package cannot be kept".to_owned(), source };
     apps.files.open().and_then(|()| folder.make(account)).map_err(kept)?;
     apps.deployments.begin(app, id)?;
-    let ground = Ground { app, name: name.clone(), id, folder, account, command };
+    let is_committing = AtomicBool::new(false);
+    let ground = Ground { app, name: name.clone(), id, folder, account, command, is_committing };
     let begun = Begun { apps: apps.clone(), ground, is_over: false };
     match (brought, podman) {
         (Brought::Image(image), Some(podman)) => {
@@ -176,20 +208,20 @@ pub(crate) async fn take(
             apps.deployments.tell(app, id, Progress::LookingForImage);
             tokio::spawn(async move {
                 let outcome = fetch(&begun.apps, &begun.ground, podman, &image).await;
-                begun.end(outcome);
+                begun.end(outcome).await;
             });
         }
         // Without podman it was refused above.
         (Brought::Image(_), None) => return Err(HostingFault::Unavailable("there is no podman".to_owned())),
         (Brought::Package(package), _) => {
             if let Err(fault) = receive(package, &begun.ground).await {
-                begun.end(Err(Failed(fault.to_string())));
+                begun.end(Err(Failed(fault.to_string()))).await;
                 return Err(fault);
             }
             apps.deployments.tell(app, id, Progress::Unpacking);
             tokio::spawn(async move {
                 let outcome = come_about(&begun.apps, &begun.ground).await;
-                begun.end(outcome);
+                begun.end(outcome).await;
             });
         }
     }
@@ -220,7 +252,7 @@ async fn fetch(apps: &Arc<Apps>, ground: &Ground, podman: Arc<Podman>, image: &s
         image: Some(Image { name: image.to_owned(), id }),
         created: apps.now(),
     };
-    apps.deployed(&ground.name, ground.app, deployment).await.map_err(|error| Failed(domain::chain(&error)))
+    commit(apps, ground, deployment).await
 }
 
 async fn pull(ground: &Ground, podman: &Podman, image: &str) -> Result<(), Failed> {
@@ -265,16 +297,14 @@ async fn receive(mut package: Body, ground: &Ground) -> Result<(), HostingFault>
 }
 
 fn finish(apps: &Apps, ground: &Ground, outcome: Result<(), Failed>) {
-    let Ground { app, name, id, folder, .. } = ground;
+    let Ground { app, name, id, .. } = ground;
     match outcome {
         Ok(()) => {
-            folder.prune(*id, &apps.used(*app));
             apps.deployments.tell(*app, *id, Progress::Deployed);
             apps.note(*app, &format!("deployment {id} is in place"));
             apps.record(name, "app.deployed", Outcome::Allowed, format!("deployment {id}"));
         }
         Err(Failed(why)) => {
-            let _best_effort = fs::remove_dir_all(folder.deployment(*id));
             apps.note(*app, &format!("deployment {id} has failed: {why}"));
             let reason = format!("deployment {id}: {}", why.lines().next().unwrap_or_default());
             apps.record(name, "app.deployed", Outcome::Failed, reason);
@@ -291,7 +321,8 @@ async fn come_about(apps: &Arc<Apps>, ground: &Ground) -> Result<(), Failed> {
     let until = Instant::now() + domain::limits::BUILD_TIME_MAX;
     let steps = contents.build_steps(launch.runtime);
     if !steps.is_empty() {
-        let told = Told::of(apps, &ground.name).await.map_err(|error| Failed(domain::chain(&error)))?;
+        let told =
+            Told::of(apps, &ground.name, ground.app).await.map_err(|error| Failed(domain::chain(&error)))?;
         let build = Build { contents: &contents, runtime: launch.runtime, told, until };
         for step in steps {
             apps.deployments.tell(ground.app, ground.id, Progress::Building(step.why));
@@ -315,6 +346,12 @@ async fn come_about(apps: &Arc<Apps>, ground: &Ground) -> Result<(), Failed> {
         image: None,
         created: apps.now(),
     };
+    commit(apps, ground, deployment).await
+}
+
+/// Makes it what is desired.
+async fn commit(apps: &Apps, ground: &Ground, deployment: Deployment) -> Result<(), Failed> {
+    ground.is_committing.store(true, Ordering::SeqCst);
     apps.deployed(&ground.name, ground.app, deployment).await.map_err(|error| Failed(domain::chain(&error)))
 }
 

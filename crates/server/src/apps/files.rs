@@ -5,12 +5,12 @@
 
 use crate::data::Layout;
 use domain::{AppId, DeploymentId, limits};
+use kernel::files::{remove_whole, write_private};
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
-    fs,
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown},
+    fs, io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown},
     path::{Path, PathBuf},
 };
 
@@ -68,11 +68,9 @@ impl AppFiles {
     /// Whose folder it is: another installation of ours must neither use it nor sweep it.
     fn mark(&self) -> io::Result<()> {
         let path = self.root.join(MARK);
-        let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        match made {
-            Ok(mut file) => return file.write_all(self.installation.as_bytes()),
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            Err(_) => {}
+        // An empty one is of a crash of before.
+        if fs::metadata(&path).map_or(true, |metadata| metadata.len() == 0) {
+            write_private(&path, self.installation.as_bytes()).map_err(io::Error::other)?;
         }
         if self.is_ours() {
             return Ok(());
@@ -110,7 +108,7 @@ impl AppFiles {
         });
         gone.filter_map(|entry| {
             let path = entry.path();
-            fs::remove_dir_all(&path).err().map(|error| (path, error))
+            remove_whole(&path).err().map(|error| (path, error))
         })
         .collect()
     }
@@ -166,14 +164,17 @@ impl AppFolder {
         self.0.join("log.1")
     }
 
+    /// Blocks, as long as there is much.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.0) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove_whole(&self.0)
     }
 
-    /// Removes deployments but the current one, those that something runs from, and the newest few besides; and packages that nobody came to unpack.
+    /// Removes the files of a deployment. Blocks.
+    pub(crate) fn remove_deployment(&self, id: DeploymentId) -> io::Result<()> {
+        remove_whole(&self.deployment(id))
+    }
+
+    /// Blocks. Removes deployments but the current one, those that something runs from, and the newest few besides; and packages that nobody came to unpack.
     pub(crate) fn prune(&self, current: DeploymentId, used: &BTreeSet<DeploymentId>) {
         let is_kept = |name: &OsStr| {
             let id = name.to_str().and_then(|name| name.parse::<DeploymentId>().ok());
@@ -186,7 +187,7 @@ impl AppFolder {
         found.sort();
         let old = found.len().saturating_sub(limits::DEPLOYMENTS_KEPT - 1);
         for (_, path) in found.iter().take(old) {
-            let _best_effort = fs::remove_dir_all(path);
+            let _best_effort = remove_whole(path);
         }
         for entry in listed(&self.0) {
             if entry.path().extension().is_some_and(|extension| extension == "zip") {
@@ -200,7 +201,8 @@ fn listed(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {
     fs::read_dir(folder).into_iter().flatten().flatten()
 }
 
-fn make(path: &Path, mode: u32) -> io::Result<()> {
+/// Makes a folder, if there is none.
+pub(super) fn make(path: &Path, mode: u32) -> io::Result<()> {
     match fs::DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         Err(_) => Ok(()),

@@ -44,8 +44,12 @@ pub(crate) struct Launcher {
     pub(crate) endpoints: Arc<Endpoints>,
     /// The public port, which is found in networks of their own, too.
     pub(crate) public_port: u16,
+    /// Do our names lead to 127.0.0.1, where our doors in networks of their own are?
+    pub(crate) has_loopback: bool,
     /// The installation, as our containers are marked with it.
     pub(crate) tenant: String,
+    /// Its data directory: a copy of that at another place is another installation.
+    pub(crate) data: PathBuf,
     /// Beside the files that programs need to trust us: the file that programs see as `/etc/hosts`.
     pub(crate) hosts: PathBuf,
     /// Apps' domain in Landlock, where we are no root and the kernel has it.
@@ -104,6 +108,11 @@ pub(crate) enum LaunchError {
     File(#[from] std::io::Error),
     #[error("nothing is deployed, or there is no start command")]
     NoCommand,
+    /// The data directory was copied, or was away so long that its block is another's.
+    #[error(
+        "its account is not one of this installation's on this machine: deploy it again, and it gets a new one"
+    )]
+    Account,
     #[error("a container: {0}")]
     Container(String),
     #[error("a network of its own: {0}")]
@@ -119,18 +128,17 @@ impl Launcher {
         kernel::is_root().then_some(desired.account)
     }
 
-    /// A cgroup of its own, if there can be one.
-    fn place(&self, app: &AppName) -> (Place, Option<AppCgroup>) {
-        let nowhere = |why: String, mend: String| (Place::Unenforced { why, mend }, None);
+    /// A cgroup of its own, where there can be any. Where there can, and this one cannot be made, nothing is started.
+    fn place(&self, app: &AppName) -> Result<(Place, Option<AppCgroup>), KernelError> {
         let parent = match &self.placement {
             Placement::Root { parent } | Placement::Delegated { parent } => parent,
-            Placement::NotDelegated { why, mend } => return nowhere(why.clone(), mend.clone()),
+            Placement::NotDelegated { why, mend } => {
+                return Ok((Place::Unenforced { why: why.clone(), mend: mend.clone() }, None));
+            }
         };
         let random = u64::from_be_bytes(domain::world::random(&crypt::SystemEntropy));
-        match AppCgroup::create(parent, &format!("{}{}-{random:016x}", self.prefix, app.folded())) {
-            Ok(cgroup) => (Place::Cgroup(cgroup.path().to_owned()), Some(cgroup)),
-            Err(error) => nowhere(domain::chain(&error), "see `keyless doctor`".to_owned()),
-        }
+        let cgroup = AppCgroup::create(parent, &format!("{}{}-{random:016x}", self.prefix, app.folded()))?;
+        Ok((Place::Cgroup(cgroup.path().to_owned()), Some(cgroup)))
     }
 
     /// Starts an instance of what is desired.
@@ -148,6 +156,9 @@ impl Launcher {
         if image.is_none() && desired.start_command().is_none() {
             return Err(LaunchError::NoCommand);
         }
+        if kernel::is_root() && !host.has_account(desired)? {
+            return Err(LaunchError::Account);
+        }
         let podman = match image {
             Some(_) => Some(self.podman().await.map_err(LaunchError::Container)?),
             None => None,
@@ -164,14 +175,14 @@ impl Launcher {
         let own = desired.has_own_network();
         let (port, network) = if own {
             if desired.network == AppNetwork::Own {
-                own_networks().map_err(LaunchError::Network)?;
+                self.own_networks().map_err(LaunchError::Network)?;
             }
             let port = container::port(&resolved.environment, self.public_port)?;
             (port, NetworkPlace::Made(self.network(port)?))
         } else {
             (free_port()?, NetworkPlace::Ours)
         };
-        let (place, cgroup) = self.place(name);
+        let (place, cgroup) = self.place(name)?;
         let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
         let unenforced = unenforced(matches!(place, Place::Cgroup(_)), &limits, limiter.as_ref());
         for (name, value) in &resolved.environment {
@@ -185,11 +196,12 @@ impl Launcher {
             })
             .collect();
         let request = StartRequest {
+            of: Some(view.app.id),
             place,
             // It was asked for what only the kernel gives: never silently without.
             require_enforced: desired.network == AppNetwork::Own,
             environment: told,
-            instance: Some(record(desired, resolved, port, None)),
+            instance: Some(self.record(desired, resolved, port, None)),
             as_azure: false,
             network,
             attached: None,
@@ -256,12 +268,37 @@ impl Launcher {
         };
         let start_time = launched.process.start_time().unwrap_or_default();
         let process = Some(ProcessRecord { pid: launched.process.id(), start_time });
-        let record = record(desired, resolved, port, process);
+        let record = self.record(desired, resolved, port, process);
         if let Err(error) = host.keep_instance(launched.workload, &record).await {
             // Its app was deleted meanwhile, or nothing can be written: nobody would find it again.
             return Err(LaunchError::Unkept(error, Box::new(launched)));
         }
         Ok(launched)
+    }
+
+    /// What is kept of an instance of what is desired.
+    fn record(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+        port: u16,
+        process: Option<ProcessRecord>,
+    ) -> InstanceRecord {
+        let deployment = desired.deployment.as_ref();
+        InstanceRecord {
+            revision: desired.revision,
+            port,
+            deployment: deployment.map(|deployment| deployment.id),
+            seen: resolved.seen.clone(),
+            data: Some(self.data.clone()),
+            is_container: deployment.is_some_and(|deployment| deployment.image.is_some()),
+            process,
+        }
+    }
+
+    /// Did this installation start it, and not one of which this is a copy? One that was moved is the same.
+    pub(super) fn has_started(&self, instance: &InstanceRecord) -> bool {
+        instance.data.as_ref().is_none_or(|data| *data == self.data || !data.exists())
     }
 
     /// What an instance that is to have a token file is told of it.
@@ -284,6 +321,22 @@ impl Launcher {
         let account = self.account(desired);
         let given = token_files::give(host, folder, view, started, environment, account, now)?;
         Ok(given.into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value))).collect())
+    }
+
+    /// Can programs have a network of their own here?
+    ///
+    /// # Errors
+    /// No, and why.
+    pub(super) fn own_networks(&self) -> Result<(), String> {
+        if !kernel::is_root() {
+            let why = "needs a server that runs as root: an ordinary user may make one only together with a user namespace, and this server, which may not be dumped, may make none for a program";
+            return Err(why.to_owned());
+        }
+        if !self.has_loopback {
+            let why = "needs a server that listens at 127.0.0.1: its setting `listen` has the vaults' names lead to other addresses, which are not in such a network";
+            return Err(why.to_owned());
+        }
+        Ok(())
     }
 
     /// The container engine, asked for each time: it may be installed while we run.
@@ -388,36 +441,6 @@ pub(super) fn scrub(environment: Vec<(OsString, OsString)>) {
     for (_, value) in environment {
         drop(Secret::new(std::os::unix::ffi::OsStringExt::into_vec(value)));
     }
-}
-
-/// What is kept of an instance of what is desired.
-fn record(
-    desired: &Desired,
-    resolved: &Resolved,
-    port: u16,
-    process: Option<ProcessRecord>,
-) -> InstanceRecord {
-    let deployment = desired.deployment.as_ref().map(|deployment| deployment.id);
-    InstanceRecord {
-        revision: desired.revision,
-        port,
-        deployment,
-        seen: resolved.seen.clone(),
-        is_container: desired.deployment.as_ref().is_some_and(|deployment| deployment.image.is_some()),
-        process,
-    }
-}
-
-/// Can programs have a network of their own here?
-///
-/// # Errors
-/// No, and why.
-pub(super) fn own_networks() -> Result<(), String> {
-    if kernel::is_root() {
-        return Ok(());
-    }
-    let why = "needs a server that runs as root: an ordinary user may make one only together with a user namespace, and this server, which may not be dumped, may make none for a program";
-    Err(why.to_owned())
 }
 
 /// Where we listen in the network of an instance that listens on a port.

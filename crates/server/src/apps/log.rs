@@ -8,6 +8,7 @@ use super::files::AppFolder;
 use axum::body::{Body, Bytes};
 use domain::{Timestamp, limits};
 use hyper::body::Frame;
+use kernel::files::NOT_WAITING;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
@@ -25,10 +26,14 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Opens the log for who appends to it.
 pub(crate) fn open(folder: &AppFolder) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(folder.log())
+    OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(NOT_WAITING).open(folder.log())
 }
 
-/// A line of ours among the app's own.
+fn to_read(folder: &AppFolder) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(NOT_WAITING).open(folder.log())
+}
+
+/// A line of ours among the app's own. Lost if it cannot be written at once: the log is the app's, who may do with it what it likes.
 pub(crate) fn note(folder: &AppFolder, now: Timestamp, text: &str) {
     let line = format!("[keyless {}] {text}\n", time(now));
     if let Err(error) = open(folder).and_then(|mut file| file.write_all(line.as_bytes())) {
@@ -53,7 +58,7 @@ pub(crate) fn rotate(folder: &AppFolder) -> io::Result<()> {
         return Ok(());
     }
     // Only the end is kept of one that has grown far beyond the limit.
-    let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
+    let mut file = OpenOptions::new().read(true).write(true).custom_flags(NOT_WAITING).open(&path)?;
     file.seek(SeekFrom::Start(length.saturating_sub(limits::LOG_BYTES_MAX)))?;
     let mut earlier =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(folder.earlier_log())?;
@@ -73,7 +78,7 @@ fn is_full(error: &io::Error) -> bool {
 
 /// The last lines, and then what is added.
 pub(crate) fn tell(folder: &AppFolder, lines: usize, follow: bool) -> io::Result<Body> {
-    let mut file = match File::open(folder.log()) {
+    let mut file = match to_read(folder) {
         Ok(file) => Some(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
@@ -126,7 +131,7 @@ impl hyper::body::Body for Followed {
 
 /// What was added behind this place, and the place behind that. A log that has become shorter was rotated: it is told from its beginning.
 fn added(folder: &AppFolder, at: u64) -> io::Result<(Vec<u8>, u64)> {
-    let mut file = match File::open(folder.log()) {
+    let mut file = match to_read(folder) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
         Err(error) => return Err(error),
@@ -140,19 +145,23 @@ fn added(folder: &AppFolder, at: u64) -> io::Result<(Vec<u8>, u64)> {
     Ok((bytes, after))
 }
 
-/// The last lines of a file, and its length. Reads from the end, so that a long log costs no more than what is told of it.
+/// The last lines of a file, and its length. Reads from the end, so that a long log costs no more than what is told of it, and no more than
+/// a log may be long: what stands in the file is the app's doing.
 fn last_lines(file: &mut File, lines: usize) -> io::Result<(Vec<u8>, u64)> {
     let length = file.metadata()?.size();
-    let (mut from, mut told) = (length, Vec::new());
-    while from > 0 && told.iter().filter(|byte| **byte == b'\n').count() <= lines {
-        let step = (CHUNK_BYTES as u64).min(from);
+    let first = length.saturating_sub(limits::LOG_BYTES_MAX);
+    let (mut from, mut found, mut parts) = (length, 0, Vec::new());
+    while from > first && found <= lines {
+        let step = (CHUNK_BYTES as u64).min(from - first);
         from -= step;
         file.seek(SeekFrom::Start(from))?;
         let mut part = vec![0; usize::try_from(step).unwrap_or(CHUNK_BYTES)];
         file.read_exact(&mut part)?;
-        part.append(&mut told);
-        told = part;
+        found += part.iter().filter(|byte| **byte == b'\n').count();
+        parts.push(part);
     }
+    parts.reverse();
+    let mut told = parts.concat();
     let is_whole = told.last().is_none_or(|last| *last == b'\n');
     let mut ends = told.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
     let cut = ends.nth(if is_whole { lines } else { lines.saturating_sub(1) }).unwrap_or(0);

@@ -244,13 +244,17 @@ impl Apps {
             self.remove(cgroup).await;
         }
         let left = std::mem::take(&mut *self.left_files());
-        left.into_iter().for_each(|app| self.remove_files(app));
+        for app in left {
+            self.remove_files(app).await;
+        }
     }
 
     /// Removes the files of an app that is no more; at once, or in a later round: somebody may be writing there, such as the last line of
     /// its log or a package that is still being unpacked.
-    fn remove_files(&self, app: AppId) {
-        if let Err(error) = self.files.app(app).remove() {
+    async fn remove_files(&self, app: AppId) {
+        let folder = self.files.app(app);
+        let removed = tokio::task::spawn_blocking(move || folder.remove()).await;
+        if let Err(error) = removed.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
             tracing::warn!(%app, %error, "the files of an app that was deleted cannot be removed yet");
             self.left_files().insert(app);
         }

@@ -19,6 +19,8 @@ use std::{
 };
 use wire::admin::ObservedReference;
 
+/// How often all apps are looked at though nobody has said that something is another. Ours.
+const TOUCH_INTERVAL: Duration = Duration::from_secs(30);
 /// How soon an app that could not be reconciled is tried again. Ours: the store may be away for a moment.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -27,6 +29,8 @@ impl Apps {
     pub(crate) async fn supervise(self: Arc<Self>, mut stop: Stop) {
         let mut rotate = tokio::time::interval(ROTATE_INTERVAL);
         rotate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut again = tokio::time::interval(TOUCH_INTERVAL);
+        again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             for name in self.due() {
                 if *stop.borrow() {
@@ -47,8 +51,19 @@ impl Apps {
                     self.renew_token_files().await;
                     self.remove_left().await;
                 }
+                _ = again.tick() => self.touch_all().await,
                 () = stopped(&mut stop) => return,
             }
+        }
+    }
+
+    /// Looks at all apps again: whoever changed one may have gone before it said so.
+    async fn touch_all(&self) {
+        let known: Vec<AppName> = self.state().values().map(|state| state.name.clone()).collect();
+        known.iter().for_each(|name| self.touch(name));
+        match self.services.host.hosted().await {
+            Ok(hosted) => hosted.iter().for_each(|name| self.touch(name)),
+            Err(error) => tracing::warn!(%error, "which apps are hosted cannot be asked now"),
         }
     }
 
@@ -156,7 +171,7 @@ impl Apps {
             }
         }
         if desired.is_none() {
-            self.forget_app(app);
+            self.forget_app(app).await;
         }
         Ok(())
     }
@@ -200,18 +215,20 @@ impl Apps {
     }
 
     /// An app that is no more, and of which nothing runs: its files go, too.
-    pub(super) fn forget_app(&self, app: AppId) {
-        let mut states = self.state();
-        if states.get(&app).is_some_and(|state| state.instances.is_empty()) {
+    pub(super) async fn forget_app(&self, app: AppId) {
+        {
+            let mut states = self.state();
+            if states.get(&app).is_none_or(|state| !state.instances.is_empty()) {
+                return;
+            }
             if let Some(gone) = states.remove(&app)
                 && !states.values().any(|state| state.name == gone.name)
             {
                 self.routes.forget(&gone.name);
             }
-            drop(states);
-            self.deployments.forget(app);
-            self.remove_files(app);
         }
+        self.deployments.forget(app);
+        self.remove_files(app).await;
     }
 
     pub(super) async fn act(
@@ -324,7 +341,7 @@ impl Apps {
         if view.app.id != app {
             return Ok(());
         }
-        let settings = self.services.host.settings(name).await?;
+        let Some(settings) = self.services.host.settings_of(name, app).await? else { return Ok(()) };
         let resolved = references::resolve(&self.services, &view, settings, now).await;
         let folder = self.files.app(app);
         if let Some(state) = self.state().get_mut(&app) {

@@ -4,8 +4,8 @@ use super::{
     Apps, END_TIME_MAX, Instance, ask_to_end, container,
     launch::{self, Launched, end_at_once},
 };
-use domain::AppId;
-use host::{HostError, InstanceRecord, PlaceRecord, WorkloadRecord};
+use domain::{AppId, WorkloadId};
+use host::{HostError, HostService, InstanceRecord, PlaceRecord, WorkloadRecord};
 use kernel::{AppCgroup, Limiter, Process};
 use std::{
     collections::BTreeSet,
@@ -22,6 +22,11 @@ impl Apps {
         let (mut kept, mut containers) = (BTreeSet::new(), BTreeSet::new());
         for record in host.instances().await? {
             let Some(instance) = record.instance.clone() else { continue };
+            if !self.launcher.has_started(&instance) {
+                // It is the other one's, which may be running: only our copy of the record goes.
+                end(host, record.id).await?;
+                continue;
+            }
             let cgroup = match &record.place {
                 PlaceRecord::Cgroup { path, id } => {
                     AppCgroup::open(path).ok().filter(|cgroup| cgroup.id().number() == *id)
@@ -49,10 +54,7 @@ impl Apps {
                     if let Some(cgroup) = cgroup {
                         self.remove(Arc::new(cgroup)).await;
                     }
-                    match host.end(record.id).await {
-                        Ok(()) | Err(HostError::WorkloadNotFound(_)) => {}
-                        Err(error) => return Err(error),
-                    }
+                    end(host, record.id).await?;
                 }
             }
         }
@@ -66,6 +68,8 @@ impl Apps {
         for name in host.hosted().await? {
             self.touch(&name);
         }
+        // Before anybody is answered: what they hold may have ended while no server was there.
+        self.renew_token_files().await;
         Ok(())
     }
 
@@ -184,5 +188,13 @@ impl Apps {
             Err(error) => tracing::warn!(error, "podman does not tell its containers"),
         }
         Ok(())
+    }
+}
+
+/// Forgets a workload; that it is forgotten already is no error.
+async fn end(host: &HostService, workload: WorkloadId) -> Result<(), HostError> {
+    match host.end(workload).await {
+        Ok(()) | Err(HostError::WorkloadNotFound(_)) => Ok(()),
+        Err(error) => Err(error),
     }
 }

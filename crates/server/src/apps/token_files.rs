@@ -57,9 +57,11 @@ pub(super) fn give(
         },
     };
     let text = host.workload_token(view.app.id, started.workload, now).map_err(|it| domain::chain(&it))?;
-    make(folder, started.workload, account)
-        .and_then(|own| write(&own, &text))
-        .map_err(|error| format!("it cannot be written: {error}"))?;
+    if let Err(error) = make(folder, started.workload, account).and_then(|own| write(&own, &text)) {
+        // Nobody renews what the program was not told of.
+        remove(folder, started.workload);
+        return Err(format!("it cannot be written: {error}"));
+    }
     let (tenant, authority) = host.authority();
     Ok(vec![
         ("AZURE_FEDERATED_TOKEN_FILE", path(folder, started.workload).to_string_lossy().into_owned()),
@@ -77,12 +79,7 @@ fn path(folder: &AppFolder, workload: WorkloadId) -> PathBuf {
 /// The folder of an instance's file: its group, the app's account, passes through it, and nobody else but us.
 fn make(folder: &AppFolder, workload: WorkloadId, account: Option<u32>) -> io::Result<PathBuf> {
     let all = folder.tokens();
-    match DirBuilder::new().mode(0o711).create(&all) {
-        // Whatever our file mode mask is.
-        Ok(()) => fs::set_permissions(&all, fs::Permissions::from_mode(0o711))?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
-    }
+    super::files::make(&all, 0o711)?;
     let own = all.join(workload.to_string());
     DirBuilder::new().mode(0o700).create(&own)?;
     if let Some(account) = account {

@@ -1,6 +1,6 @@
 //! What the administrator asks of hosted apps, and is told.
 
-use super::{AppState, Apps, Isolation, deploy, launch, log};
+use super::{AppState, Apps, Isolation, deploy, log};
 use domain::{AppId, AppName, DeploymentId};
 use host::plan::Phase;
 use std::sync::Arc;
@@ -23,7 +23,8 @@ impl Hosting for Handle {
     }
 
     fn own_networks(&self) -> Result<(), HostingFault> {
-        launch::own_networks().map_err(|why| HostingFault::Unavailable(format!("a network of its own {why}")))
+        let told = |why| HostingFault::Unavailable(format!("a network of its own {why}"));
+        self.0.launcher.own_networks().map_err(told)
     }
 
     fn changed(&self, app: &AppName) {

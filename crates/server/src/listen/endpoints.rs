@@ -6,7 +6,7 @@
 //! HTTP (`wire::msi`). Listeners are bound to the loopback device where the kernel permits, so that no route leads here from outside.
 
 use super::{ACCEPT_PAUSE, public::Public};
-use crate::origin::Observer;
+use crate::origin::{Ends, Observer};
 use domain::{WorkloadId, limits};
 use host::EndpointListeners;
 use identity::{PeerProbe, Workload};
@@ -14,7 +14,7 @@ use kernel::{AttestFault, Attested, Attestor, Namespace, Network, Peer, ProcessF
 use std::{
     collections::HashMap,
     io,
-    net::{IpAddr, SocketAddr, TcpListener as StdListener},
+    net::TcpListener as StdListener,
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
@@ -25,10 +25,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
-use wire::{
-    PublicService, Services,
-    msi::{self, Protocol},
-};
+use wire::{PublicService, Services, msi};
 
 /// Opens and closes the endpoints of workloads.
 pub(crate) struct Endpoints {
@@ -185,12 +182,13 @@ async fn accept(
                 continue;
             }
         };
+        let Ok(ends) = Ends::of(&stream, peer) else { continue };
         // Anything else came by a route that should not exist; it is not worth an answer.
-        if !is_local(peer.ip(), endpoint.protocol()) {
+        if !ends.are_here() {
             continue;
         }
         let _slower = stream.set_nodelay(true);
-        match Probe::of(&stream, peer, attestor.clone(), observer.clone()) {
+        match Probe::of(&stream, ends, attestor.clone(), observer.clone()) {
             Ok(probe) => {
                 let (services, endpoint) = (services.clone(), endpoint.clone());
                 connections.spawn(msi::serve_connection(services, endpoint, stream, Arc::new(probe), peer));
@@ -200,15 +198,10 @@ async fn accept(
     }
 }
 
-/// Is this an address of the loopback device? IMDS's is, in the network that it is in, and who connects there has it, too.
-fn is_local(address: IpAddr, protocol: Protocol) -> bool {
-    address.is_loopback() || (protocol == Protocol::Imds && address == IpAddr::V4(*kernel::METADATA.ip()))
-}
-
 /// One accepted connection, for questions to the kernel: a second descriptor of its socket.
 struct Probe {
     socket: OwnedFd,
-    peer: SocketAddr,
+    ends: Ends,
     attestor: Option<Arc<Attestor>>,
     observer: Arc<Observer>,
 }
@@ -216,11 +209,11 @@ struct Probe {
 impl Probe {
     fn of(
         stream: &TcpStream,
-        peer: SocketAddr,
+        ends: Ends,
         attestor: Option<Arc<Attestor>>,
         observer: Arc<Observer>,
     ) -> io::Result<Self> {
-        Ok(Self { socket: stream.as_fd().try_clone_to_owned()?, peer, attestor, observer })
+        Ok(Self { socket: stream.as_fd().try_clone_to_owned()?, ends, attestor, observer })
     }
 }
 
@@ -234,6 +227,6 @@ impl PeerProbe for Probe {
     }
 
     fn describe(&self) -> Option<ProcessFacts> {
-        self.observer.facts(self.socket.as_fd(), self.peer)
+        self.observer.facts(self.socket.as_fd(), self.ends)
     }
 }

@@ -1,7 +1,11 @@
 //! The public listener: TLS on each address, at most `limits::CONNECTIONS_MAX` connections, each caller observed once.
 
 use super::{ACCEPT_PAUSE, Stop, serve, stopped, taken::Taken};
-use crate::{error::StartError, origin::Observer, systemd};
+use crate::{
+    error::StartError,
+    origin::{Ends, Observer},
+    systemd,
+};
 use audit::SharedOrigin;
 use domain::limits;
 use http::header;
@@ -166,10 +170,11 @@ impl Public {
     /// Asks the kernel who is there. That reads files of other processes, for milliseconds if they have many open: elsewhere than where
     /// requests are answered, and few at a time, so that a crowd of newcomers waits for itself and nobody else.
     async fn observe(&self, stream: TcpStream, peer: SocketAddr) -> Option<Observed> {
+        let ends = Ends::of(&stream, peer).ok()?;
         let _turn = self.turns.acquire().await.ok()?;
         let observer = self.observer.clone();
         let observed = tokio::task::spawn_blocking(move || {
-            let (attested, origin) = observer.attested(stream.as_fd(), peer);
+            let (attested, origin) = observer.attested(stream.as_fd(), ends);
             (stream, attested.map(Arc::new), SharedOrigin::from(origin))
         });
         observed.await.ok()
