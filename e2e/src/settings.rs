@@ -15,8 +15,17 @@ pub fn setting(name: &str) -> Option<String> {
 #[must_use]
 pub fn building() -> Vec<(OsString, OsString)> {
     const KINDS: [&str; 2] = ["PIP_", "NPM_CONFIG_"];
-    const NAMES: [&str; 5] =
-        ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"];
+    const NAMES: [&str; 9] = [
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "ALL_PROXY",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "NODE_EXTRA_CA_CERTS",
+    ];
     let is_one = |name: &str| NAMES.contains(&name) || KINDS.iter().any(|kind| name.starts_with(kind));
     std::env::vars_os().filter(|(name, _)| is_one(&name.to_string_lossy().to_ascii_uppercase())).collect()
 }

@@ -1,5 +1,6 @@
 //! A directory that is gone when its owner is.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -32,7 +33,13 @@ impl Drop for TemporaryDirectory {
     fn drop(&mut self) {
         // Kept when a test fails, for whoever looks for the reason.
         if !std::thread::panicking() {
-            let _already_gone = std::fs::remove_dir_all(&self.0);
+            // Some is taken away by its test; what cannot be must be seen.
+            match std::fs::remove_dir_all(&self.0) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    let _closed = writeln!(std::io::stderr(), "{} is left: {error}", self.0.display());
+                }
+                _ => {}
+            }
         }
     }
 }

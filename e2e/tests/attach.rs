@@ -145,6 +145,10 @@ fn what_has_a_network_of_its_own_finds_its_endpoint_and_the_vaults_there() {
         }
         assert_eq!(stranger.ask(&server.raw(), &told).status, 200, "after a restart: {restarted}");
         assert_eq!(outside(&server, &told).status, 0, "in our network nobody listens there");
+        let mut imds = Command::new("nsenter");
+        imds.args(["-t", &stranger.pid(), "-n"]).arg(server.raw()).arg("169.254.169.254:80");
+        let answer = Answer::parse(&wait::output(&mut imds, told.request("").as_bytes()).stdout);
+        assert_eq!(answer.status, 0, "that address is not ours in somebody else's network");
         let mut entered = Command::new("nsenter");
         entered.args(["-t", &stranger.pid(), "-n"]).arg(server.raw()).arg(told.address());
         let answer = Answer::parse(&wait::output(&mut entered, told.request("").as_bytes()).stdout);
@@ -191,7 +195,10 @@ fn what_has_a_network_of_its_own_reaches_no_other_app_and_keeps_no_connection() 
     let request = format!("GET / HTTP/1.1\r\nHost: login.keyless.localhost:{}\r\n\r\n", server.port());
     let mut stdin = open.stdin.take().unwrap();
     stdin.write_all(request.as_bytes()).unwrap();
-    open.stdout.as_mut().unwrap().read_exact(&mut [0; 12]).unwrap();
+    let mut answer = open.stdout.take().unwrap();
+    let reading = std::thread::spawn(move || answer.read_exact(&mut [0; 12]).map(|()| answer));
+    wait::until("an answer", Duration::from_secs(10), || reading.is_finished());
+    let _kept_open = reading.join().unwrap().unwrap();
     let _said = server.keyless(["detach", "--app", "web"]).ok();
     // Sooner than one is ended that says nothing.
     let _status = wait::for_end(&mut open, Duration::from_secs(10), "a connection of what was detached");

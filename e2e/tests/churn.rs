@@ -4,7 +4,7 @@
 //! `KEYLESS_E2E_CHURN_SECONDS` says how long, `KEYLESS_E2E_CHURN_SEED` which steps; both are said in the end.
 
 use crate::hosting::{Hosts, needs_root};
-use e2e::{Answer, Server, TemporaryDirectory, server, setting, wait};
+use e2e::{Answer, Server, server, setting, wait};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -56,6 +56,9 @@ struct Traces {
     /// Those that this installation gives; none where apps run as the server's user.
     accounts: Range<u64>,
 }
+
+const DEPLOYED: &str = "deployed";
+const KILLED: &str = "killed";
 
 /// What there is of a server and its apps.
 struct Counted {
@@ -276,7 +279,8 @@ impl Actor<'_> {
         assert!(answer.status < 500, "{method} {path} {body}: {} {}", answer.status, answer.text());
     }
 
-    fn deploy(&mut self, name_of: &str) {
+    /// Answers what came of it: somebody else may have deleted the app, or be deploying it.
+    fn deploy(&mut self, name_of: &str) -> &'static str {
         let app = format!("/v1/apps/{name_of}");
         let which = usize::try_from(self.chance.below(self.packages.0.len() as u64)).unwrap();
         self.asks("POST", "/v1/apps", &format!("{{\"name\":\"{name_of}\"}}"));
@@ -287,6 +291,7 @@ impl Actor<'_> {
         let (path, zip) = (format!("{app}/deployments"), &self.packages.0[which]);
         let answer = ask(&self.hosts.server, "POST", &path, "application/zip", zip);
         assert!(answer.status < 500, "{path}: {} {}", answer.status, answer.text());
+        if answer.status < 300 { DEPLOYED } else { "refused a deployment" }
     }
 
     fn step(&mut self) {
@@ -294,12 +299,9 @@ impl Actor<'_> {
         let app = format!("/v1/apps/{name_of}");
         let desired = format!("{app}/desired");
         let what = match self.chance.below(STEPS) {
-            0..=2 => {
-                self.deploy(&name_of);
-                "deployed"
-            }
+            0..=2 => self.deploy(&name_of),
             13 => {
-                self.deploy(&name_of);
+                let _either = self.deploy(&name_of);
                 // While it is unpacked, or its process is being started.
                 std::thread::sleep(Duration::from_millis(self.chance.below(PAUSE_MAX)));
                 self.asks("DELETE", &app, "");
@@ -339,11 +341,14 @@ impl Actor<'_> {
             }
             10..=12 => {
                 let all = processes(self.hosts.server.place());
-                if let Some(count) = u64::try_from(all.len()).ok().filter(|count| *count > 0) {
-                    let pid = name(&all[usize::try_from(self.chance.below(count)).unwrap()]);
-                    let _gone = wait::output(Command::new("kill").args(["-9", &pid]), b"");
+                match u64::try_from(all.len()).ok().filter(|count| *count > 0) {
+                    Some(count) => {
+                        let pid = name(&all[usize::try_from(self.chance.below(count)).unwrap()]);
+                        let _gone = wait::output(Command::new("kill").args(["-9", &pid]), b"");
+                        KILLED
+                    }
+                    None => "found nothing to kill",
                 }
-                "killed"
             }
             _ => {
                 self.asks("DELETE", &app, "");
@@ -414,6 +419,7 @@ fn churn(hosts: &mut Hosts, cgroups: &Path, seconds: u64) {
         settling.elapsed()
     );
     let _closed = writeln!(std::io::stderr(), "\n{told}");
+    assert!([DEPLOYED, KILLED].iter().all(|what| done.contains_key(what)), "nothing came and went\n{told}");
     assert!(after.is_within(&before), "something is left\n{told}");
     assert!(end_mib <= warm_mib + warm_mib / 4 + 16, "it grows\n{told}");
     let logs = hosts.server.logs();
@@ -459,8 +465,7 @@ fn an_ordinary_users_apps_come_and_go_and_nothing_of_them_stays() {
     if needs_root() {
         return;
     }
-    let server = Server::start_delegated("churn-user", 65_534);
-    let mut hosts = Hosts { server, packages: TemporaryDirectory::new("churn-user-packages") };
+    let mut hosts = Hosts::of(Server::start_delegated("churn-user", 65_534), "churn-user");
     let cgroups = hosts.server.delegated().unwrap().to_owned();
     churn(&mut hosts, &cgroups, (seconds() / USERS_PART).max(3));
 }

@@ -1,5 +1,7 @@
 //! Hosted apps: deployed, supervised, replaced without a gap, kept apart, ended; each through the command line and the app's own host name.
 
+pub(crate) mod programs;
+
 use e2e::{Answer, Server, TemporaryDirectory, settings, skip, wait};
 use serde_json::{Value, json};
 use std::{

@@ -1,7 +1,11 @@
 //! IMDS: clients that know nothing but 169.254.169.254, in hosted apps that have a network of their own; and who gets nothing there.
 
-use crate::hosting::{Hosts, needs_root, ready};
-use e2e::{Answer, Server, TemporaryDirectory, note, setting, settings, skip, wait};
+use crate::hosting::{
+    Hosts, needs_root,
+    programs::{ENDPOINT, escaped},
+    ready,
+};
+use e2e::{Answer, Server, note, setting, settings, skip, wait};
 use serde_json::Value;
 use std::{
     path::PathBuf,
@@ -35,28 +39,12 @@ impl Isolated {
         Self { hosts }
     }
 
-    /// What a program in the app says that has no `IDENTITY_*` variables.
-    fn run(&self, arguments: &[String]) -> Value {
-        let arguments: Vec<_> = arguments.iter().map(|one| format!("argument={}", escaped(one))).collect();
-        self.hosts.ask("web", &format!("/run?{}", arguments.join("&")))
+    /// What a program in the app says that knows no endpoint but IMDS.
+    fn run(&self, arguments: &[&str]) -> Value {
+        self.hosts.run("web", arguments, &ENDPOINT)
     }
 
-    /// A Python with the SDKs that the app's account may run: the environment's own, or else the system's with the environment's packages.
-    fn python(&self) -> Option<Vec<String>> {
-        let python = PathBuf::from(setting("PYTHON")?);
-        let libraries = std::fs::read_dir(python.parent()?.parent()?.join("lib")).ok()?;
-        let packages: Vec<_> = libraries
-            .flatten()
-            .map(|entry| entry.path().join("site-packages").display().to_string())
-            .collect();
-        let system = ["env".to_owned(), format!("PYTHONPATH={}", packages.join(":")), "python3".to_owned()];
-        [vec![python.display().to_string()], system.into()].into_iter().find(|candidate| {
-            let import = ["-c", "import azure.identity, azure.keyvault.secrets"].map(str::to_owned);
-            self.run(&[candidate.as_slice(), &import].concat())["status"] == 0
-        })
-    }
-
-    fn reads(&self, client: &str, how: &str, arguments: &[String]) {
+    fn reads(&self, client: &str, how: &str, arguments: &[&str]) {
         let began = Instant::now();
         let ended = self.run(arguments);
         assert_eq!((&ended["status"], &ended["stdout"]), (&0.into(), &"s3cret\n".into()), "{how}: {ended}");
@@ -80,14 +68,6 @@ fn fetch(hosts: &Hosts, app: &str, url: &str, headers: &[&str]) -> Value {
     hosts.ask(app, &format!("/fetch?url={}{headers}", escaped(url)))
 }
 
-fn escaped(text: &str) -> String {
-    let escape = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'/' | b'_' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escape).collect()
-}
-
 /// What a program says at the metadata address, past any library.
 fn request(headers: &str) -> String {
     format!("GET {TOKEN} HTTP/1.1\r\nHost: 169.254.169.254\r\n{headers}Connection: close\r\n\r\n")
@@ -100,18 +80,19 @@ fn sdks_that_know_only_imds_read_a_secret() {
     }
     let web = Isolated::start("imds-sdks");
     let rust = settings::binary("read-secret").display().to_string();
-    web.reads(RUST, "ManagedIdentityCredential", &[rust, "db".to_owned()]);
-    match web.python() {
+    web.reads(RUST, "ManagedIdentityCredential", &[&rust, "db"]);
+    match web.hosts.python("web") {
         None => skip("no Python environment that an app's account may run"),
         Some(python) => {
             let script = settings::example("python/read_secret.py").display().to_string();
-            let run = |script: &str| -> Vec<String> {
-                python.iter().map(String::as_str).chain([script, "db"]).map(str::to_owned).collect()
+            let run = |how, script: &str| {
+                let line: Vec<_> = python.iter().map(String::as_str).chain([script, "db"]).collect();
+                web.reads(PYTHON, how, &line);
             };
-            web.reads(PYTHON, "DefaultAzureCredential", &run(&script));
+            run("DefaultAzureCredential", &script);
             let script = web.hosts.packages.path().join("managed.py");
             std::fs::write(&script, include_str!("python/managed.py")).unwrap();
-            web.reads(PYTHON, "ManagedIdentityCredential", &run(&script.display().to_string()));
+            run("ManagedIdentityCredential", &script.display().to_string());
         }
     }
     let (Some(node), Some(place)) = (setting("NODE"), setting("NODE_APP")) else { return skip("no Node") };
@@ -125,7 +106,7 @@ fn sdks_that_know_only_imds_read_a_secret() {
     ] {
         let script = PathBuf::from(&place).join(format!("imds-{how}-{}.mjs", std::process::id()));
         std::fs::write(&script, text).unwrap();
-        web.reads(NODE, how, &[node.clone(), script.display().to_string(), "db".to_owned()]);
+        web.reads(NODE, how, &[&node, &script.display().to_string(), "db"]);
         std::fs::remove_file(script).unwrap();
     }
 }
@@ -206,6 +187,9 @@ fn who_is_not_the_app_or_speaks_for_another_gets_nothing() {
         "{tail}"
     );
 
+    let record = tail.lines().find(|line| line.contains("metadata endpoint of app web")).unwrap();
+    assert!(record.contains("uid 0") && record.contains("pid "), "who it was is said: {record}");
+
     // What is passed on by the app, or made by a page, comes from the right cgroup.
     for header in [
         "X-Forwarded-For: 10.0.0.1",
@@ -235,8 +219,7 @@ fn an_ordinary_user_is_told_that_there_is_no_network_of_its_own() {
     if needs_root() {
         return;
     }
-    let server = Server::start_delegated("imds-user", 65_534);
-    let hosts = Hosts { server, packages: TemporaryDirectory::new("imds-user-packages") };
+    let hosts = Hosts::of(Server::start_delegated("imds-user", 65_534), "imds-user");
     let _said = hosts.server.keyless(["app", "create", "web"]).ok();
     let refused = hosts.server.keyless(["app", "configure", "web", "--network", "own"]);
     assert!(refused.code != Some(0) && refused.stderr.contains("runs as root"), "{}", refused.said());

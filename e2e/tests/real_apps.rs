@@ -337,7 +337,8 @@ fn az_signs_in_by_the_apps_identity_and_reads_a_secret() {
     std::fs::create_dir(&played).unwrap();
     std::fs::write(played.join("app.py"), include_str!("real_apps/manager.py")).unwrap();
     hosts.deploy("manager", &played);
-    let took = deploy(&hosts, &folder(&hosts, "azure-cli", "az"));
+    let requirements = include_str!("../apps/azure-cli/requirements.txt");
+    let took = deploy(&hosts, &hosts.package("az", &[("requirements.txt", requirements)]));
 
     let cloud = json!({
         "endpoints": {
@@ -366,8 +367,13 @@ fn az_signs_in_by_the_apps_identity_and_reads_a_secret() {
     let _said = server.keyless(["app", "identity", "remove", APP]).ok();
     assert_eq!(server.https().get_secret("shop", "db", token).status, 401);
     let refused = az_ended(&hosts, &format!("keyvault secret show --id {secret}"));
-    assert_ne!(refused["code"], 0, "{refused}");
+    assert!(refused["status"].as_i64().is_some_and(|status| status != 0), "{refused}");
     assert!(!refused.to_string().contains("s3cret"), "{refused}");
+    let refused = az_ended(&hosts, "account get-access-token --resource https://vault.azure.net");
+    assert!(
+        refused["status"].as_i64().is_some_and(|status| status != 0),
+        "no other token neither: {refused}"
+    );
     note(
         "azure-cli 2.91.0",
         "inside a hosted app: `az login --identity`, `account get-access-token`, `keyvault secret show`",
@@ -379,16 +385,13 @@ fn az_signs_in_by_the_apps_identity_and_reads_a_secret() {
 /// What `az` printed, as it succeeded. Words are parted by single spaces; JSON has none.
 fn az(hosts: &Hosts, words: &str) -> Value {
     let ended = az_ended(hosts, words);
-    assert_eq!(ended["code"], 0, "az {words}: {ended}");
-    serde_json::from_str(ended["out"].as_str().unwrap()).unwrap_or_default()
+    assert_eq!(ended["status"], 0, "az {words}: {ended}");
+    serde_json::from_str(ended["stdout"].as_str().unwrap()).unwrap_or_default()
 }
 
 fn az_ended(hosts: &Hosts, words: &str) -> Value {
-    let encoded = |word: &str| word.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
-    let query: Vec<String> = words.split(' ').map(|word| format!("word={}", encoded(word))).collect();
-    let answer = get(&hosts.server.https(), &format!("/?{}", query.join("&")), ("Accept", "*/*"));
-    assert_eq!(answer.status, 200, "az {words}: {}", answer.text());
-    answer.json()
+    let line: Vec<_> = ["az"].into_iter().chain(words.split(' ')).collect();
+    hosts.run(APP, &line, &[])
 }
 
 /// Notes what works, and how long the builds took here.

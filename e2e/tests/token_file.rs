@@ -1,7 +1,7 @@
 //! Token files of hosted apps: SDKs take them by themselves, and who is not the app gets nothing by one (ADR 0024).
 
 use crate::hosting::{Hosts, needs_root, ready};
-use e2e::{Server, TemporaryDirectory, note, setting, settings, skip, wait};
+use e2e::{Server, note, setting, settings, skip, wait};
 use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
 
@@ -9,7 +9,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PYTHON: &str = "Python azure-identity 1.27.0, azure-keyvault-secrets 4.12.0";
 const NODE: &str = "Node @azure/identity 4.13.1, @azure/keyvault-secrets 4.11.2";
 const RUST: &str = "Rust azure_identity 1.0.0, azure_security_keyvault_secrets 1.0.1";
-const APP: &str = include_str!("token_file/app.py");
 const EXCHANGE: &str = include_str!("token_file/exchange.py");
 const USED: &str = "the token file of workload";
 
@@ -21,7 +20,7 @@ struct Web {
 
 impl Web {
     fn start(server: Server, name: &str) -> Self {
-        let hosts = Hosts { server, packages: TemporaryDirectory::new(&format!("{name}-packages")) };
+        let hosts = Hosts::of(server, name);
         hosts.server.vault_with("shop", "db", "s3cret");
         hosts.server.app_with("web", "shop", "get");
         let mut web = Self { hosts, env: Value::Null };
@@ -38,7 +37,7 @@ impl Web {
         let vault = format!("VAULT_URL={}", server.vault_url("shop"));
         let _said = server.keyless(["app", "settings", "set", app, &vault]).ok();
         let _said = server.keyless(["app", "configure", app, "--token-file", "on"]).ok();
-        let told = self.hosts.deploy(app, &self.hosts.package(app, &[("app.py", APP)]));
+        let told = self.hosts.deploy(app, &self.hosts.package(app, &[]));
         assert_eq!(told["hosted"]["token_file"], true, "{told}");
     }
 
@@ -57,8 +56,7 @@ impl Web {
 
     /// What a program in an app says.
     fn run(&self, app: &str, arguments: &[&str]) -> Value {
-        let arguments: Vec<_> = arguments.iter().map(|one| format!("argument={}", escaped(one))).collect();
-        self.hosts.ask(app, &format!("/run?{}", arguments.join("&")))
+        self.hosts.run(app, arguments, &[])
     }
 
     /// What the token endpoint says to a program in an app that presents a file or a text for an identity.
@@ -100,30 +98,6 @@ impl Web {
         let tail = self.hosts.server.keyless(["audit", "tail", "-n", "1000"]).ok();
         tail.lines().filter(|line| line.contains(USED)).count()
     }
-
-    /// A Python with the SDKs that the app's account may run: the environment's own, or else the system's with the environment's packages.
-    fn python(&self) -> Option<Vec<String>> {
-        let python = PathBuf::from(setting("PYTHON")?);
-        let libraries = std::fs::read_dir(python.parent()?.parent()?.join("lib")).ok()?;
-        let packages: Vec<_> = libraries
-            .flatten()
-            .map(|entry| entry.path().join("site-packages").display().to_string())
-            .collect();
-        let system = ["env".to_owned(), format!("PYTHONPATH={}", packages.join(":")), "python3".to_owned()];
-        [vec![python.display().to_string()], system.into()].into_iter().find(|candidate| {
-            let import = ["-c", "import azure.identity, azure.keyvault.secrets"];
-            let line: Vec<_> = candidate.iter().map(String::as_str).chain(import).collect();
-            self.run("web", &line)["status"] == 0
-        })
-    }
-}
-
-fn escaped(text: &str) -> String {
-    let escape = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'/' | b'_' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escape).collect()
 }
 
 /// Refused in the one way in which everybody is who is not to have this token.
@@ -142,7 +116,7 @@ fn sdks_take_the_token_file_by_themselves() {
     }
     let rust = settings::binary("read-secret-outside").display().to_string();
     web.reads(RUST, "WorkloadIdentityCredential", &[&rust, "db"]);
-    match web.python() {
+    match web.hosts.python("web") {
         None => skip("no Python environment that an app's account may run"),
         Some(python) => {
             let script = settings::example("python/read_secret.py").display().to_string();
@@ -266,4 +240,46 @@ fn a_token_file_is_renewed_while_the_program_runs_and_over_a_kill_of_the_server(
     });
     assert!(web.hosts.ask("web", "/env").get("AZURE_FEDERATED_TOKEN_FILE").is_none());
     wait::until("the file is gone", PATIENCE, || !PathBuf::from(web.file()).exists());
+
+    // In a network of its own the kernel of that network says who comes to the public port there.
+    let own = ["app", "configure", "web", "--token-file", "on", "--network", "own"];
+    let _said = web.hosts.server.keyless(own).ok();
+    web.hosts.settled("web", "it is in a network of its own", |hosted| {
+        ready(hosted) == 1 && hosted["instances"].as_array().unwrap().len() == 1 && hosted["network"] == "own"
+    });
+    web.env = web.hosts.ask("web", "/env");
+    assert!(web.exchange("web", web.file(), &client).starts_with("200 "));
+    assert_eq!(web.exchange_outside(&web.text()).0, 401);
+}
+
+#[test]
+fn an_ordinary_users_server_gives_token_files_too() {
+    if needs_root() {
+        return;
+    }
+    let web = Web::start(Server::start_delegated("token-file-user", 65_534), "token-file-user");
+    let client = web.client().to_owned();
+    assert!(web.exchange("web", web.file(), &client).starts_with("200 "));
+    assert_eq!(web.exchange_outside(&web.text()).0, 401);
+}
+
+#[test]
+fn where_there_can_be_no_token_file_it_is_said() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("token-file-none");
+    let _said = hosts.server.keyless(["app", "create", "web"]).ok();
+    let _said = hosts.server.keyless(["app", "configure", "web", "--token-file", "on"]).ok();
+    hosts.deploy("web", &hosts.package("one", &[]));
+    let why = || hosts.show("web")["hosted"]["notices"].to_string();
+    assert!(why().contains("no token file: the app has no identity"), "{}", why());
+    assert!(hosts.ask("web", "/env").get("AZURE_FEDERATED_TOKEN_FILE").is_none());
+    for name in ["readers", "writers"] {
+        let _said = hosts.server.keyless(["identity", "create", name]).ok();
+        let _said = hosts.server.keyless(["app", "identity", "assign", "web", "--user-assigned", name]).ok();
+    }
+    let _said = hosts.server.keyless(["app", "restart", "web"]).ok();
+    assert!(why().contains("no token file: the app has several identities"), "{}", why());
+    assert!(hosts.server.keyless(["app", "show", "web"]).ok().contains("several identities"));
 }

@@ -1,0 +1,44 @@
+//! Programs that a hosted app runs for a scenario: in its cgroup, in its network and under its account.
+
+use super::Hosts;
+use e2e::setting;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// By which a program finds the App Service endpoint, in both generations.
+pub(crate) const ENDPOINT: [&str; 4] = ["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_ENDPOINT", "MSI_SECRET"];
+
+impl Hosts {
+    /// How a program ended that has the app's environment but for these variables: `status`, `stdout`, `stderr`.
+    pub(crate) fn run(&self, app: &str, arguments: &[&str], without: &[&str]) -> Value {
+        let arguments = arguments.iter().map(|one| format!("argument={}", escaped(one)));
+        let without = without.iter().map(|name| format!("without={name}"));
+        let query: Vec<_> = arguments.chain(without).collect();
+        self.ask(app, &format!("/run?{}", query.join("&")))
+    }
+
+    /// A Python with the SDKs that the app's account may run: the environment's own, or else the system's with the environment's packages.
+    pub(crate) fn python(&self, app: &str) -> Option<Vec<String>> {
+        let python = PathBuf::from(setting("PYTHON")?);
+        let libraries = std::fs::read_dir(python.parent()?.parent()?.join("lib")).ok()?;
+        let packages: Vec<_> = libraries
+            .flatten()
+            .map(|entry| entry.path().join("site-packages").display().to_string())
+            .collect();
+        let system = ["env".to_owned(), format!("PYTHONPATH={}", packages.join(":")), "python3".to_owned()];
+        [vec![python.display().to_string()], system.into()].into_iter().find(|candidate| {
+            let import = ["-c", "import azure.identity, azure.keyvault.secrets"];
+            let line: Vec<_> = candidate.iter().map(String::as_str).chain(import).collect();
+            self.run(app, &line, &[])["status"] == 0
+        })
+    }
+}
+
+/// As a part of a query.
+pub(crate) fn escaped(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'/' | b'_' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
