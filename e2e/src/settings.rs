@@ -50,9 +50,14 @@ pub fn example(name: &str) -> PathBuf {
     PathBuf::from(setting("EXAMPLES").expect("run the scenarios by `cargo xtask e2e`")).join(name)
 }
 
-/// Says that a scenario was not run, past the capture of test output: it must be seen.
+/// Says that a scenario was not run, past the capture of test output: it must be seen. `cargo xtask e2e` says it again at the end, and
+/// fails by it where nothing excuses it.
+///
+/// # Panics
+/// When it cannot be kept.
 pub fn skip(why: &str) {
     let _closed = writeln!(std::io::stderr(), "\nskipped: {why}");
+    keep("skipped", &format!("{why}\n"));
 }
 
 /// Notes what a client can do, as a row of `docs/compatibility.md`.
@@ -60,15 +65,15 @@ pub fn skip(why: &str) {
 /// # Panics
 /// When the note cannot be written.
 pub fn note(client: &str, operation: &str, result: &str) {
+    keep("rows", &format!("| {client} | {operation} | {result} |\n"));
+}
+
+fn keep(kind: &str, line: &str) {
     let Some(folder) = setting("NOTES") else { return };
-    let row = format!("| {client} | {operation} | {result} |\n");
+    let file = PathBuf::from(folder).join(kind);
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
     // One small write to a file opened for appending is not torn by another test's.
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(PathBuf::from(folder).join("rows"))
-        .unwrap();
-    file.write_all(row.as_bytes()).unwrap();
+    file.write_all(line.as_bytes()).unwrap();
 }
 
 /// Whether we are root: some thieves can only be played as root.

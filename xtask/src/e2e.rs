@@ -135,7 +135,40 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     }
     checks::require_kernel_tests(&mut tests);
     process::run(&mut tests)?;
-    compatibility(&notes, is_write, filters.is_empty())
+    let skipped = lines(&notes.join("skipped"));
+    skipped.iter().for_each(|why| process::say(&format!("not run here: {why}")));
+    // A part of them may be run without what others need.
+    if process::is_root()
+        && filters.is_empty()
+        && let Some(why) = skipped.iter().find(|why| !is_excused(why))
+    {
+        return Err(Failure::new(format!("a scenario was skipped that root can always run: {why}")));
+    }
+    compatibility(&notes.join("rows"), is_write, filters.is_empty())
+}
+
+/// What scenarios may be skipped for though root runs them: programs that we do not install, and what the machine's kernel was built or
+/// set up without. They say so by how their reason begins.
+const EXCUSES: &[&str] = &[
+    "no Go ",
+    "no Java ",
+    "no curl ",
+    "a PFX opened by ",
+    "an authority outside: ",
+    "Node-RED: ",
+    "what a build is told: ",
+    "a full disk: ",
+    "limits of cgroups: ",
+    "port 443 is ",
+];
+
+fn is_excused(why: &str) -> bool {
+    EXCUSES.iter().any(|excuse| why.starts_with(excuse))
+}
+
+/// The lines of a file that scenarios append to; none, if none did.
+fn lines(file: &std::path::Path) -> BTreeSet<String> {
+    std::fs::read_to_string(file).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
 /// Builds the program that proves itself by a certificate; returns its path.
@@ -179,10 +212,7 @@ fn test_filter(filter: &str) -> String {
 
 /// Compares the page's rows with the notes, or renews them.
 fn compatibility(notes: &std::path::Path, is_write: bool, is_whole: bool) -> Result<(), Failure> {
-    let mut rows = BTreeSet::new();
-    for entry in std::fs::read_dir(notes)? {
-        rows.extend(std::fs::read_to_string(entry?.path())?.lines().map(str::to_owned));
-    }
+    let mut rows = lines(notes);
     let page = workspace::root().join(PAGE);
     let text = std::fs::read_to_string(&page)?;
     let outside = || Failure::new(format!("{PAGE} lacks the lines between which its table is generated"));
@@ -202,6 +232,9 @@ fn compatibility(notes: &std::path::Path, is_write: bool, is_whole: bool) -> Res
         let table = format!("\n| client | operation | result |\n|---|---|---|\n{rows}\n");
         std::fs::write(&page, format!("{head}{BEGIN}\n{table}\n{END}{tail}"))?;
         return Ok(());
+    }
+    if is_whole {
+        known.difference(&rows).for_each(|row| process::say(&format!("of {PAGE}, not shown by this run: {row}")));
     }
     let unknown: Vec<&String> = rows.difference(&known).collect();
     if unknown.is_empty() {

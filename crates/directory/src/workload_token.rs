@@ -86,8 +86,12 @@ impl DirectoryService {
     pub fn read_exchange(&self, request: TokenRequest, now: Timestamp) -> Result<Exchange, DirectoryError> {
         let endpoint = request.endpoint;
         let parsed = token::parse(self.tenant(), self.names(), request)?;
-        let ClientProof::Workload(text) = parsed.proof else {
-            return Err(DirectoryError::Request(RequestError::ClientProofMissing));
+        let text = match parsed.proof {
+            ClientProof::Workload(text) => text,
+            ClientProof::Assertion(_) => return Err(refusal(malformed("not what a token file holds"))),
+            ClientProof::None | ClientProof::Secret(_) => {
+                return Err(DirectoryError::Request(RequestError::ClientProofMissing));
+            }
         };
         let Grant::ClientCredentials { resource } = parsed.grant else {
             return Err(refusal(AssertionRefusal::OwnToken));

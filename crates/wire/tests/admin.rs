@@ -309,7 +309,13 @@ async fn what_runs_already_is_not_made_to_run_as_if_in_azure() {
         let (status, refused) = desk.post("/v1/apps/shop/workloads", asked).await;
         assert_eq!((status, refused["error"]["code"].as_str()), (400, Some("BadRequest")), "{more}");
         assert!(message(&refused).contains("as_azure"), "{refused}");
+        let record = desk.last_record();
+        assert_eq!((record.target.as_str(), record.outcome), ("app shop", Outcome::Refused));
+        assert_eq!(record.reason, message(&refused));
     }
+    let words = json!({"attached": "x".repeat(301), "cgroup": "/sys/fs/cgroup/web.service"});
+    assert_eq!(desk.post("/v1/apps/shop/workloads", words).await.0, 400);
+    assert_eq!((desk.last_record().action, desk.last_record().outcome), ("workload.attach", Outcome::Refused));
     // Without them it is refused for another reason: this world has no doors.
     let (status, refused) = desk.post("/v1/apps/shop/workloads", json!({"as_azure": true})).await;
     assert!(status > 400, "{refused}");

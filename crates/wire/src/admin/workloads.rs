@@ -119,13 +119,19 @@ async fn start(
         },
     };
     let attached = body.attached;
-    if body.as_azure && (attached.is_some() || body.network.is_some()) {
-        return Err(AdminError::bad_request(
+    let is_wordy = |what: &String| what.is_empty() || what.len() > ATTACHED_BYTES_MAX;
+    let fault = if body.as_azure && (attached.is_some() || body.network.is_some()) {
+        Some(AdminError::bad_request(
             "as_azure is for a program that is being started, in our network: it goes with neither attached nor network",
-        ));
-    }
-    if attached.as_ref().is_some_and(|what| what.is_empty() || what.len() > ATTACHED_BYTES_MAX) {
-        return Err(AdminError::bad_request(format!("attached: 1 to {ATTACHED_BYTES_MAX} bytes")));
+        ))
+    } else if attached.as_ref().is_some_and(is_wordy) {
+        Some(AdminError::bad_request(format!("attached: 1 to {ATTACHED_BYTES_MAX} bytes")))
+    } else {
+        None
+    };
+    if let Some(fault) = fault {
+        let action = if attached.is_some() { "workload.attach" } else { "workload.start" };
+        return audited::<Response>(&state, &context, action, format!("app {name}"), Err(fault));
     }
     let is_attached = attached.is_some();
     let (action, mut target) = match (&attached, &place) {
