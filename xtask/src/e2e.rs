@@ -234,7 +234,9 @@ fn compatibility(notes: &std::path::Path, is_write: bool, is_whole: bool) -> Res
         return Ok(());
     }
     if is_whole {
-        known.difference(&rows).for_each(|row| process::say(&format!("of {PAGE}, not shown by this run: {row}")));
+        known
+            .difference(&rows)
+            .for_each(|row| process::say(&format!("of {PAGE}, not shown by this run: {row}")));
     }
     let unknown: Vec<&String> = rows.difference(&known).collect();
     if unknown.is_empty() {

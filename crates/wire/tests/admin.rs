@@ -315,7 +315,10 @@ async fn what_runs_already_is_not_made_to_run_as_if_in_azure() {
     }
     let words = json!({"attached": "x".repeat(301), "cgroup": "/sys/fs/cgroup/web.service"});
     assert_eq!(desk.post("/v1/apps/shop/workloads", words).await.0, 400);
-    assert_eq!((desk.last_record().action, desk.last_record().outcome), ("workload.attach", Outcome::Refused));
+    assert_eq!(
+        (desk.last_record().action, desk.last_record().outcome),
+        ("workload.attach", Outcome::Refused)
+    );
     // Without them it is refused for another reason: this world has no doors.
     let (status, refused) = desk.post("/v1/apps/shop/workloads", json!({"as_azure": true})).await;
     assert!(status > 400, "{refused}");
