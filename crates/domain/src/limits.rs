@@ -19,8 +19,22 @@ pub const SECRET_TIME_SECONDS_MAX: i64 = 253_402_300_799;
 pub const PAGE_ITEMS_MAX: u16 = 25;
 /// Access policies of one vault. Source: Key Vault, about access policies (1,024); ours is lower so that a vault fits its record.
 pub const ACCESS_POLICIES_MAX: usize = 256;
-/// Role assignments of one principal in one vault. Ours, so that they fit one record.
+/// Role assignments of one principal at one scope. Ours, so that they fit one record.
 pub const ROLE_ASSIGNMENTS_MAX: usize = 200;
+/// Roles that people made. Ours, so that they fit one record; Azure has 5,000 for a tenant.
+pub const CUSTOM_ROLES_MAX: usize = 100;
+/// Patterns of each of the four kinds in a custom role. Ours, so that a role fits its record.
+pub const ROLE_PATTERNS_MAX: usize = 200;
+/// Bytes of one pattern of a custom role. Ours: the longest operations of Azure have some 150.
+pub const ROLE_PATTERN_BYTES_MAX: usize = 256;
+/// Scopes at which a custom role may be assigned. Ours.
+pub const ASSIGNABLE_SCOPES_MAX: usize = 100;
+/// Tags of a resource. Source: Azure Resource Manager, tags (50).
+pub const RESOURCE_TAGS_MAX: usize = 50;
+/// Characters of a tag's name. Source: Azure Resource Manager, tags.
+pub const RESOURCE_TAG_NAME_CHARS_MAX: usize = 512;
+/// Characters of a tag's value. Source: Azure Resource Manager, tags.
+pub const RESOURCE_TAG_VALUE_CHARS_MAX: usize = 256;
 /// Ranges in the network rules of one vault. Ours (Key Vault: 1,000), so that a vault fits its record.
 pub const IP_RANGES_MAX: usize = 256;
 /// Days for which a deleted vault or object is recoverable, unless the vault was made with other ones. Source: Key Vault soft delete.
@@ -191,8 +205,8 @@ pub const GUESSES_OF_ADDRESS_MAX: u32 = 50;
 pub const GUESS_OF_ADDRESS_TIME: Duration = Duration::from_secs(20);
 /// User names and addresses for each kind of which wrong passwords are counted at a time. Ours: all together take about 3 MB.
 pub const GUESSED_MAX: usize = 10_000;
-/// Groups that one principal may be in. Ours: a decision reads two records for each, and at most 100 in all.
-pub const GROUPS_OF_PRINCIPAL_MAX: usize = 32;
+/// Groups that one principal may be in. Ours: a decision reads three records for each, and at most 100 in all.
+pub const GROUPS_OF_PRINCIPAL_MAX: usize = 23;
 /// Characters of a group's description. Source: Microsoft Graph, group description.
 pub const GROUP_DESCRIPTION_CHARS_MAX: usize = 1_024;
 
