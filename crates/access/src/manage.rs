@@ -17,6 +17,7 @@ use store::{Halt, Load, View};
 #[must_use]
 pub struct ManagePermit {
     operation: &'static str,
+    /// None if it is the administrator's.
     rules: Vec<(Rule, Definition)>,
 }
 
@@ -28,13 +29,41 @@ impl ManagePermit {
 
     /// Why: what the audit log says.
     pub fn because(&self) -> String {
-        self.rules.first().map_or_else(String::new, |(rule, _)| rule.to_string())
+        let rule = self.rules.first();
+        rule.map_or_else(|| "the administrator may do anything".to_owned(), |(rule, _)| rule.to_string())
     }
 
     /// May a role be given or taken away by it? Some who may assign roles may assign only some of them.
     #[must_use]
     pub fn may_assign(&self, role: RoleRef) -> bool {
-        self.rules.iter().any(|(_, by)| by.may_assign(role))
+        self.rules.is_empty() || self.rules.iter().any(|(_, by)| by.may_assign(role))
+    }
+}
+
+/// Who asks for something to be managed: everything that changes a resource is done in somebody's name.
+#[derive(Clone, Copy, Debug)]
+pub enum Manager<'a> {
+    /// Who is at the administrator's socket, as the kernel says.
+    Administrator,
+    /// Proven by a token for the resource manager.
+    Caller(&'a Caller),
+}
+
+impl Manager<'_> {
+    /// Asks for a permit, in the view of the decision that it is for.
+    ///
+    /// # Errors
+    /// [`Unmanaged`]; what must be loaded first.
+    pub fn may(
+        self,
+        view: &View,
+        operation: &'static str,
+        around: &Around<'_>,
+    ) -> Result<ManagePermit, Halt<Unmanaged>> {
+        match self {
+            Self::Administrator => Ok(ManagePermit { operation, rules: Vec::new() }),
+            Self::Caller(caller) => manage(view, caller, operation, around),
+        }
     }
 }
 

@@ -10,7 +10,9 @@ use crate::{
     manage::Around,
     role::{Definition, Operation},
 };
-use domain::{AssignmentId, ClientId, GroupId, ObjectName, PrincipalId, ResourceGroupName, VaultId, VaultName};
+use domain::{
+    AssignmentId, ClientId, GroupId, ObjectName, PrincipalId, ResourceGroupName, VaultId, VaultName,
+};
 use std::{fmt, marker::PhantomData, net::IpAddr};
 use store::{Halt, View};
 
@@ -479,8 +481,13 @@ mod tests {
             assert_eq!(ask(&one, later, stands_on), None);
         }
         // A person who asks what the principal may, asks with no token.
-        let vault =
-            VaultScope { id: vault_id(), name: &name, group: &shop(), rules: Rules::Policies(&policies), network: &network };
+        let vault = VaultScope {
+            id: vault_id(),
+            name: &name,
+            group: &shop(),
+            rules: Rules::Policies(&policies),
+            network: &network,
+        };
         assert!(
             decide(&view(&one), one.id, None, &ActionName::of::<GetSecret>(), &vault, None).unwrap().is_ok()
         );
@@ -760,8 +767,13 @@ mod tests {
         let one = principal(1);
         let (name, network, caller) =
             (VaultName::parse("shop").unwrap(), NetworkRules::default(), caller(&one));
-        let vault =
-            VaultScope { id: vault_id(), name: &name, group: &shop(), rules: Rules::Policies(&[]), network: &network };
+        let vault = VaultScope {
+            id: vault_id(),
+            name: &name,
+            group: &shop(),
+            rules: Rules::Policies(&[]),
+            network: &network,
+        };
         let asker = Asker { caller: &caller, address: None };
         assert!(matches!(permit::<GetSecret>(&View::default(), &asker, &vault, None), Err(Halt::Load(_))));
     }

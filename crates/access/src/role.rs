@@ -118,9 +118,7 @@ impl Definition {
     /// May who assigns roles by it assign this one?
     pub fn may_assign(&self, role: RoleRef) -> bool {
         match self {
-            Self::BuiltIn(Role { assigns_only: Some(only), .. }) => {
-                only.iter().any(|id| role.is(id))
-            }
+            Self::BuiltIn(Role { assigns_only: Some(only), .. }) => only.iter().any(|id| role.is(id)),
             Self::BuiltIn(_) | Self::Custom(_) => true,
         }
     }
@@ -140,6 +138,14 @@ impl RoleRef {
     pub fn id(self) -> String {
         match self {
             Self::BuiltIn(role) => role.id.to_owned(),
+            Self::Custom(id) => id.to_string(),
+        }
+    }
+
+    /// Its name, if it is a built-in one; else its identifier.
+    pub fn told(self) -> String {
+        match self {
+            Self::BuiltIn(role) => role.name.to_owned(),
             Self::Custom(id) => id.to_string(),
         }
     }

@@ -25,15 +25,15 @@ pub use ids::{
     SubscriptionId, TenantId, VaultId, WorkloadId,
 };
 pub use name::{
-    AppName, DomainName, IdentityName, Location, NameError, ObjectName, PlanName, ResourceGroupName, UserName,
-    VaultName,
+    AppName, DomainName, IdentityName, Location, NameError, ObjectName, PlanName, ResourceGroupName,
+    UserName, VaultName,
 };
 pub use object::ObjectKind;
-pub use placement::{Placement, Tags};
 pub use permission::{
     CertificatePermission, CertificatePermissions, KeyPermission, KeyPermissions, Permission, Permissions,
     SecretPermission, SecretPermissions, VerbSet,
 };
+pub use placement::{Placement, Tags};
 pub use secret::{Secret, SecretStr};
 pub use time::Timestamp;
 pub use world::{Clock, Entropy, Workers};

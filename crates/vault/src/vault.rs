@@ -2,7 +2,7 @@
 
 use access::{AccessPolicy, NetworkRules, Rules, VaultScope};
 use crypt::Sealed;
-use domain::{TenantId, Timestamp, VaultId, VaultName, limits};
+use domain::{Placement, TenantId, Timestamp, VaultId, VaultName, limits};
 use serde::{Deserialize, Serialize};
 use store::{Key, Record};
 
@@ -28,6 +28,9 @@ pub struct Vault {
     pub tenant: TenantId,
     /// When it was made.
     pub created: Timestamp,
+    /// Where it is as the resource manager shows it.
+    #[serde(default, skip_serializing_if = "Placement::is_default")]
+    pub placement: Placement,
     /// Which of the two models of access counts.
     #[serde(default)]
     pub access: AccessModel,
@@ -65,7 +68,13 @@ impl Vault {
             AccessModel::Policies => Rules::Policies(&self.policies),
             AccessModel::Roles => Rules::Roles,
         };
-        VaultScope { id: self.id, name: &self.name, rules, network: &self.network }
+        VaultScope {
+            id: self.id,
+            name: &self.name,
+            group: &self.placement.group,
+            rules,
+            network: &self.network,
+        }
     }
 
     /// What its objects say about recovery.

@@ -94,7 +94,8 @@ fn a_role_counts_where_it_is_given_and_below() {
     }
     let view = view(&of, &[(Scope::Group(group("shop")), of.id, assigned(&["Reader", "Contributor"]))]);
     let permit = ask(&view, WRITE).unwrap();
-    let expected = format!("role \"Contributor\" is assigned to the principal for resource group shop ({})", id(5));
+    let expected =
+        format!("role \"Contributor\" is assigned to the principal for resource group shop ({})", id(5));
     assert_eq!((permit.operation(), permit.because()), (WRITE, expected));
 }
 
@@ -119,8 +120,8 @@ fn who_is_gone_disabled_or_signed_out_manages_nothing() {
     let of = principal(&[]);
     let mut revoked = of.clone();
     revoked.revocations.revoke_all(Timestamp::from_seconds(200));
-    let caller = Caller::fixture(of.id, of.client, of.tenant)
-        .standing_on(Timestamp::from_seconds(100), Vec::new());
+    let caller =
+        Caller::fixture(of.id, of.client, of.tenant).standing_on(Timestamp::from_seconds(100), Vec::new());
     let refused = manage(&owner(&revoked), &caller, WRITE, &Around::subscription());
     assert!(matches!(refused, Err(Halt::Refuse(Unmanaged::TokenRevoked))));
 }
@@ -159,7 +160,9 @@ fn a_custom_role_counts_as_it_is_defined_now() {
         created: Timestamp::default(),
         changed: Timestamp::default(),
     };
-    let with = |custom: &CustomRole| view(&of, &roles).with::<CustomRoles>(&(), &CustomRoles { roles: vec![custom.clone()] });
+    let with = |custom: &CustomRole| {
+        view(&of, &roles).with::<CustomRoles>(&(), &CustomRoles { roles: vec![custom.clone()] })
+    };
     assert!(ask(&with(&custom), WRITE).unwrap().because().contains("Vault Maker"));
     assert!(ask(&with(&custom), "Microsoft.KeyVault/vaults/delete").is_err());
     custom.not_actions.push("*/write".to_owned());
@@ -177,4 +180,15 @@ fn the_widest_right_to_assign_counts() {
     };
     assert!(may(&both[..1], "Key Vault Secrets User") && !may(&both[..1], "Owner"));
     assert!(may(&both, "Owner"));
+}
+
+#[test]
+fn the_administrator_may_do_anything() {
+    let permit = Manager::Administrator.may(&View::fixture(), ASSIGN, &Around::subscription()).unwrap();
+    assert_eq!(permit.because(), "the administrator may do anything");
+    assert!(permit.may_assign("Owner".parse().unwrap()));
+    let of = principal(&[]);
+    let caller = Caller::fixture(of.id, of.client, of.tenant);
+    let refused = Manager::Caller(&caller).may(&view(&of, &[]), ASSIGN, &Around::subscription());
+    assert!(matches!(refused, Err(Halt::Refuse(Unmanaged::NoRole(_)))));
 }

@@ -65,16 +65,108 @@ pub const BUILT_IN_ROLES: &[Role] = &[
         ],
         ..NOTHING
     },
-    Role { id: "00482a5a-887f-4fb3-b363-3b7fe8e74483", name: "Key Vault Administrator", actions: SEES_VAULTS, data_actions: &["Microsoft.KeyVault/vaults/*"], ..NOTHING },
-    Role { id: "21090545-7ca7-4776-b22c-e363652d74d2", name: "Key Vault Reader", actions: SEES_VAULTS, data_actions: &["Microsoft.KeyVault/vaults/*/read", "Microsoft.KeyVault/vaults/secrets/readMetadata/action"], ..NOTHING },
-    Role { id: "b86a8fe4-44ce-4948-aee5-eccb2c155cd7", name: "Key Vault Secrets Officer", actions: SEES_VAULTS, data_actions: &["Microsoft.KeyVault/vaults/secrets/*"], ..NOTHING },
-    Role { id: "4633458b-17de-408a-b874-0445c86b69e6", name: "Key Vault Secrets User", actions: &[], data_actions: &["Microsoft.KeyVault/vaults/secrets/getSecret/action", "Microsoft.KeyVault/vaults/secrets/readMetadata/action"], ..NOTHING },
-    Role { id: "14b46e9e-c2b7-41b4-b07b-48a6ebf60603", name: "Key Vault Crypto Officer", actions: SEES_VAULTS, data_actions: &["Microsoft.KeyVault/vaults/keys/*", "Microsoft.KeyVault/vaults/keyrotationpolicies/*"], ..NOTHING },
-    Role { id: "12338af0-0e69-4776-bea7-57ae8d297424", name: "Key Vault Crypto User", actions: &[], data_actions: &["Microsoft.KeyVault/vaults/keys/read", "Microsoft.KeyVault/vaults/keys/update/action", "Microsoft.KeyVault/vaults/keys/backup/action", "Microsoft.KeyVault/vaults/keys/encrypt/action", "Microsoft.KeyVault/vaults/keys/decrypt/action", "Microsoft.KeyVault/vaults/keys/wrap/action", "Microsoft.KeyVault/vaults/keys/unwrap/action", "Microsoft.KeyVault/vaults/keys/sign/action", "Microsoft.KeyVault/vaults/keys/verify/action"], ..NOTHING },
-    Role { id: "e147488a-f6f5-4113-8e2d-b22465e65bf6", name: "Key Vault Crypto Service Encryption User", actions: &[], data_actions: &["Microsoft.KeyVault/vaults/keys/read", "Microsoft.KeyVault/vaults/keys/wrap/action", "Microsoft.KeyVault/vaults/keys/unwrap/action"], ..NOTHING },
-    Role { id: "08bbd89e-9f13-488c-ac41-acfcb10c90ab", name: "Key Vault Crypto Service Release User", actions: &[], data_actions: &["Microsoft.KeyVault/vaults/keys/release/action"], ..NOTHING },
-    Role { id: "a4417e6f-fecd-4de8-b567-7b0420556985", name: "Key Vault Certificates Officer", actions: SEES_VAULTS, data_actions: &["Microsoft.KeyVault/vaults/certificatecas/*", "Microsoft.KeyVault/vaults/certificates/*", "Microsoft.KeyVault/vaults/certificatecontacts/write"], ..NOTHING },
-    Role { id: "db79e9a7-68ee-4b58-9aeb-b90e7c24fcba", name: "Key Vault Certificate User", actions: &[], data_actions: &["Microsoft.KeyVault/vaults/certificates/read", "Microsoft.KeyVault/vaults/secrets/getSecret/action", "Microsoft.KeyVault/vaults/secrets/readMetadata/action", "Microsoft.KeyVault/vaults/keys/read"], ..NOTHING },
+    Role {
+        id: "00482a5a-887f-4fb3-b363-3b7fe8e74483",
+        name: "Key Vault Administrator",
+        actions: SEES_VAULTS,
+        data_actions: &["Microsoft.KeyVault/vaults/*"],
+        ..NOTHING
+    },
+    Role {
+        id: "21090545-7ca7-4776-b22c-e363652d74d2",
+        name: "Key Vault Reader",
+        actions: SEES_VAULTS,
+        data_actions: &[
+            "Microsoft.KeyVault/vaults/*/read",
+            "Microsoft.KeyVault/vaults/secrets/readMetadata/action",
+        ],
+        ..NOTHING
+    },
+    Role {
+        id: "b86a8fe4-44ce-4948-aee5-eccb2c155cd7",
+        name: "Key Vault Secrets Officer",
+        actions: SEES_VAULTS,
+        data_actions: &["Microsoft.KeyVault/vaults/secrets/*"],
+        ..NOTHING
+    },
+    Role {
+        id: "4633458b-17de-408a-b874-0445c86b69e6",
+        name: "Key Vault Secrets User",
+        actions: &[],
+        data_actions: &[
+            "Microsoft.KeyVault/vaults/secrets/getSecret/action",
+            "Microsoft.KeyVault/vaults/secrets/readMetadata/action",
+        ],
+        ..NOTHING
+    },
+    Role {
+        id: "14b46e9e-c2b7-41b4-b07b-48a6ebf60603",
+        name: "Key Vault Crypto Officer",
+        actions: SEES_VAULTS,
+        data_actions: &[
+            "Microsoft.KeyVault/vaults/keys/*",
+            "Microsoft.KeyVault/vaults/keyrotationpolicies/*",
+        ],
+        ..NOTHING
+    },
+    Role {
+        id: "12338af0-0e69-4776-bea7-57ae8d297424",
+        name: "Key Vault Crypto User",
+        actions: &[],
+        data_actions: &[
+            "Microsoft.KeyVault/vaults/keys/read",
+            "Microsoft.KeyVault/vaults/keys/update/action",
+            "Microsoft.KeyVault/vaults/keys/backup/action",
+            "Microsoft.KeyVault/vaults/keys/encrypt/action",
+            "Microsoft.KeyVault/vaults/keys/decrypt/action",
+            "Microsoft.KeyVault/vaults/keys/wrap/action",
+            "Microsoft.KeyVault/vaults/keys/unwrap/action",
+            "Microsoft.KeyVault/vaults/keys/sign/action",
+            "Microsoft.KeyVault/vaults/keys/verify/action",
+        ],
+        ..NOTHING
+    },
+    Role {
+        id: "e147488a-f6f5-4113-8e2d-b22465e65bf6",
+        name: "Key Vault Crypto Service Encryption User",
+        actions: &[],
+        data_actions: &[
+            "Microsoft.KeyVault/vaults/keys/read",
+            "Microsoft.KeyVault/vaults/keys/wrap/action",
+            "Microsoft.KeyVault/vaults/keys/unwrap/action",
+        ],
+        ..NOTHING
+    },
+    Role {
+        id: "08bbd89e-9f13-488c-ac41-acfcb10c90ab",
+        name: "Key Vault Crypto Service Release User",
+        actions: &[],
+        data_actions: &["Microsoft.KeyVault/vaults/keys/release/action"],
+        ..NOTHING
+    },
+    Role {
+        id: "a4417e6f-fecd-4de8-b567-7b0420556985",
+        name: "Key Vault Certificates Officer",
+        actions: SEES_VAULTS,
+        data_actions: &[
+            "Microsoft.KeyVault/vaults/certificatecas/*",
+            "Microsoft.KeyVault/vaults/certificates/*",
+            "Microsoft.KeyVault/vaults/certificatecontacts/write",
+        ],
+        ..NOTHING
+    },
+    Role {
+        id: "db79e9a7-68ee-4b58-9aeb-b90e7c24fcba",
+        name: "Key Vault Certificate User",
+        actions: &[],
+        data_actions: &[
+            "Microsoft.KeyVault/vaults/certificates/read",
+            "Microsoft.KeyVault/vaults/secrets/getSecret/action",
+            "Microsoft.KeyVault/vaults/secrets/readMetadata/action",
+            "Microsoft.KeyVault/vaults/keys/read",
+        ],
+        ..NOTHING
+    },
     Role {
         id: "a68e7c17-0ab2-4c09-9a58-125dae29748c",
         name: "Key Vault Purge Operator",

@@ -102,7 +102,9 @@ mod tests {
     fn a_data_action_is_matched_by_its_whole_name() {
         let read = Operation::on_vault_data("secrets/getSecret/action");
         assert_eq!(read.to_string(), "Microsoft.KeyVault/vaults/secrets/getSecret/action");
-        for pattern in ["*", "Microsoft.KeyVault/*", "microsoft.keyvault/vaults/SECRETS/*", "*/getSecret/action"] {
+        for pattern in
+            ["*", "Microsoft.KeyVault/*", "microsoft.keyvault/vaults/SECRETS/*", "*/getSecret/action"]
+        {
             assert!(read.is_among(&[pattern]), "{pattern}");
         }
         for pattern in ["secrets/*", "Microsoft.KeyVault/vaults/keys/*", "Microsoft.KeyVault/vaults"] {

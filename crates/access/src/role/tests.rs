@@ -20,7 +20,9 @@ fn roles_of_the_data_plane_allow_what_they_are_for() {
     assert!(!may("Key Vault Secrets User", "key.get"));
     assert!(may("Key Vault Reader", "secret.list") && !may("Key Vault Reader", "secret.get"));
     assert!(may("Key Vault Reader", "certificate.get") && !may("Key Vault Reader", "key.sign"));
-    assert!(may("Key Vault Secrets Officer", "secret.purge") && !may("Key Vault Secrets Officer", "key.list"));
+    assert!(
+        may("Key Vault Secrets Officer", "secret.purge") && !may("Key Vault Secrets Officer", "key.list")
+    );
     assert!(may("Key Vault Crypto User", "key.sign") && !may("Key Vault Crypto User", "key.create"));
     assert!(may("Key Vault Crypto Officer", "key.rotation-policy.set"));
     assert!(!may("Key Vault Certificates Officer", "secret.get"), "the private key is not theirs");
@@ -70,7 +72,9 @@ fn roles_of_the_resource_manager_allow_what_they_are_for() {
 fn who_gives_access_to_data_gives_no_other() {
     let role = |name: &str| name.parse::<RoleRef>().unwrap();
     let giver = named("Key Vault Data Access Administrator");
-    assert!(giver.may_assign(role("Key Vault Secrets User")) && giver.may_assign(role("Key Vault Administrator")));
+    assert!(
+        giver.may_assign(role("Key Vault Secrets User")) && giver.may_assign(role("Key Vault Administrator"))
+    );
     for other in ["Owner", "Key Vault Data Access Administrator", "Key Vault Contributor"] {
         assert!(!giver.may_assign(role(other)), "{other}");
         assert!(named("User Access Administrator").may_assign(role(other)), "{other}");
@@ -85,7 +89,10 @@ fn roles_are_found_by_name_and_identifier_and_stored_by_identifier() {
     assert_eq!(serde_json::to_string(&role).unwrap(), "\"21090545-7ca7-4776-b22c-e363652d74d2\"");
     let custom = "11111111-2222-4333-8444-555555555555";
     let role: RoleRef = custom.parse().unwrap();
-    assert_eq!((role.id().as_str(), serde_json::to_string(&role).unwrap()), (custom, format!("\"{custom}\"")));
+    assert_eq!(
+        (role.id().as_str(), serde_json::to_string(&role).unwrap()),
+        (custom, format!("\"{custom}\""))
+    );
     assert!("Vault Reader of mine".parse::<RoleRef>().is_err());
     for (at, role) in BUILT_IN_ROLES.iter().enumerate() {
         let rest = &BUILT_IN_ROLES[at + 1..];

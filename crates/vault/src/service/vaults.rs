@@ -28,6 +28,7 @@ impl VaultService {
             name: name.clone(),
             tenant,
             created: now,
+            placement: domain::Placement::default(),
             access: AccessModel::default(),
             policies: Vec::new(),
             network: access::NetworkRules::default(),

@@ -8,7 +8,7 @@ use super::{
     whom::{self, Standing, Whom},
 };
 use crate::context::{Context, Services, State};
-use access::{BUILT_IN_ROLES, ObjectScope, RoleAssignment, RoleRef, role::DATA_ACTION_PREFIX};
+use access::{BUILT_IN_ROLES, ObjectScope, RoleAssignment, RoleRef};
 use axum::{
     Extension, Router,
     extract::{Path, State as Shared, rejection::PathRejection},
@@ -74,7 +74,7 @@ impl Meant {
             .object
             .as_ref()
             .map_or_else(String::new, |object| format!("/{}/{}", object.kind.plural(), object.name));
-        format!("{}{object} for principal {}: {}", target(vault), self.principal, self.role.role().name)
+        format!("{}{object} for principal {}: {}", target(vault), self.principal, self.role.told())
     }
 }
 
@@ -100,8 +100,8 @@ pub(super) struct ShownRole {
     /// `None`: the principal is gone, so that the assignment allows nobody.
     display_name: Option<String>,
     state: Standing,
-    role: &'static str,
-    role_id: &'static str,
+    role: String,
+    role_id: String,
     /// `None`: for the whole vault.
     object: Option<ObjectScope>,
     created: Timestamp,
@@ -111,7 +111,9 @@ pub(super) struct ShownRole {
 struct Definition {
     id: &'static str,
     name: &'static str,
-    data_actions: Vec<String>,
+    actions: &'static [&'static str],
+    not_actions: &'static [&'static str],
+    data_actions: &'static [&'static str],
 }
 
 pub(super) fn routes() -> Router<Admin> {
@@ -125,11 +127,9 @@ async fn definitions() -> Response {
     let value = BUILT_IN_ROLES.iter().map(|role| Definition {
         id: role.id,
         name: role.name,
-        data_actions: role
-            .data_actions
-            .iter()
-            .map(|action| format!("{DATA_ACTION_PREFIX}{action}"))
-            .collect(),
+        actions: role.actions,
+        not_actions: role.not_actions,
+        data_actions: role.data_actions,
     });
     json(StatusCode::OK, &List { value: value.collect() })
 }
@@ -194,7 +194,7 @@ async fn by_words(
         );
         return Err(AdminError::not_found(format!(
             "role \"{}\" is not assigned to principal {} for {object}: `keyless vault role list {vault}` shows what is",
-            meant.role.role().name,
+            meant.role.told(),
             meant.principal
         )));
     };
@@ -253,14 +253,13 @@ async fn one(
     assignment: &RoleAssignment,
 ) -> Result<ShownRole, AdminError> {
     let (display_name, standing) = whom::known(state, principal).await?;
-    let role = assignment.role.role();
     Ok(ShownRole {
         id: assignment.id.to_string(),
         principal: principal.to_string(),
         display_name,
         state: standing,
-        role: role.name,
-        role_id: role.id,
+        role: assignment.role.told(),
+        role_id: assignment.role.id(),
         object: assignment.object.clone(),
         created: assignment.created,
     })

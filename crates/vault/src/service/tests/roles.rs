@@ -45,7 +45,10 @@ async fn whoever_makes_a_vault_with_roles_administers_it() {
     world.purge("db").await.unwrap();
     let roles = world.service.list_roles(&world.vault).await.unwrap();
     let [(principal, assignment)] = &*roles else { panic!("{roles:?}") };
-    assert_eq!((*principal, assignment.role.role().name), (world.principal.id, "Key Vault Administrator"));
+    assert_eq!(
+        (*principal, assignment.role),
+        (world.principal.id, "Key Vault Administrator".parse().unwrap())
+    );
     let somebody = world.somebody().await;
     assert!(
         lacks_role(somebody.get("db", None).await) && lacks_role(somebody.set_with("db", "x", |_| {}).await)
