@@ -245,7 +245,9 @@ fn a_token_file_is_renewed_while_the_program_runs_and_over_a_kill_of_the_server(
     let own = ["app", "configure", "web", "--token-file", "on", "--network", "own"];
     let _said = web.hosts.server.keyless(own).ok();
     web.hosts.settled("web", "it is in a network of its own", |hosted| {
-        ready(hosted) == 1 && hosted["instances"].as_array().unwrap().len() == 1 && hosted["network"] == "own"
+        let instances = hosted["instances"].as_array().unwrap();
+        let is_new = instances.len() == 1 && instances[0]["revision"] == hosted["revision"];
+        ready(hosted) == 1 && is_new && hosted["network"] == "own"
     });
     web.env = web.hosts.ask("web", "/env");
     assert!(web.exchange("web", web.file(), &client).starts_with("200 "));
@@ -271,7 +273,10 @@ fn where_there_can_be_no_token_file_it_is_said() {
     let hosts = Hosts::start("token-file-none");
     let _said = hosts.server.keyless(["app", "create", "web"]).ok();
     let _said = hosts.server.keyless(["app", "configure", "web", "--token-file", "on"]).ok();
+    // A deployment has given it an identity.
     hosts.deploy("web", &hosts.package("one", &[]));
+    let _said = hosts.server.keyless(["app", "identity", "remove", "web"]).ok();
+    let _said = hosts.server.keyless(["app", "restart", "web"]).ok();
     let why = || hosts.show("web")["hosted"]["notices"].to_string();
     assert!(why().contains("no token file: the app has no identity"), "{}", why());
     assert!(hosts.ask("web", "/env").get("AZURE_FEDERATED_TOKEN_FILE").is_none());
