@@ -1,5 +1,7 @@
 //! An identity for what somebody else started: known by its cgroup, also in a network of its own, until it is taken away or ends.
 
+mod engines;
+
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

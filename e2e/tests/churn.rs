@@ -3,6 +3,8 @@
 //!
 //! `KEYLESS_E2E_CHURN_SECONDS` says how long, `KEYLESS_E2E_CHURN_SEED` which steps; both are said in the end.
 
+mod containers;
+
 use crate::hosting::{Hosts, needs_root};
 use e2e::{Answer, Server, server, setting, wait};
 use serde_json::Value;

@@ -1,5 +1,8 @@
 //! Apps as containers: an image is run, known by its cgroup, in a network in which there is nothing but Keyless; and nothing of it is left.
 
+mod root_files;
+mod rootless;
+
 use e2e::app::Endpoint;
 use e2e::{Answer, Server, TemporaryDirectory, server, setting, settings, skip, wait};
 use serde_json::Value;
@@ -15,14 +18,18 @@ const SCRIPT: &str = "echo \"endpoint $IDENTITY_ENDPOINT\"; echo \"setting $GREE
     echo served > /tmp/w/index.html; trap 'exit 0' TERM; httpd -f -p \"$PORT\" -h /tmp/w & wait";
 
 /// Podman with a storage of the scenarios' own, a server that uses it, and an image made of busybox.
-struct Engine {
-    server: Server,
+pub(crate) struct Engine {
+    pub(crate) server: Server,
     place: TemporaryDirectory,
+    /// By which podman finds what is its own here.
+    pub(crate) variables: &'static [(&'static str, &'static str)],
+    /// The ordinary user whose server it is, if it is not root's.
+    user: Option<u32>,
 }
 
 impl Engine {
     /// None where there is no podman, with a word.
-    fn start(name: &str) -> Option<Self> {
+    pub(crate) fn start(name: &str) -> Option<Self> {
         if !settings::is_root() {
             skip("containers: needs root");
             return None;
@@ -32,27 +39,9 @@ impl Engine {
             return None;
         };
         let place = TemporaryDirectory::new(&format!("{name}-podman"));
-        let at = |name: &str| place.path().join(name);
-        let storage = format!(
-            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
-            at("graph").display(),
-            at("run").display()
-        );
-        std::fs::write(at("storage.conf"), storage).unwrap();
-        let engine = format!(
-            "[engine]\nruntime = \"runc\"\nevents_logger = \"none\"\ntmp_dir = \"{}\"\n",
-            at("tmp").display()
-        );
-        std::fs::write(at("containers.conf"), engine).unwrap();
-        let variables =
-            [("CONTAINERS_STORAGE_CONF", at("storage.conf")), ("CONTAINERS_CONF", at("containers.conf"))];
-        // The server is given them for all its starts.
-        let variables: Vec<(&'static str, &'static str)> = variables
-            .iter()
-            .map(|(name, path)| (*name, &*Box::leak(path.to_string_lossy().into_owned().into_boxed_str())))
-            .collect();
-        let server = Server::start_set(name, &[], Box::leak(variables.into_boxed_slice()));
-        let engine = Self { server, place };
+        let variables = configured(place.path());
+        let server = Server::start_set(name, &[], variables);
+        let engine = Self { server, place, variables, user: None };
         engine.import(Path::new(&busybox));
         Some(engine)
     }
@@ -64,7 +53,7 @@ impl Engine {
             std::fs::create_dir_all(root.join(folder)).unwrap();
         }
         std::fs::copy(busybox, root.join("bin/busybox")).unwrap();
-        for name in ["sh", "wget", "sleep", "cat", "httpd", "mkdir", "env", "echo"] {
+        for name in ["sh", "wget", "sleep", "cat", "httpd", "mkdir", "env", "echo", "cp"] {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
         }
         let tar = self.place.path().join("image.tar");
@@ -76,14 +65,21 @@ impl Engine {
     }
 
     /// Podman as the server has it. Where cgroup v2 is not where podman looks, it gets a view in which it is.
-    fn podman(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn podman(&self, arguments: &[&str]) -> Output {
+        if self.user.is_some() {
+            return self.users_podman(arguments);
+        }
         let view = "if ! grep -q ' /sys/fs/cgroup .* cgroup2 ' /proc/self/mountinfo; then umount -l /sys/fs/cgroup && \
                     mount -t cgroup2 none /sys/fs/cgroup || exit 9; fi; exec podman --cgroup-manager cgroupfs \"$@\"";
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c", view, "podman"]).args(arguments);
-        command.env("CONTAINERS_STORAGE_CONF", self.place.path().join("storage.conf"));
-        command.env("CONTAINERS_CONF", self.place.path().join("containers.conf"));
+        command.envs(self.variables.iter().copied());
         wait::output(&mut command, b"")
+    }
+
+    /// The folder of podman's own files, of the image and of what it was made of.
+    pub(crate) fn place(&self) -> &Path {
+        self.place.path()
     }
 
     fn deploy(&self, app: &str, command: &str) -> Value {
@@ -118,12 +114,14 @@ impl Engine {
     }
 
     /// The cgroups of this server's apps, and its podman's.
-    fn cgroups(&self) -> Vec<PathBuf> {
+    pub(crate) fn cgroups(&self) -> Vec<PathBuf> {
         let status: Value = serde_json::from_str(&self.server.keyless_json(["status"])).unwrap();
         let tenant = status["tenant"].as_str().unwrap();
         let (apps, podman) =
             (format!("keyless-hosted.{tenant}."), format!("keyless-podman-{}", &tenant[..8]));
-        let all = std::fs::read_dir(server::hierarchy().join("keyless")).into_iter().flatten().flatten();
+        let roots = server::hierarchy().join("keyless");
+        let all =
+            std::fs::read_dir(self.server.delegated().unwrap_or(&roots)).into_iter().flatten().flatten();
         all.map(|entry| entry.path())
             .filter(|path| {
                 let name = path.file_name().unwrap().to_string_lossy();
@@ -140,6 +138,30 @@ impl Engine {
             last == " []"
         });
     }
+}
+
+/// Podman's own files below a folder, and the variables by which it finds them, for all starts of a server.
+fn configured(place: &Path) -> &'static [(&'static str, &'static str)] {
+    let at = |name: &str| place.join(name);
+    let storage = format!(
+        "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}\"\nrootless_storage_path = \"{0}\"\nrunroot = \"{1}\"\n",
+        at("graph").display(),
+        at("run").display()
+    );
+    std::fs::write(at("storage.conf"), storage).unwrap();
+    let engine = format!(
+        "[engine]\nruntime = \"runc\"\nevents_logger = \"none\"\ntmp_dir = \"{}\"\n",
+        at("tmp").display()
+    );
+    std::fs::write(at("containers.conf"), engine).unwrap();
+    let variables = [
+        ("CONTAINERS_STORAGE_CONF", at("storage.conf")),
+        ("CONTAINERS_CONF", at("containers.conf")),
+        ("XDG_RUNTIME_DIR", place.to_owned()),
+    ];
+    let leaked = variables
+        .map(|(name, path)| (name, &*Box::leak(path.to_string_lossy().into_owned().into_boxed_str())));
+    Box::leak(Box::new(leaked))
 }
 
 impl Drop for Engine {

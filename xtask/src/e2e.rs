@@ -115,7 +115,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         tests.env("KEYLESS_E2E_CHROMIUM", chromium);
         tests.env("KEYLESS_E2E_PICTURES", workspace::target().join("pages"));
     }
-    if wants("containers")
+    if ["containers", "attach", "churn"].into_iter().any(wants)
         && let Some(busybox) = tools::containers()
     {
         tests.env("KEYLESS_E2E_PODMAN", "podman").env("KEYLESS_E2E_BUSYBOX", busybox);

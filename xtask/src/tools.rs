@@ -121,16 +121,19 @@ pub(crate) fn chromium() -> Option<&'static str> {
     find().or_else(|| apt_install(&["chromium"]).ok().and_then(|()| find()))
 }
 
-/// Podman with runc, and a busybox that an image can be made of, which is answered: the system's, or Debian's where we may install them.
+/// Podman with runc, what ordinary users need for it, and a busybox that an image can be made of, which is answered: the system's, or Debian's where we may install them.
 /// `None`: their scenarios say that they were skipped.
 pub(crate) fn containers() -> Option<&'static str> {
     const BUSYBOX: &str = "/bin/busybox";
     let is_there = || {
         // One that needs libraries does not start alone in an image.
         let is_static = || std::fs::read(BUSYBOX).is_ok_and(|file| !holds(&file, b"/lib64/ld-linux"));
-        process::answers("podman", "--version") && process::answers("runc", "--version") && is_static()
+        // It answers nothing but what it is for.
+        let has_uidmap = || Path::new("/usr/bin/newuidmap").exists();
+        let answers = |program| process::answers(program, "--version");
+        answers("podman") && answers("runc") && has_uidmap() && is_static()
     };
-    let install = || apt_install(&["podman", "runc", "busybox-static"]).is_ok();
+    let install = || apt_install(&["podman", "runc", "uidmap", "busybox-static"]).is_ok();
     (is_there() || install() && is_there()).then_some(BUSYBOX)
 }
 

@@ -51,6 +51,9 @@ struct What {
     /// A container image, by its name in podman; fetched if it is not on this machine
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
+    /// A root file system for a container: a tar that is not compressed, or a folder, which is packed by `tar`; needs --command
+    #[arg(long, value_name = "FILE.tar|DIR")]
+    rootfs: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -294,10 +297,11 @@ pub(crate) async fn deploy(admin: &Admin, format: Format, args: Deploy) -> Resul
     ensure(admin, &args.app).await?;
     let path = format!("{}/deployments", path(&args.app));
     let named = [("command", &args.command), ("image", &args.what.image)];
-    let query: Vec<_> = named
+    let mut query: Vec<_> = named
         .iter()
         .filter_map(|(name, value)| Some(format!("{name}={}", segment(value.as_deref()?))))
         .collect();
+    query.extend(args.what.rootfs.is_some().then(|| "rootfs=true".to_owned()));
     let taken = admin.upload(&format!("{path}?{}", query.join("&")), zip).await?;
     let Taken { id } = serde_json::from_slice(&taken).map_err(|error| Failure::new(error.to_string()))?;
     if args.no_wait {
@@ -314,6 +318,9 @@ fn package(what: &What) -> Result<File, Failure> {
     if what.image.is_some() {
         return Ok(crate::files::unnamed()?);
     }
+    if let Some(root) = &what.rootfs {
+        return root_files(root);
+    }
     if let Some(zip) = &what.zip {
         return File::open(zip).map_err(|error| Failure::new(format!("{}: {error}", zip.display())));
     }
@@ -326,6 +333,27 @@ fn package(what: &What) -> Result<File, Failure> {
     }
     zip.seek(SeekFrom::Start(0))?;
     Ok(zip)
+}
+
+/// A tar of a root file system: one that is there, or of a folder. In a folder of root's, files keep their owners; in others all are root's.
+fn root_files(root: &Path) -> Result<File, Failure> {
+    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", root.display()));
+    if !std::fs::metadata(root).map_err(failed)?.is_dir() {
+        return File::open(root).map_err(failed);
+    }
+    let mut tar = crate::files::unnamed()?;
+    let mut command = std::process::Command::new("tar");
+    command.args(["--create", "--numeric-owner", "--directory"]).arg(root);
+    if !kernel::is_root() {
+        command.args(["--owner=0", "--group=0"]);
+    }
+    let packed = command.arg(".").stdout(tar.try_clone()?).status();
+    let packed = packed.map_err(|error| Failure::new(format!("tar, which packs the folder: {error}")))?;
+    if !packed.success() {
+        return Err(Failure::new(format!("{} cannot be packed: tar has failed", root.display())));
+    }
+    tar.seek(SeekFrom::Start(0))?;
+    Ok(tar)
 }
 
 /// The app with an identity, as `keyless run` has it.

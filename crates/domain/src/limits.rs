@@ -281,6 +281,10 @@ pub const PACKAGE_ZIP_BYTES_MAX: u64 = 512 * 1024 * 1024;
 pub const PACKAGE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// Files, directories and links of a package. Ours: a large `node_modules` has half as many.
 pub const PACKAGE_ENTRIES_MAX: usize = 100_000;
+/// Bytes of a root file system as a tar (2 GiB), and so of its files. Ours.
+pub const ROOT_FILES_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Files, directories, links and devices of a root file system. Ours: a distribution's with a desktop has half as many.
+pub const ROOT_FILES_ENTRIES_MAX: u64 = 500_000;
 
 /// Connections to one instance of an app, open at a time. Ours: a program has 1,024 file descriptors unless somebody gives it more.
 pub const PROXY_CONNECTIONS_MAX: usize = 512;

@@ -112,12 +112,19 @@ pub fn network_of(cgroup: &AppCgroup, id: NetworkId, ports: &NetworkPorts) -> Re
         let process = Process::of_member(pid, || true)?;
         let namespace = Namespace::of(&process).ok()?;
         let is_it = NetworkId::held(&namespace).ok()? == id && cgroup.processes().contains(&pid);
-        (is_it && !process.has_ended().ok()?).then_some(namespace)
+        (is_it && !process.has_ended().ok()?).then_some((process, namespace))
     };
     let doing = "find the network namespace of the cgroup's processes";
-    let none = || KernelError::System { doing, source: io::ErrorKind::NotFound.into() };
-    let namespace = cgroup.processes().into_iter().find_map(its);
-    Network::within(namespace.ok_or_else(none)?, ports)
+    let fail = |source| KernelError::System { doing, source };
+    let mut why = fail(io::ErrorKind::NotFound.into());
+    // One that has gone into a user namespace of its own leads to none where we could listen.
+    for (process, namespace) in cgroup.processes().into_iter().filter_map(its) {
+        match namespace.reach(&process) {
+            Ok(namespace) => return Network::within(namespace, ports),
+            Err(source) => why = fail(source),
+        }
+    }
+    Err(why)
 }
 
 #[cfg(test)]

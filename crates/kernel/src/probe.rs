@@ -211,7 +211,7 @@ fn network() -> Verdict {
         Ok(()) => Verdict::Enforced,
         Err(error) => Verdict::no(
             chain(&error),
-            "run the server as root (in a container: with the capability SYS_ADMIN); without, an app shares the network of the machine",
+            "run the server as root (in a container: with the capability SYS_ADMIN); without, an app shares the network of the machine, and only a container has one of its own, by podman",
         ),
     }
 }

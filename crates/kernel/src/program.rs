@@ -42,9 +42,11 @@ pub struct Program<'a> {
     pub network: Option<BorrowedFd<'a>>,
     /// The user that it becomes, for good.
     pub account: Option<Account>,
-    /// Detached: its standard output and error go here, its standard input is empty, and it has no other descriptor of ours; it has a
+    /// Detached: its standard output and error go here, its standard input is empty or [`Program::input`], and it has no other descriptor of ours; it has a
     /// session of its own, no ignored signal, and the files that it makes are its user's alone.
     pub output: Option<BorrowedFd<'a>>,
+    /// What a detached program reads.
+    pub input: Option<BorrowedFd<'a>>,
     /// What it may use.
     pub resources: Option<Resources>,
     /// The Landlock domain that it is put under.
@@ -178,6 +180,7 @@ fn prepared<'a>(program: &Program<'a>) -> Result<Launch<'a>, KernelError> {
         joins: program.joins.clone(),
         network: program.network,
         output: program.output,
+        input: program.input,
         limits: program.resources.map(Resources::limits).unwrap_or_default(),
         account: program.account.map(|account| (account.uid, account.gid)),
         landlock: program.landlock.map(Landlock::ruleset),

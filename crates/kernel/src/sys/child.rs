@@ -88,7 +88,7 @@ unsafe fn prepare(launch: &Launch<'_>) -> Result<(), Failed> {
             step(Step::Limits, libc::syscall(libc::SYS_prlimit64, 0, *resource, limit, before))?;
         }
         if let Some(output) = launch.output {
-            detach(output)?;
+            detach(output, launch.input)?;
         }
         if let Some((user, group)) = launch.account {
             become_user(user, group)?;
@@ -149,7 +149,7 @@ unsafe fn names(launch: &Launch<'_>) -> Result<(), Failed> {
 ///
 /// # Safety
 /// As [`run`].
-unsafe fn detach(output: BorrowedFd<'_>) -> Result<(), Failed> {
+unsafe fn detach(output: BorrowedFd<'_>, input: Option<BorrowedFd<'_>>) -> Result<(), Failed> {
     let output = output.as_raw_fd();
     // SAFETY: raw system calls on live strings; a descriptor that is closed is one of this process's own table.
     unsafe {
@@ -162,9 +162,14 @@ unsafe fn detach(output: BorrowedFd<'_>) -> Result<(), Failed> {
                 libc::syscall(libc::SYS_dup3, output, stream, 0)
             })?;
         }
-        let (flags, null) = (libc::O_RDONLY | libc::O_CLOEXEC, c"/dev/null".as_ptr());
-        let null = done(libc::syscall(libc::SYS_openat, libc::AT_FDCWD, null, flags, 0))?;
-        done(libc::syscall(libc::SYS_dup3, null, libc::STDIN_FILENO, 0))?;
+        let input = match input {
+            Some(input) => input.as_raw_fd().into(),
+            None => {
+                let (flags, null) = (libc::O_RDONLY | libc::O_CLOEXEC, c"/dev/null".as_ptr());
+                done(libc::syscall(libc::SYS_openat, libc::AT_FDCWD, null, flags, 0))?
+            }
+        };
+        done(libc::syscall(libc::SYS_dup3, input, libc::STDIN_FILENO, 0))?;
         // Closed by `execve`, since the report of a failure goes by one of them until then.
         let closed = libc::syscall(libc::SYS_close_range, FIRST_OTHER, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
         done(closed)?;

@@ -28,6 +28,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) network: Option<BorrowedFd<'a>>,
     /// Where its standard output and error go; with it comes all that detaches it from us.
     pub(crate) output: Option<BorrowedFd<'a>>,
+    /// Its standard input then, if that is not empty.
+    pub(crate) input: Option<BorrowedFd<'a>>,
     /// Resource limits, soft and hard.
     pub(crate) limits: Vec<(u32, libc::rlimit64)>,
     /// User and group that it becomes.

@@ -26,6 +26,8 @@ pub(crate) struct AppFiles {
 const MARK: &str = ".keyless";
 /// The file that says that there have been containers.
 const CONTAINERS: &str = ".containers";
+/// The file that says that there have been images of ours.
+const ROOT_FILES: &str = ".root-files";
 
 /// The folder of one app.
 #[derive(Clone, Debug)]
@@ -90,6 +92,15 @@ impl AppFiles {
 
     pub(crate) fn has_containers(&self) -> bool {
         self.root.join(CONTAINERS).exists()
+    }
+
+    /// Root file systems are deployed: from now on it is looked for what is left of their images.
+    pub(crate) fn mark_root_files(&self) -> io::Result<()> {
+        fs::write(self.root.join(ROOT_FILES), "")
+    }
+
+    pub(crate) fn has_root_files(&self) -> bool {
+        self.root.join(ROOT_FILES).exists()
     }
 
     pub(crate) fn app(&self, app: AppId) -> AppFolder {

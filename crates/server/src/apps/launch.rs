@@ -24,7 +24,6 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fmt,
-    fs::File,
     net::{Ipv4Addr, TcpListener},
     os::fd::AsFd,
     path::{Path, PathBuf},
@@ -70,8 +69,6 @@ pub(crate) struct Launched {
     pub(crate) is_container: bool,
     /// Is it in a network of its own? A container is in any case.
     pub(crate) has_own_network: bool,
-    /// What podman reads when it starts.
-    pub(crate) held: Option<File>,
     /// Its limits.
     pub(crate) limiter: Option<Limiter>,
     /// What is not enforced, and why.
@@ -178,7 +175,7 @@ impl Launcher {
                 self.own_networks().map_err(LaunchError::Network)?;
             }
             let port = container::port(&resolved.environment, self.public_port)?;
-            (port, NetworkPlace::Made(self.network(port)?))
+            (port, NetworkPlace::Made(self.network(podman.clone(), port).await?))
         } else {
             (free_port()?, NetworkPlace::Ours)
         };
@@ -238,13 +235,11 @@ impl Launcher {
             limiter: limiter.as_ref(),
         };
         let spawned = match &podman {
-            Some(podman) => {
-                self.run(podman, started.workload, &birth).map(|(process, held)| (process, Some(held)))
-            }
-            None => self.spawn(&birth, started.workload).map(|process| (process, None)),
+            Some(podman) => self.run(podman, started.workload, &birth),
+            None => self.spawn(&birth, started.workload),
         };
-        let (process, held) = match spawned {
-            Ok(spawned) => spawned,
+        let process = match spawned {
+            Ok(process) => process,
             Err(error) => {
                 let _gone = host.end(started.workload).await;
                 leave(cgroup);
@@ -260,7 +255,6 @@ impl Launcher {
             seen: resolved.seen.clone(),
             is_container: image.is_some(),
             has_own_network: own,
-            held,
             limiter,
             enforced: started.enforcement.is_enforced(),
             unenforced,
@@ -346,17 +340,22 @@ impl Launcher {
         found.await.unwrap_or_else(|error| Err(error.to_string())).map(Arc::new)
     }
 
-    /// A network for an instance that listens on this port: no way out, and our doors in it.
-    fn network(&self, port: u16) -> Result<Network, KernelError> {
-        Network::create(&ports(port, self.public_port))
+    /// The same, once it is certain that there can be containers: asked before a deployment, as it takes podman a moment.
+    pub(super) async fn proven_podman(&self) -> Result<Arc<Podman>, String> {
+        let podman = self.podman().await?;
+        let proven = tokio::task::spawn_blocking(move || podman.prove().map(|()| podman)).await;
+        proven.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    fn run(
-        &self,
-        podman: &Podman,
-        workload: WorkloadId,
-        birth: &Birth<'_>,
-    ) -> Result<(Process, File), LaunchError> {
+    /// A network for an instance that listens on this port: no way out, and our doors in it.
+    async fn network(&self, podman: Option<Arc<Podman>>, port: u16) -> Result<Network, LaunchError> {
+        let ports = ports(port, self.public_port);
+        let Some(podman) = podman else { return Ok(Network::create(&ports)?) };
+        let made = tokio::task::spawn_blocking(move || podman.network(&ports)).await;
+        made.unwrap_or_else(|error| Err(error.to_string())).map_err(LaunchError::Container)
+    }
+
+    fn run(&self, podman: &Podman, workload: WorkloadId, birth: &Birth<'_>) -> Result<Process, LaunchError> {
         let Birth { folder, desired, environment, cgroup, limiter, .. } = *birth;
         let cgroup = cgroup.ok_or_else(|| LaunchError::Container("there is no cgroup for it".to_owned()))?;
         let image = desired.deployment.as_ref().and_then(|deployment| deployment.image.as_ref());
@@ -370,7 +369,7 @@ impl Launcher {
             environment,
             cgroup,
             joins: limiter.map(Limiter::joins).unwrap_or_default(),
-            network: inside.namespace.as_fd(),
+            network: &inside.namespace.path(),
             trust: self.hosts.parent().unwrap_or(&self.hosts),
             hosts: &self.hosts,
             output: &log::open(folder)?,
@@ -409,6 +408,7 @@ impl Launcher {
             network: inside.as_ref().map(|inside| inside.namespace.as_fd()),
             account: self.account(desired).and_then(|account| Account::new(account, account)),
             output: Some(output.as_fd()),
+            input: None,
             resources: Some(Resources { processes: None, files: Some(FILES_MAX) }),
             // By `keyless within` otherwise: behind it nobody mounts anything.
             landlock: None,

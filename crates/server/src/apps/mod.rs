@@ -15,6 +15,8 @@ mod log;
 mod probe;
 mod reconcile;
 mod references;
+mod root_files;
+mod rootless;
 mod takeover;
 mod token_files;
 mod told;
@@ -33,7 +35,6 @@ use kernel::{AppCgroup, Attestor, Limiter, Process};
 pub(crate) use launch::Launcher;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs::File,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -115,8 +116,6 @@ struct Instance {
     process: Arc<Process>,
     cgroup: Option<Arc<AppCgroup>>,
     is_container: bool,
-    /// What podman reads when it starts.
-    held: Option<File>,
     limiter: Option<Limiter>,
     watcher: Option<AbortHandle>,
 }
@@ -258,6 +257,7 @@ impl Apps {
             tracing::warn!(%app, %error, "the files of an app that was deleted cannot be removed yet");
             self.left_files().insert(app);
         }
+        self.sweep_images().await;
     }
 
     fn left_files(&self) -> MutexGuard<'_, BTreeSet<AppId>> {

@@ -407,7 +407,7 @@ impl Apps {
     pub(super) fn add(self: &Arc<Self>, app: AppId, name: &AppName, revision: u64, launched: Launched) {
         let Launched { workload, port, process, cgroup, limiter, unenforced, enforced, notices, .. } =
             launched;
-        let Launched { is_container, has_own_network, held, deployment, seen, .. } = launched;
+        let Launched { is_container, has_own_network, deployment, seen, .. } = launched;
         let process = Arc::new(process);
         let since = self.elapsed();
         let mut states = self.state();
@@ -429,7 +429,6 @@ impl Apps {
             process,
             cgroup,
             is_container,
-            held,
             limiter,
             watcher,
         });

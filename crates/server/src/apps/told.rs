@@ -77,6 +77,9 @@ impl Apps {
     fn claim(&self, isolation: &Isolation) -> &'static str {
         if isolation.is_container {
             return match isolation.enforced {
+                true if !kernel::is_root() => {
+                    "container: a network of its own, with no way out but to this server's vaults, and a cgroup of your account's; other users and other containers do not get its tokens, a program of your own account, another hosted app among them, can take it over"
+                }
                 true => {
                     "container: a network of its own, with no way out but to this server's vaults, and a cgroup of root's; nobody but its own processes and root gets its tokens"
                 }

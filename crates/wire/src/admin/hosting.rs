@@ -25,7 +25,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, HostingFault>> + 
 
 /// Starts, watches and ends what is desired; `server` implements it.
 pub trait Hosting: Send + Sync {
-    /// Takes a package (a zip) in, or the name of an image. Unpacking, fetching, building and making it what is desired goes on after the answer.
+    /// Takes a package (a zip) in, the tar of a root file system, or the name of an image. Unpacking, fetching, building and making it what is desired goes on after the answer.
     fn take<'a>(
         &'a self,
         app: &'a AppName,
@@ -61,6 +61,8 @@ pub enum Brought {
     Package(axum::body::Body),
     /// A container image, by its name.
     Image(String),
+    /// A root file system for a container as a tar, as it arrives.
+    RootFiles(axum::body::Body),
 }
 
 /// Why [`Hosting`] did not do something.
@@ -230,6 +232,9 @@ struct DeployQuery {
     /// A container image, instead of a package in the body.
     #[serde(default)]
     image: Option<String>,
+    /// Is the body a root file system, and not a package?
+    #[serde(default)]
+    rootfs: bool,
     #[serde(default)]
     command: Option<String>,
 }
@@ -300,6 +305,10 @@ async fn deploy(
     request: Request,
 ) -> Result<Response, AdminError> {
     let brought = match query.image {
+        Some(_) if query.rootfs => {
+            return Err(AdminError::bad_request("an image, or a root file system: not both"));
+        }
+        None if query.rootfs => Brought::RootFiles(request.into_body()),
         None => Brought::Package(request.into_body()),
         Some(image) if is_image(&image) => Brought::Image(image),
         Some(_) => {
