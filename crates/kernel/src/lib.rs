@@ -20,6 +20,7 @@ pub mod probe;
 pub mod process;
 pub mod program;
 mod route;
+pub mod sandbox;
 #[expect(unsafe_code, reason = "the system calls that rustix lacks; each block says why it is sound")]
 mod sys;
 
@@ -38,3 +39,4 @@ pub use peer::{AttestFault, Attested, Attestor, Peer};
 pub use probe::{Capabilities, Hosting, Verdict, capabilities, hosting};
 pub use process::{Ended, Process, boot_id};
 pub use program::{Account, Program, Resources, Step, replace, spawn};
+pub use sandbox::{Sandbox, SandboxFiles};

@@ -2,7 +2,7 @@
 
 use crate::{
     Account, AppCgroup, AppliedLimits, Attestor, ConnectGate, Hierarchy, KernelError, Landlock, Limiter,
-    Limits, Network, NetworkPorts, Placement, Program, placement, program::rehearse,
+    Limits, Network, NetworkPorts, Placement, Program, Sandbox, SandboxFiles, placement, program::rehearse,
 };
 use std::{
     error::Error,
@@ -44,6 +44,8 @@ pub struct Capabilities {
     pub cgroup: Verdict,
     /// Programs can be given names of their own (`/etc/hosts`).
     pub private_names: Verdict,
+    /// Threads that read requests can be kept from what they do not need.
+    pub sandbox: Verdict,
 }
 
 /// What a program that we start for others can be given. Nothing of it is needed for attestation.
@@ -94,6 +96,7 @@ pub fn capabilities() -> Capabilities {
             Err((why, mend)) => Verdict::no(why, mend),
         },
         private_names: private_names(),
+        sandbox: Sandbox::verdict(&Sandbox::prepare(&SandboxFiles::default())),
     }
 }
 
