@@ -28,7 +28,7 @@ pub use cgroup::{AppCgroup, CgroupId};
 pub use error::KernelError;
 pub use facts::{ProcessFacts, UnixPeer, describe, unix_peer};
 pub use found::{Found, Inhabitant, NetworkId, find, inhabitants, network_of, who_may_join};
-pub use gate::ConnectGate;
+pub use gate::{ConnectGate, Gated};
 pub use harden::{effective_uid, harden, is_root};
 pub use hierarchy::{Hierarchy, Placement, placement};
 pub use landlock::Landlock;

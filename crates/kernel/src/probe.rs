@@ -59,7 +59,7 @@ pub struct Hosting {
     pub network: Verdict,
     /// A Landlock domain, for want of a user of its own. It is less (`landlock`).
     pub landlock: Verdict,
-    /// A gate that keeps strangers from connecting to its endpoint. The server does not use it yet.
+    /// A gate that keeps strangers from connecting to its endpoint, where that is asked for.
     pub connect_gate: Verdict,
 }
 

@@ -56,10 +56,10 @@ impl Target<'_> {
     }
 }
 
-/// Makes a connection in another network, on a thread that may wait for another one to go there.
+/// Makes a connection in another network, by a thread that may go there and may wait.
 async fn connect_inside(inside: Arc<Inside>, address: SocketAddr) -> io::Result<TcpStream> {
-    let begun = tokio::task::spawn_blocking(move || inside.namespace.connect(address));
-    let stream = TcpStream::from_std(begun.await.map_err(io::Error::other)??)?;
+    let hands = inside.hands.clone();
+    let stream = TcpStream::from_std(hands.run(move || inside.namespace.connect(address)).await??)?;
     stream.writable().await?;
     match stream.take_error()? {
         None => Ok(stream),
