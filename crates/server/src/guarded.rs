@@ -38,7 +38,7 @@ impl Guarded {
         }
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
         let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(workers).thread_name("keyless").enable_io().enable_time();
+        builder.worker_threads(workers).thread_name("requests").enable_io().enable_time();
         if let Ok(sandbox) = sandbox {
             let sandbox = Arc::new(sandbox);
             builder.on_thread_start(move || enter(&sandbox));

@@ -35,7 +35,7 @@ const PORT_SETTING: &str = "WEBSITES_PORT";
 /// Open files of a container, at most, and processes of one user of it. Ours.
 const FILES_MAX: u64 = 524_288;
 const USERS_PROCESSES_MAX: u64 = 16_384;
-/// How long podman may take for an answer. Ours: for so long one that hangs holds up other apps, too.
+/// How long podman may take for an answer. Ours: for so long the app that asks waits.
 const ASK_TIME_MAX: Duration = Duration::from_secs(30);
 const WAIT_INTERVAL: Duration = Duration::from_millis(5);
 /// What podman is told of our environment: where its own files and its registries are.

@@ -397,7 +397,14 @@ async fn run(apps: &Arc<Apps>, ground: &Ground, build: &Build<'_>, step: &Step) 
     let spawned = spawn(ground, build, step, &output, place);
     let ended = match &spawned {
         Ok(process) => {
-            let ended = tokio::time::timeout_at(build.until, super::probe::ended(process)).await;
+            // What a step leaves running goes with its cgroup; without one, with its group.
+            let ended = async {
+                match cgroup {
+                    Some(_) => super::probe::ended(process).await,
+                    None => super::probe::ended_with_group(process).await,
+                }
+            };
+            let ended = tokio::time::timeout_at(build.until, ended).await;
             if ended.is_err() {
                 super::launch::end_at_once(process, cgroup.as_ref(), false);
                 let _killed = super::probe::ended(process).await;

@@ -503,7 +503,7 @@ pub(super) fn signal_group(process: &Process, number: i32) {
 }
 
 /// The same number on every Linux.
-const SIGKILL: i32 = 9;
+pub(super) const SIGKILL: i32 = 9;
 
 fn leave(cgroup: Option<AppCgroup>) {
     if let Some(cgroup) = cgroup {
