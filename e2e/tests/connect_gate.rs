@@ -40,7 +40,7 @@ fn nobody_but_the_app_connects_to_its_endpoint() {
     server.start_again();
     is_shut(&server, &mut app);
     // Its port is free again with its end.
-    drop(app.end());
+    let _status = app.end();
     e2e::wait::until("the endpoint is closed", std::time::Duration::from_secs(20), || {
         refused(&own) == Some(ErrorKind::ConnectionRefused)
     });

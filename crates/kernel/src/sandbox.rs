@@ -127,3 +127,35 @@ fn ruleset(files: &SandboxFiles) -> io::Result<OwnedFd> {
     }
     Ok(ruleset)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_with_a_gap_is_told_as_one_and_keeps_what_there_is() {
+        let whole = Sandbox::prepare(&SandboxFiles::default());
+        assert_eq!(Sandbox::verdict(&whole).is_enforced(), sys::landlock::abi().is_ok());
+        let told = |sandbox: Result<Sandbox, KernelError>| match Sandbox::verdict(&sandbox) {
+            Verdict::Unenforced { why, mend } => {
+                assert!(!mend.is_empty());
+                why
+            }
+            Verdict::Enforced => panic!("it has a gap"),
+        };
+        let missing = SandboxFiles { written: vec!["/no/such/folder".into()], read: Vec::new() };
+        let without_files = Sandbox::prepare(&missing).unwrap();
+        let thread = std::thread::spawn(move || {
+            without_files.enter().unwrap();
+            (is_confined(), std::fs::read("/etc/hosts").is_ok(), without_files)
+        });
+        let (is_in, reads, without_files) = thread.join().unwrap();
+        assert!(is_in && reads, "system calls are kept from it, files are not");
+        assert!(told(Ok(without_files)).contains("any file"));
+        let nothing = KernelError::System {
+            doing: "make a sandbox for threads",
+            source: io::ErrorKind::Unsupported.into(),
+        };
+        assert!(told(Err(nothing)).contains("refuses to make a sandbox"));
+    }
+}

@@ -100,6 +100,7 @@ const ALWAYS: &[c_long] = &[
     libc::SYS_restart_syscall,
     // Who and when.
     libc::SYS_getpid,
+    libc::SYS_getppid,
     libc::SYS_gettid,
     libc::SYS_getuid,
     libc::SYS_geteuid,
