@@ -5,7 +5,7 @@
 
 use super::{
     Apps,
-    building::Told,
+    building::{self, Told},
     container::{PULL_TIME_MAX, Podman},
     files::AppFolder,
     launch::{base, scrub},
@@ -16,7 +16,7 @@ use axum::body::Body;
 use domain::{AppId, AppName, DeploymentId, limits};
 use host::{Deployment, Image};
 use http_body_util::BodyExt;
-use kernel::{Account, AppCgroup, Ended, KernelError, Limiter, Limits, Placement, Program};
+use kernel::{Account, AppCgroup, Ended, KernelError, Limiter, Limits, Program};
 use package::{Contents, PackageError, Runtime, Step};
 use std::{
     collections::HashMap,
@@ -384,12 +384,14 @@ struct Build<'a> {
 async fn run(apps: &Arc<Apps>, ground: &Ground, build: &Build<'_>, step: &Step) -> Result<(), Failed> {
     let failed = |error: &dyn std::error::Error| Failed(format!("{}: {}", step.why, domain::chain(error)));
     let mut output = said(&ground.folder, ground.id).map_err(|error| failed(&error))?;
-    let cgroup = match &apps.launcher.placement {
-        Placement::Root { parent } | Placement::Delegated { parent } => {
+    let place = building::place(&apps.launcher.placement, kernel::is_root());
+    let place = place.map_err(|why| Failed(format!("{}: {why}", step.why)))?;
+    let cgroup = match place {
+        Some(parent) => {
             let name = format!("{}build-{}", apps.launcher.prefix, ground.id);
             Some(AppCgroup::create(parent, &name).map_err(|error| failed(&error))?)
         }
-        Placement::NotDelegated { .. } => None,
+        None => None,
     };
     let limits = Limits { processes: Some(BUILD_PROCESSES_MAX), ..Limits::default() };
     let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
