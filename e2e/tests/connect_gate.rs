@@ -1,5 +1,6 @@
 //! `up --connect-gate`: a thief of the endpoint's address and secret does not even get a connection.
 
+use crate::hosting::{Hosts, needs_root, ready};
 use e2e::{App, Server, settings, skip};
 use std::{io::ErrorKind, net::TcpStream};
 
@@ -58,4 +59,33 @@ fn without_the_right_to_it_there_is_no_start() {
     assert_ne!(ended.code, Some(0));
     assert!(ended.stderr.contains("--connect-gate"), "{}", ended.said());
     server.start_again();
+}
+
+/// A restart of the app, too: each instance has its endpoint.
+#[test]
+fn a_hosted_app_is_behind_it_and_is_told_so() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::of(Server::start_with("gate-hosted", &["--connect-gate"]), "gate-hosted");
+    let resource = format!("/token?resource=https%3A%2F%2Fvault.keyless.localhost%3A{}", hosts.server.port());
+    for network in ["host", "own"] {
+        let _told = hosts.deploy("web", &hosts.package("one", &[]));
+        let _said = hosts.server.keyless(["app", "configure", "web", "--network", network]).ok();
+        let hosted = hosts.settled("web", "it is ready", |hosted| {
+            hosted["network"] == network
+                && hosted["instances"].as_array().unwrap().len() == 1
+                && hosted["instances"][0]["revision"] == hosted["revision"]
+                && ready(hosted) == 1
+        });
+        let isolation = hosted["isolation"].as_str().unwrap();
+        assert!(isolation.ends_with("; nobody else can connect to its endpoint"), "{isolation}");
+        let told = hosts.ask("web", "/env");
+        let endpoint = told["IDENTITY_ENDPOINT"].as_str().unwrap();
+        let address = endpoint.trim_start_matches("http://").split('/').next().unwrap();
+        let stranger =
+            if network == "host" { ErrorKind::PermissionDenied } else { ErrorKind::ConnectionRefused };
+        assert_eq!(refused(address), Some(stranger), "{network}");
+        assert_eq!(hosts.ask("web", &resource)["status"], 200, "{network}");
+    }
 }
