@@ -53,36 +53,56 @@ impl Hands {
 mod tests {
     use super::*;
     use crate::guarded::Guarded;
+    use kernel::sandbox::is_confined;
 
-    /// Threads are made when they are needed: those that work for the sandbox must not be made by a thread that is in it.
+    /// Threads are made when they are needed: those that work for the sandbox must not be made by a thread that is in it. Each way is tried with
+    /// a runtime that has no such thread yet.
     #[test]
     fn what_is_asked_for_in_the_sandbox_is_done_outside() {
-        let outside = crate::runtime().unwrap();
         let folder = std::env::temp_dir().join(format!("keyless-hands-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let inside = Guarded::build(&folder, None).unwrap();
-        let hands = Hands::of(outside.handle().clone());
         let is_guarded = inside.verdict().is_enforced();
-        let asked = inside.handle().spawn(async move {
-            let here = kernel::sandbox::is_confined();
-            let (told, handed_over) = mpsc::channel();
-            hands.hand_over(move || told.send(kernel::sandbox::is_confined()).unwrap());
-            let there = [
-                hands.run(kernel::sandbox::is_confined).await.unwrap(),
-                hands.wait(kernel::sandbox::is_confined).unwrap(),
-                handed_over.recv().unwrap(),
-            ];
-            let blocking = spawn_blocking(kernel::sandbox::is_confined).await.unwrap();
-            // It goes on with another thread meanwhile.
-            let beside = tokio::task::block_in_place(|| {
-                tokio::runtime::Handle::current()
-                    .block_on(tokio::spawn(async { kernel::sandbox::is_confined() }))
+        for way in ["run", "wait", "hand over"] {
+            let outside = crate::runtime().unwrap();
+            let hands = Hands::of(outside.handle().clone());
+            let asked = inside.handle().spawn(async move {
+                let here = is_confined();
+                let there = match way {
+                    "run" => hands.run(is_confined).await.unwrap(),
+                    "wait" => hands.wait(is_confined).unwrap(),
+                    _ => {
+                        let (told, done) = mpsc::channel();
+                        hands.hand_over(move || told.send(is_confined()).unwrap());
+                        done.recv().unwrap()
+                    }
+                };
+                (here, there)
             });
-            (here, blocking, beside.unwrap(), there)
+            assert_eq!(outside.block_on(asked).unwrap(), (is_guarded, false), "{way}");
+        }
+        drop(inside);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn threads_that_the_runtime_makes_later_are_in_the_sandbox_too() {
+        let folder = std::env::temp_dir().join(format!("keyless-later-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let inside = Guarded::build(&folder, None).unwrap();
+        let asked = inside.handle().spawn(async {
+            let blocking = spawn_blocking(is_confined).await.unwrap();
+            // Another thread goes on in the place of this one meanwhile.
+            let beside = tokio::task::block_in_place(|| {
+                Handle::current().block_on(tokio::spawn(async { is_confined() })).unwrap()
+            });
+            [blocking, beside]
         });
-        let (here, blocking, beside, there) = outside.block_on(asked).unwrap();
-        assert_eq!([here, blocking, beside], [is_guarded; 3]);
-        assert_eq!(there, [false; 3]);
+        let from_outside = inside.handle().spawn_blocking(is_confined);
+        let outside = crate::runtime().unwrap();
+        let is_guarded = inside.verdict().is_enforced();
+        assert_eq!(outside.block_on(asked).unwrap(), [is_guarded; 2]);
+        assert_eq!(outside.block_on(from_outside).unwrap(), is_guarded);
         drop(inside);
         std::fs::remove_dir_all(&folder).unwrap();
     }
