@@ -21,6 +21,7 @@ pub mod probe;
 pub mod process;
 pub mod program;
 mod route;
+pub mod sandbox;
 #[expect(unsafe_code, reason = "the system calls that rustix lacks; each block says why it is sound")]
 mod sys;
 
@@ -28,7 +29,7 @@ pub use cgroup::{AppCgroup, CgroupId};
 pub use error::KernelError;
 pub use facts::{ProcessFacts, UnixPeer, describe, unix_peer};
 pub use found::{Found, Inhabitant, NetworkId, find, inhabitants, network_of, who_may_join};
-pub use gate::ConnectGate;
+pub use gate::{ConnectGate, Gated};
 pub use harden::{effective_uid, harden, is_root};
 pub use hierarchy::{Hierarchy, Placement, placement};
 pub use landlock::Landlock;
@@ -40,3 +41,4 @@ pub use peer::{AttestFault, Attested, Attestor, Peer};
 pub use probe::{Capabilities, Hosting, Verdict, capabilities, hosting};
 pub use process::{Ended, Process, boot_id};
 pub use program::{Account, Program, Resources, Step, replace, spawn};
+pub use sandbox::{Sandbox, SandboxFiles};

@@ -95,6 +95,8 @@ impl fmt::Debug for Outpost {
 
 impl Drop for Outpost {
     fn drop(&mut self) {
+        // It ends when nobody can ask it, also where it cannot be killed.
+        *self.control.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
         let process = self.process.get_mut().unwrap_or_else(PoisonError::into_inner);
         let _may_have_ended = process.kill();
         let _ended = process.wait();

@@ -2,7 +2,7 @@
 
 use crate::{
     Account, AppCgroup, AppliedLimits, Attestor, ConnectGate, Hierarchy, KernelError, Landlock, Limiter,
-    Limits, Network, NetworkPorts, Placement, Program, placement, program::rehearse,
+    Limits, Network, NetworkPorts, Placement, Program, Sandbox, SandboxFiles, placement, program::rehearse,
 };
 use std::{
     error::Error,
@@ -44,6 +44,8 @@ pub struct Capabilities {
     pub cgroup: Verdict,
     /// Programs can be given names of their own (`/etc/hosts`).
     pub private_names: Verdict,
+    /// Threads that read requests can be kept from what they do not need.
+    pub sandbox: Verdict,
 }
 
 /// What a program that we start for others can be given. Nothing of it is needed for attestation.
@@ -57,7 +59,7 @@ pub struct Hosting {
     pub network: Verdict,
     /// A Landlock domain, for want of a user of its own. It is less (`landlock`).
     pub landlock: Verdict,
-    /// A gate that keeps strangers from connecting to its endpoint. The server does not use it yet.
+    /// A gate that keeps strangers from connecting to its endpoint, where that is asked for.
     pub connect_gate: Verdict,
 }
 
@@ -94,6 +96,7 @@ pub fn capabilities() -> Capabilities {
             Err((why, mend)) => Verdict::no(why, mend),
         },
         private_names: private_names(),
+        sandbox: Sandbox::verdict(&Sandbox::prepare(&SandboxFiles::default())),
     }
 }
 

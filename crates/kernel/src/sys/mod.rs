@@ -4,6 +4,7 @@ pub(crate) mod bpf;
 mod child;
 pub(crate) mod landlock;
 pub(crate) mod launch;
+pub(crate) mod sandbox;
 
 use std::{
     io,

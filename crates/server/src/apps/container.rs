@@ -36,8 +36,10 @@ const PORT_SETTING: &str = "WEBSITES_PORT";
 /// Open files of a container, at most, and processes of one user of it. Ours.
 const FILES_MAX: u64 = 524_288;
 const USERS_PROCESSES_MAX: u64 = 16_384;
-/// How long podman may take for an answer. Ours: for so long one that hangs holds up other apps, too.
+/// How long podman may take for an answer. Ours: for so long the app that asks waits.
 pub(super) const ASK_TIME_MAX: Duration = Duration::from_secs(30);
+/// How often a start of podman is tried whose cgroup was taken away meanwhile.
+const SPAWN_TRIES: usize = 3;
 const WAIT_INTERVAL: Duration = Duration::from_millis(5);
 /// What podman is told of our environment: where its own files and its registries are.
 const PASSED: [&str; 10] = [
@@ -227,9 +229,24 @@ impl Podman {
         input: Option<BorrowedFd<'_>>,
         output: &File,
     ) -> Result<Process, KernelError> {
+        let mut spawned = self.try_spawn(arguments.clone(), joins.clone(), input, output);
+        for _ in 1..SPAWN_TRIES {
+            let Err(KernelError::Spawn(_) | KernelError::Cgroup { .. }) = &spawned else { break };
+            spawned = self.try_spawn(arguments.clone(), joins.clone(), input, output);
+        }
+        spawned
+    }
+
+    fn try_spawn(
+        &self,
+        arguments: Vec<OsString>,
+        joins: Vec<BorrowedFd<'_>>,
+        input: Option<BorrowedFd<'_>>,
+        output: &File,
+    ) -> Result<Process, KernelError> {
         let beside = self.beside();
         let name = beside.file_name().unwrap_or_default().to_string_lossy();
-        // Made by whoever comes first, and taken away when it is empty: at worst just now.
+        // Made by whoever comes first, and taken away when it is empty: by another app's round just now, at worst.
         let cgroup = AppCgroup::create(&self.parent, &name).or_else(|_| AppCgroup::open(&beside))?;
         kernel::spawn(&Program {
             arguments,

@@ -6,7 +6,7 @@
 
 use super::{
     Apps,
-    building::Told,
+    building::{self, Told},
     container::{PULL_TIME_MAX, Podman},
     files::AppFolder,
     launch::{base, scrub},
@@ -17,7 +17,7 @@ use axum::body::Body;
 use domain::{AppId, AppName, DeploymentId, limits};
 use host::{Deployment, Image};
 use http_body_util::BodyExt;
-use kernel::{Account, AppCgroup, Ended, KernelError, Limiter, Limits, Placement, Program};
+use kernel::{Account, AppCgroup, Ended, KernelError, Limiter, Limits, Program};
 use package::{Contents, PackageError, Runtime, Step};
 use std::{
     collections::HashMap,
@@ -436,12 +436,14 @@ struct Build<'a> {
 async fn run(apps: &Arc<Apps>, ground: &Ground, build: &Build<'_>, step: &Step) -> Result<(), Failed> {
     let failed = |error: &dyn std::error::Error| Failed(format!("{}: {}", step.why, domain::chain(error)));
     let mut output = said(&ground.folder, ground.id).map_err(|error| failed(&error))?;
-    let cgroup = match &apps.launcher.placement {
-        Placement::Root { parent } | Placement::Delegated { parent } => {
+    let place = building::place(&apps.launcher.placement, kernel::is_root());
+    let place = place.map_err(|why| Failed(format!("{}: {why}", step.why)))?;
+    let cgroup = match place {
+        Some(parent) => {
             let name = format!("{}build-{}", apps.launcher.prefix, ground.id);
             Some(AppCgroup::create(parent, &name).map_err(|error| failed(&error))?)
         }
-        Placement::NotDelegated { .. } => None,
+        None => None,
     };
     let limits = Limits { processes: Some(BUILD_PROCESSES_MAX), ..Limits::default() };
     let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
@@ -449,7 +451,14 @@ async fn run(apps: &Arc<Apps>, ground: &Ground, build: &Build<'_>, step: &Step) 
     let spawned = spawn(ground, build, step, &output, place);
     let ended = match &spawned {
         Ok(process) => {
-            let ended = tokio::time::timeout_at(build.until, super::probe::ended(process)).await;
+            // What a step leaves running goes with its cgroup; without one, with its group.
+            let ended = async {
+                match cgroup {
+                    Some(_) => super::probe::ended(process).await,
+                    None => super::probe::ended_with_group(process).await,
+                }
+            };
+            let ended = tokio::time::timeout_at(build.until, ended).await;
             if ended.is_err() {
                 super::launch::end_at_once(process, cgroup.as_ref(), false);
                 let _killed = super::probe::ended(process).await;

@@ -119,6 +119,10 @@ pub(crate) enum LaunchError {
     Unkept(#[source] host::HostError, Box<Launched>),
 }
 
+fn no_network(why: impl fmt::Display) -> LaunchError {
+    LaunchError::Network(why.to_string())
+}
+
 impl Launcher {
     /// The account that an app's files and processes belong to.
     pub(crate) fn account(&self, desired: &Desired) -> Option<u32> {
@@ -369,7 +373,7 @@ impl Launcher {
             environment,
             cgroup,
             joins: limiter.map(Limiter::joins).unwrap_or_default(),
-            network: &inside.namespace.path(),
+            network: &inside.namespace().map_err(no_network)?.path(),
             trust: self.hosts.parent().unwrap_or(&self.hosts),
             hosts: &self.hosts,
             output: &log::open(folder)?,
@@ -389,8 +393,9 @@ impl Launcher {
         let Birth { folder, desired, directory, environment, cgroup, limiter } = *birth;
         let inside = self.endpoints.inside(workload);
         if inside.is_none() && desired.has_own_network() {
-            return Err(LaunchError::Network("it is gone".to_owned()));
+            return Err(no_network("it is gone"));
         }
+        let network = inside.as_ref().map(|inside| inside.namespace()).transpose().map_err(no_network)?;
         let command = desired.start_command().ok_or(LaunchError::NoCommand)?;
         let output = log::open(folder)?;
         let arguments = package::shell(command).map(OsString::from);
@@ -405,7 +410,7 @@ impl Launcher {
             hosts,
             cgroup: cgroup.map(AppCgroup::directory),
             joins: limiter.map(Limiter::joins).unwrap_or_default(),
-            network: inside.as_ref().map(|inside| inside.namespace.as_fd()),
+            network: network.map(AsFd::as_fd),
             account: self.account(desired).and_then(|account| Account::new(account, account)),
             output: Some(output.as_fd()),
             input: None,
@@ -503,7 +508,7 @@ pub(super) fn signal_group(process: &Process, number: i32) {
 }
 
 /// The same number on every Linux.
-const SIGKILL: i32 = 9;
+pub(super) const SIGKILL: i32 = 9;
 
 fn leave(cgroup: Option<AppCgroup>) {
     if let Some(cgroup) = cgroup {

@@ -1,7 +1,7 @@
 //! Hosted apps: what is desired of each is made so, and kept so.
 //!
 //! Owns: the loop that carries out `host::plan`, the instances that run and who watches them. Owns not: the decisions (`host`), the
-//! routes (`wire::admin::hosting`), what a process or a cgroup is (`kernel`). One task reconciles, so no two steps of one app cross.
+//! routes (`wire::admin::hosting`), what a process or a cgroup is (`kernel`). Each app has one round at a time (`rounds`), so no two steps of one app cross.
 //!
 //! Apps run on while no server does: a stop of the server ends none, and the next run goes on with those that it finds.
 
@@ -17,6 +17,7 @@ mod reconcile;
 mod references;
 mod root_files;
 mod rootless;
+mod rounds;
 mod takeover;
 mod token_files;
 mod told;

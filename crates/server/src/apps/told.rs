@@ -51,7 +51,7 @@ impl Hosting for Handle {
         });
         ObservedApp {
             instances: instances.collect(),
-            isolation: state.isolation.as_ref().map(|isolation| self.0.claim(isolation).to_owned()),
+            isolation: state.isolation.as_ref().map(|isolation| self.0.told(isolation)),
             enforced: state.isolation.as_ref().map(|isolation| isolation.enforced),
             unenforced: state.isolation.as_ref().map(|it| it.unenforced.clone()).unwrap_or_default(),
             failures: state.restarts.failures,
@@ -73,6 +73,13 @@ impl Hosting for Handle {
 pub(crate) struct Handle(pub(crate) Arc<Apps>);
 
 impl Apps {
+    /// The claim, with the gate where it is before the app's endpoint.
+    fn told(&self, isolation: &Isolation) -> String {
+        let is_gated = isolation.enforced && self.launcher.endpoints.has_gate();
+        let gate = if is_gated { "; nobody else can connect to its endpoint" } else { "" };
+        format!("{}{gate}", self.claim(isolation))
+    }
+
     /// What is claimed of an app's isolation, and no more.
     fn claim(&self, isolation: &Isolation) -> &'static str {
         if isolation.is_container {
