@@ -280,6 +280,30 @@ mod tests {
         assert_eq!(run(&["sh", "-c", "test \"$COLOUR\" = blue"]), Ended::Exited(0));
     }
 
+    /// The child has our memory until its program runs, and becomes another user there.
+    #[test]
+    fn who_starts_a_program_stays_as_it_was_and_the_program_begins_anew() {
+        use rustix::process::{DumpableBehavior, dumpable_behavior};
+        let blocked = || {
+            let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+            status.lines().find(|line| line.starts_with("SigBlk:")).unwrap().to_owned()
+        };
+        let (signals, own) = (blocked(), std::process::id());
+        let account = crate::is_root().then(|| Account::new(20_001, 20_002).unwrap());
+        let started = |script: &str| {
+            let program = Program { account, directory: Some("/".into()), ..program(&["sh", "-c", script]) };
+            spawn(&program).unwrap().wait().unwrap()
+        };
+        assert_eq!(started(r"grep -q '^SigBlk:[[:space:]]*0*$' /proc/self/status"), Ended::Exited(0));
+        // Its own, as it may be looked into; ours it may not look into.
+        assert_eq!(started("cat /proc/self/environ"), Ended::Exited(0));
+        if account.is_some() {
+            assert_ne!(started(&format!("cat /proc/{own}/environ")), Ended::Exited(0));
+        }
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::Dumpable);
+        assert_eq!(blocked(), signals);
+    }
+
     #[test]
     fn what_cannot_be_executed_says_why() {
         let kind = |arguments: &[&str]| match spawn(&program(arguments)) {

@@ -2,7 +2,7 @@
 //!
 //! Owns the parent's side. What the new process does until its program runs is in `child`, which uses what is made here.
 
-use super::{check, child, wipe};
+use super::{birth, check, child, wipe};
 use std::{
     ffi::{CStr, CString},
     io,
@@ -148,14 +148,14 @@ pub(crate) struct Launched {
 /// `struct clone_args` of `linux/sched.h`.
 #[repr(C)]
 #[derive(Default)]
-struct CloneArguments {
-    flags: u64,
+pub(super) struct CloneArguments {
+    pub(super) flags: u64,
     pidfd: u64,
     child_tid: u64,
     parent_tid: u64,
     exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
+    pub(super) stack: u64,
+    pub(super) stack_size: u64,
     tls: u64,
     set_tid: u64,
     set_tid_size: u64,
@@ -217,16 +217,10 @@ pub(crate) fn launch(launch: &Launch<'_>, cgroup: Option<BorrowedFd<'_>>) -> io:
     if launch.user_namespace.is_some() {
         clone.flags |= libc::CLONE_NEWUSER as u64;
     }
-    // SAFETY: the arguments are live and of the size that is said. Without CLONE_VM the child has its own copy of memory; it runs only
-    // `child::run`, which keeps to raw system calls on what was made before.
-    let cloned = check(unsafe {
-        libc::syscall(libc::SYS_clone3, ptr::from_mut(&mut clone), size_of::<CloneArguments>())
-    });
-    if let Ok(0) = cloned {
-        // SAFETY: this is the child; all pointers are into memory that it has a copy of.
-        unsafe { child::run(launch, program.as_ref(), told.as_raw_fd()) }
-    }
-    let pid = i32::try_from(cloned?).map_err(io::Error::other)?;
+    let birth = child::Birth { launch, program: program.as_ref(), told: told.as_raw_fd() };
+    // SAFETY: the child runs only `child::run`, which keeps to raw system calls on what was made before; what it is told is live until its
+    // program runs, or until it has a copy of it.
+    let pid = unsafe { birth::clone(&mut clone, child::run, ptr::from_ref(&birth).cast()) }?;
     drop(told);
     // SAFETY: CLONE_PIDFD has made this descriptor for us.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };

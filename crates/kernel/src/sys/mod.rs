@@ -1,5 +1,6 @@
 //! The system calls that rustix lacks, each behind a safe function. With the files below it the only `unsafe` code of the product.
 
+mod birth;
 pub(crate) mod bpf;
 mod child;
 pub(crate) mod landlock;
