@@ -37,4 +37,4 @@ pub use network::{METADATA, Namespace, Network, NetworkPorts};
 pub use peer::{AttestFault, Attested, Attestor, Peer};
 pub use probe::{Capabilities, Hosting, Verdict, capabilities, hosting};
 pub use process::{Ended, Process, boot_id};
-pub use program::{Account, Program, Resources, Step, replace, spawn};
+pub use program::{Account, Bind, Program, Resources, Step, replace, spawn};
