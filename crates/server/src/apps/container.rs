@@ -7,6 +7,7 @@
 //! Owns: what podman is told. Owns not: images (`podman pull`), the order of a start (`launch`).
 
 use domain::{Secret, limits};
+use identity::challenge;
 use kernel::{AppCgroup, Hierarchy, KernelError, Placement, Process, Program};
 use std::{
     collections::BTreeMap,
@@ -72,6 +73,8 @@ pub(super) struct Container<'a> {
     /// Seen under the same path inside: what programs need to trust us.
     pub(super) trust: &'a Path,
     pub(super) hosts: &'a Path,
+    /// The folder that it sees where Azure Arc's clients look for keys.
+    pub(super) keys: Option<&'a Path>,
     pub(super) output: &'a File,
 }
 
@@ -187,6 +190,9 @@ impl Podman {
         ];
         if container.hosts.exists() {
             arguments.push(format!("--volume={}:/etc/hosts:ro", container.hosts.display()));
+        }
+        if let Some(keys) = container.keys {
+            arguments.push(format!("--volume={}:{}:ro", keys.display(), challenge::SEEN_IN));
         }
         if container.command.is_some() {
             arguments.push("--entrypoint=/bin/sh".to_owned());

@@ -49,6 +49,7 @@ impl Apps {
                 _ = rotate.tick() => {
                     self.rotate().await;
                     self.renew_token_files().await;
+                    self.sweep_keys();
                     self.remove_left().await;
                 }
                 _ = again.tick() => self.touch_all().await,
@@ -319,6 +320,7 @@ impl Apps {
             removed
         };
         self.remove_token_file(app, workload);
+        self.remove_keys(app, workload);
         if let Some(mut instance) = removed {
             if let Some(cgroup) = instance.cgroup.take() {
                 self.remove(cgroup).await;
