@@ -114,6 +114,28 @@ impl Node {
     }
 }
 
+/// A program with the Azure SDK for Go, built from its module with exactly what its `go.sum` says; everything that is fetched stays below the
+/// target directory. `None`, with a word: there is no Go, or it is too old, or the modules are not to be had.
+pub(crate) fn go_client(project: &Path) -> Option<PathBuf> {
+    if !process::answers("go", "version") {
+        return None;
+    }
+    let client = tools().join("go-client");
+    let mut build = Command::new("go");
+    build.current_dir(project).args(["build", "-mod=readonly", "-trimpath", "-o"]).arg(&client).arg(".");
+    build.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local").env("GOFLAGS", "-modcacherw -buildvcs=false");
+    for (variable, name) in [("GOPATH", "go"), ("GOMODCACHE", "go-modules"), ("GOCACHE", "go-cache")] {
+        build.env(variable, tools().join(name));
+    }
+    match process::output(&mut build) {
+        Ok(_) => Some(client),
+        Err(why) => {
+            process::say(&format!("the program with the Azure SDK for Go cannot be built: {why}"));
+            None
+        }
+    }
+}
+
 /// Chromium: the system's, or Debian's where we may install it. `None`: its scenarios say that they were skipped.
 pub(crate) fn chromium() -> Option<&'static str> {
     const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
