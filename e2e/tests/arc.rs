@@ -1,15 +1,16 @@
 //! Azure Arc's challenge in hosted apps: SDKs answer it by themselves, and a key is worth nothing to whoever is not the app (ADR 0025).
 
-use crate::hosting::{Hosts, needs_root, ready};
+use crate::{
+    hosting::{Hosts, needs_root, ready},
+    java,
+};
 use e2e::{Answer, Server, note, setting, settings, skip, wait};
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const PYTHON: &str = "Python azure-identity 1.27.0, azure-keyvault-secrets 4.12.0";
 const NODE: &str = "Node @azure/identity 4.13.1, @azure/keyvault-secrets 4.11.2";
 const GO: &str = "Go azidentity 1.15.0, azsecrets 1.5.1";
@@ -160,8 +161,25 @@ impl Web {
                 }
             }
         }
+        match java::client(&self.hosts) {
+            None => skip("no Java with the Azure SDK"),
+            Some(java) => {
+                for (how, kind) in
+                    [("DefaultAzureCredential", "default"), ("ManagedIdentityCredential", "managed")]
+                {
+                    let rest = ["db".to_owned(), kind.to_owned()];
+                    clients.push((java::SDK, how, [&*java, &rest].concat()));
+                }
+            }
+        }
         clients
     }
+}
+
+/// Has the one instance that there is been started for what is wanted now?
+fn is_renewed(hosted: &Value) -> bool {
+    let instances = hosted["instances"].as_array().unwrap();
+    ready(hosted) == 1 && instances.len() == 1 && instances[0]["revision"] == hosted["revision"]
 }
 
 fn line(arguments: &[String]) -> Vec<&str> {
@@ -238,10 +256,10 @@ fn sdks_name_a_user_assigned_identity_and_are_told_that_it_is_that_one() {
             web.reads(
                 NODE,
                 &format!("user-assigned, by {kind} id"),
-                &[&node, &path, kind, &id(member), "db"],
+                &[&node, &path, &format!("{kind}Id"), &id(member), "db"],
             );
         }
-        web.refused("Node, not the app's", &[&node, &path, "client", unknown, "db"]);
+        web.refused("Node, not the app's", &[&node, &path, "clientId", unknown, "db"]);
         std::fs::remove_file(script).unwrap();
     } else {
         skip("no Node");
@@ -337,19 +355,14 @@ fn keys_end_with_the_server_and_with_the_option_and_the_app_goes_on() {
     // Together with a network of its own, in which IMDS is, too.
     let own = ["app", "configure", "web", "--network", "own"];
     let _said = web.hosts.server.keyless(own).ok();
-    web.hosts.settled("web", "it is in a network of its own", |hosted| {
-        ready(hosted) == 1 && hosted["instances"].as_array().unwrap().len() == 1 && hosted["network"] == "own"
-    });
+    web.hosts.settled("web", "it is in a network of its own", is_renewed);
     let next = web.ask("web");
     assert!(web.take("web", &next.text).starts_with("200 "));
 
     // Switched off: another instance, which speaks App Service's protocol.
     let off = ["app", "configure", "web", "--arc", "off", "--network", "host"];
     let _said = web.hosts.server.keyless(off).ok();
-    web.hosts.settled("web", "another instance", |hosted| {
-        let instances = hosted["instances"].as_array().unwrap();
-        ready(hosted) == 1 && instances.len() == 1 && instances[0]["revision"] == hosted["revision"]
-    });
+    web.hosts.settled("web", "another instance", is_renewed);
     let env = web.hosts.ask("web", "/env");
     assert!(env["IDENTITY_HEADER"].is_string() && env.get("IMDS_ENDPOINT").is_none(), "{env}");
     let pid = web.hosts.processes("web")[0];

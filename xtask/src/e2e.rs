@@ -129,6 +129,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     {
         tests.env("KEYLESS_E2E_GO_CLIENT", client);
     }
+    if wants("java")
+        && let Some(libraries) = tools::java_libraries(&workspace::root().join("e2e/java"))
+    {
+        tests.env("KEYLESS_E2E_JAVA_LIBRARIES", libraries);
+    }
     // Plain TLS clients of the system: used if they are there, else their scenario says that it was skipped.
     for (variable, program, question) in [
         ("KEYLESS_E2E_GO", "go", "version"),
@@ -158,7 +163,7 @@ fn rust_certificate() -> Result<std::path::PathBuf, Failure> {
 
 /// Scenarios that are not named for a client, and the clients that they are played with.
 const PLAYED_WITH: &[(&str, &[&str])] = &[
-    ("arc", &["python", "node", "go"]),
+    ("arc", &["python", "node", "go", "java"]),
     ("assertion", &["python", "node", CERTIFICATE]),
     ("graph", &["python", "node"]),
     ("identities", &["python", "node"]),
