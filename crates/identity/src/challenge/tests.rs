@@ -1,3 +1,5 @@
+//! Keys in real files: what becomes of one that is used, late, another workload's or left over.
+
 use super::*;
 use crypt::SystemEntropy;
 use std::{path::Path, time::Duration};
