@@ -76,9 +76,8 @@ impl Challenges {
     pub(crate) fn take(&self, presented: &Secret<String>, now: Timestamp) -> bool {
         let taken = {
             let mut open = self.open();
-            // Each is compared, so that how long it takes does not say which it was.
-            let matching = open.iter().enumerate().filter(|(_, key)| key.hash.matches(presented));
-            matching.last().map(|(at, _)| at).map(|at| open.swap_remove(at))
+            let at = open.iter().position(|key| key.hash.matches(presented));
+            at.map(|at| open.swap_remove(at))
         };
         let Some(key) = taken else { return false };
         self.remove(key.id);
