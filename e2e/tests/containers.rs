@@ -344,6 +344,47 @@ fn who_has_the_secret_and_is_not_of_the_container_gets_nothing() {
     assert!(tail.contains("made outside of the cgroup") && !tail.contains(&given.secret), "{tail}");
 }
 
+/// A key is left for it, too, where only the container sees it, whoever its image runs as.
+#[test]
+fn an_image_speaks_azure_arc_by_keys_that_only_it_sees() {
+    let Some(engine) = Engine::start("containers-arc") else { return };
+    let _said = engine.server.keyless(["app", "create", "web"]).ok();
+    let _said = engine.server.keyless(["app", "configure", "web", "--arc", "on"]).ok();
+    engine.deploy("web", SCRIPT);
+    let key = || {
+        let ask = "wget -q -O - --header 'Metadata: true' \
+                   \"$IDENTITY_ENDPOINT?api-version=2020-06-01&resource=https%3A%2F%2Fvault.azure.net\"";
+        let said = engine.inside(ask);
+        assert!(said.contains("401"), "{said}");
+        let tail = engine.server.keyless(["audit", "tail"]).ok();
+        let (_, id) = tail.rsplit_once("a key is left for the app: ").unwrap();
+        format!("/var/opt/azcmagent/tokens/{}.key", id.split_whitespace().next().unwrap())
+    };
+    let take = |user: &str, key: &str| {
+        let script = "wget -q -O - --header 'Metadata: true' --header \"Authorization: Basic $0\" \
+                      \"$IDENTITY_ENDPOINT?api-version=2020-06-01&resource=https%3A%2F%2Fvault.azure.net\"";
+        let ran = engine.podman(&["exec", "--user", user, &engine.container(), "sh", "-c", script, key]);
+        format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr))
+    };
+    let read = |user: &str, path: &str| {
+        let ran = engine.podman(&["exec", "--user", user, &engine.container(), "cat", path]);
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    for user in ["0:0", "1234:1234"] {
+        let path = key();
+        assert!(!Path::new(&path).exists(), "it is not there for anybody else");
+        let text = read(user, &path);
+        assert_eq!(text.len(), 43, "{user}");
+        let said = take(user, &text);
+        assert!(said.contains("access_token"), "{user}: {said}");
+        let again = take(user, &text);
+        assert!(again.contains("401") && !again.contains("access_token"), "{user}: {again}");
+    }
+    let path = key();
+    let written = engine.inside(&format!("echo x > {path}; echo x > /var/opt/azcmagent/tokens/own.key"));
+    assert!(written.contains("Read-only") || written.contains("ermission denied"), "{written}");
+}
+
 #[test]
 fn an_image_that_cannot_be_had_or_started_says_so() {
     let Some(engine) = Engine::start("containers-faults") else { return };

@@ -1,8 +1,12 @@
-//! A Go program with nothing but the standard library, which resolves names by itself and reads the system's roots.
+//! A Go program with nothing but the standard library, which resolves names by itself and reads the system's roots; and one with the Azure SDK
+//! in hosted apps, at its default settings.
 
 use std::process::Command;
 
+use crate::hosting::{Hosts, needs_root, programs::ENDPOINT};
 use e2e::{Server, note, setting, skip, wait};
+
+const SDK: &str = "Go azidentity 1.15.0, azsecrets 1.5.1";
 
 const PROGRAM: &str = r#"package main
 
@@ -45,4 +49,41 @@ fn plain_go_trusts_the_names() {
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     assert_eq!(server.run_as("web", "shop", &[&binary.display().to_string()], "").ok(), "401\n");
     note("Go net/http, without cgo", "name and certificate inside `keyless run`", "works");
+}
+
+/// Reads by both credentials, and not any more once the identity is removed.
+fn reads_until_it_is_removed(name: &str, network: &str, how: &str, without: &[&str]) {
+    if needs_root() {
+        return;
+    }
+    let Some(client) = setting("GO_CLIENT") else { return skip("no Go with the Azure SDK") };
+    let hosts = Hosts::start(name);
+    hosts.server.vault_with("shop", "db", "s3cret");
+    hosts.server.app_with("web", "shop", "get");
+    let vault = format!("VAULT_URL={}", hosts.server.vault_url("shop"));
+    let _said = hosts.server.keyless(["app", "settings", "set", "web", &vault]).ok();
+    let _said = hosts.server.keyless(["app", "configure", "web", "--network", network]).ok();
+    hosts.deploy("web", &hosts.package("one", &[]));
+    let kinds = [("default", "DefaultAzureCredential"), ("managed", "ManagedIdentityCredential")];
+    for (kind, credential) in kinds {
+        let ended = hosts.run("web", &[&client, "db", kind], without);
+        assert_eq!((&ended["status"], &ended["stdout"]), (&0.into(), &"s3cret\n".into()), "{kind}: {ended}");
+        note(SDK, &format!("get secret, {how} (`{credential}`)"), "works");
+    }
+    let _said = hosts.server.keyless(["app", "identity", "remove", "web"]).ok();
+    for (kind, _) in kinds {
+        let ended = hosts.run("web", &[&client, "db", kind], without);
+        let said = ended.to_string();
+        assert!(ended["status"] == 1 && !said.contains("s3cret"), "{kind}: {said}");
+    }
+}
+
+#[test]
+fn the_azure_sdk_reads_in_a_hosted_app_until_the_identity_is_removed() {
+    reads_until_it_is_removed("go-app-service", "host", "in a hosted app", &[]);
+}
+
+#[test]
+fn the_azure_sdk_that_knows_only_imds_reads_until_the_identity_is_removed() {
+    reads_until_it_is_removed("go-imds", "own", "knowing IMDS only", &ENDPOINT);
 }

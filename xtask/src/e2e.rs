@@ -21,6 +21,7 @@ const CERTIFICATE: &str = "rust-certificate";
 
 /// The files of `e2e/tests`, which `cargo xtask tidy` compares.
 pub(crate) const MODULES: &[&str] = &[
+    "arc",
     "assertion",
     "attach",
     "bad_input",
@@ -125,6 +126,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     if wants(CERTIFICATE) && tools::has_openssl() {
         tests.env("KEYLESS_E2E_RUST_CERTIFICATE", rust_certificate()?);
     }
+    if wants("go")
+        && let Some(client) = tools::go_client(&workspace::root().join("e2e/go"))
+    {
+        tests.env("KEYLESS_E2E_GO_CLIENT", client);
+    }
+    if wants("java")
+        && let Some(libraries) = tools::java_libraries(&workspace::root().join("e2e/java"))
+    {
+        tests.env("KEYLESS_E2E_JAVA_LIBRARIES", libraries);
+    }
     // Plain TLS clients of the system: used if they are there, else their scenario says that it was skipped.
     for (variable, program, question) in [
         ("KEYLESS_E2E_GO", "go", "version"),
@@ -187,6 +198,7 @@ fn rust_certificate() -> Result<std::path::PathBuf, Failure> {
 
 /// Scenarios that are not named for a client, and the clients that they are played with.
 const PLAYED_WITH: &[(&str, &[&str])] = &[
+    ("arc", &["python", "node", "go", "java"]),
     ("assertion", &["python", "node", CERTIFICATE]),
     ("graph", &["python", "node"]),
     ("identities", &["python", "node"]),

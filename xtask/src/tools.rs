@@ -114,6 +114,55 @@ impl Node {
     }
 }
 
+/// A program with the Azure SDK for Go, built from its module with exactly what its `go.sum` says; everything that is fetched stays below the
+/// target directory. `None`, with a word: there is no Go, or it is too old, or the modules are not to be had.
+pub(crate) fn go_client(project: &Path) -> Option<PathBuf> {
+    if !process::answers("go", "version") {
+        return None;
+    }
+    let client = tools().join("go-client");
+    let mut build = Command::new("go");
+    build.current_dir(project).args(["build", "-mod=readonly", "-trimpath", "-o"]).arg(&client).arg(".");
+    build.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local").env("GOFLAGS", "-modcacherw -buildvcs=false");
+    for (variable, name) in [("GOPATH", "go"), ("GOMODCACHE", "go-modules"), ("GOCACHE", "go-cache")] {
+        build.env(variable, tools().join(name));
+    }
+    match process::output(&mut build) {
+        Ok(_) => Some(client),
+        Err(why) => {
+            process::say(&format!("the program with the Azure SDK for Go cannot be built: {why}"));
+            None
+        }
+    }
+}
+
+/// A folder with the Azure SDK for Java and all that it needs, as a Maven project says; Maven's own repository stays below the target
+/// directory. `None`, with a word where there is Maven: they are not to be had.
+pub(crate) fn java_libraries(project: &Path) -> Option<PathBuf> {
+    const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+    let (place, wanted) = (tools().join("java-libraries"), std::fs::read_to_string(project.join("pom.xml")));
+    let stamp = place.join("pom.installed");
+    if wanted.as_ref().is_ok_and(|wanted| std::fs::read_to_string(&stamp).is_ok_and(|it| it == *wanted)) {
+        return Some(place);
+    }
+    if !process::answers("mvn", "--version") {
+        return None;
+    }
+    let _absent = std::fs::remove_dir_all(&place);
+    let mut maven = Command::new("mvn");
+    maven.current_dir(project).args(["--quiet", "--batch-mode", "--strict-checksums", COPY]);
+    maven.arg(format!("-DoutputDirectory={}", place.display()));
+    maven.arg(format!("-Dmaven.repo.local={}", tools().join("maven").display()));
+    let installed = process::output(&mut maven).and_then(|_| Ok(std::fs::write(stamp, wanted?)?));
+    match installed {
+        Ok(()) => Some(place),
+        Err(why) => {
+            process::say(&format!("the Azure SDK for Java cannot be had: {why}"));
+            None
+        }
+    }
+}
+
 /// Chromium: the system's, or Debian's where we may install it. `None`: its scenarios say that they were skipped.
 pub(crate) fn chromium() -> Option<&'static str> {
     const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];

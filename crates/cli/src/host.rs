@@ -69,6 +69,12 @@ pub(crate) struct Configure {
     /// takes it before the endpoint
     #[arg(long, value_name = "on|off")]
     token_file: Option<OnOff>,
+    /// `on`: its endpoint speaks Azure Arc's protocol, for clients that are made for machines in Arc: they are left a key in a file below
+    /// `/var/opt/azcmagent/tokens`, where only the app sees it, good once and for a minute. The app gets `IDENTITY_ENDPOINT` and
+    /// `IMDS_ENDPOINT`, and no `IDENTITY_HEADER` or `MSI_*`. Only where the kernel keeps the app apart. Of what is in `/var/opt/azcmagent`, or in
+    /// an empty `/var/opt`, the app sees nothing then
+    #[arg(long, value_name = "on|off")]
+    arc: Option<OnOff>,
     /// When an instance is ready: `port`, once something listens there; `process`, if it serves nobody; or a path, whose answer is looked
     /// at again and again
     #[arg(long, value_name = "port|process|/PATH")]
@@ -161,6 +167,8 @@ pub(crate) struct Hosted {
     deployed: Option<i64>,
     #[serde(default)]
     token_file: bool,
+    #[serde(default)]
+    arc: bool,
     instances: Vec<Instance>,
     isolation: Option<String>,
     enforced: Option<bool>,
@@ -244,6 +252,12 @@ impl Hosted {
             facts.push((
                 "token file",
                 "on; it can be copied, and a copy is good for the app's own processes only".to_owned(),
+            ));
+        }
+        if self.arc {
+            facts.push((
+                "azure arc",
+                "on; each key is good once, for a minute, and for the app's own processes only".to_owned(),
             ));
         }
         for one in &self.instances {
@@ -445,6 +459,9 @@ pub(crate) async fn configure(admin: &Admin, format: Format, args: Configure) ->
     }
     if let Some(token_file) = args.token_file {
         wanted.insert("token_file".into(), (token_file == OnOff::On).into());
+    }
+    if let Some(arc) = args.arc {
+        wanted.insert("arc".into(), (arc == OnOff::On).into());
     }
     if let Some(health) = args.health {
         wanted.insert("health".into(), health.into());

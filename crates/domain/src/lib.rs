@@ -19,7 +19,7 @@ pub mod world;
 pub use causes::chain;
 pub use hosts::{HostNames, HostRole};
 pub use ids::{
-    AppId, AssignmentId, AttachmentId, ClientId, CredentialId, DeploymentId, GroupId, ObjectId,
+    AppId, AssignmentId, AttachmentId, ChallengeId, ClientId, CredentialId, DeploymentId, GroupId, ObjectId,
     ObjectVersion, PrincipalId, RefreshFamilyId, RegistrationId, RequestId, SessionId, TenantId, VaultId,
     WorkloadId,
 };

@@ -40,5 +40,5 @@ pub use outpost::UserNamespace;
 pub use peer::{AttestFault, Attested, Attestor, Peer};
 pub use probe::{Capabilities, Hosting, Verdict, capabilities, hosting};
 pub use process::{Ended, Process, boot_id};
-pub use program::{Account, Program, Resources, Step, replace, spawn};
+pub use program::{Account, Bind, Program, Resources, Step, replace, spawn};
 pub use sandbox::{Sandbox, SandboxFiles};

@@ -2,7 +2,7 @@
 
 use crate::{apps::accounts, clock, hands::Hands};
 use host::{Enforcement, HostKernel};
-use identity::Confinement;
+use identity::{Confinement, FileHands};
 use kernel::{
     AppCgroup, Capabilities, CgroupId, Hierarchy, KernelError, Network, NetworkId, NetworkPorts, Verdict,
 };
@@ -77,6 +77,10 @@ impl HostKernel for Cgroups {
 
     fn attestation(&self) -> Enforcement {
         self.attestation.clone()
+    }
+
+    fn file_hands(&self) -> Arc<dyn FileHands> {
+        Arc::new(self.hands.clone())
     }
 
     fn account_block(&self) -> io::Result<u32> {

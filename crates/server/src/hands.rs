@@ -1,6 +1,7 @@
 //! What threads in the sandbox cannot do is done for them by threads outside of it: work that needs files of the machine, another network or
 //! another process. Each such work is a closure of ours; nothing of it is made out of what a stranger has sent.
 
+use identity::FileHands;
 use std::{io, sync::mpsc};
 use tokio::{runtime::Handle, task::spawn_blocking};
 
@@ -46,6 +47,15 @@ impl Hands {
 
     fn begin(&self, runtime: &Handle, work: impl FnOnce() + Send + 'static) {
         drop(runtime.spawn(async { drop(spawn_blocking(work)) }));
+    }
+}
+
+impl FileHands for Hands {
+    fn work(&self, work: Box<dyn FnOnce() -> io::Result<()> + Send>) -> io::Result<()> {
+        if !kernel::sandbox::is_confined() {
+            return work();
+        }
+        self.wait(work).unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
     }
 }
 

@@ -128,7 +128,7 @@ unsafe fn prepare(launch: &Launch<'_>) -> Result<(), Failed> {
     }
 }
 
-/// An `/etc/hosts` of its own.
+/// An `/etc/hosts` of its own, and what else it is to see in another place.
 ///
 /// # Safety
 /// As [`run`].
@@ -141,7 +141,7 @@ unsafe fn names(launch: &Launch<'_>) -> Result<(), Failed> {
             write_file(c"/proc/self/uid_map", users)?;
             write_file(c"/proc/self/gid_map", groups)?;
         }
-        if let Some(hosts) = &launch.hosts {
+        if !launch.binds.is_empty() {
             let mount = |source: *const libc::c_char, target: &CStr, flags: libc::c_ulong| {
                 let none = ptr::null::<libc::c_char>();
                 let result = libc::syscall(libc::SYS_mount, source, target.as_ptr(), none, flags, none);
@@ -149,7 +149,9 @@ unsafe fn names(launch: &Launch<'_>) -> Result<(), Failed> {
             };
             // Slave: mounts of the host still appear here, ours never there.
             mount(ptr::null(), c"/", libc::MS_REC | libc::MS_SLAVE)?;
-            mount(hosts.as_ptr(), c"/etc/hosts", libc::MS_BIND)?;
+            for (source, target) in &launch.binds {
+                mount(source.as_ptr(), target, libc::MS_BIND)?;
+            }
         }
         Ok(())
     }

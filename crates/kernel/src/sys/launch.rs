@@ -18,8 +18,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) program: Option<Executable>,
     /// Where to start, if not here.
     pub(crate) directory: Option<CString>,
-    /// Bind-mounted over `/etc/hosts` in a mount namespace of its own.
-    pub(crate) hosts: Option<CString>,
+    /// What is bind-mounted in a mount namespace of its own, and where.
+    pub(crate) binds: Vec<(CString, CString)>,
     /// The identity map of a user namespace (`uid_map`, `gid_map`), for mounting without privilege.
     pub(crate) user_namespace: Option<(CString, CString)>,
     /// Files `cgroup.procs` into which it writes itself.
@@ -81,7 +81,7 @@ impl Drop for Variable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Step {
-    /// Its own `/etc/hosts`.
+    /// Its own `/etc/hosts`, and what else is to be seen elsewhere.
     Namespace,
     /// Joining cgroups of other hierarchies.
     Join,
@@ -211,7 +211,7 @@ pub(crate) fn launch(launch: &Launch<'_>, cgroup: Option<BorrowedFd<'_>>) -> io:
         clone.flags |= CLONE_INTO_CGROUP;
         clone.cgroup = cgroup.as_raw_fd() as u64;
     }
-    if launch.hosts.is_some() {
+    if !launch.binds.is_empty() {
         clone.flags |= libc::CLONE_NEWNS as u64;
     }
     if launch.user_namespace.is_some() {
@@ -239,7 +239,7 @@ pub(crate) fn launch(launch: &Launch<'_>, cgroup: Option<BorrowedFd<'_>>) -> io:
 /// Does in this process what [`launch`] does in a new one. Comes back only if a step fails; those before it stay done.
 pub(crate) fn replace(launch: &Launch<'_>) -> (Step, io::Error) {
     let mut namespaces = 0;
-    if launch.hosts.is_some() {
+    if !launch.binds.is_empty() {
         namespaces |= libc::CLONE_NEWNS;
     }
     if launch.user_namespace.is_some() {

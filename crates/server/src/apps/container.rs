@@ -8,6 +8,7 @@
 
 use super::rootless;
 use domain::{Secret, limits};
+use identity::challenge;
 use kernel::{AppCgroup, Hierarchy, KernelError, Network, NetworkPorts, Placement, Process, Program};
 use std::{
     collections::BTreeMap,
@@ -76,6 +77,8 @@ pub(super) struct Container<'a> {
     /// Seen under the same path inside: what programs need to trust us.
     pub(super) trust: &'a Path,
     pub(super) hosts: &'a Path,
+    /// The folder that it sees where Azure Arc's clients look for keys.
+    pub(super) keys: Option<&'a Path>,
     pub(super) output: &'a File,
 }
 
@@ -209,6 +212,9 @@ impl Podman {
         ];
         if container.hosts.exists() {
             arguments.push(format!("--volume={}:/etc/hosts:ro", container.hosts.display()));
+        }
+        if let Some(keys) = container.keys {
+            arguments.push(format!("--volume={}:{}:ro", keys.display(), challenge::SEEN_IN));
         }
         if container.command.is_some() {
             arguments.push("--entrypoint=/bin/sh".to_owned());

@@ -165,6 +165,12 @@ impl AppFolder {
         self.0.join("tokens")
     }
 
+    /// Below it are the keys that each instance is left as Azure Arc leaves them. To be passed through by nobody: programs see their own
+    /// elsewhere.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
     /// What its instances and we write.
     pub(crate) fn log(&self) -> PathBuf {
         self.0.join("log")

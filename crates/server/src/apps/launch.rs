@@ -4,6 +4,7 @@
 //! away what was made before it.
 
 use super::{
+    arc,
     container::{self, Container, Podman},
     files::AppFolder,
     log,
@@ -17,8 +18,8 @@ use host::{
     Started, workload::ProcessRecord,
 };
 use kernel::{
-    Account, AppCgroup, KernelError, Limiter, Limits, Network, NetworkPorts, Placement, Process, Program,
-    Resources, Verdict,
+    Account, AppCgroup, Bind, KernelError, Limiter, Limits, Network, NetworkPorts, Placement, Process,
+    Program, Resources, Verdict,
 };
 use std::{
     collections::BTreeMap,
@@ -92,6 +93,8 @@ struct Birth<'a> {
     environment: &'a BTreeMap<String, Secret<String>>,
     cgroup: Option<&'a AppCgroup>,
     limiter: Option<&'a Limiter>,
+    /// What it sees elsewhere, besides its `/etc/hosts`; without, it is not started.
+    binds: Vec<Bind>,
 }
 
 /// Why an instance was not started.
@@ -114,6 +117,8 @@ pub(crate) enum LaunchError {
     Container(String),
     #[error("a network of its own: {0}")]
     Network(String),
+    #[error("Azure Arc's protocol: {0}")]
+    Arc(String),
     /// It runs, and cannot be kept: it is to be ended.
     #[error("it was started and cannot be kept")]
     Unkept(#[source] host::HostError, Box<Launched>),
@@ -183,6 +188,9 @@ impl Launcher {
         } else {
             (free_port()?, NetworkPlace::Ours)
         };
+        if desired.arc {
+            self.azure_arc().map_err(LaunchError::Arc)?;
+        }
         let (place, cgroup) = self.place(name)?;
         let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
         let unenforced = unenforced(matches!(place, Place::Cgroup(_)), &limits, limiter.as_ref());
@@ -206,6 +214,7 @@ impl Launcher {
             as_azure: false,
             network,
             attached: None,
+            arc: desired.arc.then(|| folder.keys()),
         };
         let started = match host.start(name, request, now).await {
             Ok(started) => started,
@@ -230,6 +239,16 @@ impl Launcher {
                 Err(why) => notices.push(format!("no token file: {why}")),
             }
         }
+        let account = self.account(desired);
+        let binds = match arc::give(desired.arc, folder, started.workload, account, image.is_some()) {
+            Ok(binds) => binds,
+            Err(error) => {
+                let _gone = host.end(started.workload).await;
+                arc::remove(folder, started.workload);
+                leave(cgroup);
+                return Err(LaunchError::Arc(error));
+            }
+        };
         let birth = Birth {
             folder,
             desired,
@@ -237,6 +256,7 @@ impl Launcher {
             environment: &environment,
             cgroup: cgroup.as_ref(),
             limiter: limiter.as_ref(),
+            binds,
         };
         let spawned = match &podman {
             Some(podman) => self.run(podman, started.workload, &birth),
@@ -246,6 +266,7 @@ impl Launcher {
             Ok(process) => process,
             Err(error) => {
                 let _gone = host.end(started.workload).await;
+                arc::remove(folder, started.workload);
                 leave(cgroup);
                 return Err(error);
             }
@@ -337,6 +358,19 @@ impl Launcher {
         Ok(())
     }
 
+    /// Can programs be given keys as Azure Arc's clients look for them?
+    ///
+    /// # Errors
+    /// No, and why.
+    pub(super) fn azure_arc(&self) -> Result<(), String> {
+        if let Placement::NotDelegated { why, mend } = &self.placement {
+            return Err(format!(
+                "is for apps that the kernel keeps apart, and here it does not: {why} ({mend})"
+            ));
+        }
+        arc::place().map(drop)
+    }
+
     /// The container engine, asked for each time: it may be installed while we run.
     pub(super) async fn podman(&self) -> Result<Arc<Podman>, String> {
         let (placement, tenant) = (self.placement.clone(), self.tenant.clone());
@@ -360,7 +394,7 @@ impl Launcher {
     }
 
     fn run(&self, podman: &Podman, workload: WorkloadId, birth: &Birth<'_>) -> Result<Process, LaunchError> {
-        let Birth { folder, desired, environment, cgroup, limiter, .. } = *birth;
+        let Birth { folder, desired, environment, cgroup, limiter, ref binds, .. } = *birth;
         let cgroup = cgroup.ok_or_else(|| LaunchError::Container("there is no cgroup for it".to_owned()))?;
         let image = desired.deployment.as_ref().and_then(|deployment| deployment.image.as_ref());
         let image = &image.ok_or(LaunchError::NoCommand)?.id;
@@ -376,21 +410,22 @@ impl Launcher {
             network: &inside.namespace().map_err(no_network)?.path(),
             trust: self.hosts.parent().unwrap_or(&self.hosts),
             hosts: &self.hosts,
+            keys: binds.first().map(|bind| &*bind.source),
             output: &log::open(folder)?,
         };
         Ok(podman.run(&container)?)
     }
 
     /// A program that sees our names: by itself, or where we are no root by a command that makes that so and becomes the program.
-    fn named(&self, arguments: Vec<OsString>) -> (Vec<OsString>, Option<PathBuf>) {
+    fn named(&self, arguments: Vec<OsString>, binds: &[Bind]) -> (Vec<OsString>, Option<PathBuf>, Vec<Bind>) {
         if kernel::is_root() {
-            return (arguments, self.hosts.exists().then(|| self.hosts.clone()));
+            return (arguments, self.hosts.exists().then(|| self.hosts.clone()), binds.to_vec());
         }
-        (within(&self.hosts, self.landlock.is_some(), arguments), None)
+        (within(&self.hosts, binds, self.landlock.is_some(), arguments), None, Vec::new())
     }
 
     fn spawn(&self, birth: &Birth<'_>, workload: WorkloadId) -> Result<Process, LaunchError> {
-        let Birth { folder, desired, directory, environment, cgroup, limiter } = *birth;
+        let Birth { folder, desired, directory, environment, cgroup, limiter, ref binds } = *birth;
         let inside = self.endpoints.inside(workload);
         if inside.is_none() && desired.has_own_network() {
             return Err(no_network("it is gone"));
@@ -399,7 +434,7 @@ impl Launcher {
         let command = desired.start_command().ok_or(LaunchError::NoCommand)?;
         let output = log::open(folder)?;
         let arguments = package::shell(command).map(OsString::from);
-        let (arguments, hosts) = self.named(arguments.into());
+        let (arguments, hosts, binds) = self.named(arguments.into(), binds);
         let mut program = Program {
             arguments,
             environment: environment
@@ -408,6 +443,7 @@ impl Launcher {
                 .collect(),
             directory: Some(directory.to_owned()),
             hosts,
+            binds,
             cgroup: cgroup.map(AppCgroup::directory),
             joins: limiter.map(Limiter::joins).unwrap_or_default(),
             network: network.map(AsFd::as_fd),
@@ -419,7 +455,7 @@ impl Launcher {
             landlock: None,
         };
         let mut spawned = kernel::spawn(&program);
-        if let Err(KernelError::Namespace(error)) = &spawned {
+        if let (Err(KernelError::Namespace(error)), true) = (&spawned, program.binds.is_empty()) {
             tracing::warn!(%error, "an app gets no /etc/hosts of its own: the vaults' names must resolve otherwise");
             program.hosts = None;
             spawned = kernel::spawn(&program);
@@ -432,9 +468,12 @@ impl Launcher {
 }
 
 /// Our own command that makes `/etc/hosts` and the Landlock domain, and becomes the program. A domain that we say there is it must have.
-fn within(hosts: &Path, has_domain: bool, arguments: Vec<OsString>) -> Vec<OsString> {
+fn within(hosts: &Path, binds: &[Bind], has_domain: bool, arguments: Vec<OsString>) -> Vec<OsString> {
     let mut whole: Vec<OsString> = ["/proc/self/exe", "within", "--hosts"].map(OsString::from).into();
     whole.push(hosts.into());
+    for Bind { source, target } in binds {
+        whole.extend(["--bind".into(), source.into(), target.into()]);
+    }
     whole.extend(has_domain.then(|| "--landlock".into()));
     whole.push("--".into());
     whole.extend(arguments);
@@ -559,13 +598,18 @@ mod tests {
     #[test]
     fn a_program_is_not_started_without_the_domain_that_is_told_of_it() {
         let whole = |has_domain| {
-            within(Path::new("/h"), has_domain, ["app", "--landlock"].map(OsString::from).into())
+            within(Path::new("/h"), &[], has_domain, ["app", "--landlock"].map(OsString::from).into())
         };
         assert_eq!(
             whole(true),
             ["/proc/self/exe", "within", "--hosts", "/h", "--landlock", "--", "app", "--landlock"]
         );
         assert_eq!(whole(false), ["/proc/self/exe", "within", "--hosts", "/h", "--", "app", "--landlock"]);
+        let bind = Bind { source: "/keys".into(), target: "/var/opt".into() };
+        let whole = within(Path::new("/h"), &[bind], false, vec!["app".into()]);
+        let expected =
+            ["/proc/self/exe", "within", "--hosts", "/h", "--bind", "/keys", "/var/opt", "--", "app"];
+        assert_eq!(whole, expected);
     }
 
     #[test]

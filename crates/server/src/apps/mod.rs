@@ -6,6 +6,7 @@
 //! Apps run on while no server does: a stop of the server ends none, and the next run goes on with those that it finds.
 
 pub(crate) mod accounts;
+mod arc;
 mod building;
 mod container;
 mod deploy;

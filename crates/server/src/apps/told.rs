@@ -27,6 +27,11 @@ impl Hosting for Handle {
         self.0.launcher.own_networks().map_err(told)
     }
 
+    fn azure_arc(&self) -> Result<(), HostingFault> {
+        let told = |why| HostingFault::Unavailable(format!("Azure Arc's protocol {why}"));
+        self.0.launcher.azure_arc().map_err(told)
+    }
+
     fn changed(&self, app: &AppName) {
         self.0.touch(app);
     }

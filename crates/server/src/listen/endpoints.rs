@@ -197,7 +197,10 @@ impl EndpointListeners for Endpoints {
         let listener = TcpListener::from_std(listener)?;
         let port = listener.local_addr()?.port();
         let id = workload.id();
-        let endpoint = msi::Endpoint::app_service(workload, port);
+        let endpoint = match workload.challenges() {
+            None => msi::Endpoint::app_service(workload, port),
+            Some(_) => msi::Endpoint::arc(workload, port).ok_or_else(not_confined)?,
+        };
         let accepting = self.runtime.spawn(accept(listener, endpoint, services, attestor, observer));
         open.tasks.push(accepting.abort_handle());
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, open);
@@ -207,6 +210,10 @@ impl EndpointListeners for Endpoints {
     fn close(&self, workload: WorkloadId) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&workload);
     }
+}
+
+fn not_confined() -> io::Error {
+    io::Error::other("the kernel does not confine who speaks Azure Arc's protocol")
 }
 
 fn not_up() -> io::Error {

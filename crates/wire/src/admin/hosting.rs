@@ -42,6 +42,12 @@ pub trait Hosting: Send + Sync {
     /// [`HostingFault::Unavailable`]: no, and why.
     fn own_networks(&self) -> Result<(), HostingFault>;
 
+    /// Can programs be given keys as Azure Arc's clients look for them?
+    ///
+    /// # Errors
+    /// [`HostingFault::Unavailable`]: no, and why.
+    fn azure_arc(&self) -> Result<(), HostingFault>;
+
     /// Something about this app is another: what runs is to follow.
     fn changed(&self, app: &AppName);
 
@@ -172,6 +178,7 @@ pub(super) struct Hosted {
     deployment: Option<String>,
     deployed: Option<i64>,
     token_file: bool,
+    arc: bool,
     #[serde(flatten)]
     observed: ObservedApp,
 }
@@ -183,6 +190,8 @@ struct Wanted {
     state: Option<DesiredState>,
     #[serde(default)]
     token_file: Option<bool>,
+    #[serde(default)]
+    arc: Option<bool>,
     #[serde(default)]
     instances: Option<u16>,
     #[serde(default, deserialize_with = "given")]
@@ -273,6 +282,7 @@ async fn change(
     let change = Change {
         state: wanted.state,
         token_file: wanted.token_file,
+        arc: wanted.arc,
         instances: wanted.instances,
         command: wanted.command,
         health: wanted.health.map(health),
@@ -286,6 +296,9 @@ async fn change(
     let changing = async {
         if change.network == Some(AppNetwork::Own) {
             hosting.own_networks()?;
+        }
+        if change.arc == Some(true) {
+            hosting.azure_arc()?;
         }
         Ok::<_, HostingFault>(state.host.change_desired(&name, &change, context.now).await?)
     };
@@ -425,6 +438,7 @@ pub(super) fn hosted(state: &State, hosting: &dyn Hosting, name: &AppName, desir
         deployment: deployment.map(|deployment| deployment.id.to_string()),
         deployed: deployment.map(|deployment| deployment.created.seconds()),
         token_file: desired.token_file,
+        arc: desired.arc,
         observed: hosting.observed(desired.app),
     }
 }
