@@ -8,7 +8,7 @@ use crate::{
 };
 use domain::{AppName, Secret, WorkloadId};
 use identity::{
-    Challenges, Confinement, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret,
+    Challenges, Confinement, OwnHands, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret,
 };
 use kernel::{AttestFault, Attested, CgroupId, Peer};
 use serde_json::Value;
