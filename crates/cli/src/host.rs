@@ -89,7 +89,7 @@ pub(crate) struct Configure {
     #[arg(long, value_name = "NUMBER")]
     processes: Option<u32>,
     /// `own`: each instance in a network of its own, with this server and Azure's metadata address (IMDS) in it and NO WAY OUT, neither to
-    /// other machines nor to other programs of this one; needs a server that runs as root. `host`, as without it: the server's
+    /// other machines nor to other programs of this one; an ordinary user's server needs user namespaces. `host`, as without it: the server's
     #[arg(long, value_name = "own|host")]
     network: Option<Network>,
 }

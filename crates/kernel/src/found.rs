@@ -112,14 +112,13 @@ pub fn network_of(cgroup: &AppCgroup, id: NetworkId, ports: &NetworkPorts) -> Re
         let process = Process::of_member(pid, || true)?;
         let namespace = Namespace::of(&process).ok()?;
         let is_it = NetworkId::held(&namespace).ok()? == id && cgroup.processes().contains(&pid);
-        (is_it && !process.has_ended().ok()?).then_some((process, namespace))
+        (is_it && !process.has_ended().ok()?).then_some(namespace)
     };
     let doing = "find the network namespace of the cgroup's processes";
     let fail = |source| KernelError::System { doing, source };
     let mut why = fail(io::ErrorKind::NotFound.into());
-    // One that has gone into a user namespace of its own leads to none where we could listen.
-    for (process, namespace) in cgroup.processes().into_iter().filter_map(its) {
-        match namespace.reach(&process) {
+    for namespace in cgroup.processes().into_iter().filter_map(its) {
+        match namespace.reach() {
             Ok(namespace) => return Network::within(namespace, ports),
             Err(source) => why = fail(source),
         }

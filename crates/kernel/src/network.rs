@@ -50,6 +50,8 @@ pub struct Network {
 #[derive(Debug)]
 pub struct Namespace {
     file: OwnedFd,
+    /// The user namespace that a program enters before, if it is not ours.
+    users: Option<OwnedFd>,
     /// Who makes our sockets there, where we may not go ourselves.
     outpost: Option<Arc<Outpost>>,
 }
@@ -63,7 +65,7 @@ impl Network {
         let made = apart(|| {
             sys::unshare_network()?;
             let file = fs::File::open("/proc/thread-self/ns/net")?;
-            Ok(Namespace { file: file.into(), outpost: None })
+            Ok(Namespace { file: file.into(), users: None, outpost: None })
         });
         let namespace =
             made.map_err(|source| KernelError::System { doing: "make a network namespace", source })?;
@@ -77,6 +79,17 @@ impl Network {
     pub fn create_in(users: &UserNamespace, ports: &NetworkPorts) -> Result<Self, KernelError> {
         let doing = "make a network namespace in a user namespace";
         let namespace = Outpost::make(users).map_err(|source| KernelError::System { doing, source })?;
+        Self::within(namespace, ports)
+    }
+
+    /// The same for an ordinary user's program, in a user namespace that is made for it and in which it is nobody else. Takes some
+    /// milliseconds, and a process for as long as it lasts.
+    ///
+    /// # Errors
+    /// [`KernelError::System`].
+    pub fn create_own(ports: &NetworkPorts) -> Result<Self, KernelError> {
+        let doing = "make a network namespace, and a user namespace for it";
+        let namespace = Outpost::own().map_err(|source| KernelError::System { doing, source })?;
         Self::within(namespace, ports)
     }
 
@@ -112,23 +125,30 @@ impl Namespace {
         if process.has_ended()? {
             return Err(io::ErrorKind::NotFound.into());
         }
-        Ok(Self { file: file.into(), outpost: None })
+        Ok(Self { file: file.into(), users: None, outpost: None })
     }
 
     /// One where an outpost is.
     pub(crate) fn reached(file: OwnedFd, outpost: Arc<Outpost>) -> Self {
-        Self { file, outpost: Some(outpost) }
+        Self { file, users: None, outpost: Some(outpost) }
     }
 
-    /// That of a process by an outpost of ours, if it belongs to another user namespace and we are not root, who needs none.
-    pub(crate) fn reach(self, process: &Process) -> io::Result<Self> {
+    /// One where an outpost is, which a program enters by its user namespace.
+    pub(crate) fn of_own(users: OwnedFd, file: OwnedFd, outpost: Arc<Outpost>) -> Self {
+        Self { file, users: Some(users), outpost: Some(outpost) }
+    }
+
+    /// The user namespace that a program of the same user enters before.
+    pub fn users(&self) -> Option<BorrowedFd<'_>> {
+        self.users.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The same by an outpost of ours, if it belongs to another user namespace and we are not root, who needs none.
+    pub(crate) fn reach(self) -> io::Result<Self> {
         if crate::is_root() {
             return Ok(self);
         }
-        let users = UserNamespace::of(process.id())?;
-        if process.has_ended()? {
-            return Err(io::ErrorKind::NotFound.into());
-        }
+        let users = UserNamespace::owning(self.file.as_fd())?;
         if users.is_own()? { Ok(self) } else { Outpost::join(&users, self.file) }
     }
 

@@ -47,6 +47,8 @@ const DESCRIPTORS_MAX: usize = 16;
 
 /// Goes into a user namespace, and into a new network in it. Answers that.
 const MAKE: u8 = b'm';
+/// Makes a user namespace and a network in it, and goes there. Answers both.
+const OWN: u8 = b'o';
 /// Goes into a user namespace and a network in it.
 const JOIN: u8 = b'j';
 /// Answers a socket for questions to the kernel, then the listeners.
@@ -67,6 +69,11 @@ impl UserNamespace {
     /// As `open(2)`: there is no such process, or we may not look at it.
     pub fn of(pid: u32) -> io::Result<Self> {
         Ok(Self { file: File::open(format!("/proc/{pid}/ns/user"))? })
+    }
+
+    /// The one that a network belongs to.
+    pub(crate) fn owning(network: BorrowedFd<'_>) -> io::Result<Self> {
+        Ok(Self { file: sys::owner(network)?.into() })
     }
 
     /// Is it the one that we are in?
@@ -109,6 +116,14 @@ impl Outpost {
         let outpost = Self::start()?;
         let file = one(outpost.order(&[MAKE], &[users.file.as_fd()], 1)?)?;
         Ok(Namespace::reached(file, Arc::new(outpost)))
+    }
+
+    /// A new network in a new user namespace, where this user is nobody else.
+    pub(crate) fn own() -> io::Result<Namespace> {
+        let outpost = Self::start()?;
+        let mut made = outpost.order(&[OWN], &[], 2)?.into_iter();
+        let (users, file) = made.next().zip(made.next()).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Namespace::of_own(users, file, Arc::new(outpost)))
     }
 
     /// A network that is there, and belongs to a user namespace.
@@ -206,6 +221,11 @@ fn obey(order: &[u8], given: Vec<OwnedFd>) -> io::Result<Vec<OwnedFd>> {
             sys::unshare_network()?;
             Ok(vec![File::open("/proc/self/ns/net")?.into()])
         }
+        ([OWN], []) => {
+            sys::unshare_users()?;
+            sys::unshare_network()?;
+            Ok(vec![File::open("/proc/self/ns/user")?.into(), File::open("/proc/self/ns/net")?.into()])
+        }
         ([JOIN], [users, network]) => {
             enter(users, LinkNameSpaceType::User)?;
             enter(network, LinkNameSpaceType::Network)?;
@@ -264,7 +284,7 @@ mod tests {
 
     #[test]
     fn an_order_that_is_none_is_refused_and_a_message_arrives_with_what_it_carries() {
-        for order in [&b""[..], b"x", b"m", b"j", b"l", b"c", b"cc6"] {
+        for order in [&b""[..], b"x", b"m", b"ox", b"j", b"l", b"c", b"cc6"] {
             assert_eq!(obey(order, Vec::new()).unwrap_err().raw_os_error(), Some(libc::EINVAL), "{order:?}");
         }
         let (one, other) =

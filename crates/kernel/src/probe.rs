@@ -207,14 +207,16 @@ fn account() -> Verdict {
 /// Can a program have a network of its own, in which we listen and are connected to?
 fn network() -> Verdict {
     let attempt = || {
-        let network = Network::create(&NetworkPorts { loopback: vec![0], metadata: false })?;
-        rehearse(&Program { network: Some(network.namespace.as_fd()), ..Program::default() })
+        let ports = NetworkPorts { loopback: vec![0], metadata: false };
+        let network = if crate::is_root() { Network::create(&ports)? } else { Network::create_own(&ports)? };
+        let (users, network) = (network.namespace.users(), Some(network.namespace.as_fd()));
+        rehearse(&Program { users, network, ..Program::default() })
     };
     match attempt() {
         Ok(()) => Verdict::Enforced,
         Err(error) => Verdict::no(
             chain(&error),
-            "run the server as root (in a container: with the capability SYS_ADMIN); without, an app shares the network of the machine, and only a container has one of its own, by podman",
+            "run the server as root (in a container: with the capability SYS_ADMIN), or let ordinary users make user namespaces; without, an app shares the network of the machine",
         ),
     }
 }

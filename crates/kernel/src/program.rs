@@ -40,6 +40,8 @@ pub struct Program<'a> {
     pub cgroup: Option<BorrowedFd<'a>>,
     /// Files `cgroup.procs` of other hierarchies, open for writing: it joins these cgroups before anything else.
     pub joins: Vec<BorrowedFd<'a>>,
+    /// The user namespace that it enters first: that of its network, where it is not ours.
+    pub users: Option<BorrowedFd<'a>>,
     /// The network namespace in which it runs.
     pub network: Option<BorrowedFd<'a>>,
     /// The user that it becomes, for good.
@@ -189,6 +191,7 @@ fn prepared<'a>(program: &Program<'a>) -> Result<Launch<'a>, KernelError> {
         binds: binds(program)?,
         user_namespace: user_namespace(program)?,
         joins: program.joins.clone(),
+        users: program.users,
         network: program.network,
         output: program.output,
         input: program.input,

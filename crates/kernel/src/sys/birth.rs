@@ -50,7 +50,9 @@ unsafe fn clone_now(
     argument: *const libc::c_void,
 ) -> io::Result<libc::c_long> {
     let stack = Stack::new()?;
-    arguments.flags |= (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
+    if !may_be_looked_into() {
+        arguments.flags |= (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
+    }
     (arguments.stack, arguments.stack_size) = (stack.0 as u64, STACK_BYTES as u64);
     let result: libc::c_long;
     // SAFETY: the arguments are live and of the size that is said. The parent goes on behind the instruction, with the registers that are named
@@ -95,6 +97,15 @@ unsafe fn clone_now(
         unsafe { entry(argument) }
     }
     Ok(pid)
+}
+
+/// May whoever a process has become look into it (`fs.suid_dumpable`, proc(5))? A child that has our memory could be for an instant, before
+/// it says that it may not; so it gets a copy, as where nobody knows.
+#[cfg(target_arch = "x86_64")]
+fn may_be_looked_into() -> bool {
+    // 0: nobody; 2: root.
+    let said = std::fs::read("/proc/sys/fs/suid_dumpable");
+    !said.is_ok_and(|said| matches!(said.trim_ascii(), b"0" | b"2"))
 }
 
 /// A stack with a page below it that nobody may touch.

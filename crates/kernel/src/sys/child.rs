@@ -89,6 +89,10 @@ unsafe fn prepare(launch: &Launch<'_>) -> Result<(), Failed> {
             step(Step::Join, written)?;
         }
         names(launch)?;
+        if let Some(users) = launch.users {
+            let entered = libc::syscall(libc::SYS_setns, users.as_raw_fd(), libc::CLONE_NEWUSER);
+            step(Step::Network, entered)?;
+        }
         if let Some(network) = launch.network {
             let entered = libc::syscall(libc::SYS_setns, network.as_raw_fd(), libc::CLONE_NEWNET);
             step(Step::Network, entered)?;

@@ -24,6 +24,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) user_namespace: Option<(CString, CString)>,
     /// Files `cgroup.procs` into which it writes itself.
     pub(crate) joins: Vec<BorrowedFd<'a>>,
+    /// The user namespace that it enters.
+    pub(crate) users: Option<BorrowedFd<'a>>,
     /// The network namespace in which it runs.
     pub(crate) network: Option<BorrowedFd<'a>>,
     /// Where its standard output and error go; with it comes all that detaches it from us.

@@ -28,6 +28,7 @@
 //! | `cat FILE`, `id` | a file's text; user, group |
 //! | `write FILE`, `list DIRECTORY`, `link FILE`, `move FROM TO` | writes a word; names in it; where it leads; renames |
 //! | `signal PID NUMBER` | sends a signal |
+//! | `own DIRECTORY` | the same in a user namespace of its own, by a program that goes on into another one |
 //! | `outpost DIRECTORY` | makes a network in a user namespace of another process, is connected to there, and finds it again by a process of the cgroup |
 //! | `networks COUNT MOST` | makes and drops network namespaces where there may be so many; answers what is left of them |
 //! | `limit DIRECTORY` | sets limits of a cgroup; answers what became of them |
@@ -209,6 +210,7 @@ impl Actor {
                 let number = rustix::process::Signal::from_named_raw(number.parse().unwrap()).unwrap();
                 Ok(rustix::process::kill_process(process, number).map(nothing)?)
             }
+            ["own", directory] => own(&AppCgroup::open(Path::new(directory)).map_err(io::Error::other)?),
             ["outpost", directory] => {
                 outpost(&AppCgroup::open(Path::new(directory)).map_err(io::Error::other)?)
             }
@@ -261,7 +263,6 @@ impl Actor {
             arguments: vec![std::env::current_exe()?.into(), control.into()],
             environment: Vec::new(),
             hosts: Some(hosts.into()),
-            cgroup: Some(cgroup.directory()),
             ..Program::default()
         };
         let child = kernel::spawn(&program).map_err(io::Error::other)?;
@@ -419,6 +420,39 @@ fn outpost(cgroup: &AppCgroup) -> io::Result<String> {
     drop(network);
     owner.0.kill()?;
     let after = connected(&kernel::network_of(cgroup, id, &ports).map_err(other)?)?;
+    Ok(format!("{before} {after}"))
+}
+
+/// Answers the same of a network that is this user's own.
+fn own(cgroup: &AppCgroup) -> io::Result<String> {
+    let other = |error| io::Error::other(format!("{error:?}"));
+    let ports = NetworkPorts { loopback: vec![0], metadata: true };
+    let network = Network::create_own(&ports).map_err(other)?;
+    let id = NetworkId::held(&network.namespace)?;
+    let before = connected(&network)?;
+    let address = network.listeners.first().unwrap().local_addr()?;
+    assert!(TcpStream::connect(address).is_err(), "in our network nobody listens there");
+    // Its user is who it was; it may go on into a user namespace, as whatever mounts something does.
+    let script = format!("test \"$(id -u)\" = {} && exec unshare --user sleep 30", kernel::effective_uid());
+    let program = Program {
+        arguments: ["/bin/sh", "-c", &script].map(Into::into).to_vec(),
+        environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        users: network.namespace.users(),
+        network: Some(network.namespace.as_fd()),
+        ..Program::default()
+    };
+    let process = kernel::spawn(&program).map_err(io::Error::other)?;
+    let began = Instant::now();
+    let its = |kind: &str| fs::metadata(format!("/proc/{}/ns/{kind}", process.id())).map(|file| file.ino());
+    let users = fs::metadata("/proc/self/ns/user")?.ino();
+    while its("net")? != id.number() || its("user")? == users {
+        assert!(began.elapsed() < PATIENCE, "it is there");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    drop(network);
+    let after = connected(&kernel::network_of(cgroup, id, &ports).map_err(other)?)?;
+    process.signal(9)?;
+    let _ended = process.wait().map_err(io::Error::other)?;
     Ok(format!("{before} {after}"))
 }
 

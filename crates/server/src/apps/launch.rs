@@ -18,8 +18,8 @@ use host::{
     Started, workload::ProcessRecord,
 };
 use kernel::{
-    Account, AppCgroup, Bind, KernelError, Limiter, Limits, Network, NetworkPorts, Placement, Process,
-    Program, Resources, Verdict,
+    Account, AppCgroup, Bind, KernelError, Limiter, Limits, Namespace, Network, NetworkPorts, Placement,
+    Process, Program, Resources, Verdict,
 };
 use std::{
     collections::BTreeMap,
@@ -124,6 +124,11 @@ pub(crate) enum LaunchError {
     Unkept(#[source] host::HostError, Box<Launched>),
 }
 
+/// A network for a program that this server starts. Blocks.
+fn own_network(ports: &NetworkPorts) -> Result<Network, KernelError> {
+    if kernel::is_root() { Network::create(ports) } else { Network::create_own(ports) }
+}
+
 fn no_network(why: impl fmt::Display) -> LaunchError {
     LaunchError::Network(why.to_string())
 }
@@ -181,7 +186,7 @@ impl Launcher {
         let own = desired.has_own_network();
         let (port, network) = if own {
             if desired.network == AppNetwork::Own {
-                self.own_networks().map_err(LaunchError::Network)?;
+                self.has_names_inside().map_err(LaunchError::Network)?;
             }
             let port = container::port(&resolved.environment, self.public_port)?;
             (port, NetworkPlace::Made(self.network(podman.clone(), port).await?))
@@ -347,15 +352,25 @@ impl Launcher {
     /// # Errors
     /// No, and why.
     pub(super) fn own_networks(&self) -> Result<(), String> {
-        if !kernel::is_root() {
-            let why = "needs a server that runs as root: an ordinary user may make one only together with a user namespace, and this server, which may not be dumped, may make none for a program";
-            return Err(why.to_owned());
+        self.has_names_inside()?;
+        if kernel::is_root() {
+            return Ok(());
         }
-        if !self.has_loopback {
-            let why = "needs a server that listens at 127.0.0.1: its setting `listen` has the vaults' names lead to other addresses, which are not in such a network";
-            return Err(why.to_owned());
+        // Whether this user may make user namespaces is known to who has tried.
+        let tried = own_network(&NetworkPorts { loopback: Vec::new(), metadata: false });
+        tried.map(drop).map_err(|error| {
+            format!(
+                "is not to be had: {} (an ordinary user needs user namespaces; root does not)",
+                domain::chain(&error)
+            )
+        })
+    }
+
+    fn has_names_inside(&self) -> Result<(), String> {
+        if self.has_loopback {
+            return Ok(());
         }
-        Ok(())
+        Err("needs a server that listens at 127.0.0.1: its setting `listen` has the vaults' names lead to other addresses, which are not in such a network".to_owned())
     }
 
     /// Can programs be given keys as Azure Arc's clients look for them?
@@ -388,7 +403,10 @@ impl Launcher {
     /// A network for an instance that listens on this port: no way out, and our doors in it.
     async fn network(&self, podman: Option<Arc<Podman>>, port: u16) -> Result<Network, LaunchError> {
         let ports = ports(port, self.public_port);
-        let Some(podman) = podman else { return Ok(Network::create(&ports)?) };
+        let Some(podman) = podman else {
+            let made = tokio::task::spawn_blocking(move || own_network(&ports)).await;
+            return Ok(made.map_err(no_network)??);
+        };
         let made = tokio::task::spawn_blocking(move || podman.network(&ports)).await;
         made.unwrap_or_else(|error| Err(error.to_string())).map_err(LaunchError::Container)
     }
@@ -446,6 +464,7 @@ impl Launcher {
             binds,
             cgroup: cgroup.map(AppCgroup::directory),
             joins: limiter.map(Limiter::joins).unwrap_or_default(),
+            users: network.and_then(Namespace::users),
             network: network.map(AsFd::as_fd),
             account: self.account(desired).and_then(|account| Account::new(account, account)),
             output: Some(output.as_fd()),

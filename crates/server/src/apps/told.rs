@@ -100,6 +100,9 @@ impl Apps {
                 }
             };
         }
+        if isolation.has_own_network && !kernel::is_root() {
+            return "user: a network of its own, with no way out but to this server's vaults, and a cgroup of its own; other users do not get its tokens, a program of your own account, another hosted app among them, can take it over";
+        }
         if isolation.has_own_network {
             return "server: a network of its own, with no way out but to this server's vaults, its own account and a cgroup of root's; nobody but its own processes and root gets its tokens";
         }
