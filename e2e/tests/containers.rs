@@ -131,12 +131,15 @@ impl Engine {
     }
 
     fn nothing_is_left(&self) {
-        let mut last = String::new();
-        wait::until("the container to be gone with all that it had", PATIENCE, || {
+        let left = || {
             let listed = self.podman(&["ps", "--all", "--quiet"]);
-            last = format!("{} {:?}", String::from_utf8_lossy(&listed.stdout).trim(), self.cgroups());
-            last == " []"
-        });
+            format!("{}{:?}", String::from_utf8_lossy(&listed.stdout).trim(), self.cgroups())
+        };
+        let began = std::time::Instant::now();
+        while left() != "[]" {
+            assert!(began.elapsed() < PATIENCE, "of the container there is left: {}", left());
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 }
 

@@ -165,12 +165,7 @@ impl Podman {
     /// Takes away whatever is left of a container. Blocks.
     pub(super) fn remove(&self, name: &str) -> Result<(), String> {
         let removed = self.ask(&["rm", "--force", "--ignore", "--time", "0", name]).map(drop);
-        // Shared by all: it goes when the last one's monitor has gone.
-        if let Ok(cgroup) = AppCgroup::open(&self.beside())
-            && !cgroup.is_populated()
-        {
-            let _used_again = cgroup.remove();
-        }
+        remove_beside(&self.parent, &self.tenant);
         removed
     }
 
@@ -265,9 +260,23 @@ impl Podman {
         })
     }
 
-    /// The cgroup of podman and its monitors.
     fn beside(&self) -> PathBuf {
-        self.parent.join(format!("keyless-podman-{}", self.tenant.get(..8).unwrap_or(&self.tenant)))
+        beside(&self.parent, &self.tenant)
+    }
+}
+
+/// The cgroup of podman and its monitors.
+fn beside(parent: &Path, tenant: &str) -> PathBuf {
+    parent.join(format!("keyless-podman-{}", tenant.get(..8).unwrap_or(tenant)))
+}
+
+/// Takes that away if nothing is in it. Shared by all, it goes when the last one's monitor has gone, which may be a while after the
+/// container. Blocks.
+pub(super) fn remove_beside(parent: &Path, tenant: &str) {
+    if let Ok(cgroup) = AppCgroup::open(&beside(parent, tenant))
+        && !cgroup.is_populated()
+    {
+        let _used_again = cgroup.remove();
     }
 }
 

@@ -33,7 +33,7 @@ use host::{
     plan::{Elapsed, Phase, Restarts},
     routes::{InstanceKey, Routes},
 };
-use kernel::{AppCgroup, Attestor, Limiter, Process};
+use kernel::{AppCgroup, Attestor, Limiter, Placement, Process};
 pub(crate) use launch::Launcher;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -240,6 +240,13 @@ impl Apps {
 
     /// Tries again what could not be removed.
     async fn remove_left(&self) {
+        if self.files.has_containers()
+            && let Placement::Root { parent } | Placement::Delegated { parent } = &self.launcher.placement
+        {
+            let (parent, tenant) = (parent.clone(), self.launcher.tenant.clone());
+            let _removed =
+                tokio::task::spawn_blocking(move || container::remove_beside(&parent, &tenant)).await;
+        }
         let left = std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
         for cgroup in left {
             self.remove(cgroup).await;
