@@ -19,6 +19,8 @@ const POSED: &str = "a key is left for the app";
 /// Where clients look for keys, and nothing of ours is for anybody but the app.
 const SEEN_IN: &str = "/var/opt/azcmagent/tokens/";
 
+const ON: [&str; 2] = ["--arc", "on"];
+
 /// An app `web` that speaks Azure Arc's protocol and may read the secret `db` of vault `shop`.
 struct Web {
     hosts: Hosts,
@@ -35,23 +37,9 @@ struct Key {
 
 impl Web {
     fn start(server: Server, name: &str) -> Self {
-        let hosts = Hosts::of(server, name);
-        hosts.server.vault_with("shop", "db", "s3cret");
-        hosts.server.app_with("web", "shop", "get");
-        let web = Self { hosts };
-        web.host("web");
-        web
-    }
-
-    fn host(&self, app: &str) {
-        let server = &self.hosts.server;
-        let _said = server.keyless(["app", "create", app]);
-        let _said = server.keyless(["app", "identity", "assign", app]).ok();
-        let vault = format!("VAULT_URL={}", server.vault_url("shop"));
-        let _said = server.keyless(["app", "settings", "set", app, &vault]).ok();
-        let _said = server.keyless(["app", "configure", app, "--arc", "on"]).ok();
-        let told = self.hosts.deploy(app, &self.hosts.package(app, &[]));
-        assert_eq!((&told["hosted"]["arc"], &told["hosted"]["enforced"]), (&true.into(), &true.into()));
+        let hosts = Hosts::with_web(server, name, &ON);
+        assert_eq!(hosts.show("web")["hosted"]["arc"], true);
+        Self { hosts }
     }
 
     fn run(&self, app: &str, arguments: &[&str]) -> Value {
@@ -286,7 +274,7 @@ fn a_key_is_good_once_and_for_its_own_app_only() {
     assert_eq!((&*key.mode, key.is_its_own), ("0o400", true), "{key:?}");
     // On this machine it is nowhere where clients look, nor in what another app sees; and the app can put nothing there.
     assert!(!Path::new(&key.path).exists());
-    web.host("other");
+    let _told = web.hosts.host("other", &ON);
     let looked = web.run("other", &["cat", &key.path]);
     assert!(looked["status"] == 1 && looked["stderr"].as_str().unwrap().contains("No such file"), "{looked}");
     let written = web.run("web", &["sh", "-c", &format!("echo x > {SEEN_IN}own.key")]);

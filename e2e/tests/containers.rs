@@ -17,6 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SCRIPT: &str = "echo \"endpoint $IDENTITY_ENDPOINT\"; echo \"setting $GREETING\"; mkdir -p /tmp/w && \
     echo served > /tmp/w/index.html; trap 'exit 0' TERM; httpd -f -p \"$PORT\" -h /tmp/w & wait";
 
+/// Asks for a token as SDKs do.
+const ASK: &str = "wget -q -O - --header \"X-IDENTITY-HEADER: $IDENTITY_HEADER\" \
+    \"$IDENTITY_ENDPOINT?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net\"";
+const IMDS: &str = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net";
+
 /// Podman with a storage of the scenarios' own, a server that uses it, and an image made of busybox.
 pub(crate) struct Engine {
     pub(crate) server: Server,
@@ -30,14 +35,7 @@ pub(crate) struct Engine {
 impl Engine {
     /// None where there is no podman, with a word.
     pub(crate) fn start(name: &str) -> Option<Self> {
-        if !settings::is_root() {
-            skip("containers: needs root");
-            return None;
-        }
-        let Some(busybox) = setting("BUSYBOX").filter(|_| setting("PODMAN").is_some()) else {
-            skip("containers: needs podman, runc and a static busybox");
-            return None;
-        };
+        let busybox = busybox()?;
         let place = TemporaryDirectory::new(&format!("{name}-podman"));
         let variables = configured(place.path());
         let server = Server::start_set(name, &[], variables);
@@ -130,6 +128,41 @@ impl Engine {
             .collect()
     }
 
+    /// The container runs on while servers come and go, by the same endpoint in the same network; killed, it comes back as another one, with
+    /// another secret. Answers its process then.
+    fn runs_on_and_comes_back(&mut self, secret: &str) -> String {
+        let pid = self.pid();
+        let _status = self.server.stop();
+        assert_eq!(self.pid(), pid, "it runs on");
+        self.server.start_again();
+        assert!(self.inside(ASK).contains("access_token"), "the same endpoint, in the same network");
+        wait::until("it to be served again", PATIENCE, || self.served("web").status == 200);
+        self.server.kill();
+        self.server.start_again();
+        assert!(self.inside(ASK).contains("access_token"), "also after the server was killed");
+        assert!(self.inside(&ask_imds()).contains("access_token"), "and IMDS, too");
+        assert_eq!(self.pid(), pid);
+
+        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+        wait::until("another container", PATIENCE, || {
+            let listed = self.podman(&["ps", "--quiet"]);
+            !listed.stdout.is_empty() && { pid != self.pid() && self.served("web").status == 200 }
+        });
+        let next = self.pid();
+        assert_ne!(endpoint(&next).secret, secret);
+        next
+    }
+
+    /// Stopped, started again and deleted with its app, nothing is left of it.
+    fn ends_with_all_that_it_had(&self) {
+        let _said = self.server.keyless(["app", "stop", "web"]).ok();
+        self.nothing_is_left();
+        let _said = self.server.keyless(["app", "start", "web"]).ok();
+        assert_eq!(self.served("web").status, 200);
+        let _said = self.server.keyless(["app", "delete", "web"]).ok();
+        self.nothing_is_left();
+    }
+
     fn nothing_is_left(&self) {
         let left = || {
             let listed = self.podman(&["ps", "--all", "--quiet"]);
@@ -140,7 +173,31 @@ impl Engine {
             assert!(began.elapsed() < PATIENCE, "of the container there is left: {}", left());
             std::thread::sleep(Duration::from_millis(100));
         }
+        // Podman has ended, and who makes our sockets in an ordinary user's networks.
+        wait::until("the server to have no children", PATIENCE, || {
+            let threads = std::fs::read_dir(format!("/proc/{}/task", self.server.pid())).unwrap().flatten();
+            let children = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")));
+            children.flatten().all(|children| children.is_empty())
+        });
     }
+}
+
+/// Asks for a token as clients do that know IMDS only.
+fn ask_imds() -> String {
+    format!("wget -q -O - --header 'Metadata: true' '{IMDS}'")
+}
+
+/// The program that the image is made of; none where there can be no containers, with a word.
+fn busybox() -> Option<PathBuf> {
+    if !settings::is_root() {
+        skip("containers: needs root");
+        return None;
+    }
+    let found = setting("BUSYBOX").filter(|_| setting("PODMAN").is_some());
+    if found.is_none() {
+        skip("containers: needs podman, runc and a static busybox");
+    }
+    found.map(PathBuf::from)
 }
 
 /// Podman's own files below a folder, and the variables by which it finds them, for all starts of a server.
@@ -209,16 +266,14 @@ fn an_image_is_served_and_gets_tokens_and_nothing_of_it_is_left() {
     let log = engine.server.keyless(["app", "logs", "web"]).ok();
     assert!(log.contains("setting good morning"), "{log}");
 
-    let mut pid = engine.pid();
+    let pid = engine.pid();
     let given = endpoint(&pid);
     // No argument of any process has the secret, and no container's record of podman is readable by others.
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
         let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
         assert!(!String::from_utf8_lossy(&line).contains(&given.secret), "{process:?}");
     }
-    let ask = "wget -q -O - --header \"X-IDENTITY-HEADER: $IDENTITY_HEADER\" \
-               \"$IDENTITY_ENDPOINT?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net\"";
-    let said = engine.inside(ask);
+    let said = engine.inside(ASK);
     assert!(said.contains("access_token"), "{said}");
     // The server is at its port and its names lead there; the machine's metadata service and all others are not to be had.
     let port = engine.server.port();
@@ -241,48 +296,21 @@ fn an_image_is_served_and_gets_tokens_and_nothing_of_it_is_left() {
     // Could not connect: at once, as there is no way, or in vain.
     assert!(matches!(reach("http://192.0.2.1/"), Some(7 | 28)));
     // Azure's metadata address is ours in there, for the container's own processes and nobody else, and says nothing of the machine's own.
-    let imds = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net";
-    let ask_imds = format!("wget -q -O - --header 'Metadata: true' '{imds}'");
-    let said = engine.inside(&ask_imds);
+    let said = engine.inside(&ask_imds());
     assert!(said.contains("access_token") && said.contains("expires_in"), "{said}");
-    let probed = engine.inside(&format!("wget -S -q -O - '{imds}'"));
+    let probed = engine.inside(&format!("wget -S -q -O - '{IMDS}'"));
     assert!(probed.contains("400") && !probed.contains("access_token"), "{probed}");
     let other =
         engine.inside("wget -S -q -O - --header 'Metadata: true' http://169.254.169.254/metadata/instance");
     assert!(other.contains("404"), "{other}");
     let mut entered = Command::new("nsenter");
-    entered.args(["-t", &pid, "-n", "curl", "--silent", "--max-time", "5", "-H", "Metadata: true", imds]);
+    entered.args(["-t", &pid, "-n", "curl", "--silent", "--max-time", "5", "-H", "Metadata: true", IMDS]);
     let entered = wait::output(&mut entered, b"");
     assert!(String::from_utf8_lossy(&entered.stdout).contains("unknown_source"), "{entered:?}");
 
-    // The server may come and go.
-    let _status = engine.server.stop();
-    assert_eq!(engine.pid(), pid, "it runs on");
-    engine.server.start_again();
-    assert!(engine.inside(ask).contains("access_token"), "the same endpoint, in the same network");
-    wait::until("it to be served again", PATIENCE, || engine.served("web").status == 200);
-    engine.server.kill();
-    engine.server.start_again();
-    assert!(engine.inside(ask).contains("access_token"), "also after the server was killed");
-    assert!(engine.inside(&ask_imds).contains("access_token"), "and IMDS, too");
-    assert_eq!(engine.pid(), pid);
-
-    // Killed, it comes back as another one, with another secret.
-    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
-    wait::until("another container", PATIENCE, || {
-        let listed = engine.podman(&["ps", "--quiet"]);
-        !listed.stdout.is_empty() && { pid != engine.pid() && engine.served("web").status == 200 }
-    });
-    pid = engine.pid();
-    assert_ne!(endpoint(&pid).secret, given.secret);
-
-    let _said = engine.server.keyless(["app", "stop", "web"]).ok();
-    engine.nothing_is_left();
+    let pid = engine.runs_on_and_comes_back(&given.secret);
+    engine.ends_with_all_that_it_had();
     assert!(!Path::new(&format!("/proc/{pid}")).exists());
-    let _said = engine.server.keyless(["app", "start", "web"]).ok();
-    assert_eq!(engine.served("web").status, 200);
-    let _said = engine.server.keyless(["app", "delete", "web"]).ok();
-    engine.nothing_is_left();
 }
 
 #[test]

@@ -51,31 +51,14 @@ fn plain_go_trusts_the_names() {
     note("Go net/http, without cgo", "name and certificate inside `keyless run`", "works");
 }
 
-/// Reads by both credentials, and not any more once the identity is removed.
+/// In a hosted app with this network.
 fn reads_until_it_is_removed(name: &str, network: &str, how: &str, without: &[&str]) {
     if needs_root() {
         return;
     }
     let Some(client) = setting("GO_CLIENT") else { return skip("no Go with the Azure SDK") };
-    let hosts = Hosts::start(name);
-    hosts.server.vault_with("shop", "db", "s3cret");
-    hosts.server.app_with("web", "shop", "get");
-    let vault = format!("VAULT_URL={}", hosts.server.vault_url("shop"));
-    let _said = hosts.server.keyless(["app", "settings", "set", "web", &vault]).ok();
-    let _said = hosts.server.keyless(["app", "configure", "web", "--network", network]).ok();
-    hosts.deploy("web", &hosts.package("one", &[]));
-    let kinds = [("default", "DefaultAzureCredential"), ("managed", "ManagedIdentityCredential")];
-    for (kind, credential) in kinds {
-        let ended = hosts.run("web", &[&client, "db", kind], without);
-        assert_eq!((&ended["status"], &ended["stdout"]), (&0.into(), &"s3cret\n".into()), "{kind}: {ended}");
-        note(SDK, &format!("get secret, {how} (`{credential}`)"), "works");
-    }
-    let _said = hosts.server.keyless(["app", "identity", "remove", "web"]).ok();
-    for (kind, _) in kinds {
-        let ended = hosts.run("web", &[&client, "db", kind], without);
-        let said = ended.to_string();
-        assert!(ended["status"] == 1 && !said.contains("s3cret"), "{kind}: {said}");
-    }
+    let hosts = Hosts::with_web(Server::start(name), name, &["--network", network]);
+    hosts.reads_until_it_is_removed(SDK, how, &[client], without);
 }
 
 #[test]

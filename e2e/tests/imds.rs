@@ -31,14 +31,8 @@ impl Isolated {
     }
 
     fn on(server: Server, name: &str) -> Self {
-        let hosts = Hosts::of(server, name);
-        hosts.server.vault_with("shop", "db", "s3cret");
-        hosts.server.app_with("web", "shop", "get");
-        let vault = format!("VAULT_URL={}", hosts.server.vault_url("shop"));
-        let _said = hosts.server.keyless(["app", "settings", "set", "web", &vault]).ok();
-        let _said = hosts.server.keyless(["app", "configure", "web", "--network", "own"]).ok();
-        let told = hosts.deploy("web", &hosts.package("one", &[]));
-        assert_eq!((&told["hosted"]["network"], &told["hosted"]["enforced"]), (&"own".into(), &true.into()));
+        let hosts = Hosts::with_web(server, name, &["--network", "own"]);
+        assert_eq!(hosts.show("web")["hosted"]["network"], "own");
         Self { hosts }
     }
 

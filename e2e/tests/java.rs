@@ -36,35 +36,14 @@ pub(crate) fn client(hosts: &Hosts) -> Option<Vec<String>> {
     Some([&java, "-cp", &format!("{libraries}/*"), &source.display().to_string()].map(str::to_owned).into())
 }
 
-/// Reads by both credentials, and not any more once the identity is removed.
+/// In a hosted app with this network.
 fn reads_until_it_is_removed(name: &str, network: &str, how: &str, without: &[&str]) {
     if needs_root() {
         return;
     }
-    let hosts = Hosts::start(name);
+    let hosts = Hosts::with_web(Server::start(name), name, &["--network", network]);
     let Some(client) = client(&hosts) else { return skip("no Java with the Azure SDK") };
-    hosts.server.vault_with("shop", "db", "s3cret");
-    hosts.server.app_with("web", "shop", "get");
-    let vault = format!("VAULT_URL={}", hosts.server.vault_url("shop"));
-    let _said = hosts.server.keyless(["app", "settings", "set", "web", &vault]).ok();
-    let _said = hosts.server.keyless(["app", "configure", "web", "--network", network]).ok();
-    hosts.deploy("web", &hosts.package("one", &[]));
-    let run = |kind| {
-        let line: Vec<_> = client.iter().map(String::as_str).chain(["db", kind]).collect();
-        hosts.run("web", &line, without)
-    };
-    let kinds = [("default", "DefaultAzureCredential"), ("managed", "ManagedIdentityCredential")];
-    for (kind, credential) in kinds {
-        let ended = run(kind);
-        assert_eq!((&ended["status"], &ended["stdout"]), (&0.into(), &"s3cret\n".into()), "{kind}: {ended}");
-        note(SDK, &format!("get secret, {how} (`{credential}`)"), "works");
-    }
-    let _said = hosts.server.keyless(["app", "identity", "remove", "web"]).ok();
-    for (kind, _) in kinds {
-        let ended = run(kind);
-        let said = ended.to_string();
-        assert!(ended["status"] == 1 && !said.contains("s3cret"), "{kind}: {said}");
-    }
+    hosts.reads_until_it_is_removed(SDK, how, &client, without);
 }
 
 #[test]

@@ -12,6 +12,8 @@ const RUST: &str = "Rust azure_identity 1.0.0, azure_security_keyvault_secrets 1
 const EXCHANGE: &str = include_str!("token_file/exchange.py");
 const USED: &str = "the token file of workload";
 
+const ON: [&str; 2] = ["--token-file", "on"];
+
 /// An app `web` with a token file, which may read the secret `db` of vault `shop`.
 struct Web {
     hosts: Hosts,
@@ -20,25 +22,10 @@ struct Web {
 
 impl Web {
     fn start(server: Server, name: &str) -> Self {
-        let hosts = Hosts::of(server, name);
-        hosts.server.vault_with("shop", "db", "s3cret");
-        hosts.server.app_with("web", "shop", "get");
-        let mut web = Self { hosts, env: Value::Null };
-        web.host("web");
-        web.env = web.hosts.ask("web", "/env");
-        web
-    }
-
-    /// Deploys an app that gets a token file.
-    fn host(&self, app: &str) {
-        let server = &self.hosts.server;
-        let _said = server.keyless(["app", "create", app]);
-        let _said = server.keyless(["app", "identity", "assign", app]).ok();
-        let vault = format!("VAULT_URL={}", server.vault_url("shop"));
-        let _said = server.keyless(["app", "settings", "set", app, &vault]).ok();
-        let _said = server.keyless(["app", "configure", app, "--token-file", "on"]).ok();
-        let told = self.hosts.deploy(app, &self.hosts.package(app, &[]));
-        assert_eq!(told["hosted"]["token_file"], true, "{told}");
+        let hosts = Hosts::with_web(server, name, &ON);
+        assert_eq!(hosts.show("web")["hosted"]["token_file"], true);
+        let env = hosts.ask("web", "/env");
+        Self { hosts, env }
     }
 
     fn file(&self) -> &str {
@@ -162,7 +149,7 @@ fn a_token_file_is_good_for_nobody_but_its_own_program() {
     assert_eq!(web.hosts.server.https().get_secret("shop", "db", access).status, 200);
 
     // Another app cannot read it, and has no use for what somebody else may have read for it.
-    web.host("other");
+    let _told = web.hosts.host("other", &ON);
     let read = web.run("other", &["cat", web.file()]);
     assert!(read["status"] == 1 && read["stderr"].as_str().unwrap().contains("ermission denied"), "{read}");
     let folder = PathBuf::from(web.file());

@@ -1,11 +1,10 @@
 //! The same for containers, which are more than processes: images of ours, mounts, networks and podman's own monitors.
 
-use super::{Chance, PATIENCE, ask, children, descriptors, listed, name};
+use super::{Chance, Counts, PATIENCE, ask, children, listed, name};
 use crate::containers::Engine;
 use e2e::{setting, wait};
 use std::{
     collections::BTreeMap,
-    fmt,
     io::Write as _,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -22,88 +21,28 @@ const PAUSE_MAX: u64 = 1_500;
 const COMMAND: &str = "trap 'exit 0' TERM; httpd -f -p \"$PORT\" -h /tmp & wait";
 
 /// What there is of a server's containers.
-struct Counted {
-    descriptors: BTreeMap<String, usize>,
-    children: usize,
-    containers: usize,
-    images: usize,
-    cgroups: usize,
-    /// Network namespaces that some process is in.
-    networks: usize,
-    /// Processes of podman, its monitors and what they run, by the folder that podman has for itself.
-    processes: usize,
-    mounts: usize,
-    /// Packages and tars of apps that wait.
-    packages: usize,
-}
-
-impl fmt::Display for Counted {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            descriptors,
-            children,
-            containers,
-            images,
-            cgroups,
-            networks,
-            processes,
-            mounts,
-            packages,
-        } = self;
-        write!(
-            formatter,
-            "{descriptors:?}, {children} children, {containers} containers, {images} images, {cgroups} cgroups, {networks} networks, \
-             {processes} processes, {mounts} mounts, {packages} packages"
-        )
-    }
-}
-
-impl Counted {
-    fn now(engine: &Engine) -> Self {
-        let lines = |arguments: &[&str]| {
-            let told = engine.podman(arguments);
-            assert!(told.status.success(), "{told:?}");
-            String::from_utf8(told.stdout).unwrap().lines().count()
-        };
-        let (pid, place) = (engine.server.pid(), engine.place().display().to_string());
-        let apps = engine.server.place().join("data-apps");
-        let is_zip = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "zip");
-        Self {
-            descriptors: descriptors(&PathBuf::from(format!("/proc/{pid}"))),
-            children: children(pid),
-            containers: lines(&["ps", "--all", "--quiet"]),
-            images: lines(&["images", "--all", "--quiet"]),
-            cgroups: engine.cgroups().len(),
-            networks: networks(),
-            processes: processes(&place),
-            mounts: std::fs::read_to_string("/proc/self/mountinfo").unwrap().matches(&place).count(),
-            packages: listed(&apps).flat_map(|app| listed(&app).filter(is_zip).collect::<Vec<_>>()).count(),
-        }
-    }
-
-    fn is_within(&self, before: &Self) -> bool {
-        let Self {
-            descriptors,
-            children,
-            containers,
-            images,
-            cgroups,
-            networks,
-            processes,
-            mounts,
-            packages,
-        } = self;
-        descriptors.iter().all(|(kind, count)| count <= before.descriptors.get(kind).unwrap_or(&0))
-            && *children <= before.children
-            && *containers <= before.containers
-            && *images <= before.images
-            && *cgroups <= before.cgroups
-            // Others of this machine have theirs, which come and go.
-            && *networks <= before.networks
-            && *processes <= before.processes
-            && *mounts <= before.mounts
-            && *packages <= before.packages
-    }
+fn counted(engine: &Engine) -> Counts {
+    let lines = |arguments: &[&str]| {
+        let told = engine.podman(arguments);
+        assert!(told.status.success(), "{told:?}");
+        String::from_utf8(told.stdout).unwrap().lines().count()
+    };
+    let (pid, place) = (engine.server.pid(), engine.place().display().to_string());
+    let apps = engine.server.place().join("data-apps");
+    let is_zip = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "zip");
+    let mut counts = Counts::of_descriptors(pid);
+    counts.add("children", children(pid));
+    counts.add("containers", lines(&["ps", "--all", "--quiet"]));
+    counts.add("images", lines(&["images", "--all", "--quiet"]));
+    counts.add("cgroups", engine.cgroups().len());
+    // Network namespaces that some process is in.
+    counts.add("networks", networks());
+    // Of podman, its monitors and what they run, by the folder that podman has for itself.
+    counts.add("processes", processes(&place));
+    counts.add("mounts", std::fs::read_to_string("/proc/self/mountinfo").unwrap().matches(&place).count());
+    // Packages and tars of apps that wait.
+    counts.add("packages", listed(&apps).map(|app| listed(&app).filter(is_zip).count()).sum());
+    counts
 }
 
 /// Those of containers: of processes whose environment or command line is podman's of this scenario, or that were started in such a container.
@@ -225,20 +164,20 @@ fn containers_come_and_go_and_nothing_of_them_stays() {
     // What is made once and stays is there once an app has come and gone; and what is there is seen.
     let mut actor = Actor { engine: &engine, tar: tar.clone(), chance: Chance(seed), done: BTreeMap::new() };
     assert_eq!(actor.deploy("churn-0"), "deployed");
-    let mut seen = Counted::now(&engine);
+    let mut seen = counted(&engine);
     wait::until("the first container", PATIENCE, || {
-        seen = Counted::now(&engine);
-        seen.containers == 1 && seen.networks == 1
+        seen = counted(&engine);
+        seen.of("containers") == 1 && seen.of("networks") == 1
     });
-    assert!(seen.images > 1 && seen.cgroups > 1 && seen.processes > 1, "what is there is seen: {seen}");
+    for kind in ["images", "cgroups", "processes"] {
+        assert!(seen.of(kind) > 1, "{kind}: what is there is seen: {seen}");
+    }
     let _gone = actor.asks("DELETE", "/v1/apps/churn-0", "application/json", b"");
-    let mut before = Counted::now(&engine);
+    let mut before = counted(&engine);
     wait::until("the first container to be gone", PATIENCE, || {
-        before = Counted::now(&engine);
-        let is_gone = [before.containers, before.cgroups, before.processes, before.children] == [0; 4];
-        is_gone
-            && before.images == 1
-            && !before.descriptors.keys().any(|kind| kind == "cgroup" || kind.contains("pidfd"))
+        before = counted(&engine);
+        let gone = ["containers", "cgroups", "processes", "children"];
+        before.holds_no_app() && gone.iter().all(|kind| before.of(kind) == 0) && before.of("images") == 1
     });
 
     let half = Duration::from_secs(seconds) / 2;
@@ -258,14 +197,14 @@ fn containers_come_and_go_and_nothing_of_them_stays() {
     for (what, count) in std::mem::take(&mut actor.done) {
         *done.entry(what).or_default() += count;
     }
-    let most = Counted::now(&engine);
+    let most = counted(&engine);
     for number in 0..APPS {
         let _gone = actor.asks("DELETE", &format!("/v1/apps/churn-{number}"), "application/json", b"");
     }
-    let (mut after, settling) = (Counted::now(&engine), Instant::now());
+    let (mut after, settling) = (counted(&engine), Instant::now());
     while !after.is_within(&before) && settling.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(200));
-        after = Counted::now(&engine);
+        after = counted(&engine);
     }
     let told = format!(
         "churn of containers: seed {seed}, {seconds} s {done:?}\n  before: {before}\n  in the midst: {most}\n  after: {after}\n  settled after {:?}",

@@ -3,9 +3,9 @@
 //! The machine's user database is not touched: which users this one may have for containers is said in a mount namespace of the scenario's
 //! own, and so is where cgroup v2 is.
 
-use super::{Engine, PATIENCE, SCRIPT, configured, endpoint};
+use super::{ASK, Engine, SCRIPT, ask_imds, busybox, configured, endpoint};
 use e2e::app::Endpoint;
-use e2e::{Answer, Server, TemporaryDirectory, server, setting, settings, skip, wait};
+use e2e::{Answer, Server, TemporaryDirectory, server, wait};
 use serde_json::Value;
 use std::{
     os::unix::fs::{PermissionsExt, chown},
@@ -22,21 +22,10 @@ const VIEW: &str = "set -e\n\
     umount -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; fi\n\
     for file in subuid subgid; do [ -e /etc/$file ] || : > /etc/$file; mount --bind PLACE/users /etc/$file; done\n\
     exec \"$@\"\n";
-/// Asks for a token as SDKs do.
-const ASK: &str = "wget -q -O - --header \"X-IDENTITY-HEADER: $IDENTITY_HEADER\" \
-    \"$IDENTITY_ENDPOINT?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net\"";
-
 impl Engine {
     /// A server of an ordinary user, which has users of its own for containers or has none.
     fn start_for_user(name: &str, users: &str) -> Option<Self> {
-        if !settings::is_root() {
-            skip("another user's containers: needs root");
-            return None;
-        }
-        let Some(busybox) = setting("BUSYBOX").filter(|_| setting("PODMAN").is_some()) else {
-            skip("containers: needs podman, runc and a static busybox");
-            return None;
-        };
+        let busybox = busybox()?;
         let place = TemporaryDirectory::new(&format!("{name}-podman"));
         let at = |name: &str| place.path().join(name);
         std::fs::write(at("users"), users).unwrap();
@@ -124,51 +113,12 @@ fn an_ordinary_users_image_gets_tokens_and_secrets_and_nothing_of_it_is_left() {
     let read = wait::output(read.args(["-H", &format!("Authorization: Bearer {token}"), &url]), b"");
     let read = format!("{}{}", String::from_utf8_lossy(&read.stdout), String::from_utf8_lossy(&read.stderr));
     assert!(read.contains("s3cret"), "{read}");
-    let imds = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net";
-    let ask_imds = format!("wget -q -O - --header 'Metadata: true' '{imds}'");
-    assert!(engine.inside(&ask_imds).contains("access_token"));
+    assert!(engine.inside(&ask_imds()).contains("access_token"));
     // No way out, nor one to this machine.
     assert!(!engine.inside("wget -q -O - -T 3 http://192.0.2.1/ && echo REACHED").contains("REACHED"));
 
-    // The server may come and go.
-    let _status = engine.server.stop();
-    assert_eq!(engine.pid(), pid, "it runs on");
-    engine.server.start_again();
-    assert!(engine.inside(ASK).contains("access_token"), "the same endpoint, in the same network");
-    wait::until("it to be served again", PATIENCE, || engine.served("web").status == 200);
-    engine.server.kill();
-    engine.server.start_again();
-    assert!(engine.inside(ASK).contains("access_token"), "also after the server was killed");
-    assert!(engine.inside(&ask_imds).contains("access_token"), "and IMDS, too");
-    assert_eq!(engine.pid(), pid);
-
-    // Killed, it comes back as another one, with another secret.
-    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
-    wait::until("another container", PATIENCE, || {
-        let listed = engine.podman(&["ps", "--quiet"]);
-        !listed.stdout.is_empty() && { pid != engine.pid() && engine.served("web").status == 200 }
-    });
-    assert_ne!(endpoint(&engine.pid()).secret, given.secret);
-
-    let _said = engine.server.keyless(["app", "stop", "web"]).ok();
-    engine.nothing_is_left();
-    engine.no_outpost_is_left();
-    let _said = engine.server.keyless(["app", "start", "web"]).ok();
-    assert_eq!(engine.served("web").status, 200);
-    let _said = engine.server.keyless(["app", "delete", "web"]).ok();
-    engine.nothing_is_left();
-    engine.no_outpost_is_left();
-}
-
-impl Engine {
-    /// The server's processes in networks of containers end with these.
-    fn no_outpost_is_left(&self) {
-        wait::until("the server to have no children", PATIENCE, || {
-            let threads = std::fs::read_dir(format!("/proc/{}/task", self.server.pid())).unwrap().flatten();
-            let children = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")));
-            children.flatten().all(|children| children.is_empty())
-        });
-    }
+    let _pid = engine.runs_on_and_comes_back(&given.secret);
+    engine.ends_with_all_that_it_had();
 }
 
 #[test]
