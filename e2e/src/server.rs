@@ -66,6 +66,8 @@ pub struct Server {
     building: Vec<(OsString, OsString)>,
     user: Option<u32>,
     cgroup: Option<Delegated>,
+    /// A script of root's that makes another view of the file system, and becomes its arguments.
+    view: Option<PathBuf>,
 }
 
 /// A cgroup that an ordinary user was given, as `systemd --user` does; gone when this is.
@@ -150,13 +152,16 @@ impl Server {
             building: Vec::new(),
             user: None,
             cgroup: None,
+            view: None,
         }
     }
 
     /// As [`Server::start`], server and commands of an ordinary user. Needs root.
     #[must_use]
     pub fn start_as(name: &str, user: u32) -> Self {
-        Self::start_for(name, user, None)
+        let mut server = Self::stopped_for(name, user, None);
+        server.start_again();
+        server
     }
 
     /// As [`Server::start_as`], in a cgroup that was delegated to the user. Needs root and cgroup v2.
@@ -165,21 +170,45 @@ impl Server {
     /// When there is no cgroup v2.
     #[must_use]
     pub fn start_delegated(name: &str, user: u32) -> Self {
+        let mut server = Self::stopped_for(name, user, Some(Self::delegate(name, user)));
+        server.start_again();
+        server
+    }
+
+    /// As [`Server::start_delegated`], each time with these variables besides; and this script, run by root in a mount namespace of its own,
+    /// changes before what the server and the user's programs see of the file system.
+    ///
+    /// # Panics
+    /// When there is no cgroup v2.
+    #[must_use]
+    pub fn start_viewing(
+        name: &str,
+        user: u32,
+        view: PathBuf,
+        variables: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        let mut server = Self::stopped_for(name, user, Some(Self::delegate(name, user)));
+        (server.view, server.variables) = (Some(view), variables);
+        server.start_again();
+        server
+    }
+
+    fn delegate(name: &str, user: u32) -> Delegated {
         let place = hierarchy().join(format!("keyless-e2e-{}-{name}", std::process::id()));
         std::fs::create_dir(&place).unwrap();
         // What systemd hands over with Delegate=yes.
         for file in ["", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"] {
             std::os::unix::fs::chown(place.join(file), Some(user), Some(user)).unwrap();
         }
-        Self::start_for(name, user, Some(Delegated(place)))
+        Delegated(place)
     }
 
-    fn start_for(name: &str, user: u32, cgroup: Option<Delegated>) -> Self {
+    fn stopped_for(name: &str, user: u32, cgroup: Option<Delegated>) -> Self {
         let directory = TemporaryDirectory::new(name);
         // What was built may be where only its builder can look.
         copy(&binary("keyless"), &directory.path().join("keyless"));
         std::os::unix::fs::chown(directory.path(), Some(user), Some(user)).unwrap();
-        let mut server = Self {
+        Self {
             directory,
             port: free_port(),
             child: None,
@@ -189,9 +218,8 @@ impl Server {
             building: Vec::new(),
             user: Some(user),
             cgroup,
-        };
-        server.start_again();
-        server
+            view: None,
+        }
     }
 
     /// The cgroup that was delegated, if one was.
@@ -214,9 +242,14 @@ impl Server {
         };
         // Joins while it is still root, and only then becomes the user.
         let mut command = Command::new("sh");
+        let view = self
+            .view
+            .as_ref()
+            .map(|view| format!("unshare --mount --propagation private sh '{}'", view.display()));
         let join = format!(
-            "echo $$ > {}/cgroup.procs && exec setpriv --reuid {user} --regid {user} --clear-groups \"$@\"",
-            cgroup.display()
+            "echo $$ > {}/cgroup.procs && exec {} setpriv --reuid {user} --regid {user} --clear-groups \"$@\"",
+            cgroup.display(),
+            view.unwrap_or_default()
         );
         command.args(["-c", &join, "sh"]).arg(program);
         command

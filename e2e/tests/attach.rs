@@ -1,5 +1,7 @@
 //! An identity for what somebody else started: known by its cgroup, also in a network of its own, until it is taken away or ends.
 
+mod engines;
+
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -167,12 +169,9 @@ fn what_has_a_network_of_its_own_reaches_no_other_app_and_keeps_no_connection() 
     if needs_root() {
         return;
     }
-    let server = Server::start("attach-apart");
-    let folder = server.place().join("other");
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::write(folder.join("app.py"), include_str!("hosting/app.py")).unwrap();
-    let deploy = ["app", "deploy", "other", "--dir", &folder.to_string_lossy()];
-    let _said = server.keyless(deploy).ok();
+    let hosts = Hosts::start("attach-apart");
+    let _told = hosts.deploy("other", &hosts.package("other", &[]));
+    let server = &hosts.server;
     let host = "other.apps.keyless.localhost";
     assert_eq!(server.https().send("GET", host, "/", &[], "").unwrap().status, 200);
 
@@ -184,7 +183,6 @@ fn what_has_a_network_of_its_own_reaches_no_other_app_and_keeps_no_connection() 
     curl.args(["--resolve", &format!("{host}:{}:127.0.0.1", server.port())]);
     curl.arg(format!("https://{host}:{}/", server.port()));
     let said = String::from_utf8(wait::output(&mut curl, b"").stdout).unwrap();
-    let _said = server.keyless(["app", "delete", "other"]).ok();
     assert_eq!(said, "404", "the way to its vaults is none to other apps");
 
     // A connection that is open, and has been answered.

@@ -3,6 +3,8 @@
 //!
 //! `KEYLESS_E2E_CHURN_SECONDS` says how long, `KEYLESS_E2E_CHURN_SEED` which steps; both are said in the end.
 
+mod containers;
+
 use crate::hosting::{Hosts, needs_root};
 use e2e::{Answer, Server, server, setting, wait};
 use serde_json::Value;
@@ -57,67 +59,67 @@ struct Traces {
     accounts: Range<u64>,
 }
 
+/// Processes that were given an app's environment.
+const PROCESSES: &str = "processes of apps";
+/// Processes of the apps' accounts, whatever they have made of their environment.
+const OF_ACCOUNTS: &str = "processes of their accounts";
 const DEPLOYED: &str = "deployed";
 const KILLED: &str = "killed";
 
-/// What there is of a server and its apps.
-struct Counted {
-    /// Descriptors of the server by what they are.
-    descriptors: BTreeMap<String, usize>,
-    threads: usize,
-    /// Its children, those that nobody has waited for too.
-    children: usize,
-    /// Processes that were given an app's environment.
-    processes: usize,
-    /// Processes of the apps' accounts, whatever they have made of their environment.
-    of_accounts: usize,
-    cgroups: usize,
-    /// Of version 1, without one of version 2 that they belong to.
-    orphans: BTreeSet<PathBuf>,
-    /// Files and folders of apps.
-    files: usize,
-}
+/// How many there are of each kind of thing.
+pub(crate) struct Counts(BTreeMap<String, usize>);
 
-impl fmt::Display for Counted {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { descriptors, threads, children, processes, of_accounts, cgroups, orphans, files } = self;
-        write!(
-            formatter,
-            "{descriptors:?}, {threads} threads, {children} children, {processes} processes of apps, {of_accounts} of their accounts, {cgroups} cgroups, \
-             {} cgroups of version 1 that belong to none, {files} files",
-            orphans.len()
-        )
+impl Counts {
+    /// Descriptors of a process by what they are, and nothing else yet.
+    fn of_descriptors(pid: u32) -> Self {
+        let found = descriptors(&PathBuf::from(format!("/proc/{pid}")));
+        Self(found.into_iter().map(|(kind, count)| (format!("descriptors {kind}"), count)).collect())
     }
-}
 
-impl Counted {
-    fn now(hosts: &Hosts, Traces { cgroups, prefix, accounts }: &Traces) -> Self {
-        let process = PathBuf::from(format!("/proc/{}", hosts.server.pid()));
-        let folders = ["data-apps", "data/apps"].map(|name| hosts.server.place().join(name));
-        Self {
-            descriptors: descriptors(&process),
-            threads: listed(&process.join("task")).count(),
-            children: children(hosts.server.pid()),
-            processes: processes(hosts.server.place()).len(),
-            of_accounts: of_accounts(accounts),
-            cgroups: listed(cgroups).filter(|path| name(path).starts_with(prefix)).count(),
-            orphans: orphans(),
-            files: folders.iter().map(|folder| files(folder)).sum(),
-        }
+    fn add(&mut self, kind: &str, count: usize) {
+        self.0.insert(kind.to_owned(), count);
+    }
+
+    fn of(&self, kind: &str) -> usize {
+        self.0.get(kind).copied().unwrap_or_default()
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Does the server hold no cgroup and no process?
+    fn holds_no_app(&self) -> bool {
+        !self.kinds().any(|kind| kind == "descriptors cgroup" || kind.contains("pidfd"))
     }
 
     /// Nothing more of anything than there was.
     fn is_within(&self, before: &Self) -> bool {
-        let Self { descriptors, threads, children, processes, of_accounts, cgroups, orphans, files } = self;
-        descriptors.iter().all(|(kind, count)| count <= before.descriptors.get(kind).unwrap_or(&0))
-            && *threads <= before.threads + THREADS_IDLE
-            && *children <= before.children
-            && *processes <= before.processes
-            && *of_accounts <= before.of_accounts
-            && *cgroups <= before.cgroups
-            && orphans.is_subset(&before.orphans)
-            && *files <= before.files
+        self.kinds().all(|kind| self.of(kind) <= before.of(kind))
     }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}", self.0)
+    }
+}
+
+/// What there is of a server and its apps.
+fn counted(hosts: &Hosts, Traces { cgroups, prefix, accounts }: &Traces) -> Counts {
+    let pid = hosts.server.pid();
+    let folders = ["data-apps", "data/apps"].map(|name| hosts.server.place().join(name));
+    let mut counts = Counts::of_descriptors(pid);
+    counts.add("threads", listed(Path::new(&format!("/proc/{pid}/task"))).count());
+    // Those that nobody has waited for, too.
+    counts.add("children", children(pid));
+    counts.add(PROCESSES, processes(hosts.server.place()).len());
+    counts.add(OF_ACCOUNTS, of_accounts(accounts));
+    counts.add("cgroups", listed(cgroups).filter(|path| name(path).starts_with(prefix)).count());
+    // Of version 1, without one of version 2 that they belong to: each by its name, as others come and go.
+    orphans().iter().for_each(|path| counts.add(&path.display().to_string(), 1));
+    counts.add("files", folders.iter().map(|folder| files(folder)).sum());
+    counts
 }
 
 fn listed(folder: &Path) -> impl Iterator<Item = PathBuf> {
@@ -374,20 +376,23 @@ fn churn(hosts: &mut Hosts, cgroups: &Path, seconds: u64) {
     let uid = hosts.ask("first", "/who")["uid"].as_u64().unwrap();
     let accounts = if uid < ACCOUNT_FIRST { 0..0 } else { uid..uid + 1_000 };
     let traces = Traces { cgroups: cgroups.to_owned(), prefix, accounts };
-    let seen = Counted::now(hosts, &traces);
-    assert!(seen.processes >= 1 && seen.cgroups >= 1 && seen.files > 1, "what is there is seen: {seen}");
-    assert!(seen.of_accounts >= 1 || uid < ACCOUNT_FIRST, "what is there is seen: {seen}");
+    let seen = counted(hosts, &traces);
+    let is_seen = seen.of(PROCESSES) >= 1 && seen.of("cgroups") >= 1 && seen.of("files") > 1;
+    assert!(is_seen, "what is there is seen: {seen}");
+    assert!(seen.of(OF_ACCOUNTS) >= 1 || uid < ACCOUNT_FIRST, "what is there is seen: {seen}");
     let _said = hosts.server.keyless(["app", "delete", "first"]).ok();
-    let mut before = Counted::now(hosts, &traces);
+    let mut before = counted(hosts, &traces);
     wait::until("the first app to be gone", PATIENCE, || {
-        before = Counted::now(hosts, &traces);
+        before = counted(hosts, &traces);
         // What is no folder is the server's own.
         let folders = ["data-apps", "data/apps"].map(|name| hosts.server.place().join(name));
         let apps: usize =
             folders.iter().map(|folder| listed(folder).filter(|path| path.is_dir()).count()).sum();
-        let is_held = before.descriptors.keys().any(|kind| kind == "cgroup" || kind.contains("pidfd"));
-        before.processes == 0 && before.of_accounts == 0 && before.cgroups == 0 && apps == 0 && !is_held
+        before.holds_no_app()
+            && [PROCESSES, OF_ACCOUNTS, "cgroups"].iter().all(|kind| before.of(kind) == 0)
+            && apps == 0
     });
+    before.add("threads", before.of("threads") + THREADS_IDLE);
     let empty_mib = resident_mib(hosts.server.pid());
 
     let part = Duration::from_secs(seconds) / 3;
@@ -402,15 +407,15 @@ fn churn(hosts: &mut Hosts, cgroups: &Path, seconds: u64) {
     for (what, count) in warm.into_iter().chain(last) {
         *done.entry(what).or_default() += count;
     }
-    let most = Counted::now(hosts, &traces);
+    let most = counted(hosts, &traces);
     let listed: Value = serde_json::from_str(&hosts.server.keyless_json(["app", "list"])).unwrap();
     for app in listed.as_array().unwrap() {
         let _said = hosts.server.keyless(["app", "delete", app["name"].as_str().unwrap()]).ok();
     }
-    let (mut after, settling) = (Counted::now(hosts, &traces), Instant::now());
+    let (mut after, settling) = (counted(hosts, &traces), Instant::now());
     while !after.is_within(&before) && settling.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(100));
-        after = Counted::now(hosts, &traces);
+        after = counted(hosts, &traces);
     }
     let steps: usize = done.values().sum();
     let told = format!(

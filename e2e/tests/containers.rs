@@ -1,5 +1,8 @@
 //! Apps as containers: an image is run, known by its cgroup, in a network in which there is nothing but Keyless; and nothing of it is left.
 
+mod root_files;
+mod rootless;
+
 use e2e::app::Endpoint;
 use e2e::{Answer, Server, TemporaryDirectory, server, setting, settings, skip, wait};
 use serde_json::Value;
@@ -14,45 +17,29 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SCRIPT: &str = "echo \"endpoint $IDENTITY_ENDPOINT\"; echo \"setting $GREETING\"; mkdir -p /tmp/w && \
     echo served > /tmp/w/index.html; trap 'exit 0' TERM; httpd -f -p \"$PORT\" -h /tmp/w & wait";
 
+/// Asks for a token as SDKs do.
+const ASK: &str = "wget -q -O - --header \"X-IDENTITY-HEADER: $IDENTITY_HEADER\" \
+    \"$IDENTITY_ENDPOINT?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net\"";
+const IMDS: &str = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net";
+
 /// Podman with a storage of the scenarios' own, a server that uses it, and an image made of busybox.
-struct Engine {
-    server: Server,
+pub(crate) struct Engine {
+    pub(crate) server: Server,
     place: TemporaryDirectory,
+    /// By which podman finds what is its own here.
+    pub(crate) variables: &'static [(&'static str, &'static str)],
+    /// The ordinary user whose server it is, if it is not root's.
+    user: Option<u32>,
 }
 
 impl Engine {
     /// None where there is no podman, with a word.
-    fn start(name: &str) -> Option<Self> {
-        if !settings::is_root() {
-            skip("containers: needs root");
-            return None;
-        }
-        let Some(busybox) = setting("BUSYBOX").filter(|_| setting("PODMAN").is_some()) else {
-            skip("containers: needs podman, runc and a static busybox");
-            return None;
-        };
+    pub(crate) fn start(name: &str) -> Option<Self> {
+        let busybox = busybox()?;
         let place = TemporaryDirectory::new(&format!("{name}-podman"));
-        let at = |name: &str| place.path().join(name);
-        let storage = format!(
-            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
-            at("graph").display(),
-            at("run").display()
-        );
-        std::fs::write(at("storage.conf"), storage).unwrap();
-        let engine = format!(
-            "[engine]\nruntime = \"runc\"\nevents_logger = \"none\"\ntmp_dir = \"{}\"\n",
-            at("tmp").display()
-        );
-        std::fs::write(at("containers.conf"), engine).unwrap();
-        let variables =
-            [("CONTAINERS_STORAGE_CONF", at("storage.conf")), ("CONTAINERS_CONF", at("containers.conf"))];
-        // The server is given them for all its starts.
-        let variables: Vec<(&'static str, &'static str)> = variables
-            .iter()
-            .map(|(name, path)| (*name, &*Box::leak(path.to_string_lossy().into_owned().into_boxed_str())))
-            .collect();
-        let server = Server::start_set(name, &[], Box::leak(variables.into_boxed_slice()));
-        let engine = Self { server, place };
+        let variables = configured(place.path());
+        let server = Server::start_set(name, &[], variables);
+        let engine = Self { server, place, variables, user: None };
         engine.import(Path::new(&busybox));
         Some(engine)
     }
@@ -64,7 +51,7 @@ impl Engine {
             std::fs::create_dir_all(root.join(folder)).unwrap();
         }
         std::fs::copy(busybox, root.join("bin/busybox")).unwrap();
-        for name in ["sh", "wget", "sleep", "cat", "httpd", "mkdir", "env", "echo"] {
+        for name in ["sh", "wget", "sleep", "cat", "httpd", "mkdir", "env", "echo", "cp"] {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
         }
         let tar = self.place.path().join("image.tar");
@@ -76,14 +63,21 @@ impl Engine {
     }
 
     /// Podman as the server has it. Where cgroup v2 is not where podman looks, it gets a view in which it is.
-    fn podman(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn podman(&self, arguments: &[&str]) -> Output {
+        if self.user.is_some() {
+            return self.users_podman(arguments);
+        }
         let view = "if ! grep -q ' /sys/fs/cgroup .* cgroup2 ' /proc/self/mountinfo; then umount -l /sys/fs/cgroup && \
                     mount -t cgroup2 none /sys/fs/cgroup || exit 9; fi; exec podman --cgroup-manager cgroupfs \"$@\"";
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c", view, "podman"]).args(arguments);
-        command.env("CONTAINERS_STORAGE_CONF", self.place.path().join("storage.conf"));
-        command.env("CONTAINERS_CONF", self.place.path().join("containers.conf"));
+        command.envs(self.variables.iter().copied());
         wait::output(&mut command, b"")
+    }
+
+    /// The folder of podman's own files, of the image and of what it was made of.
+    pub(crate) fn place(&self) -> &Path {
+        self.place.path()
     }
 
     fn deploy(&self, app: &str, command: &str) -> Value {
@@ -118,12 +112,14 @@ impl Engine {
     }
 
     /// The cgroups of this server's apps, and its podman's.
-    fn cgroups(&self) -> Vec<PathBuf> {
+    pub(crate) fn cgroups(&self) -> Vec<PathBuf> {
         let status: Value = serde_json::from_str(&self.server.keyless_json(["status"])).unwrap();
         let tenant = status["tenant"].as_str().unwrap();
         let (apps, podman) =
             (format!("keyless-hosted.{tenant}."), format!("keyless-podman-{}", &tenant[..8]));
-        let all = std::fs::read_dir(server::hierarchy().join("keyless")).into_iter().flatten().flatten();
+        let roots = server::hierarchy().join("keyless");
+        let all =
+            std::fs::read_dir(self.server.delegated().unwrap_or(&roots)).into_iter().flatten().flatten();
         all.map(|entry| entry.path())
             .filter(|path| {
                 let name = path.file_name().unwrap().to_string_lossy();
@@ -132,14 +128,100 @@ impl Engine {
             .collect()
     }
 
+    /// The container runs on while servers come and go, by the same endpoint in the same network; killed, it comes back as another one, with
+    /// another secret. Answers its process then.
+    fn runs_on_and_comes_back(&mut self, secret: &str) -> String {
+        let pid = self.pid();
+        let _status = self.server.stop();
+        assert_eq!(self.pid(), pid, "it runs on");
+        self.server.start_again();
+        assert!(self.inside(ASK).contains("access_token"), "the same endpoint, in the same network");
+        wait::until("it to be served again", PATIENCE, || self.served("web").status == 200);
+        self.server.kill();
+        self.server.start_again();
+        assert!(self.inside(ASK).contains("access_token"), "also after the server was killed");
+        assert!(self.inside(&ask_imds()).contains("access_token"), "and IMDS, too");
+        assert_eq!(self.pid(), pid);
+
+        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+        wait::until("another container", PATIENCE, || {
+            let listed = self.podman(&["ps", "--quiet"]);
+            !listed.stdout.is_empty() && { pid != self.pid() && self.served("web").status == 200 }
+        });
+        let next = self.pid();
+        assert_ne!(endpoint(&next).secret, secret);
+        next
+    }
+
+    /// Stopped, started again and deleted with its app, nothing is left of it.
+    fn ends_with_all_that_it_had(&self) {
+        let _said = self.server.keyless(["app", "stop", "web"]).ok();
+        self.nothing_is_left();
+        let _said = self.server.keyless(["app", "start", "web"]).ok();
+        assert_eq!(self.served("web").status, 200);
+        let _said = self.server.keyless(["app", "delete", "web"]).ok();
+        self.nothing_is_left();
+    }
+
     fn nothing_is_left(&self) {
-        let mut last = String::new();
-        wait::until("the container to be gone with all that it had", PATIENCE, || {
+        let left = || {
             let listed = self.podman(&["ps", "--all", "--quiet"]);
-            last = format!("{} {:?}", String::from_utf8_lossy(&listed.stdout).trim(), self.cgroups());
-            last == " []"
+            format!("{}{:?}", String::from_utf8_lossy(&listed.stdout).trim(), self.cgroups())
+        };
+        let began = std::time::Instant::now();
+        while left() != "[]" {
+            assert!(began.elapsed() < PATIENCE, "of the container there is left: {}", left());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        // Podman has ended, and who makes our sockets in an ordinary user's networks.
+        wait::until("the server to have no children", PATIENCE, || {
+            let threads = std::fs::read_dir(format!("/proc/{}/task", self.server.pid())).unwrap().flatten();
+            let children = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")));
+            children.flatten().all(|children| children.is_empty())
         });
     }
+}
+
+/// Asks for a token as clients do that know IMDS only.
+fn ask_imds() -> String {
+    format!("wget -q -O - --header 'Metadata: true' '{IMDS}'")
+}
+
+/// The program that the image is made of; none where there can be no containers, with a word.
+fn busybox() -> Option<PathBuf> {
+    if !settings::is_root() {
+        skip("containers: needs root");
+        return None;
+    }
+    let found = setting("BUSYBOX").filter(|_| setting("PODMAN").is_some());
+    if found.is_none() {
+        skip("containers: needs podman, runc and a static busybox");
+    }
+    found.map(PathBuf::from)
+}
+
+/// Podman's own files below a folder, and the variables by which it finds them, for all starts of a server.
+fn configured(place: &Path) -> &'static [(&'static str, &'static str)] {
+    let at = |name: &str| place.join(name);
+    let storage = format!(
+        "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}\"\nrootless_storage_path = \"{0}\"\nrunroot = \"{1}\"\n",
+        at("graph").display(),
+        at("run").display()
+    );
+    std::fs::write(at("storage.conf"), storage).unwrap();
+    let engine = format!(
+        "[engine]\nruntime = \"runc\"\nevents_logger = \"none\"\ntmp_dir = \"{}\"\n",
+        at("tmp").display()
+    );
+    std::fs::write(at("containers.conf"), engine).unwrap();
+    let variables = [
+        ("CONTAINERS_STORAGE_CONF", at("storage.conf")),
+        ("CONTAINERS_CONF", at("containers.conf")),
+        ("XDG_RUNTIME_DIR", place.to_owned()),
+    ];
+    let leaked = variables
+        .map(|(name, path)| (name, &*Box::leak(path.to_string_lossy().into_owned().into_boxed_str())));
+    Box::leak(Box::new(leaked))
 }
 
 impl Drop for Engine {
@@ -184,16 +266,14 @@ fn an_image_is_served_and_gets_tokens_and_nothing_of_it_is_left() {
     let log = engine.server.keyless(["app", "logs", "web"]).ok();
     assert!(log.contains("setting good morning"), "{log}");
 
-    let mut pid = engine.pid();
+    let pid = engine.pid();
     let given = endpoint(&pid);
     // No argument of any process has the secret, and no container's record of podman is readable by others.
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
         let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
         assert!(!String::from_utf8_lossy(&line).contains(&given.secret), "{process:?}");
     }
-    let ask = "wget -q -O - --header \"X-IDENTITY-HEADER: $IDENTITY_HEADER\" \
-               \"$IDENTITY_ENDPOINT?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net\"";
-    let said = engine.inside(ask);
+    let said = engine.inside(ASK);
     assert!(said.contains("access_token"), "{said}");
     // The server is at its port and its names lead there; the machine's metadata service and all others are not to be had.
     let port = engine.server.port();
@@ -216,48 +296,21 @@ fn an_image_is_served_and_gets_tokens_and_nothing_of_it_is_left() {
     // Could not connect: at once, as there is no way, or in vain.
     assert!(matches!(reach("http://192.0.2.1/"), Some(7 | 28)));
     // Azure's metadata address is ours in there, for the container's own processes and nobody else, and says nothing of the machine's own.
-    let imds = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net";
-    let ask_imds = format!("wget -q -O - --header 'Metadata: true' '{imds}'");
-    let said = engine.inside(&ask_imds);
+    let said = engine.inside(&ask_imds());
     assert!(said.contains("access_token") && said.contains("expires_in"), "{said}");
-    let probed = engine.inside(&format!("wget -S -q -O - '{imds}'"));
+    let probed = engine.inside(&format!("wget -S -q -O - '{IMDS}'"));
     assert!(probed.contains("400") && !probed.contains("access_token"), "{probed}");
     let other =
         engine.inside("wget -S -q -O - --header 'Metadata: true' http://169.254.169.254/metadata/instance");
     assert!(other.contains("404"), "{other}");
     let mut entered = Command::new("nsenter");
-    entered.args(["-t", &pid, "-n", "curl", "--silent", "--max-time", "5", "-H", "Metadata: true", imds]);
+    entered.args(["-t", &pid, "-n", "curl", "--silent", "--max-time", "5", "-H", "Metadata: true", IMDS]);
     let entered = wait::output(&mut entered, b"");
     assert!(String::from_utf8_lossy(&entered.stdout).contains("unknown_source"), "{entered:?}");
 
-    // The server may come and go.
-    let _status = engine.server.stop();
-    assert_eq!(engine.pid(), pid, "it runs on");
-    engine.server.start_again();
-    assert!(engine.inside(ask).contains("access_token"), "the same endpoint, in the same network");
-    wait::until("it to be served again", PATIENCE, || engine.served("web").status == 200);
-    engine.server.kill();
-    engine.server.start_again();
-    assert!(engine.inside(ask).contains("access_token"), "also after the server was killed");
-    assert!(engine.inside(&ask_imds).contains("access_token"), "and IMDS, too");
-    assert_eq!(engine.pid(), pid);
-
-    // Killed, it comes back as another one, with another secret.
-    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
-    wait::until("another container", PATIENCE, || {
-        let listed = engine.podman(&["ps", "--quiet"]);
-        !listed.stdout.is_empty() && { pid != engine.pid() && engine.served("web").status == 200 }
-    });
-    pid = engine.pid();
-    assert_ne!(endpoint(&pid).secret, given.secret);
-
-    let _said = engine.server.keyless(["app", "stop", "web"]).ok();
-    engine.nothing_is_left();
+    let pid = engine.runs_on_and_comes_back(&given.secret);
+    engine.ends_with_all_that_it_had();
     assert!(!Path::new(&format!("/proc/{pid}")).exists());
-    let _said = engine.server.keyless(["app", "start", "web"]).ok();
-    assert_eq!(engine.served("web").status, 200);
-    let _said = engine.server.keyless(["app", "delete", "web"]).ok();
-    engine.nothing_is_left();
 }
 
 #[test]
@@ -320,6 +373,47 @@ fn who_has_the_secret_and_is_not_of_the_container_gets_nothing() {
 
     let tail = engine.server.keyless(["audit", "tail"]).ok();
     assert!(tail.contains("made outside of the cgroup") && !tail.contains(&given.secret), "{tail}");
+}
+
+/// A key is left for it, too, where only the container sees it, whoever its image runs as.
+#[test]
+fn an_image_speaks_azure_arc_by_keys_that_only_it_sees() {
+    let Some(engine) = Engine::start("containers-arc") else { return };
+    let _said = engine.server.keyless(["app", "create", "web"]).ok();
+    let _said = engine.server.keyless(["app", "configure", "web", "--arc", "on"]).ok();
+    engine.deploy("web", SCRIPT);
+    let key = || {
+        let ask = "wget -q -O - --header 'Metadata: true' \
+                   \"$IDENTITY_ENDPOINT?api-version=2020-06-01&resource=https%3A%2F%2Fvault.azure.net\"";
+        let said = engine.inside(ask);
+        assert!(said.contains("401"), "{said}");
+        let tail = engine.server.keyless(["audit", "tail"]).ok();
+        let (_, id) = tail.rsplit_once("a key is left for the app: ").unwrap();
+        format!("/var/opt/azcmagent/tokens/{}.key", id.split_whitespace().next().unwrap())
+    };
+    let take = |user: &str, key: &str| {
+        let script = "wget -q -O - --header 'Metadata: true' --header \"Authorization: Basic $0\" \
+                      \"$IDENTITY_ENDPOINT?api-version=2020-06-01&resource=https%3A%2F%2Fvault.azure.net\"";
+        let ran = engine.podman(&["exec", "--user", user, &engine.container(), "sh", "-c", script, key]);
+        format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr))
+    };
+    let read = |user: &str, path: &str| {
+        let ran = engine.podman(&["exec", "--user", user, &engine.container(), "cat", path]);
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    for user in ["0:0", "1234:1234"] {
+        let path = key();
+        assert!(!Path::new(&path).exists(), "it is not there for anybody else");
+        let text = read(user, &path);
+        assert_eq!(text.len(), 43, "{user}");
+        let said = take(user, &text);
+        assert!(said.contains("access_token"), "{user}: {said}");
+        let again = take(user, &text);
+        assert!(again.contains("401") && !again.contains("access_token"), "{user}: {again}");
+    }
+    let path = key();
+    let written = engine.inside(&format!("echo x > {path}; echo x > /var/opt/azcmagent/tokens/own.key"));
+    assert!(written.contains("Read-only") || written.contains("ermission denied"), "{written}");
 }
 
 #[test]

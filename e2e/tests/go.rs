@@ -1,8 +1,12 @@
-//! A Go program with nothing but the standard library, which resolves names by itself and reads the system's roots.
+//! A Go program with nothing but the standard library, which resolves names by itself and reads the system's roots; and one with the Azure SDK
+//! in hosted apps, at its default settings.
 
 use std::process::Command;
 
+use crate::hosting::{Hosts, needs_root, programs::ENDPOINT};
 use e2e::{Server, note, setting, skip, wait};
+
+const SDK: &str = "Go azidentity 1.15.0, azsecrets 1.5.1";
 
 const PROGRAM: &str = r#"package main
 
@@ -45,4 +49,24 @@ fn plain_go_trusts_the_names() {
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     assert_eq!(server.run_as("web", "shop", &[&binary.display().to_string()], "").ok(), "401\n");
     note("Go net/http, without cgo", "name and certificate inside `keyless run`", "works");
+}
+
+/// In a hosted app with this network.
+fn reads_until_it_is_removed(name: &str, network: &str, how: &str, without: &[&str]) {
+    if needs_root() {
+        return;
+    }
+    let Some(client) = setting("GO_CLIENT") else { return skip("no Go with the Azure SDK") };
+    let hosts = Hosts::with_web(Server::start(name), name, &["--network", network]);
+    hosts.reads_until_it_is_removed(SDK, how, &[client], without);
+}
+
+#[test]
+fn the_azure_sdk_reads_in_a_hosted_app_until_the_identity_is_removed() {
+    reads_until_it_is_removed("go-app-service", "host", "in a hosted app", &[]);
+}
+
+#[test]
+fn the_azure_sdk_that_knows_only_imds_reads_until_the_identity_is_removed() {
+    reads_until_it_is_removed("go-imds", "own", "knowing IMDS only", &ENDPOINT);
 }

@@ -1,6 +1,9 @@
-//! A Java program with nothing but the JDK.
+//! A Java program with nothing but the JDK; and one with the Azure SDK in hosted apps, at its default settings.
 
+use crate::hosting::{Hosts, needs_root, programs::ENDPOINT};
 use e2e::{Server, note, setting, skip};
+
+pub(crate) const SDK: &str = "Java azure-identity 1.18.4, azure-security-keyvault-secrets 4.11.1";
 
 const PROGRAM: &str = r#"
 import java.net.URI;
@@ -23,4 +26,32 @@ fn plain_java_trusts_the_names() {
     std::fs::write(&source, PROGRAM).unwrap();
     assert_eq!(server.run_as("web", "shop", &[&java, &source.display().to_string()], "").ok(), "401\n");
     note("Java java.net.http", "name and certificate inside `keyless run`", "works");
+}
+
+/// The start of a command line of the program with the Azure SDK, if it is on this machine: name of the secret and credential come after.
+pub(crate) fn client(hosts: &Hosts) -> Option<Vec<String>> {
+    let (java, libraries) = (setting("JAVA")?, setting("JAVA_LIBRARIES")?);
+    let source = hosts.packages.path().join("ReadSecret.java");
+    std::fs::write(&source, include_str!("../java/ReadSecret.java")).unwrap();
+    Some([&java, "-cp", &format!("{libraries}/*"), &source.display().to_string()].map(str::to_owned).into())
+}
+
+/// In a hosted app with this network.
+fn reads_until_it_is_removed(name: &str, network: &str, how: &str, without: &[&str]) {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::with_web(Server::start(name), name, &["--network", network]);
+    let Some(client) = client(&hosts) else { return skip("no Java with the Azure SDK") };
+    hosts.reads_until_it_is_removed(SDK, how, &client, without);
+}
+
+#[test]
+fn the_azure_sdk_reads_in_a_hosted_app_until_the_identity_is_removed() {
+    reads_until_it_is_removed("java-app-service", "host", "in a hosted app", &[]);
+}
+
+#[test]
+fn the_azure_sdk_that_knows_only_imds_reads_until_the_identity_is_removed() {
+    reads_until_it_is_removed("java-imds", "own", "knowing IMDS only", &ENDPOINT);
 }

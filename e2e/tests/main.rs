@@ -8,6 +8,7 @@
     reason = "these are tests, helpers and all: a surprise is a failure, and its place is the message"
 )]
 
+mod arc;
 mod assertion;
 mod attach;
 mod bad_input;
@@ -15,6 +16,7 @@ mod canary;
 mod churn;
 mod clock;
 mod commands;
+mod connect_gate;
 mod containers;
 mod crash;
 mod curl;
@@ -38,6 +40,7 @@ mod restart;
 mod revocation;
 mod roles;
 mod rust;
+mod sandbox;
 mod second_service;
 mod shadow;
 mod sign_in;

@@ -12,6 +12,8 @@ const RUST: &str = "Rust azure_identity 1.0.0, azure_security_keyvault_secrets 1
 const EXCHANGE: &str = include_str!("token_file/exchange.py");
 const USED: &str = "the token file of workload";
 
+const ON: [&str; 2] = ["--token-file", "on"];
+
 /// An app `web` with a token file, which may read the secret `db` of vault `shop`.
 struct Web {
     hosts: Hosts,
@@ -20,25 +22,10 @@ struct Web {
 
 impl Web {
     fn start(server: Server, name: &str) -> Self {
-        let hosts = Hosts::of(server, name);
-        hosts.server.vault_with("shop", "db", "s3cret");
-        hosts.server.app_with("web", "shop", "get");
-        let mut web = Self { hosts, env: Value::Null };
-        web.host("web");
-        web.env = web.hosts.ask("web", "/env");
-        web
-    }
-
-    /// Deploys an app that gets a token file.
-    fn host(&self, app: &str) {
-        let server = &self.hosts.server;
-        let _said = server.keyless(["app", "create", app]);
-        let _said = server.keyless(["app", "identity", "assign", app]).ok();
-        let vault = format!("VAULT_URL={}", server.vault_url("shop"));
-        let _said = server.keyless(["app", "settings", "set", app, &vault]).ok();
-        let _said = server.keyless(["app", "configure", app, "--token-file", "on"]).ok();
-        let told = self.hosts.deploy(app, &self.hosts.package(app, &[]));
-        assert_eq!(told["hosted"]["token_file"], true, "{told}");
+        let hosts = Hosts::with_web(server, name, &ON);
+        assert_eq!(hosts.show("web")["hosted"]["token_file"], true);
+        let env = hosts.ask("web", "/env");
+        Self { hosts, env }
     }
 
     fn file(&self) -> &str {
@@ -162,7 +149,7 @@ fn a_token_file_is_good_for_nobody_but_its_own_program() {
     assert_eq!(web.hosts.server.https().get_secret("shop", "db", access).status, 200);
 
     // Another app cannot read it, and has no use for what somebody else may have read for it.
-    web.host("other");
+    let _told = web.hosts.host("other", &ON);
     let read = web.run("other", &["cat", web.file()]);
     assert!(read["status"] == 1 && read["stderr"].as_str().unwrap().contains("ermission denied"), "{read}");
     let folder = PathBuf::from(web.file());
@@ -245,7 +232,9 @@ fn a_token_file_is_renewed_while_the_program_runs_and_over_a_kill_of_the_server(
     let own = ["app", "configure", "web", "--token-file", "on", "--network", "own"];
     let _said = web.hosts.server.keyless(own).ok();
     web.hosts.settled("web", "it is in a network of its own", |hosted| {
-        ready(hosted) == 1 && hosted["instances"].as_array().unwrap().len() == 1 && hosted["network"] == "own"
+        let instances = hosted["instances"].as_array().unwrap();
+        let is_new = instances.len() == 1 && instances[0]["revision"] == hosted["revision"];
+        ready(hosted) == 1 && is_new && hosted["network"] == "own"
     });
     web.env = web.hosts.ask("web", "/env");
     assert!(web.exchange("web", web.file(), &client).starts_with("200 "));
@@ -271,7 +260,10 @@ fn where_there_can_be_no_token_file_it_is_said() {
     let hosts = Hosts::start("token-file-none");
     let _said = hosts.server.keyless(["app", "create", "web"]).ok();
     let _said = hosts.server.keyless(["app", "configure", "web", "--token-file", "on"]).ok();
+    // A deployment has given it an identity.
     hosts.deploy("web", &hosts.package("one", &[]));
+    let _said = hosts.server.keyless(["app", "identity", "remove", "web"]).ok();
+    let _said = hosts.server.keyless(["app", "restart", "web"]).ok();
     let why = || hosts.show("web")["hosted"]["notices"].to_string();
     assert!(why().contains("no token file: the app has no identity"), "{}", why());
     assert!(hosts.ask("web", "/env").get("AZURE_FEDERATED_TOKEN_FILE").is_none());

@@ -61,6 +61,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "pem", check: targets::pem::check },
     Target { name: "pfx", check: targets::pfx::check },
     Target { name: "record", check: targets::record::check },
+    Target { name: "root_files", check: targets::root_files::check },
     Target { name: "token_request", check: targets::token_request::check },
     Target { name: "x509", check: targets::x509::check },
 ];

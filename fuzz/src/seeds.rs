@@ -43,6 +43,7 @@ pub fn write(corpus: &Path) -> io::Result<()> {
             "pem" => pems(),
             "pfx" => pfxs(),
             "record" => records(),
+            "root_files" => root_files(),
             "token_request" => token_requests(),
             "x509" => x509(),
             other => panic!("no seeds for {other}"),
@@ -143,6 +144,32 @@ fn routes() -> BTreeSet<Vec<u8>> {
 }
 
 /// Archives, and the files that say what is started.
+/// As GNU tar and pax have them, and what is refused.
+fn root_files() -> BTreeSet<Vec<u8>> {
+    let entry = |name: &str, kind: u8, content: &[u8]| {
+        let mut block = vec![0; 512];
+        block[..name.len()].copy_from_slice(name.as_bytes());
+        block[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
+        block[148..156].fill(b' ');
+        block[156] = kind;
+        block[257..263].copy_from_slice(b"ustar\0");
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        block.extend(content);
+        block.resize(block.len().next_multiple_of(512), 0);
+        block
+    };
+    [
+        [entry("bin/", b'5', b""), entry("bin/sh", b'0', b"x"), entry("sh", b'2', b""), vec![0; 1024]]
+            .concat(),
+        [entry("long", b'L', b"a/very/long/name"), entry("a", b'0', b"y")].concat(),
+        [entry("pax", b'x', b"10 size=7\n12 path=a/b\n"), entry("b", b'0', b"1234567")].concat(),
+        [entry("pax", b'x', b"25 GNU.sparse.realsize=9\n"), entry("c", b'0', b"")].concat(),
+        [entry("hole", b'S', b""), entry("disk", b'4', b"")].concat(),
+    ]
+    .into()
+}
+
 fn packages() -> BTreeSet<Vec<u8>> {
     let zip = |entries: &[raw::Entry]| prefixed(&[0], raw::archive(entries));
     let npm = br#"{"main": "lib/a", "scripts": {"start": "node lib/a.js --port $PORT"}}"#;

@@ -96,5 +96,5 @@ macro_rules! targets {
 }
 
 targets! {
-    assertion backup bearer config jwk keyvault_body keyvault_path msi package passkey pem pfx record token_request x509
+    assertion backup bearer config jwk keyvault_body keyvault_path msi package passkey pem pfx record root_files token_request x509
 }

@@ -97,15 +97,8 @@ pub(crate) fn build(packages: &[&str], profile: Profile) -> Result<(), Failure> 
 
 /// Builds the product as released and runs the measurements against it; `--quick` only shows that they run, `--write` keeps them.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
-    process::run(process::cargo().args([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "cli",
-        "--package",
-        "bench",
-    ]))?;
+    // One after the other: together the product would be built anew, with what the measurements ask of its libraries.
+    build(&["cli", "bench"], Profile::Release)?;
     let release = workspace::target().join("release");
     let mut bench = std::process::Command::new(release.join("bench"));
     bench.current_dir(workspace::root()).arg(release.join("keyless"));

@@ -21,6 +21,7 @@ const CERTIFICATE: &str = "rust-certificate";
 
 /// The files of `e2e/tests`, which `cargo xtask tidy` compares.
 pub(crate) const MODULES: &[&str] = &[
+    "arc",
     "assertion",
     "attach",
     "bad_input",
@@ -28,6 +29,7 @@ pub(crate) const MODULES: &[&str] = &[
     "churn",
     "clock",
     "commands",
+    "connect_gate",
     "containers",
     "crash",
     "curl",
@@ -51,6 +53,7 @@ pub(crate) const MODULES: &[&str] = &[
     "revocation",
     "roles",
     "rust",
+    "sandbox",
     "second_service",
     "shadow",
     "sign_in",
@@ -115,13 +118,23 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         tests.env("KEYLESS_E2E_CHROMIUM", chromium);
         tests.env("KEYLESS_E2E_PICTURES", workspace::target().join("pages"));
     }
-    if wants("containers")
+    if ["containers", "attach", "churn"].into_iter().any(wants)
         && let Some(busybox) = tools::containers()
     {
         tests.env("KEYLESS_E2E_PODMAN", "podman").env("KEYLESS_E2E_BUSYBOX", busybox);
     }
     if wants(CERTIFICATE) && tools::has_openssl() {
         tests.env("KEYLESS_E2E_RUST_CERTIFICATE", rust_certificate()?);
+    }
+    if wants("go")
+        && let Some(client) = tools::go_client(&workspace::root().join("e2e/go"))
+    {
+        tests.env("KEYLESS_E2E_GO_CLIENT", client);
+    }
+    if wants("java")
+        && let Some(libraries) = tools::java_libraries(&workspace::root().join("e2e/java"))
+    {
+        tests.env("KEYLESS_E2E_JAVA_LIBRARIES", libraries);
     }
     // Plain TLS clients of the system: used if they are there, else their scenario says that it was skipped.
     for (variable, program, question) in [
@@ -185,6 +198,7 @@ fn rust_certificate() -> Result<std::path::PathBuf, Failure> {
 
 /// Scenarios that are not named for a client, and the clients that they are played with.
 const PLAYED_WITH: &[(&str, &[&str])] = &[
+    ("arc", &["python", "node", "go", "java"]),
     ("assertion", &["python", "node", CERTIFICATE]),
     ("graph", &["python", "node"]),
     ("identities", &["python", "node"]),

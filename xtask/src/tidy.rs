@@ -161,8 +161,20 @@ fn check_scenarios(root: &Path, faults: &mut Vec<String>) -> Result<(), Failure>
     for entry in std::fs::read_dir(root.join("e2e/tests"))? {
         let path = entry?.path();
         let module = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
-        let text = if path.is_file() { std::fs::read_to_string(&path)? } else { String::new() };
-        tests.extend(test_names(&text).map(|name| format!("{module}::{name}")));
+        if path.is_file() {
+            let text = std::fs::read_to_string(&path)?;
+            tests.extend(test_names(&text).map(|name| format!("{module}::{name}")));
+            continue;
+        }
+        // A module's folder has modules of it, and the programs that its scenarios use.
+        for entry in std::fs::read_dir(&path)? {
+            let path = entry?.path();
+            let inner = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path)?;
+                tests.extend(test_names(&text).map(|name| format!("{module}::{inner}::{name}")));
+            }
+        }
     }
     for test in tests.iter().filter(|test| !page.contains(&format!("`{test}`"))) {
         faults.push(format!("e2e/scenarios.md: does not list `{test}`"));

@@ -114,6 +114,55 @@ impl Node {
     }
 }
 
+/// A program with the Azure SDK for Go, built from its module with exactly what its `go.sum` says; everything that is fetched stays below the
+/// target directory. `None`, with a word: there is no Go, or it is too old, or the modules are not to be had.
+pub(crate) fn go_client(project: &Path) -> Option<PathBuf> {
+    if !process::answers("go", "version") {
+        return None;
+    }
+    let client = tools().join("go-client");
+    let mut build = Command::new("go");
+    build.current_dir(project).args(["build", "-mod=readonly", "-trimpath", "-o"]).arg(&client).arg(".");
+    build.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local").env("GOFLAGS", "-modcacherw -buildvcs=false");
+    for (variable, name) in [("GOPATH", "go"), ("GOMODCACHE", "go-modules"), ("GOCACHE", "go-cache")] {
+        build.env(variable, tools().join(name));
+    }
+    match process::output(&mut build) {
+        Ok(_) => Some(client),
+        Err(why) => {
+            process::say(&format!("the program with the Azure SDK for Go cannot be built: {why}"));
+            None
+        }
+    }
+}
+
+/// A folder with the Azure SDK for Java and all that it needs, as a Maven project says; Maven's own repository stays below the target
+/// directory. `None`, with a word where there is Maven: they are not to be had.
+pub(crate) fn java_libraries(project: &Path) -> Option<PathBuf> {
+    const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+    let (place, wanted) = (tools().join("java-libraries"), std::fs::read_to_string(project.join("pom.xml")));
+    let stamp = place.join("pom.installed");
+    if wanted.as_ref().is_ok_and(|wanted| std::fs::read_to_string(&stamp).is_ok_and(|it| it == *wanted)) {
+        return Some(place);
+    }
+    if !process::answers("mvn", "--version") {
+        return None;
+    }
+    let _absent = std::fs::remove_dir_all(&place);
+    let mut maven = Command::new("mvn");
+    maven.current_dir(project).args(["--quiet", "--batch-mode", "--strict-checksums", COPY]);
+    maven.arg(format!("-DoutputDirectory={}", place.display()));
+    maven.arg(format!("-Dmaven.repo.local={}", tools().join("maven").display()));
+    let installed = process::output(&mut maven).and_then(|_| Ok(std::fs::write(stamp, wanted?)?));
+    match installed {
+        Ok(()) => Some(place),
+        Err(why) => {
+            process::say(&format!("the Azure SDK for Java cannot be had: {why}"));
+            None
+        }
+    }
+}
+
 /// Chromium: the system's, or Debian's where we may install it. `None`: its scenarios say that they were skipped.
 pub(crate) fn chromium() -> Option<&'static str> {
     const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -121,16 +170,19 @@ pub(crate) fn chromium() -> Option<&'static str> {
     find().or_else(|| apt_install(&["chromium"]).ok().and_then(|()| find()))
 }
 
-/// Podman with runc, and a busybox that an image can be made of, which is answered: the system's, or Debian's where we may install them.
+/// Podman with runc, what ordinary users need for it, and a busybox that an image can be made of, which is answered: the system's, or Debian's where we may install them.
 /// `None`: their scenarios say that they were skipped.
 pub(crate) fn containers() -> Option<&'static str> {
     const BUSYBOX: &str = "/bin/busybox";
     let is_there = || {
         // One that needs libraries does not start alone in an image.
         let is_static = || std::fs::read(BUSYBOX).is_ok_and(|file| !holds(&file, b"/lib64/ld-linux"));
-        process::answers("podman", "--version") && process::answers("runc", "--version") && is_static()
+        // It answers nothing but what it is for.
+        let has_uidmap = || Path::new("/usr/bin/newuidmap").exists();
+        let answers = |program| process::answers(program, "--version");
+        answers("podman") && answers("runc") && has_uidmap() && is_static()
     };
-    let install = || apt_install(&["podman", "runc", "busybox-static"]).is_ok();
+    let install = || apt_install(&["podman", "runc", "uidmap", "busybox-static"]).is_ok();
     (is_there() || install() && is_there()).then_some(BUSYBOX)
 }
 

@@ -14,6 +14,8 @@ use std::{fs, net::ToSocketAddrs, os::unix::fs::PermissionsExt, path::Path};
 
 /// Free space below which the store and the audit log may soon not be written. Ours.
 const FREE_BYTES_MIN: u64 = 256 << 20;
+/// As the server names it.
+const GATE: &str = "connect gate";
 
 /// How a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -89,7 +91,8 @@ pub(crate) async fn doctor(global: &Global) -> Result<(), Failure> {
             findings.extend(here().iter().map(enforced));
         }
     }
-    findings.extend(hosting(&kernel::hosting()));
+    let is_gated = status.as_ref().is_ok_and(|status| status.capabilities.iter().any(|one| one.name == GATE));
+    findings.extend(hosting(&kernel::hosting(), is_gated));
     findings.extend(data(&layout));
     findings.extend(names(&config, status.as_ref().ok()));
     if global.output == Format::Json {
@@ -125,7 +128,7 @@ fn enforced(capability: &Capability) -> Finding {
 }
 
 /// What this very process could give to an app that it starts; none of it is needed for the rest.
-fn hosting(hosting: &kernel::Hosting) -> Vec<Finding> {
+fn hosting(hosting: &kernel::Hosting, is_gated: bool) -> Vec<Finding> {
     let told = |name: &str, verdict: &kernel::Verdict| match verdict {
         kernel::Verdict::Enforced => Finding::good(format!("{name}: enforced by the kernel")),
         kernel::Verdict::Unenforced { why, mend } => {
@@ -134,11 +137,15 @@ fn hosting(hosting: &kernel::Hosting) -> Vec<Finding> {
     };
     let mut findings: Vec<_> =
         hosting.named().into_iter().map(|(name, verdict)| told(&name, verdict)).collect();
-    let gate = "gate before an endpoint: not used by the server yet";
-    findings.push(Finding::good(match &hosting.connect_gate {
-        kernel::Verdict::Enforced => format!("{gate}; it could be had here"),
-        kernel::Verdict::Unenforced { why, .. } => format!("{gate}; it could not be had here: {why}"),
-    }));
+    // Of one that is there the server says so.
+    if !is_gated {
+        let gate =
+            format!("{GATE} before endpoints: not used, unless the server is started with --connect-gate");
+        findings.push(Finding::good(match &hosting.connect_gate {
+            kernel::Verdict::Enforced => format!("{gate}; it could be had here"),
+            kernel::Verdict::Unenforced { why, .. } => format!("{gate}; it could not be had here: {why}"),
+        }));
+    }
     findings
 }
 
@@ -226,13 +233,15 @@ mod tests {
 
     #[test]
     fn nothing_is_called_enforced_that_the_server_does_not_use() {
-        let hosting = hosting(&kernel::Hosting {
+        let has = kernel::Hosting {
             account: kernel::Verdict::Enforced,
             network: kernel::Verdict::Enforced,
             landlock: kernel::Verdict::Enforced,
             connect_gate: kernel::Verdict::Enforced,
             ..kernel::hosting()
-        });
+        };
+        assert!(!hosting(&has, true).iter().any(|finding| finding.what.contains(GATE)), "the server says so");
+        let hosting = hosting(&has, false);
         let about = |word: &str| hosting.iter().find(|finding| finding.what.contains(word));
         let gate = about("gate").unwrap();
         assert!(!gate.what.contains("enforced") && gate.what.contains("not used"), "{}", gate.what);

@@ -51,6 +51,9 @@ struct What {
     /// A container image, by its name in podman; fetched if it is not on this machine
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
+    /// A root file system for a container: a tar that is not compressed, or a folder, which is packed by `tar`; needs --command
+    #[arg(long, value_name = "FILE.tar|DIR")]
+    rootfs: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -66,6 +69,12 @@ pub(crate) struct Configure {
     /// takes it before the endpoint
     #[arg(long, value_name = "on|off")]
     token_file: Option<OnOff>,
+    /// `on`: its endpoint speaks Azure Arc's protocol, for clients that are made for machines in Arc: they are left a key in a file below
+    /// `/var/opt/azcmagent/tokens`, where only the app sees it, good once and for a minute. The app gets `IDENTITY_ENDPOINT` and
+    /// `IMDS_ENDPOINT`, and no `IDENTITY_HEADER` or `MSI_*`. Only where the kernel keeps the app apart. Of what is in `/var/opt/azcmagent`, or in
+    /// an empty `/var/opt`, the app sees nothing then
+    #[arg(long, value_name = "on|off")]
+    arc: Option<OnOff>,
     /// When an instance is ready: `port`, once something listens there; `process`, if it serves nobody; or a path, whose answer is looked
     /// at again and again
     #[arg(long, value_name = "port|process|/PATH")]
@@ -80,7 +89,7 @@ pub(crate) struct Configure {
     #[arg(long, value_name = "NUMBER")]
     processes: Option<u32>,
     /// `own`: each instance in a network of its own, with this server and Azure's metadata address (IMDS) in it and NO WAY OUT, neither to
-    /// other machines nor to other programs of this one; needs a server that runs as root. `host`, as without it: the server's
+    /// other machines nor to other programs of this one; an ordinary user's server needs user namespaces. `host`, as without it: the server's
     #[arg(long, value_name = "own|host")]
     network: Option<Network>,
 }
@@ -158,6 +167,8 @@ pub(crate) struct Hosted {
     deployed: Option<i64>,
     #[serde(default)]
     token_file: bool,
+    #[serde(default)]
+    arc: bool,
     instances: Vec<Instance>,
     isolation: Option<String>,
     enforced: Option<bool>,
@@ -243,6 +254,12 @@ impl Hosted {
                 "on; it can be copied, and a copy is good for the app's own processes only".to_owned(),
             ));
         }
+        if self.arc {
+            facts.push((
+                "azure arc",
+                "on; each key is good once, for a minute, and for the app's own processes only".to_owned(),
+            ));
+        }
         for one in &self.instances {
             let process = one.process.map(|process| format!(", process {process}")).unwrap_or_default();
             let old = if one.revision == self.revision { "" } else { ", of an earlier version" };
@@ -294,10 +311,11 @@ pub(crate) async fn deploy(admin: &Admin, format: Format, args: Deploy) -> Resul
     ensure(admin, &args.app).await?;
     let path = format!("{}/deployments", path(&args.app));
     let named = [("command", &args.command), ("image", &args.what.image)];
-    let query: Vec<_> = named
+    let mut query: Vec<_> = named
         .iter()
         .filter_map(|(name, value)| Some(format!("{name}={}", segment(value.as_deref()?))))
         .collect();
+    query.extend(args.what.rootfs.is_some().then(|| "rootfs=true".to_owned()));
     let taken = admin.upload(&format!("{path}?{}", query.join("&")), zip).await?;
     let Taken { id } = serde_json::from_slice(&taken).map_err(|error| Failure::new(error.to_string()))?;
     if args.no_wait {
@@ -314,6 +332,9 @@ fn package(what: &What) -> Result<File, Failure> {
     if what.image.is_some() {
         return Ok(crate::files::unnamed()?);
     }
+    if let Some(root) = &what.rootfs {
+        return root_files(root);
+    }
     if let Some(zip) = &what.zip {
         return File::open(zip).map_err(|error| Failure::new(format!("{}: {error}", zip.display())));
     }
@@ -326,6 +347,27 @@ fn package(what: &What) -> Result<File, Failure> {
     }
     zip.seek(SeekFrom::Start(0))?;
     Ok(zip)
+}
+
+/// A tar of a root file system: one that is there, or of a folder. In a folder of root's, files keep their owners; in others all are root's.
+fn root_files(root: &Path) -> Result<File, Failure> {
+    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", root.display()));
+    if !std::fs::metadata(root).map_err(failed)?.is_dir() {
+        return File::open(root).map_err(failed);
+    }
+    let mut tar = crate::files::unnamed()?;
+    let mut command = std::process::Command::new("tar");
+    command.args(["--create", "--numeric-owner", "--directory"]).arg(root);
+    if !kernel::is_root() {
+        command.args(["--owner=0", "--group=0"]);
+    }
+    let packed = command.arg(".").stdout(tar.try_clone()?).status();
+    let packed = packed.map_err(|error| Failure::new(format!("tar, which packs the folder: {error}")))?;
+    if !packed.success() {
+        return Err(Failure::new(format!("{} cannot be packed: tar has failed", root.display())));
+    }
+    tar.seek(SeekFrom::Start(0))?;
+    Ok(tar)
 }
 
 /// The app with an identity, as `keyless run` has it.
@@ -417,6 +459,9 @@ pub(crate) async fn configure(admin: &Admin, format: Format, args: Configure) ->
     }
     if let Some(token_file) = args.token_file {
         wanted.insert("token_file".into(), (token_file == OnOff::On).into());
+    }
+    if let Some(arc) = args.arc {
+        wanted.insert("arc".into(), (arc == OnOff::On).into());
     }
     if let Some(health) = args.health {
         wanted.insert("health".into(), health.into());

@@ -26,6 +26,7 @@ mod keyvault;
 mod login;
 mod lookup;
 mod objects;
+mod outpost;
 mod output;
 mod place;
 mod principal;
@@ -170,6 +171,9 @@ enum Command {
     /// What the server starts apps by, where it is no root
     #[command(hide = true)]
     Within(within::Args),
+    /// What makes the sockets in the network of an ordinary user's container
+    #[command(hide = true)]
+    Outpost,
 }
 
 impl Global {
@@ -197,6 +201,7 @@ fn main() -> ExitCode {
         Command::Up(args) => up::up(&cli.global, &args).map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => demo::demo(&args).map(|()| ExitCode::SUCCESS),
         Command::Within(args) => within::within(args),
+        Command::Outpost => outpost::outpost(),
         Command::Run(args) => block_on(run::run(&cli.global, args)),
         other => block_on(command(&cli.global, other)).map(|()| ExitCode::SUCCESS),
     };
@@ -246,7 +251,7 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
             Ok(())
         }
         // Each has a way of its own in `main`.
-        Command::Up(_) | Command::Run(_) | Command::Demo(_) | Command::Within(_) => Ok(()),
+        Command::Up(_) | Command::Run(_) | Command::Demo(_) | Command::Within(_) | Command::Outpost => Ok(()),
     }
 }
 

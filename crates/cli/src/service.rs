@@ -222,13 +222,14 @@ fn unit(facts: &Facts<'_>) -> Result<String, Failure> {
     let socket = if facts.socket { format!("Wants={SOCKET}\nAfter={SOCKET}\n") } else { String::new() };
     let target = if facts.user { "default.target" } else { "multi-user.target" };
     let system = if facts.user {
-        // A user's manager may do little of this.
+        // A user's manager may do little of this; and podman gets the users of its containers by a program that is root's (newuidmap).
         String::new()
     } else {
         "\
 # The server's own, and podman's, which unpacks images with them; apps get accounts without any of these.
 CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_SETFCAP CAP_MKNOD CAP_NET_BIND_SERVICE CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_SYS_RESOURCE CAP_BPF CAP_SYS_CHROOT
 ProtectSystem=full
+NoNewPrivileges=yes
 "
         .to_owned()
     };
@@ -250,7 +251,6 @@ Delegate=yes
 LimitNOFILE=524288
 LimitCORE=0
 UMask=0077
-NoNewPrivileges=yes
 {system}
 [Install]
 WantedBy={target}
@@ -364,6 +364,9 @@ mod tests {
         assert!(!is_done && done == [&*socket, &kill], "it does not end: {done:?}");
         let unit = unit(&facts(false)).unwrap();
         assert!(unit.contains("Wants=keyless.socket") && !unit.contains("Requires="), "{unit}");
+        // A user's containers need a program that gains rights; what root's server starts gains none.
+        assert!(unit.contains("\nNoNewPrivileges=yes\n"), "{unit}");
+        assert!(!super::unit(&facts(true)).unwrap().contains("NoNewPrivileges"));
     }
 
     /// systemd's own word on both, where it is installed.

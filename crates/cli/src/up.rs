@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Refuse to start where the kernel cannot attest
     #[arg(long)]
     require_enforced: bool,
+    /// Keep everybody but an app from even connecting to the app's endpoint, by a BPF program: as root, else refuse to start
+    #[arg(long)]
+    connect_gate: bool,
     /// Make a data directory for tests whose clock can be moved forward (keyless clock advance 91d); never with real secrets
     #[arg(long)]
     test_clock: bool,
@@ -58,6 +61,7 @@ impl Args {
         let listen: Vec<String> = self.listen.iter().map(ToString::to_string).collect();
         set("listen", (!listen.is_empty()).then(|| listen.join(",")));
         set("require_enforced", self.require_enforced.then(|| "true".into()));
+        set("connect_gate", self.connect_gate.then(|| "true".into()));
         set("test_clock", self.test_clock.then(|| "true".into()));
         set("audit_sync", self.audit_sync.clone());
         set("log_format", self.log_format.clone());

@@ -2,7 +2,7 @@
 //! executes something else; it starts this, which makes them and becomes the program.
 
 use crate::failure::Failure;
-use kernel::{KernelError, Landlock, Program};
+use kernel::{Bind, KernelError, Landlock, Program};
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 #[derive(Debug, clap::Args)]
@@ -10,6 +10,9 @@ pub(crate) struct Args {
     /// What the program sees as `/etc/hosts`
     #[arg(long)]
     hosts: PathBuf,
+    /// What the program sees elsewhere, and where; not without
+    #[arg(long, num_args = 2, value_names = ["SOURCE", "TARGET"])]
+    bind: Vec<PathBuf>,
     /// Not without a Landlock domain: the server has said that the program has one
     #[arg(long)]
     landlock: bool,
@@ -21,15 +24,20 @@ pub(crate) struct Args {
 /// Comes back only if it cannot be. Before there is a second thread.
 pub(crate) fn within(args: Args) -> Result<ExitCode, Failure> {
     let landlock = domain(args.landlock, Landlock::new())?;
+    let binds = args.bind.chunks_exact(2).filter_map(|pair| match pair {
+        [source, target] => Some(Bind { source: source.clone(), target: target.clone() }),
+        _ => None,
+    });
     let mut program = Program {
         arguments: args.program,
         environment: std::env::vars_os().collect(),
         hosts: Some(args.hosts),
+        binds: binds.collect(),
         landlock: landlock.as_ref(),
         ..Program::default()
     };
     let mut error = kernel::replace(&program);
-    if let KernelError::Namespace(why) = &error {
+    if let (KernelError::Namespace(why), true) = (&error, program.binds.is_empty()) {
         crate::output::note(format_args!(
             "keyless: the program gets no /etc/hosts of its own ({why}): the vaults' names must resolve otherwise"
         ));

@@ -111,6 +111,8 @@ uuid_id! {
     AttachmentId "identity attachment id";
     /// One running instance of an app.
     WorkloadId "workload id";
+    /// A key that was left for an app in a file (Azure Arc's protocol).
+    ChallengeId "challenge id";
     /// A package or image that was deployed to an app.
     DeploymentId "deployment id";
     /// A vault.

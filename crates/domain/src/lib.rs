@@ -20,7 +20,7 @@ pub mod world;
 pub use causes::chain;
 pub use hosts::{HostNames, HostRole};
 pub use ids::{
-    AppId, AssignmentId, AttachmentId, ClientId, CredentialId, DeploymentId, GroupId, ObjectId,
+    AppId, AssignmentId, AttachmentId, ChallengeId, ClientId, CredentialId, DeploymentId, GroupId, ObjectId,
     ObjectVersion, PlanId, PrincipalId, RefreshFamilyId, RegistrationId, RequestId, RoleId, SessionId,
     SubscriptionId, TenantId, VaultId, WorkloadId,
 };

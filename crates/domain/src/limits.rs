@@ -149,6 +149,10 @@ pub const FEDERATED_LIFETIME_MAX: Duration = Duration::from_secs(86_400);
 pub const WORKLOAD_TOKEN_LIFETIME: Duration = Duration::from_secs(1_800);
 /// How often a program's token file is renewed. Ours, as above.
 pub const WORKLOAD_TOKEN_RENEWED: Duration = Duration::from_secs(600);
+/// How long a key is good that was left for an app in a file (Azure Arc's protocol). Ours: SDKs come with it within milliseconds.
+pub const CHALLENGE_KEY_LIFETIME: Duration = Duration::from_secs(60);
+/// Such keys of one workload that nobody has come with yet. Ours: so many of its requests may be under way at a time.
+pub const CHALLENGE_KEYS_MAX: usize = 64;
 /// For how long an outside issuer's keys are good without being fetched again. Ours: how long a key that it took back is still taken.
 pub const ISSUER_KEYS_LIFETIME: Duration = Duration::from_secs(3_600);
 /// Time between two fetches of an issuer's keys because an assertion names one that is not among them, or the last one failed. Ours.
@@ -295,6 +299,10 @@ pub const PACKAGE_ZIP_BYTES_MAX: u64 = 512 * 1024 * 1024;
 pub const PACKAGE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// Files, directories and links of a package. Ours: a large `node_modules` has half as many.
 pub const PACKAGE_ENTRIES_MAX: usize = 100_000;
+/// Bytes of a root file system as a tar (2 GiB), and so of its files. Ours.
+pub const ROOT_FILES_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Files, directories, links and devices of a root file system. Ours: a distribution's with a desktop has half as many.
+pub const ROOT_FILES_ENTRIES_MAX: u64 = 500_000;
 
 /// Connections to one instance of an app, open at a time. Ours: a program has 1,024 file descriptors unless somebody gives it more.
 pub const PROXY_CONNECTIONS_MAX: usize = 512;

@@ -35,6 +35,9 @@ pub struct Desired {
     /// Whether each instance gets a token file, for clients of workload identity federation (ADR 0024).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub token_file: bool,
+    /// Whether its endpoint speaks Azure Arc's protocol (ADR 0025).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub arc: bool,
     /// Which of the host's accounts it runs under, where the server is root.
     pub account: u32,
     /// Counts what running instances must follow: a deployment, settings, a command, limits, a restart.
@@ -149,6 +152,7 @@ impl Desired {
             network: AppNetwork::default(),
             deployment: None,
             token_file: false,
+            arc: false,
             account,
             revision: 0,
             changed: now,
@@ -177,6 +181,8 @@ pub struct Change {
     pub state: Option<DesiredState>,
     /// Whether each instance gets a token file.
     pub token_file: Option<bool>,
+    /// Whether its endpoint speaks Azure Arc's protocol.
+    pub arc: Option<bool>,
     /// How many instances.
     pub instances: Option<u16>,
     /// The start command; the inner `None`: what the package says.
@@ -224,6 +230,9 @@ pub(crate) fn change(
     if let Some(token_file) = change.token_file {
         after.token_file = token_file;
     }
+    if let Some(arc) = change.arc {
+        after.arc = arc;
+    }
     if let Some(instances) = change.instances {
         after.instances = instances;
     }
@@ -252,7 +261,7 @@ pub(crate) fn change(
         let deployment = one.deployment.as_ref().map(|it| it.id);
         (one.command.clone(), one.health.clone(), one.limits, one.network, deployment)
     };
-    let is_another = before.token_file != after.token_file;
+    let is_another = (before.token_file, before.arc) != (after.token_file, after.arc);
     if change.restart || is_another || is_for_running(&before) != is_for_running(&after) {
         after.revision += 1;
     }

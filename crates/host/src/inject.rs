@@ -45,6 +45,8 @@ pub struct EndpointFacts<'a> {
     pub domain: &'a str,
     /// Does the program know us by the public cloud's names (ADR 0021)?
     pub is_shadow: bool,
+    /// Does its endpoint speak Azure Arc's protocol (ADR 0025)?
+    pub is_arc: bool,
     /// The client ids of the app's user-assigned identities.
     pub user_assigned: &'a [ClientId],
 }
@@ -85,6 +87,10 @@ const CONFLICTS: [(&str, &str); 18] = [
     ("SSL_CERT_DIR", "it would be read instead of or besides the certificate bundle"),
 ];
 
+/// The path of an endpoint that speaks Azure Arc's protocol. Source:
+/// <https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication>.
+pub const ARC_PATH: &str = "/metadata/identity/oauth2/token";
+
 /// What a program signs in by. In shadow mode it comes to nobody but us, so it is the program's own choice.
 const CREDENTIALS: [&str; 10] = [
     "AZURE_CLIENT_ID",
@@ -112,7 +118,8 @@ pub fn inject(endpoint: EndpointFacts<'_>, trust: &TrustFiles, environment: &Env
     let mut injection = Injection { set: Vec::new(), unset: Vec::new(), notices: Vec::new() };
     let mut kept = Vec::new();
     for (name, why) in CONFLICTS {
-        if environment.contains_key(name) && !is_chosen(name, &endpoint, environment) {
+        let is_ours = endpoint.is_arc && name == "IMDS_ENDPOINT";
+        if environment.contains_key(name) && !is_ours && !is_chosen(name, &endpoint, environment) {
             if endpoint.is_shadow && is_credential(name, environment) {
                 kept.push(name);
                 continue;
@@ -160,6 +167,9 @@ impl Injection {
 
     /// Both pairs: SDKs prefer `IDENTITY_*`; the real platform sets `MSI_*` to the same values, which old clients read.
     fn identity(&mut self, endpoint: EndpointFacts<'_>, environment: &Environment) {
+        if endpoint.is_arc {
+            return self.arc(endpoint, environment);
+        }
         if ["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_ENDPOINT", "MSI_SECRET"]
             .iter()
             .any(|name| environment.contains_key(*name))
@@ -174,6 +184,22 @@ impl Injection {
         self.set.push(("IDENTITY_HEADER".to_owned(), endpoint.secret.duplicate()));
         self.set("MSI_ENDPOINT", url);
         self.set.push(("MSI_SECRET".to_owned(), endpoint.secret.duplicate()));
+        self.set("KEYLESS_APP", endpoint.app);
+    }
+
+    /// As an agent of Azure Arc has it. None of the others: with them SDKs would speak App Service's protocol, or Azure ML's.
+    fn arc(&mut self, endpoint: EndpointFacts<'_>, environment: &Environment) {
+        for name in ["IDENTITY_HEADER", "MSI_ENDPOINT", "MSI_SECRET"] {
+            if environment.contains_key(name) {
+                self.unset.push(name.to_owned());
+                self.notices.push(format!(
+                    "{name} is removed from the program's environment: SDKs would not speak Azure Arc's protocol"
+                ));
+            }
+        }
+        let base = format!("http://127.0.0.1:{}", endpoint.port);
+        self.set("IDENTITY_ENDPOINT", format!("{base}{ARC_PATH}"));
+        self.set("IMDS_ENDPOINT", base);
         self.set("KEYLESS_APP", endpoint.app);
     }
 
@@ -274,6 +300,14 @@ mod tests {
         is_shadow: bool,
         environment: &[(&str, Option<&str>)],
     ) -> (BTreeMap<String, String>, Injection) {
+        injected_as(is_shadow, false, environment)
+    }
+
+    fn injected_as(
+        is_shadow: bool,
+        is_arc: bool,
+        environment: &[(&str, Option<&str>)],
+    ) -> (BTreeMap<String, String>, Injection) {
         let secret = Secret::new("s3cr3t".to_owned());
         let user_assigned = [READERS.parse().unwrap()];
         let endpoint = EndpointFacts {
@@ -282,6 +316,7 @@ mod tests {
             app: "shop",
             domain: "keyless.localhost",
             is_shadow,
+            is_arc,
             user_assigned: &user_assigned,
         };
         let environment =
@@ -313,6 +348,23 @@ mod tests {
         assert!(!set.contains_key("IDENTITY_SERVER_THUMBPRINT") && !set.contains_key("IMDS_ENDPOINT"));
         assert!(injection.unset.is_empty() && injection.notices.is_empty());
         assert!(!format!("{injection:?}").contains("s3cr3t"));
+    }
+
+    #[test]
+    fn an_agent_of_azure_arc_is_known_by_its_two_variables_and_none_besides() {
+        let others = ["IDENTITY_HEADER", "MSI_ENDPOINT", "MSI_SECRET", "IDENTITY_SERVER_THUMBPRINT"];
+        let there: Vec<_> = others.iter().map(|name| (*name, None)).collect();
+        for (there, count) in [(&there[..], others.len()), (&[], 0)] {
+            let (set, injection) = injected_as(false, true, there);
+            assert_eq!(set["IDENTITY_ENDPOINT"], "http://127.0.0.1:4141/metadata/identity/oauth2/token");
+            assert_eq!(set["IMDS_ENDPOINT"], "http://127.0.0.1:4141");
+            assert!(others.iter().all(|name| !set.contains_key(*name)), "{set:?}");
+            assert_eq!((injection.unset.len(), injection.notices.len()), (count, count), "{injection:?}");
+            assert!(!set.values().any(|value| value.contains("s3cr3t")), "nobody is told the secret");
+        }
+        // What another identity has left is replaced.
+        let (set, _) = injected_as(false, true, &[("IMDS_ENDPOINT", None)]);
+        assert_eq!(set["IMDS_ENDPOINT"], "http://127.0.0.1:4141");
     }
 
     #[test]

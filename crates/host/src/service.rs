@@ -7,13 +7,16 @@ use crate::{
     App, Enforcement, HostError, Injection, ShadowDoor, ShadowDoors, ShadowFault, TrustFiles, Workload,
     WorkloadRecord, app,
     inject::{EndpointFacts, Environment, inject},
-    workload::{self, InstanceRecord, PlaceRecord},
+    workload::{self, InstanceRecord, PlaceRecord, key_folder},
 };
 use access::Principal;
 use crypt::Key256;
 use directory::{DirectoryService, IdentityIds};
 use domain::{AppId, AppName, Entropy, Timestamp, WorkloadId, limits};
-use identity::{Assigned, Confinement, IdentityService, Protection, workload::mint_secret};
+use identity::{
+    Assigned, Challenges, Confinement, FileHands, IdentityService, OwnHands, Protection,
+    workload::mint_secret,
+};
 use kernel::{CgroupId, KernelError, Network, NetworkId};
 use std::{
     collections::HashMap,
@@ -65,6 +68,11 @@ pub trait HostKernel: Send + Sync {
 
     /// Can peers be attested at all on this machine?
     fn attestation(&self) -> Enforcement;
+
+    /// Who writes keys for apps while requests are answered.
+    fn file_hands(&self) -> Arc<dyn FileHands> {
+        Arc::new(OwnHands)
+    }
 
     /// Which block of accounts is this installation's, among all on this machine: below [`limits::ACCOUNT_BLOCKS`].
     ///
@@ -151,6 +159,9 @@ pub struct StartRequest {
     pub network: NetworkPlace,
     /// What it is in words, if it runs already and somebody else started it.
     pub attached: Option<String>,
+    /// Its endpoint speaks Azure Arc's protocol (ADR 0025), and its keys will be in [`key_folder`] below this one, which the caller makes.
+    /// Not without the kernel's enforcement.
+    pub arc: Option<PathBuf>,
 }
 
 /// What a start answers.
@@ -345,7 +356,8 @@ impl HostService {
         let clients: Vec<_> = view.user_assigned.iter().map(|(_, principal)| principal.client).collect();
         let app = view.app;
         let (protection, place) = self.protect(request.place, request.attached.is_some())?;
-        if let (true, Protection::SecretOnly { why, mend }) = (request.require_enforced, &protection) {
+        let is_enforced_or_nothing = request.require_enforced || request.arc.is_some();
+        if let (true, Protection::SecretOnly { why, mend }) = (is_enforced_or_nothing, &protection) {
             return Err(HostError::NotEnforced { why: why.clone(), mend: mend.clone() });
         }
         let network = self.network(&place, request.network)?;
@@ -353,7 +365,9 @@ impl HostService {
         let network_id = network_id.map_err(HostError::Endpoint)?.map(NetworkId::number);
         let (secret, hash) = mint_secret(&*self.entropy);
         let id = WorkloadId::random(&*self.entropy);
-        let workload = Arc::new(Workload::new(id, app.id, app.name.clone(), hash.clone(), protection));
+        let arc = request.arc.map(|all| key_folder(&all, id));
+        let workload = Workload::new(id, app.id, app.name.clone(), hash.clone(), protection);
+        let workload = Arc::new(challenged(workload, arc.as_ref(), &*self.kernel));
         let watched = Watched {
             name: app.name.clone(),
             lineage: Vec::new(),
@@ -380,6 +394,7 @@ impl HostService {
             shadow: shadow.as_ref().map(|door| door.address),
             network: network_id,
             attached: request.attached,
+            arc,
         };
         transact(&*self.store, &*self.entropy, |view| workload::begin(view, &record)).await?;
         opened.workload = None;
@@ -389,6 +404,7 @@ impl HostService {
             app: app.name.as_str(),
             domain: &self.settings.domain,
             is_shadow: shadow.is_some(),
+            is_arc: record.arc.is_some(),
             user_assigned: &clients,
         };
         let trust = shadow.as_ref().map_or(&self.settings.trust, |door| &door.trust);
@@ -508,6 +524,7 @@ impl HostService {
         };
         let workload =
             Workload::new(record.id, record.app, record.name.clone(), record.secret.clone(), protection);
+        let workload = challenged(workload, record.arc.as_ref(), &*self.kernel);
         let watched = Watched {
             name: record.name.clone(),
             lineage: Vec::new(),
@@ -645,6 +662,14 @@ impl HostService {
                 return Ok(records);
             }
         }
+    }
+}
+
+/// A workload whose keys are in a folder, if its endpoint speaks Azure Arc's protocol.
+fn challenged(workload: Workload, folder: Option<&PathBuf>, kernel: &dyn HostKernel) -> Workload {
+    match folder {
+        Some(folder) => workload.with_challenges(Challenges::new(folder.clone(), kernel.file_hands())),
+        None => workload,
     }
 }
 

@@ -4,7 +4,11 @@ use crypt::HashedSecret;
 use domain::{AppId, AppName, DeploymentId, Timestamp, WorkloadId};
 use identity::{App, Confinement};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
 use store::{Decision, Halt, Key, Record, View, refuse};
 
 use crate::HostError;
@@ -47,6 +51,9 @@ pub struct WorkloadRecord {
     /// What it is in words, if somebody else started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attached: Option<String>,
+    /// The folder of the keys that are left for it, if its endpoint speaks Azure Arc's protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arc: Option<PathBuf>,
 }
 
 /// An instance of a hosted app, as far as a later run of the server must know to go on with it.
@@ -122,6 +129,12 @@ impl WorkloadRecord {
     }
 }
 
+/// Where a workload's keys are, below the folder of all of its app's. In it as the program is to see it: the last two names are those below
+/// `/var/opt` ([`identity::challenge::SEEN_IN`]).
+pub fn key_folder(all: &Path, id: WorkloadId) -> PathBuf {
+    all.join(id.to_string()).join("azcmagent/tokens")
+}
+
 /// Keeps a workload, if its app is there: an app that is deleted meanwhile makes this start fail.
 pub(crate) fn begin(view: &View, record: &WorkloadRecord) -> Result<Decision<()>, Halt<HostError>> {
     match view.get::<App>(&record.name)? {
@@ -190,6 +203,7 @@ mod tests {
             shadow: None,
             network,
             attached: attached.map(str::to_owned),
+            arc: None,
         }
     }
 

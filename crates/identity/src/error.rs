@@ -14,6 +14,15 @@ pub enum IdentityError {
     /// The endpoint secret is not the one of this start of the app.
     #[error("the endpoint secret is wrong")]
     WrongSecret,
+    /// The key is none that was left for the app, or it was used, or it is over.
+    #[error("the key is none that was left for the app, or was used already, or is over")]
+    WrongKey,
+    /// So many keys wait for the app to come with them that it gets no more for now.
+    #[error("more keys wait for the app than there may be at a time")]
+    TooManyKeys,
+    /// A key cannot be left for the app.
+    #[error("a key cannot be left for the app")]
+    Key(#[source] std::io::Error),
     /// The app has no enabled identity now (or is gone).
     #[error("app {app} has no identity: {why}")]
     NoIdentity {

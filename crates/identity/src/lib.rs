@@ -8,6 +8,7 @@
 pub mod app;
 pub mod attest;
 pub mod cache;
+pub mod challenge;
 pub mod error;
 pub mod query;
 pub mod service;
@@ -16,6 +17,7 @@ pub mod workload;
 pub use app::{App, Assigned};
 pub use attest::{AttestedConnection, Confinement, PeerProbe, Refusal};
 pub use cache::{Holder, ManagedToken};
+pub use challenge::{Challenges, FileHands, OwnHands};
 pub use error::IdentityError;
 pub use kernel::{Attested, Peer, ProcessFacts};
 pub use query::{Selector, TokenQuery};

@@ -11,7 +11,9 @@ use crate::{
 };
 use access::{KeySource as _, Principal, PrincipalKind};
 use directory::{Audience, DirectoryService, Hosting, audience, managed};
-use domain::{AppId, AppName, AttachmentId, ClientId, PrincipalId, Secret, Timestamp, WorkloadId};
+use domain::{
+    AppId, AppName, AttachmentId, ChallengeId, ClientId, Entropy, PrincipalId, Secret, Timestamp, WorkloadId,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
@@ -109,6 +111,47 @@ impl IdentityService {
         } else {
             Err(Refusal::Unenforced { workload: connection.workload().id() }.into())
         }
+    }
+
+    /// Leaves a key for the workload, if the connection is its own by the kernel's word. Answers which: the file says the rest.
+    ///
+    /// # Errors
+    /// [`Refusal::Unenforced`], [`IdentityError::TooManyKeys`], [`IdentityError::Key`].
+    pub fn challenge(
+        &self,
+        connection: &AttestedConnection,
+        entropy: &dyn Entropy,
+        now: Timestamp,
+    ) -> Result<ChallengeId, IdentityError> {
+        let Authentic(connection) = self.check_confined(connection)?;
+        let workload = connection.workload();
+        if workload.has_ended() {
+            return Err(Refusal::Ended { workload: workload.id() }.into());
+        }
+        workload.challenges().ok_or(IdentityError::WrongKey)?.pose(entropy, now)
+    }
+
+    /// Is this connection the workload's own by the kernel's word, and the key one that was left for it? Used up by that, whatever the
+    /// request comes to.
+    ///
+    /// # Errors
+    /// [`Refusal::Unenforced`], [`IdentityError::WrongKey`].
+    pub fn check_key<'c>(
+        &self,
+        connection: &'c AttestedConnection,
+        presented: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<Authentic<'c>, IdentityError> {
+        let authentic = self.check_confined(connection)?;
+        match connection.workload().challenges() {
+            Some(challenges) if challenges.take(presented, now) => Ok(authentic),
+            _ => Err(IdentityError::WrongKey),
+        }
+    }
+
+    /// Forgets keys that nobody has come with.
+    pub fn sweep_challenges(&self, now: Timestamp) {
+        self.workloads().iter().filter_map(|workload| workload.challenges()).for_each(|it| it.sweep(now));
     }
 
     /// A token of the app's identity: identity, token, and attested again just before it is let out.
@@ -209,8 +252,8 @@ impl IdentityService {
     }
 }
 
-/// Witness: this connection is the workload's own, by the endpoint secret or by the kernel's word. Made by
-/// [`IdentityService::check_secret`] and [`IdentityService::check_confined`] only, good for one token.
+/// Witness: this connection is the workload's own, by the endpoint secret, by the kernel's word, or by that and a key. Made by
+/// [`IdentityService::check_secret`], [`IdentityService::check_confined`] and [`IdentityService::check_key`] only, good for one token.
 pub struct Authentic<'c>(&'c AttestedConnection);
 
 /// The identity under which a token is made.

@@ -1,6 +1,6 @@
 //! A workload while it runs: which app it is an instance of, which cgroup holds it, and the hash of its endpoint secret.
 
-use crate::attest::Confinement;
+use crate::{Challenges, attest::Confinement};
 use crypt::HashedSecret;
 use domain::{AppId, AppName, Entropy, Secret, WorkloadId};
 use std::sync::{
@@ -49,6 +49,7 @@ pub struct Workload {
     name: AppName,
     secret: HashedSecret,
     protection: Protection,
+    challenges: Option<Challenges>,
     ended: AtomicBool,
 }
 
@@ -61,7 +62,13 @@ impl Workload {
         secret: HashedSecret,
         protection: Protection,
     ) -> Self {
-        Self { id, app, name, secret, protection, ended: AtomicBool::new(false) }
+        Self { id, app, name, secret, protection, challenges: None, ended: AtomicBool::new(false) }
+    }
+
+    /// The same, whose endpoint speaks Azure Arc's protocol: it leaves keys instead of taking the endpoint secret.
+    #[must_use]
+    pub fn with_challenges(self, challenges: Challenges) -> Self {
+        Self { challenges: Some(challenges), ..self }
     }
 
     /// Its id.
@@ -82,6 +89,11 @@ impl Workload {
     /// The hash of the secret that this start was given; the secret itself is kept nowhere.
     pub const fn secret(&self) -> &HashedSecret {
         &self.secret
+    }
+
+    /// The keys that are left for it, if its endpoint speaks Azure Arc's protocol.
+    pub const fn challenges(&self) -> Option<&Challenges> {
+        self.challenges.as_ref()
     }
 
     /// The cgroup that its processes are in, if it is enforced.

@@ -54,7 +54,7 @@ const WALKS_A_SECOND: u32 = 100;
 /// Strangers that are remembered, so that each causes one walk only.
 const STRANGERS_MAX: usize = 1_024;
 /// Processes of a cgroup that are held by descriptors at a time.
-const HELD_MAX: usize = 1_024;
+pub(crate) const HELD_MAX: usize = 1_024;
 /// Levels above a cgroup that are looked at. A path cannot name one that is deeper.
 const ABOVE_MAX: usize = 4_096;
 /// Walks in which a subtree is removed.

@@ -115,9 +115,15 @@ pub fn network_of(cgroup: &AppCgroup, id: NetworkId, ports: &NetworkPorts) -> Re
         (is_it && !process.has_ended().ok()?).then_some(namespace)
     };
     let doing = "find the network namespace of the cgroup's processes";
-    let none = || KernelError::System { doing, source: io::ErrorKind::NotFound.into() };
-    let namespace = cgroup.processes().into_iter().find_map(its);
-    Network::within(namespace.ok_or_else(none)?, ports)
+    let fail = |source| KernelError::System { doing, source };
+    let mut why = fail(io::ErrorKind::NotFound.into());
+    for namespace in cgroup.processes().into_iter().filter_map(its) {
+        match namespace.reach() {
+            Ok(namespace) => return Network::within(namespace, ports),
+            Err(source) => why = fail(source),
+        }
+    }
+    Err(why)
 }
 
 #[cfg(test)]

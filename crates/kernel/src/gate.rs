@@ -1,13 +1,11 @@
 //! A gate before `connect`: whoever is not of an app cannot even connect to the app's endpoint (a BPF program on the root of the cgroup
 //! hierarchy, `bpf(2)`).
 //!
-//! **The server does not use it yet**: no endpoint has it before it, and `keyless doctor` only says whether it could be had.
-//!
 //! A layer more, for root, and not the one that counts: it goes when this process does, and says nothing of connections that are there
 //! already. Attestation stays. The program reads a table from (network namespace, port) to (cgroup, its depth), so that an entry, and not
-//! a program, comes and goes with an endpoint.
+//! a program, comes and goes with an endpoint: a `connect` costs the same with one endpoint and with thousands.
 
-use crate::{AppCgroup, Hierarchy, KernelError, METADATA, sys};
+use crate::{CgroupId, Hierarchy, KernelError, METADATA, sys};
 use std::{
     fs, io,
     net::TcpListener,
@@ -15,7 +13,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::fs::MetadataExt,
     },
-    path::Path,
+    sync::Arc,
 };
 
 /// Endpoints that may be guarded at a time.
@@ -29,9 +27,21 @@ const CONNECT_6: u32 = 11;
 /// The gate, closed as long as this is there.
 #[derive(Debug)]
 pub struct ConnectGate {
-    mount: std::path::PathBuf,
-    table: OwnedFd,
+    table: Arc<OwnedFd>,
     _links: [OwnedFd; 2],
+}
+
+/// A listener that is behind the gate. Everybody can connect again when this is dropped, which must be before its port is another's.
+#[derive(Debug)]
+pub struct Gated {
+    table: Arc<OwnedFd>,
+    key: [u64; 2],
+}
+
+impl Drop for Gated {
+    fn drop(&mut self) {
+        let _is_there = sys::bpf::remove(self.table.as_fd(), &self.key);
+    }
 }
 
 impl ConnectGate {
@@ -52,32 +62,25 @@ impl ConnectGate {
                 sys::bpf::link(program.as_fd(), root.as_fd(), kind)
             };
             let _links = [attach(CONNECT_4)?, attach(CONNECT_6)?];
-            Ok(Self { mount: hierarchy.mount.clone(), table, _links })
+            Ok(Self { table: Arc::new(table), _links })
         };
         attempt().map_err(fail)
     }
 
-    /// From now on only processes in this cgroup and below it can connect to a listener on a loopback address or [`METADATA`].
+    /// From now on only processes in a cgroup and below it can connect to a listener on a loopback address or [`METADATA`]. The cgroup is
+    /// told by its lineage ([`crate::AppCgroup::lineage`]).
     ///
     /// # Errors
-    /// As `bpf(2)`; also if the cgroup is not of this hierarchy.
-    pub fn guard(&self, listener: &TcpListener, cgroup: &AppCgroup) -> io::Result<()> {
-        let depth = depth(&self.mount, cgroup.path()).ok_or(io::ErrorKind::InvalidInput)?;
-        sys::bpf::set(self.table.as_fd(), &key(listener)?, &[cgroup.id().number(), depth])
+    /// As `bpf(2)`; also if the lineage is empty.
+    pub fn guard(&self, listener: &TcpListener, lineage: &[CgroupId]) -> io::Result<Gated> {
+        let (Some(id), Some(depth)) = (lineage.first(), lineage.len().checked_sub(1)) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let key = key(listener)?;
+        let depth = u64::try_from(depth).map_err(io::Error::other)?;
+        sys::bpf::set(self.table.as_fd(), &key, &[id.number(), depth])?;
+        Ok(Gated { table: self.table.clone(), key })
     }
-
-    /// Everybody can connect again. To be called before the listener's port is another's.
-    ///
-    /// # Errors
-    /// As `bpf(2)`; also if it is not guarded.
-    pub fn release(&self, listener: &TcpListener) -> io::Result<()> {
-        sys::bpf::remove(self.table.as_fd(), &key(listener)?)
-    }
-}
-
-/// How many levels below the root.
-fn depth(mount: &Path, cgroup: &Path) -> Option<u64> {
-    u64::try_from(cgroup.strip_prefix(mount).ok()?.components().count()).ok()
 }
 
 /// The program's key: the network namespace's cookie, and the port as it is in a `sockaddr`.
@@ -201,17 +204,4 @@ fn code(kind: u32, table: &OwnedFd) -> Vec<[u8; 8]> {
     code.push(MOVE_CONSTANT, 0, 0, 0, 1);
     code.push(EXIT, 0, 0, 0, 0);
     code.finish(allow)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cgroups_depth_is_counted_from_the_mount() {
-        let depth = |cgroup: &str| depth(Path::new("/sys/fs/cgroup"), Path::new(cgroup));
-        assert_eq!(depth("/sys/fs/cgroup/keyless/app"), Some(2));
-        assert_eq!(depth("/sys/fs/cgroup"), Some(0));
-        assert_eq!(depth("/elsewhere/app"), None);
-    }
 }

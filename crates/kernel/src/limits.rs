@@ -4,8 +4,8 @@
 //! A limit that was asked for is enforced or is said not to be, with why. Owns not: which limits an app has.
 
 use crate::{
-    AppCgroup, Hierarchy, KernelError, Verdict,
-    cgroup::{PROCESSES, remove_below, walk},
+    AppCgroup, Hierarchy, KernelError, Process, Verdict,
+    cgroup::{HELD_MAX, PROCESSES, remove_below, walk},
     hierarchy::{Mount, below},
     probe::chain,
 };
@@ -335,7 +335,7 @@ impl Place {
 
     /// Is a controller in the hierarchy of version 2?
     fn has(&self, controller: Controller) -> bool {
-        is_listed(&self.hierarchy.mount.join("cgroup.controllers"), controller)
+        is_listed(&self.hierarchy.mount.join("cgroup.controllers"), controller.name())
     }
 
     fn set(
@@ -347,7 +347,7 @@ impl Place {
         let settings = controller.settings(limit);
         let is_there = || settings.first().is_some_and(|(file, ..)| cgroup.path().join(file).exists());
         if limit.is_some() && !is_there() {
-            let refused = self.enable(controller, cgroup.path());
+            let refused = self.enable(controller.name(), cgroup.path());
             if !is_there() {
                 return Err(refused.unwrap_or_else(|| "it does not come with the cgroup".to_owned()));
             }
@@ -356,7 +356,7 @@ impl Place {
     }
 
     /// Enables a controller from the top down to an app's cgroup; says the last refusal.
-    fn enable(&self, controller: Controller, cgroup: &Path) -> Option<String> {
+    fn enable(&self, controller: &str, cgroup: &Path) -> Option<String> {
         let mut above: Vec<_> =
             cgroup.ancestors().skip(1).take_while(|path| path.starts_with(&self.hierarchy.mount)).collect();
         above.reverse();
@@ -366,7 +366,7 @@ impl Place {
             if is_listed(&file, controller) {
                 continue;
             }
-            if let Err(error) = fs::write(&file, format!("+{}", controller.name())) {
+            if let Err(error) = fs::write(&file, format!("+{controller}")) {
                 // A cgroup that has processes of its own gives no controller to those below it.
                 let is_used = error.raw_os_error() == Some(libc::EBUSY);
                 let why = if is_used { "it has processes itself".to_owned() } else { error.to_string() };
@@ -384,8 +384,9 @@ impl Place {
         cgroup: &AppCgroup,
     ) -> Result<Option<Group1>, String> {
         let is_its = |mount: &&Mount| !mount.is_v2 && mount.has(controller.name());
-        let directory = self.mounts.iter().find(is_its).and_then(|mount| directory_1(mount, cgroup));
-        let Some(directory) = directory else { return Err("no hierarchy here has it".to_owned()) };
+        let mount = self.mounts.iter().find(is_its);
+        let place = mount.and_then(|mount| Some((mount, directory_1(mount, cgroup)?)));
+        let Some((mount, directory)) = place else { return Err("no hierarchy here has it".to_owned()) };
         if limit.is_none() && !directory.exists() {
             return Ok(None);
         }
@@ -395,7 +396,7 @@ impl Place {
             _ => {}
         }
         let reach = write(&directory, &controller.settings_1(limit), self.has_swap)?;
-        gather(&directory, cgroup).map_err(fail)?;
+        gather(mount, &directory, cgroup).map_err(fail)?;
         let join = fs::OpenOptions::new().write(true).open(directory.join(PROCESSES)).map_err(fail)?;
         Ok(Some((directory, join.into(), reach)))
     }
@@ -411,7 +412,7 @@ fn directory_1(mount: &Mount, cgroup: &AppCgroup) -> Option<PathBuf> {
 }
 
 /// Has the processes that an app has already join the cgroup of its limit.
-fn gather(directory: &Path, cgroup: &AppCgroup) -> io::Result<()> {
+fn gather(mount: &Mount, directory: &Path, cgroup: &AppCgroup) -> io::Result<()> {
     let list = directory.join(PROCESSES);
     for _ in 0..PASSES_MAX {
         let inside = fs::read_to_string(&list)?;
@@ -420,18 +421,39 @@ fn gather(directory: &Path, cgroup: &AppCgroup) -> io::Result<()> {
         if outside.is_empty() {
             return Ok(());
         }
-        for id in outside {
-            match fs::write(&list, id.to_string()) {
-                Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
-                _ => {}
+        for some in outside.chunks(HELD_MAX) {
+            let held: Vec<_> = some.iter().filter_map(|id| Process::of_member(*id, || true)).collect();
+            // Read once while all are held: an id in it is that of the process that is held, if that is still there.
+            let members: HashSet<u32> = cgroup.processes().into_iter().collect();
+            for process in held.iter().filter(|process| members.contains(&process.id())) {
+                let home = own_directory(mount, &process.id().to_string());
+                put(process, &list, home.map(|home| home.join(PROCESSES)).as_deref())?;
             }
         }
     }
     Err(io::Error::other("its processes fork faster than they can be moved"))
 }
 
-fn is_listed(file: &Path, controller: Controller) -> bool {
-    fs::read_to_string(file).is_ok_and(|list| list.split_whitespace().any(|one| one == controller.name()))
+/// Has a process join a cgroup. These files know processes by their ids only: if its own is not its any more afterwards, the id may have been
+/// another's already, who goes back to where the one of this id was.
+fn put(process: &Process, list: &Path, home: Option<&Path>) -> io::Result<()> {
+    let id = process.id().to_string();
+    match fs::write(list, &id) {
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(()),
+        written => written?,
+    }
+    if process.is_there() {
+        return Ok(());
+    }
+    match home.map(|home| fs::write(home, &id)) {
+        Some(Err(error)) if error.raw_os_error() != Some(libc::ESRCH) => Err(error),
+        None => Err(io::Error::other("a process that is not the app's may have been moved")),
+        _ => Ok(()),
+    }
+}
+
+fn is_listed(file: &Path, controller: &str) -> bool {
+    fs::read_to_string(file).is_ok_and(|list| list.split_whitespace().any(|one| one == controller))
 }
 
 /// Is there anything below the head of a text of `/proc/swaps`?
@@ -477,6 +499,32 @@ mod tests {
         assert_eq!(texts(Controller::Processes.settings_1(None)), ["pids.max=max"]);
     }
 
+    /// By plain files: what would be written into lists of processes.
+    #[test]
+    fn an_id_that_may_be_anothers_by_now_goes_back_to_where_it_was() {
+        let folder = std::env::temp_dir().join(format!("keyless-put-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let [list, home] = ["list", "home"].map(|name| folder.join(name));
+        let program = crate::Program {
+            arguments: ["/bin/sleep", "60"].map(Into::into).to_vec(),
+            ..crate::Program::default()
+        };
+        let child = crate::spawn(&program).unwrap();
+        let id = child.id().to_string();
+        put(&child, &list, Some(&home)).unwrap();
+        assert_eq!(fs::read_to_string(&list).unwrap(), id);
+        assert!(!home.exists(), "it is itself");
+        child.signal(9).unwrap();
+        while !child.has_ended().unwrap() {}
+        put(&child, &list, Some(&home)).unwrap();
+        assert!(!home.exists(), "nobody has waited for it: its id is its own");
+        child.wait().unwrap();
+        put(&child, &list, Some(&home)).unwrap();
+        assert_eq!(fs::read_to_string(&home).unwrap(), id);
+        assert!(put(&child, &list, None).is_err(), "where it was is not known");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
     /// By a tree of plain files: what a machine with these controllers in version 2 is asked to do.
     #[test]
     fn a_controller_is_passed_on_from_the_top_down_to_the_apps_cgroup() {
@@ -489,15 +537,50 @@ mod tests {
         let hierarchy = Hierarchy { mount: mount.clone(), own: mount.clone() };
         let place = Place { hierarchy, mounts: Vec::new(), has_swap: false };
         assert!(place.has(Controller::Processes));
-        assert_eq!(place.enable(Controller::Memory, &app), None);
+        assert_eq!(place.enable("memory", &app), None);
         let written = |directory: &Path| fs::read_to_string(control(directory)).ok();
         assert_eq!(written(&mount).as_deref(), Some("cpu memory\n"), "it had it");
         assert_eq!(written(&mount.join("keyless")).as_deref(), Some("+memory"));
         assert_eq!(written(&app), None, "what is below an app is the app's");
         fs::remove_dir_all(mount.join("keyless")).unwrap();
-        let refused = place.enable(Controller::Memory, &app).unwrap();
+        let refused = place.enable("memory", &app).unwrap();
         assert!(refused.contains("keyless does not pass it on: No such file"), "{refused}");
         fs::remove_dir_all(&mount).unwrap();
+    }
+
+    /// By the kernel, with a controller that few machines have in version 1: those of our limits are there on some, and then not here.
+    #[test]
+    fn the_kernel_passes_a_controller_of_version_2_on_and_takes_its_limit() {
+        const CONTROLLER: &str = "hugetlb";
+        let here = Place::find().ok().filter(|place| {
+            crate::is_root() && is_listed(&place.hierarchy.mount.join("cgroup.controllers"), CONTROLLER)
+        });
+        let parent = here.as_ref().map(|place| crate::placement(&place.hierarchy));
+        let (Some(place), Some(crate::Placement::Root { parent })) = (here, parent) else {
+            return eprintln!(
+                "skipped: needs root, and a kernel that has {CONTROLLER} in the version 2 hierarchy"
+            );
+        };
+        let above = AppCgroup::create(&parent, &format!("limits-{}", std::process::id())).unwrap();
+        let app = AppCgroup::create(above.path(), "app").unwrap();
+        let limit = app.path().join("hugetlb.2MB.max");
+        // A cgroup that holds a process itself passes nothing on.
+        let program = crate::Program {
+            arguments: ["/bin/sleep", "60"].map(Into::into).to_vec(),
+            cgroup: Some(above.directory()),
+            ..crate::Program::default()
+        };
+        let inhabitant = crate::spawn(&program).unwrap();
+        let refused = place.enable(CONTROLLER, app.path()).unwrap();
+        assert!(refused.ends_with("does not pass it on: it has processes itself"), "{refused}");
+        assert!(!limit.exists());
+        above.kill().unwrap();
+        inhabitant.wait().unwrap();
+        assert_eq!(place.enable(CONTROLLER, app.path()), None);
+        let settings: [Setting; 1] = [("hugetlb.2MB.max", (4 << 20).to_string(), Refused::NoLimit)];
+        assert_eq!(write(app.path(), &settings, false), Ok(None));
+        assert_eq!(fs::read_to_string(&limit).unwrap().trim(), (4 << 20).to_string());
+        above.remove().unwrap();
     }
 
     /// By plain files; a directory in the place of one is what cannot be written.

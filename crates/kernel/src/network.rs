@@ -6,7 +6,12 @@
 //! In the namespace there is the loopback device only, and on it, if that is wanted, the address of Azure's instance metadata: no route
 //! leads to the real one of the machine. Owns not: what is served there, nor ways out to other machines.
 
-use crate::{Attestor, KernelError, Process, listen::listen, route, sys};
+use crate::{
+    Attestor, KernelError, Process,
+    listen::listen,
+    outpost::{Outpost, UserNamespace},
+    route, sys,
+};
 use rustix::{
     net::{AddressFamily, SocketFlags, SocketType, socket_with},
     thread::{LinkNameSpaceType, move_into_link_name_space},
@@ -14,7 +19,9 @@ use rustix::{
 use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
+    sync::Arc,
 };
 
 /// Where Azure's instance metadata service is, for every program on every machine there.
@@ -43,6 +50,10 @@ pub struct Network {
 #[derive(Debug)]
 pub struct Namespace {
     file: OwnedFd,
+    /// The user namespace that a program enters before, if it is not ours.
+    users: Option<OwnedFd>,
+    /// Who makes our sockets there, where we may not go ourselves.
+    outpost: Option<Arc<Outpost>>,
 }
 
 impl Network {
@@ -54,10 +65,31 @@ impl Network {
         let made = apart(|| {
             sys::unshare_network()?;
             let file = fs::File::open("/proc/thread-self/ns/net")?;
-            Ok(Namespace { file: file.into() })
+            Ok(Namespace { file: file.into(), users: None, outpost: None })
         });
         let namespace =
             made.map_err(|source| KernelError::System { doing: "make a network namespace", source })?;
+        Self::within(namespace, ports)
+    }
+
+    /// The same for an ordinary user, in a user namespace that is theirs. Takes some milliseconds, and a process for as long as it lasts.
+    ///
+    /// # Errors
+    /// [`KernelError::System`].
+    pub fn create_in(users: &UserNamespace, ports: &NetworkPorts) -> Result<Self, KernelError> {
+        let doing = "make a network namespace in a user namespace";
+        let namespace = Outpost::make(users).map_err(|source| KernelError::System { doing, source })?;
+        Self::within(namespace, ports)
+    }
+
+    /// The same for an ordinary user's program, in a user namespace that is made for it and in which it is nobody else. Takes some
+    /// milliseconds, and a process for as long as it lasts.
+    ///
+    /// # Errors
+    /// [`KernelError::System`].
+    pub fn create_own(ports: &NetworkPorts) -> Result<Self, KernelError> {
+        let doing = "make a network namespace, and a user namespace for it";
+        let namespace = Outpost::own().map_err(|source| KernelError::System { doing, source })?;
         Self::within(namespace, ports)
     }
 
@@ -73,6 +105,12 @@ impl Network {
     /// Listens in a namespace.
     pub(crate) fn within(namespace: Namespace, ports: &NetworkPorts) -> Result<Self, KernelError> {
         let fail = |source| KernelError::System { doing: "listen in a network namespace", source };
+        if let Some(outpost) = &namespace.outpost {
+            let mut sockets = outpost.listen(ports).map_err(fail)?.into_iter();
+            let asking = sockets.next().ok_or_else(|| fail(io::ErrorKind::InvalidData.into()))?;
+            let listeners = sockets.map(TcpListener::from).collect();
+            return Ok(Self { namespace, listeners, attestor: Attestor::by(asking) });
+        }
         let (listeners, attestor) =
             namespace.inside(|| Ok((listeners(ports)?, Attestor::new()))).map_err(fail)?;
         Ok(Self { namespace, listeners, attestor: attestor? })
@@ -87,7 +125,39 @@ impl Namespace {
         if process.has_ended()? {
             return Err(io::ErrorKind::NotFound.into());
         }
-        Ok(Self { file: file.into() })
+        Ok(Self { file: file.into(), users: None, outpost: None })
+    }
+
+    /// One where an outpost is.
+    pub(crate) fn reached(file: OwnedFd, outpost: Arc<Outpost>) -> Self {
+        Self { file, users: None, outpost: Some(outpost) }
+    }
+
+    /// One where an outpost is, which a program enters by its user namespace.
+    pub(crate) fn of_own(users: OwnedFd, file: OwnedFd, outpost: Arc<Outpost>) -> Self {
+        Self { file, users: Some(users), outpost: Some(outpost) }
+    }
+
+    /// The user namespace that a program of the same user enters before.
+    pub fn users(&self) -> Option<BorrowedFd<'_>> {
+        self.users.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The same by an outpost of ours, if it belongs to another user namespace and we are not root, who needs none.
+    pub(crate) fn reach(self) -> io::Result<Self> {
+        if crate::is_root() {
+            return Ok(self);
+        }
+        let users = UserNamespace::owning(self.file.as_fd())?;
+        if users.is_own()? { Ok(self) } else { Outpost::join(&users, self.file) }
+    }
+
+    /// Where programs of the same user find it, as long as this is held.
+    pub fn path(&self) -> PathBuf {
+        match &self.outpost {
+            Some(outpost) => outpost.path(),
+            None => format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd()).into(),
+        }
     }
 
     /// Connects to an address in the namespace, without waiting: the connection is made, or was refused, when the socket is writable
@@ -96,9 +166,10 @@ impl Namespace {
     /// # Errors
     /// As `socket(2)` and `connect(2)`.
     pub fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = self.inside(|| Ok(socket_with(family, SocketType::STREAM, flags, None)?))?;
+        let socket = match &self.outpost {
+            Some(outpost) => outpost.socket(address.is_ipv6())?,
+            None => self.inside(|| connecting(address.is_ipv6()))?,
+        };
         match rustix::net::connect(&socket, &address) {
             Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(socket.into()),
             Err(error) => Err(error.into()),
@@ -128,8 +199,15 @@ fn apart<T: Send>(action: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T
     })
 }
 
+/// A socket of the calling thread's network namespace to connect by, without waiting.
+pub(crate) fn connecting(is_ipv6: bool) -> io::Result<OwnedFd> {
+    let family = if is_ipv6 { AddressFamily::INET6 } else { AddressFamily::INET };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(family, SocketType::STREAM, flags, None)?)
+}
+
 /// Listens in the network namespace of the calling thread.
-fn listeners(ports: &NetworkPorts) -> io::Result<Vec<TcpListener>> {
+pub(crate) fn listeners(ports: &NetworkPorts) -> io::Result<Vec<TcpListener>> {
     const SEQUENCE: u32 = 1;
     let mut requests = vec![route::loopback_up(SEQUENCE)];
     let loopback = |port: &u16| SocketAddrV4::new(Ipv4Addr::LOCALHOST, *port);

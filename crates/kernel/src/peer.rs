@@ -115,7 +115,12 @@ impl Attestor {
     pub fn new() -> Result<Self, KernelError> {
         let socket = sys::netlink_socket(libc::NETLINK_SOCK_DIAG)
             .map_err(|source| KernelError::System { doing: "open a sock_diag socket", source })?;
-        Ok(Self { netlink: Mutex::new(Netlink { socket, sequence: 0 }) })
+        Ok(Self::by(socket))
+    }
+
+    /// One that asks by this socket, which may be of another namespace.
+    pub(crate) fn by(socket: OwnedFd) -> Self {
+        Self { netlink: Mutex::new(Netlink { socket, sequence: 0 }) }
     }
 
     /// Names the peer of an accepted connection. To be called before the first byte is read.

@@ -2,7 +2,7 @@
 
 use crate::{
     Account, AppCgroup, AppliedLimits, Attestor, ConnectGate, Hierarchy, KernelError, Landlock, Limiter,
-    Limits, Network, NetworkPorts, Placement, Program, placement, program::rehearse,
+    Limits, Network, NetworkPorts, Placement, Program, Sandbox, SandboxFiles, placement, program::rehearse,
 };
 use std::{
     error::Error,
@@ -44,6 +44,8 @@ pub struct Capabilities {
     pub cgroup: Verdict,
     /// Programs can be given names of their own (`/etc/hosts`).
     pub private_names: Verdict,
+    /// Threads that read requests can be kept from what they do not need.
+    pub sandbox: Verdict,
 }
 
 /// What a program that we start for others can be given. Nothing of it is needed for attestation.
@@ -57,7 +59,7 @@ pub struct Hosting {
     pub network: Verdict,
     /// A Landlock domain, for want of a user of its own. It is less (`landlock`).
     pub landlock: Verdict,
-    /// A gate that keeps strangers from connecting to its endpoint. The server does not use it yet.
+    /// A gate that keeps strangers from connecting to its endpoint, where that is asked for.
     pub connect_gate: Verdict,
 }
 
@@ -94,6 +96,7 @@ pub fn capabilities() -> Capabilities {
             Err((why, mend)) => Verdict::no(why, mend),
         },
         private_names: private_names(),
+        sandbox: Sandbox::verdict(&Sandbox::prepare(&SandboxFiles::default())),
     }
 }
 
@@ -204,14 +207,16 @@ fn account() -> Verdict {
 /// Can a program have a network of its own, in which we listen and are connected to?
 fn network() -> Verdict {
     let attempt = || {
-        let network = Network::create(&NetworkPorts { loopback: vec![0], metadata: false })?;
-        rehearse(&Program { network: Some(network.namespace.as_fd()), ..Program::default() })
+        let ports = NetworkPorts { loopback: vec![0], metadata: false };
+        let network = if crate::is_root() { Network::create(&ports)? } else { Network::create_own(&ports)? };
+        let (users, network) = (network.namespace.users(), Some(network.namespace.as_fd()));
+        rehearse(&Program { users, network, ..Program::default() })
     };
     match attempt() {
         Ok(()) => Verdict::Enforced,
         Err(error) => Verdict::no(
             chain(&error),
-            "run the server as root (in a container: with the capability SYS_ADMIN); without, an app shares the network of the machine",
+            "run the server as root (in a container: with the capability SYS_ADMIN), or let ordinary users make user namespaces; without, an app shares the network of the machine",
         ),
     }
 }

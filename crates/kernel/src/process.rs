@@ -105,6 +105,11 @@ impl Process {
         has_ended(self.pidfd())
     }
 
+    /// Is it there, so that its id is nobody else's? It may have ended, as long as nobody has waited for it.
+    pub(crate) fn is_there(&self) -> bool {
+        sys::is_there(self.pidfd())
+    }
+
     /// Sends it a signal by number. That it has ended is no error.
     ///
     /// # Errors

@@ -34,17 +34,23 @@ pub struct Program<'a> {
     pub directory: Option<PathBuf>,
     /// A file that it sees as `/etc/hosts`, by a mount namespace of its own (and a user namespace where we are not root).
     pub hosts: Option<PathBuf>,
+    /// What else it sees in other places, by the same namespace.
+    pub binds: Vec<Bind>,
     /// The cgroup in which it starts: there is no moment at which it is elsewhere.
     pub cgroup: Option<BorrowedFd<'a>>,
     /// Files `cgroup.procs` of other hierarchies, open for writing: it joins these cgroups before anything else.
     pub joins: Vec<BorrowedFd<'a>>,
+    /// The user namespace that it enters first: that of its network, where it is not ours.
+    pub users: Option<BorrowedFd<'a>>,
     /// The network namespace in which it runs.
     pub network: Option<BorrowedFd<'a>>,
     /// The user that it becomes, for good.
     pub account: Option<Account>,
-    /// Detached: its standard output and error go here, its standard input is empty, and it has no other descriptor of ours; it has a
+    /// Detached: its standard output and error go here, its standard input is empty or [`Program::input`], and it has no other descriptor of ours; it has a
     /// session of its own, no ignored signal, and the files that it makes are its user's alone.
     pub output: Option<BorrowedFd<'a>>,
+    /// What a detached program reads.
+    pub input: Option<BorrowedFd<'a>>,
     /// What it may use.
     pub resources: Option<Resources>,
     /// The Landlock domain that it is put under.
@@ -63,6 +69,15 @@ impl fmt::Debug for Program<'_> {
             .field("account", &self.account)
             .finish_non_exhaustive()
     }
+}
+
+/// A file or directory that a program sees in another place. What is there of the kind for everybody else, it does not see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// What is seen.
+    pub source: PathBuf,
+    /// Where: something of the same kind must be there.
+    pub target: PathBuf,
 }
 
 /// A user and group that a program runs as, with no other groups. Never root, and nothing that the kernel takes for "unchanged".
@@ -121,7 +136,7 @@ impl Resources {
 ///
 /// # Errors
 /// [`KernelError::Execute`] if there is no such program or it cannot be executed; [`KernelError::Namespace`] if it cannot have its own
-/// `/etc/hosts` (it can be started without); [`KernelError::Prepare`] if another step failed; [`KernelError::Spawn`].
+/// `/etc/hosts` or what else is to be seen (it can be started without); [`KernelError::Prepare`] if another step failed; [`KernelError::Spawn`].
 pub fn spawn(program: &Program<'_>) -> Result<Process, KernelError> {
     let (launch, name) = complete(program)?;
     start(&launch, program.cgroup, &name)
@@ -173,20 +188,29 @@ fn prepared<'a>(program: &Program<'a>) -> Result<Launch<'a>, KernelError> {
     Ok(Launch {
         program: None,
         directory: program.directory.as_deref().map(path_text).transpose()?,
-        hosts: program.hosts.as_deref().map(path_text).transpose()?,
-        user_namespace: user_namespace(program.hosts.as_deref())?,
+        binds: binds(program)?,
+        user_namespace: user_namespace(program)?,
         joins: program.joins.clone(),
+        users: program.users,
         network: program.network,
         output: program.output,
+        input: program.input,
         limits: program.resources.map(Resources::limits).unwrap_or_default(),
         account: program.account.map(|account| (account.uid, account.gid)),
         landlock: program.landlock.map(Landlock::ruleset),
     })
 }
 
+/// What is bind-mounted, and where.
+fn binds(program: &Program<'_>) -> Result<Vec<(CString, CString)>, KernelError> {
+    let hosts = program.hosts.as_deref().map(|hosts| (hosts, Path::new("/etc/hosts")));
+    let others = program.binds.iter().map(|bind| (&*bind.source, &*bind.target));
+    hosts.into_iter().chain(others).map(|(from, to)| Ok((path_text(from)?, path_text(to)?))).collect()
+}
+
 /// The identity map of a user namespace in which an ordinary user may mount; none if nothing is to be mounted, or root mounts.
-fn user_namespace(hosts: Option<&Path>) -> Result<Option<(CString, CString)>, KernelError> {
-    if hosts.is_none() || crate::is_root() {
+fn user_namespace(program: &Program<'_>) -> Result<Option<(CString, CString)>, KernelError> {
+    if (program.hosts.is_none() && program.binds.is_empty()) || crate::is_root() {
         return Ok(None);
     }
     let itself = |id: u32| text(format!("{id} {id} 1").as_bytes());
@@ -196,7 +220,7 @@ fn user_namespace(hosts: Option<&Path>) -> Result<Option<(CString, CString)>, Ke
 fn start(wanted: &Launch<'_>, cgroup: Option<BorrowedFd<'_>>, name: &str) -> Result<Process, KernelError> {
     let launched = launch(wanted, cgroup).map_err(|source| {
         let is_of_namespaces = source.raw_os_error().is_some_and(|number| NAMESPACE_ERRORS.contains(&number));
-        if wanted.hosts.is_some() && is_of_namespaces {
+        if !wanted.binds.is_empty() && is_of_namespaces {
             KernelError::Namespace(source)
         } else {
             KernelError::Spawn(source)
@@ -277,6 +301,30 @@ mod tests {
         assert_eq!(run(&["sh", "-c", "test \"$COLOUR\" = blue"]), Ended::Exited(0));
     }
 
+    /// The child has our memory until its program runs, and becomes another user there.
+    #[test]
+    fn who_starts_a_program_stays_as_it_was_and_the_program_begins_anew() {
+        use rustix::process::{DumpableBehavior, dumpable_behavior};
+        let blocked = || {
+            let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+            status.lines().find(|line| line.starts_with("SigBlk:")).unwrap().to_owned()
+        };
+        let (signals, own) = (blocked(), std::process::id());
+        let account = crate::is_root().then(|| Account::new(20_001, 20_002).unwrap());
+        let started = |script: &str| {
+            let program = Program { account, directory: Some("/".into()), ..program(&["sh", "-c", script]) };
+            spawn(&program).unwrap().wait().unwrap()
+        };
+        assert_eq!(started(r"grep -q '^SigBlk:[[:space:]]*0*$' /proc/self/status"), Ended::Exited(0));
+        // Its own, as it may be looked into; ours it may not look into.
+        assert_eq!(started("cat /proc/self/environ"), Ended::Exited(0));
+        if account.is_some() {
+            assert_ne!(started(&format!("cat /proc/{own}/environ")), Ended::Exited(0));
+        }
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::Dumpable);
+        assert_eq!(blocked(), signals);
+    }
+
     #[test]
     fn what_cannot_be_executed_says_why() {
         let kind = |arguments: &[&str]| match spawn(&program(arguments)) {
@@ -289,6 +337,29 @@ mod tests {
         assert_eq!(kind(&["/"]), io::ErrorKind::PermissionDenied);
         assert!(spawn(&program(&["a\0b"])).is_err());
         assert!(spawn(&program(&[])).is_err());
+    }
+
+    #[test]
+    fn what_it_sees_in_another_place_nobody_else_sees() {
+        if !crate::is_root() {
+            return println!("skipped: as root a program mounts without a user namespace");
+        }
+        let own = std::env::temp_dir().join(format!("keyless-binds-{}", std::process::id()));
+        let (source, target) = (own.join("source"), own.join("target"));
+        for directory in [&source, &target] {
+            fs::create_dir_all(directory).unwrap();
+        }
+        fs::write(source.join("here"), "").unwrap();
+        let looking = |target: &Path, name: &str| Program {
+            binds: vec![Bind { source: source.clone(), target: target.to_owned() }],
+            ..program(&["test", "-e", &target.join(name).to_string_lossy()])
+        };
+        assert_eq!(spawn(&looking(&target, "here")).unwrap().wait().unwrap(), Ended::Exited(0));
+        assert_eq!(spawn(&looking(&target, "there")).unwrap().wait().unwrap(), Ended::Exited(1));
+        assert!(!target.join("here").exists());
+        let nowhere = spawn(&looking(&own.join("nowhere"), "here"));
+        assert!(matches!(nowhere, Err(KernelError::Namespace(_))), "{nowhere:?}");
+        fs::remove_dir_all(own).unwrap();
     }
 
     #[test]

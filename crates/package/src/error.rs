@@ -11,6 +11,12 @@ pub enum PackageError {
         /// What is wrong, in the words of whoever read it.
         why: String,
     },
+    /// It is no tar of a root file system that we hand on.
+    #[error("this is not a sound tar of a root file system: {why}")]
+    NotRootFiles {
+        /// What is wrong.
+        why: String,
+    },
     /// It is larger than a package may be.
     #[error("the package has more than {limit} {what}")]
     TooLarge {

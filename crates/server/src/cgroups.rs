@@ -1,8 +1,8 @@
 //! The kernel as `host` sees it in production: real cgroups, networks that are not ours, and whether peers can be attested.
 
-use crate::{apps::accounts, clock};
+use crate::{apps::accounts, clock, hands::Hands};
 use host::{Enforcement, HostKernel};
-use identity::Confinement;
+use identity::{Confinement, FileHands};
 use kernel::{
     AppCgroup, Capabilities, CgroupId, Hierarchy, KernelError, Network, NetworkId, NetworkPorts, Verdict,
 };
@@ -18,6 +18,7 @@ pub(crate) struct Cgroups {
     /// Of the public listener.
     port: u16,
     claim: Claim,
+    hands: Hands,
 }
 
 /// Whose accounts are claimed.
@@ -36,14 +37,14 @@ impl Claim {
 }
 
 impl Cgroups {
-    pub(crate) fn new(capabilities: &Capabilities, port: u16, claim: Claim) -> Self {
+    pub(crate) fn new(capabilities: &Capabilities, port: u16, claim: Claim, hands: Hands) -> Self {
         let attestation = match &capabilities.attestation {
             Verdict::Enforced => Enforcement::Enforced,
             Verdict::Unenforced { why, mend } => {
                 Enforcement::Unenforced { why: why.clone(), mend: mend.clone() }
             }
         };
-        Self { attestation, port, claim }
+        Self { attestation, port, claim, hands }
     }
 }
 
@@ -60,7 +61,7 @@ impl HostKernel for Cgroups {
                 "the server itself is in it, and whatever else runs beside it",
             )));
         }
-        Ok(Arc::new(Kept { cgroup, is_attached }))
+        Ok(Arc::new(Kept { cgroup: Arc::new(cgroup), is_attached, hands: self.hands.clone() }))
     }
 
     fn listen_in(
@@ -76,6 +77,10 @@ impl HostKernel for Cgroups {
 
     fn attestation(&self) -> Enforcement {
         self.attestation.clone()
+    }
+
+    fn file_hands(&self) -> Arc<dyn FileHands> {
+        Arc::new(self.hands.clone())
     }
 
     fn account_block(&self) -> io::Result<u32> {
@@ -96,8 +101,9 @@ impl HostKernel for Cgroups {
 /// The cgroup of a workload. `keyless run` removes it when the program ends; if that was killed, or other processes of the app went on
 /// after it, it is removed with the workload. One that was attached is somebody else's, whatever its name.
 struct Kept {
-    cgroup: AppCgroup,
+    cgroup: Arc<AppCgroup>,
     is_attached: bool,
+    hands: Hands,
 }
 
 impl Confinement for Kept {
@@ -127,7 +133,12 @@ impl Drop for Kept {
             .is_some_and(|name| name.as_encoded_bytes().starts_with(b"keyless-"));
         // One that has processes stays, as when only the server ends.
         if !self.is_attached && is_named_so && !self.cgroup.is_populated() {
-            let _best_effort = self.cgroup.remove();
+            let cgroup = self.cgroup.clone();
+            let remove = move || {
+                let _best_effort = cgroup.remove();
+            };
+            // The last one who knows it may be a connection that ends.
+            if kernel::sandbox::is_confined() { self.hands.hand_over(remove) } else { remove() }
         }
     }
 }
@@ -147,7 +158,8 @@ mod tests {
             [("keyless-kept", false, false), ("keyless-kept", true, true), ("others", false, true)]
         {
             let cgroup = AppCgroup::create(&parent, &format!("{name}-{own}")).unwrap();
-            drop(Kept { cgroup: AppCgroup::open(cgroup.path()).unwrap(), is_attached });
+            let opened = Arc::new(AppCgroup::open(cgroup.path()).unwrap());
+            drop(Kept { cgroup: opened, is_attached, hands: Hands::default() });
             let stayed = cgroup.path().exists();
             cgroup.remove().unwrap();
             assert_eq!(stayed, stays, "{name} {is_attached}");

@@ -56,6 +56,8 @@ pub struct Config {
     pub passphrase_file: Option<PathBuf>,
     /// Refuse to start where the kernel cannot attest.
     pub require_enforced: bool,
+    /// Keep everybody but an app from even connecting to the app's endpoint, by a BPF program. For root; refuse to start without.
+    pub connect_gate: bool,
     /// A clock that an administrator can move forward, for tests of what only time does. Only on a data directory of its own.
     pub test_clock: bool,
     /// When audit records are synced to disk: `every-second`, or `each-record` (before each answer).
@@ -113,7 +115,7 @@ pub enum ConfigError {
     NoDataDir,
 }
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "data_dir",
     "apps_dir",
     "domain",
@@ -121,6 +123,7 @@ const KEYS: [&str; 17] = [
     "listen",
     "passphrase_file",
     "require_enforced",
+    "connect_gate",
     "test_clock",
     "audit_sync",
     "access_token_lifetime",
@@ -216,6 +219,7 @@ impl Provider for Named {
             // Only these are not texts; a path that looks like a number stays a path.
             "port"
             | "require_enforced"
+            | "connect_gate"
             | "test_clock"
             | "allow_password_grant"
             | "issuer_loopback"
@@ -260,6 +264,7 @@ impl Config {
             apps_dir: None,
             passphrase_file: None,
             require_enforced: false,
+            connect_gate: false,
             test_clock: false,
             audit_sync: SyncPolicy::EverySecond,
             access_token_lifetime: Span(limits::ACCESS_TOKEN_LIFETIME),

@@ -57,6 +57,13 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The gate before endpoints was asked for, and cannot be had.
+    #[error("--connect-gate: {}; it needs root of the host (with the capabilities BPF and NET_ADMIN) and Linux 5.14 or newer: \
+             start without it, and strangers are refused after they have connected", domain::chain(.0))]
+    NoGate(#[source] kernel::KernelError),
+    /// The system gives no threads, or nothing for them to wait with.
+    #[error("cannot make the threads that answer requests: {0}")]
+    Threads(#[source] std::io::Error),
     /// What systemd passed to us is no TCP socket.
     #[error("a socket that systemd passed cannot be used: {0}; its unit may have TCP addresses only")]
     PassedSocket(#[source] std::io::Error),

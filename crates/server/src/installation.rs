@@ -47,7 +47,7 @@ impl Site {
             started,
             listen: addresses.iter().map(ToString::to_string).collect(),
             layout: Layout::of(&config.data_dir),
-            capabilities: named(capabilities),
+            capabilities: [named(capabilities), gate(config.connect_gate)].concat(),
             opened_by,
             shadows,
             naming: Mutex::default(),
@@ -142,6 +142,12 @@ async fn renew(
     set(listed.await?)
 }
 
+/// Told where it is asked for: without it there is no server then, and elsewhere nobody misses it.
+fn gate(is_wanted: bool) -> Vec<Capability> {
+    let gate = Capability { name: "connect gate".to_owned(), enforced: true, why: None, mend: None };
+    is_wanted.then_some(gate).into_iter().collect()
+}
+
 /// The kernel's capabilities under the names that people are told.
 pub fn named(capabilities: &Capabilities) -> Vec<Capability> {
     let one = |name: &str, verdict: &Verdict| match verdict {
@@ -159,6 +165,7 @@ pub fn named(capabilities: &Capabilities) -> Vec<Capability> {
         one("attestation", &capabilities.attestation),
         one("cgroup", cgroup),
         one("private names", &capabilities.private_names),
+        one("sandbox", &capabilities.sandbox),
     ]
 }
 

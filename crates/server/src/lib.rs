@@ -13,6 +13,8 @@ pub mod clock;
 pub mod config;
 pub mod data;
 pub mod error;
+mod guarded;
+mod hands;
 pub mod installation;
 mod issuers;
 mod listen;

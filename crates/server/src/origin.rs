@@ -1,6 +1,7 @@
 //! Who is calling: what the kernel says of the process at the other end of a connection within this machine. For the audit log it is best
 //! effort and never a proof; where it is one it says so, as `kernel::Attested`.
 
+use crate::hands::Hands;
 use audit::Origin;
 use kernel::{Attested, Attestor, Hierarchy, Peer, ProcessFacts};
 use std::{
@@ -35,16 +36,22 @@ impl Ends {
 pub(crate) struct Observer {
     attestor: Option<Arc<Attestor>>,
     hierarchy: Option<Arc<Hierarchy>>,
+    hands: Hands,
 }
 
 impl Observer {
-    pub(crate) fn new(attestor: Option<Arc<Attestor>>, hierarchy: Option<Hierarchy>) -> Self {
-        Self { attestor, hierarchy: hierarchy.map(Arc::new) }
+    pub(crate) fn new(attestor: Option<Arc<Attestor>>, hierarchy: Option<Hierarchy>, hands: Hands) -> Self {
+        Self { attestor, hierarchy: hierarchy.map(Arc::new), hands }
+    }
+
+    /// For what is asked of a crowd: not by the threads that answer requests.
+    pub(crate) fn hands(&self) -> &Hands {
+        &self.hands
     }
 
     /// The same for peers in another network.
     pub(crate) fn asking(&self, attestor: Arc<Attestor>) -> Self {
-        Self { attestor: Some(attestor), hierarchy: self.hierarchy.clone() }
+        Self { attestor: Some(attestor), hierarchy: self.hierarchy.clone(), hands: self.hands.clone() }
     }
 
     /// The process at the other end of an accepted connection, if it is on this machine.
@@ -53,7 +60,14 @@ impl Observer {
             return None;
         }
         let peer = self.attestor.as_ref()?.observe(socket)?;
-        Some(kernel::describe(&peer, self.hierarchy.as_deref()?))
+        self.describe(peer)
+    }
+
+    /// From the sandbox no other process is looked into.
+    fn describe(&self, peer: Peer) -> Option<ProcessFacts> {
+        let hierarchy = self.hierarchy.clone()?;
+        let describe = move || kernel::describe(&peer, &hierarchy);
+        if kernel::sandbox::is_confined() { self.hands.wait(describe) } else { Some(describe()) }
     }
 
     /// The peer if the kernel can name it for certain, and who it seems to be. To be asked before the first byte is read.
@@ -61,8 +75,7 @@ impl Observer {
         let attestor = self.attestor.as_ref().filter(|_| ends.are_here());
         match attestor.and_then(|attestor| attestor.attest(socket).ok()) {
             Some(attested) => {
-                let hierarchy = self.hierarchy.as_deref();
-                let facts = hierarchy.map(|hierarchy| kernel::describe(attested.facts(), hierarchy));
+                let facts = self.describe(*attested.facts());
                 (Some(attested), Self::told(ends.peer, facts))
             }
             None => (None, Self::told(ends.peer, self.facts(socket, ends))),

@@ -12,9 +12,11 @@ use crate::{
     config::Config,
     data::{DataDir, Layout},
     error::StartError,
+    guarded::Guarded,
+    hands::Hands,
     installation::{Capability, Site},
     issuers::{IssuerSettings, Issuers},
-    listen::{admin as admin_listener, endpoints::Endpoints, public},
+    listen::{self, admin as admin_listener, endpoints::Endpoints, public},
     maintenance::{AUDIT_KEY, open_store},
     origin::Observer,
     seal::{self, SealError},
@@ -31,7 +33,7 @@ use directory::{DirectoryService, DirectorySettings, audience::graph_audiences};
 use domain::{Clock, Entropy, Secret, TenantId, Timestamp};
 use host::{HostService, HostSettings, Routes};
 use identity::IdentityService;
-use kernel::{Attestor, Capabilities, Hierarchy, Placement};
+use kernel::{Attestor, Capabilities, ConnectGate, Hierarchy, Placement};
 use rustls::server::ResolvesServerCert;
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -50,8 +52,8 @@ use tokio_rustls::TlsAcceptor;
 use vault::VaultService;
 use wire::{Services, proxy::Proxy};
 
-/// Threads that answer requests, at most. Ours: more cost memory, and four saturate a gigabit.
-const WORKERS_MAX: usize = 4;
+/// Threads for all but requests, at most. Ours: what takes long there waits, or is done beside them.
+const WORKERS_MAX: usize = 2;
 /// How long a step of an app may take at a stop. Ours: a start takes less, unless the disk is stuck.
 const SUPERVISOR_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long open connections may take to end after a stop. Ours: so that a stop takes less than two seconds.
@@ -74,6 +76,8 @@ pub struct Running {
     site: Arc<Site>,
     addresses: Vec<SocketAddr>,
     is_first_start: bool,
+    /// Dropped last: what the others still do they do here.
+    _guarded: Guarded,
 }
 
 /// How a server was asked to stop.
@@ -85,7 +89,7 @@ pub enum Asked {
     Terminated,
 }
 
-/// The runtime that a server runs on.
+/// The runtime that a server is started on, and on which all goes on but the answering of requests: its threads start programs.
 ///
 /// # Errors
 /// The system gives no threads.
@@ -93,7 +97,7 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
-        .thread_name("keyless")
+        .thread_name("keyless-host")
         .enable_all()
         .build()
 }
@@ -139,8 +143,18 @@ pub async fn start(
     let files =
         Public::write(ground.data.layout(), certificates.authority_pem(), &names, &listen, vault_hosts)?;
     let files = Arc::new(files);
-    let observer = Arc::new(Observer::new(ground.attestor.clone(), Hierarchy::discover().ok()));
-    let endpoints = Arc::new(Endpoints::new(ground.attestor.clone(), observer.clone(), Handle::current()));
+    let anchor = anchor::load(&**store).await?;
+    let audit = ground.data.layout().audit();
+    let log = AuditLog::open(&audit, &root.derive(AUDIT_KEY), config.audit_sync, anchor)?;
+    let log = Arc::new(log);
+    let hierarchy = Hierarchy::discover().ok();
+    let guarded = Guarded::build(&audit, hierarchy.as_ref()).map_err(StartError::Threads)?;
+    let hands = Hands::of(Handle::current());
+    let observer = Arc::new(Observer::new(ground.attestor.clone(), hierarchy, hands.clone()));
+    let requests = guarded.handle().clone();
+    let ways = (requests.clone(), hands.clone(), gate(&config)?);
+    let endpoints = Endpoints::new(ground.attestor.clone(), observer.clone(), ways);
+    let endpoints = Arc::new(endpoints);
     let shadows = Arc::new(Shadows::new(ShadowSettings {
         store: store.clone(),
         entropy: entropy.clone(),
@@ -149,14 +163,10 @@ pub async fn start(
         authority_pem: certificates.authority_pem().to_owned(),
         observer: observer.clone(),
         public: ground.addresses.clone(),
-        runtime: Handle::current(),
+        runtime: requests.clone(),
     }));
-    let anchor = anchor::load(&**store).await?;
-    let log =
-        AuditLog::open(&ground.data.layout().audit(), &root.derive(AUDIT_KEY), config.audit_sync, anchor)?;
-    let log = Arc::new(log);
-    let services =
-        services(&config, &ground, vault, (endpoints.clone(), shadows.clone()), &files, log.clone());
+    let doors = (endpoints.clone(), shadows.clone());
+    let services = services(&config, &ground, vault, doors, &files, log.clone(), hands);
     let services = services.await?;
     let (stop, stopping) = watch::channel(false);
     let tls = TlsAcceptor::from(Arc::new(tls(certificates.clone())?));
@@ -170,15 +180,9 @@ pub async fn start(
     shadows.forget_others();
 
     let (opened_by, test_clock) = (ground.opened_by, ground.test_clock.clone());
-    let site = Site::new(
-        &config,
-        &ground.addresses,
-        shadows.clone(),
-        &ground.capabilities,
-        opened_by,
-        *now,
-        test_clock,
-    );
+    let capabilities = Capabilities { sandbox: guarded.verdict(), ..ground.capabilities.clone() };
+    let site =
+        Site::new(&config, &ground.addresses, shadows.clone(), &capabilities, opened_by, *now, test_clock);
     let site = Arc::new(site);
     site.serve_with(&services);
     // The vaults' names are there already; those of apps are known only now.
@@ -207,7 +211,8 @@ pub async fn start(
     tasks.spawn(tasks::due(services.clone(), stopping.clone()));
     let supervisor = tokio::spawn(apps.clone().supervise(stopping));
     for listener in ground.listeners {
-        tasks.spawn(public.clone().accept(listener));
+        let listener = listen::moved(listener, &requests).map_err(StartError::Threads)?;
+        tasks.spawn_on(public.clone().accept(listener), &requests);
     }
     Ok(Running {
         data: ground.data,
@@ -224,6 +229,7 @@ pub async fn start(
         site,
         addresses: ground.addresses,
         is_first_start: ground.is_first_start,
+        _guarded: guarded,
     })
 }
 
@@ -274,6 +280,7 @@ async fn services(
     (endpoints, shadows): (Arc<Endpoints>, Arc<Shadows>),
     files: &Public,
     log: Arc<AuditLog>,
+    hands: Hands,
 ) -> Result<Arc<Services>, StartError> {
     let Ground { store, entropy, clock, root, now, .. } = ground;
     let names = config.names();
@@ -289,6 +296,7 @@ async fn services(
     let issuers = Issuers::new(IssuerSettings {
         ca_file: config.issuer_ca_file.clone(),
         loopback: config.issuer_loopback,
+        hands: hands.clone(),
     });
     let directory = Arc::new(directory.reaching(Arc::new(issuers)));
     let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
@@ -300,7 +308,7 @@ async fn services(
         entropy.clone(),
         directory.clone(),
         identity.clone(),
-        Arc::new(Cgroups::new(&ground.capabilities, config.port, claim)),
+        Arc::new(Cgroups::new(&ground.capabilities, config.port, claim, hands)),
         endpoints,
         HostSettings {
             boot: kernel::boot_id().unwrap_or_default(),
@@ -498,6 +506,15 @@ impl Running {
             self.site.files().remove_copy();
         }
     }
+}
+
+/// What was asked for is there, or there is no server.
+fn gate(config: &Config) -> Result<Option<ConnectGate>, StartError> {
+    if !config.connect_gate {
+        return Ok(None);
+    }
+    let gate = Hierarchy::discover().and_then(|hierarchy| ConnectGate::attach(&hierarchy));
+    gate.map(Some).map_err(StartError::NoGate)
 }
 
 /// Asks the kernel about peers, if it answers.

@@ -557,6 +557,10 @@ impl Hosting for NoHosting {
         Ok(())
     }
 
+    fn azure_arc(&self) -> Result<(), HostingFault> {
+        Ok(())
+    }
+
     fn changed(&self, _: &domain::AppName) {}
 
     fn deleted(&self, _: &domain::AppName, _: domain::AppId) {}

@@ -9,6 +9,7 @@
 mod admin;
 mod admin_directory;
 mod admin_vaults;
+mod arc;
 mod described;
 mod golden;
 mod golden_graph;

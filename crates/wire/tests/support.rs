@@ -397,6 +397,10 @@ impl Hosting for NoHosting {
         Err(HostingFault::Unavailable("no networks in this world".to_owned()))
     }
 
+    fn azure_arc(&self) -> Result<(), HostingFault> {
+        Err(HostingFault::Unavailable("no keys in this world".to_owned()))
+    }
+
     fn changed(&self, _: &domain::AppName) {}
 
     fn deleted(&self, _: &domain::AppName, _: domain::AppId) {}

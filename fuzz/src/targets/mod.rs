@@ -12,5 +12,6 @@ pub(crate) mod passkey;
 pub(crate) mod pem;
 pub(crate) mod pfx;
 pub(crate) mod record;
+pub(crate) mod root_files;
 pub(crate) mod token_request;
 pub(crate) mod x509;

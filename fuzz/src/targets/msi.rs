@@ -1,5 +1,5 @@
-//! The identity endpoint of an app: bytes on a connection from a process of the app's own. No token without the endpoint's secret, or from
-//! IMDS without its header, and whatever answers has the protocol's form. Names as in [`crate::request`]; `{endpoint secret}` is the secret.
+//! The identity endpoint of an app: bytes on a connection from a process of the app's own. No token without the endpoint's secret, from
+//! IMDS without its header, or by Azure Arc's protocol at all, as nobody has the key; and whatever answers has the protocol's form. Names as in [`crate::request`]; `{endpoint secret}` is the secret.
 
 use crate::{
     request,
@@ -7,15 +7,19 @@ use crate::{
     world::{self, Server},
 };
 use domain::{AppName, Secret, WorkloadId};
-use identity::{Confinement, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
+use identity::{
+    Challenges, Confinement, OwnHands, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret,
+};
 use kernel::{AttestFault, Attested, CgroupId, Peer};
 use serde_json::Value;
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wire::msi::{self, Endpoint};
 
 const CGROUP: u64 = 42;
 const SECRET: &str = "{endpoint secret}";
+/// Stands for what no data has.
+const KEY: &str = "a key";
 
 struct AppCgroup;
 
@@ -65,17 +69,25 @@ pub(crate) fn check(data: &[u8]) {
         };
         let sent = String::from_utf8_lossy(data).to_ascii_lowercase();
         let imds = Endpoint::imds(workload.clone()).unwrap();
+        let arc = Endpoint::arc(workload.clone(), 4141).unwrap();
         for (endpoint, needed, error) in [
             (Endpoint::app_service(workload, 4141), SECRET, "message"),
             (imds, "metadata:", "error_description"),
+            (arc, KEY, "error_description"),
         ] {
             let answers = server.runtime.block_on(exchange(server, Arc::new(endpoint), &named));
             let answers = String::from_utf8(answers).unwrap();
-            let has_it = sent.contains(needed);
+            let has_it = needed != KEY && sent.contains(needed);
             assert!(!answers.contains("access_token") || has_it, "a token without {needed}: {answers}");
             check_first(&answers, error);
         }
+        std::fs::remove_dir_all(keys()).unwrap();
     });
+}
+
+/// The folder of keys that nobody reads.
+fn keys() -> PathBuf {
+    std::env::temp_dir().join(format!("keyless-fuzz-keys-{}", std::process::id()))
 }
 
 /// The app of this world as it runs, and its endpoint's secret.
@@ -88,7 +100,9 @@ fn workload(server: &Server) -> (Arc<Workload>, Secret<String>) {
     let (secret, hash) = mint_secret(&*state.entropy);
     let id = WorkloadId::random(&*state.entropy);
     let protection = Protection::Confined(Arc::new(AppCgroup));
-    let workload = Arc::new(Workload::new(id, app, name, hash, protection));
+    std::fs::create_dir_all(keys()).unwrap();
+    let workload = Workload::new(id, app, name, hash, protection);
+    let workload = Arc::new(workload.with_challenges(Challenges::new(keys(), Arc::new(OwnHands))));
     state.identity.admit(workload.clone());
     (workload, secret)
 }

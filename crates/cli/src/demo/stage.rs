@@ -241,7 +241,10 @@ impl Stage {
 
     /// Does the kernel tell apps from thieves here?
     pub(crate) fn is_enforced(&self) -> bool {
-        self.capabilities.iter().filter(|one| one.name != "private names").all(|one| one.enforced)
+        self.capabilities
+            .iter()
+            .filter(|one| !["private names", "sandbox"].contains(&&*one.name))
+            .all(|one| one.enforced)
     }
 
     /// Why it does not.

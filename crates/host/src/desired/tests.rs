@@ -59,6 +59,19 @@ fn a_token_file_replaces_instances_and_a_record_of_before_has_none() {
 }
 
 #[test]
+fn azure_arc_replaces_instances_and_a_record_of_before_is_without() {
+    let before = Desired { revision: 5, ..Desired::new(app(1).id, 7, NOW) };
+    assert!(!serde_json::to_string(&before).unwrap().contains("arc"), "as releases of before read it");
+    let switch = |on| Change { arc: Some(on), ..Change::default() };
+    let on = changed(&with(&before), &switch(true));
+    assert_eq!((on.arc, on.revision), (true, 6));
+    assert_eq!(serde_json::from_str::<Desired>(&serde_json::to_string(&*on).unwrap()).unwrap(), *on);
+    assert_eq!(changed(&with(&on), &switch(true)).revision, 6, "nothing is another");
+    let off = changed(&with(&on), &switch(false));
+    assert_eq!((off.arc, off.revision), (false, 7));
+}
+
+#[test]
 fn the_first_change_makes_it_and_takes_an_account() {
     let view = View::fixture().with::<App>(&name(), &app(1));
     let made =

@@ -26,6 +26,7 @@ fn desired(instances: u16, revision: u64) -> Desired {
             created: Timestamp::from_seconds(0),
         }),
         token_file: false,
+        arc: false,
         account: 0,
         revision,
         changed: Timestamp::from_seconds(0),

@@ -1,8 +1,8 @@
 //! What a new process does between `clone3` and `execve`.
 //!
-//! It is a copy of a process with many threads of which only one is there: whatever lock another held stays held, and glibc's wrappers
-//! that speak to other threads (`setuid`, `setgroups`) wait for ever. So it makes raw system calls only, on memory that was made before,
-//! and allocates nothing.
+//! It has the memory of a process with many threads, or a copy of it (`birth`), and is none of them: whatever lock another holds may stay held,
+//! and glibc's wrappers that speak to other threads (`setuid`, `setgroups`) would speak to those. So it makes raw system calls only, on memory
+//! that was made before, writes to its own stack alone, and allocates nothing. `errno` is that of the thread that waits for it.
 //!
 //! The order matters. What needs the rights of the parent comes first: namespaces, cgroups, limits. Then it becomes its user, gives up to
 //! gain rights, and is put under Landlock; its directory and program are looked for with no more rights than it has then.
@@ -24,13 +24,23 @@ const PRIVATE: libc::mode_t = 0o077;
 /// The first descriptor that is not a standard stream.
 const FIRST_OTHER: u32 = 3;
 
+/// What a new process is told.
+pub(super) struct Birth<'a> {
+    pub(super) launch: &'a Launch<'a>,
+    /// The program, with arrays that point into `launch`.
+    pub(super) program: Option<&'a (&'a Executable, Arrays)>,
+    /// Where it says which step failed.
+    pub(super) told: i32,
+}
+
 /// The new process, until its program replaces it.
 ///
 /// # Safety
-/// Only in the child of `launch`, with arrays that point into `launch`.
-pub(super) unsafe fn run(launch: &Launch<'_>, program: Option<&(&Executable, Arrays)>, told: i32) -> ! {
-    // SAFETY: raw system calls on live null-terminated strings and arrays of them.
+/// Only in the child of `birth::clone`, with a live [`Birth`].
+pub(super) unsafe extern "C" fn run(birth: *const libc::c_void) -> ! {
+    // SAFETY: as the caller promises. Raw system calls on live null-terminated strings and arrays of them.
     unsafe {
+        let Birth { launch, program, told } = *birth.cast::<Birth<'_>>();
         if let Err((step, number)) = prepare(launch).and_then(|()| execute(program)) {
             let number = number.to_ne_bytes();
             let report: [u8; REPORT_BYTES] =
@@ -62,7 +72,7 @@ pub(super) unsafe fn prepare_and_execute(
 /// The step that failed, and the error's number.
 pub(super) type Failed = (Step, i32);
 
-/// Remembers the error of a raw system call. `errno` is the thread's own, of which the child has a copy.
+/// Remembers the error of a raw system call. `errno` is the thread's own that made the child.
 fn step(step: Step, result: libc::c_long) -> Result<libc::c_long, Failed> {
     // SAFETY: the pointer is always valid.
     if result < 0 { Err((step, unsafe { *libc::__errno_location() })) } else { Ok(result) }
@@ -79,6 +89,10 @@ unsafe fn prepare(launch: &Launch<'_>) -> Result<(), Failed> {
             step(Step::Join, written)?;
         }
         names(launch)?;
+        if let Some(users) = launch.users {
+            let entered = libc::syscall(libc::SYS_setns, users.as_raw_fd(), libc::CLONE_NEWUSER);
+            step(Step::Network, entered)?;
+        }
         if let Some(network) = launch.network {
             let entered = libc::syscall(libc::SYS_setns, network.as_raw_fd(), libc::CLONE_NEWNET);
             step(Step::Network, entered)?;
@@ -88,7 +102,7 @@ unsafe fn prepare(launch: &Launch<'_>) -> Result<(), Failed> {
             step(Step::Limits, libc::syscall(libc::SYS_prlimit64, 0, *resource, limit, before))?;
         }
         if let Some(output) = launch.output {
-            detach(output)?;
+            detach(output, launch.input)?;
         }
         if let Some((user, group)) = launch.account {
             become_user(user, group)?;
@@ -118,7 +132,7 @@ unsafe fn prepare(launch: &Launch<'_>) -> Result<(), Failed> {
     }
 }
 
-/// An `/etc/hosts` of its own.
+/// An `/etc/hosts` of its own, and what else it is to see in another place.
 ///
 /// # Safety
 /// As [`run`].
@@ -131,7 +145,7 @@ unsafe fn names(launch: &Launch<'_>) -> Result<(), Failed> {
             write_file(c"/proc/self/uid_map", users)?;
             write_file(c"/proc/self/gid_map", groups)?;
         }
-        if let Some(hosts) = &launch.hosts {
+        if !launch.binds.is_empty() {
             let mount = |source: *const libc::c_char, target: &CStr, flags: libc::c_ulong| {
                 let none = ptr::null::<libc::c_char>();
                 let result = libc::syscall(libc::SYS_mount, source, target.as_ptr(), none, flags, none);
@@ -139,7 +153,9 @@ unsafe fn names(launch: &Launch<'_>) -> Result<(), Failed> {
             };
             // Slave: mounts of the host still appear here, ours never there.
             mount(ptr::null(), c"/", libc::MS_REC | libc::MS_SLAVE)?;
-            mount(hosts.as_ptr(), c"/etc/hosts", libc::MS_BIND)?;
+            for (source, target) in &launch.binds {
+                mount(source.as_ptr(), target, libc::MS_BIND)?;
+            }
         }
         Ok(())
     }
@@ -149,7 +165,7 @@ unsafe fn names(launch: &Launch<'_>) -> Result<(), Failed> {
 ///
 /// # Safety
 /// As [`run`].
-unsafe fn detach(output: BorrowedFd<'_>) -> Result<(), Failed> {
+unsafe fn detach(output: BorrowedFd<'_>, input: Option<BorrowedFd<'_>>) -> Result<(), Failed> {
     let output = output.as_raw_fd();
     // SAFETY: raw system calls on live strings; a descriptor that is closed is one of this process's own table.
     unsafe {
@@ -162,9 +178,14 @@ unsafe fn detach(output: BorrowedFd<'_>) -> Result<(), Failed> {
                 libc::syscall(libc::SYS_dup3, output, stream, 0)
             })?;
         }
-        let (flags, null) = (libc::O_RDONLY | libc::O_CLOEXEC, c"/dev/null".as_ptr());
-        let null = done(libc::syscall(libc::SYS_openat, libc::AT_FDCWD, null, flags, 0))?;
-        done(libc::syscall(libc::SYS_dup3, null, libc::STDIN_FILENO, 0))?;
+        let input = match input {
+            Some(input) => input.as_raw_fd().into(),
+            None => {
+                let (flags, null) = (libc::O_RDONLY | libc::O_CLOEXEC, c"/dev/null".as_ptr());
+                done(libc::syscall(libc::SYS_openat, libc::AT_FDCWD, null, flags, 0))?
+            }
+        };
+        done(libc::syscall(libc::SYS_dup3, input, libc::STDIN_FILENO, 0))?;
         // Closed by `execve`, since the report of a failure goes by one of them until then.
         let closed = libc::syscall(libc::SYS_close_range, FIRST_OTHER, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
         done(closed)?;
@@ -184,6 +205,9 @@ unsafe fn become_user(user: u32, group: u32) -> Result<(), Failed> {
         done(libc::syscall(libc::SYS_setgroups, 0, ptr::null::<libc::gid_t>()))?;
         done(libc::syscall(libc::SYS_setresgid, group, group, group))?;
         done(libc::syscall(libc::SYS_setresuid, user, user, user))?;
+        // Until its program runs it has our memory, and is the user's by now: not to be traced, and to leave no core, whatever
+        // `fs.suid_dumpable` says. Its program has this anew.
+        done(libc::syscall(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 0, 0, 0, 0))?;
         // A service manager may have given us capabilities that go on through `execve`.
         let cleared =
             libc::syscall(libc::SYS_prctl, libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);

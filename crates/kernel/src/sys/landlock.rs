@@ -55,3 +55,9 @@ pub(crate) fn allow(ruleset: BorrowedFd<'_>, file: BorrowedFd<'_>, allowed: u64)
     };
     check(added).map(drop)
 }
+
+/// Puts the calling thread under a ruleset, for good. It must have given up to gain rights, or be root.
+pub(crate) fn restrict(ruleset: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0_u32) }).map(drop)
+}

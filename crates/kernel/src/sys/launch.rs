@@ -2,7 +2,7 @@
 //!
 //! Owns the parent's side. What the new process does until its program runs is in `child`, which uses what is made here.
 
-use super::{check, child, wipe};
+use super::{birth, check, child, wipe};
 use std::{
     ffi::{CStr, CString},
     io,
@@ -18,16 +18,20 @@ pub(crate) struct Launch<'a> {
     pub(crate) program: Option<Executable>,
     /// Where to start, if not here.
     pub(crate) directory: Option<CString>,
-    /// Bind-mounted over `/etc/hosts` in a mount namespace of its own.
-    pub(crate) hosts: Option<CString>,
+    /// What is bind-mounted in a mount namespace of its own, and where.
+    pub(crate) binds: Vec<(CString, CString)>,
     /// The identity map of a user namespace (`uid_map`, `gid_map`), for mounting without privilege.
     pub(crate) user_namespace: Option<(CString, CString)>,
     /// Files `cgroup.procs` into which it writes itself.
     pub(crate) joins: Vec<BorrowedFd<'a>>,
+    /// The user namespace that it enters.
+    pub(crate) users: Option<BorrowedFd<'a>>,
     /// The network namespace in which it runs.
     pub(crate) network: Option<BorrowedFd<'a>>,
     /// Where its standard output and error go; with it comes all that detaches it from us.
     pub(crate) output: Option<BorrowedFd<'a>>,
+    /// Its standard input then, if that is not empty.
+    pub(crate) input: Option<BorrowedFd<'a>>,
     /// Resource limits, soft and hard.
     pub(crate) limits: Vec<(u32, libc::rlimit64)>,
     /// User and group that it becomes.
@@ -79,7 +83,7 @@ impl Drop for Variable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Step {
-    /// Its own `/etc/hosts`.
+    /// Its own `/etc/hosts`, and what else is to be seen elsewhere.
     Namespace,
     /// Joining cgroups of other hierarchies.
     Join,
@@ -146,14 +150,14 @@ pub(crate) struct Launched {
 /// `struct clone_args` of `linux/sched.h`.
 #[repr(C)]
 #[derive(Default)]
-struct CloneArguments {
-    flags: u64,
+pub(super) struct CloneArguments {
+    pub(super) flags: u64,
     pidfd: u64,
     child_tid: u64,
     parent_tid: u64,
     exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
+    pub(super) stack: u64,
+    pub(super) stack_size: u64,
     tls: u64,
     set_tid: u64,
     set_tid_size: u64,
@@ -209,22 +213,16 @@ pub(crate) fn launch(launch: &Launch<'_>, cgroup: Option<BorrowedFd<'_>>) -> io:
         clone.flags |= CLONE_INTO_CGROUP;
         clone.cgroup = cgroup.as_raw_fd() as u64;
     }
-    if launch.hosts.is_some() {
+    if !launch.binds.is_empty() {
         clone.flags |= libc::CLONE_NEWNS as u64;
     }
     if launch.user_namespace.is_some() {
         clone.flags |= libc::CLONE_NEWUSER as u64;
     }
-    // SAFETY: the arguments are live and of the size that is said. Without CLONE_VM the child has its own copy of memory; it runs only
-    // `child::run`, which keeps to raw system calls on what was made before.
-    let cloned = check(unsafe {
-        libc::syscall(libc::SYS_clone3, ptr::from_mut(&mut clone), size_of::<CloneArguments>())
-    });
-    if let Ok(0) = cloned {
-        // SAFETY: this is the child; all pointers are into memory that it has a copy of.
-        unsafe { child::run(launch, program.as_ref(), told.as_raw_fd()) }
-    }
-    let pid = i32::try_from(cloned?).map_err(io::Error::other)?;
+    let birth = child::Birth { launch, program: program.as_ref(), told: told.as_raw_fd() };
+    // SAFETY: the child runs only `child::run`, which keeps to raw system calls on what was made before; what it is told is live until its
+    // program runs, or until it has a copy of it.
+    let pid = unsafe { birth::clone(&mut clone, child::run, ptr::from_ref(&birth).cast()) }?;
     drop(told);
     // SAFETY: CLONE_PIDFD has made this descriptor for us.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -243,7 +241,7 @@ pub(crate) fn launch(launch: &Launch<'_>, cgroup: Option<BorrowedFd<'_>>) -> io:
 /// Does in this process what [`launch`] does in a new one. Comes back only if a step fails; those before it stay done.
 pub(crate) fn replace(launch: &Launch<'_>) -> (Step, io::Error) {
     let mut namespaces = 0;
-    if launch.hosts.is_some() {
+    if !launch.binds.is_empty() {
         namespaces |= libc::CLONE_NEWNS;
     }
     if launch.user_namespace.is_some() {

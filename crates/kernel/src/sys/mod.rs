@@ -1,9 +1,11 @@
 //! The system calls that rustix lacks, each behind a safe function. With the files below it the only `unsafe` code of the product.
 
+mod birth;
 pub(crate) mod bpf;
 mod child;
 pub(crate) mod landlock;
 pub(crate) mod launch;
+pub(crate) mod sandbox;
 
 use std::{
     io,
@@ -56,6 +58,28 @@ pub(crate) fn netlink_socket(family: i32) -> io::Result<OwnedFd> {
 pub(crate) fn unshare_network() -> io::Result<()> {
     // SAFETY: no pointers, and no other thread is changed: only what the calling thread sees of the network.
     check(unsafe { libc::unshare(libc::CLONE_NEWNET) }.into()).map(drop)
+}
+
+/// Puts the calling thread, the only one of its process, into a new user namespace, where this user and group are themselves and nobody
+/// else is there.
+pub(crate) fn unshare_users() -> io::Result<()> {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    // SAFETY: no pointers; refused where there are other threads.
+    check(unsafe { libc::unshare(libc::CLONE_NEWUSER) }.into())?;
+    // A user may map groups only after giving up to change them.
+    std::fs::write("/proc/self/setgroups", "deny")?;
+    std::fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
+    std::fs::write("/proc/self/gid_map", format!("{group} {group} 1"))
+}
+
+/// The user namespace that a namespace belongs to (`ioctl_ns(2)`).
+pub(crate) fn owner(namespace: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    const NS_GET_USERNS: libc::c_ulong = 0xb701;
+    // SAFETY: no pointers.
+    let file = check(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS as _) }.into())?;
+    let file = i32::try_from(file).map_err(io::Error::other)?;
+    // SAFETY: it was made for us just now.
+    Ok(unsafe { OwnedFd::from_raw_fd(file) })
 }
 
 /// Sends one message to the kernel on a netlink socket.

@@ -28,21 +28,30 @@
 //! | `cat FILE`, `id` | a file's text; user, group |
 //! | `write FILE`, `list DIRECTORY`, `link FILE`, `move FROM TO` | writes a word; names in it; where it leads; renames |
 //! | `signal PID NUMBER` | sends a signal |
+//! | `own DIRECTORY` | the same in a user namespace of its own, by a program that goes on into another one |
+//! | `outpost DIRECTORY` | makes a network in a user namespace of another process, is connected to there, and finds it again by a process of the cgroup |
 //! | `networks COUNT MOST` | makes and drops network namespaces where there may be so many; answers what is left of them |
 //! | `limit DIRECTORY` | sets limits of a cgroup; answers what became of them |
 //! | `become USER` | starts a program as a user; answers what came of it |
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a program of tests: a surprise is a failed test")]
 
-use kernel::{AppCgroup, Hierarchy, Limiter, Limits, Network, NetworkPorts, Placement, Process, Program};
+use kernel::{
+    AppCgroup, Hierarchy, Limiter, Limits, Network, NetworkId, NetworkPorts, Placement, Process, Program,
+    UserNamespace,
+};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, sockopt};
 use std::{
     collections::HashMap,
     fs,
     io::{self, BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{fs::MetadataExt, net::UnixStream},
+    },
     path::Path,
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
@@ -51,6 +60,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() {
     let control = std::env::args().nth(1).unwrap();
+    if control == "outpost" {
+        return kernel::outpost::serve().unwrap();
+    }
     let mut control = UnixStream::connect(control).unwrap();
     let _refused = rustix::process::setrlimit(
         rustix::process::Resource::Nofile,
@@ -198,6 +210,10 @@ impl Actor {
                 let number = rustix::process::Signal::from_named_raw(number.parse().unwrap()).unwrap();
                 Ok(rustix::process::kill_process(process, number).map(nothing)?)
             }
+            ["own", directory] => own(&AppCgroup::open(Path::new(directory)).map_err(io::Error::other)?),
+            ["outpost", directory] => {
+                outpost(&AppCgroup::open(Path::new(directory)).map_err(io::Error::other)?)
+            }
             ["networks", count, most] => networks(count.parse().unwrap(), most),
             ["limit", directory] => {
                 let cgroup = AppCgroup::open(Path::new(directory)).map_err(io::Error::other)?;
@@ -247,7 +263,6 @@ impl Actor {
             arguments: vec![std::env::current_exe()?.into(), control.into()],
             environment: Vec::new(),
             hosts: Some(hosts.into()),
-            cgroup: Some(cgroup.directory()),
             ..Program::default()
         };
         let child = kernel::spawn(&program).map_err(io::Error::other)?;
@@ -372,4 +387,98 @@ fn churn(address: &str, time: Duration, first: u16, count: u16, text: &str) -> S
         }
     }
     format!("{served} {refused} {nothing}")
+}
+
+/// Answers in which cgroups those were who connected: before, and when it was found again.
+fn outpost(cgroup: &AppCgroup) -> io::Result<String> {
+    let other = |error| io::Error::other(format!("{error:?}"));
+    let ports = NetworkPorts { loopback: vec![0], metadata: true };
+    let mut owner =
+        Started(Command::new("unshare").args(["--user", "--map-root-user", "sleep", "30"]).spawn()?);
+    let began = Instant::now();
+    let users = loop {
+        let users = UserNamespace::of(owner.0.id())?;
+        if !users.is_own()? || began.elapsed() > PATIENCE {
+            break users;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let network = Network::create_in(&users, &ports).map_err(other)?;
+    let id = NetworkId::held(&network.namespace)?;
+    let before = connected(&network)?;
+    let address = network.listeners.first().unwrap().local_addr()?;
+    assert!(TcpStream::connect(address).is_err(), "in our network nobody listens there");
+    let user = format!("--user=/proc/{}/ns/user", owner.0.id());
+    let net = format!("--net={}", network.namespace.path().display());
+    let mut inside = Command::new("nsenter");
+    let inside = Started(inside.args([&user, &net, "--preserve-credentials", "sleep", "30"]).spawn()?);
+    let its = format!("/proc/{}/ns/net", inside.0.id());
+    while fs::metadata(&its)?.ino() != id.number() && began.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // As at the end of a server; the process keeps it.
+    drop(network);
+    owner.0.kill()?;
+    let after = connected(&kernel::network_of(cgroup, id, &ports).map_err(other)?)?;
+    Ok(format!("{before} {after}"))
+}
+
+/// Answers the same of a network that is this user's own.
+fn own(cgroup: &AppCgroup) -> io::Result<String> {
+    let other = |error| io::Error::other(format!("{error:?}"));
+    let ports = NetworkPorts { loopback: vec![0], metadata: true };
+    let network = Network::create_own(&ports).map_err(other)?;
+    let id = NetworkId::held(&network.namespace)?;
+    let before = connected(&network)?;
+    let address = network.listeners.first().unwrap().local_addr()?;
+    assert!(TcpStream::connect(address).is_err(), "in our network nobody listens there");
+    // Its user is who it was; it may go on into a user namespace, as whatever mounts something does.
+    let script = format!("test \"$(id -u)\" = {} && exec unshare --user sleep 30", kernel::effective_uid());
+    let program = Program {
+        arguments: ["/bin/sh", "-c", &script].map(Into::into).to_vec(),
+        environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        users: network.namespace.users(),
+        network: Some(network.namespace.as_fd()),
+        ..Program::default()
+    };
+    let process = kernel::spawn(&program).map_err(io::Error::other)?;
+    let began = Instant::now();
+    let its = |kind: &str| fs::metadata(format!("/proc/{}/ns/{kind}", process.id())).map(|file| file.ino());
+    let users = fs::metadata("/proc/self/ns/user")?.ino();
+    while its("net")? != id.number() || its("user")? == users {
+        assert!(began.elapsed() < PATIENCE, "it is there");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    drop(network);
+    let after = connected(&kernel::network_of(cgroup, id, &ports).map_err(other)?)?;
+    process.signal(9)?;
+    let _ended = process.wait().map_err(io::Error::other)?;
+    Ok(format!("{before} {after}"))
+}
+
+/// Connects to both of our addresses there: the cgroup of who that was.
+fn connected(network: &Network) -> io::Result<u64> {
+    let mut peers = Vec::new();
+    for listener in &network.listeners {
+        let client = network.namespace.connect(listener.local_addr()?)?;
+        listener.set_nonblocking(false)?;
+        let (accepted, _) = listener.accept()?;
+        let peer = network.attestor.attest(accepted.as_fd()).map_err(io::Error::other)?;
+        peers.push(peer.facts().cgroup.number());
+        drop(client);
+    }
+    match *peers.as_slice() {
+        [one, other] if one == other => Ok(one),
+        _ => Err(io::Error::other(format!("{peers:?}"))),
+    }
+}
+
+/// Ended with this value.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _ended = self.0.wait();
+    }
 }

@@ -56,7 +56,8 @@ fn t23_a_stranger_cannot_connect_in_any_way() {
         let may_fail = ["fast open", "another loopback address"].contains(name) && !is_gated(result);
         assert!(result.is_ok() || may_fail, "{name}: {result:?}");
     }
-    gate.guard(server.listener(), &cgroup).unwrap();
+    let lineage = cgroup.lineage().unwrap();
+    let gated = gate.guard(server.listener(), lineage).unwrap();
     for thief in [&mut root, &mut user] {
         for (name, result) in attempts(thief, port) {
             assert!(is_gated(&result), "{name}: {result:?}");
@@ -73,10 +74,10 @@ fn t23_a_stranger_cannot_connect_in_any_way() {
         assert!(results.iter().any(|(name, result)| *name == "plain" && result.is_ok()), "{results:?}");
         assert!(app.tell(&format!("ask {} {}", server.address, request("app"))).contains(TOKEN));
     }
-    gate.release(server.listener()).unwrap();
+    drop(gated);
     let after = attempts(&mut user, port);
     assert!(after.iter().all(|(_, result)| !is_gated(result)), "{after:?}");
-    gate.guard(server.listener(), &cgroup).unwrap();
+    let _gated = gate.guard(server.listener(), lineage).unwrap();
     assert!(is_gated(&attempts(&mut user, port)[0].1));
     drop(gate);
     let without = attempts(&mut user, port);
@@ -94,9 +95,9 @@ fn t23_the_gate_knows_networks_apart() {
     let Some(gate) = gate() else { return };
     let ports = NetworkPorts { loopback: vec![8_080], metadata: true };
     let [one, two] = ["one", "two"].map(|name| (world.cgroup(name), Network::create(&ports).unwrap()));
-    for listener in &one.1.listeners {
-        gate.guard(listener, &one.0).unwrap();
-    }
+    let lineage = one.0.lineage().unwrap();
+    let guard = |listener| gate.guard(listener, lineage).unwrap();
+    let _gated: Vec<_> = one.1.listeners.iter().map(guard).collect();
     let addresses =
         ["127.0.0.1:8080", "169.254.169.254:80"].map(|address| address.parse::<SocketAddr>().unwrap());
     let attempt = |cgroup, network: &Network, address| {

@@ -169,3 +169,24 @@ fn an_ordinary_user_is_told_that_it_cannot() {
     let why = user.attempt("networks 1 ").unwrap_err();
     assert!(why.contains("make a network namespace") && why.contains("PermissionDenied"), "{why}");
 }
+
+/// As podman makes containers of an ordinary user: the network is another user namespace's, in which a program with threads cannot go.
+#[test]
+fn an_ordinary_user_listens_in_a_network_of_a_user_namespace_and_finds_it_again() {
+    let Some(world) = world::as_root() else { return };
+    let cgroup = world.cgroup("user");
+    let mut user = world.actor_of_other_user(&cgroup);
+    let own = cgroup.id().number();
+    let answer = user.tell(&format!("outpost {}", cgroup.path().display()));
+    assert_eq!(answer, format!("{own} {own}"));
+}
+
+/// A program of an ordinary user's own server, which is who it was, in a network that belongs to a user namespace.
+#[test]
+fn an_ordinary_user_has_a_network_for_a_program_and_finds_it_again() {
+    let Some(world) = world::as_root() else { return };
+    let cgroup = world.cgroup("user");
+    let mut user = world.actor_of_other_user(&cgroup);
+    let own = cgroup.id().number();
+    assert_eq!(user.tell(&format!("own {}", cgroup.path().display())), format!("{own} {own}"));
+}

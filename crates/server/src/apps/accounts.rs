@@ -13,8 +13,8 @@ use std::{
 
 /// Where claims are, for root's installations on this machine.
 pub(crate) const CLAIMS: &str = "/var/lib/keyless-accounts";
-/// How long another installation may be claiming. Ours: it reads and writes one small file.
-const LOCK_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long other installations may be claiming. Ours: each reads and writes one small file, and many may begin at the boot of a busy machine.
+const LOCK_TIME_MAX: Duration = Duration::from_secs(10);
 const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 /// How long a claim is kept for an installation that is not where it was: its disk may be away. Ours.
 const AWAY_TIME_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);

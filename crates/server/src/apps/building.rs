@@ -4,7 +4,8 @@
 use super::{Apps, references};
 use domain::{AppId, AppName, Secret};
 use host::HostError;
-use std::{collections::BTreeMap, ffi::OsString, sync::Arc};
+use kernel::Placement;
+use std::{collections::BTreeMap, ffi::OsString, path::Path, sync::Arc};
 use wire::admin::ObservedReference;
 
 /// Variables by which tools of building find packages, whatever the tool.
@@ -33,6 +34,18 @@ fn folded(name: &str) -> String {
 fn is_told(name: &str) -> bool {
     let name = folded(name);
     NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Below which directory a build gets its cgroup. An ordinary user's does without where there is none: what it leaves running is that user's, as
+/// the server is. Of root's it would be the app's account's, and whoever has the account next would have it.
+pub(super) fn place(placement: &Placement, is_root: bool) -> Result<Option<&Path>, String> {
+    match placement {
+        Placement::Root { parent } | Placement::Delegated { parent } => Ok(Some(parent)),
+        Placement::NotDelegated { why, mend } if is_root => Err(format!(
+            "there is no cgroup for it, so that nothing could end what it leaves running: {why}; {mend}"
+        )),
+        Placement::NotDelegated { .. } => Ok(None),
+    }
 }
 
 /// Why a build is not begun.
@@ -86,6 +99,17 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn roots_server_builds_in_a_cgroup_or_not_at_all() {
+        let parent = || "/sys/fs/cgroup/keyless".into();
+        let none = Placement::NotDelegated { why: "none is mounted".into(), mend: "mount cgroup2".into() };
+        assert!(place(&Placement::Root { parent: parent() }, true).unwrap().is_some());
+        assert!(place(&Placement::Delegated { parent: parent() }, false).unwrap().is_some());
+        assert_eq!(place(&none, false), Ok(None));
+        let refused = place(&none, true).unwrap_err();
+        assert!(refused.contains("none is mounted; mount cgroup2"), "{refused}");
+    }
 
     #[test]
     fn a_build_is_told_of_its_tools_alone_and_the_app_goes_before_the_server() {

@@ -2,27 +2,29 @@
 //!
 //! What we hold on to is podman's own process, which ends when the container does and tells how. It and podman's monitor are in a cgroup
 //! beside the instance's, so that ending the instance leaves them to clean up. Nothing that is secret is among arguments: podman reads the
-//! environment from a file in memory, by our descriptor of it; so it finds the network, too, and neither has a name that could be left over.
+//! environment from its standard input, a file in memory; and it finds the network by a descriptor. Neither has a name that could be left over.
 //!
-//! Owns: what podman is told. Owns not: images (`podman pull`), the order of a start (`launch`).
+//! Owns: what podman is told. Owns not: images (`podman pull`), the order of a start (`launch`), what an ordinary user lacks (`rootless`).
 
+use super::rootless;
 use domain::{Secret, limits};
-use kernel::{AppCgroup, Hierarchy, KernelError, Placement, Process, Program};
+use identity::challenge;
+use kernel::{AppCgroup, Hierarchy, KernelError, Network, NetworkPorts, Placement, Process, Program};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs::File,
     io::{self, Read, Write},
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
 };
 
 /// Where podman looks for cgroups.
-const CGROUPS: &str = "/sys/fs/cgroup";
+pub(super) const CGROUPS: &str = "/sys/fs/cgroup";
 /// For machines that have cgroup v2 elsewhere, beside version 1: podman gets a view of the file system in which it is there.
 const ONLY_CGROUP2: &str =
     "umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec \"$0\" \"$@\"";
@@ -35,8 +37,10 @@ const PORT_SETTING: &str = "WEBSITES_PORT";
 /// Open files of a container, at most, and processes of one user of it. Ours.
 const FILES_MAX: u64 = 524_288;
 const USERS_PROCESSES_MAX: u64 = 16_384;
-/// How long podman may take for an answer. Ours: for so long one that hangs holds up other apps, too.
-const ASK_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long podman may take for an answer. Ours: for so long the app that asks waits.
+pub(super) const ASK_TIME_MAX: Duration = Duration::from_secs(30);
+/// How often a start of podman is tried whose cgroup was taken away meanwhile.
+const SPAWN_TRIES: usize = 3;
 const WAIT_INTERVAL: Duration = Duration::from_millis(5);
 /// What podman is told of our environment: where its own files and its registries are.
 const PASSED: [&str; 10] = [
@@ -57,7 +61,7 @@ const PASSED_PREFIXES: [&str; 2] = ["CONTAINERS_", "STORAGE_"];
 pub(crate) struct Podman {
     hierarchy: Hierarchy,
     parent: PathBuf,
-    tenant: String,
+    pub(super) tenant: String,
 }
 
 /// What a container is started with.
@@ -68,21 +72,26 @@ pub(super) struct Container<'a> {
     pub(super) environment: &'a BTreeMap<String, Secret<String>>,
     pub(super) cgroup: &'a AppCgroup,
     pub(super) joins: Vec<BorrowedFd<'a>>,
-    pub(super) network: BorrowedFd<'a>,
+    /// Where podman finds its network.
+    pub(super) network: &'a Path,
     /// Seen under the same path inside: what programs need to trust us.
     pub(super) trust: &'a Path,
     pub(super) hosts: &'a Path,
+    /// The folder that it sees where Azure Arc's clients look for keys.
+    pub(super) keys: Option<&'a Path>,
     pub(super) output: &'a File,
 }
 
 impl Podman {
     /// Of this machine, or what is missing.
     pub(crate) fn find(placement: &Placement, tenant: &str) -> Result<Self, String> {
-        if !kernel::is_root() {
-            return Err("containers need a server that runs as root".to_owned());
-        }
-        let Placement::Root { parent } = placement else {
-            return Err("containers need cgroup v2; see `keyless doctor`".to_owned());
+        let hierarchy = Hierarchy::discover().map_err(|error| error.to_string())?;
+        let parent = match placement {
+            Placement::Root { parent } => parent.clone(),
+            _ if kernel::is_root() => {
+                return Err("containers need cgroup v2; see `keyless doctor`".to_owned());
+            }
+            placement => rootless::parent(placement, &hierarchy)?,
         };
         let mut command = Command::new("podman");
         command.arg("--version").env_clear().envs(environment());
@@ -93,12 +102,24 @@ impl Podman {
                     .to_owned(),
             );
         }
-        let hierarchy = Hierarchy::discover().map_err(|error| error.to_string())?;
-        Ok(Self { hierarchy, parent: parent.clone(), tenant: tenant.to_owned() })
+        Ok(Self { hierarchy, parent, tenant: tenant.to_owned() })
+    }
+
+    /// Can there be containers of this user? Else what is missing. Blocks.
+    pub(super) fn prove(&self) -> Result<(), String> {
+        if kernel::is_root() { Ok(()) } else { self.users().map(drop) }
+    }
+
+    /// A network for a container. Blocks.
+    pub(super) fn network(&self, ports: &NetworkPorts) -> Result<Network, String> {
+        if kernel::is_root() {
+            return Network::create(ports).map_err(|error| domain::chain(&error));
+        }
+        self.network_of_user(ports)
     }
 
     /// Podman's command line, with these arguments.
-    fn line<T: Into<OsString>>(&self, arguments: impl IntoIterator<Item = T>) -> Vec<OsString> {
+    pub(super) fn line<T: Into<OsString>>(&self, arguments: impl IntoIterator<Item = T>) -> Vec<OsString> {
         let mut line: Vec<OsString> = Vec::new();
         if self.hierarchy.mount != Path::new(CGROUPS) {
             let view = ["unshare", "--mount", "--propagation", "private", "sh", "-c", ONLY_CGROUP2];
@@ -110,17 +131,23 @@ impl Podman {
     }
 
     /// Runs podman to its end, and answers what it says. Blocks.
-    fn ask(&self, arguments: &[&str]) -> Result<String, String> {
-        let line = self.line(arguments);
-        let (program, arguments) = line.split_first().ok_or_else(String::new)?;
-        let mut command = Command::new(program);
-        command.args(arguments).env_clear().envs(environment());
+    pub(super) fn ask(&self, arguments: &[&str]) -> Result<String, String> {
+        let command = self.command(arguments)?;
         let asked = ended(ASK_TIME_MAX, command).map_err(|error| format!("podman: {error}"))?;
         if asked.status.success() {
             Ok(String::from_utf8_lossy(&asked.stdout).trim().to_owned())
         } else {
             Err(String::from_utf8_lossy(&asked.stderr).trim().to_owned())
         }
+    }
+
+    /// Podman, to be run with these arguments.
+    pub(super) fn command(&self, arguments: &[&str]) -> Result<Command, String> {
+        let line = self.line(arguments);
+        let (program, arguments) = line.split_first().ok_or_else(String::new)?;
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().envs(environment());
+        Ok(command)
     }
 
     /// The id of an image that is on this machine. Blocks.
@@ -132,18 +159,13 @@ impl Podman {
 
     /// Starts podman to fetch an image.
     pub(super) fn pull(&self, name: &str, output: &File) -> Result<Process, KernelError> {
-        self.spawn(self.line(["pull", "--quiet", "--", name]), Vec::new(), output)
+        self.spawn(self.line(["pull", "--quiet", "--", name]), Vec::new(), None, output)
     }
 
     /// Takes away whatever is left of a container. Blocks.
     pub(super) fn remove(&self, name: &str) -> Result<(), String> {
         let removed = self.ask(&["rm", "--force", "--ignore", "--time", "0", name]).map(drop);
-        // Shared by all: it goes when the last one's monitor has gone.
-        if let Ok(cgroup) = AppCgroup::open(&self.beside())
-            && !cgroup.is_populated()
-        {
-            let _used_again = cgroup.remove();
-        }
+        remove_beside(&self.parent, &self.tenant);
         removed
     }
 
@@ -154,14 +176,11 @@ impl Podman {
         Ok(listed.lines().map(str::to_owned).collect())
     }
 
-    /// Starts a container. The file must be held until it runs.
-    pub(super) fn run(&self, container: &Container<'_>) -> io::Result<(Process, File)> {
+    /// Starts a container.
+    pub(super) fn run(&self, container: &Container<'_>) -> io::Result<Process> {
         let environment = kernel::files::in_memory("environment")?;
         (&environment).write_all(lines(container.environment)?.expose().as_bytes())?;
         let below = container.cgroup.path().strip_prefix(&self.hierarchy.mount).map_err(io::Error::other)?;
-        let own = |descriptor: BorrowedFd<'_>| {
-            format!("/proc/{}/fd/{}", std::process::id(), descriptor.as_raw_fd())
-        };
         let trust = container.trust.display();
         let files = most("Max open files", FILES_MAX);
         let processes = most("Max processes", USERS_PROCESSES_MAX);
@@ -174,8 +193,9 @@ impl Podman {
             "--log-driver=none".to_owned(),
             "--cgroups=no-conmon".to_owned(),
             format!("--cgroup-parent=/{}", below.display()),
-            format!("--network=ns:{}", own(container.network)),
-            format!("--env-file={}", own(environment.as_fd())),
+            format!("--network=ns:{}", container.network.display()),
+            // Opened anew, and so read from its beginning.
+            "--env-file=/dev/stdin".to_owned(),
             "--http-proxy=false".to_owned(),
             format!("--mount=type=bind,src={trust},dst={trust},ro=true"),
             "--security-opt=no-new-privileges".to_owned(),
@@ -188,6 +208,9 @@ impl Podman {
         if container.hosts.exists() {
             arguments.push(format!("--volume={}:/etc/hosts:ro", container.hosts.display()));
         }
+        if let Some(keys) = container.keys {
+            arguments.push(format!("--volume={}:{}:ro", keys.display(), challenge::SEEN_IN));
+        }
         if container.command.is_some() {
             arguments.push("--entrypoint=/bin/sh".to_owned());
         }
@@ -195,35 +218,65 @@ impl Podman {
         if let Some(command) = container.command {
             arguments.extend(["-c".to_owned(), command.to_owned()]);
         }
-        let process = self
-            .spawn(self.line(arguments), container.joins.clone(), container.output)
-            .map_err(|error| io::Error::other(domain::chain(&error)))?;
-        Ok((process, environment))
+        let (joins, input) = (container.joins.clone(), Some(environment.as_fd()));
+        self.spawn(self.line(arguments), joins, input, container.output)
+            .map_err(|error| io::Error::other(domain::chain(&error)))
     }
 
-    fn spawn(
+    pub(super) fn spawn(
         &self,
         arguments: Vec<OsString>,
         joins: Vec<BorrowedFd<'_>>,
+        input: Option<BorrowedFd<'_>>,
+        output: &File,
+    ) -> Result<Process, KernelError> {
+        let mut spawned = self.try_spawn(arguments.clone(), joins.clone(), input, output);
+        for _ in 1..SPAWN_TRIES {
+            let Err(KernelError::Spawn(_) | KernelError::Cgroup { .. }) = &spawned else { break };
+            spawned = self.try_spawn(arguments.clone(), joins.clone(), input, output);
+        }
+        spawned
+    }
+
+    fn try_spawn(
+        &self,
+        arguments: Vec<OsString>,
+        joins: Vec<BorrowedFd<'_>>,
+        input: Option<BorrowedFd<'_>>,
         output: &File,
     ) -> Result<Process, KernelError> {
         let beside = self.beside();
         let name = beside.file_name().unwrap_or_default().to_string_lossy();
-        // Made by whoever comes first, and taken away when it is empty: at worst just now.
+        // Made by whoever comes first, and taken away when it is empty: by another app's round just now, at worst.
         let cgroup = AppCgroup::create(&self.parent, &name).or_else(|_| AppCgroup::open(&beside))?;
         kernel::spawn(&Program {
             arguments,
             environment: environment(),
             cgroup: Some(cgroup.directory()),
             joins,
+            input,
             output: Some(output.as_fd()),
             ..Program::default()
         })
     }
 
-    /// The cgroup of podman and its monitors.
     fn beside(&self) -> PathBuf {
-        self.parent.join(format!("keyless-podman-{}", self.tenant.get(..8).unwrap_or(&self.tenant)))
+        beside(&self.parent, &self.tenant)
+    }
+}
+
+/// The cgroup of podman and its monitors.
+fn beside(parent: &Path, tenant: &str) -> PathBuf {
+    parent.join(format!("keyless-podman-{}", tenant.get(..8).unwrap_or(tenant)))
+}
+
+/// Takes that away if nothing is in it. Shared by all, it goes when the last one's monitor has gone, which may be a while after the
+/// container. Blocks.
+pub(super) fn remove_beside(parent: &Path, tenant: &str) {
+    if let Ok(cgroup) = AppCgroup::open(&beside(parent, tenant))
+        && !cgroup.is_populated()
+    {
+        let _used_again = cgroup.remove();
     }
 }
 
@@ -233,17 +286,7 @@ fn ended(time: Duration, mut command: Command) -> io::Result<Output> {
     // Read beside it: what it says may be more than a pipe holds.
     let (stdout, stderr) = (said(child.stdout.take()), said(child.stderr.take()));
     let until = Instant::now() + time;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() > until {
-            child.kill()?;
-            child.wait()?;
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "it took too long"));
-        }
-        thread::sleep(WAIT_INTERVAL);
-    };
+    let status = wait(&mut child, until)?;
     let late =
         || io::Error::new(io::ErrorKind::TimedOut, "it has ended, and what it started goes on talking");
     let whole = |said: Receiver<Vec<u8>>| {
@@ -252,8 +295,23 @@ fn ended(time: Duration, mut command: Command) -> io::Result<Output> {
     Ok(Output { status, stdout: whole(stdout)?, stderr: whole(stderr)? })
 }
 
+/// Waits for a process to end; ends it then.
+pub(super) fn wait(child: &mut Child, until: Instant) -> io::Result<ExitStatus> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if Instant::now() > until {
+            child.kill()?;
+            child.wait()?;
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it took too long"));
+        }
+        thread::sleep(WAIT_INTERVAL);
+    }
+}
+
 /// All that comes by a pipe, once it is closed.
-fn said(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+pub(super) fn said(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
     let (whole, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut said = Vec::new();
@@ -311,9 +369,9 @@ fn environment() -> Vec<(OsString, OsString)> {
             PASSED.contains(&&*name) || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         })
         .collect();
-    for (name, value) in
-        [("HOME", "/root"), ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")]
-    {
+    let path = ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    let home = kernel::is_root().then_some(("HOME", "/root"));
+    for (name, value) in [path].into_iter().chain(home) {
         if !passed.iter().any(|(known, _)| known == name) {
             passed.push((name.into(), value.into()));
         }

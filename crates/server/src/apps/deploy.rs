@@ -1,11 +1,12 @@
-//! A deployment: a package comes in, is unpacked, handed to the app's account, built, and then made what is desired; or an image is fetched.
+//! A deployment: a package comes in, is unpacked, handed to the app's account, built, and then made what is desired; or an image is fetched,
+//! or made of a root file system (`root_files`).
 //!
 //! The answer comes once the package is there whole; the rest goes on by itself and says in the app's log and in [`Deployments`] how far
 //! it is. Building runs a package's own scripts: under the app's account, in a cgroup of its own, within a time, with no identity.
 
 use super::{
     Apps,
-    building::Told,
+    building::{self, Told},
     container::{PULL_TIME_MAX, Podman},
     files::AppFolder,
     launch::{base, scrub},
@@ -16,7 +17,7 @@ use axum::body::Body;
 use domain::{AppId, AppName, DeploymentId, limits};
 use host::{Deployment, Image};
 use http_body_util::BodyExt;
-use kernel::{Account, AppCgroup, Ended, KernelError, Limiter, Limits, Placement, Program};
+use kernel::{Account, AppCgroup, Ended, KernelError, Limiter, Limits, Program};
 use package::{Contents, PackageError, Runtime, Step};
 use std::{
     collections::HashMap,
@@ -46,7 +47,7 @@ pub(crate) struct Deployments(Mutex<HashMap<AppId, (DeploymentId, Progress)>>);
 
 /// How far a deployment is.
 #[derive(Clone, Debug)]
-enum Progress {
+pub(super) enum Progress {
     Receiving,
     Unpacking,
     Building(&'static str),
@@ -85,12 +86,17 @@ impl Deployments {
         Ok(())
     }
 
-    fn tell(&self, app: AppId, id: DeploymentId, progress: Progress) {
+    pub(super) fn tell(&self, app: AppId, id: DeploymentId, progress: Progress) {
         self.all().insert(app, (id, progress));
     }
 
     pub(crate) fn told(&self, app: AppId, id: DeploymentId) -> Option<ObservedDeployment> {
         self.all().get(&app).filter(|(known, _)| *known == id).map(|(_, progress)| progress.told())
+    }
+
+    /// Those that have come to nothing yet, and may.
+    pub(super) fn under_way(&self) -> Vec<DeploymentId> {
+        self.all().values().filter(|(_, progress)| !progress.is_over()).map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn forget(&self, app: AppId) {
@@ -103,13 +109,13 @@ impl Deployments {
 }
 
 /// What a deployment works on.
-struct Ground {
-    app: AppId,
+pub(super) struct Ground {
+    pub(super) app: AppId,
     name: AppName,
-    id: DeploymentId,
-    folder: AppFolder,
+    pub(super) id: DeploymentId,
+    pub(super) folder: AppFolder,
     account: Option<u32>,
-    command: Option<String>,
+    pub(super) command: Option<String>,
     /// From then on it may be what is desired, whatever we were told of it: its files stay.
     is_committing: AtomicBool,
 }
@@ -137,6 +143,7 @@ impl Begun {
         self.is_over = true;
         let _gone = fs::remove_file(self.ground.folder.package(self.ground.id));
         finish(&self.apps, &self.ground, outcome);
+        self.apps.sweep_images().await;
     }
 
     /// What removes the files of a deployment that did not come about.
@@ -165,7 +172,7 @@ impl Drop for Begun {
 }
 
 /// Why nothing came of a deployment, for a person.
-struct Failed(String);
+pub(super) struct Failed(pub(super) String);
 
 impl From<PackageError> for Failed {
     fn from(error: PackageError) -> Self {
@@ -177,13 +184,40 @@ impl From<PackageError> for Failed {
 pub(crate) async fn take(
     apps: &Arc<Apps>,
     name: &AppName,
-    brought: Brought,
+    mut brought: Brought,
+    command: Option<String>,
+) -> Result<DeploymentId, HostingFault> {
+    let taken = begin(apps, name, &mut brought, command).await;
+    if let (Err(_), Brought::Package(body) | Brought::RootFiles(body)) = (&taken, &mut brought) {
+        hear_out(body).await;
+    }
+    taken
+}
+
+/// Whoever is still sending does not hear why it is refused: most of what can be sent is let arrive.
+async fn hear_out(body: &mut Body) {
+    let mut left = limits::ROOT_FILES_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        let bytes = frame.data_ref().map_or(0, |piece| piece.len() as u64);
+        match left.checked_sub(bytes) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+async fn begin(
+    apps: &Arc<Apps>,
+    name: &AppName,
+    brought: &mut Brought,
     command: Option<String>,
 ) -> Result<DeploymentId, HostingFault> {
     let host = &apps.services.host;
-    let podman = match &brought {
+    let podman = match brought {
         Brought::Package(_) => None,
-        Brought::Image(_) => Some(apps.launcher.podman().await.map_err(HostingFault::Unavailable)?),
+        Brought::Image(_) | Brought::RootFiles(_) => {
+            Some(apps.launcher.proven_podman().await.map_err(HostingFault::Unavailable)?)
+        }
     };
     if let Some(command) = &command {
         host::desired::check_command(command)?;
@@ -194,6 +228,10 @@ pub(crate) async fn take(
     let desired = host
         .change_desired(name, &host::Change { deploying: true, ..host::Change::default() }, apps.now())
         .await?;
+    if matches!(brought, Brought::RootFiles(_)) && command.is_none() && desired.start_command().is_none() {
+        let why = "a root file system does not say how it is started: say it by --command";
+        return Err(HostingFault::Package(why.to_owned()));
+    }
     let folder = apps.files.app(app);
     let account = apps.launcher.account(&desired);
     let kept = |source| HostingFault::File { what: "the package cannot be kept".to_owned(), source };
@@ -204,6 +242,7 @@ pub(crate) async fn take(
     let begun = Begun { apps: apps.clone(), ground, is_over: false };
     match (brought, podman) {
         (Brought::Image(image), Some(podman)) => {
+            let image = std::mem::take(image);
             apps.files.mark_containers().map_err(kept)?;
             apps.deployments.tell(app, id, Progress::LookingForImage);
             tokio::spawn(async move {
@@ -211,10 +250,24 @@ pub(crate) async fn take(
                 begun.end(outcome).await;
             });
         }
+        (Brought::RootFiles(tar), Some(podman)) => {
+            apps.files.mark_containers().map_err(kept)?;
+            if let Err(fault) = receive(tar, &begun.ground, limits::ROOT_FILES_BYTES_MAX).await {
+                begun.end(Err(Failed(fault.to_string()))).await;
+                return Err(fault);
+            }
+            apps.deployments.tell(app, id, Progress::Unpacking);
+            tokio::spawn(async move {
+                let outcome = super::root_files::come_about(&begun.apps, &begun.ground, podman).await;
+                begun.end(outcome).await;
+            });
+        }
         // Without podman it was refused above.
-        (Brought::Image(_), None) => return Err(HostingFault::Unavailable("there is no podman".to_owned())),
+        (Brought::Image(_) | Brought::RootFiles(_), None) => {
+            return Err(HostingFault::Unavailable("there is no podman".to_owned()));
+        }
         (Brought::Package(package), _) => {
-            if let Err(fault) = receive(package, &begun.ground).await {
+            if let Err(fault) = receive(package, &begun.ground, limits::PACKAGE_ZIP_BYTES_MAX).await {
                 begun.end(Err(Failed(fault.to_string()))).await;
                 return Err(fault);
             }
@@ -276,7 +329,7 @@ async fn pull(ground: &Ground, podman: &Podman, image: &str) -> Result<(), Faile
     }
 }
 
-async fn receive(mut package: Body, ground: &Ground) -> Result<(), HostingFault> {
+async fn receive(package: &mut Body, ground: &Ground, most: u64) -> Result<(), HostingFault> {
     let kept = |source| HostingFault::File { what: "the package cannot be kept".to_owned(), source };
     let path = ground.folder.package(ground.id);
     let mut options = tokio::fs::OpenOptions::new();
@@ -287,9 +340,8 @@ async fn receive(mut package: Body, ground: &Ground) -> Result<(), HostingFault>
         let frame = frame.map_err(broken)?;
         let Some(piece) = frame.data_ref() else { continue };
         bytes += piece.len() as u64;
-        if bytes > limits::PACKAGE_ZIP_BYTES_MAX {
-            let limit = limits::PACKAGE_ZIP_BYTES_MAX >> 20;
-            return Err(HostingFault::TooLarge(format!("a package has at most {limit} MiB")));
+        if bytes > most {
+            return Err(HostingFault::TooLarge(format!("what is deployed has at most {} MiB", most >> 20)));
         }
         file.write_all(piece).await.map_err(kept)?;
     }
@@ -350,7 +402,7 @@ async fn come_about(apps: &Arc<Apps>, ground: &Ground) -> Result<(), Failed> {
 }
 
 /// Makes it what is desired.
-async fn commit(apps: &Apps, ground: &Ground, deployment: Deployment) -> Result<(), Failed> {
+pub(super) async fn commit(apps: &Apps, ground: &Ground, deployment: Deployment) -> Result<(), Failed> {
     ground.is_committing.store(true, Ordering::SeqCst);
     apps.deployed(&ground.name, ground.app, deployment).await.map_err(|error| Failed(domain::chain(&error)))
 }
@@ -384,12 +436,14 @@ struct Build<'a> {
 async fn run(apps: &Arc<Apps>, ground: &Ground, build: &Build<'_>, step: &Step) -> Result<(), Failed> {
     let failed = |error: &dyn std::error::Error| Failed(format!("{}: {}", step.why, domain::chain(error)));
     let mut output = said(&ground.folder, ground.id).map_err(|error| failed(&error))?;
-    let cgroup = match &apps.launcher.placement {
-        Placement::Root { parent } | Placement::Delegated { parent } => {
+    let place = building::place(&apps.launcher.placement, kernel::is_root());
+    let place = place.map_err(|why| Failed(format!("{}: {why}", step.why)))?;
+    let cgroup = match place {
+        Some(parent) => {
             let name = format!("{}build-{}", apps.launcher.prefix, ground.id);
             Some(AppCgroup::create(parent, &name).map_err(|error| failed(&error))?)
         }
-        Placement::NotDelegated { .. } => None,
+        None => None,
     };
     let limits = Limits { processes: Some(BUILD_PROCESSES_MAX), ..Limits::default() };
     let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
@@ -397,7 +451,14 @@ async fn run(apps: &Arc<Apps>, ground: &Ground, build: &Build<'_>, step: &Step) 
     let spawned = spawn(ground, build, step, &output, place);
     let ended = match &spawned {
         Ok(process) => {
-            let ended = tokio::time::timeout_at(build.until, super::probe::ended(process)).await;
+            // What a step leaves running goes with its cgroup; without one, with its group.
+            let ended = async {
+                match cgroup {
+                    Some(_) => super::probe::ended(process).await,
+                    None => super::probe::ended_with_group(process).await,
+                }
+            };
+            let ended = tokio::time::timeout_at(build.until, ended).await;
             if ended.is_err() {
                 super::launch::end_at_once(process, cgroup.as_ref(), false);
                 let _killed = super::probe::ended(process).await;
@@ -457,14 +518,14 @@ fn spawn(
 }
 
 /// A file without a name for what a step says.
-fn said(folder: &AppFolder, id: DeploymentId) -> io::Result<File> {
+pub(super) fn said(folder: &AppFolder, id: DeploymentId) -> io::Result<File> {
     let path = folder.package(id).with_extension("said");
     let file = fs::OpenOptions::new().read(true).append(true).create_new(true).mode(0o600).open(&path)?;
     fs::remove_file(&path)?;
     Ok(file)
 }
 
-fn tail(said: &mut File) -> io::Result<String> {
+pub(super) fn tail(said: &mut File) -> io::Result<String> {
     let length = said.metadata()?.len();
     said.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
     let mut bytes = Vec::new();

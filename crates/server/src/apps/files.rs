@@ -26,6 +26,8 @@ pub(crate) struct AppFiles {
 const MARK: &str = ".keyless";
 /// The file that says that there have been containers.
 const CONTAINERS: &str = ".containers";
+/// The file that says that there have been images of ours.
+const ROOT_FILES: &str = ".root-files";
 
 /// The folder of one app.
 #[derive(Clone, Debug)]
@@ -92,6 +94,15 @@ impl AppFiles {
         self.root.join(CONTAINERS).exists()
     }
 
+    /// Root file systems are deployed: from now on it is looked for what is left of their images.
+    pub(crate) fn mark_root_files(&self) -> io::Result<()> {
+        fs::write(self.root.join(ROOT_FILES), "")
+    }
+
+    pub(crate) fn has_root_files(&self) -> bool {
+        self.root.join(ROOT_FILES).exists()
+    }
+
     pub(crate) fn app(&self, app: AppId) -> AppFolder {
         AppFolder(self.root.join(app.to_string()))
     }
@@ -152,6 +163,12 @@ impl AppFolder {
     /// Below it each instance's token file is.
     pub(crate) fn tokens(&self) -> PathBuf {
         self.0.join("tokens")
+    }
+
+    /// Below it are the keys that each instance is left as Azure Arc leaves them. To be passed through by nobody: programs see their own
+    /// elsewhere.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.0.join("keys")
     }
 
     /// What its instances and we write.

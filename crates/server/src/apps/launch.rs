@@ -4,6 +4,7 @@
 //! away what was made before it.
 
 use super::{
+    arc,
     container::{self, Container, Podman},
     files::AppFolder,
     log,
@@ -17,14 +18,13 @@ use host::{
     Started, workload::ProcessRecord,
 };
 use kernel::{
-    Account, AppCgroup, KernelError, Limiter, Limits, Network, NetworkPorts, Placement, Process, Program,
-    Resources, Verdict,
+    Account, AppCgroup, Bind, KernelError, Limiter, Limits, Namespace, Network, NetworkPorts, Placement,
+    Process, Program, Resources, Verdict,
 };
 use std::{
     collections::BTreeMap,
     ffi::OsString,
     fmt,
-    fs::File,
     net::{Ipv4Addr, TcpListener},
     os::fd::AsFd,
     path::{Path, PathBuf},
@@ -70,8 +70,6 @@ pub(crate) struct Launched {
     pub(crate) is_container: bool,
     /// Is it in a network of its own? A container is in any case.
     pub(crate) has_own_network: bool,
-    /// What podman reads when it starts.
-    pub(crate) held: Option<File>,
     /// Its limits.
     pub(crate) limiter: Option<Limiter>,
     /// What is not enforced, and why.
@@ -95,6 +93,8 @@ struct Birth<'a> {
     environment: &'a BTreeMap<String, Secret<String>>,
     cgroup: Option<&'a AppCgroup>,
     limiter: Option<&'a Limiter>,
+    /// What it sees elsewhere, besides its `/etc/hosts`; without, it is not started.
+    binds: Vec<Bind>,
 }
 
 /// Why an instance was not started.
@@ -117,9 +117,20 @@ pub(crate) enum LaunchError {
     Container(String),
     #[error("a network of its own: {0}")]
     Network(String),
+    #[error("Azure Arc's protocol: {0}")]
+    Arc(String),
     /// It runs, and cannot be kept: it is to be ended.
     #[error("it was started and cannot be kept")]
     Unkept(#[source] host::HostError, Box<Launched>),
+}
+
+/// A network for a program that this server starts. Blocks.
+fn own_network(ports: &NetworkPorts) -> Result<Network, KernelError> {
+    if kernel::is_root() { Network::create(ports) } else { Network::create_own(ports) }
+}
+
+fn no_network(why: impl fmt::Display) -> LaunchError {
+    LaunchError::Network(why.to_string())
 }
 
 impl Launcher {
@@ -175,13 +186,16 @@ impl Launcher {
         let own = desired.has_own_network();
         let (port, network) = if own {
             if desired.network == AppNetwork::Own {
-                self.own_networks().map_err(LaunchError::Network)?;
+                self.has_names_inside().map_err(LaunchError::Network)?;
             }
             let port = container::port(&resolved.environment, self.public_port)?;
-            (port, NetworkPlace::Made(self.network(port)?))
+            (port, NetworkPlace::Made(self.network(podman.clone(), port).await?))
         } else {
             (free_port()?, NetworkPlace::Ours)
         };
+        if desired.arc {
+            self.azure_arc().map_err(LaunchError::Arc)?;
+        }
         let (place, cgroup) = self.place(name)?;
         let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
         let unenforced = unenforced(matches!(place, Place::Cgroup(_)), &limits, limiter.as_ref());
@@ -205,6 +219,7 @@ impl Launcher {
             as_azure: false,
             network,
             attached: None,
+            arc: desired.arc.then(|| folder.keys()),
         };
         let started = match host.start(name, request, now).await {
             Ok(started) => started,
@@ -229,6 +244,16 @@ impl Launcher {
                 Err(why) => notices.push(format!("no token file: {why}")),
             }
         }
+        let account = self.account(desired);
+        let binds = match arc::give(desired.arc, folder, started.workload, account, image.is_some()) {
+            Ok(binds) => binds,
+            Err(error) => {
+                let _gone = host.end(started.workload).await;
+                arc::remove(folder, started.workload);
+                leave(cgroup);
+                return Err(LaunchError::Arc(error));
+            }
+        };
         let birth = Birth {
             folder,
             desired,
@@ -236,17 +261,17 @@ impl Launcher {
             environment: &environment,
             cgroup: cgroup.as_ref(),
             limiter: limiter.as_ref(),
+            binds,
         };
         let spawned = match &podman {
-            Some(podman) => {
-                self.run(podman, started.workload, &birth).map(|(process, held)| (process, Some(held)))
-            }
-            None => self.spawn(&birth, started.workload).map(|process| (process, None)),
+            Some(podman) => self.run(podman, started.workload, &birth),
+            None => self.spawn(&birth, started.workload),
         };
-        let (process, held) = match spawned {
-            Ok(spawned) => spawned,
+        let process = match spawned {
+            Ok(process) => process,
             Err(error) => {
                 let _gone = host.end(started.workload).await;
+                arc::remove(folder, started.workload);
                 leave(cgroup);
                 return Err(error);
             }
@@ -260,7 +285,6 @@ impl Launcher {
             seen: resolved.seen.clone(),
             is_container: image.is_some(),
             has_own_network: own,
-            held,
             limiter,
             enforced: started.enforcement.is_enforced(),
             unenforced,
@@ -328,15 +352,38 @@ impl Launcher {
     /// # Errors
     /// No, and why.
     pub(super) fn own_networks(&self) -> Result<(), String> {
-        if !kernel::is_root() {
-            let why = "needs a server that runs as root: an ordinary user may make one only together with a user namespace, and this server, which may not be dumped, may make none for a program";
-            return Err(why.to_owned());
+        self.has_names_inside()?;
+        if kernel::is_root() {
+            return Ok(());
         }
-        if !self.has_loopback {
-            let why = "needs a server that listens at 127.0.0.1: its setting `listen` has the vaults' names lead to other addresses, which are not in such a network";
-            return Err(why.to_owned());
+        // Whether this user may make user namespaces is known to who has tried.
+        let tried = own_network(&NetworkPorts { loopback: Vec::new(), metadata: false });
+        tried.map(drop).map_err(|error| {
+            format!(
+                "is not to be had: {} (an ordinary user needs user namespaces; root does not)",
+                domain::chain(&error)
+            )
+        })
+    }
+
+    fn has_names_inside(&self) -> Result<(), String> {
+        if self.has_loopback {
+            return Ok(());
         }
-        Ok(())
+        Err("needs a server that listens at 127.0.0.1: its setting `listen` has the vaults' names lead to other addresses, which are not in such a network".to_owned())
+    }
+
+    /// Can programs be given keys as Azure Arc's clients look for them?
+    ///
+    /// # Errors
+    /// No, and why.
+    pub(super) fn azure_arc(&self) -> Result<(), String> {
+        if let Placement::NotDelegated { why, mend } = &self.placement {
+            return Err(format!(
+                "is for apps that the kernel keeps apart, and here it does not: {why} ({mend})"
+            ));
+        }
+        arc::place().map(drop)
     }
 
     /// The container engine, asked for each time: it may be installed while we run.
@@ -346,18 +393,26 @@ impl Launcher {
         found.await.unwrap_or_else(|error| Err(error.to_string())).map(Arc::new)
     }
 
-    /// A network for an instance that listens on this port: no way out, and our doors in it.
-    fn network(&self, port: u16) -> Result<Network, KernelError> {
-        Network::create(&ports(port, self.public_port))
+    /// The same, once it is certain that there can be containers: asked before a deployment, as it takes podman a moment.
+    pub(super) async fn proven_podman(&self) -> Result<Arc<Podman>, String> {
+        let podman = self.podman().await?;
+        let proven = tokio::task::spawn_blocking(move || podman.prove().map(|()| podman)).await;
+        proven.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    fn run(
-        &self,
-        podman: &Podman,
-        workload: WorkloadId,
-        birth: &Birth<'_>,
-    ) -> Result<(Process, File), LaunchError> {
-        let Birth { folder, desired, environment, cgroup, limiter, .. } = *birth;
+    /// A network for an instance that listens on this port: no way out, and our doors in it.
+    async fn network(&self, podman: Option<Arc<Podman>>, port: u16) -> Result<Network, LaunchError> {
+        let ports = ports(port, self.public_port);
+        let Some(podman) = podman else {
+            let made = tokio::task::spawn_blocking(move || own_network(&ports)).await;
+            return Ok(made.map_err(no_network)??);
+        };
+        let made = tokio::task::spawn_blocking(move || podman.network(&ports)).await;
+        made.unwrap_or_else(|error| Err(error.to_string())).map_err(LaunchError::Container)
+    }
+
+    fn run(&self, podman: &Podman, workload: WorkloadId, birth: &Birth<'_>) -> Result<Process, LaunchError> {
+        let Birth { folder, desired, environment, cgroup, limiter, ref binds, .. } = *birth;
         let cgroup = cgroup.ok_or_else(|| LaunchError::Container("there is no cgroup for it".to_owned()))?;
         let image = desired.deployment.as_ref().and_then(|deployment| deployment.image.as_ref());
         let image = &image.ok_or(LaunchError::NoCommand)?.id;
@@ -370,32 +425,34 @@ impl Launcher {
             environment,
             cgroup,
             joins: limiter.map(Limiter::joins).unwrap_or_default(),
-            network: inside.namespace.as_fd(),
+            network: &inside.namespace().map_err(no_network)?.path(),
             trust: self.hosts.parent().unwrap_or(&self.hosts),
             hosts: &self.hosts,
+            keys: binds.first().map(|bind| &*bind.source),
             output: &log::open(folder)?,
         };
         Ok(podman.run(&container)?)
     }
 
     /// A program that sees our names: by itself, or where we are no root by a command that makes that so and becomes the program.
-    fn named(&self, arguments: Vec<OsString>) -> (Vec<OsString>, Option<PathBuf>) {
+    fn named(&self, arguments: Vec<OsString>, binds: &[Bind]) -> (Vec<OsString>, Option<PathBuf>, Vec<Bind>) {
         if kernel::is_root() {
-            return (arguments, self.hosts.exists().then(|| self.hosts.clone()));
+            return (arguments, self.hosts.exists().then(|| self.hosts.clone()), binds.to_vec());
         }
-        (within(&self.hosts, self.landlock.is_some(), arguments), None)
+        (within(&self.hosts, binds, self.landlock.is_some(), arguments), None, Vec::new())
     }
 
     fn spawn(&self, birth: &Birth<'_>, workload: WorkloadId) -> Result<Process, LaunchError> {
-        let Birth { folder, desired, directory, environment, cgroup, limiter } = *birth;
+        let Birth { folder, desired, directory, environment, cgroup, limiter, ref binds } = *birth;
         let inside = self.endpoints.inside(workload);
         if inside.is_none() && desired.has_own_network() {
-            return Err(LaunchError::Network("it is gone".to_owned()));
+            return Err(no_network("it is gone"));
         }
+        let network = inside.as_ref().map(|inside| inside.namespace()).transpose().map_err(no_network)?;
         let command = desired.start_command().ok_or(LaunchError::NoCommand)?;
         let output = log::open(folder)?;
         let arguments = package::shell(command).map(OsString::from);
-        let (arguments, hosts) = self.named(arguments.into());
+        let (arguments, hosts, binds) = self.named(arguments.into(), binds);
         let mut program = Program {
             arguments,
             environment: environment
@@ -404,17 +461,20 @@ impl Launcher {
                 .collect(),
             directory: Some(directory.to_owned()),
             hosts,
+            binds,
             cgroup: cgroup.map(AppCgroup::directory),
             joins: limiter.map(Limiter::joins).unwrap_or_default(),
-            network: inside.as_ref().map(|inside| inside.namespace.as_fd()),
+            users: network.and_then(Namespace::users),
+            network: network.map(AsFd::as_fd),
             account: self.account(desired).and_then(|account| Account::new(account, account)),
             output: Some(output.as_fd()),
+            input: None,
             resources: Some(Resources { processes: None, files: Some(FILES_MAX) }),
             // By `keyless within` otherwise: behind it nobody mounts anything.
             landlock: None,
         };
         let mut spawned = kernel::spawn(&program);
-        if let Err(KernelError::Namespace(error)) = &spawned {
+        if let (Err(KernelError::Namespace(error)), true) = (&spawned, program.binds.is_empty()) {
             tracing::warn!(%error, "an app gets no /etc/hosts of its own: the vaults' names must resolve otherwise");
             program.hosts = None;
             spawned = kernel::spawn(&program);
@@ -427,9 +487,12 @@ impl Launcher {
 }
 
 /// Our own command that makes `/etc/hosts` and the Landlock domain, and becomes the program. A domain that we say there is it must have.
-fn within(hosts: &Path, has_domain: bool, arguments: Vec<OsString>) -> Vec<OsString> {
+fn within(hosts: &Path, binds: &[Bind], has_domain: bool, arguments: Vec<OsString>) -> Vec<OsString> {
     let mut whole: Vec<OsString> = ["/proc/self/exe", "within", "--hosts"].map(OsString::from).into();
     whole.push(hosts.into());
+    for Bind { source, target } in binds {
+        whole.extend(["--bind".into(), source.into(), target.into()]);
+    }
     whole.extend(has_domain.then(|| "--landlock".into()));
     whole.push("--".into());
     whole.extend(arguments);
@@ -503,7 +566,7 @@ pub(super) fn signal_group(process: &Process, number: i32) {
 }
 
 /// The same number on every Linux.
-const SIGKILL: i32 = 9;
+pub(super) const SIGKILL: i32 = 9;
 
 fn leave(cgroup: Option<AppCgroup>) {
     if let Some(cgroup) = cgroup {
@@ -554,13 +617,18 @@ mod tests {
     #[test]
     fn a_program_is_not_started_without_the_domain_that_is_told_of_it() {
         let whole = |has_domain| {
-            within(Path::new("/h"), has_domain, ["app", "--landlock"].map(OsString::from).into())
+            within(Path::new("/h"), &[], has_domain, ["app", "--landlock"].map(OsString::from).into())
         };
         assert_eq!(
             whole(true),
             ["/proc/self/exe", "within", "--hosts", "/h", "--landlock", "--", "app", "--landlock"]
         );
         assert_eq!(whole(false), ["/proc/self/exe", "within", "--hosts", "/h", "--", "app", "--landlock"]);
+        let bind = Bind { source: "/keys".into(), target: "/var/opt".into() };
+        let whole = within(Path::new("/h"), &[bind], false, vec!["app".into()]);
+        let expected =
+            ["/proc/self/exe", "within", "--hosts", "/h", "--bind", "/keys", "/var/opt", "--", "app"];
+        assert_eq!(whole, expected);
     }
 
     #[test]

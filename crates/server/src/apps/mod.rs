@@ -1,11 +1,12 @@
 //! Hosted apps: what is desired of each is made so, and kept so.
 //!
 //! Owns: the loop that carries out `host::plan`, the instances that run and who watches them. Owns not: the decisions (`host`), the
-//! routes (`wire::admin::hosting`), what a process or a cgroup is (`kernel`). One task reconciles, so no two steps of one app cross.
+//! routes (`wire::admin::hosting`), what a process or a cgroup is (`kernel`). Each app has one round at a time (`rounds`), so no two steps of one app cross.
 //!
 //! Apps run on while no server does: a stop of the server ends none, and the next run goes on with those that it finds.
 
 pub(crate) mod accounts;
+mod arc;
 mod building;
 mod container;
 mod deploy;
@@ -15,6 +16,9 @@ mod log;
 mod probe;
 mod reconcile;
 mod references;
+mod root_files;
+mod rootless;
+mod rounds;
 mod takeover;
 mod token_files;
 mod told;
@@ -29,11 +33,10 @@ use host::{
     plan::{Elapsed, Phase, Restarts},
     routes::{InstanceKey, Routes},
 };
-use kernel::{AppCgroup, Attestor, Limiter, Process};
+use kernel::{AppCgroup, Attestor, Limiter, Placement, Process};
 pub(crate) use launch::Launcher;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs::File,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -115,8 +118,6 @@ struct Instance {
     process: Arc<Process>,
     cgroup: Option<Arc<AppCgroup>>,
     is_container: bool,
-    /// What podman reads when it starts.
-    held: Option<File>,
     limiter: Option<Limiter>,
     watcher: Option<AbortHandle>,
 }
@@ -239,6 +240,13 @@ impl Apps {
 
     /// Tries again what could not be removed.
     async fn remove_left(&self) {
+        if self.files.has_containers()
+            && let Placement::Root { parent } | Placement::Delegated { parent } = &self.launcher.placement
+        {
+            let (parent, tenant) = (parent.clone(), self.launcher.tenant.clone());
+            let _removed =
+                tokio::task::spawn_blocking(move || container::remove_beside(&parent, &tenant)).await;
+        }
         let left = std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
         for cgroup in left {
             self.remove(cgroup).await;
@@ -258,6 +266,7 @@ impl Apps {
             tracing::warn!(%app, %error, "the files of an app that was deleted cannot be removed yet");
             self.left_files().insert(app);
         }
+        self.sweep_images().await;
     }
 
     fn left_files(&self) -> MutexGuard<'_, BTreeSet<AppId>> {

@@ -2,6 +2,7 @@
 //!
 //! Whoever listens on an instance's port is believed only if the kernel says that it is of the instance's own cgroup.
 
+use super::launch;
 use crate::listen::endpoints::Inside;
 use domain::{WorkloadId, limits};
 use host::Health;
@@ -56,10 +57,10 @@ impl Target<'_> {
     }
 }
 
-/// Makes a connection in another network, on a thread that may wait for another one to go there.
+/// Makes a connection in another network, by a thread that may go there and may wait.
 async fn connect_inside(inside: Arc<Inside>, address: SocketAddr) -> io::Result<TcpStream> {
-    let begun = tokio::task::spawn_blocking(move || inside.namespace.connect(address));
-    let stream = TcpStream::from_std(begun.await.map_err(io::Error::other)??)?;
+    let hands = inside.hands.clone();
+    let stream = TcpStream::from_std(hands.run(move || inside.namespace()?.connect(address)).await??)?;
     stream.writable().await?;
     match stream.take_error()? {
         None => Ok(stream),
@@ -169,8 +170,23 @@ async fn is_well(
     Ok(status.is_success() || status.is_redirection())
 }
 
+/// Waits until a process has ended, and ends what it has left running of its group. For where there is no cgroup to hold all that it started:
+/// what has left the group as well is not found.
+pub(crate) async fn ended_with_group(process: &Process) -> Ended {
+    has_ended(process).await;
+    // Not waited for yet: until then nobody else can have a group of its number.
+    launch::signal_group(process, launch::SIGKILL);
+    process.wait().unwrap_or(Ended::Unseen)
+}
+
 /// Waits until a process has ended.
 pub(crate) async fn ended(process: &Process) -> Ended {
+    has_ended(process).await;
+    // It has ended, so this waits for nothing.
+    process.wait().unwrap_or(Ended::Unseen)
+}
+
+async fn has_ended(process: &Process) {
     let watched = process.pidfd().try_clone_to_owned().and_then(Watched::new);
     match watched {
         Ok(watched) => drop(watched.0.readable().await),
@@ -182,8 +198,6 @@ pub(crate) async fn ended(process: &Process) -> Ended {
             }
         }
     }
-    // It has ended, so this waits for nothing.
-    process.wait().unwrap_or(Ended::Unseen)
 }
 
 /// How a process has ended, in words.
@@ -240,6 +254,24 @@ mod tests {
         let found = tokio::time::timeout(Duration::from_secs(5), asked).await.expect("it does not wait");
         serving.await.unwrap();
         found.ok()
+    }
+
+    #[tokio::test]
+    async fn without_a_cgroup_a_step_that_has_ended_leaves_nothing_of_its_group() {
+        let (read, write) = io::pipe().unwrap();
+        let program = kernel::Program {
+            arguments: ["/bin/sh", "-c", "sleep 60 & exit 3"].map(Into::into).to_vec(),
+            environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            output: Some(write.as_fd()),
+            ..kernel::Program::default()
+        };
+        let process = kernel::spawn(&program).unwrap();
+        drop(program);
+        drop(write);
+        assert_eq!(ended_with_group(&process).await, Ended::Exited(3));
+        // All that held the other end are gone.
+        let read = tokio::task::spawn_blocking(move || io::read_to_string(read));
+        tokio::time::timeout(Duration::from_secs(10), read).await.expect("it has gone").unwrap().unwrap();
     }
 
     #[tokio::test]

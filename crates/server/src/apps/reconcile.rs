@@ -4,6 +4,7 @@ use super::{
     AppState, Apps, DRAIN_INTERVAL, Instance, Isolation, ROTATE_INTERVAL, ask_to_end, container,
     launch::{LaunchError, Launched, end_at_once},
     log, probe, references,
+    rounds::Rounds,
 };
 use crate::listen::{Stop, stopped};
 use domain::{AppId, AppName, WorkloadId, limits};
@@ -17,6 +18,7 @@ use std::{
     sync::{Arc, MutexGuard, PoisonError},
     time::Duration,
 };
+use tokio::task::JoinSet;
 use wire::admin::ObservedReference;
 
 /// How often all apps are looked at though nobody has said that something is another. Ours.
@@ -31,30 +33,40 @@ impl Apps {
         rotate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut again = tokio::time::interval(TOUCH_INTERVAL);
         again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            for name in self.due() {
-                if *stop.borrow() {
-                    return;
-                }
-                if let Err(error) = self.reconcile(&name).await {
-                    tracing::warn!(app = %name, %error, "an app cannot be brought to what is desired yet");
-                    self.later().insert(name, self.elapsed() + RETRY_INTERVAL);
-                }
-            }
-            let next = self.next();
+        let (mut rounds, mut chores) = (Rounds::default(), JoinSet::new());
+        while !*stop.borrow() {
+            rounds.want(self.due());
+            rounds.begin(|name| self.clone().round(name));
+            // Whose time has come while it waits is not looked at again before its round is over.
+            let next = self.next(|name| !rounds.holds(name));
             let pause = next.map_or(Duration::from_secs(3_600), |next| next.saturating_sub(self.elapsed()));
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep(pause) => {}
-                _ = rotate.tick() => {
-                    self.rotate().await;
-                    self.renew_token_files().await;
-                    self.remove_left().await;
-                }
+                () = rounds.ended() => {}
+                // What is left to remove may take its time.
+                _ = rotate.tick(), if chores.is_empty() => drop(chores.spawn(self.clone().chores())),
+                Some(_ended) = chores.join_next() => {}
                 _ = again.tick() => self.touch_all().await,
-                () = stopped(&mut stop) => return,
+                () = stopped(&mut stop) => {}
             }
         }
+        rounds.finish().await;
+    }
+
+    async fn round(self: Arc<Self>, name: AppName) {
+        if let Err(error) = self.reconcile(&name).await {
+            tracing::warn!(app = %name, %error, "an app cannot be brought to what is desired yet");
+            self.later().insert(name, self.elapsed() + RETRY_INTERVAL);
+        }
+    }
+
+    /// What is done for all apps now and then.
+    async fn chores(self: Arc<Self>) {
+        self.rotate().await;
+        self.renew_token_files().await;
+        self.sweep_keys();
+        self.remove_left().await;
     }
 
     /// Looks at all apps again: whoever changed one may have gone before it said so.
@@ -86,11 +98,12 @@ impl Apps {
         due
     }
 
-    /// When the next app's time comes.
-    pub(super) fn next(&self) -> Option<Elapsed> {
-        let later = self.later().values().copied().min();
+    /// When the next time of one of these apps comes.
+    pub(super) fn next(&self, is_one: impl Fn(&AppName) -> bool) -> Option<Elapsed> {
+        let later = self.later().iter().filter(|(name, _)| is_one(name)).map(|(_, at)| *at).min();
         let states = self.state();
-        let times = states.values().flat_map(|state| [state.look_again, state.refresh_at]).flatten();
+        let states = states.values().filter(|state| is_one(&state.name));
+        let times = states.flat_map(|state| [state.look_again, state.refresh_at]).flatten();
         times.chain(later).min()
     }
 
@@ -319,6 +332,7 @@ impl Apps {
             removed
         };
         self.remove_token_file(app, workload);
+        self.remove_keys(app, workload);
         if let Some(mut instance) = removed {
             if let Some(cgroup) = instance.cgroup.take() {
                 self.remove(cgroup).await;
@@ -407,7 +421,7 @@ impl Apps {
     pub(super) fn add(self: &Arc<Self>, app: AppId, name: &AppName, revision: u64, launched: Launched) {
         let Launched { workload, port, process, cgroup, limiter, unenforced, enforced, notices, .. } =
             launched;
-        let Launched { is_container, has_own_network, held, deployment, seen, .. } = launched;
+        let Launched { is_container, has_own_network, deployment, seen, .. } = launched;
         let process = Arc::new(process);
         let since = self.elapsed();
         let mut states = self.state();
@@ -429,7 +443,6 @@ impl Apps {
             process,
             cgroup,
             is_container,
-            held,
             limiter,
             watcher,
         });

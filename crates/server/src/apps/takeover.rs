@@ -60,6 +60,7 @@ impl Apps {
         }
         self.sweep_cgroups(&kept).await;
         self.sweep_containers(&containers).await?;
+        self.sweep_images().await;
         let apps = host.apps().await?;
         let known: BTreeSet<AppId> = apps.iter().map(|view| view.app.id).collect();
         for (path, error) in self.files.sweep(|app| known.contains(&app)) {
@@ -70,6 +71,7 @@ impl Apps {
         }
         // Before anybody is answered: what they hold may have ended while no server was there.
         self.renew_token_files().await;
+        self.sweep_keys();
         Ok(())
     }
 
@@ -97,7 +99,6 @@ impl Apps {
             seen: instance.seen,
             is_container: instance.is_container,
             has_own_network: record.network.is_some(),
-            held: None,
             notices: Vec::new(),
         };
         self.add(app, name, instance.revision, launched);
@@ -140,6 +141,7 @@ impl Apps {
         // Packages that are being built, too.
         self.sweep_cgroups(&BTreeSet::new()).await;
         self.renew_token_files().await;
+        self.sweep_keys();
     }
 
     /// Cgroups that an earlier run made and no record names: it ended between making one and keeping that it did, or an app was deleted
@@ -169,6 +171,8 @@ impl Apps {
         if let Ok(Err(error)) = removed {
             tracing::warn!(error, "what is left of a container cannot be removed");
         }
+        // Its image may have waited for that.
+        self.sweep_images().await;
     }
 
     /// Containers that no record names, as for cgroups. Podman is asked only where there has been one.

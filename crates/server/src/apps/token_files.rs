@@ -151,7 +151,10 @@ impl Apps {
         let epoch = access::KeySource::epoch(&*self.services.directory);
         for workload in found(&folder) {
             if !running.contains(&workload) {
-                self.remove_token_file(app, workload);
+                // One that is known has its file before its process, and is just being started.
+                if self.services.identity.workload(workload).is_none() {
+                    self.remove_token_file(app, workload);
+                }
                 continue;
             }
             let mut renewed = self.token_files.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -27,6 +27,11 @@ impl Hosting for Handle {
         self.0.launcher.own_networks().map_err(told)
     }
 
+    fn azure_arc(&self) -> Result<(), HostingFault> {
+        let told = |why| HostingFault::Unavailable(format!("Azure Arc's protocol {why}"));
+        self.0.launcher.azure_arc().map_err(told)
+    }
+
     fn changed(&self, app: &AppName) {
         self.0.touch(app);
     }
@@ -51,7 +56,7 @@ impl Hosting for Handle {
         });
         ObservedApp {
             instances: instances.collect(),
-            isolation: state.isolation.as_ref().map(|isolation| self.0.claim(isolation).to_owned()),
+            isolation: state.isolation.as_ref().map(|isolation| self.0.told(isolation)),
             enforced: state.isolation.as_ref().map(|isolation| isolation.enforced),
             unenforced: state.isolation.as_ref().map(|it| it.unenforced.clone()).unwrap_or_default(),
             failures: state.restarts.failures,
@@ -73,10 +78,20 @@ impl Hosting for Handle {
 pub(crate) struct Handle(pub(crate) Arc<Apps>);
 
 impl Apps {
+    /// The claim, with the gate where it is before the app's endpoint.
+    fn told(&self, isolation: &Isolation) -> String {
+        let is_gated = isolation.enforced && self.launcher.endpoints.has_gate();
+        let gate = if is_gated { "; nobody else can connect to its endpoint" } else { "" };
+        format!("{}{gate}", self.claim(isolation))
+    }
+
     /// What is claimed of an app's isolation, and no more.
     fn claim(&self, isolation: &Isolation) -> &'static str {
         if isolation.is_container {
             return match isolation.enforced {
+                true if !kernel::is_root() => {
+                    "container: a network of its own, with no way out but to this server's vaults, and a cgroup of your account's; other users and other containers do not get its tokens, a program of your own account, another hosted app among them, can take it over"
+                }
                 true => {
                     "container: a network of its own, with no way out but to this server's vaults, and a cgroup of root's; nobody but its own processes and root gets its tokens"
                 }
@@ -84,6 +99,9 @@ impl Apps {
                     "container: a network of its own, with no way out but to this server's vaults; whoever comes into it with its endpoint secret gets its tokens"
                 }
             };
+        }
+        if isolation.has_own_network && !kernel::is_root() {
+            return "user: a network of its own, with no way out but to this server's vaults, and a cgroup of its own; other users do not get its tokens, a program of your own account, another hosted app among them, can take it over";
         }
         if isolation.has_own_network {
             return "server: a network of its own, with no way out but to this server's vaults, its own account and a cgroup of root's; nobody but its own processes and root gets its tokens";

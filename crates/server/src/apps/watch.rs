@@ -74,7 +74,6 @@ impl Apps {
             let found = states.get_mut(&app).and_then(|state| state.instance(workload));
             let Some(instance) = found.filter(|instance| instance.phase == Phase::Starting) else { return };
             (instance.phase, instance.since) = (Phase::Ready, self.elapsed());
-            instance.held = None;
             if health != Health::Process {
                 let (identity, attestor) = (self.services.identity.clone(), self.attestor.clone());
                 let inside = inside.clone();

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
-use std::sync::Arc;
+use std::{net::ToSocketAddrs, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -32,7 +32,7 @@ impl Fetcher {
         if !place.is_tls {
             return exchange(stream, place).await;
         }
-        let connector = self.connector.get_or_try_init(|| async { connector(&self.settings) }).await?;
+        let connector = self.connector.get_or_try_init(|| self.connector()).await?;
         let name =
             ServerName::try_from(place.host.clone()).map_err(|_| format!("{} is no host", place.host))?;
         let stream =
@@ -40,9 +40,17 @@ impl Fetcher {
         exchange(stream, place).await
     }
 
+    async fn connector(&self) -> Result<TlsConnector, String> {
+        let settings = self.settings.clone();
+        let made = self.settings.hands.run(move || connector(&settings)).await;
+        made.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
     /// Connects to an address that was looked at, not to a name that could be another one the next time.
     async fn connect(&self, place: &Place, is_named: bool) -> Result<TcpStream, String> {
-        let found = tokio::net::lookup_host((&*place.host, place.port)).await;
+        let (host, port) = (place.host.clone(), place.port);
+        let look_up = move || (&*host, port).to_socket_addrs();
+        let found = self.settings.hands.run(look_up).await.flatten();
         let found = found.map_err(|error| format!("{}: {error}", place.host))?;
         let mut fault = format!("{} is at no address that may be asked", place.host);
         for address in found.filter(|found| place.may_be_at(found.ip(), is_named, self.settings.loopback)) {

@@ -7,6 +7,7 @@
 mod fetch;
 mod place;
 
+use crate::hands::Hands;
 use crypt::IssuerKey;
 use directory::{Fetched, IssuerFault, IssuerKeys};
 use domain::{Timestamp, limits};
@@ -30,6 +31,8 @@ pub(crate) struct IssuerSettings {
     pub(crate) ca_file: Option<PathBuf>,
     /// Whether issuers on this machine may be asked, also without TLS. For tests.
     pub(crate) loopback: bool,
+    /// Looks up names and reads certificates.
+    pub(crate) hands: Hands,
 }
 
 /// The issuers that were asked.

@@ -233,7 +233,8 @@ async fn tls_is_verified_by_the_operators_authority() {
     assert_eq!(issuer.asked(), 0);
     let file = std::env::temp_dir().join(format!("keyless-issuers-{}.pem", std::process::id()));
     std::fs::write(&file, authority.certificate_pem()).unwrap();
-    let settings = IssuerSettings { ca_file: Some(file.clone()), loopback: true };
+    let settings =
+        IssuerSettings { ca_file: Some(file.clone()), loopback: true, ..IssuerSettings::default() };
     let keys = Issuers::new(settings).keys(&issuer.name, None, NOW).await;
     std::fs::remove_file(&file).unwrap();
     assert_eq!(keys.unwrap()[0].kid.as_deref(), Some("a"));

@@ -6,11 +6,14 @@
 //! HTTP (`wire::msi`). Listeners are bound to the loopback device where the kernel permits, so that no route leads here from outside.
 
 use super::{ACCEPT_PAUSE, public::Public};
-use crate::origin::{Ends, Observer};
+use crate::{
+    hands::Hands,
+    origin::{Ends, Observer},
+};
 use domain::{WorkloadId, limits};
 use host::EndpointListeners;
 use identity::{PeerProbe, Workload};
-use kernel::{AttestFault, Attested, Attestor, Namespace, Network, Peer, ProcessFacts};
+use kernel::{AttestFault, Attested, Attestor, ConnectGate, Gated, Namespace, Network, Peer, ProcessFacts};
 use std::{
     collections::HashMap,
     io,
@@ -32,6 +35,8 @@ pub(crate) struct Endpoints {
     attestor: Option<Arc<Attestor>>,
     observer: Arc<Observer>,
     runtime: Handle,
+    hands: Hands,
+    gate: Option<ConnectGate>,
     /// Set once all services are there; they hold us, so we hold them weakly.
     services: OnceLock<Weak<Services>>,
     /// Of the public listener.
@@ -42,6 +47,8 @@ pub(crate) struct Endpoints {
 /// An open endpoint; closed when this is dropped.
 struct Open {
     tasks: Vec<AbortHandle>,
+    /// Dropped after the tasks are told to end, and before the ports can be another's.
+    gated: Vec<Gated>,
     inside: Option<Arc<Inside>>,
     /// Ends the public listener in its network with its connections, also when it is dropped.
     public: Option<watch::Sender<bool>>,
@@ -49,8 +56,28 @@ struct Open {
 
 /// A network that is not ours, for connections into it.
 pub(crate) struct Inside {
-    pub(crate) namespace: Namespace,
+    /// None while this is dropped.
+    namespace: Option<Namespace>,
     pub(crate) attestor: Arc<Attestor>,
+    /// The way there is not open to everybody.
+    pub(crate) hands: Hands,
+}
+
+impl Inside {
+    /// # Errors
+    /// None but while it ends, when nobody asks.
+    pub(crate) fn namespace(&self) -> io::Result<&Namespace> {
+        self.namespace.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        // A process may keep it for us, and the last who needs it may be a request: that ends no process.
+        if let Some(namespace) = self.namespace.take().filter(|_| kernel::sandbox::is_confined()) {
+            self.hands.hand_over(move || drop(namespace));
+        }
+    }
 }
 
 impl Drop for Open {
@@ -62,15 +89,35 @@ impl Drop for Open {
 
 impl Endpoints {
     /// With nothing open. Without an attestor no workload is enforced.
-    pub(crate) fn new(attestor: Option<Arc<Attestor>>, observer: Arc<Observer>, runtime: Handle) -> Self {
+    pub(crate) fn new(
+        attestor: Option<Arc<Attestor>>,
+        observer: Arc<Observer>,
+        (runtime, hands, gate): (Handle, Hands, Option<ConnectGate>),
+    ) -> Self {
         Self {
             attestor,
             observer,
             runtime,
+            hands,
+            gate,
             services: OnceLock::new(),
             tls: OnceLock::new(),
             open: Mutex::default(),
         }
+    }
+
+    /// Is nobody but the app even connected to an endpoint of one that the kernel confines?
+    pub(crate) const fn has_gate(&self) -> bool {
+        self.gate.is_some()
+    }
+
+    /// Puts the gate before a listener, where there is one. A workload that the kernel does not confine is nobody to tell from others.
+    fn guard(&self, listener: &StdListener, workload: &Workload) -> io::Result<Option<Gated>> {
+        let Some((gate, confinement)) = self.gate.as_ref().zip(workload.confinement()) else {
+            return Ok(None);
+        };
+        let lineage = confinement.lineage().map_err(io::Error::other)?;
+        gate.guard(listener, &lineage).map(Some)
     }
 
     /// Tells which services answer, and with which certificates. Once, before anything is opened.
@@ -116,7 +163,7 @@ impl EndpointListeners for Endpoints {
     fn open(&self, workload: Arc<Workload>, port: Option<u16>, network: Option<Network>) -> io::Result<u16> {
         let services = self.services.get().and_then(Weak::upgrade).ok_or_else(not_up)?;
         let _runtime = self.runtime.enter();
-        let mut open = Open { tasks: Vec::new(), inside: None, public: None };
+        let mut open = Open { tasks: Vec::new(), gated: Vec::new(), inside: None, public: None };
         let (listener, attestor, observer) = match network {
             None => {
                 let listener = kernel::listen_loopback(port.unwrap_or(0))?;
@@ -129,10 +176,15 @@ impl EndpointListeners for Endpoints {
                 if let Some(listener) = listeners.next() {
                     open.public = Some(self.serve_public(listener, services.clone(), attestor.clone())?);
                 }
-                open.inside = Some(Arc::new(Inside { namespace, attestor: attestor.clone() }));
+                open.inside = Some(Arc::new(Inside {
+                    namespace: Some(namespace),
+                    attestor: attestor.clone(),
+                    hands: self.hands.clone(),
+                }));
                 let observer = Arc::new(self.observer.asking(attestor.clone()));
                 let imds = listeners.next().zip(msi::Endpoint::imds(workload.clone()));
                 if let Some((listener, endpoint)) = imds {
+                    open.gated.extend(self.guard(&listener, &workload)?);
                     let listener = TcpListener::from_std(listener)?;
                     let (services, attestor) = (services.clone(), Some(attestor.clone()));
                     let accepting = accept(listener, endpoint, services, attestor, observer.clone());
@@ -141,10 +193,14 @@ impl EndpointListeners for Endpoints {
                 (listener, Some(attestor), observer)
             }
         };
+        open.gated.extend(self.guard(&listener, &workload)?);
         let listener = TcpListener::from_std(listener)?;
         let port = listener.local_addr()?.port();
         let id = workload.id();
-        let endpoint = msi::Endpoint::app_service(workload, port);
+        let endpoint = match workload.challenges() {
+            None => msi::Endpoint::app_service(workload, port),
+            Some(_) => msi::Endpoint::arc(workload, port).ok_or_else(not_confined)?,
+        };
         let accepting = self.runtime.spawn(accept(listener, endpoint, services, attestor, observer));
         open.tasks.push(accepting.abort_handle());
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, open);
@@ -154,6 +210,10 @@ impl EndpointListeners for Endpoints {
     fn close(&self, workload: WorkloadId) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&workload);
     }
+}
+
+fn not_confined() -> io::Error {
+    io::Error::other("the kernel does not confine who speaks Azure Arc's protocol")
 }
 
 fn not_up() -> io::Error {

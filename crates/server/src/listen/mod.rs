@@ -15,9 +15,11 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{convert::Infallible, future::Future, panic, pin::pin, task::Poll, time::Duration};
+use std::{convert::Infallible, future::Future, io, panic, pin::pin, task::Poll, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    runtime::Handle,
     sync::watch,
 };
 use tower::Service;
@@ -33,6 +35,13 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Turns true once: when the server stops.
 pub(crate) type Stop = watch::Receiver<bool>;
+
+/// A listener whose connections another runtime waits for.
+pub(crate) fn moved(listener: TcpListener, runtime: &Handle) -> io::Result<TcpListener> {
+    let listener = listener.into_std()?;
+    let _entered = runtime.enter();
+    TcpListener::from_std(listener)
+}
 
 /// Waits for it.
 pub(crate) async fn stopped(stop: &mut Stop) {

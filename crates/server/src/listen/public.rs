@@ -173,7 +173,7 @@ impl Public {
         let ends = Ends::of(&stream, peer).ok()?;
         let _turn = self.turns.acquire().await.ok()?;
         let observer = self.observer.clone();
-        let observed = tokio::task::spawn_blocking(move || {
+        let observed = self.observer.hands().run(move || {
             let (attested, origin) = observer.attested(stream.as_fd(), ends);
             (stream, attested.map(Arc::new), SharedOrigin::from(origin))
         });

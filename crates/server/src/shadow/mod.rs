@@ -11,7 +11,10 @@ mod authority;
 use crate::{
     clock::SystemClock,
     error::StartError,
-    listen::public::{Public as Door, listen},
+    listen::{
+        moved,
+        public::{Public as Door, listen},
+    },
     origin::Observer,
     run::tls,
     trust::{self, Hosts, Public},
@@ -144,6 +147,7 @@ impl Shadows {
         let services = self.services.get().and_then(Weak::upgrade);
         let services = services.ok_or_else(|| broken("the server is not up"))?;
         let (listener, address) = find(workload, address, PORT, &self.settings.public)?;
+        let listener = moved(listener, &self.settings.runtime).map_err(broken)?;
         let settings = &self.settings;
         // By the real time, whatever a test clock says: clients look at their own.
         let now = SystemClock.now();

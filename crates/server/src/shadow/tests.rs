@@ -1,7 +1,7 @@
 //! Doors at ports that are free here, and files in a folder of the test's own.
 
 use super::*;
-use crate::data::Layout;
+use crate::{data::Layout, hands::Hands};
 use crypt::SystemEntropy;
 use domain::{DomainName, HostNames};
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn shadows(name: &str) -> (PathBuf, Shadows) {
         root: Arc::new(Key256::random(&SystemEntropy)),
         files: Arc::new(files),
         authority_pem,
-        observer: Arc::new(Observer::new(None, None)),
+        observer: Arc::new(Observer::new(None, None, Hands::default())),
         public: Vec::new(),
         runtime: Handle::current(),
     };

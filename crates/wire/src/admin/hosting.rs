@@ -25,7 +25,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, HostingFault>> + 
 
 /// Starts, watches and ends what is desired; `server` implements it.
 pub trait Hosting: Send + Sync {
-    /// Takes a package (a zip) in, or the name of an image. Unpacking, fetching, building and making it what is desired goes on after the answer.
+    /// Takes a package (a zip) in, the tar of a root file system, or the name of an image. Unpacking, fetching, building and making it what is desired goes on after the answer.
     fn take<'a>(
         &'a self,
         app: &'a AppName,
@@ -41,6 +41,12 @@ pub trait Hosting: Send + Sync {
     /// # Errors
     /// [`HostingFault::Unavailable`]: no, and why.
     fn own_networks(&self) -> Result<(), HostingFault>;
+
+    /// Can programs be given keys as Azure Arc's clients look for them?
+    ///
+    /// # Errors
+    /// [`HostingFault::Unavailable`]: no, and why.
+    fn azure_arc(&self) -> Result<(), HostingFault>;
 
     /// Something about this app is another: what runs is to follow.
     fn changed(&self, app: &AppName);
@@ -61,6 +67,8 @@ pub enum Brought {
     Package(axum::body::Body),
     /// A container image, by its name.
     Image(String),
+    /// A root file system for a container as a tar, as it arrives.
+    RootFiles(axum::body::Body),
 }
 
 /// Why [`Hosting`] did not do something.
@@ -170,6 +178,7 @@ pub(super) struct Hosted {
     deployment: Option<String>,
     deployed: Option<i64>,
     token_file: bool,
+    arc: bool,
     #[serde(flatten)]
     observed: ObservedApp,
 }
@@ -181,6 +190,8 @@ struct Wanted {
     state: Option<DesiredState>,
     #[serde(default)]
     token_file: Option<bool>,
+    #[serde(default)]
+    arc: Option<bool>,
     #[serde(default)]
     instances: Option<u16>,
     #[serde(default, deserialize_with = "given")]
@@ -230,6 +241,9 @@ struct DeployQuery {
     /// A container image, instead of a package in the body.
     #[serde(default)]
     image: Option<String>,
+    /// Is the body a root file system, and not a package?
+    #[serde(default)]
+    rootfs: bool,
     #[serde(default)]
     command: Option<String>,
 }
@@ -268,6 +282,7 @@ async fn change(
     let change = Change {
         state: wanted.state,
         token_file: wanted.token_file,
+        arc: wanted.arc,
         instances: wanted.instances,
         command: wanted.command,
         health: wanted.health.map(health),
@@ -281,6 +296,9 @@ async fn change(
     let changing = async {
         if change.network == Some(AppNetwork::Own) {
             hosting.own_networks()?;
+        }
+        if change.arc == Some(true) {
+            hosting.azure_arc()?;
         }
         Ok::<_, HostingFault>(state.host.change_desired(&name, &change, context.now).await?)
     };
@@ -300,6 +318,10 @@ async fn deploy(
     request: Request,
 ) -> Result<Response, AdminError> {
     let brought = match query.image {
+        Some(_) if query.rootfs => {
+            return Err(AdminError::bad_request("an image, or a root file system: not both"));
+        }
+        None if query.rootfs => Brought::RootFiles(request.into_body()),
         None => Brought::Package(request.into_body()),
         Some(image) if is_image(&image) => Brought::Image(image),
         Some(_) => {
@@ -416,6 +438,7 @@ pub(super) fn hosted(state: &State, hosting: &dyn Hosting, name: &AppName, desir
         deployment: deployment.map(|deployment| deployment.id.to_string()),
         deployed: deployment.map(|deployment| deployment.created.seconds()),
         token_file: desired.token_file,
+        arc: desired.arc,
         observed: hosting.observed(desired.app),
     }
 }

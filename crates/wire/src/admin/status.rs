@@ -43,7 +43,7 @@ pub struct InstallationFacts {
 /// One thing that the kernel should do for us.
 #[derive(Clone, Debug, Serialize)]
 pub struct Capability {
-    /// What: `attestation`, `cgroup`, `private names`.
+    /// What: `attestation`, `cgroup`, `private names`, `sandbox`.
     pub name: String,
     /// Does it?
     pub enforced: bool,

@@ -1,7 +1,7 @@
-//! What an endpoint is: whose, and which of Azure's two protocols it speaks.
+//! What an endpoint is: whose, and which of Azure's three protocols it speaks.
 //!
-//! Both are one path from the connection to the token; what differs is where a client finds the endpoint, what it must present, and how an
-//! answer is written. IMDS has no secret: the kernel alone says who calls. So there is none for a workload that the kernel does not confine,
+//! All are one path from the connection to the token; what differs is where a client finds the endpoint, what it must present, and how an
+//! answer is written. Azure Arc's wants a key that it has left in a file of the app's (ADR 0025). IMDS has no secret: the kernel alone says who calls. So there is none for a workload that the kernel does not confine,
 //! and `server` listens for one only in networks that it made for an app, where nobody else comes by (ADR 0023).
 
 use identity::Workload;
@@ -21,6 +21,11 @@ pub enum Protocol {
         /// The port of 127.0.0.1 that it listens on: what a `Host` header must say.
         port: u16,
     },
+    /// That of Azure Arc's agent, which a client knows by `IDENTITY_ENDPOINT` and `IMDS_ENDPOINT`; it presents what it was left in a file.
+    Arc {
+        /// The port of 127.0.0.1 that it listens on.
+        port: u16,
+    },
     /// The instance metadata service's, which every client looks for at 169.254.169.254; it presents no secret.
     Imds,
 }
@@ -30,7 +35,7 @@ impl Protocol {
     pub const fn path(self) -> &'static str {
         match self {
             Self::AppService { .. } => "/msi/token",
-            Self::Imds => "/metadata/identity/oauth2/token",
+            Self::Arc { .. } | Self::Imds => "/metadata/identity/oauth2/token",
         }
     }
 }
@@ -44,6 +49,12 @@ impl Endpoint {
     /// IMDS; none for a workload that the kernel does not confine, as nothing else would keep strangers out.
     pub fn imds(workload: Arc<Workload>) -> Option<Self> {
         workload.confinement().is_some().then_some(Self { workload, protocol: Protocol::Imds })
+    }
+
+    /// Azure Arc's, at a port of 127.0.0.1; none for a workload that the kernel does not confine or for which no keys can be left.
+    pub fn arc(workload: Arc<Workload>, port: u16) -> Option<Self> {
+        let can_be = workload.confinement().is_some() && workload.challenges().is_some();
+        can_be.then_some(Self { workload, protocol: Protocol::Arc { port } })
     }
 
     /// Whose it is.
@@ -60,6 +71,7 @@ impl Endpoint {
     pub(super) fn described(&self) -> String {
         let which = match self.protocol {
             Protocol::AppService { .. } => "identity",
+            Protocol::Arc { .. } => "Azure Arc",
             Protocol::Imds => "metadata",
         };
         format!("the {which} endpoint of app {}", self.workload.name())

@@ -1,5 +1,5 @@
-//! Our errors in the words of the two protocols: App Service's `{"statusCode", "message", "correlationId"}` and IMDS's `{"error",
-//! "error_description"}`.
+//! Our errors in the words of the protocols: App Service's `{"statusCode", "message", "correlationId"}`, and `{"error",
+//! "error_description"}` of IMDS and Azure Arc.
 //!
 //! Statuses are chosen by what SDKs do: 400, 401 and 403 are never tried again; 404, 410, 429 and 5xx are, for up to 82 seconds, so they are
 //! for conditions that pass, and 404 for paths that no SDK's token request has. Whatever says that the caller is not the app's own is one
@@ -13,7 +13,7 @@ use super::{
     rules::{Breach, Generation},
 };
 use directory::{AppRoleError, DirectoryError};
-use domain::RequestId;
+use domain::{ChallengeId, RequestId};
 use http::StatusCode;
 use identity::IdentityError;
 
@@ -23,7 +23,7 @@ pub const fn forbidden_body(protocol: Protocol) -> &'static str {
         Protocol::AppService { .. } => {
             r#"{"statusCode":403,"message":"This endpoint does not serve the caller."}"#
         }
-        Protocol::Imds => {
+        Protocol::Arc { .. } | Protocol::Imds => {
             r#"{"error":"unknown_source","error_description":"This endpoint does not serve the caller."}"#
         }
     }
@@ -34,6 +34,8 @@ pub const fn forbidden_body(protocol: Protocol) -> &'static str {
 pub enum Refused {
     /// One constant answer for all callers that are not the app's own.
     Forbidden,
+    /// Not a refusal yet: where the key is that the next request is to bring.
+    Challenge(ChallengeId),
     /// Anything else: what IMDS calls it, and what to do about it.
     Told(StatusCode, Code, &'static str),
 }
@@ -51,6 +53,10 @@ const fn bad(message: &'static str) -> Refused {
 }
 
 impl Refused {
+    /// What stands beside a challenge, which most clients do not read.
+    const CHALLENGE: &'static str =
+        "Send what is in the file that the WWW-Authenticate header names: Authorization: Basic.";
+
     /// The audit log cannot be written.
     pub const AUDIT: Self = Self::Told(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -69,6 +75,7 @@ impl Refused {
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Challenge(_) => StatusCode::UNAUTHORIZED,
             Self::Told(status, ..) => *status,
         }
     }
@@ -78,13 +85,16 @@ impl Refused {
         // The messages are ours and need no escapes (a test holds that).
         match (self, protocol) {
             (Self::Forbidden, _) => forbidden_body(protocol).to_owned(),
+            (Self::Challenge(_), _) => {
+                format!(r#"{{"error":"{UNAUTHORIZED}","error_description":"{}"}}"#, Self::CHALLENGE)
+            }
             (Self::Told(status, _, message), Protocol::AppService { .. }) => {
                 format!(
                     r#"{{"statusCode":{},"message":"{message}","correlationId":"{request}"}}"#,
                     status.as_u16()
                 )
             }
-            (Self::Told(_, code, message), Protocol::Imds) => {
+            (Self::Told(_, code, message), Protocol::Arc { .. } | Protocol::Imds) => {
                 format!(r#"{{"error":"{code}","error_description":"{message}"}}"#)
             }
         }
@@ -99,6 +109,9 @@ impl Refused {
             }
             (Breach::Path, Protocol::AppService { .. }) => {
                 bad("The path must be that of IDENTITY_ENDPOINT: /msi/token.")
+            }
+            (Breach::Path, Protocol::Arc { .. }) => {
+                bad("The path must be that of IDENTITY_ENDPOINT: /metadata/identity/oauth2/token.")
             }
             // As of the real service, by which clients see that it has no newer protocol, and programs that it has no other metadata.
             (Breach::Path, Protocol::Imds) => Self::Told(
@@ -130,6 +143,12 @@ impl Refused {
             (QueryFault::NoApiVersion, Protocol::AppService { .. }) => {
                 bad("The api-version parameter is missing: 2019-08-01 and 2017-09-01 are supported.")
             }
+            (QueryFault::NoApiVersion, Protocol::Arc { .. }) => bad(
+                "The api-version parameter is missing: 2020-06-01, 2019-11-01 and 2019-08-15 are supported.",
+            ),
+            (QueryFault::UnknownApiVersion, Protocol::Arc { .. }) => {
+                bad("This api-version is not supported: 2020-06-01, 2019-11-01 and 2019-08-15 are.")
+            }
             (QueryFault::NoApiVersion, Protocol::Imds) => {
                 bad("The api-version parameter is missing: 2018-02-01 and later ones are supported.")
             }
@@ -142,7 +161,7 @@ impl Refused {
             (QueryFault::WrongHeader(Generation::V2017), _) => {
                 unauthorized("api-version 2017-09-01 wants the Secret header.")
             }
-            (QueryFault::WrongHeader(Generation::V2019 | Generation::Imds), _) => {
+            (QueryFault::WrongHeader(Generation::V2019 | Generation::Arc | Generation::Imds), _) => {
                 unauthorized("api-version 2019-08-01 wants the X-IDENTITY-HEADER header.")
             }
             (QueryFault::NoResource, _) => bad("The resource parameter is missing."),
@@ -162,13 +181,23 @@ impl Refused {
                 UNAUTHORIZED,
                 "The secret header is not the IDENTITY_HEADER of this start of the app.",
             ),
+            IdentityError::WrongKey => Self::Told(
+                StatusCode::UNAUTHORIZED,
+                UNAUTHORIZED,
+                "The key is none that was left for this app, or was used, or is over: ask without one for another.",
+            ),
+            IdentityError::TooManyKeys => Self::Told(
+                StatusCode::TOO_MANY_REQUESTS,
+                UNAVAILABLE,
+                "More keys wait for this app than there may be at a time: use them, or try again in a minute.",
+            ),
             // The words of the real services, by which people find help; .NET looks for those of IMDS.
             IdentityError::NoIdentity { .. } | IdentityError::NotAssigned { .. } => match protocol {
                 Protocol::AppService { .. } => bad("Unable to load the proper Managed Identity."),
-                Protocol::Imds => bad("Identity not found"),
+                Protocol::Arc { .. } | Protocol::Imds => bad("Identity not found"),
             },
             IdentityError::Directory(error) => error.into(),
-            IdentityError::Store(_) => Self::UNAVAILABLE,
+            IdentityError::Key(_) | IdentityError::Store(_) => Self::UNAVAILABLE,
         }
     }
 }
@@ -234,7 +263,8 @@ mod tests {
         }
     }
 
-    const PROTOCOLS: [Protocol; 2] = [Protocol::AppService { port: 4141 }, Protocol::Imds];
+    const PROTOCOLS: [Protocol; 3] =
+        [Protocol::AppService { port: 4141 }, Protocol::Arc { port: 4141 }, Protocol::Imds];
 
     /// All refusals of a protocol.
     fn all(protocol: Protocol) -> Vec<Refused> {
@@ -260,6 +290,9 @@ mod tests {
         ];
         let errors = [
             IdentityError::WrongSecret,
+            IdentityError::WrongKey,
+            IdentityError::TooManyKeys,
+            IdentityError::Key(std::io::ErrorKind::StorageFull.into()),
             IdentityError::NotAssigned { app },
             IdentityError::Directory(DirectoryError::ResourceUnknown { resource: "x".to_owned() }),
             IdentityError::Store(store::StoreError::Compacted),
@@ -282,7 +315,7 @@ mod tests {
                         assert_eq!(body["statusCode"], refused.status().as_u16());
                         &body["message"]
                     }
-                    Protocol::Imds => {
+                    Protocol::Arc { .. } | Protocol::Imds => {
                         assert!(body["error"].is_string());
                         &body["error_description"]
                     }
@@ -297,7 +330,8 @@ mod tests {
     fn only_what_passes_looks_as_if_it_did() {
         for protocol in PROTOCOLS {
             for refused in all(protocol) {
-                let passes = refused == Refused::AUDIT || refused == Refused::UNAVAILABLE;
+                let crowded = Refused::identity(&IdentityError::TooManyKeys, protocol);
+                let passes = [Refused::AUDIT, Refused::UNAVAILABLE, crowded].contains(&refused);
                 let status = refused.status();
                 let is_retried = status.is_server_error() || matches!(status.as_u16(), 404 | 408 | 410 | 429);
                 // No token request of an SDK has another path.

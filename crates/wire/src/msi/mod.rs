@@ -1,11 +1,12 @@
-//! The managed identity endpoint of one workload: App Service's protocol, api-versions 2019-08-01 and 2017-09-01, and that of the instance
-//! metadata service (IMDS) for clients that know nothing else.
+//! The managed identity endpoint of one workload: App Service's protocol, api-versions 2019-08-01 and 2017-09-01, or Azure Arc's; and that of
+//! the instance metadata service (IMDS) for clients that know nothing else.
 //!
 //! Owns: the HTTP rules of the endpoint, the query, the bodies, and that a peer is attested before a byte of it is read. Owns not:
 //! sockets and tasks (`server`), how attestation works (`kernel`, `identity`), tokens (`directory`).
 //! Plain hyper instead of axum: there is one route, and a cached token should cost little more than a bare answer.
 //! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>,
-//! <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token>.
+//! <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token>,
+//! <https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication>.
 
 mod endpoint;
 pub mod error;

@@ -5,6 +5,7 @@
 //!
 //! The api-versions of App Service are two, with a header each. Of IMDS any date from 2018-02-01 on is taken, as its documentation has it:
 //! clients send the first one or 2019-08-01, scripts whichever was the newest, and of this route they all mean the same.
+//! Of Azure Arc's they are those that its clients have sent.
 //! Spec: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>,
 //! <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token>.
 
@@ -54,6 +55,7 @@ pub fn parse(query: &str, generation: Generation) -> Result<TokenQuery, QueryFau
     }
     let version = version.ok_or(QueryFault::NoApiVersion)?;
     let asked = match (generation, &*version) {
+        (Generation::Arc, "2020-06-01" | "2019-11-01" | "2019-08-15") => Generation::Arc,
         (Generation::Imds, date) if is_date_of_imds(date) => Generation::Imds,
         (Generation::V2019 | Generation::V2017, "2019-08-01") => Generation::V2019,
         (Generation::V2019 | Generation::V2017, "2017-09-01") => Generation::V2017,
@@ -162,6 +164,20 @@ mod tests {
         }
         assert_eq!(parse("resource=r", Generation::Imds), Err(QueryFault::NoApiVersion));
         assert_eq!(parse("api-version=2018-02-01", Generation::Imds), Err(QueryFault::NoResource));
+    }
+
+    #[test]
+    fn azure_arc_is_asked_by_the_versions_of_its_clients_and_means_the_apps_own_identity() {
+        for version in ["2020-06-01", "2019-11-01", "2019-08-15"] {
+            let query = parse(&format!("api-version={version}&resource=r"), Generation::Arc).unwrap();
+            assert_eq!(query.selector, None, "{version}");
+            let query = parse(&format!("api-version={version}&resource=r&msi_res_id=x"), Generation::Arc);
+            assert_eq!(query.unwrap().selector, Some(Selector::Resource("x".to_owned())));
+        }
+        for version in ["2018-02-01", "2019-08-01", "2017-09-01", "2021-02-01", ""] {
+            let parsed = parse(&format!("api-version={version}&resource=r"), Generation::Arc);
+            assert_eq!(parsed, Err(QueryFault::UnknownApiVersion), "{version}");
+        }
     }
 
     proptest::proptest! {

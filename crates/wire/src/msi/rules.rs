@@ -3,7 +3,7 @@
 //! They are against confused deputies: a forwarder, a browser or a server-side request forgery *inside* the app comes from the right
 //! cgroup, so that attestation cannot tell it from the app; what it adds to or cannot set on a request can. Cloud metadata services
 //! refuse the same. HTTP/1.0 is refused since no SDK speaks it, and simple reverse proxies do, without any forwarding header.
-//! Of IMDS they are all that a request must keep: it has no secret, so that a forgery that could set headers would be the app.
+//! Azure Arc's has both, a header and a key. Of IMDS they are all that a request must keep: it has no secret, so that a forgery that could set headers would be the app.
 //! Spec: RFC 9110, RFC 9112; <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>.
 
 use super::Protocol;
@@ -17,6 +17,8 @@ pub enum Generation {
     V2019,
     /// App Service's `api-version=2017-09-01`, with `Secret`.
     V2017,
+    /// That of Azure Arc's agent, with `Metadata: true`.
+    Arc,
     /// That of IMDS, with `Metadata: true`.
     Imds,
 }
@@ -35,6 +37,10 @@ pub struct Presented {
 pub enum Proof {
     /// The value of a secret header. `None` if it is no text: then it is wrong.
     Secret(Option<Secret<String>>),
+    /// What was in the file that it was left. `None` if it is no text, or comes under another scheme: then it is wrong.
+    Key(Option<Secret<String>>),
+    /// Nothing yet: it asks where the file is.
+    None,
     /// Nothing: the kernel's word for the connection must do.
     Connection,
 }
@@ -90,6 +96,9 @@ pub fn check(head: &Parts, protocol: Protocol) -> Result<Presented, Breach> {
     if let (Protocol::AppService { .. }, Once::More) = (protocol, &found.secret) {
         return Err(Breach::Deputy("there are two secret headers"));
     }
+    if let (Protocol::Arc { .. }, Once::More) = (protocol, &found.authorization) {
+        return Err(Breach::Deputy("there are two Authorization headers"));
+    }
     if head.method != Method::GET {
         return Err(Breach::Method);
     }
@@ -109,8 +118,21 @@ pub fn check(head: &Parts, protocol: Protocol) -> Result<Presented, Breach> {
         (Protocol::Imds, _, Once::One(value)) if value == "true" => {
             Ok(Presented { generation: Generation::Imds, proof: Proof::Connection })
         }
-        (Protocol::Imds, ..) => Err(Breach::NoMetadata),
+        (Protocol::Arc { .. }, _, Once::One(value)) if value == "true" => {
+            let proof = match found.authorization {
+                Once::One(value) => Proof::Key(key(value)),
+                Once::None | Once::More => Proof::None,
+            };
+            Ok(Presented { generation: Generation::Arc, proof })
+        }
+        (Protocol::Arc { .. } | Protocol::Imds, ..) => Err(Breach::NoMetadata),
     }
+}
+
+/// What comes after the scheme, as it is: clients send what they have read, and no user and password (RFC 7617) in it.
+fn key(value: &HeaderValue) -> Option<Secret<String>> {
+    let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Basic").then(|| Secret::new(key.to_owned()))
 }
 
 /// What may be there once.
@@ -138,6 +160,7 @@ struct Found<'h> {
     /// One in all: of two, a forwarder may have set one and its client the other.
     secret: Once<(Generation, &'h HeaderValue)>,
     metadata: Once<&'h HeaderValue>,
+    authorization: Once<&'h HeaderValue>,
     has_body: bool,
 }
 
@@ -152,6 +175,7 @@ impl<'h> Found<'h> {
                 "x-identity-header" => found.secret.put((Generation::V2019, value)),
                 "secret" => found.secret.put((Generation::V2017, value)),
                 "metadata" => found.metadata.put(value),
+                "authorization" => found.authorization.put(value),
                 "content-length" => found.has_body |= value.as_bytes() != b"0",
                 "transfer-encoding" => found.has_body = true,
                 "forwarded" | "via" | "x-real-ip" => return Err(Breach::Deputy("the request was forwarded")),
@@ -174,14 +198,14 @@ impl<'h> Found<'h> {
 /// The endpoint's own path. That of IMDS may end with a slash, as JavaScript's SDK builds it where it is told the host.
 fn is_own_path(path: &str, protocol: Protocol) -> bool {
     match protocol {
-        Protocol::AppService { .. } => path == protocol.path(),
+        Protocol::AppService { .. } | Protocol::Arc { .. } => path == protocol.path(),
         Protocol::Imds => path.strip_suffix('/').unwrap_or(path) == protocol.path(),
     }
 }
 
 /// A literal address, so that no name that is made to resolve to it passes (DNS rebinding).
 fn is_own_host(host: &[u8], protocol: Protocol) -> bool {
-    let Protocol::AppService { port } = protocol else {
+    let (Protocol::AppService { port } | Protocol::Arc { port }) = protocol else {
         return matches!(host, b"169.254.169.254" | b"169.254.169.254:80");
     };
     let Some(text) = host.strip_prefix(b"127.0.0.1:").or_else(|| host.strip_prefix(b"localhost:")) else {
@@ -344,6 +368,53 @@ mod tests {
             imds(IMDS_PATH, &[("metadata", "true"), ("content-length", "2")]).unwrap_err(),
             Breach::Body
         );
+    }
+
+    const ARC: Protocol = Protocol::Arc { port: 4141 };
+
+    fn arc(headers: &[(&str, &str)]) -> Result<Presented, Breach> {
+        let host = [("host", "localhost:4141")];
+        check(&head("GET", ARC.path(), &[&host, headers].concat()), ARC)
+    }
+
+    #[test]
+    fn azure_arc_is_asked_without_a_key_and_then_with_what_the_file_says() {
+        let asked = arc(&[("metadata", "true")]).unwrap();
+        assert_eq!(asked.generation, Generation::Arc);
+        assert!(matches!(asked.proof, Proof::None));
+        for (value, key) in [("Basic k-_1", Some("k-_1")), ("basic k", Some("k")), ("Basic  k ", Some(" k"))]
+        {
+            let Proof::Key(found) = arc(&[("metadata", "true"), ("authorization", value)]).unwrap().proof
+            else {
+                panic!("{value}");
+            };
+            assert_eq!(found.as_ref().map(|found| found.expose().trim_end()), key, "{value}");
+        }
+        for value in ["Bearer k", "Basic", "k", ""] {
+            let presented = arc(&[("metadata", "true"), ("authorization", value)]).unwrap();
+            assert!(matches!(presented.proof, Proof::Key(None)), "it is wrong, not missing: {value}");
+        }
+        for headers in [&[][..], &[("metadata", "True")], &[("authorization", "Basic k")]] {
+            assert_eq!(arc(headers).unwrap_err(), Breach::NoMetadata, "{headers:?}");
+        }
+        let twice = [("metadata", "true"), ("authorization", "Basic k"), ("authorization", "Basic l")];
+        assert!(matches!(arc(&twice), Err(Breach::Deputy(_))));
+        for (name, value) in [
+            ("x-forwarded-for", "10.0.0.1"),
+            ("via", "1.1 proxy"),
+            ("proxy-authorization", "Basic k"),
+            ("origin", "http://localhost:4141"),
+            ("cookie", "a=b"),
+            ("host", "127.0.0.1:4141"),
+        ] {
+            assert!(matches!(arc(&[("metadata", "true"), (name, value)]), Err(Breach::Deputy(_))), "{name}");
+        }
+        for host in ["127.0.0.1:4142", "evil.example:4141", "169.254.169.254"] {
+            let head = head("GET", ARC.path(), &[("host", host), ("metadata", "true")]);
+            assert!(matches!(check(&head, ARC), Err(Breach::Deputy(_))), "{host}");
+        }
+        let elsewhere = head("GET", "/msi/token", &[("host", "127.0.0.1:4141"), ("metadata", "true")]);
+        assert_eq!(check(&elsewhere, ARC).unwrap_err(), Breach::Path);
     }
 
     #[test]

@@ -1,0 +1,84 @@
+//! The sandbox of the threads that read what strangers send, as the kernel shows it of the running server; and that no app has any of it.
+
+use crate::hosting::{Hosts, needs_root, ready};
+use e2e::{Server, skip};
+use std::fs;
+
+/// What the kernel says of a thread or process, and what of it shows a sandbox.
+fn shown(status: &str) -> [String; 3] {
+    let status = fs::read_to_string(status).unwrap();
+    let value = |name: &str| {
+        status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+    };
+    ["Seccomp:", "NoNewPrivs:", "CapEff:"].map(value)
+}
+
+/// The server's threads of this name.
+fn threads(server: &Server, name: &str) -> Vec<[String; 3]> {
+    let all = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().flatten();
+    let named = all.filter(|thread| {
+        fs::read_to_string(thread.path().join("comm")).is_ok_and(|comm| comm.trim() == name)
+    });
+    named.map(|thread| shown(&thread.path().join("status").to_string_lossy())).collect()
+}
+
+fn is_enforced(server: &Server) -> bool {
+    let status = server.keyless(["status"]).ok();
+    let is_enforced = status.lines().any(|line| line.contains("sandbox") && !line.contains("unenforced"));
+    if !is_enforced {
+        skip("this kernel has no whole sandbox; status says so");
+    }
+    is_enforced
+}
+
+/// Requests of all kinds, and as many at a time as make the runtime take more threads.
+#[test]
+fn threads_that_read_requests_are_in_the_sandbox_and_others_are_not() {
+    let server = Server::start("sandbox");
+    if !is_enforced(&server) {
+        return;
+    }
+    server.vault_with("shop", "db", "s3cret");
+    server.app_with("web", "shop", "get");
+    let mut app = e2e::App::start(&server, "web", "shop");
+    let _token = app.token();
+    let login = server.https().send("GET", "login.keyless.localhost", "/common/discovery/keys", &[], "");
+    assert_eq!(login.unwrap().status, 200);
+    let inside = threads(&server, "requests");
+    assert!(!inside.is_empty());
+    for thread in inside {
+        assert_eq!(thread, ["2", "1", "0000000000000000"]);
+    }
+    let outside = threads(&server, "keyless-host");
+    let own = shown("/proc/self/status");
+    assert!(!outside.is_empty());
+    for thread in outside {
+        assert_eq!(thread[..2], own[..2], "as whoever has started the server is");
+    }
+    let doctor = server.keyless(["doctor"]).said();
+    assert!(doctor.contains("sandbox: enforced by the kernel"), "{doctor}");
+}
+
+/// Seccomp, no-new-privileges and Landlock are inherited by whatever a thread starts: apps must be started by others.
+#[test]
+fn a_hosted_app_has_nothing_of_the_servers_sandbox() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("sandbox-app");
+    if !is_enforced(&hosts.server) {
+        return;
+    }
+    let _told = hosts.deploy("web", &hosts.package("one", &[]));
+    let _settled = hosts.settled("web", "it is ready", |hosted| ready(hosted) == 1);
+    // Served by threads in the sandbox, and started anew after that.
+    assert_eq!(hosts.get("web", "/who").status, 200);
+    let _said = hosts.server.keyless(["app", "restart", "web"]).ok();
+    let _settled = hosts.settled("web", "it is ready again", |hosted| ready(hosted) == 1);
+    let own = shown("/proc/self/status");
+    let processes = hosts.processes("web");
+    assert!(!processes.is_empty());
+    for process in processes {
+        assert_eq!(shown(&format!("/proc/{process}/status"))[0], own[0], "system calls as they were");
+    }
+}
