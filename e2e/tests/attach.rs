@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::hosting::Hosts;
 use e2e::app::Endpoint;
 use e2e::{Answer, Server, server, settings, skip, wait};
 

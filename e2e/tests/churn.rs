@@ -147,7 +147,7 @@ fn descriptors(process: &Path) -> BTreeMap<String, usize> {
     all
 }
 
-fn children(of: u32) -> usize {
+pub(crate) fn children(of: u32) -> usize {
     let parent = |process: &PathBuf| {
         let stat = std::fs::read_to_string(process.join("stat")).ok()?;
         stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok()

@@ -2,7 +2,8 @@
 
 use crate::hosting::{Hosts, needs_root, ready};
 use e2e::{Server, skip};
-use std::fs;
+use serde_json::Value;
+use std::{collections::BTreeSet, fs};
 
 /// What the kernel says of a thread or process, and what of it shows a sandbox.
 fn shown(status: &str) -> [String; 3] {
@@ -13,18 +14,22 @@ fn shown(status: &str) -> [String; 3] {
     ["Seccomp:", "NoNewPrivs:", "CapEff:"].map(value)
 }
 
-/// The server's threads of this name.
-fn threads(server: &Server, name: &str) -> Vec<[String; 3]> {
+/// The server's threads by their names.
+fn threads(server: &Server) -> Vec<(String, [String; 3])> {
     let all = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().flatten();
-    let named = all.filter(|thread| {
-        fs::read_to_string(thread.path().join("comm")).is_ok_and(|comm| comm.trim() == name)
+    let named = all.filter_map(|thread| {
+        // It may have ended since it was listed.
+        let name = fs::read_to_string(thread.path().join("comm")).ok()?.trim().to_owned();
+        let status = thread.path().join("status");
+        status.exists().then(|| (name, shown(&status.to_string_lossy())))
     });
-    named.map(|thread| shown(&thread.path().join("status").to_string_lossy())).collect()
+    named.collect()
 }
 
 fn is_enforced(server: &Server) -> bool {
-    let status = server.keyless(["status"]).ok();
-    let is_enforced = status.lines().any(|line| line.contains("sandbox") && !line.contains("unenforced"));
+    let status: Value = serde_json::from_str(&server.keyless_json(["status"])).unwrap();
+    let all = status["capabilities"].as_array().unwrap();
+    let is_enforced = all.iter().any(|one| one["name"] == "sandbox" && one["enforced"] == true);
     if !is_enforced {
         skip("this kernel has no whole sandbox; status says so");
     }
@@ -42,18 +47,27 @@ fn threads_that_read_requests_are_in_the_sandbox_and_others_are_not() {
     server.app_with("web", "shop", "get");
     let mut app = e2e::App::start(&server, "web", "shop");
     let _token = app.token();
-    let login = server.https().send("GET", "login.keyless.localhost", "/common/discovery/keys", &[], "");
-    assert_eq!(login.unwrap().status, 200);
-    let inside = threads(&server, "requests");
-    assert!(!inside.is_empty());
-    for thread in inside {
-        assert_eq!(thread, ["2", "1", "0000000000000000"]);
+    let before = threads(&server).len();
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let keys =
+                    server.https().send("GET", "login.keyless.localhost", "/common/discovery/keys", &[], "");
+                assert_eq!(keys.unwrap().status, 200);
+            });
+        }
+    });
+    let (own, all) = (shown("/proc/self/status"), threads(&server));
+    assert!(all.len() > before, "it takes more for so many");
+    let names: BTreeSet<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+    for name in ["requests", "keyless-host", "keyless-hands", "store-writer"] {
+        assert!(names.contains(name), "{names:?}");
     }
-    let outside = threads(&server, "keyless-host");
-    let own = shown("/proc/self/status");
-    assert!(!outside.is_empty());
-    for thread in outside {
-        assert_eq!(thread[..2], own[..2], "as whoever has started the server is");
+    for (name, thread) in &all {
+        match name.as_str() {
+            "requests" => assert_eq!(*thread, ["2", "1", "0000000000000000"]),
+            _ => assert_eq!(thread[..2], own[..2], "{name} is as whoever has started the server"),
+        }
     }
     let doctor = server.keyless(["doctor"]).said();
     assert!(doctor.contains("sandbox: enforced by the kernel"), "{doctor}");

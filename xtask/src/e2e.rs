@@ -127,7 +127,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         tests.env("KEYLESS_E2E_RUST_CERTIFICATE", rust_certificate()?);
     }
     if wants("go")
-        && let Some(client) = tools::go_client(&workspace::root().join("e2e/go"))
+        && let Some(client) = tools::go_client(&workspace::root().join("e2e/go"))?
     {
         tests.env("KEYLESS_E2E_GO_CLIENT", client);
     }

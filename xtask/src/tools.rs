@@ -116,24 +116,29 @@ impl Node {
 
 /// A program with the Azure SDK for Go, built from its module with exactly what its `go.sum` says; everything that is fetched stays below the
 /// target directory. `None`, with a word: there is no Go, or it is too old, or the modules are not to be had.
-pub(crate) fn go_client(project: &Path) -> Option<PathBuf> {
+///
+/// # Errors
+/// They are there, and it cannot be built.
+pub(crate) fn go_client(project: &Path) -> Result<Option<PathBuf>, Failure> {
     if !process::answers("go", "version") {
-        return None;
+        return Ok(None);
     }
     let client = tools().join("go-client");
-    let mut build = Command::new("go");
-    build.current_dir(project).args(["build", "-mod=readonly", "-trimpath", "-o"]).arg(&client).arg(".");
-    build.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local").env("GOFLAGS", "-modcacherw -buildvcs=false");
-    for (variable, name) in [("GOPATH", "go"), ("GOMODCACHE", "go-modules"), ("GOCACHE", "go-cache")] {
-        build.env(variable, tools().join(name));
-    }
-    match process::output(&mut build) {
-        Ok(_) => Some(client),
-        Err(why) => {
-            process::say(&format!("the program with the Azure SDK for Go cannot be built: {why}"));
-            None
+    let go = |arguments: &[&str]| {
+        let mut go = Command::new("go");
+        go.current_dir(project).args(arguments);
+        go.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local").env("GOFLAGS", "-modcacherw -buildvcs=false");
+        for (variable, name) in [("GOPATH", "go"), ("GOMODCACHE", "go-modules"), ("GOCACHE", "go-cache")] {
+            go.env(variable, tools().join(name));
         }
+        go
+    };
+    if let Err(why) = process::output(&mut go(&["mod", "download"])) {
+        process::say(&format!("the Azure SDK for Go cannot be had: {why}"));
+        return Ok(None);
     }
+    process::run(go(&["build", "-mod=readonly", "-trimpath", "-o"]).arg(&client).arg("."))?;
+    Ok(Some(client))
 }
 
 /// A folder with the Azure SDK for Java and all that it needs, as a Maven project says; Maven's own repository stays below the target

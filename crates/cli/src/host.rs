@@ -242,7 +242,7 @@ impl Hosted {
             facts.push(("image", image.clone()));
         }
         if self.network == "own" {
-            let told = "its own: NO WAY OUT; this server is at 127.0.0.1 in it, and IMDS at 169.254.169.254";
+            let told = "its own: NO WAY OUT; this server is at 127.0.0.1 in it, and IMDS at 169.254.169.254 unless a notice says otherwise";
             facts.push(("network", output::paint(output::Colour::Warn, told)));
         }
         facts.extend(self.command.iter().map(|command| ("command", command.clone())));

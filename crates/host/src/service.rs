@@ -7,15 +7,14 @@ use crate::{
     App, Enforcement, HostError, Injection, ShadowDoor, ShadowDoors, ShadowFault, TrustFiles, Workload,
     WorkloadRecord, app,
     inject::{EndpointFacts, Environment, inject},
-    workload::{self, InstanceRecord, PlaceRecord, key_folder},
+    workload::{self, InstanceRecord, PlaceRecord},
 };
 use access::Principal;
 use crypt::Key256;
 use directory::{DirectoryService, IdentityIds};
 use domain::{AppId, AppName, Entropy, Timestamp, WorkloadId, limits};
 use identity::{
-    Assigned, Challenges, Confinement, FileHands, IdentityService, OwnHands, Protection,
-    workload::mint_secret,
+    Assigned, Challenges, Confinement, IdentityService, OwnHands, Protection, workload::mint_secret,
 };
 use kernel::{CgroupId, KernelError, Network, NetworkId};
 use std::{
@@ -69,9 +68,10 @@ pub trait HostKernel: Send + Sync {
     /// Can peers be attested at all on this machine?
     fn attestation(&self) -> Enforcement;
 
-    /// Who writes keys for apps while requests are answered.
-    fn file_hands(&self) -> Arc<dyn FileHands> {
-        Arc::new(OwnHands)
+    /// The keys that an instance of an app is left as Azure Arc leaves them: in which folder, and who writes them while requests are
+    /// answered. The folder is made by whoever starts the instance; without it, as where there is no machine, no key can be left.
+    fn challenges(&self, _app: AppId, _workload: WorkloadId) -> Challenges {
+        Challenges::new(PathBuf::new(), Arc::new(OwnHands))
     }
 
     /// Which block of accounts is this installation's, among all on this machine: below [`limits::ACCOUNT_BLOCKS`].
@@ -159,9 +159,8 @@ pub struct StartRequest {
     pub network: NetworkPlace,
     /// What it is in words, if it runs already and somebody else started it.
     pub attached: Option<String>,
-    /// Its endpoint speaks Azure Arc's protocol (ADR 0025), and its keys will be in [`key_folder`] below this one, which the caller makes.
-    /// Not without the kernel's enforcement.
-    pub arc: Option<PathBuf>,
+    /// Its endpoint speaks Azure Arc's protocol (ADR 0025): keys are left for it, in a folder that the caller makes once it knows the instance.
+    pub arc: bool,
 }
 
 /// What a start answers.
@@ -356,7 +355,7 @@ impl HostService {
         let clients: Vec<_> = view.user_assigned.iter().map(|(_, principal)| principal.client).collect();
         let app = view.app;
         let (protection, place) = self.protect(request.place, request.attached.is_some())?;
-        let is_enforced_or_nothing = request.require_enforced || request.arc.is_some();
+        let is_enforced_or_nothing = request.require_enforced || request.arc;
         if let (true, Protection::SecretOnly { why, mend }) = (is_enforced_or_nothing, &protection) {
             return Err(HostError::NotEnforced { why: why.clone(), mend: mend.clone() });
         }
@@ -365,9 +364,8 @@ impl HostService {
         let network_id = network_id.map_err(HostError::Endpoint)?.map(NetworkId::number);
         let (secret, hash) = mint_secret(&*self.entropy);
         let id = WorkloadId::random(&*self.entropy);
-        let arc = request.arc.map(|all| key_folder(&all, id));
         let workload = Workload::new(id, app.id, app.name.clone(), hash.clone(), protection);
-        let workload = Arc::new(challenged(workload, arc.as_ref(), &*self.kernel));
+        let workload = Arc::new(self.challenged(workload, request.arc));
         let watched = Watched {
             name: app.name.clone(),
             lineage: Vec::new(),
@@ -394,7 +392,7 @@ impl HostService {
             shadow: shadow.as_ref().map(|door| door.address),
             network: network_id,
             attached: request.attached,
-            arc,
+            arc: request.arc,
         };
         transact(&*self.store, &*self.entropy, |view| workload::begin(view, &record)).await?;
         opened.workload = None;
@@ -404,7 +402,7 @@ impl HostService {
             app: app.name.as_str(),
             domain: &self.settings.domain,
             is_shadow: shadow.is_some(),
-            is_arc: record.arc.is_some(),
+            is_arc: record.arc,
             user_assigned: &clients,
         };
         let trust = shadow.as_ref().map_or(&self.settings.trust, |door| &door.trust);
@@ -524,7 +522,7 @@ impl HostService {
         };
         let workload =
             Workload::new(record.id, record.app, record.name.clone(), record.secret.clone(), protection);
-        let workload = challenged(workload, record.arc.as_ref(), &*self.kernel);
+        let workload = Arc::new(self.challenged(workload, record.arc));
         let watched = Watched {
             name: record.name.clone(),
             lineage: Vec::new(),
@@ -546,12 +544,16 @@ impl HostService {
             }
             _ => None,
         };
-        if let Err(error) = self.open(&Arc::new(workload), Some(record.port), network, watched) {
+        if let Err(error) = self.open(&workload, Some(record.port), network, watched) {
             return Ok(Err(format!(
                 "its endpoint's port {} cannot be opened again: {}",
                 record.port,
                 domain::chain(&error)
             )));
+        }
+        // Only now is it certain that they are ours: a copy of the data directory has the same records.
+        if let Some(challenges) = workload.challenges() {
+            challenges.clear();
         }
         if let Some(address) = record.shadow
             && let Err(error) = self.open_shadow(record.id, Some(address)).await
@@ -641,6 +643,15 @@ impl HostService {
         }
     }
 
+    /// The same with keys, if its endpoint speaks Azure Arc's protocol.
+    fn challenged(&self, workload: Workload, is_arc: bool) -> Workload {
+        if !is_arc {
+            return workload;
+        }
+        let challenges = self.kernel.challenges(workload.app(), workload.id());
+        workload.with_challenges(challenges)
+    }
+
     /// Says whether it was running.
     fn close(&self, workload: WorkloadId) -> bool {
         let was_running = self.identity.retire(workload).is_some();
@@ -662,14 +673,6 @@ impl HostService {
                 return Ok(records);
             }
         }
-    }
-}
-
-/// A workload whose keys are in a folder, if its endpoint speaks Azure Arc's protocol.
-fn challenged(workload: Workload, folder: Option<&PathBuf>, kernel: &dyn HostKernel) -> Workload {
-    match folder {
-        Some(folder) => workload.with_challenges(Challenges::new(folder.clone(), kernel.file_hands())),
-        None => workload,
     }
 }
 

@@ -4,11 +4,7 @@ use crypt::HashedSecret;
 use domain::{AppId, AppName, DeploymentId, Timestamp, WorkloadId};
 use identity::{App, Confinement};
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    net::Ipv4Addr,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf};
 use store::{Decision, Halt, Key, Record, View, refuse};
 
 use crate::HostError;
@@ -51,9 +47,9 @@ pub struct WorkloadRecord {
     /// What it is in words, if somebody else started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attached: Option<String>,
-    /// The folder of the keys that are left for it, if its endpoint speaks Azure Arc's protocol.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arc: Option<PathBuf>,
+    /// Does its endpoint speak Azure Arc's protocol?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub arc: bool,
 }
 
 /// An instance of a hosted app, as far as a later run of the server must know to go on with it.
@@ -117,22 +113,17 @@ impl Record for WorkloadRecord {
 }
 
 impl WorkloadRecord {
-    /// Is IMDS in its network? It is in those that were made for an app, unless the app wants its port for itself.
+    /// Is IMDS in its network? It is in those that were made for an app, unless the app wants its port for itself, or is to have tokens only by
+    /// keys that it is left: IMDS wants none.
     pub fn has_imds(&self) -> bool {
         let takes_it = self.instance.as_ref().is_some_and(|instance| instance.port == IMDS_PORT);
-        self.network.is_some() && self.attached.is_none() && !takes_it
+        self.network.is_some() && self.attached.is_none() && !takes_it && !self.arc
     }
 
     /// The prefix of all workloads' keys.
     pub fn prefix() -> Key {
         Key::new("workload/")
     }
-}
-
-/// Where a workload's keys are, below the folder of all of its app's. In it as the program is to see it: the last two names are those below
-/// `/var/opt` ([`identity::challenge::SEEN_IN`]).
-pub fn key_folder(all: &Path, id: WorkloadId) -> PathBuf {
-    all.join(id.to_string()).join("azcmagent/tokens")
 }
 
 /// Keeps a workload, if its app is there: an app that is deleted meanwhile makes this start fail.
@@ -203,7 +194,7 @@ mod tests {
             shadow: None,
             network,
             attached: attached.map(str::to_owned),
-            arc: None,
+            arc: false,
         }
     }
 
@@ -213,6 +204,8 @@ mod tests {
         assert!(!record(Some(7), None, Some(IMDS_PORT)).has_imds(), "the app listens there");
         assert!(!record(None, None, Some(8_080)).has_imds(), "the host's network");
         assert!(!record(Some(7), Some("unit web.service"), None).has_imds(), "somebody else's network");
+        let with_keys = WorkloadRecord { arc: true, ..record(Some(7), None, Some(8_080)) };
+        assert!(!with_keys.has_imds(), "it wants no key");
     }
 
     /// What releases of before have kept of an instance.

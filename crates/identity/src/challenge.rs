@@ -55,20 +55,26 @@ struct Key {
 }
 
 impl Key {
-    /// Also where the clock was set back: what is to be good later is not good now.
+    /// Also where the clock was set back by more than that: what is to be good later is not good now. Not by less, as whoever looks may have
+    /// read the time a moment before it was made.
     fn is_over(&self, now: Timestamp) -> bool {
-        now < self.made || now >= self.made.plus(limits::CHALLENGE_KEY_LIFETIME)
+        let life = limits::CHALLENGE_KEY_LIFETIME;
+        now >= self.made.plus(life) || now.plus(life) <= self.made
     }
 }
 
 impl Challenges {
     /// With keys in files of this folder, which belongs to us. Its group is the account that reads them, unless everybody may pass through
-    /// it: then everybody who sees it may read them. What an earlier run of the server has left there is removed.
+    /// it: then everybody who sees it may read them.
     pub fn new(folder: PathBuf, hands: Arc<dyn FileHands>) -> Self {
-        for left in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        Self { folder, hands, open: Mutex::default() }
+    }
+
+    /// Removes what an earlier run of the server has left there. By whoever knows that the workload is this server's.
+    pub fn clear(&self) {
+        for left in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let _nobody_takes_it = fs::remove_file(left.path());
         }
-        Self { folder, hands, open: Mutex::default() }
     }
 
     /// Leaves a key for the app.

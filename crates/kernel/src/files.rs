@@ -71,8 +71,10 @@ fn write_whole(path: &Path, content: &[u8], mode: u32) -> Result<(), KernelError
 /// seconds (`fcntl(2)`). With this it is an error at once.
 pub const NOT_WAITING: i32 = libc::O_NONBLOCK;
 
-/// Directories that are looked at before [`remove_whole`] gives up. Ours: nobody has so many, unless more are made as fast as they go.
+/// Entries that are looked at before [`remove_whole`] gives up. Ours: nobody has so many, unless more are made as fast as they go.
 const REMOVED_MAX: u64 = 16_000_000;
+/// Names that are looked at in one round. Ours: whoever made them has chosen how many there are.
+const NAMES_MAX: usize = 4_096;
 
 /// Removes a directory with all that is in it, however deep that is: what is deep is moved up, so that neither the stack nor open descriptors
 /// grow with the depth, which whoever made the directories has chosen. Links are removed, not followed. That there is none is no error. Blocks.
@@ -87,10 +89,15 @@ pub fn remove_whole(path: &Path) -> io::Result<()> {
         opened => opened?,
     };
     let mut number = 0;
+    let mut count = |more: u64| {
+        number += more;
+        if number > REMOVED_MAX { Err(io::Error::other("more comes than is removed")) } else { Ok(number) }
+    };
     loop {
         let mut is_empty = true;
         for name in names(&top)? {
             is_empty = false;
+            let _number = count(1)?;
             if is_removed(&top, &name)? {
                 continue;
             }
@@ -103,14 +110,11 @@ pub fn remove_whole(path: &Path) -> io::Result<()> {
                 opened => opened?,
             };
             let _not_ours = fchmod(&inner, Mode::RWXU);
+            // What is left of many is of the next round: this one is not empty then.
             for below in names(&inner)? {
                 let mut is_opened = false;
                 while !is_removed(&inner, &below)? {
-                    number += 1;
-                    if number > REMOVED_MAX {
-                        return Err(io::Error::other("more comes than is removed"));
-                    }
-                    let up = format!(".removed-{number}");
+                    let up = format!(".removed-{}", count(1)?);
                     match renameat_with(&inner, &below, &top, &up, RenameFlags::NOREPLACE) {
                         // The name is taken: by the next round that one is gone, too.
                         Err(Errno::EXIST) => {}
@@ -132,10 +136,11 @@ pub fn remove_whole(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What is in a directory now.
+/// What is in a directory now, or the first of it.
 fn names(directory: &OwnedFd) -> io::Result<Vec<CString>> {
     let mut names = Vec::new();
-    for entry in Dir::read_from(directory)? {
+    // With the two that are always there.
+    for entry in Dir::read_from(directory)?.take(NAMES_MAX) {
         let entry = entry?;
         if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
             names.push(entry.file_name().to_owned());

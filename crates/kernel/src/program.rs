@@ -304,7 +304,7 @@ mod tests {
     /// The child has our memory until its program runs, and becomes another user there.
     #[test]
     fn who_starts_a_program_stays_as_it_was_and_the_program_begins_anew() {
-        use rustix::process::{DumpableBehavior, dumpable_behavior};
+        use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior};
         let blocked = || {
             let status = fs::read_to_string("/proc/thread-self/status").unwrap();
             status.lines().find(|line| line.starts_with("SigBlk:")).unwrap().to_owned()
@@ -315,14 +315,20 @@ mod tests {
             let program = Program { account, directory: Some("/".into()), ..program(&["sh", "-c", script]) };
             spawn(&program).unwrap().wait().unwrap()
         };
-        assert_eq!(started(r"grep -q '^SigBlk:[[:space:]]*0*$' /proc/self/status"), Ended::Exited(0));
-        // Its own, as it may be looked into; ours it may not look into.
-        assert_eq!(started("cat /proc/self/environ"), Ended::Exited(0));
-        if account.is_some() {
-            assert_ne!(started(&format!("cat /proc/{own}/environ")), Ended::Exited(0));
+        // With a copy; and with our memory, as a hardened server does it: only root's tests bear to be so for a moment.
+        let behaviors = [DumpableBehavior::Dumpable, DumpableBehavior::NotDumpable];
+        for behavior in behaviors.into_iter().take(if crate::is_root() { 2 } else { 1 }) {
+            set_dumpable_behavior(behavior).unwrap();
+            assert_eq!(started(r"grep -q '^SigBlk:[[:space:]]*0*$' /proc/self/status"), Ended::Exited(0));
+            // Its own, as it may be looked into; ours it may not look into.
+            assert_eq!(started("cat /proc/self/environ"), Ended::Exited(0));
+            if account.is_some() {
+                assert_ne!(started(&format!("cat /proc/{own}/environ")), Ended::Exited(0));
+            }
+            assert_eq!(dumpable_behavior().unwrap(), behavior);
+            assert_eq!(blocked(), signals);
         }
-        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::Dumpable);
-        assert_eq!(blocked(), signals);
+        set_dumpable_behavior(DumpableBehavior::Dumpable).unwrap();
     }
 
     #[test]

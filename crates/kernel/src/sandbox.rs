@@ -25,13 +25,15 @@ use std::{
 pub struct SandboxFiles {
     /// Directories whose files are made, written, renamed and removed.
     pub written: Vec<PathBuf>,
-    /// Directories and files that are read.
+    /// Directories that are read, with what is in them.
     pub read: Vec<PathBuf>,
 }
 
 /// A sandbox that threads can enter.
 pub struct Sandbox {
     files: Result<OwnedFd, String>,
+    /// None, or what root needs to pass through other users' folders to files that it is to write.
+    kept: CapabilitySet,
     mark: BpfProgram,
     calls: BpfProgram,
 }
@@ -60,14 +62,28 @@ impl Sandbox {
     pub fn prepare(files: &SandboxFiles) -> Result<Self, KernelError> {
         let fail = |source| KernelError::System { doing: "make a sandbox for threads", source };
         let (mark, calls) = sys::sandbox::filters().map_err(fail)?;
+        let written = &files.written;
         let files = ruleset(files).map_err(|error| error.to_string());
-        let sandbox = Self { files, mark, calls };
-        let tried = std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().spawn_scoped(scope, || sandbox.enter())?;
-            thread.join().map_err(|_| io::Error::other("the thread has ended early"))?
-        });
+        let mut sandbox = Self { files, kept: CapabilitySet::empty(), mark, calls };
+        let mut tried = sandbox.attempt(written);
+        if tried.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+            sandbox.kept = CapabilitySet::DAC_OVERRIDE;
+            tried = sandbox.attempt(written);
+        }
         tried.map_err(fail)?;
         Ok(sandbox)
+    }
+
+    /// Tries it with a thread that ends: it gets in, and to what it is to write.
+    fn attempt(&self, written: &[PathBuf]) -> io::Result<()> {
+        let within = || {
+            self.enter()?;
+            written.iter().try_for_each(|folder| std::fs::read_dir(folder).map(drop))
+        };
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().spawn_scoped(scope, within)?;
+            thread.join().map_err(|_| io::Error::other("the thread has ended early"))?
+        })
     }
 
     /// Is all of it enforced?
@@ -91,11 +107,8 @@ impl Sandbox {
             return Ok(());
         }
         set_no_new_privs(true)?;
-        let nothing = CapabilitySet::empty();
-        set_capabilities(
-            None,
-            CapabilitySets { effective: nothing, permitted: nothing, inheritable: nothing },
-        )?;
+        let (kept, nothing) = (self.kept, CapabilitySet::empty());
+        set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: nothing })?;
         if let Ok(ruleset) = &self.files {
             sys::landlock::restrict(ruleset.as_fd())?;
         }
@@ -143,7 +156,7 @@ mod tests {
             }
             Verdict::Enforced => panic!("it has a gap"),
         };
-        let missing = SandboxFiles { written: vec!["/no/such/folder".into()], read: Vec::new() };
+        let missing = SandboxFiles { written: Vec::new(), read: vec!["/no/such/folder".into()] };
         let without_files = Sandbox::prepare(&missing).unwrap();
         let thread = std::thread::spawn(move || {
             without_files.enter().unwrap();

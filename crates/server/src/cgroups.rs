@@ -1,8 +1,13 @@
 //! The kernel as `host` sees it in production: real cgroups, networks that are not ours, and whether peers can be attested.
 
-use crate::{apps::accounts, clock, hands::Hands};
+use crate::{
+    apps::{self, AppFiles, accounts},
+    clock,
+    hands::Hands,
+};
+use domain::{AppId, WorkloadId};
 use host::{Enforcement, HostKernel};
-use identity::{Confinement, FileHands};
+use identity::{Challenges, Confinement};
 use kernel::{
     AppCgroup, Capabilities, CgroupId, Hierarchy, KernelError, Network, NetworkId, NetworkPorts, Verdict,
 };
@@ -18,6 +23,7 @@ pub(crate) struct Cgroups {
     /// Of the public listener.
     port: u16,
     claim: Claim,
+    files: AppFiles,
     hands: Hands,
 }
 
@@ -37,14 +43,20 @@ impl Claim {
 }
 
 impl Cgroups {
-    pub(crate) fn new(capabilities: &Capabilities, port: u16, claim: Claim, hands: Hands) -> Self {
+    pub(crate) fn new(
+        capabilities: &Capabilities,
+        port: u16,
+        claim: Claim,
+        files: AppFiles,
+        hands: Hands,
+    ) -> Self {
         let attestation = match &capabilities.attestation {
             Verdict::Enforced => Enforcement::Enforced,
             Verdict::Unenforced { why, mend } => {
                 Enforcement::Unenforced { why: why.clone(), mend: mend.clone() }
             }
         };
-        Self { attestation, port, claim, hands }
+        Self { attestation, port, claim, files, hands }
     }
 }
 
@@ -79,8 +91,9 @@ impl HostKernel for Cgroups {
         self.attestation.clone()
     }
 
-    fn file_hands(&self) -> Arc<dyn FileHands> {
-        Arc::new(self.hands.clone())
+    fn challenges(&self, app: AppId, workload: WorkloadId) -> Challenges {
+        let folder = apps::arc::key_folder(&self.files.app(app), workload);
+        Challenges::new(folder, Arc::new(self.hands.clone()))
     }
 
     fn account_block(&self) -> io::Result<u32> {

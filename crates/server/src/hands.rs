@@ -3,11 +3,46 @@
 
 use identity::FileHands;
 use std::{io, sync::mpsc};
-use tokio::{runtime::Handle, task::spawn_blocking};
+use tokio::{
+    runtime::{Builder, Handle, Runtime, RuntimeFlavor},
+    task::spawn_blocking,
+};
 
 /// The runtime whose threads are outside; without, whatever runtime asks: nothing is sandboxed then.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hands(Option<Handle>);
+
+/// The threads that do such work. Of their own, as those of the host start programs and wait for them.
+pub(crate) struct Outside {
+    runtime: Option<Runtime>,
+    hands: Hands,
+}
+
+impl Outside {
+    /// Made by a thread that is not in the sandbox, as all of these then are not.
+    ///
+    /// # Errors
+    /// The system gives no threads.
+    pub(crate) fn build() -> io::Result<Self> {
+        // It only hands work on, to threads that may wait.
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("keyless-hands").build()?;
+        let hands = Hands::of(runtime.handle().clone());
+        Ok(Self { runtime: Some(runtime), hands })
+    }
+
+    pub(crate) fn hands(&self) -> Hands {
+        self.hands.clone()
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // By whoever drops this, also within another runtime, whose threads may not wait.
+            runtime.shutdown_background();
+        }
+    }
+}
 
 impl Hands {
     /// By the threads of a runtime, which must have been made by one outside.
@@ -34,7 +69,8 @@ impl Hands {
         let Some(runtime) = &self.0 else { return Some(work()) };
         let (told, done) = mpsc::sync_channel(1);
         self.begin(runtime, move || drop(told.send(work())));
-        done.recv().ok()
+        // Others are answered meanwhile, by a thread that takes this one's place.
+        aside(|| done.recv().ok())
     }
 
     /// Has work done by somebody, some time.
@@ -47,6 +83,14 @@ impl Hands {
 
     fn begin(&self, runtime: &Handle, work: impl FnOnce() + Send + 'static) {
         drop(runtime.spawn(async { drop(spawn_blocking(work)) }));
+    }
+}
+
+/// Does work that may block, here and now, while other tasks go on with another thread.
+pub(crate) fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

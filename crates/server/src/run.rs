@@ -13,7 +13,7 @@ use crate::{
     data::{DataDir, Layout},
     error::StartError,
     guarded::Guarded,
-    hands::Hands,
+    hands::{Hands, Outside},
     installation::{Capability, Site},
     issuers::{IssuerSettings, Issuers},
     listen::{self, admin as admin_listener, endpoints::Endpoints, public},
@@ -44,7 +44,6 @@ use std::{
 use store::Store;
 use tokio::{
     net::TcpListener,
-    runtime::Handle,
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
@@ -78,6 +77,7 @@ pub struct Running {
     is_first_start: bool,
     /// Dropped last: what the others still do they do here.
     _guarded: Guarded,
+    _outside: Outside,
 }
 
 /// How a server was asked to stop.
@@ -149,7 +149,8 @@ pub async fn start(
     let log = Arc::new(log);
     let hierarchy = Hierarchy::discover().ok();
     let guarded = Guarded::build(&audit, hierarchy.as_ref()).map_err(StartError::Threads)?;
-    let hands = Hands::of(Handle::current());
+    let outside = Outside::build().map_err(StartError::Threads)?;
+    let hands = outside.hands();
     let observer = Arc::new(Observer::new(ground.attestor.clone(), hierarchy, hands.clone()));
     let requests = guarded.handle().clone();
     let ways = (requests.clone(), hands.clone(), gate(&config)?);
@@ -230,6 +231,7 @@ pub async fn start(
         addresses: ground.addresses,
         is_first_start: ground.is_first_start,
         _guarded: guarded,
+        _outside: outside,
     })
 }
 
@@ -308,7 +310,13 @@ async fn services(
         entropy.clone(),
         directory.clone(),
         identity.clone(),
-        Arc::new(Cgroups::new(&ground.capabilities, config.port, claim, hands)),
+        Arc::new(Cgroups::new(
+            &ground.capabilities,
+            config.port,
+            claim,
+            app_files(config, ground.data.layout(), directory.tenant().id),
+            hands,
+        )),
         endpoints,
         HostSettings {
             boot: kernel::boot_id().unwrap_or_default(),
@@ -372,8 +380,13 @@ fn apps(
         // Root's apps have accounts of their own instead.
         landlock: if kernel::is_root() { None } else { kernel::Landlock::new().ok() },
     };
-    let files = AppFiles::of(layout, config.apps_dir.as_deref(), format!("{tenant} {}", place(layout)));
+    let files = app_files(config, layout, services.directory.tenant().id);
     Apps::new(services.clone(), files, launcher, routes, attestor)
+}
+
+/// Where hosted apps' files are.
+fn app_files(config: &Config, layout: &Layout, tenant: TenantId) -> AppFiles {
+    AppFiles::of(layout, config.apps_dir.as_deref(), format!("{tenant} {}", place(layout)))
 }
 
 /// The data directory's real path: two names of one directory are one installation, a copy is another.

@@ -557,7 +557,7 @@ impl Hosting for NoHosting {
         Ok(())
     }
 
-    fn azure_arc(&self) -> Result<(), HostingFault> {
+    fn azure_arc(&self, _: bool) -> Result<(), HostingFault> {
         Ok(())
     }
 

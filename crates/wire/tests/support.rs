@@ -397,7 +397,7 @@ impl Hosting for NoHosting {
         Err(HostingFault::Unavailable("no networks in this world".to_owned()))
     }
 
-    fn azure_arc(&self) -> Result<(), HostingFault> {
+    fn azure_arc(&self, _: bool) -> Result<(), HostingFault> {
         Err(HostingFault::Unavailable("no keys in this world".to_owned()))
     }
 

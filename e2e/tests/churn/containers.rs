@@ -39,7 +39,6 @@ fn counted(engine: &Engine) -> Counts {
     counts.add("networks", networks());
     // Of podman, its monitors and what they run, by the folder that podman has for itself.
     counts.add("processes", processes(&place));
-    counts.add("mounts", std::fs::read_to_string("/proc/self/mountinfo").unwrap().matches(&place).count());
     // Packages and tars of apps that wait.
     counts.add("packages", listed(&apps).map(|app| listed(&app).filter(is_zip).count()).sum());
     counts
@@ -51,7 +50,7 @@ fn networks() -> usize {
     let of = |process: PathBuf| std::fs::metadata(process.join("ns/net")).ok().map(|found| found.ino());
     let is_apps = |process: &PathBuf| {
         std::fs::read(process.join("environ"))
-            .is_ok_and(|environment| holds(&environment, b"WEBSITE_SITE_NAME=churn-"))
+            .is_ok_and(|environment| holds(&environment, b"WEBSITE_SITE_NAME=box-"))
     };
     let all = listed(Path::new("/proc")).filter(is_apps).filter_map(of).filter(|network| *network != own);
     all.collect::<std::collections::BTreeSet<_>>().len()
@@ -66,7 +65,7 @@ fn processes(place: &str) -> usize {
         !is_server
             && (holds(&line, place.as_bytes())
                 || holds(&environment, place.as_bytes())
-                || holds(&environment, b"WEBSITE_SITE_NAME=churn-"))
+                || holds(&environment, b"WEBSITE_SITE_NAME=box-"))
     };
     listed(Path::new("/proc")).filter(is_podmans).count()
 }
@@ -100,7 +99,9 @@ impl Actor<'_> {
         );
         let _given = self.asks("PUT", &format!("{app}/identity"), "application/json", b"");
         let command: String = COMMAND.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let (query, body) = match self.chance_of_tar() {
+        // By turns.
+        let is_tar = self.done.values().sum::<usize>() % 2 == 0;
+        let (query, body) = match is_tar {
             true => ("rootfs=true", self.tar.as_slice()),
             false => ("image=keyless-e2e", b"".as_slice()),
         };
@@ -109,12 +110,8 @@ impl Actor<'_> {
         if status < 300 { "deployed" } else { "refused a deployment" }
     }
 
-    fn chance_of_tar(&self) -> bool {
-        self.done.values().sum::<usize>() % 2 == 0
-    }
-
     fn step(&mut self) {
-        let name_of = format!("churn-{}", self.chance.below(APPS));
+        let name_of = format!("box-{}", self.chance.below(APPS));
         let app = format!("/v1/apps/{name_of}");
         let step = self.chance.below(STEPS);
         let desire =
@@ -136,7 +133,8 @@ impl Actor<'_> {
             6 => {
                 let listed = self.engine.podman(&["ps", "--quiet", "--format", "{{.Pid}}"]);
                 let text = String::from_utf8(listed.stdout).unwrap();
-                match text.lines().next() {
+                // One that has just ended has none.
+                match text.lines().find(|pid| *pid != "0") {
                     Some(pid) => {
                         let _gone = wait::output(Command::new("kill").args(["-9", pid]), b"");
                         "killed"
@@ -163,7 +161,7 @@ fn containers_come_and_go_and_nothing_of_them_stays() {
         setting("CHURN_SEED").map_or_else(|| u64::from(engine.server.port()), |seed| seed.parse().unwrap());
     // What is made once and stays is there once an app has come and gone; and what is there is seen.
     let mut actor = Actor { engine: &engine, tar: tar.clone(), chance: Chance(seed), done: BTreeMap::new() };
-    assert_eq!(actor.deploy("churn-0"), "deployed");
+    assert_eq!(actor.deploy("box-0"), "deployed");
     let mut seen = counted(&engine);
     wait::until("the first container", PATIENCE, || {
         seen = counted(&engine);
@@ -172,7 +170,7 @@ fn containers_come_and_go_and_nothing_of_them_stays() {
     for kind in ["images", "cgroups", "processes"] {
         assert!(seen.of(kind) > 1, "{kind}: what is there is seen: {seen}");
     }
-    let _gone = actor.asks("DELETE", "/v1/apps/churn-0", "application/json", b"");
+    let _gone = actor.asks("DELETE", "/v1/apps/box-0", "application/json", b"");
     let mut before = counted(&engine);
     wait::until("the first container to be gone", PATIENCE, || {
         before = counted(&engine);
@@ -199,7 +197,7 @@ fn containers_come_and_go_and_nothing_of_them_stays() {
     }
     let most = counted(&engine);
     for number in 0..APPS {
-        let _gone = actor.asks("DELETE", &format!("/v1/apps/churn-{number}"), "application/json", b"");
+        let _gone = actor.asks("DELETE", &format!("/v1/apps/box-{number}"), "application/json", b"");
     }
     let (mut after, settling) = (counted(&engine), Instant::now());
     while !after.is_within(&before) && settling.elapsed() < PATIENCE {

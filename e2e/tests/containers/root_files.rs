@@ -1,7 +1,7 @@
 //! Root file systems as containers: a folder or a tar is served, its image goes with its deployment, and what is none or hostile is told or
 //! comes to nothing outside.
 
-use super::{Engine, PATIENCE, SCRIPT};
+use super::{Engine, PATIENCE, SCRIPT, rootless::users};
 use e2e::{Ended, wait};
 use std::{
     path::{Path, PathBuf},
@@ -39,6 +39,22 @@ impl Engine {
 #[test]
 fn a_root_file_system_is_served_and_its_image_goes_with_its_deployment() {
     let Some(mut engine) = Engine::start("root-files") else { return };
+    // Of root's folder files keep their owners.
+    let owned = engine.place().join("rootfs/owned");
+    std::fs::write(&owned, "").unwrap();
+    std::os::unix::fs::chown(&owned, Some(1_234), Some(5_678)).unwrap();
+    serves_and_is_removed(&mut engine, "1234 5678");
+}
+
+/// Of an ordinary user's they all become root's, who is that user.
+#[test]
+fn a_root_file_system_of_an_ordinary_user_is_served_and_goes_too() {
+    let Some(mut engine) = Engine::start_for_user("root-files-user", &users()) else { return };
+    std::fs::write(engine.place().join("rootfs/owned"), "").unwrap();
+    serves_and_is_removed(&mut engine, "0 0");
+}
+
+fn serves_and_is_removed(engine: &mut Engine, owned: &str) {
     // Without a word on how it is started.
     let root = engine.place().join("rootfs");
     let said = engine.server.keyless(["app", "deploy", "web", "--rootfs", &root.to_string_lossy()]);
@@ -47,6 +63,7 @@ fn a_root_file_system_is_served_and_its_image_goes_with_its_deployment() {
 
     let _said = engine.deploy_root(&root, SCRIPT).ok();
     assert_eq!(engine.served("web").text().trim(), "served");
+    assert_eq!(engine.inside("stat -c '%u %g' /owned").trim(), owned);
     let shown = engine.server.keyless(["app", "show", "web"]).ok();
     assert!(shown.contains("container: a network of its own"), "{shown}");
     let first = engine.own_images();

@@ -3,7 +3,7 @@
 //! The machine's user database is not touched: which users this one may have for containers is said in a mount namespace of the scenario's
 //! own, and so is where cgroup v2 is.
 
-use super::{ASK, Engine, SCRIPT, ask_imds, busybox, configured, endpoint};
+use super::{ASK, Engine, SCRIPT, ask_imds, busybox, configured, endpoint, speaks_azure_arc};
 use e2e::app::Endpoint;
 use e2e::{Answer, Server, TemporaryDirectory, server, wait};
 use serde_json::Value;
@@ -24,7 +24,7 @@ const VIEW: &str = "set -e\n\
     exec \"$@\"\n";
 impl Engine {
     /// A server of an ordinary user, which has users of its own for containers or has none.
-    fn start_for_user(name: &str, users: &str) -> Option<Self> {
+    pub(super) fn start_for_user(name: &str, users: &str) -> Option<Self> {
         let busybox = busybox()?;
         let place = TemporaryDirectory::new(&format!("{name}-podman"));
         let at = |name: &str| place.path().join(name);
@@ -69,7 +69,7 @@ impl Engine {
     }
 }
 
-fn users() -> String {
+pub(super) fn users() -> String {
     format!("{NAME}:200000:65536\n")
 }
 
@@ -151,6 +151,7 @@ fn of_an_ordinary_users_container_only_itself_and_who_takes_it_over_get_tokens()
     );
     engine.deploy("other", &served);
     let said = engine.served("other").text();
+    assert!(said.contains("refused") || said.contains("403"), "it was asked, and in vain: {said}");
     assert!(!said.contains("access_token"), "{said}");
 
     // Another container in the same network, as in a pod.
@@ -172,6 +173,13 @@ fn of_an_ordinary_users_container_only_itself_and_who_takes_it_over_get_tokens()
     // a test, so that the claim stays honest.
     let join = format!("echo $$ > /sys/fs/cgroup{own}/cgroup.procs && exec \"$@\"");
     assert_eq!(engine.thief(&["sh", "-c", &join, "sh"], &pid, &given).status, 200);
+}
+
+#[test]
+fn an_ordinary_users_image_speaks_azure_arc_by_keys_that_only_it_sees() {
+    if let Some(engine) = Engine::start_for_user("rootless-arc", &users()) {
+        speaks_azure_arc(&engine);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Programs that a hosted app runs for a scenario: in its cgroup, in its network and under its account.
 
 use super::Hosts;
-use e2e::{Server, note, setting};
+use e2e::{Ended, Server, note, setting, wait};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -25,7 +25,8 @@ impl Hosts {
         let _said = self.server.keyless(["app", "identity", "assign", app]).ok();
         let vault = format!("VAULT_URL={}", self.server.vault_url("shop"));
         let _said = self.server.keyless(["app", "settings", "set", app, &vault]).ok();
-        let _said = self.server.keyless([&["app", "configure", app], configured].concat()).ok();
+        let mut configure = self.server.command(["app", "configure", app]);
+        let _said = Ended::from(wait::output(configure.args(configured), b"")).ok();
         self.deploy(app, &self.package(app, &[]))
     }
 

@@ -102,7 +102,7 @@ pub(crate) fn in_cgroup(path: &str) -> StartRequest {
         as_azure: false,
         network: NetworkPlace::Ours,
         attached: None,
-        arc: None,
+        arc: false,
     }
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn nowhere(require_enforced: bool) -> StartRequest {
         as_azure: false,
         network: NetworkPlace::Ours,
         attached: None,
-        arc: None,
+        arc: false,
     }
 }
 

@@ -5,10 +5,10 @@
 //! the C library's `posix_spawn` does the same). What it does until then is in `child`. A child of our memory is guarded as we are:
 //! no signal is taken by it before its program runs, and it may not be looked into once it is another user's (`child::become_user`).
 //!
-//! Where the processor is none whose instructions we know and have tried, the child has a copy.
+//! Where others may look into us (`harden`), or into whoever changes its user, and where the processor is none whose instructions we know
+//! and have tried, the child has a copy.
 
 use super::{check, launch::CloneArguments};
-use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior};
 use std::{
     io,
     mem::{MaybeUninit, size_of},
@@ -29,12 +29,8 @@ pub(super) unsafe fn clone(
     argument: *const libc::c_void,
 ) -> io::Result<i32> {
     let signals = Blocked::all()?;
-    // One that is neither is what a child's change of user has made of it just now.
-    let dumpable = dumpable_behavior().unwrap_or(DumpableBehavior::NotDumpable);
     // SAFETY: as the caller promises.
     let made = unsafe { clone_now(arguments, entry, argument) };
-    // The child's change of user has taken this from both (`child::become_user`).
-    let _best_effort = set_dumpable_behavior(dumpable);
     drop(signals);
     i32::try_from(made?).map_err(io::Error::other)
 }
@@ -99,10 +95,14 @@ unsafe fn clone_now(
     Ok(pid)
 }
 
-/// May whoever a process has become look into it (`fs.suid_dumpable`, proc(5))? A child that has our memory could be for an instant, before
-/// it says that it may not; so it gets a copy, as where nobody knows.
+/// May others look into this process, or whoever a process has become into that (`fs.suid_dumpable`, proc(5))? A change of user sets the first by
+/// the second, for all who have the memory: where neither may be, it stays so, and what a child says of it is what is so.
 #[cfg(target_arch = "x86_64")]
 fn may_be_looked_into() -> bool {
+    use rustix::process::{DumpableBehavior, dumpable_behavior};
+    if !matches!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable)) {
+        return true;
+    }
     // 0: nobody; 2: root.
     let said = std::fs::read("/proc/sys/fs/suid_dumpable");
     !said.is_ok_and(|said| matches!(said.trim_ascii(), b"0" | b"2"))

@@ -32,7 +32,6 @@ const ALWAYS: &[c_long] = &[
     libc::SYS_close,
     libc::SYS_dup,
     libc::SYS_dup3,
-    libc::SYS_fcntl,
     libc::SYS_pipe2,
     libc::SYS_eventfd2,
     libc::SYS_epoll_create1,
@@ -64,7 +63,6 @@ const ALWAYS: &[c_long] = &[
     libc::SYS_getdents64,
     libc::SYS_readlinkat,
     libc::SYS_unlinkat,
-    libc::SYS_mkdirat,
     libc::SYS_renameat,
     libc::SYS_renameat2,
     libc::SYS_fchmod,
@@ -125,7 +123,6 @@ const OLDER: &[c_long] = &[
     libc::SYS_access,
     libc::SYS_readlink,
     libc::SYS_unlink,
-    libc::SYS_mkdir,
     libc::SYS_rename,
     libc::SYS_poll,
     libc::SYS_epoll_wait,
@@ -136,6 +133,9 @@ const OLDER: &[c_long] = &[];
 
 /// What is asked of terminals and sockets; other devices are not controlled from here.
 const CONTROLS: [u64; 3] = [libc::FIONBIO, libc::FIONREAD, libc::TCGETS];
+/// Nothing by which a signal is sent to somebody (`F_SETOWN`, `F_SETSIG`), nor a lease or a pipe's size.
+const DESCRIPTORS: [i32; 6] =
+    [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL];
 /// Naming threads and memory; and the mark.
 const OPERATIONS: [i32; 4] = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA, MARK];
 
@@ -160,17 +160,23 @@ fn calls() -> Result<BTreeMap<c_long, Vec<SeccompRule>>, BackendError> {
     // No rules: whatever the arguments are.
     let mut calls: BTreeMap<c_long, Vec<SeccompRule>> =
         ALWAYS.iter().chain(OLDER).map(|call| (*call, Vec::new())).collect();
-    let stream = |family: i32| {
+    // Of the default protocol, which is TCP, or of TCP by its name.
+    let stream = |family: i32, protocol: i32| {
         let kind = SeccompCondition::new(1, Dword, MaskedEq(0xf), libc::SOCK_STREAM as u64)?;
-        SeccompRule::new(vec![is(0, family as u64)?, kind])
+        SeccompRule::new(vec![is(0, family as u64)?, kind, is(2, protocol as u64)?])
     };
     let diagnosis = vec![is(0, libc::AF_NETLINK as u64)?, is(2, libc::NETLINK_SOCK_DIAG as u64)?];
-    let sockets = vec![stream(libc::AF_INET)?, stream(libc::AF_INET6)?, SeccompRule::new(diagnosis)?];
+    let mut sockets = vec![SeccompRule::new(diagnosis)?];
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        sockets.extend([stream(family, 0)?, stream(family, libc::IPPROTO_TCP)?]);
+    }
     calls.insert(libc::SYS_socket, sockets);
     calls.insert(
         libc::SYS_ioctl,
         CONTROLS.into_iter().map(|control| one(1, control)).collect::<Result<_, _>>()?,
     );
+    let descriptors = DESCRIPTORS.into_iter().map(|command| one(1, command as u64));
+    calls.insert(libc::SYS_fcntl, descriptors.collect::<Result<_, _>>()?);
     let operations = OPERATIONS.into_iter().map(|operation| one(0, operation as u64));
     calls.insert(libc::SYS_prctl, operations.collect::<Result<_, _>>()?);
     // Threads, not processes. `clone3`, whose flags are in memory, is not among them: C libraries fall back on this one.
@@ -297,6 +303,11 @@ mod tests {
             ("packet socket", libc::SYS_socket, [libc::AF_PACKET.into(), libc::SOCK_RAW.into(), 0, 0]),
             ("vsock socket", libc::SYS_socket, [libc::AF_VSOCK.into(), libc::SOCK_STREAM.into(), 0, 0]),
             ("netlink route", libc::SYS_socket, [libc::AF_NETLINK.into(), libc::SOCK_RAW.into(), 0, 0]),
+            ("sctp socket", libc::SYS_socket, [libc::AF_INET.into(), libc::SOCK_STREAM.into(), 132, 0]),
+            ("mptcp socket", libc::SYS_socket, [libc::AF_INET6.into(), libc::SOCK_STREAM.into(), 262, 0]),
+            ("whom a signal is sent to", libc::SYS_fcntl, [0, libc::F_SETOWN.into(), 1, 0]),
+            ("which signal is sent", libc::SYS_fcntl, [0, 10, 9, 0]),
+            ("a lease", libc::SYS_fcntl, [0, 1_024, 0, 0]),
             ("terminal input", libc::SYS_ioctl, [0, 0x5412, 0, 0]),
             ("prctl", libc::SYS_prctl, [libc::PR_GET_DUMPABLE.into(), 0, 0, 0]),
             ("a new limit", libc::SYS_prlimit64, [0, 7, 1, 0]),
@@ -343,6 +354,27 @@ mod tests {
         }
         fs::remove_dir_all(&folder).unwrap();
         fs::remove_dir_all(&beside).unwrap();
+    }
+
+    /// A data directory may be in another user's home, where only root passes.
+    #[test]
+    fn root_gets_to_its_files_through_another_users_folder() {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        if !crate::is_root() {
+            return println!("skipped: another user's folder needs root");
+        }
+        let home = folder("home");
+        let own = home.join("audit");
+        fs::create_dir_all(&own).unwrap();
+        chown(&home, Some(20_001), Some(20_001)).unwrap();
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o750)).unwrap();
+        let (log, beside) = (own.join("log"), home.join("letter"));
+        fs::write(&beside, "").unwrap();
+        let [written, read] =
+            inside(&own, move || [fs::write(log, "line").is_ok(), fs::read(beside).is_ok()]);
+        assert!(written);
+        assert_eq!(read, crate::Landlock::abi().is_err(), "nothing else of it");
+        fs::remove_dir_all(home).unwrap();
     }
 
     /// Connections, attestation, threads: all that answering requests takes.

@@ -261,7 +261,7 @@ impl Actor {
         let cgroup = AppCgroup::create(&parent, name).map_err(io::Error::other)?;
         let program = Program {
             arguments: vec![std::env::current_exe()?.into(), control.into()],
-            environment: Vec::new(),
+            cgroup: Some(cgroup.directory()),
             hosts: Some(hosts.into()),
             ..Program::default()
         };

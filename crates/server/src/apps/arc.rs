@@ -4,9 +4,8 @@
 //! own folder in its own namespace. So nobody else finds the path, and a machine that is in Arc itself keeps its own agent's keys to itself.
 //! Owns: the folders and their life. Owns not: keys (`identity::challenge`), how something is mounted (`kernel`).
 
-use super::{Apps, files::AppFolder};
-use domain::{AppId, WorkloadId};
-use host::workload::key_folder;
+use super::files::AppFolder;
+use domain::WorkloadId;
 use kernel::Bind;
 use std::{
     fs, io,
@@ -47,6 +46,12 @@ fn place_in(agent: &Path, around: &Path) -> Result<Seen, String> {
     Err(format!("needs a place to show keys at: make the empty folder {AGENT}"))
 }
 
+/// Where an instance's keys are. In the folder that is its own they are as the program is to see them: the last two names are those below
+/// `/var/opt` ([`identity::challenge::SEEN_IN`]).
+pub(crate) fn key_folder(folder: &AppFolder, workload: WorkloadId) -> PathBuf {
+    folder.keys().join(workload.to_string()).join("azcmagent/tokens")
+}
+
 /// Makes the folder of an instance's keys, if it is to have any, and says what the program sees where. In a container, whose users are
 /// numbered by its image, everybody reads them; that is nobody but the container, as only it sees the folder.
 ///
@@ -62,15 +67,15 @@ pub(super) fn give(
     if !is_arc {
         return Ok(Vec::new());
     }
-    let seen = place()?;
+    // Podman makes what is missing around it, in the container.
+    let seen = if is_container { None } else { Some(place()?) };
     let keys = make(folder, workload, account, is_container)
         .map_err(|error| format!("the folder for keys cannot be made: {error}"))?;
     let own = folder.keys().join(workload.to_string());
-    let (source, target) = match (is_container, seen) {
-        // Podman makes what is missing around it, in the container.
-        (true, _) => (keys, identity::challenge::SEEN_IN.into()),
-        (false, Seen::Agent) => (own.join("azcmagent"), AGENT.into()),
-        (false, Seen::Around) => (own, AROUND.into()),
+    let (source, target) = match seen {
+        None => (keys, identity::challenge::SEEN_IN.into()),
+        Some(Seen::Agent) => (own.join("azcmagent"), AGENT.into()),
+        Some(Seen::Around) => (own, AROUND.into()),
     };
     Ok(vec![Bind { source, target }])
 }
@@ -84,7 +89,7 @@ fn make(
     let all = folder.keys();
     // Passed through by us alone. A program comes from within.
     super::files::make(&all, 0o700)?;
-    let keys = key_folder(&all, workload);
+    let keys = key_folder(folder, workload);
     for around in [all.join(workload.to_string()), all.join(workload.to_string()).join("azcmagent")] {
         super::files::make(&around, 0o711)?;
     }
@@ -101,47 +106,17 @@ fn make(
     Ok(keys)
 }
 
-/// Removes what an instance had, if it had any.
-pub(super) fn remove(folder: &AppFolder, workload: WorkloadId) {
-    match fs::remove_dir_all(folder.keys().join(workload.to_string())) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(%workload, %error, "an instance's keys cannot be removed");
-        }
-        _ => {}
-    }
-}
-
-/// The instances of which there are folders.
-fn found(folder: &AppFolder) -> Vec<WorkloadId> {
-    let entries = fs::read_dir(folder.keys()).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-}
-
-impl Apps {
-    /// Removes the keys of an instance that has ended.
-    pub(super) fn remove_keys(&self, app: AppId, workload: WorkloadId) {
-        remove(&self.files.app(app), workload);
-    }
-
-    /// Removes keys that nobody came for, and folders of which nothing runs.
-    pub(super) fn sweep_keys(&self) {
-        self.services.identity.sweep_challenges(self.now());
-        let apps: Vec<_> = self.state().keys().copied().collect();
-        for app in apps {
-            let folder = self.files.app(app);
-            for workload in found(&folder) {
-                if self.services.identity.workload(workload).is_none() {
-                    remove(&folder, workload);
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{apps::AppFiles, data::Layout};
+    use crate::{
+        apps::{
+            AppFiles,
+            instance_files::{found, remove},
+        },
+        data::Layout,
+    };
+    use domain::AppId;
     use std::os::unix::fs::MetadataExt;
 
     #[test]
@@ -172,7 +147,7 @@ mod tests {
         let [own, contained] = [(); 2].map(|()| WorkloadId::random(&crypt::SystemEntropy));
         let account = kernel::is_root().then_some(12_345);
         let keys = make(&folder, own, account, false).unwrap();
-        assert_eq!(keys, key_folder(&folder.keys(), own));
+        assert_eq!(keys, key_folder(&folder, own));
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!(mode(&folder.keys()), 0o700);
         assert_eq!(mode(&make(&folder, contained, account, true).unwrap()), 0o711);
@@ -183,10 +158,10 @@ mod tests {
             }
             None => assert_eq!(mode(&keys), 0o700),
         }
-        assert_eq!(found(&folder).len(), 2);
-        remove(&folder, own);
-        remove(&folder, own);
-        assert_eq!(found(&folder), [contained]);
+        assert_eq!(found(&folder.keys()).len(), 2);
+        remove(&folder.keys(), own);
+        remove(&folder.keys(), own);
+        assert_eq!(found(&folder.keys()), [contained]);
         fs::remove_dir_all(&root).unwrap();
     }
 }

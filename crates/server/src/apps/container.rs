@@ -230,34 +230,30 @@ impl Podman {
         input: Option<BorrowedFd<'_>>,
         output: &File,
     ) -> Result<Process, KernelError> {
-        let mut spawned = self.try_spawn(arguments.clone(), joins.clone(), input, output);
-        for _ in 1..SPAWN_TRIES {
-            let Err(KernelError::Spawn(_) | KernelError::Cgroup { .. }) = &spawned else { break };
-            spawned = self.try_spawn(arguments.clone(), joins.clone(), input, output);
-        }
-        spawned
-    }
-
-    fn try_spawn(
-        &self,
-        arguments: Vec<OsString>,
-        joins: Vec<BorrowedFd<'_>>,
-        input: Option<BorrowedFd<'_>>,
-        output: &File,
-    ) -> Result<Process, KernelError> {
         let beside = self.beside();
         let name = beside.file_name().unwrap_or_default().to_string_lossy();
-        // Made by whoever comes first, and taken away when it is empty: by another app's round just now, at worst.
-        let cgroup = AppCgroup::create(&self.parent, &name).or_else(|_| AppCgroup::open(&beside))?;
-        kernel::spawn(&Program {
-            arguments,
-            environment: environment(),
-            cgroup: Some(cgroup.directory()),
-            joins,
-            input,
-            output: Some(output.as_fd()),
-            ..Program::default()
-        })
+        let mut left = SPAWN_TRIES;
+        loop {
+            left -= 1;
+            // Made by whoever comes first, and taken away when it is empty: by another app's round just now, at worst.
+            let cgroup = AppCgroup::create(&self.parent, &name).or_else(|_| AppCgroup::open(&beside));
+            let spawned = cgroup.and_then(|cgroup| {
+                let program = Program {
+                    arguments: arguments.clone(),
+                    environment: environment(),
+                    cgroup: Some(cgroup.directory()),
+                    joins: joins.clone(),
+                    input,
+                    output: Some(output.as_fd()),
+                    ..Program::default()
+                };
+                crate::hands::aside(|| kernel::spawn(&program))
+            });
+            match spawned {
+                Err(KernelError::Spawn(_) | KernelError::Cgroup { .. }) if left > 0 => {}
+                spawned => return spawned,
+            }
+        }
     }
 
     fn beside(&self) -> PathBuf {

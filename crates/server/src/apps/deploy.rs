@@ -512,7 +512,7 @@ fn spawn(
         landlock,
         ..Program::default()
     };
-    let spawned = kernel::spawn(&program);
+    let spawned = super::launch::born(&program, cgroup, super::launch::BIRTH_TIME_MAX);
     scrub(program.environment);
     spawned
 }

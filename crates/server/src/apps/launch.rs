@@ -11,7 +11,7 @@ use super::{
     references::Resolved,
     token_files,
 };
-use crate::listen::endpoints::Endpoints;
+use crate::{hands::aside, listen::endpoints::Endpoints};
 use domain::{AppName, DeploymentId, Secret, Timestamp, WorkloadId};
 use host::{
     AppNetwork, AppView, Desired, HostService, IMDS_PORT, InstanceRecord, NetworkPlace, Place, StartRequest,
@@ -28,7 +28,9 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     os::fd::AsFd,
     path::{Path, PathBuf},
+    process::Stdio,
     sync::Arc,
+    time::Duration,
 };
 
 /// Open files of an instance, at most. Ours, as most distributions have it as the hard limit of services.
@@ -96,6 +98,9 @@ struct Birth<'a> {
     /// What it sees elsewhere, besides its `/etc/hosts`; without, it is not started.
     binds: Vec<Bind>,
 }
+
+/// How long a program may take to begin. Ours: it takes milliseconds, and a disk that is slow some seconds.
+pub(super) const BIRTH_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Why an instance was not started.
 #[derive(Debug, thiserror::Error)]
@@ -189,12 +194,13 @@ impl Launcher {
                 self.has_names_inside().map_err(LaunchError::Network)?;
             }
             let port = container::port(&resolved.environment, self.public_port)?;
-            (port, NetworkPlace::Made(self.network(podman.clone(), port).await?))
+            let ports = ports(self.public_port, has_imds(port, desired.arc));
+            (port, NetworkPlace::Made(self.network(podman.clone(), ports).await?))
         } else {
             (free_port()?, NetworkPlace::Ours)
         };
         if desired.arc {
-            self.azure_arc().map_err(LaunchError::Arc)?;
+            self.azure_arc(image.is_some()).map_err(LaunchError::Arc)?;
         }
         let (place, cgroup) = self.place(name)?;
         let limiter = cgroup.as_ref().map(|cgroup| Limiter::apply(&limits, cgroup));
@@ -219,7 +225,7 @@ impl Launcher {
             as_azure: false,
             network,
             attached: None,
-            arc: desired.arc.then(|| folder.keys()),
+            arc: desired.arc,
         };
         let started = match host.start(name, request, now).await {
             Ok(started) => started,
@@ -248,8 +254,8 @@ impl Launcher {
         let binds = match arc::give(desired.arc, folder, started.workload, account, image.is_some()) {
             Ok(binds) => binds,
             Err(error) => {
+                // What is there of it for its program goes with the next sweep.
                 let _gone = host.end(started.workload).await;
-                arc::remove(folder, started.workload);
                 leave(cgroup);
                 return Err(LaunchError::Arc(error));
             }
@@ -270,8 +276,8 @@ impl Launcher {
         let process = match spawned {
             Ok(process) => process,
             Err(error) => {
+                // What is there of it for its program goes with the next sweep.
                 let _gone = host.end(started.workload).await;
-                arc::remove(folder, started.workload);
                 leave(cgroup);
                 return Err(error);
             }
@@ -288,7 +294,7 @@ impl Launcher {
             limiter,
             enforced: started.enforcement.is_enforced(),
             unenforced,
-            notices: self::notices(&notices, own, port),
+            notices: self::notices(&notices, own, port, desired.arc),
         };
         let start_time = launched.process.start_time().unwrap_or_default();
         let process = Some(ProcessRecord { pid: launched.process.id(), start_time });
@@ -353,6 +359,7 @@ impl Launcher {
     /// No, and why.
     pub(super) fn own_networks(&self) -> Result<(), String> {
         self.has_names_inside()?;
+        self.keeps_apart()?;
         if kernel::is_root() {
             return Ok(());
         }
@@ -377,13 +384,38 @@ impl Launcher {
     ///
     /// # Errors
     /// No, and why.
-    pub(super) fn azure_arc(&self) -> Result<(), String> {
-        if let Placement::NotDelegated { why, mend } = &self.placement {
-            return Err(format!(
-                "is for apps that the kernel keeps apart, and here it does not: {why} ({mend})"
-            ));
+    pub(super) fn azure_arc(&self, is_container: bool) -> Result<(), String> {
+        self.keeps_apart()?;
+        if is_container {
+            // Podman mounts there, whatever is on this machine.
+            return Ok(());
         }
         arc::place().map(drop)
+    }
+
+    /// The same for who asks before any start, of which it would be found then.
+    pub(super) fn may_have_azure_arc(&self, is_container: bool) -> Result<(), String> {
+        self.azure_arc(is_container)?;
+        if is_container || kernel::is_root() {
+            return Ok(());
+        }
+        // Whether this user may make user namespaces is known to who has tried.
+        let line = within(&self.hosts, &[], false, vec!["/bin/true".into()]);
+        let mut command = std::process::Command::new("/proc/self/exe");
+        command.args(line.iter().skip(1)).stdout(Stdio::null()).stderr(Stdio::piped()).stdin(Stdio::null());
+        let tried = command.output().map_err(|error| error.to_string())?;
+        let why = || String::from_utf8_lossy(&tried.stderr).trim().to_owned();
+        if tried.status.success() { Ok(()) } else { Err(format!("needs user namespaces: {}", why())) }
+    }
+
+    /// Does the kernel keep apps apart here? What is given to whom it names, and to nobody else, is not given without.
+    fn keeps_apart(&self) -> Result<(), String> {
+        match &self.placement {
+            Placement::Root { .. } | Placement::Delegated { .. } => Ok(()),
+            Placement::NotDelegated { why, mend } => {
+                Err(format!("is for apps that the kernel keeps apart, and here it does not: {why} ({mend})"))
+            }
+        }
     }
 
     /// The container engine, asked for each time: it may be installed while we run.
@@ -401,8 +433,11 @@ impl Launcher {
     }
 
     /// A network for an instance that listens on this port: no way out, and our doors in it.
-    async fn network(&self, podman: Option<Arc<Podman>>, port: u16) -> Result<Network, LaunchError> {
-        let ports = ports(port, self.public_port);
+    async fn network(
+        &self,
+        podman: Option<Arc<Podman>>,
+        ports: NetworkPorts,
+    ) -> Result<Network, LaunchError> {
         let Some(podman) = podman else {
             let made = tokio::task::spawn_blocking(move || own_network(&ports)).await;
             return Ok(made.map_err(no_network)??);
@@ -473,11 +508,11 @@ impl Launcher {
             // By `keyless within` otherwise: behind it nobody mounts anything.
             landlock: None,
         };
-        let mut spawned = kernel::spawn(&program);
+        let mut spawned = born(&program, cgroup, BIRTH_TIME_MAX);
         if let (Err(KernelError::Namespace(error)), true) = (&spawned, program.binds.is_empty()) {
             tracing::warn!(%error, "an app gets no /etc/hosts of its own: the vaults' names must resolve otherwise");
             program.hosts = None;
-            spawned = kernel::spawn(&program);
+            spawned = born(&program, cgroup, BIRTH_TIME_MAX);
         }
         let scrubbed = std::mem::take(&mut program.environment);
         drop(program);
@@ -499,6 +534,28 @@ fn within(hosts: &Path, binds: &[Bind], has_domain: bool, arguments: Vec<OsStrin
     whole
 }
 
+/// Starts a program while others go on. One that has become another user may be stopped by that user's other programs before it begins, and
+/// whoever started it waits: then it is ended, with all of its cgroup.
+pub(super) fn born(
+    program: &Program<'_>,
+    cgroup: Option<&AppCgroup>,
+    time: Duration,
+) -> Result<Process, KernelError> {
+    let cgroup = cgroup.and_then(|cgroup| AppCgroup::open(cgroup.path()).ok());
+    let late = cgroup.map(|cgroup| {
+        let ending = async move {
+            tokio::time::sleep(time).await;
+            let _killed = tokio::task::spawn_blocking(move || cgroup.kill()).await;
+        };
+        tokio::spawn(ending).abort_handle()
+    });
+    let born = aside(|| kernel::spawn(program));
+    if let Some(late) = late {
+        late.abort();
+    }
+    born
+}
+
 /// The environment held every secret of the app in clear.
 pub(super) fn scrub(environment: Vec<(OsString, OsString)>) {
     for (_, value) in environment {
@@ -507,15 +564,24 @@ pub(super) fn scrub(environment: Vec<(OsString, OsString)>) {
 }
 
 /// Where we listen in the network of an instance that listens on a port.
-fn ports(port: u16, public: u16) -> NetworkPorts {
-    NetworkPorts { loopback: vec![0, public], metadata: port != IMDS_PORT }
+fn ports(public: u16, has_imds: bool) -> NetworkPorts {
+    NetworkPorts { loopback: vec![0, public], metadata: has_imds }
+}
+
+/// Not where the app wants its port, nor where tokens are for who brings a key: IMDS wants none.
+const fn has_imds(port: u16, is_arc: bool) -> bool {
+    port != IMDS_PORT && !is_arc
 }
 
 /// What a start tells: of the environment, and of what is not in its network.
-fn notices(injected: &[String], has_own_network: bool, port: u16) -> Vec<String> {
-    let no_imds = has_own_network && port == IMDS_PORT;
-    let told = "IMDS is not at 169.254.169.254: the app listens on its port, 80 (setting WEBSITES_PORT)";
-    injected.iter().cloned().chain(no_imds.then(|| told.to_owned())).collect()
+fn notices(injected: &[String], has_own_network: bool, port: u16, is_arc: bool) -> Vec<String> {
+    let no_imds = has_own_network && !has_imds(port, is_arc);
+    let why = match is_arc {
+        true => "it wants no key, as Azure Arc's protocol does, which is switched on",
+        false => "the app listens on its port, 80 (setting WEBSITES_PORT)",
+    };
+    let told = no_imds.then(|| format!("IMDS is not at 169.254.169.254: {why}"));
+    injected.iter().cloned().chain(told).collect()
 }
 
 /// What an instance may use.
@@ -604,14 +670,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_app_that_listens_on_port_80_has_no_imds_and_is_told_so() {
-        assert_eq!(ports(8_080, 8_443), NetworkPorts { loopback: vec![0, 8_443], metadata: true });
-        assert!(!ports(80, 8_443).metadata);
+    fn an_app_that_listens_on_port_80_or_is_to_bring_a_key_has_no_imds_and_is_told_so() {
+        assert_eq!(ports(8_443, true), NetworkPorts { loopback: vec![0, 8_443], metadata: true });
+        assert!(has_imds(8_080, false) && !has_imds(80, false) && !has_imds(8_080, true));
         let injected = ["A is removed".to_owned()];
-        assert_eq!(notices(&injected, true, 8_080), injected);
-        assert_eq!(notices(&injected, false, 80), injected);
-        let told = notices(&injected, true, 80);
-        assert!(told.len() == 2 && told[1].contains("169.254.169.254"), "{told:?}");
+        assert_eq!(notices(&injected, true, 8_080, false), injected);
+        assert_eq!(notices(&injected, false, 80, true), injected);
+        for (port, is_arc, why) in [(80, false, "WEBSITES_PORT"), (8_080, true, "Azure Arc")] {
+            let told = notices(&injected, true, port, is_arc);
+            assert!(
+                told.len() == 2 && told[1].contains("169.254.169.254") && told[1].contains(why),
+                "{told:?}"
+            );
+        }
     }
 
     #[test]
@@ -629,6 +700,38 @@ mod tests {
         let expected =
             ["/proc/self/exe", "within", "--hosts", "/h", "--bind", "/keys", "/var/opt", "--", "app"];
         assert_eq!(whole, expected);
+    }
+
+    /// As one that another program of its user has stopped before it begins: here it waits to write into a pipe that is full.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn one_that_does_not_begin_is_ended_and_holds_nobody_up_meanwhile() {
+        if !kernel::is_root() {
+            eprintln!("skipped: a cgroup to end something by needs root");
+            return;
+        }
+        let parent = kernel::Hierarchy::discover().unwrap().own;
+        let cgroup = AppCgroup::create(&parent, &format!("keyless-unborn-{}", std::process::id())).unwrap();
+        // As much as goes into one of root's (pipe(7)).
+        let (_read, mut write) = std::io::pipe().unwrap();
+        std::io::Write::write_all(&mut write, &[0; 65_536]).unwrap();
+        let program = Program {
+            arguments: vec!["/bin/true".into()],
+            cgroup: Some(cgroup.directory()),
+            joins: vec![write.as_fd()],
+            ..Program::default()
+        };
+        let others = tokio::spawn(async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            std::time::Instant::now()
+        });
+        let time = Duration::from_millis(500);
+        let began = std::time::Instant::now();
+        // Nobody says why a program that was killed did not begin.
+        let mut ended = born(&program, Some(&cgroup), time).unwrap();
+        assert_eq!(ended.wait().unwrap(), kernel::Ended::Killed(9));
+        assert!(began.elapsed() >= time);
+        assert!(others.await.unwrap() < began + time, "others go on");
+        cgroup.remove().unwrap();
     }
 
     #[test]

@@ -6,11 +6,12 @@
 //! Apps run on while no server does: a stop of the server ends none, and the next run goes on with those that it finds.
 
 pub(crate) mod accounts;
-mod arc;
+pub(crate) mod arc;
 mod building;
 mod container;
 mod deploy;
 mod files;
+mod instance_files;
 mod launch;
 mod log;
 mod probe;

@@ -65,7 +65,6 @@ impl Apps {
     async fn chores(self: Arc<Self>) {
         self.rotate().await;
         self.renew_token_files().await;
-        self.sweep_keys();
         self.remove_left().await;
     }
 
@@ -331,8 +330,7 @@ impl Apps {
             }
             removed
         };
-        self.remove_token_file(app, workload);
-        self.remove_keys(app, workload);
+        self.remove_instance_files(app, workload);
         if let Some(mut instance) = removed {
             if let Some(cgroup) = instance.cgroup.take() {
                 self.remove(cgroup).await;

@@ -71,7 +71,6 @@ impl Apps {
         }
         // Before anybody is answered: what they hold may have ended while no server was there.
         self.renew_token_files().await;
-        self.sweep_keys();
         Ok(())
     }
 
@@ -141,7 +140,6 @@ impl Apps {
         // Packages that are being built, too.
         self.sweep_cgroups(&BTreeSet::new()).await;
         self.renew_token_files().await;
-        self.sweep_keys();
     }
 
     /// Cgroups that an earlier run made and no record names: it ended between making one and keeping that it did, or an app was deleted

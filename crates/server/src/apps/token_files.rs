@@ -4,7 +4,11 @@
 //! there. It is replaced as a whole, so whoever opens it reads one token or the next. Owns not: what is in it (`directory::workload_token`),
 //! and what it is good for (`identity`).
 
-use super::{Apps, files::AppFolder};
+use super::{
+    Apps,
+    files::AppFolder,
+    instance_files::{found, remove},
+};
 use domain::{AppId, Secret, Timestamp, WorkloadId, limits};
 use host::{AppView, HostService, Started};
 use std::{
@@ -59,7 +63,7 @@ pub(super) fn give(
     let text = host.workload_token(view.app.id, started.workload, now).map_err(|it| domain::chain(&it))?;
     if let Err(error) = make(folder, started.workload, account).and_then(|own| write(&own, &text)) {
         // Nobody renews what the program was not told of.
-        remove(folder, started.workload);
+        remove(&folder.tokens(), started.workload);
         return Err(format!("it cannot be written: {error}"));
     }
     let (tenant, authority) = host.authority();
@@ -106,29 +110,15 @@ fn write(own: &Path, text: &Secret<String>) -> io::Result<()> {
     fs::rename(next, own.join(FILE))
 }
 
-/// The instances of which there are files.
-fn found(folder: &AppFolder) -> Vec<WorkloadId> {
-    let entries = fs::read_dir(folder.tokens()).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-}
-
-fn remove(folder: &AppFolder, workload: WorkloadId) {
-    match fs::remove_dir_all(folder.tokens().join(workload.to_string())) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(%workload, %error, "an instance's token file cannot be removed");
-        }
-        _ => {}
+impl TokenFiles {
+    /// Of an instance that has ended nothing is renewed.
+    pub(super) fn forget(&self, workload: WorkloadId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&workload);
     }
 }
 
 impl Apps {
-    /// Removes the file of an instance that has ended.
-    pub(super) fn remove_token_file(&self, app: AppId, workload: WorkloadId) {
-        self.token_files.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&workload);
-        remove(&self.files.app(app), workload);
-    }
-
-    /// Renews the files whose time has come, and removes those of which nothing runs.
+    /// Renews the files whose time has come, and removes what there is of instances that are no more.
     pub(super) async fn renew_token_files(self: &Arc<Self>) {
         let running: Vec<(AppId, BTreeSet<WorkloadId>)> = {
             let states = self.state();
@@ -142,6 +132,7 @@ impl Apps {
             for (app, running) in running {
                 apps.renew_of(app, &running);
             }
+            apps.sweep_instance_files();
         });
         let _ended = renewed.await;
     }
@@ -149,14 +140,7 @@ impl Apps {
     fn renew_of(&self, app: AppId, running: &BTreeSet<WorkloadId>) {
         let (folder, now) = (self.files.app(app), self.now());
         let epoch = access::KeySource::epoch(&*self.services.directory);
-        for workload in found(&folder) {
-            if !running.contains(&workload) {
-                // One that is known has its file before its process, and is just being started.
-                if self.services.identity.workload(workload).is_none() {
-                    self.remove_token_file(app, workload);
-                }
-                continue;
-            }
+        for workload in found(&folder.tokens()).into_iter().filter(|workload| running.contains(workload)) {
             let mut renewed = self.token_files.0.lock().unwrap_or_else(PoisonError::into_inner);
             if renewed.get(&workload).is_some_and(|(at, of)| *of == epoch && !is_due(*at, now)) {
                 continue;
@@ -218,10 +202,10 @@ mod tests {
             None => assert_eq!(of_folder.mode() & 0o777, 0o700),
         }
         assert!(make(&folder, workload, account).is_err(), "an instance's folder is made once");
-        assert_eq!(found(&folder), [workload]);
-        remove(&folder, workload);
-        remove(&folder, workload);
-        assert!(found(&folder).is_empty());
+        assert_eq!(found(&folder.tokens()), [workload]);
+        remove(&folder.tokens(), workload);
+        remove(&folder.tokens(), workload);
+        assert!(found(&folder.tokens()).is_empty());
         fs::remove_dir_all(&root).unwrap();
     }
 

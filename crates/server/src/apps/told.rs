@@ -27,9 +27,9 @@ impl Hosting for Handle {
         self.0.launcher.own_networks().map_err(told)
     }
 
-    fn azure_arc(&self) -> Result<(), HostingFault> {
+    fn azure_arc(&self, is_container: bool) -> Result<(), HostingFault> {
         let told = |why| HostingFault::Unavailable(format!("Azure Arc's protocol {why}"));
-        self.0.launcher.azure_arc().map_err(told)
+        self.0.launcher.may_have_azure_arc(is_container).map_err(told)
     }
 
     fn changed(&self, app: &AppName) {

@@ -182,7 +182,10 @@ impl EndpointListeners for Endpoints {
                     hands: self.hands.clone(),
                 }));
                 let observer = Arc::new(self.observer.asking(attestor.clone()));
-                let imds = listeners.next().zip(msi::Endpoint::imds(workload.clone()));
+                // It wants no key: there is none for who is to bring one.
+                let endpoint =
+                    msi::Endpoint::imds(workload.clone()).filter(|_| workload.challenges().is_none());
+                let imds = listeners.next().zip(endpoint);
                 if let Some((listener, endpoint)) = imds {
                     open.gated.extend(self.guard(&listener, &workload)?);
                     let listener = TcpListener::from_std(listener)?;

@@ -171,6 +171,11 @@ impl Public {
     /// requests are answered, and few at a time, so that a crowd of newcomers waits for itself and nobody else.
     async fn observe(&self, stream: TcpStream, peer: SocketAddr) -> Option<Observed> {
         let ends = Ends::of(&stream, peer).ok()?;
+        if !ends.are_here() {
+            // Of another machine nothing is known here.
+            let (attested, origin) = self.observer.attested(stream.as_fd(), ends);
+            return Some((stream, attested.map(Arc::new), SharedOrigin::from(origin)));
+        }
         let _turn = self.turns.acquire().await.ok()?;
         let observer = self.observer.clone();
         let observed = self.observer.hands().run(move || {

@@ -42,11 +42,11 @@ pub trait Hosting: Send + Sync {
     /// [`HostingFault::Unavailable`]: no, and why.
     fn own_networks(&self) -> Result<(), HostingFault>;
 
-    /// Can programs be given keys as Azure Arc's clients look for them?
+    /// Can a program, or a container, be given keys as Azure Arc's clients look for them?
     ///
     /// # Errors
     /// [`HostingFault::Unavailable`]: no, and why.
-    fn azure_arc(&self) -> Result<(), HostingFault>;
+    fn azure_arc(&self, is_container: bool) -> Result<(), HostingFault>;
 
     /// Something about this app is another: what runs is to follow.
     fn changed(&self, app: &AppName);
@@ -298,7 +298,9 @@ async fn change(
             hosting.own_networks()?;
         }
         if change.arc == Some(true) {
-            hosting.azure_arc()?;
+            let desired = state.host.desired(&name).await?;
+            let deployment = desired.as_ref().and_then(|desired| desired.deployment.as_ref());
+            hosting.azure_arc(deployment.is_some_and(|deployment| deployment.image.is_some()))?;
         }
         Ok::<_, HostingFault>(state.host.change_desired(&name, &change, context.now).await?)
     };
@@ -318,19 +320,16 @@ async fn deploy(
     request: Request,
 ) -> Result<Response, AdminError> {
     let brought = match query.image {
-        Some(_) if query.rootfs => {
-            return Err(AdminError::bad_request("an image, or a root file system: not both"));
-        }
-        None if query.rootfs => Brought::RootFiles(request.into_body()),
-        None => Brought::Package(request.into_body()),
-        Some(image) if is_image(&image) => Brought::Image(image),
-        Some(_) => {
-            return Err(AdminError::bad_request("image: a name as podman takes it, of at most 255 bytes"));
-        }
+        Some(_) if query.rootfs => Err("an image, or a root file system: not both"),
+        None if query.rootfs => Ok(Brought::RootFiles(request.into_body())),
+        None => Ok(Brought::Package(request.into_body())),
+        Some(image) if is_image(&image) => Ok(Brought::Image(image)),
+        Some(_) => Err("image: a name as podman takes it, of at most 255 bytes"),
     };
     let taken = async {
+        let brought = brought.map_err(AdminError::bad_request)?;
         state.host.app(&name).await?;
-        hosting.take(&name, brought, query.command).await
+        Ok::<_, AdminError>(hosting.take(&name, brought, query.command).await?)
     };
     let id = audited(&state, &context, "app.deploy", target(&name), taken.await)?;
     Ok(json(StatusCode::ACCEPTED, &serde_json::json!({"id": id.to_string()})))

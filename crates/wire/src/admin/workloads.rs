@@ -151,7 +151,7 @@ async fn start(
         as_azure: body.as_azure,
         network: body.network.map_or(NetworkPlace::Ours, |id| NetworkPlace::Theirs(NetworkId::new(id))),
         attached,
-        arc: None,
+        arc: false,
     };
     let started = state.host.start(&name, request, context.now).await;
     if let (true, Ok(started)) = (is_attached, &started)
