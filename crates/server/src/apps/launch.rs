@@ -727,7 +727,7 @@ mod tests {
         let time = Duration::from_millis(500);
         let began = std::time::Instant::now();
         // Nobody says why a program that was killed did not begin.
-        let mut ended = born(&program, Some(&cgroup), time).unwrap();
+        let ended = born(&program, Some(&cgroup), time).unwrap();
         assert_eq!(ended.wait().unwrap(), kernel::Ended::Killed(9));
         assert!(began.elapsed() >= time);
         assert!(others.await.unwrap() < began + time, "others go on");
