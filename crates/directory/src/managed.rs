@@ -2,7 +2,7 @@
 //! system-assigned one belongs to an app and comes and goes with it; a user-assigned one is a thing of its own that apps are given.
 
 use crate::{DirectoryError, principal};
-use access::{Principal, PrincipalKind};
+use access::{Principal, PrincipalKind, WideRoles};
 use domain::{
     AppId, AppName, AttachmentId, ClientId, Entropy, IdentityName, PrincipalId, TenantId, Timestamp,
 };
@@ -79,8 +79,8 @@ fn made(kind: PrincipalKind, name: &str, tenant: TenantId, ids: IdentityIds, now
     Registered { principal, writes }
 }
 
-/// Takes an identity away: the writes that must be in the same commit as the change of the app, or of the user-assigned identity's own
-/// record. Of one that is gone: none.
+/// Takes an identity away, and the roles that it has outside of vaults: the writes that must be in the same commit as the change of the app,
+/// or of the user-assigned identity's own record. Of one that is gone: none.
 ///
 /// # Errors
 /// [`DirectoryError::Broken`] if the principal is not a managed identity; or what must be loaded first.
@@ -90,7 +90,11 @@ pub fn unregister(view: &View, principal: PrincipalId) -> Result<Vec<Write>, Hal
     };
     match principal.kind {
         PrincipalKind::ManagedIdentity { .. } | PrincipalKind::UserAssignedIdentity => {
-            Ok(principal::delete(&principal))
+            let mut writes: Vec<Write> = principal::delete(&principal).into();
+            if view.get::<WideRoles>(&principal.id)?.is_some() {
+                writes.push(store::delete::<WideRoles>(&principal.id));
+            }
+            Ok(writes)
         }
         PrincipalKind::Application { .. } | PrincipalKind::User => {
             Err(Halt::Refuse(DirectoryError::Broken { what: "what should be a managed identity is none" }))

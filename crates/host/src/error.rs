@@ -102,6 +102,12 @@ pub enum HostError {
     /// A stored setting does not open.
     #[error("a setting cannot be sealed or opened")]
     Crypt(#[from] CryptError),
+    /// Whoever asks may not.
+    #[error(transparent)]
+    Unmanaged(#[from] access::Unmanaged),
+    /// Nothing is made in this resource group.
+    #[error(transparent)]
+    Group(#[from] access::GroupFault),
     /// The directory refused.
     #[error("the directory refused")]
     Directory(#[from] DirectoryError),

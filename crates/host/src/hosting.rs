@@ -6,6 +6,7 @@ use crate::{
     settings::{self, Setting},
     workload::{self, InstanceRecord},
 };
+use access::Manager;
 use crypt::MacKey;
 use domain::{AppId, AppName, Secret, Timestamp, WorkloadId};
 use std::sync::Arc;
@@ -16,16 +17,18 @@ impl HostService {
     /// Changes what is desired of an app.
     ///
     /// # Errors
-    /// [`HostError::AppNotFound`], [`HostError::SettingInvalid`], [`HostError::NoAccountLeft`].
+    /// [`HostError::AppNotFound`], [`HostError::Unmanaged`], [`HostError::SettingInvalid`], [`HostError::NoAccountLeft`].
     pub async fn change_desired(
         &self,
+        by: Manager<'_>,
         name: &AppName,
         change: &Change,
         now: Timestamp,
     ) -> Result<Arc<Desired>, HostError> {
         let block = self.account_block()?;
         let _turn = self.turn(name).await?;
-        transact(&*self.store, &*self.entropy, |view| desired::change(view, name, change, block, now)).await
+        transact(&*self.store, &*self.entropy, |view| desired::change(view, by, name, change, block, now))
+            .await
     }
 
     /// A keyed hash of what a setting of an app came to, by which another value is told from it. It says nothing of the value.
@@ -107,9 +110,9 @@ impl HostService {
     /// An app's settings, in the order of their names.
     ///
     /// # Errors
-    /// [`HostError::AppNotFound`].
-    pub async fn settings(&self, name: &AppName) -> Result<Vec<Setting>, HostError> {
-        query(&*self.store, |view| settings::of(view, name, &self.settings.settings_key)).await
+    /// [`HostError::AppNotFound`], [`HostError::Unmanaged`].
+    pub async fn settings(&self, by: Manager<'_>, name: &AppName) -> Result<Vec<Setting>, HostError> {
+        query(&*self.store, |view| settings::read(view, by, name, &self.settings.settings_key)).await
     }
 
     /// The settings of this app and of no other of its name, such as one that was made since; `None` if there is none such any more.
@@ -130,9 +133,11 @@ impl HostService {
     /// Sets and removes settings of an app, in one commit.
     ///
     /// # Errors
-    /// [`HostError::AppNotFound`], [`HostError::SettingInvalid`], [`HostError::SettingReserved`], [`HostError::SettingNotFound`].
+    /// [`HostError::AppNotFound`], [`HostError::Unmanaged`], [`HostError::SettingInvalid`], [`HostError::SettingReserved`],
+    /// [`HostError::SettingNotFound`].
     pub async fn change_settings(
         &self,
+        by: Manager<'_>,
         name: &AppName,
         set: &[Setting],
         remove: &[String],
@@ -141,7 +146,7 @@ impl HostService {
         let (key, entropy, block) = (&self.settings.settings_key, &*self.entropy, self.account_block()?);
         let _turn = self.turn(name).await?;
         transact(&*self.store, entropy, |view| {
-            settings::change(view, name, set, remove, key, (entropy, block), now)
+            settings::change(view, by, name, (set, remove), key, (entropy, block), now)
         })
         .await
     }

@@ -21,6 +21,7 @@ pub mod shadow;
 pub mod user_assigned;
 pub mod workload;
 
+pub use app::Replacement;
 pub use desired::{AppNetwork, Change, Deployment, Desired, DesiredState, Health, Image, InstanceLimits};
 pub use error::HostError;
 pub use identity::{App, Assigned, Enforcement, Workload};

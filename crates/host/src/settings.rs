@@ -3,7 +3,8 @@
 //! Owns: names and values with their rules, and their record. Every value is sealed in the store; one that is marked as a secret is not told
 //! again either. Owns not: what a reference to a vault's secret resolves to (`reference`, `server`).
 
-use crate::{App, HostError, desired, desired::Desired};
+use crate::{App, HostError, app, desired, desired::Desired};
+use access::Manager;
 use crypt::{Key256, Sealed};
 use domain::{AppId, AppName, Entropy, Secret, Timestamp, limits};
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,17 @@ fn address(app: AppId, name: &str) -> Vec<u8> {
     format!("app-settings/{app}/{name}").into_bytes()
 }
 
+/// All settings of an app, as whoever may see their values is told them.
+pub(crate) fn read(
+    view: &View,
+    by: Manager<'_>,
+    name: &AppName,
+    key: &Key256,
+) -> Result<Vec<Setting>, Halt<HostError>> {
+    let _permit = app::may(view, by, "Microsoft.Web/sites/config/list/Action", &*app::existing(view, name)?)?;
+    of(view, name, key)
+}
+
 /// All settings of an app.
 pub(crate) fn of(view: &View, name: &AppName, key: &Key256) -> Result<Vec<Setting>, Halt<HostError>> {
     let Some(app) = view.get::<App>(name)? else { return refuse(HostError::AppNotFound(name.clone())) };
@@ -77,13 +89,14 @@ fn open(app: AppId, name: &str, sealed: &SealedSetting, key: &Key256) -> Result<
 /// Sets some settings of an app and removes others; its instances are to follow. Answers what is desired of it then.
 pub(crate) fn change(
     view: &View,
+    by: Manager<'_>,
     name: &AppName,
-    set: &[Setting],
-    remove: &[String],
+    (set, remove): (&[Setting], &[String]),
     key: &Key256,
     (entropy, block): (&dyn Entropy, u32),
     now: Timestamp,
 ) -> Result<Decision<Arc<Desired>>, Halt<HostError>> {
+    let _permit = app::may(view, by, "Microsoft.Web/sites/config/write", &*app::existing(view, name)?)?;
     set.iter().try_for_each(check).map_err(Halt::Refuse)?;
     let (before, mut writes) = desired::current(view, name, block, now)?;
     let mut values = match view.get::<SettingsRecord>(name)?.filter(|record| record.app == before.app) {

@@ -1,5 +1,6 @@
 //! A known world: a memory store, a clock that stands still, entropy from a seed, a public signing key. Everything above is real.
 
+use access::Manager;
 use audit::MemoryAudit;
 use crypt::{Key256, SigningKey, test_keys};
 use directory::{DirectoryService, DirectorySettings, NewRegistration, Registration};
@@ -180,19 +181,36 @@ impl World {
             }
             ["attach", identity, "to", app] => {
                 let (name, wanted) = (app.parse().unwrap(), identity.parse().unwrap());
-                let view = self.state.host.attach_identity(&name, &wanted, self.clock.now()).await.unwrap();
+                let view = self
+                    .state
+                    .host
+                    .attach_identity(Manager::Administrator, &name, &wanted, self.clock.now())
+                    .await
+                    .unwrap();
                 let (assigned, _) = view.user_assigned.last().unwrap();
                 self.call(&format!("{identity} of {app}"), &assigned.attachment);
             }
             ["detach", identity, "from", app] => {
                 let (app, identity) = (app.parse().unwrap(), identity.parse().unwrap());
-                self.state.host.detach_identity(&app, &identity, self.clock.now()).await.unwrap();
+                self.state
+                    .host
+                    .detach_identity(Manager::Administrator, &app, &identity, self.clock.now())
+                    .await
+                    .unwrap();
             }
             ["delete", "identity", identity] => {
-                self.state.host.delete_identity(&identity.parse().unwrap()).await.unwrap();
+                self.state
+                    .host
+                    .delete_identity(Manager::Administrator, &identity.parse().unwrap())
+                    .await
+                    .unwrap();
             }
             ["remove", "identity", "of", app] => {
-                self.state.host.remove_identity(&app.parse().unwrap(), self.clock.now()).await.unwrap();
+                self.state
+                    .host
+                    .remove_identity(Manager::Administrator, &app.parse().unwrap(), self.clock.now())
+                    .await
+                    .unwrap();
             }
             ["policy", vault, principal, verbs] => self.allow(vault, principal, verbs).await,
             ["protect", vault] => {

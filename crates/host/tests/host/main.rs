@@ -2,6 +2,7 @@
 
 mod apps;
 mod crowd;
+mod managed;
 mod shadow;
 mod workloads;
 mod world;

@@ -4,7 +4,9 @@
 use access::{Principal, PrincipalKind};
 use crypt::{Key256, SystemEntropy};
 use directory::{DirectoryError, DirectoryService, DirectorySettings};
-use domain::{AppId, AppName, ClientId, DomainName, HostNames, PrincipalId, Secret, Timestamp, WorkloadId};
+use domain::{
+    AppId, AppName, ClientId, DomainName, HostNames, Placement, PrincipalId, Secret, Timestamp, WorkloadId,
+};
 use identity::{
     App, Assigned, AttestedConnection, Confinement, IdentityError, IdentityService, ManagedToken, PeerProbe,
     ProcessFacts, TokenQuery, Workload,
@@ -100,7 +102,15 @@ impl World {
         user_assigned: Vec<Assigned>,
         id: AppId,
     ) {
-        let app = App { id, name: name(), identity, user_assigned, created: NOW, changed: NOW };
+        let app = App {
+            id,
+            name: name(),
+            identity,
+            user_assigned,
+            placement: Placement::default(),
+            created: NOW,
+            changed: NOW,
+        };
         self.write(store::put::<App>(&name(), &app)).await;
     }
 

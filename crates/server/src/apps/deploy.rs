@@ -12,6 +12,7 @@ use super::{
     launch::{base, scrub},
     log,
 };
+use access::Manager;
 use audit::Outcome;
 use axum::body::Body;
 use domain::{AppId, AppName, DeploymentId, limits};
@@ -222,11 +223,16 @@ async fn begin(
     if let Some(command) = &command {
         host::desired::check_command(command)?;
     }
-    let app = host.app(name).await?.app.id;
+    let app = host.app(Manager::Administrator, name).await?.app.id;
     let id = DeploymentId::random(&*apps.services.entropy);
     // Makes the record of what is desired, with the account under which the package will be built.
     let desired = host
-        .change_desired(name, &host::Change { deploying: true, ..host::Change::default() }, apps.now())
+        .change_desired(
+            Manager::Administrator,
+            name,
+            &host::Change { deploying: true, ..host::Change::default() },
+            apps.now(),
+        )
         .await?;
     if matches!(brought, Brought::RootFiles(_)) && command.is_none() && desired.start_command().is_none() {
         let why = "a root file system does not say how it is started: say it by --command";

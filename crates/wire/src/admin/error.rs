@@ -157,6 +157,9 @@ impl From<HostError> for AdminError {
                     format!("the identity endpoint cannot be opened: {cause}"),
                 )
             }
+            HostError::Group(ref fault) => Self::not_found(fault.to_string()),
+            // The administrator may do anything.
+            HostError::Unmanaged(_) => Self::internal(&error),
             HostError::Directory(error) => error.into(),
             HostError::Store(error) => error.into(),
         }

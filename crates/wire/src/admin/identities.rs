@@ -8,14 +8,14 @@ use super::{
     error::AdminError,
 };
 use crate::context::{Context, Services, State};
-use access::Principal;
+use access::{Manager, Principal};
 use axum::{
     Extension, Router,
     extract::{Path, State as Shared, rejection::PathRejection},
     response::{IntoResponse, Response},
     routing::{get, put},
 };
-use domain::{AppName, IdentityName, NameError};
+use domain::{AppName, IdentityName, NameError, Placement};
 use host::IdentityView;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -62,8 +62,9 @@ pub(super) fn routes() -> Router<Admin> {
 }
 
 async fn list(Shared(state): Shared<State>) -> Result<Response, AdminError> {
-    let apps = state.host.apps().await?;
-    let value = state.host.identities().await?.iter().map(|one| shown(one, &apps)).collect();
+    let apps = state.host.apps(Manager::Administrator).await?;
+    let value =
+        state.host.identities(Manager::Administrator).await?.iter().map(|one| shown(one, &apps)).collect();
     Ok(json(StatusCode::OK, &List { value }))
 }
 
@@ -72,7 +73,8 @@ async fn create(
     Extension(context): Extension<Context>,
     Body(New { name }): Body<New>,
 ) -> Result<Response, AdminError> {
-    let made = state.host.create_identity(&name, context.now).await;
+    let made =
+        state.host.create_identity(Manager::Administrator, &name, &Placement::default(), context.now).await;
     let made = audited(&state, &context, "identity.create", target(&name), made)?;
     Ok(json(StatusCode::CREATED, &shown(&made, &[])))
 }
@@ -81,8 +83,8 @@ async fn show(
     Shared(state): Shared<State>,
     Segment(name): Segment<IdentityName>,
 ) -> Result<Response, AdminError> {
-    let view = state.host.identity_named(&name).await?;
-    Ok(json(StatusCode::OK, &shown(&view, &state.host.apps().await?)))
+    let view = state.host.identity_named(Manager::Administrator, &name).await?;
+    Ok(json(StatusCode::OK, &shown(&view, &state.host.apps(Manager::Administrator).await?)))
 }
 
 async fn delete(
@@ -90,7 +92,7 @@ async fn delete(
     Extension(context): Extension<Context>,
     Segment(name): Segment<IdentityName>,
 ) -> Result<Response, AdminError> {
-    let deleted = state.host.delete_identity(&name).await;
+    let deleted = state.host.delete_identity(Manager::Administrator, &name).await;
     audited(&state, &context, "identity.delete", target(&name), deleted)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -101,7 +103,7 @@ async fn attach(
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, AdminError> {
     let (app, identity) = names(path)?;
-    let given = state.host.attach_identity(&app, &identity, context.now).await;
+    let given = state.host.attach_identity(Manager::Administrator, &app, &identity, context.now).await;
     changed(&state, &context, "app.identity.assign", &app, &identity, given)
 }
 
@@ -111,7 +113,7 @@ async fn detach(
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, AdminError> {
     let (app, identity) = names(path)?;
-    let taken = state.host.detach_identity(&app, &identity, context.now).await;
+    let taken = state.host.detach_identity(Manager::Administrator, &app, &identity, context.now).await;
     changed(&state, &context, "app.identity.remove", &app, &identity, taken)
 }
 
