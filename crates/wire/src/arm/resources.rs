@@ -66,7 +66,7 @@ async fn is_seen(asked: &Asked<'_>, resource: &Listed) -> Result<bool, ArmError>
 
 async fn all(asked: &Asked<'_>) -> Result<Vec<Listed>, ArmError> {
     let mut all = Vec::new();
-    for vault in asked.state.vault.list_vaults().await? {
+    for vault in asked.state.vault.list_vaults(Manager::Administrator).await? {
         all.push(Listed {
             kind: "Microsoft.KeyVault/vaults",
             name: vault.name.to_string(),
@@ -80,10 +80,9 @@ async fn all(asked: &Asked<'_>) -> Result<Vec<Listed>, ArmError> {
 
 /// Deletes what is in a group that is going. Who may delete the group may have this done, whatever else they may.
 pub(super) async fn delete_all_in(asked: &Asked<'_>, group: &ResourceGroupName) -> Result<(), ArmError> {
-    let _administrator = Manager::Administrator;
-    for vault in asked.state.vault.list_vaults().await? {
+    for vault in asked.state.vault.list_vaults(Manager::Administrator).await? {
         if vault.placement.group == *group {
-            asked.state.vault.delete_vault(&vault.name, asked.context.now).await?;
+            asked.state.vault.delete_vault(Manager::Administrator, &vault.name, asked.context.now).await?;
         }
     }
     Ok(())
