@@ -2,8 +2,10 @@
 
 use super::{
     Answer, Asked,
+    authorization::AuthorizationOperation,
     error::ArmError,
     groups::GroupsOperation,
+    key_vault::KeyVaultOperation,
     path::{Level, is, name, segments},
     providers::ProvidersOperation,
     subscriptions::SubscriptionsOperation,
@@ -18,6 +20,8 @@ pub(super) enum Operation {
     Subscriptions(SubscriptionsOperation),
     Groups(GroupsOperation),
     Providers(ProvidersOperation),
+    Authorization(AuthorizationOperation),
+    KeyVault(KeyVaultOperation),
 }
 
 /// Does one of all operations with the arguments of its kind.
@@ -27,6 +31,8 @@ macro_rules! each {
             Operation::Subscriptions($operation) => $do,
             Operation::Groups($operation) => $do,
             Operation::Providers($operation) => $do,
+            Operation::Authorization($operation) => $do,
+            Operation::KeyVault($operation) => $do,
         }
     };
 }
@@ -56,6 +62,10 @@ pub(super) fn route(
 ) -> Result<Operation, ArmError> {
     let segments = segments(path)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    // Roles are given below everything.
+    if let Some(operation) = AuthorizationOperation::route(method, &segments, subscription)? {
+        return Ok(Operation::Authorization(operation));
+    }
     match segments.as_slice() {
         [one, rest @ ..] if is(one, "tenants") => {
             SubscriptionsOperation::route_tenants(method, rest).map(Operation::Subscriptions)
@@ -94,8 +104,11 @@ fn within(method: &Method, rest: &[&str]) -> Result<Operation, ArmError> {
 }
 
 /// What is below `…/providers/`.
-fn provider(_method: &Method, level: &Level, rest: &[&str]) -> Result<Operation, ArmError> {
+fn provider(method: &Method, level: &Level, rest: &[&str]) -> Result<Operation, ArmError> {
     match rest {
+        [namespace, rest @ ..] if is(namespace, "Microsoft.KeyVault") => {
+            KeyVaultOperation::route(method, level, rest).map(Operation::KeyVault)
+        }
         [namespace, ..] => Err(ArmError::no_such_type(namespace, level)),
         [] => Err(ArmError::no_such_path()),
     }
