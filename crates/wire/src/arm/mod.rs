@@ -8,6 +8,7 @@
 mod authorization;
 mod error;
 mod groups;
+mod identities;
 mod key_vault;
 mod metadata;
 mod odata;

@@ -5,6 +5,7 @@ use super::{
     authorization::AuthorizationOperation,
     error::ArmError,
     groups::GroupsOperation,
+    identities::IdentitiesOperation,
     key_vault::KeyVaultOperation,
     path::{Level, is, name, segments},
     providers::ProvidersOperation,
@@ -19,6 +20,7 @@ use http::Method;
 pub(super) enum Operation {
     Subscriptions(SubscriptionsOperation),
     Groups(GroupsOperation),
+    Identities(IdentitiesOperation),
     Providers(ProvidersOperation),
     Authorization(AuthorizationOperation),
     KeyVault(KeyVaultOperation),
@@ -30,6 +32,7 @@ macro_rules! each {
         match $self {
             Operation::Subscriptions($operation) => $do,
             Operation::Groups($operation) => $do,
+            Operation::Identities($operation) => $do,
             Operation::Providers($operation) => $do,
             Operation::Authorization($operation) => $do,
             Operation::KeyVault($operation) => $do,
@@ -106,6 +109,9 @@ fn within(method: &Method, rest: &[&str]) -> Result<Operation, ArmError> {
 /// What is below `…/providers/`.
 fn provider(method: &Method, level: &Level, rest: &[&str]) -> Result<Operation, ArmError> {
     match rest {
+        [namespace, rest @ ..] if is(namespace, "Microsoft.ManagedIdentity") => {
+            IdentitiesOperation::route(method, level, rest).map(Operation::Identities)
+        }
         [namespace, rest @ ..] if is(namespace, "Microsoft.KeyVault") => {
             KeyVaultOperation::route(method, level, rest).map(Operation::KeyVault)
         }
