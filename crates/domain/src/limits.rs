@@ -29,6 +29,10 @@ pub const ROLE_PATTERNS_MAX: usize = 200;
 pub const ROLE_PATTERN_BYTES_MAX: usize = 256;
 /// Scopes at which a custom role may be assigned. Ours.
 pub const ASSIGNABLE_SCOPES_MAX: usize = 100;
+/// Values of an app that the resource manager alone keeps. Ours.
+pub const SITE_VALUES_MAX: usize = 64;
+/// Bytes of one of them. Ours.
+pub const SITE_VALUE_BYTES_MAX: usize = 1_024;
 /// Tags of a resource. Source: Azure Resource Manager, tags (50).
 pub const RESOURCE_TAGS_MAX: usize = 50;
 /// Characters of a tag's name. Source: Azure Resource Manager, tags.

@@ -542,7 +542,7 @@ struct NoHosting;
 impl Hosting for NoHosting {
     fn take<'a>(
         &'a self,
-        _: &'a domain::AppName,
+        _: &'a host::Publishable,
         _: admin::Brought,
         _: Option<String>,
     ) -> hosting::Answer<'a, domain::DeploymentId> {
@@ -550,6 +550,10 @@ impl Hosting for NoHosting {
     }
 
     fn deployment(&self, _: domain::AppId, _: domain::DeploymentId) -> Option<ObservedDeployment> {
+        None
+    }
+
+    fn latest(&self, _: domain::AppId) -> Option<(domain::DeploymentId, ObservedDeployment)> {
         None
     }
 
