@@ -5,11 +5,12 @@
 
 use crate::{
     Caller, Group, Principal, Rule,
-    assignment::Scope,
+    assignment::{Scope, WideRoles},
     permit::by_roles,
     role::{Definition, Operation, RoleRef},
 };
 use domain::{PrincipalId, ResourceGroupName, VaultId};
+use std::sync::Arc;
 use store::{Halt, Load, View};
 
 /// Proof that a principal may do an operation at a scope, good for the decision that it was made in. Not `Clone`.
@@ -65,6 +66,43 @@ impl Manager<'_> {
             Self::Caller(caller) => manage(view, caller, operation, around),
         }
     }
+
+    /// Is any role given to it, itself or by a group, anywhere but in a vault? Who has none is not told that there is anything.
+    ///
+    /// # Errors
+    /// [`Unmanaged`]; what must be loaded first.
+    pub fn has_any_role(self, view: &View) -> Result<bool, Halt<Unmanaged>> {
+        let Self::Caller(caller) = self else { return Ok(true) };
+        let found = standing(view, caller.principal(), Some(caller))?.map_err(Halt::Refuse)?;
+        let mut subjects = vec![caller.principal()];
+        for id in &found.member_of {
+            if view.get::<Group>(id)?.is_some() {
+                subjects.push(id.subject());
+            }
+        }
+        for subject in subjects {
+            if view.get::<WideRoles>(&subject)?.is_some_and(|roles| !roles.assignments.is_empty()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A principal that may act now, with this token if there is one.
+fn standing(
+    view: &View,
+    principal: PrincipalId,
+    token: Option<&Caller>,
+) -> Result<Result<Arc<Principal>, Unmanaged>, Load> {
+    let Some(found) = view.get::<Principal>(&principal)? else { return Ok(Err(Unmanaged::PrincipalGone)) };
+    if !found.enabled {
+        return Ok(Err(Unmanaged::PrincipalDisabled));
+    }
+    if token.is_some_and(|token| found.revocations.refuse_caller(token)) {
+        return Ok(Err(Unmanaged::TokenRevoked));
+    }
+    Ok(Ok(found))
 }
 
 /// Why there is no permit.
@@ -158,13 +196,10 @@ pub fn decide_to_manage(
     operation: &'static str,
     around: &Around<'_>,
 ) -> Result<Result<ManagePermit, Unmanaged>, Load> {
-    let Some(found) = view.get::<Principal>(&principal)? else { return Ok(Err(Unmanaged::PrincipalGone)) };
-    if !found.enabled {
-        return Ok(Err(Unmanaged::PrincipalDisabled));
-    }
-    if token.is_some_and(|token| found.revocations.refuse_caller(token)) {
-        return Ok(Err(Unmanaged::TokenRevoked));
-    }
+    let found = match standing(view, principal, token)? {
+        Ok(found) => found,
+        Err(refused) => return Ok(Err(refused)),
+    };
     let asked = Operation::named(operation);
     // All of them: what one does not allow to be assigned another may.
     let by = |subject| {

@@ -26,14 +26,14 @@ use crate::{
     trust::Public,
     workers::{RuntimeTasks, RuntimeWorkers},
 };
-use access::{Verifier, VerifierConfig, vault_audiences};
 use audit::AuditLog;
 use crypt::{Key256, SlotKind, SystemEntropy};
-use directory::{DirectoryService, DirectorySettings, audience::graph_audiences};
+use directory::{DirectoryService, DirectorySettings};
 use domain::{Clock, Entropy, Secret, TenantId, Timestamp};
 use host::{HostService, HostSettings, Routes};
 use identity::IdentityService;
 use kernel::{Attestor, Capabilities, ConnectGate, Hierarchy, Placement};
+use resource::ResourceService;
 use rustls::server::ResolvesServerCert;
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -49,7 +49,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use vault::VaultService;
-use wire::{Services, proxy::Proxy};
+use wire::{Services, Verifiers, proxy::Proxy};
 
 /// Threads for all but requests, at most. Ours: what takes long there waits, or is done beside them.
 const WORKERS_MAX: usize = 2;
@@ -326,20 +326,11 @@ async fn services(
         },
     );
     let host = host.shadowing(shadows);
-    let verifier = Verifier::new(VerifierConfig {
-        issuers: directory.issuers().into(),
-        audiences: vault_audiences(&names.vault_resource()),
-        tenant: directory.tenant().id,
-    });
-    let graph_verifier = Verifier::new(VerifierConfig {
-        issuers: directory.issuers().into(),
-        audiences: graph_audiences(&names),
-        tenant: directory.tenant().id,
-    });
+    let resource = ResourceService::open(store.clone(), entropy.clone()).await?;
     Ok(Arc::new(Services {
+        verifiers: Arc::new(Verifiers::of(&directory, &names)),
+        resource: Arc::new(resource),
         directory,
-        verifier: Arc::new(verifier),
-        graph_verifier: Arc::new(graph_verifier),
         vault,
         identity,
         host: Arc::new(host),

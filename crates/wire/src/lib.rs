@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod arm;
 pub mod bearer;
 pub mod body;
 pub mod context;
@@ -17,5 +18,5 @@ mod query;
 pub mod router;
 pub mod sign_in;
 
-pub use context::{Context, Door, Services, State};
+pub use context::{Context, Door, Services, State, Verifiers};
 pub use router::PublicService;

@@ -4,6 +4,7 @@
 //! reading a secret cost.
 
 use crate::{
+    arm,
     context::{self, Context, Door, State},
     graph, keyvault,
     oauth2::{self, token::exchange::AttestedPeer},
@@ -104,7 +105,9 @@ impl PublicService {
             Some(HostRole::Login) => directory(self.directory, context.clone(), self.peer, request).await,
             Some(HostRole::Vault(vault)) => keyvault::handle(&self.state, &context, &vault, request).await,
             Some(HostRole::Graph) => graph::handle(&self.state, &context, request).await,
-            Some(HostRole::App(_) | HostRole::Unknown) => {
+            // Boxed as the proxy is.
+            Some(HostRole::Management) => Box::pin(arm::handle(&self.state, &context, request)).await,
+            Some(HostRole::App(_) | HostRole::Scm(_) | HostRole::Unknown) => {
                 refused(StatusCode::NOT_FOUND, "no such host here: see `keyless status` for the host names")
             }
             None => refused(

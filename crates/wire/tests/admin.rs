@@ -419,7 +419,8 @@ async fn the_administrators_token_is_for_the_vaults() {
         assert_eq!(status, 200);
         let secret = domain::Secret::new(token["access_token"].as_str().unwrap().to_owned());
         let state = &desk.world.state;
-        let caller = state.verifier.verify(&secret, &*state.directory.ring(), crate::support::NOW).unwrap();
+        let caller =
+            state.verifiers.vaults.verify(&secret, &*state.directory.ring(), crate::support::NOW).unwrap();
         assert_eq!(caller.principal(), state.directory.tenant().administrator);
         assert!(!desk.world.audit.lines().concat().contains(secret.expose()));
         assert_eq!(desk.last_record().action, "token.issue");

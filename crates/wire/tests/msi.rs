@@ -215,7 +215,7 @@ async fn a_token_verifies_as_the_apps_own() {
     let answer = shop.exchange(&shop.good()).await.json();
     let token = Secret::new(answer["access_token"].as_str().unwrap().to_owned());
     let ring = shop.world.state.directory.ring();
-    let caller = shop.world.state.verifier.verify(&token, &*ring, NOW).unwrap();
+    let caller = shop.world.state.verifiers.vaults.verify(&token, &*ring, NOW).unwrap();
     assert_eq!(caller.principal(), shop.principal.id);
     assert_eq!(caller.client(), shop.principal.client);
 }
@@ -534,8 +534,8 @@ async fn answers_of_a_test_clock_say_so() {
     shop.world.state = Arc::new(Services {
         clock: Arc::new(Ahead),
         directory: shop.world.state.directory.clone(),
-        verifier: shop.world.state.verifier.clone(),
-        graph_verifier: shop.world.state.graph_verifier.clone(),
+        verifiers: shop.world.state.verifiers.clone(),
+        resource: shop.world.state.resource.clone(),
         vault: shop.world.state.vault.clone(),
         identity: shop.world.state.identity.clone(),
         host: shop.world.state.host.clone(),

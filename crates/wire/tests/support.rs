@@ -1,6 +1,6 @@
 //! A known world: a memory store, a clock that stands still, entropy from a seed, a public signing key. Everything above is real.
 
-use access::{Manager, Verifier, VerifierConfig, vault_audiences};
+use access::Manager;
 use audit::MemoryAudit;
 use crypt::{Key256, SigningKey, test_keys};
 use directory::{DirectoryService, DirectorySettings, NewRegistration, Registration};
@@ -19,7 +19,7 @@ use std::{
 use store::{Memory, Store};
 use vault::{VaultService, VaultSettings};
 use wire::{
-    PublicService, Services, State,
+    PublicService, Services, State, Verifiers,
     admin::{Hosting, HostingFault, ObservedApp, ObservedDeployment, hosting::Answer},
 };
 
@@ -96,16 +96,6 @@ impl World {
         let directory =
             DirectoryService::open(store.clone(), entropy.clone(), &root, settings, make_key, NOW);
         let directory = Arc::new(directory.await.unwrap().reaching(issuers));
-        let verifier = Arc::new(Verifier::new(VerifierConfig {
-            issuers: directory.issuers().into(),
-            audiences: vault_audiences(&names.vault_resource()),
-            tenant: directory.tenant().id,
-        }));
-        let graph_verifier = Arc::new(Verifier::new(VerifierConfig {
-            issuers: directory.issuers().into(),
-            audiences: directory::audience::graph_audiences(&names),
-            tenant: directory.tenant().id,
-        }));
         let workers = Arc::new(domain::world::Here);
         let vault = VaultService::new(store.clone(), entropy.clone(), workers, root);
         let own = vec![format!("*.{}", names.vault_parent_host())];
@@ -116,10 +106,13 @@ impl World {
         let host = Arc::new(host(store.clone(), entropy.clone(), services, kernel.clone()));
         let audit = Arc::new(MemoryAudit::new());
         let clock = Arc::new(FixedClock(AtomicI64::new(NOW.seconds())));
+        let resource = resource::ResourceService::open(store.clone(), entropy.clone()).await;
+        let resource = Arc::new(resource.unwrap());
+        let verifiers = Arc::new(Verifiers::of(&directory, &names));
         let state = Arc::new(Services {
             directory,
-            verifier,
-            graph_verifier,
+            verifiers,
+            resource,
             vault,
             identity,
             host,

@@ -127,7 +127,7 @@ async fn an_apps_own_process_gets_its_identitys_token() {
     assert_eq!((status, &body["token_type"], &body["expires_in"]), (200, &"Bearer".into(), &3_600.into()));
     let token = Secret::new(body["access_token"].as_str().unwrap().to_owned());
     let ring = shop.world.state.directory.ring();
-    let caller = shop.world.state.verifier.verify(&token, &*ring, NOW).unwrap();
+    let caller = shop.world.state.verifiers.vaults.verify(&token, &*ring, NOW).unwrap();
     assert_eq!((caller.principal(), caller.client()), (shop.principal.id, shop.principal.client));
     let record = shop.last();
     let actor = Actor::Workload { id: shop.workload.id(), app: shop.name.clone() };
@@ -274,7 +274,7 @@ async fn it_is_no_other_proof_and_no_other_proof_is_it() {
     assert!((400..=401).contains(&status), "{body}");
     // Nor is the file a bearer token.
     let (file, ring) = (Secret::new(shop.file.clone()), shop.world.state.directory.ring());
-    for verifier in [&shop.world.state.verifier, &shop.world.state.graph_verifier] {
+    for verifier in [&shop.world.state.verifiers.vaults, &shop.world.state.verifiers.graph] {
         assert!(verifier.verify(&file, &*ring, NOW).is_err());
     }
     // Other grants, and a second proof.
