@@ -36,6 +36,6 @@ pub use service::{
 };
 pub use settings::{Setting, Wanted as WantedSetting};
 pub use shadow::{ShadowDoor, ShadowDoors, ShadowFault};
-pub use site::{Site, SiteValue};
+pub use site::{PlanRef, Site, SiteValue};
 pub use user_assigned::{IdentityView, UserAssigned};
 pub use workload::{IMDS_PORT, InstanceRecord, PlaceRecord, WorkloadRecord};

@@ -3,7 +3,7 @@
 //!
 //! Owns: the record, which goes with its app. Owns not: the decisions that change it (`resource`).
 
-use domain::{AppId, PlanId};
+use domain::{AppId, PlanName, ResourceGroupName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use store::{Key, Record};
@@ -13,7 +13,7 @@ use store::{Key, Record};
 pub struct Site {
     /// Its plan; without one it is in the plan that is always there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<PlanId>,
+    pub plan: Option<PlanRef>,
     /// `app,linux` or the like, as its maker said.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub kind: String,
@@ -26,6 +26,15 @@ pub struct Site {
     /// Connection strings that a client wants to stay in their slot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slot_connection_strings: Vec<String>,
+}
+
+/// A plan by its name: plans of two groups may have the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRef {
+    /// Its group.
+    pub group: ResourceGroupName,
+    /// Its name.
+    pub name: PlanName,
 }
 
 /// One of its values.

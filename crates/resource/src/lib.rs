@@ -1,4 +1,5 @@
-//! What the resource manager knows and no other service does: the subscription, resource groups, and what is in them.
+//! What the resource manager knows and no other service does: the subscription, resource groups, App Service
+//! plans, and what of an app is only told again.
 //!
 //! Owns: records of these, and who may see and change them. Owns not: vaults, apps and identities themselves (`vault`, `host`), paths and
 //! JSON (`wire`).
@@ -6,9 +7,13 @@
 
 pub mod error;
 pub mod group;
+pub mod plan;
 pub mod service;
+pub mod site;
 pub mod subscription;
 
 pub use error::ResourceError;
+pub use plan::{Plan, PlanChange, PlanView, Size};
 pub use service::ResourceService;
+pub use site::{SiteChange, SiteView};
 pub use subscription::Subscription;

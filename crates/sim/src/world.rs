@@ -238,6 +238,7 @@ impl World {
             directory,
             verifiers,
             resource,
+            outside: Arc::default(),
             vault: Arc::new(VaultService::new(
                 store,
                 entropy.clone(),

@@ -113,6 +113,7 @@ impl World {
             directory,
             verifiers,
             resource,
+            outside: Arc::default(),
             vault,
             identity,
             host,

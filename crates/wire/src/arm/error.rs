@@ -155,6 +155,11 @@ impl ArmError {
         self.status.is_server_error()
     }
 
+    /// Is what was asked for not there?
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     /// Is nobody known to be calling?
     pub(super) fn is_unauthenticated(&self) -> bool {
         self.status == StatusCode::UNAUTHORIZED
@@ -288,6 +293,11 @@ impl From<ResourceError> for ArmError {
             ResourceError::GroupElsewhere(_) => {
                 Self::new(StatusCode::CONFLICT, "InvalidResourceGroupLocation", format!("{error}."))
             }
+            ResourceError::PlanNotFound(_) | ResourceError::AppGone(_) => {
+                Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", format!("{error}."))
+            }
+            ResourceError::PlanInUse(_) | ResourceError::PlanStays(_) => Self::conflict(format!("{error}.")),
+            ResourceError::TooMuch => Self::bad_content(format!("{error}.")),
             ResourceError::Store(error) => error.into(),
         }
     }

@@ -14,6 +14,7 @@ mod providers;
 mod resources;
 mod route;
 mod subscriptions;
+mod web;
 
 use crate::{
     bearer, body,

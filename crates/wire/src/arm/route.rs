@@ -7,6 +7,7 @@ use super::{
     path::{Level, is, name, segments},
     providers::ProvidersOperation,
     subscriptions::SubscriptionsOperation,
+    web::WebOperation,
 };
 use axum::body::Body;
 use domain::{ResourceGroupName, SubscriptionId};
@@ -18,6 +19,7 @@ pub(super) enum Operation {
     Subscriptions(SubscriptionsOperation),
     Groups(GroupsOperation),
     Providers(ProvidersOperation),
+    Web(WebOperation),
 }
 
 /// Does one of all operations with the arguments of its kind.
@@ -27,6 +29,7 @@ macro_rules! each {
             Operation::Subscriptions($operation) => $do,
             Operation::Groups($operation) => $do,
             Operation::Providers($operation) => $do,
+            Operation::Web($operation) => $do,
         }
     };
 }
@@ -94,8 +97,11 @@ fn within(method: &Method, rest: &[&str]) -> Result<Operation, ArmError> {
 }
 
 /// What is below `…/providers/`.
-fn provider(_method: &Method, level: &Level, rest: &[&str]) -> Result<Operation, ArmError> {
+fn provider(method: &Method, level: &Level, rest: &[&str]) -> Result<Operation, ArmError> {
     match rest {
+        [namespace, rest @ ..] if is(namespace, "Microsoft.Web") => {
+            WebOperation::route(method, level, rest).map(Operation::Web)
+        }
         [namespace, ..] => Err(ArmError::no_such_type(namespace, level)),
         [] => Err(ArmError::no_such_path()),
     }
