@@ -4,6 +4,7 @@ use super::path::Level;
 use crate::{bearer::Unauthenticated, body::BodyFault, context::AuditUnavailable};
 use access::{Caller, GroupFault, Unmanaged};
 use axum::response::Response;
+use host::HostError;
 use http::{HeaderValue, StatusCode, header};
 use resource::ResourceError;
 use serde_json::json;
@@ -155,6 +156,11 @@ impl ArmError {
         self.status.is_server_error()
     }
 
+    /// Is what was asked for not there?
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     /// Is nobody known to be calling?
     pub(super) fn is_unauthenticated(&self) -> bool {
         self.status == StatusCode::UNAUTHORIZED
@@ -289,6 +295,24 @@ impl From<ResourceError> for ArmError {
                 Self::new(StatusCode::CONFLICT, "InvalidResourceGroupLocation", format!("{error}."))
             }
             ResourceError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<HostError> for ArmError {
+    fn from(error: HostError) -> Self {
+        let text = format!("{error}.");
+        match error {
+            HostError::Unmanaged(unmanaged) => unmanaged.into(),
+            HostError::Group(fault) => fault.into(),
+            HostError::Store(error) => error.into(),
+            HostError::AppNotFound(_) | HostError::IdentityNotFound(_) => {
+                Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", text)
+            }
+            // Names are the installation's, whatever group they are in.
+            HostError::AppExists(_) | HostError::IdentityExists(_) => Self::conflict(text),
+            HostError::TooManyIdentities { .. } => Self::bad_content(text),
+            error => Self::internal(&error),
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod error;
 mod groups;
+mod identities;
 mod metadata;
 mod odata;
 mod path;

@@ -4,6 +4,7 @@ use super::{
     Answer, Asked,
     error::ArmError,
     groups::GroupsOperation,
+    identities::IdentitiesOperation,
     path::{Level, is, name, segments},
     providers::ProvidersOperation,
     subscriptions::SubscriptionsOperation,
@@ -17,6 +18,7 @@ use http::Method;
 pub(super) enum Operation {
     Subscriptions(SubscriptionsOperation),
     Groups(GroupsOperation),
+    Identities(IdentitiesOperation),
     Providers(ProvidersOperation),
 }
 
@@ -26,6 +28,7 @@ macro_rules! each {
         match $self {
             Operation::Subscriptions($operation) => $do,
             Operation::Groups($operation) => $do,
+            Operation::Identities($operation) => $do,
             Operation::Providers($operation) => $do,
         }
     };
@@ -94,8 +97,11 @@ fn within(method: &Method, rest: &[&str]) -> Result<Operation, ArmError> {
 }
 
 /// What is below `…/providers/`.
-fn provider(_method: &Method, level: &Level, rest: &[&str]) -> Result<Operation, ArmError> {
+fn provider(method: &Method, level: &Level, rest: &[&str]) -> Result<Operation, ArmError> {
     match rest {
+        [namespace, rest @ ..] if is(namespace, "Microsoft.ManagedIdentity") => {
+            IdentitiesOperation::route(method, level, rest).map(Operation::Identities)
+        }
         [namespace, ..] => Err(ArmError::no_such_type(namespace, level)),
         [] => Err(ArmError::no_such_path()),
     }
