@@ -5,9 +5,11 @@
 //! who may (`access::manage`, asked for in the very decision that something is done by).
 //! Spec: Azure Resource Manager REST API, as far as docs/compatibility.md names it. Everything is answered at once: no operation is long here.
 
+mod authorization;
 mod error;
 mod groups;
 mod identities;
+mod key_vault;
 mod metadata;
 mod odata;
 mod path;
@@ -23,7 +25,7 @@ use crate::{
 use access::{Caller, Manager};
 use audit::{Actor, Outcome};
 use axum::{body::Body, extract::Request, response::Response};
-use domain::limits;
+use domain::{Timestamp, limits};
 use error::ArmError;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -194,6 +196,12 @@ fn empty(status: StatusCode) -> Response {
 /// A list, whole.
 fn list(values: Vec<Value>) -> Response {
     answer(StatusCode::OK, &json!({"value": values}))
+}
+
+/// A time as the resource manager writes it.
+fn date(time: Timestamp) -> String {
+    let at = jiff::Timestamp::from_second(time.seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A body that is a JSON object; none at all is an empty one.
