@@ -10,6 +10,7 @@ mod admin;
 mod admin_directory;
 mod admin_vaults;
 mod arc;
+mod arm_web;
 mod described;
 mod golden;
 mod golden_graph;
