@@ -31,7 +31,7 @@ pub use name::{
 pub use object::ObjectKind;
 pub use permission::{
     CertificatePermission, CertificatePermissions, KeyPermission, KeyPermissions, Permission, Permissions,
-    SecretPermission, SecretPermissions, VerbSet,
+    SecretPermission, SecretPermissions, StoragePermission, StoragePermissions, VerbSet,
 };
 pub use placement::{Placement, Tags};
 pub use secret::{Secret, SecretStr};

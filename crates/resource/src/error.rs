@@ -1,5 +1,6 @@
 //! Why the resource manager did not do something.
 
+use crate::roles::RoleFault;
 use access::{GroupFault, Unmanaged};
 use domain::{AppName, PlanName, ResourceGroupName, limits};
 use store::StoreError;
@@ -38,6 +39,9 @@ pub enum ResourceError {
         limits::SITE_VALUE_BYTES_MAX
     )]
     TooMuch,
+    /// About roles.
+    #[error(transparent)]
+    Role(#[from] RoleFault),
     /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),

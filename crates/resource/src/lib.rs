@@ -1,5 +1,5 @@
-//! What the resource manager knows and no other service does: the subscription, resource groups, App Service
-//! plans, and what of an app is only told again.
+//! What the resource manager knows and no other service does: the subscription, resource groups and what is in them, App Service plans, and who
+//! has which role where.
 //!
 //! Owns: records of these, and who may see and change them. Owns not: vaults, apps and identities themselves (`vault`, `host`), paths and
 //! JSON (`wire`).
@@ -8,6 +8,7 @@
 pub mod error;
 pub mod group;
 pub mod plan;
+pub mod roles;
 pub mod service;
 pub mod site;
 pub mod subscription;

@@ -113,7 +113,8 @@ impl Installation for Site {
     fn names_changed(&self) {
         let Some(services) = self.services.get().and_then(Weak::upgrade) else { return };
         let listed = async {
-            let vaults = services.vault.list_vaults().await.map_err(io::Error::other)?;
+            let vaults =
+                services.vault.list_vaults(Manager::Administrator).await.map_err(io::Error::other)?;
             let apps = services.host.apps(Manager::Administrator).await.map_err(io::Error::other)?;
             let vaults = vaults.iter().map(|vault| services.names.vault_host(&vault.name));
             let apps = apps.iter().map(|view| services.names.app_host(&view.app.name));

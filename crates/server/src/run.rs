@@ -141,8 +141,12 @@ pub async fn start(
     let vault = VaultService::new(store.clone(), entropy.clone(), Arc::new(RuntimeWorkers), root.clone());
     let (own_hosts, own_addresses) = certificates.names();
     let vault = Arc::new(vault.reserving(own_hosts, own_addresses));
-    let vault_hosts: Vec<String> =
-        vault.list_vaults().await?.iter().map(|vault| names.vault_host(&vault.name)).collect();
+    let vault_hosts: Vec<String> = vault
+        .list_vaults(access::Manager::Administrator)
+        .await?
+        .iter()
+        .map(|vault| names.vault_host(&vault.name))
+        .collect();
     let files =
         Public::write(ground.data.layout(), certificates.authority_pem(), &names, &listen, vault_hosts)?;
     let files = Arc::new(files);

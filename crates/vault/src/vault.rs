@@ -1,5 +1,6 @@
 //! The record of a vault, its settings, and what it is when deleted.
 
+use crate::told::Told;
 use access::{AccessPolicy, NetworkRules, Rules, VaultScope};
 use crypt::Sealed;
 use domain::{Placement, TenantId, Timestamp, VaultId, VaultName, limits};
@@ -45,6 +46,9 @@ pub struct Vault {
     /// May nobody purge, not even who has the permission? Once it is so it stays so.
     #[serde(default)]
     pub purge_protection: bool,
+    /// What its managers say of it that has no effect here.
+    #[serde(default, skip_serializing_if = "Told::is_nothing")]
+    pub told: Told,
     /// Its key, sealed under the root key.
     pub(crate) key: Sealed,
 }
@@ -87,7 +91,8 @@ impl Vault {
         format!("vault/{id}").into_bytes()
     }
 
-    pub(crate) fn prefix() -> Key {
+    /// Below which they all are.
+    pub fn prefix() -> Key {
         Key::new("vault/")
     }
 }

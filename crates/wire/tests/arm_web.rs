@@ -568,7 +568,8 @@ async fn without_a_role_nothing_is_told_and_nothing_is_done() {
     }
     for path in reads {
         // Of what is not there they hear the same.
-        for path in [(*path).to_owned(), path.replace("sites/web", "sites/other").replace("/plan", "/other")] {
+        for path in [(*path).to_owned(), path.replace("sites/web", "sites/other").replace("/plan", "/other")]
+        {
             assert_eq!(desk.refused(Method::GET, &path, Value::Null).await, forbidden, "{path}");
         }
     }

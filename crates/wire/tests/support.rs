@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 use store::{Memory, Store};
-use vault::{VaultService, VaultSettings};
+use vault::{NewVault, VaultService, VaultSettings};
 use wire::{
     PublicService, Services, State, Verifiers,
     admin::{Hosting, HostingFault, ObservedApp, ObservedDeployment, hosting::Answer},
@@ -25,6 +25,9 @@ use wire::{
 
 /// 2027-01-15 08:00:00 UTC.
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+/// Who sets the world up.
+const BY: Manager<'static> = Manager::Administrator;
 
 /// A clock that moves when it is told to.
 #[derive(Debug)]
@@ -230,10 +233,10 @@ impl World {
             }
             ["vault", vault] => self.make_vault(vault).await,
             ["delete", "vault", vault] => {
-                self.state.vault.delete_vault(&vault.parse().unwrap(), self.clock.now()).await.unwrap();
+                self.state.vault.delete_vault(BY, &vault.parse().unwrap(), self.clock.now()).await.unwrap();
             }
             ["recover", "vault", vault] => {
-                self.state.vault.recover_vault(&vault.parse().unwrap()).await.unwrap();
+                self.state.vault.recover_vault(BY, &vault.parse().unwrap()).await.unwrap();
             }
             ["due"] => drop(self.state.vault.run_due(self.clock.now()).await.unwrap()),
             ["assign", vault, principal, scope, role @ ..] => {
@@ -244,7 +247,7 @@ impl World {
                     name: scope.parse().unwrap(),
                 });
                 let assigned =
-                    self.state.vault.assign_role(&vault, principal, role, object, NOW).await.unwrap();
+                    self.state.vault.assign_role(BY, &vault, principal, (role, object), NOW).await.unwrap();
                 self.call("assignment", &assigned.id);
             }
             _ => panic!("no such change: {change}"),
@@ -255,7 +258,8 @@ impl World {
     pub(crate) async fn make_vault(&self, vault: &str) {
         let tenant = self.state.directory.tenant();
         let (vault, settings) = (vault.parse().unwrap(), VaultSettings::default());
-        let made = self.state.vault.create_vault(&vault, tenant.id, tenant.administrator, &settings, NOW);
+        let new = NewVault::owned(&vault, tenant.id, tenant.administrator);
+        let made = self.state.vault.create_vault(BY, new, &settings, NOW);
         made.await.unwrap();
     }
 
@@ -263,7 +267,7 @@ impl World {
     async fn set_up(&self, vault: &str, settings: VaultSettings) {
         let administrator = self.state.directory.tenant().administrator;
         let vault = vault.parse().unwrap();
-        self.state.vault.change_vault(&vault, &settings, administrator, NOW).await.unwrap();
+        self.state.vault.change_vault(BY, &vault, &settings, Some(administrator), NOW).await.unwrap();
     }
 
     /// What a principal may do in a vault: verbs on secrets with commas between, and after `;keys=` and `;certificates=` those on them;
@@ -286,7 +290,7 @@ impl World {
                 verbs => words(verbs).iter().map(|verb| verb.parse().unwrap()).collect(),
             },
         };
-        self.state.vault.set_policy(&vault, principal, permissions).await.unwrap();
+        self.state.vault.set_policy(BY, &vault, principal, permissions).await.unwrap();
     }
 
     /// Names to values.

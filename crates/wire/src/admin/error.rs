@@ -2,6 +2,7 @@
 
 use super::hosting::HostingFault;
 use crate::context::AuditUnavailable;
+use access::GroupFault;
 use axum::response::{IntoResponse, Response};
 use directory::{AppRoleError, DirectoryError, GroupError, UserError};
 use host::HostError;
@@ -335,9 +336,13 @@ impl From<VaultError> for AdminError {
                 Self::bad_request(error.to_string())
             }
             VaultError::Store(error) => error.into(),
-            VaultError::Crypt(_) => Self::internal(&error),
+            VaultError::Group(GroupFault::NotFound(_)) => Self::not_found(error.to_string()),
+            VaultError::Group(GroupFault::Going(_)) => Self::conflict(error.to_string()),
+            VaultError::Crypt(_)
+            // The administrator may.
+            | VaultError::Unmanaged(_)
             // Of objects, which are not here.
-            VaultError::Denied(_)
+            | VaultError::Denied(_)
             | VaultError::ObjectNotFound { .. }
             | VaultError::DeletedObjectNotFound { .. }
             | VaultError::ObjectIsDeleted { .. }

@@ -89,7 +89,7 @@ async fn explain(
 ) -> Result<Response, AdminError> {
     let Question { app, identity, principal, client_id, user, group, secret, key, certificate, action } =
         question;
-    let vault = state.vault.show_vault(&name).await?;
+    let vault = state.vault.show_vault(access::Manager::Administrator, &name).await?;
     let object = roles::object(secret, key, certificate)?;
     let actions = actions(object.as_ref().map(|object| object.kind), action.as_deref())?;
     let whom = Whom { app, identity, principal, client_id, user, group };

@@ -8,7 +8,7 @@ use super::{
     whom::{self, Standing, Whom},
 };
 use crate::context::{Context, Services, State};
-use access::{BUILT_IN_ROLES, ObjectScope, RoleAssignment, RoleRef};
+use access::{BUILT_IN_ROLES, Manager, ObjectScope, RoleAssignment, RoleRef};
 use axum::{
     Extension, Router,
     extract::{Path, State as Shared, rejection::PathRejection},
@@ -138,7 +138,7 @@ async fn list(
     Shared(state): Shared<State>,
     Segment(name): Segment<VaultName>,
 ) -> Result<Response, AdminError> {
-    let vault = state.vault.show_vault(&name).await?;
+    let vault = state.vault.show_vault(Manager::Administrator, &name).await?;
     Ok(json(StatusCode::OK, &List { value: shown(&state, vault.id).await? }))
 }
 
@@ -152,7 +152,10 @@ async fn assign(
     let target = meant.as_ref().map_or_else(|_| target(&name), |meant| meant.target(&name));
     let assigned = match meant {
         Ok(Meant { principal, role, object }) => {
-            let assigned = state.vault.assign_role(&name, principal, role, object, context.now).await;
+            let assigned = state
+                .vault
+                .assign_role(Manager::Administrator, &name, principal, (role, object), context.now)
+                .await;
             assigned.map(|assignment| (principal, assignment)).map_err(AdminError::from)
         }
         Err(error) => Err(error),
@@ -183,7 +186,7 @@ async fn by_words(
     vault: &VaultName,
     meant: Meant,
 ) -> Result<(PrincipalId, RoleAssignment), AdminError> {
-    let all = state.vault.list_roles(vault).await?;
+    let all = state.vault.list_roles(Manager::Administrator, vault).await?;
     let found = all.iter().find(|(principal, assignment)| {
         *principal == meant.principal && assignment.role == meant.role && assignment.object == meant.object
     });
@@ -198,7 +201,7 @@ async fn by_words(
             meant.principal
         )));
     };
-    Ok((*principal, state.vault.remove_role(vault, *principal, assignment.id).await?))
+    Ok((*principal, state.vault.remove_role(Manager::Administrator, vault, *principal, assignment.id).await?))
 }
 
 async fn remove_one(
@@ -226,12 +229,12 @@ async fn by_id(
     vault: &VaultName,
     id: AssignmentId,
 ) -> Result<(PrincipalId, RoleAssignment), AdminError> {
-    let all = state.vault.list_roles(vault).await?;
+    let all = state.vault.list_roles(Manager::Administrator, vault).await?;
     let found = all.iter().find(|(_, assignment)| assignment.id == id).map(|(principal, _)| *principal);
     let Some(principal) = found else {
         return Err(vault::VaultError::AssignmentNotFound { id, vault: vault.clone() }.into());
     };
-    Ok((principal, state.vault.remove_role(vault, principal, id).await?))
+    Ok((principal, state.vault.remove_role(Manager::Administrator, vault, principal, id).await?))
 }
 
 fn bad(error: impl std::fmt::Display) -> AdminError {

@@ -91,7 +91,7 @@ async fn show(State(Admin { state, installation, .. }): State<Admin>) -> Result<
         apps: state.host.apps(Manager::Administrator).await?.len(),
         workloads: workloads.len(),
         workloads_unenforced: workloads.iter().filter(|workload| workload.confinement().is_none()).count(),
-        vaults: state.vault.list_vaults().await?.len(),
+        vaults: state.vault.list_vaults(access::Manager::Administrator).await?.len(),
     };
     let status = Status {
         installation: installation.facts(),

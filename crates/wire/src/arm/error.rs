@@ -4,11 +4,11 @@ use super::path::Level;
 use crate::{bearer::Unauthenticated, body::BodyFault, context::AuditUnavailable};
 use access::{Caller, GroupFault, Unmanaged};
 use axum::response::Response;
+use host::HostError;
 use http::{HeaderValue, StatusCode, header};
 use resource::ResourceError;
 use serde_json::json;
 use store::StoreError;
-use vault::VaultError;
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -31,6 +31,30 @@ impl ArmError {
     /// Something in the body is not as it may be.
     pub(super) fn bad_content(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InvalidRequestContent", message)
+    }
+
+    /// Something is asked to be as it cannot be.
+    pub(super) fn bad(message: impl Into<String>) -> Self {
+        Self::bad_named("BadRequest", message)
+    }
+
+    /// The same under a name of its own.
+    pub(super) fn bad_named(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// What is made must be somewhere.
+    pub(super) fn no_location() -> Self {
+        Self::bad_named("LocationRequired", "The location property is required for this definition.")
+    }
+
+    /// What is there stays where it is.
+    pub(super) fn elsewhere(name: &str, placement: &domain::Placement) -> Self {
+        let message = format!(
+            "The resource '{name}' already exists in location '{}' in resource group '{}'. It stays there.",
+            placement.location, placement.group
+        );
+        Self::new(StatusCode::CONFLICT, "InvalidResourceLocation", message)
     }
 
     /// A name in the path is none.
@@ -298,15 +322,29 @@ impl From<ResourceError> for ArmError {
             }
             ResourceError::PlanInUse(_) | ResourceError::PlanStays(_) => Self::conflict(format!("{error}.")),
             ResourceError::TooMuch => Self::bad_content(format!("{error}.")),
+            ResourceError::Role(fault) => fault.into(),
             ResourceError::Store(error) => error.into(),
         }
     }
 }
 
-impl From<VaultError> for ArmError {
-    fn from(error: VaultError) -> Self {
+impl From<HostError> for ArmError {
+    fn from(error: HostError) -> Self {
+        let text = format!("{error}.");
         match error {
-            VaultError::Store(error) => error.into(),
+            HostError::Unmanaged(unmanaged) => unmanaged.into(),
+            HostError::Group(fault) => fault.into(),
+            HostError::Store(error) => error.into(),
+            HostError::AppNotFound(_) | HostError::IdentityNotFound(_) => {
+                Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", text)
+            }
+            // Names are the installation's, whatever group they are in.
+            HostError::AppExists(_) | HostError::IdentityExists(_) => Self::conflict(text),
+            HostError::TooManyIdentities { .. }
+            | HostError::SettingInvalid { .. }
+            | HostError::SettingReserved { .. }
+            // That is to keep its value, and has none.
+            | HostError::SettingNotFound { .. } => Self::bad_content(text),
             error => Self::internal(&error),
         }
     }

@@ -5,8 +5,11 @@
 //! who may (`access::manage`, asked for in the very decision that something is done by).
 //! Spec: Azure Resource Manager REST API, as far as docs/compatibility.md names it. Everything is answered at once: no operation is long here.
 
+mod authorization;
 mod error;
 mod groups;
+mod identities;
+mod key_vault;
 mod metadata;
 mod odata;
 mod path;
@@ -23,7 +26,7 @@ use crate::{
 use access::{Caller, Manager};
 use audit::{Actor, Outcome};
 use axum::{body::Body, extract::Request, response::Response};
-use domain::limits;
+use domain::{Timestamp, limits};
 use error::ArmError;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -124,6 +127,9 @@ pub(crate) async fn handle(state: &State, context: &Context, request: Request) -
     }
 }
 
+/// What makes or deletes a vault, and with it a name of a host.
+const NAMING: [&str; 3] = ["vault.put", "vault.delete", "group.delete"];
+
 /// What a request came to, and what the audit log says of it.
 struct Told {
     action: &'static str,
@@ -155,6 +161,10 @@ async fn perform(state: &State, context: &Context, caller: &Caller, request: Req
     let asked = Asked { state, context, caller, query };
     match operation.operate(&asked, body).await {
         Ok(Answer { target, response }) => {
+            if NAMING.contains(&action) {
+                // Before the answer: a program that is started next must find a new vault by its name.
+                state.outside.names_changed().await;
+            }
             Told { action, target, reason: "a role allows it".to_owned(), result: Ok(response) }
         }
         Err(error) => refused(error),
@@ -194,6 +204,12 @@ fn empty(status: StatusCode) -> Response {
 /// A list, whole.
 fn list(values: Vec<Value>) -> Response {
     answer(StatusCode::OK, &json!({"value": values}))
+}
+
+/// A time as the resource manager writes it.
+fn date(time: Timestamp) -> String {
+    let at = jiff::Timestamp::from_second(time.seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A body that is a JSON object; none at all is an empty one.

@@ -1,6 +1,6 @@
 //! Lists of all resources, and what is in a group when it is deleted.
 
-use super::{Asked, error::ArmError, list as listed, odata::Filter};
+use super::{Asked, error::ArmError, identities::IDENTITIES, list as listed, odata::Filter};
 use access::{Around, Manager, Scope, Unmanaged};
 use axum::response::Response;
 use domain::{Placement, ResourceGroupName};
@@ -66,7 +66,7 @@ async fn is_seen(asked: &Asked<'_>, resource: &Listed) -> Result<bool, ArmError>
 
 async fn all(asked: &Asked<'_>) -> Result<Vec<Listed>, ArmError> {
     let mut all = Vec::new();
-    for vault in asked.state.vault.list_vaults().await? {
+    for vault in asked.state.vault.list_vaults(Manager::Administrator).await? {
         all.push(Listed {
             kind: "Microsoft.KeyVault/vaults",
             name: vault.name.to_string(),
@@ -75,15 +75,54 @@ async fn all(asked: &Asked<'_>) -> Result<Vec<Listed>, ArmError> {
             scope: Scope::Vault(vault.id),
         });
     }
+    for app in asked.state.host.apps(Manager::Administrator).await? {
+        all.push(Listed {
+            kind: "Microsoft.Web/sites",
+            name: app.app.name.to_string(),
+            placement: app.app.placement.clone(),
+            read: "Microsoft.Web/sites/read",
+            scope: Scope::App(app.app.id),
+        });
+    }
+    for view in asked.state.host.identities(Manager::Administrator).await? {
+        all.push(Listed {
+            kind: IDENTITIES,
+            name: view.identity.name.to_string(),
+            placement: view.identity.placement.clone(),
+            read: "Microsoft.ManagedIdentity/userAssignedIdentities/read",
+            scope: Scope::Identity(view.principal.id),
+        });
+    }
+    for view in asked.state.resource.plans(Manager::Administrator).await? {
+        all.push(Listed {
+            kind: "Microsoft.Web/serverfarms",
+            name: view.plan.name.to_string(),
+            placement: view.plan.placement.clone(),
+            read: "Microsoft.Web/serverfarms/read",
+            scope: Scope::Plan(view.plan.id),
+        });
+    }
     Ok(all)
 }
 
 /// Deletes what is in a group that is going. Who may delete the group may have this done, whatever else they may.
 pub(super) async fn delete_all_in(asked: &Asked<'_>, group: &ResourceGroupName) -> Result<(), ArmError> {
-    let _administrator = Manager::Administrator;
-    for vault in asked.state.vault.list_vaults().await? {
+    for view in asked.state.host.apps(Manager::Administrator).await? {
+        if view.app.placement.group == *group {
+            let name = &view.app.name;
+            let app = asked.state.host.delete_app(Manager::Administrator, name, asked.context.now).await?;
+            asked.state.outside.deleted(name, app).await;
+        }
+    }
+    asked.state.resource.delete_plans_in(group).await?;
+    for view in asked.state.host.identities(Manager::Administrator).await? {
+        if view.identity.placement.group == *group {
+            asked.state.host.delete_identity(Manager::Administrator, &view.identity.name).await?;
+        }
+    }
+    for vault in asked.state.vault.list_vaults(Manager::Administrator).await? {
         if vault.placement.group == *group {
-            asked.state.vault.delete_vault(&vault.name, asked.context.now).await?;
+            asked.state.vault.delete_vault(Manager::Administrator, &vault.name, asked.context.now).await?;
         }
     }
     Ok(())

@@ -2,8 +2,11 @@
 
 use super::{
     Answer, Asked,
+    authorization::AuthorizationOperation,
     error::ArmError,
     groups::GroupsOperation,
+    identities::IdentitiesOperation,
+    key_vault::KeyVaultOperation,
     path::{Level, is, name, segments},
     providers::ProvidersOperation,
     subscriptions::SubscriptionsOperation,
@@ -18,8 +21,11 @@ use http::Method;
 pub(super) enum Operation {
     Subscriptions(SubscriptionsOperation),
     Groups(GroupsOperation),
+    Identities(IdentitiesOperation),
     Providers(ProvidersOperation),
     Web(WebOperation),
+    Authorization(AuthorizationOperation),
+    KeyVault(KeyVaultOperation),
 }
 
 /// Does one of all operations with the arguments of its kind.
@@ -28,8 +34,11 @@ macro_rules! each {
         match $self {
             Operation::Subscriptions($operation) => $do,
             Operation::Groups($operation) => $do,
+            Operation::Identities($operation) => $do,
             Operation::Providers($operation) => $do,
             Operation::Web($operation) => $do,
+            Operation::Authorization($operation) => $do,
+            Operation::KeyVault($operation) => $do,
         }
     };
 }
@@ -59,6 +68,10 @@ pub(super) fn route(
 ) -> Result<Operation, ArmError> {
     let segments = segments(path)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    // Roles are given below everything.
+    if let Some(operation) = AuthorizationOperation::route(method, &segments, subscription)? {
+        return Ok(Operation::Authorization(operation));
+    }
     match segments.as_slice() {
         [one, rest @ ..] if is(one, "tenants") => {
             SubscriptionsOperation::route_tenants(method, rest).map(Operation::Subscriptions)
@@ -101,6 +114,12 @@ fn provider(method: &Method, level: &Level, rest: &[&str]) -> Result<Operation, 
     match rest {
         [namespace, rest @ ..] if is(namespace, "Microsoft.Web") => {
             WebOperation::route(method, level, rest).map(Operation::Web)
+        }
+        [namespace, rest @ ..] if is(namespace, "Microsoft.ManagedIdentity") => {
+            IdentitiesOperation::route(method, level, rest).map(Operation::Identities)
+        }
+        [namespace, rest @ ..] if is(namespace, "Microsoft.KeyVault") => {
+            KeyVaultOperation::route(method, level, rest).map(Operation::KeyVault)
         }
         [namespace, ..] => Err(ArmError::no_such_type(namespace, level)),
         [] => Err(ArmError::no_such_path()),

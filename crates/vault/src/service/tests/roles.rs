@@ -21,11 +21,11 @@ impl World {
         scope: Option<ObjectScope>,
     ) -> Result<RoleAssignment, VaultError> {
         let role = role.parse().unwrap();
-        self.service.assign_role(&self.vault, to.principal.id, role, scope, NOW).await
+        self.service.assign_role(BY, &self.vault, to.principal.id, (role, scope), NOW).await
     }
 
     async fn unassign(&self, of: &Self, assignment: &RoleAssignment) -> Result<RoleAssignment, VaultError> {
-        self.service.remove_role(&self.vault, of.principal.id, assignment.id).await
+        self.service.remove_role(BY, &self.vault, of.principal.id, assignment.id).await
     }
 }
 
@@ -43,7 +43,7 @@ async fn whoever_makes_a_vault_with_roles_administers_it() {
     world.set("db", "one").await;
     world.delete("db").await.unwrap();
     world.purge("db").await.unwrap();
-    let roles = world.service.list_roles(&world.vault).await.unwrap();
+    let roles = world.service.list_roles(BY, &world.vault).await.unwrap();
     let [(principal, assignment)] = &*roles else { panic!("{roles:?}") };
     assert_eq!(
         (*principal, assignment.role),
@@ -85,7 +85,7 @@ async fn a_role_allows_what_it_is_for_until_it_is_taken() {
     world.unassign(&user, &assigned).await.unwrap();
     assert!(lacks_role(user.get("db", None).await) && lacks_role(user.list(25, None).await));
     refused!(world.unassign(&user, &assigned).await, VaultError::AssignmentNotFound { .. });
-    assert_eq!(world.service.list_roles(&world.vault).await.unwrap().len(), 1, "the owner's");
+    assert_eq!(world.service.list_roles(BY, &world.vault).await.unwrap().len(), 1, "the owner's");
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn a_role_that_is_taken_while_a_list_is_gathered_is_gone() {
     world.assign(&user, "Key Vault Reader", None).await.unwrap();
     let second = user.list(4, first.next).await.unwrap();
     assert_eq!(second.items.len(), 4);
-    let roles = world.service.list_roles(&world.vault).await.unwrap();
+    let roles = world.service.list_roles(BY, &world.vault).await.unwrap();
     let (_, again) = roles.iter().find(|(principal, _)| *principal == user.principal.id).unwrap();
     world.unassign(&user, again).await.unwrap();
     assert!(lacks_role(user.list(4, second.next).await), "between pages");
@@ -148,19 +148,19 @@ async fn assignments_are_refused_where_they_mean_nothing() {
     let assigned = world.assign(&user, "Key Vault Reader", None).await;
     refused!(assigned, VaultError::OtherAccessModel { .. });
     let id = world.principal.id;
-    let changed = world.service.change_vault(&world.vault, &by_roles(), id, NOW).await.unwrap();
+    let changed = world.service.change_vault(BY, &world.vault, &by_roles(), Some(id), NOW).await.unwrap();
     assert_eq!(changed.access, AccessModel::Roles);
     world.set("db", "the owner keeps a way in").await;
-    let set = world.service.set_policy(&world.vault, id, Permissions::default()).await;
+    let set = world.service.set_policy(BY, &world.vault, id, Permissions::default()).await;
     refused!(set, VaultError::OtherAccessModel { .. });
     let nobody = PrincipalId::random(&fresh());
     let role = "Key Vault Reader".parse().unwrap();
-    let assigned = world.service.assign_role(&world.vault, nobody, role, None, NOW).await;
+    let assigned = world.service.assign_role(BY, &world.vault, nobody, (role, None), NOW).await;
     refused!(assigned, VaultError::PrincipalNotFound { .. });
     let nowhere = VaultName::parse("nowhere").unwrap();
-    let assigned = world.service.assign_role(&nowhere, id, role, None, NOW).await;
+    let assigned = world.service.assign_role(BY, &nowhere, id, (role, None), NOW).await;
     refused!(assigned, VaultError::VaultNotFound { .. });
-    let removed = world.service.remove_role(&world.vault, id, AssignmentId::random(&fresh())).await;
+    let removed = world.service.remove_role(BY, &world.vault, id, AssignmentId::random(&fresh())).await;
     refused!(removed, VaultError::AssignmentNotFound { .. });
     // Another's assignment is not removed by who names it as somebody else's.
     let assigned = world.assign(&user, "Key Vault Reader", None).await.unwrap();
@@ -186,16 +186,16 @@ async fn the_models_do_not_mix() {
     user.allow(&[SecretPermission::Get]).await;
     user.get("db", None).await.unwrap();
     let owner = world.principal.id;
-    world.service.change_vault(&world.vault, &by_roles(), owner, NOW).await.unwrap();
+    world.service.change_vault(BY, &world.vault, &by_roles(), Some(owner), NOW).await.unwrap();
     assert!(lacks_role(user.get("db", None).await));
     let assigned = world.assign(&user, "Key Vault Secrets Officer", None).await.unwrap();
     user.set("db", "two").await;
     let back = VaultSettings { access: Some(AccessModel::Policies), ..VaultSettings::default() };
-    world.service.change_vault(&world.vault, &back, owner, NOW).await.unwrap();
+    world.service.change_vault(BY, &world.vault, &back, Some(owner), NOW).await.unwrap();
     assert_eq!(user.value("db").await, "two");
     let set = user.set_with("db", "three", |_| {}).await;
     refused!(set, VaultError::Denied(Denied::Lacking { why: Lack::VerbMissing(_), .. }));
-    world.service.change_vault(&world.vault, &by_roles(), owner, NOW).await.unwrap();
+    world.service.change_vault(BY, &world.vault, &by_roles(), Some(owner), NOW).await.unwrap();
     user.set("db", "three").await;
     world.unassign(&user, &assigned).await.unwrap();
     assert!(lacks_role(user.get("db", None).await));
@@ -227,7 +227,7 @@ async fn network_rules_are_for_every_operation() {
         ..VaultSettings::default()
     };
     let change = async |settings| {
-        world.service.change_vault(&world.vault, &settings, world.principal.id, NOW).await.unwrap();
+        world.service.change_vault(BY, &world.vault, &settings, Some(world.principal.id), NOW).await.unwrap();
     };
     change(only(&["192.0.2.0/24"])).await;
     let from = |address: Option<&str>| World {
@@ -264,7 +264,7 @@ async fn network_rules_are_for_every_operation() {
     let (meddler, closed) = (world.elsewhere(), only(&[]));
     world.after_list(move || {
         let (name, id) = (&meddler.vault, meddler.principal.id);
-        at_once(meddler.service.change_vault(name, &closed, id, NOW)).unwrap();
+        at_once(meddler.service.change_vault(BY, name, &closed, Some(id), NOW)).unwrap();
     });
     refused!(world.list(25, None).await, VaultError::Denied(Denied::Address { .. }));
 }
@@ -283,12 +283,16 @@ async fn what_is_explained_is_what_requests_get() {
             1 => user.allow(&[SecretPermission::Get, SecretPermission::Purge]).await,
             2 => {
                 let all = Permissions::all_but_purge();
-                world.service.set_policy(&world.vault, user.principal.id, all).await.unwrap();
+                world.service.set_policy(BY, &world.vault, user.principal.id, all).await.unwrap();
             }
             3 => user.write(vec![put::<Principal>(&disabled.id, &disabled)]).await,
             4 => {
                 user.write(vec![put::<Principal>(&disabled.id, &user.principal)]).await;
-                world.service.change_vault(&world.vault, &by_roles(), world.principal.id, NOW).await.unwrap();
+                world
+                    .service
+                    .change_vault(BY, &world.vault, &by_roles(), Some(world.principal.id), NOW)
+                    .await
+                    .unwrap();
             }
             5 => drop(world.assign(&user, "Key Vault Reader", None).await.unwrap()),
             6 => drop(world.assign(&user, "Key Vault Secrets Officer", secret("db")).await.unwrap()),
