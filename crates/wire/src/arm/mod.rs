@@ -17,6 +17,7 @@ mod providers;
 mod resources;
 mod route;
 mod subscriptions;
+mod web;
 
 use crate::{
     bearer, body,

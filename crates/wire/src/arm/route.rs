@@ -10,6 +10,7 @@ use super::{
     path::{Level, is, name, segments},
     providers::ProvidersOperation,
     subscriptions::SubscriptionsOperation,
+    web::WebOperation,
 };
 use axum::body::Body;
 use domain::{ResourceGroupName, SubscriptionId};
@@ -24,6 +25,7 @@ pub(super) enum Operation {
     Providers(ProvidersOperation),
     Authorization(AuthorizationOperation),
     KeyVault(KeyVaultOperation),
+    Web(WebOperation),
 }
 
 /// Does one of all operations with the arguments of its kind.
@@ -36,6 +38,7 @@ macro_rules! each {
             Operation::Providers($operation) => $do,
             Operation::Authorization($operation) => $do,
             Operation::KeyVault($operation) => $do,
+            Operation::Web($operation) => $do,
         }
     };
 }
@@ -114,6 +117,9 @@ fn provider(method: &Method, level: &Level, rest: &[&str]) -> Result<Operation, 
         }
         [namespace, rest @ ..] if is(namespace, "Microsoft.KeyVault") => {
             KeyVaultOperation::route(method, level, rest).map(Operation::KeyVault)
+        }
+        [namespace, rest @ ..] if is(namespace, "Microsoft.Web") => {
+            WebOperation::route(method, level, rest).map(Operation::Web)
         }
         [namespace, ..] => Err(ArmError::no_such_type(namespace, level)),
         [] => Err(ArmError::no_such_path()),
