@@ -11,6 +11,7 @@ mod admin_directory;
 mod admin_vaults;
 mod arc;
 mod arm_vaults;
+mod arm_web;
 mod described;
 mod golden;
 mod golden_graph;

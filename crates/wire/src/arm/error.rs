@@ -326,3 +326,25 @@ impl From<ResourceError> for ArmError {
         }
     }
 }
+
+impl From<HostError> for ArmError {
+    fn from(error: HostError) -> Self {
+        let text = format!("{error}.");
+        match error {
+            HostError::Unmanaged(unmanaged) => unmanaged.into(),
+            HostError::Group(fault) => fault.into(),
+            HostError::Store(error) => error.into(),
+            HostError::AppNotFound(_) | HostError::IdentityNotFound(_) => {
+                Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", text)
+            }
+            // Names are the installation's, whatever group they are in.
+            HostError::AppExists(_) | HostError::IdentityExists(_) => Self::conflict(text),
+            HostError::TooManyIdentities { .. }
+            | HostError::SettingInvalid { .. }
+            | HostError::SettingReserved { .. }
+            // That is to keep its value, and has none.
+            | HostError::SettingNotFound { .. } => Self::bad_content(text),
+            error => Self::internal(&error),
+        }
+    }
+}
