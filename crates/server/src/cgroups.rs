@@ -106,7 +106,11 @@ impl HostKernel for Cgroups {
             return Ok(block);
         }
         let Claim { installation, store, .. } = &self.claim;
-        let claimed = accounts::claim(Path::new(accounts::CLAIMS), installation, store, clock::file_time())?;
+        let (installation, store) = (installation.clone(), store.clone());
+        // The first app may be made by a request to the resource manager, whose thread opens no file.
+        let claim =
+            move || accounts::claim(Path::new(accounts::CLAIMS), &installation, &store, clock::file_time());
+        let claimed = self.hands.wait(claim).ok_or(io::ErrorKind::NotConnected)??;
         Ok(*block.insert(claimed))
     }
 }

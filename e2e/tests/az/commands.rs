@@ -149,7 +149,7 @@ fn vaults_and_who_may_use_them() {
             Row("keyvault create -g none -n other -l local", 3, Says("ResourceGroupNotFound")),
             Row("keyvault show -n shop", 0, At("/properties/vaultUri", "https://shop.vault.$D/")),
             Row("keyvault show -g g -n shop", 0, At("/tags/team", "a")),
-            Row("keyvault show -n none", 3, Done),
+            Row("keyvault show -n none", 1, Says("not found")),
             Row("keyvault list", 0, At("/0/name", "shop")),
             Row("keyvault list -g g", 0, At("/0/name", "shop")),
             Row("resource list -g g", 0, At("/0/type", "Microsoft.KeyVault/vaults")),
@@ -188,7 +188,7 @@ fn vaults_and_who_may_use_them() {
             Row("keyvault list-deleted", 0, At("", "[]")),
             Row("keyvault delete -n shop", 0, Done),
             Row("keyvault purge -n shop", 1, Done),
-            Row("keyvault delete -n none", 3, Done),
+            Row("keyvault delete -n none", 1, Says("not found")),
         ],
     );
     note(
