@@ -19,6 +19,7 @@ use crate::{
     listen::{self, admin as admin_listener, endpoints::Endpoints, public},
     maintenance::{AUDIT_KEY, open_store},
     origin::Observer,
+    reached::Reached,
     seal::{self, SealError},
     shadow::{ShadowSettings, Shadows},
     tasks,
@@ -75,6 +76,8 @@ pub struct Running {
     site: Arc<Site>,
     addresses: Vec<SocketAddr>,
     is_first_start: bool,
+    /// What requests reach of hosted apps, for as long as the server runs.
+    _reached: Arc<dyn wire::Outside>,
     /// Dropped last: what the others still do they do here.
     _guarded: Guarded,
     _outside: Outside,
@@ -153,8 +156,8 @@ pub async fn start(
     let log = Arc::new(log);
     let hierarchy = Hierarchy::discover().ok();
     let guarded = Guarded::build(&audit, hierarchy.as_ref()).map_err(StartError::Threads)?;
-    let outside = Outside::build().map_err(StartError::Threads)?;
-    let hands = outside.hands();
+    let outside_threads = Outside::build().map_err(StartError::Threads)?;
+    let hands = outside_threads.hands();
     let observer = Arc::new(Observer::new(ground.attestor.clone(), hierarchy, hands.clone()));
     let requests = guarded.handle().clone();
     let ways = (requests.clone(), hands.clone(), gate(&config)?);
@@ -206,6 +209,10 @@ pub async fn start(
     let apps = Arc::new(apps);
     apps.resume().await?;
     let hosting = Arc::new(apps::Handle(apps.clone()));
+    // By this runtime, whose threads are in no sandbox.
+    let own_hands = Hands::of(tokio::runtime::Handle::current());
+    let outside: Arc<dyn wire::Outside> = Arc::new(Reached::new(hosting.clone(), site.clone(), own_hands));
+    services.outside.fill(&outside);
     let administration = wire::admin::router(services.clone(), site.clone(), hosting).merge(administration);
     let admin_socket = admin_listener::bind(ground.data.layout())?;
     let mut tasks = JoinSet::new();
@@ -235,7 +242,8 @@ pub async fn start(
         addresses: ground.addresses,
         is_first_start: ground.is_first_start,
         _guarded: guarded,
-        _outside: outside,
+        _outside: outside_threads,
+        _reached: outside,
     })
 }
 

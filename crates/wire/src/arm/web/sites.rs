@@ -5,7 +5,7 @@ use super::{
     super::{Asked, answer, empty, error::ArmError, list as listed, location, object, path::segments, tags},
     Here, config, identity, member, plan_id, settings, site_id,
 };
-use access::{Manager, Unmanaged};
+use access::{Around, Manager, Unmanaged};
 use axum::{body::Body, response::Response};
 use domain::{Location, Placement, PlanName, ResourceGroupName, Tags, Timestamp};
 use host::{AppView, DesiredState, HostError, PlanRef, Replacement};
@@ -75,6 +75,7 @@ pub(super) async fn put(here: &Here<'_>, body: Body, is_whole: bool) -> Result<R
                 ));
             };
             if let Some(plan) = &wanted.plan {
+                asked.state.resource.may(asked.by(), WRITE, &Around::group(here.group)).await?;
                 // Before there is an app that would be in none.
                 let _there = asked.state.resource.plan(Manager::Administrator, plan).await?;
             }
