@@ -90,7 +90,7 @@ pub fn unregister(view: &View, principal: PrincipalId) -> Result<Vec<Write>, Hal
     };
     match principal.kind {
         PrincipalKind::ManagedIdentity { .. } | PrincipalKind::UserAssignedIdentity => {
-            let mut writes: Vec<Write> = principal::delete(&principal).into();
+            let mut writes: Vec<Write> = principal::delete(&principal);
             if view.get::<WideRoles>(&principal.id)?.is_some() {
                 writes.push(store::delete::<WideRoles>(&principal.id));
             }

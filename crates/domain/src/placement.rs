@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The place of a resource.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// The resource group that it is in.
     pub group: ResourceGroupName,
@@ -14,12 +14,6 @@ pub struct Placement {
     /// What people wrote on it.
     #[serde(default, skip_serializing_if = "Tags::is_empty")]
     pub tags: Tags,
-}
-
-impl Default for Placement {
-    fn default() -> Self {
-        Self { group: ResourceGroupName::default(), location: Location::default(), tags: Tags::default() }
-    }
 }
 
 impl Placement {

@@ -3,7 +3,7 @@
 use crate::{AccessModel, certificates::CertificateFault, keys::KeyFault};
 use access::{Denied, GroupFault, Unmanaged};
 use crypt::CryptError;
-use domain::{AssignmentId, ObjectKind, ObjectName, ObjectVersion, PrincipalId, VaultName};
+use domain::{ObjectKind, ObjectName, ObjectVersion, PrincipalId, VaultName};
 use store::StoreError;
 
 /// Why an operation on a vault or one of its objects did not happen.
@@ -136,14 +136,6 @@ pub enum VaultError {
     PrincipalNotFound {
         /// The id.
         id: PrincipalId,
-    },
-    /// There is no such role assignment.
-    #[error("there is no role assignment {id} in vault {vault}")]
-    AssignmentNotFound {
-        /// Its id.
-        id: AssignmentId,
-        /// The vault.
-        vault: VaultName,
     },
     /// A rule of the other model of access.
     #[error("in vault {vault} {} count", match counts { AccessModel::Policies => "access policies", AccessModel::Roles => "role assignments" })]

@@ -37,10 +37,6 @@ pub mod operation {
     pub const CHECK_NAME: &str = "Microsoft.KeyVault/checkNameAvailability/read";
     /// To give a role.
     pub const ASSIGN: &str = "Microsoft.Authorization/roleAssignments/write";
-    /// To take a role away.
-    pub const UNASSIGN: &str = "Microsoft.Authorization/roleAssignments/delete";
-    /// To see who has which role.
-    pub const READ_ASSIGNMENTS: &str = "Microsoft.Authorization/roleAssignments/read";
 }
 
 /// A vault that is to be made, but for its settings.
@@ -323,75 +319,6 @@ pub(crate) fn set_policy(
     }
     let writes = if changed == *vault { Vec::new() } else { vec![fitting(&changed)?] };
     Ok(Decision::of(changed, writes))
-}
-
-/// Gives a role to a principal or a group. The same one twice is one.
-pub(crate) fn assign_role(
-    view: &View,
-    by: Manager<'_>,
-    name: &VaultName,
-    principal: PrincipalId,
-    assignment: &RoleAssignment,
-) -> Result<Decision<RoleAssignment>, Halt<VaultError>> {
-    let vault = find(view, name)?;
-    may_give(&may(view, by, operation::ASSIGN, &vault)?, assignment.role)?;
-    if vault.access != AccessModel::Roles {
-        return refuse(VaultError::OtherAccessModel { vault: vault.name.clone(), counts: vault.access });
-    }
-    if !is_subject(view, principal)? {
-        return refuse(VaultError::PrincipalNotFound { id: principal });
-    }
-    let id = (vault.id, principal);
-    let mut all =
-        view.get::<RoleAssignments>(&id)?.map_or_else(RoleAssignments::default, |all| (*all).clone());
-    let is_same =
-        |known: &&RoleAssignment| known.role == assignment.role && known.object == assignment.object;
-    if let Some(known) = all.assignments.iter().find(is_same) {
-        return Ok(Decision::read(known.clone()));
-    }
-    if all.assignments.len() >= limits::ROLE_ASSIGNMENTS_MAX {
-        let limit = limits::ROLE_ASSIGNMENTS_MAX;
-        return refuse(VaultError::TooLarge {
-            what: "the number of role assignments of one principal",
-            limit,
-        });
-    }
-    all.assignments.push(assignment.clone());
-    Ok(Decision::of(assignment.clone(), vec![put::<RoleAssignments>(&id, &all)]))
-}
-
-/// Does the permit reach so far that this very role may be given or taken away by it?
-fn may_give(permit: &ManagePermit, role: RoleRef) -> Result<(), Halt<VaultError>> {
-    match permit.may_assign(role) {
-        true => Ok(()),
-        false => refuse(VaultError::Unmanaged(access::Unmanaged::NoRole(permit.operation()))),
-    }
-}
-
-/// Takes a role from a principal.
-pub(crate) fn remove_role(
-    view: &View,
-    by: Manager<'_>,
-    name: &VaultName,
-    principal: PrincipalId,
-    assignment: AssignmentId,
-) -> Result<Decision<RoleAssignment>, Halt<VaultError>> {
-    let vault = find(view, name)?;
-    let permit = may(view, by, operation::UNASSIGN, &vault)?;
-    let id = (vault.id, principal);
-    let not_found = || VaultError::AssignmentNotFound { id: assignment, vault: vault.name.clone() };
-    let Some(all) = view.get::<RoleAssignments>(&id)? else { return refuse(not_found()) };
-    let mut all = RoleAssignments::clone(&all);
-    let Some(at) = all.assignments.iter().position(|known| known.id == assignment) else {
-        return refuse(not_found());
-    };
-    let removed = all.assignments.remove(at);
-    may_give(&permit, removed.role)?;
-    let write = match all.assignments.is_empty() {
-        true => unwrite::<RoleAssignments>(&id),
-        false => put::<RoleAssignments>(&id, &all),
-    };
-    Ok(Decision::of(removed, vec![write]))
 }
 
 /// Room in a vault's record for what its deletion adds to it.

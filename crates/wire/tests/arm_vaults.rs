@@ -132,7 +132,7 @@ async fn a_vault_is_made_as_az_makes_it_and_told_again() {
     let acls = json!({"bypass": "AzureServices", "defaultAction": "Allow", "ipRules": [], "virtualNetworkRules": []});
     assert_eq!(properties["networkAcls"], acls);
     let vault = arm.world.state.vault.show_vault(BY, &"till".parse().unwrap()).await.unwrap();
-    let roles = arm.world.state.vault.list_roles(BY, &vault.name).await.unwrap();
+    let roles = arm.world.state.vault.roles_in(vault.id).await.unwrap();
     assert!(roles.is_empty() && vault.placement.group == group(), "nobody is let in that nobody named");
     // In any case of the words, and with more slashes in front.
     assert_eq!(arm.get("reader", &TILL.to_lowercase()).await, (200, made.clone()));

@@ -341,7 +341,7 @@ async fn bad_requests_are_told_what_to_do() {
         (query("api-version=2018-02-01&resource=https://vault.azure.net"), 400, "not supported"),
         (query("api-version=%ff%00&resource=https://vault.azure.net"), 400, "not supported"),
         (query("api-version=2019-08-01"), 400, "resource parameter is missing"),
-        (query("api-version=2019-08-01&resource=https://management.azure.com"), 400, "not known here"),
+        (query("api-version=2019-08-01&resource=https://storage.azure.com"), 400, "not known here"),
         (query("api-version=2019-08-01&resource=%ff%fe"), 400, "not known here"),
         (query(&format!("api-version=2019-08-01&resource={}", "x".repeat(600))), 400, "too long"),
         (query(&format!("{api}&resource=x")), 400, "twice"),

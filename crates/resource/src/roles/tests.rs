@@ -335,6 +335,20 @@ async fn a_role_is_given_to_somebody_who_is_there_and_in_a_group_that_is() {
     assert_eq!(ids, [known.id], "where decisions in the vault read it");
 }
 
+#[tokio::test]
+async fn one_may_have_so_many_roles_each_as_long_as_can_be() {
+    let world = World::new().await;
+    let user = world.user().await;
+    let name = |number: usize| format!("{number:0>width$}", width = limits::OBJECT_NAME_CHARS_MAX);
+    for number in 0..=limits::ROLE_ASSIGNMENTS_MAX {
+        let place = secret(&name(number));
+        match number < limits::ROLE_ASSIGNMENTS_MAX {
+            true => drop(world.give(BY, &place, "Key Vault Administrator", user.id()).await.unwrap()),
+            false => refused!(world.give(BY, &place, "Reader", user.id()).await, RoleFault::TooMany { .. }),
+        }
+    }
+}
+
 fn custom(number: u128) -> RoleRef {
     RoleRef::Custom(RoleId::from_uuid(uuid(number)))
 }

@@ -7,9 +7,7 @@ use crate::{
     keys::operations,
     vaults::{self, operation},
 };
-use access::{
-    ActionName, Lack, Manager, ObjectScope, RoleAssignment, RoleAssignments, RoleRef, Rule, Unmanaged,
-};
+use access::{ActionName, Lack, Manager, RoleAssignment, RoleAssignments, Rule, Unmanaged};
 use crypt::Key256;
 use domain::{
     AssignmentId, ObjectName, Permissions, Placement, PrincipalId, ResourceGroupName, Tags, Timestamp,
@@ -252,60 +250,6 @@ impl VaultService {
         said: &[SaidPolicy],
     ) -> Result<Vault, VaultError> {
         transact(&*self.store, &*self.entropy, |view| edit::edit(view, by, name, how, said)).await
-    }
-
-    /// Gives a role to a principal, for a vault or one object of it.
-    ///
-    /// # Errors
-    /// As [`VaultService::set_policy`].
-    pub async fn assign_role(
-        &self,
-        by: Manager<'_>,
-        name: &VaultName,
-        principal: PrincipalId,
-        (role, object): (RoleRef, Option<ObjectScope>),
-        now: Timestamp,
-    ) -> Result<RoleAssignment, VaultError> {
-        let id = AssignmentId::random(&*self.entropy);
-        let assignment = RoleAssignment { id, role, object, created: now };
-        transact(&*self.store, &*self.entropy, |view| {
-            vaults::assign_role(view, by, name, principal, &assignment)
-        })
-        .await
-    }
-
-    /// Takes a role from a principal.
-    ///
-    /// # Errors
-    /// [`VaultError::VaultNotFound`], [`VaultError::AssignmentNotFound`].
-    pub async fn remove_role(
-        &self,
-        by: Manager<'_>,
-        name: &VaultName,
-        principal: PrincipalId,
-        assignment: AssignmentId,
-    ) -> Result<RoleAssignment, VaultError> {
-        transact(&*self.store, &*self.entropy, |view| {
-            vaults::remove_role(view, by, name, principal, assignment)
-        })
-        .await
-    }
-
-    /// All role assignments in a vault, with whose they are.
-    ///
-    /// # Errors
-    /// [`VaultError::VaultNotFound`], [`VaultError::Unmanaged`].
-    pub async fn list_roles(
-        &self,
-        by: Manager<'_>,
-        name: &VaultName,
-    ) -> Result<Vec<(PrincipalId, RoleAssignment)>, VaultError> {
-        let vault = query(&*self.store, |view| {
-            let vault = vaults::find(view, name)?;
-            let _permit = vaults::may(view, by, operation::READ_ASSIGNMENTS, &vault)?;
-            Ok::<_, store::Halt<VaultError>>(vault.id)
-        });
-        self.roles_in(vault.await?).await
     }
 
     /// All role assignments in a vault that may be deleted, with whose they are. For the administrator.

@@ -370,9 +370,6 @@ impl From<VaultError> for AdminError {
             VaultError::PrincipalNotFound { .. } => {
                 Self::not_found(format!("{error}: `keyless principal list` shows all"))
             }
-            VaultError::AssignmentNotFound { ref vault, .. } => {
-                Self::not_found(format!("{error}: `keyless vault role list {vault}` shows all"))
-            }
             VaultError::TooLarge { .. } | VaultError::SettingInvalid { .. } => {
                 Self::bad_request(error.to_string())
             }

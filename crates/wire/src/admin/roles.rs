@@ -378,7 +378,11 @@ async fn remove_one(
         Err(error) => Err(error.into()),
     };
     let removed = removed.and_then(|removed| {
-        removed.ok_or_else(|| VaultError::AssignmentNotFound { id, vault: name.clone() }.into())
+        removed.ok_or_else(|| {
+            AdminError::not_found(format!(
+                "there is no role assignment {id} in vault {name}: `keyless vault role list {name}` shows all"
+            ))
+        })
     });
     let target = match &removed {
         Ok(removed) => target_of(removed),

@@ -302,7 +302,6 @@ impl From<&VaultError> for KeyVaultError {
             | VaultError::DeletedVaultNotFound { .. }
             | VaultError::Immutable { .. }
             | VaultError::SettingInvalid { .. }
-            | VaultError::AssignmentNotFound { .. }
             | VaultError::OtherAccessModel { .. }
             | VaultError::PrincipalNotFound { .. } => Self::internal(),
         }

@@ -354,7 +354,7 @@ async fn where_roles_decide_who_sees_a_key_may_use_its_public_half() {
     let reader = world.somebody().await;
     refused!(reader.verify_at("ec", None, &signed, NOW).await, VaultError::Denied(_));
     let role = "Key Vault Reader".parse().unwrap();
-    world.service.assign_role(BY, &world.vault, reader.principal.id, (role, None), NOW).await.unwrap();
+    world.give(reader.principal.id, role, None).await;
     assert!(reader.verify_at("ec", None, &signed, NOW).await.unwrap());
     refused!(reader.sign("ec").await, VaultError::Denied(_));
     // Of a symmetric key there is no public half: who sees it may not use it, and is told that by the operation's own action.

@@ -55,7 +55,6 @@ async fn a_deleted_vault_serves_nothing_and_comes_back_whole() {
     refused!(set, VaultError::VaultNotFound { .. });
     let explained = world.service.explain(name, owner, None, access::ACTIONS).await;
     refused!(explained, VaultError::VaultNotFound { .. });
-    refused!(world.service.list_roles(BY, name).await, VaultError::VaultNotFound { .. });
 
     assert_eq!(world.service.recover_vault(BY, name).await.unwrap(), *vault);
     assert_eq!((world.all_of("db").await, world.value("db").await), (before, "canary-three".to_owned()));

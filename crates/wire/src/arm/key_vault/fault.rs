@@ -38,7 +38,6 @@ impl From<VaultError> for ArmError {
             | VaultError::SettingInvalid { .. }
             | VaultError::TooLarge { .. }
             | VaultError::PrincipalNotFound { .. }
-            | VaultError::AssignmentNotFound { .. }
             | VaultError::OtherAccessModel { .. } => Self::bad(format!("{error}.")),
             VaultError::Unmanaged(unmanaged) => unmanaged.into(),
             VaultError::Group(fault) => fault.into(),
