@@ -20,6 +20,9 @@ pub enum ResourceError {
     /// A group is where it was made.
     #[error("resource group '{0}' is in another location, and stays there")]
     GroupElsewhere(ResourceGroupName),
+    /// About roles.
+    #[error(transparent)]
+    Role(#[from] RoleFault),
     /// There is no such plan in its group.
     #[error("App Service plan '{0}' could not be found")]
     PlanNotFound(PlanName),
@@ -39,9 +42,6 @@ pub enum ResourceError {
         limits::SITE_VALUE_BYTES_MAX
     )]
     TooMuch,
-    /// About roles.
-    #[error(transparent)]
-    Role(#[from] RoleFault),
     /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,5 +1,5 @@
-//! What the resource manager knows and no other service does: the subscription, resource groups and what is in them, App Service plans, and who
-//! has which role where.
+//! What the resource manager knows and no other service does: the subscription, resource groups and what is in them, App Service plans, what of
+//! an app is only told again, and who has which role where.
 //!
 //! Owns: records of these, and who may see and change them. Owns not: vaults, apps and identities themselves (`vault`, `host`), paths and
 //! JSON (`wire`).

@@ -8,8 +8,10 @@
 
 mod admin;
 mod admin_directory;
+mod admin_roles;
 mod admin_vaults;
 mod arc;
+mod arm_vaults;
 mod arm_web;
 mod described;
 mod golden;

@@ -84,6 +84,15 @@ async fn all(asked: &Asked<'_>) -> Result<Vec<Listed>, ArmError> {
             scope: Scope::App(app.app.id),
         });
     }
+    for view in asked.state.resource.plans(Manager::Administrator).await? {
+        all.push(Listed {
+            kind: "Microsoft.Web/serverfarms",
+            name: view.plan.name.to_string(),
+            placement: view.plan.placement.clone(),
+            read: "Microsoft.Web/serverfarms/read",
+            scope: Scope::Plan(view.plan.id),
+        });
+    }
     for view in asked.state.host.identities(Manager::Administrator).await? {
         all.push(Listed {
             kind: IDENTITIES,
@@ -125,6 +134,7 @@ pub(super) async fn delete_all_in(asked: &Asked<'_>, group: &ResourceGroupName) 
             asked.state.vault.delete_vault(Manager::Administrator, &vault.name, asked.context.now).await?;
         }
     }
+    asked.state.outside.names_changed().await;
     Ok(())
 }
 

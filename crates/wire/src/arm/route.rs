@@ -23,9 +23,9 @@ pub(super) enum Operation {
     Groups(GroupsOperation),
     Identities(IdentitiesOperation),
     Providers(ProvidersOperation),
-    Web(WebOperation),
     Authorization(AuthorizationOperation),
     KeyVault(KeyVaultOperation),
+    Web(WebOperation),
 }
 
 /// Does one of all operations with the arguments of its kind.
@@ -36,9 +36,9 @@ macro_rules! each {
             Operation::Groups($operation) => $do,
             Operation::Identities($operation) => $do,
             Operation::Providers($operation) => $do,
-            Operation::Web($operation) => $do,
             Operation::Authorization($operation) => $do,
             Operation::KeyVault($operation) => $do,
+            Operation::Web($operation) => $do,
         }
     };
 }
@@ -112,14 +112,14 @@ fn within(method: &Method, rest: &[&str]) -> Result<Operation, ArmError> {
 /// What is below `…/providers/`.
 fn provider(method: &Method, level: &Level, rest: &[&str]) -> Result<Operation, ArmError> {
     match rest {
-        [namespace, rest @ ..] if is(namespace, "Microsoft.Web") => {
-            WebOperation::route(method, level, rest).map(Operation::Web)
-        }
         [namespace, rest @ ..] if is(namespace, "Microsoft.ManagedIdentity") => {
             IdentitiesOperation::route(method, level, rest).map(Operation::Identities)
         }
         [namespace, rest @ ..] if is(namespace, "Microsoft.KeyVault") => {
             KeyVaultOperation::route(method, level, rest).map(Operation::KeyVault)
+        }
+        [namespace, rest @ ..] if is(namespace, "Microsoft.Web") => {
+            WebOperation::route(method, level, rest).map(Operation::Web)
         }
         [namespace, ..] => Err(ArmError::no_such_type(namespace, level)),
         [] => Err(ArmError::no_such_path()),
