@@ -4,6 +4,7 @@ use super::path::Level;
 use crate::{bearer::Unauthenticated, body::BodyFault, context::AuditUnavailable};
 use access::{Caller, GroupFault, Unmanaged};
 use axum::response::Response;
+use host::HostError;
 use http::{HeaderValue, StatusCode, header};
 use resource::ResourceError;
 use serde_json::json;
@@ -316,13 +317,35 @@ impl From<ResourceError> for ArmError {
             ResourceError::GroupElsewhere(_) => {
                 Self::new(StatusCode::CONFLICT, "InvalidResourceGroupLocation", format!("{error}."))
             }
-            ResourceError::Role(fault) => fault.into(),
             ResourceError::PlanNotFound(_) | ResourceError::AppGone(_) => {
                 Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", format!("{error}."))
             }
             ResourceError::PlanInUse(_) | ResourceError::PlanStays(_) => Self::conflict(format!("{error}.")),
             ResourceError::TooMuch => Self::bad_content(format!("{error}.")),
+            ResourceError::Role(fault) => fault.into(),
             ResourceError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<HostError> for ArmError {
+    fn from(error: HostError) -> Self {
+        let text = format!("{error}.");
+        match error {
+            HostError::Unmanaged(unmanaged) => unmanaged.into(),
+            HostError::Group(fault) => fault.into(),
+            HostError::Store(error) => error.into(),
+            HostError::AppNotFound(_) | HostError::IdentityNotFound(_) => {
+                Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", text)
+            }
+            // Names are the installation's, whatever group they are in.
+            HostError::AppExists(_) | HostError::IdentityExists(_) => Self::conflict(text),
+            HostError::TooManyIdentities { .. }
+            | HostError::SettingInvalid { .. }
+            | HostError::SettingReserved { .. }
+            // That is to keep its value, and has none.
+            | HostError::SettingNotFound { .. } => Self::bad_content(text),
+            error => Self::internal(&error),
         }
     }
 }

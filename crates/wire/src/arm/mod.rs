@@ -127,9 +127,6 @@ pub(crate) async fn handle(state: &State, context: &Context, request: Request) -
     }
 }
 
-/// What makes or deletes a vault, and with it a name of a host.
-const NAMING: [&str; 3] = ["vault.put", "vault.delete", "group.delete"];
-
 /// What a request came to, and what the audit log says of it.
 struct Told {
     action: &'static str,
@@ -161,10 +158,6 @@ async fn perform(state: &State, context: &Context, caller: &Caller, request: Req
     let asked = Asked { state, context, caller, query };
     match operation.operate(&asked, body).await {
         Ok(Answer { target, response }) => {
-            if NAMING.contains(&action) {
-                // Before the answer: a program that is started next must find a new vault by its name.
-                state.outside.names_changed().await;
-            }
             Told { action, target, reason: "a role allows it".to_owned(), result: Ok(response) }
         }
         Err(error) => refused(error),
