@@ -4,6 +4,7 @@ use super::path::Level;
 use crate::{bearer::Unauthenticated, body::BodyFault, context::AuditUnavailable};
 use access::{Caller, GroupFault, Unmanaged};
 use axum::response::Response;
+use host::HostError;
 use http::{HeaderValue, StatusCode, header};
 use resource::ResourceError;
 use serde_json::json;
