@@ -33,6 +33,7 @@ mod place;
 mod principal;
 mod recover;
 mod registration;
+mod role;
 mod run;
 mod secret;
 mod service;
@@ -121,6 +122,9 @@ enum Command {
     /// Who may do what, by which rule, and why not
     #[command(subcommand)]
     Access(access::Command),
+    /// Roles: who may manage what, and use what is in vaults that go by roles
+    #[command(subcommand)]
+    Role(role::Command),
     /// Secrets of a vault
     #[command(subcommand)]
     Secret(secret::Command),
@@ -227,6 +231,7 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
         Command::Identity(command) => identity::identity(&global.admin()?, global.output, command).await,
         Command::Vault(command) => vault::vault(&global.admin()?, global.output, command).await,
         Command::Access(command) => access::access(&global.admin()?, global.output, command).await,
+        Command::Role(command) => role::role(&global.admin()?, global.output, command).await,
         Command::Clock(command) => clock::clock(&global.admin()?, global.output, command).await,
         Command::Secret(command) => secret::secret(&global.admin()?, global.output, command).await,
         Command::Certificate(command) => {

@@ -8,6 +8,7 @@
 
 mod admin;
 mod admin_directory;
+mod admin_roles;
 mod admin_vaults;
 mod arc;
 mod arm_vaults;

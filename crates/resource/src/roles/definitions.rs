@@ -38,18 +38,29 @@ pub struct NewRole {
 }
 
 impl ResourceService {
-    /// The roles that can be assigned at a place: the built-in ones, then those that people made, each by its name.
+    /// The roles that can be assigned at a place, or with `below` also only in it: the built-in ones, then those that people made, each by its
+    /// name.
     ///
     /// # Errors
     /// [`ResourceError::Unmanaged`], [`ResourceError::Role`].
-    pub async fn roles(&self, by: Manager<'_>, place: &Place) -> Result<Vec<Definition>, ResourceError> {
+    pub async fn roles(
+        &self,
+        by: Manager<'_>,
+        place: &Place,
+        below: bool,
+    ) -> Result<Vec<Definition>, ResourceError> {
+        let subscription = self.subscription().id;
         query(&*self.store, |view| {
             let (located, _permit) = permitted(view, by, READ, place)?;
             let mut built_in: Vec<_> = BUILT_IN_ROLES.iter().collect();
             built_in.sort_by_key(|role| role.name);
             let mut all: Vec<_> = built_in.into_iter().map(Definition::BuiltIn).collect();
             let mut custom = view.get::<CustomRoles>(&())?.map_or_else(Vec::new, |all| all.roles.clone());
-            custom.retain(|role| is_assignable(role, &located.place, self.subscription().id));
+            custom.retain(|role| {
+                let is_below =
+                    || places(role, subscription).iter().any(|scope| scope.is_within(&located.place));
+                is_assignable(role, &located.place, subscription) || below && is_below()
+            });
             custom.sort_by_key(|role| role.name.to_lowercase());
             all.extend(custom.into_iter().map(|role| Definition::Custom(Box::new(role))));
             Ok(all)

@@ -14,14 +14,14 @@ pub use definitions::NewRole;
 pub use fault::RoleFault;
 pub use place::Place;
 
-use crate::{ResourceError, ResourceService};
+use crate::{ResourceError, ResourceService, plan::Plan};
 use access::{
     Definition, Group, ManagePermit, Manager, Principal, PrincipalKind, RoleAssignment, RoleAssignments,
     RoleRef, Scope, Unmanaged, WideRoles, may_hold,
 };
 use domain::{AssignmentId, GroupId, PrincipalId, Timestamp, VaultId, limits};
 use host::{App, UserAssigned};
-use place::{Located, of_app, of_identity, of_vault, permitted};
+use place::{Located, of_app, of_identity, of_plan, of_vault, permitted};
 use std::collections::{BTreeMap, BTreeSet};
 use store::{Decision, Halt, Load, View, Write, contract::VALUE_BYTES_MAX, put, query, refuse, transact};
 use vault::Vault;
@@ -265,6 +265,11 @@ impl ResourceService {
         }
         for (_, identity) in self.all::<UserAssigned>(&UserAssigned::prefix()).await? {
             places.others.push(of_identity(&identity));
+        }
+        // One that was changed has a record of the same id.
+        places.others.push(of_plan(&Plan::always()));
+        for (_, plan) in self.all::<Plan>(&Plan::prefix()).await? {
+            places.others.push(of_plan(&plan));
         }
         Ok(places)
     }

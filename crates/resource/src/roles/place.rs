@@ -1,10 +1,10 @@
 //! Where a role is given, by names; and what the names stand for in the view of a decision.
 
 use super::RoleFault;
-use crate::ResourceError;
+use crate::{ResourceError, plan::Plan};
 use access::{Around, ManagePermit, Manager, ObjectScope, Scope};
-use domain::{AppName, IdentityName, ResourceGroupName, VaultName};
-use host::{App, UserAssigned};
+use domain::{AppName, IdentityName, PlanName, ResourceGroupName, VaultName};
+use host::{App, PlanRef, UserAssigned};
 use std::fmt;
 use store::{Halt, Load, View, refuse};
 use vault::Vault;
@@ -22,6 +22,8 @@ pub enum Place {
     App(Option<ResourceGroupName>, AppName),
     /// A user-assigned identity.
     Identity(Option<ResourceGroupName>, IdentityName),
+    /// An App Service plan. Two groups may have one of the same name.
+    Plan(ResourceGroupName, PlanName),
 }
 
 impl Place {
@@ -29,7 +31,7 @@ impl Place {
     pub const fn group(&self) -> Option<&ResourceGroupName> {
         match self {
             Self::Subscription => None,
-            Self::Group(name) => Some(name),
+            Self::Group(name) | Self::Plan(name, _) => Some(name),
             Self::Vault(group, ..) | Self::App(group, _) | Self::Identity(group, _) => group.as_ref(),
         }
     }
@@ -43,6 +45,7 @@ impl Place {
             Self::Vault(group, _, None) | Self::App(group, _) | Self::Identity(group, _) => {
                 Some(group.clone().map_or(Self::Subscription, Self::Group))
             }
+            Self::Plan(group, _) => Some(Self::Group(group.clone())),
         }
     }
 
@@ -58,6 +61,7 @@ impl Place {
             Self::Vault(_, name, _) => ("vault", name.to_string()),
             Self::App(_, name) => ("app", name.to_string()),
             Self::Identity(_, name) => ("identity", name.to_string()),
+            Self::Plan(_, name) => ("plan", name.to_string()),
         };
         let group = if matches!(self, Self::Group(_)) { None } else { self.group().cloned() };
         RoleFault::NoSuchPlace { kind, name, group }
@@ -76,6 +80,7 @@ impl fmt::Display for Place {
             }
             Self::App(_, name) => write!(formatter, "app {name}"),
             Self::Identity(_, name) => write!(formatter, "identity {name}"),
+            Self::Plan(group, name) => write!(formatter, "plan {name} of resource group {group}"),
         }
     }
 }
@@ -120,6 +125,13 @@ fn locate(view: &View, place: &Place) -> Result<Option<Located>, Load> {
             let found = view.get::<UserAssigned>(name)?;
             found.map(|identity| of_identity(&identity)).filter(located_in(is_in))
         }
+        Place::Plan(group, name) => {
+            let reference = PlanRef { group: group.clone(), name: name.clone() };
+            match view.get::<Plan>(&(group.clone(), name.clone()))? {
+                None if Plan::is_always(&reference) => Some(of_plan(&Plan::always())),
+                found => found.map(|plan| of_plan(&plan)),
+            }
+        }
     })
 }
 
@@ -140,6 +152,11 @@ pub(super) fn of_app(app: &App) -> Located {
 pub(super) fn of_identity(identity: &UserAssigned) -> Located {
     let place = Place::Identity(Some(identity.placement.group.clone()), identity.name.clone());
     Located { place, scope: Scope::Identity(identity.principal), object: None }
+}
+
+pub(super) fn of_plan(plan: &Plan) -> Located {
+    let place = Place::Plan(plan.placement.group.clone(), plan.name.clone());
+    Located { place, scope: Scope::Plan(plan.id), object: None }
 }
 
 /// A place where who asks may do this. Who may not do it around there is not told what is there.

@@ -360,10 +360,14 @@ async fn a_role_of_ones_own_allows_where_it_may_be_assigned_until_it_goes() {
     refused!(world.give(BY, &Place::Subscription, &id, user.id()).await, RoleFault::NotAssignable(_));
     let given = world.give(BY, &till(), &id, user.id()).await.unwrap();
     let names = async |at: &Place| {
-        let all = service.roles(BY, at).await.unwrap();
+        let all = service.roles(BY, at, false).await.unwrap();
         all.iter().filter(|role| matches!(role, Definition::Custom(_))).count()
     };
     assert_eq!((names(&Place::Subscription).await, names(&shop()).await, names(&web()).await), (0, 1, 1));
+    assert_eq!(
+        service.roles(BY, &Place::Subscription, true).await.unwrap().len(),
+        access::BUILT_IN_ROLES.len() + 1
+    );
     refused!(service.delete_role(BY, &shop(), custom(7)).await, RoleFault::RoleInUse(1));
     service.unassign(BY, &till(), given.id).await.unwrap();
     assert!(service.delete_role(BY, &shop(), custom(7)).await.unwrap().is_some());
@@ -391,9 +395,9 @@ async fn roles_are_written_only_by_who_may_wherever_they_can_be_assigned() {
         world.give(BY, &Place::Subscription, role, somebody.id()).await.unwrap();
         assert!(no_role(put(somebody.by(), custom(9), &new_role("Mine", &[shop()])).await), "{role}");
         assert!(no_role(service.delete_role(somebody.by(), &shop(), custom(7)).await), "{role}");
-        service.roles(somebody.by(), &shop()).await.unwrap();
+        service.roles(somebody.by(), &shop(), false).await.unwrap();
     }
-    assert!(no_role(service.roles(world.user().await.by(), &shop()).await));
+    assert!(no_role(service.roles(world.user().await.by(), &shop(), false).await));
     for name in ["seer", "OWNER"] {
         refused!(put(BY, custom(9), &new_role(name, &[shop()])).await, RoleFault::RoleNameTaken(_));
     }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use directory::{AppRoleError, DirectoryError, GroupError, UserError};
 use host::HostError;
 use http::StatusCode;
+use resource::{ResourceError, roles::RoleFault};
 use store::StoreError;
 use vault::{AccessModel, VaultError};
 
@@ -287,6 +288,46 @@ impl From<StoreError> for AdminError {
             ),
             StoreError::TooLarge { .. } => Self::bad_request(error.to_string()),
             StoreError::Compacted | StoreError::Invalid(_) | StoreError::Broken(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ResourceError> for AdminError {
+    fn from(error: ResourceError) -> Self {
+        match error {
+            ResourceError::Role(fault) => fault.into(),
+            ResourceError::Store(error) => error.into(),
+            ResourceError::Group(GroupFault::NotFound(_)) => Self::not_found(error.to_string()),
+            error => Self::conflict(error.to_string()),
+        }
+    }
+}
+
+impl From<RoleFault> for AdminError {
+    fn from(fault: RoleFault) -> Self {
+        let text = fault.to_string();
+        match fault {
+            RoleFault::NoSuchPlace { kind, .. } => {
+                Self::not_found(format!("{text}: `keyless {kind} list` shows all"))
+            }
+            RoleFault::PrincipalNotFound(_) => {
+                Self::not_found(format!("{text}: `keyless principal list` shows all"))
+            }
+            RoleFault::RoleNotFound(_) => {
+                Self::not_found(format!("{text}: `keyless role definition list` shows all"))
+            }
+            RoleFault::AssignmentNotFound(_) => {
+                Self::not_found(format!("{text}: `keyless role list` shows all"))
+            }
+            RoleFault::AssignmentExists(_)
+            | RoleFault::AssignmentOther(_)
+            | RoleFault::RoleNameTaken(_)
+            | RoleFault::RoleInUse(_) => Self::conflict(text),
+            RoleFault::PrincipalOther { .. }
+            | RoleFault::NotAssignable(_)
+            | RoleFault::RoleBuiltIn(_)
+            | RoleFault::RoleInvalid { .. }
+            | RoleFault::TooMany { .. } => Self::bad_request(text),
         }
     }
 }

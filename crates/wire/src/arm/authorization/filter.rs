@@ -12,6 +12,8 @@ const CHARS_MAX: usize = 1_000;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Filter {
     at_scope: bool,
+    /// Also what can only be assigned in the place.
+    pub(super) below: bool,
     principal: Option<String>,
     assigned_to: Option<String>,
     role_name: Option<String>,
@@ -49,6 +51,7 @@ impl Filter {
                 return inner.trim_start().strip_prefix(')');
             }
             if word.eq_ignore_ascii_case("atScopeAndBelow") {
+                self.below = true;
                 return inner.trim_start().strip_prefix(')');
             }
             if word.eq_ignore_ascii_case("assignedTo") {

@@ -124,7 +124,7 @@ impl AuthorizationOperation {
                 None => empty(StatusCode::NO_CONTENT),
             },
             Self::Roles(place) => {
-                let all = roles.roles(by, &place).await?;
+                let all = roles.roles(by, &place, filter.below).await?;
                 let all = all.iter().filter(|role| filter.takes(role));
                 list(all.map(|role| definitions::shown(asked, role)).collect())
             }

@@ -6,7 +6,9 @@ use super::super::{
     path::{is, name, segments},
 };
 use access::ObjectScope;
-use domain::{AppName, IdentityName, ObjectKind, ObjectName, ResourceGroupName, SubscriptionId, VaultName};
+use domain::{
+    AppName, IdentityName, ObjectKind, ObjectName, PlanName, ResourceGroupName, SubscriptionId, VaultName,
+};
 use resource::roles::Place;
 
 /// Of the segments of a resource id. The tenant is as the subscription: there is one.
@@ -44,6 +46,9 @@ fn resource(
     named: &str,
     rest: &[&str],
 ) -> Result<Place, ArmError> {
+    if rest.is_empty() && is(namespace, "Microsoft.Web") && is(kind, "serverfarms") {
+        return Ok(Place::Plan(group, name(named, PlanName::parse)?));
+    }
     let group = Some(group);
     match rest {
         [] if is(namespace, "Microsoft.KeyVault") && is(kind, "vaults") => {
@@ -87,6 +92,7 @@ pub(super) fn id(asked: &Asked<'_>, place: &Place) -> String {
         Place::Identity(_, name) => {
             format!("{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}")
         }
+        Place::Plan(_, name) => format!("{group}/providers/Microsoft.Web/serverfarms/{name}"),
     }
 }
 
@@ -109,6 +115,8 @@ mod tests {
         assert_eq!(secret, Place::Vault(Some(group()), vault, Some(object)));
         let site = of("/resourceGroups/shop/providers/Microsoft.Web/sites/web").unwrap();
         assert!(matches!(site, Place::App(..)));
+        let plan = of("/resourceGroups/shop/providers/Microsoft.Web/serverFarms/small").unwrap();
+        assert_eq!(plan, Place::Plan(group(), PlanName::parse("small").unwrap()));
         for bad in [
             "/resourceGroups",
             "/resourceGroups/shop/providers",
