@@ -5,7 +5,8 @@ use e2e::{Ended, note, wait};
 use serde_json::{Value, json};
 
 /// What `az` is told, its exit status, and what shows that it was so. `$D` is the domain with its port, `$P` the operator's principal, `$C` its
-/// client id, `$S` the subscription, `$G` the group g, `$V` the vault shop in it; `~` is a space that parts nothing.
+/// client id, `$S` the subscription, `$G` the group g, `$V` the vault shop and `$I` the identity readers in
+/// it; `~` is a space that parts nothing.
 struct Row<'a>(&'a str, i32, Shown<'a>);
 
 /// What shows it.
@@ -30,6 +31,7 @@ fn play(az: &Az, operator: &Operator, rows: &[Row<'_>]) {
     let domain = format!("keyless.localhost:{}", az.server().port());
     let group = format!("/subscriptions/{subscription}/resourceGroups/g");
     let vault = format!("{group}/providers/Microsoft.KeyVault/vaults/shop");
+    let identity = format!("{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/readers");
     for Row(words, code, shown) in rows {
         let filled = |words: &str| {
             words
@@ -39,6 +41,7 @@ fn play(az: &Az, operator: &Operator, rows: &[Row<'_>]) {
                 .replace("$S", &subscription)
                 .replace("$G", &group)
                 .replace("$V", &vault)
+                .replace("$I", &identity)
         };
         let words = filled(words);
         let ended = az.ended(&words);
@@ -307,8 +310,11 @@ fn web_apps_and_their_plans() {
             Row("webapp config connection-string set -g g -n web -t Custom --settings db=x", 0, Done),
             Row("webapp config connection-string list -g g -n web", 0, At("/0/name", "db")),
             Row("webapp config show -g g -n web", 0, Done),
-            Row("webapp config set -g g -n web --startup-file app.py", 0, At("/appCommandLine", "app.py")),
-            Row("webapp config set -g g -n web --startup-file ", 0, Done),
+            Row(
+                "webapp config set -g g -n web --startup-file python3~app.py",
+                0,
+                At("/appCommandLine", "python3 app.py"),
+            ),
             Row("webapp log config -g g -n web --application-logging filesystem", 0, Done),
             Row("webapp log show -g g -n web", 0, Done),
             Row("webapp stop -g g -n web", 0, Done),
@@ -322,14 +328,14 @@ fn web_apps_and_their_plans() {
             Row("identity show -g g -n readers", 0, At("/name", "readers")),
             Row("identity list -g g", 0, At("/0/name", "readers")),
             Row(
-                "webapp identity assign -g g -n web --identities [system] readers",
+                "webapp identity assign -g g -n web --identities [system] $I",
                 0,
                 At("/type", "SystemAssigned, UserAssigned"),
             ),
             Row("webapp identity show -g g -n web", 0, At("/type", "SystemAssigned, UserAssigned")),
             Row("webapp identity remove -g g -n web", 0, Ours("app show web -o json", "readers")),
             Row(
-                "webapp identity remove -g g -n web --identities readers",
+                "webapp identity remove -g g -n web --identities $I",
                 0,
                 Gone("app show web -o json", "readers"),
             ),

@@ -118,11 +118,13 @@ pub(super) const WEB: Group = Group {
 /// Of `config/metadata`.
 const METADATA: Group = Group { place: "metadata", kept: &[unset("CURRENT_STACK")] };
 
+const LOG_LEVEL: &str = "applicationLogs.fileSystem.level";
+
 /// Of `config/logs`, each by the path to it.
-const LOGS: Group = Group {
+pub(super) const LOGS: Group = Group {
     place: "logs",
     kept: &[
-        text("applicationLogs.fileSystem.level", "Off"),
+        text(LOG_LEVEL, "Off"),
         flag("httpLogs.fileSystem.enabled", false),
         number("httpLogs.fileSystem.retentionInMb", 35),
         number("httpLogs.fileSystem.retentionInDays", 0),
@@ -147,6 +149,10 @@ pub(super) fn read(group: Group, said: &Value) -> Result<Values, ArmError> {
                 SiteValue::Number(number.as_i64().unwrap_or_default())
             }
             (Until::Text(_) | Until::Nothing, Value::String(text)) => SiteValue::Text(text.clone()),
+            // Unless told which level, `az webapp log config` says whether there is one.
+            (Until::Text(_), Value::Bool(is_on)) if kept.name == LOG_LEVEL => {
+                SiteValue::Text(if *is_on { "Error" } else { "Off" }.to_owned())
+            }
             _ => return Err(ArmError::bad_content(format!("{} is not of its type.", kept.name))),
         };
         values.insert(format!("{}.{}", group.place, kept.name), Some(value));

@@ -69,3 +69,17 @@ fn what_is_said_is_told_again_and_what_is_not_known_is_dropped() {
     // Everything that can be kept fits.
     assert!(config::KEPT <= domain::limits::SITE_VALUES_MAX);
 }
+
+#[test]
+fn a_level_of_logs_may_be_said_by_whether_there_is_one() {
+    for (said, level) in [(json!(true), "Error"), (json!(false), "Off"), (json!("Verbose"), "Verbose")] {
+        let said = json!({"applicationLogs": {"fileSystem": {"level": said}}});
+        let values = config::read(config::LOGS, &said).unwrap();
+        let site = host::Site {
+            values: values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+            ..host::Site::default()
+        };
+        let told = serde_json::Value::Object(config::told(config::LOGS, &site));
+        assert_eq!(told["applicationLogs"]["fileSystem"]["level"], level, "{told}");
+    }
+}
