@@ -1,5 +1,7 @@
-//! Managed identities: principals without an app registration or a credential: what proves one is the kernel's word about a process. A
-//! system-assigned one belongs to an app and comes and goes with it; a user-assigned one is a thing of its own that apps are given.
+//! Managed identities: principals without an app registration or a secret: what proves one is the kernel's word about a process, and for a
+//! user-assigned one that of the outside issuers that it trusts. A system-assigned one belongs to an app and comes and goes with it; a user-assigned one is a thing of its own that apps are given.
+
+pub mod federated;
 
 use crate::{DirectoryError, principal};
 use access::{Principal, PrincipalKind, WideRoles};
@@ -79,7 +81,7 @@ fn made(kind: PrincipalKind, name: &str, tenant: TenantId, ids: IdentityIds, now
     Registered { principal, writes }
 }
 
-/// Takes an identity away, and the roles that it has outside of vaults: the writes that must be in the same commit as the change of the app,
+/// Takes an identity away, with its federated credentials and the roles that it has outside of vaults: the writes that must be in the same commit as the change of the app,
 /// or of the user-assigned identity's own record. Of one that is gone: none.
 ///
 /// # Errors
@@ -91,6 +93,7 @@ pub fn unregister(view: &View, principal: PrincipalId) -> Result<Vec<Write>, Hal
     match principal.kind {
         PrincipalKind::ManagedIdentity { .. } | PrincipalKind::UserAssignedIdentity => {
             let mut writes: Vec<Write> = principal::delete(&principal).into();
+            writes.extend(federated::remove_all(view, principal.id)?);
             if view.get::<WideRoles>(&principal.id)?.is_some() {
                 writes.push(store::delete::<WideRoles>(&principal.id));
             }

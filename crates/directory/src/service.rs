@@ -5,7 +5,7 @@ use crate::{
     NoFetch, RequestError, Tenant, TokenRequest, UserError, assertion, audience,
     browser::Browsers,
     claims::Proof,
-    client::{self, ClientProof},
+    client::{self, Acting, ClientProof},
     grants::{
         delegated::{Fresh, Setting},
         on_behalf_of, password, refresh_token,
@@ -196,7 +196,7 @@ impl DirectoryService {
     pub async fn token(&self, request: TokenRequest, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
         let (address, names) = (request.address, request.asked_by.unwrap_or(self.names()));
         let mut parsed = token::parse(&self.tenant, self.names(), request)?;
-        self.reach_issuer(parsed.client, &mut parsed.proof, now).await?;
+        self.reach_issuer(parsed.client, parsed.grant.acting(), &mut parsed.proof, now).await?;
         let evidence = self.evidence(&parsed, address, now).await?;
         let fresh = Fresh::of(&*self.entropy);
         let token_lifetime = self.settings.token_lifetime;
@@ -224,10 +224,10 @@ impl DirectoryService {
             .take()
             .ok_or(DirectoryError::Request(RequestError::MissingParameter { name: "token" }))?;
         let (client, mut proof) = client::named(&mut request, self.names(), &self.tenant)?;
-        self.reach_issuer(client, &mut proof, now).await?;
+        self.reach_issuer(client, Acting::ForUsers, &mut proof, now).await?;
         let lifetime = self.settings.token_lifetime;
         transact(&*self.store, &*self.entropy, |view| {
-            let authenticated = client::authenticate(view, client, &proof, now)?;
+            let authenticated = client::authenticate(view, client, Acting::ForUsers, &proof, now)?;
             let mut writes = refresh_token::give_up(view, &authenticated, &token, lifetime, now)?;
             writes.extend(authenticated.writes);
             Ok(Decision::of(client, writes))
@@ -264,11 +264,12 @@ impl DirectoryService {
     pub(crate) async fn reach_issuer(
         &self,
         client: ClientId,
+        acting: Acting,
         proof: &mut ClientProof,
         now: Timestamp,
     ) -> Result<(), DirectoryError> {
         let ClientProof::Assertion(presented) = proof else { return Ok(()) };
-        if query(&*self.store, |view| client::wants_keys(view, client, presented, now)).await? {
+        if query(&*self.store, |view| client::wants_keys(view, client, acting, presented, now)).await? {
             let (issuer, kid) = presented.signer();
             let keys = self.issuer_keys.keys(issuer, kid, now).await.map_err(|fault| {
                 AssertionRefusal::IssuerUnavailable { issuer: shown(issuer), why: fault.to_string() }
