@@ -20,7 +20,10 @@ use crate::{
 };
 use access::{KeySource as _, Principal, PrincipalKind};
 use crypt::{CryptError, Key256, MacKey, SigningKey};
-use domain::{ClientId, Entropy, HostNames, PrincipalId, TenantId, Timestamp, Workers, limits, world::Here};
+use domain::{
+    ClientId, Entropy, HostNames, PrincipalId, SubscriptionId, TenantId, Timestamp, Workers, limits,
+    world::Here,
+};
 use std::{
     net::IpAddr,
     sync::{Arc, RwLock, atomic::AtomicU64},
@@ -103,12 +106,13 @@ impl DirectoryService {
                     &ring::found(key.kid(), settings.token_lifetime.as_secs(), now),
                 ),
             ];
-            let tenant = Tenant {
-                id: TenantId::random(&*entropy),
-                domain: settings.names.domain().to_owned(),
-                administrator: PrincipalId::random(&*entropy),
-                created: now,
-            };
+            let tenant = Tenant::new(
+                TenantId::random(&*entropy),
+                settings.names.domain().to_owned(),
+                PrincipalId::random(&*entropy),
+                SubscriptionId::random(&*entropy),
+                now,
+            );
             let user =
                 user::administrator(tenant.administrator, &tenant.domain, now).map_err(UserError::from)?;
             let administrator = Principal {
@@ -119,6 +123,7 @@ impl DirectoryService {
                 display_name: "administrator".to_owned(),
                 enabled: true,
                 member_of: Vec::new(),
+                resource_group: domain::ResourceGroupName::default(),
                 created: now,
                 revocations: access::Revocations::default(),
             };
@@ -337,6 +342,7 @@ impl DirectoryService {
     ) -> Result<IssuedToken, DirectoryError> {
         let issuer = Issuer {
             names,
+            subscription: self.tenant.subscription(),
             ring: &self.ring(),
             entropy: &*self.entropy,
             subjects: &self.subjects,

@@ -7,8 +7,6 @@
 pub mod error;
 pub mod group;
 pub mod service;
-pub mod subscription;
 
 pub use error::ResourceError;
 pub use service::ResourceService;
-pub use subscription::Subscription;

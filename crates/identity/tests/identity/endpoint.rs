@@ -172,7 +172,7 @@ async fn each_selector_names_one_of_several_identities() {
     world.put_app_with(Some(own), vec![first, second], world.workload.app()).await;
     assert_eq!(ask(None).await.unwrap(), (own, None));
     for (principal, assigned) in [(&one, first), (&two, second)] {
-        let resource = directory::managed::resource_id(principal).unwrap();
+        let resource = world.resource_id(principal);
         for selector in [
             Selector::Client(principal.client.to_string()),
             Selector::Client(principal.client.to_string().to_uppercase()),
@@ -190,10 +190,10 @@ async fn each_selector_names_one_of_several_identities() {
     };
     refused(Selector::Client(stranger.client.to_string())).await;
     refused(Selector::Principal(stranger.id.to_string())).await;
-    refused(Selector::Resource(directory::managed::resource_id(&stranger).unwrap())).await;
+    refused(Selector::Resource(world.resource_id(&stranger))).await;
     // The resource id of a system-assigned identity is its app's, and names no identity.
-    refused(Selector::Resource(directory::managed::resource_id(&world.principal).unwrap())).await;
-    refused(Selector::Resource(format!("{}/", directory::managed::resource_id(&one).unwrap()))).await;
+    refused(Selector::Resource(world.resource_id(&world.principal))).await;
+    refused(Selector::Resource(format!("{}/", world.resource_id(&one)))).await;
 }
 
 #[tokio::test]

@@ -134,7 +134,7 @@ struct Told {
 
 async fn perform(state: &State, context: &Context, caller: &Caller, request: Request) -> Told {
     let (parts, body) = request.into_parts();
-    let routed = route::route(&parts.method, parts.uri.path(), state.resource.subscription().id);
+    let routed = route::route(&parts.method, parts.uri.path(), state.resource.subscription());
     let operation = match routed {
         Ok(operation) => operation,
         Err(error) => {
@@ -222,7 +222,7 @@ impl Asked<'_> {
 
     /// `/subscriptions/{id}`: what ids of everything begin with.
     fn subscription_path(&self) -> String {
-        format!("/subscriptions/{}", self.state.resource.subscription().id)
+        format!("/subscriptions/{}", self.state.resource.subscription())
     }
 }
 

@@ -85,12 +85,11 @@ fn tenant(asked: &Asked<'_>) -> Value {
 }
 
 fn subscription(asked: &Asked<'_>) -> Value {
-    let subscription = asked.state.resource.subscription();
     json!({
         "id": asked.subscription_path(),
-        "subscriptionId": subscription.id,
+        "subscriptionId": asked.state.resource.subscription(),
         "tenantId": asked.state.directory.tenant().id,
-        "displayName": subscription.name,
+        "displayName": "Keyless",
         "state": "Enabled",
         "authorizationSource": "RoleBased",
         "subscriptionPolicies": {"locationPlacementId": "Internal", "quotaId": "Internal", "spendingLimit": "Off"},

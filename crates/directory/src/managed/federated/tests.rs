@@ -10,7 +10,7 @@ use crate::{
 };
 use access::{Verifier, VerifierConfig, vault_audiences};
 use crypt::{IssuerKey, encoding::from_base64url, test_keys::TestSigner};
-use domain::{IdentityName, limits};
+use domain::{IdentityName, ResourceGroupName, limits};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use store::{Memory, query, transact};
@@ -58,7 +58,13 @@ async fn scene() -> Scene {
         vec![IssuerKey { kid: Some("k".to_owned()), alg: None, key: signer.jwk() }];
     let name = IdentityName::parse("deployers").unwrap();
     let ids = IdentityIds::random(&Fill(0x77));
-    let made = managed::register_user_assigned(&name, directory.tenant().id, ids, NOW);
+    let made = managed::register_user_assigned(
+        &name,
+        &ResourceGroupName::default(),
+        directory.tenant().id,
+        ids,
+        NOW,
+    );
     let scene = Scene { store, directory, published, identity: made.principal.id, signer };
     scene.write(|_| Ok(Decision::of((), made.writes.clone()))).await.unwrap();
     scene
@@ -176,7 +182,10 @@ async fn an_outside_issuer_vouches_for_an_identity() {
         (&json!(principal.id), &json!(principal.client), &json!("app"), &json!("2"))
     );
     assert_eq!(claims["keyless_credential"], json!(credential.id));
-    assert_eq!(json!(managed::resource_id(&principal)), claims["xms_mirid"]);
+    assert_eq!(
+        json!(managed::resource_id(scene.directory.tenant().subscription(), &principal)),
+        claims["xms_mirid"]
+    );
     assert!(claims.get("xms_az_rid").is_none() && claims.get("keyless_attachment").is_none());
     assert!(!scene.is_refused(&issued).await);
     assert_eq!(*scene.published.asked.lock().unwrap(), [GITHUB]);
