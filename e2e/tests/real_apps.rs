@@ -87,15 +87,19 @@ impl Users {
             let (phase, asked, https, ask) = (phase.clone(), asked.clone(), https.clone(), ask.clone());
             thread::spawn(move || {
                 let mut seen = Vec::new();
-                while phase.load(Ordering::SeqCst) != AFTER {
+                loop {
+                    // Once more, so that everybody sees what is there in the end.
+                    let is_last = phase.load(Ordering::SeqCst) == AFTER;
                     let what = ask(&https);
                     if seen.last() != Some(&what) {
                         seen.push(what);
                     }
                     asked.fetch_add(1, Ordering::SeqCst);
+                    if is_last {
+                        return seen;
+                    }
                     thread::sleep(Duration::from_millis(20));
                 }
-                seen
             })
         };
         let all = (0..count).map(|_| one()).collect();

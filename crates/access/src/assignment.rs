@@ -87,6 +87,17 @@ impl RoleAssignments {
     pub fn prefix(vault: VaultId) -> Key {
         Key::new(format!("role-assignment/{vault}/"))
     }
+
+    /// Below which those of all vaults are.
+    pub fn everywhere() -> Key {
+        Key::new("role-assignment/")
+    }
+
+    /// The vault and the principal of a key below [`RoleAssignments::everywhere`].
+    pub fn of_key(key: &Key) -> Option<(VaultId, PrincipalId)> {
+        let (vault, principal) = below(key, &Self::everywhere())?.split_once('/')?;
+        Some((vault.parse().ok()?, principal.parse().ok()?))
+    }
 }
 
 impl Record for RoleAssignments {
@@ -110,6 +121,11 @@ impl WideRoles {
     pub fn prefix() -> Key {
         Key::new("wide-roles/")
     }
+
+    /// The principal of a key below [`WideRoles::prefix`].
+    pub fn of_key(key: &Key) -> Option<PrincipalId> {
+        below(key, &Self::prefix())?.parse().ok()
+    }
 }
 
 impl Record for WideRoles {
@@ -118,4 +134,9 @@ impl Record for WideRoles {
     fn key(principal: &PrincipalId) -> Key {
         Key::new(format!("wide-roles/{principal}"))
     }
+}
+
+/// What comes after the prefix.
+fn below<'k>(key: &'k Key, prefix: &Key) -> Option<&'k str> {
+    key.as_bytes().strip_prefix(prefix.as_bytes()).and_then(|rest| std::str::from_utf8(rest).ok())
 }

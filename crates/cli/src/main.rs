@@ -10,6 +10,7 @@ mod app;
 mod attach;
 mod attributes;
 mod audit;
+mod az;
 mod certificate;
 mod clock;
 mod collection;
@@ -102,6 +103,8 @@ enum Command {
     Up(up::Args),
     /// Run a program as an app: with an identity, and without a secret
     Run(run::Args),
+    /// Run the Azure CLI with this installation as its cloud
+    Az(az::Args),
     /// Give an identity to something that runs already: a process, a unit of systemd, a container
     Attach(attach::Attach),
     /// Take it away again
@@ -203,6 +206,7 @@ fn main() -> ExitCode {
         Command::Within(args) => within::within(args),
         Command::Outpost => outpost::outpost(),
         Command::Run(args) => block_on(run::run(&cli.global, args)),
+        Command::Az(args) => block_on(az::az(&cli.global, args)),
         other => block_on(command(&cli.global, other)).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|failure| {
@@ -251,7 +255,12 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
             Ok(())
         }
         // Each has a way of its own in `main`.
-        Command::Up(_) | Command::Run(_) | Command::Demo(_) | Command::Within(_) | Command::Outpost => Ok(()),
+        Command::Up(_)
+        | Command::Run(_)
+        | Command::Az(_)
+        | Command::Demo(_)
+        | Command::Within(_)
+        | Command::Outpost => Ok(()),
     }
 }
 
@@ -291,6 +300,7 @@ mod tests {
             &["keyless", "run", "--app", "web"],
             &["keyless", "run", "--app", "not a name", "--", "true"],
             &["keyless", "app", "show"],
+            &["keyless", "az", "group", "list"],
             &["keyless", "status", "-o", "xml"],
             &["keyless", "up", "--port", "high"],
         ] {
@@ -305,5 +315,8 @@ mod tests {
             .unwrap();
         let Command::Run(args) = cli.command else { panic!("it is run") };
         assert_eq!(args.program, ["prog", "-o", "x", "--help"]);
+        let cli = Cli::try_parse_from(["keyless", "az", "--", "group", "list", "-o", "tsv"]).unwrap();
+        let Command::Az(args) = cli.command else { panic!("it is az") };
+        assert_eq!(args.arguments, ["group", "list", "-o", "tsv"]);
     }
 }

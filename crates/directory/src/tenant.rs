@@ -108,6 +108,19 @@ mod tests {
         }
     }
 
+    /// As releases before the resource manager wrote it: resource ids named the tenant where the subscription stands now, and apps have
+    /// such ids in their settings.
+    #[test]
+    fn a_tenant_of_before_is_its_own_subscription() {
+        let tenant = fixtures::tenant();
+        assert_ne!(tenant.subscription().uuid(), tenant.id.uuid());
+        let mut written = serde_json::to_value(&tenant).unwrap();
+        assert_eq!(serde_json::from_value::<Tenant>(written.clone()).unwrap(), tenant);
+        written.as_object_mut().unwrap().remove("subscription").unwrap();
+        let old: Tenant = serde_json::from_value(written).unwrap();
+        assert_eq!(old.subscription().uuid(), tenant.id.uuid());
+    }
+
     #[test]
     fn other_tenants_are_not_here_and_other_texts_are_none() {
         let tenant = fixtures::tenant();

@@ -173,6 +173,8 @@ impl Outpost {
         let answer = answered.and_then(|(told, descriptors)| {
             let told = told.as_slice().try_into().map_err(|_| misfit())?;
             match i32::from_ne_bytes(told) {
+                // We have no room for more descriptors: the next order may find some.
+                0 if descriptors.len() < wanted => Ok(Err(io::Error::from_raw_os_error(libc::EMFILE))),
                 0 if descriptors.len() == wanted => Ok(Ok(descriptors)),
                 0 => Err(misfit()),
                 number => Ok(Err(io::Error::from_raw_os_error(number))),
@@ -267,7 +269,8 @@ fn receive(control: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
             other => break other?,
         }
     };
-    if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+    // Descriptors for which there was no room are missing, and closed; whoever waits for them counts.
+    if received.flags.contains(ReturnFlags::TRUNC) {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let descriptors = buffer.drain().filter_map(|message| match message {
@@ -297,5 +300,23 @@ mod tests {
         assert_eq!(same[0], same[1]);
         drop(one);
         assert_eq!(receive(other.as_fd()).unwrap().0, b"");
+    }
+
+    /// Whoever answers with less than was asked for has none to give, or we had no room for it.
+    #[test]
+    fn what_did_not_arrive_fails_one_order_and_not_the_next() {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let process = Command::new("true").spawn().unwrap();
+        let (id, control) = (process.id(), Mutex::new(Some(ours)));
+        let outpost = Outpost { process: Mutex::new(process), id, control };
+        let made = obey(b"c\0", Vec::new()).unwrap();
+        send(theirs.as_fd(), &0_i32.to_ne_bytes(), &[]).unwrap();
+        assert_eq!(outpost.socket(false).unwrap_err().raw_os_error(), Some(libc::EMFILE));
+        send(theirs.as_fd(), &0_i32.to_ne_bytes(), &[made[0].as_fd()]).unwrap();
+        assert!(outpost.socket(false).is_ok());
+        send(theirs.as_fd(), b"other", &[made[0].as_fd()]).unwrap();
+        assert!(outpost.socket(false).is_err());
+        assert_eq!(outpost.socket(false).unwrap_err().kind(), io::ErrorKind::NotConnected, "not asked again");
     }
 }

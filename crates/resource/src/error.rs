@@ -1,5 +1,6 @@
 //! Why the resource manager did not do something.
 
+use crate::roles::RoleFault;
 use access::{GroupFault, Unmanaged};
 use domain::ResourceGroupName;
 use store::StoreError;
@@ -19,6 +20,9 @@ pub enum ResourceError {
     /// A group is where it was made.
     #[error("resource group '{0}' is in another location, and stays there")]
     GroupElsewhere(ResourceGroupName),
+    /// About roles.
+    #[error(transparent)]
+    Role(#[from] RoleFault),
     /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),

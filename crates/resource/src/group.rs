@@ -5,8 +5,8 @@
 //! goes on.
 
 use crate::{ResourceError, ResourceService, service::unless};
-use access::{Around, GroupFault, Manager, ResourceGroup, Scope, WideRoles};
-use domain::{Location, PrincipalId, ResourceGroupName, Tags, Timestamp};
+use access::{Around, GroupFault, Manager, ResourceGroup, Scope};
+use domain::{Location, ResourceGroupName, Tags, Timestamp};
 use std::sync::Arc;
 use store::{Decision, Halt, View, delete, put, query, refuse, transact};
 
@@ -120,27 +120,7 @@ impl ResourceService {
         if !is_going.await? {
             return Ok(());
         }
-        let scope = Scope::Group(name.clone());
-        let prefix = WideRoles::prefix();
-        for (key, roles) in self.all::<WideRoles>(&prefix).await? {
-            if !roles.assignments.iter().any(|(at, _)| *at == scope) {
-                continue;
-            }
-            let id =
-                key.as_bytes().strip_prefix(prefix.as_bytes()).and_then(|id| std::str::from_utf8(id).ok());
-            let Some(principal) = id.and_then(|id| id.parse::<PrincipalId>().ok()) else { continue };
-            transact::<_, ResourceError>(&*self.store, &*self.entropy, |view| {
-                let Some(roles) = view.get::<WideRoles>(&principal)? else { return Ok(Decision::read(())) };
-                let mut left = WideRoles::clone(&roles);
-                left.assignments.retain(|(at, _)| *at != scope);
-                let write = match left.assignments.is_empty() {
-                    true => delete::<WideRoles>(&principal),
-                    false => put::<WideRoles>(&principal, &left),
-                };
-                Ok(Decision::of((), vec![write]))
-            })
-            .await?;
-        }
+        self.forget(&Scope::Group(name.clone())).await?;
         transact(&*self.store, &*self.entropy, |view| match view.get::<ResourceGroup>(name)? {
             Some(group) if group.is_going => Ok(Decision::of((), vec![delete::<ResourceGroup>(name)])),
             _ => Ok(Decision::read(())),

@@ -1,7 +1,7 @@
 //! [`ResourceService`]: each operation is one query or one transaction, in which who asks, what may be done and what is there are read
 //! together.
 
-use crate::ResourceError;
+use crate::{ResourceError, Subscription};
 use access::{Around, Manager, Unmanaged};
 use domain::{Entropy, SubscriptionId};
 use std::{num::NonZeroU16, sync::Arc};
@@ -11,18 +11,18 @@ use store::{Halt, Key, Record, Store, contract::LIST_MAX, list_records, query};
 pub struct ResourceService {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    subscription: SubscriptionId,
+    subscription: Subscription,
 }
 
 impl ResourceService {
     /// Over a store, for the subscription that the directory's tenant has.
     pub fn new(store: Arc<dyn Store>, entropy: Arc<dyn Entropy>, subscription: SubscriptionId) -> Self {
-        Self { store, entropy, subscription }
+        Self { store, entropy, subscription: Subscription { id: subscription, name: "Keyless" } }
     }
 
-    /// The one subscription: clients of the resource manager want one, and everything is in it.
-    pub fn subscription(&self) -> SubscriptionId {
-        self.subscription
+    /// The subscription.
+    pub fn subscription(&self) -> &Subscription {
+        &self.subscription
     }
 
     /// May somebody do something there, now? For what shows or does nothing by itself; who decides something asks in that decision.

@@ -2,7 +2,7 @@
 //! another process. Each such work is a closure of ours; nothing of it is made out of what a stranger has sent.
 
 use identity::FileHands;
-use std::{io, sync::mpsc};
+use std::{io, sync::mpsc, time::Duration};
 use tokio::{
     runtime::{Builder, Handle, Runtime, RuntimeFlavor},
     task::spawn_blocking,
@@ -18,15 +18,21 @@ pub(crate) struct Outside {
     hands: Hands,
 }
 
+/// Longer than any server runs.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 impl Outside {
     /// Made by a thread that is not in the sandbox, as all of these then are not.
     ///
     /// # Errors
     /// The system gives no threads.
     pub(crate) fn build() -> io::Result<Self> {
-        // It only hands work on, to threads that may wait.
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("keyless-hands").build()?;
+        // It only hands work on, to threads that may wait. Those stay: where the system gives no more threads, those that are there do all.
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("keyless-hands").thread_keep_alive(FOREVER);
+        let runtime = builder.build()?;
         let hands = Hands::of(runtime.handle().clone());
+        hands.wait(|| ()).ok_or(io::ErrorKind::WouldBlock)?;
         Ok(Self { runtime: Some(runtime), hands })
     }
 

@@ -24,10 +24,13 @@ pub struct Told {
     /// Are Azure's own services kept out by its network rules as well?
     #[serde(default, skip_serializing_if = "Not::not")]
     pub no_bypass: bool,
-    /// Is it closed to everybody whatever its network rules say? Then those let nobody in.
+    /// Is it closed to everybody, whatever else is said? Then its network rules let nobody in.
     #[serde(default, skip_serializing_if = "Not::not")]
     pub is_closed: bool,
-    /// Address ranges that would count if its network rules had no other effect, in which they do not.
+    /// Would it be open to everybody if it were not closed?
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub is_open_else: bool,
+    /// Address ranges that do not count, as the vault is open or closed to everybody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ip_ranges: Vec<IpRange>,
     /// Verbs of access policies on storage accounts, of which there are none here.
@@ -44,6 +47,7 @@ impl Told {
     /// The vault's network rules are said in other words now.
     pub(crate) fn forget_network(&mut self) {
         self.is_closed = false;
+        self.is_open_else = false;
         self.ip_ranges = Vec::new();
     }
 }

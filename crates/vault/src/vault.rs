@@ -91,7 +91,8 @@ impl Vault {
         format!("vault/{id}").into_bytes()
     }
 
-    pub(crate) fn prefix() -> Key {
+    /// Below which they all are.
+    pub fn prefix() -> Key {
         Key::new("vault/")
     }
 }

@@ -33,6 +33,8 @@ pub mod operation {
     pub const READ_ONE_DELETED: &str = "Microsoft.KeyVault/locations/deletedVaults/read";
     /// To delete a deleted one for good.
     pub const PURGE: &str = "Microsoft.KeyVault/locations/deletedVaults/purge/action";
+    /// To ask whether a name is free.
+    pub const CHECK_NAME: &str = "Microsoft.KeyVault/checkNameAvailability/read";
     /// To give a role.
     pub const ASSIGN: &str = "Microsoft.Authorization/roleAssignments/write";
     /// To take a role away.
@@ -116,6 +118,10 @@ impl VaultSettings {
             vault.told.forget_network();
         }
         if let Some(told) = &self.told {
+            if told.ip_ranges.len() > limits::IP_RANGES_MAX {
+                let (what, limit) = ("the number of address ranges", limits::IP_RANGES_MAX);
+                return Err(VaultError::TooLarge { what, limit });
+            }
             vault.told.clone_from(told);
         }
         if let Some(tags) = &self.tags {
@@ -166,6 +172,22 @@ pub(crate) fn may_around(
     by.may(view, operation, around).map_err(|halt| halt.map(VaultError::Unmanaged))
 }
 
+/// Is a name free for a vault, if who asks may know?
+pub(crate) fn check_name(view: &View, by: Manager<'_>, name: &VaultName) -> Result<(), Halt<VaultError>> {
+    let _permit = may_around(view, by, operation::CHECK_NAME, &Around::subscription())?;
+    is_free(view, name)
+}
+
+fn is_free(view: &View, name: &VaultName) -> Result<(), Halt<VaultError>> {
+    if view.get::<Vault>(name)?.is_some() {
+        return refuse(VaultError::VaultExists { name: name.clone() });
+    }
+    if view.get::<DeletedVault>(name)?.is_some() {
+        return refuse(VaultError::VaultIsDeleted { name: name.clone() });
+    }
+    Ok(())
+}
+
 /// May something be in the group of this vault?
 fn held(view: &View, vault: &Vault) -> Result<(), Halt<VaultError>> {
     may_hold(view, &vault.placement.group)?.map_err(|fault| Halt::Refuse(fault.into()))
@@ -201,12 +223,7 @@ pub(crate) fn create(
 ) -> Result<Decision<Vault>, Halt<VaultError>> {
     let _permit = may_around(view, by, operation::WRITE, &Around::group(&vault.placement.group))?;
     held(view, vault)?;
-    if view.get::<Vault>(&vault.name)?.is_some() {
-        return refuse(VaultError::VaultExists { name: vault.name.clone() });
-    }
-    if view.get::<DeletedVault>(&vault.name)?.is_some() {
-        return refuse(VaultError::VaultIsDeleted { name: vault.name.clone() });
-    }
+    is_free(view, &vault.name)?;
     let mut vault = vault.clone();
     let Some(owner) = owner else {
         let write = fitting(&vault)?;

@@ -1,8 +1,8 @@
 //! Groups over a memory store: who may make, see and delete them, and what goes with them.
 
 use super::*;
-use access::{Caller, Principal, PrincipalKind, Revocations, RoleAssignment, Unmanaged};
-use domain::{AppId, AssignmentId, ClientId, Entropy, SubscriptionId, TenantId};
+use access::{Caller, Principal, PrincipalKind, Revocations, RoleAssignment, Unmanaged, WideRoles};
+use domain::{AppId, AssignmentId, ClientId, Entropy, PrincipalId, SubscriptionId, TenantId};
 use std::sync::atomic::{AtomicU8, Ordering};
 use store::Memory;
 

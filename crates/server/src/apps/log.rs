@@ -175,14 +175,31 @@ mod tests {
     use crate::{apps::files::AppFiles, data::Layout};
     use domain::AppId;
 
-    fn folder(name: &str) -> AppFolder {
+    /// An app's folder in a place of its own, gone with this value.
+    struct Folder(AppFolder, std::path::PathBuf);
+
+    impl std::ops::Deref for Folder {
+        type Target = AppFolder;
+
+        fn deref(&self) -> &AppFolder {
+            &self.0
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _gone = fs::remove_dir_all(&self.1);
+        }
+    }
+
+    fn folder(name: &str) -> Folder {
         let root = std::env::temp_dir().join(format!("keyless-log-{name}-{}", std::process::id()));
         let _left_over = fs::remove_dir_all(&root);
         fs::create_dir_all(&root).unwrap();
         let files = AppFiles::of(&Layout::of("/nowhere"), Some(&root), "one".to_owned());
         let folder = files.app(AppId::random(&crypt::SystemEntropy));
         folder.make(None).unwrap();
-        folder
+        Folder(folder, root)
     }
 
     fn end(folder: &AppFolder, lines: usize) -> String {

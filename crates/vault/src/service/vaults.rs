@@ -164,6 +164,14 @@ impl VaultService {
         .await
     }
 
+    /// Whether a name is free for a vault.
+    ///
+    /// # Errors
+    /// [`VaultError::Unmanaged`]; [`VaultError::VaultExists`] and [`VaultError::VaultIsDeleted`]: it is not.
+    pub async fn check_vault_name(&self, by: Manager<'_>, name: &VaultName) -> Result<(), VaultError> {
+        query(&*self.store, |view| vaults::check_name(view, by, name)).await
+    }
+
     /// One deleted vault.
     ///
     /// # Errors

@@ -9,7 +9,6 @@ use http::{HeaderValue, StatusCode, header};
 use resource::ResourceError;
 use serde_json::json;
 use store::StoreError;
-use vault::VaultError;
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -32,6 +31,30 @@ impl ArmError {
     /// Something in the body is not as it may be.
     pub(super) fn bad_content(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InvalidRequestContent", message)
+    }
+
+    /// Something is asked to be as it cannot be.
+    pub(super) fn bad(message: impl Into<String>) -> Self {
+        Self::bad_named("BadRequest", message)
+    }
+
+    /// The same under a name of its own.
+    pub(super) fn bad_named(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// What is made must be somewhere.
+    pub(super) fn no_location() -> Self {
+        Self::bad_named("LocationRequired", "The location property is required for this definition.")
+    }
+
+    /// What is there stays where it is.
+    pub(super) fn elsewhere(name: &str, placement: &domain::Placement) -> Self {
+        let message = format!(
+            "The resource '{name}' already exists in location '{}' in resource group '{}'. It stays there.",
+            placement.location, placement.group
+        );
+        Self::new(StatusCode::CONFLICT, "InvalidResourceLocation", message)
     }
 
     /// A name in the path is none.
@@ -294,6 +317,7 @@ impl From<ResourceError> for ArmError {
             ResourceError::GroupElsewhere(_) => {
                 Self::new(StatusCode::CONFLICT, "InvalidResourceGroupLocation", format!("{error}."))
             }
+            ResourceError::Role(fault) => fault.into(),
             ResourceError::Store(error) => error.into(),
         }
     }
@@ -312,15 +336,6 @@ impl From<HostError> for ArmError {
             // Names are the installation's, whatever group they are in.
             HostError::AppExists(_) | HostError::IdentityExists(_) => Self::conflict(text),
             HostError::TooManyIdentities { .. } => Self::bad_content(text),
-            error => Self::internal(&error),
-        }
-    }
-}
-
-impl From<VaultError> for ArmError {
-    fn from(error: VaultError) -> Self {
-        match error {
-            VaultError::Store(error) => error.into(),
             error => Self::internal(&error),
         }
     }

@@ -5,9 +5,11 @@
 //! who may (`access::manage`, asked for in the very decision that something is done by).
 //! Spec: Azure Resource Manager REST API, as far as docs/compatibility.md names it. Everything is answered at once: no operation is long here.
 
+mod authorization;
 mod error;
 mod groups;
 mod identities;
+mod key_vault;
 mod metadata;
 mod odata;
 mod path;
@@ -23,7 +25,7 @@ use crate::{
 use access::{Caller, Manager};
 use audit::{Actor, Outcome};
 use axum::{body::Body, extract::Request, response::Response};
-use domain::limits;
+use domain::{Timestamp, limits};
 use error::ArmError;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -134,7 +136,7 @@ struct Told {
 
 async fn perform(state: &State, context: &Context, caller: &Caller, request: Request) -> Told {
     let (parts, body) = request.into_parts();
-    let routed = route::route(&parts.method, parts.uri.path(), state.resource.subscription());
+    let routed = route::route(&parts.method, parts.uri.path(), state.resource.subscription().id);
     let operation = match routed {
         Ok(operation) => operation,
         Err(error) => {
@@ -196,6 +198,12 @@ fn list(values: Vec<Value>) -> Response {
     answer(StatusCode::OK, &json!({"value": values}))
 }
 
+/// A time as the resource manager writes it.
+fn date(time: Timestamp) -> String {
+    let at = jiff::Timestamp::from_second(time.seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// A body that is a JSON object; none at all is an empty one.
 async fn object(body: Body) -> Result<Map<String, Value>, ArmError> {
     let bytes = body::whole(body, limits::REQUEST_BODY_BYTES_MAX).await?;
@@ -222,7 +230,7 @@ impl Asked<'_> {
 
     /// `/subscriptions/{id}`: what ids of everything begin with.
     fn subscription_path(&self) -> String {
-        format!("/subscriptions/{}", self.state.resource.subscription())
+        format!("/subscriptions/{}", self.state.resource.subscription().id)
     }
 }
 

@@ -47,18 +47,10 @@ impl Filter {
             field(name).is_some_and(|found| found.eq_ignore_ascii_case(value))
         })
     }
-
-    /// The one value of the one field that it is about, if it is that field.
-    pub(super) fn only(&self, field: &str) -> Option<&str> {
-        match self.0.as_slice() {
-            [(name, value)] if name.eq_ignore_ascii_case(field) => Some(value),
-            _ => None,
-        }
-    }
 }
 
 /// A text in quotes, in which a quote is written twice, and what comes after it.
-fn quoted(text: &str) -> Option<(String, &str)> {
+pub(super) fn quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut rest = text.strip_prefix('\'')?;
     loop {
@@ -89,8 +81,6 @@ mod tests {
         };
         assert!(filter.takes(field));
         assert!(!Filter::parse("tagName eq 'x'").unwrap().takes(field));
-        assert_eq!(Filter::parse("principalId eq '1'").unwrap().only("principalid"), Some("1"));
-        assert_eq!(filter.only("name"), None);
         for bad in [
             "",
             "name",

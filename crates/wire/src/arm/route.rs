@@ -2,9 +2,11 @@
 
 use super::{
     Answer, Asked,
+    authorization::AuthorizationOperation,
     error::ArmError,
     groups::GroupsOperation,
     identities::IdentitiesOperation,
+    key_vault::KeyVaultOperation,
     path::{Level, is, name, segments},
     providers::ProvidersOperation,
     subscriptions::SubscriptionsOperation,
@@ -20,6 +22,8 @@ pub(super) enum Operation {
     Groups(GroupsOperation),
     Identities(IdentitiesOperation),
     Providers(ProvidersOperation),
+    Authorization(AuthorizationOperation),
+    KeyVault(KeyVaultOperation),
 }
 
 /// Does one of all operations with the arguments of its kind.
@@ -30,6 +34,8 @@ macro_rules! each {
             Operation::Groups($operation) => $do,
             Operation::Identities($operation) => $do,
             Operation::Providers($operation) => $do,
+            Operation::Authorization($operation) => $do,
+            Operation::KeyVault($operation) => $do,
         }
     };
 }
@@ -59,6 +65,10 @@ pub(super) fn route(
 ) -> Result<Operation, ArmError> {
     let segments = segments(path)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    // Roles are given below everything.
+    if let Some(operation) = AuthorizationOperation::route(method, &segments, subscription)? {
+        return Ok(Operation::Authorization(operation));
+    }
     match segments.as_slice() {
         [one, rest @ ..] if is(one, "tenants") => {
             SubscriptionsOperation::route_tenants(method, rest).map(Operation::Subscriptions)
@@ -101,6 +111,9 @@ fn provider(method: &Method, level: &Level, rest: &[&str]) -> Result<Operation, 
     match rest {
         [namespace, rest @ ..] if is(namespace, "Microsoft.ManagedIdentity") => {
             IdentitiesOperation::route(method, level, rest).map(Operation::Identities)
+        }
+        [namespace, rest @ ..] if is(namespace, "Microsoft.KeyVault") => {
+            KeyVaultOperation::route(method, level, rest).map(Operation::KeyVault)
         }
         [namespace, ..] => Err(ArmError::no_such_type(namespace, level)),
         [] => Err(ArmError::no_such_path()),

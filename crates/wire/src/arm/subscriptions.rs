@@ -85,11 +85,12 @@ fn tenant(asked: &Asked<'_>) -> Value {
 }
 
 fn subscription(asked: &Asked<'_>) -> Value {
+    let subscription = asked.state.resource.subscription();
     json!({
         "id": asked.subscription_path(),
-        "subscriptionId": asked.state.resource.subscription(),
+        "subscriptionId": subscription.id,
         "tenantId": asked.state.directory.tenant().id,
-        "displayName": "Keyless",
+        "displayName": subscription.name,
         "state": "Enabled",
         "authorizationSource": "RoleBased",
         "subscriptionPolicies": {"locationPlacementId": "Internal", "quotaId": "Internal", "spendingLimit": "Off"},
