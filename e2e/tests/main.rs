@@ -11,6 +11,7 @@
 mod arc;
 mod assertion;
 mod attach;
+mod az;
 mod bad_input;
 mod canary;
 mod churn;

@@ -24,6 +24,7 @@ pub(crate) const MODULES: &[&str] = &[
     "arc",
     "assertion",
     "attach",
+    "az",
     "bad_input",
     "canary",
     "churn",
@@ -94,6 +95,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     if wants("python") {
         let requirements = std::fs::read_to_string(examples.join("python/requirements.txt"))?;
         tests.env("KEYLESS_E2E_PYTHON", tools::python_environment("python", &requirements)?.join("python"));
+    }
+    if wants("az") {
+        let requirements = workspace::root().join("e2e/tests/az/requirements.txt");
+        let az = tools::python_environment("az", &std::fs::read_to_string(requirements)?)?;
+        tests.env("KEYLESS_E2E_AZ", az);
     }
     if wants("node") {
         let node = Node::find()?;

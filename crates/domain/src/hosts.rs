@@ -169,6 +169,11 @@ impl HostNames {
         format!("{}.{}", app.folded(), self.scm_parent_host())
     }
 
+    /// `https://{app}.scm.apps.{domain}[:port]`, without a trailing slash.
+    pub fn scm_url(&self, app: &AppName) -> String {
+        self.url(&self.scm_host(app))
+    }
+
     /// `scm.apps.{domain}`, no port. Nothing is there itself.
     pub fn scm_parent_host(&self) -> String {
         format!("scm.{}", self.apps_parent_host())

@@ -29,6 +29,10 @@ pub const ROLE_PATTERNS_MAX: usize = 200;
 pub const ROLE_PATTERN_BYTES_MAX: usize = 256;
 /// Scopes at which a custom role may be assigned. Ours.
 pub const ASSIGNABLE_SCOPES_MAX: usize = 100;
+/// Values of an app that the resource manager alone keeps. Ours.
+pub const SITE_VALUES_MAX: usize = 64;
+/// Bytes of one of them. Ours.
+pub const SITE_VALUE_BYTES_MAX: usize = 1_024;
 /// Tags of a resource. Source: Azure Resource Manager, tags (50).
 pub const RESOURCE_TAGS_MAX: usize = 50;
 /// Characters of a tag's name. Source: Azure Resource Manager, tags.
@@ -294,6 +298,8 @@ pub const TEST_CLOCK_AHEAD_MAX: Duration = Duration::from_secs(100 * 365 * 86_40
 /// Bytes of one audit record.
 pub const AUDIT_RECORD_BYTES_MAX: usize = 8 * 1024;
 
+/// Time within which a package must have arrived where it is sent over the network. Ours: 512 MiB at 2.5 Mbit/s.
+pub const PACKAGE_TIME_MAX: Duration = Duration::from_secs(30 * 60);
 /// Bytes of a package as it is sent (512 MiB). Ours (App Service: 2 GiB).
 pub const PACKAGE_ZIP_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Bytes of a package's files once they are unpacked (2 GiB). Ours; counted while they are written, whatever the archive says of itself.

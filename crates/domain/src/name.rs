@@ -148,6 +148,13 @@ impl Default for ResourceGroupName {
     }
 }
 
+/// What the plan is called that apps are in that were made without one. It is always there.
+impl Default for PlanName {
+    fn default() -> Self {
+        Self("keyless".into())
+    }
+}
+
 /// Of what nobody placed.
 impl Default for Location {
     fn default() -> Self {

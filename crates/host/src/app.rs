@@ -1,7 +1,7 @@
 //! Decisions about apps: plain functions over a view. An app and its identity change in one commit, so that there is never an
 //! identity without its principal, nor a principal whose app is gone.
 
-use crate::{App, Desired, HostError, service::AppView, settings::SettingsRecord, user_assigned};
+use crate::{App, Desired, HostError, Site, service::AppView, settings::SettingsRecord, user_assigned};
 use access::{Around, ManagePermit, Manager, Principal, Scope};
 use directory::{IdentityIds, managed};
 use domain::{
@@ -144,6 +144,9 @@ pub(crate) fn delete(
     }
     if view.get::<SettingsRecord>(name)?.is_some() {
         writes.push(store::delete::<SettingsRecord>(name));
+    }
+    if view.get::<Site>(&app.id)?.is_some() {
+        writes.push(store::delete::<Site>(&app.id));
     }
     Ok(Decision::of(app, writes))
 }

@@ -234,7 +234,7 @@ impl Change {
 }
 
 /// The operation of the resource manager by which something is deployed.
-const PUBLISH: &str = "Microsoft.Web/sites/publish/Action";
+pub(crate) const PUBLISH: &str = "Microsoft.Web/sites/publish/Action";
 
 /// Changes what is desired of an app; makes its record the first time.
 pub(crate) fn change(

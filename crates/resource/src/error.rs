@@ -2,7 +2,7 @@
 
 use crate::roles::RoleFault;
 use access::{GroupFault, Unmanaged};
-use domain::ResourceGroupName;
+use domain::{AppName, PlanName, ResourceGroupName, limits};
 use store::StoreError;
 
 /// A request to the resource manager that came to nothing.
@@ -23,6 +23,25 @@ pub enum ResourceError {
     /// About roles.
     #[error(transparent)]
     Role(#[from] RoleFault),
+    /// There is no such plan in its group.
+    #[error("App Service plan '{0}' could not be found")]
+    PlanNotFound(PlanName),
+    /// Apps are in it.
+    #[error("App Service plan '{0}' cannot be deleted: there are apps in it")]
+    PlanInUse(PlanName),
+    /// The plan that is always there stays.
+    #[error("App Service plan '{0}' is the one that is always there, and cannot be deleted")]
+    PlanStays(PlanName),
+    /// The app was deleted meanwhile.
+    #[error("app {0} does not exist any more")]
+    AppGone(AppName),
+    /// What is to be kept of a site is more than may be.
+    #[error(
+        "what is said of the site is too much: at most {} values of {} bytes",
+        limits::SITE_VALUES_MAX,
+        limits::SITE_VALUE_BYTES_MAX
+    )]
+    TooMuch,
     /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -335,6 +335,7 @@ async fn services(
     Ok(Arc::new(Services {
         verifiers: Arc::new(Verifiers::of(&directory, &names)),
         resource: Arc::new(resource),
+        outside: Arc::default(),
         directory,
         vault,
         identity,

@@ -238,6 +238,7 @@ impl World {
             directory,
             verifiers,
             resource,
+            outside: Arc::default(),
             vault: Arc::new(VaultService::new(
                 store,
                 entropy.clone(),
@@ -535,7 +536,7 @@ struct NoHosting;
 impl Hosting for NoHosting {
     fn take<'a>(
         &'a self,
-        _: &'a domain::AppName,
+        _: &'a host::Publishable,
         _: admin::Brought,
         _: Option<String>,
     ) -> hosting::Answer<'a, domain::DeploymentId> {
@@ -543,6 +544,10 @@ impl Hosting for NoHosting {
     }
 
     fn deployment(&self, _: domain::AppId, _: domain::DeploymentId) -> Option<ObservedDeployment> {
+        None
+    }
+
+    fn latest(&self, _: domain::AppId) -> Option<(domain::DeploymentId, ObservedDeployment)> {
         None
     }
 

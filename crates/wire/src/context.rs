@@ -56,6 +56,8 @@ pub struct Services {
     pub host: Arc<host::HostService>,
     /// The subscription, resource groups.
     pub resource: Arc<resource::ResourceService>,
+    /// What is done where requests may not.
+    pub outside: Arc<crate::OutsidePlace>,
     /// Where records go before answers.
     pub audit: Arc<dyn AuditSink>,
     /// The time.

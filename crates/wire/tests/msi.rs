@@ -536,6 +536,7 @@ async fn answers_of_a_test_clock_say_so() {
         directory: shop.world.state.directory.clone(),
         verifiers: shop.world.state.verifiers.clone(),
         resource: shop.world.state.resource.clone(),
+        outside: Arc::default(),
         vault: shop.world.state.vault.clone(),
         identity: shop.world.state.identity.clone(),
         host: shop.world.state.host.clone(),

@@ -117,6 +117,7 @@ impl World {
             directory,
             verifiers,
             resource,
+            outside: Arc::default(),
             vault,
             identity,
             host,
@@ -398,7 +399,7 @@ pub(crate) struct NoHosting;
 impl Hosting for NoHosting {
     fn take<'a>(
         &'a self,
-        _: &'a domain::AppName,
+        _: &'a host::Publishable,
         _: wire::admin::Brought,
         _: Option<String>,
     ) -> Answer<'a, domain::DeploymentId> {
@@ -406,6 +407,10 @@ impl Hosting for NoHosting {
     }
 
     fn deployment(&self, _: domain::AppId, _: domain::DeploymentId) -> Option<ObservedDeployment> {
+        None
+    }
+
+    fn latest(&self, _: domain::AppId) -> Option<(domain::DeploymentId, ObservedDeployment)> {
         None
     }
 

@@ -246,7 +246,8 @@ async fn what_is_done_to_a_user_assigned_identity_holds_at_once() {
 async fn unknown_resources_are_refused() {
     let world = World::new(true).await;
     let connection = world.identity.accept(&world.workload, StandIn::own(1)).unwrap();
-    for resource in ["https://management.azure.com.evil.example", "x", "https://vault.azure.net.evil.example"] {
+    for resource in ["https://management.azure.com.evil.example", "x", "https://vault.azure.net.evil.example"]
+    {
         let query = TokenQuery { resource: resource.to_owned(), selector: None };
         let refused = world.token(&connection, &query, NOW).await.unwrap_err();
         assert!(matches!(refused, IdentityError::Directory(_)), "{resource}");

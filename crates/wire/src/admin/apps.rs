@@ -75,7 +75,7 @@ async fn list(
 async fn whole(state: &State, hosting: &dyn Hosting, view: &AppView) -> Result<App, HostError> {
     let desired = state.host.desired(&view.app.name).await?;
     let hosted = desired.map(|desired| hosting::hosted(state, hosting, &view.app.name, &desired));
-    Ok(App { hosted, ..app(view) })
+    Ok(App { hosted, ..app(state, view) })
 }
 
 async fn create(

@@ -16,7 +16,7 @@ use axum::{
     routing::{get, patch, post},
 };
 use domain::{AppId, AppName, DeploymentId, Secret};
-use host::{AppNetwork, Change, Desired, DesiredState, Health, Setting};
+use host::{AppNetwork, Change, Desired, DesiredState, Health, Publishable, Setting};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
@@ -29,13 +29,16 @@ pub trait Hosting: Send + Sync {
     /// Takes a package (a zip) in, the tar of a root file system, or the name of an image. Unpacking, fetching, building and making it what is desired goes on after the answer.
     fn take<'a>(
         &'a self,
-        app: &'a AppName,
+        app: &'a Publishable,
         brought: Brought,
         command: Option<String>,
     ) -> Answer<'a, DeploymentId>;
 
     /// How far a deployment is, if it is known: the last one of each app is.
     fn deployment(&self, app: AppId, deployment: DeploymentId) -> Option<ObservedDeployment>;
+
+    /// The last deployment of an app since the server began, and how far it is.
+    fn latest(&self, app: AppId) -> Option<(DeploymentId, ObservedDeployment)>;
 
     /// Can programs have a network of their own here?
     ///
@@ -331,8 +334,8 @@ async fn deploy(
     };
     let taken = async {
         let brought = brought.map_err(AdminError::bad_request)?;
-        state.host.app(Manager::Administrator, &name).await?;
-        Ok::<_, AdminError>(hosting.take(&name, brought, query.command).await?)
+        let app = state.host.publishable(Manager::Administrator, &name).await?;
+        Ok::<_, AdminError>(hosting.take(&app, brought, query.command).await?)
     };
     let id = audited(&state, &context, "app.deploy", target(&name), taken.await)?;
     Ok(json(StatusCode::ACCEPTED, &serde_json::json!({"id": id.to_string()})))

@@ -4,7 +4,6 @@ use super::path::Level;
 use crate::{bearer::Unauthenticated, body::BodyFault, context::AuditUnavailable};
 use access::{Caller, GroupFault, Unmanaged};
 use axum::response::Response;
-use host::HostError;
 use http::{HeaderValue, StatusCode, header};
 use resource::ResourceError;
 use serde_json::json;
@@ -318,25 +317,12 @@ impl From<ResourceError> for ArmError {
                 Self::new(StatusCode::CONFLICT, "InvalidResourceGroupLocation", format!("{error}."))
             }
             ResourceError::Role(fault) => fault.into(),
-            ResourceError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<HostError> for ArmError {
-    fn from(error: HostError) -> Self {
-        let text = format!("{error}.");
-        match error {
-            HostError::Unmanaged(unmanaged) => unmanaged.into(),
-            HostError::Group(fault) => fault.into(),
-            HostError::Store(error) => error.into(),
-            HostError::AppNotFound(_) | HostError::IdentityNotFound(_) => {
-                Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", text)
+            ResourceError::PlanNotFound(_) | ResourceError::AppGone(_) => {
+                Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", format!("{error}."))
             }
-            // Names are the installation's, whatever group they are in.
-            HostError::AppExists(_) | HostError::IdentityExists(_) => Self::conflict(text),
-            HostError::TooManyIdentities { .. } => Self::bad_content(text),
-            error => Self::internal(&error),
+            ResourceError::PlanInUse(_) | ResourceError::PlanStays(_) => Self::conflict(format!("{error}.")),
+            ResourceError::TooMuch => Self::bad_content(format!("{error}.")),
+            ResourceError::Store(error) => error.into(),
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod authorization;
 mod error;
+mod federated;
 mod groups;
 mod identities;
 mod key_vault;
@@ -17,6 +18,7 @@ mod providers;
 mod resources;
 mod route;
 mod subscriptions;
+mod web;
 
 use crate::{
     bearer, body,

@@ -84,6 +84,15 @@ async fn all(asked: &Asked<'_>) -> Result<Vec<Listed>, ArmError> {
             scope: Scope::App(app.app.id),
         });
     }
+    for view in asked.state.resource.plans(Manager::Administrator).await? {
+        all.push(Listed {
+            kind: "Microsoft.Web/serverfarms",
+            name: view.plan.name.to_string(),
+            placement: view.plan.placement.clone(),
+            read: "Microsoft.Web/serverfarms/read",
+            scope: Scope::Plan(view.plan.id),
+        });
+    }
     for view in asked.state.host.identities(Manager::Administrator).await? {
         all.push(Listed {
             kind: IDENTITIES,
@@ -98,6 +107,14 @@ async fn all(asked: &Asked<'_>) -> Result<Vec<Listed>, ArmError> {
 
 /// Deletes what is in a group that is going. Who may delete the group may have this done, whatever else they may.
 pub(super) async fn delete_all_in(asked: &Asked<'_>, group: &ResourceGroupName) -> Result<(), ArmError> {
+    for view in asked.state.host.apps(Manager::Administrator).await? {
+        if view.app.placement.group == *group {
+            let name = &view.app.name;
+            let app = asked.state.host.delete_app(Manager::Administrator, name, asked.context.now).await?;
+            asked.state.outside.deleted(name, app).await;
+        }
+    }
+    asked.state.resource.delete_plans_in(group).await?;
     for view in asked.state.host.identities(Manager::Administrator).await? {
         if view.identity.placement.group == *group {
             asked.state.host.delete_identity(Manager::Administrator, &view.identity.name).await?;
@@ -108,6 +125,7 @@ pub(super) async fn delete_all_in(asked: &Asked<'_>, group: &ResourceGroupName) 
             asked.state.vault.delete_vault(Manager::Administrator, &vault.name, asked.context.now).await?;
         }
     }
+    asked.state.outside.names_changed().await;
     Ok(())
 }
 

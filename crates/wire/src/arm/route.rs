@@ -4,12 +4,14 @@ use super::{
     Answer, Asked,
     authorization::AuthorizationOperation,
     error::ArmError,
+    federated::FederatedOperation,
     groups::GroupsOperation,
     identities::IdentitiesOperation,
     key_vault::KeyVaultOperation,
     path::{Level, is, name, segments},
     providers::ProvidersOperation,
     subscriptions::SubscriptionsOperation,
+    web::WebOperation,
 };
 use axum::body::Body;
 use domain::{ResourceGroupName, SubscriptionId};
@@ -21,9 +23,11 @@ pub(super) enum Operation {
     Subscriptions(SubscriptionsOperation),
     Groups(GroupsOperation),
     Identities(IdentitiesOperation),
+    Federated(FederatedOperation),
     Providers(ProvidersOperation),
     Authorization(AuthorizationOperation),
     KeyVault(KeyVaultOperation),
+    Web(WebOperation),
 }
 
 /// Does one of all operations with the arguments of its kind.
@@ -33,9 +37,11 @@ macro_rules! each {
             Operation::Subscriptions($operation) => $do,
             Operation::Groups($operation) => $do,
             Operation::Identities($operation) => $do,
+            Operation::Federated($operation) => $do,
             Operation::Providers($operation) => $do,
             Operation::Authorization($operation) => $do,
             Operation::KeyVault($operation) => $do,
+            Operation::Web($operation) => $do,
         }
     };
 }
@@ -110,10 +116,18 @@ fn within(method: &Method, rest: &[&str]) -> Result<Operation, ArmError> {
 fn provider(method: &Method, level: &Level, rest: &[&str]) -> Result<Operation, ArmError> {
     match rest {
         [namespace, rest @ ..] if is(namespace, "Microsoft.ManagedIdentity") => {
+            if let Level::Group(group) = level
+                && let Some(operation) = FederatedOperation::route(method, group, rest)?
+            {
+                return Ok(Operation::Federated(operation));
+            }
             IdentitiesOperation::route(method, level, rest).map(Operation::Identities)
         }
         [namespace, rest @ ..] if is(namespace, "Microsoft.KeyVault") => {
             KeyVaultOperation::route(method, level, rest).map(Operation::KeyVault)
+        }
+        [namespace, rest @ ..] if is(namespace, "Microsoft.Web") => {
+            WebOperation::route(method, level, rest).map(Operation::Web)
         }
         [namespace, ..] => Err(ArmError::no_such_type(namespace, level)),
         [] => Err(ArmError::no_such_path()),

@@ -135,6 +135,7 @@ impl KeyVaultOperation {
     pub(super) async fn operate(self, asked: &Asked<'_>, body: Body) -> Result<Answer, ArmError> {
         let (vaults, by) = (&asked.state.vault, asked.by());
         let mut target = self.target();
+        let is_named = matches!(self, Self::Put(..) | Self::Delete(..));
         let response = match self {
             Self::List(group) => {
                 if let Some(group) = &group
@@ -204,6 +205,9 @@ impl KeyVaultOperation {
                 list(Vec::new())
             }
         };
+        if is_named {
+            asked.state.outside.names_changed().await;
+        }
         Ok(Answer { target, response })
     }
 }
