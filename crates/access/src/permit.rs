@@ -377,6 +377,7 @@ mod tests {
             display_name: "shop".to_owned(),
             enabled: true,
             member_of: Vec::new(),
+            resource_group: domain::ResourceGroupName::default(),
             created: Timestamp::default(),
             revocations: crate::Revocations::default(),
         }

@@ -17,6 +17,7 @@ mod collection;
 mod demo;
 mod doctor;
 mod failure;
+mod federated;
 mod files;
 mod group;
 mod host;

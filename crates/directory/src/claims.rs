@@ -5,8 +5,8 @@
 use crate::{Audience, Hosting, TokenVersion, managed};
 use access::{Principal, PrincipalKind};
 use domain::{
-    AttachmentId, ClientId, CredentialId, HostNames, PrincipalId, RefreshFamilyId, SessionId, TenantId,
-    Timestamp,
+    AttachmentId, ClientId, CredentialId, HostNames, PrincipalId, RefreshFamilyId, SessionId, SubscriptionId,
+    TenantId, Timestamp,
 };
 use serde::Serialize;
 use std::fmt;
@@ -68,6 +68,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) audience: &'a Audience,
     pub(crate) proof: Proof,
     pub(crate) names: &'a HostNames,
+    /// In which subscription managed identities and apps are.
+    pub(crate) subscription: SubscriptionId,
     pub(crate) issued: Timestamp,
     pub(crate) not_before: Timestamp,
     pub(crate) expires: Timestamp,
@@ -198,9 +200,9 @@ pub(crate) fn claims(facts: Facts<'_>) -> Claims {
         upn: user_name.filter(|_| is_v1),
         uti: token,
         ver: if is_v1 { "1.0" } else { "2.0" },
-        xms_az_rid: facts.hosting.map(|hosting| managed::site(principal.tenant, hosting.app.as_str())),
+        xms_az_rid: facts.hosting.map(|hosting| hosting.resource_id(facts.subscription)),
         xms_cc: facts.can_be_challenged.then_some(["CP1"]),
-        xms_mirid: managed::resource_id(principal),
+        xms_mirid: managed::resource_id(facts.subscription, principal),
     }
 }
 
@@ -208,7 +210,7 @@ pub(crate) fn claims(facts: Facts<'_>) -> Claims {
 mod tests {
     use super::*;
     use crate::fixtures::{NOW, names, registration, tenant};
-    use domain::{AppId, AppName};
+    use domain::{AppId, AppName, ResourceGroupName};
     use serde_json::{Value, json};
 
     fn written(principal: &Principal, audience: &Audience, proof: Proof) -> Value {
@@ -224,6 +226,7 @@ mod tests {
             audience,
             proof,
             names: &names(),
+            subscription: tenant().subscription(),
             issued: NOW,
             not_before: NOW,
             expires,
@@ -237,6 +240,7 @@ mod tests {
     }
 
     const TENANT: &str = "aaaaaaaa-aaaa-4aaa-aaaa-aaaaaaaaaaaa";
+    const SUBSCRIPTION: &str = "5b5b5b5b-5b5b-4b5b-9b5b-5b5b5b5b5b5b";
     const CLIENT: &str = "02020202-0202-4202-8202-020202020202";
     const PRINCIPAL: &str = "03030303-0303-4303-8303-030303030303";
 
@@ -286,9 +290,10 @@ mod tests {
         let audience = Audience::vaults(&names());
         principal.kind = PrincipalKind::ManagedIdentity { app: AppId::from_uuid(tenant().id.uuid()) };
         principal.display_name = "shop".to_owned();
+        principal.resource_group = ResourceGroupName::parse("Web").unwrap();
         let claims = written(&principal, &audience, Proof::Attested);
         let resource =
-            format!("/subscriptions/{TENANT}/resourcegroups/keyless/providers/Microsoft.Web/sites/shop");
+            format!("/subscriptions/{SUBSCRIPTION}/resourcegroups/Web/providers/Microsoft.Web/sites/shop");
         assert_eq!(
             (&claims["xms_mirid"], &claims["appidacr"], &claims["idtyp"]),
             (&json!(resource), &json!("2"), &json!("app"))
@@ -310,15 +315,16 @@ mod tests {
         principal.kind = PrincipalKind::UserAssignedIdentity;
         principal.display_name = "Readers".to_owned();
         let attachment = AttachmentId::from_uuid(tenant().id.uuid());
-        let hosting = Hosting { app: AppName::parse("shop").unwrap(), attachment };
+        let group = ResourceGroupName::parse("Web").unwrap();
+        let hosting = Hosting { app: AppName::parse("shop").unwrap(), group, attachment };
         let audience = Audience::vaults(&names());
         let claims = hosted(&principal, &audience, Proof::Attested, Some(&hosting));
-        let group = format!("/subscriptions/{TENANT}/resourcegroups/keyless/providers");
+        let groups = format!("/subscriptions/{SUBSCRIPTION}/resourcegroups");
         assert_eq!(
             claims["xms_mirid"],
-            format!("{group}/Microsoft.ManagedIdentity/userAssignedIdentities/Readers")
+            format!("{groups}/keyless/providers/Microsoft.ManagedIdentity/userAssignedIdentities/Readers")
         );
-        assert_eq!(claims["xms_az_rid"], format!("{group}/Microsoft.Web/sites/shop"));
+        assert_eq!(claims["xms_az_rid"], format!("{groups}/Web/providers/Microsoft.Web/sites/shop"));
         assert_eq!(
             (&claims["keyless_attachment"], &claims["appidacr"], &claims["idtyp"]),
             (&json!(attachment), &json!("2"), &json!("app"))

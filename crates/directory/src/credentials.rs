@@ -1,5 +1,6 @@
 //! By what registrations prove themselves: adding and removing secrets, certificates and federated credentials. Several at a time, so that
-//! the next one works before the last one ends. Each change is one decision and one commit.
+//! the next one works before the last one ends. Each change is one decision and one commit. Federated credentials of managed identities
+//! follow the same rules (`managed::federated`).
 
 use crate::{
     Certificate, Credential, DirectoryError, DirectoryService, FederatedCredential, NewCredential,
@@ -158,7 +159,7 @@ impl DirectoryService {
         id: RegistrationId,
     ) -> Result<Vec<Arc<FederatedCredential>>, DirectoryError> {
         query(&*self.store, |view| match view.get::<Registration>(&id)? {
-            Some(registration) => federated(view, &registration),
+            Some(registration) => federated(view, &registration.federated),
             None => refuse(DirectoryError::RegistrationNotFound { named: id.to_string() }),
         })
         .await
@@ -180,7 +181,10 @@ impl DirectoryService {
     }
 
     /// What a new federated credential says, if it may say so.
-    pub(crate) fn checked(
+    ///
+    /// # Errors
+    /// [`DirectoryError::FederatedInvalid`].
+    pub fn checked(
         &self,
         new: NewFederatedCredential,
         now: Timestamp,
@@ -281,21 +285,29 @@ pub(crate) fn add_federated(
     added: &FederatedCredential,
 ) -> Result<Decision<()>, Halt<DirectoryError>> {
     change(view, named, |registration| {
-        let most = limits::FEDERATED_CREDENTIALS_MAX;
-        check_room("federated credentials", registration.federated.len(), most)?;
-        check_taken(view, registration, added)?;
-        registration.federated.push(added.id);
-        Ok(vec![store::put::<FederatedCredential>(&added.id, added)])
+        add_to(view, &mut registration.federated, added).map(|write| vec![write])
     })
 }
 
-/// Has the registration another federated credential like this one?
+/// Adds a federated credential to those that somebody has.
+pub(crate) fn add_to(
+    view: &View,
+    ids: &mut Vec<CredentialId>,
+    added: &FederatedCredential,
+) -> Result<Write, Halt<DirectoryError>> {
+    check_room("federated credentials", ids.len(), limits::FEDERATED_CREDENTIALS_MAX)?;
+    check_taken(view, ids, added)?;
+    ids.push(added.id);
+    Ok(store::put::<FederatedCredential>(&added.id, added))
+}
+
+/// Is another one of these like this one?
 pub(crate) fn check_taken(
     view: &View,
-    registration: &Registration,
+    ids: &[CredentialId],
     added: &FederatedCredential,
 ) -> Result<(), Halt<DirectoryError>> {
-    for other in federated(view, registration)?.iter().filter(|other| other.id != added.id) {
+    for other in federated(view, ids)?.iter().filter(|other| other.id != added.id) {
         if other.name == added.name {
             return refuse(DirectoryError::FederatedTaken { what: "name" });
         }
@@ -331,21 +343,26 @@ pub(crate) fn remove(
     };
     writes.push(store::put::<Registration>(&registration.id, &registration));
     if let Some(principal) = view.get::<Principal>(&registration.principal)? {
-        let mut principal = Principal::clone(&principal);
-        principal.revocations.revoke(id.uuid(), over, now);
-        writes.push(store::put::<Principal>(&principal.id, &principal));
+        writes.push(revoke(&principal, id, over, now));
     }
     Ok(Decision::of(Removed { id, kind, principal: registration.principal }, writes))
 }
 
-/// The federated credentials of a registration, in the order in which they were made.
+/// The write that makes what a principal got by a credential worth nothing.
+pub(crate) fn revoke(principal: &Principal, id: CredentialId, over: Timestamp, now: Timestamp) -> Write {
+    let mut principal = principal.clone();
+    principal.revocations.revoke(id.uuid(), over, now);
+    store::put::<Principal>(&principal.id, &principal)
+}
+
+/// The federated credentials that somebody has, in the order in which they were made.
 pub(crate) fn federated(
     view: &View,
-    registration: &Registration,
+    ids: &[CredentialId],
 ) -> Result<Vec<Arc<FederatedCredential>>, Halt<DirectoryError>> {
-    let mut all = Vec::with_capacity(registration.federated.len());
-    for id in &registration.federated {
-        let what = "a federated credential of a registration is missing";
+    let mut all = Vec::with_capacity(ids.len());
+    for id in ids {
+        let what = "a federated credential is missing";
         all.push(view.get::<FederatedCredential>(id)?.ok_or(Halt::Refuse(DirectoryError::Broken { what }))?);
     }
     Ok(all)

@@ -120,12 +120,12 @@ pub struct Certificate {
     pub end: Timestamp,
 }
 
-/// An outside issuer's word for one of its subjects, which a registration takes as its own proof.
+/// An outside issuer's word for one of its subjects, which a registration, or a managed identity, takes as its own proof.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FederatedCredential {
     /// The id.
     pub id: CredentialId,
-    /// Its name, unique in the registration.
+    /// Its name, unique among those of whoever has it.
     pub name: String,
     /// `iss`, exactly.
     pub issuer: String,

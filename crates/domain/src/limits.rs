@@ -135,7 +135,8 @@ pub const GRAPH_PAGE_ITEMS_MAX: u16 = 999;
 pub const GRAPH_IDS_MAX: usize = 1_000;
 /// Secrets of one app registration, and certificates besides. Ours.
 pub const CREDENTIALS_MAX: usize = 20;
-/// Federated credentials of one app registration. Source: Microsoft Graph, federatedIdentityCredential.
+/// Federated credentials of one app registration, or of one user-assigned identity. Source: Microsoft Graph and Azure Resource Manager,
+/// federatedIdentityCredential.
 pub const FEDERATED_CREDENTIALS_MAX: usize = 20;
 /// Characters of a federated credential's name. Source: Microsoft Graph, federatedIdentityCredential.
 pub const FEDERATED_NAME_CHARS_MAX: usize = 120;

@@ -164,7 +164,8 @@ pub(crate) fn assign(
     if current.principal.is_some() {
         return Ok(Decision::read(current));
     }
-    let registered = managed::register(current.app.id, &current.app.name, tenant, ids, now);
+    let registered =
+        managed::register(current.app.id, &current.app.name, &current.app.placement.group, tenant, ids, now);
     let app = App { identity: Some(registered.principal.id), changed: now, ..App::clone(&current.app) };
     let mut writes = registered.writes;
     writes.push(store::put::<App>(name, &app));
@@ -247,7 +248,8 @@ mod tests {
     }
 
     fn principal() -> Principal {
-        managed::register(app(None).id, &name(), tenant(), ids(), NOW).principal
+        managed::register(app(None).id, &name(), &ResourceGroupName::default(), tenant(), ids(), NOW)
+            .principal
     }
 
     fn with_app(identity: Option<PrincipalId>) -> View<'static> {
@@ -348,6 +350,7 @@ mod tests {
     fn deleting_leaves_user_assigned_identities_but_not_the_apps_tokens() {
         let shared = managed::register_user_assigned(
             &domain::IdentityName::parse("readers").unwrap(),
+            &ResourceGroupName::default(),
             tenant(),
             IdentityIds { principal: PrincipalId::random(&Fixed(7)), client: ClientId::random(&Fixed(8)) },
             NOW,

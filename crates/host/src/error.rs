@@ -21,6 +21,9 @@ pub enum HostError {
     /// There already is one.
     #[error("identity {0} exists already")]
     IdentityExists(IdentityName),
+    /// The identity has no federated credential of this name.
+    #[error("identity {0} has no such federated credential")]
+    FederatedNotFound(IdentityName),
     /// The app has too many user-assigned identities.
     #[error("an app has at most {limit} user-assigned identities")]
     TooManyIdentities {

@@ -8,6 +8,7 @@ mod account;
 pub mod app;
 pub mod desired;
 pub mod error;
+pub mod federated;
 #[cfg(test)]
 mod fixtures;
 mod hosting;
@@ -25,6 +26,7 @@ pub mod workload;
 pub use app::Replacement;
 pub use desired::{AppNetwork, Change, Deployment, Desired, DesiredState, Health, Image, InstanceLimits};
 pub use error::HostError;
+pub use federated::FederatedView;
 pub use hosting::Publishable;
 pub use identity::{App, Assigned, Enforcement, Workload};
 pub use inject::{Environment, Injection, TrustFiles};

@@ -164,7 +164,7 @@ impl HostService {
 }
 
 /// May whoever asks do this to an identity?
-fn may(
+pub(crate) fn may(
     view: &View,
     by: Manager<'_>,
     operation: &'static str,
@@ -188,7 +188,7 @@ fn create(
     if view.get::<UserAssigned>(name)?.is_some() {
         return refuse(HostError::IdentityExists(name.clone()));
     }
-    let registered = managed::register_user_assigned(name, tenant, ids, now);
+    let registered = managed::register_user_assigned(name, &placement.group, tenant, ids, now);
     let identity = UserAssigned {
         name: name.clone(),
         principal: registered.principal.id,
@@ -201,7 +201,7 @@ fn create(
     Ok(Decision::of(IdentityView { identity, principal }, writes))
 }
 
-fn find(view: &View, name: &IdentityName) -> Result<IdentityView, Halt<HostError>> {
+pub(crate) fn find(view: &View, name: &IdentityName) -> Result<IdentityView, Halt<HostError>> {
     if let Some(identity) = view.get::<UserAssigned>(name)?
         && let Some(principal) = view.get::<Principal>(&identity.principal)?
     {

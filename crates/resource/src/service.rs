@@ -5,33 +5,19 @@ use crate::{ResourceError, Subscription};
 use access::{Around, Manager, Unmanaged};
 use domain::{Entropy, SubscriptionId};
 use std::{num::NonZeroU16, sync::Arc};
-use store::{
-    Decision, Halt, Key, Record, Store, StoreError, contract::LIST_MAX, list_records, put, query, transact,
-};
+use store::{Halt, Key, Record, Store, contract::LIST_MAX, list_records, query};
 
 /// The subscription and its resource groups.
 pub struct ResourceService {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    subscription: Arc<Subscription>,
+    subscription: Subscription,
 }
 
 impl ResourceService {
-    /// Over a store; makes the subscription at the first start.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn open(store: Arc<dyn Store>, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
-        let id = SubscriptionId::random(&*entropy);
-        let made = Subscription { id, name: "Keyless".to_owned() };
-        let subscription = transact::<_, StoreError>(&*store, &*entropy, |view| {
-            if let Some(found) = view.get::<Subscription>(&())? {
-                return Ok(Decision::read(found));
-            }
-            Ok(Decision::of(Arc::new(made.clone()), vec![put::<Subscription>(&(), &made)]))
-        });
-        let subscription = subscription.await?;
-        Ok(Self { store, entropy, subscription })
+    /// Over a store, for the subscription that the directory's tenant has.
+    pub fn new(store: Arc<dyn Store>, entropy: Arc<dyn Entropy>, subscription: SubscriptionId) -> Self {
+        Self { store, entropy, subscription: Subscription { id: subscription, name: "Keyless" } }
     }
 
     /// The subscription.

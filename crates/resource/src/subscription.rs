@@ -1,22 +1,12 @@
 //! The one subscription of an installation: clients of the resource manager want one, and everything is in it.
 
 use domain::SubscriptionId;
-use serde::{Deserialize, Serialize};
-use store::{Key, Record};
 
 /// The subscription.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
-    /// Made at the first start.
+    /// As the directory's tenant has it.
     pub id: SubscriptionId,
     /// As people are told it.
-    pub name: String,
-}
-
-impl Record for Subscription {
-    type Id = ();
-
-    fn key((): &()) -> Key {
-        Key::new("subscription")
-    }
+    pub name: &'static str,
 }

@@ -338,7 +338,8 @@ async fn services(
         },
     );
     let host = host.shadowing(shadows);
-    let resource = ResourceService::open(store.clone(), entropy.clone()).await?;
+    let subscription = directory.tenant().subscription();
+    let resource = ResourceService::new(store.clone(), entropy.clone(), subscription);
     Ok(Arc::new(Services {
         verifiers: Arc::new(Verifiers::of(&directory, &names)),
         resource: Arc::new(resource),

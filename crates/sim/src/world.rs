@@ -231,8 +231,8 @@ impl World {
             host_settings(&self.root),
         ));
         host.resume(now).await.map_err(|error| error.to_string())?;
-        let resource = ResourceService::open(store.clone(), entropy.clone()).await;
-        let resource = Arc::new(resource.map_err(|error| error.to_string())?);
+        let subscription = directory.tenant().subscription();
+        let resource = Arc::new(ResourceService::new(store.clone(), entropy.clone(), subscription));
         let verifiers = Arc::new(Verifiers::of(&directory, &self.names));
         let services = Arc::new(Services {
             directory,

@@ -14,6 +14,7 @@ mod arc;
 mod arm_vaults;
 mod arm_web;
 mod described;
+mod federated;
 mod golden;
 mod golden_graph;
 mod golden_keyvault;

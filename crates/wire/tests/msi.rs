@@ -603,6 +603,7 @@ async fn a_token_falls_with_the_assignment_that_it_stands_on() {
     assert_eq!(claims["keyless_attachment"], attachment.to_string());
     let hosting = directory::Hosting {
         app: other.clone(),
+        group: domain::ResourceGroupName::default(),
         attachment: state.host.app(Manager::Administrator, &other).await.unwrap().app.user_assigned[0]
             .attachment,
     };

@@ -109,10 +109,9 @@ impl World {
         let host = Arc::new(host(store.clone(), entropy.clone(), services, kernel.clone()));
         let audit = Arc::new(MemoryAudit::new());
         let clock = Arc::new(FixedClock(AtomicI64::new(NOW.seconds())));
-        // Of its own: what others draw stays as golden files have it.
-        let drawn = Arc::new(SeededEntropy::new(2));
-        let resource = resource::ResourceService::open(store.clone(), drawn).await;
-        let resource = Arc::new(resource.unwrap());
+        let subscription = directory.tenant().subscription();
+        let resource = resource::ResourceService::new(store.clone(), entropy.clone(), subscription);
+        let resource = Arc::new(resource);
         let verifiers = Arc::new(Verifiers::of(&directory, &names));
         let state = Arc::new(Services {
             directory,
@@ -131,6 +130,7 @@ impl World {
         let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let names = vec![
             named("tenant", &state.directory.tenant().id.to_string()),
+            named("subscription", &state.directory.tenant().subscription().to_string()),
             named("kid", ring.current().kid()),
             named("n", ring.current().public().n()),
             named("x5c", ring.current().public().x5c().first().unwrap()),

@@ -27,6 +27,7 @@ fn principal(member_of: &[GroupId]) -> Principal {
         display_name: "shop".to_owned(),
         enabled: true,
         member_of: member_of.to_vec(),
+        resource_group: domain::ResourceGroupName::default(),
         created: Timestamp::default(),
         revocations: Revocations::default(),
     }

@@ -286,7 +286,7 @@ impl Acting<'_> {
         self.change(Right::WriteApplications, |view, permit| {
             let registration = registry::find(view, named)?;
             permit.over_application(view, &registration)?;
-            let all = credentials::federated(view, &registration)?;
+            let all = credentials::federated(view, &registration.federated)?;
             let Some(before) = all.iter().find(|one| one.id == id) else {
                 return refuse(DirectoryError::CredentialNotFound {
                     registration: registration.id,
@@ -298,7 +298,7 @@ impl Acting<'_> {
             let keys = if checked.issuer == before.issuer { before.keys.clone() } else { Vec::new() };
             let (name, created) = (before.name.clone(), before.created);
             let after = FederatedCredential { id, name, created, keys, ..checked };
-            credentials::check_taken(view, &registration, &after)?;
+            credentials::check_taken(view, &registration.federated, &after)?;
             let mut writes = vec![store::put::<FederatedCredential>(&id, &after)];
             if let Some(principal) = view.get::<Principal>(&registration.principal)? {
                 let mut principal = Principal::clone(&principal);

@@ -2,6 +2,7 @@
 
 mod apps;
 mod crowd;
+mod federated;
 mod managed;
 mod shadow;
 mod workloads;

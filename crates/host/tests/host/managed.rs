@@ -14,7 +14,7 @@ use host::{Change, DesiredState, HostError, Replacement, Setting};
 use store::{Decision, Halt, transact};
 
 /// A principal that roles are given to.
-struct Person(Caller);
+pub(crate) struct Person(Caller);
 
 impl Person {
     async fn new(world: &World) -> Self {
@@ -28,6 +28,7 @@ impl Person {
             display_name: "ada".to_owned(),
             enabled: true,
             member_of: Vec::new(),
+            resource_group: domain::ResourceGroupName::default(),
             created: NOW,
             revocations: Revocations::default(),
         };
@@ -36,7 +37,7 @@ impl Person {
     }
 
     /// Has this role there from now on, and no other.
-    async fn is(&self, world: &World, role: &str, scope: Scope) {
+    pub(crate) async fn is(&self, world: &World, role: &str, scope: Scope) {
         let one = RoleAssignment {
             id: AssignmentId::random(&SystemEntropy),
             role: role.parse().unwrap(),
@@ -47,7 +48,7 @@ impl Person {
         put::<WideRoles>(world, &self.0.principal(), &roles).await;
     }
 
-    fn asks(&self) -> Manager<'_> {
+    pub(crate) fn asks(&self) -> Manager<'_> {
         Manager::Caller(&self.0)
     }
 }
@@ -60,7 +61,7 @@ async fn put<R: store::Record>(world: &World, id: &R::Id, record: &R) {
     written.await.unwrap();
 }
 
-fn group(name: &str) -> ResourceGroupName {
+pub(crate) fn group(name: &str) -> ResourceGroupName {
     ResourceGroupName::parse(name).unwrap()
 }
 
@@ -79,7 +80,7 @@ async fn make_group(world: &World, name: &str, is_going: bool) {
     put::<ResourceGroup>(world, &group(name), &record).await;
 }
 
-fn refused<T: std::fmt::Debug>(result: Result<T, HostError>, operation: &str) {
+pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, HostError>, operation: &str) {
     match result.unwrap_err() {
         HostError::Unmanaged(Unmanaged::NoRole(named)) => assert_eq!(named, operation),
         other => panic!("{other:?} instead of {operation}"),
@@ -89,7 +90,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, HostError>, operation: &str) {
 const WRITE: &str = "Microsoft.Web/sites/write";
 
 /// A world with an app in group shop, an identity there, and a person without a role.
-async fn world() -> (World, Person, IdentityName) {
+pub(crate) async fn world() -> (World, Person, IdentityName) {
     let world = World::new().await;
     make_group(&world, "shop", false).await;
     let readers: IdentityName = "readers".parse().unwrap();

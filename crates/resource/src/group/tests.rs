@@ -2,7 +2,7 @@
 
 use super::*;
 use access::{Caller, Principal, PrincipalKind, Revocations, RoleAssignment, Unmanaged, WideRoles};
-use domain::{AppId, AssignmentId, ClientId, Entropy, PrincipalId, TenantId};
+use domain::{AppId, AssignmentId, ClientId, Entropy, PrincipalId, SubscriptionId, TenantId};
 use std::sync::atomic::{AtomicU8, Ordering};
 use store::Memory;
 
@@ -25,8 +25,9 @@ impl World {
     /// With somebody who has these roles.
     async fn new(roles: &[(Scope, &str)]) -> Self {
         let entropy: Arc<dyn Entropy> = Arc::new(Counted(AtomicU8::new(1)));
-        let service = ResourceService::open(Arc::new(Memory::new()), entropy).await.unwrap();
         let random = &Counted(AtomicU8::new(100));
+        let subscription = SubscriptionId::random(random);
+        let service = ResourceService::new(Arc::new(Memory::new()), entropy, subscription);
         let (id, client, tenant) =
             (PrincipalId::random(random), ClientId::random(random), TenantId::random(random));
         let principal = Principal {
@@ -37,6 +38,7 @@ impl World {
             display_name: "ci".to_owned(),
             enabled: true,
             member_of: Vec::new(),
+            resource_group: domain::ResourceGroupName::default(),
             created: NOW,
             revocations: Revocations::default(),
         };
@@ -157,15 +159,4 @@ async fn what_goes_takes_nothing_in_and_takes_roles_along() {
     assert!(world.service.group(world.by(), &shop).await.is_err());
     let always = world.service.begin_deleting(Manager::Administrator, &ResourceGroupName::default()).await;
     assert!(matches!(always, Err(ResourceError::GroupStays(_))));
-}
-
-#[tokio::test]
-async fn the_subscription_stays_the_same() {
-    let store: Arc<dyn store::Store> = Arc::new(Memory::new());
-    let open = |seed| {
-        let entropy: Arc<dyn Entropy> = Arc::new(Counted(AtomicU8::new(seed)));
-        ResourceService::open(store.clone(), entropy)
-    };
-    let first = open(1).await.unwrap().subscription().clone();
-    assert_eq!(*open(50).await.unwrap().subscription(), first);
 }

@@ -5,7 +5,7 @@ use crate::SiteChange;
 use access::{
     Caller, GroupFault, Principal, PrincipalKind, ResourceGroup, Revocations, RoleAssignment, WideRoles,
 };
-use domain::{AppId, AppName, AssignmentId, ClientId, Entropy, PrincipalId, TenantId};
+use domain::{AppId, AppName, AssignmentId, ClientId, Entropy, PrincipalId, SubscriptionId, TenantId};
 use host::{App, SiteValue};
 use std::sync::atomic::{AtomicU8, Ordering};
 use store::Memory;
@@ -30,8 +30,9 @@ struct World {
 impl World {
     async fn new() -> Self {
         let entropy: Arc<dyn Entropy> = Arc::new(Counted(AtomicU8::new(1)));
-        let service = ResourceService::open(Arc::new(Memory::new()), entropy).await.unwrap();
         let random = &Counted(AtomicU8::new(100));
+        let subscription = SubscriptionId::random(random);
+        let service = ResourceService::new(Arc::new(Memory::new()), entropy, subscription);
         let (id, client) = (PrincipalId::random(random), ClientId::random(random));
         let tenant = TenantId::random(random);
         let principal = Principal {
@@ -42,6 +43,7 @@ impl World {
             display_name: "ada".to_owned(),
             enabled: true,
             member_of: Vec::new(),
+            resource_group: ResourceGroupName::default(),
             created: NOW,
             revocations: Revocations::default(),
         };

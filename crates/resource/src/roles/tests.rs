@@ -4,7 +4,7 @@ use super::*;
 use access::{Caller, ObjectScope, ResourceGroup, Revocations};
 use domain::{
     AppId, AppName, ClientId, Entropy, Location, ObjectKind, ObjectName, Placement, ResourceGroupName,
-    RoleId, TenantId, VaultName,
+    RoleId, SubscriptionId, TenantId, VaultName,
 };
 use std::sync::{
     Arc,
@@ -68,7 +68,8 @@ impl Somebody {
 impl World {
     async fn new() -> Self {
         let (store, entropy) = (Arc::new(Memory::new()), Arc::new(Counted(AtomicU64::new(1))));
-        let service = ResourceService::open(store.clone(), entropy.clone()).await.unwrap();
+        let subscription = SubscriptionId::random(&*entropy);
+        let service = ResourceService::new(store.clone(), entropy.clone(), subscription);
         let root = Arc::new(crypt::Key256::random(&*entropy));
         let vaults = VaultService::new(store, entropy.clone(), Arc::new(domain::world::Here), root);
         let mut world = Self { service, entropy, vault: VaultId::from_uuid(uuid(0)) };
@@ -123,6 +124,7 @@ impl World {
             display_name: "somebody".to_owned(),
             enabled: true,
             member_of: member_of.to_vec(),
+            resource_group: ResourceGroupName::default(),
             created: NOW,
             revocations: Revocations::default(),
         };

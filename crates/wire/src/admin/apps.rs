@@ -7,7 +7,7 @@ use super::{
     hosting::{self, Hosted, Hosting},
     identities::UserAssigned,
 };
-use crate::context::{Context, State};
+use crate::context::{Context, Services, State};
 use access::{Manager, Principal};
 use axum::{
     Extension, Router,
@@ -75,7 +75,7 @@ async fn list(
 async fn whole(state: &State, hosting: &dyn Hosting, view: &AppView) -> Result<App, HostError> {
     let desired = state.host.desired(&view.app.name).await?;
     let hosted = desired.map(|desired| hosting::hosted(state, hosting, &view.app.name, &desired));
-    Ok(App { hosted, ..app(view) })
+    Ok(App { hosted, ..app(state, view) })
 }
 
 async fn create(
@@ -86,7 +86,10 @@ async fn create(
     let made = state.host.create_app(Manager::Administrator, &name, &Placement::default(), context.now).await;
     let made = audited(&state, &context, "app.create", target(&name), made)?;
     installation.names_changed();
-    Ok(json(StatusCode::CREATED, &app(&AppView { app: made, principal: None, user_assigned: Vec::new() })))
+    Ok(json(
+        StatusCode::CREATED,
+        &app(&state, &AppView { app: made, principal: None, user_assigned: Vec::new() }),
+    ))
 }
 
 async fn show(
@@ -120,7 +123,7 @@ async fn assign(
 ) -> Result<Response, AdminError> {
     let assigned = state.host.assign_identity(Manager::Administrator, &name, context.now).await;
     let assigned = audited(&state, &context, "app.identity.assign", target(&name), assigned)?;
-    Ok(json(StatusCode::OK, &app(&assigned)))
+    Ok(json(StatusCode::OK, &app(&state, &assigned)))
 }
 
 async fn identity(
@@ -128,7 +131,7 @@ async fn identity(
     Segment(name): Segment<AppName>,
 ) -> Result<Response, AdminError> {
     let view = state.host.app(Manager::Administrator, &name).await?;
-    match app(&view).identity {
+    match app(&state, &view).identity {
         Some(identity) => Ok(json(StatusCode::OK, &identity)),
         None => Err(AdminError::not_found(format!(
             "app {name} has no identity: `keyless app identity assign {name}` gives it one"
@@ -143,21 +146,23 @@ async fn remove(
 ) -> Result<Response, AdminError> {
     let removed = state.host.remove_identity(Manager::Administrator, &name, context.now).await;
     let removed = audited(&state, &context, "app.identity.remove", target(&name), removed)?;
-    Ok(json(StatusCode::OK, &app(&removed)))
+    Ok(json(StatusCode::OK, &app(&state, &removed)))
 }
 
 fn target(name: &AppName) -> String {
     format!("app {name}")
 }
 
-pub(super) fn app(view: &AppView) -> App {
+pub(super) fn app(state: &Services, view: &AppView) -> App {
+    let subscription = state.directory.tenant().subscription();
+    let given = view.user_assigned.iter().map(|(_, principal)| UserAssigned::of(subscription, principal));
     App {
         name: view.app.name.to_string(),
         id: view.app.id.to_string(),
         created: view.app.created.seconds(),
         changed: view.app.changed.seconds(),
         identity: view.principal.as_deref().map(Identity::of),
-        user_assigned: view.user_assigned.iter().map(|(_, principal)| UserAssigned::of(principal)).collect(),
+        user_assigned: given.collect(),
         hosted: None,
     }
 }

@@ -112,6 +112,9 @@ impl From<HostError> for AdminError {
             HostError::IdentityExists(name) => Self::conflict(format!(
                 "identity {name} exists already: `keyless identity show {name}` shows it"
             )),
+            HostError::FederatedNotFound(name) => Self::not_found(format!(
+                "identity {name} has no such federated credential: `keyless identity federated list {name}` shows all"
+            )),
             HostError::TooManyIdentities { .. } => Self::conflict(format!("{error}: take one away first")),
             HostError::WorkloadNotFound(id) => Self::not_found(format!("workload {id} is not running")),
             HostError::TooManyWorkloads { .. } => Self::new(

@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, put},
 };
-use domain::{AppName, IdentityName, NameError, Placement};
+use domain::{AppName, IdentityName, NameError, Placement, SubscriptionId};
 use host::IdentityView;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -45,11 +45,11 @@ pub(super) struct UserAssigned {
 }
 
 impl UserAssigned {
-    pub(super) fn of(principal: &Principal) -> Self {
+    pub(super) fn of(subscription: SubscriptionId, principal: &Principal) -> Self {
         Self {
             name: principal.display_name.clone(),
             identity: Identity::of(principal),
-            resource_id: directory::managed::resource_id(principal),
+            resource_id: directory::managed::resource_id(subscription, principal),
         }
     }
 }
@@ -63,8 +63,13 @@ pub(super) fn routes() -> Router<Admin> {
 
 async fn list(Shared(state): Shared<State>) -> Result<Response, AdminError> {
     let apps = state.host.apps(Manager::Administrator).await?;
-    let value =
-        state.host.identities(Manager::Administrator).await?.iter().map(|one| shown(one, &apps)).collect();
+    let value = state
+        .host
+        .identities(Manager::Administrator)
+        .await?
+        .iter()
+        .map(|one| shown(&state, one, &apps))
+        .collect();
     Ok(json(StatusCode::OK, &List { value }))
 }
 
@@ -76,7 +81,7 @@ async fn create(
     let made =
         state.host.create_identity(Manager::Administrator, &name, &Placement::default(), context.now).await;
     let made = audited(&state, &context, "identity.create", target(&name), made)?;
-    Ok(json(StatusCode::CREATED, &shown(&made, &[])))
+    Ok(json(StatusCode::CREATED, &shown(&state, &made, &[])))
 }
 
 async fn show(
@@ -84,7 +89,7 @@ async fn show(
     Segment(name): Segment<IdentityName>,
 ) -> Result<Response, AdminError> {
     let view = state.host.identity_named(Manager::Administrator, &name).await?;
-    Ok(json(StatusCode::OK, &shown(&view, &state.host.apps(Manager::Administrator).await?)))
+    Ok(json(StatusCode::OK, &shown(&state, &view, &state.host.apps(Manager::Administrator).await?)))
 }
 
 async fn delete(
@@ -127,7 +132,7 @@ fn changed(
 ) -> Result<Response, AdminError> {
     let target = format!("identity {identity} of app {app}");
     let view = audited(state, context, action, target, result)?;
-    Ok(json(StatusCode::OK, &apps::app(&view)))
+    Ok(json(StatusCode::OK, &apps::app(state, &view)))
 }
 
 fn names(path: Result<Path<(String, String)>, PathRejection>) -> Result<(AppName, IdentityName), AdminError> {
@@ -140,12 +145,12 @@ fn target(name: &IdentityName) -> String {
     format!("identity {name}")
 }
 
-fn shown(view: &IdentityView, apps: &[host::AppView]) -> Shown {
+fn shown(state: &Services, view: &IdentityView, apps: &[host::AppView]) -> Shown {
     let has = |app: &&host::AppView| {
         app.app.user_assigned.iter().any(|assigned| assigned.identity == view.principal.id)
     };
     Shown {
-        identity: UserAssigned::of(&view.principal),
+        identity: UserAssigned::of(state.directory.tenant().subscription(), &view.principal),
         created: view.identity.created.seconds(),
         apps: apps.iter().filter(has).map(|app| app.app.name.to_string()).collect(),
     }

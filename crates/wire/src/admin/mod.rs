@@ -11,6 +11,7 @@ pub mod body;
 pub mod clock;
 pub mod error;
 pub mod explain;
+pub mod federated;
 pub mod groups;
 pub mod hosting;
 pub mod identities;
@@ -85,6 +86,7 @@ pub fn router(state: State, installation: Arc<dyn Installation>, hosting: Arc<dy
         .merge(apps::routes())
         .merge(hosting::routes())
         .merge(identities::routes())
+        .merge(federated::routes())
         .merge(workloads::routes())
         .merge(vaults::routes())
         .merge(policies::routes())

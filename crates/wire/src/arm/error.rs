@@ -335,7 +335,7 @@ impl From<HostError> for ArmError {
             HostError::Unmanaged(unmanaged) => unmanaged.into(),
             HostError::Group(fault) => fault.into(),
             HostError::Store(error) => error.into(),
-            HostError::AppNotFound(_) | HostError::IdentityNotFound(_) => {
+            HostError::AppNotFound(_) | HostError::IdentityNotFound(_) | HostError::FederatedNotFound(_) => {
                 Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", text)
             }
             // Names are the installation's, whatever group they are in.
@@ -345,6 +345,9 @@ impl From<HostError> for ArmError {
             | HostError::SettingReserved { .. }
             // That is to keep its value, and has none.
             | HostError::SettingNotFound { .. } => Self::bad_content(text),
+            HostError::Directory(ref refused) => {
+                super::federated::refused(refused).unwrap_or_else(|| Self::internal(&error))
+            }
             error => Self::internal(&error),
         }
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use axum::{body::Body, response::Response};
 use domain::{IdentityName, Placement, ResourceGroupName};
-use host::{HostError, IdentityView, Replacement};
+use host::{HostError, IdentityView, Replacement, UserAssigned};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -146,7 +146,7 @@ async fn put(
 }
 
 /// An identity that is in this group.
-async fn found(
+pub(super) async fn found(
     asked: &Asked<'_>,
     group: &ResourceGroupName,
     name: &IdentityName,
@@ -166,15 +166,19 @@ async fn found(
     }
 }
 
+pub(super) fn id(asked: &Asked<'_>, identity: &UserAssigned) -> String {
+    format!(
+        "{}/resourcegroups/{}/providers/{IDENTITIES}/{}",
+        asked.subscription_path(),
+        identity.placement.group,
+        identity.name
+    )
+}
+
 fn shown(asked: &Asked<'_>, view: &IdentityView) -> Value {
     let IdentityView { identity, principal } = view;
     json!({
-        "id": format!(
-            "{}/resourcegroups/{}/providers/{IDENTITIES}/{}",
-            asked.subscription_path(),
-            identity.placement.group,
-            identity.name
-        ),
+        "id": id(asked, identity),
         "name": identity.name,
         "type": IDENTITIES,
         "location": identity.placement.location,

@@ -7,6 +7,7 @@
 
 mod authorization;
 mod error;
+mod federated;
 mod groups;
 mod identities;
 mod key_vault;

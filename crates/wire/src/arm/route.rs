@@ -4,6 +4,7 @@ use super::{
     Answer, Asked,
     authorization::AuthorizationOperation,
     error::ArmError,
+    federated::FederatedOperation,
     groups::GroupsOperation,
     identities::IdentitiesOperation,
     key_vault::KeyVaultOperation,
@@ -22,6 +23,7 @@ pub(super) enum Operation {
     Subscriptions(SubscriptionsOperation),
     Groups(GroupsOperation),
     Identities(IdentitiesOperation),
+    Federated(FederatedOperation),
     Providers(ProvidersOperation),
     Authorization(AuthorizationOperation),
     KeyVault(KeyVaultOperation),
@@ -35,6 +37,7 @@ macro_rules! each {
             Operation::Subscriptions($operation) => $do,
             Operation::Groups($operation) => $do,
             Operation::Identities($operation) => $do,
+            Operation::Federated($operation) => $do,
             Operation::Providers($operation) => $do,
             Operation::Authorization($operation) => $do,
             Operation::KeyVault($operation) => $do,
@@ -113,6 +116,11 @@ fn within(method: &Method, rest: &[&str]) -> Result<Operation, ArmError> {
 fn provider(method: &Method, level: &Level, rest: &[&str]) -> Result<Operation, ArmError> {
     match rest {
         [namespace, rest @ ..] if is(namespace, "Microsoft.ManagedIdentity") => {
+            if let Level::Group(group) = level
+                && let Some(operation) = FederatedOperation::route(method, group, rest)?
+            {
+                return Ok(Operation::Federated(operation));
+            }
             IdentitiesOperation::route(method, level, rest).map(Operation::Identities)
         }
         [namespace, rest @ ..] if is(namespace, "Microsoft.KeyVault") => {

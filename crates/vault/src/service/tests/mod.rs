@@ -185,6 +185,7 @@ impl World {
             display_name: "owner".to_owned(),
             enabled: true,
             member_of: Vec::new(),
+            resource_group: domain::ResourceGroupName::default(),
             created: NOW,
             revocations: access::Revocations::default(),
         };
