@@ -7,6 +7,7 @@
 mod access;
 mod admin;
 mod app;
+mod apply;
 mod attach;
 mod attributes;
 mod audit;
@@ -106,6 +107,8 @@ enum Command {
     Attach(attach::Attach),
     /// Take it away again
     Detach(attach::Detach),
+    /// Make all that a file says: apps, identities, vaults, who may do what, secrets
+    Apply(apply::Args),
     /// Apps and their identities
     #[command(subcommand)]
     App(app::Command),
@@ -219,6 +222,7 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
     match command {
         Command::Attach(args) => attach::attach(global, args).await,
         Command::Detach(args) => attach::detach(&global.admin()?, args).await,
+        Command::Apply(args) => apply::apply(&global.admin()?, global.output, &args).await,
         Command::App(command) => app::app(&global.admin()?, global.output, command).await,
         Command::Identity(command) => identity::identity(&global.admin()?, global.output, command).await,
         Command::Vault(command) => vault::vault(&global.admin()?, global.output, command).await,
