@@ -108,6 +108,10 @@ enum Command {
     /// Take it away again
     Detach(attach::Detach),
     /// Make all that a file says: apps, identities, vaults, who may do what, secrets
+    ///
+    /// What is there and as the YAML file says is left alone, so that it can be run again at any time. What the file does not name is never
+    /// removed and stays as it is; only the policy of somebody whom it names is replaced by what it says. Values of secrets are in files of
+    /// their own, which it names by `from_file`, relative to itself. An example: docs/operate, Declarative set-up.
     Apply(apply::Args),
     /// Apps and their identities
     #[command(subcommand)]

@@ -89,7 +89,8 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
     let (names, data) = (config.names(), config.data_dir.clone());
     runtime.block_on(async {
         let running = server::start(config, |key| announce(key, &data)).await?;
-        if let Some(wanted) = &wanted {
+        // Gone from memory when it is done, with the values that it holds.
+        if let Some(wanted) = wanted {
             let admin = Admin::new(Layout::of(data.clone()));
             let applied = tokio::select! {
                 applied = wanted.apply(&admin, Format::Table, false) => applied.map(|()| None),

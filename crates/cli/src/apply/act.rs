@@ -3,7 +3,8 @@
 use super::{
     found::Registration,
     plan::{Act, Step},
-    stack::{Vault, Whom},
+    rules::Whom,
+    stack::Vault,
     values::{Sent, Values},
     verbs::Verbs,
 };

@@ -3,7 +3,8 @@
 //! Values are compared here, in memory: what is handed on says only whether they are alike.
 
 use super::{
-    stack::{App, Redirect, Stack, Vault, Whom},
+    rules::Whom,
+    stack::{App, Redirect, Stack, Vault},
     values::Values,
     verbs::Verbs,
 };

@@ -6,7 +6,9 @@
 mod act;
 mod found;
 mod plan;
+mod plan_vault;
 mod ranges;
+mod rules;
 mod stack;
 mod values;
 mod verbs;
@@ -25,11 +27,7 @@ use stack::{Setting, Stack};
 use std::path::{Path, PathBuf};
 use values::Values;
 
-/// Makes apps, identities, registrations, groups, vaults, their rules and their secrets as a YAML file says.
-///
-/// What is there and as the file says is left alone, so that it can be run again at any time. What the file does not name is never
-/// removed, and stays as it is; within what it names, the policy of somebody whom it names is replaced by the file's. Values of secrets are
-/// in files of their own, which it names by `from_file`, relative to itself. The format: docs/operate, Declarative set-up.
+/// Its long help is beside the name of the command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The file; `-` for standard input
@@ -70,7 +68,8 @@ impl Wanted {
             Failure::new(format!("{name}: {why}"))
                 .next("Nothing was changed. The format: docs/operate, Declarative set-up.")
         };
-        let bytes = files::read(file, limits::STACK_BYTES_MAX, &format!("{name}: it"))?;
+        let bytes = files::read(file, limits::STACK_BYTES_MAX, "it")
+            .map_err(|failure| failed(failure.to_string()))?;
         let text =
             std::str::from_utf8(bytes.expose()).map_err(|_| failed("it is no text in UTF-8".to_owned()))?;
         let stack = Stack::parse(text).map_err(failed)?;

@@ -15,8 +15,13 @@ pub(super) fn parse(text: &str) -> Option<Range> {
     let (base, bits) = text.split_once('/').map_or((text, None), |(base, bits)| (base, Some(bits)));
     let base: IpAddr = base.parse().ok()?;
     let most = if base.is_ipv4() { 32 } else { 128 };
-    let bits = bits.map_or(Some(most), |bits| bits.parse().ok().filter(|bits| *bits <= most))?;
-    Some((base, bits))
+    let bits: u8 = bits.map_or(Some(most), |bits| bits.parse().ok().filter(|bits| *bits <= most))?;
+    // 10.0.0.7/8 is two opinions of which range is meant.
+    let is_first = match base {
+        IpAddr::V4(base) => base.to_bits().checked_shl(u32::from(bits)).unwrap_or(0) == 0,
+        IpAddr::V6(base) => base.to_bits().checked_shl(u32::from(bits)).unwrap_or(0) == 0,
+    };
+    is_first.then_some((base, bits))
 }
 
 /// All ranges in one order, each once; nothing for everywhere.
@@ -54,7 +59,7 @@ mod tests {
         assert_ne!(of(&["10.0.0.0/8"]), of(&["10.0.0.0/9"]));
         assert_eq!(of(&["ANY"]), None);
         assert_eq!(of(&[]), Some(Vec::new()));
-        for none in ["", "x", "10.0.0.0/33", "10.0.0.0/", "any"] {
+        for none in ["", "x", "10.0.0.0/33", "10.0.0.0/", "10.0.0.7/8", "any"] {
             assert_eq!(parse(none), None, "{none}");
         }
     }

@@ -49,16 +49,16 @@ impl Values {
         is_secret: bool,
         what: impl Fn() -> String,
     ) -> Result<(), Failure> {
-        let failed = |why: String| Failure::new(format!("{}: {why}", what()));
+        let failed = |why: String| Failure::new(format!("{}: {why}", what())).next("Nothing was changed.");
         if files::is_standard(path) {
             return Err(failed("from_file names a file".to_owned()));
         }
         if let Some(known) = self.0.get(path) {
             let is_short = known.expose().len() <= bytes_max;
-            return if is_short { Ok(()) } else { Err(failed(format!("at most {bytes_max} bytes"))) };
+            return if is_short { Ok(()) } else { Err(failed(format!("it is at most {bytes_max} bytes"))) };
         }
         let whole = folder.join(path);
-        let bytes = files::read(&whole, bytes_max, &what())?;
+        let bytes = files::read(&whole, bytes_max, "it").map_err(|failure| failed(failure.to_string()))?;
         if is_secret {
             files::warn_if_readable_by_others(&whole);
         }
