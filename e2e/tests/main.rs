@@ -8,6 +8,7 @@
     reason = "these are tests, helpers and all: a surprise is a failure, and its place is the message"
 )]
 
+mod apply;
 mod arc;
 mod assertion;
 mod attach;

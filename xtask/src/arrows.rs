@@ -195,6 +195,11 @@ const DOORS: &[Door] = &[
         packages: &["figment", "toml", "clap", "tracing-subscriber"],
         reason: "configuration and the process's own log are decided where the process begins",
     },
+    Door {
+        only: &["cli"],
+        packages: &["serde-saphyr"],
+        reason: "a person's YAML is read by the command that takes it; the server is spoken to in JSON",
+    },
 ];
 
 /// Packages that must not be below a crate, by any way.

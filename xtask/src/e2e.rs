@@ -21,6 +21,7 @@ const CERTIFICATE: &str = "rust-certificate";
 
 /// The files of `e2e/tests`, which `cargo xtask tidy` compares.
 pub(crate) const MODULES: &[&str] = &[
+    "apply",
     "arc",
     "assertion",
     "attach",

@@ -7,6 +7,7 @@
 mod access;
 mod admin;
 mod app;
+mod apply;
 mod attach;
 mod attributes;
 mod audit;
@@ -111,6 +112,12 @@ enum Command {
     Attach(attach::Attach),
     /// Take it away again
     Detach(attach::Detach),
+    /// Make all that a file says: apps, identities, vaults, who may do what, secrets
+    ///
+    /// What is there and as the YAML file says is left alone, so that it can be run again at any time. What the file does not name is never
+    /// removed and stays as it is; only the policy of somebody whom it names is replaced by what it says. Values of secrets are in files of
+    /// their own, which it names by `from_file`, relative to itself. An example: docs/operate, Declarative set-up.
+    Apply(apply::Args),
     /// Apps and their identities
     #[command(subcommand)]
     App(app::Command),
@@ -228,6 +235,7 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
     match command {
         Command::Attach(args) => attach::attach(global, args).await,
         Command::Detach(args) => attach::detach(&global.admin()?, args).await,
+        Command::Apply(args) => apply::apply(&global.admin()?, global.output, &args).await,
         Command::App(command) => app::app(&global.admin()?, global.output, command).await,
         Command::Identity(command) => identity::identity(&global.admin()?, global.output, command).await,
         Command::Vault(command) => vault::vault(&global.admin()?, global.output, command).await,

@@ -323,3 +323,8 @@ pub const PROXY_ANSWER_TIME_MAX: Duration = Duration::from_secs(230);
 pub const PROXY_UPGRADE_IDLE_TIME_MAX: Duration = Duration::from_secs(20 * 60);
 /// Bytes of the head of an app's answer. Ours: as much as a request's head may have.
 pub const PROXY_HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of the file of a declarative set-up, `keyless apply` (1 MiB). Ours: values of secrets are in files of their own.
+pub const STACK_BYTES_MAX: usize = 1024 * 1024;
+/// Entries of such a file: registrations, identities, groups, apps and vaults, and what each names. Ours: each may be a request of its own.
+pub const STACK_ENTRIES_MAX: usize = 5_000;

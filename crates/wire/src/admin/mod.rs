@@ -9,6 +9,7 @@ pub mod app_roles;
 pub mod apps;
 pub mod body;
 pub mod clock;
+pub mod compared;
 pub mod error;
 pub mod explain;
 pub mod federated;
@@ -85,6 +86,7 @@ pub fn router(state: State, installation: Arc<dyn Installation>, hosting: Arc<dy
         .merge(token::routes())
         .merge(apps::routes())
         .merge(hosting::routes())
+        .merge(compared::routes())
         .merge(identities::routes())
         .merge(federated::routes())
         .merge(workloads::routes())
