@@ -1,5 +1,5 @@
 //! Who may change apps and identities by the resource manager: by which role, at which scope, and who may not.
-#![expect(clippy::unwrap_used, reason = "a test whose world cannot be made has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a surprise is a failed test")]
 
 use crate::world::{NOW, World, shop};
 use access::{

@@ -236,11 +236,10 @@ pub(super) async fn apply(here: &Here<'_>, app: &App, said: &Value) -> Result<()
     }
     match member(said, "numberOfWorkers").map(Value::as_u64) {
         None => {}
+        Some(Some(count)) if count == u64::from(desired.map_or(1, |desired| desired.instances)) => {}
+        // Too many is the host's to refuse.
         Some(Some(count)) => {
-            if count != u64::from(desired.map_or(1, |desired| desired.instances)) {
-                // Too many is the host's to refuse.
-                (change.instances, is_another) = (Some(u16::try_from(count).unwrap_or(u16::MAX)), true);
-            }
+            (change.instances, is_another) = (Some(u16::try_from(count).unwrap_or(u16::MAX)), true);
         }
         Some(None) => return Err(ArmError::bad_content("numberOfWorkers is no number.")),
     }

@@ -118,9 +118,11 @@ pub(super) async fn shown(asked: &Asked<'_>, view: &AppView) -> Result<Option<Va
         (None, false) => "UserAssigned",
         (Some(_), false) => "SystemAssigned, UserAssigned",
     };
-    let mut identity = json!({"type": kind, "tenantId": asked.state.directory.tenant().id});
+    let mut identity = Map::new();
+    identity.insert("type".to_owned(), json!(kind));
+    identity.insert("tenantId".to_owned(), json!(asked.state.directory.tenant().id));
     if let Some(principal) = &view.principal {
-        identity["principalId"] = json!(principal.id);
+        identity.insert("principalId".to_owned(), json!(principal.id));
     }
     if !view.user_assigned.is_empty() {
         let mut named = Map::new();
@@ -139,7 +141,7 @@ pub(super) async fn shown(asked: &Asked<'_>, view: &AppView) -> Result<Option<Va
             );
             named.insert(id, json!({"principalId": principal.id, "clientId": principal.client}));
         }
-        identity["userAssignedIdentities"] = Value::Object(named);
+        identity.insert("userAssignedIdentities".to_owned(), Value::Object(named));
     }
-    Ok(Some(identity))
+    Ok(Some(Value::Object(identity)))
 }

@@ -271,8 +271,8 @@ async fn shown(asked: &Asked<'_>, by: Manager<'_>, view: &AppView) -> Result<Val
         "tags": app.placement.tags,
         "properties": properties,
     });
-    if let Some(identity) = identity {
-        shown["identity"] = identity;
+    if let (Some(identity), Value::Object(shown)) = (identity, &mut shown) {
+        shown.insert("identity".to_owned(), identity);
     }
     Ok(shown)
 }

@@ -9,7 +9,7 @@ use axum::{body::Body, response::Response};
 use domain::AppName;
 use host::HostError;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// A runtime that clients may name. Which one really runs is what the package says and the machine has.
 struct Stack {
@@ -66,9 +66,10 @@ fn shown(stack: &Stack) -> Value {
     };
     let versions = stack.versions.iter().map(|(version, linux, windows)| {
         let text = format!("{} {version}", stack.text);
-        let mut of_version = json!({"linuxRuntimeSettings": settings(linux)});
+        let mut of_version = Map::new();
+        of_version.insert("linuxRuntimeSettings".to_owned(), settings(linux));
         if !windows.is_empty() {
-            of_version["windowsRuntimeSettings"] = settings(windows);
+            of_version.insert("windowsRuntimeSettings".to_owned(), settings(windows));
         }
         json!({
             "displayText": text,
