@@ -250,7 +250,7 @@ async fn refusals_at_the_token_endpoint_are_those_of_registrations() {
     let principal = scene.world.state.host.identity_named(BY, &deployers()).await.unwrap().principal.id;
     scene.world.state.directory.disable_principal(principal).await.unwrap();
     let disabled = scene.refused(&assertion_of(&scene.vouched(json!({})))).await;
-    assert_eq!(disabled, (401, "AADSTS7000112".to_owned()));
+    assert_eq!(disabled, (400, "AADSTS7000112".to_owned()));
 }
 
 #[tokio::test]
@@ -340,7 +340,7 @@ async fn the_administrator_says_it_too() {
     let record = desk.last_record();
     assert_eq!(
         (record.action, &*record.target),
-        ("identity.credential.add", "federated credential cluster of identity deployers")
+        ("identity.credential.add", "federated credential cluster of identity Deployers")
     );
     assert_eq!(desk.post(path, new("one")).await, (200, made.clone()));
     let (status, changed) = desk.post(path, new("two")).await;
