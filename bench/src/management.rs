@@ -18,7 +18,7 @@ impl Bench {
     pub(crate) async fn management(&self, report: &mut Report, size: &Size) {
         let client = self.client("management", &[]);
         let owner =
-            ["role", "assign", "--role", "Owner", "--registration", &client.id, "--scope", "subscription"];
+            ["role", "assign", "--role", "Owner", "--client-id", &client.id, "--scope", "subscription"];
         self.system.command(&owner, b"");
         let token = self.management_token(&client).await;
         let target = self.system.target(&self.root, MANAGEMENT_HOST);

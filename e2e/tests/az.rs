@@ -92,7 +92,16 @@ impl Az {
         let assign = ["role", "assign", "--role", role, "--principal", &operator.principal];
         let mut assign = self.server().command(assign);
         let _said = Ended::from(wait::output(assign.args(["--scope", "subscription"]), b"")).ok();
+        // `az` looks itself and others up in Graph.
+        self.graph(&operator, "Application.Read.All");
         operator
+    }
+
+    /// Lets it do this by Graph.
+    pub(crate) fn graph(&self, operator: &Operator, role: &str) {
+        let assign = ["app-registration", "role", "assign", "graph", "--role", role, "--principal"];
+        let mut assign = self.server().command(assign);
+        let _said = Ended::from(wait::output(assign.arg(&operator.principal), b"")).ok();
     }
 
     /// Makes a service principal with a secret, that may do nothing.
@@ -138,7 +147,7 @@ fn the_whole_exercise_from_login_to_group_delete() {
     let Some(az) = Az::start("az-exercise") else { return };
     let operator = az.operator("operator", "Owner");
     let account = az.sign_in(&operator);
-    assert_eq!(account[0]["environmentName"], "Keyless", "{account}");
+    assert_eq!(account[0]["cloudName"], "Keyless", "{account}");
     assert_eq!(account[0]["tenantId"], operator.tenant.as_str(), "{account}");
     assert_eq!(account[0]["user"]["name"], operator.client.as_str(), "{account}");
     let group = az.run(&format!("group create -n {GROUP} -l eastus"));

@@ -3,7 +3,7 @@
 use crate::{
     App, HostError, HostService, WorkloadRecord, account, app,
     desired::{self, Change, Desired},
-    settings::{self, Setting, Wanted},
+    settings::{self, Meant, Setting, Wanted},
     workload::{self, InstanceRecord},
 };
 use access::Manager;
@@ -172,13 +172,13 @@ impl HostService {
         by: Manager<'_>,
         name: &AppName,
         wanted: &[Wanted],
-        are_meant: &(dyn Fn(&str) -> bool + Sync),
+        are_meant: Meant<'_>,
         now: Timestamp,
     ) -> Result<(), HostError> {
         let (key, entropy, block) = (&self.settings.settings_key, &*self.entropy, self.account_block()?);
         let _turn = self.turn(name).await?;
         transact(&*self.store, entropy, |view| {
-            settings::replace(view, by, name, (wanted, &are_meant), key, (entropy, block), now)
+            settings::replace(view, by, name, (wanted, are_meant), key, (entropy, block), now)
         })
         .await
     }

@@ -141,13 +141,16 @@ pub struct Wanted {
     pub value: Option<Secret<String>>,
 }
 
+/// Which names of settings are meant.
+pub type Meant<'a> = &'a (dyn Fn(&str) -> bool + Sync);
+
 /// Makes these all the settings of an app whose names `are_meant`: sets what is another, and removes what is not among them. Nothing is
 /// written, and no instance follows, if they are so already. A secret one stays secret.
 pub(crate) fn replace(
     view: &View,
     by: Manager<'_>,
     name: &AppName,
-    (wanted, are_meant): (&[Wanted], &dyn Fn(&str) -> bool),
+    (wanted, are_meant): (&[Wanted], Meant<'_>),
     key: &Key256,
     (entropy, block): (&dyn Entropy, u32),
     now: Timestamp,

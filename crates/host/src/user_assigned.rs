@@ -100,8 +100,7 @@ impl HostService {
     ) -> Result<IdentityView, HostError> {
         let found = query(&*self.store, |view| {
             let found = find(view, name)?;
-            let _permit =
-                may(view, by, "Microsoft.ManagedIdentity/userAssignedIdentities/read", &found.identity)?;
+            may(view, by, "Microsoft.ManagedIdentity/userAssignedIdentities/read", &found.identity)?;
             Ok(found)
         });
         found.await

@@ -74,7 +74,7 @@ fn decide(
 ) -> Result<Decision<()>, Halt<ResourceError>> {
     may(view, by, operation, app)?;
     // It may have been deleted meanwhile: its site would be left.
-    if !view.get::<App>(&app.name)?.is_some_and(|found| found.id == app.id) {
+    if view.get::<App>(&app.name)?.is_none_or(|found| found.id != app.id) {
         return refuse(ResourceError::AppGone(app.name.clone()));
     }
     let before = view.get::<Site>(&app.id)?.unwrap_or_default();

@@ -348,12 +348,20 @@ async fn an_app_is_made_configured_and_deleted_as_az_does() {
         desk.web(Method::GET, "serverfarms/plan", Value::Null).await["properties"]["numberOfSites"],
         1
     );
-    desk.web(Method::DELETE, "sites/web", Value::Null).await;
+    desk.web(Method::DELETE, "sites/web?deleteEmptyServerFarm=false", Value::Null).await;
     assert_eq!(*desk.taking.deleted.lock().unwrap(), 1);
     assert_eq!(desk.refused(Method::DELETE, "sites/web", Value::Null).await.0, 204);
     assert_eq!(desk.refused(Method::GET, "sites/web", Value::Null).await, (404, "ResourceNotFound".into()));
     desk.web(Method::DELETE, "serverfarms/plan", Value::Null).await;
     assert_eq!(desk.web(Method::GET, "serverfarms", Value::Null).await["value"], json!([]));
+    // With its last app a plan goes, unless who asks may not delete it.
+    desk.make().await;
+    desk.web(Method::DELETE, "sites/web", Value::Null).await;
+    assert_eq!(desk.web(Method::GET, "serverfarms", Value::Null).await["value"], json!([]));
+    desk.make().await;
+    desk.is("Website Contributor", Scope::Subscription).await;
+    desk.web(Method::DELETE, "sites/web", Value::Null).await;
+    assert_eq!(desk.web(Method::GET, "serverfarms", Value::Null).await["value"][0]["name"], "plan");
 }
 
 #[tokio::test]

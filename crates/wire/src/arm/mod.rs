@@ -52,6 +52,8 @@ struct Answer {
 struct Query {
     /// `$filter`.
     filter: Option<String>,
+    /// `deleteEmptyServerFarm=false`: the plan of an app that is deleted stays.
+    keeps_plan: bool,
 }
 
 impl Query {
@@ -63,6 +65,8 @@ impl Query {
                 version = Some(value.into_owned());
             } else if name.eq_ignore_ascii_case("$filter") {
                 query.filter = Some(value.into_owned());
+            } else if name.eq_ignore_ascii_case("deleteEmptyServerFarm") {
+                query.keeps_plan = value.eq_ignore_ascii_case("false");
             }
         }
         let version = version.ok_or_else(ArmError::no_version)?;

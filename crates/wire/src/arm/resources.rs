@@ -102,15 +102,6 @@ async fn all(asked: &Asked<'_>) -> Result<Vec<Listed>, ArmError> {
             scope: Scope::Identity(view.principal.id),
         });
     }
-    for view in asked.state.resource.plans(Manager::Administrator).await? {
-        all.push(Listed {
-            kind: "Microsoft.Web/serverfarms",
-            name: view.plan.name.to_string(),
-            placement: view.plan.placement.clone(),
-            read: "Microsoft.Web/serverfarms/read",
-            scope: Scope::Plan(view.plan.id),
-        });
-    }
     Ok(all)
 }
 

@@ -203,7 +203,7 @@ impl Operation {
                 let entry = json!({
                     "log_time": time(one.created.unwrap_or_default()),
                     "id": one.id,
-                    "message": one.told.text,
+                    "message": if one.told.text.is_empty() { one.told.state } else { &*one.told.text },
                     "type": 0,
                     "details_url": null,
                 });

@@ -109,16 +109,28 @@ pub(super) async fn put(here: &Here<'_>, body: Body, is_whole: bool) -> Result<R
 
 pub(super) async fn delete(here: &Here<'_>) -> Result<Response, ArmError> {
     let asked = here.asked;
-    if here.found().await?.is_none() {
-        return match here.app(DELETE).await {
-            // It is as it is to be.
-            Err(error) if error.is_not_found() => Ok(empty(StatusCode::NO_CONTENT)),
-            Err(error) => Err(error),
-            Ok(_) => Err(ArmError::conflict("The app is being made. Try again.")),
-        };
-    }
+    let view = match here.app(DELETE).await {
+        Ok(view) => view,
+        // It is as it is to be.
+        Err(error) if error.is_not_found() => return Ok(empty(StatusCode::NO_CONTENT)),
+        Err(error) => return Err(error),
+    };
+    let plan = asked.state.resource.site(Manager::Administrator, &view.app).await?.plan.reference();
     let app = asked.state.host.delete_app(asked.by(), here.name, asked.context.now).await?;
     asked.state.outside.deleted(here.name, app).await;
+    if !asked.query.keeps_plan {
+        // As App Service does, and `az` says that it does: with its last app a plan goes, as far as who asks may delete it.
+        match asked.state.resource.delete_plan(asked.by(), &plan).await {
+            Ok(())
+            | Err(
+                ResourceError::PlanInUse(_)
+                | ResourceError::PlanStays(_)
+                | ResourceError::PlanNotFound(_)
+                | ResourceError::Unmanaged(_),
+            ) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok(empty(StatusCode::OK))
 }
 
