@@ -41,12 +41,17 @@ impl ResourceService {
         .await
     }
 
-    /// Is somebody told of the subscription? Whoever has a role somewhere.
+    /// Is somebody told of the subscription? Whoever has a role somewhere: an app that has one in a vault alone logs in, too.
     ///
     /// # Errors
     /// [`ResourceError::Unmanaged`]: who asks is no more.
     pub async fn has_any_role(&self, by: Manager<'_>) -> Result<bool, ResourceError> {
-        query(&*self.store, |view| by.has_any_role(view).map_err(|halt| halt.map(Into::into))).await
+        let is_wide = query(&*self.store, |view| by.has_any_role(view).map_err(unless));
+        if is_wide.await? {
+            return Ok(true);
+        }
+        let Manager::Caller(caller) = by else { return Ok(true) };
+        self.has_role_in_vault(caller.principal()).await
     }
 
     /// All records of a kind, with their keys.

@@ -219,6 +219,14 @@ impl ResourceService {
         Ok(())
     }
 
+    /// Has a principal, or a group of it, a role in some vault?
+    pub(crate) async fn has_role_in_vault(&self, principal: PrincipalId) -> Result<bool, ResourceError> {
+        let subjects = self.subjects(principal).await?;
+        let in_vaults = self.all::<RoleAssignments>(&RoleAssignments::everywhere()).await?;
+        let mut holders = in_vaults.iter().filter_map(|(key, _)| RoleAssignments::of_key(key));
+        Ok(holders.any(|(_, holder)| subjects.contains(&holder)))
+    }
+
     async fn subjects(&self, principal: PrincipalId) -> Result<Vec<PrincipalId>, ResourceError> {
         query::<_, ResourceError>(&*self.store, |view| {
             let mut subjects = vec![principal];

@@ -338,6 +338,24 @@ async fn a_role_is_given_to_somebody_who_is_there_and_in_a_group_that_is() {
 }
 
 #[tokio::test]
+async fn who_has_a_role_anywhere_is_told_of_the_subscription() {
+    let world = World::new().await;
+    let ops = world.group().await;
+    for place in [Place::Subscription, shop(), till(), secret("db"), web()] {
+        let user = world.user().await;
+        assert!(!world.service.has_any_role(user.by()).await.unwrap(), "{place}");
+        let given = world.give(BY, &place, "Key Vault Secrets User", user.id()).await.unwrap();
+        assert!(world.service.has_any_role(user.by()).await.unwrap(), "{place}");
+        world.service.unassign(BY, &place, given.id).await.unwrap();
+        assert!(!world.service.has_any_role(user.by()).await.unwrap(), "{place}");
+    }
+    let member = world.somebody(PrincipalKind::User, &[ops]).await;
+    assert!(!world.service.has_any_role(member.by()).await.unwrap());
+    world.give(BY, &secret("db"), "Key Vault Secrets User", ops.subject()).await.unwrap();
+    assert!(world.service.has_any_role(member.by()).await.unwrap(), "by a group");
+}
+
+#[tokio::test]
 async fn one_may_have_so_many_roles_each_as_long_as_can_be() {
     let world = World::new().await;
     let user = world.user().await;
