@@ -285,6 +285,13 @@ fn what_cannot_be_is_said_before_anything_is_done() {
     refused("vaults: [{name: new, allow_ip: [10.0.0.7/8]}]\n", "the other bits zero");
     refused(&format!("# {}\n", "x".repeat(1024 * 1024)), "at most 1048576 bytes");
     assert_eq!(state(&server), before);
+    let administrator: Value = serde_json::from_str(&server.keyless_json(["vault", "show", "kept"])).unwrap();
+    let administrator = administrator["policies"][0]["principal"].as_str().unwrap();
+    let _said = server.keyless(["vault", "policy", "remove", "kept", "--principal", administrator]).ok();
+    refused(
+        "vaults: [{name: kept, secrets: [{name: db, from_file: files/db}]}]\n",
+        "needs get, list and set",
+    );
 
     // One that the server refuses in the middle: what was done stays, and the next run goes on.
     let twice = "registrations:\n- {name: a, identifier_uris: [\"api://one\"]}\n- {name: b, identifier_uris: [\"api://one\"]}\napps: [{name: web}]\n";

@@ -297,7 +297,11 @@ async fn vaults(
             secrets: if asked.secrets.is_empty() {
                 BTreeMap::new()
             } else {
-                secrets(admin, asked, values).await?
+                secrets(admin, asked, values).await.map_err(|failure| {
+                    let name = &asked.name;
+                    Failure::new(format!("the secrets of vault {name} cannot be compared: {failure}"))
+                        .next("Applying this file needs get, list and set of them. Nothing was changed.")
+                })?
             },
         };
         found.insert(vault.name, one);

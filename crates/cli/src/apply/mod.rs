@@ -68,8 +68,8 @@ impl Wanted {
             Failure::new(format!("{name}: {why}"))
                 .next("Nothing was changed. The format: docs/operate, Declarative set-up.")
         };
-        let bytes = files::read(file, limits::STACK_BYTES_MAX, "it")
-            .map_err(|failure| failed(failure.to_string()))?;
+        let bytes = files::read(file, limits::STACK_BYTES_MAX, &name)
+            .map_err(|failure| failure.next("Nothing was changed."))?;
         let text =
             std::str::from_utf8(bytes.expose()).map_err(|_| failed("it is no text in UTF-8".to_owned()))?;
         let stack = Stack::parse(text).map_err(failed)?;
