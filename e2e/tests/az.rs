@@ -62,7 +62,7 @@ impl Az {
     /// What it said, as JSON; null if it said nothing.
     pub(crate) fn run(&self, words: &str) -> Value {
         let ended = self.ended(words);
-        assert_eq!(ended.code, Some(0), "az {words}\n{}", ended.said());
+        assert_eq!(ended.code, Some(0), "az {}\n{}", without_secret(words), ended.said());
         if ended.stdout.trim().is_empty() {
             return Value::Null;
         }
@@ -120,7 +120,8 @@ impl Az {
 
     pub(crate) fn sign_in(&self, operator: &Operator) -> Value {
         let Operator { tenant, client, secret, .. } = operator;
-        self.run(&format!("login --service-principal -u {client} -p {secret} --tenant {tenant}"))
+        // One word, since a secret may begin with a dash.
+        self.run(&format!("login --service-principal -u {client} --password={secret} --tenant {tenant}"))
     }
 
     /// Packs a folder with Python's own command.
@@ -136,8 +137,8 @@ impl Az {
 
 /// Logs of tests are kept.
 fn without_secret(words: &str) -> String {
-    let shown = words.split(" -p ").next().unwrap_or(words);
-    if shown.len() < words.len() { format!("{shown} -p …") } else { words.to_owned() }
+    let shown = words.split(" --password").next().unwrap_or(words);
+    if shown.len() < words.len() { format!("{shown} --password=…") } else { words.to_owned() }
 }
 
 /// Microsoft Learn's exercise "Manage secrets in your server apps with Azure Key Vault", and that nothing is left of it.

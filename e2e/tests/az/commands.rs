@@ -472,11 +472,13 @@ fn who_has_no_role_is_refused_and_nothing_changes() {
     let _nothing = az.run("account clear");
     let stranger = az.registration("stranger");
     let Operator { tenant, client, secret, .. } = &stranger;
-    let refused =
-        az.refused(&format!("login --service-principal -u {client} -p {secret} --tenant {tenant}"), 1);
+    let refused = az
+        .refused(&format!("login --service-principal -u {client} --password={secret} --tenant {tenant}"), 1);
     assert!(refused.contains("No subscriptions found"), "{refused}");
-    let wrong =
-        az.refused(&format!("login --service-principal -u {} -p wrong --tenant {tenant}", owner.client), 1);
+    let wrong = az.refused(
+        &format!("login --service-principal -u {} --password=wrong --tenant {tenant}", owner.client),
+        1,
+    );
     assert!(wrong.contains("AADSTS7000215"), "{wrong}");
     let log = az.server().keyless(["audit", "tail", "-n", "200"]).ok();
     assert!(log.contains("refused") && log.contains("group.delete"), "{log}");
