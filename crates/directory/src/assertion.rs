@@ -216,7 +216,7 @@ impl Presented {
         for key in keys.iter().filter(|key| key.may_have_signed(&self.assertion)) {
             match self.assertion.verify(&key.key, ISSUER_ALGORITHMS) {
                 // A token file is presented again and again until it is renewed: its id is not used up.
-                Ok(()) => return Ok((Proof::Federated(credential.id), Vec::new())),
+                Ok(()) => return Ok((credential.proof(), Vec::new())),
                 Err(other) => fault = other.into(),
             }
         }

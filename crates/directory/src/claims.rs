@@ -21,7 +21,12 @@ pub enum Proof {
     /// By an assertion that one of its certificates signed.
     Certificate(CredentialId),
     /// By an assertion of an outside issuer.
-    Federated(CredentialId),
+    Federated {
+        /// The credential.
+        id: CredentialId,
+        /// What tokens stand on: of one that was changed another than before.
+        standing: CredentialId,
+    },
     /// By the kernel's word: managed identities. The public cloud shows theirs as certificates.
     Attested,
     /// The administrator, who may use the admin socket.
@@ -32,7 +37,7 @@ impl Proof {
     /// The credential. What was got by it should be worth nothing once it is removed.
     pub const fn credential(self) -> Option<CredentialId> {
         match self {
-            Self::Secret(id) | Self::Certificate(id) | Self::Federated(id) => Some(id),
+            Self::Secret(id) | Self::Certificate(id) | Self::Federated { standing: id, .. } => Some(id),
             Self::Public | Self::Attested | Self::Socket => None,
         }
     }
@@ -41,7 +46,7 @@ impl Proof {
         match self {
             Self::Public | Self::Socket => "0",
             Self::Secret(_) => "1",
-            Self::Certificate(_) | Self::Federated(_) | Self::Attested => "2",
+            Self::Certificate(_) | Self::Federated { .. } | Self::Attested => "2",
         }
     }
 }
@@ -53,7 +58,7 @@ impl fmt::Display for Proof {
             Self::Public => formatter.write_str("no credential"),
             Self::Secret(id) => write!(formatter, "client secret {id}"),
             Self::Certificate(id) => write!(formatter, "certificate {id}"),
-            Self::Federated(id) => write!(formatter, "federated credential {id}"),
+            Self::Federated { id, .. } => write!(formatter, "federated credential {id}"),
             Self::Attested => formatter.write_str("the kernel's word"),
             Self::Socket => formatter.write_str("the admin socket"),
         }
@@ -168,10 +173,7 @@ pub(crate) fn claims(facts: Facts<'_>) -> Claims {
         // The administrator at the admin socket.
         (scp, user_name) = (Some("user_impersonation".to_owned()), Some(principal.display_name.clone()));
     }
-    let keyless_credential = match proof {
-        Proof::Secret(id) | Proof::Certificate(id) | Proof::Federated(id) => Some(id).filter(|_| !is_user),
-        Proof::Public | Proof::Attested | Proof::Socket => None,
-    };
+    let keyless_credential = proof.credential().filter(|_| !is_user);
     Claims {
         aud: audience.claim.clone(),
         iss: if is_v1 { names.issuer_v1(principal.tenant) } else { names.issuer_v2(principal.tenant) },

@@ -10,7 +10,7 @@ use crate::{
 };
 use access::Principal;
 use crypt::{ClientCertificate, HashedSecret, IssuerKey, encoding::hex, fresh_secret};
-use domain::{CredentialId, PrincipalId, RegistrationId, Secret, Timestamp, limits};
+use domain::{CredentialId, Entropy, PrincipalId, RegistrationId, Secret, Timestamp, limits};
 use std::{fmt, sync::Arc, time::Duration};
 use store::{Decision, Halt, View, Write, query, refuse, transact};
 
@@ -78,7 +78,7 @@ impl DirectoryService {
         if !is_display_name(display_name) {
             return Err(DirectoryError::DisplayNameInvalid);
         }
-        let secret = fresh_secret(&*self.entropy);
+        let secret = fit_for_commands(&*self.entropy);
         let credential = Credential {
             id: CredentialId::random(&*self.entropy),
             hash: HashedSecret::of(&secret),
@@ -244,9 +244,25 @@ impl DirectoryService {
             audience,
             description: new.description,
             keys,
+            standing: None,
             created: now,
         })
     }
+}
+
+/// Draws of a secret, at most: one in 64 begins with a dash.
+const DRAWS_MAX: usize = 8;
+
+/// A client secret that people give to commands (`az login -p SECRET`): none begins with a dash, which commands take for an option.
+fn fit_for_commands(entropy: &dyn Entropy) -> Secret<String> {
+    let mut secret = fresh_secret(entropy);
+    for _ in 1..DRAWS_MAX {
+        if !secret.expose().starts_with('-') {
+            break;
+        }
+        secret = fresh_secret(entropy);
+    }
+    secret
 }
 
 /// Adds a client secret.
@@ -327,7 +343,7 @@ pub(crate) fn remove(
     now: Timestamp,
 ) -> Result<Decision<Removed>, Halt<DirectoryError>> {
     let mut registration = Registration::clone(&*find(view, named)?);
-    let mut writes = Vec::new();
+    let (mut writes, mut standing) = (Vec::new(), id);
     let kind = if let Some(at) = registration.credentials.iter().position(|one| one.id == id) {
         registration.credentials.remove(at);
         CredentialKind::Secret
@@ -336,6 +352,9 @@ pub(crate) fn remove(
         CredentialKind::Certificate
     } else if let Some(at) = registration.federated.iter().position(|one| *one == id) {
         registration.federated.remove(at);
+        if let Some(federated) = view.get::<FederatedCredential>(&id)? {
+            standing = federated.standing();
+        }
         writes.push(store::delete::<FederatedCredential>(&id));
         CredentialKind::Federated
     } else {
@@ -343,7 +362,7 @@ pub(crate) fn remove(
     };
     writes.push(store::put::<Registration>(&registration.id, &registration));
     if let Some(principal) = view.get::<Principal>(&registration.principal)? {
-        writes.push(revoke(&principal, id, over, now));
+        writes.push(revoke(&principal, standing, over, now));
     }
     Ok(Decision::of(Removed { id, kind, principal: registration.principal }, writes))
 }

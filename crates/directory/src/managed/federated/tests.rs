@@ -175,7 +175,7 @@ async fn an_outside_issuer_vouches_for_an_identity() {
     let (credential, is_new) = scene.put(github("github", SUBJECT), NOW).await.unwrap();
     assert!(is_new);
     let issued = scene.ask(&scene.vouched(json!({}))).await.unwrap();
-    assert_eq!(issued.proof, Proof::Federated(credential.id));
+    assert_eq!(issued.proof, credential.proof());
     let (claims, principal) = (claims_of(&issued), scene.principal().await);
     assert_eq!(
         (&claims["oid"], &claims["appid"], &claims["idtyp"], &claims["appidacr"]),
