@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     AssertionRefusal, DirectoryService, Endpoint, Fetched, IdentityIds, IssuedToken, IssuerFault, IssuerKeys,
-    NewFederatedCredential, Proof, RequestError, TokenRequest,
+    NewFederatedCredential, RequestError, TokenRequest,
     fixtures::{Fill, NOW, directory, names},
     managed,
 };
