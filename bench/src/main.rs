@@ -17,6 +17,7 @@ mod endpoint;
 mod flows;
 mod hosted;
 mod load;
+mod management;
 mod nginx;
 mod raw;
 mod registrations;

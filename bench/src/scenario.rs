@@ -90,6 +90,9 @@ pub(crate) async fn all(keyless: &Path, nginx: &Path, is_quick: bool, only: Opti
     if is_wanted("apps") {
         bench.many_apps(&mut report, &size).await;
     }
+    if is_wanted("management") {
+        bench.management(&mut report, &size).await;
+    }
     if is_wanted("sign") {
         bench.sign(&mut report, &size).await;
     }

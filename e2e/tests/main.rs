@@ -8,9 +8,11 @@
     reason = "these are tests, helpers and all: a surprise is a failure, and its place is the message"
 )]
 
+mod apply;
 mod arc;
 mod assertion;
 mod attach;
+mod az;
 mod bad_input;
 mod canary;
 mod churn;

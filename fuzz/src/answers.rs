@@ -51,7 +51,7 @@ impl Answer {
         }
         match role {
             Some(HostRole::Login) => check_oauth2(&json),
-            Some(HostRole::Vault(_) | HostRole::Graph) => {
+            Some(HostRole::Vault(_) | HostRole::Graph | HostRole::Management | HostRole::Scm(_)) => {
                 check_keyvault(&json);
                 let challenged = self.headers.contains_key(header::WWW_AUTHENTICATE);
                 assert_eq!(status == StatusCode::UNAUTHORIZED, challenged, "{body}");

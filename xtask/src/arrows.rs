@@ -29,6 +29,7 @@ const PRODUCT: &[&str] = &[
     "vault",
     "identity",
     "host",
+    "resource",
     "wire",
     "server",
 ];
@@ -74,8 +75,24 @@ const LAYERS: &[Layer] = &[
         "apps and their identities change in one commit, so it sees both",
     ),
     layer(
+        "resource",
+        &["domain", "host", "vault", "directory", "access", "store"],
+        "the resource manager sees all that it manages; none of that knows it",
+    ),
+    layer(
         "wire",
-        &["domain", "host", "identity", "vault", "directory", "access", "store", "audit", "crypt"],
+        &[
+            "domain",
+            "resource",
+            "host",
+            "identity",
+            "vault",
+            "directory",
+            "access",
+            "store",
+            "audit",
+            "crypt",
+        ],
         "HTTP ends here; it may call any service, and no service may know HTTP",
     ),
     layer(
@@ -92,6 +109,7 @@ const LAYERS: &[Layer] = &[
             "vault",
             "identity",
             "host",
+            "resource",
             "wire",
         ],
         "puts it together",
@@ -176,6 +194,11 @@ const DOORS: &[Door] = &[
         only: &["server", "cli"],
         packages: &["figment", "toml", "clap", "tracing-subscriber"],
         reason: "configuration and the process's own log are decided where the process begins",
+    },
+    Door {
+        only: &["cli"],
+        packages: &["serde-saphyr"],
+        reason: "a person's YAML is read by the command that takes it; the server is spoken to in JSON",
     },
 ];
 

@@ -81,6 +81,11 @@ impl Node {
         Ok(Self { bin: Some(python_environment("node", NODE)?) })
     }
 
+    /// Its program, as a path or as a name that the path knows.
+    pub(crate) fn program(&self) -> std::ffi::OsString {
+        self.bin.as_ref().map_or_else(|| "node".into(), |bin| bin.join("node").into())
+    }
+
     /// A command that finds our Node first.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command =

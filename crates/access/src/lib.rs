@@ -8,27 +8,33 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod assignment;
 pub mod audience;
 mod cache;
 pub mod caller;
 mod claims;
 pub mod group;
+pub mod manage;
 pub mod network;
 pub mod permit;
 pub mod policy;
 pub mod principal;
+pub mod resource_group;
 pub mod revocation;
 pub mod role;
 pub mod verifier;
 
 pub use action::*;
+pub use assignment::{ObjectScope, RoleAssignment, RoleAssignments, Scope, WideRoles};
 pub use audience::vault_audiences;
 pub use caller::Caller;
 pub use group::{Group, is_subject};
+pub use manage::{Around, ManagePermit, Manager, Unmanaged, decide_to_manage, manage};
 pub use network::{IpRange, NetworkRules};
 pub use permit::{Asker, Denied, Lack, Permit, Rule, Rules, VaultScope, by_seeing, decide, permit};
 pub use policy::AccessPolicy;
 pub use principal::{Principal, PrincipalKind};
+pub use resource_group::{GroupFault, ResourceGroup, may_hold};
 pub use revocation::Revocations;
-pub use role::{BUILT_IN_ROLES, ObjectScope, Role, RoleAssignment, RoleAssignments, RoleRef};
+pub use role::{BUILT_IN_ROLES, CustomRole, CustomRoles, Definition, Operation, Role, RoleRef};
 pub use verifier::{BearerFault, KeySource, Verifier, VerifierConfig};

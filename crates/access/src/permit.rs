@@ -3,11 +3,16 @@
 //! [`decide`] is the one decision, whoever asks: a request that wants a permit, or a person who wants it explained.
 
 use crate::{
-    AccessPolicy, Action, Caller, Encrypt, GetKey, Group, NetworkRules, Principal, Verify, WrapKey,
+    AccessPolicy, Action, Caller, Encrypt, GetKey, Group, NetworkRules, Principal, RoleAssignment, Verify,
+    WrapKey,
     action::{self, ActionName, Verb},
-    role::{ObjectScope, Role, RoleAssignments},
+    assignment::{ObjectScope, RoleAssignments, Scope, WideRoles},
+    manage::Around,
+    role::{Definition, Operation},
 };
-use domain::{AssignmentId, ClientId, GroupId, ObjectName, PrincipalId, VaultId, VaultName};
+use domain::{
+    AssignmentId, ClientId, GroupId, ObjectName, PrincipalId, ResourceGroupName, VaultId, VaultName,
+};
 use std::{fmt, marker::PhantomData, net::IpAddr};
 use store::{Halt, View};
 
@@ -36,6 +41,8 @@ pub struct VaultScope<'a> {
     pub id: VaultId,
     /// Its name, for refusals.
     pub name: &'a VaultName,
+    /// The resource group that it is in: roles that are given there, or at the subscription, count in it.
+    pub group: &'a ResourceGroupName,
     /// How it says who may what.
     pub rules: Rules<'a>,
     /// From where it may be asked.
@@ -49,10 +56,12 @@ pub enum Rule {
     Policy(Verb),
     /// A role assignment of the principal has the data action.
     Role {
-        /// The role.
-        role: &'static Role,
+        /// The role's name.
+        role: String,
         /// The assignment.
         assignment: AssignmentId,
+        /// Where it is given.
+        scope: Scope,
         /// What it is narrowed down to, if it is.
         object: Option<ObjectScope>,
     },
@@ -81,10 +90,10 @@ impl Rule {
             Self::Group { group, name, rule } => {
                 rule.tell(&format!("group \"{name}\" ({group}), which the principal is in,"), formatter)
             }
-            Self::Role { role, assignment, object } => {
-                write!(formatter, "role \"{}\" is assigned to {whom} for ", role.name)?;
+            Self::Role { role, assignment, scope, object } => {
+                write!(formatter, "role \"{role}\" is assigned to {whom} for ")?;
                 match object {
-                    None => write!(formatter, "the vault ({assignment})"),
+                    None => write!(formatter, "{scope} ({assignment})"),
                     Some(object) => write!(formatter, "{} {} ({assignment})", object.kind, object.name),
                 }
             }
@@ -263,21 +272,56 @@ fn by_rules(
     match vault.rules {
         Rules::Policies(policies) => Ok(by_policy(policies, subject, asked.verb)),
         Rules::Roles => {
-            let assigned = view.get::<RoleAssignments>(&(vault.id, subject))?;
-            let assigned = assigned.as_deref().map_or(&[][..], |assigned| &assigned.assignments);
-            let allowing = assigned.iter().find(|assignment| {
-                assignment.covers(asked.verb.kind(), object)
-                    && assignment.role.role().allows(asked.data_action)
-            });
-            Ok(allowing.map_or(Err(Lack::NoRole(*asked)), |assignment| {
-                Ok(Rule::Role {
-                    role: assignment.role.role(),
-                    assignment: assignment.id,
-                    object: assignment.object.clone(),
-                })
-            }))
+            let around = Around::vault(vault.id, vault.group);
+            let operation = Operation::on_vault_data(asked.data_action);
+            let found = by_roles(view, subject, &around, 1, |assignment, role| {
+                assignment.covers(asked.verb.kind(), object) && role.allows_data(operation)
+            })?;
+            Ok(found.into_iter().next().map(|(rule, _)| rule).ok_or(Lack::NoRole(*asked)))
         }
     }
+}
+
+/// The roles of this very principal or group, there and around, that allow it; no more than are wanted.
+pub(crate) fn by_roles(
+    view: &View,
+    subject: PrincipalId,
+    around: &Around<'_>,
+    wanted: usize,
+    allows: impl Fn(&RoleAssignment, &Definition) -> bool,
+) -> Result<Vec<(Rule, Definition)>, store::Load> {
+    let mut found = Vec::new();
+    let mut look = |scope: &Scope, assignment: &RoleAssignment| {
+        // A custom role that is no more allows nothing, whatever still names it.
+        let Some(role) = assignment.role.defined(view)? else { return Ok(false) };
+        if allows(assignment, &role) {
+            let rule = Rule::Role {
+                role: role.name().to_owned(),
+                assignment: assignment.id,
+                scope: scope.clone(),
+                object: assignment.object.clone(),
+            };
+            found.push((rule, role));
+        }
+        Ok(found.len() == wanted)
+    };
+    if let Some(vault) = around.of_vault()
+        && let Some(assigned) = view.get::<RoleAssignments>(&(vault, subject))?
+    {
+        for assignment in &assigned.assignments {
+            if look(&Scope::Vault(vault), assignment)? {
+                return Ok(found);
+            }
+        }
+    }
+    if let Some(wide) = view.get::<WideRoles>(&subject)? {
+        for (scope, assignment) in wide.assignments.iter().filter(|(scope, _)| around.is_within(scope)) {
+            if look(scope, assignment)? {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Which other action stands in for one that is lacking. Where roles decide, who may see an asymmetric key has its public half anyway, and
@@ -333,6 +377,7 @@ mod tests {
             display_name: "shop".to_owned(),
             enabled: true,
             member_of: Vec::new(),
+            resource_group: domain::ResourceGroupName::default(),
             created: Timestamp::default(),
             revocations: crate::Revocations::default(),
         }
@@ -357,6 +402,10 @@ mod tests {
         VaultId::random(&Fill(7))
     }
 
+    fn shop() -> ResourceGroupName {
+        ResourceGroupName::parse("shop").unwrap()
+    }
+
     fn ask_in<A: Action>(
         view: &View,
         of: &Principal,
@@ -365,7 +414,7 @@ mod tests {
         object: Option<&str>,
     ) -> Result<Permit<A>, Denied> {
         let name = VaultName::parse("shop").unwrap();
-        let vault = VaultScope { id: vault_id(), name: &name, rules, network };
+        let vault = VaultScope { id: vault_id(), name: &name, group: &shop(), rules, network };
         let object = object.map(|name| ObjectName::parse(name).unwrap());
         let (caller, address) = (caller(of), Some("192.0.2.7".parse().unwrap()));
         match permit::<A>(view, &Asker { caller: &caller, address }, &vault, object.as_ref()) {
@@ -411,6 +460,7 @@ mod tests {
             let vault = VaultScope {
                 id: vault_id(),
                 name: &name,
+                group: &shop(),
                 rules: Rules::Policies(&policies),
                 network: &network,
             };
@@ -432,8 +482,13 @@ mod tests {
             assert_eq!(ask(&one, later, stands_on), None);
         }
         // A person who asks what the principal may, asks with no token.
-        let vault =
-            VaultScope { id: vault_id(), name: &name, rules: Rules::Policies(&policies), network: &network };
+        let vault = VaultScope {
+            id: vault_id(),
+            name: &name,
+            group: &shop(),
+            rules: Rules::Policies(&policies),
+            network: &network,
+        };
         assert!(
             decide(&view(&one), one.id, None, &ActionName::of::<GetSecret>(), &vault, None).unwrap().is_ok()
         );
@@ -468,6 +523,7 @@ mod tests {
             let vault = VaultScope {
                 id: vault_id(),
                 name: &name,
+                group: &shop(),
                 rules: Rules::Policies(&policies),
                 network: &network,
             };
@@ -599,6 +655,35 @@ mod tests {
     }
 
     #[test]
+    fn a_role_allows_in_what_is_below_where_it_is_given() {
+        let one = principal(1);
+        let anywhere = NetworkRules::default();
+        let assignment = RoleAssignment {
+            id: AssignmentId::random(&Fill(1)),
+            role: "Key Vault Secrets User".parse().unwrap(),
+            object: None,
+            created: Timestamp::default(),
+        };
+        let in_group = |name: &str| Scope::Group(ResourceGroupName::parse(name).unwrap());
+        for (scope, told) in [
+            (Scope::Subscription, Some("for the subscription (")),
+            (in_group("SHOP"), Some("for resource group SHOP (")),
+            (in_group("other"), None),
+            (Scope::App(AppId::random(&Fill(7))), None),
+        ] {
+            let wide = WideRoles { assignments: vec![(scope, assignment.clone())] };
+            let view = view(&one).with::<WideRoles>(&one.id, &wide);
+            let asked = ask_in::<GetSecret>(&view, &one, Rules::Roles, &anywhere, Some("db"));
+            assert_eq!(asked.is_ok(), told.is_some());
+            if let (Ok(permit), Some(told)) = (asked, told) {
+                assert!(permit.because().contains(told), "{}", permit.because());
+            }
+            assert!(ask_in::<SetSecret>(&view, &one, Rules::Roles, &anywhere, Some("db")).is_err());
+            assert!(ask_in::<GetSecret>(&view, &one, Rules::Policies(&[]), &anywhere, Some("db")).is_err());
+        }
+    }
+
+    #[test]
     fn a_groups_policy_allows_its_members_while_it_is_there() {
         let (ops, member) =
             (group(50), Principal { member_of: vec![group(49).id, group(50).id], ..principal(1) });
@@ -667,8 +752,8 @@ mod tests {
 
     #[test]
     fn as_many_groups_as_there_may_be_fit_one_decision() {
-        // Each costs a decision at most two keys; what else it reads needs the rest.
-        const { assert!(domain::limits::GROUPS_OF_PRINCIPAL_MAX * 2 + 30 <= store::contract::READ_KEYS_MAX) };
+        // Each costs a decision at most three keys; what else it reads needs the rest.
+        const { assert!(domain::limits::GROUPS_OF_PRINCIPAL_MAX * 3 + 30 <= store::contract::READ_KEYS_MAX) };
     }
 
     #[test]
@@ -683,8 +768,13 @@ mod tests {
         let one = principal(1);
         let (name, network, caller) =
             (VaultName::parse("shop").unwrap(), NetworkRules::default(), caller(&one));
-        let vault =
-            VaultScope { id: vault_id(), name: &name, rules: Rules::Policies(&[]), network: &network };
+        let vault = VaultScope {
+            id: vault_id(),
+            name: &name,
+            group: &shop(),
+            rules: Rules::Policies(&[]),
+            network: &network,
+        };
         let asker = Asker { caller: &caller, address: None };
         assert!(matches!(permit::<GetSecret>(&View::default(), &asker, &vault, None), Err(Halt::Load(_))));
     }

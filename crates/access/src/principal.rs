@@ -1,7 +1,7 @@
 //! The principal: the acting identity of a tenant. Its record is what every permit reads, and what revocation changes.
 
 use crate::Revocations;
-use domain::{AppId, ClientId, GroupId, PrincipalId, RegistrationId, TenantId, Timestamp};
+use domain::{AppId, ClientId, GroupId, PrincipalId, RegistrationId, ResourceGroupName, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Key, Record};
 
@@ -23,6 +23,9 @@ pub struct Principal {
     /// The groups that it is in, at most [`domain::limits::GROUPS_OF_PRINCIPAL_MAX`]. One that was deleted may stand here still.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub member_of: Vec<GroupId>,
+    /// The resource group that it is in, if it is a managed identity: that of its app, or its own.
+    #[serde(default, skip_serializing_if = "is_default_group")]
+    pub resource_group: ResourceGroupName,
     /// When it was made.
     pub created: Timestamp,
     /// Which of its tokens are worth nothing before they expire.
@@ -48,6 +51,10 @@ pub enum PrincipalKind {
     UserAssignedIdentity,
     /// A person. `directory` has a user of the same id.
     User,
+}
+
+fn is_default_group(group: &ResourceGroupName) -> bool {
+    *group == ResourceGroupName::default()
 }
 
 impl Record for Principal {

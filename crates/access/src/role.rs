@@ -1,12 +1,18 @@
-//! Roles and their assignments: the other model of access to a vault (Azure RBAC for the Key Vault data plane).
+//! Roles: what they allow, the built-in ones and those that people make (Azure RBAC, role definitions).
 //!
-//! Owns: the built-in roles with their identifiers and data actions, role assignments and where they apply. Owns not: which model a vault
-//! follows (its own record says), and the decision ([`crate::permit()`]).
+//! Owns: role definitions, how operations are matched with their patterns. Owns not: who has which role where (`assignment`), and the
+//! decisions ([`crate::permit()`], [`crate::manage()`]).
 
-use domain::{AssignmentId, ObjectKind, ObjectName, PrincipalId, Timestamp, VaultId};
+mod built_in;
+mod pattern;
+
+pub use built_in::BUILT_IN_ROLES;
+pub use pattern::Operation;
+
+use domain::{RoleId, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
-use store::{Key, Record};
+use store::{Key, Load, Record, View};
 
 /// What all data actions of Key Vault begin with.
 pub const DATA_ACTION_PREFIX: &str = "Microsoft.KeyVault/vaults/";
@@ -18,101 +24,149 @@ pub struct Role {
     pub id: &'static str,
     /// Its name in Azure.
     pub name: &'static str,
-    /// Its data actions after [`DATA_ACTION_PREFIX`]; `*` stands for any characters.
+    /// Operations of the resource manager; `*` stands for any characters.
+    pub actions: &'static [&'static str],
+    /// Those of them that it does not allow.
+    pub not_actions: &'static [&'static str],
+    /// Operations on what is in resources.
     pub data_actions: &'static [&'static str],
+    /// Who may assign roles by it may assign only these, by their identifiers.
+    pub assigns_only: Option<&'static [&'static str]>,
 }
 
-const fn role(id: &'static str, name: &'static str, data_actions: &'static [&'static str]) -> Role {
-    Role { id, name, data_actions }
+/// A role that people made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomRole {
+    /// Its identifier.
+    pub id: RoleId,
+    /// Its name: no other role has it.
+    pub name: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Operations of the resource manager; at most [`domain::limits::ROLE_PATTERNS_MAX`], as of each kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<String>,
+    /// Those of them that it does not allow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_actions: Vec<String>,
+    /// Operations on what is in resources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data_actions: Vec<String>,
+    /// Those of them that it does not allow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_data_actions: Vec<String>,
+    /// Where it may be assigned, as resource ids; at most [`domain::limits::ASSIGNABLE_SCOPES_MAX`].
+    pub assignable_scopes: Vec<String>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was last changed.
+    pub changed: Timestamp,
 }
 
-/// Key Vault's built-in roles (Azure built-in roles, Security). Those with no data action are for the management of vaults.
-pub const BUILT_IN_ROLES: &[Role] = &[
-    role("00482a5a-887f-4fb3-b363-3b7fe8e74483", "Key Vault Administrator", &["*"]),
-    role(
-        "21090545-7ca7-4776-b22c-e363652d74d2",
-        "Key Vault Reader",
-        &["*/read", "secrets/readMetadata/action"],
-    ),
-    role("b86a8fe4-44ce-4948-aee5-eccb2c155cd7", "Key Vault Secrets Officer", &["secrets/*"]),
-    role(
-        "4633458b-17de-408a-b874-0445c86b69e6",
-        "Key Vault Secrets User",
-        &["secrets/getSecret/action", "secrets/readMetadata/action"],
-    ),
-    role(
-        "14b46e9e-c2b7-41b4-b07b-48a6ebf60603",
-        "Key Vault Crypto Officer",
-        &["keys/*", "keyrotationpolicies/*"],
-    ),
-    role(
-        "12338af0-0e69-4776-bea7-57ae8d297424",
-        "Key Vault Crypto User",
-        &[
-            "keys/read",
-            "keys/update/action",
-            "keys/backup/action",
-            "keys/encrypt/action",
-            "keys/decrypt/action",
-            "keys/wrap/action",
-            "keys/unwrap/action",
-            "keys/sign/action",
-            "keys/verify/action",
-        ],
-    ),
-    role(
-        "e147488a-f6f5-4113-8e2d-b22465e65bf6",
-        "Key Vault Crypto Service Encryption User",
-        &["keys/read", "keys/wrap/action", "keys/unwrap/action"],
-    ),
-    role(
-        "08bbd89e-9f13-488c-ac41-acfcb10c90ab",
-        "Key Vault Crypto Service Release User",
-        &["keys/release/action"],
-    ),
-    role(
-        "a4417e6f-fecd-4de8-b567-7b0420556985",
-        "Key Vault Certificates Officer",
-        &["certificatecas/*", "certificates/*", "certificatecontacts/write"],
-    ),
-    role(
-        "db79e9a7-68ee-4b58-9aeb-b90e7c24fcba",
-        "Key Vault Certificate User",
-        &["certificates/read", "secrets/getSecret/action", "secrets/readMetadata/action", "keys/read"],
-    ),
-    role("a68e7c17-0ab2-4c09-9a58-125dae29748c", "Key Vault Purge Operator", &[]),
-    role("f25e0fa2-a7c8-4377-a976-54943a77a395", "Key Vault Contributor", &[]),
-    role("8b54135c-b56d-4d72-a534-26097cfdc8d8", "Key Vault Data Access Administrator", &[]),
-];
+/// All roles that people made, at most [`domain::limits::CUSTOM_ROLES_MAX`]: one key, so that no decision reads many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomRoles {
+    /// In no order.
+    pub roles: Vec<CustomRole>,
+}
 
-impl Role {
-    /// Does it allow this data action (what comes after [`DATA_ACTION_PREFIX`])?
-    pub fn allows(&self, data_action: &str) -> bool {
-        self.data_actions.iter().any(|pattern| matches(pattern, data_action))
+impl Record for CustomRoles {
+    type Id = ();
+
+    fn key((): &()) -> Key {
+        Key::new("role-definitions")
     }
 }
 
-/// `*` stands for any characters, also none; there is at most one. Case does not matter, as in Azure.
-fn matches(pattern: &str, data_action: &str) -> bool {
-    let (pattern, data_action) = (pattern.to_ascii_lowercase(), data_action.to_ascii_lowercase());
-    match pattern.split_once('*') {
-        None => pattern == data_action,
-        Some((start, end)) => {
-            data_action.len() >= start.len() + end.len()
-                && data_action.starts_with(start)
-                && data_action.ends_with(end)
+/// A role as it is defined now.
+#[derive(Clone, Debug)]
+pub enum Definition {
+    /// A built-in one.
+    BuiltIn(&'static Role),
+    /// One that people made.
+    Custom(Box<CustomRole>),
+}
+
+impl Definition {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::BuiltIn(role) => role.name,
+            Self::Custom(role) => &role.name,
+        }
+    }
+
+    /// Does it allow this operation of the resource manager?
+    pub fn allows(&self, operation: Operation<'_>) -> bool {
+        match self {
+            Self::BuiltIn(role) => operation.is_among(role.actions) && !operation.is_among(role.not_actions),
+            Self::Custom(role) => operation.is_among(&role.actions) && !operation.is_among(&role.not_actions),
+        }
+    }
+
+    /// Does it allow this operation on what is in a resource?
+    pub fn allows_data(&self, operation: Operation<'_>) -> bool {
+        match self {
+            Self::BuiltIn(role) => operation.is_among(role.data_actions),
+            Self::Custom(role) => {
+                operation.is_among(&role.data_actions) && !operation.is_among(&role.not_data_actions)
+            }
+        }
+    }
+
+    /// May who assigns roles by it assign this one?
+    pub fn may_assign(&self, role: RoleRef) -> bool {
+        match self {
+            Self::BuiltIn(Role { assigns_only: Some(only), .. }) => only.iter().any(|id| role.is(id)),
+            Self::BuiltIn(_) | Self::Custom(_) => true,
         }
     }
 }
 
-/// A built-in role as stored and named: by its identifier; read also by its name.
+/// A role as stored and named: by its identifier; a built-in one is read also by its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct RoleRef(&'static Role);
+pub enum RoleRef {
+    /// A built-in one.
+    BuiltIn(&'static Role),
+    /// One that people made. It may be no more.
+    Custom(RoleId),
+}
 
 impl RoleRef {
-    /// The role.
-    pub const fn role(self) -> &'static Role {
-        self.0
+    /// Its identifier.
+    pub fn id(self) -> String {
+        match self {
+            Self::BuiltIn(role) => role.id.to_owned(),
+            Self::Custom(id) => id.to_string(),
+        }
+    }
+
+    /// Its name, if it is a built-in one; else its identifier.
+    pub fn told(self) -> String {
+        match self {
+            Self::BuiltIn(role) => role.name.to_owned(),
+            Self::Custom(id) => id.to_string(),
+        }
+    }
+
+    fn is(self, id: &str) -> bool {
+        matches!(self, Self::BuiltIn(role) if role.id == id)
+    }
+
+    /// What it allows now. `None`: it is no more.
+    ///
+    /// # Errors
+    /// What must be loaded first.
+    pub fn defined(self, view: &View) -> Result<Option<Definition>, Load> {
+        match self {
+            Self::BuiltIn(role) => Ok(Some(Definition::BuiltIn(role))),
+            Self::Custom(id) => {
+                let Some(all) = view.get::<CustomRoles>(&())? else { return Ok(None) };
+                let role = all.roles.iter().find(|role| role.id == id);
+                Ok(role.map(|role| Definition::Custom(Box::new(role.clone()))))
+            }
+        }
     }
 }
 
@@ -122,22 +176,31 @@ impl FromStr for RoleRef {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_named =
             |role: &&Role| role.id.eq_ignore_ascii_case(text) || role.name.eq_ignore_ascii_case(text);
-        BUILT_IN_ROLES.iter().find(is_named).map(Self).ok_or(domain::NameError {
+        if let Some(role) = BUILT_IN_ROLES.iter().find(is_named) {
+            return Ok(Self::BuiltIn(role));
+        }
+        text.parse().map(Self::Custom).map_err(|_| domain::NameError {
             what: "role",
-            rule: "the name or identifier of a built-in Key Vault role, such as \"Key Vault Secrets User\"",
+            rule: "the name of a built-in role, such as \"Key Vault Secrets User\", or the identifier of a role",
         })
     }
 }
 
 impl fmt::Debug for RoleRef {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.0.name)
+        match self {
+            Self::BuiltIn(role) => formatter.write_str(role.name),
+            Self::Custom(id) => id.fmt(formatter),
+        }
     }
 }
 
 impl Serialize for RoleRef {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.id)
+        match self {
+            Self::BuiltIn(role) => serializer.serialize_str(role.id),
+            Self::Custom(id) => id.serialize(serializer),
+        }
     }
 }
 
@@ -148,113 +211,5 @@ impl<'de> Deserialize<'de> for RoleRef {
     }
 }
 
-/// One object of a vault: as far as an assignment may be narrowed down.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ObjectScope {
-    /// What it is.
-    pub kind: ObjectKind,
-    /// Its name. The scope outlives the object, as in Azure: another one of the same name is in it.
-    pub name: ObjectName,
-}
-
-/// A role given to a principal or a group, for a vault or for one object of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoleAssignment {
-    /// Which one.
-    pub id: AssignmentId,
-    /// What may be done.
-    pub role: RoleRef,
-    /// `None`: everywhere in the vault.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub object: Option<ObjectScope>,
-    /// When it was made.
-    pub created: Timestamp,
-}
-
-impl RoleAssignment {
-    /// Does it apply there? An operation on no single object, such as a list, needs the whole vault.
-    pub fn covers(&self, kind: ObjectKind, name: Option<&ObjectName>) -> bool {
-        match &self.object {
-            None => true,
-            Some(object) => object.kind == kind && name == Some(&object.name),
-        }
-    }
-}
-
-/// All assignments of one principal or group, by its object id, in one vault: one key, so that a decision reads them with the vault itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoleAssignments {
-    /// At most [`domain::limits::ROLE_ASSIGNMENTS_MAX`].
-    pub assignments: Vec<RoleAssignment>,
-}
-
-impl RoleAssignments {
-    /// Below which those of a vault are.
-    pub fn prefix(vault: VaultId) -> Key {
-        Key::new(format!("role-assignment/{vault}/"))
-    }
-}
-
-impl Record for RoleAssignments {
-    type Id = (VaultId, PrincipalId);
-
-    fn key((vault, principal): &Self::Id) -> Key {
-        Key::new(format!("role-assignment/{vault}/{principal}"))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ACTIONS;
-
-    fn named(name: &str) -> &'static Role {
-        name.parse::<RoleRef>().unwrap().role()
-    }
-
-    #[test]
-    fn patterns_match_whole_data_actions() {
-        for (pattern, data_action, expected) in [
-            ("*", "secrets/getSecret/action", true),
-            ("secrets/*", "secrets/delete", true),
-            ("secrets/*", "SECRETS/delete", true),
-            ("*/read", "keys/read", true),
-            ("*/read", "keys/readers", false),
-            ("keys/read", "keys/read/more", false),
-            ("keys/*", "keyrotationpolicies/read", false),
-            ("a/*/a", "a/a", false),
-        ] {
-            assert_eq!(matches(pattern, data_action), expected, "{pattern} {data_action}");
-        }
-    }
-
-    /// What the roles' documents say of whom they are for.
-    #[test]
-    fn roles_allow_what_they_are_for() {
-        let may = |role: &str, action: &str| {
-            let action = ACTIONS.iter().find(|known| known.name == action).unwrap();
-            named(role).allows(action.data_action)
-        };
-        assert!(may("Key Vault Secrets User", "secret.get") && !may("Key Vault Secrets User", "secret.set"));
-        assert!(!may("Key Vault Secrets User", "key.get"));
-        assert!(may("Key Vault Reader", "secret.list") && !may("Key Vault Reader", "secret.get"));
-        assert!(may("Key Vault Reader", "certificate.get") && !may("Key Vault Reader", "key.sign"));
-        assert!(
-            may("Key Vault Secrets Officer", "secret.purge") && !may("Key Vault Secrets Officer", "key.list")
-        );
-        assert!(may("Key Vault Crypto User", "key.sign") && !may("Key Vault Crypto User", "key.create"));
-        assert!(may("Key Vault Crypto Officer", "key.rotation-policy.set"));
-        assert!(!may("Key Vault Certificates Officer", "secret.get"), "the private key is not theirs");
-        assert!(may("Key Vault Certificate User", "secret.get"));
-        assert!(ACTIONS.iter().all(|action| named("Key Vault Administrator").allows(action.data_action)));
-        assert!(ACTIONS.iter().all(|action| !named("Key Vault Contributor").allows(action.data_action)));
-    }
-
-    #[test]
-    fn roles_are_found_by_name_and_identifier_and_stored_by_identifier() {
-        let role: RoleRef = "key vault reader".parse().unwrap();
-        assert_eq!(role, "21090545-7CA7-4776-B22C-E363652D74D2".parse().unwrap());
-        assert_eq!(serde_json::to_string(&role).unwrap(), "\"21090545-7ca7-4776-b22c-e363652d74d2\"");
-        assert!("Owner".parse::<RoleRef>().is_err());
-    }
-}
+mod tests;

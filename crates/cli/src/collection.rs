@@ -51,6 +51,15 @@ impl<'a> Collection<'a> {
         Ok(Self { admin, kind, name: vault.clone(), vault: Vault::open(admin, vault).await? })
     }
 
+    /// The same as the administrator, whoever is logged in.
+    pub(crate) async fn of_administrator(
+        admin: &'a Admin,
+        kind: ObjectKind,
+        vault: &VaultName,
+    ) -> Result<Self, Failure> {
+        Ok(Self { admin, kind, name: vault.clone(), vault: Vault::of_administrator(admin, vault).await? })
+    }
+
     /// The vault's name.
     pub(crate) const fn name(&self) -> &VaultName {
         &self.name

@@ -4,6 +4,7 @@ use crate::{
     admin::{Admin, segment},
     app::{List, Principal, principal},
     failure::Failure,
+    federated::{self, Federated},
     output::{self, Format},
 };
 use clap::Subcommand;
@@ -25,10 +26,36 @@ pub(crate) enum Command {
         /// Its name
         name: IdentityName,
     },
+    /// Outside issuers (GitHub, GitLab, Kubernetes) that vouch for it
+    #[command(subcommand)]
+    Federated(FederatedCommand),
     /// Delete a user-assigned identity: no app has it from the answer on, and it is refused everywhere
     Delete {
         /// Its name
         name: IdentityName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FederatedCommand {
+    /// Let an outside issuer vouch for an identity; another one of the same name is replaced
+    Add {
+        /// The identity's name
+        identity: IdentityName,
+        #[command(flatten)]
+        new: federated::New,
+    },
+    /// The outside issuers of an identity
+    List {
+        /// The identity's name
+        identity: IdentityName,
+    },
+    /// Remove a federated credential: tokens that were got by it are refused from the answer on
+    Remove {
+        /// The identity's name
+        identity: IdentityName,
+        /// The credential's name
+        name: String,
     },
 }
 
@@ -61,11 +88,34 @@ pub(crate) async fn identity(admin: &Admin, format: Format, command: Command) ->
         }
         Command::List => list(admin, format).await?,
         Command::Show { name } => show(format, &admin.get::<Shown>(&path(&name)).await?),
+        Command::Federated(command) => federated_of(admin, format, command).await?,
         Command::Delete { name } => {
             admin.order(Method::DELETE, &path(&name)).await?;
             output::note(format_args!(
                 "Identity {name} is deleted: no app has it any more, and tokens of before are refused from now on."
             ));
+        }
+    }
+    Ok(())
+}
+
+async fn federated_of(admin: &Admin, format: Format, command: FederatedCommand) -> Result<(), Failure> {
+    match command {
+        FederatedCommand::Add { identity, new } => {
+            let path = format!("{}/federated", path(&identity));
+            federated::show(format, admin.ask(Method::POST, &path, &new.body()?).await?);
+            output::note(format_args!(
+                "Its tokens are for the client id that `keyless identity show {identity}` says."
+            ));
+        }
+        FederatedCommand::List { identity } => {
+            let all: List<Federated> = admin.get(&format!("{}/federated", path(&identity))).await?;
+            federated::list(format, all.value);
+        }
+        FederatedCommand::Remove { identity, name } => {
+            let path = format!("{}/federated/{}", path(&identity), segment(&name));
+            admin.order(Method::DELETE, &path).await?;
+            output::note("The credential is removed.");
         }
     }
     Ok(())

@@ -82,6 +82,11 @@ impl Vault {
             let token = login::token(&login.resource_of_vaults()).await?;
             return Ok(Self { https: Https::to(&url, login.authority()?, login.reach())?, token });
         }
+        Self::of_administrator(admin, name).await
+    }
+
+    /// The same as the administrator, whoever is logged in.
+    pub(crate) async fn of_administrator(admin: &Admin, name: &VaultName) -> Result<Self, Failure> {
         let shown: Shown = admin.get(&format!("/v1/vaults/{}", segment(name.as_str()))).await?;
         let token: Token = admin.ask(Method::POST, "/v1/token", &serde_json::json!({})).await?;
         let authority = Authority::of_file(&admin.layout().authority())?;

@@ -7,15 +7,18 @@
 mod access;
 mod admin;
 mod app;
+mod apply;
 mod attach;
 mod attributes;
 mod audit;
+mod az;
 mod certificate;
 mod clock;
 mod collection;
 mod demo;
 mod doctor;
 mod failure;
+mod federated;
 mod files;
 mod group;
 mod host;
@@ -32,6 +35,7 @@ mod place;
 mod principal;
 mod recover;
 mod registration;
+mod role;
 mod run;
 mod secret;
 mod service;
@@ -102,10 +106,18 @@ enum Command {
     Up(up::Args),
     /// Run a program as an app: with an identity, and without a secret
     Run(run::Args),
+    /// Run the Azure CLI with this installation as its cloud
+    Az(az::Args),
     /// Give an identity to something that runs already: a process, a unit of systemd, a container
     Attach(attach::Attach),
     /// Take it away again
     Detach(attach::Detach),
+    /// Make all that a file says: apps, identities, vaults, who may do what, secrets
+    ///
+    /// What is there and as the YAML file says is left alone, so that it can be run again at any time. What the file does not name is never
+    /// removed and stays as it is; only the policy of somebody whom it names is replaced by what it says. Values of secrets are in files of
+    /// their own, which it names by `from_file`, relative to itself. An example: docs/operate, Declarative set-up.
+    Apply(apply::Args),
     /// Apps and their identities
     #[command(subcommand)]
     App(app::Command),
@@ -118,6 +130,9 @@ enum Command {
     /// Who may do what, by which rule, and why not
     #[command(subcommand)]
     Access(access::Command),
+    /// Roles: who may manage what, and use what is in vaults that go by roles
+    #[command(subcommand)]
+    Role(role::Command),
     /// Secrets of a vault
     #[command(subcommand)]
     Secret(secret::Command),
@@ -203,6 +218,7 @@ fn main() -> ExitCode {
         Command::Within(args) => within::within(args),
         Command::Outpost => outpost::outpost(),
         Command::Run(args) => block_on(run::run(&cli.global, args)),
+        Command::Az(args) => block_on(az::az(&cli.global, args)),
         other => block_on(command(&cli.global, other)).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|failure| {
@@ -219,10 +235,12 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
     match command {
         Command::Attach(args) => attach::attach(global, args).await,
         Command::Detach(args) => attach::detach(&global.admin()?, args).await,
+        Command::Apply(args) => apply::apply(&global.admin()?, global.output, &args).await,
         Command::App(command) => app::app(&global.admin()?, global.output, command).await,
         Command::Identity(command) => identity::identity(&global.admin()?, global.output, command).await,
         Command::Vault(command) => vault::vault(&global.admin()?, global.output, command).await,
         Command::Access(command) => access::access(&global.admin()?, global.output, command).await,
+        Command::Role(command) => role::role(&global.admin()?, global.output, command).await,
         Command::Clock(command) => clock::clock(&global.admin()?, global.output, command).await,
         Command::Secret(command) => secret::secret(&global.admin()?, global.output, command).await,
         Command::Certificate(command) => {
@@ -251,7 +269,12 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
             Ok(())
         }
         // Each has a way of its own in `main`.
-        Command::Up(_) | Command::Run(_) | Command::Demo(_) | Command::Within(_) | Command::Outpost => Ok(()),
+        Command::Up(_)
+        | Command::Run(_)
+        | Command::Az(_)
+        | Command::Demo(_)
+        | Command::Within(_)
+        | Command::Outpost => Ok(()),
     }
 }
 
@@ -291,6 +314,7 @@ mod tests {
             &["keyless", "run", "--app", "web"],
             &["keyless", "run", "--app", "not a name", "--", "true"],
             &["keyless", "app", "show"],
+            &["keyless", "az", "group", "list"],
             &["keyless", "status", "-o", "xml"],
             &["keyless", "up", "--port", "high"],
         ] {
@@ -305,5 +329,8 @@ mod tests {
             .unwrap();
         let Command::Run(args) = cli.command else { panic!("it is run") };
         assert_eq!(args.program, ["prog", "-o", "x", "--help"]);
+        let cli = Cli::try_parse_from(["keyless", "az", "--", "group", "list", "-o", "tsv"]).unwrap();
+        let Command::Az(args) = cli.command else { panic!("it is az") };
+        assert_eq!(args.arguments, ["group", "list", "-o", "tsv"]);
     }
 }

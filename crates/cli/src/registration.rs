@@ -4,6 +4,7 @@ use crate::{
     admin::{Admin, segment},
     app::List,
     failure::Failure,
+    federated::{self, Federated},
     files,
     output::{self, Format},
     whom::{self, Whom},
@@ -199,23 +200,8 @@ pub(crate) enum FederatedCommand {
     Add {
         /// The registration's id, client id or identifier URI
         registration: String,
-        /// Its name
-        name: String,
-        /// The issuer, letter for letter as in iss
-        #[arg(long, value_name = "URL")]
-        issuer: String,
-        /// The subject, letter for letter as in sub, such as repo:octo/shop:environment:production
-        #[arg(long)]
-        subject: String,
-        /// The audience, letter for letter as in aud [default: api://AzureADTokenExchange]
-        #[arg(long)]
-        audience: Option<String>,
-        /// What it is for
-        #[arg(long, default_value = "")]
-        description: String,
-        /// The issuer's keys (JWKS), if they cannot be fetched from it
-        #[arg(long, value_name = "FILE")]
-        jwks: Option<PathBuf>,
+        #[command(flatten)]
+        new: federated::New,
     },
     /// The outside issuers of a registration
     List {
@@ -273,18 +259,6 @@ struct Certificate {
     thumbprint_sha256: String,
     start: i64,
     end: i64,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-struct Federated {
-    id: String,
-    name: String,
-    issuer: String,
-    subject: String,
-    audiences: Vec<String>,
-    description: String,
-    keys: Vec<String>,
-    created: i64,
 }
 
 /// Where codes of sign-ins may be sent.
@@ -373,7 +347,7 @@ pub(crate) async fn registration(admin: &Admin, format: Format, command: Command
         Command::Role(command) => role(admin, format, command).await?,
         Command::Scope(command) => scope(admin, format, command).await?,
         Command::Credential(command) => credential(admin, format, command).await?,
-        Command::Federated(command) => federated(admin, format, command).await?,
+        Command::Federated(command) => federated_of(admin, format, command).await?,
     }
     Ok(())
 }
@@ -532,40 +506,15 @@ async fn credential(admin: &Admin, format: Format, command: CredentialCommand) -
     Ok(())
 }
 
-async fn federated(admin: &Admin, format: Format, command: FederatedCommand) -> Result<(), Failure> {
+async fn federated_of(admin: &Admin, format: Format, command: FederatedCommand) -> Result<(), Failure> {
     match command {
-        FederatedCommand::Add { registration, name, issuer, subject, audience, description, jwks } => {
-            let jwks = jwks.map(|file| key_set_of(&file)).transpose()?;
-            let new = serde_json::json!({
-                "name": name, "issuer": issuer, "subject": subject, "description": description, "jwks": jwks,
-                "audiences": audience.into_iter().collect::<Vec<_>>(),
-            });
+        FederatedCommand::Add { registration, new } => {
             let path = format!("{}/federated", path(&registration));
-            let made: Federated = admin.ask(Method::POST, &path, &new).await?;
-            match format {
-                Format::Json => output::json(&made),
-                Format::Table => output::facts(&[
-                    ("credential", made.id),
-                    ("issuer", made.issuer),
-                    ("subject", made.subject),
-                    ("audience", made.audiences.join(" ")),
-                    ("keys", keys(&made.keys)),
-                ]),
-            }
+            federated::show(format, admin.ask(Method::POST, &path, &new.body()?).await?);
         }
         FederatedCommand::List { registration } => {
             let one: Registration = admin.get(&path(&registration)).await?;
-            match format {
-                Format::Json => output::json(&one.federated),
-                Format::Table => output::table(
-                    &["name", "id", "issuer", "subject", "audience", "keys"],
-                    one.federated.into_iter().map(|one| {
-                        let (audience, keys) = (one.audiences.join(" "), keys(&one.keys));
-                        vec![one.name, one.id, one.issuer, one.subject, audience, keys]
-                    }),
-                    "No outside issuer vouches for it.",
-                ),
-            }
+            federated::list(format, one.federated);
         }
         FederatedCommand::Remove { registration, credential } => {
             remove(admin, &registration, credential).await?;
@@ -598,17 +547,6 @@ fn certificate_in(bytes: &[u8]) -> Option<String> {
     let (_, rest) = text.split_once(begin)?;
     let (body, _) = rest.split_once(end)?;
     Some(format!("{begin}{body}{end}\n"))
-}
-
-fn key_set_of(file: &Path) -> Result<serde_json::Value, Failure> {
-    const BYTES_MAX: usize = 64 * 1024;
-    let bytes = files::read(file, BYTES_MAX, "the key set")?;
-    serde_json::from_slice(bytes.expose())
-        .map_err(|error| Failure::new(format!("{} is no key set (JWKS): {error}", file.display())))
-}
-
-fn keys(names: &[String]) -> String {
-    if names.is_empty() { "fetched from the issuer".to_owned() } else { names.join(" ") }
 }
 
 async fn list(admin: &Admin, format: Format) -> Result<(), Failure> {

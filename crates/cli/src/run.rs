@@ -30,7 +30,7 @@ use std::{
 };
 
 /// Exit statuses of shells for a program that is not there, and one that cannot be executed (POSIX 2.8.2).
-const NOT_FOUND: u8 = 127;
+pub(crate) const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 
 #[derive(Debug, clap::Args)]
@@ -112,12 +112,17 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure
     };
     let ended = wait(&child, &mut signals).await?;
     end(&admin, &started, &place, args.quiet).await;
-    Ok(ExitCode::from(match ended {
+    Ok(status_of(ended))
+}
+
+/// How we end when a program has ended like this: as a shell does.
+pub(crate) fn status_of(ended: Ended) -> ExitCode {
+    ExitCode::from(match ended {
         Ended::Exited(status) => u8::try_from(status & 0xff).unwrap_or(u8::MAX),
         Ended::Killed(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         // Not told of a child.
         Ended::Unseen => crate::failure::FAILED,
-    }))
+    })
 }
 
 /// The app with an identity: its own one, unless it has been given others.
@@ -232,7 +237,7 @@ fn spawn(args: &Args, started: &Started, place: &Place, hosts: &Path) -> Result<
 }
 
 /// Spawns a program; without a hosts file of its own only where it needs none.
-fn spawn_by<P>(
+pub(crate) fn spawn_by<P>(
     mut program: Program,
     is_shadow: bool,
     spawn: impl Fn(&Program) -> Result<P, KernelError>,
@@ -269,7 +274,7 @@ pub(crate) fn not_started(error: &KernelError) -> Failure {
 }
 
 /// Waits for the program, and hands signals on to it.
-async fn wait(child: &Arc<Process>, signals: &mut Signals) -> Result<Ended, Failure> {
+pub(crate) async fn wait(child: &Arc<Process>, signals: &mut Signals) -> Result<Ended, Failure> {
     let waiting = child.clone();
     let mut waiting = tokio::task::spawn_blocking(move || waiting.wait());
     loop {

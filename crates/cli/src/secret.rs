@@ -5,6 +5,8 @@ mod export;
 mod import;
 mod set;
 
+pub(crate) use set::NewSecret;
+
 use crate::{
     admin::Admin,
     attributes::{Changed, Properties},
@@ -80,10 +82,10 @@ struct UpdateBody<'a> {
 
 /// A secret with its value; what else the vault tells of it.
 #[derive(Deserialize)]
-struct Valued {
-    value: Secret<String>,
+pub(crate) struct Valued {
+    pub(crate) value: Secret<String>,
     #[serde(flatten)]
-    rest: serde_json::Map<String, Value>,
+    pub(crate) rest: serde_json::Map<String, Value>,
 }
 
 /// What `get` prints as JSON: the one shape that holds a value.
@@ -136,7 +138,8 @@ fn of_version(version: Option<ObjectVersion>) -> String {
     version.map_or_else(|| "/".to_owned(), |version| format!("/{version}"))
 }
 
-async fn get(
+/// A version with its value; the latest, unless one is named.
+pub(crate) async fn get(
     secrets: &Collection<'_>,
     name: &ObjectName,
     version: Option<ObjectVersion>,

@@ -1,13 +1,16 @@
 //! `keyless up`: the server in the foreground.
 
 use crate::{
-    Global, clock,
+    Global,
+    admin::Admin,
+    apply::Wanted,
+    clock,
     failure::Failure,
     files,
-    output::{self, Colour, paint},
+    output::{self, Colour, Format, paint},
 };
 use domain::{DomainName, Secret};
-use server::{Asked, Running, SealError};
+use server::{Asked, Layout, Running, SealError};
 use std::{
     ffi::OsStr,
     fs::{self, File},
@@ -44,6 +47,9 @@ pub(crate) struct Args {
     /// When audit records are synced to disk: every-second, or each-record (before each answer)
     #[arg(long, value_name = "WHEN")]
     audit_sync: Option<String>,
+    /// Apply this file (see keyless apply) before the server says that it is ready; if that fails it stops
+    #[arg(long, value_name = "FILE")]
+    apply: Option<PathBuf>,
     /// Logs on stderr: human or json
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -76,27 +82,49 @@ impl Args {
 pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
     let begin = Instant::now();
     let config = global.config(args.flags()?)?;
+    // Before anything is made: a file that cannot be read starts no server.
+    let wanted = args.apply.as_deref().map(Wanted::read).transpose()?;
     server::telemetry::begin(&config)?;
     let runtime = server::runtime()?;
     let (names, data) = (config.names(), config.data_dir.clone());
     runtime.block_on(async {
         let running = server::start(config, |key| announce(key, &data)).await?;
+        // Gone from memory when it is done, with the values that it holds.
+        if let Some(wanted) = wanted {
+            let admin = Admin::new(Layout::of(data.clone()));
+            let applied = tokio::select! {
+                applied = wanted.apply(&admin, Format::Table, false) => applied.map(|()| None),
+                asked = running.asked_to_stop() => asked.map(Some).map_err(Failure::from),
+            };
+            match applied {
+                Ok(None) => {}
+                Ok(Some(asked)) => return stop(running, asked).await,
+                Err(failure) => {
+                    running.stop(Asked::Terminated).await;
+                    return Err(failure);
+                }
+            }
+        }
         greet(&running, &names, begin);
         server::systemd::notify("READY=1");
         let asked = running.asked_to_stop().await?;
-        match (running.instances(), asked) {
-            (0, _) => output::note("stopping"),
-            (_, Asked::Interrupted) => {
-                output::note("stopping, and hosted apps with it; the next start starts them again")
-            }
-            (_, Asked::Terminated) => {
-                output::note("stopping; hosted apps run on, and the next start goes on with them")
-            }
-        }
-        server::systemd::notify("STOPPING=1");
-        running.stop(asked).await;
-        Ok(())
+        stop(running, asked).await
     })
+}
+
+async fn stop(running: Running, asked: Asked) -> Result<(), Failure> {
+    match (running.instances(), asked) {
+        (0, _) => output::note("stopping"),
+        (_, Asked::Interrupted) => {
+            output::note("stopping, and hosted apps with it; the next start starts them again")
+        }
+        (_, Asked::Terminated) => {
+            output::note("stopping; hosted apps run on, and the next start goes on with them")
+        }
+    }
+    server::systemd::notify("STOPPING=1");
+    running.stop(asked).await;
+    Ok(())
 }
 
 /// The only time that anybody sees the recovery key. It goes to stdout with the rest, but never into a log: where that is systemd's journal,

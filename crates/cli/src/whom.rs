@@ -109,6 +109,11 @@ pub(crate) struct Object {
 }
 
 impl Object {
+    /// Is one named?
+    pub(crate) const fn is_any(&self) -> bool {
+        self.secret.is_some() || self.key.is_some() || self.certificate.is_some()
+    }
+
     /// The certificate, if one is named.
     pub(crate) const fn certificate(&self) -> Option<&ObjectName> {
         self.certificate.as_ref()

@@ -149,7 +149,7 @@ pub(crate) fn claimed(
     resource: &Resource,
 ) -> Result<Vec<String>, Halt<DirectoryError>> {
     let (client, required, defined) = match resource {
-        Resource::Vaults => return Ok(Vec::new()),
+        Resource::Vaults | Resource::Management | Resource::Deployment => return Ok(Vec::new()),
         Resource::Graph => (graph_client(), false, builtin::graph_roles()),
         Resource::Registered(registration) => {
             let required = registration.assignment_required;

@@ -4,8 +4,8 @@
 //! (`federation`).
 
 use crate::{
-    Certificate, DirectoryError, Registration, RequestError, Tenant, TenantAlias, claims::Proof, credentials,
-    federation, sweep::Expiring,
+    Certificate, DirectoryError, RequestError, Tenant, TenantAlias, claims::Proof, federation,
+    holder::Holder, sweep::Expiring,
 };
 use crypt::{
     Assertion, AssertionFault, IssuerKey,
@@ -125,7 +125,7 @@ impl Presented {
     pub(crate) fn wants_keys(
         &self,
         view: &View,
-        registration: &Registration,
+        holder: &Holder,
         now: Timestamp,
     ) -> Result<bool, Halt<DirectoryError>> {
         let claimed = self.assertion.claimed();
@@ -135,7 +135,7 @@ impl Presented {
         {
             return Ok(false);
         }
-        let trusted = federation::find(&credentials::federated(view, registration)?, claimed);
+        let trusted = federation::find(&holder.federated(view)?, claimed);
         Ok(trusted.is_ok_and(|credential| credential.keys.is_empty()))
     }
 
@@ -152,18 +152,18 @@ impl Presented {
     pub(crate) fn judge(
         &self,
         view: &View,
-        registration: &Registration,
+        holder: &Holder,
         now: Timestamp,
     ) -> Result<(Proof, Vec<Write>), Halt<DirectoryError>> {
         if self.is_own_token {
             return Err(refusal(AssertionRefusal::OwnToken));
         }
         if !self.is_own() {
-            return self.judge_federated(view, registration, now);
+            return self.judge_federated(view, holder, now);
         }
         let claimed = self.assertion.claimed();
-        let certificate = self.signed_by(&registration.certificates, now).map_err(refusal)?;
-        let is_client = |text: &str| text.parse::<ClientId>().is_ok_and(|id| id == registration.client);
+        let certificate = self.signed_by(holder.certificates(), now).map_err(refusal)?;
+        let is_client = |text: &str| text.parse::<ClientId>().is_ok_and(|id| id == holder.client());
         if !is_client(&claimed.issuer) || !is_client(&claimed.subject) {
             return Err(refusal(AssertionRefusal::OfAnother));
         }
@@ -171,8 +171,8 @@ impl Presented {
             return Err(refusal(AssertionRefusal::Audience));
         }
         check_times(claimed, limits::ASSERTION_LIFETIME_MAX, now).map_err(refusal)?;
-        let writes = match registration.single_use_assertions {
-            true => vec![use_up(view, registration.client, claimed, now)?],
+        let writes = match holder.uses_assertions_up() {
+            true => vec![use_up(view, holder.client(), claimed, now)?],
             false => Vec::new(),
         };
         Ok((Proof::Certificate(certificate.id), writes))
@@ -205,19 +205,18 @@ impl Presented {
     fn judge_federated(
         &self,
         view: &View,
-        registration: &Registration,
+        holder: &Holder,
         now: Timestamp,
     ) -> Result<(Proof, Vec<Write>), Halt<DirectoryError>> {
         let claimed = self.assertion.claimed();
-        let credential =
-            federation::find(&credentials::federated(view, registration)?, claimed).map_err(refusal)?;
+        let credential = federation::find(&holder.federated(view)?, claimed).map_err(refusal)?;
         check_times(claimed, limits::FEDERATED_LIFETIME_MAX, now).map_err(refusal)?;
         let keys = if credential.keys.is_empty() { &*self.keys } else { &credential.keys };
         let mut fault = AssertionRefusal::IssuerKeyUnknown;
         for key in keys.iter().filter(|key| key.may_have_signed(&self.assertion)) {
             match self.assertion.verify(&key.key, ISSUER_ALGORITHMS) {
                 // A token file is presented again and again until it is renewed: its id is not used up.
-                Ok(()) => return Ok((Proof::Federated(credential.id), Vec::new())),
+                Ok(()) => return Ok((credential.proof(), Vec::new())),
                 Err(other) => fault = other.into(),
             }
         }

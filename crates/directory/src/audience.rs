@@ -34,6 +34,10 @@ pub enum Resource {
     Vaults,
     /// Our Microsoft Graph.
     Graph,
+    /// The resource manager.
+    Management,
+    /// Deployments to apps (App Service's SCM).
+    Deployment,
     /// An app registration.
     Registered(Arc<Registration>),
 }
@@ -67,7 +71,9 @@ impl Audience {
     /// The scopes that a client may be given there in a user's name.
     pub(crate) fn offered(&self) -> Vec<String> {
         match &self.resource {
-            Resource::Vaults => vec![USER_IMPERSONATION.to_owned()],
+            Resource::Vaults | Resource::Management | Resource::Deployment => {
+                vec![USER_IMPERSONATION.to_owned()]
+            }
             Resource::Graph => builtin::GRAPH_SCOPES.iter().map(|&(_, scope)| scope.to_owned()).collect(),
             Resource::Registered(registration) => registration
                 .scopes
@@ -83,6 +89,8 @@ impl Audience {
         match &self.resource {
             Resource::Vaults => "vaults".to_owned(),
             Resource::Graph => "graph".to_owned(),
+            Resource::Management => "management".to_owned(),
+            Resource::Deployment => "deployment".to_owned(),
             Resource::Registered(registration) => registration.client.to_string(),
         }
     }
@@ -102,6 +110,12 @@ pub fn resolve(view: &View, names: &HostNames, requested: &str) -> Result<Audien
     if let Some(claim) = graph_claim(names, requested) {
         return own(claim, Resource::Graph);
     }
+    if let Some(claim) = management_claim(names, requested) {
+        return own(claim, Resource::Management);
+    }
+    if let Some(claim) = deployment_claim(names, requested) {
+        return own(claim, Resource::Deployment);
+    }
     match registered(view, requested)? {
         Some(registration) => {
             let claim = match registration.token_version {
@@ -117,7 +131,7 @@ pub fn resolve(view: &View, names: &HostNames, requested: &str) -> Result<Audien
     }
 }
 
-/// What a vault lets a client do in a user's name: what the user may.
+/// What a vault, the resource manager or a deployment lets a client do in a user's name: what the user may.
 const USER_IMPERSONATION: &str = "user_impersonation";
 
 /// Microsoft Graph's own resource and application id: the same everywhere.
@@ -138,6 +152,45 @@ fn graph_claim(names: &HostNames, requested: &str) -> Option<String> {
     if text.eq_ignore_ascii_case(GRAPH_RESOURCE) || text.eq_ignore_ascii_case(GRAPH_APPLICATION) {
         return Some(text.to_ascii_lowercase());
     }
+    text.eq_ignore_ascii_case(&own).then_some(own)
+}
+
+/// The resource manager's resources in the public cloud: what libraries ask for that were not told another one.
+pub const MANAGEMENT_RESOURCES: [&str; 2] =
+    ["https://management.azure.com/", "https://management.core.windows.net/"];
+/// The resource manager's application id, which is an audience too.
+pub const MANAGEMENT_APPLICATION: &str = "797f4846-ba00-4fd7-ba43-dac1f8f63013";
+
+/// Every audience by which a token is good for the resource manager here. The first one is the installation's own.
+#[must_use]
+pub fn management_audiences(names: &HostNames) -> Vec<String> {
+    let [one, other] = MANAGEMENT_RESOURCES.map(str::to_owned);
+    vec![names.management_resource(), one, other, MANAGEMENT_APPLICATION.to_owned()]
+}
+
+/// Every audience by which a token is good for deployments here.
+#[must_use]
+pub fn deployment_audiences(names: &HostNames) -> Vec<String> {
+    vec![names.deployment_resource()]
+}
+
+/// The `aud` of tokens for the resource manager, if that is what this names. Always with the slash; clients ask with none to two.
+fn management_claim(names: &HostNames, requested: &str) -> Option<String> {
+    if requested.eq_ignore_ascii_case(MANAGEMENT_APPLICATION) {
+        return Some(MANAGEMENT_APPLICATION.to_owned());
+    }
+    let text = requested.strip_suffix('/').unwrap_or(requested);
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let [one, other] = MANAGEMENT_RESOURCES.map(str::to_owned);
+    let is_it =
+        |known: &String| known.strip_suffix('/').is_some_and(|known| text.eq_ignore_ascii_case(known));
+    [names.management_resource(), one, other].into_iter().find(is_it)
+}
+
+/// The `aud` of tokens for deployments, if that is what this names.
+fn deployment_claim(names: &HostNames, requested: &str) -> Option<String> {
+    let text = requested.strip_suffix('/').unwrap_or(requested);
+    let own = names.deployment_resource();
     text.eq_ignore_ascii_case(&own).then_some(own)
 }
 
@@ -196,7 +249,10 @@ pub(crate) fn is_reserved(names: &HostNames, uri: &str, own: ClientId) -> bool {
         .and_then(|_| uri.get(6..42))
         .and_then(|id| id.parse::<ClientId>().ok())
         .is_some_and(|client| client != own);
-    is_others || vault_claim(names, uri).is_some() || graph_claim(names, uri).is_some()
+    is_others
+        || [vault_claim, graph_claim, management_claim, deployment_claim]
+            .into_iter()
+            .any(|claim| claim(names, uri).is_some())
 }
 
 #[cfg(test)]
@@ -248,6 +304,25 @@ mod tests {
     }
 
     #[test]
+    fn the_resource_manager_is_known_with_none_to_two_slashes_and_told_with_one() {
+        let own = "https://management.keyless.localhost:8443/";
+        for (requested, claim) in [
+            ("https://management.keyless.localhost:8443", own),
+            (own, own),
+            ("https://Management.keyless.localhost:8443//", own),
+            ("https://management.azure.com", "https://management.azure.com/"),
+            ("https://management.core.windows.net//", "https://management.core.windows.net/"),
+            (MANAGEMENT_APPLICATION, MANAGEMENT_APPLICATION),
+        ] {
+            let audience = resolved(&View::fixture(), requested).unwrap();
+            assert_eq!((audience.claim(), &*audience.key()), (claim, "management"), "{requested}");
+            assert!(management_audiences(&names()).iter().any(|known| known == claim));
+        }
+        let audience = resolved(&View::fixture(), "https://appservice.keyless.localhost:8443").unwrap();
+        assert_eq!((audience.claim(), &*audience.key()), (&*deployment_audiences(&names())[0], "deployment"));
+    }
+
+    #[test]
     fn what_is_not_known_is_refused() {
         let (registration, principal) = registration(1);
         let view = view(&registration, &principal);
@@ -263,6 +338,9 @@ mod tests {
             "https://vault.keyless.localhost:8443/secrets",
             "https://shop.vault.keyless.localhost:8443",
             "https://graph.microsoft.com/v1.0",
+            "https://management.keyless.localhost:8443///",
+            "https://management.keyless.localhost:8444/",
+            "https://management.azure.com/subscriptions",
             "https://orders.example/2",
             "api://99999999-9999-4999-8999-999999999999",
             "99999999-9999-4999-8999-999999999999",
@@ -299,6 +377,8 @@ mod tests {
             "https://vault.azure.net",
             "https://vault.azure.net/",
             "https://vault.keyless.localhost:1",
+            "https://management.azure.com",
+            "https://appservice.keyless.localhost:8443/",
             &format!("API://{other}"),
             &format!("api://{other}/x"),
         ] {

@@ -5,8 +5,8 @@
 use crate::{Audience, Hosting, TokenVersion, managed};
 use access::{Principal, PrincipalKind};
 use domain::{
-    AttachmentId, ClientId, CredentialId, HostNames, PrincipalId, RefreshFamilyId, SessionId, TenantId,
-    Timestamp,
+    AttachmentId, ClientId, CredentialId, HostNames, PrincipalId, RefreshFamilyId, SessionId, SubscriptionId,
+    TenantId, Timestamp,
 };
 use serde::Serialize;
 use std::fmt;
@@ -21,7 +21,12 @@ pub enum Proof {
     /// By an assertion that one of its certificates signed.
     Certificate(CredentialId),
     /// By an assertion of an outside issuer.
-    Federated(CredentialId),
+    Federated {
+        /// The credential.
+        id: CredentialId,
+        /// What tokens stand on: of one that was changed another than before.
+        standing: CredentialId,
+    },
     /// By the kernel's word: managed identities. The public cloud shows theirs as certificates.
     Attested,
     /// The administrator, who may use the admin socket.
@@ -32,7 +37,7 @@ impl Proof {
     /// The credential. What was got by it should be worth nothing once it is removed.
     pub const fn credential(self) -> Option<CredentialId> {
         match self {
-            Self::Secret(id) | Self::Certificate(id) | Self::Federated(id) => Some(id),
+            Self::Secret(id) | Self::Certificate(id) | Self::Federated { standing: id, .. } => Some(id),
             Self::Public | Self::Attested | Self::Socket => None,
         }
     }
@@ -41,7 +46,7 @@ impl Proof {
         match self {
             Self::Public | Self::Socket => "0",
             Self::Secret(_) => "1",
-            Self::Certificate(_) | Self::Federated(_) | Self::Attested => "2",
+            Self::Certificate(_) | Self::Federated { .. } | Self::Attested => "2",
         }
     }
 }
@@ -53,7 +58,7 @@ impl fmt::Display for Proof {
             Self::Public => formatter.write_str("no credential"),
             Self::Secret(id) => write!(formatter, "client secret {id}"),
             Self::Certificate(id) => write!(formatter, "certificate {id}"),
-            Self::Federated(id) => write!(formatter, "federated credential {id}"),
+            Self::Federated { id, .. } => write!(formatter, "federated credential {id}"),
             Self::Attested => formatter.write_str("the kernel's word"),
             Self::Socket => formatter.write_str("the admin socket"),
         }
@@ -68,6 +73,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) audience: &'a Audience,
     pub(crate) proof: Proof,
     pub(crate) names: &'a HostNames,
+    /// In which subscription managed identities and apps are.
+    pub(crate) subscription: SubscriptionId,
     pub(crate) issued: Timestamp,
     pub(crate) not_before: Timestamp,
     pub(crate) expires: Timestamp,
@@ -166,10 +173,7 @@ pub(crate) fn claims(facts: Facts<'_>) -> Claims {
         // The administrator at the admin socket.
         (scp, user_name) = (Some("user_impersonation".to_owned()), Some(principal.display_name.clone()));
     }
-    let keyless_credential = match proof {
-        Proof::Secret(id) | Proof::Certificate(id) | Proof::Federated(id) => Some(id).filter(|_| !is_user),
-        Proof::Public | Proof::Attested | Proof::Socket => None,
-    };
+    let keyless_credential = proof.credential().filter(|_| !is_user);
     Claims {
         aud: audience.claim.clone(),
         iss: if is_v1 { names.issuer_v1(principal.tenant) } else { names.issuer_v2(principal.tenant) },
@@ -198,9 +202,9 @@ pub(crate) fn claims(facts: Facts<'_>) -> Claims {
         upn: user_name.filter(|_| is_v1),
         uti: token,
         ver: if is_v1 { "1.0" } else { "2.0" },
-        xms_az_rid: facts.hosting.map(|hosting| managed::site(principal.tenant, hosting.app.as_str())),
+        xms_az_rid: facts.hosting.map(|hosting| hosting.resource_id(facts.subscription)),
         xms_cc: facts.can_be_challenged.then_some(["CP1"]),
-        xms_mirid: managed::resource_id(principal),
+        xms_mirid: managed::resource_id(facts.subscription, principal),
     }
 }
 
@@ -208,7 +212,7 @@ pub(crate) fn claims(facts: Facts<'_>) -> Claims {
 mod tests {
     use super::*;
     use crate::fixtures::{NOW, names, registration, tenant};
-    use domain::{AppId, AppName};
+    use domain::{AppId, AppName, ResourceGroupName};
     use serde_json::{Value, json};
 
     fn written(principal: &Principal, audience: &Audience, proof: Proof) -> Value {
@@ -224,6 +228,7 @@ mod tests {
             audience,
             proof,
             names: &names(),
+            subscription: tenant().subscription(),
             issued: NOW,
             not_before: NOW,
             expires,
@@ -237,6 +242,7 @@ mod tests {
     }
 
     const TENANT: &str = "aaaaaaaa-aaaa-4aaa-aaaa-aaaaaaaaaaaa";
+    const SUBSCRIPTION: &str = "5b5b5b5b-5b5b-4b5b-9b5b-5b5b5b5b5b5b";
     const CLIENT: &str = "02020202-0202-4202-8202-020202020202";
     const PRINCIPAL: &str = "03030303-0303-4303-8303-030303030303";
 
@@ -286,9 +292,10 @@ mod tests {
         let audience = Audience::vaults(&names());
         principal.kind = PrincipalKind::ManagedIdentity { app: AppId::from_uuid(tenant().id.uuid()) };
         principal.display_name = "shop".to_owned();
+        principal.resource_group = ResourceGroupName::parse("Web").unwrap();
         let claims = written(&principal, &audience, Proof::Attested);
         let resource =
-            format!("/subscriptions/{TENANT}/resourcegroups/keyless/providers/Microsoft.Web/sites/shop");
+            format!("/subscriptions/{SUBSCRIPTION}/resourcegroups/Web/providers/Microsoft.Web/sites/shop");
         assert_eq!(
             (&claims["xms_mirid"], &claims["appidacr"], &claims["idtyp"]),
             (&json!(resource), &json!("2"), &json!("app"))
@@ -310,15 +317,16 @@ mod tests {
         principal.kind = PrincipalKind::UserAssignedIdentity;
         principal.display_name = "Readers".to_owned();
         let attachment = AttachmentId::from_uuid(tenant().id.uuid());
-        let hosting = Hosting { app: AppName::parse("shop").unwrap(), attachment };
+        let group = ResourceGroupName::parse("Web").unwrap();
+        let hosting = Hosting { app: AppName::parse("shop").unwrap(), group, attachment };
         let audience = Audience::vaults(&names());
         let claims = hosted(&principal, &audience, Proof::Attested, Some(&hosting));
-        let group = format!("/subscriptions/{TENANT}/resourcegroups/keyless/providers");
+        let groups = format!("/subscriptions/{SUBSCRIPTION}/resourcegroups");
         assert_eq!(
             claims["xms_mirid"],
-            format!("{group}/Microsoft.ManagedIdentity/userAssignedIdentities/Readers")
+            format!("{groups}/keyless/providers/Microsoft.ManagedIdentity/userAssignedIdentities/Readers")
         );
-        assert_eq!(claims["xms_az_rid"], format!("{group}/Microsoft.Web/sites/shop"));
+        assert_eq!(claims["xms_az_rid"], format!("{groups}/Web/providers/Microsoft.Web/sites/shop"));
         assert_eq!(
             (&claims["keyless_attachment"], &claims["appidacr"], &claims["idtyp"]),
             (&json!(attachment), &json!("2"), &json!("app"))

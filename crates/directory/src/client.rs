@@ -4,8 +4,8 @@
 //! what a client may be granted (`grants`), the claims that tell of the proof (`claims`).
 
 use crate::{
-    AssertionRefusal, DirectoryError, Registration, RequestError, Tenant, application::Application,
-    assertion::Presented, claims::Proof, registration::Credential, tenant::shown, token::TokenRequest,
+    AssertionRefusal, DirectoryError, RequestError, Tenant, application::Application, assertion::Presented,
+    claims::Proof, holder::Holder, registration::Credential, tenant::shown, token::TokenRequest,
 };
 use access::Principal;
 use crypt::{HashedSecret, jws};
@@ -29,17 +29,36 @@ pub(crate) enum ClientProof {
     Workload(Secret<String>),
 }
 
+/// In whose name a client asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acting {
+    /// In its own: managed identities do nothing else.
+    ForItself,
+    /// In that of its users.
+    ForUsers,
+}
+
 /// A client that has proven itself.
 #[derive(Debug)]
 pub(crate) struct Authenticated {
-    /// What it is.
-    pub(crate) application: Application,
+    /// Its client id.
+    pub(crate) client: ClientId,
+    /// What it is, if users can sign in to it.
+    application: Option<Application>,
     /// Its principal, which is enabled, if it has one in this tenant.
     pub(crate) principal: Option<Arc<Principal>>,
     /// How it has proven itself.
     pub(crate) by: Proof,
     /// What makes that so, to be written with whatever else is decided: an assertion that is good once.
     pub(crate) writes: Vec<Write>,
+}
+
+impl Authenticated {
+    /// The application that it is. A managed identity is none, and is granted nothing but to act for itself.
+    pub(crate) fn application(&self) -> Result<&Application, Halt<DirectoryError>> {
+        let client = self.client;
+        self.application.as_ref().ok_or(Halt::Refuse(DirectoryError::ClientUnknown { client }))
+    }
 }
 
 /// The client that a request names, with its proof.
@@ -111,70 +130,69 @@ pub(crate) fn take(
 pub(crate) fn authenticate(
     view: &View,
     client: ClientId,
+    acting: Acting,
     proof: &ClientProof,
     now: Timestamp,
 ) -> Result<Authenticated, Halt<DirectoryError>> {
-    let registration = match Application::find(view, client)? {
-        Some(Application::Registered(registration)) => Some(registration),
-        Some(application @ Application::FirstParty(_)) => {
-            return match proof {
-                ClientProof::None => {
-                    let (principal, by, writes) = (None, Proof::Public, Vec::new());
-                    Ok(Authenticated { application, principal, by, writes })
-                }
-                ClientProof::Secret(_) | ClientProof::Assertion(_) | ClientProof::Workload(_) => {
-                    Err(Halt::Refuse(DirectoryError::ClientIsPublic { client }))
-                }
-            };
-        }
-        None => None,
-    };
-    let Some(registration) = registration else {
+    let application = Application::find(view, client)?;
+    if let Some(Application::FirstParty(_)) = application {
+        return match proof {
+            ClientProof::None => {
+                let (principal, by, writes) = (None, Proof::Public, Vec::new());
+                Ok(Authenticated { client, application, principal, by, writes })
+            }
+            ClientProof::Secret(_) | ClientProof::Assertion(_) | ClientProof::Workload(_) => {
+                Err(Halt::Refuse(DirectoryError::ClientIsPublic { client }))
+            }
+        };
+    }
+    let Some(holder) = Holder::of(view, client, application)?.filter(|holder| holder.may(acting)) else {
         if let ClientProof::Secret(secret) = proof {
             // As much hashing as for a client that exists, so that time does not tell which clients do.
             let _ = HashedSecret::of(&Secret::new(String::new())).matches(secret);
         }
         return Err(Halt::Refuse(DirectoryError::ClientUnknown { client }));
     };
-    let Some(principal) = view.get::<Principal>(&registration.principal)? else {
+    let Some(principal) = view.get::<Principal>(&holder.principal())? else {
         return Err(Halt::Refuse(DirectoryError::ClientUnknown { client }));
     };
-    let (by, writes) = prove(view, &registration, proof, now)?;
+    let (by, writes) = prove(view, &holder, proof, now)?;
     // Said only to who has proven itself.
     if !principal.enabled {
         return Err(Halt::Refuse(DirectoryError::Request(RequestError::ClientDisabled { client })));
     }
-    let (application, principal) = (Application::Registered(registration), Some(principal));
-    Ok(Authenticated { application, principal, by, writes })
+    let (application, principal) = (holder.application(), Some(principal));
+    Ok(Authenticated { client, application, principal, by, writes })
 }
 
 /// Must an outside issuer be asked for its keys before the client can be authenticated? Only one that the client trusts.
 pub(crate) fn wants_keys(
     view: &View,
     client: ClientId,
+    acting: Acting,
     presented: &Presented,
     now: Timestamp,
 ) -> Result<bool, Halt<DirectoryError>> {
-    match Application::find(view, client)? {
-        Some(Application::Registered(registration)) => presented.wants_keys(view, &registration, now),
-        Some(Application::FirstParty(_)) | None => Ok(false),
+    match Holder::of(view, client, Application::find(view, client)?)? {
+        Some(holder) if holder.may(acting) => presented.wants_keys(view, &holder, now),
+        Some(_) | None => Ok(false),
     }
 }
 
 fn prove(
     view: &View,
-    registration: &Arc<Registration>,
+    holder: &Holder,
     proof: &ClientProof,
     now: Timestamp,
 ) -> Result<(Proof, Vec<Write>), Halt<DirectoryError>> {
-    let client = registration.client;
+    let client = holder.client();
     match proof {
-        ClientProof::None if Application::Registered(registration.clone()).may_be_public() => {
+        ClientProof::None if holder.application().is_some_and(|one| one.may_be_public()) => {
             Ok((Proof::Public, Vec::new()))
         }
         ClientProof::None => Err(Halt::Refuse(DirectoryError::Request(RequestError::ClientProofMissing))),
-        _ if registration.is_public => Err(Halt::Refuse(DirectoryError::ClientIsPublic { client })),
-        ClientProof::Secret(secret) => match judge(&registration.credentials, secret, now) {
+        _ if holder.is_public() => Err(Halt::Refuse(DirectoryError::ClientIsPublic { client })),
+        ClientProof::Secret(secret) => match judge(holder.secrets(), secret, now) {
             Verdict::Wrong => {
                 Err(Halt::Refuse(DirectoryError::Request(RequestError::ClientSecretWrong { client })))
             }
@@ -183,7 +201,7 @@ fn prove(
             }
             Verdict::Valid(credential) => Ok((Proof::Secret(credential), Vec::new())),
         },
-        ClientProof::Assertion(presented) => presented.judge(view, registration, now),
+        ClientProof::Assertion(presented) => presented.judge(view, holder, now),
         ClientProof::Workload(_) => {
             Err(Halt::Refuse(DirectoryError::Request(RequestError::Assertion(AssertionRefusal::OwnToken))))
         }
@@ -216,14 +234,20 @@ fn judge(credentials: &[Credential], secret: &Secret<String>, now: Timestamp) ->
 mod tests {
     use super::*;
     use crate::fixtures::{NOW, credential, registration, secret, view};
-    use crate::registration::ClientIndex;
+    use crate::{Registration, registration::ClientIndex};
 
     fn ask(credentials: Vec<Credential>, presented: &str) -> Result<Arc<Principal>, DirectoryError> {
         let (mut registration, principal) = registration(1);
         registration.credentials = credentials;
         let proof = ClientProof::Secret(secret(presented));
-        refusal(authenticate(&view(&registration, &principal), registration.client, &proof, NOW))
-            .map(|client| client.principal.unwrap())
+        refusal(authenticate(
+            &view(&registration, &principal),
+            registration.client,
+            Acting::ForItself,
+            &proof,
+            NOW,
+        ))
+        .map(|client| client.principal.unwrap())
     }
 
     fn refusal<T>(result: Result<T, Halt<DirectoryError>>) -> Result<T, DirectoryError> {
@@ -278,7 +302,8 @@ mod tests {
         registration.credentials.push(credential("s", -1, 9));
         let client = registration.client;
         let ask = |view: &View, client, presented: &str| {
-            refusal(authenticate(view, client, &ClientProof::Secret(secret(presented)), NOW)).unwrap_err()
+            let proof = ClientProof::Secret(secret(presented));
+            refusal(authenticate(view, client, Acting::ForItself, &proof, NOW)).unwrap_err()
         };
         let full = view(&registration, &principal);
         let stranger = crate::fixtures::registration(9).0.client;

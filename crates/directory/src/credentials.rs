@@ -1,5 +1,6 @@
 //! By what registrations prove themselves: adding and removing secrets, certificates and federated credentials. Several at a time, so that
-//! the next one works before the last one ends. Each change is one decision and one commit.
+//! the next one works before the last one ends. Each change is one decision and one commit. Federated credentials of managed identities
+//! follow the same rules (`managed::federated`).
 
 use crate::{
     Certificate, Credential, DirectoryError, DirectoryService, FederatedCredential, NewCredential,
@@ -9,7 +10,7 @@ use crate::{
 };
 use access::Principal;
 use crypt::{ClientCertificate, HashedSecret, IssuerKey, encoding::hex, fresh_secret};
-use domain::{CredentialId, PrincipalId, RegistrationId, Secret, Timestamp, limits};
+use domain::{CredentialId, Entropy, PrincipalId, RegistrationId, Secret, Timestamp, limits};
 use std::{fmt, sync::Arc, time::Duration};
 use store::{Decision, Halt, View, Write, query, refuse, transact};
 
@@ -77,7 +78,7 @@ impl DirectoryService {
         if !is_display_name(display_name) {
             return Err(DirectoryError::DisplayNameInvalid);
         }
-        let secret = fresh_secret(&*self.entropy);
+        let secret = fit_for_commands(&*self.entropy);
         let credential = Credential {
             id: CredentialId::random(&*self.entropy),
             hash: HashedSecret::of(&secret),
@@ -158,7 +159,7 @@ impl DirectoryService {
         id: RegistrationId,
     ) -> Result<Vec<Arc<FederatedCredential>>, DirectoryError> {
         query(&*self.store, |view| match view.get::<Registration>(&id)? {
-            Some(registration) => federated(view, &registration),
+            Some(registration) => federated(view, &registration.federated),
             None => refuse(DirectoryError::RegistrationNotFound { named: id.to_string() }),
         })
         .await
@@ -180,7 +181,10 @@ impl DirectoryService {
     }
 
     /// What a new federated credential says, if it may say so.
-    pub(crate) fn checked(
+    ///
+    /// # Errors
+    /// [`DirectoryError::FederatedInvalid`].
+    pub fn checked(
         &self,
         new: NewFederatedCredential,
         now: Timestamp,
@@ -240,9 +244,25 @@ impl DirectoryService {
             audience,
             description: new.description,
             keys,
+            standing: None,
             created: now,
         })
     }
+}
+
+/// Draws of a secret, at most: one in 64 begins with a dash.
+const DRAWS_MAX: usize = 8;
+
+/// A client secret that people give to commands (`az login -p SECRET`): none begins with a dash, which commands take for an option.
+fn fit_for_commands(entropy: &dyn Entropy) -> Secret<String> {
+    let mut secret = fresh_secret(entropy);
+    for _ in 1..DRAWS_MAX {
+        if !secret.expose().starts_with('-') {
+            break;
+        }
+        secret = fresh_secret(entropy);
+    }
+    secret
 }
 
 /// Adds a client secret.
@@ -281,21 +301,29 @@ pub(crate) fn add_federated(
     added: &FederatedCredential,
 ) -> Result<Decision<()>, Halt<DirectoryError>> {
     change(view, named, |registration| {
-        let most = limits::FEDERATED_CREDENTIALS_MAX;
-        check_room("federated credentials", registration.federated.len(), most)?;
-        check_taken(view, registration, added)?;
-        registration.federated.push(added.id);
-        Ok(vec![store::put::<FederatedCredential>(&added.id, added)])
+        add_to(view, &mut registration.federated, added).map(|write| vec![write])
     })
 }
 
-/// Has the registration another federated credential like this one?
+/// Adds a federated credential to those that somebody has.
+pub(crate) fn add_to(
+    view: &View,
+    ids: &mut Vec<CredentialId>,
+    added: &FederatedCredential,
+) -> Result<Write, Halt<DirectoryError>> {
+    check_room("federated credentials", ids.len(), limits::FEDERATED_CREDENTIALS_MAX)?;
+    check_taken(view, ids, added)?;
+    ids.push(added.id);
+    Ok(store::put::<FederatedCredential>(&added.id, added))
+}
+
+/// Is another one of these like this one?
 pub(crate) fn check_taken(
     view: &View,
-    registration: &Registration,
+    ids: &[CredentialId],
     added: &FederatedCredential,
 ) -> Result<(), Halt<DirectoryError>> {
-    for other in federated(view, registration)?.iter().filter(|other| other.id != added.id) {
+    for other in federated(view, ids)?.iter().filter(|other| other.id != added.id) {
         if other.name == added.name {
             return refuse(DirectoryError::FederatedTaken { what: "name" });
         }
@@ -315,7 +343,7 @@ pub(crate) fn remove(
     now: Timestamp,
 ) -> Result<Decision<Removed>, Halt<DirectoryError>> {
     let mut registration = Registration::clone(&*find(view, named)?);
-    let mut writes = Vec::new();
+    let (mut writes, mut standing) = (Vec::new(), id);
     let kind = if let Some(at) = registration.credentials.iter().position(|one| one.id == id) {
         registration.credentials.remove(at);
         CredentialKind::Secret
@@ -324,6 +352,9 @@ pub(crate) fn remove(
         CredentialKind::Certificate
     } else if let Some(at) = registration.federated.iter().position(|one| *one == id) {
         registration.federated.remove(at);
+        if let Some(federated) = view.get::<FederatedCredential>(&id)? {
+            standing = federated.standing();
+        }
         writes.push(store::delete::<FederatedCredential>(&id));
         CredentialKind::Federated
     } else {
@@ -331,21 +362,26 @@ pub(crate) fn remove(
     };
     writes.push(store::put::<Registration>(&registration.id, &registration));
     if let Some(principal) = view.get::<Principal>(&registration.principal)? {
-        let mut principal = Principal::clone(&principal);
-        principal.revocations.revoke(id.uuid(), over, now);
-        writes.push(store::put::<Principal>(&principal.id, &principal));
+        writes.push(revoke(&principal, standing, over, now));
     }
     Ok(Decision::of(Removed { id, kind, principal: registration.principal }, writes))
 }
 
-/// The federated credentials of a registration, in the order in which they were made.
+/// The write that makes what a principal got by a credential worth nothing.
+pub(crate) fn revoke(principal: &Principal, id: CredentialId, over: Timestamp, now: Timestamp) -> Write {
+    let mut principal = principal.clone();
+    principal.revocations.revoke(id.uuid(), over, now);
+    store::put::<Principal>(&principal.id, &principal)
+}
+
+/// The federated credentials that somebody has, in the order in which they were made.
 pub(crate) fn federated(
     view: &View,
-    registration: &Registration,
+    ids: &[CredentialId],
 ) -> Result<Vec<Arc<FederatedCredential>>, Halt<DirectoryError>> {
-    let mut all = Vec::with_capacity(registration.federated.len());
-    for id in &registration.federated {
-        let what = "a federated credential of a registration is missing";
+    let mut all = Vec::with_capacity(ids.len());
+    for id in ids {
+        let what = "a federated credential is missing";
         all.push(view.get::<FederatedCredential>(id)?.ok_or(Halt::Refuse(DirectoryError::Broken { what }))?);
     }
     Ok(all)

@@ -1,8 +1,8 @@
 //! Outside issuers: whose word is taken for whom, and by which keys it is known (ADR 0014).
 //!
-//! Owns: the match of an assertion with the federated credentials of the registration that it is for. Owns not: fetching keys, which is
+//! Owns: the match of an assertion with the federated credentials of whoever it is for: a registration or a managed identity. Owns not: fetching keys, which is
 //! I/O (`server`), behind [`IssuerKeys`].
-//! Invariant: an issuer is asked for its keys only if the registration that the request names trusts it for exactly what the assertion says.
+//! Invariant: an issuer is asked for its keys only if whoever the request names trusts it for exactly what the assertion says.
 
 use crate::{AssertionRefusal, FederatedCredential, tenant::shown};
 use crypt::{IssuerKey, assertion::Claimed};
@@ -43,7 +43,7 @@ impl IssuerKeys for NoFetch {
     }
 }
 
-/// The credential by which an assertion's issuer may vouch for the registration. Every letter counts, in every case.
+/// The credential by which an assertion's issuer may vouch for the client. Every letter counts, in every case.
 pub(crate) fn find(
     credentials: &[Arc<FederatedCredential>],
     claimed: &Claimed,

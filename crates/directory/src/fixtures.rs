@@ -6,8 +6,8 @@ use crate::{
 use access::{Principal, PrincipalKind};
 use crypt::HashedSecret;
 use domain::{
-    ClientId, CredentialId, DomainName, Entropy, HostNames, PrincipalId, RegistrationId, Secret, TenantId,
-    Timestamp,
+    ClientId, CredentialId, DomainName, Entropy, HostNames, PrincipalId, RegistrationId, Secret,
+    SubscriptionId, TenantId, Timestamp,
 };
 use std::sync::{
     Arc,
@@ -45,12 +45,8 @@ pub(crate) fn settings() -> DirectorySettings {
 }
 
 pub(crate) fn tenant() -> Tenant {
-    Tenant {
-        id: TenantId::random(&Fill(0xaa)),
-        domain: "keyless.localhost".to_owned(),
-        administrator: PrincipalId::random(&Fill(0xad)),
-        created: NOW,
-    }
+    let (id, administrator) = (TenantId::random(&Fill(0xaa)), PrincipalId::random(&Fill(0xad)));
+    Tenant::new(id, "keyless.localhost".to_owned(), administrator, SubscriptionId::random(&Fill(0x5b)), NOW)
 }
 
 pub(crate) fn secret(text: &str) -> Secret<String> {
@@ -86,6 +82,7 @@ pub(crate) fn registration(number: u8) -> (Registration, Principal) {
         display_name: registration.display_name.clone(),
         enabled: true,
         member_of: Vec::new(),
+        resource_group: domain::ResourceGroupName::default(),
         created: NOW,
         revocations: access::Revocations::default(),
     };

@@ -13,13 +13,16 @@ use crypt::{
     MacKey,
     jws::{self, Thumbprint},
 };
-use domain::{ClientId, Entropy, HostNames, PrincipalId, Secret, TenantId, Timestamp, world::random};
+use domain::{
+    ClientId, Entropy, HostNames, PrincipalId, Secret, SubscriptionId, TenantId, Timestamp, world::random,
+};
 use serde::Serialize;
 use std::time::Duration;
 
 /// What signs, and what it says of us.
 pub(crate) struct Issuer<'a> {
     pub(crate) names: &'a HostNames,
+    pub(crate) subscription: SubscriptionId,
     pub(crate) ring: &'a KeyRing,
     pub(crate) entropy: &'a dyn Entropy,
     /// Makes of a user another subject for each client, so that two clients cannot tell that they know the same one.
@@ -43,6 +46,7 @@ impl Issuer<'_> {
             audience,
             proof: *proof,
             names: self.names,
+            subscription: self.subscription,
             issued,
             not_before: now,
             expires,

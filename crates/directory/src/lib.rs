@@ -28,6 +28,7 @@ pub mod grants;
 pub mod graph;
 pub mod group;
 mod guess;
+mod holder;
 mod id_token;
 pub mod interaction;
 mod issue;

@@ -1,10 +1,13 @@
-//! Managed identities: principals without an app registration or a credential: what proves one is the kernel's word about a process. A
-//! system-assigned one belongs to an app and comes and goes with it; a user-assigned one is a thing of its own that apps are given.
+//! Managed identities: principals without an app registration or a secret: what proves one is the kernel's word about a process, and for a
+//! user-assigned one that of the outside issuers that it trusts. A system-assigned one belongs to an app and comes and goes with it; a user-assigned one is a thing of its own that apps are given.
+
+pub mod federated;
 
 use crate::{DirectoryError, principal};
-use access::{Principal, PrincipalKind};
+use access::{Principal, PrincipalKind, WideRoles};
 use domain::{
-    AppId, AppName, AttachmentId, ClientId, Entropy, IdentityName, PrincipalId, TenantId, Timestamp,
+    AppId, AppName, AttachmentId, ClientId, Entropy, IdentityName, PrincipalId, ResourceGroupName,
+    SubscriptionId, TenantId, Timestamp,
 };
 use store::{Halt, View, Write};
 
@@ -13,8 +16,17 @@ use store::{Halt, View, Write};
 pub struct Hosting {
     /// The app.
     pub app: AppName,
+    /// The resource group that it is in.
+    pub group: ResourceGroupName,
     /// That the identity is assigned to it.
     pub attachment: AttachmentId,
+}
+
+impl Hosting {
+    /// The resource id of the app.
+    pub(crate) fn resource_id(&self, subscription: SubscriptionId) -> String {
+        resource(subscription, &self.group, SITES, self.app.as_str())
+    }
 }
 
 /// Fresh ids for a managed identity, made before the decision so that running it again changes nothing.
@@ -42,28 +54,36 @@ pub struct Registered {
     pub writes: Vec<Write>,
 }
 
-/// Registers an app's identity. Pure: nothing happens until the writes are committed, together with the app's own record.
+/// Registers the identity of an app in a resource group. Pure: nothing happens until the writes are committed, together with the app's own record.
 pub fn register(
     app: AppId,
     name: &AppName,
+    group: &ResourceGroupName,
     tenant: TenantId,
     ids: IdentityIds,
     now: Timestamp,
 ) -> Registered {
-    made(PrincipalKind::ManagedIdentity { app }, name.as_str(), tenant, ids, now)
+    made(PrincipalKind::ManagedIdentity { app }, (name.as_str(), group), tenant, ids, now)
 }
 
 /// Registers a user-assigned identity. Pure, as [`register`] is.
 pub fn register_user_assigned(
     name: &IdentityName,
+    group: &ResourceGroupName,
     tenant: TenantId,
     ids: IdentityIds,
     now: Timestamp,
 ) -> Registered {
-    made(PrincipalKind::UserAssignedIdentity, name.as_str(), tenant, ids, now)
+    made(PrincipalKind::UserAssignedIdentity, (name.as_str(), group), tenant, ids, now)
 }
 
-fn made(kind: PrincipalKind, name: &str, tenant: TenantId, ids: IdentityIds, now: Timestamp) -> Registered {
+fn made(
+    kind: PrincipalKind,
+    (name, group): (&str, &ResourceGroupName),
+    tenant: TenantId,
+    ids: IdentityIds,
+    now: Timestamp,
+) -> Registered {
     let principal = Principal {
         id: ids.principal,
         client: ids.client,
@@ -72,6 +92,7 @@ fn made(kind: PrincipalKind, name: &str, tenant: TenantId, ids: IdentityIds, now
         display_name: name.to_owned(),
         enabled: true,
         member_of: Vec::new(),
+        resource_group: group.clone(),
         created: now,
         revocations: access::Revocations::default(),
     };
@@ -79,8 +100,8 @@ fn made(kind: PrincipalKind, name: &str, tenant: TenantId, ids: IdentityIds, now
     Registered { principal, writes }
 }
 
-/// Takes an identity away: the writes that must be in the same commit as the change of the app, or of the user-assigned identity's own
-/// record. Of one that is gone: none.
+/// Takes an identity away, with its federated credentials and the roles that it has outside of vaults: the writes that must be in the same commit as the change of the app,
+/// or of the user-assigned identity's own record. Of one that is gone: none.
 ///
 /// # Errors
 /// [`DirectoryError::Broken`] if the principal is not a managed identity; or what must be loaded first.
@@ -90,7 +111,12 @@ pub fn unregister(view: &View, principal: PrincipalId) -> Result<Vec<Write>, Hal
     };
     match principal.kind {
         PrincipalKind::ManagedIdentity { .. } | PrincipalKind::UserAssignedIdentity => {
-            Ok(principal::delete(&principal))
+            let mut writes: Vec<Write> = principal::delete(&principal);
+            writes.extend(federated::remove_all(view, principal.id)?);
+            if view.get::<WideRoles>(&principal.id)?.is_some() {
+                writes.push(store::delete::<WideRoles>(&principal.id));
+            }
+            Ok(writes)
         }
         PrincipalKind::Application { .. } | PrincipalKind::User => {
             Err(Halt::Refuse(DirectoryError::Broken { what: "what should be a managed identity is none" }))
@@ -98,26 +124,20 @@ pub fn unregister(view: &View, principal: PrincipalId) -> Result<Vec<Write>, Hal
     }
 }
 
-/// The resource id of a managed identity, as `xms_mirid` says it: of a system-assigned one that of its app. There is one subscription,
-/// the tenant, and one resource group.
-pub fn resource_id(principal: &Principal) -> Option<String> {
-    match principal.kind {
-        PrincipalKind::ManagedIdentity { .. } => Some(site(principal.tenant, &principal.display_name)),
-        PrincipalKind::UserAssignedIdentity => {
-            let kind = "Microsoft.ManagedIdentity/userAssignedIdentities";
-            Some(resource(principal.tenant, kind, &principal.display_name))
-        }
-        PrincipalKind::Application { .. } | PrincipalKind::User => None,
-    }
+const SITES: &str = "Microsoft.Web/sites";
+
+/// The resource id of a managed identity, as `xms_mirid` says it: of a system-assigned one that of its app.
+pub fn resource_id(subscription: SubscriptionId, principal: &Principal) -> Option<String> {
+    let kind = match principal.kind {
+        PrincipalKind::ManagedIdentity { .. } => SITES,
+        PrincipalKind::UserAssignedIdentity => "Microsoft.ManagedIdentity/userAssignedIdentities",
+        PrincipalKind::Application { .. } | PrincipalKind::User => return None,
+    };
+    Some(resource(subscription, &principal.resource_group, kind, &principal.display_name))
 }
 
-/// The resource id of an app.
-pub(crate) fn site(tenant: TenantId, app: &str) -> String {
-    resource(tenant, "Microsoft.Web/sites", app)
-}
-
-fn resource(tenant: TenantId, kind: &str, name: &str) -> String {
-    format!("/subscriptions/{tenant}/resourcegroups/keyless/providers/{kind}/{name}")
+fn resource(subscription: SubscriptionId, group: &ResourceGroupName, kind: &str, name: &str) -> String {
+    format!("/subscriptions/{subscription}/resourcegroups/{group}/providers/{kind}/{name}")
 }
 
 #[cfg(test)]
@@ -127,7 +147,14 @@ mod tests {
 
     fn identity() -> Registered {
         let name = AppName::parse("Shop").unwrap();
-        register(AppId::random(&Fill(1)), &name, tenant().id, IdentityIds::random(&Fill(2)), NOW)
+        register(
+            AppId::random(&Fill(1)),
+            &name,
+            &ResourceGroupName::default(),
+            tenant().id,
+            IdentityIds::random(&Fill(2)),
+            NOW,
+        )
     }
 
     #[test]
@@ -154,7 +181,14 @@ mod tests {
             writes.iter().map(Write::key).collect::<Vec<_>>()
         );
         let name = IdentityName::parse("readers").unwrap();
-        let own = register_user_assigned(&name, tenant().id, IdentityIds::random(&Fill(3)), NOW).principal;
+        let own = register_user_assigned(
+            &name,
+            &ResourceGroupName::default(),
+            tenant().id,
+            IdentityIds::random(&Fill(3)),
+            NOW,
+        )
+        .principal;
         let view = View::fixture().with::<Principal>(&own.id, &own);
         assert_eq!(unregister(&view, own.id).unwrap().len(), 2);
         assert!(unregister(&View::fixture(), principal.id).unwrap().is_empty(), "gone already");

@@ -1,6 +1,6 @@
 //! App registrations: the definition of an app that authenticates by credentials of its own, and their records.
 
-use crate::{app_role::AppRole, redirect::RedirectUri};
+use crate::{app_role::AppRole, claims::Proof, redirect::RedirectUri};
 use crypt::{HashedSecret, IssuerKey, keys::PublicJwk};
 use domain::{ClientId, CredentialId, PrincipalId, RegistrationId, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -120,12 +120,12 @@ pub struct Certificate {
     pub end: Timestamp,
 }
 
-/// An outside issuer's word for one of its subjects, which a registration takes as its own proof.
+/// An outside issuer's word for one of its subjects, which a registration, or a managed identity, takes as its own proof.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FederatedCredential {
     /// The id.
     pub id: CredentialId,
-    /// Its name, unique in the registration.
+    /// Its name, unique among those of whoever has it.
     pub name: String,
     /// `iss`, exactly.
     pub issuer: String,
@@ -139,8 +139,23 @@ pub struct FederatedCredential {
     /// The issuer's keys, if they were given; else they are fetched from where the issuer publishes them.
     #[serde(default)]
     pub keys: Vec<IssuerKey>,
+    /// What tokens stand on that were got by it since it was changed: those of before are worth nothing, and its id stays. None: on its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<CredentialId>,
     /// When it was made.
     pub created: Timestamp,
+}
+
+impl FederatedCredential {
+    /// What tokens stand on that are got by it now.
+    pub fn standing(&self) -> CredentialId {
+        self.standing.unwrap_or(self.id)
+    }
+
+    /// How a client has proven itself by it.
+    pub(crate) fn proof(&self) -> Proof {
+        Proof::Federated { id: self.id, standing: self.standing() }
+    }
 }
 
 /// What a new federated credential should be.

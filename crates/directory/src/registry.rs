@@ -204,6 +204,7 @@ pub(crate) fn own_principal(
         display_name: registration.display_name.clone(),
         enabled: true,
         member_of: Vec::new(),
+        resource_group: domain::ResourceGroupName::default(),
         created: now,
         revocations: access::Revocations::default(),
     }

@@ -5,7 +5,7 @@ use crate::{
     NoFetch, RequestError, Tenant, TokenRequest, UserError, assertion, audience,
     browser::Browsers,
     claims::Proof,
-    client::{self, ClientProof},
+    client::{self, Acting, ClientProof},
     grants::{
         delegated::{Fresh, Setting},
         on_behalf_of, password, refresh_token,
@@ -20,7 +20,10 @@ use crate::{
 };
 use access::{KeySource as _, Principal, PrincipalKind};
 use crypt::{CryptError, Key256, MacKey, SigningKey};
-use domain::{ClientId, Entropy, HostNames, PrincipalId, TenantId, Timestamp, Workers, limits, world::Here};
+use domain::{
+    ClientId, Entropy, HostNames, PrincipalId, SubscriptionId, TenantId, Timestamp, Workers, limits,
+    world::Here,
+};
 use std::{
     net::IpAddr,
     sync::{Arc, RwLock, atomic::AtomicU64},
@@ -103,12 +106,13 @@ impl DirectoryService {
                     &ring::found(key.kid(), settings.token_lifetime.as_secs(), now),
                 ),
             ];
-            let tenant = Tenant {
-                id: TenantId::random(&*entropy),
-                domain: settings.names.domain().to_owned(),
-                administrator: PrincipalId::random(&*entropy),
-                created: now,
-            };
+            let tenant = Tenant::new(
+                TenantId::random(&*entropy),
+                settings.names.domain().to_owned(),
+                PrincipalId::random(&*entropy),
+                SubscriptionId::random(&*entropy),
+                now,
+            );
             let user =
                 user::administrator(tenant.administrator, &tenant.domain, now).map_err(UserError::from)?;
             let administrator = Principal {
@@ -119,6 +123,7 @@ impl DirectoryService {
                 display_name: "administrator".to_owned(),
                 enabled: true,
                 member_of: Vec::new(),
+                resource_group: domain::ResourceGroupName::default(),
                 created: now,
                 revocations: access::Revocations::default(),
             };
@@ -196,7 +201,7 @@ impl DirectoryService {
     pub async fn token(&self, request: TokenRequest, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
         let (address, names) = (request.address, request.asked_by.unwrap_or(self.names()));
         let mut parsed = token::parse(&self.tenant, self.names(), request)?;
-        self.reach_issuer(parsed.client, &mut parsed.proof, now).await?;
+        self.reach_issuer(parsed.client, parsed.grant.acting(), &mut parsed.proof, now).await?;
         let evidence = self.evidence(&parsed, address, now).await?;
         let fresh = Fresh::of(&*self.entropy);
         let token_lifetime = self.settings.token_lifetime;
@@ -224,10 +229,10 @@ impl DirectoryService {
             .take()
             .ok_or(DirectoryError::Request(RequestError::MissingParameter { name: "token" }))?;
         let (client, mut proof) = client::named(&mut request, self.names(), &self.tenant)?;
-        self.reach_issuer(client, &mut proof, now).await?;
+        self.reach_issuer(client, Acting::ForUsers, &mut proof, now).await?;
         let lifetime = self.settings.token_lifetime;
         transact(&*self.store, &*self.entropy, |view| {
-            let authenticated = client::authenticate(view, client, &proof, now)?;
+            let authenticated = client::authenticate(view, client, Acting::ForUsers, &proof, now)?;
             let mut writes = refresh_token::give_up(view, &authenticated, &token, lifetime, now)?;
             writes.extend(authenticated.writes);
             Ok(Decision::of(client, writes))
@@ -264,11 +269,12 @@ impl DirectoryService {
     pub(crate) async fn reach_issuer(
         &self,
         client: ClientId,
+        acting: Acting,
         proof: &mut ClientProof,
         now: Timestamp,
     ) -> Result<(), DirectoryError> {
         let ClientProof::Assertion(presented) = proof else { return Ok(()) };
-        if query(&*self.store, |view| client::wants_keys(view, client, presented, now)).await? {
+        if query(&*self.store, |view| client::wants_keys(view, client, acting, presented, now)).await? {
             let (issuer, kid) = presented.signer();
             let keys = self.issuer_keys.keys(issuer, kid, now).await.map_err(|fault| {
                 AssertionRefusal::IssuerUnavailable { issuer: shown(issuer), why: fault.to_string() }
@@ -336,6 +342,7 @@ impl DirectoryService {
     ) -> Result<IssuedToken, DirectoryError> {
         let issuer = Issuer {
             names,
+            subscription: self.tenant.subscription(),
             ring: &self.ring(),
             entropy: &*self.entropy,
             subjects: &self.subjects,

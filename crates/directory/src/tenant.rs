@@ -1,7 +1,7 @@
 //! The tenant: exactly one for now, made at the first start.
 
 use crate::{DirectoryError, RequestError};
-use domain::{PrincipalId, TenantId, Timestamp, limits};
+use domain::{PrincipalId, SubscriptionId, TenantId, Timestamp, limits};
 use serde::{Deserialize, Serialize};
 use store::{Key, Record};
 
@@ -14,6 +14,10 @@ pub struct Tenant {
     pub domain: String,
     /// The administrator's principal.
     pub administrator: PrincipalId,
+    /// The one subscription, in which everything is. A tenant of before there were any has none written down: its apps may know their
+    /// identities by resource ids that name the tenant in its place.
+    #[serde(default)]
+    subscription: Option<SubscriptionId>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -36,6 +40,22 @@ pub enum TenantAlias {
 }
 
 impl Tenant {
+    /// A new tenant.
+    pub fn new(
+        id: TenantId,
+        domain: String,
+        administrator: PrincipalId,
+        subscription: SubscriptionId,
+        created: Timestamp,
+    ) -> Self {
+        Self { id, domain, administrator, subscription: Some(subscription), created }
+    }
+
+    /// The subscription in which everything is.
+    pub fn subscription(&self) -> SubscriptionId {
+        self.subscription.unwrap_or_else(|| SubscriptionId::from_uuid(self.id.uuid()))
+    }
+
     /// What does this text name?
     ///
     /// # Errors
@@ -86,6 +106,19 @@ mod tests {
         for text in ["common", "organizations"] {
             assert_eq!(tenant.alias(text).unwrap(), TenantAlias::Any);
         }
+    }
+
+    /// As releases before the resource manager wrote it: resource ids named the tenant where the subscription stands now, and apps have
+    /// such ids in their settings.
+    #[test]
+    fn a_tenant_of_before_is_its_own_subscription() {
+        let tenant = fixtures::tenant();
+        assert_ne!(tenant.subscription().uuid(), tenant.id.uuid());
+        let mut written = serde_json::to_value(&tenant).unwrap();
+        assert_eq!(serde_json::from_value::<Tenant>(written.clone()).unwrap(), tenant);
+        written.as_object_mut().unwrap().remove("subscription").unwrap();
+        let old: Tenant = serde_json::from_value(written).unwrap();
+        assert_eq!(old.subscription().uuid(), tenant.id.uuid());
     }
 
     #[test]

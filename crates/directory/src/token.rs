@@ -6,7 +6,7 @@
 use crate::{
     Audience, DirectoryError, Hosting, RequestError, Tenant, TenantAlias, app_role, audience,
     claims::Proof,
-    client::{self, ClientProof},
+    client::{self, Acting, ClientProof},
     grants::{
         authorization_code::{self, Redeem},
         client_credentials,
@@ -155,6 +155,20 @@ pub(crate) enum Grant {
     DeviceCode { device_code: Secret<String> },
     OnBehalfOf { user_token: Secret<String>, scopes: Scopes },
     Password { user_name: String, password: Secret<String>, scopes: Scopes },
+}
+
+impl Grant {
+    /// In whose name the client asks.
+    pub(crate) const fn acting(&self) -> Acting {
+        match self {
+            Self::ClientCredentials { .. } => Acting::ForItself,
+            Self::AuthorizationCode(_)
+            | Self::RefreshToken { .. }
+            | Self::DeviceCode { .. }
+            | Self::OnBehalfOf { .. }
+            | Self::Password { .. } => Acting::ForUsers,
+        }
+    }
 }
 
 /// What had to be found out before the decision, since it takes long or needs none of the store.
@@ -325,7 +339,8 @@ pub(crate) fn decide(
     parsed: &Parsed,
     evidence: &Evidence,
 ) -> Result<Decision<Result<Granted, Refused>>, Halt<DirectoryError>> {
-    let client = client::authenticate(view, parsed.client, &parsed.proof, setting.now)?;
+    let acting = parsed.grant.acting();
+    let client = client::authenticate(view, parsed.client, acting, &parsed.proof, setting.now)?;
     let (endpoint, proof, can_be_challenged) = (parsed.endpoint, client.by, parsed.can_be_challenged);
     let delegated = |(delegated, audience): (Delegated, Audience), roles| Granted {
         endpoint,

@@ -289,6 +289,7 @@ pub(crate) fn principal_of(user: &User, client: ClientId, tenant: TenantId, enab
         display_name: user.display_name.clone(),
         enabled,
         member_of: Vec::new(),
+        resource_group: domain::ResourceGroupName::default(),
         created: user.created,
         revocations: access::Revocations::default(),
     }

@@ -49,6 +49,10 @@ pub enum HostRole {
     Vault(VaultName),
     /// An app that is served: `{app}.apps.{domain}`. It need not exist.
     App(AppName),
+    /// The resource manager: `management.{domain}`.
+    Management,
+    /// Where an app is deployed to: `{app}.scm.apps.{domain}`. It need not exist.
+    Scm(AppName),
     /// Nothing of ours.
     Unknown,
 }
@@ -144,6 +148,37 @@ impl HostNames {
         self.url(&self.app_host(app))
     }
 
+    /// `management.{domain}`, no port.
+    pub fn management_host(&self) -> String {
+        format!("management.{}", self.domain)
+    }
+
+    /// `https://management.{domain}[:port]/`: where the resource manager is, and its resource (audience). With its slash, as the public cloud's:
+    /// clients glue paths to it (Azure CLI, cloud endpoints).
+    pub fn management_resource(&self) -> String {
+        format!("{}/", self.url(&self.management_host()))
+    }
+
+    /// `https://appservice.{domain}[:port]`: the resource (audience) of all deployments. Nothing is there itself.
+    pub fn deployment_resource(&self) -> String {
+        self.url(&format!("appservice.{}", self.domain))
+    }
+
+    /// `{app}.scm.apps.{domain}`, no port.
+    pub fn scm_host(&self, app: &AppName) -> String {
+        format!("{}.{}", app.folded(), self.scm_parent_host())
+    }
+
+    /// `https://{app}.scm.apps.{domain}[:port]`, without a trailing slash.
+    pub fn scm_url(&self, app: &AppName) -> String {
+        self.url(&self.scm_host(app))
+    }
+
+    /// `scm.apps.{domain}`, no port. Nothing is there itself.
+    pub fn scm_parent_host(&self) -> String {
+        format!("scm.{}", self.apps_parent_host())
+    }
+
     /// Issuer of v1.0 tokens: `{login_base}/{tenant}/`; the public cloud's is at another host.
     pub fn issuer_v1(&self, tenant: TenantId) -> String {
         self.issuer_v1_of(&tenant.to_string())
@@ -194,6 +229,12 @@ impl HostNames {
         }
         if label == "graph" {
             return HostRole::Graph;
+        }
+        if label == "management" {
+            return HostRole::Management;
+        }
+        if let Some(name) = label.strip_suffix(".scm.apps") {
+            return AppName::parse(name).map_or(HostRole::Unknown, HostRole::Scm);
         }
         if let Some(name) = label.strip_suffix(".apps") {
             return AppName::parse(name).map_or(HostRole::Unknown, HostRole::App);

@@ -121,6 +121,12 @@ uuid_id! {
     ObjectId "object id";
     /// A role assignment.
     AssignmentId "role assignment id";
+    /// A role definition.
+    RoleId "role definition id";
+    /// The one subscription of an installation.
+    SubscriptionId "subscription id";
+    /// An App Service plan.
+    PlanId "plan id";
     /// One request, as in `x-ms-request-id`.
     RequestId "request id";
 }

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod name;
 pub mod object;
 pub mod permission;
+pub mod placement;
 pub mod secret;
 pub mod time;
 pub mod world;
@@ -20,15 +21,19 @@ pub use causes::chain;
 pub use hosts::{HostNames, HostRole};
 pub use ids::{
     AppId, AssignmentId, AttachmentId, ChallengeId, ClientId, CredentialId, DeploymentId, GroupId, ObjectId,
-    ObjectVersion, PrincipalId, RefreshFamilyId, RegistrationId, RequestId, SessionId, TenantId, VaultId,
-    WorkloadId,
+    ObjectVersion, PlanId, PrincipalId, RefreshFamilyId, RegistrationId, RequestId, RoleId, SessionId,
+    SubscriptionId, TenantId, VaultId, WorkloadId,
 };
-pub use name::{AppName, DomainName, IdentityName, NameError, ObjectName, UserName, VaultName};
+pub use name::{
+    AppName, DomainName, IdentityName, Location, NameError, ObjectName, PlanName, ResourceGroupName,
+    UserName, VaultName,
+};
 pub use object::ObjectKind;
 pub use permission::{
     CertificatePermission, CertificatePermissions, KeyPermission, KeyPermissions, Permission, Permissions,
-    SecretPermission, SecretPermissions, VerbSet,
+    SecretPermission, SecretPermissions, StoragePermission, StoragePermissions, VerbSet,
 };
+pub use placement::{Placement, Tags};
 pub use secret::{Secret, SecretStr};
 pub use time::Timestamp;
 pub use world::{Clock, Entropy, Workers};

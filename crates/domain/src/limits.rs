@@ -19,8 +19,26 @@ pub const SECRET_TIME_SECONDS_MAX: i64 = 253_402_300_799;
 pub const PAGE_ITEMS_MAX: u16 = 25;
 /// Access policies of one vault. Source: Key Vault, about access policies (1,024); ours is lower so that a vault fits its record.
 pub const ACCESS_POLICIES_MAX: usize = 256;
-/// Role assignments of one principal in one vault. Ours, so that they fit one record.
+/// Role assignments of one principal at one scope. Ours, so that they fit one record.
 pub const ROLE_ASSIGNMENTS_MAX: usize = 200;
+/// Roles that people made. Ours, so that they fit one record; Azure has 5,000 for a tenant.
+pub const CUSTOM_ROLES_MAX: usize = 100;
+/// Patterns of each of the four kinds in a custom role. Ours, so that a role fits its record.
+pub const ROLE_PATTERNS_MAX: usize = 200;
+/// Bytes of one pattern of a custom role. Ours: the longest operations of Azure have some 150.
+pub const ROLE_PATTERN_BYTES_MAX: usize = 256;
+/// Scopes at which a custom role may be assigned. Ours.
+pub const ASSIGNABLE_SCOPES_MAX: usize = 100;
+/// Values of an app that the resource manager alone keeps. Ours.
+pub const SITE_VALUES_MAX: usize = 64;
+/// Bytes of one of them. Ours.
+pub const SITE_VALUE_BYTES_MAX: usize = 1_024;
+/// Tags of a resource. Source: Azure Resource Manager, tags (50).
+pub const RESOURCE_TAGS_MAX: usize = 50;
+/// Characters of a tag's name. Source: Azure Resource Manager, tags.
+pub const RESOURCE_TAG_NAME_CHARS_MAX: usize = 512;
+/// Characters of a tag's value. Source: Azure Resource Manager, tags.
+pub const RESOURCE_TAG_VALUE_CHARS_MAX: usize = 256;
 /// Ranges in the network rules of one vault. Ours (Key Vault: 1,000), so that a vault fits its record.
 pub const IP_RANGES_MAX: usize = 256;
 /// Days for which a deleted vault or object is recoverable, unless the vault was made with other ones. Source: Key Vault soft delete.
@@ -117,7 +135,8 @@ pub const GRAPH_PAGE_ITEMS_MAX: u16 = 999;
 pub const GRAPH_IDS_MAX: usize = 1_000;
 /// Secrets of one app registration, and certificates besides. Ours.
 pub const CREDENTIALS_MAX: usize = 20;
-/// Federated credentials of one app registration. Source: Microsoft Graph, federatedIdentityCredential.
+/// Federated credentials of one app registration, or of one user-assigned identity. Source: Microsoft Graph and Azure Resource Manager,
+/// federatedIdentityCredential.
 pub const FEDERATED_CREDENTIALS_MAX: usize = 20;
 /// Characters of a federated credential's name. Source: Microsoft Graph, federatedIdentityCredential.
 pub const FEDERATED_NAME_CHARS_MAX: usize = 120;
@@ -195,8 +214,8 @@ pub const GUESSES_OF_ADDRESS_MAX: u32 = 50;
 pub const GUESS_OF_ADDRESS_TIME: Duration = Duration::from_secs(20);
 /// User names and addresses for each kind of which wrong passwords are counted at a time. Ours: all together take about 3 MB.
 pub const GUESSED_MAX: usize = 10_000;
-/// Groups that one principal may be in. Ours: a decision reads two records for each, and at most 100 in all.
-pub const GROUPS_OF_PRINCIPAL_MAX: usize = 32;
+/// Groups that one principal may be in. Ours: a decision reads three records for each, and at most 100 in all.
+pub const GROUPS_OF_PRINCIPAL_MAX: usize = 23;
 /// Characters of a group's description. Source: Microsoft Graph, group description.
 pub const GROUP_DESCRIPTION_CHARS_MAX: usize = 1_024;
 
@@ -279,6 +298,8 @@ pub const TEST_CLOCK_AHEAD_MAX: Duration = Duration::from_secs(100 * 365 * 86_40
 /// Bytes of one audit record.
 pub const AUDIT_RECORD_BYTES_MAX: usize = 8 * 1024;
 
+/// Time within which a package must have arrived where it is sent over the network. Ours: 512 MiB at 2.5 Mbit/s.
+pub const PACKAGE_TIME_MAX: Duration = Duration::from_secs(30 * 60);
 /// Bytes of a package as it is sent (512 MiB). Ours (App Service: 2 GiB).
 pub const PACKAGE_ZIP_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Bytes of a package's files once they are unpacked (2 GiB). Ours; counted while they are written, whatever the archive says of itself.
@@ -302,3 +323,8 @@ pub const PROXY_ANSWER_TIME_MAX: Duration = Duration::from_secs(230);
 pub const PROXY_UPGRADE_IDLE_TIME_MAX: Duration = Duration::from_secs(20 * 60);
 /// Bytes of the head of an app's answer. Ours: as much as a request's head may have.
 pub const PROXY_HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of the file of a declarative set-up, `keyless apply` (1 MiB). Ours: values of secrets are in files of their own.
+pub const STACK_BYTES_MAX: usize = 1024 * 1024;
+/// Entries of such a file: registrations, identities, groups, apps and vaults, and what each names. Ours: each may be a request of its own.
+pub const STACK_ENTRIES_MAX: usize = 5_000;

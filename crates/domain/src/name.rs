@@ -122,6 +122,57 @@ name! {
 }
 
 name! {
+    /// A resource group's name, case-insensitive (Azure Resource Manager: 1 to 90 characters).
+    ResourceGroupName, "resource group", "1 to 90 letters, digits and any of ._()- with no dot last",
+    |text| (1..=90).contains(&text.len())
+        && text.bytes().all(|byte| is_name_byte(byte) || b"._()".contains(&byte))
+        && !text.ends_with('.')
+}
+
+name! {
+    /// The name of an App Service plan, case-insensitive (Azure Resource Manager: 1 to 60 characters).
+    PlanName, "plan", "1 to 60 letters, digits and dashes",
+    |text| (1..=60).contains(&text.len()) && text.bytes().all(is_name_byte)
+}
+
+name! {
+    /// Where a resource is said to be, such as `westeurope`: a word that clients choose and are told again. Nothing is anywhere else for it.
+    Location, "location", "1 to 40 letters and digits",
+    |text| (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// What the group is called that holds what was made without one. It is always there.
+impl Default for ResourceGroupName {
+    fn default() -> Self {
+        Self("keyless".into())
+    }
+}
+
+/// What the plan is called that apps are in that were made without one. It is always there.
+impl Default for PlanName {
+    fn default() -> Self {
+        Self("keyless".into())
+    }
+}
+
+/// Of what nobody placed.
+impl Default for Location {
+    fn default() -> Self {
+        Self("local".into())
+    }
+}
+
+impl Location {
+    /// As people write it, such as `West Europe`: spaces and case do not count (Azure Resource Manager, locations).
+    ///
+    /// # Errors
+    /// [`NameError`] with the rule.
+    pub fn of_display(text: &str) -> Result<Self, NameError> {
+        Self::parse(&text.replace(' ', "").to_ascii_lowercase())
+    }
+}
+
+name! {
     /// The domain below which the directory and the vaults have their host names, such as `keyless.localhost`.
     DomainName, "domain", "dot-separated labels of letters, digits and dashes, at most 200 characters",
     |text| text.len() <= 200 && text.split('.').all(|label| label.len() <= 63 && is_label(label))

@@ -83,6 +83,16 @@ verbs! {
     ]
 }
 
+verbs! {
+    /// One verb of an access policy on storage accounts (Key Vault: access policies, storage permissions). There are none here: the verbs
+    /// are only told again.
+    StoragePermission, "storage permission",
+    "one of get, list, delete, set, update, regeneratekey, recover, backup, restore, purge, listsas, getsas, deletesas, setsas", [
+        Get "get", List "list", Delete "delete", Set "set", Update "update", RegenerateKey "regeneratekey", Recover "recover",
+        Backup "backup", Restore "restore", Purge "purge", ListSas "listsas", GetSas "getsas", DeleteSas "deletesas", SetSas "setsas",
+    ]
+}
+
 /// A set of verbs. Stored as the list of their names.
 pub struct VerbSet<V>(u32, PhantomData<fn() -> V>);
 
@@ -92,6 +102,8 @@ pub type SecretPermissions = VerbSet<SecretPermission>;
 pub type KeyPermissions = VerbSet<KeyPermission>;
 /// Verbs on certificates.
 pub type CertificatePermissions = VerbSet<CertificatePermission>;
+/// Verbs on storage accounts.
+pub type StoragePermissions = VerbSet<StoragePermission>;
 
 impl<V: Permission> VerbSet<V> {
     /// Is this verb in the set?
@@ -112,6 +124,18 @@ impl<V: Permission> VerbSet<V> {
     /// Every verb.
     pub fn all() -> Self {
         V::ALL.iter().copied().collect()
+    }
+
+    /// The verbs of both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0, PhantomData)
+    }
+
+    /// Without those of the other.
+    #[must_use]
+    pub const fn but(self, other: Self) -> Self {
+        Self(self.0 & !other.0, PhantomData)
     }
 }
 
@@ -151,6 +175,26 @@ impl Permissions {
                 .iter()
                 .filter(|verb| *verb != CertificatePermission::Purge)
                 .collect(),
+        }
+    }
+
+    /// What either allows.
+    #[must_use]
+    pub const fn and(&self, other: &Self) -> Self {
+        Self {
+            secrets: self.secrets.and(other.secrets),
+            keys: self.keys.and(other.keys),
+            certificates: self.certificates.and(other.certificates),
+        }
+    }
+
+    /// What the other does not allow of it.
+    #[must_use]
+    pub const fn but(&self, other: &Self) -> Self {
+        Self {
+            secrets: self.secrets.but(other.secrets),
+            keys: self.keys.but(other.keys),
+            certificates: self.certificates.but(other.certificates),
         }
     }
 
@@ -231,6 +275,16 @@ mod tests {
         assert_eq!("LIST".parse(), Ok(SecretPermission::List));
         assert_eq!("unwrapKey".parse(), Ok(KeyPermission::UnwrapKey));
         assert!("all".parse::<SecretPermission>().is_err());
+        let both = Permissions::on_secrets(set).and(&Permissions {
+            keys: [KeyPermission::Sign].into_iter().collect(),
+            ..Permissions::on_secrets([SecretPermission::Set, SecretPermission::Get].into_iter().collect())
+        });
+        assert_eq!(
+            (both.secrets.to_string().as_str(), both.keys.to_string().as_str()),
+            ("get,list,set", "sign")
+        );
+        let less = both.but(&Permissions::on_secrets(set));
+        assert_eq!((less.secrets.to_string().as_str(), less.keys.to_string().as_str()), ("set", "sign"));
     }
 
     #[test]
@@ -258,6 +312,7 @@ mod tests {
             }
         }
         check::<SecretPermission>();
+        check::<StoragePermission>();
         check::<KeyPermission>();
         check::<CertificatePermission>();
     }

@@ -1,27 +1,115 @@
 //! Decisions about apps: plain functions over a view. An app and its identity change in one commit, so that there is never an
 //! identity without its principal, nor a principal whose app is gone.
 
-use crate::{App, Desired, HostError, service::AppView, settings::SettingsRecord, user_assigned};
-use access::Principal;
+use crate::{App, Desired, HostError, Site, service::AppView, settings::SettingsRecord, user_assigned};
+use access::{Around, ManagePermit, Manager, Principal, Scope};
 use directory::{IdentityIds, managed};
-use domain::{AppId, AppName, PrincipalId, TenantId, Timestamp};
+use domain::{
+    AppId, AppName, Location, Placement, PrincipalId, ResourceGroupName, Tags, TenantId, Timestamp,
+};
 use std::sync::Arc;
 use store::{Decision, Halt, View, Write, refuse};
+
+/// Operations of the resource manager on apps.
+const READ: &str = "Microsoft.Web/sites/read";
+pub(crate) const WRITE: &str = "Microsoft.Web/sites/write";
+const DELETE: &str = "Microsoft.Web/sites/delete";
+
+/// Where something is said to be from now on; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replacement {
+    /// Its location.
+    pub location: Option<Location>,
+    /// What is written on it.
+    pub tags: Option<Tags>,
+}
+
+impl Replacement {
+    /// The place that it makes of one.
+    pub(crate) fn of(&self, before: &Placement) -> Placement {
+        Placement {
+            group: before.group.clone(),
+            location: self.location.clone().unwrap_or_else(|| before.location.clone()),
+            tags: self.tags.clone().unwrap_or_else(|| before.tags.clone()),
+        }
+    }
+}
+
+/// May whoever asks do this to an app? Asked in the view of the decision that it is for.
+///
+/// # Errors
+/// [`HostError::Unmanaged`]; what must be loaded first.
+pub fn may(
+    view: &View,
+    by: Manager<'_>,
+    operation: &'static str,
+    app: &App,
+) -> Result<ManagePermit, Halt<HostError>> {
+    let scope = Scope::App(app.id);
+    let around = Around::resource(&scope, &app.placement.group);
+    by.may(view, operation, &around).map_err(|halt| halt.map(HostError::from))
+}
+
+/// May something be made in a group, and may whoever asks make it there?
+pub(crate) fn may_make(
+    view: &View,
+    by: Manager<'_>,
+    operation: &'static str,
+    group: &ResourceGroupName,
+) -> Result<(), Halt<HostError>> {
+    let _permit = by.may(view, operation, &Around::group(group)).map_err(|halt| halt.map(HostError::from))?;
+    access::may_hold(view, group)?.map_err(|fault| Halt::Refuse(fault.into()))
+}
 
 /// Makes an app, without an identity.
 pub(crate) fn create(
     view: &View,
+    by: Manager<'_>,
     id: AppId,
     name: &AppName,
+    placement: &Placement,
     now: Timestamp,
 ) -> Result<Decision<Arc<App>>, Halt<HostError>> {
+    may_make(view, by, WRITE, &placement.group)?;
     if view.get::<App>(name)?.is_some() {
         return refuse(HostError::AppExists(name.clone()));
     }
-    let app =
-        App { id, name: name.clone(), identity: None, user_assigned: Vec::new(), created: now, changed: now };
+    let app = App {
+        id,
+        name: name.clone(),
+        identity: None,
+        user_assigned: Vec::new(),
+        placement: placement.clone(),
+        created: now,
+        changed: now,
+    };
     let writes = vec![store::put::<App>(name, &app)];
     Ok(Decision::of(Arc::new(app), writes))
+}
+
+/// An app as whoever may read it is shown it.
+pub(crate) fn read(view: &View, by: Manager<'_>, name: &AppName) -> Result<AppView, Halt<HostError>> {
+    let _permit = may(view, by, READ, &*existing(view, name)?)?;
+    show(view, name)
+}
+
+/// Changes where an app is said to be.
+pub(crate) fn place(
+    view: &View,
+    by: Manager<'_>,
+    name: &AppName,
+    place: &Replacement,
+    now: Timestamp,
+) -> Result<Decision<AppView>, Halt<HostError>> {
+    let current = show(view, name)?;
+    let _permit = may(view, by, WRITE, &current.app)?;
+    let placement = place.of(&current.app.placement);
+    if placement == current.app.placement {
+        return Ok(Decision::read(current));
+    }
+    let app = App { placement, changed: now, ..App::clone(&current.app) };
+    let writes = vec![store::put::<App>(name, &app)];
+    Ok(Decision::of(AppView { app: Arc::new(app), ..current }, writes))
 }
 
 /// An app with the principals of its identities.
@@ -39,11 +127,13 @@ pub(crate) fn show(view: &View, name: &AppName) -> Result<AppView, Halt<HostErro
 /// has it expired; they themselves stay. Answers the app as it was.
 pub(crate) fn delete(
     view: &View,
+    by: Manager<'_>,
     name: &AppName,
     over: Timestamp,
     now: Timestamp,
 ) -> Result<Decision<Arc<App>>, Halt<HostError>> {
     let app = existing(view, name)?;
+    let _permit = may(view, by, DELETE, &app)?;
     let mut writes = unregister(view, app.identity)?;
     for (assigned, principal) in user_assigned::of_app(view, &app)? {
         writes.push(user_assigned::revoke(&principal, assigned, over, now));
@@ -55,22 +145,27 @@ pub(crate) fn delete(
     if view.get::<SettingsRecord>(name)?.is_some() {
         writes.push(store::delete::<SettingsRecord>(name));
     }
+    if view.get::<Site>(&app.id)?.is_some() {
+        writes.push(store::delete::<Site>(&app.id));
+    }
     Ok(Decision::of(app, writes))
 }
 
 /// Gives an app an identity of its own, unless it has one.
 pub(crate) fn assign(
     view: &View,
+    by: Manager<'_>,
     name: &AppName,
-    tenant: TenantId,
-    ids: IdentityIds,
+    (tenant, ids): (TenantId, IdentityIds),
     now: Timestamp,
 ) -> Result<Decision<AppView>, Halt<HostError>> {
     let current = show(view, name)?;
+    let _permit = may(view, by, WRITE, &current.app)?;
     if current.principal.is_some() {
         return Ok(Decision::read(current));
     }
-    let registered = managed::register(current.app.id, &current.app.name, tenant, ids, now);
+    let registered =
+        managed::register(current.app.id, &current.app.name, &current.app.placement.group, tenant, ids, now);
     let app = App { identity: Some(registered.principal.id), changed: now, ..App::clone(&current.app) };
     let mut writes = registered.writes;
     writes.push(store::put::<App>(name, &app));
@@ -81,10 +176,12 @@ pub(crate) fn assign(
 /// Takes an app's own identity away. Answers the app as it is then, and the principal that it had.
 pub(crate) fn remove(
     view: &View,
+    by: Manager<'_>,
     name: &AppName,
     now: Timestamp,
 ) -> Result<Decision<(AppView, Option<PrincipalId>)>, Halt<HostError>> {
     let current = show(view, name)?;
+    let _permit = may(view, by, WRITE, &current.app)?;
     let Some(identity) = current.app.identity else {
         return Ok(Decision::read((current, None)));
     };
@@ -95,7 +192,7 @@ pub(crate) fn remove(
     Ok(Decision::of((view, Some(identity)), writes))
 }
 
-fn existing(view: &View, name: &AppName) -> Result<Arc<App>, Halt<HostError>> {
+pub(crate) fn existing(view: &View, name: &AppName) -> Result<Arc<App>, Halt<HostError>> {
     match view.get::<App>(name)? {
         Some(app) => Ok(app),
         None => refuse(HostError::AppNotFound(name.clone())),
@@ -120,6 +217,7 @@ mod tests {
         }
     }
 
+    const ADMIN: Manager<'_> = Manager::Administrator;
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
     const LATER: Timestamp = Timestamp::from_seconds(2_000);
     const OVER: Timestamp = Timestamp::from_seconds(5_600);
@@ -143,13 +241,15 @@ mod tests {
             name: name(),
             identity,
             user_assigned,
+            placement: Placement::default(),
             created: NOW,
             changed: NOW,
         }
     }
 
     fn principal() -> Principal {
-        managed::register(app(None).id, &name(), tenant(), ids(), NOW).principal
+        managed::register(app(None).id, &name(), &ResourceGroupName::default(), tenant(), ids(), NOW)
+            .principal
     }
 
     fn with_app(identity: Option<PrincipalId>) -> View<'static> {
@@ -171,16 +271,17 @@ mod tests {
     #[test]
     fn an_app_is_made_once_whatever_its_case() {
         let id = AppId::random(&Fixed(1));
-        let made = create(&View::fixture(), id, &name(), NOW).unwrap();
+        let made = create(&View::fixture(), ADMIN, id, &name(), &Placement::default(), NOW).unwrap();
         assert_eq!(*made.value, app(None));
         assert_eq!(keys(&made.writes), [("app/shop".to_owned(), true)]);
-        let again = create(&with_app(None), id, &AppName::parse("SHOP").unwrap(), NOW);
+        let again =
+            create(&with_app(None), ADMIN, id, &AppName::parse("SHOP").unwrap(), &Placement::default(), NOW);
         assert!(matches!(again, Err(Halt::Refuse(HostError::AppExists(_)))));
     }
 
     #[test]
     fn an_identity_comes_with_its_principal_in_one_commit() {
-        let assigned = assign(&with_app(None), &name(), tenant(), ids(), LATER).unwrap();
+        let assigned = assign(&with_app(None), ADMIN, &name(), (tenant(), ids()), LATER).unwrap();
         let expected = [
             "app/shop".to_owned(),
             format!("principal-client/{}", ids().client),
@@ -198,7 +299,7 @@ mod tests {
     fn assigning_again_changes_nothing() {
         let other =
             IdentityIds { principal: PrincipalId::random(&Fixed(9)), client: ClientId::random(&Fixed(9)) };
-        let again = assign(&with_identity(), &name(), tenant(), other, LATER).unwrap();
+        let again = assign(&with_identity(), ADMIN, &name(), (tenant(), other), LATER).unwrap();
         assert!(again.writes.is_empty());
         assert_eq!(again.value.principal.unwrap().id, ids().principal);
     }
@@ -208,23 +309,23 @@ mod tests {
         let principal_keys =
             [format!("principal-client/{}", ids().client), format!("principal/{}", ids().principal)];
         for (decided, app_stays) in [
-            (remove(&with_identity(), &name(), LATER).unwrap().writes, true),
-            (delete(&with_identity(), &name(), OVER, LATER).unwrap().writes, false),
+            (remove(&with_identity(), ADMIN, &name(), LATER).unwrap().writes, true),
+            (delete(&with_identity(), ADMIN, &name(), OVER, LATER).unwrap().writes, false),
         ] {
             let mut expected = vec![("app/shop".to_owned(), app_stays)];
             expected.extend(principal_keys.iter().map(|key| (key.clone(), false)));
             assert_eq!(keys(&decided), expected);
         }
-        let (view, removed) = remove(&with_identity(), &name(), LATER).unwrap().value;
+        let (view, removed) = remove(&with_identity(), ADMIN, &name(), LATER).unwrap().value;
         assert_eq!((view.app.identity, removed), (None, Some(ids().principal)));
     }
 
     #[test]
     fn without_an_identity_there_is_nothing_to_remove() {
-        let removed = remove(&with_app(None), &name(), LATER).unwrap();
+        let removed = remove(&with_app(None), ADMIN, &name(), LATER).unwrap();
         assert!(removed.writes.is_empty());
         assert_eq!(
-            keys(&delete(&with_app(None), &name(), OVER, LATER).unwrap().writes),
+            keys(&delete(&with_app(None), ADMIN, &name(), OVER, LATER).unwrap().writes),
             [("app/shop".to_owned(), false)]
         );
     }
@@ -233,12 +334,15 @@ mod tests {
     fn what_is_not_there_is_not_found() {
         let view = View::fixture();
         assert!(matches!(show(&view, &name()), Err(Halt::Refuse(HostError::AppNotFound(_)))));
-        assert!(matches!(delete(&view, &name(), OVER, LATER), Err(Halt::Refuse(HostError::AppNotFound(_)))));
         assert!(matches!(
-            assign(&view, &name(), tenant(), ids(), NOW),
+            delete(&view, ADMIN, &name(), OVER, LATER),
             Err(Halt::Refuse(HostError::AppNotFound(_)))
         ));
-        assert!(matches!(remove(&view, &name(), NOW), Err(Halt::Refuse(HostError::AppNotFound(_)))));
+        assert!(matches!(
+            assign(&view, ADMIN, &name(), (tenant(), ids()), NOW),
+            Err(Halt::Refuse(HostError::AppNotFound(_)))
+        ));
+        assert!(matches!(remove(&view, ADMIN, &name(), NOW), Err(Halt::Refuse(HostError::AppNotFound(_)))));
     }
 
     /// A user-assigned identity is nobody's property: it stays, and what the app got under it does not.
@@ -246,6 +350,7 @@ mod tests {
     fn deleting_leaves_user_assigned_identities_but_not_the_apps_tokens() {
         let shared = managed::register_user_assigned(
             &domain::IdentityName::parse("readers").unwrap(),
+            &ResourceGroupName::default(),
             tenant(),
             IdentityIds { principal: PrincipalId::random(&Fixed(7)), client: ClientId::random(&Fixed(8)) },
             NOW,
@@ -256,7 +361,7 @@ mod tests {
         let view = View::fixture()
             .with::<App>(&name(), &App { user_assigned, ..app(None) })
             .with::<Principal>(&shared.id, &shared);
-        let decided = delete(&view, &name(), OVER, LATER).unwrap();
+        let decided = delete(&view, ADMIN, &name(), OVER, LATER).unwrap();
         let expected = [("app/shop".to_owned(), false), (format!("principal/{}", shared.id), true)];
         assert_eq!(keys(&decided.writes), expected);
         let Write::Put(_, written) = &decided.writes[0] else { panic!("it is put") };

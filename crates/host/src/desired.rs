@@ -6,7 +6,9 @@
 use crate::{
     App, HostError,
     account::{self, Accounts},
+    app,
 };
+use access::Manager;
 use domain::{AppId, AppName, DeploymentId, Timestamp, limits};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -205,14 +207,48 @@ pub struct Change {
     pub deploying: bool,
 }
 
+impl Change {
+    /// The operations of the resource manager that it is made of.
+    fn operations(&self) -> impl Iterator<Item = &'static str> {
+        let Self { of: _, state, restart, deployment, deploying, .. } = self;
+        let is_written = self.token_file.is_some()
+            || self.arc.is_some()
+            || self.instances.is_some()
+            || self.command.is_some()
+            || self.health.is_some()
+            || self.memory_mib.is_some()
+            || self.cpu_thousandths.is_some()
+            || self.processes.is_some()
+            || self.network.is_some();
+        let state = state.map(|state| match state {
+            DesiredState::Running => "Microsoft.Web/sites/start/Action",
+            DesiredState::Stopped => "Microsoft.Web/sites/stop/Action",
+        });
+        let restart = restart.then_some("Microsoft.Web/sites/restart/Action");
+        let publish = (deployment.is_some() || *deploying).then_some(PUBLISH);
+        // What changes nothing is asked for as well.
+        let is_nothing = state.is_none() && restart.is_none() && publish.is_none();
+        let write = (is_written || is_nothing).then_some("Microsoft.Web/sites/config/write");
+        [state, restart, publish, write].into_iter().flatten()
+    }
+}
+
+/// The operation of the resource manager by which something is deployed.
+pub(crate) const PUBLISH: &str = "Microsoft.Web/sites/publish/Action";
+
 /// Changes what is desired of an app; makes its record the first time.
 pub(crate) fn change(
     view: &View,
+    by: Manager<'_>,
     name: &AppName,
     change: &Change,
     block: u32,
     now: Timestamp,
 ) -> Result<Decision<Arc<Desired>>, Halt<HostError>> {
+    let app = app::existing(view, name)?;
+    for operation in change.operations() {
+        let _permit = app::may(view, by, operation, &app)?;
+    }
     check(change).map_err(Halt::Refuse)?;
     let (before, mut writes) = current(view, name, block, now)?;
     if change.of.is_some_and(|app| app != before.app) {

@@ -21,6 +21,9 @@ pub enum HostError {
     /// There already is one.
     #[error("identity {0} exists already")]
     IdentityExists(IdentityName),
+    /// The identity has no federated credential of this name.
+    #[error("identity {0} has no such federated credential")]
+    FederatedNotFound(IdentityName),
     /// The app has too many user-assigned identities.
     #[error("an app has at most {limit} user-assigned identities")]
     TooManyIdentities {
@@ -102,6 +105,12 @@ pub enum HostError {
     /// A stored setting does not open.
     #[error("a setting cannot be sealed or opened")]
     Crypt(#[from] CryptError),
+    /// Whoever asks may not.
+    #[error(transparent)]
+    Unmanaged(#[from] access::Unmanaged),
+    /// Nothing is made in this resource group.
+    #[error(transparent)]
+    Group(#[from] access::GroupFault),
     /// The directory refused.
     #[error("the directory refused")]
     Directory(#[from] DirectoryError),

@@ -1,31 +1,45 @@
 //! Hosted apps on [`HostService`]: what is desired of them, their settings, and the records of their instances.
 
 use crate::{
-    HostError, HostService, WorkloadRecord, account,
+    App, HostError, HostService, WorkloadRecord, account, app,
     desired::{self, Change, Desired},
-    settings::{self, Setting},
+    settings::{self, Meant, Setting, Wanted},
     workload::{self, InstanceRecord},
 };
+use access::Manager;
 use crypt::MacKey;
 use domain::{AppId, AppName, Secret, Timestamp, WorkloadId};
 use std::sync::Arc;
 use store::{query, transact};
 use tokio::sync::MutexGuard;
 
+/// Proof that something may be deployed to an app, asked for before a package is taken in. For this app and no other of its name.
+#[derive(Clone, Debug)]
+pub struct Publishable(Arc<App>);
+
+impl Publishable {
+    /// The app.
+    pub fn app(&self) -> &App {
+        &self.0
+    }
+}
+
 impl HostService {
     /// Changes what is desired of an app.
     ///
     /// # Errors
-    /// [`HostError::AppNotFound`], [`HostError::SettingInvalid`], [`HostError::NoAccountLeft`].
+    /// [`HostError::AppNotFound`], [`HostError::Unmanaged`], [`HostError::SettingInvalid`], [`HostError::NoAccountLeft`].
     pub async fn change_desired(
         &self,
+        by: Manager<'_>,
         name: &AppName,
         change: &Change,
         now: Timestamp,
     ) -> Result<Arc<Desired>, HostError> {
         let block = self.account_block()?;
         let _turn = self.turn(name).await?;
-        transact(&*self.store, &*self.entropy, |view| desired::change(view, name, change, block, now)).await
+        transact(&*self.store, &*self.entropy, |view| desired::change(view, by, name, change, block, now))
+            .await
     }
 
     /// A keyed hash of what a setting of an app came to, by which another value is told from it. It says nothing of the value.
@@ -94,7 +108,7 @@ impl HostService {
     /// The store's.
     pub async fn hosted(&self) -> Result<Vec<AppName>, HostError> {
         let mut hosted = Vec::new();
-        for app in self.list::<crate::App>(&crate::App::prefix()).await? {
+        for app in self.list::<App>(&App::prefix()).await? {
             match self.desired(&app.name).await {
                 Ok(Some(_)) => hosted.push(app.name.clone()),
                 Ok(None) | Err(HostError::AppNotFound(_)) => {}
@@ -107,9 +121,9 @@ impl HostService {
     /// An app's settings, in the order of their names.
     ///
     /// # Errors
-    /// [`HostError::AppNotFound`].
-    pub async fn settings(&self, name: &AppName) -> Result<Vec<Setting>, HostError> {
-        query(&*self.store, |view| settings::of(view, name, &self.settings.settings_key)).await
+    /// [`HostError::AppNotFound`], [`HostError::Unmanaged`].
+    pub async fn settings(&self, by: Manager<'_>, name: &AppName) -> Result<Vec<Setting>, HostError> {
+        query(&*self.store, |view| settings::read(view, by, name, &self.settings.settings_key)).await
     }
 
     /// The settings of this app and of no other of its name, such as one that was made since; `None` if there is none such any more.
@@ -119,7 +133,7 @@ impl HostService {
     pub async fn settings_of(&self, name: &AppName, app: AppId) -> Result<Option<Vec<Setting>>, HostError> {
         let settings = query(&*self.store, |view| {
             // Both in one view.
-            match view.get::<crate::App>(name)? {
+            match view.get::<App>(name)? {
                 Some(now) if now.id == app => settings::of(view, name, &self.settings.settings_key).map(Some),
                 _ => Ok(None),
             }
@@ -130,9 +144,11 @@ impl HostService {
     /// Sets and removes settings of an app, in one commit.
     ///
     /// # Errors
-    /// [`HostError::AppNotFound`], [`HostError::SettingInvalid`], [`HostError::SettingReserved`], [`HostError::SettingNotFound`].
+    /// [`HostError::AppNotFound`], [`HostError::Unmanaged`], [`HostError::SettingInvalid`], [`HostError::SettingReserved`],
+    /// [`HostError::SettingNotFound`].
     pub async fn change_settings(
         &self,
+        by: Manager<'_>,
         name: &AppName,
         set: &[Setting],
         remove: &[String],
@@ -141,9 +157,43 @@ impl HostService {
         let (key, entropy, block) = (&self.settings.settings_key, &*self.entropy, self.account_block()?);
         let _turn = self.turn(name).await?;
         transact(&*self.store, entropy, |view| {
-            settings::change(view, name, set, remove, key, (entropy, block), now)
+            settings::change(view, by, name, (set, remove), key, (entropy, block), now)
         })
         .await
+    }
+
+    /// Makes these all the settings of an app whose names `are_meant`, in one commit; nothing happens if they are so already.
+    ///
+    /// # Errors
+    /// [`HostError::AppNotFound`], [`HostError::Unmanaged`], [`HostError::SettingInvalid`], [`HostError::SettingReserved`],
+    /// [`HostError::SettingNotFound`].
+    pub async fn replace_settings(
+        &self,
+        by: Manager<'_>,
+        name: &AppName,
+        wanted: &[Wanted],
+        are_meant: Meant<'_>,
+        now: Timestamp,
+    ) -> Result<(), HostError> {
+        let (key, entropy, block) = (&self.settings.settings_key, &*self.entropy, self.account_block()?);
+        let _turn = self.turn(name).await?;
+        transact(&*self.store, entropy, |view| {
+            settings::replace(view, by, name, (wanted, are_meant), key, (entropy, block), now)
+        })
+        .await
+    }
+
+    /// May something be deployed to an app by whoever asks?
+    ///
+    /// # Errors
+    /// [`HostError::AppNotFound`], [`HostError::Unmanaged`].
+    pub async fn publishable(&self, by: Manager<'_>, name: &AppName) -> Result<Publishable, HostError> {
+        let asked = query(&*self.store, |view| {
+            let app = app::existing(view, name)?;
+            let _permit = app::may(view, by, desired::PUBLISH, &app)?;
+            Ok(Publishable(app))
+        });
+        asked.await
     }
 
     /// Keeps which process an instance's is, so that a later run of the server finds it.

@@ -8,6 +8,7 @@ mod account;
 pub mod app;
 pub mod desired;
 pub mod error;
+pub mod federated;
 #[cfg(test)]
 mod fixtures;
 mod hosting;
@@ -18,11 +19,15 @@ pub mod routes;
 pub mod service;
 pub mod settings;
 pub mod shadow;
+pub mod site;
 pub mod user_assigned;
 pub mod workload;
 
+pub use app::Replacement;
 pub use desired::{AppNetwork, Change, Deployment, Desired, DesiredState, Health, Image, InstanceLimits};
 pub use error::HostError;
+pub use federated::FederatedView;
+pub use hosting::Publishable;
 pub use identity::{App, Assigned, Enforcement, Workload};
 pub use inject::{Environment, Injection, TrustFiles};
 pub use kernel::NetworkId;
@@ -31,7 +36,8 @@ pub use service::{
     AppView, EndpointListeners, HostKernel, HostService, HostSettings, NetworkPlace, Place, Resumed,
     StartRequest, Started,
 };
-pub use settings::Setting;
+pub use settings::{Setting, Wanted as WantedSetting};
 pub use shadow::{ShadowDoor, ShadowDoors, ShadowFault};
+pub use site::{PlanRef, Site, SiteValue};
 pub use user_assigned::{IdentityView, UserAssigned};
 pub use workload::{IMDS_PORT, InstanceRecord, PlaceRecord, WorkloadRecord};

@@ -5,14 +5,15 @@
 
 use crate::{
     App, Enforcement, HostError, Injection, ShadowDoor, ShadowDoors, ShadowFault, TrustFiles, Workload,
-    WorkloadRecord, app,
+    WorkloadRecord,
+    app::{self, Replacement},
     inject::{EndpointFacts, Environment, inject},
     workload::{self, InstanceRecord, PlaceRecord},
 };
-use access::Principal;
+use access::{Manager, Principal, Unmanaged};
 use crypt::Key256;
 use directory::{DirectoryService, IdentityIds};
-use domain::{AppId, AppName, Entropy, Timestamp, WorkloadId, limits};
+use domain::{AppId, AppName, Entropy, Placement, Timestamp, WorkloadId, limits};
 use identity::{
     Assigned, Challenges, Confinement, IdentityService, OwnHands, Protection, workload::mint_secret,
 };
@@ -263,23 +264,29 @@ impl HostService {
     /// Makes an app, without an identity.
     ///
     /// # Errors
-    /// [`HostError::AppExists`].
-    pub async fn create_app(&self, name: &AppName, now: Timestamp) -> Result<Arc<App>, HostError> {
+    /// [`HostError::Unmanaged`], [`HostError::Group`], [`HostError::AppExists`].
+    pub async fn create_app(
+        &self,
+        by: Manager<'_>,
+        name: &AppName,
+        placement: &Placement,
+        now: Timestamp,
+    ) -> Result<Arc<App>, HostError> {
         let id = AppId::random(&*self.entropy);
-        transact(&*self.store, &*self.entropy, |view| app::create(view, id, name, now)).await
+        transact(&*self.store, &*self.entropy, |view| app::create(view, by, id, name, placement, now)).await
     }
 
-    /// All apps, in the order of their names.
+    /// The apps that may be read, in the order of their names.
     ///
     /// # Errors
-    /// The store's.
-    pub async fn apps(&self) -> Result<Vec<AppView>, HostError> {
+    /// [`HostError::Unmanaged`] if whoever asks is nobody any more; the store's.
+    pub async fn apps(&self, by: Manager<'_>) -> Result<Vec<AppView>, HostError> {
         let mut views = Vec::new();
         for listed in self.list::<App>(&App::prefix()).await? {
             // Read again with its principal, both at one revision; an app that is deleted meanwhile is left out.
-            match self.app(&listed.name).await {
+            match self.app(by, &listed.name).await {
                 Ok(view) => views.push(view),
-                Err(HostError::AppNotFound(_)) => {}
+                Err(HostError::AppNotFound(_) | HostError::Unmanaged(Unmanaged::NoRole(_))) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -289,19 +296,39 @@ impl HostService {
     /// One app.
     ///
     /// # Errors
-    /// [`HostError::AppNotFound`].
-    pub async fn app(&self, name: &AppName) -> Result<AppView, HostError> {
-        query(&*self.store, |view| app::show(view, name)).await
+    /// [`HostError::AppNotFound`], [`HostError::Unmanaged`].
+    pub async fn app(&self, by: Manager<'_>, name: &AppName) -> Result<AppView, HostError> {
+        query(&*self.store, |view| app::read(view, by, name)).await
+    }
+
+    /// Changes where an app is said to be, or what is written on it; its group stays. What is `None` stays.
+    ///
+    /// # Errors
+    /// [`HostError::AppNotFound`], [`HostError::Unmanaged`].
+    pub async fn place_app(
+        &self,
+        by: Manager<'_>,
+        name: &AppName,
+        place: &Replacement,
+        now: Timestamp,
+    ) -> Result<AppView, HostError> {
+        transact(&*self.store, &*self.entropy, |view| app::place(view, by, name, place, now)).await
     }
 
     /// Deletes an app with its own identity in one commit, and ends its workloads. Answers its id. User-assigned identities stay; what the app got under
     /// them is worth nothing any more.
     ///
     /// # Errors
-    /// [`HostError::AppNotFound`].
-    pub async fn delete_app(&self, name: &AppName, now: Timestamp) -> Result<AppId, HostError> {
+    /// [`HostError::AppNotFound`], [`HostError::Unmanaged`].
+    pub async fn delete_app(
+        &self,
+        by: Manager<'_>,
+        name: &AppName,
+        now: Timestamp,
+    ) -> Result<AppId, HostError> {
         let over = now.plus(self.directory.token_lifetime());
-        let app = transact(&*self.store, &*self.entropy, |view| app::delete(view, name, over, now)).await?;
+        let app =
+            transact(&*self.store, &*self.entropy, |view| app::delete(view, by, name, over, now)).await?;
         if let Some(principal) = app.identity {
             self.identity.forget(principal);
         }
@@ -317,20 +344,30 @@ impl HostService {
     /// Gives an app its identity, registered in the directory in the same commit. Done already: answers the one it has.
     ///
     /// # Errors
-    /// [`HostError::AppNotFound`].
-    pub async fn assign_identity(&self, name: &AppName, now: Timestamp) -> Result<AppView, HostError> {
+    /// [`HostError::AppNotFound`], [`HostError::Unmanaged`].
+    pub async fn assign_identity(
+        &self,
+        by: Manager<'_>,
+        name: &AppName,
+        now: Timestamp,
+    ) -> Result<AppView, HostError> {
         let (tenant, ids) = (self.directory.tenant().id, IdentityIds::random(&*self.entropy));
-        transact(&*self.store, &*self.entropy, |view| app::assign(view, name, tenant, ids, now)).await
+        transact(&*self.store, &*self.entropy, |view| app::assign(view, by, name, (tenant, ids), now)).await
     }
 
     /// Takes an app's identity away, and its principal from the directory, in one commit: acknowledged means that no token is
     /// issued any more. Policies of vaults may go on naming the principal; it never comes back, so they allow nobody.
     ///
     /// # Errors
-    /// [`HostError::AppNotFound`].
-    pub async fn remove_identity(&self, name: &AppName, now: Timestamp) -> Result<AppView, HostError> {
+    /// [`HostError::AppNotFound`], [`HostError::Unmanaged`].
+    pub async fn remove_identity(
+        &self,
+        by: Manager<'_>,
+        name: &AppName,
+        now: Timestamp,
+    ) -> Result<AppView, HostError> {
         let (view, removed) =
-            transact(&*self.store, &*self.entropy, |view| app::remove(view, name, now)).await?;
+            transact(&*self.store, &*self.entropy, |view| app::remove(view, by, name, now)).await?;
         if let Some(principal) = removed {
             self.identity.forget(principal);
         }
@@ -348,7 +385,7 @@ impl HostService {
         request: StartRequest,
         now: Timestamp,
     ) -> Result<Started, HostError> {
-        let view = self.app(name).await?;
+        let view = self.app(Manager::Administrator, name).await?;
         if request.of.is_some_and(|app| app != view.app.id) {
             return Err(HostError::AppNotFound(name.clone()));
         }
@@ -427,7 +464,7 @@ impl HostService {
     /// [`HostError::AppNotFound`].
     pub async fn workloads(&self, app: Option<&AppName>) -> Result<Vec<Arc<WorkloadRecord>>, HostError> {
         let app = match app {
-            Some(name) => Some(self.app(name).await?.app.id),
+            Some(name) => Some(self.app(Manager::Administrator, name).await?.app.id),
             None => None,
         };
         let mut records = self.list::<WorkloadRecord>(&WorkloadRecord::prefix()).await?;
@@ -496,7 +533,7 @@ impl HostService {
         if record.boot != self.settings.boot {
             return Ok(Err("the machine was restarted".to_owned()));
         }
-        match self.app(&record.name).await {
+        match self.app(Manager::Administrator, &record.name).await {
             Ok(view) if view.app.id == record.app => {}
             Ok(_) | Err(HostError::AppNotFound(_)) => return Ok(Err("its app was deleted".to_owned())),
             Err(error) => return Err(error),

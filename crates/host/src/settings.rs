@@ -3,7 +3,8 @@
 //! Owns: names and values with their rules, and their record. Every value is sealed in the store; one that is marked as a secret is not told
 //! again either. Owns not: what a reference to a vault's secret resolves to (`reference`, `server`).
 
-use crate::{App, HostError, desired, desired::Desired};
+use crate::{App, HostError, app, desired, desired::Desired};
+use access::Manager;
 use crypt::{Key256, Sealed};
 use domain::{AppId, AppName, Entropy, Secret, Timestamp, limits};
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,17 @@ fn address(app: AppId, name: &str) -> Vec<u8> {
     format!("app-settings/{app}/{name}").into_bytes()
 }
 
+/// All settings of an app, as whoever may see their values is told them.
+pub(crate) fn read(
+    view: &View,
+    by: Manager<'_>,
+    name: &AppName,
+    key: &Key256,
+) -> Result<Vec<Setting>, Halt<HostError>> {
+    let _permit = app::may(view, by, "Microsoft.Web/sites/config/list/Action", &*app::existing(view, name)?)?;
+    of(view, name, key)
+}
+
 /// All settings of an app.
 pub(crate) fn of(view: &View, name: &AppName, key: &Key256) -> Result<Vec<Setting>, Halt<HostError>> {
     let Some(app) = view.get::<App>(name)? else { return refuse(HostError::AppNotFound(name.clone())) };
@@ -77,13 +89,14 @@ fn open(app: AppId, name: &str, sealed: &SealedSetting, key: &Key256) -> Result<
 /// Sets some settings of an app and removes others; its instances are to follow. Answers what is desired of it then.
 pub(crate) fn change(
     view: &View,
+    by: Manager<'_>,
     name: &AppName,
-    set: &[Setting],
-    remove: &[String],
+    (set, remove): (&[Setting], &[String]),
     key: &Key256,
     (entropy, block): (&dyn Entropy, u32),
     now: Timestamp,
 ) -> Result<Decision<Arc<Desired>>, Halt<HostError>> {
+    let _permit = app::may(view, by, CHANGE, &*app::existing(view, name)?)?;
     set.iter().try_for_each(check).map_err(Halt::Refuse)?;
     let (before, mut writes) = desired::current(view, name, block, now)?;
     let mut values = match view.get::<SettingsRecord>(name)?.filter(|record| record.app == before.app) {
@@ -118,6 +131,60 @@ pub(crate) fn change(
     writes.push(store::put::<SettingsRecord>(name, &SettingsRecord { app: before.app, values }));
     Ok(Decision::of(Arc::new(after), writes))
 }
+
+/// What is to be the value of a setting.
+#[derive(Debug)]
+pub struct Wanted {
+    /// The setting.
+    pub name: String,
+    /// Its value; `None`: that which it has.
+    pub value: Option<Secret<String>>,
+}
+
+/// Which names of settings are meant.
+pub type Meant<'a> = &'a (dyn Fn(&str) -> bool + Sync);
+
+/// Makes these all the settings of an app whose names `are_meant`: sets what is another, and removes what is not among them. Nothing is
+/// written, and no instance follows, if they are so already. A secret one stays secret.
+pub(crate) fn replace(
+    view: &View,
+    by: Manager<'_>,
+    name: &AppName,
+    (wanted, are_meant): (&[Wanted], Meant<'_>),
+    key: &Key256,
+    (entropy, block): (&dyn Entropy, u32),
+    now: Timestamp,
+) -> Result<Decision<()>, Halt<HostError>> {
+    let _permit = app::may(view, by, CHANGE, &*app::existing(view, name)?)?;
+    let before = of(view, name, key)?;
+    let (mut set, mut remove) = (Vec::new(), Vec::new());
+    for one in wanted {
+        let known = before.iter().find(|known| known.name == one.name);
+        match (&one.value, known) {
+            (None, Some(_)) => {}
+            (None, None) => return refuse(HostError::SettingNotFound { name: one.name.clone() }),
+            (Some(value), Some(known)) if known.value.expose() == value.expose() => {}
+            (Some(value), known) => set.push(Setting {
+                name: one.name.clone(),
+                value: Secret::new(value.expose().clone()),
+                is_secret: known.is_some_and(|known| known.is_secret),
+            }),
+        }
+    }
+    for known in before {
+        if are_meant(&known.name) && !wanted.iter().any(|one| one.name == known.name) {
+            remove.push(known.name);
+        }
+    }
+    if set.is_empty() && remove.is_empty() {
+        return Ok(Decision::read(()));
+    }
+    let decided = change(view, by, name, (&set, &remove), key, (entropy, block), now)?;
+    Ok(Decision::of((), decided.writes))
+}
+
+/// The operation of the resource manager by which settings are changed.
+const CHANGE: &str = "Microsoft.Web/sites/config/write";
 
 fn check(setting: &Setting) -> Result<(), HostError> {
     let name = &setting.name;

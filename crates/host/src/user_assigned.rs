@@ -3,10 +3,13 @@
 //! A record of an app keeps which of them it has, and a deleted one may go on standing there: without its principal, which never comes
 //! back, it is nobody's. What is no more is swept when the app's identities are next changed.
 
-use crate::{App, AppView, HostError, HostService, app};
-use access::{Principal, PrincipalKind};
+use crate::{
+    App, AppView, HostError, HostService,
+    app::{self, Replacement},
+};
+use access::{Around, Manager, Principal, PrincipalKind, Scope, Unmanaged};
 use directory::{IdentityIds, managed};
-use domain::{AppName, AttachmentId, IdentityName, PrincipalId, TenantId, Timestamp, limits};
+use domain::{AppName, AttachmentId, IdentityName, Placement, PrincipalId, TenantId, Timestamp, limits};
 use identity::Assigned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -19,6 +22,9 @@ pub struct UserAssigned {
     pub name: IdentityName,
     /// Its principal.
     pub principal: PrincipalId,
+    /// Where it is as the resource manager shows it.
+    #[serde(default, skip_serializing_if = "Placement::is_default")]
+    pub placement: Placement,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -38,6 +44,9 @@ impl UserAssigned {
     }
 }
 
+/// The operation of the resource manager by which identities are made and changed.
+const WRITE: &str = "Microsoft.ManagedIdentity/userAssignedIdentities/write";
+
 /// A user-assigned identity with its principal.
 #[derive(Clone, Debug)]
 pub struct IdentityView {
@@ -51,27 +60,29 @@ impl HostService {
     /// Makes a user-assigned identity and its principal in one commit. No app has it yet.
     ///
     /// # Errors
-    /// [`HostError::IdentityExists`].
+    /// [`HostError::Unmanaged`], [`HostError::Group`], [`HostError::IdentityExists`].
     pub async fn create_identity(
         &self,
+        by: Manager<'_>,
         name: &IdentityName,
+        placement: &Placement,
         now: Timestamp,
     ) -> Result<IdentityView, HostError> {
-        let (tenant, ids) = (self.directory.tenant().id, IdentityIds::random(&*self.entropy));
-        transact(&*self.store, &*self.entropy, |view| create(view, name, tenant, ids, now)).await
+        let new = (self.directory.tenant().id, IdentityIds::random(&*self.entropy));
+        transact(&*self.store, &*self.entropy, |view| create(view, by, name, placement, new, now)).await
     }
 
-    /// All user-assigned identities, in the order of their names.
+    /// The user-assigned identities that may be read, in the order of their names.
     ///
     /// # Errors
-    /// The store's.
-    pub async fn identities(&self) -> Result<Vec<IdentityView>, HostError> {
+    /// [`HostError::Unmanaged`] if whoever asks is nobody any more; the store's.
+    pub async fn identities(&self, by: Manager<'_>) -> Result<Vec<IdentityView>, HostError> {
         let mut views = Vec::new();
         for listed in self.list::<UserAssigned>(&UserAssigned::prefix()).await? {
-            match self.identity_named(&listed.name).await {
+            match self.identity_named(by, &listed.name).await {
                 Ok(view) => views.push(view),
-                // Deleted meanwhile.
-                Err(HostError::IdentityNotFound(_)) => {}
+                // Deleted meanwhile, or not for them to see.
+                Err(HostError::IdentityNotFound(_) | HostError::Unmanaged(Unmanaged::NoRole(_))) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -81,18 +92,40 @@ impl HostService {
     /// One user-assigned identity.
     ///
     /// # Errors
-    /// [`HostError::IdentityNotFound`].
-    pub async fn identity_named(&self, name: &IdentityName) -> Result<IdentityView, HostError> {
-        query(&*self.store, |view| find(view, name)).await
+    /// [`HostError::IdentityNotFound`], [`HostError::Unmanaged`].
+    pub async fn identity_named(
+        &self,
+        by: Manager<'_>,
+        name: &IdentityName,
+    ) -> Result<IdentityView, HostError> {
+        let found = query(&*self.store, |view| {
+            let found = find(view, name)?;
+            may(view, by, "Microsoft.ManagedIdentity/userAssignedIdentities/read", &found.identity)?;
+            Ok(found)
+        });
+        found.await
+    }
+
+    /// Changes where an identity is said to be, or what is written on it; its group stays. What is `None` stays.
+    ///
+    /// # Errors
+    /// [`HostError::IdentityNotFound`], [`HostError::Unmanaged`].
+    pub async fn place_identity(
+        &self,
+        by: Manager<'_>,
+        name: &IdentityName,
+        place: &Replacement,
+    ) -> Result<IdentityView, HostError> {
+        transact(&*self.store, &*self.entropy, |view| replace(view, by, name, place)).await
     }
 
     /// Deletes a user-assigned identity with its principal in one commit: no app gets a token under it any more, and those that are
     /// out are worth nothing at a vault.
     ///
     /// # Errors
-    /// [`HostError::IdentityNotFound`].
-    pub async fn delete_identity(&self, name: &IdentityName) -> Result<(), HostError> {
-        let principal = transact(&*self.store, &*self.entropy, |view| delete(view, name)).await?;
+    /// [`HostError::IdentityNotFound`], [`HostError::Unmanaged`].
+    pub async fn delete_identity(&self, by: Manager<'_>, name: &IdentityName) -> Result<(), HostError> {
+        let principal = transact(&*self.store, &*self.entropy, |view| delete(view, by, name)).await?;
         self.identity.forget(principal);
         Ok(())
     }
@@ -100,52 +133,74 @@ impl HostService {
     /// Gives a user-assigned identity to an app. Done already: answers the app as it is.
     ///
     /// # Errors
-    /// [`HostError::AppNotFound`], [`HostError::IdentityNotFound`], [`HostError::TooManyIdentities`].
+    /// [`HostError::AppNotFound`], [`HostError::IdentityNotFound`], [`HostError::Unmanaged`], [`HostError::TooManyIdentities`].
     pub async fn attach_identity(
         &self,
+        by: Manager<'_>,
         name: &AppName,
         identity: &IdentityName,
         now: Timestamp,
     ) -> Result<AppView, HostError> {
         let id = AttachmentId::random(&*self.entropy);
-        transact(&*self.store, &*self.entropy, |view| attach(view, name, identity, id, now)).await
+        transact(&*self.store, &*self.entropy, |view| attach(view, by, name, identity, id, now)).await
     }
 
     /// Takes a user-assigned identity away from an app: acknowledged means that no token is issued to the app under it any more, and that
     /// those which it has are worth nothing at a vault. Other apps keep it. Not assigned: answers the app as it is.
     ///
     /// # Errors
-    /// [`HostError::AppNotFound`], [`HostError::IdentityNotFound`].
+    /// [`HostError::AppNotFound`], [`HostError::IdentityNotFound`], [`HostError::Unmanaged`].
     pub async fn detach_identity(
         &self,
+        by: Manager<'_>,
         name: &AppName,
         identity: &IdentityName,
         now: Timestamp,
     ) -> Result<AppView, HostError> {
         let over = now.plus(self.directory.token_lifetime());
-        transact(&*self.store, &*self.entropy, |view| detach(view, name, identity, over, now)).await
+        transact(&*self.store, &*self.entropy, |view| detach(view, by, name, identity, over, now)).await
     }
+}
+
+/// May whoever asks do this to an identity?
+pub(crate) fn may(
+    view: &View,
+    by: Manager<'_>,
+    operation: &'static str,
+    identity: &UserAssigned,
+) -> Result<(), Halt<HostError>> {
+    let scope = Scope::Identity(identity.principal);
+    let around = Around::resource(&scope, &identity.placement.group);
+    let _permit = by.may(view, operation, &around).map_err(|halt| halt.map(HostError::from))?;
+    Ok(())
 }
 
 fn create(
     view: &View,
+    by: Manager<'_>,
     name: &IdentityName,
-    tenant: TenantId,
-    ids: IdentityIds,
+    placement: &Placement,
+    (tenant, ids): (TenantId, IdentityIds),
     now: Timestamp,
 ) -> Result<Decision<IdentityView>, Halt<HostError>> {
+    app::may_make(view, by, WRITE, &placement.group)?;
     if view.get::<UserAssigned>(name)?.is_some() {
         return refuse(HostError::IdentityExists(name.clone()));
     }
-    let registered = managed::register_user_assigned(name, tenant, ids, now);
-    let identity = UserAssigned { name: name.clone(), principal: registered.principal.id, created: now };
+    let registered = managed::register_user_assigned(name, &placement.group, tenant, ids, now);
+    let identity = UserAssigned {
+        name: name.clone(),
+        principal: registered.principal.id,
+        placement: placement.clone(),
+        created: now,
+    };
     let mut writes = registered.writes;
     writes.push(store::put::<UserAssigned>(name, &identity));
     let (identity, principal) = (Arc::new(identity), Arc::new(registered.principal));
     Ok(Decision::of(IdentityView { identity, principal }, writes))
 }
 
-fn find(view: &View, name: &IdentityName) -> Result<IdentityView, Halt<HostError>> {
+pub(crate) fn find(view: &View, name: &IdentityName) -> Result<IdentityView, Halt<HostError>> {
     if let Some(identity) = view.get::<UserAssigned>(name)?
         && let Some(principal) = view.get::<Principal>(&identity.principal)?
     {
@@ -154,10 +209,32 @@ fn find(view: &View, name: &IdentityName) -> Result<IdentityView, Halt<HostError
     refuse(HostError::IdentityNotFound(name.clone()))
 }
 
-fn delete(view: &View, name: &IdentityName) -> Result<Decision<PrincipalId>, Halt<HostError>> {
+fn replace(
+    view: &View,
+    by: Manager<'_>,
+    name: &IdentityName,
+    place: &Replacement,
+) -> Result<Decision<IdentityView>, Halt<HostError>> {
+    let current = find(view, name)?;
+    may(view, by, WRITE, &current.identity)?;
+    let placement = place.of(&current.identity.placement);
+    if placement == current.identity.placement {
+        return Ok(Decision::read(current));
+    }
+    let identity = UserAssigned { placement, ..UserAssigned::clone(&current.identity) };
+    let writes = vec![store::put::<UserAssigned>(name, &identity)];
+    Ok(Decision::of(IdentityView { identity: Arc::new(identity), ..current }, writes))
+}
+
+fn delete(
+    view: &View,
+    by: Manager<'_>,
+    name: &IdentityName,
+) -> Result<Decision<PrincipalId>, Halt<HostError>> {
     let Some(identity) = view.get::<UserAssigned>(name)? else {
         return refuse(HostError::IdentityNotFound(name.clone()));
     };
+    may(view, by, "Microsoft.ManagedIdentity/userAssignedIdentities/delete", &identity)?;
     let mut writes =
         managed::unregister(view, identity.principal).map_err(|halt| halt.map(HostError::from))?;
     writes.push(store::delete::<UserAssigned>(name));
@@ -166,13 +243,17 @@ fn delete(view: &View, name: &IdentityName) -> Result<Decision<PrincipalId>, Hal
 
 fn attach(
     view: &View,
+    by: Manager<'_>,
     name: &AppName,
     identity: &IdentityName,
     id: AttachmentId,
     now: Timestamp,
 ) -> Result<Decision<AppView>, Halt<HostError>> {
     let current = app::show(view, name)?;
+    let _permit = app::may(view, by, app::WRITE, &current.app)?;
     let given = find(view, identity)?;
+    // Whoever runs code in the app acts as the identity from then on: that is for those to allow who may say so of the identity.
+    may(view, by, "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", &given.identity)?;
     let mut kept = living(&current);
     if kept.iter().any(|assigned| assigned.identity == given.principal.id) {
         return Ok(Decision::read(current));
@@ -191,12 +272,14 @@ fn attach(
 
 fn detach(
     view: &View,
+    by: Manager<'_>,
     name: &AppName,
     identity: &IdentityName,
     over: Timestamp,
     now: Timestamp,
 ) -> Result<Decision<AppView>, Halt<HostError>> {
     let mut current = app::show(view, name)?;
+    let _permit = app::may(view, by, app::WRITE, &current.app)?;
     let taken = find(view, identity)?.principal.id;
     let is_taken = |assigned: &Assigned| assigned.identity == taken;
     if !current.user_assigned.iter().any(|(assigned, _)| is_taken(assigned)) {
@@ -250,6 +333,7 @@ mod tests {
         }
     }
 
+    const ADMIN: Manager<'_> = Manager::Administrator;
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
     const OVER: Timestamp = Timestamp::from_seconds(5_000);
 
@@ -268,7 +352,9 @@ mod tests {
             client: ClientId::random(&Fixed(seed)),
         };
         let tenant = TenantId::random(&Fixed(1));
-        create(&View::fixture(), &named(number), tenant, ids, NOW).unwrap().value
+        create(&View::fixture(), ADMIN, &named(number), &Placement::default(), (tenant, ids), NOW)
+            .unwrap()
+            .value
     }
 
     fn attachment(seed: u8) -> AttachmentId {
@@ -291,6 +377,7 @@ mod tests {
             name: shop(),
             identity: None,
             user_assigned: user_assigned.collect(),
+            placement: Placement::default(),
             created: NOW,
             changed: NOW,
         };
@@ -315,28 +402,35 @@ mod tests {
             format!("principal-client/{}", one.principal.client),
             "identity/readers_0".to_owned(),
         ];
-        let gone = delete(&view(1, 0), &IdentityName::parse("READERS_0").unwrap()).unwrap();
+        let gone = delete(&view(1, 0), ADMIN, &IdentityName::parse("READERS_0").unwrap()).unwrap();
         assert_eq!(keys(&gone.writes), expected.map(|key| (key, false)));
         assert_eq!(gone.value, one.principal.id);
         let ids = IdentityIds::random(&Fixed(9));
-        let again = create(&view(1, 0), &named(0), TenantId::random(&Fixed(1)), ids, NOW);
+        let again = create(
+            &view(1, 0),
+            ADMIN,
+            &named(0),
+            &Placement::default(),
+            (TenantId::random(&Fixed(1)), ids),
+            NOW,
+        );
         assert!(matches!(again, Err(Halt::Refuse(HostError::IdentityExists(_)))));
-        let absent = delete(&view(1, 0), &named(5));
+        let absent = delete(&view(1, 0), ADMIN, &named(5));
         assert!(matches!(absent, Err(Halt::Refuse(HostError::IdentityNotFound(_)))));
     }
 
     #[test]
     fn it_is_given_once_and_taken_with_what_stands_on_it() {
-        let given = attach(&view(2, 1), &shop(), &named(1), attachment(77), NOW).unwrap();
+        let given = attach(&view(2, 1), ADMIN, &shop(), &named(1), attachment(77), NOW).unwrap();
         assert_eq!(keys(&given.writes), [("app/shop".to_owned(), true)]);
         assert_eq!(given.value.app.user_assigned.len(), 2);
         assert_eq!(given.value.app.user_assigned[1].attachment, attachment(77));
-        let again = attach(&view(2, 1), &shop(), &named(0), attachment(77), NOW).unwrap();
+        let again = attach(&view(2, 1), ADMIN, &shop(), &named(0), attachment(77), NOW).unwrap();
         assert!(again.writes.is_empty());
         assert_ne!(again.value.app.user_assigned[0].attachment, attachment(77));
 
         let one = made(0).principal;
-        let taken = detach(&view(2, 1), &shop(), &named(0), OVER, NOW).unwrap();
+        let taken = detach(&view(2, 1), ADMIN, &shop(), &named(0), OVER, NOW).unwrap();
         assert_eq!(
             keys(&taken.writes),
             [(format!("principal/{}", one.id), true), ("app/shop".to_owned(), true)]
@@ -346,19 +440,19 @@ mod tests {
         let written: Principal = serde_json::from_slice(written).unwrap();
         assert!(written.revocations.refuse(NOW, &[attachment(10).uuid()]));
         assert!(!written.revocations.refuse(NOW, &[attachment(11).uuid()]));
-        let absent = detach(&view(2, 1), &shop(), &named(1), OVER, NOW).unwrap();
+        let absent = detach(&view(2, 1), ADMIN, &shop(), &named(1), OVER, NOW).unwrap();
         assert!(absent.writes.is_empty());
     }
 
     #[test]
     fn what_was_deleted_is_not_assigned_and_is_swept() {
         let full = limits::IDENTITIES_OF_APP_MAX;
-        let more = attach(&view(full + 1, full), &shop(), &named(full), attachment(77), NOW);
+        let more = attach(&view(full + 1, full), ADMIN, &shop(), &named(full), attachment(77), NOW);
         assert!(matches!(more, Err(Halt::Refuse(HostError::TooManyIdentities { .. }))));
         let gone = made(3).principal;
         let view = view_without(full + 1, full, Some(gone.id));
         assert_eq!(app::show(&view, &shop()).unwrap().user_assigned.len(), full - 1);
-        let given = attach(&view, &shop(), &named(full), attachment(77), NOW).unwrap().value;
+        let given = attach(&view, ADMIN, &shop(), &named(full), attachment(77), NOW).unwrap().value;
         assert_eq!(given.app.user_assigned.len(), full);
         assert!(given.app.user_assigned.iter().all(|assigned| assigned.identity != gone.id));
     }

@@ -1,6 +1,6 @@
 //! The record of an app. `host` writes it; a token request reads it, so that what it says holds from the moment of its commit.
 
-use domain::{AppId, AppName, AttachmentId, PrincipalId, Timestamp};
+use domain::{AppId, AppName, AttachmentId, Placement, PrincipalId, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Key, Record};
 
@@ -18,6 +18,9 @@ pub struct App {
     /// still: without a principal it counts as not assigned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub user_assigned: Vec<Assigned>,
+    /// Where it is as the resource manager shows it.
+    #[serde(default, skip_serializing_if = "Placement::is_default")]
+    pub placement: Placement,
     /// When it was made.
     pub created: Timestamp,
     /// When this record was last changed.

@@ -12,7 +12,8 @@ use crate::{
 use access::{KeySource as _, Principal, PrincipalKind};
 use directory::{Audience, DirectoryService, Hosting, audience, managed};
 use domain::{
-    AppId, AppName, AttachmentId, ChallengeId, ClientId, Entropy, PrincipalId, Secret, Timestamp, WorkloadId,
+    AppId, AppName, AttachmentId, ChallengeId, ClientId, Entropy, PrincipalId, ResourceGroupName, Secret,
+    SubscriptionId, Timestamp, WorkloadId,
 };
 use std::{
     collections::HashMap,
@@ -197,7 +198,7 @@ impl IdentityService {
         let (principal, holder) = (&chosen.principal, chosen.holder());
         let roles = self.directory.roles_of(principal, &audience).await?;
         let make = || {
-            let hosting = chosen.attachment.map(|attachment| Hosting { app: name.clone(), attachment });
+            let hosting = chosen.hosting(name);
             let issued =
                 self.directory.issue_for_managed_identity(principal, hosting, &audience, roles, now)?;
             Ok::<_, IdentityError>(ManagedToken::new(
@@ -237,8 +238,9 @@ impl IdentityService {
         app: AppId,
         query: &TokenQuery,
     ) -> Result<(Chosen, Audience), IdentityError> {
+        let subscription = self.directory.tenant().subscription();
         let decided = store::query(&*self.store, |view| {
-            let chosen = choose(view, name, app, query.selector.as_ref())?;
+            let chosen = choose(view, name, app, subscription, query.selector.as_ref())?;
             let audience = audience::resolve(view, self.directory.names(), &query.resource)
                 .map_err(|halt| halt.map(IdentityError::from))?;
             Ok((chosen, audience))
@@ -261,11 +263,18 @@ struct Chosen {
     principal: Arc<Principal>,
     /// Its assignment to the app, if it is user-assigned.
     attachment: Option<AttachmentId>,
+    /// The resource group that the app is in.
+    group: ResourceGroupName,
 }
 
 impl Chosen {
     fn holder(&self) -> Holder {
         Holder { principal: self.principal.id, attachment: self.attachment }
+    }
+
+    fn hosting(&self, app: &AppName) -> Option<Hosting> {
+        let attachment = self.attachment?;
+        Some(Hosting { app: app.clone(), group: self.group.clone(), attachment })
     }
 }
 
@@ -276,6 +285,7 @@ fn choose(
     view: &View,
     name: &AppName,
     id: AppId,
+    subscription: SubscriptionId,
     selector: Option<&Selector>,
 ) -> Result<Chosen, Halt<IdentityError>> {
     let without = |principal, why| refuse(IdentityError::NoIdentity { app: name.clone(), principal, why });
@@ -309,7 +319,7 @@ fn choose(
                 }
             }
         }
-        (Some(selector), ..) => match meant(view, &app, selector)? {
+        (Some(selector), ..) => match meant(view, &app, subscription, selector)? {
             Some(chosen) => chosen,
             None => return refuse(IdentityError::NotAssigned { app: name.clone() }),
         },
@@ -317,7 +327,7 @@ fn choose(
     let Some(principal) = view.get::<Principal>(&identity)? else {
         return without(Some(identity), "its principal is gone");
     };
-    let chosen = Chosen { principal, attachment };
+    let chosen = Chosen { principal, attachment, group: app.placement.group.clone() };
     let (principal, kind) = (&chosen.principal, chosen.principal.kind);
     let is_its_own = match chosen.attachment {
         None => kind == (PrincipalKind::ManagedIdentity { app: id }),
@@ -336,13 +346,14 @@ fn choose(
 fn meant(
     view: &View,
     app: &App,
+    subscription: SubscriptionId,
     selector: &Selector,
 ) -> Result<Option<(PrincipalId, Option<AttachmentId>)>, Halt<IdentityError>> {
     let own = app.identity.map(|identity| (identity, None));
     let others = app.user_assigned.iter().map(|given| (given.identity, Some(given.attachment)));
     for (identity, attachment) in own.into_iter().chain(others) {
         if let Some(principal) = view.get::<Principal>(&identity)?
-            && is_meant(selector, &principal)
+            && is_meant(selector, subscription, &principal)
         {
             return Ok(Some((identity, attachment)));
         }
@@ -351,13 +362,14 @@ fn meant(
 }
 
 /// Does a selector name this identity? A resource id names user-assigned ones only: that of a system-assigned one is its app's.
-fn is_meant(selector: &Selector, principal: &Principal) -> bool {
+fn is_meant(selector: &Selector, subscription: SubscriptionId, principal: &Principal) -> bool {
     match selector {
         Selector::Client(id) => id.parse::<ClientId>() == Ok(principal.client),
         Selector::Principal(id) => id.parse::<PrincipalId>() == Ok(principal.id),
         Selector::Resource(id) => {
             principal.kind == PrincipalKind::UserAssignedIdentity
-                && managed::resource_id(principal).is_some_and(|own| own.eq_ignore_ascii_case(id))
+                && managed::resource_id(subscription, principal)
+                    .is_some_and(|own| own.eq_ignore_ascii_case(id))
         }
         Selector::OwnOrOnly => false,
     }

@@ -95,6 +95,8 @@ impl Certificates {
             names.vault_parent_host(),
             format!("*.{}", names.vault_parent_host()),
             format!("*.{}", names.apps_parent_host()),
+            names.management_host(),
+            format!("*.{}", names.scm_parent_host()),
             names.domain().to_owned(),
             "localhost".to_owned(),
         ];

@@ -105,9 +105,15 @@ impl HostKernel for Cgroups {
         if let Some(block) = *block {
             return Ok(block);
         }
-        let Claim { installation, store, .. } = &self.claim;
-        let claimed = accounts::claim(Path::new(accounts::CLAIMS), installation, store, clock::file_time())?;
-        Ok(*block.insert(claimed))
+        let (installation, store) = (self.claim.installation.clone(), self.claim.store.clone());
+        let claim =
+            move || accounts::claim(Path::new(accounts::CLAIMS), &installation, &store, clock::file_time());
+        // The resource manager's clients may be the first who want an account, by a thread that opens no file.
+        let claimed = match kernel::sandbox::is_confined() {
+            true => self.hands.wait(claim).unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into())),
+            false => claim(),
+        };
+        Ok(*block.insert(claimed?))
     }
 }
 

@@ -2,7 +2,7 @@
 //! another process. Each such work is a closure of ours; nothing of it is made out of what a stranger has sent.
 
 use identity::FileHands;
-use std::{io, sync::mpsc, time::Duration};
+use std::{future::Future, io, sync::mpsc, time::Duration};
 use tokio::{
     runtime::{Builder, Handle, Runtime, RuntimeFlavor},
     task::spawn_blocking,
@@ -70,6 +70,19 @@ impl Hands {
         done.await.and_then(|done| done).map_err(io::Error::other)
     }
 
+    /// Has a task done, and answers what came of it. The task is given up when who asked for it is.
+    ///
+    /// # Errors
+    /// The runtime has ended, or the task panicked.
+    pub(crate) async fn perform<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> io::Result<T> {
+        let runtime = self.0.clone().unwrap_or_else(Handle::current);
+        let mut task = GivenUp(runtime.spawn(task));
+        (&mut task.0).await.map_err(io::Error::other)
+    }
+
     /// The same for who cannot await. Nothing if there is nobody to do it; blocks as long as it takes.
     pub(crate) fn wait<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let Some(runtime) = &self.0 else { return Some(work()) };
@@ -100,6 +113,15 @@ pub(crate) fn aside<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
+/// A task that ends when this is dropped.
+struct GivenUp<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for GivenUp<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 impl FileHands for Hands {
     fn work(&self, work: Box<dyn FnOnce() -> io::Result<()> + Send>) -> io::Result<()> {
         if !kernel::sandbox::is_confined() {
@@ -123,13 +145,14 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let inside = Guarded::build(&folder, None).unwrap();
         let is_guarded = inside.verdict().is_enforced();
-        for way in ["run", "wait", "hand over"] {
+        for way in ["run", "perform", "wait", "hand over"] {
             let outside = crate::runtime().unwrap();
             let hands = Hands::of(outside.handle().clone());
             let asked = inside.handle().spawn(async move {
                 let here = is_confined();
                 let there = match way {
                     "run" => hands.run(is_confined).await.unwrap(),
+                    "perform" => hands.perform(async { is_confined() }).await.unwrap(),
                     "wait" => hands.wait(is_confined).unwrap(),
                     _ => {
                         let (told, done) = mpsc::channel();
@@ -143,6 +166,32 @@ mod tests {
         }
         drop(inside);
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// Whoever hangs up while a package arrives has deployed nothing.
+    #[test]
+    fn a_task_is_given_up_with_who_asked_for_it() {
+        struct Told(mpsc::Sender<()>);
+        impl Drop for Told {
+            fn drop(&mut self) {
+                self.0.send(()).unwrap();
+            }
+        }
+        let (outside, inside) = (crate::runtime().unwrap(), crate::runtime().unwrap());
+        let hands = Hands::of(outside.handle().clone());
+        let (told, over) = mpsc::channel();
+        let asked = inside.spawn(async move {
+            let told = Told(told);
+            hands
+                .perform(async move {
+                    let _told = told;
+                    std::future::pending::<()>().await;
+                })
+                .await
+        });
+        assert!(over.recv_timeout(Duration::from_millis(50)).is_err());
+        asked.abort();
+        over.recv_timeout(Duration::from_secs(10)).unwrap();
     }
 
     #[test]

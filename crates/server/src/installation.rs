@@ -1,6 +1,7 @@
 //! What the installation says of itself to `keyless status` and `doctor`: what runs, what the kernel enforces, what to mend.
 
 use crate::{config::Config, data::Layout, shadow::Shadows, test_clock::TestClock, trust::Public};
+use access::Manager;
 use crypt::SlotKind;
 use domain::{Clock, Timestamp};
 use kernel::{Capabilities, Verdict};
@@ -112,8 +113,9 @@ impl Installation for Site {
     fn names_changed(&self) {
         let Some(services) = self.services.get().and_then(Weak::upgrade) else { return };
         let listed = async {
-            let vaults = services.vault.list_vaults().await.map_err(io::Error::other)?;
-            let apps = services.host.apps().await.map_err(io::Error::other)?;
+            let vaults =
+                services.vault.list_vaults(Manager::Administrator).await.map_err(io::Error::other)?;
+            let apps = services.host.apps(Manager::Administrator).await.map_err(io::Error::other)?;
             let vaults = vaults.iter().map(|vault| services.names.vault_host(&vault.name));
             let apps = apps.iter().map(|view| services.names.app_host(&view.app.name));
             Ok(vaults.chain(apps).collect())

@@ -20,6 +20,7 @@ mod issuers;
 mod listen;
 pub mod maintenance;
 mod origin;
+mod reached;
 pub mod run;
 pub mod seal;
 mod shadow;

@@ -19,6 +19,7 @@ use crate::{
     listen::{self, admin as admin_listener, endpoints::Endpoints, public},
     maintenance::{AUDIT_KEY, open_store},
     origin::Observer,
+    reached::Reached,
     seal::{self, SealError},
     shadow::{ShadowSettings, Shadows},
     tasks,
@@ -26,14 +27,14 @@ use crate::{
     trust::Public,
     workers::{RuntimeTasks, RuntimeWorkers},
 };
-use access::{Verifier, VerifierConfig, vault_audiences};
 use audit::AuditLog;
 use crypt::{Key256, SlotKind, SystemEntropy};
-use directory::{DirectoryService, DirectorySettings, audience::graph_audiences};
+use directory::{DirectoryService, DirectorySettings};
 use domain::{Clock, Entropy, Secret, TenantId, Timestamp};
 use host::{HostService, HostSettings, Routes};
 use identity::IdentityService;
 use kernel::{Attestor, Capabilities, ConnectGate, Hierarchy, Placement};
+use resource::ResourceService;
 use rustls::server::ResolvesServerCert;
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -49,7 +50,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use vault::VaultService;
-use wire::{Services, proxy::Proxy};
+use wire::{Services, Verifiers, proxy::Proxy};
 
 /// Threads for all but requests, at most. Ours: what takes long there waits, or is done beside them.
 const WORKERS_MAX: usize = 2;
@@ -75,6 +76,8 @@ pub struct Running {
     site: Arc<Site>,
     addresses: Vec<SocketAddr>,
     is_first_start: bool,
+    /// What requests reach of hosted apps, for as long as the server runs.
+    _reached: Arc<dyn wire::Outside>,
     /// Dropped last: what the others still do they do here.
     _guarded: Guarded,
     _outside: Outside,
@@ -138,8 +141,12 @@ pub async fn start(
     let vault = VaultService::new(store.clone(), entropy.clone(), Arc::new(RuntimeWorkers), root.clone());
     let (own_hosts, own_addresses) = certificates.names();
     let vault = Arc::new(vault.reserving(own_hosts, own_addresses));
-    let vault_hosts: Vec<String> =
-        vault.list_vaults().await?.iter().map(|vault| names.vault_host(&vault.name)).collect();
+    let vault_hosts: Vec<String> = vault
+        .list_vaults(access::Manager::Administrator)
+        .await?
+        .iter()
+        .map(|vault| names.vault_host(&vault.name))
+        .collect();
     let files =
         Public::write(ground.data.layout(), certificates.authority_pem(), &names, &listen, vault_hosts)?;
     let files = Arc::new(files);
@@ -149,8 +156,8 @@ pub async fn start(
     let log = Arc::new(log);
     let hierarchy = Hierarchy::discover().ok();
     let guarded = Guarded::build(&audit, hierarchy.as_ref()).map_err(StartError::Threads)?;
-    let outside = Outside::build().map_err(StartError::Threads)?;
-    let hands = outside.hands();
+    let outside_threads = Outside::build().map_err(StartError::Threads)?;
+    let hands = outside_threads.hands();
     let observer = Arc::new(Observer::new(ground.attestor.clone(), hierarchy, hands.clone()));
     let requests = guarded.handle().clone();
     let ways = (requests.clone(), hands.clone(), gate(&config)?);
@@ -202,6 +209,10 @@ pub async fn start(
     let apps = Arc::new(apps);
     apps.resume().await?;
     let hosting = Arc::new(apps::Handle(apps.clone()));
+    // By this runtime, whose threads are in no sandbox.
+    let own_hands = Hands::of(tokio::runtime::Handle::current());
+    let outside: Arc<dyn wire::Outside> = Arc::new(Reached::new(hosting.clone(), site.clone(), own_hands));
+    services.outside.fill(&outside);
     let administration = wire::admin::router(services.clone(), site.clone(), hosting).merge(administration);
     let admin_socket = admin_listener::bind(ground.data.layout())?;
     let mut tasks = JoinSet::new();
@@ -231,7 +242,8 @@ pub async fn start(
         addresses: ground.addresses,
         is_first_start: ground.is_first_start,
         _guarded: guarded,
-        _outside: outside,
+        _outside: outside_threads,
+        _reached: outside,
     })
 }
 
@@ -326,20 +338,13 @@ async fn services(
         },
     );
     let host = host.shadowing(shadows);
-    let verifier = Verifier::new(VerifierConfig {
-        issuers: directory.issuers().into(),
-        audiences: vault_audiences(&names.vault_resource()),
-        tenant: directory.tenant().id,
-    });
-    let graph_verifier = Verifier::new(VerifierConfig {
-        issuers: directory.issuers().into(),
-        audiences: graph_audiences(&names),
-        tenant: directory.tenant().id,
-    });
+    let subscription = directory.tenant().subscription();
+    let resource = ResourceService::new(store.clone(), entropy.clone(), subscription);
     Ok(Arc::new(Services {
+        verifiers: Arc::new(Verifiers::of(&directory, &names)),
+        resource: Arc::new(resource),
+        outside: Arc::default(),
         directory,
-        verifier: Arc::new(verifier),
-        graph_verifier: Arc::new(graph_verifier),
         vault,
         identity,
         host: Arc::new(host),

@@ -26,7 +26,8 @@ const SYSTEM_BUNDLES: [&str; 5] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
-const BUNDLE: &str = "bundle.pem";
+/// The file with the system's roots and ours, beside the hosts file.
+pub const BUNDLE: &str = "bundle.pem";
 const ROOT: &str = "root.pem";
 const TRUSTSTORE: &str = "truststore.p12";
 const SYSTEM_HOSTS: &str = "/etc/hosts";
@@ -164,8 +165,13 @@ impl Leads {
     /// The lines of the names that are always there.
     fn always(&self) -> String {
         let names = &self.names;
-        let own =
-            [names.domain().to_owned(), names.login_host(), names.graph_host(), names.vault_parent_host()];
+        let own = [
+            names.domain().to_owned(),
+            names.login_host(),
+            names.graph_host(),
+            names.management_host(),
+            names.vault_parent_host(),
+        ];
         let own = own.iter().map(|name| lines(name, &self.addresses));
         let azure = self.azure.iter().flat_map(|address| {
             let names = hosts::AZURE_LOGIN_HOSTS.into_iter().chain([hosts::AZURE_GRAPH_HOST]);
@@ -174,11 +180,15 @@ impl Leads {
         own.chain(azure).collect()
     }
 
-    /// The lines of a vault or an app.
+    /// The lines of a vault or an app. An app is deployed to a name of its own.
     fn lines_of(&self, name: &str) -> String {
         let mut text = lines(name, &self.addresses);
-        if let (HostRole::Vault(vault), Some(address)) = (self.names.role(name), self.azure) {
-            text.push_str(&lines(&HostNames::azure().vault_host(&vault), &in_both_families(address)));
+        match (self.names.role(name), self.azure) {
+            (HostRole::App(app), _) => text.push_str(&lines(&self.names.scm_host(&app), &self.addresses)),
+            (HostRole::Vault(vault), Some(address)) => {
+                text.push_str(&lines(&HostNames::azure().vault_host(&vault), &in_both_families(address)));
+            }
+            _ => {}
         }
         text
     }
@@ -378,7 +388,12 @@ mod tests {
         let text = set(&["shop.vault.x.example"]);
         let ends = "127.0.0.1\tvault.x.example\n::1\tvault.x.example\n127.0.0.1\tshop.vault.x.example\n::1\tshop.vault.x.example\n";
         assert!(text.ends_with(ends), "{text}");
-        for line in ["127.0.0.1\tx.example\n", "::1\tlogin.x.example\n", "127.0.0.1\tgraph.x.example\n"] {
+        for line in [
+            "127.0.0.1\tx.example\n",
+            "::1\tlogin.x.example\n",
+            "127.0.0.1\tgraph.x.example\n",
+            "127.0.0.1\tmanagement.x.example\n",
+        ] {
             assert!(text.contains(line), "{line} {text}");
         }
         assert_eq!(set(&["shop.vault.x.example"]), text);
@@ -387,6 +402,13 @@ mod tests {
         assert_eq!(set(&[]), struck);
         let again = format!("{struck}127.0.0.1\tshop.vault.x.example\n::1\tshop.vault.x.example\n");
         assert_eq!(set(&["shop.vault.x.example"]), again, "a recovered one is found again");
+        // An app is deployed to a name of its own, which comes and goes with it.
+        let text = set(&["web.apps.x.example"]);
+        assert!(
+            text.contains("\n127.0.0.1\tweb.scm.apps.x.example\n::1\tweb.scm.apps.x.example\n"),
+            "{text}"
+        );
+        assert!(!set(&[]).contains("\n127.0.0.1\tweb.scm"));
         // A restart writes only what counts, in the same file.
         let hosts = open(&[]);
         assert_eq!(fs::metadata(hosts.path()).unwrap().ino(), inode);
@@ -408,6 +430,7 @@ mod tests {
             "127.0.0.1\tlogin.x.example",
             "127.0.0.1\tshop.vault.x.example",
             "127.0.0.1\tweb.apps.x.example",
+            "127.0.0.1\tweb.scm.apps.x.example",
             "127.75.1.2\tlogin.microsoftonline.com",
             "::ffff:127.75.1.2\tlogin.microsoftonline.com",
             "127.75.1.2\tsts.windows.net",

@@ -5,6 +5,8 @@
     reason = "a surprise is a failed test, and its place is the message"
 )]
 
+mod deploy;
+
 use domain::Secret;
 use server::{Config, Recovered, Running, SealError, Sources, StartError, maintenance};
 use std::{

@@ -10,7 +10,6 @@ use crate::{
     sign_ins::SignIns,
     store::SimStore,
 };
-use access::{Verifier, VerifierConfig, vault_audiences};
 use audit::{Actor, Outcome};
 use axum::{Router, body::Body};
 use crypt::{Key256, SigningKey};
@@ -19,6 +18,7 @@ use domain::{Clock, DomainName, Entropy, HostNames, Timestamp};
 use host::{HostService, HostSettings, TrustFiles};
 use http::{HeaderMap, HeaderValue, Request, header};
 use identity::IdentityService;
+use resource::ResourceService;
 use serde_json::Value;
 use std::{
     cell::{Cell, RefCell},
@@ -32,7 +32,7 @@ use std::{
 use tower::ServiceExt;
 use vault::VaultService;
 use wire::{
-    PublicService, Services, State,
+    PublicService, Services, State, Verifiers,
     admin::{
         self, AdminPeer, Hosting, HostingFault, Installation, InstallationFacts, ObservedApp,
         ObservedDeployment, hosting,
@@ -213,16 +213,6 @@ impl World {
         let directory = Arc::new(directory.await.map_err(|error| error.to_string())?);
         // Keys roll at each start; what was cut off in the start before must not matter, and nobody's token may suffer.
         let _done_or_not = directory.roll(true, now).await;
-        let verifier = Arc::new(Verifier::new(VerifierConfig {
-            issuers: directory.issuers().into(),
-            audiences: vault_audiences(&self.names.vault_resource()),
-            tenant: directory.tenant().id,
-        }));
-        let graph_verifier = Arc::new(Verifier::new(VerifierConfig {
-            issuers: directory.issuers().into(),
-            audiences: directory::audience::graph_audiences(&self.names),
-            tenant: directory.tenant().id,
-        }));
         {
             let mut stage = self.stage.borrow_mut();
             stage.tenant = directory.tenant().id.to_string();
@@ -241,10 +231,14 @@ impl World {
             host_settings(&self.root),
         ));
         host.resume(now).await.map_err(|error| error.to_string())?;
+        let subscription = directory.tenant().subscription();
+        let resource = Arc::new(ResourceService::new(store.clone(), entropy.clone(), subscription));
+        let verifiers = Arc::new(Verifiers::of(&directory, &self.names));
         let services = Arc::new(Services {
             directory,
-            verifier,
-            graph_verifier,
+            verifiers,
+            resource,
+            outside: Arc::default(),
             vault: Arc::new(VaultService::new(
                 store,
                 entropy.clone(),
@@ -542,7 +536,7 @@ struct NoHosting;
 impl Hosting for NoHosting {
     fn take<'a>(
         &'a self,
-        _: &'a domain::AppName,
+        _: &'a host::Publishable,
         _: admin::Brought,
         _: Option<String>,
     ) -> hosting::Answer<'a, domain::DeploymentId> {
@@ -550,6 +544,10 @@ impl Hosting for NoHosting {
     }
 
     fn deployment(&self, _: domain::AppId, _: domain::DeploymentId) -> Option<ObservedDeployment> {
+        None
+    }
+
+    fn latest(&self, _: domain::AppId) -> Option<(domain::DeploymentId, ObservedDeployment)> {
         None
     }
 

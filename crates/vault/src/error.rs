@@ -1,9 +1,9 @@
 //! What can go wrong in a vault, in our words. Carries names and ids, never values.
 
 use crate::{AccessModel, certificates::CertificateFault, keys::KeyFault};
-use access::Denied;
+use access::{Denied, GroupFault, Unmanaged};
 use crypt::CryptError;
-use domain::{AssignmentId, ObjectKind, ObjectName, ObjectVersion, PrincipalId, VaultName};
+use domain::{ObjectKind, ObjectName, ObjectVersion, PrincipalId, VaultName};
 use store::StoreError;
 
 /// Why an operation on a vault or one of its objects did not happen.
@@ -58,6 +58,12 @@ pub enum VaultError {
     /// The caller may not do this.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// Who asks may not manage it so.
+    #[error(transparent)]
+    Unmanaged(#[from] Unmanaged),
+    /// Its resource group holds nothing new.
+    #[error(transparent)]
+    Group(#[from] GroupFault),
     /// There is no such object, or no such version of it.
     #[error("there is no {kind} {name}{}", version.map(|version| format!(" in version {version}")).unwrap_or_default())]
     ObjectNotFound {
@@ -130,14 +136,6 @@ pub enum VaultError {
     PrincipalNotFound {
         /// The id.
         id: PrincipalId,
-    },
-    /// There is no such role assignment.
-    #[error("there is no role assignment {id} in vault {vault}")]
-    AssignmentNotFound {
-        /// Its id.
-        id: AssignmentId,
-        /// The vault.
-        vault: VaultName,
     },
     /// A rule of the other model of access.
     #[error("in vault {vault} {} count", match counts { AccessModel::Policies => "access policies", AccessModel::Roles => "role assignments" })]

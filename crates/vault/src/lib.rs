@@ -9,6 +9,7 @@ pub mod attributes;
 mod backup;
 pub mod certificates;
 pub mod deleted;
+mod edit;
 pub mod error;
 mod garbage;
 pub mod keys;
@@ -17,12 +18,14 @@ mod page;
 pub mod schedule;
 pub mod secrets;
 mod service;
+mod told;
 mod vault;
 mod vaults;
 
 pub use attributes::{Attributes, AttributesChange};
 pub use certificates::{CertificateFault, Certificates};
 pub use deleted::{Deleted, DeletedObject};
+pub use edit::{PolicyEdit, SaidPolicy};
 pub use error::VaultError;
 pub use keys::{
     ImportedKey, KeyChange, KeyContent, KeyFault, KeyKind, KeyOp, KeyTerms, Keys, LifetimeAction,
@@ -32,5 +35,6 @@ pub use object::{Head, Kind, Object, Version, VersionChange};
 pub use page::{Page, PageRequest};
 pub use secrets::{SecretChange, SecretContent, SecretWithValue, Secrets, SetSecret};
 pub use service::{Done, Permitted, PolicyOf, Used, VaultService};
+pub use told::Told;
 pub use vault::{AccessModel, DeletedVault, Recovery, Vault};
-pub use vaults::VaultSettings;
+pub use vaults::{NewVault, VaultSettings, operation};

@@ -1,8 +1,9 @@
 //! The record of a vault, its settings, and what it is when deleted.
 
+use crate::told::Told;
 use access::{AccessPolicy, NetworkRules, Rules, VaultScope};
 use crypt::Sealed;
-use domain::{TenantId, Timestamp, VaultId, VaultName, limits};
+use domain::{Placement, TenantId, Timestamp, VaultId, VaultName, limits};
 use serde::{Deserialize, Serialize};
 use store::{Key, Record};
 
@@ -28,6 +29,9 @@ pub struct Vault {
     pub tenant: TenantId,
     /// When it was made.
     pub created: Timestamp,
+    /// Where it is as the resource manager shows it.
+    #[serde(default, skip_serializing_if = "Placement::is_default")]
+    pub placement: Placement,
     /// Which of the two models of access counts.
     #[serde(default)]
     pub access: AccessModel,
@@ -42,6 +46,9 @@ pub struct Vault {
     /// May nobody purge, not even who has the permission? Once it is so it stays so.
     #[serde(default)]
     pub purge_protection: bool,
+    /// What its managers say of it that has no effect here.
+    #[serde(default, skip_serializing_if = "Told::is_nothing")]
+    pub told: Told,
     /// Its key, sealed under the root key.
     pub(crate) key: Sealed,
 }
@@ -65,7 +72,13 @@ impl Vault {
             AccessModel::Policies => Rules::Policies(&self.policies),
             AccessModel::Roles => Rules::Roles,
         };
-        VaultScope { id: self.id, name: &self.name, rules, network: &self.network }
+        VaultScope {
+            id: self.id,
+            name: &self.name,
+            group: &self.placement.group,
+            rules,
+            network: &self.network,
+        }
     }
 
     /// What its objects say about recovery.
@@ -78,7 +91,8 @@ impl Vault {
         format!("vault/{id}").into_bytes()
     }
 
-    pub(crate) fn prefix() -> Key {
+    /// Below which they all are.
+    pub fn prefix() -> Key {
         Key::new("vault/")
     }
 }

@@ -1,14 +1,66 @@
-//! Decisions about vaults themselves. Who may ask for them is the administrator's socket's to know.
+//! Decisions about vaults themselves. Each asks, in the view that it decides in, whether who asks may.
 
 use crate::{
     AccessModel, DeletedVault, Vault, VaultError,
     garbage::Garbage,
     schedule::{Due, Task},
+    told::Told,
 };
-use access::{AccessPolicy, NetworkRules, RoleAssignment, RoleAssignments, is_subject};
-use domain::{AssignmentId, Permissions, PrincipalId, Timestamp, VaultId, VaultName, limits};
-use std::{sync::Arc, time::Duration};
+use access::{
+    AccessPolicy, Around, ManagePermit, Manager, NetworkRules, RoleAssignment, RoleAssignments, RoleRef,
+    is_subject, may_hold,
+};
+use domain::{
+    AssignmentId, Location, Permissions, PrincipalId, ResourceGroupName, Tags, TenantId, Timestamp, VaultId,
+    VaultName, limits,
+};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use store::{Decision, Halt, View, Write, contract::VALUE_BYTES_MAX, delete as unwrite, put, refuse};
+
+/// Operations of the resource manager on vaults.
+pub mod operation {
+    /// To make one, to change it, to bring it back.
+    pub const WRITE: &str = "Microsoft.KeyVault/vaults/write";
+    /// To see one.
+    pub const READ: &str = "Microsoft.KeyVault/vaults/read";
+    /// To delete one, recoverably.
+    pub const DELETE: &str = "Microsoft.KeyVault/vaults/delete";
+    /// To change its access policies.
+    pub const WRITE_POLICIES: &str = "Microsoft.KeyVault/vaults/accessPolicies/write";
+    /// To see those that are deleted.
+    pub const READ_DELETED: &str = "Microsoft.KeyVault/deletedVaults/read";
+    /// To see one that is deleted.
+    pub const READ_ONE_DELETED: &str = "Microsoft.KeyVault/locations/deletedVaults/read";
+    /// To delete a deleted one for good.
+    pub const PURGE: &str = "Microsoft.KeyVault/locations/deletedVaults/purge/action";
+    /// To ask whether a name is free.
+    pub const CHECK_NAME: &str = "Microsoft.KeyVault/checkNameAvailability/read";
+    /// To give a role.
+    pub const ASSIGN: &str = "Microsoft.Authorization/roleAssignments/write";
+}
+
+/// A vault that is to be made, but for its settings.
+#[derive(Clone, Debug)]
+pub struct NewVault<'a> {
+    /// Its name.
+    pub name: &'a VaultName,
+    /// Whose directory it trusts.
+    pub tenant: TenantId,
+    /// Who may do everything in it: but purge by a policy, all by a role. `None`: nobody but whom its settings say.
+    pub owner: Option<PrincipalId>,
+    /// The resource group that it is to be in.
+    pub group: ResourceGroupName,
+    /// Where it is to be said to be.
+    pub location: Location,
+}
+
+impl<'a> NewVault<'a> {
+    /// As the administrator makes it without saying where.
+    pub fn owned(name: &'a VaultName, tenant: TenantId, owner: PrincipalId) -> Self {
+        let (group, location) = (ResourceGroupName::default(), Location::default());
+        Self { name, tenant, owner: Some(owner), group, location }
+    }
+}
 
 /// How a vault is to be. What is not said is as it was, or for a new vault the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +73,12 @@ pub struct VaultSettings {
     pub recoverable_days: Option<u16>,
     /// Once it is on it stays on.
     pub purge_protection: Option<bool>,
+    /// All its access policies, at most one for each principal and group. They may name who is not there: they allow nobody then.
+    pub policies: Option<Vec<AccessPolicy>>,
+    /// All that people wrote on it.
+    pub tags: Option<Tags>,
+    /// What has no effect here.
+    pub told: Option<Told>,
 }
 
 impl VaultSettings {
@@ -52,6 +110,22 @@ impl VaultSettings {
                 return Err(VaultError::TooLarge { what, limit });
             }
             vault.network.clone_from(network);
+            // It says anew from where the vault may be asked.
+            vault.told.forget_network();
+        }
+        if let Some(told) = &self.told {
+            if told.ip_ranges.len() > limits::IP_RANGES_MAX {
+                let (what, limit) = ("the number of address ranges", limits::IP_RANGES_MAX);
+                return Err(VaultError::TooLarge { what, limit });
+            }
+            vault.told.clone_from(told);
+        }
+        if let Some(tags) = &self.tags {
+            vault.placement.tags.clone_from(tags);
+        }
+        if let Some(policies) = &self.policies {
+            check_policies(policies)?;
+            vault.policies.clone_from(policies);
         }
         if let Some(access) = self.access {
             vault.access = access;
@@ -60,20 +134,97 @@ impl VaultSettings {
     }
 }
 
+/// May these be the access policies of one vault?
+pub(crate) fn check_policies(policies: &[AccessPolicy]) -> Result<(), VaultError> {
+    if policies.len() > limits::ACCESS_POLICIES_MAX {
+        let limit = limits::ACCESS_POLICIES_MAX;
+        return Err(VaultError::TooLarge { what: "the number of access policies", limit });
+    }
+    let principals: BTreeSet<_> = policies.iter().map(|policy| policy.principal).collect();
+    if principals.len() < policies.len() {
+        let (what, rule) = ("the access policies", "must have at most one for each principal and group");
+        return Err(VaultError::SettingInvalid { what, rule });
+    }
+    Ok(())
+}
+
+/// Asks for a permit to do something with a vault.
+pub(crate) fn may(
+    view: &View,
+    by: Manager<'_>,
+    operation: &'static str,
+    vault: &Vault,
+) -> Result<ManagePermit, Halt<VaultError>> {
+    may_around(view, by, operation, &Around::vault(vault.id, &vault.placement.group))
+}
+
+/// Asks for a permit.
+pub(crate) fn may_around(
+    view: &View,
+    by: Manager<'_>,
+    operation: &'static str,
+    around: &Around<'_>,
+) -> Result<ManagePermit, Halt<VaultError>> {
+    by.may(view, operation, around).map_err(|halt| halt.map(VaultError::Unmanaged))
+}
+
+/// Is a name free for a vault, if who asks may know?
+pub(crate) fn check_name(view: &View, by: Manager<'_>, name: &VaultName) -> Result<(), Halt<VaultError>> {
+    let _permit = may_around(view, by, operation::CHECK_NAME, &Around::subscription())?;
+    is_free(view, name)
+}
+
+fn is_free(view: &View, name: &VaultName) -> Result<(), Halt<VaultError>> {
+    if view.get::<Vault>(name)?.is_some() {
+        return refuse(VaultError::VaultExists { name: name.clone() });
+    }
+    if view.get::<DeletedVault>(name)?.is_some() {
+        return refuse(VaultError::VaultIsDeleted { name: name.clone() });
+    }
+    Ok(())
+}
+
+/// May something be in the group of this vault?
+fn held(view: &View, vault: &Vault) -> Result<(), Halt<VaultError>> {
+    may_hold(view, &vault.placement.group)?.map_err(|fault| Halt::Refuse(fault.into()))
+}
+
+/// A vault of a group, if who asks may do this with it, and why. Who may do nothing in the group is not told what is there.
+pub(crate) fn find_in(
+    view: &View,
+    by: Manager<'_>,
+    operation: &'static str,
+    group: &ResourceGroupName,
+    name: &VaultName,
+) -> Result<(Arc<Vault>, ManagePermit), Halt<VaultError>> {
+    match view.get::<Vault>(name)?.filter(|vault| vault.placement.group == *group) {
+        Some(vault) => {
+            let permit = may(view, by, operation, &vault)?;
+            Ok((vault, permit))
+        }
+        None => {
+            let _permit = may_around(view, by, operation, &Around::group(group))?;
+            refuse(VaultError::VaultNotFound { name: name.clone() })
+        }
+    }
+}
+
 /// Makes a vault if its name is free. Its owner may do everything: but purge by a policy, all by a role.
 pub(crate) fn create(
     view: &View,
+    by: Manager<'_>,
     vault: &Vault,
-    owner: PrincipalId,
+    owner: Option<PrincipalId>,
     assignment: AssignmentId,
 ) -> Result<Decision<Vault>, Halt<VaultError>> {
-    if view.get::<Vault>(&vault.name)?.is_some() {
-        return refuse(VaultError::VaultExists { name: vault.name.clone() });
-    }
-    if view.get::<DeletedVault>(&vault.name)?.is_some() {
-        return refuse(VaultError::VaultIsDeleted { name: vault.name.clone() });
-    }
+    let _permit = may_around(view, by, operation::WRITE, &Around::group(&vault.placement.group))?;
+    held(view, vault)?;
+    is_free(view, &vault.name)?;
     let mut vault = vault.clone();
+    let Some(owner) = owner else {
+        let write = fitting(&vault)?;
+        return Ok(Decision::of(vault, vec![write]));
+    };
     vault.policies = vec![AccessPolicy { principal: owner, permissions: Permissions::all_but_purge() }];
     let mut writes = vec![fitting(&vault)?];
     if vault.access == AccessModel::Roles {
@@ -93,23 +244,30 @@ fn assigned(id: AssignmentId, role: &str, created: Timestamp) -> Result<RoleAssi
     }
 }
 
-/// Changes a vault's settings. Who turns to roles keeps the door open for the owner.
+/// Changes a vault's settings, all in one write. Who turns to roles keeps the door open for the owner, if there is one.
 pub(crate) fn change(
     view: &View,
+    by: Manager<'_>,
     name: &VaultName,
     settings: &VaultSettings,
-    owner: PrincipalId,
-    assignment: AssignmentId,
-    now: Timestamp,
+    owner: Option<PrincipalId>,
+    (assignment, now): (AssignmentId, Timestamp),
 ) -> Result<Decision<Vault>, Halt<VaultError>> {
     let vault = find(view, name)?;
+    let _permit = may(view, by, operation::WRITE, &vault)?;
     let mut changed = Vault::clone(&vault);
     settings.apply(&mut changed, false).map_err(Halt::Refuse)?;
+    if changed.access != vault.access {
+        may_turn(view, by, &vault)?;
+    }
     let mut writes = Vec::new();
     if changed != *vault {
         writes.push(fitting(&changed)?);
     }
-    if changed.access == AccessModel::Roles && vault.access != AccessModel::Roles {
+    if let Some(owner) = owner
+        && changed.access == AccessModel::Roles
+        && vault.access != AccessModel::Roles
+    {
         let id = (vault.id, owner);
         let mut all =
             view.get::<RoleAssignments>(&id)?.map_or_else(RoleAssignments::default, |all| (*all).clone());
@@ -121,14 +279,27 @@ pub(crate) fn change(
     Ok(Decision::of(changed, writes))
 }
 
+/// May who asks change which model of access counts in a vault? Only who may give any role there: else who writes policies could go around
+/// the roles (Key Vault: "changing the permission model requires unrestricted roleAssignments/write").
+fn may_turn(view: &View, by: Manager<'_>, vault: &Vault) -> Result<(), Halt<VaultError>> {
+    let permit = may(view, by, operation::ASSIGN, vault)?;
+    let any = "Owner".parse::<RoleRef>();
+    match any {
+        Ok(any) if permit.may_assign(any) => Ok(()),
+        _ => refuse(VaultError::Unmanaged(access::Unmanaged::NoRole(operation::ASSIGN))),
+    }
+}
+
 /// Sets what a principal or a group may do; nothing removes its policy.
 pub(crate) fn set_policy(
     view: &View,
+    by: Manager<'_>,
     name: &VaultName,
     principal: PrincipalId,
     permissions: Permissions,
 ) -> Result<Decision<Vault>, Halt<VaultError>> {
     let vault = find(view, name)?;
+    let _permit = may(view, by, operation::WRITE_POLICIES, &vault)?;
     if vault.access != AccessModel::Policies {
         return refuse(VaultError::OtherAccessModel { vault: vault.name.clone(), counts: vault.access });
     }
@@ -144,69 +315,10 @@ pub(crate) fn set_policy(
             Some(policy) => policy.permissions = permissions,
             None => changed.policies.push(AccessPolicy { principal, permissions }),
         }
-        if changed.policies.len() > limits::ACCESS_POLICIES_MAX {
-            let limit = limits::ACCESS_POLICIES_MAX;
-            return refuse(VaultError::TooLarge { what: "the number of access policies", limit });
-        }
+        check_policies(&changed.policies).map_err(Halt::Refuse)?;
     }
     let writes = if changed == *vault { Vec::new() } else { vec![fitting(&changed)?] };
     Ok(Decision::of(changed, writes))
-}
-
-/// Gives a role to a principal or a group. The same one twice is one.
-pub(crate) fn assign_role(
-    view: &View,
-    name: &VaultName,
-    principal: PrincipalId,
-    assignment: &RoleAssignment,
-) -> Result<Decision<RoleAssignment>, Halt<VaultError>> {
-    let vault = find(view, name)?;
-    if vault.access != AccessModel::Roles {
-        return refuse(VaultError::OtherAccessModel { vault: vault.name.clone(), counts: vault.access });
-    }
-    if !is_subject(view, principal)? {
-        return refuse(VaultError::PrincipalNotFound { id: principal });
-    }
-    let id = (vault.id, principal);
-    let mut all =
-        view.get::<RoleAssignments>(&id)?.map_or_else(RoleAssignments::default, |all| (*all).clone());
-    let is_same =
-        |known: &&RoleAssignment| known.role == assignment.role && known.object == assignment.object;
-    if let Some(known) = all.assignments.iter().find(is_same) {
-        return Ok(Decision::read(known.clone()));
-    }
-    if all.assignments.len() >= limits::ROLE_ASSIGNMENTS_MAX {
-        let limit = limits::ROLE_ASSIGNMENTS_MAX;
-        return refuse(VaultError::TooLarge {
-            what: "the number of role assignments of one principal",
-            limit,
-        });
-    }
-    all.assignments.push(assignment.clone());
-    Ok(Decision::of(assignment.clone(), vec![put::<RoleAssignments>(&id, &all)]))
-}
-
-/// Takes a role from a principal.
-pub(crate) fn remove_role(
-    view: &View,
-    name: &VaultName,
-    principal: PrincipalId,
-    assignment: AssignmentId,
-) -> Result<Decision<RoleAssignment>, Halt<VaultError>> {
-    let vault = find(view, name)?;
-    let id = (vault.id, principal);
-    let not_found = || VaultError::AssignmentNotFound { id: assignment, vault: vault.name.clone() };
-    let Some(all) = view.get::<RoleAssignments>(&id)? else { return refuse(not_found()) };
-    let mut all = RoleAssignments::clone(&all);
-    let Some(at) = all.assignments.iter().position(|known| known.id == assignment) else {
-        return refuse(not_found());
-    };
-    let removed = all.assignments.remove(at);
-    let write = match all.assignments.is_empty() {
-        true => unwrite::<RoleAssignments>(&id),
-        false => put::<RoleAssignments>(&id, &all),
-    };
-    Ok(Decision::of(removed, vec![write]))
 }
 
 /// Room in a vault's record for what its deletion adds to it.
@@ -214,7 +326,7 @@ const DELETION_BYTES: usize = 512;
 
 /// The write of a vault, if a store can keep it, also once it is deleted. A hundred policies that allow everything take more room than
 /// the most that allow a little: that is the administrator's to know, not a failure of ours.
-fn fitting(vault: &Vault) -> Result<Write, Halt<VaultError>> {
+pub(crate) fn fitting(vault: &Vault) -> Result<Write, Halt<VaultError>> {
     const LIMIT: usize = VALUE_BYTES_MAX - DELETION_BYTES;
     let write = put::<Vault>(&vault.name, vault);
     match &write {
@@ -229,10 +341,12 @@ fn fitting(vault: &Vault) -> Result<Write, Halt<VaultError>> {
 /// Deletes a vault with all that is in it, recoverably.
 pub(crate) fn delete(
     view: &View,
+    by: Manager<'_>,
     name: &VaultName,
     now: Timestamp,
 ) -> Result<Decision<DeletedVault>, Halt<VaultError>> {
     let vault = find(view, name)?;
+    let _permit = may(view, by, operation::DELETE, &vault)?;
     let purge_at = now.plus(Duration::from_secs(u64::from(vault.recoverable_days) * 86_400));
     let deleted = DeletedVault { vault: Vault::clone(&vault), deleted: now, purge_at };
     let due = due(&deleted);
@@ -248,13 +362,25 @@ fn find_deleted(view: &View, name: &VaultName) -> Result<Arc<DeletedVault>, Halt
 }
 
 /// A deleted vault.
-pub(crate) fn show_deleted(view: &View, name: &VaultName) -> Result<Arc<DeletedVault>, Halt<VaultError>> {
-    find_deleted(view, name)
+pub(crate) fn show_deleted(
+    view: &View,
+    by: Manager<'_>,
+    name: &VaultName,
+) -> Result<Arc<DeletedVault>, Halt<VaultError>> {
+    let deleted = find_deleted(view, name)?;
+    let _permit = may(view, by, operation::READ_ONE_DELETED, &deleted.vault)?;
+    Ok(deleted)
 }
 
-/// Brings a deleted vault back.
-pub(crate) fn recover(view: &View, name: &VaultName) -> Result<Decision<Vault>, Halt<VaultError>> {
+/// Brings a deleted vault back, if its group is there.
+pub(crate) fn recover(
+    view: &View,
+    by: Manager<'_>,
+    name: &VaultName,
+) -> Result<Decision<Vault>, Halt<VaultError>> {
     let deleted = find_deleted(view, name)?;
+    let _permit = may(view, by, operation::WRITE, &deleted.vault)?;
+    held(view, &deleted.vault)?;
     let due = due(&deleted);
     let writes = vec![unwrite::<DeletedVault>(name), put::<Vault>(name, &deleted.vault), due.unput()];
     Ok(Decision::of(deleted.vault.clone(), writes))
@@ -263,9 +389,11 @@ pub(crate) fn recover(view: &View, name: &VaultName) -> Result<Decision<Vault>, 
 /// Deletes a deleted vault for good.
 pub(crate) fn purge(
     view: &View,
+    by: Manager<'_>,
     name: &VaultName,
     now: Timestamp,
 ) -> Result<Decision<VaultId>, Halt<VaultError>> {
+    let _permit = may_around(view, by, operation::PURGE, &Around::subscription())?;
     let deleted = find_deleted(view, name)?;
     if deleted.vault.purge_protection {
         return refuse(VaultError::PurgeProtected { vault: deleted.vault.name.clone() });

@@ -1,10 +1,10 @@
-//! Bearer authentication of requests to vaults and to Graph, and the vaults' challenge (RFC 6750; Key Vault authentication requests).
+//! Bearer authentication of requests to vaults, to Graph and to the resource manager, and the vaults' challenge (RFC 6750; Key Vault authentication requests).
 //!
 //! The challenge is spelled exactly as every SDK can read it: comma and space between the parameters, quotes around the values, the
 //! authority's path the bare tenant, the resource a parent domain of the vault's host with the port text that the client used.
 
 use crate::context::{Context, Services};
-use access::{BearerFault, Caller};
+use access::{BearerFault, Caller, Verifier};
 use domain::{SecretStr, Timestamp, limits};
 use http::{HeaderMap, HeaderValue, header};
 
@@ -19,24 +19,15 @@ pub(crate) enum Unauthenticated {
     Fault(BearerFault),
 }
 
-/// The caller of a request, by its bearer token.
+/// The caller of a request, by its bearer token for whom this verifies.
 pub(crate) fn caller(
     services: &Services,
+    verifier: &Verifier,
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Caller, Unauthenticated> {
     let token = token(headers)?;
-    services.verifier.verify(token, &*services.directory, now).map_err(Unauthenticated::Fault)
-}
-
-/// The caller of a request to Microsoft Graph, by its bearer token.
-pub(crate) fn graph_caller(
-    services: &Services,
-    headers: &HeaderMap,
-    now: Timestamp,
-) -> Result<Caller, Unauthenticated> {
-    let token = token(headers)?;
-    services.graph_verifier.verify(token, &*services.directory, now).map_err(Unauthenticated::Fault)
+    verifier.verify(token, &*services.directory, now).map_err(Unauthenticated::Fault)
 }
 
 /// The one bearer token of a request.

@@ -1,7 +1,9 @@
 //! What every request carries: its id, its time, where it comes from; and the one way to leave an audit record before an answer.
 
+use access::{Verifier, VerifierConfig, audience::vault_audiences};
 use audit::{Actor, AuditSink, Outcome, Record, SharedOrigin};
 use axum::{extract::Request, middleware::Next, response::Response};
+use directory::audience::{deployment_audiences, graph_audiences, management_audiences};
 use domain::{Clock, Entropy, HostNames, RequestId, Timestamp};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::Arc;
@@ -12,20 +14,50 @@ pub const TEST_CLOCK: HeaderName = HeaderName::from_static("x-keyless-test-clock
 const REQUEST: HeaderName = HeaderName::from_static("x-ms-request-id");
 const CLIENT_REQUEST: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 
+/// Verify bearer tokens, each for its own audiences: a token for one is none for another.
+pub struct Verifiers {
+    /// The vaults.
+    pub vaults: Verifier,
+    /// Microsoft Graph.
+    pub graph: Verifier,
+    /// The resource manager.
+    pub management: Verifier,
+    /// Deployments to apps.
+    pub deployment: Verifier,
+}
+
+impl Verifiers {
+    /// Of tokens that this directory has issued.
+    pub fn of(directory: &directory::DirectoryService, names: &HostNames) -> Self {
+        let of = |audiences| {
+            let (issuers, tenant) = (directory.issuers().into(), directory.tenant().id);
+            Verifier::new(VerifierConfig { issuers, audiences, tenant })
+        };
+        Self {
+            vaults: of(vault_audiences(&names.vault_resource())),
+            graph: of(graph_audiences(names)),
+            management: of(management_audiences(names)),
+            deployment: of(deployment_audiences(names)),
+        }
+    }
+}
+
 /// The services behind all routes.
 pub struct Services {
     /// Tenants, registrations, tokens.
     pub directory: Arc<directory::DirectoryService>,
-    /// Verifies bearer tokens for the vaults.
-    pub verifier: Arc<access::Verifier>,
-    /// Verifies bearer tokens for Microsoft Graph.
-    pub graph_verifier: Arc<access::Verifier>,
+    /// Verify bearer tokens.
+    pub verifiers: Arc<Verifiers>,
     /// Vaults and their secrets.
     pub vault: Arc<vault::VaultService>,
     /// Managed identity tokens.
     pub identity: Arc<identity::IdentityService>,
     /// Apps and workloads.
     pub host: Arc<host::HostService>,
+    /// The subscription, resource groups.
+    pub resource: Arc<resource::ResourceService>,
+    /// What is done where requests may not.
+    pub outside: Arc<crate::OutsidePlace>,
     /// Where records go before answers.
     pub audit: Arc<dyn AuditSink>,
     /// The time.

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod arm;
 pub mod bearer;
 pub mod body;
 pub mod context;
@@ -12,10 +13,13 @@ pub mod graph;
 pub mod keyvault;
 pub mod msi;
 pub mod oauth2;
+pub mod outside;
 pub mod proxy;
 mod query;
 pub mod router;
+mod scm;
 pub mod sign_in;
 
-pub use context::{Context, Door, Services, State};
+pub use context::{Context, Door, Services, State, Verifiers};
+pub use outside::{Outside, OutsidePlace};
 pub use router::PublicService;

@@ -4,10 +4,12 @@
 //! reading a secret cost.
 
 use crate::{
+    arm,
     context::{self, Context, Door, State},
     graph, keyvault,
     oauth2::{self, token::exchange::AttestedPeer},
     proxy::{self, Proxy},
+    scm,
 };
 use audit::SharedOrigin;
 use axum::{
@@ -74,13 +76,19 @@ impl PublicService {
         Self { peer: peer.map(AttestedPeer), ..self }
     }
 
-    /// Time within which this request must be answered, its body's arrival included; none for an app's, which `proxy` has its own times for.
+    /// Time within which this request must be answered, its body's arrival included; none for an app's, which `proxy` has its own times for. A
+    /// package takes longer to arrive than other bodies.
     pub fn time_max<B>(&self, request: &Request<B>) -> Option<Duration> {
         let names = self.state.names_at(self.door);
         // Asked of every request, and read whole only for hosts that end like an app's.
-        let is_app = host(request)
-            .is_some_and(|host| names.is_below_apps(host) && matches!(names.role(host), HostRole::App(_)));
-        (!is_app).then_some(limits::REQUEST_TIME_MAX)
+        let below = host(request).filter(|host| names.is_below_apps(host)).map(|host| names.role(host));
+        match below {
+            Some(HostRole::App(_)) => None,
+            Some(HostRole::Scm(_)) if scm::is_deployment(request.method(), request.uri().path()) => {
+                Some(limits::PACKAGE_TIME_MAX)
+            }
+            _ => Some(limits::REQUEST_TIME_MAX),
+        }
     }
 
     fn role<B>(&self, request: &Request<B>) -> Option<HostRole> {
@@ -104,6 +112,9 @@ impl PublicService {
             Some(HostRole::Login) => directory(self.directory, context.clone(), self.peer, request).await,
             Some(HostRole::Vault(vault)) => keyvault::handle(&self.state, &context, &vault, request).await,
             Some(HostRole::Graph) => graph::handle(&self.state, &context, request).await,
+            // Boxed as the proxy is.
+            Some(HostRole::Management) => Box::pin(arm::handle(&self.state, &context, request)).await,
+            Some(HostRole::Scm(app)) => Box::pin(scm::handle(&self.state, &context, &app, request)).await,
             Some(HostRole::App(_) | HostRole::Unknown) => {
                 refused(StatusCode::NOT_FOUND, "no such host here: see `keyless status` for the host names")
             }

@@ -245,6 +245,22 @@ async fn a_hosted_apps_desired_state_and_settings() {
     let (_, told) = desk.get("/v1/apps/web/settings").await;
     let expected = json!([{"name": "A", "value": "open", "secret": false}, {"name": "B", "value": null, "secret": true}]);
     assert_eq!(told["value"], expected);
+    // What a secret one holds is told to nobody, but whether it is what somebody says.
+    let compare = "/v1/apps/web/settings/compare";
+    for (said, other) in [
+        (json!({"A": {"value": "open"}, "B": {"value": "Ti3f", "secret": true}}), json!([])),
+        (json!({"A": {"value": "shut"}, "B": {"value": "Ti3f"}}), json!(["A", "B"])),
+        (json!({"B": {"value": "Ti3", "secret": true}, "C": {"value": ""}}), json!(["B", "C"])),
+    ] {
+        let answer = desk.ask("POST", compare, Some(json!({"settings": said}))).await;
+        assert_eq!(answer, (200, json!({"value": other})), "{said}");
+    }
+    let (status, said) = desk.ask("POST", compare, Some(json!({"settings": {"B": "Ti3f"}}))).await;
+    assert!(status == 400 && !said.to_string().contains("Ti3f"), "{said}");
+    assert_eq!(
+        desk.ask("POST", "/v1/apps/none/settings/compare", Some(json!({"settings": {}}))).await.0,
+        404
+    );
     for (path, body, status) in [
         ("/v1/apps/web/desired", json!({"instances": 0}), 400),
         ("/v1/apps/web/desired", json!({"instances": 33}), 400),
@@ -419,7 +435,8 @@ async fn the_administrators_token_is_for_the_vaults() {
         assert_eq!(status, 200);
         let secret = domain::Secret::new(token["access_token"].as_str().unwrap().to_owned());
         let state = &desk.world.state;
-        let caller = state.verifier.verify(&secret, &*state.directory.ring(), crate::support::NOW).unwrap();
+        let caller =
+            state.verifiers.vaults.verify(&secret, &*state.directory.ring(), crate::support::NOW).unwrap();
         assert_eq!(caller.principal(), state.directory.tenant().administrator);
         assert!(!desk.world.audit.lines().concat().contains(secret.expose()));
         assert_eq!(desk.last_record().action, "token.issue");

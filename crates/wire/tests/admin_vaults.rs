@@ -177,7 +177,7 @@ async fn roles_are_assigned_and_removed() {
     assert_eq!(desk.ask("DELETE", roles, Some(assign.clone())).await.0, 200);
 
     let refuses = |body, status, words| desk.refuses("POST", roles, body, status, words, "vault.role.assign");
-    refuses(json!({"role": "Owner", "app": "web"}), 400, "role definitions").await;
+    refuses(json!({"role": "Emperor", "app": "web"}), 400, "role definition list").await;
     refuses(json!({"role": "Key Vault Reader", "app": "nobody"}), 404, "app create nobody").await;
     let nobody = "11111111-1111-4111-8111-111111111111";
     refuses(json!({"role": "Key Vault Reader", "principal": nobody}), 404, "principal list").await;

@@ -2,8 +2,9 @@
 //! in `golden/msi/arc.http`.
 
 use crate::support::{Cgroup, NOW, World};
+use access::Manager;
 use audit::{Actor, Outcome};
-use domain::{AppName, WorkloadId, limits};
+use domain::{AppName, Placement, WorkloadId, limits};
 use identity::{Challenges, OwnHands, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
 use kernel::{AttestFault, Attested, CgroupId, Peer};
 use serde_json::Value;
@@ -60,8 +61,8 @@ impl PeerProbe for StandIn {
 impl Running {
     async fn start(world: &World, app: &str, cgroup: u64) -> Self {
         let name = AppName::parse(app).unwrap();
-        world.state.host.create_app(&name, NOW).await.unwrap();
-        let view = world.state.host.assign_identity(&name, NOW).await.unwrap();
+        world.state.host.create_app(Manager::Administrator, &name, &Placement::default(), NOW).await.unwrap();
+        let view = world.state.host.assign_identity(Manager::Administrator, &name, NOW).await.unwrap();
         // The entropy of these worlds says the same in each.
         let id = WorkloadId::random(&crypt::SystemEntropy);
         let folder = std::env::temp_dir().join(format!("keyless-arc-{id}"));

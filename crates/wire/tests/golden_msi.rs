@@ -6,8 +6,9 @@ use crate::{
     golden,
     support::{Cgroup, NOW, World},
 };
+use access::Manager;
 use axum::body::Body;
-use domain::{AppName, IdentityName, WorkloadId};
+use domain::{AppName, IdentityName, Placement, WorkloadId};
 use http::{Request, Response};
 use identity::{Challenges, OwnHands, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
 use kernel::{AttestFault, Attested, CgroupId, Peer};
@@ -41,8 +42,8 @@ async fn world() -> World {
     let state = world.state.clone();
     for (app, _) in APPS {
         let name = AppName::parse(app).unwrap();
-        state.host.create_app(&name, NOW).await.unwrap();
-        let view = state.host.assign_identity(&name, NOW).await.unwrap();
+        state.host.create_app(Manager::Administrator, &name, &Placement::default(), NOW).await.unwrap();
+        let view = state.host.assign_identity(Manager::Administrator, &name, NOW).await.unwrap();
         let principal = view.principal.unwrap();
         world.call(&format!("{app}.principal"), &principal.id);
         world.call(&format!("{app}.client"), &principal.client);
@@ -58,7 +59,11 @@ async fn world() -> World {
     }
     for identity in ["readers", "writers"] {
         let name = IdentityName::parse(identity).unwrap();
-        let made = state.host.create_identity(&name, NOW).await.unwrap();
+        let made = state
+            .host
+            .create_identity(Manager::Administrator, &name, &Placement::default(), NOW)
+            .await
+            .unwrap();
         world.call(&format!("{identity}.principal"), &made.principal.id);
         world.call(&format!("{identity}.client"), &made.principal.client);
     }

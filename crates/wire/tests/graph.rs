@@ -1,8 +1,10 @@
 //! Microsoft Graph: what one exchange after the other does not show. Paging under writes, roles in tokens, proofs of possession.
 
 use crate::{golden_graph, support::World};
+use access::Manager;
 use axum::body::Body;
 use directory::NewRegistration;
+use domain::Placement;
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -78,8 +80,8 @@ async fn pages_stay_right_while_others_write() {
 async fn all_service_principals_are_listed_once_and_managed_identities_are_no_applications() {
     let world = golden_graph::world().await;
     let app = domain::AppName::parse("shop").unwrap();
-    world.state.host.create_app(&app, NOW).await.unwrap();
-    world.state.host.assign_identity(&app, NOW).await.unwrap();
+    world.state.host.create_app(Manager::Administrator, &app, &Placement::default(), NOW).await.unwrap();
+    world.state.host.assign_identity(Manager::Administrator, &app, NOW).await.unwrap();
     for number in 0..120 {
         make(&world, &format!("one of {number}")).await;
     }

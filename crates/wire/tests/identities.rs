@@ -14,11 +14,11 @@ async fn user_assigned_identities() {
     let (action, target) = (desk.last_record().action, desk.last_record().target);
     assert_eq!((action, &*target), ("identity.create", "identity Readers_1"));
     let principal = made["principal"].as_str().unwrap();
-    let tenant = made["tenant"].as_str().unwrap();
+    let subscription = desk.world.state.directory.tenant().subscription();
     assert_eq!(
         made["resource_id"],
         format!(
-            "/subscriptions/{tenant}/resourcegroups/keyless/providers/Microsoft.ManagedIdentity/\
+            "/subscriptions/{subscription}/resourcegroups/keyless/providers/Microsoft.ManagedIdentity/\
              userAssignedIdentities/Readers_1"
         )
     );

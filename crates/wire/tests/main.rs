@@ -8,9 +8,13 @@
 
 mod admin;
 mod admin_directory;
+mod admin_roles;
 mod admin_vaults;
 mod arc;
+mod arm_vaults;
+mod arm_web;
 mod described;
+mod federated;
 mod golden;
 mod golden_graph;
 mod golden_keyvault;

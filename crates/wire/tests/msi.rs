@@ -7,9 +7,9 @@
 )]
 
 use crate::support::{Cgroup, NOW, World};
-use access::Principal;
+use access::{Manager, Principal};
 use audit::{Actor, Outcome, Record};
-use domain::{AppName, Clock, IdentityName, Secret, Timestamp, WorkloadId};
+use domain::{AppName, Clock, IdentityName, Placement, Secret, Timestamp, WorkloadId};
 use host::HostError;
 use identity::{PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret};
 use kernel::{AttestFault, Attested, CgroupId, Peer};
@@ -103,8 +103,8 @@ impl Shop {
     async fn new() -> Self {
         let world = World::new().await;
         let name = AppName::parse("shop").unwrap();
-        world.state.host.create_app(&name, NOW).await.unwrap();
-        let view = world.state.host.assign_identity(&name, NOW).await.unwrap();
+        world.state.host.create_app(Manager::Administrator, &name, &Placement::default(), NOW).await.unwrap();
+        let view = world.state.host.assign_identity(Manager::Administrator, &name, NOW).await.unwrap();
         let (secret, hash) = mint_secret(&*world.state.entropy);
         let id = WorkloadId::random(&*world.state.entropy);
         let protection = Protection::Confined(Arc::new(Cgroup(APP_CGROUP)));
@@ -215,7 +215,7 @@ async fn a_token_verifies_as_the_apps_own() {
     let answer = shop.exchange(&shop.good()).await.json();
     let token = Secret::new(answer["access_token"].as_str().unwrap().to_owned());
     let ring = shop.world.state.directory.ring();
-    let caller = shop.world.state.verifier.verify(&token, &*ring, NOW).unwrap();
+    let caller = shop.world.state.verifiers.vaults.verify(&token, &*ring, NOW).unwrap();
     assert_eq!(caller.principal(), shop.principal.id);
     assert_eq!(caller.client(), shop.principal.client);
 }
@@ -341,7 +341,7 @@ async fn bad_requests_are_told_what_to_do() {
         (query("api-version=2018-02-01&resource=https://vault.azure.net"), 400, "not supported"),
         (query("api-version=%ff%00&resource=https://vault.azure.net"), 400, "not supported"),
         (query("api-version=2019-08-01"), 400, "resource parameter is missing"),
-        (query("api-version=2019-08-01&resource=https://management.azure.com"), 400, "not known here"),
+        (query("api-version=2019-08-01&resource=https://storage.azure.com"), 400, "not known here"),
         (query("api-version=2019-08-01&resource=%ff%fe"), 400, "not known here"),
         (query(&format!("api-version=2019-08-01&resource={}", "x".repeat(600))), 400, "too long"),
         (query(&format!("{api}&resource=x")), 400, "twice"),
@@ -418,12 +418,12 @@ async fn the_identity_of_a_running_app_is_what_the_store_says_now() {
     assert_eq!(status().await, 400);
     state.directory.enable_principal(shop.principal.id).await.unwrap();
     assert_eq!(status().await, 200);
-    state.host.remove_identity(&name, NOW).await.unwrap();
+    state.host.remove_identity(Manager::Administrator, &name, NOW).await.unwrap();
     assert_eq!(status().await, 400);
-    state.host.assign_identity(&name, NOW).await.unwrap();
+    state.host.assign_identity(Manager::Administrator, &name, NOW).await.unwrap();
     assert_eq!(status().await, 200);
-    state.host.delete_app(&name, NOW).await.unwrap();
-    assert!(matches!(state.host.app(&name).await, Err(HostError::AppNotFound(_))));
+    state.host.delete_app(Manager::Administrator, &name, NOW).await.unwrap();
+    assert!(matches!(state.host.app(Manager::Administrator, &name).await, Err(HostError::AppNotFound(_))));
     // The deletion ended the workload, too.
     assert_eq!(shop.exchange(&shop.good()).await.status, 403);
 }
@@ -534,8 +534,9 @@ async fn answers_of_a_test_clock_say_so() {
     shop.world.state = Arc::new(Services {
         clock: Arc::new(Ahead),
         directory: shop.world.state.directory.clone(),
-        verifier: shop.world.state.verifier.clone(),
-        graph_verifier: shop.world.state.graph_verifier.clone(),
+        verifiers: shop.world.state.verifiers.clone(),
+        resource: shop.world.state.resource.clone(),
+        outside: Arc::default(),
         vault: shop.world.state.vault.clone(),
         identity: shop.world.state.identity.clone(),
         host: shop.world.state.host.clone(),
@@ -568,10 +569,15 @@ async fn a_token_falls_with_the_assignment_that_it_stands_on() {
     let (world, state) = (&shop.world, &shop.world.state);
     let (app, other) = (AppName::parse("shop").unwrap(), AppName::parse("bakery").unwrap());
     let readers = IdentityName::parse("readers").unwrap();
-    state.host.create_app(&other, NOW).await.unwrap();
-    let identity = state.host.create_identity(&readers, NOW).await.unwrap().principal;
+    state.host.create_app(Manager::Administrator, &other, &Placement::default(), NOW).await.unwrap();
+    let identity = state
+        .host
+        .create_identity(Manager::Administrator, &readers, &Placement::default(), NOW)
+        .await
+        .unwrap()
+        .principal;
     for app in [&app, &other] {
-        state.host.attach_identity(app, &readers, NOW).await.unwrap();
+        state.host.attach_identity(Manager::Administrator, app, &readers, NOW).await.unwrap();
     }
     world.make_vault("shop").await;
     world.allow("shop", &identity.id.to_string(), "list").await;
@@ -592,11 +598,14 @@ async fn a_token_falls_with_the_assignment_that_it_stands_on() {
     let first = token().await;
     let claims = first.split('.').nth(1).unwrap();
     let claims: Value = serde_json::from_slice(&crypt::encoding::from_base64url(claims).unwrap()).unwrap();
-    let attachment = state.host.app(&app).await.unwrap().app.user_assigned[0].attachment;
+    let attachment =
+        state.host.app(Manager::Administrator, &app).await.unwrap().app.user_assigned[0].attachment;
     assert_eq!(claims["keyless_attachment"], attachment.to_string());
     let hosting = directory::Hosting {
         app: other.clone(),
-        attachment: state.host.app(&other).await.unwrap().app.user_assigned[0].attachment,
+        group: domain::ResourceGroupName::default(),
+        attachment: state.host.app(Manager::Administrator, &other).await.unwrap().app.user_assigned[0]
+            .attachment,
     };
     let audience = state.directory.audience("https://vault.azure.net").await.unwrap();
     let others = state
@@ -605,16 +614,16 @@ async fn a_token_falls_with_the_assignment_that_it_stands_on() {
         .unwrap();
     let others = others.access_token.expose().clone();
     assert_eq!((lists(&first).await, lists(&others).await), (200, 200));
-    state.host.detach_identity(&app, &readers, NOW).await.unwrap();
+    state.host.detach_identity(Manager::Administrator, &app, &readers, NOW).await.unwrap();
     assert_eq!((lists(&first).await, lists(&others).await), (401, 200));
     assert_eq!(token().await, "");
     // Given again, the app gets other tokens, and the old ones do not come back.
-    state.host.attach_identity(&app, &readers, NOW).await.unwrap();
+    state.host.attach_identity(Manager::Administrator, &app, &readers, NOW).await.unwrap();
     let again = token().await;
     assert_eq!((lists(&first).await, lists(&again).await), (401, 200));
-    state.host.delete_app(&other, NOW).await.unwrap();
+    state.host.delete_app(Manager::Administrator, &other, NOW).await.unwrap();
     assert_eq!((lists(&others).await, lists(&again).await), (401, 200));
-    state.host.delete_identity(&readers).await.unwrap();
+    state.host.delete_identity(Manager::Administrator, &readers).await.unwrap();
     assert_ne!(lists(&again).await, 200);
 }
 
@@ -702,7 +711,12 @@ async fn imds_serves_the_apps_own_processes_and_nobody_else() {
     let mut first = vec![0; 16 * 1024];
     let read = client.read(&mut first).await.unwrap();
     assert_eq!(reply(std::str::from_utf8(&first[..read]).unwrap()).status, 200);
-    shop.world.state.host.remove_identity(&AppName::parse("shop").unwrap(), NOW).await.unwrap();
+    shop.world
+        .state
+        .host
+        .remove_identity(Manager::Administrator, &AppName::parse("shop").unwrap(), NOW)
+        .await
+        .unwrap();
     client.write_all(request.as_bytes()).await.unwrap();
     let mut second = String::new();
     client.read_to_string(&mut second).await.unwrap();

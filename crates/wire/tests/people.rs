@@ -279,5 +279,6 @@ async fn a_principal_is_in_so_many_groups() {
     let group = desk.group("one too many").await;
     let (status, refused) = desk.post(&format!("/v1/groups/{group}/members"), json!({"user": "alice"})).await;
     assert_eq!(status, 400);
-    assert!(message(&refused).contains("32 groups"), "{refused}");
+    let limit = format!("{} groups", domain::limits::GROUPS_OF_PRINCIPAL_MAX);
+    assert!(message(&refused).contains(&limit), "{refused}");
 }

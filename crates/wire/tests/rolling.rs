@@ -245,7 +245,10 @@ async fn what_a_revoked_key_has_signed_is_refused_and_new_tokens_are_good() {
     let newest = token(&world).await;
     assert_eq!(read(&world, &newest).await, 200);
     assert_eq!(published(&world).await.keys().cloned().collect::<Vec<_>>(), [kid(&newest)]);
-    let caller =
-        world.state.verifier.verify(&Secret::new(newest), &*world.state.directory.ring(), world.clock.now());
+    let caller = world.state.verifiers.vaults.verify(
+        &Secret::new(newest),
+        &*world.state.directory.ring(),
+        world.clock.now(),
+    );
     assert!(caller.is_ok());
 }

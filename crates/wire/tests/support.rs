@@ -1,6 +1,6 @@
 //! A known world: a memory store, a clock that stands still, entropy from a seed, a public signing key. Everything above is real.
 
-use access::{Verifier, VerifierConfig, vault_audiences};
+use access::Manager;
 use audit::MemoryAudit;
 use crypt::{Key256, SigningKey, test_keys};
 use directory::{DirectoryService, DirectorySettings, NewRegistration, Registration};
@@ -17,14 +17,17 @@ use std::{
     time::Duration,
 };
 use store::{Memory, Store};
-use vault::{VaultService, VaultSettings};
+use vault::{NewVault, VaultService, VaultSettings};
 use wire::{
-    PublicService, Services, State,
+    PublicService, Services, State, Verifiers,
     admin::{Hosting, HostingFault, ObservedApp, ObservedDeployment, hosting::Answer},
 };
 
 /// 2027-01-15 08:00:00 UTC.
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+/// Who sets the world up.
+const BY: Manager<'static> = Manager::Administrator;
 
 /// A clock that moves when it is told to.
 #[derive(Debug)]
@@ -96,16 +99,6 @@ impl World {
         let directory =
             DirectoryService::open(store.clone(), entropy.clone(), &root, settings, make_key, NOW);
         let directory = Arc::new(directory.await.unwrap().reaching(issuers));
-        let verifier = Arc::new(Verifier::new(VerifierConfig {
-            issuers: directory.issuers().into(),
-            audiences: vault_audiences(&names.vault_resource()),
-            tenant: directory.tenant().id,
-        }));
-        let graph_verifier = Arc::new(Verifier::new(VerifierConfig {
-            issuers: directory.issuers().into(),
-            audiences: directory::audience::graph_audiences(&names),
-            tenant: directory.tenant().id,
-        }));
         let workers = Arc::new(domain::world::Here);
         let vault = VaultService::new(store.clone(), entropy.clone(), workers, root);
         let own = vec![format!("*.{}", names.vault_parent_host())];
@@ -116,10 +109,15 @@ impl World {
         let host = Arc::new(host(store.clone(), entropy.clone(), services, kernel.clone()));
         let audit = Arc::new(MemoryAudit::new());
         let clock = Arc::new(FixedClock(AtomicI64::new(NOW.seconds())));
+        let subscription = directory.tenant().subscription();
+        let resource = resource::ResourceService::new(store.clone(), entropy.clone(), subscription);
+        let resource = Arc::new(resource);
+        let verifiers = Arc::new(Verifiers::of(&directory, &names));
         let state = Arc::new(Services {
             directory,
-            verifier,
-            graph_verifier,
+            verifiers,
+            resource,
+            outside: Arc::default(),
             vault,
             identity,
             host,
@@ -132,6 +130,7 @@ impl World {
         let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let names = vec![
             named("tenant", &state.directory.tenant().id.to_string()),
+            named("subscription", &state.directory.tenant().subscription().to_string()),
             named("kid", ring.current().kid()),
             named("n", ring.current().public().n()),
             named("x5c", ring.current().public().x5c().first().unwrap()),
@@ -188,19 +187,36 @@ impl World {
             }
             ["attach", identity, "to", app] => {
                 let (name, wanted) = (app.parse().unwrap(), identity.parse().unwrap());
-                let view = self.state.host.attach_identity(&name, &wanted, self.clock.now()).await.unwrap();
+                let view = self
+                    .state
+                    .host
+                    .attach_identity(Manager::Administrator, &name, &wanted, self.clock.now())
+                    .await
+                    .unwrap();
                 let (assigned, _) = view.user_assigned.last().unwrap();
                 self.call(&format!("{identity} of {app}"), &assigned.attachment);
             }
             ["detach", identity, "from", app] => {
                 let (app, identity) = (app.parse().unwrap(), identity.parse().unwrap());
-                self.state.host.detach_identity(&app, &identity, self.clock.now()).await.unwrap();
+                self.state
+                    .host
+                    .detach_identity(Manager::Administrator, &app, &identity, self.clock.now())
+                    .await
+                    .unwrap();
             }
             ["delete", "identity", identity] => {
-                self.state.host.delete_identity(&identity.parse().unwrap()).await.unwrap();
+                self.state
+                    .host
+                    .delete_identity(Manager::Administrator, &identity.parse().unwrap())
+                    .await
+                    .unwrap();
             }
             ["remove", "identity", "of", app] => {
-                self.state.host.remove_identity(&app.parse().unwrap(), self.clock.now()).await.unwrap();
+                self.state
+                    .host
+                    .remove_identity(Manager::Administrator, &app.parse().unwrap(), self.clock.now())
+                    .await
+                    .unwrap();
             }
             ["policy", vault, principal, verbs] => self.allow(vault, principal, verbs).await,
             ["protect", vault] => {
@@ -219,10 +235,10 @@ impl World {
             }
             ["vault", vault] => self.make_vault(vault).await,
             ["delete", "vault", vault] => {
-                self.state.vault.delete_vault(&vault.parse().unwrap(), self.clock.now()).await.unwrap();
+                self.state.vault.delete_vault(BY, &vault.parse().unwrap(), self.clock.now()).await.unwrap();
             }
             ["recover", "vault", vault] => {
-                self.state.vault.recover_vault(&vault.parse().unwrap()).await.unwrap();
+                self.state.vault.recover_vault(BY, &vault.parse().unwrap()).await.unwrap();
             }
             ["due"] => drop(self.state.vault.run_due(self.clock.now()).await.unwrap()),
             ["assign", vault, principal, scope, role @ ..] => {
@@ -232,8 +248,9 @@ impl World {
                     kind: domain::ObjectKind::Secret,
                     name: scope.parse().unwrap(),
                 });
-                let assigned =
-                    self.state.vault.assign_role(&vault, principal, role, object, NOW).await.unwrap();
+                let place = resource::roles::Place::Vault(None, vault, object);
+                let new = resource::roles::NewAssignment { id: None, principal, kind: None, role };
+                let (assigned, _) = self.state.resource.assign(BY, &place, &new, NOW).await.unwrap();
                 self.call("assignment", &assigned.id);
             }
             _ => panic!("no such change: {change}"),
@@ -244,7 +261,8 @@ impl World {
     pub(crate) async fn make_vault(&self, vault: &str) {
         let tenant = self.state.directory.tenant();
         let (vault, settings) = (vault.parse().unwrap(), VaultSettings::default());
-        let made = self.state.vault.create_vault(&vault, tenant.id, tenant.administrator, &settings, NOW);
+        let new = NewVault::owned(&vault, tenant.id, tenant.administrator);
+        let made = self.state.vault.create_vault(BY, new, &settings, NOW);
         made.await.unwrap();
     }
 
@@ -252,7 +270,7 @@ impl World {
     async fn set_up(&self, vault: &str, settings: VaultSettings) {
         let administrator = self.state.directory.tenant().administrator;
         let vault = vault.parse().unwrap();
-        self.state.vault.change_vault(&vault, &settings, administrator, NOW).await.unwrap();
+        self.state.vault.change_vault(BY, &vault, &settings, Some(administrator), NOW).await.unwrap();
     }
 
     /// What a principal may do in a vault: verbs on secrets with commas between, and after `;keys=` and `;certificates=` those on them;
@@ -275,7 +293,7 @@ impl World {
                 verbs => words(verbs).iter().map(|verb| verb.parse().unwrap()).collect(),
             },
         };
-        self.state.vault.set_policy(&vault, principal, permissions).await.unwrap();
+        self.state.vault.set_policy(BY, &vault, principal, permissions).await.unwrap();
     }
 
     /// Names to values.
@@ -382,7 +400,7 @@ pub(crate) struct NoHosting;
 impl Hosting for NoHosting {
     fn take<'a>(
         &'a self,
-        _: &'a domain::AppName,
+        _: &'a host::Publishable,
         _: wire::admin::Brought,
         _: Option<String>,
     ) -> Answer<'a, domain::DeploymentId> {
@@ -390,6 +408,10 @@ impl Hosting for NoHosting {
     }
 
     fn deployment(&self, _: domain::AppId, _: domain::DeploymentId) -> Option<ObservedDeployment> {
+        None
+    }
+
+    fn latest(&self, _: domain::AppId) -> Option<(domain::DeploymentId, ObservedDeployment)> {
         None
     }
 

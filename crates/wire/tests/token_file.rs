@@ -2,11 +2,11 @@
 //! is a stand-in, everything above is real.
 
 use crate::support::{Cgroup, NOW, World};
-use access::Principal;
+use access::{Manager, Principal};
 use audit::{Actor, Outcome, Record};
 use axum::body::Body;
 use directory::NewRegistration;
-use domain::{AppName, Clock, IdentityName, Secret, WorkloadId};
+use domain::{AppName, Clock, IdentityName, Placement, Secret, WorkloadId};
 use host::Change;
 use http::{HeaderValue, Request, header};
 use identity::{Attested, Peer, Protection, Workload, workload::mint_secret};
@@ -37,10 +37,10 @@ impl Shop {
 
     async fn of(world: World, name: &str, cgroup: u64) -> Self {
         let name = AppName::parse(name).unwrap();
-        world.state.host.create_app(&name, NOW).await.unwrap();
-        let view = world.state.host.assign_identity(&name, NOW).await.unwrap();
+        world.state.host.create_app(Manager::Administrator, &name, &Placement::default(), NOW).await.unwrap();
+        let view = world.state.host.assign_identity(Manager::Administrator, &name, NOW).await.unwrap();
         let change = Change { token_file: Some(true), ..Change::default() };
-        world.state.host.change_desired(&name, &change, NOW).await.unwrap();
+        world.state.host.change_desired(Manager::Administrator, &name, &change, NOW).await.unwrap();
         let workload = start(&world, &name, view.app.id, Protection::Confined(Arc::new(Cgroup(cgroup))));
         let mut shop =
             Self { world, name, workload, principal: view.principal.unwrap(), file: String::new() };
@@ -127,7 +127,7 @@ async fn an_apps_own_process_gets_its_identitys_token() {
     assert_eq!((status, &body["token_type"], &body["expires_in"]), (200, &"Bearer".into(), &3_600.into()));
     let token = Secret::new(body["access_token"].as_str().unwrap().to_owned());
     let ring = shop.world.state.directory.ring();
-    let caller = shop.world.state.verifier.verify(&token, &*ring, NOW).unwrap();
+    let caller = shop.world.state.verifiers.vaults.verify(&token, &*ring, NOW).unwrap();
     assert_eq!((caller.principal(), caller.client()), (shop.principal.id, shop.principal.client));
     let record = shop.last();
     let actor = Actor::Workload { id: shop.workload.id(), app: shop.name.clone() };
@@ -170,9 +170,16 @@ async fn a_stolen_file_is_worth_nothing() {
 async fn start_another(shop: &Shop) -> String {
     let name = AppName::parse("other").unwrap();
     let host = &shop.world.state.host;
-    host.create_app(&name, NOW).await.unwrap();
-    let view = host.assign_identity(&name, NOW).await.unwrap();
-    host.change_desired(&name, &Change { token_file: Some(true), ..Change::default() }, NOW).await.unwrap();
+    host.create_app(Manager::Administrator, &name, &Placement::default(), NOW).await.unwrap();
+    let view = host.assign_identity(Manager::Administrator, &name, NOW).await.unwrap();
+    host.change_desired(
+        Manager::Administrator,
+        &name,
+        &Change { token_file: Some(true), ..Change::default() },
+        NOW,
+    )
+    .await
+    .unwrap();
     let protection = Protection::Confined(Arc::new(Cgroup(APP_CGROUP + 1)));
     let workload = start(&shop.world, &name, view.app.id, protection);
     host.workload_token(view.app.id, workload.id(), NOW).unwrap().expose().clone()
@@ -194,7 +201,7 @@ async fn what_a_file_is_good_for_ends_at_the_next_request() {
     for (token_file, why) in [(false, "to have no token file"), (true, "")] {
         let change = Change { token_file: Some(token_file), ..Change::default() };
         let before = host.desired(&shop.name).await.unwrap().unwrap().revision;
-        let after = host.change_desired(&shop.name, &change, NOW).await.unwrap();
+        let after = host.change_desired(Manager::Administrator, &shop.name, &change, NOW).await.unwrap();
         assert_eq!(after.revision, before + 1, "instances are replaced");
         match token_file {
             false => shop.is_refused(Some(APP_CGROUP), &own, why).await,
@@ -203,14 +210,15 @@ async fn what_a_file_is_good_for_ends_at_the_next_request() {
     }
     // A user-assigned identity, by its client id, while it is the app's.
     let readers = IdentityName::parse("readers").unwrap();
-    let made = host.create_identity(&readers, NOW).await.unwrap();
+    let made =
+        host.create_identity(Manager::Administrator, &readers, &Placement::default(), NOW).await.unwrap();
     let named = form(&shop.file, &made.principal.client.to_string());
     shop.is_refused(Some(APP_CGROUP), &named, "not assigned to app shop").await;
     let wanted = "readers".parse().unwrap();
-    host.attach_identity(&shop.name, &wanted, NOW).await.unwrap();
+    host.attach_identity(Manager::Administrator, &shop.name, &wanted, NOW).await.unwrap();
     let (status, body) = shop.ask(&named).await;
     assert_eq!(status, 200, "{body}");
-    host.detach_identity(&shop.name, &wanted, NOW).await.unwrap();
+    host.detach_identity(Manager::Administrator, &shop.name, &wanted, NOW).await.unwrap();
     shop.is_refused(Some(APP_CGROUP), &named, "not assigned to app shop").await;
     // It is over, and renewed.
     shop.world.later(1_800);
@@ -220,9 +228,10 @@ async fn what_a_file_is_good_for_ends_at_the_next_request() {
     shop.renew();
     assert_eq!(shop.ask(&shop.form()).await.0, 200);
     // Its identity is another one now.
-    host.remove_identity(&shop.name, NOW).await.unwrap();
+    host.remove_identity(Manager::Administrator, &shop.name, NOW).await.unwrap();
     shop.is_refused(Some(APP_CGROUP), &shop.form(), "not assigned to app shop").await;
-    let again = host.assign_identity(&shop.name, NOW).await.unwrap().principal.unwrap();
+    let again =
+        host.assign_identity(Manager::Administrator, &shop.name, NOW).await.unwrap().principal.unwrap();
     shop.is_refused(Some(APP_CGROUP), &shop.form(), "not assigned to app shop").await;
     let renamed = form(&shop.file, &again.client.to_string());
     assert_eq!(shop.ask(&renamed).await.0, 200);
@@ -230,7 +239,7 @@ async fn what_a_file_is_good_for_ends_at_the_next_request() {
     shop.world.state.identity.retire(shop.workload.id()).unwrap();
     shop.is_refused(Some(APP_CGROUP), &renamed, "has ended").await;
     // An app of the same name that is made again is another one.
-    host.delete_app(&shop.name, NOW).await.unwrap();
+    host.delete_app(Manager::Administrator, &shop.name, NOW).await.unwrap();
     shop.is_refused(Some(APP_CGROUP), &renamed, "has ended").await;
 }
 
@@ -265,7 +274,7 @@ async fn it_is_no_other_proof_and_no_other_proof_is_it() {
     assert!((400..=401).contains(&status), "{body}");
     // Nor is the file a bearer token.
     let (file, ring) = (Secret::new(shop.file.clone()), shop.world.state.directory.ring());
-    for verifier in [&shop.world.state.verifier, &shop.world.state.graph_verifier] {
+    for verifier in [&shop.world.state.verifiers.vaults, &shop.world.state.verifiers.graph] {
         assert!(verifier.verify(&file, &*ring, NOW).is_err());
     }
     // Other grants, and a second proof.

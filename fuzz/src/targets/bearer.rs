@@ -16,7 +16,7 @@ pub(crate) fn check(data: &[u8]) {
         let ring = server.world.state.directory.ring();
         let verified = jws::verify(&token, |kid| access::KeySource::public_key(&*ring, kid));
         assert_eq!(verified.is_ok(), is_genuine, "{token}: {verified:?}");
-        let caller = server.world.state.verifier.verify(&Secret::new(token), &*ring, NOW);
+        let caller = server.world.state.verifiers.vaults.verify(&Secret::new(token), &*ring, NOW);
         assert_eq!(caller.is_ok(), is_genuine);
     });
 }

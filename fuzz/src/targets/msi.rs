@@ -6,7 +6,8 @@ use crate::{
     support::NOW,
     world::{self, Server},
 };
-use domain::{AppName, Secret, WorkloadId};
+use access::Manager;
+use domain::{AppName, Placement, Secret, WorkloadId};
 use identity::{
     Challenges, Confinement, OwnHands, PeerProbe, ProcessFacts, Protection, Workload, workload::mint_secret,
 };
@@ -94,8 +95,9 @@ fn keys() -> PathBuf {
 fn workload(server: &Server) -> (Arc<Workload>, Secret<String>) {
     let (state, name) = (&server.world.state, AppName::parse("web").unwrap());
     let app = server.runtime.block_on(async {
-        let _there_already = state.host.create_app(&name, NOW).await;
-        state.host.assign_identity(&name, NOW).await.unwrap().app.id
+        let _there_already =
+            state.host.create_app(Manager::Administrator, &name, &Placement::default(), NOW).await;
+        state.host.assign_identity(Manager::Administrator, &name, NOW).await.unwrap().app.id
     });
     let (secret, hash) = mint_secret(&*state.entropy);
     let id = WorkloadId::random(&*state.entropy);

@@ -200,12 +200,16 @@ fn failed(error: &io::Error) -> Failure {
     Failure::new(format!("the login's file cannot be used: {error}"))
 }
 
-/// Below the user's state directory (XDG base directory specification).
 fn path() -> Result<PathBuf, Failure> {
+    Ok(folder()?.join("login.json"))
+}
+
+/// Where commands keep what is the person's, below the user's state directory (XDG base directory specification).
+pub(crate) fn folder() -> Result<PathBuf, Failure> {
     let state = crate::variable("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || crate::variable("HOME").map(|home| PathBuf::from(home).join(".local/state"));
     let state = state
         .or_else(home)
         .ok_or_else(|| Failure::new("there is no place for a login").next("set HOME, or XDG_STATE_HOME"))?;
-    Ok(state.join("keyless/login.json"))
+    Ok(state.join("keyless"))
 }

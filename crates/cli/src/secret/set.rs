@@ -45,17 +45,17 @@ pub(crate) struct Set {
 /// What is sent to set a secret. Written straight into the body, so that no other copy of the value is made.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct NewSecret<'a> {
-    pub(super) value: &'a str,
+pub(crate) struct NewSecret<'a> {
+    pub(crate) value: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) content_type: Option<&'a str>,
-    pub(super) tags: &'a BTreeMap<String, String>,
-    pub(super) attributes: &'a Attributes,
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) tags: &'a BTreeMap<String, String>,
+    pub(crate) attributes: &'a Attributes,
 }
 
 impl NewSecret<'_> {
     /// As a body. Large enough from the start: a character of a value takes six at most.
-    pub(super) fn body(&self) -> Result<Secret<Vec<u8>>, Failure> {
+    pub(crate) fn body(&self) -> Result<Secret<Vec<u8>>, Failure> {
         let mut body = Vec::with_capacity(6 * self.value.len() + 64 * 1024);
         let written = serde_json::to_writer(&mut body, self);
         let body = Secret::new(body);

@@ -1,10 +1,11 @@
-//! `keyless vault role`: role assignments, and the built-in roles.
+//! `keyless vault role`: the role assignments of one vault. Those of everything are `keyless role`'s.
 
 use crate::{
     admin::{Admin, segment},
     app::List,
     failure::Failure,
     output::{self, Format},
+    role::definitions,
     whom::{self, Object, Perhaps, Whom},
 };
 use clap::{Args, Subcommand};
@@ -41,14 +42,14 @@ pub(crate) enum Command {
         /// The vault
         vault: VaultName,
     },
-    /// The built-in roles and what each allows
+    /// The roles and what each allows, as `keyless role definition list`
     Definitions,
 }
 
 /// Which role, for whom, for what.
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct Words {
-    /// A built-in role by its name, such as "Key Vault Secrets User", or by its id; `keyless vault role definitions` shows all
+    /// A role by its name, such as "Key Vault Secrets User", or by its id; `keyless role definition list` shows all
     #[arg(long, value_name = "ROLE")]
     role: String,
     #[command(flatten)]
@@ -109,13 +110,6 @@ impl Scope {
     }
 }
 
-#[derive(Debug, Deserialize, Serialize)]
-struct Definition {
-    id: String,
-    name: String,
-    data_actions: Vec<String>,
-}
-
 pub(crate) async fn role(admin: &Admin, format: Format, command: Command) -> Result<(), Failure> {
     let path = |vault: &VaultName| format!("/v1/vaults/{}/roles", segment(vault.as_str()));
     match command {
@@ -135,7 +129,7 @@ pub(crate) async fn role(admin: &Admin, format: Format, command: Command) -> Res
             output::note("It is taken away: what it allowed is refused from now on.");
         }
         Command::List { vault } => show(format, &admin.get::<List<Assignment>>(&path(&vault)).await?.value),
-        Command::Definitions => definitions(format, &admin.get::<List<Definition>>("/v1/roles").await?.value),
+        Command::Definitions => definitions(admin, format).await?,
     }
     Ok(())
 }
@@ -164,28 +158,4 @@ pub(crate) fn show(format: Format, assignments: &[Assignment]) {
             "No role is assigned: nobody may do anything by one.",
         ),
     }
-}
-
-/// One line for each data action, the role's name and id on the first.
-fn definitions(format: Format, definitions: &[Definition]) {
-    if format == Format::Json {
-        return output::json(&definitions);
-    }
-    let short = |action: &String| action.trim_start_matches("Microsoft.KeyVault/vaults/").to_owned();
-    let rows = definitions.iter().flat_map(|definition| {
-        let none =
-            vec!["none: it is about the management of vaults, which is the administrator's here".to_owned()];
-        let actions: Vec<String> = definition.data_actions.iter().map(short).collect();
-        let actions = if actions.is_empty() { none } else { actions };
-        let first = [definition.name.clone(), definition.id.clone()];
-        actions.into_iter().enumerate().map(move |(at, action)| {
-            let [name, id] = if at == 0 { first.clone() } else { [String::new(), String::new()] };
-            vec![name, id, action]
-        })
-    });
-    output::table(
-        &["role", "id", "data actions (Microsoft.KeyVault/vaults/...)"],
-        rows,
-        "There are no roles.",
-    );
 }

@@ -394,7 +394,7 @@ async fn an_outside_issuer_vouches_for_what_it_was_registered_for() {
     scene.publish(&scene.signer);
     for (subject, credential) in subjects.into_iter().zip(&added) {
         let issued = scene.ask(&scene.vouched(json!({"sub": subject})), NOW).await.unwrap();
-        assert_eq!(issued.proof, Proof::Federated(credential.id), "{subject}");
+        assert_eq!(issued.proof, credential.proof(), "{subject}");
     }
     // A token file is presented until it is renewed, with its id, and in an array of audiences.
     let file = scene.vouched(

@@ -99,7 +99,7 @@ pub(crate) fn redeem(view: &View, setting: Setting<'_>, client: &Authenticated, 
     let Some(code) = view.get::<Code>(&sha256(redeem.code.expose()))? else {
         return refuse(DirectoryError::Grant(GrantError::CodeInvalid));
     };
-    if code.client != client.application.client() {
+    if code.client != client.client {
         return refuse(DirectoryError::Grant(GrantError::CodeOfAnother));
     }
     if let Some(grant) = code.redeemed {

@@ -76,7 +76,7 @@ pub(crate) struct Proven<'a> {
 /// Checks what a first grant of tokens asks for, and begins its line of refresh tokens.
 pub(crate) fn begin(view: &View, setting: Setting<'_>, proven: Proven<'_>) -> Outcome {
     let Proven { client, signed_in, scopes, nonce, platform } = proven;
-    let (audience, granted) = may(view, setting.names, &client.application, &signed_in, &scopes)?;
+    let (audience, granted) = may(view, setting.names, client.application()?, &signed_in, &scopes)?;
     let mut writes = Vec::new();
     let refresh_token = if scopes.openid.offline_access {
         let begun = refresh_token::begin(client, &signed_in, &scopes, platform, setting.fresh, setting.now);

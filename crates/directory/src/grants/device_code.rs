@@ -202,7 +202,7 @@ pub(crate) fn redeem(
     let Some(device) = view.get::<Device>(&sha256(device_code.expose()))? else {
         return refuse(DirectoryError::Grant(GrantError::DeviceCodeInvalid));
     };
-    if device.client != client.application.client() {
+    if device.client != client.client {
         return refuse(DirectoryError::Grant(GrantError::DeviceCodeInvalid));
     }
     if now >= device.expires {

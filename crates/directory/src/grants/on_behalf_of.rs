@@ -80,7 +80,7 @@ pub(crate) fn grant(
     // Whoever calls must be the one that was called.
     let is_own = match audience::resolve(view, setting.names, &token.aud) {
         Ok(Audience { resource: Resource::Registered(registration), .. }) => {
-            registration.client == client.application.client()
+            registration.client == client.client
         }
         Ok(_) | Err(Halt::Refuse(_)) => false,
         Err(Halt::Load(load)) => return Err(Halt::Load(load)),
@@ -99,7 +99,8 @@ pub(crate) fn grant(
     if signed_in.principal.revocations.refuse(Timestamp::from_seconds(token.iat), &stands_on) {
         return refuse(DirectoryError::Grant(GrantError::SessionEnded));
     }
-    let openid = consent::openid_without_asking(view, &client.application, signed_in.user.id, scopes.openid)?;
+    let openid =
+        consent::openid_without_asking(view, client.application()?, signed_in.user.id, scopes.openid)?;
     let (scopes, platform) = (Scopes { openid, ..scopes.clone() }, Platform::Web);
     delegated::begin(view, setting, Proven { client, signed_in, scopes, nonce: None, platform })
 }

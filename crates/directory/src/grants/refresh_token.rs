@@ -75,7 +75,7 @@ pub(crate) fn begin(
     let ends = (platform == Platform::Spa).then(|| now.plus(limits::REFRESH_TOKEN_LIFETIME_SPA));
     let family = Family {
         id: fresh.grant,
-        client: client.application.client(),
+        client: client.client,
         platform,
         session: signed_in.session.id,
         scopes: scopes.clone(),
@@ -101,7 +101,7 @@ pub(crate) fn redeem(
     let Some(family) = view.get::<Family>(&id)? else {
         return refuse(DirectoryError::Grant(GrantError::RefreshTokenInvalid));
     };
-    if family.client != client.application.client() {
+    if family.client != client.client {
         return refuse(DirectoryError::Grant(GrantError::RefreshTokenInvalid));
     }
     if !family.secret.matches(&secret) {
@@ -118,7 +118,7 @@ pub(crate) fn redeem(
         return refuse(DirectoryError::Grant(GrantError::SessionEnded));
     };
     let scopes = asked.cloned().unwrap_or_else(|| family.scopes.clone());
-    let (audience, granted) = delegated::may(view, names, &client.application, &signed_in, &scopes)?;
+    let (audience, granted) = delegated::may(view, names, client.application()?, &signed_in, &scopes)?;
     let next = Family {
         secret: HashedSecret::of(&fresh.secret),
         scopes: scopes.clone(),
@@ -143,7 +143,7 @@ pub(crate) fn give_up(
 ) -> Result<Vec<Write>, Halt<DirectoryError>> {
     let Some((id, secret)) = parse(presented) else { return Ok(Vec::new()) };
     let Some(family) = view.get::<Family>(&id)? else { return Ok(Vec::new()) };
-    if family.client != client.application.client() || !family.secret.matches(&secret) {
+    if family.client != client.client || !family.secret.matches(&secret) {
         return Ok(Vec::new());
     }
     match view.get::<Session>(&family.session)?.filter(|session| !session.is_of_a_browser()) {

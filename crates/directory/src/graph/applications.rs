@@ -283,10 +283,11 @@ impl Acting<'_> {
     ) -> Result<Done<FederatedCredential>, DirectoryError> {
         self.may(Right::WriteApplications).await?;
         let over = now.plus(self.directory.settings.token_lifetime);
+        let standing = CredentialId::random(&*self.directory.entropy);
         self.change(Right::WriteApplications, |view, permit| {
             let registration = registry::find(view, named)?;
             permit.over_application(view, &registration)?;
-            let all = credentials::federated(view, &registration)?;
+            let all = credentials::federated(view, &registration.federated)?;
             let Some(before) = all.iter().find(|one| one.id == id) else {
                 return refuse(DirectoryError::CredentialNotFound {
                     registration: registration.id,
@@ -297,12 +298,13 @@ impl Acting<'_> {
             // Keys that were given are of the issuer that was.
             let keys = if checked.issuer == before.issuer { before.keys.clone() } else { Vec::new() };
             let (name, created) = (before.name.clone(), before.created);
-            let after = FederatedCredential { id, name, created, keys, ..checked };
-            credentials::check_taken(view, &registration, &after)?;
+            let standing = Some(standing);
+            let after = FederatedCredential { id, name, created, keys, standing, ..checked };
+            credentials::check_taken(view, &registration.federated, &after)?;
             let mut writes = vec![store::put::<FederatedCredential>(&id, &after)];
             if let Some(principal) = view.get::<Principal>(&registration.principal)? {
                 let mut principal = Principal::clone(&principal);
-                principal.revocations.revoke(id.uuid(), over, now);
+                principal.revocations.revoke(before.standing().uuid(), over, now);
                 writes.push(store::put::<Principal>(&principal.id, &principal));
             }
             Ok(Decision::of(after, writes))

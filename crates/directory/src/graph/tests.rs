@@ -297,6 +297,38 @@ async fn a_key_is_added_and_removed_by_who_has_one() {
     assert_eq!(directory.registration(&id).await.unwrap().certificates.len(), 1);
 }
 
+/// What was got by the issuer that is trusted no more is worth nothing, and what is got by the other is good at once.
+#[tokio::test]
+async fn an_issuer_that_is_changed_takes_its_tokens_along_and_no_others() {
+    let directory = directory().await;
+    let (_, caller) = application(&directory, "deployer", &["Application.ReadWrite.All"]).await;
+    let (plain, _) = application(&directory, "plain", &[]).await;
+    let id = plain.id.to_string();
+    let new = |subject: &str| crate::NewFederatedCredential {
+        name: "github".to_owned(),
+        issuer: "https://issuer.example".to_owned(),
+        subject: subject.to_owned(),
+        key_set: Some(json!({"keys": [TestSigner::one(NOW).jwk()]}).to_string().into_bytes()),
+        ..crate::NewFederatedCredential::default()
+    };
+    let acting = directory.acting(&caller);
+    let first = acting.add_federated(&id, new("one"), NOW).await.unwrap().value;
+    let mut before = vec![first.standing()];
+    for subject in ["two", "three"] {
+        let changed = acting.update_federated(&id, first.id, |_| new(subject), NOW).await.unwrap().value;
+        assert_eq!(changed.id, first.id, "it keeps its name to clients");
+        let principal = directory.principal(plain.principal).await.unwrap();
+        let is_refused =
+            |standing: domain::CredentialId| principal.revocations.refuse(NOW, &[standing.uuid()]);
+        assert!(before.iter().all(|standing| is_refused(*standing)), "{subject}");
+        assert!(!is_refused(changed.standing()), "{subject}");
+        before.push(changed.standing());
+    }
+    directory.remove_credential(&id, first.id, NOW).await.unwrap();
+    let principal = directory.principal(plain.principal).await.unwrap();
+    assert!(before.iter().all(|standing| principal.revocations.refuse(NOW, &[standing.uuid()])));
+}
+
 #[tokio::test]
 async fn tokens_say_roles_and_go_only_to_those_who_have_one_where_that_is_asked() {
     let directory = directory().await;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fixtures::id;
+use domain::Placement;
 use store::Write;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000);
@@ -13,7 +14,15 @@ fn name() -> AppName {
 
 fn app(number: u128) -> App {
     let id = id::<AppId>(number);
-    App { id, name: name(), identity: None, user_assigned: Vec::new(), created: NOW, changed: NOW }
+    App {
+        id,
+        name: name(),
+        identity: None,
+        user_assigned: Vec::new(),
+        placement: Placement::default(),
+        created: NOW,
+        changed: NOW,
+    }
 }
 
 fn deployment(number: u128) -> Deployment {
@@ -32,11 +41,11 @@ fn with(desired: &Desired) -> View<'static> {
 }
 
 fn changed(view: &View, asked: &Change) -> Arc<Desired> {
-    change(view, &name(), asked, 0, LATER).unwrap().value
+    change(view, Manager::Administrator, &name(), asked, 0, LATER).unwrap().value
 }
 
 fn refused(asked: &Change) -> HostError {
-    match change(&with(&Desired::new(app(1).id, 7, NOW)), &name(), asked, 0, LATER) {
+    match change(&with(&Desired::new(app(1).id, 7, NOW)), Manager::Administrator, &name(), asked, 0, LATER) {
         Err(Halt::Refuse(error)) => error,
         other => panic!("{other:?}"),
     }
@@ -74,9 +83,15 @@ fn azure_arc_replaces_instances_and_a_record_of_before_is_without() {
 #[test]
 fn the_first_change_makes_it_and_takes_an_account() {
     let view = View::fixture().with::<App>(&name(), &app(1));
-    let made =
-        change(&view, &name(), &Change { deployment: Some(deployment(1)), ..Change::default() }, 0, LATER)
-            .unwrap();
+    let made = change(
+        &view,
+        Manager::Administrator,
+        &name(),
+        &Change { deployment: Some(deployment(1)), ..Change::default() },
+        0,
+        LATER,
+    )
+    .unwrap();
     let keys: Vec<_> = made
         .writes
         .iter()
@@ -114,9 +129,15 @@ fn what_instances_must_follow_counts_up_and_the_rest_does_not() {
 #[test]
 fn a_change_to_what_is_already_so_writes_nothing() {
     let before = Desired { instances: 3, ..Desired::new(app(1).id, 7, NOW) };
-    let decided =
-        change(&with(&before), &name(), &Change { instances: Some(3), ..Change::default() }, 0, LATER)
-            .unwrap();
+    let decided = change(
+        &with(&before),
+        Manager::Administrator,
+        &name(),
+        &Change { instances: Some(3), ..Change::default() },
+        0,
+        LATER,
+    )
+    .unwrap();
     assert!(decided.writes.is_empty());
     assert_eq!(*decided.value, before);
 }
@@ -142,7 +163,7 @@ fn a_deployment_is_of_one_app() {
         ..Change::default()
     };
     assert!(changed(&view, &of(1)).deployment.is_some());
-    let other = change(&view, &name(), &of(9), 0, LATER);
+    let other = change(&view, Manager::Administrator, &name(), &of(9), 0, LATER);
     assert!(matches!(other, Err(Halt::Refuse(HostError::AppNotFound(_)))));
 }
 
@@ -169,7 +190,7 @@ fn what_cannot_be_is_refused_with_the_rule() {
     ] {
         assert!(matches!(refused(&asked), HostError::SettingInvalid { .. }), "{asked:?}");
     }
-    let nobody = change(&View::fixture(), &name(), &Change::default(), 0, NOW);
+    let nobody = change(&View::fixture(), Manager::Administrator, &name(), &Change::default(), 0, NOW);
     assert!(matches!(nobody, Err(Halt::Refuse(HostError::AppNotFound(_)))));
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fixtures::id;
-use domain::Entropy;
+use domain::{Entropy, Placement};
 use store::Write;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000);
@@ -24,7 +24,15 @@ fn name() -> AppName {
 
 fn app(number: u128) -> App {
     let id = id::<AppId>(number);
-    App { id, name: name(), identity: None, user_assigned: Vec::new(), created: NOW, changed: NOW }
+    App {
+        id,
+        name: name(),
+        identity: None,
+        user_assigned: Vec::new(),
+        placement: Placement::default(),
+        created: NOW,
+        changed: NOW,
+    }
 }
 
 fn setting(name: &str, value: &str) -> Setting {
@@ -33,7 +41,7 @@ fn setting(name: &str, value: &str) -> Setting {
 
 fn decide(view: &View, set: &[Setting], remove: &[&str]) -> Result<Decision<Arc<Desired>>, Halt<HostError>> {
     let remove: Vec<String> = remove.iter().map(|&name| name.to_owned()).collect();
-    change(view, &name(), set, &remove, &key(), (&Fixed, 0), NOW)
+    change(view, Manager::Administrator, &name(), (set, &remove), &key(), (&Fixed, 0), NOW)
 }
 
 /// The view after a change.

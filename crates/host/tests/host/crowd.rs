@@ -1,7 +1,8 @@
 //! Many who come at the same moment, over a store whose commits take their time.
 
 use crate::world::{NOW, World};
-use domain::{AppName, limits};
+use access::Manager;
+use domain::{AppName, Placement, limits};
 use host::Change;
 use std::{collections::BTreeSet, num::NonZeroU16, sync::Arc};
 use store::{Changes, Check, CommitId, Key, Memory, Page, Position, Snapshot, Store, StoreError, Write};
@@ -40,21 +41,25 @@ async fn many_apps_at_once_get_an_account_each() {
         .map(|number| AppName::parse(&format!("app-{number}")).unwrap())
         .collect();
     for name in &names {
-        host.create_app(name, NOW).await.unwrap();
+        host.create_app(Manager::Administrator, name, &Placement::default(), NOW).await.unwrap();
     }
     let mut crowd = tokio::task::JoinSet::new();
     for (number, name) in names.iter().cloned().enumerate() {
         let host = host.clone();
         crowd.spawn(async move {
             if number % 2 == 0 {
-                return host.change_desired(&name, &Change::default(), NOW).await.unwrap().account;
+                return host
+                    .change_desired(Manager::Administrator, &name, &Change::default(), NOW)
+                    .await
+                    .unwrap()
+                    .account;
             }
             let setting = host::Setting {
                 name: "COLOUR".to_owned(),
                 value: domain::Secret::new("blue".to_owned()),
                 is_secret: false,
             };
-            host.change_settings(&name, &[setting], &[], NOW).await.unwrap().account
+            host.change_settings(Manager::Administrator, &name, &[setting], &[], NOW).await.unwrap().account
         });
     }
     let accounts: BTreeSet<_> = crowd.join_all().await.into_iter().collect();

@@ -2,6 +2,8 @@
 
 mod apps;
 mod crowd;
+mod federated;
+mod managed;
 mod shadow;
 mod workloads;
 mod world;

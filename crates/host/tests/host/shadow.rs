@@ -2,12 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be made has failed")]
 
 use crate::world::{NOW, World, as_azure, nowhere, shop};
+use access::Manager;
+use domain::Placement;
 use host::{HostError, Started};
 use std::sync::atomic::Ordering;
 
 async fn world() -> World {
     let world = World::new().await;
-    world.host.create_app(&shop(), NOW).await.unwrap();
+    world.host.create_app(Manager::Administrator, &shop(), &Placement::default(), NOW).await.unwrap();
     world
 }
 
@@ -71,6 +73,6 @@ async fn a_door_comes_back_at_its_address_or_the_workload_is_over() {
 async fn deleting_the_app_closes_the_door() {
     let world = world().await;
     world.host.start(&shop(), as_azure(), NOW).await.unwrap();
-    world.host.delete_app(&shop(), NOW).await.unwrap();
+    world.host.delete_app(Manager::Administrator, &shop(), NOW).await.unwrap();
     assert!(world.doors.open.lock().unwrap().is_empty());
 }

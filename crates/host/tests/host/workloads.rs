@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use crate::world::{NOW, World, in_cgroup, nowhere, shop};
-use domain::{Timestamp, limits};
+use access::Manager;
+use domain::{Placement, Timestamp, limits};
 use host::{Enforcement, HostError, NetworkId, NetworkPlace, StartRequest};
 use std::sync::atomic::Ordering;
 
@@ -12,7 +13,7 @@ fn after(seconds: i64) -> Timestamp {
 
 async fn world_with_shop() -> World {
     let world = World::new().await;
-    world.host.create_app(&shop(), NOW).await.unwrap();
+    world.host.create_app(Manager::Administrator, &shop(), &Placement::default(), NOW).await.unwrap();
     world
 }
 
@@ -114,10 +115,14 @@ async fn an_end_closes_the_endpoint_once() {
 #[tokio::test]
 async fn deleting_an_app_ends_its_workloads_and_no_others() {
     let world = world_with_shop().await;
-    world.host.create_app(&"other".parse().unwrap(), NOW).await.unwrap();
+    world
+        .host
+        .create_app(Manager::Administrator, &"other".parse().unwrap(), &Placement::default(), NOW)
+        .await
+        .unwrap();
     world.host.start(&shop(), nowhere(false), NOW).await.unwrap();
     let other = world.host.start(&"other".parse().unwrap(), nowhere(false), NOW).await.unwrap();
-    world.host.delete_app(&shop(), NOW).await.unwrap();
+    world.host.delete_app(Manager::Administrator, &shop(), NOW).await.unwrap();
     let left: Vec<_> = world.identity.workloads().iter().map(|workload| workload.id()).collect();
     assert_eq!(left, [other.workload]);
     assert_eq!(world.host.workloads(None).await.unwrap().len(), 1);
@@ -159,7 +164,12 @@ async fn what_does_not_run_any_more_does_not_come_back() {
         match case {
             // Deleted by a server that did not know of the workload.
             "app" => {
-                let _app = world.restarted("boot 1").host.delete_app(&shop(), NOW).await.unwrap();
+                let _app = world
+                    .restarted("boot 1")
+                    .host
+                    .delete_app(Manager::Administrator, &shop(), NOW)
+                    .await
+                    .unwrap();
             }
             "gone" => world.cgroups.remove("/shop"),
             "again" => world.cgroups.make("/shop", 8, &[]).is_populated.store(true, Ordering::SeqCst),

@@ -31,7 +31,7 @@ pub(crate) struct World {
     pub(crate) listeners: Arc<Listeners>,
     pub(crate) doors: Arc<Doors>,
     pub(crate) cgroups: Arc<Cgroups>,
-    store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
 }
 
 impl World {

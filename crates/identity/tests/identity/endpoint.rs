@@ -172,7 +172,7 @@ async fn each_selector_names_one_of_several_identities() {
     world.put_app_with(Some(own), vec![first, second], world.workload.app()).await;
     assert_eq!(ask(None).await.unwrap(), (own, None));
     for (principal, assigned) in [(&one, first), (&two, second)] {
-        let resource = directory::managed::resource_id(principal).unwrap();
+        let resource = world.resource_id(principal);
         for selector in [
             Selector::Client(principal.client.to_string()),
             Selector::Client(principal.client.to_string().to_uppercase()),
@@ -190,10 +190,10 @@ async fn each_selector_names_one_of_several_identities() {
     };
     refused(Selector::Client(stranger.client.to_string())).await;
     refused(Selector::Principal(stranger.id.to_string())).await;
-    refused(Selector::Resource(directory::managed::resource_id(&stranger).unwrap())).await;
+    refused(Selector::Resource(world.resource_id(&stranger))).await;
     // The resource id of a system-assigned identity is its app's, and names no identity.
-    refused(Selector::Resource(directory::managed::resource_id(&world.principal).unwrap())).await;
-    refused(Selector::Resource(format!("{}/", directory::managed::resource_id(&one).unwrap()))).await;
+    refused(Selector::Resource(world.resource_id(&world.principal))).await;
+    refused(Selector::Resource(format!("{}/", world.resource_id(&one)))).await;
 }
 
 #[tokio::test]
@@ -246,7 +246,8 @@ async fn what_is_done_to_a_user_assigned_identity_holds_at_once() {
 async fn unknown_resources_are_refused() {
     let world = World::new(true).await;
     let connection = world.identity.accept(&world.workload, StandIn::own(1)).unwrap();
-    for resource in ["https://management.azure.com", "x", "https://vault.azure.net.evil.example"] {
+    for resource in ["https://management.azure.com.evil.example", "x", "https://vault.azure.net.evil.example"]
+    {
         let query = TokenQuery { resource: resource.to_owned(), selector: None };
         let refused = world.token(&connection, &query, NOW).await.unwrap_err();
         assert!(matches!(refused, IdentityError::Directory(_)), "{resource}");

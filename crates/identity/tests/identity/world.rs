@@ -4,7 +4,10 @@
 use access::{Principal, PrincipalKind};
 use crypt::{Key256, SystemEntropy};
 use directory::{DirectoryError, DirectoryService, DirectorySettings};
-use domain::{AppId, AppName, ClientId, DomainName, HostNames, PrincipalId, Secret, Timestamp, WorkloadId};
+use domain::{
+    AppId, AppName, ClientId, DomainName, HostNames, Placement, PrincipalId, Secret, SubscriptionId,
+    Timestamp, WorkloadId,
+};
 use identity::{
     App, Assigned, AttestedConnection, Confinement, IdentityError, IdentityService, ManagedToken, PeerProbe,
     ProcessFacts, TokenQuery, Workload,
@@ -25,6 +28,7 @@ pub(crate) struct World {
     pub(crate) workload: Arc<Workload>,
     pub(crate) secret: Secret<String>,
     pub(crate) principal: Principal,
+    subscription: SubscriptionId,
     store: Arc<dyn Store>,
 }
 
@@ -51,6 +55,7 @@ impl World {
             display_name: "shop".to_owned(),
             enabled: true,
             member_of: Vec::new(),
+            resource_group: domain::ResourceGroupName::default(),
             created: NOW,
             revocations: access::Revocations::default(),
         };
@@ -62,9 +67,10 @@ impl World {
         };
         let workload =
             Arc::new(Workload::new(WorkloadId::random(&SystemEntropy), app, name(), hash, protection));
+        let subscription = directory.tenant().subscription();
         let identity = IdentityService::new(store.clone(), directory);
         identity.admit(workload.clone());
-        let world = Self { identity, workload, secret, principal, store };
+        let world = Self { identity, workload, secret, principal, subscription, store };
         world.put_principal(true).await;
         world.put_app(Some(world.principal.id), app).await;
         world
@@ -78,6 +84,11 @@ impl World {
     ) -> Result<Arc<ManagedToken>, IdentityError> {
         let authentic = self.identity.check_secret(connection, &self.secret)?;
         self.identity.token(authentic, query, now).await
+    }
+
+    /// How requests name an identity as a resource.
+    pub(crate) fn resource_id(&self, principal: &Principal) -> String {
+        directory::managed::resource_id(self.subscription, principal).unwrap()
     }
 
     /// Another principal.
@@ -100,7 +111,15 @@ impl World {
         user_assigned: Vec<Assigned>,
         id: AppId,
     ) {
-        let app = App { id, name: name(), identity, user_assigned, created: NOW, changed: NOW };
+        let app = App {
+            id,
+            name: name(),
+            identity,
+            user_assigned,
+            placement: Placement::default(),
+            created: NOW,
+            changed: NOW,
+        };
         self.write(store::put::<App>(&name(), &app)).await;
     }
 

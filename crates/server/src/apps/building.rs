@@ -2,6 +2,7 @@
 //! (the server's environment) or for one (the app's settings, which go first). Nothing else of either is a package's business.
 
 use super::{Apps, references};
+use access::Manager;
 use domain::{AppId, AppName, Secret};
 use host::HostError;
 use kernel::Placement;
@@ -67,7 +68,7 @@ impl Told {
         let host = &apps.services.host;
         let gone = || HostError::AppNotFound(name.clone());
         let mut settings = host.settings_of(name, app).await?.ok_or_else(gone)?;
-        let view = host.app(name).await?;
+        let view = host.app(Manager::Administrator, name).await?;
         if view.app.id != app {
             return Err(gone().into());
         }

@@ -12,10 +12,11 @@ use super::{
     launch::{base, scrub},
     log,
 };
+use access::Manager;
 use audit::Outcome;
 use axum::body::Body;
 use domain::{AppId, AppName, DeploymentId, limits};
-use host::{Deployment, Image};
+use host::{Deployment, Image, Publishable};
 use http_body_util::BodyExt;
 use kernel::{Account, AppCgroup, Ended, KernelError, Limiter, Limits, Program};
 use package::{Contents, PackageError, Runtime, Step};
@@ -97,6 +98,10 @@ impl Deployments {
     /// Those that have come to nothing yet, and may.
     pub(super) fn under_way(&self) -> Vec<DeploymentId> {
         self.all().values().filter(|(_, progress)| !progress.is_over()).map(|(id, _)| *id).collect()
+    }
+
+    pub(crate) fn latest(&self, app: AppId) -> Option<(DeploymentId, ObservedDeployment)> {
+        self.all().get(&app).map(|(id, progress)| (*id, progress.told()))
     }
 
     pub(crate) fn forget(&self, app: AppId) {
@@ -183,11 +188,11 @@ impl From<PackageError> for Failed {
 /// Takes a package in, or the name of an image; the rest goes on by itself.
 pub(crate) async fn take(
     apps: &Arc<Apps>,
-    name: &AppName,
+    publishable: &Publishable,
     mut brought: Brought,
     command: Option<String>,
 ) -> Result<DeploymentId, HostingFault> {
-    let taken = begin(apps, name, &mut brought, command).await;
+    let taken = begin(apps, publishable, &mut brought, command).await;
     if let (Err(_), Brought::Package(body) | Brought::RootFiles(body)) = (&taken, &mut brought) {
         hear_out(body).await;
     }
@@ -208,7 +213,7 @@ async fn hear_out(body: &mut Body) {
 
 async fn begin(
     apps: &Arc<Apps>,
-    name: &AppName,
+    publishable: &Publishable,
     brought: &mut Brought,
     command: Option<String>,
 ) -> Result<DeploymentId, HostingFault> {
@@ -222,11 +227,16 @@ async fn begin(
     if let Some(command) = &command {
         host::desired::check_command(command)?;
     }
-    let app = host.app(name).await?.app.id;
+    let (app, name) = (publishable.app().id, &publishable.app().name);
     let id = DeploymentId::random(&*apps.services.entropy);
     // Makes the record of what is desired, with the account under which the package will be built.
     let desired = host
-        .change_desired(name, &host::Change { deploying: true, ..host::Change::default() }, apps.now())
+        .change_desired(
+            Manager::Administrator,
+            name,
+            &host::Change { of: Some(app), deploying: true, ..host::Change::default() },
+            apps.now(),
+        )
         .await?;
     if matches!(brought, Brought::RootFiles(_)) && command.is_none() && desired.start_command().is_none() {
         let why = "a root file system does not say how it is started: say it by --command";

@@ -25,6 +25,7 @@ mod token_files;
 mod told;
 mod watch;
 
+use access::Manager;
 use audit::{Actor, Outcome, SharedOrigin};
 use deploy::Deployments;
 use domain::{AppId, AppName, DeploymentId, RequestId, Timestamp, WorkloadId};
@@ -207,7 +208,7 @@ impl Apps {
         deployment: host::Deployment,
     ) -> Result<(), HostError> {
         let change = Change { of: Some(app), deployment: Some(deployment), ..Change::default() };
-        self.services.host.change_desired(name, &change, self.now()).await?;
+        self.services.host.change_desired(Manager::Administrator, name, &change, self.now()).await?;
         self.touch(name);
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::{
     rounds::Rounds,
 };
 use crate::listen::{Stop, stopped};
+use access::Manager;
 use domain::{AppId, AppName, WorkloadId, limits};
 use host::{
     Change, Desired, DesiredState, HostError,
@@ -349,7 +350,7 @@ impl Apps {
         desired: &Desired,
     ) -> Result<(), HostError> {
         let now = self.now();
-        let view = self.services.host.app(name).await?;
+        let view = self.services.host.app(Manager::Administrator, name).await?;
         if view.app.id != app {
             return Ok(());
         }
@@ -465,8 +466,8 @@ impl Apps {
         if !is_due {
             return Ok(());
         }
-        let view = self.services.host.app(name).await?;
-        let settings = self.services.host.settings(name).await?;
+        let view = self.services.host.app(Manager::Administrator, name).await?;
+        let settings = self.services.host.settings(Manager::Administrator, name).await?;
         let resolved = references::resolve(&self.services, &view, settings, self.now()).await;
         if let Some(state) = self.state().get_mut(&app) {
             let again = now + limits::REFERENCES_REFRESHED;
@@ -494,7 +495,7 @@ impl Apps {
         if is_another {
             self.note(app, "a secret behind a reference is another: instances are replaced");
             let restart = Change { of: Some(app), restart: true, ..Change::default() };
-            self.services.host.change_desired(name, &restart, self.now()).await?;
+            self.services.host.change_desired(Manager::Administrator, name, &restart, self.now()).await?;
             self.touch(name);
         }
         Ok(())

@@ -4,6 +4,7 @@ use super::{
     Apps, END_TIME_MAX, Instance, ask_to_end, container,
     launch::{self, Launched, end_at_once},
 };
+use access::Manager;
 use domain::{AppId, WorkloadId};
 use host::{HostError, HostService, InstanceRecord, PlaceRecord, WorkloadRecord};
 use kernel::{AppCgroup, Limiter, Process};
@@ -61,7 +62,7 @@ impl Apps {
         self.sweep_cgroups(&kept).await;
         self.sweep_containers(&containers).await?;
         self.sweep_images().await;
-        let apps = host.apps().await?;
+        let apps = host.apps(Manager::Administrator).await?;
         let known: BTreeSet<AppId> = apps.iter().map(|view| view.app.id).collect();
         for (path, error) in self.files.sweep(|app| known.contains(&app)) {
             tracing::warn!(%error, path = %path.display(), "the files of an app that is no more cannot be removed");

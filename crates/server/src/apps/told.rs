@@ -2,7 +2,7 @@
 
 use super::{AppState, Apps, Isolation, deploy, log};
 use domain::{AppId, AppName, DeploymentId};
-use host::plan::Phase;
+use host::{Publishable, plan::Phase};
 use std::sync::Arc;
 use wire::admin::{
     Brought, Hosting, HostingFault, ObservedApp, ObservedDeployment, ObservedInstance, hosting::Answer,
@@ -11,7 +11,7 @@ use wire::admin::{
 impl Hosting for Handle {
     fn take<'a>(
         &'a self,
-        app: &'a AppName,
+        app: &'a Publishable,
         brought: Brought,
         command: Option<String>,
     ) -> Answer<'a, DeploymentId> {
@@ -20,6 +20,10 @@ impl Hosting for Handle {
 
     fn deployment(&self, app: AppId, deployment: DeploymentId) -> Option<ObservedDeployment> {
         self.0.deployments.told(app, deployment)
+    }
+
+    fn latest(&self, app: AppId) -> Option<(DeploymentId, ObservedDeployment)> {
+        self.0.deployments.latest(app)
     }
 
     fn own_networks(&self) -> Result<(), HostingFault> {

@@ -7,15 +7,15 @@ use super::{
     hosting::{self, Hosted, Hosting},
     identities::UserAssigned,
 };
-use crate::context::{Context, State};
-use access::Principal;
+use crate::context::{Context, Services, State};
+use access::{Manager, Principal};
 use axum::{
     Extension, Router,
     extract::State as Shared,
     response::{IntoResponse, Response},
     routing::{get, put},
 };
-use domain::AppName;
+use domain::{AppName, Placement};
 use host::{HostError, service::AppView};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ async fn list(
     Shared(hosting): Shared<Arc<dyn Hosting>>,
 ) -> Result<Response, AdminError> {
     let mut value = Vec::new();
-    for view in state.host.apps().await? {
+    for view in state.host.apps(Manager::Administrator).await? {
         match whole(&state, &*hosting, &view).await {
             Ok(app) => value.push(app),
             // Deleted meanwhile.
@@ -75,7 +75,7 @@ async fn list(
 async fn whole(state: &State, hosting: &dyn Hosting, view: &AppView) -> Result<App, HostError> {
     let desired = state.host.desired(&view.app.name).await?;
     let hosted = desired.map(|desired| hosting::hosted(state, hosting, &view.app.name, &desired));
-    Ok(App { hosted, ..app(view) })
+    Ok(App { hosted, ..app(state, view) })
 }
 
 async fn create(
@@ -83,10 +83,13 @@ async fn create(
     Extension(context): Extension<Context>,
     Body(NewApp { name }): Body<NewApp>,
 ) -> Result<Response, AdminError> {
-    let made = state.host.create_app(&name, context.now).await;
+    let made = state.host.create_app(Manager::Administrator, &name, &Placement::default(), context.now).await;
     let made = audited(&state, &context, "app.create", target(&name), made)?;
     installation.names_changed();
-    Ok(json(StatusCode::CREATED, &app(&AppView { app: made, principal: None, user_assigned: Vec::new() })))
+    Ok(json(
+        StatusCode::CREATED,
+        &app(&state, &AppView { app: made, principal: None, user_assigned: Vec::new() }),
+    ))
 }
 
 async fn show(
@@ -94,7 +97,7 @@ async fn show(
     Shared(hosting): Shared<Arc<dyn Hosting>>,
     Segment(name): Segment<AppName>,
 ) -> Result<Response, AdminError> {
-    let view = state.host.app(&name).await?;
+    let view = state.host.app(Manager::Administrator, &name).await?;
     Ok(json(StatusCode::OK, &whole(&state, &*hosting, &view).await?))
 }
 
@@ -103,7 +106,7 @@ async fn delete(
     Extension(context): Extension<Context>,
     Segment(name): Segment<AppName>,
 ) -> Result<Response, AdminError> {
-    let deleted = state.host.delete_app(&name, context.now).await;
+    let deleted = state.host.delete_app(Manager::Administrator, &name, context.now).await;
     if let Ok(app) = &deleted {
         // Before it is recorded: what is done is done, also if that fails.
         hosting.deleted(&name, *app);
@@ -118,17 +121,17 @@ async fn assign(
     Extension(context): Extension<Context>,
     Segment(name): Segment<AppName>,
 ) -> Result<Response, AdminError> {
-    let assigned = state.host.assign_identity(&name, context.now).await;
+    let assigned = state.host.assign_identity(Manager::Administrator, &name, context.now).await;
     let assigned = audited(&state, &context, "app.identity.assign", target(&name), assigned)?;
-    Ok(json(StatusCode::OK, &app(&assigned)))
+    Ok(json(StatusCode::OK, &app(&state, &assigned)))
 }
 
 async fn identity(
     Shared(state): Shared<State>,
     Segment(name): Segment<AppName>,
 ) -> Result<Response, AdminError> {
-    let view = state.host.app(&name).await?;
-    match app(&view).identity {
+    let view = state.host.app(Manager::Administrator, &name).await?;
+    match app(&state, &view).identity {
         Some(identity) => Ok(json(StatusCode::OK, &identity)),
         None => Err(AdminError::not_found(format!(
             "app {name} has no identity: `keyless app identity assign {name}` gives it one"
@@ -141,23 +144,25 @@ async fn remove(
     Extension(context): Extension<Context>,
     Segment(name): Segment<AppName>,
 ) -> Result<Response, AdminError> {
-    let removed = state.host.remove_identity(&name, context.now).await;
+    let removed = state.host.remove_identity(Manager::Administrator, &name, context.now).await;
     let removed = audited(&state, &context, "app.identity.remove", target(&name), removed)?;
-    Ok(json(StatusCode::OK, &app(&removed)))
+    Ok(json(StatusCode::OK, &app(&state, &removed)))
 }
 
 fn target(name: &AppName) -> String {
     format!("app {name}")
 }
 
-pub(super) fn app(view: &AppView) -> App {
+pub(super) fn app(state: &Services, view: &AppView) -> App {
+    let subscription = state.directory.tenant().subscription();
+    let given = view.user_assigned.iter().map(|(_, principal)| UserAssigned::of(subscription, principal));
     App {
         name: view.app.name.to_string(),
         id: view.app.id.to_string(),
         created: view.app.created.seconds(),
         changed: view.app.changed.seconds(),
         identity: view.principal.as_deref().map(Identity::of),
-        user_assigned: view.user_assigned.iter().map(|(_, principal)| UserAssigned::of(principal)).collect(),
+        user_assigned: given.collect(),
         hosted: None,
     }
 }

@@ -2,10 +2,12 @@
 
 use super::hosting::HostingFault;
 use crate::context::AuditUnavailable;
+use access::GroupFault;
 use axum::response::{IntoResponse, Response};
 use directory::{AppRoleError, DirectoryError, GroupError, UserError};
 use host::HostError;
 use http::StatusCode;
+use resource::{ResourceError, roles::RoleFault};
 use store::StoreError;
 use vault::{AccessModel, VaultError};
 
@@ -110,6 +112,9 @@ impl From<HostError> for AdminError {
             HostError::IdentityExists(name) => Self::conflict(format!(
                 "identity {name} exists already: `keyless identity show {name}` shows it"
             )),
+            HostError::FederatedNotFound(name) => Self::not_found(format!(
+                "identity {name} has no such federated credential: `keyless identity federated list {name}` shows all"
+            )),
             HostError::TooManyIdentities { .. } => Self::conflict(format!("{error}: take one away first")),
             HostError::WorkloadNotFound(id) => Self::not_found(format!("workload {id} is not running")),
             HostError::TooManyWorkloads { .. } => Self::new(
@@ -157,6 +162,9 @@ impl From<HostError> for AdminError {
                     format!("the identity endpoint cannot be opened: {cause}"),
                 )
             }
+            HostError::Group(ref fault) => Self::not_found(fault.to_string()),
+            // The administrator may do anything.
+            HostError::Unmanaged(_) => Self::internal(&error),
             HostError::Directory(error) => error.into(),
             HostError::Store(error) => error.into(),
         }
@@ -287,6 +295,46 @@ impl From<StoreError> for AdminError {
     }
 }
 
+impl From<ResourceError> for AdminError {
+    fn from(error: ResourceError) -> Self {
+        match error {
+            ResourceError::Role(fault) => fault.into(),
+            ResourceError::Store(error) => error.into(),
+            ResourceError::Group(GroupFault::NotFound(_)) => Self::not_found(error.to_string()),
+            error => Self::conflict(error.to_string()),
+        }
+    }
+}
+
+impl From<RoleFault> for AdminError {
+    fn from(fault: RoleFault) -> Self {
+        let text = fault.to_string();
+        match fault {
+            RoleFault::NoSuchPlace { kind, .. } => {
+                Self::not_found(format!("{text}: `keyless {kind} list` shows all"))
+            }
+            RoleFault::PrincipalNotFound(_) => {
+                Self::not_found(format!("{text}: `keyless principal list` shows all"))
+            }
+            RoleFault::RoleNotFound(_) => {
+                Self::not_found(format!("{text}: `keyless role definition list` shows all"))
+            }
+            RoleFault::AssignmentNotFound(_) => {
+                Self::not_found(format!("{text}: `keyless role list` shows all"))
+            }
+            RoleFault::AssignmentExists(_)
+            | RoleFault::AssignmentOther(_)
+            | RoleFault::RoleNameTaken(_)
+            | RoleFault::RoleInUse(_) => Self::conflict(text),
+            RoleFault::PrincipalOther { .. }
+            | RoleFault::NotAssignable(_)
+            | RoleFault::RoleBuiltIn(_)
+            | RoleFault::RoleInvalid { .. }
+            | RoleFault::TooMany { .. } => Self::bad_request(text),
+        }
+    }
+}
+
 impl From<VaultError> for AdminError {
     fn from(error: VaultError) -> Self {
         match error {
@@ -325,16 +373,17 @@ impl From<VaultError> for AdminError {
             VaultError::PrincipalNotFound { .. } => {
                 Self::not_found(format!("{error}: `keyless principal list` shows all"))
             }
-            VaultError::AssignmentNotFound { ref vault, .. } => {
-                Self::not_found(format!("{error}: `keyless vault role list {vault}` shows all"))
-            }
             VaultError::TooLarge { .. } | VaultError::SettingInvalid { .. } => {
                 Self::bad_request(error.to_string())
             }
             VaultError::Store(error) => error.into(),
-            VaultError::Crypt(_) => Self::internal(&error),
+            VaultError::Group(GroupFault::NotFound(_)) => Self::not_found(error.to_string()),
+            VaultError::Group(GroupFault::Going(_)) => Self::conflict(error.to_string()),
+            VaultError::Crypt(_)
+            // The administrator may.
+            | VaultError::Unmanaged(_)
             // Of objects, which are not here.
-            VaultError::Denied(_)
+            | VaultError::Denied(_)
             | VaultError::ObjectNotFound { .. }
             | VaultError::DeletedObjectNotFound { .. }
             | VaultError::ObjectIsDeleted { .. }

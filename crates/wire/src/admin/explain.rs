@@ -72,7 +72,7 @@ struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     assignment: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
+    role: Option<String>,
     /// What the assignment is narrowed down to, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<ObjectScope>,
@@ -89,7 +89,7 @@ async fn explain(
 ) -> Result<Response, AdminError> {
     let Question { app, identity, principal, client_id, user, group, secret, key, certificate, action } =
         question;
-    let vault = state.vault.show_vault(&name).await?;
+    let vault = state.vault.show_vault(access::Manager::Administrator, &name).await?;
     let object = roles::object(secret, key, certificate)?;
     let actions = actions(object.as_ref().map(|object| object.kind), action.as_deref())?;
     let whom = Whom { app, identity, principal, client_id, user, group };
@@ -125,8 +125,8 @@ fn answer(action: ActionName, decided: Result<Rule, Lack>) -> Answer {
         Err(_) => (None, None),
     };
     let (role, assignment, object) = match rule {
-        Some(Rule::Role { role, assignment, object }) => {
-            (Some(role.name), Some(assignment.to_string()), object)
+        Some(Rule::Role { role, assignment, scope: _, object }) => {
+            (Some(role), Some(assignment.to_string()), object)
         }
         Some(Rule::Policy(_) | Rule::Group { .. }) | None => (None, None, None),
     };

@@ -8,6 +8,7 @@ use super::{
     error::AdminError,
 };
 use crate::context::{Context, State};
+use access::Manager;
 use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, Path, Request, State as Shared, rejection::PathRejection},
@@ -15,7 +16,7 @@ use axum::{
     routing::{get, patch, post},
 };
 use domain::{AppId, AppName, DeploymentId, Secret};
-use host::{AppNetwork, Change, Desired, DesiredState, Health, Setting};
+use host::{AppNetwork, Change, Desired, DesiredState, Health, Publishable, Setting};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
@@ -28,13 +29,16 @@ pub trait Hosting: Send + Sync {
     /// Takes a package (a zip) in, the tar of a root file system, or the name of an image. Unpacking, fetching, building and making it what is desired goes on after the answer.
     fn take<'a>(
         &'a self,
-        app: &'a AppName,
+        app: &'a Publishable,
         brought: Brought,
         command: Option<String>,
     ) -> Answer<'a, DeploymentId>;
 
     /// How far a deployment is, if it is known: the last one of each app is.
     fn deployment(&self, app: AppId, deployment: DeploymentId) -> Option<ObservedDeployment>;
+
+    /// The last deployment of an app since the server began, and how far it is.
+    fn latest(&self, app: AppId) -> Option<(DeploymentId, ObservedDeployment)>;
 
     /// Can programs have a network of their own here?
     ///
@@ -302,7 +306,9 @@ async fn change(
             let deployment = desired.as_ref().and_then(|desired| desired.deployment.as_ref());
             hosting.azure_arc(deployment.is_some_and(|deployment| deployment.image.is_some()))?;
         }
-        Ok::<_, HostingFault>(state.host.change_desired(&name, &change, context.now).await?)
+        Ok::<_, HostingFault>(
+            state.host.change_desired(Manager::Administrator, &name, &change, context.now).await?,
+        )
     };
     let changed = changing.await;
     // Before it is recorded: what is done is done, also if that fails.
@@ -328,8 +334,8 @@ async fn deploy(
     };
     let taken = async {
         let brought = brought.map_err(AdminError::bad_request)?;
-        state.host.app(&name).await?;
-        Ok::<_, AdminError>(hosting.take(&name, brought, query.command).await?)
+        let app = state.host.publishable(Manager::Administrator, &name).await?;
+        Ok::<_, AdminError>(hosting.take(&app, brought, query.command).await?)
     };
     let id = audited(&state, &context, "app.deploy", target(&name), taken.await)?;
     Ok(json(StatusCode::ACCEPTED, &serde_json::json!({"id": id.to_string()})))
@@ -341,7 +347,7 @@ async fn deployment(
     path: Result<Path<(AppName, String)>, PathRejection>,
 ) -> Result<Response, AdminError> {
     let Path((name, id)) = path.map_err(|rejection| AdminError::bad_request(rejection.body_text()))?;
-    let app = state.host.app(&name).await?.app.id;
+    let app = state.host.app(Manager::Administrator, &name).await?.app.id;
     let known = id.parse().ok().and_then(|id| hosting.deployment(app, id));
     let known = known.ok_or_else(|| AdminError::not_found("the server knows nothing of this deployment"))?;
     Ok(json(StatusCode::OK, &known))
@@ -351,7 +357,7 @@ async fn settings(
     Shared(state): Shared<State>,
     Segment(name): Segment<AppName>,
 ) -> Result<Response, AdminError> {
-    let settings = state.host.settings(&name).await?;
+    let settings = state.host.settings(Manager::Administrator, &name).await?;
     let mut value = Vec::with_capacity(settings.len());
     for Setting { name, value: text, is_secret } in &settings {
         let told = (!is_secret).then(|| text.expose().as_str());
@@ -373,7 +379,7 @@ async fn change_settings(
         .into_iter()
         .map(|(name, new)| Setting { name, value: new.value, is_secret: new.secret })
         .collect();
-    let changed = state.host.change_settings(&name, &set, &remove, context.now).await;
+    let changed = state.host.change_settings(Manager::Administrator, &name, &set, &remove, context.now).await;
     hosting.changed(&name);
     audited(&state, &context, "app.settings", told, changed)?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -385,7 +391,7 @@ async fn log(
     Segment(name): Segment<AppName>,
     Parameters(query): Parameters<LogQuery>,
 ) -> Result<Response, AdminError> {
-    let app = state.host.app(&name).await?.app.id;
+    let app = state.host.app(Manager::Administrator, &name).await?.app.id;
     let lines = query.lines.unwrap_or(LOG_LINES).min(LOG_LINES_MAX);
     let body = hosting.log(app, lines, query.follow).await?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response())

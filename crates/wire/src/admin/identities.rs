@@ -8,14 +8,14 @@ use super::{
     error::AdminError,
 };
 use crate::context::{Context, Services, State};
-use access::Principal;
+use access::{Manager, Principal};
 use axum::{
     Extension, Router,
     extract::{Path, State as Shared, rejection::PathRejection},
     response::{IntoResponse, Response},
     routing::{get, put},
 };
-use domain::{AppName, IdentityName, NameError};
+use domain::{AppName, IdentityName, NameError, Placement, SubscriptionId};
 use host::IdentityView;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -45,11 +45,11 @@ pub(super) struct UserAssigned {
 }
 
 impl UserAssigned {
-    pub(super) fn of(principal: &Principal) -> Self {
+    pub(super) fn of(subscription: SubscriptionId, principal: &Principal) -> Self {
         Self {
             name: principal.display_name.clone(),
             identity: Identity::of(principal),
-            resource_id: directory::managed::resource_id(principal),
+            resource_id: directory::managed::resource_id(subscription, principal),
         }
     }
 }
@@ -62,8 +62,14 @@ pub(super) fn routes() -> Router<Admin> {
 }
 
 async fn list(Shared(state): Shared<State>) -> Result<Response, AdminError> {
-    let apps = state.host.apps().await?;
-    let value = state.host.identities().await?.iter().map(|one| shown(one, &apps)).collect();
+    let apps = state.host.apps(Manager::Administrator).await?;
+    let value = state
+        .host
+        .identities(Manager::Administrator)
+        .await?
+        .iter()
+        .map(|one| shown(&state, one, &apps))
+        .collect();
     Ok(json(StatusCode::OK, &List { value }))
 }
 
@@ -72,17 +78,18 @@ async fn create(
     Extension(context): Extension<Context>,
     Body(New { name }): Body<New>,
 ) -> Result<Response, AdminError> {
-    let made = state.host.create_identity(&name, context.now).await;
+    let made =
+        state.host.create_identity(Manager::Administrator, &name, &Placement::default(), context.now).await;
     let made = audited(&state, &context, "identity.create", target(&name), made)?;
-    Ok(json(StatusCode::CREATED, &shown(&made, &[])))
+    Ok(json(StatusCode::CREATED, &shown(&state, &made, &[])))
 }
 
 async fn show(
     Shared(state): Shared<State>,
     Segment(name): Segment<IdentityName>,
 ) -> Result<Response, AdminError> {
-    let view = state.host.identity_named(&name).await?;
-    Ok(json(StatusCode::OK, &shown(&view, &state.host.apps().await?)))
+    let view = state.host.identity_named(Manager::Administrator, &name).await?;
+    Ok(json(StatusCode::OK, &shown(&state, &view, &state.host.apps(Manager::Administrator).await?)))
 }
 
 async fn delete(
@@ -90,7 +97,7 @@ async fn delete(
     Extension(context): Extension<Context>,
     Segment(name): Segment<IdentityName>,
 ) -> Result<Response, AdminError> {
-    let deleted = state.host.delete_identity(&name).await;
+    let deleted = state.host.delete_identity(Manager::Administrator, &name).await;
     audited(&state, &context, "identity.delete", target(&name), deleted)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -101,7 +108,7 @@ async fn attach(
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, AdminError> {
     let (app, identity) = names(path)?;
-    let given = state.host.attach_identity(&app, &identity, context.now).await;
+    let given = state.host.attach_identity(Manager::Administrator, &app, &identity, context.now).await;
     changed(&state, &context, "app.identity.assign", &app, &identity, given)
 }
 
@@ -111,7 +118,7 @@ async fn detach(
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, AdminError> {
     let (app, identity) = names(path)?;
-    let taken = state.host.detach_identity(&app, &identity, context.now).await;
+    let taken = state.host.detach_identity(Manager::Administrator, &app, &identity, context.now).await;
     changed(&state, &context, "app.identity.remove", &app, &identity, taken)
 }
 
@@ -125,7 +132,7 @@ fn changed(
 ) -> Result<Response, AdminError> {
     let target = format!("identity {identity} of app {app}");
     let view = audited(state, context, action, target, result)?;
-    Ok(json(StatusCode::OK, &apps::app(&view)))
+    Ok(json(StatusCode::OK, &apps::app(state, &view)))
 }
 
 fn names(path: Result<Path<(String, String)>, PathRejection>) -> Result<(AppName, IdentityName), AdminError> {
@@ -138,12 +145,12 @@ fn target(name: &IdentityName) -> String {
     format!("identity {name}")
 }
 
-fn shown(view: &IdentityView, apps: &[host::AppView]) -> Shown {
+fn shown(state: &Services, view: &IdentityView, apps: &[host::AppView]) -> Shown {
     let has = |app: &&host::AppView| {
         app.app.user_assigned.iter().any(|assigned| assigned.identity == view.principal.id)
     };
     Shown {
-        identity: UserAssigned::of(&view.principal),
+        identity: UserAssigned::of(state.directory.tenant().subscription(), &view.principal),
         created: view.identity.created.seconds(),
         apps: apps.iter().filter(has).map(|app| app.app.name.to_string()).collect(),
     }

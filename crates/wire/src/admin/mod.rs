@@ -9,8 +9,10 @@ pub mod app_roles;
 pub mod apps;
 pub mod body;
 pub mod clock;
+pub mod compared;
 pub mod error;
 pub mod explain;
+pub mod federated;
 pub mod groups;
 pub mod hosting;
 pub mod identities;
@@ -84,7 +86,9 @@ pub fn router(state: State, installation: Arc<dyn Installation>, hosting: Arc<dy
         .merge(token::routes())
         .merge(apps::routes())
         .merge(hosting::routes())
+        .merge(compared::routes())
         .merge(identities::routes())
+        .merge(federated::routes())
         .merge(workloads::routes())
         .merge(vaults::routes())
         .merge(policies::routes())

@@ -8,6 +8,7 @@ use super::{
     whom::{self, Standing, Whom},
 };
 use crate::context::{Context, Services, State};
+use access::Manager;
 use axum::{Extension, Router, extract::State as Shared, response::Response, routing::get};
 use domain::{
     AppName, CertificatePermissions, ClientId, IdentityName, KeyPermissions, Permissions, PrincipalId,
@@ -60,7 +61,7 @@ async fn list(
     Shared(state): Shared<State>,
     Segment(name): Segment<VaultName>,
 ) -> Result<Response, AdminError> {
-    let vault = state.vault.show_vault(&name).await?;
+    let vault = state.vault.show_vault(Manager::Administrator, &name).await?;
     Ok(json(StatusCode::OK, &List { value: shown(&state, &vault).await? }))
 }
 
@@ -78,9 +79,11 @@ async fn set(
         Err(_) => target(&name),
     };
     let changed = match found {
-        Ok(principal) => {
-            state.vault.set_policy(&name, principal, permissions).await.map_err(AdminError::from)
-        }
+        Ok(principal) => state
+            .vault
+            .set_policy(Manager::Administrator, &name, principal, permissions)
+            .await
+            .map_err(AdminError::from),
         Err(error) => Err(error),
     };
     let changed = audited(&state, &context, "vault.policy.set", target, changed)?;

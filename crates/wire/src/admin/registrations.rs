@@ -78,7 +78,7 @@ struct NewCertificate {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewFederated {
+pub(super) struct NewFederated {
     name: String,
     issuer: String,
     subject: String,
@@ -90,6 +90,25 @@ struct NewFederated {
     /// The issuer's key set; without it, keys are fetched.
     #[serde(default)]
     jwks: Option<serde_json::Value>,
+}
+
+impl NewFederated {
+    /// As the directory takes it.
+    pub(super) fn credential(self) -> Result<NewFederatedCredential, AdminError> {
+        let mut audiences = self.audiences.into_iter();
+        let audience = audiences.next();
+        if audiences.next().is_some() {
+            return Err(AdminError::bad_request("a federated credential has one audience"));
+        }
+        Ok(NewFederatedCredential {
+            name: self.name,
+            issuer: self.issuer,
+            subject: self.subject,
+            audience,
+            description: self.description,
+            key_set: self.jwks.map(|set| set.to_string().into_bytes()),
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -134,7 +153,7 @@ struct ShownCertificate {
 }
 
 #[derive(Serialize)]
-struct ShownFederated {
+pub(super) struct ShownFederated {
     id: String,
     name: String,
     issuer: String,
@@ -270,20 +289,7 @@ async fn add_federated(
     Segment(named): Segment<String>,
     Body(new): Body<NewFederated>,
 ) -> Result<Response, AdminError> {
-    let mut audiences = new.audiences.into_iter();
-    let audience = audiences.next();
-    if audiences.next().is_some() {
-        return Err(AdminError::bad_request("a federated credential has one audience"));
-    }
-    let new = NewFederatedCredential {
-        name: new.name,
-        issuer: new.issuer,
-        subject: new.subject,
-        audience,
-        description: new.description,
-        key_set: new.jwks.map(|set| set.to_string().into_bytes()),
-    };
-    let made = state.directory.add_federated(&named, new, context.now).await;
+    let made = state.directory.add_federated(&named, new.credential()?, context.now).await;
     let target = match &made {
         Ok(made) => format!("federated credential {} of {}", made.id, target(&named)),
         Err(_) => format!("a federated credential of {}", target(&named)),
@@ -361,7 +367,7 @@ fn certificate(certificate: &Certificate) -> ShownCertificate {
     }
 }
 
-fn federated(credential: &FederatedCredential) -> ShownFederated {
+pub(super) fn federated(credential: &FederatedCredential) -> ShownFederated {
     let name = |key: &crypt::IssuerKey| key.kid.clone().unwrap_or_else(|| "without a name".to_owned());
     ShownFederated {
         id: credential.id.to_string(),

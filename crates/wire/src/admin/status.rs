@@ -1,6 +1,7 @@
 //! `/v1/status`: what is running, what the kernel enforces and what not, what should be mended.
 
 use super::{Admin, body::json, clock::TestClock, error::AdminError, signing_keys};
+use access::Manager;
 use axum::{Router, extract::State, response::Response, routing::get};
 use domain::Timestamp;
 use http::StatusCode;
@@ -87,10 +88,10 @@ pub(super) fn routes() -> Router<Admin> {
 async fn show(State(Admin { state, installation, .. }): State<Admin>) -> Result<Response, AdminError> {
     let workloads = state.identity.workloads();
     let counts = Counts {
-        apps: state.host.apps().await?.len(),
+        apps: state.host.apps(Manager::Administrator).await?.len(),
         workloads: workloads.len(),
         workloads_unenforced: workloads.iter().filter(|workload| workload.confinement().is_none()).count(),
-        vaults: state.vault.list_vaults().await?.len(),
+        vaults: state.vault.list_vaults(access::Manager::Administrator).await?.len(),
     };
     let status = Status {
         installation: installation.facts(),

@@ -9,7 +9,7 @@ use super::{
     roles::{self, ShownRole},
 };
 use crate::context::{Context, Services, State};
-use access::{IpRange, NetworkRules};
+use access::{IpRange, Manager, NetworkRules};
 use axum::{
     Extension, Router,
     extract::State as Shared,
@@ -58,6 +58,7 @@ impl Settings {
             network,
             recoverable_days: self.retention_days,
             purge_protection: self.purge_protection,
+            ..VaultSettings::default()
         })
     }
 
@@ -151,7 +152,7 @@ pub(super) fn routes() -> Router<Admin> {
 
 async fn list(Shared(state): Shared<State>) -> Result<Response, AdminError> {
     let mut value = Vec::new();
-    for vault in state.vault.list_vaults().await? {
+    for vault in state.vault.list_vaults(Manager::Administrator).await? {
         value.push(shown(&state, &vault, None).await?);
     }
     Ok(json(StatusCode::OK, &List { value }))
@@ -159,7 +160,7 @@ async fn list(Shared(state): Shared<State>) -> Result<Response, AdminError> {
 
 async fn list_deleted(Shared(state): Shared<State>) -> Result<Response, AdminError> {
     let mut value = Vec::new();
-    for deleted in state.vault.list_deleted_vaults().await? {
+    for deleted in state.vault.list_deleted_vaults(Manager::Administrator).await? {
         value.push(shown_deleted(&state, &deleted).await?);
     }
     Ok(json(StatusCode::OK, &List { value }))
@@ -176,8 +177,8 @@ async fn create(
     let tenant = state.directory.tenant();
     let made = match settings.read() {
         Ok(settings) => {
-            let made =
-                state.vault.create_vault(&name, tenant.id, tenant.administrator, &settings, context.now);
+            let new = vault::NewVault::owned(&name, tenant.id, tenant.administrator);
+            let made = state.vault.create_vault(Manager::Administrator, new, &settings, context.now);
             made.await.map_err(AdminError::from)
         }
         Err(error) => Err(error),
@@ -193,7 +194,7 @@ async fn show(
     Shared(state): Shared<State>,
     Segment(name): Segment<VaultName>,
 ) -> Result<Response, AdminError> {
-    let vault = state.vault.show_vault(&name).await?;
+    let vault = state.vault.show_vault(Manager::Administrator, &name).await?;
     Ok(json(StatusCode::OK, &shown(&state, &vault, None).await?))
 }
 
@@ -201,7 +202,7 @@ async fn show_deleted(
     Shared(state): Shared<State>,
     Segment(name): Segment<VaultName>,
 ) -> Result<Response, AdminError> {
-    let deleted = state.vault.show_deleted_vault(&name).await?;
+    let deleted = state.vault.show_deleted_vault(Manager::Administrator, &name).await?;
     Ok(json(StatusCode::OK, &shown_deleted(&state, &deleted).await?))
 }
 
@@ -215,7 +216,8 @@ async fn change(
     let administrator = state.directory.tenant().administrator;
     let changed = match settings.read() {
         Ok(settings) => {
-            let changed = state.vault.change_vault(&name, &settings, administrator, context.now);
+            let (by, owner) = (Manager::Administrator, Some(administrator));
+            let changed = state.vault.change_vault(by, &name, &settings, owner, context.now);
             changed.await.map_err(AdminError::from)
         }
         Err(error) => Err(error),
@@ -229,7 +231,7 @@ async fn delete(
     Extension(context): Extension<Context>,
     Segment(name): Segment<VaultName>,
 ) -> Result<Response, AdminError> {
-    let deleted = state.vault.delete_vault(&name, context.now).await;
+    let deleted = state.vault.delete_vault(Manager::Administrator, &name, context.now).await;
     if deleted.is_ok() {
         installation.names_changed();
     }
@@ -242,7 +244,7 @@ async fn recover(
     Extension(context): Extension<Context>,
     Segment(name): Segment<VaultName>,
 ) -> Result<Response, AdminError> {
-    let recovered = state.vault.recover_vault(&name).await;
+    let recovered = state.vault.recover_vault(Manager::Administrator, &name).await;
     if recovered.is_ok() {
         installation.names_changed();
     }
@@ -256,7 +258,7 @@ async fn purge(
     Segment(name): Segment<VaultName>,
 ) -> Result<Response, AdminError> {
     // Its name went out of the names files when it was deleted.
-    let purged = state.vault.purge_vault(&name, context.now).await;
+    let purged = state.vault.purge_vault(Manager::Administrator, &name, context.now).await;
     audited(&state, &context, "vault.purge", target(&name), purged)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

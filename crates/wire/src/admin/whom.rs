@@ -2,6 +2,7 @@
 
 use super::error::AdminError;
 use crate::context::Services;
+use access::Manager;
 use directory::DirectoryError;
 use domain::{AppName, ClientId, IdentityName, PrincipalId};
 use http::StatusCode;
@@ -51,7 +52,7 @@ impl Whom {
     pub(super) async fn find(self, state: &Services) -> Result<PrincipalId, AdminError> {
         match (self.app, self.identity, self.principal, self.client_id, self.user, self.group) {
             (Some(app), None, None, None, None, None) => {
-                let view = state.host.app(&app).await?;
+                let view = state.host.app(Manager::Administrator, &app).await?;
                 view.app.identity.ok_or_else(|| {
                     AdminError::new(
                         StatusCode::CONFLICT,
@@ -63,7 +64,7 @@ impl Whom {
                 })
             }
             (None, Some(identity), None, None, None, None) => {
-                Ok(state.host.identity_named(&identity).await?.principal.id)
+                Ok(state.host.identity_named(Manager::Administrator, &identity).await?.principal.id)
             }
             (None, None, Some(principal), None, None, None) => Ok(principal),
             (None, None, None, Some(client), None, None) => {

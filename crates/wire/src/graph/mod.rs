@@ -85,7 +85,7 @@ const HEADERS: [(HeaderName, &str); 3] = [
 ];
 
 async fn answered(state: &State, context: &Context, request: Request, client_request: &str) -> Response {
-    let caller = match bearer::graph_caller(state, request.headers(), context.now) {
+    let caller = match bearer::caller(state, &state.verifiers.graph, request.headers(), context.now) {
         Ok(caller) => caller,
         Err(unauthenticated) => {
             let error = GraphError::from(unauthenticated);

@@ -198,7 +198,8 @@ impl Asked<'_> {
     pub(super) fn shown(&self, found: &ServicePrincipal) -> Object {
         match (&found.principal, found.builtin) {
             (Some(principal), _) => {
-                types::service_principal(principal, found.registration.as_deref(), self.tenant())
+                let tenant = self.state.directory.tenant();
+                types::service_principal(principal, found.registration.as_deref(), tenant)
             }
             (None, Some(builtin)) => {
                 let names = self.context.names(self.state);

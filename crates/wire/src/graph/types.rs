@@ -4,7 +4,7 @@
 use access::{Group, Principal, PrincipalKind};
 use directory::{
     AppRole, Certificate, Credential, Deleted, FederatedCredential, Person, Registration, RoleAssignment,
-    TokenVersion, User,
+    Tenant, TokenVersion, User,
     graph::{Builtin, PermissionGrant, builtin},
     managed,
     redirect::Platform,
@@ -176,15 +176,15 @@ pub(super) fn federated(credential: &FederatedCredential) -> Object {
 pub(super) fn service_principal(
     principal: &Principal,
     registration: Option<&Registration>,
-    tenant: TenantId,
+    tenant: &Tenant,
 ) -> Object {
     let names = |registration: &Registration| {
         let mut names = vec![registration.client.to_string()];
         names.extend(registration.identifier_uris.iter().cloned());
         names
     };
-    let mut shown = bare(principal.id, principal.client, &principal.display_name, tenant);
-    let resource = managed::resource_id(principal);
+    let mut shown = bare(principal.id, principal.client, &principal.display_name, tenant.id);
+    let resource = managed::resource_id(tenant.subscription(), principal);
     let is_explicit = match principal.kind {
         PrincipalKind::UserAssignedIdentity => "isExplicit=True",
         _ => "isExplicit=False",

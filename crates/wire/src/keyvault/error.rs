@@ -295,12 +295,13 @@ impl From<&VaultError> for KeyVaultError {
             )
             | VaultError::Crypt(_)
             // These belong to the administrator's operations and never come from a data plane one.
+            | VaultError::Unmanaged(_)
+            | VaultError::Group(_)
             | VaultError::VaultExists { .. }
             | VaultError::VaultIsDeleted { .. }
             | VaultError::DeletedVaultNotFound { .. }
             | VaultError::Immutable { .. }
             | VaultError::SettingInvalid { .. }
-            | VaultError::AssignmentNotFound { .. }
             | VaultError::OtherAccessModel { .. }
             | VaultError::PrincipalNotFound { .. } => Self::internal(),
         }

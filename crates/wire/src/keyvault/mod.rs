@@ -46,7 +46,7 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Response {
     let host = host(context.names(state), vault, request.headers());
-    let caller = match bearer::caller(state, request.headers(), context.now) {
+    let caller = match bearer::caller(state, &state.verifiers.vaults, request.headers(), context.now) {
         Ok(caller) => caller,
         Err(bearer::Unauthenticated::NoToken) => {
             // Not a refusal but the protocol's first step: there is nobody yet of whom a record could speak.

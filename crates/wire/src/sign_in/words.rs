@@ -34,6 +34,8 @@ fn of_scope(audience: &Audience, name: &str) -> String {
     match &audience.resource {
         Resource::Vaults => "Use secrets, keys and certificates in all vaults as you may".to_owned(),
         Resource::Graph => of_graph(name).to_owned(),
+        Resource::Management => "Manage resources as you may".to_owned(),
+        Resource::Deployment => "Deploy to apps as you may".to_owned(),
         Resource::Registered(registration) => {
             let scope = registration.scopes.iter().find(|scope| scope.value == name);
             let described = scope.map(|scope| scope.description.trim()).filter(|text| !text.is_empty());

@@ -48,7 +48,7 @@ async fn another_vault_of_the_tenant_takes_it() {
     world.delete("db").await.unwrap();
     assert_eq!(next_door.value("db").await, "theirs");
     // Of a vault that is gone, too.
-    world.service.delete_vault(&next_door.vault, NOW).await.unwrap();
+    world.service.delete_vault(BY, &next_door.vault, NOW).await.unwrap();
     let blob = next_door.backup("db").await;
     refused!(blob, VaultError::VaultNotFound { .. });
 }
@@ -92,7 +92,7 @@ async fn no_value_is_in_a_backup_nor_anywhere_in_clear() {
         assert!(world.found(text).is_empty(), "{text}: {:?}", world.found(text));
     }
     // What is sealed within is sealed by itself: no text of many values is ever put together in clear.
-    let vault = world.service.show_vault(&world.vault).await.unwrap();
+    let vault = world.service.show_vault(BY, &world.vault).await.unwrap();
     let head = world.get("db", None).await.unwrap().secret.head;
     let saved = world.service.save::<Secrets>(&vault, &head).await.unwrap();
     assert!(!format!("{saved:?} {}", serde_json::to_string(&saved).unwrap()).contains("canary"));

@@ -134,7 +134,7 @@ impl World {
             certificates: <CertificatePermission as domain::Permission>::ALL.iter().copied().collect(),
             ..Permissions::all_but_purge()
         };
-        self.service.set_policy(&self.vault, self.principal.id, permissions).await.unwrap();
+        self.service.set_policy(BY, &self.vault, self.principal.id, permissions).await.unwrap();
     }
 
     /// When the certificate is renewed.
@@ -226,7 +226,7 @@ async fn a_name_that_a_key_or_secret_has_is_no_certificates_and_the_reverse() {
     world.allow_all().await;
     world.purge("db").await.unwrap();
     let owner = Permissions::all_but_purge();
-    world.service.set_policy(&world.vault, world.principal.id, owner).await.unwrap();
+    world.service.set_policy(BY, &world.vault, world.principal.id, owner).await.unwrap();
     world.create("db", asked(policy("Unknown"))).await.unwrap();
     refused!(world.restore(&blob).await, VaultError::NameTaken { .. });
     world.service.delete_pending_certificate(&world.asker(), &world.vault, &object("db")).await.unwrap();
@@ -528,9 +528,9 @@ async fn what_is_scheduled_goes_where_the_certificate_goes() {
     let on = CertificateChange { enabled: Some(true), ..CertificateChange::default() };
     world.change_certificate("shop", on).await.unwrap();
     // Nothing is made in a deleted vault, and it is not forgotten.
-    world.service.delete_vault(&world.vault, at).await.unwrap();
+    world.service.delete_vault(BY, &world.vault, at).await.unwrap();
     assert_eq!(world.renew(at.plus(DAY)).await, 0);
-    world.service.recover_vault(&world.vault).await.unwrap();
+    world.service.recover_vault(BY, &world.vault).await.unwrap();
     assert_eq!(world.renew(at.plus(DAY * 30)).await, 1);
     assert_eq!(renewals(), 1);
 }
@@ -728,7 +728,7 @@ async fn each_needs_its_own_permission() {
     let head = Head::clone(&world.certificate("shop").await.unwrap().head);
     assert_eq!(head.name, object("shop"));
     let none = Permissions { certificates: domain::VerbSet::default(), ..Permissions::all_but_purge() };
-    world.service.set_policy(&world.vault, world.principal.id, none).await.unwrap();
+    world.service.set_policy(BY, &world.vault, world.principal.id, none).await.unwrap();
     let (asker, name, vault, service) = (world.asker(), object("shop"), &world.vault, &world.service);
     refused!(world.create("shop", CreateCertificate::default()).await, VaultError::Denied(_));
     refused!(world.certificate("shop").await, VaultError::Denied(_));
@@ -761,7 +761,7 @@ async fn each_needs_its_own_permission() {
         certificates: <CertificatePermission as domain::Permission>::ALL.iter().copied().collect(),
         ..Permissions::default()
     };
-    world.service.set_policy(&world.vault, world.principal.id, only).await.unwrap();
+    world.service.set_policy(BY, &world.vault, world.principal.id, only).await.unwrap();
     refused!(world.get("shop", None).await, VaultError::Denied(_));
     world.certificate("shop").await.unwrap();
 }

@@ -258,7 +258,7 @@ async fn who_comes_second_is_told() {
     world.before_commit(0, move || {
         let settings = VaultSettings { purge_protection: Some(true), ..VaultSettings::default() };
         let (name, id) = (&meddler.vault, meddler.principal.id);
-        at_once(meddler.service.change_vault(name, &settings, id, NOW)).unwrap();
+        at_once(meddler.service.change_vault(BY, name, &settings, Some(id), NOW)).unwrap();
     });
     refused!(world.purge("db").await, VaultError::PurgeProtected { .. });
     world.get_deleted("db").await.unwrap();
@@ -269,7 +269,7 @@ async fn who_comes_second_is_told() {
 async fn a_head_is_in_one_place() {
     let world = World::new().await;
     world.set("db", "one").await;
-    let vault = world.service.show_vault(&world.vault).await.unwrap().id;
+    let vault = world.service.show_vault(BY, &world.vault).await.unwrap().id;
     let place = |prefix: &str| world.stored(&format!("{prefix}/{vault}/"));
     assert_eq!((place("secret"), place("deleted-secret")), (vec!["db".to_owned()], vec![]));
     world.delete("db").await.unwrap();

@@ -82,7 +82,7 @@ async fn what_is_left_over_of_an_earlier_deletion_does_nothing() {
     world.set("db", "one").await;
     let stale = world.delete("db").await.unwrap().deleted;
     world.recover("db").await.unwrap();
-    let vault = world.service.show_vault(&world.vault).await.unwrap();
+    let vault = world.service.show_vault(BY, &world.vault).await.unwrap();
     let task = Task::Purge { kind: ObjectKind::Secret, name: object("db"), object: stale.head.id };
     let due = Due { at: then(), vault: vault.name.clone(), vault_id: vault.id, task };
     // Not deleted; deleted again and not due yet; another one of the name, due by a record of its own, which is not there.
@@ -134,9 +134,9 @@ async fn the_time_comes_in_a_deleted_vault_too() {
     world.set("db", "one").await;
     world.set("kept", "two").await;
     world.delete("db").await.unwrap();
-    world.service.delete_vault(&world.vault, NOW.plus(DAY)).await.unwrap();
+    world.service.delete_vault(BY, &world.vault, NOW.plus(DAY)).await.unwrap();
     assert_eq!(world.run_due(then()).await, ["shop: purge db"]);
-    world.service.recover_vault(&world.vault).await.unwrap();
+    world.service.recover_vault(BY, &world.vault).await.unwrap();
     assert!(world.deleted_names().await.is_empty(), "not there for ever after its time");
     assert_eq!(world.value("kept").await, "two");
 }
@@ -146,11 +146,11 @@ async fn what_is_due_of_a_vault_that_is_gone_is_forgotten() {
     let world = World::new().await;
     world.set("db", "one").await;
     world.delete("db").await.unwrap();
-    world.service.delete_vault(&world.vault, NOW).await.unwrap();
+    world.service.delete_vault(BY, &world.vault, NOW).await.unwrap();
     // As if purging the vault had left it behind.
     let due: Vec<_> =
         world.store.inner.dump().into_iter().filter(|(key, _)| key.as_bytes().starts_with(b"due/")).collect();
-    world.service.purge_vault(&world.vault, NOW).await.unwrap();
+    world.service.purge_vault(BY, &world.vault, NOW).await.unwrap();
     let old = due.into_iter().filter(|(key, _)| key.as_bytes().windows(6).any(|part| part == b"secret"));
     world.write(old.map(|(key, value)| Write::Put(key, value)).collect()).await;
     assert_eq!(world.stored("due/").len(), 1);
@@ -169,12 +169,12 @@ async fn what_is_due_of_a_vault_that_is_gone_is_forgotten() {
 async fn a_deleted_vault_is_purged_at_its_time() {
     let world = World::new().await;
     world.set("db", "one").await;
-    let deleted = world.service.delete_vault(&world.vault, NOW).await.unwrap();
+    let deleted = world.service.delete_vault(BY, &world.vault, NOW).await.unwrap();
     assert_eq!(deleted.purge_at, then());
     assert!(world.run_due(before(then())).await.is_empty());
-    world.service.show_deleted_vault(&world.vault).await.unwrap();
+    world.service.show_deleted_vault(BY, &world.vault).await.unwrap();
     assert_eq!(world.run_due(then()).await, ["shop: purge-vault"]);
-    let shown = world.service.show_deleted_vault(&world.vault).await;
+    let shown = world.service.show_deleted_vault(BY, &world.vault).await;
     refused!(shown, VaultError::DeletedVaultNotFound { .. });
     assert!(world.found(&deleted.vault.id.to_string()).is_empty());
     // Its key is not kept in memory either.
@@ -185,13 +185,13 @@ async fn a_deleted_vault_is_purged_at_its_time() {
 async fn a_vault_that_was_recovered_or_deleted_again_is_not_purged() {
     let world = World::new().await;
     world.set("db", "one").await;
-    world.service.delete_vault(&world.vault, NOW).await.unwrap();
-    world.service.recover_vault(&world.vault).await.unwrap();
+    world.service.delete_vault(BY, &world.vault, NOW).await.unwrap();
+    world.service.recover_vault(BY, &world.vault).await.unwrap();
     assert!(world.run_due(then()).await.is_empty());
-    world.service.delete_vault(&world.vault, NOW.plus(DAY)).await.unwrap();
+    world.service.delete_vault(BY, &world.vault, NOW.plus(DAY)).await.unwrap();
     assert!(world.run_due(then()).await.is_empty());
     let meddler = world.elsewhere();
-    world.before_commit(0, move || drop(at_once(meddler.service.recover_vault(&meddler.vault)).unwrap()));
+    world.before_commit(0, move || drop(at_once(meddler.service.recover_vault(BY, &meddler.vault)).unwrap()));
     assert!(world.run_due(then().plus(DAY)).await.is_empty());
     assert_eq!(world.value("db").await, "one");
 }

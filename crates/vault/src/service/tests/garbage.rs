@@ -137,13 +137,13 @@ async fn a_restore_that_lost_a_race_leaves_nothing() {
 async fn a_restore_into_a_vault_that_goes_leaves_nothing() {
     for step in 0..3 {
         let (world, blob) = with_large_blob().await;
-        let id = world.service.show_vault(&world.vault).await.unwrap().id;
+        let id = world.service.show_vault(BY, &world.vault).await.unwrap().id;
         let meddler = world.elsewhere();
         world.before_commit(2, move || {
             at_once(async {
-                meddler.service.delete_vault(&meddler.vault, NOW).await.unwrap();
+                meddler.service.delete_vault(BY, &meddler.vault, NOW).await.unwrap();
                 if step > 0 {
-                    meddler.service.purge_vault(&meddler.vault, NOW).await.unwrap();
+                    meddler.service.purge_vault(BY, &meddler.vault, NOW).await.unwrap();
                 }
                 if step > 1 {
                     meddler.make(&VaultSettings::default()).await.unwrap();
@@ -177,7 +177,7 @@ async fn two_sweeps_are_one() {
 #[tokio::test]
 async fn what_must_stay_holds_up_nothing_that_must_go() {
     let world = World::new().await;
-    let vault = world.service.show_vault(&world.vault).await.unwrap().id;
+    let vault = world.service.show_vault(BY, &world.vault).await.unwrap().id;
     let entropy = fresh();
     let mut all: Vec<_> =
         (0..=200).map(|_| Garbage::staged::<Secrets>(vault, ObjectId::random(&entropy), NOW)).collect();

@@ -171,7 +171,7 @@ impl World {
     async fn allow_keys(&self, verbs: &[KeyPermission]) {
         let keys = verbs.iter().copied().collect();
         let permissions = Permissions { keys, ..Permissions::default() };
-        self.service.set_policy(&self.vault, self.principal.id, permissions).await.unwrap();
+        self.service.set_policy(BY, &self.vault, self.principal.id, permissions).await.unwrap();
     }
 }
 
@@ -354,7 +354,7 @@ async fn where_roles_decide_who_sees_a_key_may_use_its_public_half() {
     let reader = world.somebody().await;
     refused!(reader.verify_at("ec", None, &signed, NOW).await, VaultError::Denied(_));
     let role = "Key Vault Reader".parse().unwrap();
-    world.service.assign_role(&world.vault, reader.principal.id, role, None, NOW).await.unwrap();
+    world.give(reader.principal.id, role, None).await;
     assert!(reader.verify_at("ec", None, &signed, NOW).await.unwrap());
     refused!(reader.sign("ec").await, VaultError::Denied(_));
     // Of a symmetric key there is no public half: who sees it may not use it, and is told that by the operation's own action.
@@ -550,7 +550,7 @@ async fn a_version_of_a_key_does_not_open_as_another() {
     let world = World::new().await;
     let (old, latest) = (world.key("k").await, world.key("k").await);
     let rolled_back = Version { content: old.version.content.clone(), ..Version::clone(&latest.version) };
-    let id = latest.id(world.service.show_vault(&world.vault).await.unwrap().id);
+    let id = latest.id(world.service.show_vault(BY, &world.vault).await.unwrap().id);
     world.write(vec![put::<Version<Keys>>(&id, &rolled_back)]).await;
     refused!(world.sign("k").await, VaultError::Crypt(_));
 }
@@ -636,7 +636,7 @@ async fn random_bytes_are_as_many_as_were_asked_for_and_others_each_time() {
 #[tokio::test]
 async fn a_key_of_a_certificate_is_made_with_it_and_changed_by_it_alone() {
     let world = World::new().await;
-    let vault = world.service.show_vault(&world.vault).await.unwrap();
+    let vault = world.service.show_vault(BY, &world.vault).await.unwrap();
     let (name, version, fresh_id) =
         (object("tls"), ObjectVersion::random(&fresh()), ObjectId::random(&fresh()));
     let key = crypt::keys::PrivateKey::import(crypt::keys::KeyType::Ec, &rfc7517_key(false)).unwrap();
@@ -670,7 +670,7 @@ async fn a_name_that_is_deleted_is_taken_before_a_key_is_made() {
     world.key("k").await;
     world.delete_key("k").await;
     refused!(world.make_key("k", &new("RSA")).await, VaultError::ObjectIsDeleted { .. });
-    let id = (world.service.show_vault(&world.vault).await.unwrap().id, object("k"));
+    let id = (world.service.show_vault(BY, &world.vault).await.unwrap().id, object("k"));
     let deleted =
         query(&*world.store.inner, |view: &View| Ok::<_, Halt<StoreError>>(view.get::<Deleted<Keys>>(&id)?))
             .await;

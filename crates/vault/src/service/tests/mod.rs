@@ -6,6 +6,7 @@ mod deletion;
 mod due;
 mod garbage;
 mod keys;
+mod managed;
 mod pages;
 mod policies;
 mod restores;
@@ -16,10 +17,10 @@ mod vaults;
 
 use super::*;
 use crate::{
-    AttributesChange, DeletedObject, Object, PageRequest, SecretChange, SecretWithValue, Secrets, SetSecret,
-    VaultSettings, VersionChange,
+    AttributesChange, DeletedObject, NewVault, Object, PageRequest, SecretChange, SecretWithValue, Secrets,
+    SetSecret, VaultSettings, VersionChange,
 };
-use access::{Caller, Principal, PrincipalKind};
+use access::{Caller, Manager, Principal, PrincipalKind};
 use domain::{AppId, ClientId, ObjectVersion, Permissions, PrincipalId, SecretPermission, Timestamp};
 use std::{
     collections::BTreeMap,
@@ -36,6 +37,8 @@ use store::{
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const LATER: Timestamp = Timestamp::from_seconds(1_800_000_060);
+/// Who manages, where it is not what is asked.
+const BY: Manager<'static> = Manager::Administrator;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Fails unless it was refused, and for this reason.
@@ -182,6 +185,7 @@ impl World {
             display_name: "owner".to_owned(),
             enabled: true,
             member_of: Vec::new(),
+            resource_group: domain::ResourceGroupName::default(),
             created: NOW,
             revocations: access::Revocations::default(),
         };
@@ -196,7 +200,8 @@ impl World {
     /// Makes the vault.
     async fn make(&self, settings: &VaultSettings) -> Result<Vault, VaultError> {
         let (tenant, owner) = (self.principal.tenant, self.principal.id);
-        self.service.create_vault(&self.vault, tenant, owner, settings, NOW).await
+        let new = NewVault::owned(&self.vault, tenant, owner);
+        self.service.create_vault(BY, new, settings, NOW).await
     }
 
     /// The same in another vault.
@@ -375,7 +380,7 @@ impl World {
 
     async fn allow(&self, verbs: &[SecretPermission]) {
         let permissions = Permissions::on_secrets(verbs.iter().copied().collect());
-        self.service.set_policy(&self.vault, self.principal.id, permissions).await.unwrap();
+        self.service.set_policy(BY, &self.vault, self.principal.id, permissions).await.unwrap();
     }
 
     /// Also to purge.

@@ -43,7 +43,7 @@ async fn a_removal_while_a_list_is_gathered_is_not_outrun() {
 #[tokio::test]
 async fn a_vault_that_was_replaced_while_a_list_is_gathered_is_not_the_one_that_was_asked() {
     let world = one_of_each().await;
-    let before = world.service.show_vault(&world.vault).await.unwrap();
+    let before = world.service.show_vault(BY, &world.vault).await.unwrap();
     for which in ["latest", "versions", "deleted"] {
         let replaced = Vault { id: VaultId::random(&counted(555)), ..Vault::clone(&before) };
         let meddler = world.elsewhere();

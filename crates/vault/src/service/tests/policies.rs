@@ -26,7 +26,7 @@ async fn each_operation_needs_its_own_verb() {
         // With a verb on something else: a policy without any is none.
         let mut permissions = Permissions::on_secrets(verbs.iter().copied().collect());
         permissions.keys = domain::VerbSet::all();
-        world.service.set_policy(&world.vault, world.principal.id, permissions).await.unwrap();
+        world.service.set_policy(BY, &world.vault, world.principal.id, permissions).await.unwrap();
         let lacks = |verb| !verbs.contains(&verb);
         for name in ["db", "absent"] {
             // Whether a secret is there is not for them to know.
@@ -63,7 +63,7 @@ async fn each_operation_needs_its_own_verb() {
 #[tokio::test]
 async fn an_owner_may_everything_but_purge() {
     let world = World::new().await;
-    let vault = world.service.show_vault(&world.vault).await.unwrap();
+    let vault = world.service.show_vault(BY, &world.vault).await.unwrap();
     let [policy] = &*vault.policies else { panic!("one policy") };
     assert_eq!((policy.principal, policy.permissions), (world.principal.id, Permissions::all_but_purge()));
     let secrets = policy.permissions.secrets;
@@ -83,7 +83,7 @@ async fn policies_are_set_replaced_and_removed() {
 
     let nobody = PrincipalId::random(&counted(99));
     let get = Permissions::on_secrets([SecretPermission::Get].into_iter().collect());
-    let set = async |id, permissions| world.service.set_policy(&world.vault, id, permissions).await;
+    let set = async |id, permissions| world.service.set_policy(BY, &world.vault, id, permissions).await;
     refused!(set(nobody, get).await, VaultError::PrincipalNotFound { .. });
     let vault = set(world.principal.id, get).await.unwrap();
     assert_eq!(vault.policies, [AccessPolicy { principal: world.principal.id, permissions: get }]);
@@ -93,7 +93,7 @@ async fn policies_are_set_replaced_and_removed() {
     let vault = set(world.principal.id, Permissions::default()).await;
     assert_eq!(vault.unwrap().policies, []);
     let elsewhere = VaultName::parse("nowhere").unwrap();
-    let set = world.service.set_policy(&elsewhere, world.principal.id, get).await;
+    let set = world.service.set_policy(BY, &elsewhere, world.principal.id, get).await;
     refused!(set, VaultError::VaultNotFound { .. });
 }
 
@@ -107,7 +107,7 @@ async fn a_vault_has_its_limit_of_policies() {
         let id = PrincipalId::random(&counted(1_000 + number as u64));
         let principal = Principal { id, ..world.principal.clone() };
         world.write(vec![put::<Principal>(&id, &principal)]).await;
-        let set = world.service.set_policy(&world.vault, id, get).await;
+        let set = world.service.set_policy(BY, &world.vault, id, get).await;
         assert_eq!(set.is_ok(), number < limit, "{number}");
     }
 }
@@ -121,12 +121,12 @@ async fn a_vault_that_is_full_says_so() {
         let id = PrincipalId::random(&counted(1_000 + number as u64));
         let principal = Principal { id, ..world.principal.clone() };
         world.write(vec![put::<Principal>(&id, &principal)]).await;
-        match world.service.set_policy(&world.vault, id, all).await {
+        match world.service.set_policy(BY, &world.vault, id, all).await {
             Ok(_) => {}
             Err(VaultError::TooLarge { .. }) => {
                 assert!(number > 64, "{number} policies are few");
-                world.service.delete_vault(&world.vault, NOW).await.unwrap();
-                world.service.recover_vault(&world.vault).await.unwrap();
+                world.service.delete_vault(BY, &world.vault, NOW).await.unwrap();
+                world.service.recover_vault(BY, &world.vault).await.unwrap();
                 return;
             }
             Err(other) => panic!("{other}: {other:?}"),

@@ -80,7 +80,7 @@ async fn what_is_of_elsewhere_is_rejected() {
     is_rejected(&other, &blob, "another tenant").await;
     // Of another kind: what is a secret's is no key's.
     let permissions = Permissions { keys: domain::VerbSet::all(), ..Permissions::all_but_purge() };
-    world.service.set_policy(&world.vault, world.principal.id, permissions).await.unwrap();
+    world.service.set_policy(BY, &world.vault, world.principal.id, permissions).await.unwrap();
     let keys = world.service.restore::<Keys>(&world.asker(), &world.vault, &blob, LATER).await;
     refused!(keys, VaultError::BackupRejected);
     world.restore(&blob).await.unwrap();

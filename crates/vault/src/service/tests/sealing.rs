@@ -12,7 +12,7 @@ async fn a_sealed_value_that_was_moved_does_not_open() {
     let first = world.set("db", "one").await;
     let second = world.set("db", "two").await;
     world.set("other", "three").await;
-    let vault = world.service.show_vault(&world.vault).await.unwrap();
+    let vault = world.service.show_vault(BY, &world.vault).await.unwrap();
     let read = async |id: VersionId| {
         let read = query(&*world.store.inner, |view| {
             Ok::<_, store::Halt<StoreError>>(view.get::<Version<Secrets>>(&id)?)

@@ -11,12 +11,12 @@ async fn vaults_are_listed_by_name() {
     for name in ["zoo", "Alpha"] {
         world.at(name).make(&VaultSettings::default()).await.unwrap();
     }
-    let vaults = world.service.list_vaults().await.unwrap();
+    let vaults = world.service.list_vaults(BY).await.unwrap();
     assert_eq!(vaults.iter().map(|vault| vault.name.as_str()).collect::<Vec<_>>(), ["Alpha", "shop", "zoo"]);
-    world.service.delete_vault(&VaultName::parse("alpha").unwrap(), NOW).await.unwrap();
-    let vaults = world.service.list_vaults().await.unwrap();
+    world.service.delete_vault(BY, &VaultName::parse("alpha").unwrap(), NOW).await.unwrap();
+    let vaults = world.service.list_vaults(BY).await.unwrap();
     assert_eq!(vaults.iter().map(|vault| vault.name.as_str()).collect::<Vec<_>>(), ["shop", "zoo"]);
-    let deleted = world.service.list_deleted_vaults().await.unwrap();
+    let deleted = world.service.list_deleted_vaults(BY).await.unwrap();
     assert_eq!(deleted.iter().map(|of| of.vault.name.as_str()).collect::<Vec<_>>(), ["Alpha"]);
 }
 
@@ -27,12 +27,13 @@ async fn a_deleted_vault_serves_nothing_and_comes_back_whole() {
     three_versions(&world, "db").await;
     world.set("old", "one").await;
     world.delete("old").await.unwrap();
-    let (before, vault) = (world.all_of("db").await, world.service.show_vault(&world.vault).await.unwrap());
+    let (before, vault) =
+        (world.all_of("db").await, world.service.show_vault(BY, &world.vault).await.unwrap());
     let blob = world.backup("db").await.unwrap();
-    let deleted = world.service.delete_vault(&world.vault, LATER).await.unwrap();
+    let deleted = world.service.delete_vault(BY, &world.vault, LATER).await.unwrap();
     assert_eq!((&deleted.vault, deleted.deleted), (&*vault, LATER));
     assert_eq!(deleted.purge_at, LATER.plus(DAY * u32::from(limits::RECOVERABLE_DAYS)));
-    assert_eq!(*world.service.show_deleted_vault(&world.vault).await.unwrap(), deleted);
+    assert_eq!(*world.service.show_deleted_vault(BY, &world.vault).await.unwrap(), deleted);
 
     refused!(world.get("db", None).await, VaultError::VaultNotFound { .. });
     refused!(world.set_with("db", "two", |_| {}).await, VaultError::VaultNotFound { .. });
@@ -47,20 +48,21 @@ async fn a_deleted_vault_serves_nothing_and_comes_back_whole() {
     refused!(world.backup("db").await, VaultError::VaultNotFound { .. });
     refused!(world.restore(&blob).await, VaultError::VaultNotFound { .. });
     let (name, owner) = (&world.vault, world.principal.id);
-    refused!(world.service.show_vault(name).await, VaultError::VaultNotFound { .. });
-    let changed = world.service.change_vault(name, &VaultSettings::default(), owner, NOW).await;
+    refused!(world.service.show_vault(BY, name).await, VaultError::VaultNotFound { .. });
+    let changed = world.service.change_vault(BY, name, &VaultSettings::default(), Some(owner), NOW).await;
     refused!(changed, VaultError::VaultNotFound { .. });
-    let set = world.service.set_policy(name, owner, Permissions::default()).await;
+    let set = world.service.set_policy(BY, name, owner, Permissions::default()).await;
     refused!(set, VaultError::VaultNotFound { .. });
     let explained = world.service.explain(name, owner, None, access::ACTIONS).await;
     refused!(explained, VaultError::VaultNotFound { .. });
-    refused!(world.service.list_roles(name).await, VaultError::VaultNotFound { .. });
 
-    assert_eq!(world.service.recover_vault(name).await.unwrap(), *vault);
+    assert_eq!(world.service.recover_vault(BY, name).await.unwrap(), *vault);
     assert_eq!((world.all_of("db").await, world.value("db").await), (before, "canary-three".to_owned()));
     assert_eq!(world.deleted_names().await, ["old"]);
     world.recover("old").await.unwrap();
-    assert!(world.stored("due/").is_empty() && world.service.list_deleted_vaults().await.unwrap().is_empty());
+    assert!(
+        world.stored("due/").is_empty() && world.service.list_deleted_vaults(BY).await.unwrap().is_empty()
+    );
 }
 
 #[tokio::test]
@@ -69,9 +71,9 @@ async fn each_step_is_refused_where_it_does_not_lead() {
     let (service, name) = (&world.service, &world.vault);
     for there in [true, false] {
         let name = if there { name.clone() } else { VaultName::parse("nowhere").unwrap() };
-        refused!(service.show_deleted_vault(&name).await, VaultError::DeletedVaultNotFound { .. });
-        refused!(service.recover_vault(&name).await, VaultError::DeletedVaultNotFound { .. });
-        refused!(service.purge_vault(&name, NOW).await, VaultError::DeletedVaultNotFound { .. });
+        refused!(service.show_deleted_vault(BY, &name).await, VaultError::DeletedVaultNotFound { .. });
+        refused!(service.recover_vault(BY, &name).await, VaultError::DeletedVaultNotFound { .. });
+        refused!(service.purge_vault(BY, &name, NOW).await, VaultError::DeletedVaultNotFound { .. });
     }
     refused!(world.at("nowhere").make_gone().await, VaultError::VaultNotFound { .. });
     world.make_gone().await.unwrap();
@@ -80,18 +82,18 @@ async fn each_step_is_refused_where_it_does_not_lead() {
     refused!(world.make(&VaultSettings::default()).await, VaultError::VaultIsDeleted { .. });
     let made = world.at("SHOP").make(&VaultSettings::default()).await;
     refused!(made, VaultError::VaultIsDeleted { .. });
-    service.recover_vault(name).await.unwrap();
-    refused!(service.recover_vault(name).await, VaultError::DeletedVaultNotFound { .. });
+    service.recover_vault(BY, name).await.unwrap();
+    refused!(service.recover_vault(BY, name).await, VaultError::DeletedVaultNotFound { .. });
     refused!(world.make(&VaultSettings::default()).await, VaultError::VaultExists { .. });
     world.make_gone().await.unwrap();
-    service.purge_vault(name, NOW).await.unwrap();
-    refused!(service.purge_vault(name, NOW).await, VaultError::DeletedVaultNotFound { .. });
-    refused!(service.recover_vault(name).await, VaultError::DeletedVaultNotFound { .. });
+    service.purge_vault(BY, name, NOW).await.unwrap();
+    refused!(service.purge_vault(BY, name, NOW).await, VaultError::DeletedVaultNotFound { .. });
+    refused!(service.recover_vault(BY, name).await, VaultError::DeletedVaultNotFound { .. });
 }
 
 impl World {
     async fn make_gone(&self) -> Result<crate::DeletedVault, VaultError> {
-        self.service.delete_vault(&self.vault, NOW).await
+        self.service.delete_vault(BY, &self.vault, NOW).await
     }
 }
 
@@ -109,9 +111,9 @@ async fn a_purge_leaves_nothing_of_a_vault() {
     world.dies_after(1);
     world.purge("c").await.unwrap();
     world.lives();
-    let (id, owner) = (world.service.show_vault(&world.vault).await.unwrap().id, world.principal.id);
+    let (id, owner) = (world.service.show_vault(BY, &world.vault).await.unwrap().id, world.principal.id);
     let roles = VaultSettings { access: Some(AccessModel::Roles), ..VaultSettings::default() };
-    world.service.change_vault(&world.vault, &roles, owner, NOW).await.unwrap();
+    world.service.change_vault(BY, &world.vault, &roles, Some(owner), NOW).await.unwrap();
     world.dies_after(1);
     world.purge("b").await.unwrap();
     world.lives();
@@ -132,7 +134,7 @@ async fn a_purge_leaves_nothing_of_a_vault() {
 
     world.make_gone().await.unwrap();
     assert!(!world.found(&id.to_string()).is_empty());
-    world.service.purge_vault(&world.vault, NOW).await.unwrap();
+    world.service.purge_vault(BY, &world.vault, NOW).await.unwrap();
     // What a restore may still be laying out goes once it is taken for dead.
     world.service.sweep(LATER.plus(Duration::from_secs(3_600))).await.unwrap();
     assert_eq!(world.found(&id.to_string()), Vec::<String>::new());
@@ -154,21 +156,22 @@ async fn a_vault_with_purge_protection_waits_for_its_time() {
     let settings = VaultSettings { purge_protection: Some(true), ..VaultSettings::default() };
     let world = World::with(&settings).await;
     world.make_gone().await.unwrap();
-    let purged = world.service.purge_vault(&world.vault, NOW).await;
+    let purged = world.service.purge_vault(BY, &world.vault, NOW).await;
     refused!(purged, VaultError::PurgeProtected { .. });
-    world.service.recover_vault(&world.vault).await.unwrap();
+    world.service.recover_vault(BY, &world.vault).await.unwrap();
     world.make_gone().await.unwrap();
     let done = world.service.run_due(NOW.plus(DAY * 90)).await.unwrap();
     assert_eq!(done.len(), 1);
-    assert!(world.service.list_deleted_vaults().await.unwrap().is_empty());
+    assert!(world.service.list_deleted_vaults(BY).await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn what_was_set_once_for_all_stays() {
     let world = World::new().await;
     let (name, owner) = (&world.vault, world.principal.id);
-    let change =
-        async |settings: VaultSettings| world.service.change_vault(name, &settings, owner, NOW).await;
+    let change = async |settings: VaultSettings| {
+        world.service.change_vault(BY, name, &settings, Some(owner), NOW).await
+    };
     let days = |days| VaultSettings { recoverable_days: Some(days), ..VaultSettings::default() };
     for days in [0, 6, 91, u16::MAX] {
         let settings = VaultSettings { recoverable_days: Some(days), ..VaultSettings::default() };
@@ -192,6 +195,6 @@ async fn what_was_set_once_for_all_stays() {
     // A refused change changes nothing of what else it asks for.
     let both = VaultSettings { purge_protection: Some(false), ..ranges(1) };
     refused!(change(both).await, VaultError::Immutable { .. });
-    let network = world.service.show_vault(name).await.unwrap().network.clone();
+    let network = world.service.show_vault(BY, name).await.unwrap().network.clone();
     assert_eq!(network.only_from.map(|ranges| ranges.len()), Some(limits::IP_RANGES_MAX));
 }

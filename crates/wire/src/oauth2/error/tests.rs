@@ -191,12 +191,13 @@ fn each_error_has_its_number_and_status() {
 async fn no_description_has_an_escape() {
     let evil = "\"\\\r\n\t\u{e9}\u{0}</script>&".to_owned();
     let names = HostNames::new(&DomainName::parse("keyless.localhost").unwrap(), 8443);
-    let tenant = directory::Tenant {
-        id: domain::TenantId::from_uuid(Uuid::nil()),
-        domain: "keyless.localhost".to_owned(),
-        administrator: domain::PrincipalId::from_uuid(Uuid::nil()),
-        created: Timestamp::default(),
-    };
+    let tenant = directory::Tenant::new(
+        domain::TenantId::from_uuid(Uuid::nil()),
+        "keyless.localhost".to_owned(),
+        domain::PrincipalId::from_uuid(Uuid::nil()),
+        domain::SubscriptionId::from_uuid(Uuid::nil()),
+        Timestamp::default(),
+    );
     let context = Context {
         request: RequestId::from_uuid(Uuid::nil()),
         now: Timestamp::default(),

@@ -166,9 +166,9 @@ async fn in_a_deleted_vault_nothing_is_rotated_and_nothing_is_forgotten() {
     let world = World::new().await;
     world.key("k").await;
     world.set_rotation("k", &policy(&[rotate(Some("P10D"), None)], None), NOW).await.unwrap();
-    world.service.delete_vault(&world.vault, days(9)).await.unwrap();
+    world.service.delete_vault(BY, &world.vault, days(9)).await.unwrap();
     assert!(world.service.run_due(days(10)).await.unwrap().is_empty());
-    world.service.recover_vault(&world.vault).await.unwrap();
+    world.service.recover_vault(BY, &world.vault).await.unwrap();
     assert_eq!(world.key_versions("k").await, 1);
     assert_eq!(world.service.run_due(days(11)).await.unwrap().len(), 1);
     assert_eq!((world.key_versions("k").await, world.rotations().await), (2, vec![days(21)]));

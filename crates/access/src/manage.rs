@@ -1,0 +1,228 @@
+//! [`ManagePermit`]: the witness that a principal may do one operation of the resource manager, minted inside the view that also decides
+//! what it does.
+//!
+//! Roles alone say so (Azure RBAC): those that are given at the resource, its group or the subscription.
+
+use crate::{
+    Caller, Group, Principal, Rule,
+    assignment::{Scope, WideRoles},
+    permit::by_roles,
+    role::{Definition, Operation, RoleRef},
+};
+use domain::{PrincipalId, ResourceGroupName, VaultId};
+use std::sync::Arc;
+use store::{Halt, Load, View};
+
+/// Proof that a principal may do an operation at a scope, good for the decision that it was made in. Not `Clone`.
+#[derive(Debug)]
+#[must_use]
+pub struct ManagePermit {
+    operation: &'static str,
+    /// None if it is the administrator's.
+    rules: Vec<(Rule, Definition)>,
+}
+
+impl ManagePermit {
+    /// What is allowed.
+    pub const fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    /// Why: what the audit log says.
+    pub fn because(&self) -> String {
+        let rule = self.rules.first();
+        rule.map_or_else(|| "the administrator may do anything".to_owned(), |(rule, _)| rule.to_string())
+    }
+
+    /// May a role be given or taken away by it? Some who may assign roles may assign only some of them.
+    #[must_use]
+    pub fn may_assign(&self, role: RoleRef) -> bool {
+        self.rules.is_empty() || self.rules.iter().any(|(_, by)| by.may_assign(role))
+    }
+}
+
+/// Who asks for something to be managed: everything that changes a resource is done in somebody's name.
+#[derive(Clone, Copy, Debug)]
+pub enum Manager<'a> {
+    /// Who is at the administrator's socket, as the kernel says.
+    Administrator,
+    /// Proven by a token for the resource manager.
+    Caller(&'a Caller),
+}
+
+impl Manager<'_> {
+    /// Asks for a permit, in the view of the decision that it is for.
+    ///
+    /// # Errors
+    /// [`Unmanaged`]; what must be loaded first.
+    pub fn may(
+        self,
+        view: &View,
+        operation: &'static str,
+        around: &Around<'_>,
+    ) -> Result<ManagePermit, Halt<Unmanaged>> {
+        match self {
+            Self::Administrator => Ok(ManagePermit { operation, rules: Vec::new() }),
+            Self::Caller(caller) => manage(view, caller, operation, around),
+        }
+    }
+
+    /// Is any role given to it, itself or by a group, anywhere but in a vault? Who has none is not told that there is anything.
+    ///
+    /// # Errors
+    /// [`Unmanaged`]; what must be loaded first.
+    pub fn has_any_role(self, view: &View) -> Result<bool, Halt<Unmanaged>> {
+        let Self::Caller(caller) = self else { return Ok(true) };
+        let found = standing(view, caller.principal(), Some(caller))?.map_err(Halt::Refuse)?;
+        let mut subjects = vec![caller.principal()];
+        for id in &found.member_of {
+            if view.get::<Group>(id)?.is_some() {
+                subjects.push(id.subject());
+            }
+        }
+        for subject in subjects {
+            if view.get::<WideRoles>(&subject)?.is_some_and(|roles| !roles.assignments.is_empty()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A principal that may act now, with this token if there is one.
+fn standing(
+    view: &View,
+    principal: PrincipalId,
+    token: Option<&Caller>,
+) -> Result<Result<Arc<Principal>, Unmanaged>, Load> {
+    let Some(found) = view.get::<Principal>(&principal)? else { return Ok(Err(Unmanaged::PrincipalGone)) };
+    if !found.enabled {
+        return Ok(Err(Unmanaged::PrincipalDisabled));
+    }
+    if token.is_some_and(|token| found.revocations.refuse_caller(token)) {
+        return Ok(Err(Unmanaged::TokenRevoked));
+    }
+    Ok(Ok(found))
+}
+
+/// Why there is no permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unmanaged {
+    /// There is no such principal (any more).
+    #[error("the principal does not exist")]
+    PrincipalGone,
+    /// It is disabled.
+    #[error("the principal is disabled")]
+    PrincipalDisabled,
+    /// What its token stands on is no more.
+    #[error("the token's session has ended, or its credential was removed")]
+    TokenRevoked,
+    /// No role assignment of it that applies there has the action.
+    #[error("no role that is assigned to the principal there has {0}")]
+    NoRole(&'static str),
+}
+
+/// What roles must be given for to count: a resource, its group, or the subscription.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<'a> {
+    resource: Option<&'a Scope>,
+    group: Option<&'a ResourceGroupName>,
+    vault: Option<VaultId>,
+}
+
+impl<'a> Around<'a> {
+    /// The subscription itself.
+    #[must_use]
+    pub const fn subscription() -> Self {
+        Self { resource: None, group: None, vault: None }
+    }
+
+    /// A resource group.
+    #[must_use]
+    pub const fn group(name: &'a ResourceGroupName) -> Self {
+        Self { resource: None, group: Some(name), vault: None }
+    }
+
+    /// A vault in a group.
+    #[must_use]
+    pub const fn vault(vault: VaultId, group: &'a ResourceGroupName) -> Self {
+        Self { resource: None, group: Some(group), vault: Some(vault) }
+    }
+
+    /// Another resource in a group.
+    #[must_use]
+    pub const fn resource(resource: &'a Scope, group: &'a ResourceGroupName) -> Self {
+        Self { resource: Some(resource), group: Some(group), vault: None }
+    }
+
+    /// The vault, if it is one.
+    pub(crate) const fn of_vault(&self) -> Option<VaultId> {
+        self.vault
+    }
+
+    /// Does what is given there hold here?
+    pub(crate) fn is_within(&self, scope: &Scope) -> bool {
+        match scope {
+            Scope::Subscription => true,
+            Scope::Group(name) => self.group == Some(name),
+            Scope::Vault(vault) => self.vault == Some(*vault),
+            Scope::App(_) | Scope::Identity(_) | Scope::Plan(_) => self.resource == Some(scope),
+        }
+    }
+}
+
+/// Asks for a permit.
+///
+/// # Errors
+/// [`Unmanaged`]; what must be loaded first.
+pub fn manage(
+    view: &View,
+    caller: &Caller,
+    operation: &'static str,
+    around: &Around<'_>,
+) -> Result<ManagePermit, Halt<Unmanaged>> {
+    decide_to_manage(view, caller.principal(), Some(caller), operation, around)?.map_err(Halt::Refuse)
+}
+
+/// By which rules a principal may do an operation, its own before those of its groups, or why by none. Where somebody really asks, their
+/// token counts too.
+///
+/// # Errors
+/// What must be loaded first.
+pub fn decide_to_manage(
+    view: &View,
+    principal: PrincipalId,
+    token: Option<&Caller>,
+    operation: &'static str,
+    around: &Around<'_>,
+) -> Result<Result<ManagePermit, Unmanaged>, Load> {
+    let found = match standing(view, principal, token)? {
+        Ok(found) => found,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let asked = Operation::named(operation);
+    // All of them: what one does not allow to be assigned another may.
+    let by = |subject| {
+        by_roles(view, subject, around, usize::MAX, |assignment, role| {
+            // One that is narrowed down to an object is about what is in the vault.
+            assignment.object.is_none() && role.allows(asked)
+        })
+    };
+    let mut rules = by(principal)?;
+    for id in &found.member_of {
+        let of_group = by(id.subject())?;
+        // A group that was deleted allows nobody, whatever still names it.
+        let Some(group) = view.get::<Group>(id)? else { continue };
+        rules.extend(of_group.into_iter().map(|(rule, role)| {
+            let name = group.display_name.clone();
+            (Rule::Group { group: *id, name, rule: Box::new(rule) }, role)
+        }));
+    }
+    if rules.is_empty() {
+        return Ok(Err(Unmanaged::NoRole(operation)));
+    }
+    Ok(Ok(ManagePermit { operation, rules }))
+}
+
+#[cfg(test)]
+mod tests;

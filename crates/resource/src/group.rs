@@ -1,0 +1,186 @@
+//! Resource groups: made, changed, listed, and deleted with all that is in them.
+//!
+//! Deleting is in three steps, so that no commit is large and nothing is made in the group meanwhile: it is marked as going, what is in it
+//! is deleted by whoever owns that, and the record goes. A server that ends in between leaves a group that is going, and deleting it again
+//! goes on.
+
+use crate::{ResourceError, ResourceService, service::unless};
+use access::{Around, GroupFault, Manager, ResourceGroup, Scope};
+use domain::{Location, ResourceGroupName, Tags, Timestamp};
+use std::sync::Arc;
+use store::{Decision, Halt, View, delete, put, query, refuse, transact};
+
+/// Seeing a group.
+pub const READ: &str = "Microsoft.Resources/subscriptions/resourceGroups/read";
+/// Making or changing one.
+pub const WRITE: &str = "Microsoft.Resources/subscriptions/resourceGroups/write";
+/// Deleting one with all that is in it.
+pub const DELETE: &str = "Microsoft.Resources/subscriptions/resourceGroups/delete";
+
+/// A change of a group; what is `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct GroupChange {
+    /// Where it is; of one that is there it cannot be another.
+    pub location: Option<Location>,
+    /// All of its tags.
+    pub tags: Option<Tags>,
+}
+
+impl ResourceService {
+    /// Makes a group, or changes one. Says whether it is new.
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`], [`ResourceError::Group`]: it is going, [`ResourceError::GroupElsewhere`].
+    pub async fn put_group(
+        &self,
+        by: Manager<'_>,
+        name: &ResourceGroupName,
+        change: &GroupChange,
+        now: Timestamp,
+    ) -> Result<(Arc<ResourceGroup>, bool), ResourceError> {
+        transact(&*self.store, &*self.entropy, |view| decide_put(view, by, name, change, now)).await
+    }
+
+    /// One group.
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`], [`ResourceError::Group`]: there is none.
+    pub async fn group(
+        &self,
+        by: Manager<'_>,
+        name: &ResourceGroupName,
+    ) -> Result<Arc<ResourceGroup>, ResourceError> {
+        query(&*self.store, |view| {
+            let _permit = by.may(view, READ, &Around::group(name)).map_err(unless)?;
+            found(view, name)
+        })
+        .await
+    }
+
+    /// The groups that somebody may see, by name.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn groups(&self, by: Manager<'_>) -> Result<Vec<Arc<ResourceGroup>>, ResourceError> {
+        let mut names: Vec<_> = self
+            .all::<ResourceGroup>(&ResourceGroup::prefix())
+            .await?
+            .iter()
+            .map(|(_, it)| it.name.clone())
+            .collect();
+        let always = ResourceGroupName::default();
+        if !names.contains(&always) {
+            names.push(always);
+        }
+        names.sort_by_key(ResourceGroupName::folded);
+        let mut groups = Vec::with_capacity(names.len());
+        for name in &names {
+            match self.group(by, name).await {
+                Ok(group) => groups.push(group),
+                // Not for them to see, or deleted meanwhile.
+                Err(ResourceError::Unmanaged(access::Unmanaged::NoRole(_)) | ResourceError::Group(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(groups)
+    }
+
+    /// From now on nothing is made in a group any more: it is going.
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`], [`ResourceError::Group`]: there is none, [`ResourceError::GroupStays`].
+    pub async fn begin_deleting(
+        &self,
+        by: Manager<'_>,
+        name: &ResourceGroupName,
+    ) -> Result<(), ResourceError> {
+        transact(&*self.store, &*self.entropy, |view| {
+            let _permit = by.may(view, DELETE, &Around::group(name)).map_err(unless)?;
+            if *name == ResourceGroupName::default() {
+                return refuse(ResourceError::GroupStays(name.clone()));
+            }
+            let group = found(view, name)?;
+            if group.is_going {
+                return Ok(Decision::read(()));
+            }
+            let going = ResourceGroup { is_going: true, ..ResourceGroup::clone(&group) };
+            Ok(Decision::of((), vec![put::<ResourceGroup>(name, &going)]))
+        })
+        .await
+    }
+
+    /// The group is empty, and goes itself. Before it does what roles are given there: another group of its name is another.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn finish_deleting(&self, name: &ResourceGroupName) -> Result<(), ResourceError> {
+        let is_going = query::<_, ResourceError>(&*self.store, |view| {
+            Ok(view.get::<ResourceGroup>(name)?.is_some_and(|group| group.is_going))
+        });
+        if !is_going.await? {
+            return Ok(());
+        }
+        self.forget(&Scope::Group(name.clone())).await?;
+        transact(&*self.store, &*self.entropy, |view| match view.get::<ResourceGroup>(name)? {
+            Some(group) if group.is_going => Ok(Decision::of((), vec![delete::<ResourceGroup>(name)])),
+            _ => Ok(Decision::read(())),
+        })
+        .await
+    }
+}
+
+fn decide_put(
+    view: &View,
+    by: Manager<'_>,
+    name: &ResourceGroupName,
+    change: &GroupChange,
+    now: Timestamp,
+) -> Result<Decision<(Arc<ResourceGroup>, bool)>, Halt<ResourceError>> {
+    let _permit = by.may(view, WRITE, &Around::group(name)).map_err(unless)?;
+    let before = match found(view, name) {
+        Ok(group) if group.is_going => return refuse(GroupFault::Going(name.clone()).into()),
+        Ok(group) => Some(group),
+        Err(Halt::Refuse(ResourceError::Group(GroupFault::NotFound(_)))) => None,
+        Err(halt) => return Err(halt),
+    };
+    let is_new = before.is_none();
+    let mut group = match &before {
+        Some(group) => ResourceGroup::clone(group),
+        None => ResourceGroup {
+            name: name.clone(),
+            location: change.location.clone().unwrap_or_default(),
+            tags: Tags::default(),
+            created: now,
+            is_going: false,
+        },
+    };
+    if change.location.as_ref().is_some_and(|location| *location != group.location) {
+        return refuse(ResourceError::GroupElsewhere(name.clone()));
+    }
+    if let Some(tags) = &change.tags {
+        group.tags = tags.clone();
+    }
+    if before.as_deref() == Some(&group) {
+        return Ok(Decision::read((Arc::new(group), false)));
+    }
+    let write = put::<ResourceGroup>(name, &group);
+    Ok(Decision::of((Arc::new(group), is_new), vec![write]))
+}
+
+/// A group that is there: the one that is always there, too.
+fn found(view: &View, name: &ResourceGroupName) -> Result<Arc<ResourceGroup>, Halt<ResourceError>> {
+    match view.get::<ResourceGroup>(name)? {
+        Some(group) => Ok(group),
+        None if *name == ResourceGroupName::default() => Ok(Arc::new(ResourceGroup {
+            name: name.clone(),
+            location: Location::default(),
+            tags: Tags::default(),
+            created: Timestamp::default(),
+            is_going: false,
+        })),
+        None => refuse(GroupFault::NotFound(name.clone()).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! App Service plans: what clients want an app to be in. A plan is a name, a size that is told again, and what is in it; an app runs the same
+//! in each. One is always there, in the group that is: apps are in it that were made without a plan.
+//!
+//! A plan that has apps is not deleted. Each app that comes into a plan counts in its record, so that of two that happen at once, an app's
+//! coming and the plan's deletion, the second decides again.
+
+use crate::{ResourceError, ResourceService, service::unless};
+use access::{Around, Manager, Scope, Unmanaged, may_hold};
+use domain::{Location, Placement, PlanId, PlanName, ResourceGroupName, Tags, Timestamp};
+use host::{PlanRef, Site};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use store::{Decision, Halt, Key, Record, View, delete, put, query, refuse, transact};
+use uuid::Uuid;
+
+/// Seeing a plan.
+pub const READ: &str = "Microsoft.Web/serverfarms/read";
+/// Making or changing one.
+pub const WRITE: &str = "Microsoft.Web/serverfarms/write";
+/// Deleting one.
+pub const DELETE: &str = "Microsoft.Web/serverfarms/delete";
+/// Having an app in one.
+pub const JOIN: &str = "Microsoft.Web/serverfarms/join/action";
+
+/// A plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Never used again. Of the one that is always there: all zeros.
+    pub id: PlanId,
+    /// As it was spelled when it was made.
+    pub name: PlanName,
+    /// Where it is.
+    pub placement: Placement,
+    /// Its size.
+    pub size: Size,
+    /// Is it for Linux? Everything here is; clients that made it for Windows are told so.
+    pub is_linux: bool,
+    /// Counts apps that came into it.
+    #[serde(default)]
+    pub joined: u64,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// What a plan is said to cost and give. It is told again and nothing else: limits of an app are its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Such as `B1`.
+    pub name: String,
+    /// Such as `Basic`.
+    pub tier: String,
+    /// How many machines.
+    pub capacity: u32,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { name: "F1".to_owned(), tier: "Free".to_owned(), capacity: 1 }
+    }
+}
+
+/// A change of a plan; what is `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct PlanChange {
+    /// Where it is.
+    pub location: Option<Location>,
+    /// All of its tags.
+    pub tags: Option<Tags>,
+    /// Its size.
+    pub size: Option<Size>,
+    /// Is it for Linux?
+    pub is_linux: Option<bool>,
+}
+
+impl Record for Plan {
+    type Id = (ResourceGroupName, PlanName);
+
+    fn key((group, name): &Self::Id) -> Key {
+        Key::new(format!("plan/{}/{}", group.folded(), name.folded()))
+    }
+}
+
+impl Plan {
+    /// Below which all of them are.
+    pub fn prefix() -> Key {
+        Key::new("plan/")
+    }
+
+    /// By what apps name it.
+    pub fn reference(&self) -> PlanRef {
+        PlanRef { group: self.placement.group.clone(), name: self.name.clone() }
+    }
+
+    /// The one that is always there.
+    pub fn always() -> Self {
+        Self {
+            id: PlanId::from_uuid(Uuid::nil()),
+            name: PlanName::default(),
+            placement: Placement::default(),
+            size: Size::default(),
+            is_linux: true,
+            joined: 0,
+            created: Timestamp::default(),
+        }
+    }
+
+    pub(crate) fn is_always(reference: &PlanRef) -> bool {
+        reference.group == ResourceGroupName::default() && reference.name == PlanName::default()
+    }
+}
+
+/// A plan with how many apps are in it.
+#[derive(Clone, Debug)]
+pub struct PlanView {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Apps in it.
+    pub apps: usize,
+}
+
+impl ResourceService {
+    /// Makes a plan, or changes one.
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`], [`ResourceError::Group`].
+    pub async fn put_plan(
+        &self,
+        by: Manager<'_>,
+        plan: &PlanRef,
+        change: &PlanChange,
+        now: Timestamp,
+    ) -> Result<PlanView, ResourceError> {
+        let id = PlanId::random(&*self.entropy);
+        let put = transact(&*self.store, &*self.entropy, |view| decide_put(view, by, plan, id, change, now))
+            .await?;
+        self.with_apps(put).await
+    }
+
+    /// One plan.
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`], [`ResourceError::PlanNotFound`].
+    pub async fn plan(&self, by: Manager<'_>, plan: &PlanRef) -> Result<PlanView, ResourceError> {
+        let found = query(&*self.store, |view| allowed(view, by, READ, plan)).await?;
+        self.with_apps(found).await
+    }
+
+    /// The plans that somebody may see, but for the one that is always there.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn plans(&self, by: Manager<'_>) -> Result<Vec<PlanView>, ResourceError> {
+        let mut plans = Vec::new();
+        for (_, plan) in self.all::<Plan>(&Plan::prefix()).await? {
+            match self.plan(by, &plan.reference()).await {
+                Ok(plan) => plans.push(plan),
+                // Not for them to see, or deleted meanwhile.
+                Err(ResourceError::Unmanaged(Unmanaged::NoRole(_)) | ResourceError::PlanNotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(plans)
+    }
+
+    /// Deletes a plan in which no app is.
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`], [`ResourceError::PlanNotFound`], [`ResourceError::PlanInUse`], [`ResourceError::PlanStays`].
+    pub async fn delete_plan(&self, by: Manager<'_>, plan: &PlanRef) -> Result<(), ResourceError> {
+        loop {
+            let seen = query(&*self.store, |view| allowed(view, by, DELETE, plan)).await?;
+            if Plan::is_always(plan) {
+                return Err(ResourceError::PlanStays(plan.name.clone()));
+            }
+            if self.apps_in(plan).await? > 0 {
+                return Err(ResourceError::PlanInUse(plan.name.clone()));
+            }
+            let id = (plan.group.clone(), plan.name.clone());
+            let is_done = transact::<_, ResourceError>(&*self.store, &*self.entropy, |view| {
+                if allowed(view, by, DELETE, plan)?.joined != seen.joined {
+                    return Ok(Decision::read(false));
+                }
+                Ok(Decision::of(true, vec![delete::<Plan>(&id)]))
+            });
+            if is_done.await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Deletes the plans of a group that is going. An app of another group that is in one is told as being in the one that is always there.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn delete_plans_in(&self, group: &ResourceGroupName) -> Result<(), ResourceError> {
+        for (_, plan) in self.all::<Plan>(&Plan::prefix()).await? {
+            if plan.placement.group == *group {
+                let id = (group.clone(), plan.name.clone());
+                transact::<_, ResourceError>(&*self.store, &*self.entropy, |_| {
+                    Ok(Decision::of((), vec![delete::<Plan>(&id)]))
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn with_apps(&self, plan: Arc<Plan>) -> Result<PlanView, ResourceError> {
+        let apps = self.apps_in(&plan.reference()).await?;
+        Ok(PlanView { plan, apps })
+    }
+
+    async fn apps_in(&self, plan: &PlanRef) -> Result<usize, ResourceError> {
+        let sites = self.all::<Site>(&Site::prefix()).await?;
+        Ok(sites.iter().filter(|(_, site)| site.plan.as_ref() == Some(plan)).count())
+    }
+}
+
+fn decide_put(
+    view: &View,
+    by: Manager<'_>,
+    reference: &PlanRef,
+    id: PlanId,
+    change: &PlanChange,
+    now: Timestamp,
+) -> Result<Decision<Arc<Plan>>, Halt<ResourceError>> {
+    let before = match allowed(view, by, WRITE, reference) {
+        Ok(plan) => Some(plan),
+        Err(Halt::Refuse(ResourceError::PlanNotFound(_))) => None,
+        Err(halt) => return Err(halt),
+    };
+    may_hold(view, &reference.group)?.map_err(|fault| Halt::Refuse(fault.into()))?;
+    let mut plan = match &before {
+        Some(plan) => Plan::clone(plan),
+        None => Plan {
+            id,
+            name: reference.name.clone(),
+            placement: Placement { group: reference.group.clone(), ..Placement::default() },
+            created: now,
+            ..Plan::always()
+        },
+    };
+    if let Some(location) = &change.location {
+        plan.placement.location = location.clone();
+    }
+    if let Some(tags) = &change.tags {
+        plan.placement.tags = tags.clone();
+    }
+    if let Some(size) = &change.size {
+        plan.size = size.clone();
+    }
+    if let Some(is_linux) = change.is_linux {
+        plan.is_linux = is_linux;
+    }
+    if before.as_deref() == Some(&plan) {
+        return Ok(Decision::read(Arc::new(plan)));
+    }
+    let write = put::<Plan>(&(reference.group.clone(), reference.name.clone()), &plan);
+    Ok(Decision::of(Arc::new(plan), vec![write]))
+}
+
+/// A plan to which somebody may do this. Whether there is one is told only to who may do it in its group.
+pub(crate) fn allowed(
+    view: &View,
+    by: Manager<'_>,
+    operation: &'static str,
+    reference: &PlanRef,
+) -> Result<Arc<Plan>, Halt<ResourceError>> {
+    let found = match view.get::<Plan>(&(reference.group.clone(), reference.name.clone()))? {
+        None if Plan::is_always(reference) => Some(Arc::new(Plan::always())),
+        found => found,
+    };
+    let scope = found.as_ref().map(|plan| Scope::Plan(plan.id));
+    let around = match &scope {
+        Some(scope) => Around::resource(scope, &reference.group),
+        None => Around::group(&reference.group),
+    };
+    let _permit = by.may(view, operation, &around).map_err(unless)?;
+    match found {
+        Some(plan) => Ok(plan),
+        None => refuse(ResourceError::PlanNotFound(reference.name.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! Role definitions: the built-in ones, and those that people make, change and delete.
+
+use super::{Place, RoleFault, place::permitted};
+use crate::{ResourceError, ResourceService};
+use access::{BUILT_IN_ROLES, CustomRole, CustomRoles, Definition, Manager, RoleRef};
+use domain::{ResourceGroupName, RoleId, SubscriptionId, Timestamp, limits};
+use store::{Decision, Halt, View, Write, contract::VALUE_BYTES_MAX, put, query, refuse, transact};
+
+/// Seeing roles.
+const READ: &str = "Microsoft.Authorization/roleDefinitions/read";
+/// Making and changing one.
+const WRITE: &str = "Microsoft.Authorization/roleDefinitions/write";
+/// Deleting one.
+const DELETE: &str = "Microsoft.Authorization/roleDefinitions/delete";
+
+/// Characters of a role's name, at most (Azure RBAC, custom roles).
+const NAME_CHARS_MAX: usize = 512;
+/// Characters of what it is for, at most (the same).
+const DESCRIPTION_CHARS_MAX: usize = 2_048;
+
+/// A role that is to be, or to be so.
+#[derive(Clone, Debug, Default)]
+pub struct NewRole {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// Operations of the resource manager.
+    pub actions: Vec<String>,
+    /// Those of them that it does not allow.
+    pub not_actions: Vec<String>,
+    /// Operations on what is in resources.
+    pub data_actions: Vec<String>,
+    /// Those of them that it does not allow.
+    pub not_data_actions: Vec<String>,
+    /// The subscription, or resource groups.
+    pub assignable: Vec<Place>,
+}
+
+impl ResourceService {
+    /// The roles that can be assigned at a place, or with `below` also only in it: the built-in ones, then those that people made, each by its
+    /// name.
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`], [`ResourceError::Role`].
+    pub async fn roles(
+        &self,
+        by: Manager<'_>,
+        place: &Place,
+        below: bool,
+    ) -> Result<Vec<Definition>, ResourceError> {
+        let subscription = self.subscription().id;
+        query(&*self.store, |view| {
+            let (located, _permit) = permitted(view, by, READ, place)?;
+            let mut built_in: Vec<_> = BUILT_IN_ROLES.iter().collect();
+            built_in.sort_by_key(|role| role.name);
+            let mut all: Vec<_> = built_in.into_iter().map(Definition::BuiltIn).collect();
+            let mut custom = view.get::<CustomRoles>(&())?.map_or_else(Vec::new, |all| all.roles.clone());
+            custom.retain(|role| {
+                let is_below =
+                    || places(role, subscription).iter().any(|scope| scope.is_within(&located.place));
+                is_assignable(role, &located.place, subscription) || below && is_below()
+            });
+            custom.sort_by_key(|role| role.name.to_lowercase());
+            all.extend(custom.into_iter().map(|role| Definition::Custom(Box::new(role))));
+            Ok(all)
+        })
+        .await
+    }
+
+    /// One role, by its identifier. It need not be assignable there.
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`], [`ResourceError::Role`]: there is none.
+    pub async fn role(
+        &self,
+        by: Manager<'_>,
+        place: &Place,
+        role: RoleRef,
+    ) -> Result<Definition, ResourceError> {
+        query(&*self.store, |view| {
+            let _permit = permitted(view, by, READ, place)?;
+            match role.defined(view)? {
+                Some(found) => Ok(found),
+                None => refuse(RoleFault::RoleNotFound(role.told()).into()),
+            }
+        })
+        .await
+    }
+
+    /// Makes a role, or changes one. Who asks may write roles wherever it can be assigned, and could be before.
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`], [`ResourceError::Role`].
+    pub async fn put_role(
+        &self,
+        by: Manager<'_>,
+        role: RoleRef,
+        new: &NewRole,
+        now: Timestamp,
+    ) -> Result<CustomRole, ResourceError> {
+        let subscription = self.subscription().id;
+        transact(&*self.store, &*self.entropy, |view| put_role(view, by, role, new, subscription, now)).await
+    }
+
+    /// Deletes a role that is assigned to nobody; answers what was, `None` if there was none.
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`], [`ResourceError::Role`].
+    pub async fn delete_role(
+        &self,
+        by: Manager<'_>,
+        place: &Place,
+        role: RoleRef,
+    ) -> Result<Option<CustomRole>, ResourceError> {
+        query(&*self.store, |view| permitted(view, by, DELETE, place).map(drop)).await?;
+        let id = custom(role)?;
+        let uses = self.kept(|kept| kept.assignment.role == role).await?.len();
+        let subscription = self.subscription().id;
+        transact(&*self.store, &*self.entropy, |view| {
+            let mut all = known(view)?;
+            let Some(at) = all.roles.iter().position(|role| role.id == id) else {
+                let _permit = permitted(view, by, DELETE, place)?;
+                return Ok(Decision::read(None));
+            };
+            let gone = all.roles.remove(at);
+            may_all(view, by, DELETE, &places(&gone, subscription))?;
+            if uses > 0 {
+                return refuse(RoleFault::RoleInUse(uses).into());
+            }
+            Ok(Decision::of(Some(gone), vec![put::<CustomRoles>(&(), &all)]))
+        })
+        .await
+    }
+}
+
+fn custom(role: RoleRef) -> Result<RoleId, ResourceError> {
+    match role {
+        RoleRef::BuiltIn(role) => Err(RoleFault::RoleBuiltIn(role.name).into()),
+        RoleRef::Custom(id) => Ok(id),
+    }
+}
+
+fn known(view: &View) -> Result<CustomRoles, store::Load> {
+    Ok(view.get::<CustomRoles>(&())?.map_or_else(CustomRoles::default, |all| (*all).clone()))
+}
+
+fn may_all(
+    view: &View,
+    by: Manager<'_>,
+    operation: &'static str,
+    places: &[Place],
+) -> Result<(), Halt<ResourceError>> {
+    for place in places {
+        let _permit = permitted(view, by, operation, place)?;
+    }
+    Ok(())
+}
+
+fn put_role(
+    view: &View,
+    by: Manager<'_>,
+    role: RoleRef,
+    new: &NewRole,
+    subscription: SubscriptionId,
+    now: Timestamp,
+) -> Result<Decision<CustomRole>, Halt<ResourceError>> {
+    let mut all = known(view)?;
+    // Who may write none is told nothing of those that are there.
+    may_all(view, by, WRITE, &new.assignable)?;
+    let id = custom(role).map_err(Halt::Refuse)?;
+    check(new).map_err(|fault| Halt::Refuse(fault.into()))?;
+    let before = all.roles.iter().position(|role| role.id == id);
+    if let Some(before) = before.and_then(|at| all.roles.get(at)) {
+        may_all(view, by, WRITE, &places(before, subscription))?;
+    }
+    let is_named = |name: &str| name.to_lowercase() == new.name.to_lowercase();
+    let is_taken = BUILT_IN_ROLES.iter().any(|role| is_named(role.name))
+        || all.roles.iter().any(|role| role.id != id && is_named(&role.name));
+    if is_taken {
+        return refuse(RoleFault::RoleNameTaken(new.name.clone()).into());
+    }
+    let created = before.and_then(|at| all.roles.get(at)).map_or(now, |role| role.created);
+    let role = CustomRole {
+        id,
+        name: new.name.clone(),
+        description: new.description.clone(),
+        actions: new.actions.clone(),
+        not_actions: new.not_actions.clone(),
+        data_actions: new.data_actions.clone(),
+        not_data_actions: new.not_data_actions.clone(),
+        assignable_scopes: new.assignable.iter().map(|place| text(place, subscription)).collect(),
+        created,
+        changed: now,
+    };
+    match before.and_then(|at| all.roles.get_mut(at)) {
+        Some(before) => *before = role.clone(),
+        None => all.roles.push(role.clone()),
+    }
+    let write = put::<CustomRoles>(&(), &all);
+    let is_large = matches!(&write, Write::Put(_, value) if value.len() > VALUE_BYTES_MAX);
+    if all.roles.len() > limits::CUSTOM_ROLES_MAX || is_large {
+        let (what, limit) = ("the number of roles that people made", limits::CUSTOM_ROLES_MAX);
+        return refuse(RoleFault::TooMany { what, limit }.into());
+    }
+    Ok(Decision::of(role, vec![write]))
+}
+
+fn check(new: &NewRole) -> Result<(), RoleFault> {
+    let invalid = |what, rule| Err(RoleFault::RoleInvalid { what, rule });
+    let is_name = (1..=NAME_CHARS_MAX).contains(&new.name.chars().count())
+        && new.name.trim() == new.name
+        && !new.name.chars().any(char::is_control);
+    if !is_name {
+        return invalid("the role's name", "must have 1 to 512 characters, none of them a control character");
+    }
+    if new.description.chars().count() > DESCRIPTION_CHARS_MAX {
+        return invalid("the role's description", "must have at most 2048 characters");
+    }
+    for patterns in [&new.actions, &new.not_actions, &new.data_actions, &new.not_data_actions] {
+        if patterns.len() > limits::ROLE_PATTERNS_MAX {
+            let (what, limit) = ("the number of a role's operations", limits::ROLE_PATTERNS_MAX);
+            return Err(RoleFault::TooMany { what, limit });
+        }
+        if !patterns.iter().all(|pattern| is_pattern(pattern)) {
+            return invalid(
+                "an operation of the role",
+                "must be one such as Microsoft.KeyVault/vaults/read, in which * stands for any characters",
+            );
+        }
+    }
+    if new.assignable.is_empty() || new.assignable.len() > limits::ASSIGNABLE_SCOPES_MAX {
+        return invalid("the role's assignable scopes", "must be 1 to 100");
+    }
+    let is_wide = |place: &Place| matches!(place, Place::Subscription | Place::Group(_));
+    if !new.assignable.iter().all(is_wide) {
+        return invalid("an assignable scope of the role", "must be the subscription or a resource group");
+    }
+    Ok(())
+}
+
+fn is_pattern(text: &str) -> bool {
+    let is_of_one =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/' | b'*' | b'_' | b'-');
+    (1..=limits::ROLE_PATTERN_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(is_of_one)
+        && (text.contains('/') || text.contains('*'))
+}
+
+/// As an assignable scope is kept and told.
+fn text(place: &Place, subscription: SubscriptionId) -> String {
+    match place.group() {
+        None => format!("/subscriptions/{subscription}"),
+        Some(group) => format!("/subscriptions/{subscription}/resourceGroups/{group}"),
+    }
+}
+
+/// Where a role can be assigned.
+fn places(role: &CustomRole, subscription: SubscriptionId) -> Vec<Place> {
+    let of = text(&Place::Subscription, subscription);
+    let place = |scope: &String| {
+        let rest = scope.strip_prefix(&of)?;
+        match rest.strip_prefix("/resourceGroups/") {
+            Some(group) => ResourceGroupName::parse(group).ok().map(Place::Group),
+            None => rest.is_empty().then_some(Place::Subscription),
+        }
+    };
+    role.assignable_scopes.iter().filter_map(place).collect()
+}
+
+/// Can it be assigned there?
+pub(super) fn is_assignable(role: &CustomRole, place: &Place, subscription: SubscriptionId) -> bool {
+    places(role, subscription).iter().any(|wide| place.is_within(wide))
+}

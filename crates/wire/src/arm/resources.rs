@@ -1,0 +1,146 @@
+//! Lists of all resources, and what is in a group when it is deleted.
+
+use super::{Asked, error::ArmError, identities::IDENTITIES, list as listed, odata::Filter};
+use access::{Around, Manager, Scope, Unmanaged};
+use axum::response::Response;
+use domain::{Placement, ResourceGroupName};
+use resource::ResourceError;
+use serde_json::{Value, json};
+
+/// One resource, as lists tell it.
+struct Listed {
+    /// `Microsoft.KeyVault/vaults` or the like.
+    kind: &'static str,
+    name: String,
+    placement: Placement,
+    /// What sees it.
+    read: &'static str,
+    /// What a role may be given at for it to count.
+    scope: Scope,
+}
+
+/// `…/resources`, as far as it is filtered and the caller may see.
+pub(super) async fn list(asked: &Asked<'_>) -> Result<Response, ArmError> {
+    list_in(asked, None).await
+}
+
+/// The same of a group.
+pub(super) async fn list_in(
+    asked: &Asked<'_>,
+    group: Option<&ResourceGroupName>,
+) -> Result<Response, ArmError> {
+    let filter = asked.query.filter.as_deref().map(Filter::parse).transpose()?;
+    let mut values = Vec::new();
+    for resource in all(asked).await? {
+        if group.is_some_and(|group| *group != resource.placement.group) {
+            continue;
+        }
+        let is_meant = filter.as_ref().is_none_or(|filter| {
+            filter.takes(|field| match field {
+                "resourceType" => Some(resource.kind.to_owned()),
+                "name" => Some(resource.name.clone()),
+                "resourceGroup" => Some(resource.placement.group.to_string()),
+                "location" => Some(resource.placement.location.to_string()),
+                _ => None,
+            })
+        });
+        if is_meant && is_seen(asked, &resource).await? {
+            values.push(shown(asked, &resource));
+        }
+    }
+    Ok(listed(values))
+}
+
+async fn is_seen(asked: &Asked<'_>, resource: &Listed) -> Result<bool, ArmError> {
+    let group = &resource.placement.group;
+    let around = match &resource.scope {
+        Scope::Vault(vault) => Around::vault(*vault, group),
+        scope => Around::resource(scope, group),
+    };
+    match asked.state.resource.may(asked.by(), resource.read, &around).await {
+        Ok(()) => Ok(true),
+        Err(ResourceError::Unmanaged(Unmanaged::NoRole(_))) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn all(asked: &Asked<'_>) -> Result<Vec<Listed>, ArmError> {
+    let mut all = Vec::new();
+    for vault in asked.state.vault.list_vaults(Manager::Administrator).await? {
+        all.push(Listed {
+            kind: "Microsoft.KeyVault/vaults",
+            name: vault.name.to_string(),
+            placement: vault.placement.clone(),
+            read: "Microsoft.KeyVault/vaults/read",
+            scope: Scope::Vault(vault.id),
+        });
+    }
+    for app in asked.state.host.apps(Manager::Administrator).await? {
+        all.push(Listed {
+            kind: "Microsoft.Web/sites",
+            name: app.app.name.to_string(),
+            placement: app.app.placement.clone(),
+            read: "Microsoft.Web/sites/read",
+            scope: Scope::App(app.app.id),
+        });
+    }
+    for view in asked.state.resource.plans(Manager::Administrator).await? {
+        all.push(Listed {
+            kind: "Microsoft.Web/serverfarms",
+            name: view.plan.name.to_string(),
+            placement: view.plan.placement.clone(),
+            read: "Microsoft.Web/serverfarms/read",
+            scope: Scope::Plan(view.plan.id),
+        });
+    }
+    for view in asked.state.host.identities(Manager::Administrator).await? {
+        all.push(Listed {
+            kind: IDENTITIES,
+            name: view.identity.name.to_string(),
+            placement: view.identity.placement.clone(),
+            read: "Microsoft.ManagedIdentity/userAssignedIdentities/read",
+            scope: Scope::Identity(view.principal.id),
+        });
+    }
+    Ok(all)
+}
+
+/// Deletes what is in a group that is going. Who may delete the group may have this done, whatever else they may.
+pub(super) async fn delete_all_in(asked: &Asked<'_>, group: &ResourceGroupName) -> Result<(), ArmError> {
+    for view in asked.state.host.apps(Manager::Administrator).await? {
+        if view.app.placement.group == *group {
+            let name = &view.app.name;
+            let app = asked.state.host.delete_app(Manager::Administrator, name, asked.context.now).await?;
+            asked.state.outside.deleted(name, app).await;
+        }
+    }
+    asked.state.resource.delete_plans_in(group).await?;
+    for view in asked.state.host.identities(Manager::Administrator).await? {
+        if view.identity.placement.group == *group {
+            asked.state.host.delete_identity(Manager::Administrator, &view.identity.name).await?;
+        }
+    }
+    for vault in asked.state.vault.list_vaults(Manager::Administrator).await? {
+        if vault.placement.group == *group {
+            asked.state.vault.delete_vault(Manager::Administrator, &vault.name, asked.context.now).await?;
+        }
+    }
+    asked.state.outside.names_changed().await;
+    Ok(())
+}
+
+fn shown(asked: &Asked<'_>, resource: &Listed) -> Value {
+    let Listed { kind, name, placement, .. } = resource;
+    json!({
+        "id": format!(
+            "{}/resourceGroups/{}/providers/{kind}/{name}",
+            asked.subscription_path(),
+            placement.group
+        ),
+        "name": name,
+        "type": kind,
+        "location": placement.location,
+        "tags": placement.tags,
+        "provisioningState": "Succeeded",
+    })
+}

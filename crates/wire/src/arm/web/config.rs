@@ -1,0 +1,363 @@
+//! `config/…` of a site but for settings: what really changes how an app runs (its command, how often it runs, its health check), and values
+//! that are told again as they were said.
+
+use super::{
+    super::{answer, error::ArmError, object},
+    Here, member,
+};
+use access::Manager;
+use axum::{body::Body, response::Response};
+use host::{App, Change, Desired, Health, Site, SiteValue};
+use http::StatusCode;
+use resource::SiteChange;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// Changing the configuration.
+pub(super) const CONFIG_WRITE: &str = "Microsoft.Web/sites/config/write";
+/// Reading it, as far as it is no secret.
+const CONFIG_READ: &str = "Microsoft.Web/sites/config/read";
+/// Reading all of it.
+const CONFIG_LIST: &str = "Microsoft.Web/sites/config/list/Action";
+
+/// Values by where they are kept; `None` takes one away.
+pub(super) type Values = BTreeMap<String, Option<SiteValue>>;
+
+/// A value that is told again, and what it is until somebody says it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    name: &'static str,
+    until: Until,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    Flag(bool),
+    Number(i64),
+    Text(&'static str),
+    /// A text, and not there.
+    Nothing,
+}
+
+/// Some of them, and below which name they are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group {
+    place: &'static str,
+    kept: &'static [Kept],
+}
+
+const fn flag(name: &'static str, until: bool) -> Kept {
+    Kept { name, until: Until::Flag(until) }
+}
+
+const fn number(name: &'static str, until: i64) -> Kept {
+    Kept { name, until: Until::Number(until) }
+}
+
+const fn text(name: &'static str, until: &'static str) -> Kept {
+    Kept { name, until: Until::Text(until) }
+}
+
+const fn unset(name: &'static str) -> Kept {
+    Kept { name, until: Until::Nothing }
+}
+
+/// Of the site's own properties.
+pub(super) const SITE: Group = Group {
+    place: "site",
+    kept: &[
+        flag("httpsOnly", true),
+        flag("clientAffinityEnabled", false),
+        flag("clientCertEnabled", false),
+        text("clientCertMode", "Required"),
+        text("publicNetworkAccess", "Enabled"),
+        flag("hostNamesDisabled", false),
+    ],
+};
+
+/// Of `config/web`.
+pub(super) const WEB: Group = Group {
+    place: "web",
+    kept: &[
+        text("linuxFxVersion", ""),
+        unset("windowsFxVersion"),
+        text("netFrameworkVersion", "v4.0"),
+        text("phpVersion", ""),
+        text("pythonVersion", ""),
+        text("nodeVersion", ""),
+        unset("javaVersion"),
+        unset("javaContainer"),
+        unset("javaContainerVersion"),
+        text("powerShellVersion", ""),
+        flag("alwaysOn", false),
+        flag("http20Enabled", true),
+        text("http20ProxyFlag", ""),
+        text("minTlsVersion", "1.2"),
+        text("scmMinTlsVersion", "1.2"),
+        text("ftpsState", "Disabled"),
+        flag("webSocketsEnabled", true),
+        flag("use32BitWorkerProcess", false),
+        text("managedPipelineMode", "Integrated"),
+        text("loadBalancing", "LeastRequests"),
+        flag("detailedErrorLoggingEnabled", false),
+        flag("httpLoggingEnabled", false),
+        flag("requestTracingEnabled", false),
+        flag("remoteDebuggingEnabled", false),
+        flag("autoHealEnabled", false),
+        flag("localMySqlEnabled", false),
+        flag("vnetRouteAllEnabled", false),
+        text("scmType", "None"),
+        number("logsDirectorySizeLimit", 35),
+        text("ipSecurityRestrictionsDefaultAction", "Allow"),
+        text("scmIpSecurityRestrictionsDefaultAction", "Allow"),
+        flag("scmIpSecurityRestrictionsUseMain", false),
+        flag("acrUseManagedIdentityCreds", false),
+    ],
+};
+
+/// Of `config/metadata`.
+const METADATA: Group = Group { place: "metadata", kept: &[unset("CURRENT_STACK")] };
+
+const LOG_LEVEL: &str = "applicationLogs.fileSystem.level";
+
+/// Of `config/logs`, each by the path to it.
+pub(super) const LOGS: Group = Group {
+    place: "logs",
+    kept: &[
+        text(LOG_LEVEL, "Off"),
+        flag("httpLogs.fileSystem.enabled", false),
+        number("httpLogs.fileSystem.retentionInMb", 35),
+        number("httpLogs.fileSystem.retentionInDays", 0),
+        flag("failedRequestsTracing.enabled", false),
+        flag("detailedErrorMessages.enabled", false),
+    ],
+};
+
+/// How many there are.
+#[cfg(test)]
+pub(super) const KEPT: usize = SITE.kept.len() + WEB.kept.len() + METADATA.kept.len() + LOGS.kept.len();
+
+/// What is said of a group's values. What is null or not said stays; what we do not know is not kept.
+pub(super) fn read(group: Group, said: &Value) -> Result<Values, ArmError> {
+    let mut values = Values::new();
+    for kept in group.kept {
+        let found = kept.name.split('.').try_fold(said, |of, name| member(of, name));
+        let Some(found) = found else { continue };
+        let value = match (kept.until, found) {
+            (Until::Flag(_), Value::Bool(flag)) => SiteValue::Flag(*flag),
+            (Until::Number(_), Value::Number(number)) if number.as_i64().is_some() => {
+                SiteValue::Number(number.as_i64().unwrap_or_default())
+            }
+            (Until::Text(_) | Until::Nothing, Value::String(text)) => SiteValue::Text(text.clone()),
+            // Unless told which level, `az webapp log config` says whether there is one.
+            (Until::Text(_), Value::Bool(is_on)) if kept.name == LOG_LEVEL => {
+                SiteValue::Text(if *is_on { "Error" } else { "Off" }.to_owned())
+            }
+            _ => return Err(ArmError::bad_content(format!("{} is not of its type.", kept.name))),
+        };
+        values.insert(format!("{}.{}", group.place, kept.name), Some(value));
+    }
+    Ok(values)
+}
+
+/// A group's values as they are told.
+pub(super) fn told(group: Group, site: &Site) -> Map<String, Value> {
+    let mut told = Value::Object(Map::new());
+    for kept in group.kept {
+        let value = match site.values.get(&format!("{}.{}", group.place, kept.name)) {
+            Some(SiteValue::Flag(flag)) => json!(flag),
+            Some(SiteValue::Number(number)) => json!(number),
+            Some(SiteValue::Text(text)) => json!(text),
+            None => match kept.until {
+                Until::Flag(flag) => json!(flag),
+                Until::Number(number) => json!(number),
+                Until::Text(text) => json!(text),
+                Until::Nothing => Value::Null,
+            },
+        };
+        let place = kept.name.split('.').fold(&mut told, |of, name| &mut of[name]);
+        *place = value;
+    }
+    match told {
+        Value::Object(told) => told,
+        _ => Map::new(),
+    }
+}
+
+/// `config/web` as it is told.
+pub(super) fn web(site: &Site, desired: Option<&Desired>) -> Value {
+    let mut web = told(WEB, site);
+    let (command, path) = (command(desired), health(desired));
+    web.insert("appCommandLine".to_owned(), json!(command.unwrap_or_default()));
+    web.insert("healthCheckPath".to_owned(), json!(path));
+    web.insert("numberOfWorkers".to_owned(), json!(desired.map_or(1, |desired| desired.instances)));
+    web.insert("defaultDocuments".to_owned(), json!([]));
+    Value::Object(web)
+}
+
+fn command(desired: Option<&Desired>) -> Option<&str> {
+    desired.and_then(|desired| desired.command.as_deref())
+}
+
+fn health(desired: Option<&Desired>) -> Option<&str> {
+    match desired.map(|desired| &desired.health) {
+        Some(Health::Path(path)) => Some(path),
+        _ => None,
+    }
+}
+
+/// Makes what is said of how an app runs what is desired of it. Nothing happens if it is so already.
+pub(super) async fn apply(here: &Here<'_>, app: &App, said: &Value) -> Result<(), ArmError> {
+    let asked = here.asked;
+    let desired = asked.state.host.desired(here.name).await?;
+    let desired = desired.as_deref();
+    let mut change = Change { of: Some(app.id), ..Change::default() };
+    let mut is_another = false;
+    match member(said, "appCommandLine") {
+        None => {}
+        Some(Value::String(text)) => {
+            let wanted = (!text.is_empty()).then_some(text.as_str());
+            if wanted != command(desired) {
+                (change.command, is_another) = (Some(wanted.map(str::to_owned)), true);
+            }
+        }
+        Some(_) => return Err(ArmError::bad_content("appCommandLine is no string.")),
+    }
+    match member(said, "healthCheckPath") {
+        None => {}
+        Some(Value::String(text)) => {
+            let wanted = (!text.is_empty()).then_some(text.as_str());
+            if wanted != health(desired) {
+                let wanted = wanted.map_or(Health::Port, |path| Health::Path(path.to_owned()));
+                (change.health, is_another) = (Some(wanted), true);
+            }
+        }
+        Some(_) => return Err(ArmError::bad_content("healthCheckPath is no string.")),
+    }
+    match member(said, "numberOfWorkers").map(Value::as_u64) {
+        None => {}
+        Some(Some(count)) if count == u64::from(desired.map_or(1, |desired| desired.instances)) => {}
+        // Too many is the host's to refuse.
+        Some(Some(count)) => {
+            (change.instances, is_another) = (Some(u16::try_from(count).unwrap_or(u16::MAX)), true);
+        }
+        Some(None) => return Err(ArmError::bad_content("numberOfWorkers is no number.")),
+    }
+    if is_another {
+        asked.state.host.change_desired(asked.by(), here.name, &change, asked.context.now).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn get(here: &Here<'_>) -> Result<Response, ArmError> {
+    let view = here.app(CONFIG_READ).await?;
+    shown(here, &view.app).await
+}
+
+pub(super) async fn change(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {
+    let view = here.app(CONFIG_WRITE).await?;
+    let said = properties(body).await?;
+    let settings = super::settings::of_config(&said)?;
+    keep(here, &view.app, read(WEB, &said)?).await?;
+    settings.apply(here).await?;
+    apply(here, &view.app, &said).await?;
+    here.changed();
+    shown(here, &view.app).await
+}
+
+async fn shown(here: &Here<'_>, app: &App) -> Result<Response, ArmError> {
+    let site = site(here, app).await?;
+    let desired = here.asked.state.host.desired(here.name).await?;
+    Ok(here.part(app, "config/web", web(&site, desired.as_deref())))
+}
+
+pub(super) async fn metadata(here: &Here<'_>) -> Result<Response, ArmError> {
+    let view = here.app(CONFIG_LIST).await?;
+    let mut told = told(METADATA, &*site(here, &view.app).await?);
+    told.retain(|_, value| !value.is_null());
+    Ok(here.part(&view.app, "config/metadata", Value::Object(told)))
+}
+
+pub(super) async fn put_metadata(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {
+    let view = here.app(CONFIG_WRITE).await?;
+    keep(here, &view.app, read(METADATA, &properties(body).await?)?).await?;
+    let mut told = told(METADATA, &*site(here, &view.app).await?);
+    told.retain(|_, value| !value.is_null());
+    Ok(here.part(&view.app, "config/metadata", Value::Object(told)))
+}
+
+pub(super) async fn logs(here: &Here<'_>) -> Result<Response, ArmError> {
+    let view = here.app(CONFIG_READ).await?;
+    let told = told(LOGS, &*site(here, &view.app).await?);
+    Ok(here.part(&view.app, "config/logs", Value::Object(told)))
+}
+
+pub(super) async fn put_logs(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {
+    let view = here.app(CONFIG_WRITE).await?;
+    keep(here, &view.app, read(LOGS, &properties(body).await?)?).await?;
+    let told = told(LOGS, &*site(here, &view.app).await?);
+    Ok(here.part(&view.app, "config/logs", Value::Object(told)))
+}
+
+pub(super) async fn slot_names(here: &Here<'_>) -> Result<Response, ArmError> {
+    let view = here.app(CONFIG_READ).await?;
+    told_slot_names(here, &view.app).await
+}
+
+pub(super) async fn put_slot_names(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {
+    let view = here.app(CONFIG_WRITE).await?;
+    let said = properties(body).await?;
+    let change = SiteChange {
+        slot_settings: names(&said, "appSettingNames")?,
+        slot_connection_strings: names(&said, "connectionStringNames")?,
+        ..SiteChange::default()
+    };
+    here.asked.state.resource.change_site(here.asked.by(), CONFIG_WRITE, &view.app, &change).await?;
+    told_slot_names(here, &view.app).await
+}
+
+async fn told_slot_names(here: &Here<'_>, app: &App) -> Result<Response, ArmError> {
+    let site = site(here, app).await?;
+    let shown = json!({
+        "id": here.id(app),
+        "name": app.name,
+        "type": "Microsoft.Web/sites",
+        "location": app.placement.location,
+        "properties": {
+            "appSettingNames": site.slot_settings,
+            "connectionStringNames": site.slot_connection_strings,
+            "azureStorageConfigNames": [],
+        },
+    });
+    Ok(answer(StatusCode::OK, &shown))
+}
+
+fn names(said: &Value, named: &str) -> Result<Option<Vec<String>>, ArmError> {
+    let malformed = || ArmError::bad_content(format!("{named} is no list of names."));
+    let Some(found) = member(said, named) else { return Ok(None) };
+    let names = found.as_array().ok_or_else(malformed)?.iter();
+    names
+        .map(|name| name.as_str().map(str::to_owned).ok_or_else(malformed))
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
+
+/// What is kept of a site: who may see it was asked.
+async fn site(here: &Here<'_>, app: &App) -> Result<std::sync::Arc<Site>, ArmError> {
+    Ok(here.asked.state.resource.site(Manager::Administrator, app).await?.site)
+}
+
+async fn keep(here: &Here<'_>, app: &App, values: Values) -> Result<(), ArmError> {
+    let change = SiteChange { values, ..SiteChange::default() };
+    Ok(here.asked.state.resource.change_site(here.asked.by(), CONFIG_WRITE, app, &change).await?)
+}
+
+/// `properties` of a body.
+pub(super) async fn properties(body: Body) -> Result<Value, ArmError> {
+    let whole = Value::Object(object(body).await?);
+    match member(&whole, "properties") {
+        None => Ok(json!({})),
+        Some(found @ Value::Object(_)) => Ok(found.clone()),
+        Some(_) => Err(ArmError::bad_content("properties is no object.")),
+    }
+}

@@ -1,0 +1,147 @@
+//! The `identity` of a site: which managed identities an app is to have, and which it has.
+
+use super::{
+    super::{Asked, error::ArmError, path::segments},
+    Here, member,
+};
+use access::Manager;
+use domain::{IdentityName, ResourceGroupName};
+use host::{AppView, HostError};
+use serde_json::{Map, Value, json};
+
+/// Which it is to have.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    is_system: bool,
+    is_user: bool,
+    /// User-assigned ones that are named, with their groups; `None`: nothing is said of them.
+    named: Option<Vec<(ResourceGroupName, IdentityName)>>,
+    /// Those that are said to go.
+    gone: Vec<IdentityName>,
+}
+
+pub(super) fn read(asked: &Asked<'_>, identity: &Value, is_whole: bool) -> Result<Wanted, ArmError> {
+    let Some(Value::String(kinds)) = member(identity, "type") else {
+        return Err(ArmError::bad_content("The identity's type is missing."));
+    };
+    let mut wanted = Wanted { is_system: false, is_user: false, named: None, gone: Vec::new() };
+    for kind in kinds.split(',').map(str::trim) {
+        match kind.to_ascii_lowercase().as_str() {
+            "none" => {}
+            "systemassigned" => wanted.is_system = true,
+            "userassigned" => wanted.is_user = true,
+            _ => {
+                let message =
+                    "The identity's type is not one of None, SystemAssigned, UserAssigned, or both.";
+                return Err(ArmError::bad_content(message));
+            }
+        }
+    }
+    let named = match member(identity, "userAssignedIdentities") {
+        None => return Ok(wanted),
+        Some(Value::Object(named)) => named,
+        Some(_) => return Err(ArmError::bad_content("userAssignedIdentities is no object.")),
+    };
+    let mut all = Vec::with_capacity(named.len());
+    for (id, value) in named {
+        let (group, name) = parse(asked, id)?;
+        // In a change, null takes away; in a whole, what is not there is not to be there either.
+        match value.is_null() && !is_whole {
+            true => wanted.gone.push(name),
+            false if value.is_null() => {}
+            false => all.push((group, name)),
+        }
+    }
+    wanted.named = Some(all);
+    Ok(wanted)
+}
+
+fn parse(asked: &Asked<'_>, id: &str) -> Result<(ResourceGroupName, IdentityName), ArmError> {
+    let malformed =
+        || ArmError::bad_content("A name in userAssignedIdentities is no identity's resource id.");
+    let segments = segments(id).map_err(|_| malformed())?;
+    let group = super::group_of(asked, &segments, "Microsoft.ManagedIdentity", "userAssignedIdentities")
+        .ok_or_else(malformed)?;
+    let name = segments.last().and_then(|name| IdentityName::parse(name).ok()).ok_or_else(malformed)?;
+    Ok((group, name))
+}
+
+impl Wanted {
+    /// Gives and takes identities until the app has these.
+    pub(super) async fn apply(&self, here: &Here<'_>, is_whole: bool) -> Result<(), ArmError> {
+        let (asked, host, app) = (here.asked, &here.asked.state.host, here.name);
+        let (by, now) = (asked.by(), asked.context.now);
+        for (group, name) in self.named.iter().flatten() {
+            let found = host.identity_named(Manager::Administrator, name).await?;
+            // Under another group than it is in, it is not there.
+            if found.identity.placement.group != *group {
+                return Err(HostError::IdentityNotFound(name.clone()).into());
+            }
+        }
+        let before = host.app(Manager::Administrator, app).await?;
+        match (self.is_system, before.principal.is_some()) {
+            (true, false) => drop(host.assign_identity(by, app, now).await?),
+            (false, true) => drop(host.remove_identity(by, app, now).await?),
+            _ => {}
+        }
+        let has: Vec<IdentityName> = before
+            .user_assigned
+            .iter()
+            .filter_map(|(_, one)| IdentityName::parse(&one.display_name).ok())
+            .collect();
+        for name in &has {
+            let is_named = self.named.iter().flatten().any(|(_, named)| named == name);
+            let is_over =
+                !self.is_user || self.gone.contains(name) || (is_whole && self.named.is_some() && !is_named);
+            if is_over {
+                match host.detach_identity(by, app, name, now).await {
+                    // Deleted meanwhile.
+                    Ok(_) | Err(HostError::IdentityNotFound(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        for (_, name) in self.named.iter().flatten() {
+            if self.is_user && !has.contains(name) {
+                host.attach_identity(by, app, name, now).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which an app has; none: it has none.
+pub(super) async fn shown(asked: &Asked<'_>, view: &AppView) -> Result<Option<Value>, ArmError> {
+    let kind = match (&view.principal, view.user_assigned.is_empty()) {
+        (None, true) => return Ok(None),
+        (Some(_), true) => "SystemAssigned",
+        (None, false) => "UserAssigned",
+        (Some(_), false) => "SystemAssigned, UserAssigned",
+    };
+    let mut identity = Map::new();
+    identity.insert("type".to_owned(), json!(kind));
+    identity.insert("tenantId".to_owned(), json!(asked.state.directory.tenant().id));
+    if let Some(principal) = &view.principal {
+        identity.insert("principalId".to_owned(), json!(principal.id));
+    }
+    if !view.user_assigned.is_empty() {
+        let mut named = Map::new();
+        for (_, principal) in &view.user_assigned {
+            let Ok(name) = IdentityName::parse(&principal.display_name) else { continue };
+            let found = match asked.state.host.identity_named(Manager::Administrator, &name).await {
+                Ok(found) => found,
+                Err(HostError::IdentityNotFound(_)) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let id = format!(
+                "{}/resourceGroups/{}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{}",
+                asked.subscription_path(),
+                found.identity.placement.group,
+                found.identity.name
+            );
+            named.insert(id, json!({"principalId": principal.id, "clientId": principal.client}));
+        }
+        identity.insert("userAssignedIdentities".to_owned(), Value::Object(named));
+    }
+    Ok(Some(Value::Object(identity)))
+}

@@ -1,0 +1,284 @@
+//! `sites`: an app itself. PUT takes what it knows and leaves what was not said: clients send back the whole of what they were told, with one
+//! thing changed.
+
+use super::{
+    super::{Asked, answer, empty, error::ArmError, list as listed, location, object, path::segments, tags},
+    Here, config, identity, member, plan_id, settings, site_id,
+};
+use access::{Around, Manager, Unmanaged};
+use axum::{body::Body, response::Response};
+use domain::{Location, Placement, PlanName, ResourceGroupName, Tags, Timestamp};
+use host::{AppView, DesiredState, HostError, PlanRef, Replacement};
+use http::StatusCode;
+use resource::{ResourceError, SiteChange};
+use serde_json::{Value, json};
+
+/// Reading an app.
+pub(super) const READ: &str = "Microsoft.Web/sites/read";
+/// Making or changing one.
+pub(super) const WRITE: &str = "Microsoft.Web/sites/write";
+/// Deleting one.
+const DELETE: &str = "Microsoft.Web/sites/delete";
+/// Bytes of what is said of its kind. Ours.
+const KIND_BYTES_MAX: usize = 64;
+
+/// What a request wants of an app; what is `None` stays.
+struct Wanted {
+    location: Option<Location>,
+    tags: Option<Tags>,
+    kind: Option<String>,
+    plan: Option<PlanRef>,
+    identity: Option<identity::Wanted>,
+    /// `properties`.
+    properties: Value,
+    /// `properties.siteConfig`.
+    config: Value,
+}
+
+pub(super) async fn get(here: &Here<'_>) -> Result<Response, ArmError> {
+    let _there = here.app(READ).await?;
+    let view = here.asked.state.host.app(here.asked.by(), here.name).await?;
+    Ok(answer(StatusCode::OK, &shown(here.asked, here.asked.by(), &view).await?))
+}
+
+/// Apps that may be read: all, or those of a group.
+pub(super) async fn list(asked: &Asked<'_>, group: Option<&ResourceGroupName>) -> Result<Response, ArmError> {
+    let mut values = Vec::new();
+    for view in asked.state.host.apps(asked.by()).await? {
+        if group.is_some_and(|group| *group != view.app.placement.group) {
+            continue;
+        }
+        match shown(asked, asked.by(), &view).await {
+            Ok(value) => values.push(value),
+            // Deleted meanwhile, or not theirs to see any more.
+            Err(Unshown::Gone) => {}
+            Err(Unshown::Error(error)) => return Err(error),
+        }
+    }
+    Ok(listed(values))
+}
+
+pub(super) async fn put(here: &Here<'_>, body: Body, is_whole: bool) -> Result<Response, ArmError> {
+    let (asked, name) = (here.asked, here.name);
+    let wanted = read(here, &Value::Object(object(body).await?), is_whole)?;
+    let values = wanted.values()?;
+    let settings = settings::of_config(&wanted.config)?;
+    let app = match here.found().await? {
+        Some(view) => view.app,
+        None if !is_whole => here.app(WRITE).await?.app,
+        None => {
+            let Some(location) = wanted.location.clone() else {
+                return Err(ArmError::new(
+                    StatusCode::BAD_REQUEST,
+                    "LocationRequired",
+                    "The location property is required for this definition.",
+                ));
+            };
+            if let Some(plan) = &wanted.plan {
+                asked.state.resource.may(asked.by(), WRITE, &Around::group(here.group)).await?;
+                // Before there is an app that would be in none.
+                let _there = asked.state.resource.plan(Manager::Administrator, plan).await?;
+            }
+            let placement = Placement {
+                group: here.group.clone(),
+                location,
+                tags: wanted.tags.clone().unwrap_or_default(),
+            };
+            let made = asked.state.host.create_app(asked.by(), name, &placement, asked.context.now).await?;
+            asked.state.outside.names_changed().await;
+            made
+        }
+    };
+    let place = Replacement { location: wanted.location.clone(), tags: wanted.tags.clone() };
+    let placed = asked.state.host.place_app(asked.by(), name, &place, asked.context.now).await?;
+    if placed.app.id != app.id {
+        return Err(HostError::AppNotFound(name.clone()).into());
+    }
+    let change = SiteChange { plan: wanted.plan, kind: wanted.kind, values, ..SiteChange::default() };
+    asked.state.resource.change_site(asked.by(), WRITE, &app, &change).await?;
+    settings.apply(here).await?;
+    config::apply(here, &app, &wanted.config).await?;
+    if let Some(identity) = &wanted.identity {
+        identity.apply(here, is_whole).await?;
+    }
+    here.changed();
+    // What was just written is told to who wrote it, who need not be able to read it later.
+    let view = asked.state.host.app(Manager::Administrator, name).await?;
+    Ok(answer(StatusCode::OK, &shown(asked, Manager::Administrator, &view).await?))
+}
+
+pub(super) async fn delete(here: &Here<'_>) -> Result<Response, ArmError> {
+    let asked = here.asked;
+    let view = match here.app(DELETE).await {
+        Ok(view) => view,
+        // It is as it is to be.
+        Err(error) if error.is_not_found() => return Ok(empty(StatusCode::NO_CONTENT)),
+        Err(error) => return Err(error),
+    };
+    let plan = asked.state.resource.site(Manager::Administrator, &view.app).await?.plan.reference();
+    let app = asked.state.host.delete_app(asked.by(), here.name, asked.context.now).await?;
+    asked.state.outside.deleted(here.name, app).await;
+    if !asked.query.keeps_plan {
+        // As App Service does, and `az` says that it does: with its last app a plan goes, as far as who asks may delete it.
+        match asked.state.resource.delete_plan(asked.by(), &plan).await {
+            Ok(())
+            | Err(
+                ResourceError::PlanInUse(_)
+                | ResourceError::PlanStays(_)
+                | ResourceError::PlanNotFound(_)
+                | ResourceError::Unmanaged(_),
+            ) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(empty(StatusCode::OK))
+}
+
+fn read(here: &Here<'_>, whole: &Value, is_whole: bool) -> Result<Wanted, ArmError> {
+    let Value::Object(members) = whole else { return Err(ArmError::bad_content("It is no object.")) };
+    let kind = match member(whole, "kind") {
+        None => None,
+        Some(Value::String(kind)) if is_kind(kind) => Some(kind.clone()),
+        Some(_) => return Err(ArmError::bad_content("The kind is not valid.")),
+    };
+    let properties = object_at(whole, "properties")?;
+    let config = object_at(&properties, "siteConfig")?;
+    let plan = match member(&properties, "serverFarmId") {
+        None => None,
+        Some(Value::String(id)) => Some(plan(here, id)?),
+        Some(_) => return Err(ArmError::bad_content("The serverFarmId is no string.")),
+    };
+    let identity = member(whole, "identity").map(|identity| identity::read(here.asked, identity, is_whole));
+    Ok(Wanted {
+        location: location(members)?,
+        tags: tags(members)?,
+        kind,
+        plan,
+        identity: identity.transpose()?,
+        properties,
+        config,
+    })
+}
+
+impl Wanted {
+    fn values(&self) -> Result<config::Values, ArmError> {
+        let mut values = config::read(config::SITE, &self.properties)?;
+        values.extend(config::read(config::WEB, &self.config)?);
+        Ok(values)
+    }
+}
+
+fn is_kind(kind: &str) -> bool {
+    kind.len() <= KIND_BYTES_MAX
+        && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b',' | b'.' | b'-'))
+}
+
+fn object_at(of: &Value, named: &str) -> Result<Value, ArmError> {
+    match member(of, named) {
+        None => Ok(json!({})),
+        Some(found @ Value::Object(_)) => Ok(found.clone()),
+        Some(_) => Err(ArmError::bad_content(format!("{named} is no object."))),
+    }
+}
+
+/// A plan, by its resource id or by its name in the app's own group.
+fn plan(here: &Here<'_>, id: &str) -> Result<PlanRef, ArmError> {
+    let malformed = || ArmError::bad_content("The serverFarmId is no plan's id.");
+    let named = |name: &str| PlanName::parse(name).map_err(|_| malformed());
+    if !id.contains('/') {
+        return Ok(PlanRef { group: here.group.clone(), name: named(id)? });
+    }
+    let segments = segments(id).map_err(|_| malformed())?;
+    let group =
+        super::group_of(here.asked, &segments, "Microsoft.Web", "serverfarms").ok_or_else(malformed)?;
+    Ok(PlanRef { group, name: named(segments.last().map_or("", String::as_str))? })
+}
+
+/// Why an app is not shown.
+enum Unshown {
+    Gone,
+    Error(ArmError),
+}
+
+impl From<Unshown> for ArmError {
+    fn from(unshown: Unshown) -> Self {
+        match unshown {
+            Unshown::Gone => Self::not_authorized(READ),
+            Unshown::Error(error) => error,
+        }
+    }
+}
+
+async fn shown(asked: &Asked<'_>, by: Manager<'_>, view: &AppView) -> Result<Value, Unshown> {
+    let app = &view.app;
+    let site = match asked.state.resource.site(by, app).await {
+        Ok(site) => site,
+        Err(ResourceError::Unmanaged(Unmanaged::NoRole(_))) => return Err(Unshown::Gone),
+        Err(error) => return Err(Unshown::Error(error.into())),
+    };
+    let desired = match asked.state.host.desired(&app.name).await {
+        Ok(desired) => desired,
+        Err(HostError::AppNotFound(_)) => return Err(Unshown::Gone),
+        Err(error) => return Err(Unshown::Error(error.into())),
+    };
+    let identity = identity::shown(asked, view).await.map_err(Unshown::Error)?;
+    let names = asked.context.names(asked.state);
+    let without_scheme = |url: String| url.strip_prefix("https://").map_or(url.clone(), str::to_owned);
+    let host = without_scheme(names.app_url(&app.name));
+    let scm = without_scheme(names.scm_url(&app.name));
+    let is_stopped = desired.as_ref().is_some_and(|desired| desired.state == DesiredState::Stopped);
+    let kind = match (&*site.site.kind, site.plan.is_linux) {
+        ("" | "app", true) => "app,linux",
+        ("", false) => "app",
+        (kind, _) => kind,
+    };
+    let mut properties = json!({
+        "name": app.name,
+        "state": if is_stopped { "Stopped" } else { "Running" },
+        "enabled": true,
+        "adminEnabled": true,
+        "availabilityState": "Normal",
+        "usageState": "Normal",
+        "hostNames": [host],
+        "enabledHostNames": [host, scm],
+        "defaultHostName": host,
+        "hostNameSslStates": [
+            {"name": host, "sslState": "SniEnabled", "hostType": "Standard"},
+            {"name": scm, "sslState": "SniEnabled", "hostType": "Repository"},
+        ],
+        "repositorySiteName": app.name,
+        "serverFarmId": plan_id(asked, &site.plan.reference()),
+        "sku": site.plan.size.tier,
+        "resourceGroup": app.placement.group,
+        "reserved": site.plan.is_linux,
+        "isXenon": false,
+        "hyperV": false,
+        "scmSiteAlsoStopped": false,
+        "redundancyMode": "None",
+        "containerSize": 0,
+        "lastModifiedTimeUtc": time(app.changed),
+        "siteConfig": config::web(&site.site, desired.as_deref()),
+    });
+    if let Value::Object(properties) = &mut properties {
+        properties.extend(config::told(config::SITE, &site.site));
+    }
+    let mut shown = json!({
+        "id": site_id(asked, app),
+        "name": app.name,
+        "type": "Microsoft.Web/sites",
+        "kind": kind,
+        "location": app.placement.location,
+        "tags": app.placement.tags,
+        "properties": properties,
+    });
+    if let (Some(identity), Value::Object(shown)) = (identity, &mut shown) {
+        shown.insert("identity".to_owned(), identity);
+    }
+    Ok(shown)
+}
+
+/// As the protocol writes a time (RFC 3339).
+fn time(at: Timestamp) -> String {
+    let at = jiff::Timestamp::from_second(at.seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,85 @@
+//! Paths of Microsoft.Web, and what of a configuration is kept.
+
+use super::*;
+
+fn group() -> Level {
+    Level::Group(ResourceGroupName::parse("shop").unwrap())
+}
+
+fn site(method: &Method, rest: &str) -> Option<SiteOperation> {
+    let rest: Vec<&str> = rest.split('/').filter(|segment| !segment.is_empty()).collect();
+    let whole = [&["sites", "Web"], rest.as_slice()].concat();
+    match WebOperation::route(method, &group(), &whole).ok()? {
+        WebOperation::Site(_, name, operation) => {
+            assert_eq!(name.as_str(), "Web");
+            Some(operation)
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn words_of_paths_are_the_same_in_any_case() {
+    let (get, put, post) = (&Method::GET, &Method::PUT, &Method::POST);
+    assert_eq!(site(put, ""), Some(SiteOperation::Put));
+    assert_eq!(site(&Method::PATCH, "Config/Web"), Some(SiteOperation::ChangeWeb));
+    assert_eq!(site(post, "config/appSettings/list"), Some(SiteOperation::ListSettings));
+    assert_eq!(site(get, "config/slotConfigNames"), Some(SiteOperation::GetSlotNames));
+    assert_eq!(site(get, "basicPublishingCredentialsPolicies/SCM"), Some(SiteOperation::GetBasic("scm")));
+    assert_eq!(site(get, "deploymentStatus/AB"), Some(SiteOperation::DeploymentStatus("ab".to_owned())));
+    // Values are read by who may list them, and by no GET.
+    for (method, path) in [
+        (get, "config/appsettings"),
+        (get, "config/appsettings/list"),
+        (get, "config/publishingcredentials/list"),
+        (post, "config/web"),
+        (get, "basicPublishingCredentialsPolicies/other"),
+        (post, ""),
+        (get, "extensions/onedeploy"),
+    ] {
+        assert_eq!(site(method, path), None, "{method} {path}");
+    }
+    let tenant = WebOperation::route(get, &Level::Tenant, &["webappstacks"]);
+    assert!(matches!(tenant, Ok(WebOperation::Stacks)));
+    assert!(WebOperation::route(get, &Level::Tenant, &["sites"]).is_err());
+    assert!(WebOperation::route(get, &Level::Subscription, &["sites", "web"]).is_err());
+    let all = WebOperation::route(get, &Level::Subscription, &["serverFarms"]);
+    assert!(matches!(all, Ok(WebOperation::Plans(None))));
+}
+
+#[test]
+fn what_is_said_is_told_again_and_what_is_not_known_is_dropped() {
+    let said = json!({
+        "LinuxFxVersion": "PYTHON|3.12",
+        "alwaysOn": true,
+        "phpVersion": null,
+        "azureStorageAccounts": {"a": {"accessKey": "hunter2"}},
+    });
+    let values = config::read(config::WEB, &said).unwrap();
+    assert_eq!(values.len(), 2);
+    let site = host::Site {
+        values: values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+        ..host::Site::default()
+    };
+    let told = config::web(&site, None);
+    assert_eq!((&told["linuxFxVersion"], &told["alwaysOn"]), (&json!("PYTHON|3.12"), &json!(true)));
+    assert_eq!((&told["numberOfWorkers"], &told["appCommandLine"]), (&json!(1), &json!("")));
+    assert!(!told.to_string().contains("hunter2"));
+    assert!(config::read(config::WEB, &json!({"alwaysOn": "yes"})).is_err());
+    // Everything that can be kept fits.
+    const { assert!(config::KEPT <= domain::limits::SITE_VALUES_MAX) };
+}
+
+#[test]
+fn a_level_of_logs_may_be_said_by_whether_there_is_one() {
+    for (said, level) in [(json!(true), "Error"), (json!(false), "Off"), (json!("Verbose"), "Verbose")] {
+        let said = json!({"applicationLogs": {"fileSystem": {"level": said}}});
+        let values = config::read(config::LOGS, &said).unwrap();
+        let site = host::Site {
+            values: values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+            ..host::Site::default()
+        };
+        let told = serde_json::Value::Object(config::told(config::LOGS, &site));
+        assert_eq!(told["applicationLogs"]["fileSystem"]["level"], level, "{told}");
+    }
+}

@@ -1,0 +1,70 @@
+//! What requests of strangers need done where they may not: starting what is deployed, files of apps, names of hosts. Threads that read requests
+//! are in a sandbox (ADR 0026); `server` implements [`Outside`] so that the work is done by others.
+//!
+//! The services are there before whoever does this is, so that they hold an empty place for it at first. Where it stays empty, nothing is
+//! hosted.
+
+use crate::admin::{Hosting, HostingFault};
+use domain::{AppId, AppName};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, OnceLock, Weak},
+};
+
+/// Does it.
+pub trait Outside: Send + Sync {
+    /// Hosts apps. What it answers later is worked on outside.
+    fn hosting(&self) -> Arc<dyn Hosting>;
+
+    /// There is a vault or an app more, or less: whoever must know its name does once this has ended.
+    fn names_changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// Its place in the services. It does not hold it: it has the services itself.
+#[derive(Default)]
+pub struct OutsidePlace(OnceLock<Weak<dyn Outside>>);
+
+impl OutsidePlace {
+    /// Fills it. The first that does stays.
+    pub fn fill(&self, outside: &Arc<dyn Outside>) {
+        let _first_stays = self.0.set(Arc::downgrade(outside));
+    }
+
+    /// Hosts apps.
+    ///
+    /// # Errors
+    /// [`HostingFault::Unavailable`]: nobody does here.
+    pub fn hosting(&self) -> Result<Arc<dyn Hosting>, HostingFault> {
+        let outside = self.there();
+        outside
+            .map(|outside| outside.hosting())
+            .ok_or_else(|| HostingFault::Unavailable("no apps are hosted here".to_owned()))
+    }
+
+    /// Something about this app is another: what runs is to follow.
+    pub fn changed(&self, app: &AppName) {
+        if let Some(outside) = self.there() {
+            outside.hosting().changed(app);
+        }
+    }
+
+    /// An app was deleted, and all that is left of it is to go.
+    pub async fn deleted(&self, name: &AppName, app: AppId) {
+        if let Some(outside) = self.there() {
+            outside.hosting().deleted(name, app);
+            outside.names_changed().await;
+        }
+    }
+
+    /// There is a vault or an app more, or less.
+    pub async fn names_changed(&self) {
+        if let Some(outside) = self.there() {
+            outside.names_changed().await;
+        }
+    }
+
+    fn there(&self) -> Option<Arc<dyn Outside>> {
+        self.0.get().and_then(Weak::upgrade)
+    }
+}

@@ -1,0 +1,118 @@
+//! Why nothing was deployed, as clients of the deployment service are told it: a status, and a text that they show.
+
+use crate::{admin::HostingFault, bearer::Unauthenticated, context::AuditUnavailable};
+use access::{BearerFault, Unmanaged};
+use axum::response::Response;
+use host::HostError;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub(super) struct ScmError {
+    status: StatusCode,
+    message: String,
+}
+
+impl ScmError {
+    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub(super) fn no_such_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "there is no such path here")
+    }
+
+    pub(super) fn wrong_method() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method")
+    }
+
+    pub(super) fn no_such_deployment() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "there is no such deployment")
+    }
+
+    fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(error = domain::chain(error), "a deployment request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "an unexpected error occurred")
+    }
+
+    /// For the audit log.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Is it ours, not the caller's?
+    pub(super) fn is_ours(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// Is nobody known to be calling?
+    pub(super) fn is_unauthenticated(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
+    /// The answer.
+    pub(super) fn respond(self, challenge: Option<HeaderValue>) -> Response {
+        let body = json!({"Message": self.message, "error": {"code": self.status.as_str(), "message": self.message}});
+        let mut response = super::answer(self.status, &body);
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+impl From<AuditUnavailable> for ScmError {
+    fn from(_: AuditUnavailable) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the service is temporarily unavailable: try again")
+    }
+}
+
+impl From<Unauthenticated> for ScmError {
+    fn from(unauthenticated: Unauthenticated) -> Self {
+        let message = match unauthenticated {
+            Unauthenticated::NoToken | Unauthenticated::HeaderMalformed => {
+                "one bearer token is needed; user names with passwords are not taken here"
+            }
+            Unauthenticated::Fault(BearerFault::Expired { .. }) => "the token has expired",
+            Unauthenticated::Fault(BearerFault::WrongAudience { .. }) => "the token is for another audience",
+            Unauthenticated::Fault(_) => "the token is not valid",
+        };
+        Self::new(StatusCode::UNAUTHORIZED, message)
+    }
+}
+
+impl From<HostError> for ScmError {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::AppNotFound(_) => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+            HostError::Unmanaged(Unmanaged::NoRole(_)) => Self::new(StatusCode::FORBIDDEN, error.to_string()),
+            HostError::Unmanaged(_) => Self::new(StatusCode::UNAUTHORIZED, error.to_string()),
+            HostError::SettingInvalid { .. } => Self::bad_request(error.to_string()),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<HostingFault> for ScmError {
+    fn from(fault: HostingFault) -> Self {
+        match fault {
+            HostingFault::Package(why) => Self::bad_request(why),
+            HostingFault::TooLarge(why) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, why),
+            HostingFault::Busy => Self::new(StatusCode::CONFLICT, fault.to_string()),
+            HostingFault::Unavailable(why) => Self::new(StatusCode::SERVICE_UNAVAILABLE, why),
+            HostingFault::Host(error) => error.into(),
+            HostingFault::File { .. } => {
+                tracing::error!(error = domain::chain(&fault), "an app's files cannot be written");
+                Self::new(
+                    StatusCode::INSUFFICIENT_STORAGE,
+                    "the package cannot be kept: see the server's log",
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,633 @@
+//! App Service by the resource manager, and deployment to an app: what `az` does one after the other, who may not, and what it is told.
+
+use crate::support::{NOW, NoHosting, World};
+use access::{Manager, RoleAssignment, Scope, WideRoles};
+use axum::body::Body;
+use directory::NewRegistration;
+use domain::{AppId, AssignmentId, DeploymentId, Placement, PrincipalId, Secret};
+use host::{Change, Deployment, Publishable, Setting};
+use http::{HeaderMap, Method, Request, StatusCode};
+use serde_json::{Value, json};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use store::{Decision, Halt, transact};
+use tower::ServiceExt as _;
+use wire::{
+    Outside,
+    admin::{
+        Brought, Hosting, HostingFault, ObservedApp, ObservedDeployment, ObservedInstance, hosting::Answer,
+    },
+};
+
+const SCM: &str = "web.scm.apps.keyless.localhost:8443";
+
+/// Takes packages in, and says of them what the test wants.
+#[derive(Default)]
+struct Taking {
+    packages: Mutex<Vec<(DeploymentId, Vec<u8>)>>,
+    state: Mutex<Option<&'static str>>,
+    ready: Mutex<Vec<u64>>,
+    changed: Mutex<usize>,
+    deleted: Mutex<usize>,
+}
+
+impl Hosting for Taking {
+    fn take<'a>(
+        &'a self,
+        _: &'a Publishable,
+        brought: Brought,
+        _: Option<String>,
+    ) -> Answer<'a, DeploymentId> {
+        Box::pin(async move {
+            let Brought::Package(body) = brought else { panic!("a package") };
+            let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            let id = DeploymentId::random(&crypt::SystemEntropy);
+            self.packages.lock().unwrap().push((id, bytes.to_vec()));
+            *self.state.lock().unwrap() = Some("building");
+            Ok(id)
+        })
+    }
+
+    fn deployment(&self, app: AppId, deployment: DeploymentId) -> Option<ObservedDeployment> {
+        self.latest(app).filter(|(id, _)| *id == deployment).map(|(_, told)| told)
+    }
+
+    fn latest(&self, _: AppId) -> Option<(DeploymentId, ObservedDeployment)> {
+        let id = self.packages.lock().unwrap().last()?.0;
+        Some((id, ObservedDeployment { state: (*self.state.lock().unwrap())?, text: "a reason".to_owned() }))
+    }
+
+    fn own_networks(&self) -> Result<(), HostingFault> {
+        NoHosting.own_networks()
+    }
+
+    fn azure_arc(&self, is_container: bool) -> Result<(), HostingFault> {
+        NoHosting.azure_arc(is_container)
+    }
+
+    fn changed(&self, _: &domain::AppName) {
+        *self.changed.lock().unwrap() += 1;
+    }
+
+    fn deleted(&self, _: &domain::AppName, _: AppId) {
+        *self.deleted.lock().unwrap() += 1;
+    }
+
+    fn observed(&self, _: AppId) -> ObservedApp {
+        let ready = self.ready.lock().unwrap();
+        let instances = ready.iter().map(|revision| ObservedInstance {
+            id: "one".to_owned(),
+            state: "ready",
+            revision: *revision,
+            port: 1,
+            process: None,
+            seconds: 1,
+        });
+        ObservedApp { instances: instances.collect(), ..ObservedApp::default() }
+    }
+
+    fn log(&self, _: AppId, _: usize, _: bool) -> Answer<'_, Body> {
+        Box::pin(async { Ok(Body::from("a line\n")) })
+    }
+}
+
+struct Side(Arc<Taking>);
+
+impl Outside for Side {
+    fn hosting(&self) -> Arc<dyn Hosting> {
+        self.0.clone()
+    }
+
+    fn names_changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {})
+    }
+}
+
+/// With somebody who asks, and a group.
+struct Desk {
+    world: World,
+    principal: PrincipalId,
+    arm: String,
+    scm: String,
+    taking: Arc<Taking>,
+    _side: Arc<dyn Outside>,
+}
+
+impl Desk {
+    async fn new(role: Option<&str>) -> Self {
+        let mut world = World::new().await;
+        let new = NewRegistration { display_name: "ci".to_owned(), ..NewRegistration::default() };
+        let ci = world.register("ci", new).await;
+        world.add_secret("s", &ci, Duration::from_secs(86_400)).await;
+        let taking = Arc::new(Taking::default());
+        let side: Arc<dyn Outside> = Arc::new(Side(taking.clone()));
+        world.state.outside.fill(&side);
+        let (arm, scm) = (String::new(), String::new());
+        let mut desk = Self { world, principal: ci.principal, arm, scm, taking, _side: side };
+        desk.arm = desk.token("https://management.keyless.localhost:8443//.default").await;
+        desk.scm = desk.token("https://appservice.keyless.localhost:8443/.default").await;
+        desk.is("Owner", Scope::Subscription).await;
+        let (status, _) = desk.ask(Method::PUT, "resourcegroups/Shop", json!({"location": "local"})).await;
+        assert_eq!(status, 201);
+        match role {
+            Some(role) => desk.is(role, Scope::Subscription).await,
+            None => desk.roles(WideRoles::default()).await,
+        }
+        desk
+    }
+
+    async fn token(&self, scope: &str) -> String {
+        let form = format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}&scope={}",
+            self.world.name("{ci.client}"),
+            form_urlencoded::byte_serialize(self.world.name("{s}").as_bytes()).collect::<String>(),
+            form_urlencoded::byte_serialize(scope.as_bytes()).collect::<String>(),
+        );
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("/{}/oauth2/v2.0/token", self.world.name("{tenant}")))
+            .header("host", "login.keyless.localhost:8443")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from(form));
+        let (status, _, body) = self.send(request.unwrap()).await;
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        body["access_token"].as_str().unwrap().to_owned()
+    }
+
+    async fn is(&self, role: &str, scope: Scope) {
+        let id = AssignmentId::random(&crypt::SystemEntropy);
+        let one = RoleAssignment { id, role: role.parse().unwrap(), object: None, created: NOW };
+        self.roles(WideRoles { assignments: vec![(scope, one)] }).await;
+    }
+
+    async fn roles(&self, roles: WideRoles) {
+        let write = store::put::<WideRoles>(&self.principal, &roles);
+        let written = transact(&*self.world.store, &crypt::SystemEntropy, |_| {
+            Ok::<_, Halt<store::StoreError>>(Decision::of((), vec![write.clone()]))
+        });
+        written.await.unwrap();
+    }
+
+    async fn send(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let response = self.world.public.clone().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, headers, body.to_vec())
+    }
+
+    fn request(&self, method: Method, path: &str, body: &Value) -> Request<Body> {
+        let (path, version) = (path.to_owned(), if path.contains('?') { "&" } else { "?" });
+        Request::builder()
+            .method(method)
+            .uri(format!("{path}{version}api-version=2025-05-01"))
+            .header("host", "management.keyless.localhost:8443")
+            .header("authorization", format!("Bearer {}", self.arm))
+            .body(if body.is_null() { Body::empty() } else { Body::from(body.to_string()) })
+            .unwrap()
+    }
+
+    /// Asks below the subscription.
+    async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        let whole = format!("/subscriptions/{}/{path}", self.world.state.resource.subscription().id);
+        let (status, _, body) = self.send(self.request(method, &whole, &body)).await;
+        (status.as_u16(), serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    /// Asks below Microsoft.Web of the group; the answer must be 200.
+    async fn web(&self, method: Method, path: &str, body: Value) -> Value {
+        let whole = format!("resourceGroups/Shop/providers/Microsoft.Web/{path}");
+        let (status, body) = self.ask(method.clone(), &whole, body).await;
+        assert_eq!(status, 200, "{method} {path}: {body}");
+        body
+    }
+
+    async fn refused(&self, method: Method, path: &str, body: Value) -> (u16, String) {
+        let whole = format!("resourceGroups/Shop/providers/Microsoft.Web/{path}");
+        let (status, body) = self.ask(method, &whole, body).await;
+        (status, body["error"]["code"].as_str().unwrap_or_default().to_owned())
+    }
+
+    async fn scm(&self, method: Method, path: &str, authorization: &str, body: &[u8]) -> (u16, Value) {
+        let mut request = Request::builder().method(method).uri(path).header("host", SCM);
+        if !authorization.is_empty() {
+            request = request.header("authorization", authorization);
+        }
+        let request = request.body(Body::from(body.to_vec())).unwrap();
+        let (status, headers, body) = self.send(request).await;
+        assert_eq!(status == 401, headers.contains_key("www-authenticate"));
+        (status.as_u16(), serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    fn plan_id(&self) -> String {
+        let subscription = self.world.state.resource.subscription().id;
+        format!("/subscriptions/{subscription}/resourceGroups/Shop/providers/Microsoft.Web/serverfarms/plan")
+    }
+
+    async fn make(&self) -> Value {
+        let plan = json!({"location": "local", "sku": {"name": "B1", "tier": "BASIC", "capacity": 1},
+            "properties": {"perSiteScaling": false, "reserved": true}});
+        self.web(Method::PUT, "serverfarms/plan", plan).await;
+        let site = json!({"location": "local", "properties": {"serverFarmId": self.plan_id(), "httpsOnly": true,
+            "siteConfig": {"appSettings": [{"name": "FIRST", "value": "1"}], "linuxFxVersion": "PYTHON|3.12"}}});
+        self.web(Method::PUT, "sites/web", site).await
+    }
+
+    /// What is deployed becomes what is desired, as the server would do.
+    async fn deployed(&self, id: DeploymentId) -> u64 {
+        let deployment = Deployment {
+            id,
+            runtime: "python".to_owned(),
+            command: "python app.py".to_owned(),
+            image: None,
+            path: Vec::new(),
+            created: NOW,
+        };
+        let change = Change { deployment: Some(deployment), ..Change::default() };
+        let (by, app) = (Manager::Administrator, "web".parse().unwrap());
+        self.world.state.host.change_desired(by, &app, &change, NOW).await.unwrap().revision
+    }
+}
+
+#[tokio::test]
+async fn an_app_is_made_configured_and_deleted_as_az_does() {
+    let desk = Desk::new(Some("Contributor")).await;
+    let (_, stacks) = {
+        let request = desk.request(Method::GET, "//providers/Microsoft.Web/webAppStacks", &Value::Null);
+        let (status, _, body) = desk.send(request).await;
+        assert_eq!(status, 200);
+        (status, serde_json::from_slice::<Value>(&body).unwrap())
+    };
+    let minor = &stacks["value"][0]["properties"]["majorVersions"][0]["minorVersions"][0]["stackSettings"];
+    assert_eq!(minor["linuxRuntimeSettings"]["runtimeVersion"], "PYTHON|3.14");
+    let check = |name: &str| {
+        let body = json!({"name": name, "type": "Site"});
+        let desk = &desk;
+        async move { desk.ask(Method::POST, "providers/Microsoft.Web/checknameavailability", body).await.1 }
+    };
+    assert_eq!(check("web").await["nameAvailable"], true);
+    let site = desk.make().await;
+    assert_eq!(check("WEB").await["reason"], "AlreadyExists");
+    assert_eq!(check("-x").await["reason"], "Invalid");
+    assert_eq!((&site["name"], &site["kind"]), (&json!("web"), &json!("app,linux")));
+    let properties = &site["properties"];
+    assert_eq!(properties["serverFarmId"], desk.plan_id());
+    assert_eq!(properties["hostNameSslStates"][1]["name"], SCM);
+    assert_eq!(properties["hostNameSslStates"][1]["hostType"], "Repository");
+    assert_eq!(properties["enabledHostNames"][0], "web.apps.keyless.localhost:8443");
+    assert_eq!((&properties["state"], &site["identity"]), (&json!("Running"), &Value::Null));
+
+    // The whole is sent back with one thing more, and nothing else is another.
+    let mut whole = desk.web(Method::GET, "sites/web", Value::Null).await;
+    whole["identity"] = json!({"type": "SystemAssigned"});
+    let given = desk.web(Method::PUT, "sites/web", whole.clone()).await;
+    let principal = given["identity"]["principalId"].as_str().unwrap().to_owned();
+    assert_eq!(given["identity"]["tenantId"], desk.world.name("{tenant}"));
+    let again = desk.web(Method::PUT, "sites/web", whole).await;
+    assert_eq!(again["identity"]["principalId"], principal);
+    let settings = desk.web(Method::POST, "sites/web/config/appsettings/list", Value::Null).await;
+    assert_eq!(settings["properties"], json!({"FIRST": "1"}));
+    let changed = *desk.taking.changed.lock().unwrap();
+    let put = json!({"properties": {"FIRST": "2", "SECOND": "b"}});
+    desk.web(Method::PUT, "sites/web/config/appsettings", put).await;
+    assert!(*desk.taking.changed.lock().unwrap() > changed);
+    let connection = json!({"properties": {"DB": {"value": "Server=a", "type": "SQLAzure"}}});
+    desk.web(Method::PUT, "sites/web/config/connectionstrings", connection.clone()).await;
+    // Each kind replaces its own.
+    desk.web(Method::PUT, "sites/web/config/appsettings", json!({"properties": {"SECOND": "b"}})).await;
+    let shown = desk.web(Method::POST, "sites/web/config/connectionstrings/list", Value::Null).await;
+    assert_eq!(shown["properties"], connection["properties"]);
+    let (by, app) = (Manager::Administrator, "web".parse().unwrap());
+    let kept = desk.world.state.host.settings(by, &app).await.unwrap();
+    let names: Vec<&str> = kept.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["SECOND", "SQLAZURECONNSTR_DB"]);
+
+    // What is said of how it runs is what is desired, and the rest is told again.
+    let web = json!({"properties": {"appCommandLine": "python main.py", "numberOfWorkers": 2, "alwaysOn": true,
+        "healthCheckPath": "/healthz"}});
+    let web = desk.web(Method::PATCH, "sites/web/config/web", web).await;
+    assert_eq!(
+        (&web["properties"]["alwaysOn"], &web["properties"]["numberOfWorkers"]),
+        (&json!(true), &json!(2))
+    );
+    assert_eq!(web["properties"]["linuxFxVersion"], "PYTHON|3.12");
+    let desired = desk.world.state.host.desired(&app).await.unwrap().unwrap();
+    assert_eq!((desired.command.as_deref(), desired.instances), (Some("python main.py"), 2));
+    assert_eq!(desired.health, host::Health::Path("/healthz".to_owned()));
+    let logs = json!({"properties": {"applicationLogs": {"fileSystem": {"level": "Verbose"}}, "httpLogs":
+        {"azureBlobStorage": {"sasUrl": "hunter2"}}}});
+    let logs = desk.web(Method::PUT, "sites/web/config/logs", logs).await;
+    assert_eq!(logs["properties"]["applicationLogs"]["fileSystem"]["level"], "Verbose");
+    assert!(!logs.to_string().contains("hunter2"));
+    let stacks = json!({"properties": {"CURRENT_STACK": "python", "OTHER": "x"}});
+    desk.web(Method::PUT, "sites/web/config/metadata", stacks).await;
+    let metadata = desk.web(Method::POST, "sites/web/config/metadata/list", Value::Null).await;
+    assert_eq!(metadata["properties"], json!({"CURRENT_STACK": "python"}));
+    let sticky = json!({"properties": {"appSettingNames": ["SECOND"]}});
+    desk.web(Method::PUT, "sites/web/config/slotConfigNames", sticky).await;
+    let sticky = desk.web(Method::GET, "sites/web/config/slotConfigNames", Value::Null).await;
+    assert_eq!(sticky["properties"]["appSettingNames"], json!(["SECOND"]));
+
+    desk.web(Method::POST, "sites/web/stop", Value::Null).await;
+    assert_eq!(desk.web(Method::GET, "sites/web", Value::Null).await["properties"]["state"], "Stopped");
+    desk.web(Method::POST, "sites/web/start", Value::Null).await;
+    desk.web(Method::POST, "sites/web/restart", Value::Null).await;
+    assert!(desk.world.state.host.desired(&app).await.unwrap().unwrap().revision > desired.revision);
+
+    let none = json!({"location": "local", "identity": {"type": "None"}});
+    assert_eq!(desk.web(Method::PUT, "sites/web", none).await["identity"], Value::Null);
+    let principal = principal.parse().unwrap();
+    assert!(desk.world.state.directory.principal(principal).await.is_err());
+
+    assert_eq!(desk.refused(Method::DELETE, "serverfarms/plan", Value::Null).await, (409, "Conflict".into()));
+    assert_eq!(
+        desk.web(Method::GET, "serverfarms/plan", Value::Null).await["properties"]["numberOfSites"],
+        1
+    );
+    desk.web(Method::DELETE, "sites/web?deleteEmptyServerFarm=false", Value::Null).await;
+    assert_eq!(*desk.taking.deleted.lock().unwrap(), 1);
+    assert_eq!(desk.refused(Method::DELETE, "sites/web", Value::Null).await.0, 204);
+    assert_eq!(desk.refused(Method::GET, "sites/web", Value::Null).await, (404, "ResourceNotFound".into()));
+    desk.web(Method::DELETE, "serverfarms/plan", Value::Null).await;
+    assert_eq!(desk.web(Method::GET, "serverfarms", Value::Null).await["value"], json!([]));
+    // With its last app a plan goes, unless who asks may not delete it.
+    desk.make().await;
+    desk.web(Method::DELETE, "sites/web", Value::Null).await;
+    assert_eq!(desk.web(Method::GET, "serverfarms", Value::Null).await["value"], json!([]));
+    desk.make().await;
+    desk.is("Website Contributor", Scope::Subscription).await;
+    desk.web(Method::DELETE, "sites/web", Value::Null).await;
+    assert_eq!(desk.web(Method::GET, "serverfarms", Value::Null).await["value"][0]["name"], "plan");
+}
+
+#[tokio::test]
+async fn identities_of_their_own_are_given_and_taken_by_what_is_said() {
+    let desk = Desk::new(Some("Contributor")).await;
+    desk.make().await;
+    let (host, by) = (&desk.world.state.host, Manager::Administrator);
+    let shop = Placement { group: "Shop".parse().unwrap(), ..Placement::default() };
+    for name in ["one", "two"] {
+        host.create_identity(by, &format!("readers-{name}").parse().unwrap(), &shop, NOW).await.unwrap();
+    }
+    let subscription = desk.world.state.resource.subscription().id;
+    let id = |group: &str, name: &str| {
+        format!(
+            "/subscriptions/{subscription}/resourceGroups/{group}/providers/\
+             Microsoft.ManagedIdentity/userAssignedIdentities/readers-{name}"
+        )
+    };
+    let put = |kind: &str, names: &[String]| {
+        let named: serde_json::Map<String, Value> =
+            names.iter().map(|name| (name.clone(), json!({}))).collect();
+        json!({"location": "local", "identity": {"type": kind, "userAssignedIdentities": named}})
+    };
+    let both = put("SystemAssigned, UserAssigned", &[id("shop", "one"), id("shop", "two")]);
+    let given = desk.web(Method::PUT, "sites/web", both).await;
+    assert_eq!(given["identity"]["type"], "SystemAssigned, UserAssigned");
+    let named = given["identity"]["userAssignedIdentities"].as_object().unwrap();
+    assert_eq!(named.keys().collect::<Vec<_>>(), [&id("Shop", "one"), &id("Shop", "two")]);
+    // Nothing is said of identities: they stay.
+    let stays = desk.web(Method::PUT, "sites/web", json!({"location": "local"})).await;
+    assert_eq!(stays["identity"], given["identity"]);
+    // In a change, null takes one away and what is not named stays.
+    let patch =
+        json!({"identity": {"type": "UserAssigned", "userAssignedIdentities": {id("Shop", "one"): null}}});
+    let left = desk.web(Method::PATCH, "sites/web", patch).await;
+    assert_eq!(left["identity"]["type"], "UserAssigned");
+    let named = left["identity"]["userAssignedIdentities"].as_object().unwrap();
+    assert_eq!(named.keys().collect::<Vec<_>>(), [&id("Shop", "two")]);
+    let other = desk.web(Method::PUT, "sites/web", put("UserAssigned", &[id("Shop", "one")])).await;
+    let named = other["identity"]["userAssignedIdentities"].as_object().unwrap();
+    assert_eq!(named.keys().collect::<Vec<_>>(), [&id("Shop", "one")]);
+    // Under another group it is not there, and nothing was changed.
+    let wrong = put("SystemAssigned,UserAssigned", &[id("keyless", "two")]);
+    assert_eq!(desk.refused(Method::PUT, "sites/web", wrong).await.0, 404);
+    let after = desk.web(Method::GET, "sites/web", Value::Null).await;
+    assert_eq!(after["identity"], other["identity"]);
+    // To manage apps is not to give them identities.
+    desk.is("Website Contributor", Scope::Subscription).await;
+    let refused = desk.refused(Method::PUT, "sites/web", put("UserAssigned", &[id("Shop", "two")])).await;
+    assert_eq!(refused, (403, "AuthorizationFailed".to_owned()));
+}
+
+#[tokio::test]
+async fn a_secret_setting_is_not_told_and_keeps_its_value() {
+    let desk = Desk::new(Some("Contributor")).await;
+    desk.make().await;
+    let (host, by, app) = (&desk.world.state.host, Manager::Administrator, "web".parse().unwrap());
+    let secret = Setting { name: "KEY".into(), value: Secret::new("hunter2".into()), is_secret: true };
+    host.change_settings(by, &app, &[secret], &[], NOW).await.unwrap();
+    let told = desk.web(Method::POST, "sites/web/config/appsettings/list", Value::Null).await;
+    assert_eq!(told["properties"], json!({"FIRST": "1", "KEY": "@Keyless.Secret(KEY)"}));
+    let mut put = json!({"properties": told["properties"]});
+    let before = host.desired(&app).await.unwrap().unwrap().revision;
+    desk.web(Method::PUT, "sites/web/config/appsettings", put.clone()).await;
+    assert_eq!(host.desired(&app).await.unwrap().unwrap().revision, before);
+    put["properties"]["FIRST"] = json!("2");
+    let told = desk.web(Method::PUT, "sites/web/config/appsettings", put).await;
+    assert_eq!(told["properties"]["KEY"], "@Keyless.Secret(KEY)");
+    let kept = host.settings(by, &app).await.unwrap();
+    let key = kept.iter().find(|one| one.name == "KEY").unwrap();
+    assert!(key.is_secret && key.value.expose() == "hunter2");
+    // One that is set anew stays secret; one that is not there keeps nothing.
+    let anew = json!({"properties": {"KEY": "other"}});
+    let told = desk.web(Method::PUT, "sites/web/config/appsettings", anew).await;
+    assert_eq!(told["properties"], json!({"KEY": "@Keyless.Secret(KEY)"}));
+    let nothing = json!({"properties": {"NEW": "@Keyless.Secret(NEW)"}});
+    assert_eq!(desk.refused(Method::PUT, "sites/web/config/appsettings", nothing).await.0, 400);
+    let reserved = json!({"properties": {"IDENTITY_HEADER": "mine"}});
+    assert_eq!(desk.refused(Method::PUT, "sites/web/config/appsettings", reserved).await.0, 400);
+    assert!(!desk.world.audit.lines().concat().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_package_is_deployed_with_a_token_and_followed_to_its_end() {
+    let desk = Desk::new(Some("Contributor")).await;
+    desk.make().await;
+    let policy = "sites/web/basicPublishingCredentialsPolicies/scm";
+    assert_eq!(desk.web(Method::GET, policy, Value::Null).await["properties"], json!({"allow": false}));
+    let allow = json!({"properties": {"allow": true}});
+    assert_eq!(desk.refused(Method::PUT, policy, allow).await, (409, "Conflict".into()));
+    desk.web(Method::PUT, policy, json!({"properties": {"allow": false}})).await;
+    let credentials =
+        desk.web(Method::POST, "sites/web/config/publishingcredentials/list", Value::Null).await;
+    assert_eq!(credentials["properties"]["publishingPassword"], Value::Null);
+    let path = format!("{}/publishxml", desk.plan_id().replace("serverfarms/plan", "sites/web"));
+    let (status, _, xml) =
+        desk.send(desk.request(Method::POST, &path, &json!({"format": "WebDeploy"}))).await;
+    let xml = String::from_utf8(xml).unwrap();
+    assert!(status == 200 && xml.contains("publishMethod=\"FTP\"") && xml.contains("userPWD=\"\""), "{xml}");
+
+    let good = format!("Bearer {}", desk.scm);
+    assert_eq!(desk.scm(Method::GET, "/api/deployments/latest", &good, b"").await.0, 404);
+    let zip = vec![b'z'; 300_000];
+    // Nobody, a password, and a token for something else.
+    for bad in ["", "Basic JHdlYjpwYXNz", &format!("Bearer {}", desk.arm)] {
+        assert_eq!(desk.scm(Method::POST, "/api/zipdeploy?isAsync=true", bad, &zip).await.0, 401, "{bad}");
+    }
+    let json =
+        desk.request(Method::POST, "/api/zipdeploy", &json!({"packageUri": "https://elsewhere/a.zip"}));
+    let (mut head, body) = json.into_parts();
+    head.headers.insert("host", SCM.parse().unwrap());
+    head.headers.insert("authorization", good.parse().unwrap());
+    head.headers.insert("content-type", "application/json".parse().unwrap());
+    assert_eq!(desk.send(Request::from_parts(head, body)).await.0, 400);
+    assert!(desk.taking.packages.lock().unwrap().is_empty());
+
+    assert_eq!(desk.scm(Method::POST, "/api/zipdeploy?isAsync=true", &good, &zip).await.0, 202);
+    let id = desk.taking.packages.lock().unwrap()[0].0;
+    assert_eq!(desk.taking.packages.lock().unwrap()[0].1, zip);
+    let (status, latest) = desk.scm(Method::GET, "/api/deployments/latest", &good, b"").await;
+    assert_eq!((status, &latest["status"], &latest["id"]), (202, &json!(1), &json!(id)));
+    let followed = async || {
+        desk.web(Method::GET, &format!("sites/web/deploymentStatus/{id}"), Value::Null).await["properties"]
+            ["status"]
+            .clone()
+    };
+    assert_eq!(followed().await, "BuildInProgress");
+    *desk.taking.state.lock().unwrap() = Some("failed");
+    assert_eq!(followed().await, "BuildFailed");
+    let (status, latest) = desk.scm(Method::GET, "/api/deployments/latest", &good, b"").await;
+    assert_eq!((status, &latest["status"], &latest["status_text"]), (200, &json!(3), &json!("a reason")));
+    *desk.taking.state.lock().unwrap() = Some("deployed");
+    let revision = desk.deployed(id).await;
+    assert_eq!(followed().await, "RuntimeStarting");
+    // What is ready still runs what was there before.
+    *desk.taking.ready.lock().unwrap() = vec![revision - 1];
+    assert_eq!(followed().await, "RuntimeStarting");
+    *desk.taking.ready.lock().unwrap() = vec![revision];
+    assert_eq!(followed().await, "RuntimeSuccessful");
+    assert_eq!(desk.web(Method::GET, "sites/web/instances", Value::Null).await["value"][0]["name"], "one");
+    let (status, latest) = desk.scm(Method::GET, "/api/deployments/latest", &good, b"").await;
+    assert_eq!((status, &latest["status"], &latest["active"]), (200, &json!(4), &json!(true)));
+    let (_, all) = desk.scm(Method::GET, "/api/deployments?warmup=true", &good, b"").await;
+    assert_eq!(all.as_array().unwrap().len(), 1);
+    assert_eq!(desk.scm(Method::GET, &format!("/api/deployments/{id}/log"), &good, b"").await.0, 200);
+    assert_eq!(desk.scm(Method::GET, "/logstream", &good, b"").await.0, 200);
+    assert_eq!(desk.scm(Method::GET, "/api/deployments/none", &good, b"").await.0, 404);
+
+    desk.is("Reader", Scope::Subscription).await;
+    assert_eq!(desk.scm(Method::POST, "/api/publish?type=zip", &good, &zip).await.0, 403);
+    assert_eq!(desk.scm(Method::GET, "/logstream", &good, b"").await.0, 403);
+    assert_eq!(desk.taking.packages.lock().unwrap().len(), 1);
+    desk.is("Website Contributor", Scope::Subscription).await;
+    assert_eq!(desk.scm(Method::POST, "/api/publish?type=zip", &good, &zip).await.0, 202);
+    desk.world.audit.set_failed(true);
+    // The first that cannot be told of has been done; from then on nothing is.
+    for _ in 0..3 {
+        assert_eq!(desk.scm(Method::POST, "/api/publish?type=zip", &good, &zip).await.0, 503);
+    }
+    assert_eq!(desk.taking.packages.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn without_a_role_nothing_is_told_and_nothing_is_done() {
+    let desk = Desk::new(Some("Contributor")).await;
+    desk.make().await;
+    let writes: &[(Method, &str)] = &[
+        (Method::PUT, "sites/web"),
+        (Method::PATCH, "sites/web"),
+        (Method::DELETE, "sites/web"),
+        (Method::PUT, "sites/new"),
+        (Method::PUT, "serverfarms/plan"),
+        (Method::DELETE, "serverfarms/plan"),
+        (Method::PUT, "sites/web/config/appsettings"),
+        (Method::POST, "sites/web/config/appsettings/list"),
+        (Method::PUT, "sites/web/config/connectionstrings"),
+        (Method::POST, "sites/web/config/connectionstrings/list"),
+        (Method::PATCH, "sites/web/config/web"),
+        (Method::PUT, "sites/web/config/logs"),
+        (Method::PUT, "sites/web/config/metadata"),
+        (Method::POST, "sites/web/config/metadata/list"),
+        (Method::PUT, "sites/web/config/slotConfigNames"),
+        (Method::POST, "sites/web/config/publishingcredentials/list"),
+        (Method::POST, "sites/web/publishxml"),
+        (Method::PUT, "sites/web/basicPublishingCredentialsPolicies/ftp"),
+        (Method::POST, "sites/web/start"),
+        (Method::POST, "sites/web/stop"),
+        (Method::POST, "sites/web/restart"),
+    ];
+    let reads: &[&str] = &[
+        "sites/web",
+        "serverfarms/plan",
+        "sites/web/config/web",
+        "sites/web/config/logs",
+        "sites/web/config/slotConfigNames",
+        "sites/web/instances",
+        "sites/web/slots",
+        "sites/web/basicPublishingCredentialsPolicies/scm",
+    ];
+    let body = || json!({"location": "local", "properties": {}});
+    let forbidden = (403, "AuthorizationFailed".to_owned());
+    desk.is("Reader", Scope::Group("shop".parse().unwrap())).await;
+    for (method, path) in writes {
+        assert_eq!(desk.refused(method.clone(), path, body()).await, forbidden, "{method} {path}");
+    }
+    for path in reads {
+        desk.web(Method::GET, path, Value::Null).await;
+    }
+    desk.roles(WideRoles::default()).await;
+    for (method, path) in writes {
+        assert_eq!(desk.refused(method.clone(), path, body()).await, forbidden, "{method} {path}");
+    }
+    for path in reads {
+        // Of what is not there they hear the same.
+        for path in [(*path).to_owned(), path.replace("sites/web", "sites/other").replace("/plan", "/other")]
+        {
+            assert_eq!(desk.refused(Method::GET, &path, Value::Null).await, forbidden, "{path}");
+        }
+    }
+    for path in ["sites", "serverfarms"] {
+        assert_eq!(desk.web(Method::GET, path, Value::Null).await["value"], json!([]));
+    }
+    let app = desk.world.state.host.app(Manager::Administrator, &"web".parse().unwrap()).await.unwrap().app;
+    // At the app alone: it, and nothing beside it.
+    desk.is("Contributor", Scope::App(app.id)).await;
+    desk.web(Method::POST, "sites/web/restart", Value::Null).await;
+    desk.web(Method::PUT, "sites/web", body()).await;
+    assert_eq!(desk.refused(Method::PUT, "sites/new", body()).await, forbidden);
+    assert_eq!(desk.refused(Method::GET, "serverfarms/plan", Value::Null).await, forbidden);
+    let join = json!({"location": "local", "properties": {"serverFarmId": "keyless"}});
+    assert_eq!(desk.refused(Method::PUT, "sites/web", join).await.0, 403);
+}
+
+#[tokio::test]
+async fn an_app_is_in_its_group_and_its_name_is_the_installations() {
+    let desk = Desk::new(Some("Contributor")).await;
+    desk.make().await;
+    let (status, _) = desk.ask(Method::PUT, "resourcegroups/other", json!({"location": "local"})).await;
+    assert_eq!(status, 201);
+    let at = |group: &str| format!("resourceGroups/{group}/providers/Microsoft.Web/sites/web");
+    let code = |(status, body): (u16, Value)| {
+        (status, body["error"]["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let missing = (404, "ResourceNotFound".to_owned());
+    assert_eq!(code(desk.ask(Method::GET, &at("other"), Value::Null).await), missing);
+    let post = format!("{}/stop", at("other"));
+    assert_eq!(code(desk.ask(Method::POST, &post, Value::Null).await), missing);
+    assert_eq!(desk.ask(Method::DELETE, &at("other"), Value::Null).await.0, 204);
+    let body = json!({"location": "local"});
+    assert_eq!(code(desk.ask(Method::PUT, &at("other"), body.clone()).await), (409, "Conflict".to_owned()));
+    let nowhere = (404, "ResourceGroupNotFound".to_owned());
+    assert_eq!(code(desk.ask(Method::GET, &at("nowhere"), Value::Null).await), nowhere);
+    let new = "resourceGroups/nowhere/providers/Microsoft.Web/sites/new";
+    assert_eq!(code(desk.ask(Method::PUT, new, body).await), nowhere);
+    // In whichever case it is asked for, it is told as it was made.
+    let shown = desk.ask(Method::GET, &at("SHOP"), Value::Null).await.1;
+    assert!(shown["id"].as_str().unwrap().contains("/resourceGroups/Shop/"), "{shown}");
+    // Made by the administrator, without a group or a plan.
+    let (host, by) = (&desk.world.state.host, Manager::Administrator);
+    host.create_app(by, &"plain".parse().unwrap(), &Placement::default(), NOW).await.unwrap();
+    let plain = "resourceGroups/keyless/providers/Microsoft.Web/sites/plain";
+    let shown = desk.ask(Method::GET, plain, Value::Null).await.1;
+    let plan = shown["properties"]["serverFarmId"].as_str().unwrap().to_owned();
+    assert!(plan.ends_with("/resourceGroups/keyless/providers/Microsoft.Web/serverfarms/keyless"));
+    let (status, _, _) = desk.send(desk.request(Method::GET, &plan, &Value::Null)).await;
+    assert_eq!(status, 200);
+    let all = desk.ask(Method::GET, "providers/Microsoft.Web/sites", Value::Null).await.1;
+    assert_eq!(all["value"].as_array().unwrap().len(), 2);
+}

@@ -1,0 +1,225 @@
+//! The Azure CLI as it is released: every command by `keyless az -- …`, from an empty configuration against an empty server, on a machine
+//! whose hosts file and DNS know none of our names. What it did is asserted by our own command line and by the wire.
+
+mod commands;
+mod sign_ins;
+
+use crate::hosting::{Hosts, needs_root};
+use e2e::{Ended, Server, note, setting, skip, wait};
+use serde_json::Value;
+use std::{io::Write, path::Path, process::Command, time::Instant};
+
+const CLIENT: &str = "azure-cli 2.91.0";
+const GROUP: &str = "learn";
+
+/// A server, and an `az` that knows nothing yet.
+pub(crate) struct Az {
+    pub(crate) hosts: Hosts,
+    path: String,
+}
+
+/// Whom `az` signs in as: a service principal that owns the subscription.
+pub(crate) struct Operator {
+    pub(crate) tenant: String,
+    pub(crate) client: String,
+    pub(crate) secret: String,
+    pub(crate) principal: String,
+}
+
+impl Az {
+    /// `None`, with a word, where there is no `az` or apps cannot be hosted.
+    pub(crate) fn start(name: &str) -> Option<Self> {
+        if needs_root() {
+            return None;
+        }
+        let Some(bin) = setting("AZ") else {
+            skip("no az");
+            return None;
+        };
+        let hosts = Hosts::of(Server::start_building(name), name);
+        Some(Self { hosts, path: format!("{bin}:/usr/local/bin:/usr/bin:/bin") })
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        &self.hosts.server
+    }
+
+    /// `az` with these words, which single spaces part; `~` is a space within one.
+    pub(crate) fn command(&self, words: &str) -> Command {
+        let mut command = self.server().command(["az", "--"]);
+        command.args(words.split(' ').map(|word| word.replace('~', " "))).env("PATH", &self.path);
+        command
+    }
+
+    pub(crate) fn ended(&self, words: &str) -> Ended {
+        let began = Instant::now();
+        let ended = Ended::from(wait::output(&mut self.command(words), b""));
+        let (code, took) = (ended.code.unwrap_or(-1), began.elapsed().as_secs_f32());
+        let _closed = writeln!(std::io::stderr(), "{took:5.1} s, {code}: az {}", without_secret(words));
+        ended
+    }
+
+    /// What it said, as JSON; null if it said nothing.
+    pub(crate) fn run(&self, words: &str) -> Value {
+        let ended = self.ended(words);
+        assert_eq!(ended.code, Some(0), "az {}\n{}", without_secret(words), ended.said());
+        if ended.stdout.trim().is_empty() {
+            return Value::Null;
+        }
+        serde_json::from_str(&ended.stdout)
+            .unwrap_or_else(|error| panic!("az {words}: {error}\n{}", ended.stdout))
+    }
+
+    /// What it said as it failed with this status.
+    pub(crate) fn refused(&self, words: &str, code: i32) -> String {
+        let ended = self.ended(words);
+        assert_eq!(ended.code, Some(code), "az {words}\n{}", ended.said());
+        assert!(!ended.said().contains("Traceback"), "az {words}\n{}", ended.said());
+        ended.said()
+    }
+
+    /// What our own command line says, as JSON.
+    pub(crate) fn ours<const N: usize>(&self, arguments: [&str; N]) -> Value {
+        serde_json::from_str(&self.server().keyless_json(arguments)).unwrap()
+    }
+
+    /// Makes a service principal with a secret, and gives it a role at the subscription.
+    pub(crate) fn operator(&self, name: &str, role: &str) -> Operator {
+        let operator = self.registration(name);
+        if setting("HACK").is_some() {
+            return operator;
+        }
+        let assign = ["role", "assign", "--role", role, "--principal", &operator.principal];
+        let mut assign = self.server().command(assign);
+        let _said = Ended::from(wait::output(assign.args(["--scope", "subscription"]), b"")).ok();
+        // `az` looks itself and others up in Graph.
+        self.graph(&operator, "Application.Read.All");
+        operator
+    }
+
+    /// Lets it do this by Graph.
+    pub(crate) fn graph(&self, operator: &Operator, role: &str) {
+        let assign = ["app-registration", "role", "assign", "graph", "--role", role, "--principal"];
+        let mut assign = self.server().command(assign);
+        let _said = Ended::from(wait::output(assign.arg(&operator.principal), b"")).ok();
+    }
+
+    /// Makes a service principal with a secret, that may do nothing.
+    pub(crate) fn registration(&self, name: &str) -> Operator {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let made = self.ours(["app-registration", "create", name]);
+        let client = text(&made["client_id"]);
+        let added = self.ours(["app-registration", "credential", "add", &client]);
+        Operator {
+            tenant: text(&self.ours(["status"])["tenant"]),
+            secret: text(&added["secret"]),
+            principal: text(&made["principal"]),
+            client,
+        }
+    }
+
+    pub(crate) fn sign_in(&self, operator: &Operator) -> Value {
+        let Operator { tenant, client, secret, .. } = operator;
+        // One word, since a secret may begin with a dash.
+        self.run(&format!("login --service-principal -u {client} --password={secret} --tenant {tenant}"))
+    }
+
+    /// Packs a folder with Python's own command.
+    pub(crate) fn zip(folder: &Path) -> String {
+        let zip = folder.with_extension("zip");
+        let mut pack = Command::new("python3");
+        pack.args(["-m", "zipfile", "-c"]).arg(&zip).arg(".").current_dir(folder);
+        let packed = wait::output(&mut pack, b"");
+        assert!(packed.status.success(), "{packed:?}");
+        zip.display().to_string()
+    }
+}
+
+/// Logs of tests are kept.
+fn without_secret(words: &str) -> String {
+    let shown = words.split(" --password").next().unwrap_or(words);
+    if shown.len() < words.len() { format!("{shown} --password=…") } else { words.to_owned() }
+}
+
+/// Microsoft Learn's exercise "Manage secrets in your server apps with Azure Key Vault", and that nothing is left of it.
+#[test]
+fn the_whole_exercise_from_login_to_group_delete() {
+    const SECRET: &str = "reindeer_flotilla";
+    let Some(az) = Az::start("az-exercise") else { return };
+    let operator = az.operator("operator", "Owner");
+    let account = az.sign_in(&operator);
+    assert_eq!(account[0]["cloudName"], "Keyless", "{account}");
+    assert_eq!(account[0]["tenantId"], operator.tenant.as_str(), "{account}");
+    assert_eq!(account[0]["user"]["name"], operator.client.as_str(), "{account}");
+    let group = az.run(&format!("group create -n {GROUP} -l eastus"));
+    assert_eq!(group["properties"]["provisioningState"], "Succeeded", "{group}");
+
+    let vault =
+        az.run(&format!("keyvault create -g {GROUP} -n secrets -l eastus --enable-rbac-authorization false"));
+    assert_eq!(vault["properties"]["vaultUri"], format!("{}/", az.server().vault_url("secrets")), "{vault}");
+    let set =
+        az.run(&format!("keyvault secret set --vault-name secrets --name SecretPassword --value {SECRET}"));
+    assert_eq!(set["value"], SECRET, "whoever makes a vault may use it: {set}");
+
+    let plan = az.run(&format!("appservice plan create -n plan -g {GROUP} --sku FREE -l eastus"));
+    assert_eq!(plan["reserved"], true, "Linux: {plan}");
+    let site = az.run(&format!("webapp create -n web -g {GROUP} --plan plan --runtime PYTHON:3.12"));
+    assert_eq!(site["state"], "Running", "{site}");
+    let _masked = az.run(&format!(
+        "webapp config appsettings set -g {GROUP} -n web --settings VaultName=secrets VERSION_OF=7"
+    ));
+    let identity = az.run(&format!("webapp identity assign -g {GROUP} -n web"));
+    let principal = identity["principalId"].as_str().unwrap();
+    assert_eq!(az.ours(["app", "show", "web"])["identity"]["principal"], principal, "{identity}");
+    let _policies = az.run(&format!(
+        "keyvault set-policy -n secrets --object-id {principal} --secret-permissions get list"
+    ));
+    let zip = Az::zip(&az.hosts.package("site", &[]));
+    let _deployed = az.run(&format!("webapp deployment source config-zip -g {GROUP} -n web --src {zip}"));
+
+    // The app, with its settings, reads the secret by its own identity; it has nothing else.
+    let shown = az.run(&format!("webapp show -g {GROUP} -n web"));
+    assert_eq!(
+        shown["enabledHostNames"][0],
+        format!("web.apps.keyless.localhost:{}", az.server().port()),
+        "{shown}"
+    );
+    let environment = az.hosts.ask("web", "/env");
+    assert_eq!(environment["VaultName"], "secrets", "{environment}");
+    assert_eq!(az.hosts.ask("web", "/who")["version"], "7");
+    let resource = format!("https%3A%2F%2Fvault.keyless.localhost%3A{}", az.server().port());
+    let told = az.hosts.ask("web", &format!("/token?resource={resource}"));
+    let token = told["body"]["access_token"].as_str().unwrap_or_else(|| panic!("{told}")).to_owned();
+    let read = || {
+        let url = format!("{}/secrets/SecretPassword?api-version=7.4", az.server().vault_url("secrets"));
+        let url = url.replace(':', "%3A").replace('?', "%3F").replace('=', "%3D");
+        az.hosts.ask("web", &format!("/fetch?url={url}&header=Authorization%3A%20Bearer%20{token}"))
+    };
+    let answered = read();
+    assert!(answered["status"] == 200 && answered["body"].as_str().unwrap().contains(SECRET), "{answered}");
+
+    // The principal goes with the identity, and its tokens with it.
+    let _nothing = az.run(&format!("webapp identity remove -g {GROUP} -n web"));
+    assert_eq!(read()["status"], 401);
+    assert!(az.ours(["app", "show", "web"])["identity"].is_null());
+    assert_ne!(az.server().keyless(["principal", "show", principal]).code, Some(0));
+    let _not_there = az.refused(&format!("ad sp show --id {principal}"), 3);
+    assert_ne!(az.hosts.ask("web", &format!("/token?resource={resource}"))["status"], 200);
+
+    for (words, listed) in [
+        ("webapp delete -g learn -n web", &["app", "list"]),
+        ("keyvault delete -g learn -n secrets", &["vault", "list"]),
+    ] {
+        let _nothing = az.run(words);
+        assert_eq!(az.ours(*listed), Value::Array(Vec::new()), "{words}");
+    }
+    let _nothing = az.run("keyvault purge -n secrets");
+    let _nothing = az.run(&format!("group delete -n {GROUP} -y"));
+    assert_eq!(az.run("group exists -n learn"), false);
+    assert_eq!(az.run("keyvault list-deleted"), Value::Array(Vec::new()));
+    note(
+        CLIENT,
+        "the whole exercise: group, vault, secret, plan, web app, settings, managed identity, access policy, zip deployment, removal of all",
+        "works, by `keyless az -- …`",
+    );
+}

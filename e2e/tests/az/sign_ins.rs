@@ -1,0 +1,153 @@
+//! The ways to sign `az` in, and `keyless az` as a command: what a shell is told, how it ends, what it says where something is missing.
+
+use super::{Az, CLIENT, Operator};
+use e2e::{Ended, Person, note, server::signal, wait};
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+const PASSWORD: &str = "correct horse of alice";
+
+/// Makes a user who owns the subscription.
+fn alice(az: &Az) {
+    let server = az.server();
+    let _said = server.keyless(["user", "create", "alice"]).ok();
+    let _said = server.keyless_with(["user", "password", "alice"], PASSWORD).ok();
+    let owns = ["role", "assign", "--role", "Owner", "--user", "alice", "--scope", "subscription"];
+    let _said = server.keyless(owns).ok();
+}
+
+fn is_alice(az: &Az, told: &str) {
+    let account: Value = serde_json::from_str(told).unwrap_or_else(|error| panic!("{error}: {told}"));
+    assert_eq!(account[0]["user"]["name"], "alice@keyless.localhost", "{account}");
+    assert_eq!(account[0]["cloudName"], "Keyless", "{account}");
+    let group = az.run("group create -n of-alice -l local");
+    assert_eq!(group["properties"]["provisioningState"], "Succeeded", "{group}");
+    assert_eq!(az.run("ad signed-in-user show")["userPrincipalName"], "alice@keyless.localhost");
+    let _nothing = az.run("account clear");
+}
+
+#[test]
+fn a_person_signs_in_by_a_browser() {
+    let Some(az) = Az::start("az-browser") else { return };
+    alice(&az);
+    let who = format!("{}|{}|alice|{PASSWORD}", az.server().authority().display(), az.server().port());
+    // As desktops do it: the browser is not waited for.
+    let browser = format!("{} %s &", e2e::app::beside("person").display());
+    for words in ["login", "login --tenant keyless.localhost"] {
+        let mut command = az.command(words);
+        command.env("BROWSER", &browser).env("KEYLESS_E2E_PERSON", &who);
+        let told = Ended::from(wait::output(&mut command, b"")).ok();
+        // Before it is what the browser says.
+        let account = told.find("\n[").map_or(0, |line| line + 1);
+        is_alice(&az, &told[account..]);
+    }
+    note(CLIENT, "`az login` by a browser", "works");
+}
+
+#[test]
+fn a_person_signs_in_by_a_code() {
+    let Some(az) = Az::start("az-device") else { return };
+    alice(&az);
+    let mut command = az.command("login --use-device-code");
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = String::new();
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    while !told.contains("devicelogin") {
+        assert_ne!(lines.read_line(&mut told).unwrap(), 0, "{told}");
+    }
+    let words = || told.split([' ', '\n']);
+    let url = words().find(|word| word.starts_with("https://")).unwrap();
+    let code = words().skip_while(|word| *word != "code").nth(1).unwrap();
+    let mut person = Person::new(&az.server().authority(), az.server().port(), "alice", PASSWORD);
+    let end = person.open(url, code);
+    assert!(matches!(&end, e2e::person::End::Page(page) if page.status == 200), "{end:?}");
+    let told = Ended::from(child.wait_with_output().unwrap()).ok();
+    is_alice(&az, &told);
+    note(CLIENT, "`az login --use-device-code`", "works");
+}
+
+#[test]
+fn a_program_signs_in_by_a_certificate() {
+    let Some(az) = Az::start("az-certificate") else { return };
+    let operator = az.operator("operator", "Owner");
+    let place = az.server().place();
+    let file = |name: &str| place.join(name).display().to_string();
+    let (key, certificate, both) = (file("key.pem"), file("certificate.pem"), file("both.pem"));
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=az"]);
+    let made = wait::output(openssl.args(["-keyout", &key, "-out", &certificate]), b"");
+    assert!(made.status.success(), "{made:?}");
+    let pem = [&key, &certificate].map(|file| std::fs::read_to_string(file).unwrap()).concat();
+    std::fs::write(&both, pem).unwrap();
+    let add = ["app-registration", "credential", "add", &operator.client, "--certificate", &certificate];
+    let _said = az.server().keyless(add).ok();
+    let Operator { tenant, client, .. } = &operator;
+    for more in ["", " --use-cert-sn-issuer"] {
+        let words =
+            format!("login --service-principal -u {client} --certificate {both} --tenant {tenant}{more}");
+        let account = az.run(&words);
+        assert_eq!(account[0]["state"], "Enabled", "{account}");
+        let _nothing = az.run("account clear");
+    }
+    let log = az.server().keyless(["audit", "tail"]).ok();
+    assert!(
+        log.contains("token.issue https://management.keyless.localhost") && log.contains("certificate"),
+        "{log}"
+    );
+    note(CLIENT, "`az login --service-principal` with a secret or a certificate", "works");
+}
+
+/// What we write is what `az` itself would have written, and a shell takes it.
+#[test]
+fn the_cloud_is_the_one_that_az_registers_by_itself() {
+    let Some(az) = Az::start("az-cloud") else { return };
+    let manager = format!("https://management.keyless.localhost:{}/", az.server().port());
+    let _nothing = az.run(&format!("cloud register -n Other --endpoint-resource-manager {manager}"));
+    let shown = |name: &str| {
+        let mut shown = az.run(&format!("cloud show -n {name}"));
+        shown["name"] = Value::Null;
+        shown["isActive"] = Value::Null;
+        shown
+    };
+    assert_eq!(shown("Keyless"), shown("Other"));
+
+    let mut setup = az.server().command(["az", "setup"]);
+    let exports = Ended::from(wait::output(&mut setup, b"")).ok();
+    let script = format!("{exports}exec az cloud list --query '[?isActive].name' -o tsv");
+    let path = format!("{}:/usr/bin:/bin", e2e::setting("AZ").unwrap());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).env_clear().env("PATH", &path).env("HOME", az.server().place());
+    assert_eq!(Ended::from(wait::output(&mut shell, b"")).ok(), "Keyless\n");
+    let mut json = az.server().command(["az", "setup", "-o", "json", "--config-dir", "elsewhere"]);
+    let told: Value = serde_json::from_str(&Ended::from(wait::output(&mut json, b"")).ok()).unwrap();
+    assert!(told["AZURE_CONFIG_DIR"].as_str().unwrap().ends_with("/elsewhere"), "{told}");
+    assert!(az.server().place().join("elsewhere/clouds.config").exists());
+}
+
+#[test]
+fn az_ends_as_it_would_and_says_what_is_missing() {
+    let Some(mut az) = Az::start("az-command") else { return };
+    assert_eq!(az.ended("group list --no-such-option").code, Some(2), "its own exit status");
+    let mut child = az.command("login --use-device-code").stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    assert_ne!(lines.read_line(&mut String::new()).unwrap(), 0, "it waits");
+    signal(&child, rustix::process::Signal::TERM);
+    let ended = wait::for_end(&mut child, Duration::from_secs(20), "keyless az");
+    assert_eq!(ended.code(), Some(143), "a signal is az's");
+    // Its names are its own.
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap();
+    assert!(!hosts.contains("management.keyless.localhost"));
+
+    let mut without = az.command("group list");
+    let ended = Ended::from(wait::output(without.env("PATH", "/usr/bin:/bin"), b""));
+    assert!(ended.code == Some(127) && ended.stderr.contains("to install it"), "{}", ended.said());
+    let _status = az.hosts.server.stop();
+    let ended = az.ended("group list");
+    assert!(ended.code == Some(1) && ended.stderr.contains("keyless up"), "{}", ended.said());
+    az.hosts.server.start_again();
+}
