@@ -11,6 +11,7 @@ mod admin_directory;
 mod admin_roles;
 mod admin_vaults;
 mod arc;
+mod arm;
 mod arm_vaults;
 mod arm_web;
 mod described;

@@ -80,6 +80,30 @@ fn every_operation_of_graph_is_listed() {
     assert_eq!(listed_operations("graph"), operations, "routes.txt (left) and src/graph (right)");
 }
 
+/// So does the resource manager.
+#[test]
+fn every_operation_of_the_resource_manager_is_listed() {
+    let operations: BTreeSet<String> = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/arm"))
+        .iter()
+        .flat_map(|path| operations(&fs::read_to_string(path).unwrap()))
+        .collect();
+    assert!(operations.contains("KeyVault.Purge") && operations.contains("Site.Restart"), "{operations:?}");
+    assert_eq!(listed_operations("management"), operations, "routes.txt (left) and src/arm (right)");
+}
+
+/// The files of a folder and of those in it.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+}
+
+/// What the resource manager has: methods and paths, with the samples of this world.
+pub(crate) fn managed(world: &World) -> Vec<(String, String)> {
+    let listed = list(include_str!("routes.txt"));
+    let managed = listed.iter().filter(|line| line.listener == "management");
+    managed.map(|line| (line.method.to_owned(), sample(line.path, world))).collect()
+}
+
 fn listed_operations(listener: &str) -> BTreeSet<String> {
     let listed = list(include_str!("routes.txt"));
     let listed = listed.iter().filter(|line| line.listener == listener);
@@ -128,6 +152,8 @@ async fn a_stranger_gets_what_is_listed() {
             "login" => ask(&world.public, method, &path, &world.state.names.login_host()).await,
             "vault" => ask(&world.public, method, &path, &shop(&world.state.names)).await,
             "graph" => ask(&world.public, method, &path, &world.state.names.graph_host()).await,
+            "management" => ask(&world.public, method, &path, &world.state.names.management_host()).await,
+            "scm" => ask(&world.public, method, &path, "till.scm.apps.keyless.localhost").await,
             "admin" => ask(&admin, method, &path, "localhost").await,
             // Not axum's: `msi.rs` has its strangers.
             "endpoint" => continue,
@@ -166,6 +192,7 @@ fn sample(path: &str, world: &World) -> String {
     let id = "99999999-9999-4999-8999-999999999999";
     let samples = [
         ("{tenant}", &*world.state.directory.tenant().id.to_string()),
+        ("{subscription}", &*world.state.resource.subscription().id.to_string()),
         ("{name}", "shop"),
         ("{version}", "0123456789abcdef0123456789abcdef"),
         ("{id}", id),
