@@ -18,8 +18,8 @@ pub(crate) struct Outside {
     hands: Hands,
 }
 
-/// Longer than any server runs.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+/// For how long a thread that may wait stays with nothing to do.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(9);
 
 impl Outside {
     /// Made by a thread that is not in the sandbox, as all of these then are not.
@@ -27,12 +27,19 @@ impl Outside {
     /// # Errors
     /// The system gives no threads.
     pub(crate) fn build() -> io::Result<Self> {
-        // It only hands work on, to threads that may wait. Those stay: where the system gives no more threads, those that are there do all.
+        // It only hands work on, to threads that may wait.
         let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(1).thread_name("keyless-hands").thread_keep_alive(FOREVER);
+        builder.worker_threads(1).thread_name("keyless-hands").thread_keep_alive(IDLE_TIME_MAX).enable_time();
         let runtime = builder.build()?;
         let hands = Hands::of(runtime.handle().clone());
         hands.wait(|| ()).ok_or(io::ErrorKind::WouldBlock)?;
+        // One of them is always there: where the system gives no more threads, it does all.
+        runtime.spawn(async {
+            loop {
+                tokio::time::sleep(IDLE_TIME_MAX / 3).await;
+                let _done = spawn_blocking(|| ()).await;
+            }
+        });
         Ok(Self { runtime: Some(runtime), hands })
     }
 
