@@ -4,7 +4,7 @@
 
 use crate::hosting::{Hosts, PATIENCE, needs_root, ready};
 use e2e::{Answer, Ended, Https, Server, note, skip, wait};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{
     io::{Read, Write},
     path::{Path, PathBuf},
@@ -321,8 +321,7 @@ fn node_red_has_its_settings_from_the_vault_and_is_replaced_under_load() {
     );
 }
 
-/// `az` inside an app, as released. There is no resource manager yet: the one thing that signing in asks of it, which subscriptions there are, is
-/// answered by a program of ours.
+/// `az` inside an app, as released.
 #[test]
 fn az_signs_in_by_the_apps_identity_and_reads_a_secret() {
     if needs_root() {
@@ -335,32 +334,17 @@ fn az_signs_in_by_the_apps_identity_and_reads_a_secret() {
     // The release is 150 packages; these commands use a quarter of them, and each is named with its version and hashes.
     let _said = server.keyless(["app", "settings", "set", APP, "PIP_NO_DEPS=1", "PIP_NO_COMPILE=1"]).ok();
     let domain = format!("keyless.localhost:{}", server.port());
-    let manager = format!("https://manager.apps.{domain}");
-    let _said = server.keyless(["app-registration", "create", "manager", "--identifier-uri", &manager]).ok();
-    let played = hosts.packages.path().join("manager");
-    std::fs::create_dir(&played).unwrap();
-    std::fs::write(played.join("app.py"), include_str!("real_apps/manager.py")).unwrap();
-    hosts.deploy("manager", &played);
+    // Who has no role anywhere is shown no subscription, and az wants one.
+    let _said =
+        server.keyless(["role", "assign", "--role", "Reader", "--app", APP, "--scope", "subscription"]).ok();
     let requirements = include_str!("../apps/azure-cli/requirements.txt");
     let took = deploy(&hosts, &hosts.package("az", &[("requirements.txt", requirements)]));
 
-    let cloud = json!({
-        "endpoints": {
-            "resourceManager": format!("{manager}/"),
-            "management": format!("{manager}/"),
-            "gallery": format!("{manager}/"),
-            "activeDirectory": format!("https://login.{domain}"),
-            "activeDirectoryResourceId": manager,
-            "activeDirectoryGraphResourceId": format!("https://graph.{domain}/"),
-            "microsoftGraphResourceId": format!("https://graph.{domain}/"),
-        },
-        "suffixes": { "keyvaultDns": format!(".vault.{domain}") },
-    });
     let secret = format!("https://shop.vault.{domain}/secrets/db");
-    let _ok =
-        az(&hosts, &format!("cloud register -n Keyless --skip-endpoint-discovery --cloud-config {cloud}"));
+    let manager = format!("https://management.{domain}/");
+    let _ok = az(&hosts, &format!("cloud register -n Keyless --endpoint-resource-manager {manager}"));
     let _ok = az(&hosts, "cloud set -n Keyless");
-    let account = az(&hosts, "login --identity --allow-no-subscriptions");
+    let account = az(&hosts, "login --identity");
     assert_eq!(account[0]["user"]["name"], "systemAssignedIdentity", "{account}");
     let token = az(&hosts, &format!("account get-access-token --resource https://vault.{domain}"));
     let token = token["accessToken"].as_str().unwrap();
@@ -381,7 +365,7 @@ fn az_signs_in_by_the_apps_identity_and_reads_a_secret() {
     note(
         "azure-cli 2.91.0",
         "inside a hosted app: `az login --identity`, `account get-access-token`, `keyvault secret show`",
-        "works with `--allow-no-subscriptions`, if something answers `GET /subscriptions`: there is no resource manager yet",
+        "works",
     );
     let _closed = writeln!(std::io::stderr(), "azure-cli: deployed in {} s", took.as_secs());
 }
