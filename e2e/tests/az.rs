@@ -86,9 +86,6 @@ impl Az {
     /// Makes a service principal with a secret, and gives it a role at the subscription.
     pub(crate) fn operator(&self, name: &str, role: &str) -> Operator {
         let operator = self.registration(name);
-        if setting("HACK").is_some() {
-            return operator;
-        }
         let assign = ["role", "assign", "--role", role, "--principal", &operator.principal];
         let mut assign = self.server().command(assign);
         let _said = Ended::from(wait::output(assign.args(["--scope", "subscription"]), b"")).ok();
