@@ -4,7 +4,7 @@
 //! Roles alone say so (Azure RBAC): those that are given at the resource, its group or the subscription.
 
 use crate::{
-    Caller, Group, Principal, Rule,
+    Caller, Group, Principal, ResourceGroup, Rule,
     assignment::{Scope, WideRoles},
     permit::by_roles,
     role::{Definition, Operation, RoleRef},
@@ -18,7 +18,7 @@ use store::{Halt, Load, View};
 #[must_use]
 pub struct ManagePermit {
     operation: &'static str,
-    /// None if it is the administrator's.
+    /// None if it is the administrator's, or of the deletion of a group.
     rules: Vec<(Rule, Definition)>,
 }
 
@@ -48,6 +48,9 @@ pub enum Manager<'a> {
     Administrator,
     /// Proven by a token for the resource manager.
     Caller(&'a Caller),
+    /// The deletion of a resource group, which somebody was allowed. It reaches what is in that very group while it is going, and nothing else:
+    /// neither what was made elsewhere under a name that was in it, nor another group of its name.
+    Deletion(&'a ResourceGroup),
 }
 
 impl Manager<'_> {
@@ -64,6 +67,14 @@ impl Manager<'_> {
         match self {
             Self::Administrator => Ok(ManagePermit { operation, rules: Vec::new() }),
             Self::Caller(caller) => manage(view, caller, operation, around),
+            Self::Deletion(group) => {
+                let is_it = |found: &ResourceGroup| found.is_going && found.created == group.created;
+                let is_going = view.get::<ResourceGroup>(&group.name)?.is_some_and(|found| is_it(&found));
+                if is_going && around.is_within(&Scope::Group(group.name.clone())) {
+                    return Ok(ManagePermit { operation, rules: Vec::new() });
+                }
+                Err(Halt::Refuse(Unmanaged::NoRole(operation)))
+            }
         }
     }
 
@@ -72,7 +83,7 @@ impl Manager<'_> {
     /// # Errors
     /// [`Unmanaged`]; what must be loaded first.
     pub fn has_any_role(self, view: &View) -> Result<bool, Halt<Unmanaged>> {
-        let Self::Caller(caller) = self else { return Ok(true) };
+        let Self::Caller(caller) = self else { return Ok(matches!(self, Self::Administrator)) };
         let found = standing(view, caller.principal(), Some(caller))?.map_err(Halt::Refuse)?;
         let mut subjects = vec![caller.principal()];
         for id in &found.member_of {

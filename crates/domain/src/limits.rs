@@ -35,6 +35,12 @@ pub const SITE_VALUES_MAX: usize = 64;
 pub const SITE_VALUE_BYTES_MAX: usize = 1_024;
 /// Tags of a resource. Source: Azure Resource Manager, tags (50).
 pub const RESOURCE_TAGS_MAX: usize = 50;
+/// Time for which a log is followed over the network, at most. Ours: App Service ends such streams, too, and clients ask anew.
+pub const FOLLOWED_LOG_TIME_MAX: Duration = Duration::from_secs(2 * 60 * 60);
+/// Time after which it is asked again whether a log may be followed. Ours: a role that is taken away shows nothing for longer.
+pub const FOLLOWED_LOG_ASKS_EVERY: Duration = Duration::from_secs(2);
+/// Bytes of all tags of a resource, names and values. Ours, so that they fit its record with all else: a quote takes two there.
+pub const RESOURCE_TAGS_BYTES_MAX: usize = 16_384;
 /// Characters of a tag's name. Source: Azure Resource Manager, tags.
 pub const RESOURCE_TAG_NAME_CHARS_MAX: usize = 512;
 /// Characters of a tag's value. Source: Azure Resource Manager, tags.

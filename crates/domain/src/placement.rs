@@ -35,12 +35,21 @@ pub enum TagFault {
     /// Too many.
     #[error("a resource has at most {} tags", limits::RESOURCE_TAGS_MAX)]
     TooMany,
-    /// A name is empty, too long, or has one of `<>%&\?/`.
-    #[error("a tag's name has 1 to {} characters and none of <>%&\\?/", limits::RESOURCE_TAG_NAME_CHARS_MAX)]
+    /// A name is empty, too long, or has a control character or one of `<>%&\?/`.
+    #[error(
+        "a tag's name has 1 to {} characters, none of them a control character or of <>%&\\?/",
+        limits::RESOURCE_TAG_NAME_CHARS_MAX
+    )]
     Name,
-    /// A value is too long.
-    #[error("a tag's value has at most {} characters", limits::RESOURCE_TAG_VALUE_CHARS_MAX)]
+    /// A value is too long, or has a control character.
+    #[error(
+        "a tag's value has at most {} characters, none of them a control character",
+        limits::RESOURCE_TAG_VALUE_CHARS_MAX
+    )]
     Value,
+    /// All of them are more than a record has room for.
+    #[error("the tags of a resource have at most {} bytes in all", limits::RESOURCE_TAGS_BYTES_MAX)]
+    TooLarge,
     /// Two names are the same but for their case.
     #[error("two tags have the same name")]
     Twice,
@@ -62,13 +71,20 @@ impl Tags {
         }
         for (name, value) in &tags {
             let is_name = (1..=limits::RESOURCE_TAG_NAME_CHARS_MAX).contains(&name.chars().count())
-                && !name.contains(['<', '>', '%', '&', '\\', '?', '/']);
+                && !name.contains(['<', '>', '%', '&', '\\', '?', '/'])
+                && !name.contains(char::is_control);
             if !is_name {
                 return Err(TagFault::Name);
             }
-            if value.chars().count() > limits::RESOURCE_TAG_VALUE_CHARS_MAX {
+            if value.chars().count() > limits::RESOURCE_TAG_VALUE_CHARS_MAX
+                || value.contains(char::is_control)
+            {
                 return Err(TagFault::Value);
             }
+        }
+        let bytes: usize = tags.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > limits::RESOURCE_TAGS_BYTES_MAX {
+            return Err(TagFault::TooLarge);
         }
         Ok(Self(tags))
     }
@@ -116,11 +132,16 @@ mod tests {
         let known = tags(&[("Env", "test"), ("team", "")]).unwrap();
         assert_eq!((known.get("ENV"), known.get("team"), known.get("x")), (Some("test"), Some(""), None));
         assert_eq!(tags(&[("env", "a"), ("ENV", "b")]), Err(TagFault::Twice));
-        for name in ["", "a/b", "a<b", &"n".repeat(513)] {
+        for name in ["", "a/b", "a<b", "a\nb", &"n".repeat(513)] {
             assert_eq!(tags(&[(name, "")]), Err(TagFault::Name), "{name}");
         }
         assert!(tags(&[(&"n".repeat(512), &"v".repeat(256))]).is_ok());
         assert_eq!(tags(&[("n", &"v".repeat(257))]), Err(TagFault::Value));
+        assert_eq!(tags(&[("n", "a\0")]), Err(TagFault::Value));
+        let wide: Vec<String> = (0..50).map(|number| format!("{number:0>400}")).collect();
+        let wide: Vec<(&str, &str)> = wide.iter().map(|name| (name.as_str(), "")).collect();
+        assert!(tags(&wide[..40]).is_ok());
+        assert_eq!(tags(&wide), Err(TagFault::TooLarge));
         let many: Vec<String> = (0..51).map(|number| number.to_string()).collect();
         let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "")).collect();
         assert!(tags(&many[..50]).is_ok());

@@ -6,21 +6,31 @@ use crate::{
     settings::{self, Meant, Setting, Wanted},
     workload::{self, InstanceRecord},
 };
-use access::Manager;
+use access::{Around, Caller, Manager};
 use crypt::MacKey;
 use domain::{AppId, AppName, Secret, Timestamp, WorkloadId};
-use std::sync::Arc;
-use store::{query, transact};
+use std::{collections::BTreeSet, sync::Arc};
+use store::{query, refuse, transact};
 use tokio::sync::MutexGuard;
 
-/// Proof that something may be deployed to an app, asked for before a package is taken in. For this app and no other of its name.
+/// Proof that somebody may deploy to an app, asked for before a package is taken in. For this app and no other of its name. That takes its time,
+/// so each step that changes something asks again, in the same name.
 #[derive(Clone, Debug)]
-pub struct Publishable(Arc<App>);
+pub struct Publishable {
+    app: Arc<App>,
+    /// None: the administrator.
+    by: Option<Caller>,
+}
 
 impl Publishable {
     /// The app.
     pub fn app(&self) -> &App {
-        &self.0
+        &self.app
+    }
+
+    /// In whose name it is deployed.
+    pub fn by(&self) -> Manager<'_> {
+        self.by.as_ref().map_or(Manager::Administrator, Manager::Caller)
     }
 }
 
@@ -174,7 +184,7 @@ impl HostService {
         wanted: &[Wanted],
         are_meant: Meant<'_>,
         now: Timestamp,
-    ) -> Result<(), HostError> {
+    ) -> Result<BTreeSet<String>, HostError> {
         let (key, entropy, block) = (&self.settings.settings_key, &*self.entropy, self.account_block()?);
         let _turn = self.turn(name).await?;
         transact(&*self.store, entropy, |view| {
@@ -189,9 +199,21 @@ impl HostService {
     /// [`HostError::AppNotFound`], [`HostError::Unmanaged`].
     pub async fn publishable(&self, by: Manager<'_>, name: &AppName) -> Result<Publishable, HostError> {
         let asked = query(&*self.store, |view| {
-            let app = app::existing(view, name)?;
+            let Some(app) = view.get::<App>(name)? else {
+                // Who may deploy nowhere is not told which apps there are.
+                let all = Around::subscription();
+                let _permit =
+                    by.may(view, desired::PUBLISH, &all).map_err(|halt| halt.map(HostError::from))?;
+                return refuse(HostError::AppNotFound(name.clone()));
+            };
             let _permit = app::may(view, by, desired::PUBLISH, &app)?;
-            Ok(Publishable(app))
+            let by = match by {
+                Manager::Caller(caller) => Some(caller.clone()),
+                Manager::Administrator => None,
+                // It deploys nothing.
+                Manager::Deletion(_) => return refuse(HostError::AppNotFound(name.clone())),
+            };
+            Ok(Publishable { app, by })
         });
         asked.await
     }

@@ -8,7 +8,10 @@ use access::Manager;
 use crypt::{Key256, Sealed};
 use domain::{AppId, AppName, Entropy, Secret, Timestamp, limits};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use store::{Decision, Halt, Key, Record, View, refuse};
 
 /// Variables that a start sets. A setting of this name would be worth nothing, or an identity of somebody else's.
@@ -137,7 +140,7 @@ pub(crate) fn change(
 pub struct Wanted {
     /// The setting.
     pub name: String,
-    /// Its value; `None`: that which it has.
+    /// Its value; `None`: that which it has, which must be secret.
     pub value: Option<Secret<String>>,
 }
 
@@ -145,7 +148,8 @@ pub struct Wanted {
 pub type Meant<'a> = &'a (dyn Fn(&str) -> bool + Sync);
 
 /// Makes these all the settings of an app whose names `are_meant`: sets what is another, and removes what is not among them. Nothing is
-/// written, and no instance follows, if they are so already. A secret one stays secret.
+/// written, and no instance follows, if they are so already. A secret one stays secret, and only of a secret one the value is kept; answers which
+/// of them are.
 pub(crate) fn replace(
     view: &View,
     by: Manager<'_>,
@@ -154,16 +158,20 @@ pub(crate) fn replace(
     key: &Key256,
     (entropy, block): (&dyn Entropy, u32),
     now: Timestamp,
-) -> Result<Decision<()>, Halt<HostError>> {
+) -> Result<Decision<BTreeSet<String>>, Halt<HostError>> {
     let _permit = app::may(view, by, CHANGE, &*app::existing(view, name)?)?;
     let before = of(view, name, key)?;
-    let (mut set, mut remove) = (Vec::new(), Vec::new());
+    let (mut set, mut remove, mut secret) = (Vec::new(), Vec::new(), BTreeSet::new());
     for one in wanted {
         let known = before.iter().find(|known| known.name == one.name);
+        if known.is_some_and(|known| known.is_secret) {
+            secret.insert(one.name.clone());
+        }
         match (&one.value, known) {
-            (None, Some(_)) => {}
-            (None, None) => return refuse(HostError::SettingNotFound { name: one.name.clone() }),
-            (Some(value), Some(known)) if known.value.expose() == value.expose() => {}
+            (None, Some(known)) if known.is_secret => {}
+            (None, _) => return refuse(HostError::SettingNotFound { name: one.name.clone() }),
+            // Of a secret one nobody is told whether it was guessed.
+            (Some(value), Some(known)) if !known.is_secret && known.value.expose() == value.expose() => {}
             (Some(value), known) => set.push(Setting {
                 name: one.name.clone(),
                 value: Secret::new(value.expose().clone()),
@@ -177,10 +185,10 @@ pub(crate) fn replace(
         }
     }
     if set.is_empty() && remove.is_empty() {
-        return Ok(Decision::read(()));
+        return Ok(Decision::read(secret));
     }
     let decided = change(view, by, name, (&set, &remove), key, (entropy, block), now)?;
-    Ok(Decision::of((), decided.writes))
+    Ok(Decision::of(secret, decided.writes))
 }
 
 /// The operation of the resource manager by which settings are changed.

@@ -119,15 +119,19 @@ impl HostService {
         transact(&*self.store, &*self.entropy, |view| replace(view, by, name, place)).await
     }
 
-    /// Deletes a user-assigned identity with its principal in one commit: no app gets a token under it any more, and those that are
+    /// Deletes a user-assigned identity with its principal, whose id is answered, in one commit: no app gets a token under it any more, and those that are
     /// out are worth nothing at a vault.
     ///
     /// # Errors
     /// [`HostError::IdentityNotFound`], [`HostError::Unmanaged`].
-    pub async fn delete_identity(&self, by: Manager<'_>, name: &IdentityName) -> Result<(), HostError> {
+    pub async fn delete_identity(
+        &self,
+        by: Manager<'_>,
+        name: &IdentityName,
+    ) -> Result<PrincipalId, HostError> {
         let principal = transact(&*self.store, &*self.entropy, |view| delete(view, by, name)).await?;
         self.identity.forget(principal);
-        Ok(())
+        Ok(principal)
     }
 
     /// Gives a user-assigned identity to an app. Done already: answers the app as it is.

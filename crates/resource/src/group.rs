@@ -93,7 +93,7 @@ impl ResourceService {
         &self,
         by: Manager<'_>,
         name: &ResourceGroupName,
-    ) -> Result<(), ResourceError> {
+    ) -> Result<Arc<ResourceGroup>, ResourceError> {
         transact(&*self.store, &*self.entropy, |view| {
             let _permit = by.may(view, DELETE, &Around::group(name)).map_err(unless)?;
             if *name == ResourceGroupName::default() {
@@ -101,10 +101,11 @@ impl ResourceService {
             }
             let group = found(view, name)?;
             if group.is_going {
-                return Ok(Decision::read(()));
+                return Ok(Decision::read(group));
             }
             let going = ResourceGroup { is_going: true, ..ResourceGroup::clone(&group) };
-            Ok(Decision::of((), vec![put::<ResourceGroup>(name, &going)]))
+            let write = put::<ResourceGroup>(name, &going);
+            Ok(Decision::of(Arc::new(going), vec![write]))
         })
         .await
     }
@@ -113,16 +114,19 @@ impl ResourceService {
     ///
     /// # Errors
     /// The store's.
-    pub async fn finish_deleting(&self, name: &ResourceGroupName) -> Result<(), ResourceError> {
+    pub async fn finish_deleting(&self, group: &ResourceGroup) -> Result<(), ResourceError> {
+        let name = &group.name;
+        // Another deletion of it may have ended before, and another group may have been made.
+        let is_it = |found: &ResourceGroup| found.is_going && found.created == group.created;
         let is_going = query::<_, ResourceError>(&*self.store, |view| {
-            Ok(view.get::<ResourceGroup>(name)?.is_some_and(|group| group.is_going))
+            Ok(view.get::<ResourceGroup>(name)?.is_some_and(|found| is_it(&found)))
         });
         if !is_going.await? {
             return Ok(());
         }
         self.forget(&Scope::Group(name.clone())).await?;
         transact(&*self.store, &*self.entropy, |view| match view.get::<ResourceGroup>(name)? {
-            Some(group) if group.is_going => Ok(Decision::of((), vec![delete::<ResourceGroup>(name)])),
+            Some(found) if is_it(&found) => Ok(Decision::of((), vec![delete::<ResourceGroup>(name)])),
             _ => Ok(Decision::read(())),
         })
         .await

@@ -5,7 +5,7 @@
 //! coming and the plan's deletion, the second decides again.
 
 use crate::{ResourceError, ResourceService, service::unless};
-use access::{Around, Manager, Scope, Unmanaged, may_hold};
+use access::{Around, Manager, ResourceGroup, Scope, Unmanaged, may_hold};
 use domain::{Location, Placement, PlanId, PlanName, ResourceGroupName, Tags, Timestamp};
 use host::{PlanRef, Site};
 use serde::{Deserialize, Serialize};
@@ -183,24 +183,40 @@ impl ResourceService {
                 Ok(Decision::of(true, vec![delete::<Plan>(&id)]))
             });
             if is_done.await? {
+                self.forget(&Scope::Plan(seen.id)).await?;
                 return Ok(());
             }
         }
+    }
+
+    /// May somebody have an app in a plan? Asked again by the decision that puts one there.
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`], [`ResourceError::PlanNotFound`].
+    pub async fn may_join(&self, by: Manager<'_>, plan: &PlanRef) -> Result<(), ResourceError> {
+        query(&*self.store, |view| allowed(view, by, JOIN, plan).map(drop)).await
     }
 
     /// Deletes the plans of a group that is going. An app of another group that is in one is told as being in the one that is always there.
     ///
     /// # Errors
     /// The store's.
-    pub async fn delete_plans_in(&self, group: &ResourceGroupName) -> Result<(), ResourceError> {
+    pub async fn delete_plans_in(&self, group: &ResourceGroup) -> Result<(), ResourceError> {
         for (_, plan) in self.all::<Plan>(&Plan::prefix()).await? {
-            if plan.placement.group == *group {
-                let id = (group.clone(), plan.name.clone());
-                transact::<_, ResourceError>(&*self.store, &*self.entropy, |_| {
-                    Ok(Decision::of((), vec![delete::<Plan>(&id)]))
-                })
-                .await?;
+            if plan.placement.group != group.name {
+                continue;
             }
+            let id = (group.name.clone(), plan.name.clone());
+            transact(&*self.store, &*self.entropy, |view| {
+                let around = Around::group(&group.name);
+                let _permit = Manager::Deletion(group).may(view, DELETE, &around).map_err(unless)?;
+                match view.get::<Plan>(&id)? {
+                    Some(found) if found.id == plan.id => Ok(Decision::of((), vec![delete::<Plan>(&id)])),
+                    _ => Ok(Decision::read(())),
+                }
+            })
+            .await?;
+            self.forget(&Scope::Plan(plan.id)).await?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use access::{Around, Manager, Scope};
 use domain::limits;
 use host::{App, PlanRef, Site, SiteValue};
 use std::{collections::BTreeMap, sync::Arc};
-use store::{Decision, Halt, View, put, query, refuse, transact};
+use store::{Decision, Halt, View, Write, contract::VALUE_BYTES_MAX, put, query, refuse, transact};
 
 /// A change; what is `None` or not named stays.
 #[derive(Clone, Debug, Default)]
@@ -110,7 +110,12 @@ fn decide(
     if site == *before {
         return Ok(Decision::read(()));
     }
-    writes.push(put::<Site>(&app.id, &site));
+    let write = put::<Site>(&app.id, &site);
+    // Within each of its limits it may still be more than a record has room for.
+    if matches!(&write, Write::Put(_, value) if value.len() > VALUE_BYTES_MAX) {
+        return refuse(ResourceError::TooMuch);
+    }
+    writes.push(write);
     Ok(Decision::of((), writes))
 }
 

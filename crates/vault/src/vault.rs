@@ -67,6 +67,12 @@ pub struct Recovery {
 }
 
 impl Vault {
+    /// What is told of storage is told of those who have a policy.
+    pub(crate) fn forget_storage(&mut self) {
+        let policies = &self.policies;
+        self.told.storage.retain(|id, _| policies.iter().any(|policy| policy.principal == *id));
+    }
+
     pub(crate) fn scope(&self) -> VaultScope<'_> {
         let rules = match self.access {
             AccessModel::Policies => Rules::Policies(&self.policies),

@@ -127,6 +127,7 @@ impl VaultSettings {
             check_policies(policies)?;
             vault.policies.clone_from(policies);
         }
+        vault.forget_storage();
         if let Some(access) = self.access {
             vault.access = access;
         }
@@ -249,14 +250,14 @@ pub(crate) fn change(
     view: &View,
     by: Manager<'_>,
     name: &VaultName,
-    settings: &VaultSettings,
+    settings: &(dyn Fn(&Vault) -> VaultSettings + Sync),
     owner: Option<PrincipalId>,
     (assignment, now): (AssignmentId, Timestamp),
 ) -> Result<Decision<Vault>, Halt<VaultError>> {
     let vault = find(view, name)?;
     let _permit = may(view, by, operation::WRITE, &vault)?;
     let mut changed = Vault::clone(&vault);
-    settings.apply(&mut changed, false).map_err(Halt::Refuse)?;
+    settings(&vault).apply(&mut changed, false).map_err(Halt::Refuse)?;
     if changed.access != vault.access {
         may_turn(view, by, &vault)?;
     }
@@ -317,6 +318,7 @@ pub(crate) fn set_policy(
         }
         check_policies(&changed.policies).map_err(Halt::Refuse)?;
     }
+    changed.forget_storage();
     let writes = if changed == *vault { Vec::new() } else { vec![fitting(&changed)?] };
     Ok(Decision::of(changed, writes))
 }

@@ -49,6 +49,13 @@ impl OutsidePlace {
         }
     }
 
+    /// An app was deleted, and all that is left of it is to go; of names that are others is told later.
+    pub fn hosting_forgets(&self, name: &AppName, app: AppId) {
+        if let Ok(hosting) = self.hosting() {
+            hosting.deleted(name, app);
+        }
+    }
+
     /// An app was deleted, and all that is left of it is to go.
     pub async fn deleted(&self, name: &AppName, app: AppId) {
         if let Some(outside) = self.there() {

@@ -213,7 +213,18 @@ impl Desk {
     }
 
     async fn scm(&self, method: Method, path: &str, authorization: &str, body: &[u8]) -> (u16, Value) {
-        let mut request = Request::builder().method(method).uri(path).header("host", SCM);
+        self.scm_at(SCM, method, path, authorization, body).await
+    }
+
+    async fn scm_at(
+        &self,
+        host: &str,
+        method: Method,
+        path: &str,
+        authorization: &str,
+        body: &[u8],
+    ) -> (u16, Value) {
+        let mut request = Request::builder().method(method).uri(path).header("host", host);
         if !authorization.is_empty() {
             request = request.header("authorization", authorization);
         }
@@ -439,6 +450,14 @@ async fn a_secret_setting_is_not_told_and_keeps_its_value() {
     assert_eq!(told["properties"], json!({"KEY": "@Keyless.Secret(KEY)"}));
     let nothing = json!({"properties": {"NEW": "@Keyless.Secret(NEW)"}});
     assert_eq!(desk.refused(Method::PUT, "sites/web/config/appsettings", nothing).await.0, 400);
+    // Of one that is not secret the value is not told to who may only write.
+    let plain = json!({"properties": {"KEY": "@Keyless.Secret(KEY)", "PLAIN": "seen"}});
+    desk.web(Method::PUT, "sites/web/config/appsettings", plain).await;
+    let kept = json!({"properties": {"KEY": "@Keyless.Secret(KEY)", "PLAIN": "@Keyless.Secret(PLAIN)"}});
+    assert_eq!(desk.refused(Method::PUT, "sites/web/config/appsettings", kept).await.0, 400);
+    let twice = json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]);
+    let twice = json!({"location": "local", "properties": {"siteConfig": {"appSettings": twice}}});
+    assert_eq!(desk.refused(Method::PUT, "sites/web", twice).await.0, 400);
     let reserved = json!({"properties": {"IDENTITY_HEADER": "mine"}});
     assert_eq!(desk.refused(Method::PUT, "sites/web/config/appsettings", reserved).await.0, 400);
     assert!(!desk.world.audit.lines().concat().contains("hunter2"));
@@ -573,6 +592,15 @@ async fn without_a_role_nothing_is_told_and_nothing_is_done() {
     desk.roles(WideRoles::default()).await;
     for (method, path) in writes {
         assert_eq!(desk.refused(method.clone(), path, body()).await, forbidden, "{method} {path}");
+    }
+    // Nor by what they leave out: whether there is such an app is not told.
+    for path in ["sites/web", "sites/new"] {
+        assert_eq!(desk.refused(Method::PUT, path, json!({})).await, forbidden, "{path}");
+    }
+    for app in ["web", "new"] {
+        let host = format!("{app}.scm.apps.keyless.localhost:8443");
+        let good = format!("Bearer {}", desk.scm);
+        assert_eq!(desk.scm_at(&host, Method::GET, "/api/deployments", &good, b"").await.0, 403, "{app}");
     }
     for path in reads {
         // Of what is not there they hear the same.

@@ -193,3 +193,33 @@ fn the_administrator_may_do_anything() {
     let refused = Manager::Caller(&caller).may(&view(&of, &[]), ASSIGN, &Around::subscription());
     assert!(matches!(refused, Err(Halt::Refuse(Unmanaged::NoRole(_)))));
 }
+
+#[test]
+fn the_deletion_of_a_group_reaches_what_is_in_it_while_it_is_going_and_nothing_else() {
+    let shop = crate::ResourceGroup {
+        name: group("shop"),
+        location: domain::Location::default(),
+        tags: domain::Tags::default(),
+        created: Timestamp::from_seconds(7),
+        is_going: true,
+    };
+    let other = crate::ResourceGroup { created: Timestamp::from_seconds(8), ..shop.clone() };
+    let staying = crate::ResourceGroup { is_going: false, ..shop.clone() };
+    let asked = |there: Option<&crate::ResourceGroup>, around: &Around<'_>| {
+        let view = View::fixture();
+        let view = match there {
+            Some(there) => view.with::<crate::ResourceGroup>(&there.name, there),
+            None => view,
+        };
+        Manager::Deletion(&shop).may(&view, WRITE, around).is_ok()
+    };
+    let (here, elsewhere) = (group("SHOP"), group("elsewhere"));
+    assert!(asked(Some(&shop), &Around::vault(vault(), &here)) && asked(Some(&shop), &Around::group(&here)));
+    assert!(!asked(Some(&shop), &Around::vault(vault(), &elsewhere)), "made anew in another group");
+    assert!(!asked(Some(&shop), &Around::subscription()));
+    for there in [None, Some(&other), Some(&staying)] {
+        assert!(!asked(there, &Around::vault(vault(), &here)), "{there:?}");
+    }
+    let view = View::fixture().with::<crate::ResourceGroup>(&shop.name, &shop);
+    assert!(matches!(Manager::Deletion(&shop).has_any_role(&view), Ok(false)));
+}

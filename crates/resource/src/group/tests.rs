@@ -141,16 +141,20 @@ async fn what_goes_takes_nothing_in_and_takes_roles_along() {
     let world =
         World::new(&[(Scope::Group(shop.clone()), "Owner"), (Scope::Group(group("other")), "Reader")]).await;
     world.put(world.by(), "shop", &at("west")).await.unwrap();
-    world.service.finish_deleting(&shop).await.unwrap();
+    let staying = world.service.group(world.by(), &shop).await.unwrap();
+    world.service.finish_deleting(&staying).await.unwrap();
     let kept = "one that is not going stays";
     world.service.group(world.by(), &shop).await.expect(kept);
-    world.service.begin_deleting(world.by(), &shop).await.unwrap();
-    world.service.begin_deleting(world.by(), &shop).await.unwrap();
+    let going = world.service.begin_deleting(world.by(), &shop).await.unwrap();
+    assert_eq!(world.service.begin_deleting(world.by(), &shop).await.unwrap(), going);
+    let another = ResourceGroup { created: Timestamp::default(), ..ResourceGroup::clone(&going) };
+    world.service.finish_deleting(&another).await.unwrap();
+    assert!(world.service.group(world.by(), &shop).await.is_ok(), "an earlier one of its name");
     let again = world.put(Manager::Administrator, "shop", &at("west")).await.unwrap_err();
     assert!(matches!(again, ResourceError::Group(GroupFault::Going(_))), "{again}");
     let holds = query::<_, ResourceError>(&*world.service.store, |view| Ok(access::may_hold(view, &shop)?));
     assert_eq!(holds.await.unwrap(), Err(GroupFault::Going(shop.clone())));
-    world.service.finish_deleting(&shop).await.unwrap();
+    world.service.finish_deleting(&going).await.unwrap();
     assert_eq!(world.roles().await, [Scope::Group(group("other"))]);
     let gone = world.service.group(Manager::Administrator, &shop).await.unwrap_err();
     assert!(matches!(gone, ResourceError::Group(GroupFault::NotFound(_))), "{gone}");

@@ -151,7 +151,11 @@ async fn plans_of_two_groups_may_have_one_name() {
         world.service.put_plan(ADMIN, reference, &PlanChange::default(), NOW).await.unwrap();
     }
     assert_eq!(world.service.plans(ADMIN).await.unwrap().len(), 2);
-    world.service.delete_plans_in(&group()).await.unwrap();
+    let staying = world.service.group(ADMIN, &group()).await.unwrap();
+    let refused = world.service.delete_plans_in(&staying).await;
+    assert!(matches!(refused, Err(ResourceError::Unmanaged(Unmanaged::NoRole(DELETE)))), "it is not going");
+    let going = world.service.begin_deleting(ADMIN, &group()).await.unwrap();
+    world.service.delete_plans_in(&going).await.unwrap();
     assert_eq!(world.service.plans(ADMIN).await.unwrap()[0].plan.reference(), elsewhere);
     let nowhere = PlanRef { group: name("nowhere"), name: plan("web").name };
     let refused = world.service.put_plan(ADMIN, &nowhere, &PlanChange::default(), NOW).await;

@@ -141,8 +141,10 @@ impl ResourceService {
         place: &Place,
         id: AssignmentId,
     ) -> Result<Option<Assigned>, ResourceError> {
-        query(&*self.store, |view| permitted(view, by, UNASSIGN, place).map(drop)).await?;
-        let Some(known) = self.kept(|kept| kept.assignment.id == id).await?.pop() else { return Ok(None) };
+        let located = query(&*self.store, |view| Ok(permitted(view, by, UNASSIGN, place)?.0)).await?;
+        // Of those there: two at once may have chosen one name for two places.
+        let of_it = |kept: &Kept| kept.assignment.id == id && is_there(kept, &located);
+        let Some(known) = self.kept(of_it).await?.pop() else { return Ok(None) };
         transact(&*self.store, &*self.entropy, |view| unassign(view, by, place, known.principal, id)).await
     }
 
@@ -157,8 +159,8 @@ impl ResourceService {
         id: AssignmentId,
     ) -> Result<Assigned, ResourceError> {
         let located = query(&*self.store, |view| Ok(permitted(view, by, READ, place)?.0)).await?;
-        let found = self.kept(|kept| kept.assignment.id == id).await?.pop();
-        let Some(kept) = found.filter(|kept| is_there(kept, &located)) else {
+        let found = self.kept(|kept| kept.assignment.id == id && is_there(kept, &located)).await?.pop();
+        let Some(kept) = found else {
             return Err(RoleFault::AssignmentNotFound(id).into());
         };
         query(&*self.store, |view| Ok::<_, Halt<ResourceError>>(told(view, &located, &kept)?)).await

@@ -12,7 +12,6 @@ use super::{
     launch::{base, scrub},
     log,
 };
-use access::Manager;
 use audit::Outcome;
 use axum::body::Body;
 use domain::{AppId, AppName, DeploymentId, limits};
@@ -117,6 +116,7 @@ impl Deployments {
 pub(super) struct Ground {
     pub(super) app: AppId,
     name: AppName,
+    publishable: Publishable,
     pub(super) id: DeploymentId,
     pub(super) folder: AppFolder,
     account: Option<u32>,
@@ -232,7 +232,7 @@ async fn begin(
     // Makes the record of what is desired, with the account under which the package will be built.
     let desired = host
         .change_desired(
-            Manager::Administrator,
+            publishable.by(),
             name,
             &host::Change { of: Some(app), deploying: true, ..host::Change::default() },
             apps.now(),
@@ -248,7 +248,8 @@ async fn begin(
     apps.files.open().and_then(|()| folder.make(account)).map_err(kept)?;
     apps.deployments.begin(app, id)?;
     let is_committing = AtomicBool::new(false);
-    let ground = Ground { app, name: name.clone(), id, folder, account, command, is_committing };
+    let publishable = publishable.clone();
+    let ground = Ground { app, name: name.clone(), publishable, id, folder, account, command, is_committing };
     let begun = Begun { apps: apps.clone(), ground, is_over: false };
     match (brought, podman) {
         (Brought::Image(image), Some(podman)) => {
@@ -414,7 +415,7 @@ async fn come_about(apps: &Arc<Apps>, ground: &Ground) -> Result<(), Failed> {
 /// Makes it what is desired.
 pub(super) async fn commit(apps: &Apps, ground: &Ground, deployment: Deployment) -> Result<(), Failed> {
     ground.is_committing.store(true, Ordering::SeqCst);
-    apps.deployed(&ground.name, ground.app, deployment).await.map_err(|error| Failed(domain::chain(&error)))
+    apps.deployed(&ground.publishable, deployment).await.map_err(|error| Failed(domain::chain(&error)))
 }
 
 async fn unpack(ground: &Ground) -> Result<(Contents, package::Launch), Failed> {

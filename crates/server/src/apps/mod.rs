@@ -25,7 +25,6 @@ mod token_files;
 mod told;
 mod watch;
 
-use access::Manager;
 use audit::{Actor, Outcome, SharedOrigin};
 use deploy::Deployments;
 use domain::{AppId, AppName, DeploymentId, RequestId, Timestamp, WorkloadId};
@@ -203,12 +202,12 @@ impl Apps {
     /// What is left of the way to a deployment once its files are there. An app that was stopped on purpose stays so.
     async fn deployed(
         &self,
-        name: &AppName,
-        app: AppId,
+        publishable: &host::Publishable,
         deployment: host::Deployment,
     ) -> Result<(), HostError> {
+        let (name, app) = (&publishable.app().name, publishable.app().id);
         let change = Change { of: Some(app), deployment: Some(deployment), ..Change::default() };
-        self.services.host.change_desired(Manager::Administrator, name, &change, self.now()).await?;
+        self.services.host.change_desired(publishable.by(), name, &change, self.now()).await?;
         self.touch(name);
         Ok(())
     }

@@ -66,6 +66,21 @@ impl VaultService {
         owner: Option<PrincipalId>,
         now: Timestamp,
     ) -> Result<Vault, VaultError> {
+        self.change_vault_as_it_is(by, name, &|_| settings.clone(), owner, now).await
+    }
+
+    /// The same with settings that depend on the vault as it is in the very view that it is changed in.
+    ///
+    /// # Errors
+    /// As [`VaultService::change_vault`].
+    pub async fn change_vault_as_it_is(
+        &self,
+        by: Manager<'_>,
+        name: &VaultName,
+        settings: &(dyn Fn(&Vault) -> VaultSettings + Sync),
+        owner: Option<PrincipalId>,
+        now: Timestamp,
+    ) -> Result<Vault, VaultError> {
         let assignment = AssignmentId::random(&*self.entropy);
         transact(&*self.store, &*self.entropy, |view| {
             vaults::change(view, by, name, settings, owner, (assignment, now))

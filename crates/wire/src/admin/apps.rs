@@ -4,11 +4,12 @@ use super::{
     Admin, audited,
     body::{Body, List, Segment, json},
     error::AdminError,
+    forget_roles,
     hosting::{self, Hosted, Hosting},
     identities::UserAssigned,
 };
 use crate::context::{Context, Services, State};
-use access::{Manager, Principal};
+use access::{Manager, Principal, Scope};
 use axum::{
     Extension, Router,
     extract::State as Shared,
@@ -111,6 +112,7 @@ async fn delete(
         // Before it is recorded: what is done is done, also if that fails.
         hosting.deleted(&name, *app);
         installation.names_changed();
+        forget_roles(&state, &Scope::App(*app)).await;
     }
     audited(&state, &context, "app.delete", target(&name), deleted)?;
     Ok(StatusCode::NO_CONTENT.into_response())

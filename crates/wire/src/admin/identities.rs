@@ -6,9 +6,10 @@ use super::{
     audited,
     body::{Body, List, Segment, json},
     error::AdminError,
+    forget_roles,
 };
 use crate::context::{Context, Services, State};
-use access::{Manager, Principal};
+use access::{Manager, Principal, Scope};
 use axum::{
     Extension, Router,
     extract::{Path, State as Shared, rejection::PathRejection},
@@ -98,6 +99,9 @@ async fn delete(
     Segment(name): Segment<IdentityName>,
 ) -> Result<Response, AdminError> {
     let deleted = state.host.delete_identity(Manager::Administrator, &name).await;
+    if let Ok(principal) = &deleted {
+        forget_roles(&state, &Scope::Identity(*principal)).await;
+    }
     audited(&state, &context, "identity.delete", target(&name), deleted)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

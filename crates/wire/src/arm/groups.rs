@@ -127,9 +127,9 @@ async fn put(
 }
 
 async fn delete(asked: &Asked<'_>, name: &ResourceGroupName) -> Result<axum::response::Response, ArmError> {
-    asked.state.resource.begin_deleting(asked.by(), name).await?;
-    super::resources::delete_all_in(asked, name).await?;
-    asked.state.resource.finish_deleting(name).await?;
+    let group = asked.state.resource.begin_deleting(asked.by(), name).await?;
+    super::resources::delete_all_in(asked, &group).await?;
+    asked.state.resource.finish_deleting(&group).await?;
     Ok(empty(StatusCode::OK))
 }
 

@@ -1,11 +1,14 @@
 //! Lists of all resources, and what is in a group when it is deleted.
 
 use super::{Asked, error::ArmError, identities::IDENTITIES, list as listed, odata::Filter};
-use access::{Around, Manager, Scope, Unmanaged};
+use access::{Around, Manager, ResourceGroup, Scope, Unmanaged};
+use audit::{Actor, Outcome};
 use axum::response::Response;
 use domain::{Placement, ResourceGroupName};
+use host::HostError;
 use resource::ResourceError;
 use serde_json::{Value, json};
+use vault::VaultError;
 
 /// One resource, as lists tell it.
 struct Listed {
@@ -105,27 +108,67 @@ async fn all(asked: &Asked<'_>) -> Result<Vec<Listed>, ArmError> {
     Ok(all)
 }
 
-/// Deletes what is in a group that is going. Who may delete the group may have this done, whatever else they may.
-pub(super) async fn delete_all_in(asked: &Asked<'_>, group: &ResourceGroupName) -> Result<(), ArmError> {
-    for view in asked.state.host.apps(Manager::Administrator).await? {
-        if view.app.placement.group == *group {
-            let name = &view.app.name;
-            let app = asked.state.host.delete_app(Manager::Administrator, name, asked.context.now).await?;
-            asked.state.outside.deleted(name, app).await;
+/// Deletes what is in a group that is going: who may delete the group may have this done, whatever else they may. What is gone meanwhile, or
+/// was made elsewhere under its name, is none of it. Each leaves a record of its own.
+pub(super) async fn delete_all_in(asked: &Asked<'_>, group: &ResourceGroup) -> Result<(), ArmError> {
+    let (state, by, now) = (asked.state, Manager::Deletion(group), asked.context.now);
+    let is_in = |placement: &Placement| placement.group == group.name;
+    for view in state.host.apps(Manager::Administrator).await? {
+        let app = &view.app;
+        if !is_in(&app.placement) {
+            continue;
+        }
+        match state.host.delete_app(by, &app.name, now).await {
+            Ok(id) => {
+                recorded(asked, "app.delete", format!("app {}", app.name), group)?;
+                state.outside.hosting_forgets(&app.name, id);
+                state.resource.forget(&Scope::App(id)).await?;
+            }
+            Err(HostError::AppNotFound(_) | HostError::Unmanaged(Unmanaged::NoRole(_))) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    asked.state.resource.delete_plans_in(group).await?;
-    for view in asked.state.host.identities(Manager::Administrator).await? {
-        if view.identity.placement.group == *group {
-            asked.state.host.delete_identity(Manager::Administrator, &view.identity.name).await?;
+    state.resource.delete_plans_in(group).await?;
+    for view in state.host.identities(Manager::Administrator).await? {
+        let name = &view.identity.name;
+        if !is_in(&view.identity.placement) {
+            continue;
+        }
+        match state.host.delete_identity(by, name).await {
+            Ok(principal) => {
+                recorded(asked, "identity.delete", format!("identity {name}"), group)?;
+                state.resource.forget(&Scope::Identity(principal)).await?;
+            }
+            Err(HostError::IdentityNotFound(_) | HostError::Unmanaged(Unmanaged::NoRole(_))) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    for vault in asked.state.vault.list_vaults(Manager::Administrator).await? {
-        if vault.placement.group == *group {
-            asked.state.vault.delete_vault(Manager::Administrator, &vault.name, asked.context.now).await?;
+    for vault in state.vault.list_vaults(Manager::Administrator).await? {
+        if !is_in(&vault.placement) {
+            continue;
+        }
+        match state.vault.delete_vault(by, &vault.name, now).await {
+            Ok(_) => recorded(asked, "vault.delete", format!("vault {}", vault.name), group)?,
+            Err(VaultError::VaultNotFound { .. } | VaultError::Unmanaged(Unmanaged::NoRole(_))) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    asked.state.outside.names_changed().await;
+    state.outside.names_changed().await;
+    Ok(())
+}
+
+/// Says of something in a group that it went with it.
+fn recorded(
+    asked: &Asked<'_>,
+    action: &'static str,
+    target: String,
+    group: &ResourceGroup,
+) -> Result<(), ArmError> {
+    let caller = asked.caller;
+    let actor = Actor::Principal { id: caller.principal(), client: Some(caller.client()) };
+    let why = format!("resource group {} is deleted with all that is in it", group.name);
+    let _recorded =
+        asked.context.record(&*asked.state.audit, actor, action, target, Outcome::Allowed, why)?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 //! Nothing of a body is read before its sender is known and may deploy to this app.
 
 mod error;
+mod followed;
 
 use crate::{
     admin::{Brought, ObservedDeployment},
@@ -18,6 +19,7 @@ use audit::{Actor, Outcome};
 use axum::{body::Body, extract::Request, response::Response};
 use domain::{AppName, DeploymentId, HostNames, Timestamp};
 use error::ScmError;
+use followed::Followed;
 use host::Publishable;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -40,7 +42,7 @@ enum Operation {
 
 /// May this request take the time that a package takes?
 pub(crate) fn is_deployment(method: &Method, path: &str) -> bool {
-    *method == Method::POST && matches!(route(method, path, ""), Ok(Operation::Deploy))
+    matches!(route(method, path, ""), Ok(Operation::Deploy))
 }
 
 fn route(method: &Method, path: &str, query: &str) -> Result<Operation, ScmError> {
@@ -211,7 +213,16 @@ impl Operation {
             }
             Self::LogStream => {
                 let body = hosting.log(app.app().id, LOG_LINES, true).await?;
-                let mut response = Response::new(body);
+                let (asked, app) = (state.clone(), app.clone());
+                // Of this very app: another one of its name is another's to follow.
+                let may = move || -> std::pin::Pin<Box<dyn Future<Output = bool> + Send>> {
+                    let (state, app) = (asked.clone(), app.clone());
+                    Box::pin(async move {
+                        let again = state.host.publishable(app.by(), &app.app().name).await;
+                        again.is_ok_and(|again| again.app().id == app.app().id)
+                    })
+                };
+                let mut response = Response::new(Body::new(Followed::new(body, may)));
                 let headers = response.headers_mut();
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
                 headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
@@ -357,6 +368,9 @@ mod tests {
         assert_eq!(post("/api/deployments", ""), None);
         assert!(
             is_deployment(&Method::POST, "/api/zipdeploy") && is_deployment(&Method::POST, "/api/publish")
+        );
+        assert!(
+            is_deployment(&Method::PUT, "/api/zipdeploy") && !is_deployment(&Method::PUT, "/api/publish")
         );
         assert!(!is_deployment(&Method::GET, "/api/zipdeploy") && !is_deployment(&Method::POST, "/"));
     }

@@ -276,8 +276,9 @@ async fn change(asked: &Asked<'_>, vault: &Vault, wanted: &Wanted) -> Result<Vau
     if wanted.location.as_ref().is_some_and(|location| *location != vault.placement.location) {
         return Err(ArmError::elsewhere(vault.name.as_str(), &vault.placement));
     }
-    let settings = wanted.settings(Some(vault));
-    Ok(asked.state.vault.change_vault(asked.by(), &vault.name, &settings, None, asked.context.now).await?)
+    let (settings, now) = (|there: &Vault| wanted.settings(Some(there)), asked.context.now);
+    let changed = asked.state.vault.change_vault_as_it_is(asked.by(), &vault.name, &settings, None, now);
+    Ok(changed.await?)
 }
 
 /// Is this name to be had? A name that cannot be one is an answer, not an error.

@@ -4,10 +4,13 @@ use super::{
     super::{Asked, error::ArmError, path::segments},
     Here, member,
 };
-use access::Manager;
+use access::{Around, Manager, Scope};
 use domain::{IdentityName, ResourceGroupName};
 use host::{AppView, HostError};
 use serde_json::{Map, Value, json};
+
+/// Giving an identity to an app.
+const ASSIGN: &str = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action";
 
 /// Which it is to have.
 #[derive(Debug)]
@@ -72,23 +75,37 @@ impl Wanted {
         let (asked, host, app) = (here.asked, &here.asked.state.host, here.name);
         let (by, now) = (asked.by(), asked.context.now);
         for (group, name) in self.named.iter().flatten() {
-            let found = host.identity_named(Manager::Administrator, name).await?;
-            // Under another group than it is in, it is not there.
-            if found.identity.placement.group != *group {
+            // Under another group than it is in, it is not there; and who may give none of that group is told neither.
+            let found = match host.identity_named(Manager::Administrator, name).await {
+                Ok(found) => Some(found).filter(|found| found.identity.placement.group == *group),
+                Err(HostError::IdentityNotFound(_)) => None,
+                Err(error) => return Err(error.into()),
+            };
+            let scope = found.map(|found| Scope::Identity(found.principal.id));
+            let around = match &scope {
+                Some(scope) => Around::resource(scope, group),
+                None => Around::group(group),
+            };
+            asked.state.resource.may(by, ASSIGN, &around).await?;
+            if scope.is_none() {
                 return Err(HostError::IdentityNotFound(name.clone()).into());
             }
         }
         let before = host.app(Manager::Administrator, app).await?;
-        match (self.is_system, before.principal.is_some()) {
-            (true, false) => drop(host.assign_identity(by, app, now).await?),
-            (false, true) => drop(host.remove_identity(by, app, now).await?),
-            _ => {}
-        }
         let has: Vec<IdentityName> = before
             .user_assigned
             .iter()
             .filter_map(|(_, one)| IdentityName::parse(&one.display_name).ok())
             .collect();
+        // What is given comes first: what is taken away does not come back if the rest is refused.
+        if self.is_system && before.principal.is_none() {
+            let _given = host.assign_identity(by, app, now).await?;
+        }
+        for (_, name) in self.named.iter().flatten() {
+            if self.is_user && !has.contains(name) {
+                let _given = host.attach_identity(by, app, name, now).await?;
+            }
+        }
         for name in &has {
             let is_named = self.named.iter().flatten().any(|(_, named)| named == name);
             let is_over =
@@ -101,10 +118,8 @@ impl Wanted {
                 }
             }
         }
-        for (_, name) in self.named.iter().flatten() {
-            if self.is_user && !has.contains(name) {
-                host.attach_identity(by, app, name, now).await?;
-            }
+        if !self.is_system && before.principal.is_some() {
+            let _taken = host.remove_identity(by, app, now).await?;
         }
         Ok(())
     }

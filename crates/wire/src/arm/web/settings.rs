@@ -10,11 +10,11 @@ use super::{
     config::{CONFIG_WRITE, properties},
     member,
 };
-use access::Manager;
 use axum::{body::Body, response::Response};
 use domain::Secret;
 use host::{Setting, WantedSetting};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// Seeing values.
 const LIST: &str = "Microsoft.Web/sites/config/list/Action";
@@ -44,13 +44,13 @@ pub(super) struct OfConfig {
 pub(super) async fn list(here: &Here<'_>) -> Result<Response, ArmError> {
     let view = here.app(LIST).await?;
     let settings = here.asked.state.host.settings(here.asked.by(), here.name).await?;
-    Ok(here.part(&view.app, "config/appsettings", told(&settings)))
+    Ok(here.part(&view.app, "config/appsettings", told(settings.iter().map(Said::of))))
 }
 
 pub(super) async fn list_connections(here: &Here<'_>) -> Result<Response, ArmError> {
     let view = here.app(LIST).await?;
     let settings = here.asked.state.host.settings(here.asked.by(), here.name).await?;
-    Ok(here.part(&view.app, "config/connectionstrings", told_connections(&settings)))
+    Ok(here.part(&view.app, "config/connectionstrings", told_connections(settings.iter().map(Said::of))))
 }
 
 pub(super) async fn put(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {
@@ -58,10 +58,9 @@ pub(super) async fn put(here: &Here<'_>, body: Body) -> Result<Response, ArmErro
     let said = properties(body).await?;
     let pairs = members(&said).iter().filter(|(_, value)| !value.is_null());
     let wanted = pairs.map(|(name, value)| setting(name, name, value)).collect::<Result<Vec<_>, _>>()?;
-    replace(here, &wanted, &|name| !is_connection(name)).await?;
-    // Whoever wrote them all knows them.
-    let settings = here.asked.state.host.settings(Manager::Administrator, here.name).await?;
-    Ok(here.part(&view.app, "config/appsettings", told(&settings)))
+    let secret = replace(here, &wanted, &|name| !is_connection(name)).await?;
+    let told = told(wanted.iter().map(|one| Said::of_wanted(one, &secret)));
+    Ok(here.part(&view.app, "config/appsettings", told))
 }
 
 pub(super) async fn put_connections(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {
@@ -69,9 +68,10 @@ pub(super) async fn put_connections(here: &Here<'_>, body: Body) -> Result<Respo
     let said = properties(body).await?;
     let connections = members(&said).iter().filter(|(_, value)| !value.is_null());
     let wanted = connections.map(|(name, of)| connection(name, member(of, "value"), member(of, "type")));
-    replace(here, &wanted.collect::<Result<Vec<_>, _>>()?, &is_connection).await?;
-    let settings = here.asked.state.host.settings(Manager::Administrator, here.name).await?;
-    Ok(here.part(&view.app, "config/connectionstrings", told_connections(&settings)))
+    let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
+    let secret = replace(here, &wanted, &is_connection).await?;
+    let told = told_connections(wanted.iter().map(|one| Said::of_wanted(one, &secret)));
+    Ok(here.part(&view.app, "config/connectionstrings", told))
 }
 
 /// What `siteConfig` or `config/web` says of both, as lists.
@@ -104,10 +104,10 @@ pub(super) fn of_config(config: &Value) -> Result<OfConfig, ArmError> {
 impl OfConfig {
     pub(super) async fn apply(&self, here: &Here<'_>) -> Result<(), ArmError> {
         if let Some(wanted) = &self.settings {
-            replace(here, wanted, &|name| !is_connection(name)).await?;
+            let _secret = replace(here, wanted, &|name| !is_connection(name)).await?;
         }
         if let Some(wanted) = &self.connections {
-            replace(here, wanted, &is_connection).await?;
+            let _secret = replace(here, wanted, &is_connection).await?;
         }
         Ok(())
     }
@@ -117,16 +117,21 @@ async fn replace(
     here: &Here<'_>,
     wanted: &[WantedSetting],
     are_meant: &(dyn Fn(&str) -> bool + Sync),
-) -> Result<(), ArmError> {
+) -> Result<BTreeSet<String>, ArmError> {
+    let mut names: Vec<&str> = wanted.iter().map(|one| one.name.as_str()).collect();
+    names.sort_unstable();
+    if names.windows(2).any(|two| two.first() == two.last()) {
+        return Err(ArmError::bad_content("A setting is named twice."));
+    }
     // A setting of the other kind would not be replaced by the next PUT of this one.
     if wanted.iter().any(|one| !are_meant(&one.name)) {
         let message = "The name of an app setting begins like that of a connection string.";
         return Err(ArmError::bad_content(message));
     }
     let (asked, now) = (here.asked, here.asked.context.now);
-    asked.state.host.replace_settings(asked.by(), here.name, wanted, are_meant, now).await?;
+    let secret = asked.state.host.replace_settings(asked.by(), here.name, wanted, are_meant, now).await?;
     here.changed();
-    Ok(())
+    Ok(secret)
 }
 
 /// A setting: by the name that it has as an app's, and the one by which clients know it.
@@ -158,26 +163,40 @@ fn word(name: &str) -> String {
     format!("@Keyless.Secret({name})")
 }
 
-fn shown(setting: &Setting, known_as: &str) -> String {
-    match setting.is_secret {
-        true => word(known_as),
-        false => setting.value.expose().clone(),
+/// A setting as it is told. Without a value: it is secret.
+struct Said<'s> {
+    name: &'s str,
+    value: Option<&'s str>,
+}
+
+impl<'s> Said<'s> {
+    fn of(setting: &'s Setting) -> Self {
+        let value = (!setting.is_secret).then(|| setting.value.expose().as_str());
+        Self { name: &setting.name, value }
+    }
+
+    /// What somebody has just written: that, and nothing of what others may have written since.
+    fn of_wanted(wanted: &'s WantedSetting, secret: &BTreeSet<String>) -> Self {
+        let value = wanted.value.as_ref().filter(|_| !secret.contains(&wanted.name));
+        Self { name: &wanted.name, value: value.map(|value| value.expose().as_str()) }
+    }
+
+    fn shown(&self, known_as: &str) -> Value {
+        self.value.map_or_else(|| json!(word(known_as)), |value| json!(value))
     }
 }
 
-fn told(settings: &[Setting]) -> Value {
-    let settings = settings.iter().filter(|setting| !is_connection(&setting.name));
-    let told: Map<String, Value> =
-        settings.map(|one| (one.name.clone(), json!(shown(one, &one.name)))).collect();
-    Value::Object(told)
+fn told<'s>(settings: impl Iterator<Item = Said<'s>>) -> Value {
+    let settings = settings.filter(|setting| !is_connection(setting.name));
+    Value::Object(settings.map(|one| (one.name.to_owned(), one.shown(one.name))).collect())
 }
 
-fn told_connections(settings: &[Setting]) -> Value {
+fn told_connections<'s>(settings: impl Iterator<Item = Said<'s>>) -> Value {
     let mut told = Map::new();
     for one in settings {
         let found = CONNECTIONS.iter().find_map(|(kind, start)| Some((kind, one.name.strip_prefix(start)?)));
         if let Some((kind, name)) = found {
-            told.insert(name.to_owned(), json!({"value": shown(one, name), "type": kind}));
+            told.insert(name.to_owned(), json!({"value": one.shown(name), "type": kind}));
         }
     }
     Value::Object(told)

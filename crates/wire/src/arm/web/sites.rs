@@ -5,7 +5,7 @@ use super::{
     super::{Asked, answer, empty, error::ArmError, list as listed, location, object, path::segments, tags},
     Here, config, identity, member, plan_id, settings, site_id,
 };
-use access::{Around, Manager, Unmanaged};
+use access::{Around, Manager, Scope, Unmanaged};
 use axum::{body::Body, response::Response};
 use domain::{Location, Placement, PlanName, ResourceGroupName, Tags, Timestamp};
 use host::{AppView, DesiredState, HostError, PlanRef, Replacement};
@@ -67,17 +67,11 @@ pub(super) async fn put(here: &Here<'_>, body: Body, is_whole: bool) -> Result<R
         Some(view) => view.app,
         None if !is_whole => here.app(WRITE).await?.app,
         None => {
-            let Some(location) = wanted.location.clone() else {
-                return Err(ArmError::new(
-                    StatusCode::BAD_REQUEST,
-                    "LocationRequired",
-                    "The location property is required for this definition.",
-                ));
-            };
+            asked.state.resource.may(asked.by(), WRITE, &Around::group(here.group)).await?;
+            let location = wanted.location.clone().ok_or_else(ArmError::no_location)?;
             if let Some(plan) = &wanted.plan {
-                asked.state.resource.may(asked.by(), WRITE, &Around::group(here.group)).await?;
                 // Before there is an app that would be in none.
-                let _there = asked.state.resource.plan(Manager::Administrator, plan).await?;
+                asked.state.resource.may_join(asked.by(), plan).await?;
             }
             let placement = Placement {
                 group: here.group.clone(),
@@ -118,6 +112,7 @@ pub(super) async fn delete(here: &Here<'_>) -> Result<Response, ArmError> {
     let plan = asked.state.resource.site(Manager::Administrator, &view.app).await?.plan.reference();
     let app = asked.state.host.delete_app(asked.by(), here.name, asked.context.now).await?;
     asked.state.outside.deleted(here.name, app).await;
+    asked.state.resource.forget(&Scope::App(app)).await?;
     if !asked.query.keeps_plan {
         // As App Service does, and `az` says that it does: with its last app a plan goes, as far as who asks may delete it.
         match asked.state.resource.delete_plan(asked.by(), &plan).await {
