@@ -186,7 +186,8 @@ fn variables(
     .into();
     if PROXIES.iter().any(|name| set(name).is_some()) {
         for (name, other) in [("NO_PROXY", "no_proxy"), ("no_proxy", "NO_PROXY")] {
-            let known = set(name).or_else(|| set(other)).unwrap_or_default();
+            let said = |name| set(name).filter(|hosts| !hosts.is_empty());
+            let known = said(name).or_else(|| said(other)).unwrap_or_default();
             let own = format!(".{}", names.domain());
             let is_told = known.split(',').any(|host| host.trim() == own);
             let hosts = [known.as_str(), own.as_str()];

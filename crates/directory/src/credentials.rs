@@ -150,6 +150,31 @@ impl DirectoryService {
         Ok(added)
     }
 
+    /// Puts another federated credential in the place of one, under its id. If it is refused, that one stays.
+    ///
+    /// # Errors
+    /// As [`DirectoryService::add_federated`]; [`DirectoryError::CredentialNotFound`].
+    pub async fn replace_federated(
+        &self,
+        named: &str,
+        id: CredentialId,
+        new: NewFederatedCredential,
+        now: Timestamp,
+    ) -> Result<FederatedCredential, DirectoryError> {
+        let checked = self.checked(new, now)?;
+        let (standing, over) = (CredentialId::random(&*self.entropy), now.plus(self.settings.token_lifetime));
+        transact(&*self.store, &*self.entropy, |view| {
+            let registration = find(view, named)?;
+            let all = federated(view, &registration.federated)?;
+            let Some(before) = all.iter().find(|one| one.id == id) else {
+                let registration = registration.id;
+                return refuse(DirectoryError::CredentialNotFound { registration, credential: id });
+            };
+            change_federated(view, &registration, before, checked.clone(), standing, (over, now))
+        })
+        .await
+    }
+
     /// The federated credentials of a registration.
     ///
     /// # Errors
@@ -365,6 +390,26 @@ pub(crate) fn remove(
         writes.push(revoke(&principal, standing, over, now));
     }
     Ok(Decision::of(Removed { id, kind, principal: registration.principal }, writes))
+}
+
+/// The writes by which a federated credential is another under its id: what was got by it before is worth nothing, and what is got by it now is
+/// good at once.
+pub(crate) fn change_federated(
+    view: &View,
+    registration: &Registration,
+    before: &FederatedCredential,
+    checked: FederatedCredential,
+    standing: CredentialId,
+    (over, now): (Timestamp, Timestamp),
+) -> Result<Decision<FederatedCredential>, Halt<DirectoryError>> {
+    let (id, created) = (before.id, before.created);
+    let after = FederatedCredential { id, created, standing: Some(standing), ..checked };
+    check_taken(view, &registration.federated, &after)?;
+    let mut writes = vec![store::put::<FederatedCredential>(&id, &after)];
+    if let Some(principal) = view.get::<Principal>(&registration.principal)? {
+        writes.push(revoke(&principal, before.standing(), over, now));
+    }
+    Ok(Decision::of(after, writes))
 }
 
 /// The write that makes what a principal got by a credential worth nothing.

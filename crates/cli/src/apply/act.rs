@@ -84,12 +84,13 @@ impl<'a> Actor<'a> {
             Act::ChangeRegistration { id, change } => {
                 self.ask(Method::PATCH, &format!("/v1/registrations/{id}"), change).await
             }
-            Act::Federate { registration, remove, credential } => {
-                let place = format!("/v1/registrations/{}", self.registration(registration).await?.id);
-                if let Some(old) = remove {
-                    self.admin.order(Method::DELETE, &format!("{place}/credentials/{old}")).await?;
+            Act::Federate { registration, replaced, credential } => {
+                let place =
+                    format!("/v1/registrations/{}/federated", self.registration(registration).await?.id);
+                match replaced {
+                    Some(old) => self.ask(Method::PUT, &format!("{place}/{old}"), credential).await,
+                    None => self.ask(Method::POST, &place, credential).await,
                 }
-                self.ask(Method::POST, &format!("{place}/federated"), credential).await
             }
             Act::CreateIdentity(name) => {
                 self.ask(Method::POST, "/v1/identities", &json!({"name": name})).await

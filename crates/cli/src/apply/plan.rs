@@ -41,7 +41,8 @@ pub(super) enum Act<'s> {
     /// Those of before of this name are removed first, as a credential cannot be changed.
     Federate {
         registration: &'s str,
-        remove: Option<String>,
+        /// The one in whose place it comes.
+        replaced: Option<String>,
         credential: &'s Federated,
     },
     CreateIdentity(&'s IdentityName),
@@ -192,7 +193,7 @@ impl<'s, 'f> Plan<'s, 'f> {
             );
             let registration = one.name.as_str();
             let Some(known) = known else {
-                self.add("federated", what, Act::Federate { registration, remove: None, credential });
+                self.add("federated", what, Act::Federate { registration, replaced: None, credential });
                 continue;
             };
             let parts = [
@@ -203,7 +204,7 @@ impl<'s, 'f> Plan<'s, 'f> {
             ];
             let words: Vec<_> = parts.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
             if !words.is_empty() {
-                let act = Act::Federate { registration, remove: Some(known.id.clone()), credential };
+                let act = Act::Federate { registration, replaced: Some(known.id.clone()), credential };
                 self.change("federated", format!("{what}: {}", words.join("; ")), act);
             }
         }

@@ -145,3 +145,28 @@ async fn federated_credentials_are_checked_and_unique() {
     // The registration, its index, its principal and that one's index are gone, and all of these.
     assert_eq!(store.dump().len(), before - 4);
 }
+
+#[tokio::test]
+async fn another_federated_credential_takes_the_place_of_one_or_that_one_stays() {
+    let (_, directory) = directory().await;
+    let named = directory.create_registration(plain(), NOW).await.unwrap().id.to_string();
+    let first = directory.add_federated(&named, federated_with_keys(), NOW).await.unwrap();
+    let new = |subject: &str, issuer: &str| NewFederatedCredential {
+        subject: subject.to_owned(),
+        issuer: issuer.to_owned(),
+        ..federated_with_keys()
+    };
+    let id = first.id;
+    let refused = directory.replace_federated(&named, id, new("two", "http://plain.example"), NOW).await;
+    assert!(refused.is_err());
+    let stays = directory.federated(named.parse().unwrap()).await.unwrap();
+    assert_eq!(stays.iter().map(|one| one.subject.as_str()).collect::<Vec<_>>(), [first.subject.as_str()]);
+    let other = new("two", "https://issuer.example");
+    let replaced = directory.replace_federated(&named, id, other, NOW).await.unwrap();
+    assert!(replaced.id == id && replaced.subject == "two" && replaced.standing() != id);
+    let one = directory.federated(named.parse().unwrap()).await.unwrap();
+    assert_eq!(*one[0], replaced);
+    let missing = CredentialId::random(&crypt::SystemEntropy);
+    let refused = directory.replace_federated(&named, missing, federated_with_keys(), NOW).await;
+    assert!(matches!(refused, Err(DirectoryError::CredentialNotFound { .. })), "{refused:?}");
+}

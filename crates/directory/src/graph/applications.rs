@@ -297,17 +297,8 @@ impl Acting<'_> {
             let checked = self.directory.checked(edit(before), now).map_err(Halt::Refuse)?;
             // Keys that were given are of the issuer that was.
             let keys = if checked.issuer == before.issuer { before.keys.clone() } else { Vec::new() };
-            let (name, created) = (before.name.clone(), before.created);
-            let standing = Some(standing);
-            let after = FederatedCredential { id, name, created, keys, standing, ..checked };
-            credentials::check_taken(view, &registration.federated, &after)?;
-            let mut writes = vec![store::put::<FederatedCredential>(&id, &after)];
-            if let Some(principal) = view.get::<Principal>(&registration.principal)? {
-                let mut principal = Principal::clone(&principal);
-                principal.revocations.revoke(before.standing().uuid(), over, now);
-                writes.push(store::put::<Principal>(&principal.id, &principal));
-            }
-            Ok(Decision::of(after, writes))
+            let checked = FederatedCredential { name: before.name.clone(), keys, ..checked };
+            credentials::change_federated(view, &registration, before, checked, standing, (over, now))
         })
         .await
     }

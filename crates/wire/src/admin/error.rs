@@ -162,6 +162,7 @@ impl From<HostError> for AdminError {
                     format!("the identity endpoint cannot be opened: {cause}"),
                 )
             }
+            HostError::Group(ref fault @ access::GroupFault::Going(_)) => Self::conflict(fault.to_string()),
             HostError::Group(ref fault) => Self::not_found(fault.to_string()),
             // The administrator may do anything.
             HostError::Unmanaged(_) => Self::internal(&error),

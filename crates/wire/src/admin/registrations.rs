@@ -11,7 +11,7 @@ use axum::{
     Extension, Router,
     extract::{Path, State as Shared},
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use directory::{
     AppRole, Certificate, Credential, DirectoryError, FederatedCredential, NewFederatedCredential,
@@ -180,6 +180,7 @@ pub(super) fn routes() -> Router<Admin> {
         .route("/v1/registrations/{named}/credentials/{credential}", delete(remove_credential))
         .route("/v1/registrations/{named}/certificates", post(add_certificate))
         .route("/v1/registrations/{named}/federated", post(add_federated))
+        .route("/v1/registrations/{named}/federated/{credential}", put(replace_federated))
 }
 
 async fn list(Shared(state): Shared<State>) -> Result<Response, AdminError> {
@@ -296,6 +297,21 @@ async fn add_federated(
     };
     let made = audited(&state, &context, "registration.credential.add", target, made)?;
     Ok(json(StatusCode::CREATED, &federated(&made)))
+}
+
+async fn replace_federated(
+    Shared(state): Shared<State>,
+    Extension(context): Extension<Context>,
+    path: Result<Path<(String, CredentialId)>, axum::extract::rejection::PathRejection>,
+    Body(new): Body<NewFederated>,
+) -> Result<Response, AdminError> {
+    let Path((named, credential)) =
+        path.map_err(|rejection| AdminError::bad_request(rejection.body_text()))?;
+    let replaced =
+        state.directory.replace_federated(&named, credential, new.credential()?, context.now).await;
+    let target = format!("federated credential {credential} of {}", target(&named));
+    let replaced = audited(&state, &context, "registration.credential.replace", target, replaced)?;
+    Ok(json(StatusCode::OK, &federated(&replaced)))
 }
 
 async fn remove_credential(

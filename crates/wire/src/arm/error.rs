@@ -148,7 +148,7 @@ impl ArmError {
 
     /// Ours: what happened is for our log only.
     pub(super) fn internal(error: &dyn std::error::Error) -> Self {
-        tracing::error!(%error, "a request to the resource manager failed");
+        tracing::error!(error = domain::chain(error), "a request to the resource manager failed");
         let message = "An unexpected error occurred.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message)
     }
