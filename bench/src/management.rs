@@ -9,7 +9,7 @@ use crate::{
 use std::time::Instant;
 
 const MANAGEMENT_HOST: &str = "management.keyless.localhost";
-/// Issue: each call under 5 ms at the median.
+/// Milliseconds. Ours: `az` itself takes some 500 for a command, of which the calls should be no part that anybody sees.
 const MEDIAN_MS_MAX: f64 = 5.0;
 const VERSION: &str = "api-version=2025-05-01";
 
@@ -41,33 +41,34 @@ impl Bench {
         let web = format!("{group}/providers/Microsoft.Web");
         let (plan, site) = (format!("{web}/serverfarms/bench"), format!("{web}/sites/bench-site"));
         let vault = format!("{group}/providers/Microsoft.KeyVault/vaults/bench-managed");
-        let located = r#"{"location":"local"}"#;
+        let located = r#"{"location":"local","tags":{"number":"NUMBER"}}"#;
         let of_vault = format!(
-            r#"{{"location":"local","properties":{{"tenantId":"{}","sku":{{"name":"standard","family":"A"}},"accessPolicies":[],"enableRbacAuthorization":true}}}}"#,
+            r#"{{"location":"local","tags":{{"number":"NUMBER"}},"properties":{{"tenantId":"{}","sku":{{"name":"standard","family":"A"}},"accessPolicies":[],"enableRbacAuthorization":true}}}}"#,
             self.tenant
         );
-        let of_plan = r#"{"location":"local","sku":{"name":"F1"},"properties":{"reserved":true}}"#;
+        let of_plan = r#"{"location":"local","tags":{"number":"NUMBER"},"sku":{"name":"F1"},"properties":{"reserved":true}}"#;
         let of_site = format!(
-            r#"{{"location":"local","identity":{{"type":"SystemAssigned"}},"properties":{{"serverFarmId":"{plan}"}}}}"#
+            r#"{{"location":"local","tags":{{"number":"NUMBER"}},"identity":{{"type":"SystemAssigned"}},"properties":{{"serverFarmId":"{plan}"}}}}"#
         );
-        // The first one of a group is answered with 201, which is no 200.
+        // Of a group that is new it is another status.
         let (_head, _made) = connection.ask(&ask("PUT", &group, located)).await;
-        let settings = r#"{"properties":{"COLOUR":"blue","SIZE":"9"}}"#;
+        let settings = r#"{"properties":{"COLOUR":"blue","SIZE":"NUMBER"}}"#;
         for (what, method, path, body) in [
             ("change a resource group", "PUT", group.clone(), located),
             ("get a resource group", "GET", group.clone(), ""),
-            ("make or change a vault", "PUT", vault.clone(), &*of_vault),
+            ("change a vault", "PUT", vault.clone(), &*of_vault),
             ("get a vault", "GET", vault, ""),
-            ("make or change a plan", "PUT", plan.clone(), of_plan),
-            ("make or change a web app with its identity", "PUT", site.clone(), &*of_site),
+            ("change a plan", "PUT", plan.clone(), of_plan),
+            ("change a web app with an identity", "PUT", site.clone(), &*of_site),
             ("get a web app", "GET", site.clone(), ""),
             ("replace a web app's settings", "PUT", format!("{site}/config/appsettings"), settings),
             ("list a web app's settings", "POST", format!("{site}/config/appsettings/list"), ""),
             ("list resources", "GET", format!("{subscription}/resources"), ""),
         ] {
-            let request = ask(method, &path, body);
             let mut times = Vec::new();
-            for _ in 0..size.requests / 40 {
+            for number in 0..size.requests / 40 {
+                // Each is another than what is there.
+                let request = ask(method, &path, &body.replace("NUMBER", &number.to_string()));
                 let begin = Instant::now();
                 connection.exchange(&request).await;
                 times.push(begin.elapsed().as_secs_f64() * 1_000.0);

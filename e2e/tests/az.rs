@@ -67,14 +67,15 @@ impl Az {
             return Value::Null;
         }
         serde_json::from_str(&ended.stdout)
-            .unwrap_or_else(|error| panic!("az {words}: {error}\n{}", ended.stdout))
+            .unwrap_or_else(|error| panic!("az {}: {error}", without_secret(words)))
     }
 
     /// What it said as it failed with this status.
     pub(crate) fn refused(&self, words: &str, code: i32) -> String {
         let ended = self.ended(words);
-        assert_eq!(ended.code, Some(code), "az {words}\n{}", ended.said());
-        assert!(!ended.said().contains("Traceback"), "az {words}\n{}", ended.said());
+        let told = without_secret(words);
+        assert_eq!(ended.code, Some(code), "az {told}\n{}", ended.said());
+        assert!(!ended.said().contains("Traceback"), "az {told}\n{}", ended.said());
         ended.said()
     }
 
