@@ -21,7 +21,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// Where Azure's instance metadata service is, for every program on every machine there.
@@ -52,8 +52,8 @@ pub struct Namespace {
     file: OwnedFd,
     /// The user namespace that a program enters before, if it is not ours.
     users: Option<OwnedFd>,
-    /// Who makes our sockets there, where we may not go ourselves.
-    outpost: Option<Arc<Outpost>>,
+    /// Who makes our sockets there, where we may not go ourselves. Another one once it does not answer as it should.
+    outpost: Option<Mutex<Arc<Outpost>>>,
 }
 
 impl Network {
@@ -105,7 +105,7 @@ impl Network {
     /// Listens in a namespace.
     pub(crate) fn within(namespace: Namespace, ports: &NetworkPorts) -> Result<Self, KernelError> {
         let fail = |source| KernelError::System { doing: "listen in a network namespace", source };
-        if let Some(outpost) = &namespace.outpost {
+        if let Some(outpost) = namespace.outpost() {
             let mut sockets = outpost.listen(ports).map_err(fail)?.into_iter();
             let asking = sockets.next().ok_or_else(|| fail(io::ErrorKind::InvalidData.into()))?;
             let listeners = sockets.map(TcpListener::from).collect();
@@ -129,13 +129,13 @@ impl Namespace {
     }
 
     /// One where an outpost is.
-    pub(crate) fn reached(file: OwnedFd, outpost: Arc<Outpost>) -> Self {
-        Self { file, users: None, outpost: Some(outpost) }
+    pub(crate) fn reached(file: OwnedFd, outpost: Outpost) -> Self {
+        Self { file, users: None, outpost: Some(Mutex::new(Arc::new(outpost))) }
     }
 
     /// One where an outpost is, which a program enters by its user namespace.
-    pub(crate) fn of_own(users: OwnedFd, file: OwnedFd, outpost: Arc<Outpost>) -> Self {
-        Self { file, users: Some(users), outpost: Some(outpost) }
+    pub(crate) fn of_own(users: OwnedFd, file: OwnedFd, outpost: Outpost) -> Self {
+        Self { users: Some(users), ..Self::reached(file, outpost) }
     }
 
     /// The user namespace that a program of the same user enters before.
@@ -149,12 +149,16 @@ impl Namespace {
             return Ok(self);
         }
         let users = UserNamespace::owning(self.file.as_fd())?;
-        if users.is_own()? { Ok(self) } else { Outpost::join(&users, self.file) }
+        if users.is_own()? {
+            return Ok(self);
+        }
+        let outpost = Outpost::join(&users, self.file.as_fd())?;
+        Ok(Self::reached(self.file, outpost))
     }
 
     /// Where programs of the same user find it, as long as this is held.
     pub fn path(&self) -> PathBuf {
-        match &self.outpost {
+        match self.outpost() {
             Some(outpost) => outpost.path(),
             None => format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd()).into(),
         }
@@ -166,14 +170,34 @@ impl Namespace {
     /// # Errors
     /// As `socket(2)` and `connect(2)`.
     pub fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        let socket = match &self.outpost {
-            Some(outpost) => outpost.socket(address.is_ipv6())?,
+        let socket = match self.outpost() {
+            Some(outpost) => match outpost.socket(address.is_ipv6()) {
+                Err(_) if outpost.is_lost() => self.instead(&outpost)?.socket(address.is_ipv6())?,
+                answered => answered?,
+            },
             None => self.inside(|| connecting(address.is_ipv6()))?,
         };
         match rustix::net::connect(&socket, &address) {
             Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(socket.into()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn outpost(&self) -> Option<Arc<Outpost>> {
+        self.outpost
+            .as_ref()
+            .map(|outpost| Arc::clone(&outpost.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Another outpost in the place of one that was lost, if nobody has made one since.
+    fn instead(&self, lost: &Arc<Outpost>) -> io::Result<Arc<Outpost>> {
+        let outpost = self.outpost.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let mut current = outpost.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&current, lost) {
+            let users = UserNamespace::owning(self.file.as_fd())?;
+            *current = Arc::new(Outpost::join(&users, self.file.as_fd())?);
+        }
+        Ok(Arc::clone(&current))
     }
 
     /// Does something on a thread that is in the namespace and ends.

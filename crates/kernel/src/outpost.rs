@@ -32,7 +32,7 @@ use std::{
     },
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -115,7 +115,7 @@ impl Outpost {
     pub(crate) fn make(users: &UserNamespace) -> io::Result<Namespace> {
         let outpost = Self::start()?;
         let file = one(outpost.order(&[MAKE], &[users.file.as_fd()], 1)?)?;
-        Ok(Namespace::reached(file, Arc::new(outpost)))
+        Ok(Namespace::reached(file, outpost))
     }
 
     /// A new network in a new user namespace, where this user is nobody else.
@@ -123,14 +123,19 @@ impl Outpost {
         let outpost = Self::start()?;
         let mut made = outpost.order(&[OWN], &[], 2)?.into_iter();
         let (users, file) = made.next().zip(made.next()).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Namespace::of_own(users, file, Arc::new(outpost)))
+        Ok(Namespace::of_own(users, file, outpost))
     }
 
-    /// A network that is there, and belongs to a user namespace.
-    pub(crate) fn join(users: &UserNamespace, network: OwnedFd) -> io::Result<Namespace> {
+    /// In a network that is there, and belongs to a user namespace.
+    pub(crate) fn join(users: &UserNamespace, network: BorrowedFd<'_>) -> io::Result<Self> {
         let outpost = Self::start()?;
-        let _none = outpost.order(&[JOIN], &[users.file.as_fd(), network.as_fd()], 0)?;
-        Ok(Namespace::reached(network, Arc::new(outpost)))
+        let _none = outpost.order(&[JOIN], &[users.file.as_fd(), network], 0)?;
+        Ok(outpost)
+    }
+
+    /// Has it not answered as it should? Then it never does again.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     fn start() -> io::Result<Self> {

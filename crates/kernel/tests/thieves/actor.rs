@@ -414,6 +414,8 @@ fn outpost(cgroup: &AppCgroup) -> io::Result<String> {
     let network = Network::create_in(&users, &ports).map_err(other)?;
     let id = NetworkId::held(&network.namespace)?;
     let before = connected(&network)?;
+    without_outpost(&network)?;
+    assert_eq!(connected(&network)?, before);
     let address = network.listeners.first().unwrap().local_addr()?;
     assert!(TcpStream::connect(address).is_err(), "in our network nobody listens there");
     let user = format!("--user=/proc/{}/ns/user", owner.0.id());
@@ -438,6 +440,8 @@ fn own(cgroup: &AppCgroup) -> io::Result<String> {
     let network = Network::create_own(&ports).map_err(other)?;
     let id = NetworkId::held(&network.namespace)?;
     let before = connected(&network)?;
+    without_outpost(&network)?;
+    assert_eq!(connected(&network)?, before);
     let address = network.listeners.first().unwrap().local_addr()?;
     assert!(TcpStream::connect(address).is_err(), "in our network nobody listens there");
     // Its user is who it was; it may go on into a user namespace, as whatever mounts something does.
@@ -462,6 +466,17 @@ fn own(cgroup: &AppCgroup) -> io::Result<String> {
     process.signal(9)?;
     let _ended = process.wait().map_err(io::Error::other)?;
     Ok(format!("{before} {after}"))
+}
+
+/// Ends the process of ours that is in a network, as whoever is short of memory does.
+fn without_outpost(network: &Network) -> io::Result<()> {
+    let path = network.namespace.path();
+    let id: i32 = path.iter().nth(2).unwrap().to_str().unwrap().parse().unwrap();
+    assert_ne!(u32::try_from(id).unwrap(), std::process::id());
+    Ok(rustix::process::kill_process(
+        rustix::process::Pid::from_raw(id).unwrap(),
+        rustix::process::Signal::KILL,
+    )?)
 }
 
 /// Connects to both of our addresses there: the cgroup of who that was.
