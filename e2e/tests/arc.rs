@@ -4,12 +4,9 @@ use crate::{
     hosting::{Hosts, needs_root, ready},
     java,
 };
-use e2e::{Answer, Server, note, setting, settings, skip, wait};
+use e2e::{Answer, NodeScript, Server, note, setting, settings, skip, wait};
 use serde_json::Value;
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 const PYTHON: &str = "Python azure-identity 1.27.0, azure-keyvault-secrets 4.12.0";
 const NODE: &str = "Node @azure/identity 4.13.1, @azure/keyvault-secrets 4.11.2";
@@ -104,7 +101,7 @@ impl Web {
     }
 
     /// The SDKs that are on this machine, each as a command line that reads the secret.
-    fn clients(&self) -> Vec<(&'static str, &'static str, Vec<String>)> {
+    fn clients(&self, scripts: &mut Vec<NodeScript>) -> Vec<(&'static str, &'static str, Vec<String>)> {
         let mut clients = Vec::new();
         match self.hosts.python("web") {
             None => skip("no Python environment that an app's account may run"),
@@ -120,24 +117,15 @@ impl Web {
                 }
             }
         }
-        match (setting("NODE"), setting("NODE_APP")) {
-            (Some(node), Some(place)) => {
-                let default = std::fs::read_to_string(settings::example("node/read-secret.mjs")).unwrap();
-                let managed = include_str!("node/managed.mjs").to_owned();
-                for (how, text) in
-                    [("DefaultAzureCredential", default), ("ManagedIdentityCredential", managed)]
-                {
-                    // Node looks for packages from where the script is.
-                    let script = PathBuf::from(&place).join(format!("arc-{how}-{}.mjs", std::process::id()));
-                    std::fs::write(&script, text).unwrap();
-                    clients.push((
-                        NODE,
-                        how,
-                        vec![node.clone(), script.display().to_string(), "db".to_owned()],
-                    ));
-                }
-            }
-            _ => skip("no Node"),
+        let default = std::fs::read_to_string(settings::example("node/read-secret.mjs")).unwrap();
+        let managed = include_str!("node/managed.mjs").to_owned();
+        for (how, text) in [("DefaultAzureCredential", default), ("ManagedIdentityCredential", managed)] {
+            let Some(script) = NodeScript::beside_sdk(&text) else {
+                skip("no Node");
+                break;
+            };
+            clients.push((NODE, how, script.line(&["db"]).into_iter().map(str::to_owned).collect()));
+            scripts.push(script);
         }
         match setting("GO_CLIENT") {
             None => skip("no Go with the Azure SDK"),
@@ -174,11 +162,6 @@ fn line(arguments: &[String]) -> Vec<&str> {
     arguments.iter().map(String::as_str).collect()
 }
 
-fn remove_scripts(clients: &[(&str, &str, Vec<String>)]) {
-    let scripts = clients.iter().filter(|(client, ..)| *client == NODE);
-    scripts.for_each(|(_, _, line)| std::fs::remove_file(&line[1]).unwrap());
-}
-
 #[test]
 fn sdks_speak_azure_arc_by_themselves_until_the_identity_is_removed() {
     if needs_root() {
@@ -191,7 +174,8 @@ fn sdks_speak_azure_arc_by_themselves_until_the_identity_is_removed() {
         assert!(env.get(absent).is_none(), "{absent}: {env}");
     }
     assert!(web.hosts.server.keyless(["app", "show", "web"]).ok().contains("each key is good once"));
-    let clients = web.clients();
+    let mut scripts = Vec::new();
+    let clients = web.clients(&mut scripts);
     for (client, how, arguments) in &clients {
         web.reads(client, how, &line(arguments));
     }
@@ -199,7 +183,6 @@ fn sdks_speak_azure_arc_by_themselves_until_the_identity_is_removed() {
     for (client, how, arguments) in &clients {
         web.refused(&format!("{client} {how}"), &line(arguments));
     }
-    remove_scripts(&clients);
     assert!(web.audit().contains("its identity is not enabled"), "{}", web.audit());
 }
 
@@ -236,19 +219,15 @@ fn sdks_name_a_user_assigned_identity_and_are_told_that_it_is_that_one() {
             web.refused("Python, not the app's", &line(&selected("client", unknown)));
         }
     }
-    if let (Some(node), Some(place)) = (setting("NODE"), setting("NODE_APP")) {
-        let script = PathBuf::from(place).join(format!("arc-selected-{}.mjs", std::process::id()));
-        std::fs::write(&script, include_str!("node/selected.mjs")).unwrap();
-        let path = script.display().to_string();
+    if let Some(script) = NodeScript::beside_sdk(include_str!("node/selected.mjs")) {
         for (kind, member) in kinds {
             web.reads(
                 NODE,
                 &format!("user-assigned, by {kind} id"),
-                &[&node, &path, &format!("{kind}Id"), &id(member), "db"],
+                &script.line(&[&format!("{kind}Id"), &id(member), "db"]),
             );
         }
-        web.refused("Node, not the app's", &[&node, &path, "clientId", unknown, "db"]);
-        std::fs::remove_file(script).unwrap();
+        web.refused("Node, not the app's", &script.line(&["clientId", unknown, "db"]));
     } else {
         skip("no Node");
     }
@@ -307,6 +286,16 @@ fn a_key_is_good_once_and_for_its_own_app_only() {
     let path = web.by_hand("web", &["take", "wrong", "/metadata/instance"]);
     assert!(path.starts_with("400 "), "{path}");
 
+    // It is disabled while a key waits, and enabled again.
+    let kept = web.ask("web");
+    let identity = web.hosts.show("web")["identity"]["principal"].as_str().unwrap().to_owned();
+    let _said = web.hosts.server.keyless(["principal", "disable", &identity]).ok();
+    let refused = web.take("web", &kept.text);
+    assert!(refused.starts_with("4") && !refused.contains("access_token"), "{refused}");
+    let _said = web.hosts.server.keyless(["principal", "enable", &identity]).ok();
+    let kept = web.ask("web");
+    assert!(web.take("web", &kept.text).starts_with("200 "));
+
     // Its identity is taken away while a key waits.
     let kept = web.ask("web");
     let _said = web.hosts.server.keyless(["app", "identity", "remove", "web"]).ok();
@@ -318,7 +307,15 @@ fn a_key_is_good_once_and_for_its_own_app_only() {
     web.hosts.settled("web", "it has ended", |hosted| hosted["instances"].as_array().unwrap().is_empty());
     let gone = web.take_outside(&endpoint, &kept.text);
     assert!(gone.is_none_or(|answer| answer.status != 200));
-    for key in [&key, &kept] {
+    // The app is deleted while one waits.
+    let endpoint = web.hosts.ask("other", "/env")["IDENTITY_ENDPOINT"].as_str().unwrap().to_owned();
+    let pid = web.hosts.processes("other")[0];
+    let lost = web.ask("other");
+    let _said = web.hosts.server.keyless(["app", "delete", "other"]).ok();
+    let gone = web.take_outside(&endpoint, &lost.text);
+    assert!(gone.is_none_or(|answer| answer.status != 200));
+    assert!(!Path::new(&format!("/proc/{pid}/root{}", lost.path)).exists());
+    for key in [&key, &kept, &lost] {
         assert!(!web.hosts.server.logs().contains(&key.text) && !web.audit().contains(&key.text));
     }
 }

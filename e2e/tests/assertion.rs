@@ -1,7 +1,7 @@
 //! Software outside of Keyless that proves itself without a secret: by a certificate's key, or by an outside issuer's word. Unmodified SDKs;
 //! all that they are told besides the usual is that the authority is a private one.
 
-use e2e::{Ended, Server, note, setting, settings, skip};
+use e2e::{Ended, NodeScript, Server, note, setting, settings, skip};
 use std::path::PathBuf;
 
 const PYTHON: &str = "Python azure-identity 1.27.0";
@@ -155,16 +155,8 @@ fn python(outside: &Outside, variables: &[(&str, &str)], arguments: &[&str]) -> 
 }
 
 fn node(outside: &Outside, variables: &[(&str, &str)], arguments: &[&str]) -> Option<Ended> {
-    let (node, place) = (setting("NODE")?, PathBuf::from(setting("NODE_APP")?));
-    // Node looks for packages from where the script is.
-    let script =
-        place.join(format!("assertion-{}-{:?}.mjs", std::process::id(), std::thread::current().id()));
-    std::fs::write(&script, READ_IN_NODE).unwrap();
-    let path = script.display().to_string();
-    let program: Vec<&str> = [&*node, &*path].into_iter().chain(arguments.iter().copied()).collect();
-    let ended = outside.run(variables, &program);
-    std::fs::remove_file(&script).unwrap();
-    Some(ended)
+    let script = NodeScript::beside_sdk(READ_IN_NODE)?;
+    Some(outside.run(variables, &script.line(arguments)))
 }
 
 /// The SDK takes a PFX file and nothing else.

@@ -1,7 +1,6 @@
 //! Microsoft Graph with its official SDKs, and rights that end at once. All that the SDKs are told is where Graph is.
 
-use e2e::{Ended, Server, note, setting, settings, skip};
-use std::path::PathBuf;
+use e2e::{Ended, NodeScript, Server, note, setting, settings, skip};
 
 const NODE: &str = "Node @microsoft/microsoft-graph-client 3.0.7";
 const PYTHON: &str = "Python msgraph-sdk 1.65.0";
@@ -32,15 +31,12 @@ fn unassign(server: &Server) {
 
 #[test]
 fn the_node_sdk_makes_and_finds_an_application() {
-    let (Some(node), Some(place)) = (setting("NODE"), setting("NODE_APP")) else { return skip("no Node") };
+    let Some(script) = NodeScript::example("graph.mjs") else { return skip("no Node") };
     let server = start("graph-node");
-    let script = PathBuf::from(place).join("graph.mjs");
-    std::fs::copy(settings::example("node/graph.mjs"), &script).unwrap();
-    let script = script.display().to_string();
-    assert_eq!(run(&server, &[&node, &script, "made by node"]).ok(), "1 true true true\n");
+    assert_eq!(run(&server, &script.line(&["made by node"])).ok(), "1 true true true\n");
     note(NODE, "applications, service principals, secrets", "works, with `baseUrl` and `customHosts`");
     unassign(&server);
-    let refused = run(&server, &[&node, &script, "made no more"]);
+    let refused = run(&server, &script.line(&["made no more"]));
     assert_ne!(refused.code, Some(0));
     assert!(refused.said().contains("Authorization_RequestDenied"), "{}", refused.said());
     note(NODE, "without an app role", "works: `GraphError`, 403, code `Authorization_RequestDenied`");

@@ -1,8 +1,7 @@
 //! Managed identities that apps are given: each SDK names one by each selector that it has, and what is not the app's own is refused.
 
-use e2e::{App, Ended, Server, note, setting, settings, skip};
+use e2e::{App, Ended, NodeScript, Server, note, setting, settings, skip};
 use serde_json::Value;
-use std::path::PathBuf;
 
 const PYTHON: &str = "Python azure-identity 1.27.0";
 const NODE: &str = "Node @azure/identity 4.13.1";
@@ -88,17 +87,14 @@ fn python_names_one_by_each_selector() {
 
 #[test]
 fn node_names_one_by_each_selector() {
-    let (Some(node), Some(place)) = (setting("NODE"), setting("NODE_APP")) else { return skip("no Node") };
+    let Some(script) = NodeScript::beside_sdk(include_str!("node/selected.mjs")) else {
+        return skip("no Node");
+    };
     let shop = Shop::start("identities-node");
-    // Node looks for packages from where the script is.
-    let script = PathBuf::from(place).join(format!("selected-{}.mjs", std::process::id()));
-    std::fs::write(&script, include_str!("node/selected.mjs")).unwrap();
-    let program = script.display().to_string();
     let kinds = [("clientId", "client_id"), ("objectId", "principal"), ("resourceId", "resource_id")];
     shop.by_each(NODE, &kinds, |kind, id| {
-        shop.server.run_as("web", "shop", &[&node, &program, kind, id, "db"], "")
+        shop.server.run_as("web", "shop", &script.line(&[kind, id, "db"]), "")
     });
-    std::fs::remove_file(script).unwrap();
 }
 
 #[test]

@@ -5,10 +5,9 @@ use crate::hosting::{
     programs::{ENDPOINT, escaped},
     ready,
 };
-use e2e::{Answer, Server, note, setting, settings, skip, wait};
+use e2e::{Answer, NodeScript, Server, note, settings, skip, wait};
 use serde_json::Value;
 use std::{
-    path::PathBuf,
     process::Command,
     time::{Duration, Instant},
 };
@@ -92,8 +91,6 @@ fn sdks_that_know_only_imds_read_a_secret() {
             run("ManagedIdentityCredential", &script.display().to_string());
         }
     }
-    let (Some(node), Some(place)) = (setting("NODE"), setting("NODE_APP")) else { return skip("no Node") };
-    // Node looks for packages from where the script is.
     for (how, text) in [
         (
             "DefaultAzureCredential",
@@ -101,10 +98,8 @@ fn sdks_that_know_only_imds_read_a_secret() {
         ),
         ("ManagedIdentityCredential", include_str!("node/managed.mjs").to_owned()),
     ] {
-        let script = PathBuf::from(&place).join(format!("imds-{how}-{}.mjs", std::process::id()));
-        std::fs::write(&script, text).unwrap();
-        web.reads(NODE, how, &[&node, &script.display().to_string(), "db"]);
-        std::fs::remove_file(script).unwrap();
+        let Some(script) = NodeScript::beside_sdk(&text) else { return skip("no Node") };
+        web.reads(NODE, how, &script.line(&["db"]));
     }
 }
 

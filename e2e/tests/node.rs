@@ -1,31 +1,12 @@
 //! Unmodified `@azure/identity` and `@azure/keyvault-secrets` for Node, default settings, `new DefaultAzureCredential()` with nothing passed.
 
-use std::path::PathBuf;
-
-use e2e::{Ended, Server, note, setting, settings, skip};
+use e2e::{Ended, NodeScript, Server, note, setting, skip};
 
 const CLIENT: &str = "Node @azure/identity 4.13.1, @azure/keyvault-secrets 4.11.2";
 
-/// The example's scripts, placed beside the installed packages (Node looks for packages from where the script is).
-fn installed() -> Option<(String, PathBuf)> {
-    let (node, place) = (setting("NODE")?, PathBuf::from(setting("NODE_APP")?));
-    for script in
-        ["read-secret.mjs", "list-secrets.mjs", "set-secret.mjs", "use-key.mjs", "create-certificate.mjs"]
-    {
-        // Scenarios run at the same time and read what others have placed: a rename shows a whole file.
-        let whole = place.join(format!("{script}.{:?}", std::thread::current().id()));
-        std::fs::copy(settings::example(&format!("node/{script}")), &whole).unwrap();
-        std::fs::rename(&whole, place.join(script)).unwrap();
-    }
-    Some((node, place))
-}
-
 fn run(server: &Server, app: &str, script: &str, arguments: &[&str], stdin: &str) -> Option<Ended> {
-    let (node, place) = installed()?;
-    let script = place.join(script).display().to_string();
-    let program: Vec<&str> =
-        [node.as_str(), script.as_str()].into_iter().chain(arguments.iter().copied()).collect();
-    Some(server.run_as(app, "shop", &program, stdin))
+    let script = NodeScript::example(script)?;
+    Some(server.run_as(app, "shop", &script.line(arguments), stdin))
 }
 
 #[test]
@@ -69,9 +50,9 @@ fn the_older_generation_is_served() {
     let server = Server::start("node-2017");
     server.vault_with("shop", "db", "s3cret");
     server.app_with("web", "shop", "get");
-    let Some((node, place)) = installed() else { return skip("no Node") };
-    let script = place.join("read-secret.mjs").display().to_string();
-    let program = ["env", "-u", "IDENTITY_ENDPOINT", "-u", "IDENTITY_HEADER", &node, &script, "db"];
+    let Some(script) = NodeScript::example("read-secret.mjs") else { return skip("no Node") };
+    let older = ["env", "-u", "IDENTITY_ENDPOINT", "-u", "IDENTITY_HEADER"];
+    let program = [&older, &*script.line(&["db"])].concat();
     assert_eq!(server.run_as("web", "shop", &program, "").ok(), "s3cret\n");
     note(CLIENT, "api-version 2017-09-01 (`MSI_ENDPOINT` and `MSI_SECRET`)", "works");
 }
@@ -80,7 +61,7 @@ fn the_older_generation_is_served() {
 fn plain_node_trusts_the_names() {
     let server = Server::start("node-plain");
     let _said = server.keyless(["vault", "create", "shop"]).ok();
-    let Some((node, _)) = installed() else { return skip("no Node") };
+    let Some(node) = setting("NODE") else { return skip("no Node") };
     let script = "const answer = await fetch(process.env.VAULT_URL + '/secrets?api-version=7.4'); console.log(answer.status)";
     assert_eq!(server.run_as("web", "shop", &[&node, "--input-type=module", "-e", script], "").ok(), "401\n");
     note("Node fetch", "name and certificate inside `keyless run`", "works");

@@ -1,9 +1,7 @@
 //! Software that knows nothing of Azure signs people in here: libraries of others for OpenID Connect and OAuth 2.0, at their own strictness.
 //! What they refuse is against a specification.
 
-use std::path::PathBuf;
-
-use e2e::{Ended, Server, note, setting, skip};
+use e2e::{Ended, NodeScript, Server, note, setting, skip};
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "correct horse of alice";
@@ -73,13 +71,9 @@ impl Parties {
     }
 
     /// Runs a program beside the installed packages.
-    fn node(&self, name: &str, program: &str) -> Option<Ended> {
-        let (node, place) = (setting("NODE")?, PathBuf::from(setting("PARTIES_NODE_APP")?));
-        let script = place.join(format!("{name}-{}.mjs", std::process::id()));
-        std::fs::write(&script, program).unwrap();
-        let ended = self.run(&[&node, &script.display().to_string()]);
-        std::fs::remove_file(&script).unwrap();
-        Some(ended)
+    fn node(&self, program: &str) -> Option<Ended> {
+        let script = NodeScript::beside_parties(program)?;
+        Some(self.run(&script.line(&[])))
     }
 }
 
@@ -100,7 +94,7 @@ const ALL: &str = "code with PKCE, id token, userinfo, refresh, device, client c
 fn openid_client_signs_people_in_and_out() {
     let parties = Parties::start("openid-client");
     let program = include_str!("relying_parties/openid-client.mjs");
-    let Some(ended) = parties.node("openid-client", program) else { return skip("no Node") };
+    let Some(ended) = parties.node(program) else { return skip("no Node") };
     assert_eq!(ended.ok(), "all held\n");
     note(
         "Node openid-client 6.9.0, jose 6.2.18",
@@ -113,7 +107,7 @@ fn openid_client_signs_people_in_and_out() {
 fn oauth4webapi_finds_nothing_against_the_specifications() {
     let parties = Parties::start("oauth4webapi");
     let program = include_str!("relying_parties/oauth4webapi.mjs");
-    let Some(ended) = parties.node("oauth4webapi", program) else { return skip("no Node") };
+    let Some(ended) = parties.node(program) else { return skip("no Node") };
     assert_eq!(ended.ok(), "all held\n");
     note("Node oauth4webapi 3.8.8", &format!("{ALL}; without a credential too"), "works");
 }

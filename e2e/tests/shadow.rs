@@ -1,8 +1,7 @@
 //! Shadow mode: programs whose configuration names Azure's hosts run as they are, with no network; and what it must not become: nobody else finds
 //! us by these names, and nobody gets more by them than by our own.
 
-use e2e::{Answer, App, Ended, Https, Server, note, setting, settings, skip, wait};
-use std::path::Path;
+use e2e::{Answer, App, Ended, Https, NodeScript, Server, note, setting, settings, skip, wait};
 use std::process::Command;
 
 const PYTHON: &str = "Python azure-identity 1.27.0, azure-keyvault-secrets 4.12.0";
@@ -105,15 +104,10 @@ fn node_runs_as_it_is() {
         return;
     }
     let (server, client) = started("shadow-node");
-    let (Some(node), Some(place)) = (setting("NODE"), setting("NODE_APP")) else { return skip("no Node") };
-    // Beside the installed packages: Node looks for them from where the script is.
-    let script = Path::new(&place).join(format!("shadow-{}.mjs", std::process::id()));
-    std::fs::copy(settings::example("node/read-secret.mjs"), &script).unwrap();
-    let path = script.display().to_string();
-    let program = [node.as_str(), path.as_str(), "db"];
+    let Some(script) = NodeScript::example("read-secret.mjs") else { return skip("no Node") };
+    let program = script.line(&["db"]);
     let as_app = server.run_as_azure("web", "shop", &program, &[]);
     let by_secret = server.run_as_azure("idle", "shop", &program, &client.variables());
-    std::fs::remove_file(&script).unwrap();
     assert_eq!(as_app.ok(), "s3cret of no cloud\n");
     note(NODE, "`--as-azure`: managed identity, `https://NAME.vault.azure.net`", "works");
     assert_eq!(by_secret.ok(), "s3cret of no cloud\n");

@@ -1,7 +1,7 @@
 //! Token files of hosted apps: SDKs take them by themselves, and who is not the app gets nothing by one (ADR 0024).
 
 use crate::hosting::{Hosts, needs_root, ready};
-use e2e::{Server, note, setting, settings, skip, wait};
+use e2e::{NodeScript, Server, note, settings, skip, wait};
 use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
 
@@ -111,7 +111,6 @@ fn sdks_take_the_token_file_by_themselves() {
             web.reads(PYTHON, "DefaultAzureCredential", &line);
         }
     }
-    let (Some(node), Some(place)) = (setting("NODE"), setting("NODE_APP")) else { return skip("no Node") };
     // MSAL for JavaScript asks the public cloud about an authority that it does not know, unless it is told not to; the managed identity
     // credential, which the default one goes on to, takes the file as well and never asks.
     let default = std::fs::read_to_string(settings::example("node/read-secret.mjs")).unwrap();
@@ -127,11 +126,8 @@ fn sdks_take_the_token_file_by_themselves() {
         let text = default
             .replace("DefaultAzureCredential()", credential)
             .replace("{ DefaultAzureCredential }", &format!("{{ {class} }}"));
-        // Node looks for packages from where the script is.
-        let script = PathBuf::from(&place).join(format!("token-file-{class}-{}.mjs", std::process::id()));
-        std::fs::write(&script, text).unwrap();
-        web.reads(NODE, how, &[&node, &script.display().to_string(), "db"]);
-        std::fs::remove_file(script).unwrap();
+        let Some(script) = NodeScript::beside_sdk(&text) else { return skip("no Node") };
+        web.reads(NODE, how, &script.line(&["db"]));
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use e2e::person::encoded;
-use e2e::{Ended, Person, Server, note, setting, settings, skip};
+use e2e::{Ended, NodeScript, Person, Server, note, setting, settings, skip};
 use serde_json::{Value, json};
 
 const PYTHON: &str = "Python azure-identity 1.27.0";
@@ -125,15 +125,8 @@ fn python(people: &People, arguments: &[&str]) -> Option<Ended> {
 }
 
 fn node(people: &People, arguments: &[&str]) -> Option<Ended> {
-    let (node, place) = (setting("NODE")?, PathBuf::from(setting("NODE_APP")?));
-    // Node looks for packages from where the script is.
-    let script = place.join(format!("flows-{}-{:?}.mjs", std::process::id(), std::thread::current().id()));
-    std::fs::write(&script, include_str!("user_flows/flows.mjs")).unwrap();
-    let path = script.display().to_string();
-    let program: Vec<&str> = [&*node, &*path].into_iter().chain(arguments.iter().copied()).collect();
-    let ended = people.run(&program);
-    std::fs::remove_file(&script).unwrap();
-    Some(ended)
+    let script = NodeScript::beside_sdk(include_str!("user_flows/flows.mjs"))?;
+    Some(people.run(&script.line(arguments)))
 }
 
 /// Every flow of a client, and that each token is alice's.

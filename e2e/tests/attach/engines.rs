@@ -148,7 +148,7 @@ fn a_container_that_podman_runs_gets_an_identity_and_loses_it() {
     let real = "/usr/bin/podman";
     let meanwhile = format!(
         "#!/bin/sh\n{real} \"$@\"\nstatus=$?\nmark=\"$(dirname \"$0\")/mark\"\n\
-             if ! [ -e \"$mark\" ]; then : > \"$mark\"; touch \"$mark-asked\"; while [ -e \"$mark-asked\" ]; do sleep 0.02; done; fi\nexit $status\n"
+             if ! [ -e \"$mark\" ]; then : > \"$mark\"; touch \"$mark-asked\"; left=3000; while [ -e \"$mark-asked\" ] && [ $((left -= 1)) -gt 0 ]; do sleep 0.02; done; fi\nexit $status\n"
     );
     let folder = stand_in(&engine.server, "podman", &meanwhile);
     std::fs::remove_file(&file).unwrap();
