@@ -29,7 +29,7 @@ pub use assignment::{ObjectScope, RoleAssignment, RoleAssignments, Scope, WideRo
 pub use audience::vault_audiences;
 pub use caller::Caller;
 pub use group::{Group, is_subject};
-pub use manage::{Around, ManagePermit, Manager, Unmanaged, decide_to_manage, manage};
+pub use manage::{Around, Asking, ManagePermit, Manager, Unmanaged, manage};
 pub use network::{IpRange, NetworkRules};
 pub use permit::{Asker, Denied, Lack, Permit, Rule, Rules, VaultScope, by_seeing, decide, permit};
 pub use policy::AccessPolicy;

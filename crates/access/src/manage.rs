@@ -4,13 +4,13 @@
 //! Roles alone say so (Azure RBAC): those that are given at the resource, its group or the subscription.
 
 use crate::{
-    Caller, Group, Principal, ResourceGroup, Rule,
+    Caller, Group, Principal, ResourceGroup, RoleAssignment, Rule,
     assignment::{Scope, WideRoles},
     permit::by_roles,
     role::{Definition, Operation, RoleRef},
 };
-use domain::{PrincipalId, ResourceGroupName, VaultId};
-use std::sync::Arc;
+use domain::{ResourceGroupName, VaultId};
+use std::sync::{Arc, Mutex, PoisonError};
 use store::{Halt, Load, View};
 
 /// Proof that a principal may do an operation at a scope, good for the decision that it was made in. Not `Clone`.
@@ -48,12 +48,58 @@ pub enum Manager<'a> {
     Administrator,
     /// Proven by a token for the resource manager.
     Caller(&'a Caller),
+    /// The same, by a request that will be asked why it was allowed.
+    Request(&'a Asking<'a>),
     /// The deletion of a resource group, which somebody was allowed. It reaches what is in that very group while it is going, and nothing else:
     /// neither what was made elsewhere under a name that was in it, nor another group of its name.
     Deletion(&'a ResourceGroup),
 }
 
-impl Manager<'_> {
+/// A caller's request, with the rules by which it was allowed what it did: what the audit log says of it.
+#[derive(Debug)]
+pub struct Asking<'a> {
+    caller: &'a Caller,
+    by: Mutex<Vec<Rule>>,
+}
+
+/// Rules that the audit log tells of one request. A list may be allowed by as many as it has items.
+const RULES_TOLD_MAX: usize = 4;
+
+impl<'a> Asking<'a> {
+    /// Of who is proven by a token.
+    #[must_use]
+    pub const fn of(caller: &'a Caller) -> Self {
+        Self { caller, by: Mutex::new(Vec::new()) }
+    }
+
+    /// Why it was allowed; `None`: no role was needed.
+    #[must_use]
+    pub fn because(&self) -> Option<String> {
+        let by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
+        let told: Vec<String> = by.iter().map(Rule::to_string).collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+
+    fn note(&self, permit: &ManagePermit) {
+        let Some((rule, _)) = permit.rules.first() else { return };
+        let mut by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
+        if by.len() < RULES_TOLD_MAX && !by.contains(rule) {
+            by.push(rule.clone());
+        }
+    }
+}
+
+impl<'a> Manager<'a> {
+    /// Whose token it is proven by, if it is by one.
+    #[must_use]
+    pub const fn caller(self) -> Option<&'a Caller> {
+        match self {
+            Self::Caller(caller) => Some(caller),
+            Self::Request(asking) => Some(asking.caller),
+            Self::Administrator | Self::Deletion(_) => None,
+        }
+    }
+
     /// Asks for a permit, in the view of the decision that it is for.
     ///
     /// # Errors
@@ -67,6 +113,11 @@ impl Manager<'_> {
         match self {
             Self::Administrator => Ok(ManagePermit { operation, rules: Vec::new() }),
             Self::Caller(caller) => manage(view, caller, operation, around),
+            Self::Request(asking) => {
+                let permit = manage(view, asking.caller, operation, around)?;
+                asking.note(&permit);
+                Ok(permit)
+            }
             Self::Deletion(group) => {
                 let is_it = |found: &ResourceGroup| found.is_going && found.created == group.created;
                 let is_going = view.get::<ResourceGroup>(&group.name)?.is_some_and(|found| is_it(&found));
@@ -83,8 +134,8 @@ impl Manager<'_> {
     /// # Errors
     /// [`Unmanaged`]; what must be loaded first.
     pub fn has_any_role(self, view: &View) -> Result<bool, Halt<Unmanaged>> {
-        let Self::Caller(caller) = self else { return Ok(matches!(self, Self::Administrator)) };
-        let found = standing(view, caller.principal(), Some(caller))?.map_err(Halt::Refuse)?;
+        let Some(caller) = self.caller() else { return Ok(matches!(self, Self::Administrator)) };
+        let found = standing(view, caller)?.map_err(Halt::Refuse)?;
         let mut subjects = vec![caller.principal()];
         for id in &found.member_of {
             if view.get::<Group>(id)?.is_some() {
@@ -100,17 +151,15 @@ impl Manager<'_> {
     }
 }
 
-/// A principal that may act now, with this token if there is one.
-fn standing(
-    view: &View,
-    principal: PrincipalId,
-    token: Option<&Caller>,
-) -> Result<Result<Arc<Principal>, Unmanaged>, Load> {
-    let Some(found) = view.get::<Principal>(&principal)? else { return Ok(Err(Unmanaged::PrincipalGone)) };
+/// A principal that may act now, with this token.
+fn standing(view: &View, token: &Caller) -> Result<Result<Arc<Principal>, Unmanaged>, Load> {
+    let Some(found) = view.get::<Principal>(&token.principal())? else {
+        return Ok(Err(Unmanaged::PrincipalGone));
+    };
     if !found.enabled {
         return Ok(Err(Unmanaged::PrincipalDisabled));
     }
-    if token.is_some_and(|token| found.revocations.refuse_caller(token)) {
+    if found.revocations.refuse_caller(token) {
         return Ok(Err(Unmanaged::TokenRevoked));
     }
     Ok(Ok(found))
@@ -182,7 +231,7 @@ impl<'a> Around<'a> {
     }
 }
 
-/// Asks for a permit.
+/// Asks for a permit. A principal's own rules count before those of its groups.
 ///
 /// # Errors
 /// [`Unmanaged`]; what must be loaded first.
@@ -192,47 +241,34 @@ pub fn manage(
     operation: &'static str,
     around: &Around<'_>,
 ) -> Result<ManagePermit, Halt<Unmanaged>> {
-    decide_to_manage(view, caller.principal(), Some(caller), operation, around)?.map_err(Halt::Refuse)
-}
-
-/// By which rules a principal may do an operation, its own before those of its groups, or why by none. Where somebody really asks, their
-/// token counts too.
-///
-/// # Errors
-/// What must be loaded first.
-pub fn decide_to_manage(
-    view: &View,
-    principal: PrincipalId,
-    token: Option<&Caller>,
-    operation: &'static str,
-    around: &Around<'_>,
-) -> Result<Result<ManagePermit, Unmanaged>, Load> {
-    let found = match standing(view, principal, token)? {
-        Ok(found) => found,
-        Err(refused) => return Ok(Err(refused)),
-    };
+    let found = standing(view, caller)?.map_err(Halt::Refuse)?;
     let asked = Operation::named(operation);
-    // All of them: what one does not allow to be assigned another may.
-    let by = |subject| {
-        by_roles(view, subject, around, usize::MAX, |assignment, role| {
-            // One that is narrowed down to an object is about what is in the vault.
-            assignment.object.is_none() && role.allows(asked)
-        })
-    };
-    let mut rules = by(principal)?;
+    // One that is narrowed down to an object is about what is in the vault.
+    let covers = |assignment: &RoleAssignment| assignment.object.is_none();
+    let by = |subject| by_roles(view, subject, around, usize::MAX, covers, |role| role.allows(asked));
+    let mut rules = by(caller.principal())?;
     for id in &found.member_of {
-        let of_group = by(id.subject())?;
-        // A group that was deleted allows nobody, whatever still names it.
+        // What one rule does not allow to be assigned another may; beside one that allows all of it no other says more.
+        if rules.iter().any(|(_, role)| role.assigns_any()) {
+            break;
+        }
+        let mut more = by(id.subject())?;
+        more.retain(|(_, role)| !rules.iter().any(|(_, known)| known.name() == role.name()));
+        // A group that was deleted allows nobody, whatever still names it. One that says nothing more is not read: somebody of an older store
+        // may be in more groups than there is room for.
+        if more.is_empty() {
+            continue;
+        }
         let Some(group) = view.get::<Group>(id)? else { continue };
-        rules.extend(of_group.into_iter().map(|(rule, role)| {
+        rules.extend(more.into_iter().map(|(rule, role)| {
             let name = group.display_name.clone();
             (Rule::Group { group: *id, name, rule: Box::new(rule) }, role)
         }));
     }
-    if rules.is_empty() {
-        return Ok(Err(Unmanaged::NoRole(operation)));
+    match rules.is_empty() {
+        true => Err(Halt::Refuse(Unmanaged::NoRole(operation))),
+        false => Ok(ManagePermit { operation, rules }),
     }
-    Ok(Ok(ManagePermit { operation, rules }))
 }
 
 #[cfg(test)]

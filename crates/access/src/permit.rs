@@ -274,27 +274,31 @@ fn by_rules(
         Rules::Roles => {
             let around = Around::vault(vault.id, vault.group);
             let operation = Operation::on_vault_data(asked.data_action);
-            let found = by_roles(view, subject, &around, 1, |assignment, role| {
-                assignment.covers(asked.verb.kind(), object) && role.allows_data(operation)
-            })?;
+            let covers = |assignment: &RoleAssignment| assignment.covers(asked.verb.kind(), object);
+            let found = by_roles(view, subject, &around, 1, covers, |role| role.allows_data(operation))?;
             Ok(found.into_iter().next().map(|(rule, _)| rule).ok_or(Lack::NoRole(*asked)))
         }
     }
 }
 
-/// The roles of this very principal or group, there and around, that allow it; no more than are wanted.
+/// The roles of this very principal or group, there and around, that allow it; no more than are wanted. What a role allows is looked up only
+/// where its assignment covers what is asked for.
 pub(crate) fn by_roles(
     view: &View,
     subject: PrincipalId,
     around: &Around<'_>,
     wanted: usize,
-    allows: impl Fn(&RoleAssignment, &Definition) -> bool,
+    covers: impl Fn(&RoleAssignment) -> bool,
+    allows: impl Fn(&Definition) -> bool,
 ) -> Result<Vec<(Rule, Definition)>, store::Load> {
     let mut found = Vec::new();
     let mut look = |scope: &Scope, assignment: &RoleAssignment| {
+        if !covers(assignment) {
+            return Ok(false);
+        }
         // A custom role that is no more allows nothing, whatever still names it.
         let Some(role) = assignment.role.defined(view)? else { return Ok(false) };
-        if allows(assignment, &role) {
+        if allows(&role) {
             let rule = Rule::Role {
                 role: role.name().to_owned(),
                 assignment: assignment.id,
@@ -754,6 +758,25 @@ mod tests {
     fn as_many_groups_as_there_may_be_fit_one_decision() {
         // Each costs a decision at most three keys; what else it reads needs the rest.
         const { assert!(domain::limits::GROUPS_OF_PRINCIPAL_MAX * 3 + 30 <= store::contract::READ_KEYS_MAX) };
+    }
+
+    #[test]
+    fn a_role_that_does_not_cover_what_is_asked_for_is_not_looked_up() {
+        /// In the place of the roles that people made, and none of them.
+        #[derive(serde::Serialize, serde::Deserialize)]
+        struct Broken(u8);
+        impl store::Record for Broken {
+            type Id = ();
+            fn key((): &()) -> store::Key {
+                <crate::CustomRoles as store::Record>::key(&())
+            }
+        }
+        let (one, anywhere) = (principal(1), NetworkRules::default());
+        let custom = domain::RoleId::random(&Fill(3)).to_string();
+        let view = with_roles(&one, &[(&custom, Some((ObjectKind::Secret, "other")))])
+            .with::<Broken>(&(), &Broken(1));
+        let refused = ask_in::<GetSecret>(&view, &one, Rules::Roles, &anywhere, Some("db")).unwrap_err();
+        assert_eq!(why(refused), Lack::NoRole(ActionName::of::<GetSecret>()));
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub struct CustomRole {
     /// What it is for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Operations of the resource manager; at most [`domain::limits::ROLE_PATTERNS_MAX`], as of each kind.
+    /// Operations of the resource manager.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<String>,
     /// Those of them that it does not allow.
@@ -56,12 +56,23 @@ pub struct CustomRole {
     /// Those of them that it does not allow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_data_actions: Vec<String>,
-    /// Where it may be assigned, as resource ids; at most [`domain::limits::ASSIGNABLE_SCOPES_MAX`].
+    /// Where it may be assigned, as resource ids.
     pub assignable_scopes: Vec<String>,
     /// When it was made.
     pub created: Timestamp,
     /// When it was last changed.
     pub changed: Timestamp,
+    /// How often it was given: of two that happen at once, that and its deletion, the second decides again.
+    #[serde(default)]
+    pub given: u64,
+}
+
+impl CustomRole {
+    /// Bytes that it takes of the record; at most [`domain::limits::CUSTOM_ROLE_BYTES_MAX`].
+    pub fn bytes(&self) -> usize {
+        // It becomes JSON: its keys are text. Counted as if it had been given as often as can be.
+        serde_json::to_vec(&Self { given: u64::MAX, ..self.clone() }).map_or(usize::MAX, |json| json.len())
+    }
 }
 
 /// All roles that people made, at most [`domain::limits::CUSTOM_ROLES_MAX`]: one key, so that no decision reads many.
@@ -69,6 +80,13 @@ pub struct CustomRole {
 pub struct CustomRoles {
     /// In no order.
     pub roles: Vec<CustomRole>,
+}
+
+impl CustomRoles {
+    /// How often one was given; `None`: there is none.
+    pub fn times_given(&self, id: RoleId) -> Option<u64> {
+        self.roles.iter().find(|role| role.id == id).map(|role| role.given)
+    }
 }
 
 impl Record for CustomRoles {
@@ -113,6 +131,11 @@ impl Definition {
                 operation.is_among(&role.data_actions) && !operation.is_among(&role.not_data_actions)
             }
         }
+    }
+
+    /// May who assigns roles by it assign every one?
+    pub(crate) const fn assigns_any(&self) -> bool {
+        !matches!(self, Self::BuiltIn(Role { assigns_only: Some(_), .. }))
     }
 
     /// May who assigns roles by it assign this one?

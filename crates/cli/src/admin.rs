@@ -2,8 +2,9 @@
 //!
 //! Owns: the connection, and what its failures mean to a person. Owns not: what the routes do (`wire::admin`).
 
-use crate::failure::Failure;
+use crate::{failure::Failure, https};
 use bytes::Bytes;
+use domain::Secret;
 use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::body::{Body, Frame, Incoming};
@@ -148,10 +149,10 @@ impl Admin {
         body: Option<&impl Serialize>,
     ) -> Result<Bytes, Fault> {
         let body = match body {
-            Some(body) => serde_json::to_vec(body).map_err(|error| broken(&error))?,
-            None => Vec::new(),
+            Some(body) => https::sent(json(body).map_err(|error| broken(&error))?),
+            None => Bytes::new(),
         };
-        let body = BoxBody::new(Full::new(Bytes::from(body)).map_err(|never| match never {}));
+        let body = BoxBody::new(Full::new(body).map_err(|never| match never {}));
         let request = request(method, path, "application/json").body(body).map_err(|error| broken(&error))?;
         whole(self.begin(request).await?).await
     }
@@ -194,6 +195,27 @@ impl Admin {
             },
         }
     }
+}
+
+/// A body as JSON. Secrets may be in it: written into one buffer, since one that grows leaves pieces of what it held behind.
+fn json(body: &impl Serialize) -> serde_json::Result<Secret<Vec<u8>>> {
+    struct Counted(usize);
+    impl io::Write for Counted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counted = Counted(0);
+    serde_json::to_writer(&mut counted, body)?;
+    let mut bytes = Vec::with_capacity(counted.0);
+    let written = serde_json::to_writer(&mut bytes, body);
+    let bytes = Secret::new(bytes);
+    written.map(|()| bytes)
 }
 
 /// What is sent.
@@ -267,6 +289,67 @@ pub(crate) fn segment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A long text that is nowhere in memory but where it is asked for.
+    fn letter(at: usize) -> u8 {
+        b'a' + u8::try_from((at * at * 31 + at * 17 + at / 26) % 26).unwrap()
+    }
+
+    const LETTERS: usize = 16 * 1024;
+
+    /// How many pieces of it are in this process's memory.
+    fn pieces() -> usize {
+        use std::os::unix::fs::FileExt as _;
+        let (maps, memory) =
+            (std::fs::read_to_string("/proc/self/maps").unwrap(), File::open("/proc/self/mem").unwrap());
+        let (mut found, mut piece) = (0, vec![0; 1024 * 1024]);
+        let is_piece = |bytes: &[u8]| bytes.iter().enumerate().all(|(at, byte)| *byte == letter(8_000 + at));
+        for line in maps.lines().filter(|line| line.contains(" rw-p ")) {
+            let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
+            let [mut from, to] = [from, to].map(|number| u64::from_str_radix(number, 16).unwrap());
+            while from < to {
+                let most = usize::try_from(to - from).unwrap().min(piece.len());
+                let Ok(read @ 1..) = memory.read_at(&mut piece[..most], from) else { break };
+                found += piece[..read].windows(256).filter(|window| is_piece(window)).count();
+                from += read as u64;
+            }
+        }
+        piece.fill(0);
+        found
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_sent_is_gone_from_memory() {
+        let folder = std::env::temp_dir().join(format!("keyless-sent-{}", std::process::id()));
+        let admin = Admin::new(Layout::of(folder.clone()));
+        let socket = admin.layout().admin_socket();
+        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let server = std::thread::spawn(move || {
+            use std::io::Write as _;
+            let mut stream = listener.accept().unwrap().0;
+            let (mut taken, mut length) = (vec![0; 2 * LETTERS], 0);
+            while length < LETTERS {
+                length += stream.read(&mut taken[length..]).unwrap();
+            }
+            drop(Secret::new(taken));
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        });
+        {
+            #[derive(Serialize)]
+            struct Body<'a> {
+                value: &'a str,
+            }
+            let mut value = String::with_capacity(LETTERS);
+            value.extend((0..LETTERS).map(|at| char::from(letter(at))));
+            let value = Secret::new(value);
+            assert!(pieces() > 0, "it is there");
+            admin.send(Method::PATCH, "/", Some(&Body { value: value.expose() })).await.unwrap();
+        }
+        server.join().unwrap();
+        assert_eq!(pieces(), 0);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn segments_hold_no_separators() {

@@ -74,6 +74,11 @@ pub(crate) struct Https {
 /// A body that is gone from memory once it was sent.
 struct Sent(Secret<Vec<u8>>);
 
+/// The same as what is sent.
+pub(crate) fn sent(body: Secret<Vec<u8>>) -> Bytes {
+    Bytes::from_owner(Sent(body))
+}
+
 impl AsRef<[u8]> for Sent {
     fn as_ref(&self) -> &[u8] {
         self.0.expose()
@@ -109,7 +114,7 @@ impl Https {
         headers: &[(HeaderName, HeaderValue)],
         body: Option<Secret<Vec<u8>>>,
     ) -> Result<(StatusCode, Bytes), Failure> {
-        let body = body.map_or_else(Bytes::new, |body| Bytes::from_owner(Sent(body)));
+        let body = body.map_or_else(Bytes::new, sent);
         let exchange = self.exchange(method, target, headers, &body);
         let answer = tokio::time::timeout(ANSWER_TIME_MAX, exchange).await;
         answer.unwrap_or_else(|_| Err(Failure::new(format!("{} does not answer", self.host))))

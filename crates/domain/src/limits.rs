@@ -22,13 +22,11 @@ pub const ACCESS_POLICIES_MAX: usize = 256;
 /// Role assignments of one principal at one scope. Ours, so that they fit one record.
 pub const ROLE_ASSIGNMENTS_MAX: usize = 200;
 /// Roles that people made. Ours, so that they fit one record; Azure has 5,000 for a tenant.
-pub const CUSTOM_ROLES_MAX: usize = 100;
-/// Patterns of each of the four kinds in a custom role. Ours, so that a role fits its record.
-pub const ROLE_PATTERNS_MAX: usize = 200;
+pub const CUSTOM_ROLES_MAX: usize = 32;
+/// Bytes of one of them as JSON: some thirty operations and a description. Ours, so that none takes the place of the others.
+pub const CUSTOM_ROLE_BYTES_MAX: usize = 2_000;
 /// Bytes of one pattern of a custom role. Ours: the longest operations of Azure have some 150.
 pub const ROLE_PATTERN_BYTES_MAX: usize = 256;
-/// Scopes at which a custom role may be assigned. Ours.
-pub const ASSIGNABLE_SCOPES_MAX: usize = 100;
 /// Values of an app that the resource manager alone keeps. Ours.
 pub const SITE_VALUES_MAX: usize = 64;
 /// Bytes of one of them. Ours.

@@ -309,6 +309,14 @@ pub(crate) fn change(
     Ok(Decision::of(Arc::new(after), writes))
 }
 
+/// The same of this app and of no other of its name, such as one that was made since whoever asks was shown it.
+pub(crate) fn of_app(view: &View, app: &App) -> Result<Option<Arc<Desired>>, Halt<HostError>> {
+    match app::existing(view, &app.name)?.id == app.id {
+        true => of(view, &app.name),
+        false => refuse(HostError::AppNotFound(app.name.clone())),
+    }
+}
+
 /// What is desired of an app, if anything ever was.
 pub(crate) fn of(view: &View, name: &AppName) -> Result<Option<Arc<Desired>>, Halt<HostError>> {
     let Some(app) = view.get::<App>(name)? else { return refuse(HostError::AppNotFound(name.clone())) };
@@ -347,7 +355,7 @@ pub fn check_command(command: &str) -> Result<(), HostError> {
     package::check_command(command).map_err(|rule| HostError::SettingInvalid { what: "command", rule })
 }
 
-fn check(change: &Change) -> Result<(), HostError> {
+pub(crate) fn check(change: &Change) -> Result<(), HostError> {
     let refuse = |what: &'static str, rule: &'static str| Err(HostError::SettingInvalid { what, rule });
     if change.instances.is_some_and(|count| count == 0 || count > limits::INSTANCES_MAX) {
         return refuse("instances", "1 to 32");

@@ -38,6 +38,8 @@ impl HostService {
         new: NewFederatedCredential,
         now: Timestamp,
     ) -> Result<(FederatedView, bool), HostError> {
+        // What may not be said is told only to who may say something.
+        query(&*self.store, |view| may(view, by, name, WRITE).map(drop)).await?;
         let checked = self.directory.checked(new, now)?;
         let over = now.plus(self.directory.token_lifetime());
         transact(&*self.store, &*self.entropy, |view| put(view, by, name, &checked, over, now)).await

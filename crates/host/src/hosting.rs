@@ -20,12 +20,18 @@ pub struct Publishable {
     app: Arc<App>,
     /// None: the administrator.
     by: Option<Caller>,
+    because: String,
 }
 
 impl Publishable {
     /// The app.
     pub fn app(&self) -> &App {
         &self.app
+    }
+
+    /// Why it may be: what the audit log says.
+    pub fn because(&self) -> &str {
+        &self.because
     }
 
     /// In whose name it is deployed.
@@ -110,6 +116,23 @@ impl HostService {
     /// [`HostError::AppNotFound`].
     pub async fn desired(&self, name: &AppName) -> Result<Option<Arc<Desired>>, HostError> {
         query(&*self.store, |view| desired::of(view, name)).await
+    }
+
+    /// What is desired of this very app, for whoever was allowed to see it; `None` if nothing was ever deployed or set.
+    ///
+    /// # Errors
+    /// [`HostError::AppNotFound`]: it is gone, also where there is another of its name.
+    pub async fn desired_of(&self, app: &App) -> Result<Option<Arc<Desired>>, HostError> {
+        query(&*self.store, |view| desired::of_app(view, app)).await
+    }
+
+    /// Could an app that is to be made have these settings, and run so? Asked again by the decisions that make it so.
+    ///
+    /// # Errors
+    /// [`HostError::SettingInvalid`], [`HostError::SettingReserved`], [`HostError::SettingNotFound`].
+    pub fn check_new_app(&self, wanted: &[&Wanted], change: &Change) -> Result<(), HostError> {
+        desired::check(change)?;
+        settings::check_new(wanted, &self.settings.settings_key, &*self.entropy)
     }
 
     /// The names of all apps of which something is desired.
@@ -206,14 +229,12 @@ impl HostService {
                     by.may(view, desired::PUBLISH, &all).map_err(|halt| halt.map(HostError::from))?;
                 return refuse(HostError::AppNotFound(name.clone()));
             };
-            let _permit = app::may(view, by, desired::PUBLISH, &app)?;
-            let by = match by {
-                Manager::Caller(caller) => Some(caller.clone()),
-                Manager::Administrator => None,
-                // It deploys nothing.
-                Manager::Deletion(_) => return refuse(HostError::AppNotFound(name.clone())),
-            };
-            Ok(Publishable { app, by })
+            let because = app::may(view, by, desired::PUBLISH, &app)?.because();
+            // It deploys nothing.
+            if matches!(by, Manager::Deletion(_)) {
+                return refuse(HostError::AppNotFound(name.clone()));
+            }
+            Ok(Publishable { app, by: by.caller().cloned(), because })
         });
         asked.await
     }

@@ -107,28 +107,15 @@ pub(crate) fn change(
         None => BTreeMap::new(),
     };
     for setting in set {
-        let address = address(before.app, &setting.name);
-        let value = crypt::envelope::seal(key, &address, setting.value.expose().as_bytes(), entropy)
-            .map_err(|error| Halt::Refuse(error.into()))?;
-        values.insert(setting.name.clone(), SealedSetting { value, is_secret: setting.is_secret });
+        let sealed = seal(before.app, setting, key, entropy).map_err(Halt::Refuse)?;
+        values.insert(setting.name.clone(), sealed);
     }
     for gone in remove {
         if values.remove(gone).is_none() {
             return refuse(HostError::SettingNotFound { name: gone.clone() });
         }
     }
-    if values.len() > limits::APP_SETTINGS_MAX {
-        return refuse(HostError::SettingInvalid { what: "settings", rule: "at most 200 of an app" });
-    }
-    // As text: four letters for three bytes, and what JSON needs around them.
-    let bytes: usize =
-        values.iter().map(|(name, sealed)| name.len() + sealed.value.as_bytes().len() * 4 / 3 + 64).sum();
-    if bytes > limits::APP_SETTINGS_BYTES_MAX {
-        return refuse(HostError::SettingInvalid {
-            what: "settings",
-            rule: "all of an app together at most 60 KiB, sealed",
-        });
-    }
+    check_all(&values).map_err(Halt::Refuse)?;
     let after = Desired { revision: before.revision + 1, changed: now, ..Desired::clone(&before) };
     writes.push(store::put::<Desired>(name, &after));
     writes.push(store::put::<SettingsRecord>(name, &SettingsRecord { app: before.app, values }));
@@ -189,6 +176,46 @@ pub(crate) fn replace(
     }
     let decided = change(view, by, name, (&set, &remove), key, (entropy, block), now)?;
     Ok(Decision::of(secret, decided.writes))
+}
+
+/// May these be the settings of an app that is not there yet?
+pub(crate) fn check_new(wanted: &[&Wanted], key: &Key256, entropy: &dyn Entropy) -> Result<(), HostError> {
+    let (app, mut values) = (AppId::random(entropy), BTreeMap::new());
+    for one in wanted {
+        // There is none to be kept.
+        let value =
+            one.value.as_ref().ok_or_else(|| HostError::SettingNotFound { name: one.name.clone() })?;
+        let setting = Setting { name: one.name.clone(), value: value.duplicate(), is_secret: false };
+        check(&setting)?;
+        values.insert(setting.name.clone(), seal(app, &setting, key, entropy)?);
+    }
+    check_all(&values)
+}
+
+fn seal(
+    app: AppId,
+    setting: &Setting,
+    key: &Key256,
+    entropy: &dyn Entropy,
+) -> Result<SealedSetting, HostError> {
+    let (address, value) = (address(app, &setting.name), setting.value.expose().as_bytes());
+    let value = crypt::envelope::seal(key, &address, value, entropy)?;
+    Ok(SealedSetting { value, is_secret: setting.is_secret })
+}
+
+/// Are they not too many, and not too much?
+fn check_all(values: &BTreeMap<String, SealedSetting>) -> Result<(), HostError> {
+    if values.len() > limits::APP_SETTINGS_MAX {
+        return Err(HostError::SettingInvalid { what: "settings", rule: "at most 200 of an app" });
+    }
+    // As text: four letters for three bytes, and what JSON needs around them.
+    let bytes: usize =
+        values.iter().map(|(name, sealed)| name.len() + sealed.value.as_bytes().len() * 4 / 3 + 64).sum();
+    if bytes > limits::APP_SETTINGS_BYTES_MAX {
+        let rule = "all of an app together at most 60 KiB, sealed";
+        return Err(HostError::SettingInvalid { what: "settings", rule });
+    }
+    Ok(())
 }
 
 /// The operation of the resource manager by which settings are changed.

@@ -3,7 +3,7 @@
 //!
 //! Owns: the record, which goes with its app. Owns not: the decisions that change it (`resource`).
 
-use domain::{AppId, PlanName, ResourceGroupName};
+use domain::{AppId, PlanId, PlanName, ResourceGroupName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use store::{Key, Record};
@@ -14,6 +14,9 @@ pub struct Site {
     /// Its plan; without one it is in the plan that is always there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanRef>,
+    /// Which plan of that name: one that is made later is another. `None` in records of older servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_id: Option<PlanId>,
     /// `app,linux` or the like, as its maker said.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub kind: String,
@@ -61,5 +64,10 @@ impl Site {
     /// Below which all of them are.
     pub fn prefix() -> Key {
         Key::new("site/")
+    }
+
+    /// Is it in this very plan, as which what has its name is there now?
+    pub fn is_in(&self, plan: PlanId) -> bool {
+        self.plan.is_some() && self.plan_id.is_none_or(|id| id == plan)
     }
 }

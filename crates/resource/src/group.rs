@@ -41,6 +41,26 @@ impl ResourceService {
         transact(&*self.store, &*self.entropy, |view| decide_put(view, by, name, change, now)).await
     }
 
+    /// Changes a group that is there.
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`], [`ResourceError::Group`]: there is none, or it is going, [`ResourceError::GroupElsewhere`].
+    pub async fn change_group(
+        &self,
+        by: Manager<'_>,
+        name: &ResourceGroupName,
+        change: &GroupChange,
+        now: Timestamp,
+    ) -> Result<Arc<ResourceGroup>, ResourceError> {
+        transact(&*self.store, &*self.entropy, |view| {
+            let put = decide_put(view, by, name, change, now)?;
+            // Only what is there is changed.
+            let _there = found(view, name)?;
+            Ok(Decision::of(put.value.0, put.writes))
+        })
+        .await
+    }
+
     /// One group.
     ///
     /// # Errors

@@ -5,6 +5,8 @@
 //! JSON (`wire`).
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod counting;
 pub mod error;
 pub mod group;
 pub mod plan;

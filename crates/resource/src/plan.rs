@@ -9,7 +9,7 @@ use access::{Around, Manager, ResourceGroup, Scope, Unmanaged, may_hold};
 use domain::{Location, Placement, PlanId, PlanName, ResourceGroupName, Tags, Timestamp};
 use host::{PlanRef, Site};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use store::{Decision, Halt, Key, Record, View, delete, put, query, refuse, transact};
 use uuid::Uuid;
 
@@ -119,6 +119,25 @@ pub struct PlanView {
 }
 
 impl ResourceService {
+    /// Changes a plan that is there.
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`], [`ResourceError::PlanNotFound`], [`ResourceError::Group`].
+    pub async fn change_plan(
+        &self,
+        by: Manager<'_>,
+        plan: &PlanRef,
+        change: &PlanChange,
+        now: Timestamp,
+    ) -> Result<PlanView, ResourceError> {
+        let put = transact(&*self.store, &*self.entropy, |view| {
+            // Only what is there is changed.
+            let _there = allowed(view, by, WRITE, plan)?;
+            decide_put(view, by, plan, PlanId::from_uuid(Uuid::nil()), change, now)
+        });
+        self.with_apps(put.await?).await
+    }
+
     /// Makes a plan, or changes one.
     ///
     /// # Errors
@@ -152,12 +171,27 @@ impl ResourceService {
     pub async fn plans(&self, by: Manager<'_>) -> Result<Vec<PlanView>, ResourceError> {
         let mut plans = Vec::new();
         for (_, plan) in self.all::<Plan>(&Plan::prefix()).await? {
-            match self.plan(by, &plan.reference()).await {
-                Ok(plan) => plans.push(plan),
+            match query(&*self.store, |view| allowed(view, by, READ, &plan.reference())).await {
+                Ok(plan) => plans.push(PlanView { plan, apps: 0 }),
                 // Not for them to see, or deleted meanwhile.
                 Err(ResourceError::Unmanaged(Unmanaged::NoRole(_)) | ResourceError::PlanNotFound(_)) => {}
                 Err(error) => return Err(error),
             }
+        }
+        if plans.is_empty() {
+            return Ok(plans);
+        }
+        // Once for all of them: there are more sites than plans.
+        let sites = self.all::<Site>(&Site::prefix()).await?;
+        let mut counted: HashMap<String, Vec<&Site>> = HashMap::new();
+        for (_, site) in &sites {
+            let Some(plan) = &site.plan else { continue };
+            counted.entry(plan.group.folded() + "/" + &plan.name.folded()).or_default().push(site);
+        }
+        for view in &mut plans {
+            let name = view.plan.placement.group.folded() + "/" + &view.plan.name.folded();
+            let there = counted.get(&name).into_iter().flatten();
+            view.apps = there.filter(|site| site.is_in(view.plan.id)).count();
         }
         Ok(plans)
     }
@@ -172,12 +206,13 @@ impl ResourceService {
             if Plan::is_always(plan) {
                 return Err(ResourceError::PlanStays(plan.name.clone()));
             }
-            if self.apps_in(plan).await? > 0 {
+            if self.apps_in(&seen).await? > 0 {
                 return Err(ResourceError::PlanInUse(plan.name.clone()));
             }
             let id = (plan.group.clone(), plan.name.clone());
             let is_done = transact::<_, ResourceError>(&*self.store, &*self.entropy, |view| {
-                if allowed(view, by, DELETE, plan)?.joined != seen.joined {
+                let found = allowed(view, by, DELETE, plan)?;
+                if (found.id, found.joined) != (seen.id, seen.joined) {
                     return Ok(Decision::read(false));
                 }
                 Ok(Decision::of(true, vec![delete::<Plan>(&id)]))
@@ -222,13 +257,14 @@ impl ResourceService {
     }
 
     async fn with_apps(&self, plan: Arc<Plan>) -> Result<PlanView, ResourceError> {
-        let apps = self.apps_in(&plan.reference()).await?;
+        let apps = self.apps_in(&plan).await?;
         Ok(PlanView { plan, apps })
     }
 
-    async fn apps_in(&self, plan: &PlanRef) -> Result<usize, ResourceError> {
-        let sites = self.all::<Site>(&Site::prefix()).await?;
-        Ok(sites.iter().filter(|(_, site)| site.plan.as_ref() == Some(plan)).count())
+    async fn apps_in(&self, plan: &Plan) -> Result<usize, ResourceError> {
+        let (sites, name) = (self.all::<Site>(&Site::prefix()).await?, plan.reference());
+        let is_in = |site: &Site| site.plan.as_ref() == Some(&name) && site.is_in(plan.id);
+        Ok(sites.iter().filter(|(_, site)| is_in(site)).count())
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{ResourceError, Subscription};
 use access::{Around, Manager, Unmanaged};
 use domain::{Entropy, SubscriptionId};
 use std::{num::NonZeroU16, sync::Arc};
-use store::{Halt, Key, Record, Store, contract::LIST_MAX, list_records, query};
+use store::{Halt, Key, Record, RecordPage, Store, contract::LIST_MAX, list_records, query};
 
 /// The subscription and its resource groups.
 pub struct ResourceService {
@@ -50,22 +50,41 @@ impl ResourceService {
         if is_wide.await? {
             return Ok(true);
         }
-        let Manager::Caller(caller) = by else { return Ok(true) };
-        self.has_role_in_vault(caller.principal()).await
+        match by.caller() {
+            Some(caller) => self.has_role_in_vault(caller.principal()).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Is who asks somebody still?
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`]: no.
+    pub async fn is_somebody(&self, by: Manager<'_>) -> Result<(), ResourceError> {
+        query(&*self.store, |view| by.has_any_role(view).map(drop).map_err(unless)).await
     }
 
     /// All records of a kind, with their keys.
     pub(crate) async fn all<R: Record>(&self, prefix: &Key) -> Result<Vec<(Key, Arc<R>)>, ResourceError> {
         let (mut after, mut all) = (None, Vec::new());
         loop {
-            let limit = NonZeroU16::new(LIST_MAX).unwrap_or(NonZeroU16::MIN);
-            let page = list_records::<R>(&*self.store, prefix, after.as_ref(), limit).await?;
+            let page = self.page(prefix, after.as_ref()).await?;
             after = page.items.last().map(|(key, _)| key.clone());
             all.extend(page.items);
             if !page.more {
                 return Ok(all);
             }
         }
+    }
+
+    /// Some of them, after a key.
+    pub(crate) async fn page<R: Record>(
+        &self,
+        prefix: &Key,
+        after: Option<&Key>,
+    ) -> Result<RecordPage<R>, ResourceError> {
+        let limit = NonZeroU16::new(LIST_MAX).unwrap_or(NonZeroU16::MIN);
+        Ok(list_records::<R>(&*self.store, prefix, after, limit).await?)
     }
 }
 

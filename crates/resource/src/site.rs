@@ -26,6 +26,27 @@ pub struct SiteChange {
     pub slot_connection_strings: Option<Vec<String>>,
 }
 
+impl SiteChange {
+    /// All but the plan, which must be there.
+    fn apply(&self, site: &mut Site) {
+        if let Some(kind) = &self.kind {
+            site.kind.clone_from(kind);
+        }
+        for (name, value) in &self.values {
+            match value {
+                Some(value) => drop(site.values.insert(name.clone(), value.clone())),
+                None => drop(site.values.remove(name)),
+            }
+        }
+        if let Some(names) = &self.slot_settings {
+            site.slot_settings.clone_from(names);
+        }
+        if let Some(names) = &self.slot_connection_strings {
+            site.slot_connection_strings.clone_from(names);
+        }
+    }
+}
+
 /// An app's site and its plan.
 #[derive(Clone, Debug)]
 pub struct SiteView {
@@ -48,6 +69,16 @@ impl ResourceService {
             Ok(SiteView { site, plan })
         })
         .await
+    }
+
+    /// Could an app that is to be made be so? Asked again by the decision that changes it.
+    ///
+    /// # Errors
+    /// [`ResourceError::TooMuch`].
+    pub fn check_new_site(&self, change: &SiteChange) -> Result<(), ResourceError> {
+        let mut site = Site::default();
+        change.apply(&mut site);
+        check(&site)
     }
 
     /// Changes it.
@@ -83,29 +114,14 @@ fn decide(
         && *reference != plan_of(view, &before)?.reference()
     {
         let plan = allowed(view, by, JOIN, reference)?;
-        if Plan::is_always(reference) {
-            site.plan = None;
-        } else {
+        (site.plan, site.plan_id) = (None, None);
+        if !Plan::is_always(reference) {
             let joined = Plan { joined: plan.joined + 1, ..Plan::clone(&plan) };
             writes.push(put::<Plan>(&(reference.group.clone(), reference.name.clone()), &joined));
-            site.plan = Some(plan.reference());
+            (site.plan, site.plan_id) = (Some(plan.reference()), Some(plan.id));
         }
     }
-    if let Some(kind) = &change.kind {
-        site.kind.clone_from(kind);
-    }
-    for (name, value) in &change.values {
-        match value {
-            Some(value) => drop(site.values.insert(name.clone(), value.clone())),
-            None => drop(site.values.remove(name)),
-        }
-    }
-    if let Some(names) = &change.slot_settings {
-        site.slot_settings.clone_from(names);
-    }
-    if let Some(names) = &change.slot_connection_strings {
-        site.slot_connection_strings.clone_from(names);
-    }
+    change.apply(&mut site);
     check(&site).map_err(Halt::Refuse)?;
     if site == *before {
         return Ok(Decision::read(()));
@@ -119,13 +135,14 @@ fn decide(
     Ok(Decision::of((), writes))
 }
 
-/// The plan of a site. One that was deleted in spite of it, such as with its group, is told as the one that is always there.
+/// The plan of a site. One that was deleted in spite of it, such as with its group, is told as the one that is always there, also where there is
+/// another of its name.
 fn plan_of(view: &View, site: &Site) -> Result<Arc<Plan>, Halt<ResourceError>> {
     let found = match &site.plan {
         Some(plan) => view.get::<Plan>(&(plan.group.clone(), plan.name.clone()))?,
         None => None,
     };
-    Ok(found.unwrap_or_else(|| Arc::new(Plan::always())))
+    Ok(found.filter(|plan| site.is_in(plan.id)).unwrap_or_else(|| Arc::new(Plan::always())))
 }
 
 fn may(view: &View, by: Manager<'_>, operation: &'static str, app: &App) -> Result<(), Halt<ResourceError>> {

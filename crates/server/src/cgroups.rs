@@ -3,7 +3,7 @@
 use crate::{
     apps::{self, AppFiles, accounts},
     clock,
-    hands::Hands,
+    hands::{self, Hands},
 };
 use domain::{AppId, WorkloadId};
 use host::{Enforcement, HostKernel};
@@ -14,7 +14,7 @@ use kernel::{
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, OnceLock},
 };
 
 /// Real cgroups.
@@ -33,12 +33,12 @@ pub(crate) struct Claim {
     pub(crate) installation: String,
     /// A file that is there as long as it is.
     pub(crate) store: PathBuf,
-    block: Mutex<Option<u32>>,
+    block: OnceLock<u32>,
 }
 
 impl Claim {
     pub(crate) const fn new(installation: String, store: PathBuf) -> Self {
-        Self { installation, store, block: Mutex::new(None) }
+        Self { installation, store, block: OnceLock::new() }
     }
 }
 
@@ -101,19 +101,20 @@ impl HostKernel for Cgroups {
         if !kernel::is_root() {
             return Ok(0);
         }
-        let mut block = self.claim.block.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(block) = *block {
-            return Ok(block);
+        let Claim { installation, store, block } = &self.claim;
+        if let Some(block) = block.get() {
+            return Ok(*block);
         }
-        let (installation, store) = (self.claim.installation.clone(), self.claim.store.clone());
+        let (installation, store) = (installation.clone(), store.clone());
         let claim =
             move || accounts::claim(Path::new(accounts::CLAIMS), &installation, &store, clock::file_time());
-        // The resource manager's clients may be the first who want an account, by a thread that opens no file.
+        // The resource manager's clients may be the first who want an account, by a thread that opens no file. Nothing is held while it is
+        // waited for: whoever claims at the same time finds the same block.
         let claimed = match kernel::sandbox::is_confined() {
             true => self.hands.wait(claim).unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into())),
-            false => claim(),
+            false => hands::aside(claim),
         };
-        Ok(*block.insert(claimed?))
+        claimed.map(|claimed| *block.get_or_init(|| claimed))
     }
 }
 

@@ -77,12 +77,14 @@ impl Hosting for Handed {
         self.handle.latest(app)
     }
 
-    fn own_networks(&self) -> Result<(), HostingFault> {
-        self.handle.own_networks()
+    fn own_networks(&self) -> Answer<'_, ()> {
+        let handle = self.handle.clone();
+        Box::pin(self.perform(async move { handle.own_networks().await }))
     }
 
-    fn azure_arc(&self, is_container: bool) -> Result<(), HostingFault> {
-        self.handle.azure_arc(is_container)
+    fn azure_arc(&self, is_container: bool) -> Answer<'_, ()> {
+        let handle = self.handle.clone();
+        Box::pin(self.perform(async move { handle.azure_arc(is_container).await }))
     }
 
     fn changed(&self, app: &AppName) {

@@ -551,12 +551,12 @@ impl Hosting for NoHosting {
         None
     }
 
-    fn own_networks(&self) -> Result<(), HostingFault> {
-        Ok(())
+    fn own_networks(&self) -> hosting::Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
     }
 
-    fn azure_arc(&self, _: bool) -> Result<(), HostingFault> {
-        Ok(())
+    fn azure_arc(&self, _: bool) -> hosting::Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
     }
 
     fn changed(&self, _: &domain::AppName) {}

@@ -18,9 +18,7 @@ use store::{Decision, Halt, transact};
 use tower::ServiceExt as _;
 use wire::{
     Outside,
-    admin::{
-        Brought, Hosting, HostingFault, ObservedApp, ObservedDeployment, ObservedInstance, hosting::Answer,
-    },
+    admin::{Brought, Hosting, ObservedApp, ObservedDeployment, ObservedInstance, hosting::Answer},
 };
 
 const SCM: &str = "web.scm.apps.keyless.localhost:8443";
@@ -61,11 +59,11 @@ impl Hosting for Taking {
         Some((id, ObservedDeployment { state: (*self.state.lock().unwrap())?, text: "a reason".to_owned() }))
     }
 
-    fn own_networks(&self) -> Result<(), HostingFault> {
+    fn own_networks(&self) -> Answer<'_, ()> {
         NoHosting.own_networks()
     }
 
-    fn azure_arc(&self, is_container: bool) -> Result<(), HostingFault> {
+    fn azure_arc(&self, is_container: bool) -> Answer<'_, ()> {
         NoHosting.azure_arc(is_container)
     }
 
@@ -373,6 +371,83 @@ async fn an_app_is_made_configured_and_deleted_as_az_does() {
     desk.is("Website Contributor", Scope::Subscription).await;
     desk.web(Method::DELETE, "sites/web", Value::Null).await;
     assert_eq!(desk.web(Method::GET, "serverfarms", Value::Null).await["value"][0]["name"], "plan");
+}
+
+#[tokio::test]
+async fn a_refused_app_is_not_made() {
+    let desk = Desk::new(Some("Contributor")).await;
+    let host = &desk.world.state.host;
+    let with = |config: Value| json!({"location": "local", "properties": {"siteConfig": config}});
+    let setting = |name: &str, value: Value| with(json!({"appSettings": [{"name": name, "value": value}]}));
+    let subscription = desk.world.state.resource.subscription().id;
+    let identity = format!(
+        "/subscriptions/{subscription}/resourceGroups/Shop/providers/\
+         Microsoft.ManagedIdentity/userAssignedIdentities/nobody"
+    );
+    let many: Vec<Value> =
+        (0..=200).map(|number| json!({"name": format!("A{number}"), "value": "1"})).collect();
+    for (body, status) in [
+        (setting("IDENTITY_HEADER", json!("mine")), 400),
+        (setting("not a name", json!("1")), 400),
+        (setting("LONG", json!("x".repeat(40_000))), 400),
+        (setting("KEPT", json!("@Keyless.Secret(KEPT)")), 400),
+        (setting("SQLCONNSTR_A", json!("1")), 400),
+        (with(json!({"appSettings": many})), 400),
+        (with(json!({"connectionStrings": [{"name": "not a name", "connectionString": "1"}]})), 400),
+        (with(json!({"numberOfWorkers": 33})), 400),
+        (with(json!({"numberOfWorkers": 0})), 400),
+        (with(json!({"healthCheckPath": "no path"})), 400),
+        (with(json!({"appCommandLine": "x".repeat(5_000)})), 400),
+        (with(json!({"linuxFxVersion": "x".repeat(2_000)})), 400),
+        (
+            json!({"location": "local", "identity":
+                {"type": "UserAssigned", "userAssignedIdentities": {identity: {}}}}),
+            404,
+        ),
+        (json!({"location": "local", "properties": {"serverFarmId": "none"}}), 404),
+    ] {
+        let told = body.to_string().chars().take(120).collect::<String>();
+        assert_eq!(desk.refused(Method::PUT, "sites/new", body).await.0, status, "{told}");
+        assert!(host.apps(Manager::Administrator).await.unwrap().is_empty(), "{told}");
+    }
+    // Nor by who may make apps and not say how they run.
+    let role = domain::RoleId::from_uuid(uuid::Uuid::from_u128(7));
+    let maker = resource::roles::NewRole {
+        name: "App maker".to_owned(),
+        actions: vec!["Microsoft.Web/sites/write".to_owned()],
+        assignable: vec![resource::roles::Place::Subscription],
+        ..resource::roles::NewRole::default()
+    };
+    let roles = &desk.world.state.resource;
+    roles.put_role(Manager::Administrator, access::RoleRef::Custom(role), &maker, NOW).await.unwrap();
+    desk.is(&role.to_string(), Scope::Subscription).await;
+    assert_eq!(desk.refused(Method::PUT, "sites/new", setting("A", json!("1"))).await.0, 403);
+    assert!(host.apps(Manager::Administrator).await.unwrap().is_empty());
+    desk.web(Method::PUT, "sites/new", json!({"location": "local"})).await;
+}
+
+#[tokio::test]
+async fn the_audit_log_says_by_which_role_something_was_allowed() {
+    let desk = Desk::new(Some("Contributor")).await;
+    desk.make().await;
+    let good = format!("Bearer {}", desk.scm);
+    assert_eq!(desk.scm(Method::GET, "/api/deployments", &good, b"").await.0, 200);
+    let by = |action: &str| {
+        let lines = desk.world.audit.lines();
+        let named = format!("\"{action}\"");
+        let line = lines.iter().rev().find(|line| line.contains(&named)).cloned();
+        line.unwrap_or_default()
+    };
+    for action in ["site.put", "plan.put", "scm.deployment.get"] {
+        let line = by(action);
+        assert!(
+            line.contains("role \\\"Contributor\\\" is assigned to the principal for the subscription ("),
+            "{action}: {line}"
+        );
+    }
+    let request = desk.request(Method::GET, "/tenants", &Value::Null);
+    assert_eq!(desk.send(request).await.0, 200);
+    assert!(by("tenant.list").contains("no role in particular"), "{}", by("tenant.list"));
 }
 
 #[tokio::test]

@@ -415,12 +415,12 @@ impl Hosting for NoHosting {
         None
     }
 
-    fn own_networks(&self) -> Result<(), HostingFault> {
-        Err(HostingFault::Unavailable("no networks in this world".to_owned()))
+    fn own_networks(&self) -> Answer<'_, ()> {
+        Box::pin(async { Err(HostingFault::Unavailable("no networks in this world".to_owned())) })
     }
 
-    fn azure_arc(&self, _: bool) -> Result<(), HostingFault> {
-        Err(HostingFault::Unavailable("no keys in this world".to_owned()))
+    fn azure_arc(&self, _: bool) -> Answer<'_, ()> {
+        Box::pin(async { Err(HostingFault::Unavailable("no keys in this world".to_owned())) })
     }
 
     fn changed(&self, _: &domain::AppName) {}

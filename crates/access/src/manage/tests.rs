@@ -6,8 +6,8 @@ use crate::{
     assignment::ObjectScope,
 };
 use domain::{
-    AppId, AssignmentId, ClientId, GroupId, ObjectKind, ObjectName, ResourceGroupName, RoleId, TenantId,
-    Timestamp, VaultId,
+    AppId, AssignmentId, ClientId, GroupId, ObjectKind, ObjectName, PrincipalId, ResourceGroupName, RoleId,
+    TenantId, Timestamp, VaultId,
 };
 use uuid::Uuid;
 
@@ -160,6 +160,7 @@ fn a_custom_role_counts_as_it_is_defined_now() {
         assignable_scopes: Vec::new(),
         created: Timestamp::default(),
         changed: Timestamp::default(),
+        given: 0,
     };
     let with = |custom: &CustomRole| {
         view(&of, &roles).with::<CustomRoles>(&(), &CustomRoles { roles: vec![custom.clone()] })
@@ -181,6 +182,25 @@ fn the_widest_right_to_assign_counts() {
     };
     assert!(may(&both[..1], "Key Vault Secrets User") && !may(&both[..1], "Owner"));
     assert!(may(&both, "Owner"));
+}
+
+#[test]
+fn a_request_knows_why_it_was_allowed() {
+    let of = principal(&[]);
+    let caller = Caller::fixture(of.id, of.client, of.tenant);
+    let asking = Asking::of(&caller);
+    let may = |roles: &[&str], operation| {
+        let view = view(&of, &[(Scope::Subscription, of.id, assigned(roles))]);
+        Manager::Request(&asking).may(&view, operation, &Around::subscription()).is_ok()
+    };
+    assert!(!may(&["Reader"], WRITE));
+    assert_eq!(asking.because(), None, "a refusal is no reason");
+    assert!(may(&["Contributor"], WRITE) && may(&["Contributor"], WRITE));
+    let by =
+        |role: &str| format!("role \"{role}\" is assigned to the principal for the subscription ({})", id(5));
+    assert_eq!(asking.because().unwrap(), by("Contributor"));
+    assert!(may(&["Owner"], ASSIGN));
+    assert_eq!(asking.because().unwrap(), [by("Contributor"), by("Owner")].join("; "));
 }
 
 #[test]

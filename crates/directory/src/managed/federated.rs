@@ -70,8 +70,13 @@ pub fn put(
     if (FederatedCredential { id: before.id, ..after.clone() }) == *before {
         return Ok(Decision::read((before, false)));
     }
+    let at = ids(view, identity.id)?.iter().position(|id| *id == before.id);
     let mut gone = take(view, identity, before.id, over, now)?;
     let write = credentials::add_to(view, &mut gone.ids, &after)?;
+    // It is as old as the one of before, and stands where that stood.
+    if let Some(behind) = at.and_then(|at| gone.ids.get_mut(at..)) {
+        behind.rotate_right(1);
+    }
     gone.writes.extend([write, store::put::<Vouchers>(&identity.id, &Vouchers { ids: gone.ids })]);
     Ok(Decision::of((Arc::new(after), false), gone.writes))
 }

@@ -26,6 +26,24 @@ impl PeerProbe for Nobody {
 }
 
 #[tokio::test]
+async fn what_is_desired_of_an_app_is_told_of_no_other_of_its_name() {
+    let (world, by) = (World::new().await, Manager::Administrator);
+    let made = async || world.host.create_app(by, &shop(), &Placement::default(), NOW).await.unwrap();
+    let run =
+        host::Change { command: Some(Some("secret --of-another".to_owned())), ..host::Change::default() };
+    let first = made().await;
+    assert_eq!(world.host.desired_of(&first).await.unwrap(), None);
+    world.host.change_desired(by, &shop(), &run, NOW).await.unwrap();
+    assert!(world.host.desired_of(&first).await.unwrap().is_some());
+    world.host.delete_app(by, &shop(), NOW).await.unwrap();
+    assert!(matches!(world.host.desired_of(&first).await, Err(HostError::AppNotFound(_))));
+    let second = made().await;
+    world.host.change_desired(by, &shop(), &run, NOW).await.unwrap();
+    assert!(matches!(world.host.desired_of(&first).await, Err(HostError::AppNotFound(_))));
+    assert_eq!(world.host.desired_of(&second).await.unwrap().unwrap().app, second.id);
+}
+
+#[tokio::test]
 async fn apps_are_made_listed_and_deleted() {
     let world = World::new().await;
     for name in ["shop", "Bakery"] {

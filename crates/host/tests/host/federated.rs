@@ -36,6 +36,14 @@ async fn may(world: &World, by: Manager<'_>, readers: &IdentityName, reads: bool
         true => assert_eq!(host.federated_named(by, readers, "ONE").await.unwrap().credential.name, "one"),
         false => refused(host.federated_named(by, readers, "one").await, &format!("{CREDENTIALS}/read")),
     }
+    let invalid = host.put_federated(by, readers, cluster("not a name", "two"), NOW).await;
+    match writes {
+        true => {
+            assert!(matches!(invalid, Err(HostError::Directory(DirectoryError::FederatedInvalid { .. }))))
+        }
+        // Nor what is wrong with it.
+        false => refused(invalid, &format!("{CREDENTIALS}/write")),
+    }
     let (made, gone) = (
         host.put_federated(by, readers, cluster("two", "two"), NOW).await,
         host.delete_federated(by, readers, "two", NOW).await,

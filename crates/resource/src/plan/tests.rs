@@ -1,14 +1,13 @@
 //! Plans and sites over a memory store: who may make them, what stays together, and what nobody may do.
 
 use super::*;
-use crate::SiteChange;
+use crate::{SiteChange, counting::Counting};
 use access::{
     Caller, GroupFault, Principal, PrincipalKind, ResourceGroup, Revocations, RoleAssignment, WideRoles,
 };
 use domain::{AppId, AppName, AssignmentId, ClientId, Entropy, PrincipalId, SubscriptionId, TenantId};
 use host::{App, SiteValue};
 use std::sync::atomic::{AtomicU8, Ordering};
-use store::Memory;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const ADMIN: Manager<'_> = Manager::Administrator;
@@ -24,6 +23,7 @@ impl Entropy for Counted {
 /// With group shop, and somebody without a role.
 struct World {
     service: ResourceService,
+    store: Arc<Counting>,
     caller: Caller,
 }
 
@@ -32,7 +32,8 @@ impl World {
         let entropy: Arc<dyn Entropy> = Arc::new(Counted(AtomicU8::new(1)));
         let random = &Counted(AtomicU8::new(100));
         let subscription = SubscriptionId::random(random);
-        let service = ResourceService::new(Arc::new(Memory::new()), entropy, subscription);
+        let store = Arc::new(Counting::default());
+        let service = ResourceService::new(store.clone(), entropy, subscription);
         let (id, client) = (PrincipalId::random(random), ClientId::random(random));
         let tenant = TenantId::random(random);
         let principal = Principal {
@@ -54,7 +55,7 @@ impl World {
             created: NOW,
             is_going: false,
         };
-        let world = Self { service, caller: Caller::fixture(id, client, tenant) };
+        let world = Self { service, store, caller: Caller::fixture(id, client, tenant) };
         world.write(put::<Principal>(&id, &principal)).await;
         world.write(put::<ResourceGroup>(&name("shop"), &group)).await;
         world
@@ -160,6 +161,75 @@ async fn plans_of_two_groups_may_have_one_name() {
     let nowhere = PlanRef { group: name("nowhere"), name: plan("web").name };
     let refused = world.service.put_plan(ADMIN, &nowhere, &PlanChange::default(), NOW).await;
     assert!(matches!(refused, Err(ResourceError::Group(GroupFault::NotFound(_)))));
+}
+
+#[tokio::test]
+async fn a_plan_that_is_made_again_has_no_app_of_the_one_before() {
+    let world = World::new().await;
+    let (service, always) = (&world.service, Plan::always().reference());
+    let elsewhere = PlanRef { group: name("other"), name: plan("web").name };
+    let other = |created| ResourceGroup {
+        name: name("other"),
+        location: Location::default(),
+        tags: Tags::default(),
+        created,
+        is_going: false,
+    };
+    world.write(put::<ResourceGroup>(&name("other"), &other(NOW))).await;
+    let made = service.put_plan(ADMIN, &elsewhere, &PlanChange::default(), NOW).await.unwrap();
+    let app = world.app("web").await;
+    world.join(ADMIN, &app, &elsewhere).await.unwrap();
+    // With its group a plan goes whatever is in it.
+    let going = service.begin_deleting(ADMIN, &name("other")).await.unwrap();
+    service.delete_plans_in(&going).await.unwrap();
+    service.finish_deleting(&going).await.unwrap();
+    assert_eq!(service.site(ADMIN, &app).await.unwrap().plan.reference(), always);
+    world.write(put::<ResourceGroup>(&name("other"), &other(NOW))).await;
+    let again = service.put_plan(ADMIN, &elsewhere, &PlanChange::default(), NOW).await.unwrap();
+    assert_ne!(again.plan.id, made.plan.id);
+    assert_eq!(service.site(ADMIN, &app).await.unwrap().plan.reference(), always);
+    assert_eq!((again.apps, service.plans(ADMIN).await.unwrap()[0].apps), (0, 0));
+    world.join(ADMIN, &app, &elsewhere).await.unwrap();
+    assert_eq!(service.site(ADMIN, &app).await.unwrap().plan.id, again.plan.id);
+    assert_eq!(service.plans(ADMIN).await.unwrap()[0].apps, 1);
+    // One that an older server wrote is in whichever has the name.
+    let site = Site { plan: Some(elsewhere.clone()), ..Site::default() };
+    world.write(put::<Site>(&app.id, &site)).await;
+    assert_eq!(service.site(ADMIN, &app).await.unwrap().plan.id, again.plan.id);
+    assert!(matches!(service.delete_plan(ADMIN, &elsewhere).await, Err(ResourceError::PlanInUse(_))));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_made_by_a_change() {
+    let world = World::new().await;
+    let (service, there) = (&world.service, PlanChange::default());
+    let refused = service.change_plan(ADMIN, &plan("web"), &there, NOW).await;
+    assert!(matches!(refused, Err(ResourceError::PlanNotFound(_))));
+    service.put_plan(ADMIN, &plan("web"), &there, NOW).await.unwrap();
+    let linux = PlanChange { is_linux: Some(false), ..PlanChange::default() };
+    assert!(!service.change_plan(ADMIN, &plan("web"), &linux, NOW).await.unwrap().plan.is_linux);
+    lacks(service.change_plan(Manager::Caller(&world.caller), &plan("web"), &linux, NOW).await, WRITE);
+    let change = crate::group::GroupChange::default();
+    let refused = service.change_group(ADMIN, &name("nowhere"), &change, NOW).await;
+    assert!(matches!(refused, Err(ResourceError::Group(GroupFault::NotFound(_)))));
+    service.change_group(ADMIN, &group(), &change, NOW).await.unwrap();
+}
+
+#[tokio::test]
+async fn all_plans_are_told_by_one_look_at_all_sites() {
+    let world = World::new().await;
+    for number in 0..5 {
+        let plan = plan(&format!("plan-{number}"));
+        world.service.put_plan(ADMIN, &plan, &PlanChange::default(), NOW).await.unwrap();
+        for app in 0..number {
+            let app = world.app(&format!("app-{number}-{app}")).await;
+            world.join(ADMIN, &app, &plan).await.unwrap();
+        }
+    }
+    world.store.pages();
+    let plans = world.service.plans(ADMIN).await.unwrap();
+    assert_eq!(plans.iter().map(|plan| plan.apps).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    assert_eq!(world.store.pages(), 2, "one of plans, one of sites");
 }
 
 #[tokio::test]

@@ -224,9 +224,19 @@ impl ResourceService {
     /// Has a principal, or a group of it, a role in some vault?
     pub(crate) async fn has_role_in_vault(&self, principal: PrincipalId) -> Result<bool, ResourceError> {
         let subjects = self.subjects(principal).await?;
-        let in_vaults = self.all::<RoleAssignments>(&RoleAssignments::everywhere()).await?;
-        let mut holders = in_vaults.iter().filter_map(|(key, _)| RoleAssignments::of_key(key));
-        Ok(holders.any(|(_, holder)| subjects.contains(&holder)))
+        let mut after = None;
+        // Page by page, to the first that is found: there may be one for each principal in each vault.
+        loop {
+            let page = self.page::<RoleAssignments>(&RoleAssignments::everywhere(), after.as_ref()).await?;
+            let mut holders = page.items.iter().filter_map(|(key, _)| RoleAssignments::of_key(key));
+            if holders.any(|(_, holder)| subjects.contains(&holder)) {
+                return Ok(true);
+            }
+            after = page.items.last().map(|(key, _)| key.clone());
+            if !page.more {
+                return Ok(false);
+            }
+        }
     }
 
     async fn subjects(&self, principal: PrincipalId) -> Result<Vec<PrincipalId>, ResourceError> {
@@ -342,9 +352,10 @@ fn assign(
         return Ok(Decision::read((told(view, &located, &kept)?, false)));
     }
     let assignment = RoleAssignment { id, role: new.role, object: located.object.clone(), created: now };
-    let write = with_one_more(view, &located.scope, new.principal, &assignment)?;
+    let mut writes = vec![with_one_more(view, &located.scope, new.principal, &assignment)?];
+    writes.extend(definitions::given_once_more(view, new.role)?);
     let kept = Kept { principal: new.principal, scope: located.scope.clone(), assignment };
-    Ok(Decision::of((told(view, &located, &kept)?, true), vec![write]))
+    Ok(Decision::of((told(view, &located, &kept)?, true), writes))
 }
 
 fn unassign(

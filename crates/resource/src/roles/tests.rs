@@ -1,6 +1,7 @@
 //! Roles over a memory store: who may give them, where they are seen, and that none reaches further than it was given.
 
 use super::*;
+use crate::counting::Counting;
 use access::{Caller, ObjectScope, ResourceGroup, Revocations};
 use domain::{
     AppId, AppName, ClientId, Entropy, Location, ObjectKind, ObjectName, Placement, ResourceGroupName,
@@ -10,7 +11,6 @@ use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
-use store::Memory;
 use vault::{NewVault, VaultService, VaultSettings};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -48,6 +48,7 @@ fn no_role<T: std::fmt::Debug>(result: Result<T, ResourceError>) -> bool {
 /// A group `shop` with vault `till` and app `web`.
 struct World {
     service: ResourceService,
+    store: Arc<Counting>,
     entropy: Arc<Counted>,
     vault: VaultId,
 }
@@ -67,12 +68,12 @@ impl Somebody {
 
 impl World {
     async fn new() -> Self {
-        let (store, entropy) = (Arc::new(Memory::new()), Arc::new(Counted(AtomicU64::new(1))));
+        let (store, entropy) = (Arc::new(Counting::default()), Arc::new(Counted(AtomicU64::new(1))));
         let subscription = SubscriptionId::random(&*entropy);
         let service = ResourceService::new(store.clone(), entropy.clone(), subscription);
         let root = Arc::new(crypt::Key256::random(&*entropy));
-        let vaults = VaultService::new(store, entropy.clone(), Arc::new(domain::world::Here), root);
-        let mut world = Self { service, entropy, vault: VaultId::from_uuid(uuid(0)) };
+        let vaults = VaultService::new(store.clone(), entropy.clone(), Arc::new(domain::world::Here), root);
+        let mut world = Self { service, store, entropy, vault: VaultId::from_uuid(uuid(0)) };
         let shop = ResourceGroup {
             name: group("shop"),
             location: Location::default(),
@@ -356,6 +357,30 @@ async fn who_has_a_role_anywhere_is_told_of_the_subscription() {
 }
 
 #[tokio::test]
+async fn a_role_in_a_vault_is_looked_for_no_further_than_it_is() {
+    let world = World::new().await;
+    let user = world.user().await;
+    let one = RoleAssignment {
+        id: AssignmentId::random(&*world.entropy),
+        role: "Reader".parse().unwrap(),
+        object: None,
+        created: NOW,
+    };
+    let roles = RoleAssignments { assignments: vec![one] };
+    let (first, vault) = (VaultId::from_uuid(uuid(1)), VaultId::from_uuid(uuid(2)));
+    world.write(vec![put::<RoleAssignments>(&(first, user.id()), &roles)]).await;
+    for number in 0..600 {
+        let holder = (vault, PrincipalId::from_uuid(uuid(number)));
+        world.write(vec![put::<RoleAssignments>(&holder, &roles)]).await;
+    }
+    world.store.pages();
+    assert!(world.service.has_any_role(user.by()).await.unwrap());
+    assert_eq!(world.store.pages(), 1);
+    assert!(!world.service.has_any_role(world.user().await.by()).await.unwrap());
+    assert_eq!(world.store.pages(), 3);
+}
+
+#[tokio::test]
 async fn one_may_have_so_many_roles_each_as_long_as_can_be() {
     let world = World::new().await;
     let user = world.user().await;
@@ -453,6 +478,66 @@ async fn roles_are_written_only_by_who_may_wherever_they_can_be_assigned() {
     ] {
         refused!(put(BY, custom(9), &new).await, RoleFault::RoleInvalid { .. });
     }
-    let many = bad(|new| new.actions = vec!["*/read".to_owned(); limits::ROLE_PATTERNS_MAX + 1]);
+    let many = bad(|new| new.actions = vec!["Microsoft.KeyVault/vaults/read".to_owned(); 64]);
     refused!(put(BY, custom(9), &many).await, RoleFault::TooMany { .. });
+}
+
+#[tokio::test]
+async fn a_role_that_is_given_while_it_is_deleted_stays() {
+    let world = World::new().await;
+    let (service, user) = (&world.service, world.user().await);
+    service.put_role(BY, custom(7), &new_role("Seer", &[shop()]), NOW).await.unwrap();
+    let id = RoleId::from_uuid(uuid(7));
+    let delete = async |seen| {
+        transact(&*service.store, &*service.entropy, |view| {
+            definitions::delete_unused(view, BY, &shop(), (id, service.subscription().id), (seen, 0))
+        })
+        .await
+        .unwrap()
+    };
+    world.give(BY, &shop(), &id.to_string(), user.id()).await.unwrap();
+    assert!(delete(Some(0)).await.is_none(), "it was counted before it was given");
+    // A change forgets nothing of that.
+    service.put_role(BY, custom(7), &new_role("Seen", &[shop()]), NOW).await.unwrap();
+    assert!(delete(Some(0)).await.is_none());
+    assert!(delete(Some(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn as_many_roles_as_there_may_be_fit_each_as_long_as_it_may_be() {
+    let world = World::new().await;
+    let put = async |number: u128, description: usize| {
+        let mut new = new_role(&format!("Role {number:03}"), &[shop()]);
+        new.description = "x".repeat(description);
+        world.service.put_role(BY, custom(number), &new, NOW).await
+    };
+    let longest = limits::CUSTOM_ROLE_BYTES_MAX - put(0, 1).await.unwrap().bytes() + 1;
+    refused!(put(0, longest + 1).await, RoleFault::TooMany { limit: limits::CUSTOM_ROLE_BYTES_MAX, .. });
+    for number in 0..limits::CUSTOM_ROLES_MAX {
+        put(number as u128, longest).await.unwrap();
+    }
+    let one_more = limits::CUSTOM_ROLES_MAX as u128;
+    refused!(put(one_more, 1).await, RoleFault::TooMany { limit: limits::CUSTOM_ROLES_MAX, .. });
+    // Each can be given, which is counted beside it.
+    let user = world.user().await;
+    for number in 0..one_more {
+        world.give(BY, &shop(), &custom(number).id(), user.id()).await.unwrap();
+    }
+}
+
+/// As older stores have them.
+#[tokio::test]
+async fn who_is_in_more_groups_than_one_may_be_now_still_may_what_they_may() {
+    let world = World::new().await;
+    let mut groups = Vec::new();
+    for _ in 0..32 {
+        let group = world.group().await;
+        world.give(BY, &till(), "Owner", group.subject()).await.unwrap();
+        world.give(BY, &shop(), "Key Vault Data Access Administrator", group.subject()).await.unwrap();
+        groups.push(group);
+    }
+    let (member, user) = (world.somebody(PrincipalKind::User, &groups).await, world.user().await);
+    world.give(member.by(), &till(), "Reader", user.id()).await.unwrap();
+    world.give(member.by(), &shop(), "Key Vault Secrets User", user.id()).await.unwrap();
+    assert!(no_role(world.give(member.by(), &shop(), "Owner", user.id()).await));
 }

@@ -26,14 +26,14 @@ impl Hosting for Handle {
         self.0.deployments.latest(app)
     }
 
-    fn own_networks(&self) -> Result<(), HostingFault> {
-        let told = |why| HostingFault::Unavailable(format!("a network of its own {why}"));
-        self.0.launcher.own_networks().map_err(told)
+    fn own_networks(&self) -> Answer<'_, ()> {
+        let apps = self.0.clone();
+        Box::pin(tried("a network of its own", move || apps.launcher.own_networks()))
     }
 
-    fn azure_arc(&self, is_container: bool) -> Result<(), HostingFault> {
-        let told = |why| HostingFault::Unavailable(format!("Azure Arc's protocol {why}"));
-        self.0.launcher.may_have_azure_arc(is_container).map_err(told)
+    fn azure_arc(&self, is_container: bool) -> Answer<'_, ()> {
+        let apps = self.0.clone();
+        Box::pin(tried("Azure Arc's protocol", move || apps.launcher.may_have_azure_arc(is_container)))
     }
 
     fn changed(&self, app: &AppName) {
@@ -75,6 +75,18 @@ impl Hosting for Handle {
         Box::pin(async move {
             told.map_err(|source| HostingFault::File { what: "the log cannot be read".to_owned(), source })
         })
+    }
+}
+
+/// Whether something can be had is known to who has tried, which may start a program and wait for it: not on a thread that answers others.
+async fn tried(
+    what: &'static str,
+    work: impl FnOnce() -> Result<(), String> + Send + 'static,
+) -> Result<(), HostingFault> {
+    let told = |why| HostingFault::Unavailable(format!("{what} {why}"));
+    match tokio::task::spawn_blocking(work).await {
+        Ok(tried) => tried.map_err(told),
+        Err(error) => Err(told(format!("is not to be had: {error}"))),
     }
 }
 
@@ -133,5 +145,21 @@ const fn word(phase: Phase) -> &'static str {
         Phase::Stopping => "stopping",
         Phase::Killing => "killing",
         Phase::Ended => "ended",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::mpsc, time::Duration};
+
+    #[tokio::test]
+    async fn others_are_answered_while_something_is_tried() {
+        let (done, waited) = mpsc::channel();
+        let work = move || waited.recv_timeout(Duration::from_secs(10)).map_err(|error| error.to_string());
+        let (had, ()) = tokio::join!(tried("it", work), async { done.send(()).unwrap() });
+        had.unwrap();
+        let refused = tried("it", || Err("is not".to_owned())).await;
+        assert_eq!(refused.unwrap_err().to_string(), "it is not");
     }
 }

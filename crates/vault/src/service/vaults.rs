@@ -7,7 +7,7 @@ use crate::{
     keys::operations,
     vaults::{self, operation},
 };
-use access::{ActionName, Lack, Manager, RoleAssignment, RoleAssignments, Rule, Unmanaged};
+use access::{ActionName, Around, Lack, Manager, RoleAssignment, RoleAssignments, Rule, Unmanaged};
 use crypt::Key256;
 use domain::{
     AssignmentId, ObjectName, Permissions, Placement, PrincipalId, ResourceGroupName, Tags, Timestamp,
@@ -31,6 +31,9 @@ impl VaultService {
         now: Timestamp,
     ) -> Result<Vault, VaultError> {
         let NewVault { name, tenant, owner, group, location } = new;
+        // What it may not be is told only to who may make one.
+        let around = Around::group(&group);
+        query(&*self.store, |view| vaults::may_around(view, by, operation::WRITE, &around).map(drop)).await?;
         let id = VaultId::random(&*self.entropy);
         let key = Key256::random(&*self.entropy);
         let mut vault = Vault {

@@ -74,7 +74,7 @@ async fn list(
 
 /// An app with what is hosted of it.
 async fn whole(state: &State, hosting: &dyn Hosting, view: &AppView) -> Result<App, HostError> {
-    let desired = state.host.desired(&view.app.name).await?;
+    let desired = state.host.desired_of(&view.app).await?;
     let hosted = desired.map(|desired| hosting::hosted(state, hosting, &view.app.name, &desired));
     Ok(App { hosted, ..app(state, view) })
 }

@@ -91,7 +91,11 @@ impl From<HostingFault> for AdminError {
             HostingFault::Host(error) => error.into(),
             HostingFault::File { .. } => {
                 tracing::error!(error = domain::chain(&fault), "an app's files cannot be written");
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "NotKept", domain::chain(&fault))
+                let status = match fault.is_for_room() {
+                    true => StatusCode::INSUFFICIENT_STORAGE,
+                    false => StatusCode::INTERNAL_SERVER_ERROR,
+                };
+                Self::new(status, "NotKept", domain::chain(&fault))
             }
         }
     }

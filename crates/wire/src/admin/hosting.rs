@@ -44,13 +44,13 @@ pub trait Hosting: Send + Sync {
     ///
     /// # Errors
     /// [`HostingFault::Unavailable`]: no, and why.
-    fn own_networks(&self) -> Result<(), HostingFault>;
+    fn own_networks(&self) -> Answer<'_, ()>;
 
     /// Can a program, or a container, be given keys as Azure Arc's clients look for them?
     ///
     /// # Errors
     /// [`HostingFault::Unavailable`]: no, and why.
-    fn azure_arc(&self, is_container: bool) -> Result<(), HostingFault>;
+    fn azure_arc(&self, is_container: bool) -> Answer<'_, ()>;
 
     /// Something about this app is another: what runs is to follow.
     fn changed(&self, app: &AppName);
@@ -102,6 +102,14 @@ pub enum HostingFault {
     /// The host refused.
     #[error(transparent)]
     Host(#[from] host::HostError),
+}
+
+impl HostingFault {
+    /// Is it that a disk is full, or that somebody has had their share of it?
+    pub(crate) fn is_for_room(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::File { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
 }
 
 /// What runs of an app, as far as the server knows.
@@ -299,12 +307,12 @@ async fn change(
     };
     let changing = async {
         if change.network == Some(AppNetwork::Own) {
-            hosting.own_networks()?;
+            hosting.own_networks().await?;
         }
         if change.arc == Some(true) {
             let desired = state.host.desired(&name).await?;
             let deployment = desired.as_ref().and_then(|desired| desired.deployment.as_ref());
-            hosting.azure_arc(deployment.is_some_and(|deployment| deployment.image.is_some()))?;
+            hosting.azure_arc(deployment.is_some_and(|deployment| deployment.image.is_some())).await?;
         }
         Ok::<_, HostingFault>(
             state.host.change_desired(Manager::Administrator, &name, &change, context.now).await?,

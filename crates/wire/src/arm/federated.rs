@@ -87,8 +87,8 @@ impl FederatedOperation {
                 list(all.iter().map(|view| shown(asked, view)).collect())
             }
             Self::Put(owner, credential) => {
-                let new = read(credential, &object(body).await?)?;
                 owner.there(asked).await?;
+                let new = read(credential, &object(body).await?)?;
                 let (view, is_new) = host.put_federated(by, &owner.identity, new, now).await?;
                 let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
                 answer(status, &shown(asked, &view))

@@ -115,13 +115,12 @@ async fn put(
             "The location property is required for this definition.",
         ));
     }
-    if !is_whole {
-        // Only what is there is changed.
-        let _there = asked.state.resource.group(asked.by(), name).await?;
-    }
     let change = GroupChange { location, tags: tags(&members)? };
-    let (group, is_new) =
-        asked.state.resource.put_group(asked.by(), name, &change, asked.context.now).await?;
+    let (resource, by, now) = (&asked.state.resource, asked.by(), asked.context.now);
+    let (group, is_new) = match is_whole {
+        true => resource.put_group(by, name, &change, now).await?,
+        false => (resource.change_group(by, name, &change, now).await?, false),
+    };
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(answer(status, &shown(asked, &group)))
 }

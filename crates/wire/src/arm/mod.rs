@@ -17,6 +17,7 @@ mod path;
 mod providers;
 mod resources;
 mod route;
+mod said;
 mod subscriptions;
 mod web;
 
@@ -24,13 +25,14 @@ use crate::{
     bearer, body,
     context::{Context, State},
 };
-use access::{Caller, Manager};
+use access::{Asking, Caller, Manager};
 use audit::{Actor, Outcome};
 use axum::{body::Body, extract::Request, response::Response};
 use domain::{Timestamp, limits};
 use error::ArmError;
 use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
+use said::Said;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 /// A request whose caller is known.
@@ -38,6 +40,7 @@ struct Asked<'a> {
     state: &'a State,
     context: &'a Context,
     caller: &'a Caller,
+    asking: Asking<'a>,
     query: Query,
 }
 
@@ -160,10 +163,12 @@ async fn perform(state: &State, context: &Context, caller: &Caller, request: Req
         Ok(query) => query,
         Err(error) => return refused(error),
     };
-    let asked = Asked { state, context, caller, query };
+    let asked = Asked { state, context, caller, asking: Asking::of(caller), query };
     match operation.operate(&asked, body).await {
         Ok(Answer { target, response }) => {
-            Told { action, target, reason: "a role allows it".to_owned(), result: Ok(response) }
+            let reason =
+                asked.asking.because().unwrap_or_else(|| "no role in particular is needed".to_owned());
+            Told { action, target, reason, result: Ok(response) }
         }
         Err(error) => refused(error),
     }
@@ -212,26 +217,42 @@ fn date(time: Timestamp) -> String {
 
 /// A body that is a JSON object; none at all is an empty one.
 async fn object(body: Body) -> Result<Map<String, Value>, ArmError> {
+    match parsed(body).await? {
+        None => Ok(Map::new()),
+        Some(Value::Object(members)) => Ok(members),
+        Some(_) => Err(no_object()),
+    }
+}
+
+/// The same of one that secrets may be in.
+async fn said(body: Body) -> Result<Said, ArmError> {
+    match parsed(body).await? {
+        None => Ok(Said::Nothing),
+        Some(said @ Said::Object(_)) => Ok(said),
+        Some(_) => Err(no_object()),
+    }
+}
+
+fn no_object() -> ArmError {
+    ArmError::bad_content("The request body is no JSON object.")
+}
+
+/// A body that is JSON, if there is one.
+async fn parsed<T: DeserializeOwned>(body: Body) -> Result<Option<T>, ArmError> {
     let bytes = body::whole(body, limits::REQUEST_BODY_BYTES_MAX).await?;
     if bytes.trim_ascii().is_empty() {
-        return Ok(Map::new());
+        return Ok(None);
     }
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(members)) => Ok(members),
-        Ok(_) => Err(ArmError::bad_content("The request body is no JSON object.")),
-        Err(error) => {
-            let (line, column) = (error.line(), error.column());
-            Err(ArmError::bad_content(format!(
-                "The request body is not JSON, at line {line} column {column}."
-            )))
-        }
-    }
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        ArmError::bad_content(format!("The request body is not JSON, at line {line} column {column}."))
+    })
 }
 
 impl Asked<'_> {
     /// In whose name things are done.
     fn by(&self) -> Manager<'_> {
-        Manager::Caller(self.caller)
+        Manager::Request(&self.asking)
     }
 
     /// `/subscriptions/{id}`: what ids of everything begin with.

@@ -106,13 +106,32 @@ impl From<HostingFault> for ScmError {
             HostingFault::Busy => Self::new(StatusCode::CONFLICT, fault.to_string()),
             HostingFault::Unavailable(why) => Self::new(StatusCode::SERVICE_UNAVAILABLE, why),
             HostingFault::Host(error) => error.into(),
-            HostingFault::File { .. } => {
-                tracing::error!(error = domain::chain(&fault), "an app's files cannot be written");
-                Self::new(
-                    StatusCode::INSUFFICIENT_STORAGE,
-                    "the package cannot be kept: see the server's log",
-                )
+            HostingFault::File { .. } if fault.is_for_room() => {
+                tracing::error!(error = domain::chain(&fault), "there is no room for an app's files");
+                let message = "there is no room for the package: see the server's log";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, message)
             }
+            HostingFault::File { .. } => Self::internal(&fault),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn only_a_full_disk_is_told_as_one() {
+        let status = |source: io::Error| {
+            let fault = HostingFault::File { what: "the package cannot be kept".to_owned(), source };
+            ScmError::from(fault).status.as_u16()
+        };
+        for full in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert_eq!(status(full.into()), 507, "{full}");
+        }
+        for other in [io::ErrorKind::PermissionDenied, io::ErrorKind::NotFound, io::ErrorKind::Other] {
+            assert_eq!(status(other.into()), 500, "{other}");
         }
     }
 }

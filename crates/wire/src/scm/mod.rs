@@ -120,7 +120,7 @@ pub(crate) async fn handle(state: &State, context: &Context, app: &AppName, requ
     }
     let (action, told) = perform(state, context, &caller, app, request).await;
     let (response, outcome, reason) = match told {
-        Ok(response) => (response, Outcome::Allowed, "a role allows it".to_owned()),
+        Ok((response, because)) => (response, Outcome::Allowed, because),
         Err(error) => {
             let outcome = if error.is_ours() { Outcome::Failed } else { Outcome::Refused };
             let reason = error.message().to_owned();
@@ -141,7 +141,7 @@ async fn perform(
     caller: &Caller,
     app: &AppName,
     request: Request,
-) -> (&'static str, Result<Response, ScmError>) {
+) -> (&'static str, Result<(Response, String), ScmError>) {
     let (parts, body) = request.into_parts();
     let operation = match route(&parts.method, parts.uri.path(), parts.uri.query().unwrap_or_default()) {
         Ok(operation) => operation,
@@ -155,7 +155,8 @@ async fn perform(
             return Err(ScmError::bad_request("a package must be sent: it is not fetched from elsewhere"));
         }
         let names = context.names(state);
-        operation.operate(state, names, &publishable, body).await
+        let response = operation.operate(state, names, &publishable, body).await?;
+        Ok((response, publishable.because().to_owned()))
     };
     (action, told.await)
 }
@@ -243,7 +244,7 @@ struct Known {
 
 /// The last deployment since the server began, and the one that is in place: what is known of an app's.
 async fn deployments(state: &State, app: &Publishable) -> Result<Vec<Known>, ScmError> {
-    let desired = state.host.desired(&app.app().name).await?;
+    let desired = state.host.desired_of(app.app()).await?;
     let in_place = desired.as_ref().and_then(|desired| desired.deployment.as_ref());
     let mut all = Vec::new();
     if let Some((id, told)) = state.outside.hosting()?.latest(app.app().id) {

@@ -170,6 +170,19 @@ impl Scene {
 }
 
 #[tokio::test]
+async fn one_that_takes_the_place_of_another_stands_where_that_stood() {
+    let scene = scene().await;
+    for name in ["one", "two", "three"] {
+        scene.put(github(name, name), NOW).await.unwrap();
+    }
+    for name in ["one", "two", "three"] {
+        scene.put(github(name, &format!("{name}-again")), later(60)).await.unwrap();
+        let names: Vec<_> = scene.all().await.iter().map(|one| one.name.clone()).collect();
+        assert_eq!(names, ["one", "two", "three"]);
+    }
+}
+
+#[tokio::test]
 async fn an_outside_issuer_vouches_for_an_identity() {
     let scene = scene().await;
     let (credential, is_new) = scene.put(github("github", SUBJECT), NOW).await.unwrap();
@@ -352,5 +365,5 @@ async fn another_takes_its_name_and_the_same_changes_nothing() {
     let now = scene.ask(&scene.vouched(json!({"sub": "main"}))).await.unwrap();
     assert!(!scene.is_refused(&now).await, "tokens by the new one are good at once");
     let names: Vec<_> = scene.all().await.iter().map(|one| one.name.clone()).collect();
-    assert_eq!(names, ["other", "GitHub"]);
+    assert_eq!(names, ["GitHub", "other"], "in the order in which they were made");
 }

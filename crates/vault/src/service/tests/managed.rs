@@ -54,6 +54,20 @@ impl World {
     }
 }
 
+#[tokio::test]
+async fn what_a_vault_may_not_be_is_told_only_to_who_may_make_one() {
+    let world = World::new().await;
+    let name = VaultName::parse("other").unwrap();
+    let wrong = VaultSettings { recoverable_days: Some(1), ..VaultSettings::default() };
+    let make = async |by: Manager<'_>| {
+        let (group, location) = (ResourceGroupName::default(), Location::default());
+        let new = NewVault { name: &name, tenant: world.principal.tenant, owner: None, group, location };
+        world.service.create_vault(by, new, &wrong, NOW).await
+    };
+    assert!(refused_role(make(world.by()).await));
+    assert!(matches!(make(BY).await, Err(VaultError::SettingInvalid { .. })));
+}
+
 /// Everything but reading and purging; whatever else came of it, was it refused for want of a role?
 async fn changes(world: &World, vault: &VaultName, by: Manager<'_>) -> Vec<bool> {
     let (service, somebody) = (&world.service, world.principal.id);

@@ -2,11 +2,17 @@
 //! that are told again as they were said.
 
 use super::{
-    super::{answer, error::ArmError, object},
-    Here, member,
+    super::{
+        answer,
+        error::ArmError,
+        said,
+        said::{NOTHING, Said},
+    },
+    Here, settings,
 };
 use access::Manager;
 use axum::{body::Body, response::Response};
+use domain::AppId;
 use host::{App, Change, Desired, Health, Site, SiteValue};
 use http::StatusCode;
 use resource::SiteChange;
@@ -138,19 +144,19 @@ pub(super) const LOGS: Group = Group {
 pub(super) const KEPT: usize = SITE.kept.len() + WEB.kept.len() + METADATA.kept.len() + LOGS.kept.len();
 
 /// What is said of a group's values. What is null or not said stays; what we do not know is not kept.
-pub(super) fn read(group: Group, said: &Value) -> Result<Values, ArmError> {
+pub(super) fn read(group: Group, said: &Said) -> Result<Values, ArmError> {
     let mut values = Values::new();
     for kept in group.kept {
-        let found = kept.name.split('.').try_fold(said, |of, name| member(of, name));
+        let found = kept.name.split('.').try_fold(said, |of, name| of.member(name));
         let Some(found) = found else { continue };
         let value = match (kept.until, found) {
-            (Until::Flag(_), Value::Bool(flag)) => SiteValue::Flag(*flag),
-            (Until::Number(_), Value::Number(number)) if number.as_i64().is_some() => {
+            (Until::Flag(_), Said::Flag(flag)) => SiteValue::Flag(*flag),
+            (Until::Number(_), Said::Number(number)) if number.as_i64().is_some() => {
                 SiteValue::Number(number.as_i64().unwrap_or_default())
             }
-            (Until::Text(_) | Until::Nothing, Value::String(text)) => SiteValue::Text(text.clone()),
+            (Until::Text(_) | Until::Nothing, Said::Text(text)) => SiteValue::Text(text.expose().clone()),
             // Unless told which level, `az webapp log config` says whether there is one.
-            (Until::Text(_), Value::Bool(is_on)) if kept.name == LOG_LEVEL => {
+            (Until::Text(_), Said::Flag(is_on)) if kept.name == LOG_LEVEL => {
                 SiteValue::Text(if *is_on { "Error" } else { "Off" }.to_owned())
             }
             _ => return Err(ArmError::bad_content(format!("{} is not of its type.", kept.name))),
@@ -206,47 +212,53 @@ fn health(desired: Option<&Desired>) -> Option<&str> {
     }
 }
 
-/// Makes what is said of how an app runs what is desired of it. Nothing happens if it is so already.
-pub(super) async fn apply(here: &Here<'_>, app: &App, said: &Value) -> Result<(), ArmError> {
-    let asked = here.asked;
-    let desired = asked.state.host.desired(here.name).await?;
-    let desired = desired.as_deref();
-    let mut change = Change { of: Some(app.id), ..Change::default() };
-    let mut is_another = false;
-    match member(said, "appCommandLine") {
-        None => {}
-        Some(Value::String(text)) => {
-            let wanted = (!text.is_empty()).then_some(text.as_str());
-            if wanted != command(desired) {
-                (change.command, is_another) = (Some(wanted.map(str::to_owned)), true);
-            }
-        }
-        Some(_) => return Err(ArmError::bad_content("appCommandLine is no string.")),
-    }
-    match member(said, "healthCheckPath") {
-        None => {}
-        Some(Value::String(text)) => {
-            let wanted = (!text.is_empty()).then_some(text.as_str());
-            if wanted != health(desired) {
-                let wanted = wanted.map_or(Health::Port, |path| Health::Path(path.to_owned()));
-                (change.health, is_another) = (Some(wanted), true);
-            }
-        }
-        Some(_) => return Err(ArmError::bad_content("healthCheckPath is no string.")),
-    }
-    match member(said, "numberOfWorkers").map(Value::as_u64) {
-        None => {}
-        Some(Some(count)) if count == u64::from(desired.map_or(1, |desired| desired.instances)) => {}
+/// What is said of how an app runs; what is `None` stays.
+#[derive(Debug)]
+pub(super) struct Running {
+    /// The inner `None`: what the package says.
+    command: Option<Option<String>>,
+    /// The inner `None`: that it listens.
+    health: Option<Option<String>>,
+    instances: Option<u16>,
+}
+
+/// Reads it from a `siteConfig`.
+pub(super) fn running(said: &Said) -> Result<Running, ArmError> {
+    let text = |named: &str| match said.member(named).map(Said::text) {
+        None => Ok(None),
+        Some(Some(text)) => Ok(Some((!text.is_empty()).then(|| text.to_owned()))),
+        Some(None) => Err(ArmError::bad_content(format!("{named} is no string."))),
+    };
+    let instances = match said.member("numberOfWorkers").map(Said::count) {
+        None => None,
         // Too many is the host's to refuse.
-        Some(Some(count)) => {
-            (change.instances, is_another) = (Some(u16::try_from(count).unwrap_or(u16::MAX)), true);
-        }
+        Some(Some(count)) => Some(u16::try_from(count).unwrap_or(u16::MAX)),
         Some(None) => return Err(ArmError::bad_content("numberOfWorkers is no number.")),
+    };
+    Ok(Running { command: text("appCommandLine")?, health: text("healthCheckPath")?, instances })
+}
+
+impl Running {
+    /// What of it is another than what is desired, if anything is.
+    pub(super) fn change(&self, of: Option<AppId>, desired: Option<&Desired>) -> Option<Change> {
+        let command = self.command.clone().filter(|wanted| wanted.as_deref() != command(desired));
+        let health = self.health.as_ref().filter(|wanted| wanted.as_deref() != health(desired));
+        let health = health.map(|path| path.clone().map_or(Health::Port, Health::Path));
+        let before = desired.map_or(1, |desired| desired.instances);
+        let instances = self.instances.filter(|wanted| *wanted != before);
+        let is_another = command.is_some() || health.is_some() || instances.is_some();
+        is_another.then(|| Change { of, command, health, instances, ..Change::default() })
     }
-    if is_another {
-        asked.state.host.change_desired(asked.by(), here.name, &change, asked.context.now).await?;
+
+    /// Makes it what is desired. Nothing happens if it is so already.
+    pub(super) async fn apply(&self, here: &Here<'_>, app: &App) -> Result<(), ArmError> {
+        let (asked, host) = (here.asked, &here.asked.state.host);
+        let desired = host.desired_of(app).await?;
+        if let Some(change) = self.change(Some(app.id), desired.as_deref()) {
+            host.change_desired(asked.by(), here.name, &change, asked.context.now).await?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 pub(super) async fn get(here: &Here<'_>) -> Result<Response, ArmError> {
@@ -256,18 +268,19 @@ pub(super) async fn get(here: &Here<'_>) -> Result<Response, ArmError> {
 
 pub(super) async fn change(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {
     let view = here.app(CONFIG_WRITE).await?;
-    let said = properties(body).await?;
-    let settings = super::settings::of_config(&said)?;
-    keep(here, &view.app, read(WEB, &said)?).await?;
+    let whole = said(body).await?;
+    let said = properties(&whole)?;
+    let (values, running, settings) = (read(WEB, said)?, running(said)?, settings::of_config(said)?);
+    keep(here, &view.app, values).await?;
     settings.apply(here).await?;
-    apply(here, &view.app, &said).await?;
+    running.apply(here, &view.app).await?;
     here.changed();
     shown(here, &view.app).await
 }
 
 async fn shown(here: &Here<'_>, app: &App) -> Result<Response, ArmError> {
     let site = site(here, app).await?;
-    let desired = here.asked.state.host.desired(here.name).await?;
+    let desired = here.asked.state.host.desired_of(app).await?;
     Ok(here.part(app, "config/web", web(&site, desired.as_deref())))
 }
 
@@ -280,7 +293,7 @@ pub(super) async fn metadata(here: &Here<'_>) -> Result<Response, ArmError> {
 
 pub(super) async fn put_metadata(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {
     let view = here.app(CONFIG_WRITE).await?;
-    keep(here, &view.app, read(METADATA, &properties(body).await?)?).await?;
+    keep(here, &view.app, read(METADATA, properties(&said(body).await?)?)?).await?;
     let mut told = told(METADATA, &*site(here, &view.app).await?);
     told.retain(|_, value| !value.is_null());
     Ok(here.part(&view.app, "config/metadata", Value::Object(told)))
@@ -294,7 +307,7 @@ pub(super) async fn logs(here: &Here<'_>) -> Result<Response, ArmError> {
 
 pub(super) async fn put_logs(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {
     let view = here.app(CONFIG_WRITE).await?;
-    keep(here, &view.app, read(LOGS, &properties(body).await?)?).await?;
+    keep(here, &view.app, read(LOGS, properties(&said(body).await?)?)?).await?;
     let told = told(LOGS, &*site(here, &view.app).await?);
     Ok(here.part(&view.app, "config/logs", Value::Object(told)))
 }
@@ -306,10 +319,11 @@ pub(super) async fn slot_names(here: &Here<'_>) -> Result<Response, ArmError> {
 
 pub(super) async fn put_slot_names(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {
     let view = here.app(CONFIG_WRITE).await?;
-    let said = properties(body).await?;
+    let whole = said(body).await?;
+    let said = properties(&whole)?;
     let change = SiteChange {
-        slot_settings: names(&said, "appSettingNames")?,
-        slot_connection_strings: names(&said, "connectionStringNames")?,
+        slot_settings: names(said, "appSettingNames")?,
+        slot_connection_strings: names(said, "connectionStringNames")?,
         ..SiteChange::default()
     };
     here.asked.state.resource.change_site(here.asked.by(), CONFIG_WRITE, &view.app, &change).await?;
@@ -332,14 +346,12 @@ async fn told_slot_names(here: &Here<'_>, app: &App) -> Result<Response, ArmErro
     Ok(answer(StatusCode::OK, &shown))
 }
 
-fn names(said: &Value, named: &str) -> Result<Option<Vec<String>>, ArmError> {
+fn names(said: &Said, named: &str) -> Result<Option<Vec<String>>, ArmError> {
     let malformed = || ArmError::bad_content(format!("{named} is no list of names."));
-    let Some(found) = member(said, named) else { return Ok(None) };
-    let names = found.as_array().ok_or_else(malformed)?.iter();
-    names
-        .map(|name| name.as_str().map(str::to_owned).ok_or_else(malformed))
-        .collect::<Result<_, _>>()
-        .map(Some)
+    let Some(found) = said.member(named) else { return Ok(None) };
+    let Said::List(names) = found else { return Err(malformed()) };
+    let names = names.iter().map(|name| name.text().map(str::to_owned).ok_or_else(malformed));
+    names.collect::<Result<_, _>>().map(Some)
 }
 
 /// What is kept of a site: who may see it was asked.
@@ -353,11 +365,15 @@ async fn keep(here: &Here<'_>, app: &App, values: Values) -> Result<(), ArmError
 }
 
 /// `properties` of a body.
-pub(super) async fn properties(body: Body) -> Result<Value, ArmError> {
-    let whole = Value::Object(object(body).await?);
-    match member(&whole, "properties") {
-        None => Ok(json!({})),
-        Some(found @ Value::Object(_)) => Ok(found.clone()),
-        Some(_) => Err(ArmError::bad_content("properties is no object.")),
+pub(super) fn properties(whole: &Said) -> Result<&Said, ArmError> {
+    object_at(whole, "properties")
+}
+
+/// An object below another; nothing if it is not said.
+pub(super) fn object_at<'s>(of: &'s Said, named: &str) -> Result<&'s Said, ArmError> {
+    match of.member(named) {
+        None => Ok(&NOTHING),
+        Some(found @ Said::Object(_)) => Ok(found),
+        Some(_) => Err(ArmError::bad_content(format!("{named} is no object."))),
     }
 }

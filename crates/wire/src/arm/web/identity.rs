@@ -1,11 +1,11 @@
 //! The `identity` of a site: which managed identities an app is to have, and which it has.
 
 use super::{
-    super::{Asked, error::ArmError, path::segments},
-    Here, member,
+    super::{Asked, error::ArmError, path::segments, said::Said},
+    Here,
 };
 use access::{Around, Manager, Scope};
-use domain::{IdentityName, ResourceGroupName};
+use domain::{IdentityName, ResourceGroupName, limits};
 use host::{AppView, HostError};
 use serde_json::{Map, Value, json};
 
@@ -23,8 +23,8 @@ pub(super) struct Wanted {
     gone: Vec<IdentityName>,
 }
 
-pub(super) fn read(asked: &Asked<'_>, identity: &Value, is_whole: bool) -> Result<Wanted, ArmError> {
-    let Some(Value::String(kinds)) = member(identity, "type") else {
+pub(super) fn read(asked: &Asked<'_>, identity: &Said, is_whole: bool) -> Result<Wanted, ArmError> {
+    let Some(kinds) = identity.member("type").and_then(Said::text) else {
         return Err(ArmError::bad_content("The identity's type is missing."));
     };
     let mut wanted = Wanted { is_system: false, is_user: false, named: None, gone: Vec::new() };
@@ -40,18 +40,18 @@ pub(super) fn read(asked: &Asked<'_>, identity: &Value, is_whole: bool) -> Resul
             }
         }
     }
-    let named = match member(identity, "userAssignedIdentities") {
+    let named = match identity.member("userAssignedIdentities").map(Said::members) {
         None => return Ok(wanted),
-        Some(Value::Object(named)) => named,
-        Some(_) => return Err(ArmError::bad_content("userAssignedIdentities is no object.")),
+        Some(Some(named)) => named,
+        Some(None) => return Err(ArmError::bad_content("userAssignedIdentities is no object.")),
     };
     let mut all = Vec::with_capacity(named.len());
     for (id, value) in named {
         let (group, name) = parse(asked, id)?;
         // In a change, null takes away; in a whole, what is not there is not to be there either.
-        match value.is_null() && !is_whole {
+        match value.is_nothing() && !is_whole {
             true => wanted.gone.push(name),
-            false if value.is_null() => {}
+            false if value.is_nothing() => {}
             false => all.push((group, name)),
         }
     }
@@ -70,10 +70,9 @@ fn parse(asked: &Asked<'_>, id: &str) -> Result<(ResourceGroupName, IdentityName
 }
 
 impl Wanted {
-    /// Gives and takes identities until the app has these.
-    pub(super) async fn apply(&self, here: &Here<'_>, is_whole: bool) -> Result<(), ArmError> {
-        let (asked, host, app) = (here.asked, &here.asked.state.host, here.name);
-        let (by, now) = (asked.by(), asked.context.now);
+    /// Are those that it names there, and may who asks give them? Asked again by the decisions that give them.
+    pub(super) async fn check(&self, asked: &Asked<'_>) -> Result<(), ArmError> {
+        let host = &asked.state.host;
         for (group, name) in self.named.iter().flatten() {
             // Under another group than it is in, it is not there; and who may give none of that group is told neither.
             let found = match host.identity_named(Manager::Administrator, name).await {
@@ -86,11 +85,22 @@ impl Wanted {
                 Some(scope) => Around::resource(scope, group),
                 None => Around::group(group),
             };
-            asked.state.resource.may(by, ASSIGN, &around).await?;
+            asked.state.resource.may(asked.by(), ASSIGN, &around).await?;
             if scope.is_none() {
                 return Err(HostError::IdentityNotFound(name.clone()).into());
             }
         }
+        let limit = limits::IDENTITIES_OF_APP_MAX;
+        if self.is_user && self.named.iter().flatten().count() > limit {
+            return Err(HostError::TooManyIdentities { limit }.into());
+        }
+        Ok(())
+    }
+
+    /// Gives and takes identities until the app has these.
+    pub(super) async fn apply(&self, here: &Here<'_>, is_whole: bool) -> Result<(), ArmError> {
+        let (asked, host, app) = (here.asked, &here.asked.state.host, here.name);
+        let (by, now) = (asked.by(), asked.context.now);
         let before = host.app(Manager::Administrator, app).await?;
         let has: Vec<IdentityName> = before
             .user_assigned

@@ -21,11 +21,11 @@ use super::{
 };
 use access::{Around, Manager, Scope};
 use axum::{body::Body, response::Response};
-use domain::{AppName, PlanName, ResourceGroupName};
+use domain::{AppName, Location, PlanName, ResourceGroupName};
 use host::{App, AppView, HostError, PlanRef};
 use http::{Method, StatusCode};
 use plans::PlanOperation;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -289,15 +289,24 @@ impl Here<'_> {
     }
 
     /// A part of an app's configuration, in the form that all have.
-    fn part(&self, app: &App, part: &str, properties: Value) -> Response {
+    fn part(&self, app: &App, part: &str, properties: impl Serialize) -> Response {
+        // Written as it is, without a copy between: values of settings are among the properties.
+        #[derive(Serialize)]
+        struct Part<'p, P> {
+            id: String,
+            location: &'p Location,
+            name: &'p str,
+            properties: P,
+            r#type: String,
+        }
         let kind = part.split('/').next().unwrap_or_default();
-        let shown = json!({
-            "id": format!("{}/{part}", self.id(app)),
-            "name": part.rsplit('/').next().unwrap_or_default(),
-            "type": format!("Microsoft.Web/sites/{kind}"),
-            "location": app.placement.location,
-            "properties": properties,
-        });
+        let shown = Part {
+            id: format!("{}/{part}", self.id(app)),
+            location: &app.placement.location,
+            name: part.rsplit('/').next().unwrap_or_default(),
+            properties,
+            r#type: format!("Microsoft.Web/sites/{kind}"),
+        };
         answer(StatusCode::OK, &shown)
     }
 
@@ -345,15 +354,6 @@ fn only(method: &Method, wanted: &Method, operation: WebOperation) -> Result<Web
         (false, true) => Err(ArmError::wrong_method("GET")),
         (false, false) => Err(ArmError::wrong_method("POST")),
     }
-}
-
-/// An object below another, by its name in any case; none if it is not there or null.
-fn member<'v>(of: &'v Value, named: &str) -> Option<&'v Value> {
-    let members = of.as_object()?;
-    let found = members.get(named).or_else(|| {
-        members.iter().find(|(known, _)| known.eq_ignore_ascii_case(named)).map(|(_, value)| value)
-    });
-    found.filter(|value| !value.is_null())
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! By which way something is deployed to an app, for clients that ask. There is one: a token, at the app's deployment host. User names with
 //! passwords, which App Service calls basic publishing, are not there and cannot be turned on.
 
-use super::{super::error::ArmError, Here, config::properties, member};
+use super::{
+    super::{error::ArmError, said, said::Said},
+    Here,
+    config::properties,
+};
 use axum::{body::Body, response::Response};
 use http::{HeaderValue, header};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const PROFILE: &str = "Microsoft.Web/sites/publishxml/Action";
 const CREDENTIALS: &str = "Microsoft.Web/sites/config/list/Action";
@@ -58,8 +62,8 @@ pub(super) async fn basic(here: &Here<'_>, policy: &str) -> Result<Response, Arm
 
 pub(super) async fn put_basic(here: &Here<'_>, policy: &str, body: Body) -> Result<Response, ArmError> {
     let view = here.app(WRITE).await?;
-    let said = properties(body).await?;
-    if member(&said, "allow").and_then(Value::as_bool) == Some(true) {
+    let whole = said(body).await?;
+    if properties(&whole)?.member("allow").and_then(Said::flag) == Some(true) {
         let message = "Basic publishing credentials cannot be allowed: deploy with a token, which every client here can get.";
         return Err(ArmError::conflict(message));
     }

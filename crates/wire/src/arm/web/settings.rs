@@ -5,16 +5,18 @@
 //! clients read all settings, change one, and send all.
 
 use super::{
-    super::error::ArmError,
+    super::{error::ArmError, said, said::Said},
     Here,
     config::{CONFIG_WRITE, properties},
-    member,
 };
 use axum::{body::Body, response::Response};
 use domain::Secret;
 use host::{Setting, WantedSetting};
-use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use serde::Serialize;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// Seeing values.
 const LIST: &str = "Microsoft.Web/sites/config/list/Action";
@@ -44,67 +46,84 @@ pub(super) struct OfConfig {
 pub(super) async fn list(here: &Here<'_>) -> Result<Response, ArmError> {
     let view = here.app(LIST).await?;
     let settings = here.asked.state.host.settings(here.asked.by(), here.name).await?;
-    Ok(here.part(&view.app, "config/appsettings", told(settings.iter().map(Said::of))))
+    Ok(here.part(&view.app, "config/appsettings", told(settings.iter().map(Shown::of))))
 }
 
 pub(super) async fn list_connections(here: &Here<'_>) -> Result<Response, ArmError> {
     let view = here.app(LIST).await?;
     let settings = here.asked.state.host.settings(here.asked.by(), here.name).await?;
-    Ok(here.part(&view.app, "config/connectionstrings", told_connections(settings.iter().map(Said::of))))
+    Ok(here.part(&view.app, "config/connectionstrings", told_connections(settings.iter().map(Shown::of))))
 }
 
 pub(super) async fn put(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {
     let view = here.app(CONFIG_WRITE).await?;
-    let said = properties(body).await?;
-    let pairs = members(&said).iter().filter(|(_, value)| !value.is_null());
-    let wanted = pairs.map(|(name, value)| setting(name, name, value)).collect::<Result<Vec<_>, _>>()?;
-    let secret = replace(here, &wanted, &|name| !is_connection(name)).await?;
-    let told = told(wanted.iter().map(|one| Said::of_wanted(one, &secret)));
+    let whole = said(body).await?;
+    let pairs = members(&whole)?.map(|(name, value)| setting(name, name, value));
+    let wanted = checked(pairs.collect::<Result<Vec<_>, _>>()?, &is_setting)?;
+    let secret = replace(here, &wanted, &is_setting).await?;
+    let told = told(wanted.iter().map(|one| Shown::of_wanted(one, &secret)));
     Ok(here.part(&view.app, "config/appsettings", told))
 }
 
 pub(super) async fn put_connections(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {
     let view = here.app(CONFIG_WRITE).await?;
-    let said = properties(body).await?;
-    let connections = members(&said).iter().filter(|(_, value)| !value.is_null());
-    let wanted = connections.map(|(name, of)| connection(name, member(of, "value"), member(of, "type")));
-    let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
+    let whole = said(body).await?;
+    let connections =
+        members(&whole)?.map(|(name, of)| connection(name, of.member("value"), of.member("type")));
+    let wanted = checked(connections.collect::<Result<Vec<_>, _>>()?, &is_connection)?;
     let secret = replace(here, &wanted, &is_connection).await?;
-    let told = told_connections(wanted.iter().map(|one| Said::of_wanted(one, &secret)));
+    let told = told_connections(wanted.iter().map(|one| Shown::of_wanted(one, &secret)));
     Ok(here.part(&view.app, "config/connectionstrings", told))
 }
 
 /// What `siteConfig` or `config/web` says of both, as lists.
-pub(super) fn of_config(config: &Value) -> Result<OfConfig, ArmError> {
-    let text = |of: &Value, named: &str| match member(of, named) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        _ => Err(ArmError::bad_content(format!("A setting has no {named}."))),
+pub(super) fn of_config(config: &Said) -> Result<OfConfig, ArmError> {
+    let name = |item: &Said| match item.member("name").and_then(Said::text) {
+        Some(name) => Ok(name.to_owned()),
+        None => Err(ArmError::bad_content("A setting has no name.")),
     };
-    let items = |named: &str| match member(config, named) {
+    let settings = each(config, "appSettings", |item| {
+        let name = name(item)?;
+        match item.member("value") {
+            Some(value) => setting(&name, &name, value),
+            None => Ok(WantedSetting { name, value: Some(Secret::new(String::new())) }),
+        }
+    });
+    let connections = each(config, "connectionStrings", |item| {
+        connection(&name(item)?, item.member("connectionString"), item.member("type"))
+    });
+    Ok(OfConfig {
+        settings: settings?.map(|wanted| checked(wanted, &is_setting)).transpose()?,
+        connections: connections?.map(|wanted| checked(wanted, &is_connection)).transpose()?,
+    })
+}
+
+/// What each item of a list says, if there is the list.
+fn each(
+    config: &Said,
+    named: &str,
+    one: impl Fn(&Said) -> Result<WantedSetting, ArmError>,
+) -> Result<Option<Vec<WantedSetting>>, ArmError> {
+    match config.member(named) {
         None => Ok(None),
-        Some(Value::Array(items)) => Ok(Some(items.clone())),
+        Some(Said::List(items)) => items.iter().map(one).collect::<Result<_, _>>().map(Some),
         Some(_) => Err(ArmError::bad_content(format!("{named} is no list."))),
-    };
-    let settings = items("appSettings")?.map(|items| {
-        let one = |item: &Value| {
-            let name = text(item, "name")?;
-            setting(&name, &name, member(item, "value").unwrap_or(&Value::String(String::new())))
-        };
-        items.iter().map(one).collect::<Result<Vec<_>, ArmError>>()
-    });
-    let connections = items("connectionStrings")?.map(|items| {
-        let one = |item: &Value| {
-            connection(&text(item, "name")?, member(item, "connectionString"), member(item, "type"))
-        };
-        items.iter().map(one).collect::<Result<Vec<_>, ArmError>>()
-    });
-    Ok(OfConfig { settings: settings.transpose()?, connections: connections.transpose()? })
+    }
 }
 
 impl OfConfig {
+    /// Both; nothing if nothing is said.
+    pub(super) fn all(&self) -> Vec<&WantedSetting> {
+        self.settings.iter().chain(&self.connections).flatten().collect()
+    }
+
+    pub(super) const fn is_said(&self) -> bool {
+        self.settings.is_some() || self.connections.is_some()
+    }
+
     pub(super) async fn apply(&self, here: &Here<'_>) -> Result<(), ArmError> {
         if let Some(wanted) = &self.settings {
-            let _secret = replace(here, wanted, &|name| !is_connection(name)).await?;
+            let _secret = replace(here, wanted, &is_setting).await?;
         }
         if let Some(wanted) = &self.connections {
             let _secret = replace(here, wanted, &is_connection).await?;
@@ -113,11 +132,11 @@ impl OfConfig {
     }
 }
 
-async fn replace(
-    here: &Here<'_>,
-    wanted: &[WantedSetting],
+/// Settings of one kind, each once.
+fn checked(
+    wanted: Vec<WantedSetting>,
     are_meant: &(dyn Fn(&str) -> bool + Sync),
-) -> Result<BTreeSet<String>, ArmError> {
+) -> Result<Vec<WantedSetting>, ArmError> {
     let mut names: Vec<&str> = wanted.iter().map(|one| one.name.as_str()).collect();
     names.sort_unstable();
     if names.windows(2).any(|two| two.first() == two.last()) {
@@ -128,6 +147,14 @@ async fn replace(
         let message = "The name of an app setting begins like that of a connection string.";
         return Err(ArmError::bad_content(message));
     }
+    Ok(wanted)
+}
+
+async fn replace(
+    here: &Here<'_>,
+    wanted: &[WantedSetting],
+    are_meant: &(dyn Fn(&str) -> bool + Sync),
+) -> Result<BTreeSet<String>, ArmError> {
     let (asked, now) = (here.asked, here.asked.context.now);
     let secret = asked.state.host.replace_settings(asked.by(), here.name, wanted, are_meant, now).await?;
     here.changed();
@@ -135,23 +162,30 @@ async fn replace(
 }
 
 /// A setting: by the name that it has as an app's, and the one by which clients know it.
-fn setting(name: &str, known_as: &str, value: &Value) -> Result<WantedSetting, ArmError> {
+fn setting(name: &str, known_as: &str, value: &Said) -> Result<WantedSetting, ArmError> {
     let value = match value {
-        Value::String(text) if *text == word(known_as) => None,
-        Value::String(text) => Some(Secret::new(text.clone())),
-        Value::Bool(_) | Value::Number(_) => Some(Secret::new(value.to_string())),
-        _ => return Err(ArmError::bad_content("A setting's value is no string.")),
+        Said::Text(text) if *text.expose() == word(known_as) => None,
+        Said::Text(text) => Some(text.duplicate()),
+        Said::Flag(flag) => Some(Secret::new(flag.to_string())),
+        Said::Number(number) => Some(Secret::new(number.to_string())),
+        Said::Nothing | Said::List(_) | Said::Object(_) => {
+            return Err(ArmError::bad_content("A setting's value is no string."));
+        }
     };
     Ok(WantedSetting { name: name.to_owned(), value })
 }
 
-fn connection(name: &str, value: Option<&Value>, kind: Option<&Value>) -> Result<WantedSetting, ArmError> {
-    let kind = kind.and_then(Value::as_str).unwrap_or("Custom");
+fn connection(name: &str, value: Option<&Said>, kind: Option<&Said>) -> Result<WantedSetting, ArmError> {
+    let kind = kind.and_then(Said::text).unwrap_or("Custom");
     let Some((_, start)) = CONNECTIONS.iter().find(|(known, _)| known.eq_ignore_ascii_case(kind)) else {
         return Err(ArmError::bad_content("A connection string's type is not one that App Service has."));
     };
     let value = value.ok_or_else(|| ArmError::bad_content("A connection string has no value."))?;
     setting(&format!("{start}{name}"), name, value)
+}
+
+fn is_setting(name: &str) -> bool {
+    !is_connection(name)
 }
 
 fn is_connection(name: &str) -> bool {
@@ -164,45 +198,50 @@ fn word(name: &str) -> String {
 }
 
 /// A setting as it is told. Without a value: it is secret.
-struct Said<'s> {
+struct Shown<'s> {
     name: &'s str,
-    value: Option<&'s str>,
+    value: Option<&'s Secret<String>>,
 }
 
-impl<'s> Said<'s> {
+/// A connection string as it is told.
+#[derive(Serialize)]
+struct Connection<'s> {
+    r#type: &'static str,
+    value: Cow<'s, str>,
+}
+
+impl<'s> Shown<'s> {
     fn of(setting: &'s Setting) -> Self {
-        let value = (!setting.is_secret).then(|| setting.value.expose().as_str());
-        Self { name: &setting.name, value }
+        Self { name: &setting.name, value: (!setting.is_secret).then_some(&setting.value) }
     }
 
     /// What somebody has just written: that, and nothing of what others may have written since.
     fn of_wanted(wanted: &'s WantedSetting, secret: &BTreeSet<String>) -> Self {
         let value = wanted.value.as_ref().filter(|_| !secret.contains(&wanted.name));
-        Self { name: &wanted.name, value: value.map(|value| value.expose().as_str()) }
+        Self { name: &wanted.name, value }
     }
 
-    fn shown(&self, known_as: &str) -> Value {
-        self.value.map_or_else(|| json!(word(known_as)), |value| json!(value))
+    /// Borrowed: no copy of a value is made but the answer itself.
+    fn told(&self, known_as: &str) -> Cow<'s, str> {
+        self.value.map_or_else(|| word(known_as).into(), |value| value.expose().into())
     }
 }
 
-fn told<'s>(settings: impl Iterator<Item = Said<'s>>) -> Value {
-    let settings = settings.filter(|setting| !is_connection(setting.name));
-    Value::Object(settings.map(|one| (one.name.to_owned(), one.shown(one.name))).collect())
+fn told<'s>(settings: impl Iterator<Item = Shown<'s>>) -> BTreeMap<&'s str, Cow<'s, str>> {
+    let settings = settings.filter(|setting| is_setting(setting.name));
+    settings.map(|one| (one.name, one.told(one.name))).collect()
 }
 
-fn told_connections<'s>(settings: impl Iterator<Item = Said<'s>>) -> Value {
-    let mut told = Map::new();
-    for one in settings {
-        let found = CONNECTIONS.iter().find_map(|(kind, start)| Some((kind, one.name.strip_prefix(start)?)));
-        if let Some((kind, name)) = found {
-            told.insert(name.to_owned(), json!({"value": one.shown(name), "type": kind}));
-        }
-    }
-    Value::Object(told)
+fn told_connections<'s>(settings: impl Iterator<Item = Shown<'s>>) -> BTreeMap<&'s str, Connection<'s>> {
+    let connection = |one: Shown<'s>| {
+        let (kind, name) =
+            CONNECTIONS.iter().find_map(|(kind, start)| Some((*kind, one.name.strip_prefix(start)?)))?;
+        Some((name, Connection { r#type: kind, value: one.told(name) }))
+    };
+    settings.filter_map(connection).collect()
 }
 
-fn members(value: &Value) -> &Map<String, Value> {
-    static NONE: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
-    value.as_object().unwrap_or(&NONE)
+/// What `properties` of a body says of each setting. What is null is not there.
+fn members(whole: &Said) -> Result<impl Iterator<Item = (&String, &Said)>, ArmError> {
+    Ok(properties(whole)?.members().into_iter().flatten().filter(|(_, value)| !value.is_nothing()))
 }

@@ -2,16 +2,20 @@
 //! thing changed.
 
 use super::{
-    super::{Asked, answer, empty, error::ArmError, list as listed, location, object, path::segments, tags},
-    Here, config, identity, member, plan_id, settings, site_id,
+    super::{
+        Asked, answer, empty, error::ArmError, list as listed, location, path::segments, said, said::Said,
+        tags,
+    },
+    Here, config, identity, plan_id, settings, site_id,
 };
 use access::{Around, Manager, Scope, Unmanaged};
 use axum::{body::Body, response::Response};
 use domain::{Location, Placement, PlanName, ResourceGroupName, Tags, Timestamp};
-use host::{AppView, DesiredState, HostError, PlanRef, Replacement};
+use host::{App, AppView, DesiredState, HostError, PlanRef, Replacement};
 use http::StatusCode;
 use resource::{ResourceError, SiteChange};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Reading an app.
 pub(super) const READ: &str = "Microsoft.Web/sites/read";
@@ -26,13 +30,11 @@ const KIND_BYTES_MAX: usize = 64;
 struct Wanted {
     location: Option<Location>,
     tags: Option<Tags>,
-    kind: Option<String>,
-    plan: Option<PlanRef>,
+    /// What is only told again, and the plan.
+    site: SiteChange,
     identity: Option<identity::Wanted>,
-    /// `properties`.
-    properties: Value,
-    /// `properties.siteConfig`.
-    config: Value,
+    settings: settings::OfConfig,
+    running: config::Running,
 }
 
 pub(super) async fn get(here: &Here<'_>) -> Result<Response, ArmError> {
@@ -60,38 +62,23 @@ pub(super) async fn list(asked: &Asked<'_>, group: Option<&ResourceGroupName>) -
 
 pub(super) async fn put(here: &Here<'_>, body: Body, is_whole: bool) -> Result<Response, ArmError> {
     let (asked, name) = (here.asked, here.name);
-    let wanted = read(here, &Value::Object(object(body).await?), is_whole)?;
-    let values = wanted.values()?;
-    let settings = settings::of_config(&wanted.config)?;
+    let wanted = read(here, &said(body).await?, is_whole)?;
     let app = match here.found().await? {
         Some(view) => view.app,
         None if !is_whole => here.app(WRITE).await?.app,
-        None => {
-            asked.state.resource.may(asked.by(), WRITE, &Around::group(here.group)).await?;
-            let location = wanted.location.clone().ok_or_else(ArmError::no_location)?;
-            if let Some(plan) = &wanted.plan {
-                // Before there is an app that would be in none.
-                asked.state.resource.may_join(asked.by(), plan).await?;
-            }
-            let placement = Placement {
-                group: here.group.clone(),
-                location,
-                tags: wanted.tags.clone().unwrap_or_default(),
-            };
-            let made = asked.state.host.create_app(asked.by(), name, &placement, asked.context.now).await?;
-            asked.state.outside.names_changed().await;
-            made
-        }
+        None => wanted.make(here).await?,
     };
     let place = Replacement { location: wanted.location.clone(), tags: wanted.tags.clone() };
     let placed = asked.state.host.place_app(asked.by(), name, &place, asked.context.now).await?;
     if placed.app.id != app.id {
         return Err(HostError::AppNotFound(name.clone()).into());
     }
-    let change = SiteChange { plan: wanted.plan, kind: wanted.kind, values, ..SiteChange::default() };
-    asked.state.resource.change_site(asked.by(), WRITE, &app, &change).await?;
-    settings.apply(here).await?;
-    config::apply(here, &app, &wanted.config).await?;
+    if let Some(identity) = &wanted.identity {
+        identity.check(asked).await?;
+    }
+    asked.state.resource.change_site(asked.by(), WRITE, &app, &wanted.site).await?;
+    wanted.settings.apply(here).await?;
+    wanted.running.apply(here, &app).await?;
     if let Some(identity) = &wanted.identity {
         identity.apply(here, is_whole).await?;
     }
@@ -129,51 +116,63 @@ pub(super) async fn delete(here: &Here<'_>) -> Result<Response, ArmError> {
     Ok(empty(StatusCode::OK))
 }
 
-fn read(here: &Here<'_>, whole: &Value, is_whole: bool) -> Result<Wanted, ArmError> {
-    let Value::Object(members) = whole else { return Err(ArmError::bad_content("It is no object.")) };
-    let kind = match member(whole, "kind") {
+fn read(here: &Here<'_>, whole: &Said, is_whole: bool) -> Result<Wanted, ArmError> {
+    let members = whole.plain(&["location", "tags"]);
+    let kind = match whole.member("kind").map(Said::text) {
         None => None,
-        Some(Value::String(kind)) if is_kind(kind) => Some(kind.clone()),
+        Some(Some(kind)) if is_kind(kind) => Some(kind.to_owned()),
         Some(_) => return Err(ArmError::bad_content("The kind is not valid.")),
     };
-    let properties = object_at(whole, "properties")?;
-    let config = object_at(&properties, "siteConfig")?;
-    let plan = match member(&properties, "serverFarmId") {
+    let properties = config::properties(whole)?;
+    let config = config::object_at(properties, "siteConfig")?;
+    let plan = match properties.member("serverFarmId").map(Said::text) {
         None => None,
-        Some(Value::String(id)) => Some(plan(here, id)?),
-        Some(_) => return Err(ArmError::bad_content("The serverFarmId is no string.")),
+        Some(Some(id)) => Some(plan(here, id)?),
+        Some(None) => return Err(ArmError::bad_content("The serverFarmId is no string.")),
     };
-    let identity = member(whole, "identity").map(|identity| identity::read(here.asked, identity, is_whole));
+    let mut values = config::read(config::SITE, properties)?;
+    values.extend(config::read(config::WEB, config)?);
+    let identity = whole.member("identity").map(|identity| identity::read(here.asked, identity, is_whole));
     Ok(Wanted {
-        location: location(members)?,
-        tags: tags(members)?,
-        kind,
-        plan,
+        location: location(&members)?,
+        tags: tags(&members)?,
+        site: SiteChange { plan, kind, values, ..SiteChange::default() },
         identity: identity.transpose()?,
-        properties,
-        config,
+        settings: settings::of_config(config)?,
+        running: config::running(config)?,
     })
 }
 
 impl Wanted {
-    fn values(&self) -> Result<config::Values, ArmError> {
-        let mut values = config::read(config::SITE, &self.properties)?;
-        values.extend(config::read(config::WEB, &self.config)?);
-        Ok(values)
+    /// Makes an app that is not there yet. All that can be refused is asked for before it is made: a refusal leaves none.
+    async fn make(&self, here: &Here<'_>) -> Result<Arc<App>, ArmError> {
+        let (asked, name, around) = (here.asked, here.name, Around::group(here.group));
+        let (host, resource) = (&asked.state.host, &asked.state.resource);
+        resource.may(asked.by(), WRITE, &around).await?;
+        let location = self.location.clone().ok_or_else(ArmError::no_location)?;
+        if let Some(plan) = &self.site.plan {
+            resource.may_join(asked.by(), plan).await?;
+        }
+        let running = self.running.change(None, None);
+        if self.settings.is_said() || running.is_some() {
+            resource.may(asked.by(), config::CONFIG_WRITE, &around).await?;
+        }
+        host.check_new_app(&self.settings.all(), &running.unwrap_or_default())?;
+        resource.check_new_site(&self.site)?;
+        if let Some(identity) = &self.identity {
+            identity.check(asked).await?;
+        }
+        let tags = self.tags.clone().unwrap_or_default();
+        let placement = Placement { group: here.group.clone(), location, tags };
+        let made = host.create_app(asked.by(), name, &placement, asked.context.now).await?;
+        asked.state.outside.names_changed().await;
+        Ok(made)
     }
 }
 
 fn is_kind(kind: &str) -> bool {
     kind.len() <= KIND_BYTES_MAX
         && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b',' | b'.' | b'-'))
-}
-
-fn object_at(of: &Value, named: &str) -> Result<Value, ArmError> {
-    match member(of, named) {
-        None => Ok(json!({})),
-        Some(found @ Value::Object(_)) => Ok(found.clone()),
-        Some(_) => Err(ArmError::bad_content(format!("{named} is no object."))),
-    }
 }
 
 /// A plan, by its resource id or by its name in the app's own group.
@@ -211,7 +210,7 @@ async fn shown(asked: &Asked<'_>, by: Manager<'_>, view: &AppView) -> Result<Val
         Err(ResourceError::Unmanaged(Unmanaged::NoRole(_))) => return Err(Unshown::Gone),
         Err(error) => return Err(Unshown::Error(error.into())),
     };
-    let desired = match asked.state.host.desired(&app.name).await {
+    let desired = match asked.state.host.desired_of(app).await {
         Ok(desired) => desired,
         Err(HostError::AppNotFound(_)) => return Err(Unshown::Gone),
         Err(error) => return Err(Unshown::Error(error.into())),

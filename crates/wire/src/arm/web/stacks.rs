@@ -1,9 +1,6 @@
 //! What a client asks before it makes an app: which runtimes there are, and whether a name is free.
 
-use super::{
-    super::{Asked, answer, error::ArmError, list as listed, object},
-    member,
-};
+use super::super::{Asked, answer, error::ArmError, list as listed, said, said::Said};
 use access::Manager;
 use axum::{body::Body, response::Response};
 use domain::AppName;
@@ -93,8 +90,8 @@ fn shown(stack: &Stack) -> Value {
 /// `checknameavailability`: names of apps are one space for the installation.
 pub(super) async fn check_name(asked: &Asked<'_>, body: Body) -> Result<Response, ArmError> {
     known(asked, "Microsoft.Web/checknameavailability/read").await?;
-    let members = Value::Object(object(body).await?);
-    let Some(Value::String(text)) = member(&members, "name") else {
+    let whole = said(body).await?;
+    let Some(text) = whole.member("name").and_then(Said::text) else {
         return Err(ArmError::bad_content("The name is missing."));
     };
     let said = match AppName::parse(text) {

@@ -63,7 +63,7 @@ pub(super) async fn deployment_status(here: &Here<'_>, id: &str) -> Result<Respo
     let unknown =
         || ArmError::no_such_resource("Microsoft.Web/sites/deploymentStatus", id, here.group.as_str());
     let deployment: DeploymentId = id.parse().map_err(|_| unknown())?;
-    let desired = asked.state.host.desired(here.name).await?;
+    let desired = asked.state.host.desired_of(&view.app).await?;
     let hosting = asked.state.outside.hosting()?;
     let is_in_place = desired
         .as_ref()

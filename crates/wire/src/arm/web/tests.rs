@@ -1,9 +1,14 @@
 //! Paths of Microsoft.Web, and what of a configuration is kept.
 
-use super::*;
+use super::{super::said::Said, *};
+use serde_json::{Value, json};
 
 fn group() -> Level {
     Level::Group(ResourceGroupName::parse("shop").unwrap())
+}
+
+fn said(json: Value) -> Said {
+    serde_json::from_value(json).unwrap()
 }
 
 fn site(method: &Method, rest: &str) -> Option<SiteOperation> {
@@ -49,13 +54,13 @@ fn words_of_paths_are_the_same_in_any_case() {
 
 #[test]
 fn what_is_said_is_told_again_and_what_is_not_known_is_dropped() {
-    let said = json!({
+    let body = json!({
         "LinuxFxVersion": "PYTHON|3.12",
         "alwaysOn": true,
         "phpVersion": null,
         "azureStorageAccounts": {"a": {"accessKey": "hunter2"}},
     });
-    let values = config::read(config::WEB, &said).unwrap();
+    let values = config::read(config::WEB, &said(body)).unwrap();
     assert_eq!(values.len(), 2);
     let site = host::Site {
         values: values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
@@ -65,21 +70,49 @@ fn what_is_said_is_told_again_and_what_is_not_known_is_dropped() {
     assert_eq!((&told["linuxFxVersion"], &told["alwaysOn"]), (&json!("PYTHON|3.12"), &json!(true)));
     assert_eq!((&told["numberOfWorkers"], &told["appCommandLine"]), (&json!(1), &json!("")));
     assert!(!told.to_string().contains("hunter2"));
-    assert!(config::read(config::WEB, &json!({"alwaysOn": "yes"})).is_err());
+    assert!(config::read(config::WEB, &said(json!({"alwaysOn": "yes"}))).is_err());
     // Everything that can be kept fits.
     const { assert!(config::KEPT <= domain::limits::SITE_VALUES_MAX) };
 }
 
 #[test]
 fn a_level_of_logs_may_be_said_by_whether_there_is_one() {
-    for (said, level) in [(json!(true), "Error"), (json!(false), "Off"), (json!("Verbose"), "Verbose")] {
-        let said = json!({"applicationLogs": {"fileSystem": {"level": said}}});
-        let values = config::read(config::LOGS, &said).unwrap();
+    for (is_on, level) in [(json!(true), "Error"), (json!(false), "Off"), (json!("Verbose"), "Verbose")] {
+        let body = json!({"applicationLogs": {"fileSystem": {"level": is_on}}});
+        let values = config::read(config::LOGS, &said(body)).unwrap();
         let site = host::Site {
             values: values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
             ..host::Site::default()
         };
-        let told = serde_json::Value::Object(config::told(config::LOGS, &site));
+        let told = Value::Object(config::told(config::LOGS, &site));
         assert_eq!(told["applicationLogs"]["fileSystem"]["level"], level, "{told}");
+    }
+}
+
+#[test]
+fn settings_of_a_body_are_secrets_from_the_parser_on() {
+    let body = said(json!({
+        "appSettings": [{"name": "KEY", "value": "hunter2"}, {"name": "KEPT", "value": "@Keyless.Secret(KEPT)"}],
+        "connectionStrings": [{"name": "DB", "connectionString": "hunter2", "type": "SQLAzure"}],
+    }));
+    let settings = settings::of_config(&body).unwrap();
+    assert!(!format!("{body:?} {settings:?}").contains("hunter2"));
+    let told = |one: &&host::WantedSetting| {
+        (one.name.clone(), one.value.as_ref().map(|value| value.expose().clone()))
+    };
+    let all: Vec<_> = settings.all().iter().map(told).collect();
+    let hunter = Some("hunter2".to_owned());
+    let expected = [("KEY", hunter.clone()), ("KEPT", None), ("SQLAZURECONNSTR_DB", hunter)];
+    assert_eq!(all, expected.map(|(name, value)| (name.to_owned(), value)));
+    for bad in [
+        json!({"appSettings": [{"name": "A", "value": ["hunter2"]}]}),
+        json!({"appSettings": [{"value": "hunter2"}]}),
+        json!({"appSettings": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}),
+        json!({"appSettings": [{"name": "SQLCONNSTR_A", "value": "1"}]}),
+        json!({"appSettings": {"A": "1"}}),
+        json!({"connectionStrings": [{"name": "A", "connectionString": "1", "type": "Other"}]}),
+        json!({"connectionStrings": [{"name": "A"}]}),
+    ] {
+        assert!(settings::of_config(&said(bad.clone())).is_err(), "{bad}");
     }
 }
