@@ -2,7 +2,7 @@
 //! that are told again as they were said.
 
 use super::{
-    super::{answer, error::ArmError, object},
+    super::{answer, error::ArmError, list as listed, object},
     Here, member,
 };
 use access::Manager;
@@ -251,7 +251,13 @@ pub(super) async fn apply(here: &Here<'_>, app: &App, said: &Value) -> Result<()
 
 pub(super) async fn get(here: &Here<'_>) -> Result<Response, ArmError> {
     let view = here.app(CONFIG_READ).await?;
-    shown(here, &view.app).await
+    Ok(answer(StatusCode::OK, &shown(here, &view.app).await?))
+}
+
+/// `config`: those of them that have no secrets, as App Service lists them.
+pub(super) async fn list(here: &Here<'_>) -> Result<Response, ArmError> {
+    let view = here.app(CONFIG_READ).await?;
+    Ok(listed(here.asked, vec![shown(here, &view.app).await?]))
 }
 
 pub(super) async fn change(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {
@@ -262,13 +268,13 @@ pub(super) async fn change(here: &Here<'_>, body: Body) -> Result<Response, ArmE
     settings.apply(here).await?;
     apply(here, &view.app, &said).await?;
     here.changed();
-    shown(here, &view.app).await
+    Ok(answer(StatusCode::OK, &shown(here, &view.app).await?))
 }
 
-async fn shown(here: &Here<'_>, app: &App) -> Result<Response, ArmError> {
+async fn shown(here: &Here<'_>, app: &App) -> Result<Value, ArmError> {
     let site = site(here, app).await?;
     let desired = here.asked.state.host.desired(here.name).await?;
-    Ok(here.part(app, "config/web", web(&site, desired.as_deref())))
+    Ok(here.part_shown(app, "config/web", web(&site, desired.as_deref())))
 }
 
 pub(super) async fn metadata(here: &Here<'_>) -> Result<Response, ArmError> {

@@ -39,6 +39,8 @@ pub(super) enum WebOperation {
     Plan(PlanRef, PlanOperation),
     /// All apps, or those of a group.
     Sites(Option<ResourceGroupName>),
+    /// Apps of a plan.
+    PlanSites(PlanRef),
     Site(ResourceGroupName, AppName, SiteOperation),
 }
 
@@ -49,6 +51,7 @@ pub(super) enum SiteOperation {
     Put,
     Update,
     Delete,
+    ListConfig,
     GetWeb,
     ChangeWeb,
     ListSettings,
@@ -63,6 +66,7 @@ pub(super) enum SiteOperation {
     PutSlotNames,
     PublishingProfile,
     PublishingCredentials,
+    ListBasic,
     GetBasic(&'static str),
     PutBasic(&'static str),
     Start,
@@ -91,6 +95,10 @@ impl WebOperation {
                 let plan = PlanRef { group, name: name(plan, PlanName::parse)? };
                 Ok(Self::Plan(plan, PlanOperation::route(method)?))
             }
+            ([kind, plan, below], Some(group)) if is(kind, "serverfarms") && is(below, "sites") => {
+                let plan = PlanRef { group, name: name(plan, PlanName::parse)? };
+                only(method, &Method::GET, Self::PlanSites(plan))
+            }
             ([kind, app, rest @ ..], Some(group)) if is(kind, "sites") => {
                 Ok(Self::Site(group, name(app, AppName::parse)?, SiteOperation::route(method, rest)?))
             }
@@ -111,7 +119,7 @@ impl WebOperation {
             Self::CheckName => "site.check_name",
             Self::Plans(_) => "plan.list",
             Self::Plan(_, operation) => operation.action(),
-            Self::Sites(_) => "site.list",
+            Self::Sites(_) | Self::PlanSites(_) => "site.list",
             Self::Site(_, _, operation) => operation.action(),
         }
     }
@@ -125,6 +133,7 @@ impl WebOperation {
             Self::Plan(plan, _) => format!("plan {} of resource group {}", plan.name, plan.group),
             Self::Sites(None) => "apps".to_owned(),
             Self::Sites(Some(group)) => format!("apps of resource group {group}"),
+            Self::PlanSites(plan) => format!("apps of plan {} of resource group {}", plan.name, plan.group),
             Self::Site(_, app, _) => format!("app {app}"),
         }
     }
@@ -137,6 +146,7 @@ impl WebOperation {
             Self::Plans(group) => plans::list(asked, group.as_ref()).await?,
             Self::Plan(plan, operation) => operation.operate(asked, &plan, body).await?,
             Self::Sites(group) => sites::list(asked, group.as_ref()).await?,
+            Self::PlanSites(plan) => sites::list_of(asked, &plan).await?,
             Self::Site(group, app, operation) => {
                 operation.operate(&Here { asked, group: &group, name: &app }, body).await?
             }
@@ -157,6 +167,7 @@ impl SiteOperation {
             [] if *method == Method::PATCH => Self::Update,
             [] if *method == Method::DELETE => Self::Delete,
             [] => return Err(ArmError::wrong_method("GET, PUT, PATCH, DELETE")),
+            ["config"] if get => Self::ListConfig,
             ["config", "web"] if get => Self::GetWeb,
             ["config", "web"] if put || *method == Method::PATCH => Self::ChangeWeb,
             ["config", "appsettings"] if put => Self::PutSettings,
@@ -171,6 +182,7 @@ impl SiteOperation {
             ["config", "slotconfignames"] if put => Self::PutSlotNames,
             ["config", "publishingcredentials", "list"] if post => Self::PublishingCredentials,
             ["publishxml"] if post => Self::PublishingProfile,
+            ["basicpublishingcredentialspolicies"] if get => Self::ListBasic,
             ["basicpublishingcredentialspolicies", policy] => {
                 let policy = publishing::policy(policy).ok_or_else(ArmError::no_such_path)?;
                 match (get, put) {
@@ -195,11 +207,11 @@ impl SiteOperation {
             Self::Get => "site.get",
             Self::Put | Self::Update => "site.put",
             Self::Delete => "site.delete",
-            Self::GetWeb | Self::GetLogs | Self::GetSlotNames => "site.config.get",
+            Self::ListConfig | Self::GetWeb | Self::GetLogs | Self::GetSlotNames => "site.config.get",
             Self::ChangeWeb | Self::PutMetadata | Self::PutLogs | Self::PutSlotNames => "site.config.put",
             Self::ListSettings | Self::ListConnectionStrings | Self::ListMetadata => "site.settings.list",
             Self::PutSettings | Self::PutConnectionStrings => "site.settings.put",
-            Self::PublishingProfile | Self::PublishingCredentials | Self::GetBasic(_) => {
+            Self::PublishingProfile | Self::PublishingCredentials | Self::ListBasic | Self::GetBasic(_) => {
                 "site.publishing.get"
             }
             Self::PutBasic(_) => "site.publishing.put",
@@ -217,6 +229,7 @@ impl SiteOperation {
             Self::Put => sites::put(here, body, true).await,
             Self::Update => sites::put(here, body, false).await,
             Self::Delete => sites::delete(here).await,
+            Self::ListConfig => config::list(here).await,
             Self::GetWeb => config::get(here).await,
             Self::ChangeWeb => config::change(here, body).await,
             Self::ListSettings => settings::list(here).await,
@@ -231,6 +244,7 @@ impl SiteOperation {
             Self::PutSlotNames => config::put_slot_names(here, body).await,
             Self::PublishingProfile => publishing::profile(here).await,
             Self::PublishingCredentials => publishing::credentials(here).await,
+            Self::ListBasic => publishing::list(here).await,
             Self::GetBasic(policy) => publishing::basic(here, policy).await,
             Self::PutBasic(policy) => publishing::put_basic(here, policy, body).await,
             Self::Start => state::start(here).await,
@@ -290,15 +304,19 @@ impl Here<'_> {
 
     /// A part of an app's configuration, in the form that all have.
     fn part(&self, app: &App, part: &str, properties: Value) -> Response {
+        answer(StatusCode::OK, &self.part_shown(app, part, properties))
+    }
+
+    /// The same in a list.
+    fn part_shown(&self, app: &App, part: &str, properties: Value) -> Value {
         let kind = part.split('/').next().unwrap_or_default();
-        let shown = json!({
+        json!({
             "id": format!("{}/{part}", self.id(app)),
             "name": part.rsplit('/').next().unwrap_or_default(),
             "type": format!("Microsoft.Web/sites/{kind}"),
             "location": app.placement.location,
             "properties": properties,
-        });
-        answer(StatusCode::OK, &shown)
+        })
     }
 
     /// Has what runs follow.
