@@ -135,6 +135,8 @@ pub const DELETED_KEPT: Duration = Duration::from_secs(30 * 86_400);
 pub const GRAPH_PAGE_ITEMS: u16 = 100;
 /// Items of one page of Microsoft Graph that may be asked for. Source: Microsoft Graph (999).
 pub const GRAPH_PAGE_ITEMS_MAX: u16 = 999;
+/// Items of one answer of the resource manager; fewer may be asked for. Source: Azure Resource Manager, resources (1,000).
+pub const RESOURCE_PAGE_ITEMS_MAX: usize = 1_000;
 /// Ids of one request that asks for several objects. Source: Microsoft Graph, getByIds.
 pub const GRAPH_IDS_MAX: usize = 1_000;
 /// Secrets of one app registration, and certificates besides. Ours.

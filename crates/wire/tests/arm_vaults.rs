@@ -301,6 +301,62 @@ async fn a_deleted_vault_is_recovered_or_purged() {
     assert_eq!(code(&purge("owner", deleted.to_owned()).await), (405, "MethodNotAllowed"));
 }
 
+/// As `list_by_subscription(top=2)` of the management SDKs asks, which go on by `nextLink` until there is none.
+#[tokio::test]
+async fn a_list_in_pages_has_everything_once_whatever_is_made_or_deleted_meanwhile() {
+    let arm = Arm::new().await;
+    for name in ["till", "desk", "door", "hall"] {
+        let path = TILL.replace("till", name);
+        assert_eq!(arm.put("owner", &path, arm.new_vault(&json!({}))).await.0, 200, "{name}");
+    }
+    let names = |page: &Value| -> Vec<String> {
+        page["value"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let base = format!("https://management.keyless.localhost:8443/subscriptions/{}", arm.subscription);
+    let next =
+        |page: &Value| page["nextLink"].as_str().map(|next| next.strip_prefix(&base).unwrap().to_owned());
+    let (_, first) = arm.get("reader", "/providers/Microsoft.KeyVault/vaults?$top=2").await;
+    assert_eq!(names(&first), ["desk", "door"]);
+    let after = next(&first).unwrap();
+    assert!(after.contains(VERSION) && after.contains("%24top=2"), "what was asked for goes along: {after}");
+    // What the page ended with is gone, and something is made before it.
+    arm.ask("owner", Method::DELETE, &TILL.replace("till", "door"), Value::Null).await;
+    arm.put("owner", &TILL.replace("till", "attic"), arm.new_vault(&json!({}))).await;
+    let (_, second) = arm.get("reader", &after).await;
+    assert_eq!((names(&second), next(&second)), (vec!["hall".to_owned(), "till".to_owned()], None));
+    let (_, none) = arm.get("stranger", &after).await;
+    assert_eq!((names(&none), next(&none)), (vec![], None), "a link gives nobody a right");
+    // The filter goes along, too.
+    let filtered = "/resources?$top=1&$filter=resourceType%20eq%20'Microsoft.KeyVault/vaults'";
+    let (_, first) = arm.get("reader", filtered).await;
+    let (_, second) = arm.get("reader", &next(&first).unwrap()).await;
+    assert_eq!((names(&first), names(&second)), (vec!["attic".to_owned()], vec!["desk".to_owned()]));
+    for bad in ["$top=0", "$top=many", "$skiptoken="] {
+        let refused = arm.get("reader", &format!("/resources?{bad}")).await;
+        assert_eq!(code(&refused), (400, "BadRequest"), "{bad}");
+    }
+}
+
+/// As `check_existence_by_id` of the management SDKs asks.
+#[tokio::test]
+async fn whether_something_is_there_is_asked_by_head() {
+    let arm = Arm::new().await;
+    let head = async |who: &str, path: &str| arm.ask(who, Method::HEAD, path, Value::Null).await.0;
+    assert_eq!(head("reader", TILL).await, 404);
+    assert_eq!(arm.put("owner", TILL, arm.new_vault(&json!({}))).await.0, 200);
+    assert_eq!(head("reader", TILL).await, 204);
+    assert_eq!(head("reader", "").await, 204, "the subscription");
+    for path in [TILL, &TILL.replace("till", "none")] {
+        assert_eq!(head("stranger", path).await, 403, "{path}");
+    }
+    // `check_existence` by parts, of what is below no other resource.
+    assert_eq!(head("reader", &TILL.replace("/vaults/", "//vaults/")).await, 204);
+    // What is done and not read is not asked for.
+    let purge = "/providers/Microsoft.KeyVault/locations/westeurope/deletedVaults/till/purge";
+    assert_eq!(head("owner", purge).await, 405);
+    assert_eq!(head("reader", &TILL.replace("till", "un_der")).await, 400);
+}
+
 #[tokio::test]
 async fn a_name_is_free_or_told_why_not() {
     let arm = Arm::new().await;

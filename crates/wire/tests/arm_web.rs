@@ -373,6 +373,37 @@ async fn an_app_is_made_configured_and_deleted_as_az_does() {
     assert_eq!(desk.web(Method::GET, "serverfarms", Value::Null).await["value"][0]["name"], "plan");
 }
 
+/// As `list_configurations`, `list_basic_publishing_credentials_policies` and `list_web_apps` of the management SDKs ask.
+#[tokio::test]
+async fn the_parts_of_an_app_and_the_apps_of_a_plan_are_listed_as_each_is_told() {
+    let desk = Desk::new(Some("Contributor")).await;
+    desk.make().await;
+    desk.web(Method::PUT, "sites/other", json!({"location": "local"})).await;
+    for (list, of) in [
+        ("sites/web/config", vec!["sites/web/config/web"]),
+        (
+            "sites/web/basicPublishingCredentialsPolicies",
+            vec![
+                "sites/web/basicPublishingCredentialsPolicies/scm",
+                "sites/web/basicPublishingCredentialsPolicies/ftp",
+            ],
+        ),
+        ("serverfarms/plan/sites", vec!["sites/web"]),
+    ] {
+        let listed = desk.web(Method::GET, list, Value::Null).await;
+        let mut each = Vec::new();
+        for one in of {
+            each.push(desk.web(Method::GET, one, Value::Null).await);
+        }
+        assert_eq!(listed["value"], json!(each), "{list}");
+    }
+    for list in ["sites/none/config", "serverfarms/none/sites"] {
+        let missing = (404, "ResourceNotFound".to_owned());
+        assert_eq!(desk.refused(Method::GET, list, Value::Null).await, missing, "{list}");
+    }
+    assert_eq!(desk.refused(Method::POST, "serverfarms/plan/sites", Value::Null).await.0, 405);
+}
+
 #[tokio::test]
 async fn a_refused_app_is_not_made() {
     let desk = Desk::new(Some("Contributor")).await;
@@ -654,6 +685,9 @@ async fn without_a_role_nothing_is_told_and_nothing_is_done() {
         "sites/web/instances",
         "sites/web/slots",
         "sites/web/basicPublishingCredentialsPolicies/scm",
+        "sites/web/basicPublishingCredentialsPolicies",
+        "sites/web/config",
+        "serverfarms/plan/sites",
     ];
     let body = || json!({"location": "local", "properties": {}});
     let forbidden = (403, "AuthorizationFailed".to_owned());

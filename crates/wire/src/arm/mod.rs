@@ -13,6 +13,7 @@ mod identities;
 mod key_vault;
 mod metadata;
 mod odata;
+mod page;
 mod path;
 mod providers;
 mod resources;
@@ -30,10 +31,11 @@ use audit::{Actor, Outcome};
 use axum::{body::Body, extract::Request, response::Response};
 use domain::{Timestamp, limits};
 use error::ArmError;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
+use page::list;
 use said::Said;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// A request whose caller is known.
 struct Asked<'a> {
@@ -41,6 +43,7 @@ struct Asked<'a> {
     context: &'a Context,
     caller: &'a Caller,
     asking: Asking<'a>,
+    path: &'a str,
     query: Query,
 }
 
@@ -57,6 +60,8 @@ struct Query {
     filter: Option<String>,
     /// `deleteEmptyServerFarm=false`: the plan of an app that is deleted stays.
     keeps_plan: bool,
+    /// `$top` and `$skiptoken`.
+    page: page::Paging,
 }
 
 impl Query {
@@ -73,7 +78,11 @@ impl Query {
             }
         }
         let version = version.ok_or_else(ArmError::no_version)?;
-        if is_version(&version) { Ok(query) } else { Err(ArmError::bad_version()) }
+        if !is_version(&version) {
+            return Err(ArmError::bad_version());
+        }
+        query.page = page::Paging::read(text)?;
+        Ok(query)
     }
 }
 
@@ -145,7 +154,12 @@ struct Told {
 
 async fn perform(state: &State, context: &Context, caller: &Caller, request: Request) -> Told {
     let (parts, body) = request.into_parts();
-    let routed = route::route(&parts.method, parts.uri.path(), state.resource.subscription().id);
+    let route = |method| route::route(method, parts.uri.path(), state.resource.subscription().id);
+    // Is it there? Asked of whatever can be read (Resources, Check Existence); groups have an operation of their own for it.
+    let (routed, asks_whether) = match route(&parts.method) {
+        Err(_) if parts.method == Method::HEAD => (route(&Method::GET), true),
+        routed => (routed, false),
+    };
     let operation = match routed {
         Ok(operation) => operation,
         Err(error) => {
@@ -163,9 +177,11 @@ async fn perform(state: &State, context: &Context, caller: &Caller, request: Req
         Ok(query) => query,
         Err(error) => return refused(error),
     };
-    let asked = Asked { state, context, caller, asking: Asking::of(caller), query };
+    let asking = Asking::of(caller);
+    let asked = Asked { state, context, caller, asking, path: parts.uri.path(), query };
     match operation.operate(&asked, body).await {
         Ok(Answer { target, response }) => {
+            let response = if asks_whether { empty(StatusCode::NO_CONTENT) } else { response };
             let reason =
                 asked.asking.because().unwrap_or_else(|| "no role in particular is needed".to_owned());
             Told { action, target, reason, result: Ok(response) }
@@ -202,11 +218,6 @@ fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
-}
-
-/// A list, whole.
-fn list(values: Vec<Value>) -> Response {
-    answer(StatusCode::OK, &json!({"value": values}))
 }
 
 /// A time as the resource manager writes it.

@@ -18,19 +18,19 @@ pub(super) enum Level {
     Group(ResourceGroupName),
 }
 
-/// The segments of a path, decoded. Slashes in front may be many: clients glue paths to a base that ends in one.
+/// The segments of a path, decoded. Several slashes are one: clients glue paths to a base that ends in one, and leave the parent of what has
+/// none empty (Resources, Get).
 pub(super) fn segments(path: &str) -> Result<Vec<String>, ArmError> {
-    let path = path.trim_start_matches('/');
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let segments = path.split('/').map(|segment| {
+    let segments = path.split('/').filter(|segment| !segment.is_empty()).map(|segment| {
         let decoded = percent_decode_str(segment).decode_utf8().map_err(|_| ArmError::no_such_path())?;
-        if decoded.is_empty() || decoded.contains('/') || decoded.contains('\0') {
+        if decoded.contains('/') || decoded.contains('\0') {
             return Err(ArmError::no_such_path());
         }
         Ok(decoded.into_owned())
     });
     let segments: Vec<String> = segments.take(SEGMENTS_MAX + 1).collect::<Result<_, _>>()?;
-    if segments.len() > SEGMENTS_MAX { Err(ArmError::no_such_path()) } else { Ok(segments) }
+    // No name at all is a place nowhere, though nothing in it is wrong.
+    if (1..=SEGMENTS_MAX).contains(&segments.len()) { Ok(segments) } else { Err(ArmError::no_such_path()) }
 }
 
 /// Is this segment that word?
@@ -51,10 +51,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slashes_in_front_are_one_and_nothing_hides_in_a_segment() {
+    fn slashes_are_one_and_nothing_hides_in_a_segment() {
         assert_eq!(segments("//metadata/endpoints").unwrap(), ["metadata", "endpoints"]);
         assert_eq!(segments("/a%20b/c/").unwrap(), ["a b", "c"]);
-        for bad in ["/", "//", "/a//b", "/a%2Fb", "/a/%00", "/%ff", &"/a".repeat(21)] {
+        assert_eq!(segments("/vaults//till").unwrap(), ["vaults", "till"]);
+        for bad in ["", "/", "//", "/a%2Fb", "/a/%00", "/%ff", &"/a".repeat(21)] {
             assert!(segments(bad).is_err(), "{bad}");
         }
     }

@@ -5,10 +5,10 @@ use super::{
     super::{
         answer,
         error::ArmError,
-        said,
+        list as listed, said,
         said::{NOTHING, Said},
     },
-    Here, settings,
+    Here, Part, settings,
 };
 use access::Manager;
 use axum::{body::Body, response::Response};
@@ -263,7 +263,13 @@ impl Running {
 
 pub(super) async fn get(here: &Here<'_>) -> Result<Response, ArmError> {
     let view = here.app(CONFIG_READ).await?;
-    shown(here, &view.app).await
+    Ok(answer(StatusCode::OK, &shown(here, &view.app).await?))
+}
+
+/// `config`: those of them that have no secrets, as App Service lists them.
+pub(super) async fn list(here: &Here<'_>) -> Result<Response, ArmError> {
+    let view = here.app(CONFIG_READ).await?;
+    Ok(listed(here.asked, vec![shown(here, &view.app).await?.item()]))
 }
 
 pub(super) async fn change(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {
@@ -275,13 +281,13 @@ pub(super) async fn change(here: &Here<'_>, body: Body) -> Result<Response, ArmE
     settings.apply(here).await?;
     running.apply(here, &view.app).await?;
     here.changed();
-    shown(here, &view.app).await
+    Ok(answer(StatusCode::OK, &shown(here, &view.app).await?))
 }
 
-async fn shown(here: &Here<'_>, app: &App) -> Result<Response, ArmError> {
+async fn shown<'a>(here: &Here<'_>, app: &'a App) -> Result<Part<'a, Value>, ArmError> {
     let site = site(here, app).await?;
     let desired = here.asked.state.host.desired_of(app).await?;
-    Ok(here.part(app, "config/web", web(&site, desired.as_deref())))
+    Ok(here.part_shown(app, "config/web", web(&site, desired.as_deref())))
 }
 
 pub(super) async fn metadata(here: &Here<'_>) -> Result<Response, ArmError> {

@@ -26,6 +26,7 @@ use host::{App, AppView, HostError, PlanRef};
 use http::{Method, StatusCode};
 use plans::PlanOperation;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(super) enum WebOperation {
     Plan(PlanRef, PlanOperation),
     /// All apps, or those of a group.
     Sites(Option<ResourceGroupName>),
+    /// Apps of a plan.
+    PlanSites(PlanRef),
     Site(ResourceGroupName, AppName, SiteOperation),
 }
 
@@ -49,6 +52,7 @@ pub(super) enum SiteOperation {
     Put,
     Update,
     Delete,
+    ListConfig,
     GetWeb,
     ChangeWeb,
     ListSettings,
@@ -63,6 +67,7 @@ pub(super) enum SiteOperation {
     PutSlotNames,
     PublishingProfile,
     PublishingCredentials,
+    ListBasic,
     GetBasic(&'static str),
     PutBasic(&'static str),
     Start,
@@ -91,6 +96,10 @@ impl WebOperation {
                 let plan = PlanRef { group, name: name(plan, PlanName::parse)? };
                 Ok(Self::Plan(plan, PlanOperation::route(method)?))
             }
+            ([kind, plan, below], Some(group)) if is(kind, "serverfarms") && is(below, "sites") => {
+                let plan = PlanRef { group, name: name(plan, PlanName::parse)? };
+                only(method, &Method::GET, Self::PlanSites(plan))
+            }
             ([kind, app, rest @ ..], Some(group)) if is(kind, "sites") => {
                 Ok(Self::Site(group, name(app, AppName::parse)?, SiteOperation::route(method, rest)?))
             }
@@ -111,7 +120,7 @@ impl WebOperation {
             Self::CheckName => "site.check_name",
             Self::Plans(_) => "plan.list",
             Self::Plan(_, operation) => operation.action(),
-            Self::Sites(_) => "site.list",
+            Self::Sites(_) | Self::PlanSites(_) => "site.list",
             Self::Site(_, _, operation) => operation.action(),
         }
     }
@@ -125,6 +134,7 @@ impl WebOperation {
             Self::Plan(plan, _) => format!("plan {} of resource group {}", plan.name, plan.group),
             Self::Sites(None) => "apps".to_owned(),
             Self::Sites(Some(group)) => format!("apps of resource group {group}"),
+            Self::PlanSites(plan) => format!("apps of plan {} of resource group {}", plan.name, plan.group),
             Self::Site(_, app, _) => format!("app {app}"),
         }
     }
@@ -137,6 +147,7 @@ impl WebOperation {
             Self::Plans(group) => plans::list(asked, group.as_ref()).await?,
             Self::Plan(plan, operation) => operation.operate(asked, &plan, body).await?,
             Self::Sites(group) => sites::list(asked, group.as_ref()).await?,
+            Self::PlanSites(plan) => sites::list_of(asked, &plan).await?,
             Self::Site(group, app, operation) => {
                 operation.operate(&Here { asked, group: &group, name: &app }, body).await?
             }
@@ -157,6 +168,7 @@ impl SiteOperation {
             [] if *method == Method::PATCH => Self::Update,
             [] if *method == Method::DELETE => Self::Delete,
             [] => return Err(ArmError::wrong_method("GET, PUT, PATCH, DELETE")),
+            ["config"] if get => Self::ListConfig,
             ["config", "web"] if get => Self::GetWeb,
             ["config", "web"] if put || *method == Method::PATCH => Self::ChangeWeb,
             ["config", "appsettings"] if put => Self::PutSettings,
@@ -171,6 +183,7 @@ impl SiteOperation {
             ["config", "slotconfignames"] if put => Self::PutSlotNames,
             ["config", "publishingcredentials", "list"] if post => Self::PublishingCredentials,
             ["publishxml"] if post => Self::PublishingProfile,
+            ["basicpublishingcredentialspolicies"] if get => Self::ListBasic,
             ["basicpublishingcredentialspolicies", policy] => {
                 let policy = publishing::policy(policy).ok_or_else(ArmError::no_such_path)?;
                 match (get, put) {
@@ -195,11 +208,11 @@ impl SiteOperation {
             Self::Get => "site.get",
             Self::Put | Self::Update => "site.put",
             Self::Delete => "site.delete",
-            Self::GetWeb | Self::GetLogs | Self::GetSlotNames => "site.config.get",
+            Self::ListConfig | Self::GetWeb | Self::GetLogs | Self::GetSlotNames => "site.config.get",
             Self::ChangeWeb | Self::PutMetadata | Self::PutLogs | Self::PutSlotNames => "site.config.put",
             Self::ListSettings | Self::ListConnectionStrings | Self::ListMetadata => "site.settings.list",
             Self::PutSettings | Self::PutConnectionStrings => "site.settings.put",
-            Self::PublishingProfile | Self::PublishingCredentials | Self::GetBasic(_) => {
+            Self::PublishingProfile | Self::PublishingCredentials | Self::ListBasic | Self::GetBasic(_) => {
                 "site.publishing.get"
             }
             Self::PutBasic(_) => "site.publishing.put",
@@ -217,6 +230,7 @@ impl SiteOperation {
             Self::Put => sites::put(here, body, true).await,
             Self::Update => sites::put(here, body, false).await,
             Self::Delete => sites::delete(here).await,
+            Self::ListConfig => config::list(here).await,
             Self::GetWeb => config::get(here).await,
             Self::ChangeWeb => config::change(here, body).await,
             Self::ListSettings => settings::list(here).await,
@@ -231,6 +245,7 @@ impl SiteOperation {
             Self::PutSlotNames => config::put_slot_names(here, body).await,
             Self::PublishingProfile => publishing::profile(here).await,
             Self::PublishingCredentials => publishing::credentials(here).await,
+            Self::ListBasic => publishing::list(here).await,
             Self::GetBasic(policy) => publishing::basic(here, policy).await,
             Self::PutBasic(policy) => publishing::put_basic(here, policy, body).await,
             Self::Start => state::start(here).await,
@@ -248,6 +263,24 @@ struct Here<'a> {
     asked: &'a Asked<'a>,
     group: &'a ResourceGroupName,
     name: &'a AppName,
+}
+
+/// A part of an app's configuration. Written as it is, without a copy between: values of settings may be among the properties.
+#[derive(Serialize)]
+struct Part<'p, P> {
+    id: String,
+    location: &'p Location,
+    name: &'p str,
+    properties: P,
+    r#type: String,
+}
+
+impl Part<'_, Value> {
+    /// As an item of a list: one without secrets.
+    fn item(self) -> Value {
+        let Self { id, location, name, properties, r#type } = self;
+        json!({"id": id, "location": location, "name": name, "properties": properties, "type": r#type})
+    }
 }
 
 impl Here<'_> {
@@ -290,24 +323,18 @@ impl Here<'_> {
 
     /// A part of an app's configuration, in the form that all have.
     fn part(&self, app: &App, part: &str, properties: impl Serialize) -> Response {
-        // Written as it is, without a copy between: values of settings are among the properties.
-        #[derive(Serialize)]
-        struct Part<'p, P> {
-            id: String,
-            location: &'p Location,
-            name: &'p str,
-            properties: P,
-            r#type: String,
-        }
+        answer(StatusCode::OK, &self.part_shown(app, part, properties))
+    }
+
+    fn part_shown<'p, P>(&self, app: &'p App, part: &'p str, properties: P) -> Part<'p, P> {
         let kind = part.split('/').next().unwrap_or_default();
-        let shown = Part {
+        Part {
             id: format!("{}/{part}", self.id(app)),
             location: &app.placement.location,
             name: part.rsplit('/').next().unwrap_or_default(),
             properties,
             r#type: format!("Microsoft.Web/sites/{kind}"),
-        };
-        answer(StatusCode::OK, &shown)
+        }
     }
 
     /// Has what runs follow.

@@ -2,22 +2,26 @@
 //! passwords, which App Service calls basic publishing, are not there and cannot be turned on.
 
 use super::{
-    super::{error::ArmError, said, said::Said},
+    super::{answer, error::ArmError, list as listed, said, said::Said},
     Here,
     config::properties,
 };
 use axum::{body::Body, response::Response};
-use http::{HeaderValue, header};
-use serde_json::json;
+use host::App;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
 
 const PROFILE: &str = "Microsoft.Web/sites/publishxml/Action";
 const CREDENTIALS: &str = "Microsoft.Web/sites/config/list/Action";
 const READ: &str = "Microsoft.Web/sites/basicPublishingCredentialsPolicies/read";
 const WRITE: &str = "Microsoft.Web/sites/basicPublishingCredentialsPolicies/write";
 
+/// Ways of deployment that take a user's name and password in App Service.
+const POLICIES: [&str; 2] = ["scm", "ftp"];
+
 /// The name of a policy, as it is told.
 pub(super) fn policy(name: &str) -> Option<&'static str> {
-    ["scm", "ftp"].into_iter().find(|known| known.eq_ignore_ascii_case(name))
+    POLICIES.into_iter().find(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// `publishxml`: with user names and no passwords.
@@ -57,7 +61,18 @@ pub(super) async fn credentials(here: &Here<'_>) -> Result<Response, ArmError> {
 
 pub(super) async fn basic(here: &Here<'_>, policy: &str) -> Result<Response, ArmError> {
     let view = here.app(READ).await?;
-    Ok(here.part(&view.app, &format!("basicPublishingCredentialsPolicies/{policy}"), json!({"allow": false})))
+    Ok(answer(StatusCode::OK, &shown(here, &view.app, policy)))
+}
+
+/// All of them.
+pub(super) async fn list(here: &Here<'_>) -> Result<Response, ArmError> {
+    let view = here.app(READ).await?;
+    Ok(listed(here.asked, POLICIES.into_iter().map(|policy| shown(here, &view.app, policy)).collect()))
+}
+
+fn shown(here: &Here<'_>, app: &App, policy: &str) -> Value {
+    let part = format!("basicPublishingCredentialsPolicies/{policy}");
+    here.part_shown(app, &part, json!({"allow": false})).item()
 }
 
 pub(super) async fn put_basic(here: &Here<'_>, policy: &str, body: Body) -> Result<Response, ArmError> {
@@ -67,5 +82,5 @@ pub(super) async fn put_basic(here: &Here<'_>, policy: &str, body: Body) -> Resu
         let message = "Basic publishing credentials cannot be allowed: deploy with a token, which every client here can get.";
         return Err(ArmError::conflict(message));
     }
-    Ok(here.part(&view.app, &format!("basicPublishingCredentialsPolicies/{policy}"), json!({"allow": false})))
+    Ok(answer(StatusCode::OK, &shown(here, &view.app, policy)))
 }

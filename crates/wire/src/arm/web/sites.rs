@@ -45,6 +45,19 @@ pub(super) async fn get(here: &Here<'_>) -> Result<Response, ArmError> {
 
 /// Apps that may be read: all, or those of a group.
 pub(super) async fn list(asked: &Asked<'_>, group: Option<&ResourceGroupName>) -> Result<Response, ArmError> {
+    Ok(listed(asked, seen(asked, group).await?))
+}
+
+/// Those of a plan.
+pub(super) async fn list_of(asked: &Asked<'_>, plan: &PlanRef) -> Result<Response, ArmError> {
+    let there = asked.state.resource.plan(asked.by(), plan).await?;
+    let id = plan_id(asked, &there.plan.reference());
+    let mut values = seen(asked, None).await?;
+    values.retain(|site| site["properties"]["serverFarmId"] == *id);
+    Ok(listed(asked, values))
+}
+
+async fn seen(asked: &Asked<'_>, group: Option<&ResourceGroupName>) -> Result<Vec<Value>, ArmError> {
     let mut values = Vec::new();
     for view in asked.state.host.apps(asked.by()).await? {
         if group.is_some_and(|group| *group != view.app.placement.group) {
@@ -57,7 +70,7 @@ pub(super) async fn list(asked: &Asked<'_>, group: Option<&ResourceGroupName>) -
             Err(Unshown::Error(error)) => return Err(error),
         }
     }
-    Ok(listed(values))
+    Ok(values)
 }
 
 pub(super) async fn put(here: &Here<'_>, body: Body, is_whole: bool) -> Result<Response, ArmError> {

@@ -1,0 +1,122 @@
+//! Lists, and pages of them that stay right while others write. Pure.
+//!
+//! A list that one answer holds is told whole, in the order of whoever owns it. Else it is in the order of ids, and each page has what comes
+//! after the last id of the one before: what is made or deleted meanwhile neither hides anything else nor repeats it.
+//! Spec: Azure Resource Manager REST API, `$top`, `$skiptoken` and `nextLink` (Resources, List).
+
+use super::{Asked, answer, error::ArmError};
+use axum::response::Response;
+use domain::limits;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+/// Bytes of a `$skiptoken`, at most. Ours: the longest id that is here is half of it.
+const TOKEN_BYTES_MAX: usize = 1_024;
+
+/// Which page of a list is asked for.
+#[derive(Debug, Default)]
+pub(super) struct Paging {
+    top: Option<usize>,
+    after: Option<String>,
+    /// The query without `$skiptoken`: the next page's, too.
+    rest: String,
+}
+
+impl Paging {
+    /// Reads a query's pairs.
+    pub(super) fn read(query: &str) -> Result<Self, ArmError> {
+        let (mut paging, mut rest) = (Self::default(), form_urlencoded::Serializer::new(String::new()));
+        for (name, value) in crate::query::pairs(query) {
+            if name.eq_ignore_ascii_case("$skiptoken") {
+                if value.is_empty() || value.len() > TOKEN_BYTES_MAX {
+                    return Err(ArmError::bad("The $skiptoken is none of ours."));
+                }
+                paging.after = Some(value.into_owned());
+                continue;
+            }
+            if name.eq_ignore_ascii_case("$top") {
+                // Who asks for more than a page gets more pages.
+                let top = value.parse().ok().filter(|top| *top > 0);
+                paging.top = Some(top.ok_or_else(|| ArmError::bad("The $top is no number of items."))?);
+            }
+            rest.append_pair(&name, &value);
+        }
+        paging.rest = rest.finish();
+        Ok(paging)
+    }
+
+    /// What of a list is on the page, and after which id the next page begins, if there is one.
+    fn of(&self, mut values: Vec<Value>) -> (Vec<Value>, Option<String>) {
+        let most = self.top.unwrap_or(usize::MAX).min(limits::RESOURCE_PAGE_ITEMS_MAX);
+        if self.after.is_none() && values.len() <= most {
+            return (values, None);
+        }
+        values.sort_by_cached_key(id);
+        if let Some(after) = &self.after {
+            values.retain(|value| id(value) > *after);
+        }
+        let is_more = values.len() > most;
+        values.truncate(most);
+        let last = values.last().filter(|_| is_more).map(id);
+        (values, last)
+    }
+}
+
+/// By what values are in order: ids are the same in any case.
+fn id(value: &Value) -> String {
+    value.get("id").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase()
+}
+
+/// A list, or the page of it that is asked for.
+pub(super) fn list(asked: &Asked<'_>, values: Vec<Value>) -> Response {
+    let (values, last) = asked.query.page.of(values);
+    let mut body = json!({"value": values});
+    if let Some(last) = last {
+        let base = asked.context.names(asked.state).management_resource();
+        let mut query = form_urlencoded::Serializer::new(asked.query.page.rest.clone());
+        let query = query.append_pair("$skiptoken", &last).finish();
+        body["nextLink"] = json!(format!("{base}{}?{query}", asked.path.trim_start_matches('/')));
+    }
+    answer(StatusCode::OK, &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(paging: &str, ids: &[&str]) -> (Vec<String>, Option<String>) {
+        let values = ids.iter().map(|id| json!({"id": id})).collect();
+        let (values, last) = Paging::read(paging).unwrap().of(values);
+        (values.iter().map(|value| value["id"].as_str().unwrap().to_owned()).collect(), last)
+    }
+
+    #[test]
+    fn pages_follow_each_other_by_ids_whatever_is_made_or_deleted_meanwhile() {
+        let all = ["/d", "/B", "/a", "/c"];
+        assert_eq!(ids("", &all).0, all, "whole, as its owner orders it");
+        assert_eq!(ids("$top=4", &all), (all.map(str::to_owned).to_vec(), None));
+        assert_eq!(ids("$top=2", &all), (vec!["/a".to_owned(), "/B".to_owned()], Some("/b".to_owned())));
+        assert_eq!(ids("$top=2&$skipToken=/b", &all).0, ["/c", "/d"]);
+        assert_eq!(ids("$top=2&$skipToken=/b", &all).1, None, "the last page");
+        assert_eq!(ids("%24top=2&%24skiptoken=%2Fb", &["/d", "/a", "/aa", "/c"]).0, ["/c", "/d"]);
+        let many: Vec<String> = (0..=limits::RESOURCE_PAGE_ITEMS_MAX).map(|at| format!("/{at:05}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        for paging in ["", "$top=5000"] {
+            let (page, last) = ids(paging, &many);
+            assert_eq!((page.len(), last.is_some()), (limits::RESOURCE_PAGE_ITEMS_MAX, true), "{paging}");
+        }
+        for bad in [
+            "$top=0",
+            "$top=-1",
+            "$top=x",
+            "$top=",
+            "$skiptoken=",
+            &format!("$skiptoken={}", "x".repeat(1_025)),
+        ] {
+            assert!(Paging::read(bad).is_err(), "{bad}");
+        }
+        let rest =
+            Paging::read("api-version=2025-05-01&$filter=name eq 'é'&$skiptoken=/a&$top=2").unwrap().rest;
+        assert_eq!(rest, "api-version=2025-05-01&%24filter=name+eq+%27%C3%A9%27&%24top=2");
+    }
+}
