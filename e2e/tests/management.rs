@@ -1,4 +1,4 @@
-//! The management SDKs for Python as they are released: what they make, change, list and delete, and how they are refused. All that they are
+//! The management SDKs as they are released: what they make, change, list and delete, and how they are refused. All that they are
 //! told besides the usual is where the resource manager and the authority are, as for every private cloud.
 
 use crate::{
@@ -7,19 +7,21 @@ use crate::{
 };
 use e2e::{Ended, Server, note, person::encoded, setting, skip, wait};
 use serde_json::Value;
+use std::path::Path;
 
 const RESOURCES: &str = "Python azure-mgmt-resource 26.0.0";
 const VAULTS: &str = "Python azure-mgmt-keyvault 14.1.0";
 const IDENTITIES: &str = "Python azure-mgmt-msi 7.1.0";
 const ROLES: &str = "Python azure-mgmt-authorization 4.0.0";
 const SITES: &str = "Python azure-mgmt-web 11.0.1";
+const NODE: &str = "Node @azure/arm-keyvault 5.0.0, @azure/arm-appservice 19.0.0";
 const LOGIN: &str = "login.keyless.localhost";
 const MANAGEMENT: &str = "management.keyless.localhost";
 
 /// A server with an owner and a reader of the subscription, and two who have no role: a stranger, and an app.
 struct Managed<'s> {
     server: &'s Server,
-    python: String,
+    program: String,
     variables: Vec<(String, String)>,
 }
 
@@ -37,7 +39,7 @@ fn json(text: &str) -> Value {
 }
 
 impl<'s> Managed<'s> {
-    fn of(server: &'s Server, python: String) -> Self {
+    fn of(server: &'s Server, program: String) -> Self {
         // Programs have names and certificates from an app, which may nothing itself.
         let _said = server.keyless(["app", "create", "web"]).ok();
         let tenant = json(&server.keyless_json(["status"]))["tenant"].as_str().unwrap().to_owned();
@@ -68,7 +70,7 @@ impl<'s> Managed<'s> {
         }
         variables.push(("TENANT".to_owned(), tenant));
         variables.push(("SUBSCRIPTION".to_owned(), subscription.unwrap()));
-        Self { server, python, variables }
+        Self { server, program, variables }
     }
 
     /// The one that there is, as somebody with a role is told it.
@@ -94,9 +96,14 @@ impl<'s> Managed<'s> {
     /// Runs a script to its end, with the clients in front of it; secrets are in its environment only.
     fn run(&self, script: &str, arguments: &[&str]) -> Ended {
         let whole = [include_str!("management/clients.py"), script].concat();
+        let program = [&*self.program, "-c", &whole];
+        self.runs(&[&program, arguments].concat())
+    }
+
+    fn runs(&self, program: &[&str]) -> Ended {
         let unset = ["env", "-u", "IDENTITY_ENDPOINT", "-u", "IDENTITY_HEADER"];
         let mut command = self.server.command(["run", "--app", "web", "--"]);
-        command.args(unset).args([&*self.python, "-c", &whole]).args(arguments);
+        command.args(unset).args(program);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         wait::output(&mut command, b"").into()
     }
@@ -216,4 +223,22 @@ fn the_asynchronous_clients() {
     for client in [RESOURCES, VAULTS, IDENTITIES, ROLES, SITES] {
         note(client, "`aio`: make, read, list, delete", "works");
     }
+}
+
+#[test]
+fn the_clients_for_javascript() {
+    let (Some(node), Some(place)) = (setting("NODE"), setting("MANAGEMENT_NODE_APP")) else {
+        return skip("no management SDKs for Node");
+    };
+    let server = Server::start("management-node");
+    let script = Path::new(&place).join("manage.mjs");
+    std::fs::write(&script, include_str!("management/manage.mjs")).unwrap();
+    let script = script.display().to_string();
+    let managed = Managed::of(&server, node);
+    assert_eq!(managed.runs(&[&managed.program, &script]).ok(), "done\n");
+    note(
+        NODE,
+        "a vault: create, read, update, list in pages, delete, purge; a web app with an identity and settings; who may not",
+        "works, with `endpoint` and `credentials.scopes`: `RestError` with the resource manager's codes",
+    );
 }

@@ -19,7 +19,7 @@ const THREADS: &str = "3";
 
 /// Libraries that know nothing of Azure: environments of their own.
 const PARTIES: &str = "parties";
-/// The management SDKs for Python: an environment of their own, with each hash.
+/// The management SDKs: environments of their own, with each hash.
 const MANAGEMENT: &str = "management";
 /// The SDK for Rust with its credential for certificates: a program of its own, outside of the workspace.
 const CERTIFICATE: &str = "rust-certificate";
@@ -149,9 +149,14 @@ fn clients(wants: &(impl Fn(&str) -> bool + Sync)) -> Result<Vec<(&'static str, 
         add("KEYLESS_E2E_AZ", az.into());
     }
     if wants(MANAGEMENT) {
-        let requirements = workspace::root().join("e2e/tests/management/requirements.txt");
-        let python = tools::python_environment(MANAGEMENT, &std::fs::read_to_string(requirements)?)?;
+        let management = workspace::root().join("e2e/tests/management");
+        let requirements = std::fs::read_to_string(management.join("requirements.txt"))?;
+        let python = tools::python_environment(MANAGEMENT, &requirements)?;
         add("KEYLESS_E2E_MANAGEMENT_PYTHON", python.join("python").into());
+        let node = Node::find()?;
+        let place = node.install("node-management", &management)?;
+        add("KEYLESS_E2E_NODE", node.program());
+        add("KEYLESS_E2E_MANAGEMENT_NODE_APP", place.into());
     }
     if wants("node") {
         let node = Node::find()?;
