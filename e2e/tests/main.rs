@@ -30,6 +30,7 @@ mod http_shapes;
 mod identities;
 mod imds;
 mod java;
+mod management;
 mod node;
 mod packages;
 mod people;

@@ -19,6 +19,8 @@ const THREADS: &str = "3";
 
 /// Libraries that know nothing of Azure: environments of their own.
 const PARTIES: &str = "parties";
+/// The management SDKs: environments of their own, with each hash.
+const MANAGEMENT: &str = "management";
 /// The SDK for Rust with its credential for certificates: a program of its own, outside of the workspace.
 const CERTIFICATE: &str = "rust-certificate";
 
@@ -46,6 +48,7 @@ pub(crate) const MODULES: &[&str] = &[
     "identities",
     "imds",
     "java",
+    "management",
     "node",
     "packages",
     "people",
@@ -144,6 +147,16 @@ fn clients(wants: &(impl Fn(&str) -> bool + Sync)) -> Result<Vec<(&'static str, 
         let requirements = workspace::root().join("e2e/tests/az/requirements.txt");
         let az = tools::python_environment("az", &std::fs::read_to_string(requirements)?)?;
         add("KEYLESS_E2E_AZ", az.into());
+    }
+    if wants(MANAGEMENT) {
+        let management = workspace::root().join("e2e/tests/management");
+        let requirements = std::fs::read_to_string(management.join("requirements.txt"))?;
+        let python = tools::python_environment(MANAGEMENT, &requirements)?;
+        add("KEYLESS_E2E_MANAGEMENT_PYTHON", python.join("python").into());
+        let node = Node::find()?;
+        let place = node.install("node-management", &management)?;
+        add("KEYLESS_E2E_NODE", node.program());
+        add("KEYLESS_E2E_MANAGEMENT_NODE_APP", place.into());
     }
     if wants("node") {
         let node = Node::find()?;

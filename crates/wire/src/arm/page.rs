@@ -8,7 +8,7 @@ use super::{Asked, answer, error::ArmError};
 use axum::response::Response;
 use domain::limits;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 /// Bytes of a `$skiptoken`, at most. Ours: the longest id that is here is half of it.
 const TOKEN_BYTES_MAX: usize = 1_024;
@@ -70,12 +70,14 @@ fn id(value: &Value) -> String {
 /// A list, or the page of it that is asked for.
 pub(super) fn list(asked: &Asked<'_>, values: Vec<Value>) -> Response {
     let (values, last) = asked.query.page.of(values);
-    let mut body = json!({"value": values});
+    let mut body = Map::new();
+    body.insert("value".to_owned(), Value::Array(values));
     if let Some(last) = last {
         let base = asked.context.names(asked.state).management_resource();
         let mut query = form_urlencoded::Serializer::new(asked.query.page.rest.clone());
         let query = query.append_pair("$skiptoken", &last).finish();
-        body["nextLink"] = json!(format!("{base}{}?{query}", asked.path.trim_start_matches('/')));
+        let next = format!("{base}{}?{query}", asked.path.trim_start_matches('/'));
+        body.insert("nextLink".to_owned(), Value::String(next));
     }
     answer(StatusCode::OK, &body)
 }
@@ -83,6 +85,7 @@ pub(super) fn list(asked: &Asked<'_>, values: Vec<Value>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn ids(paging: &str, ids: &[&str]) -> (Vec<String>, Option<String>) {
         let values = ids.iter().map(|id| json!({"id": id})).collect();

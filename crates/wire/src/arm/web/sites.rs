@@ -53,7 +53,7 @@ pub(super) async fn list_of(asked: &Asked<'_>, plan: &PlanRef) -> Result<Respons
     let there = asked.state.resource.plan(asked.by(), plan).await?;
     let id = plan_id(asked, &there.plan.reference());
     let mut values = seen(asked, None).await?;
-    values.retain(|site| site["properties"]["serverFarmId"] == *id);
+    values.retain(|site| site.pointer("/properties/serverFarmId").and_then(Value::as_str) == Some(&*id));
     Ok(listed(asked, values))
 }
 
