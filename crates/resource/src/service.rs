@@ -4,8 +4,8 @@
 use crate::{ResourceError, Subscription};
 use access::{Around, Manager, Unmanaged};
 use domain::{Entropy, SubscriptionId};
-use std::{num::NonZeroU16, sync::Arc};
-use store::{Halt, Key, Record, Store, contract::LIST_MAX, list_records, query};
+use std::sync::Arc;
+use store::{Halt, Key, Record, Store, all_records, query};
 
 /// The subscription and its resource groups.
 pub struct ResourceService {
@@ -56,16 +56,7 @@ impl ResourceService {
 
     /// All records of a kind, with their keys.
     pub(crate) async fn all<R: Record>(&self, prefix: &Key) -> Result<Vec<(Key, Arc<R>)>, ResourceError> {
-        let (mut after, mut all) = (None, Vec::new());
-        loop {
-            let limit = NonZeroU16::new(LIST_MAX).unwrap_or(NonZeroU16::MIN);
-            let page = list_records::<R>(&*self.store, prefix, after.as_ref(), limit).await?;
-            after = page.items.last().map(|(key, _)| key.clone());
-            all.extend(page.items);
-            if !page.more {
-                return Ok(all);
-            }
-        }
+        Ok(all_records(&*self.store, prefix).await?)
     }
 }
 
