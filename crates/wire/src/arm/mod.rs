@@ -23,11 +23,12 @@ mod web;
 use crate::{
     bearer, body,
     context::{Context, State},
+    time::date,
 };
 use access::{Caller, Manager};
 use audit::{Actor, Outcome};
 use axum::{body::Body, extract::Request, response::Response};
-use domain::{Timestamp, limits};
+use domain::limits;
 use error::ArmError;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -202,12 +203,6 @@ fn empty(status: StatusCode) -> Response {
 /// A list, whole.
 fn list(values: Vec<Value>) -> Response {
     answer(StatusCode::OK, &json!({"value": values}))
-}
-
-/// A time as the resource manager writes it.
-fn date(time: Timestamp) -> String {
-    let at = jiff::Timestamp::from_second(time.seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A body that is a JSON object; none at all is an empty one.

@@ -71,11 +71,7 @@ impl PlanOperation {
                     // Only what is there is changed.
                     let _there = resource.plan(asked.by(), plan).await?;
                 } else if change.location.is_none() {
-                    return Err(ArmError::new(
-                        StatusCode::BAD_REQUEST,
-                        "LocationRequired",
-                        "The location property is required for this definition.",
-                    ));
+                    return Err(ArmError::no_location());
                 }
                 let put = resource.put_plan(asked.by(), plan, &change, asked.context.now).await?;
                 Ok(answer(StatusCode::OK, &shown(asked, &put)))
