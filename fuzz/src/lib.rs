@@ -48,6 +48,9 @@ pub struct Target {
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    Target { name: "arm_body", check: targets::arm::check_body },
+    Target { name: "arm_filter", check: targets::arm::check_filter },
+    Target { name: "arm_path", check: targets::arm::check_path },
     Target { name: "assertion", check: targets::assertion::check },
     Target { name: "backup", check: targets::backup::check },
     Target { name: "bearer", check: targets::bearer::check },
@@ -62,6 +65,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "pfx", check: targets::pfx::check },
     Target { name: "record", check: targets::record::check },
     Target { name: "root_files", check: targets::root_files::check },
+    Target { name: "scm", check: targets::scm::check },
+    Target { name: "stack", check: targets::stack::check },
     Target { name: "token_request", check: targets::token_request::check },
     Target { name: "x509", check: targets::x509::check },
 ];

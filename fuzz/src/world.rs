@@ -5,16 +5,27 @@
 
 use crate::{
     answers::Answer,
-    support::{NOW, SeededEntropy, World},
+    support::{NOW, NoHosting, SeededEntropy, World},
 };
+use access::Manager;
 use crypt::{Key256, Sealed, encoding, envelope, jws::Thumbprint, test_keys};
 use directory::{NewRegistration, TokenVersion};
-use domain::{ObjectKind, TenantId, VaultName};
+use domain::{AppId, AppName, DeploymentId, ObjectKind, Placement, TenantId, VaultName};
 use http::Request;
 use http_body_util::BodyExt as _;
+use resource::roles::{NewAssignment, Place};
 use serde_json::{Value, json};
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tower::ServiceExt as _;
+use wire::{
+    Outside,
+    admin::{Brought, Hosting, HostingFault, ObservedApp, ObservedDeployment, hosting},
+};
 
 /// How many inputs one world is for.
 const INPUTS_MAX: u32 = 64;
@@ -33,8 +44,15 @@ pub(crate) struct Backup {
 pub(crate) struct Server {
     pub(crate) world: World,
     pub(crate) runtime: tokio::runtime::Runtime,
-    /// The app's.
+    /// The app's, for vaults.
     pub(crate) token: String,
+    /// The same for the resource manager, where it owns the subscription.
+    pub(crate) management: String,
+    /// The same for deployments.
+    pub(crate) deployment: String,
+    taken: Arc<Taken>,
+    /// The services have it, but do not hold it.
+    _outside: Arc<dyn Outside>,
     /// Of the objects in `shop`.
     pub(crate) backups: Vec<Backup>,
 }
@@ -55,8 +73,20 @@ pub(crate) fn with<T>(work: impl FnOnce(&mut Server) -> T) -> T {
 impl Server {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let (world, token) = runtime.block_on(world());
-        let mut server = Self { world, runtime, token, backups: Vec::new() };
+        let (world, [token, management, deployment]) = runtime.block_on(world());
+        let taken = Arc::new(Taken::default());
+        let outside: Arc<dyn Outside> = Arc::new(Side(taken.clone()));
+        world.state.outside.fill(&outside);
+        let mut server = Self {
+            world,
+            runtime,
+            token,
+            management,
+            deployment,
+            taken,
+            _outside: outside,
+            backups: Vec::new(),
+        };
         server.furnish();
         server
     }
@@ -64,6 +94,17 @@ impl Server {
     /// The host of a vault.
     pub(crate) fn vault_host(&self, vault: &str) -> String {
         self.world.state.names.vault_host(&VaultName::parse(vault).unwrap())
+    }
+
+    /// The deployment host of the app `web`.
+    pub(crate) fn scm_host(&self) -> String {
+        let url = self.world.state.names.scm_url(&AppName::parse("web").unwrap());
+        url.strip_prefix("https://").unwrap().to_owned()
+    }
+
+    /// The packages that were taken in, as they came.
+    pub(crate) fn packages(&self) -> Vec<Vec<u8>> {
+        self.taken.0.lock().unwrap().iter().map(|(_, package)| package.clone()).collect()
     }
 
     /// Answers a request, as the public listener does.
@@ -139,8 +180,76 @@ fn address(tenant: TenantId, kind: ObjectKind) -> Vec<u8> {
     format!("backup/{tenant}/{kind}").into_bytes()
 }
 
-/// The world, and its app's token for the vaults.
-async fn world() -> (World, String) {
+/// Takes packages in, of which nothing becomes an app.
+#[derive(Default)]
+struct Taken(Mutex<Vec<(DeploymentId, Vec<u8>)>>);
+
+impl Hosting for Taken {
+    fn take<'a>(
+        &'a self,
+        _: &'a host::Publishable,
+        brought: Brought,
+        _: Option<String>,
+    ) -> hosting::Answer<'a, DeploymentId> {
+        Box::pin(async move {
+            let Brought::Package(body) = brought else { panic!("a package is what is sent") };
+            let bytes = body.collect().await.unwrap().to_bytes().to_vec();
+            let mut taken = self.0.lock().unwrap();
+            let id = DeploymentId::random(&SeededEntropy::new(taken.len() as u64));
+            taken.push((id, bytes));
+            Ok(id)
+        })
+    }
+
+    fn deployment(&self, app: AppId, deployment: DeploymentId) -> Option<ObservedDeployment> {
+        self.latest(app).filter(|(id, _)| *id == deployment).map(|(_, told)| told)
+    }
+
+    fn latest(&self, _: AppId) -> Option<(DeploymentId, ObservedDeployment)> {
+        let (id, _) = self.0.lock().unwrap().last()?.clone();
+        Some((id, ObservedDeployment { state: "building", text: "a reason".to_owned() }))
+    }
+
+    fn own_networks(&self) -> Result<(), HostingFault> {
+        NoHosting.own_networks()
+    }
+
+    fn azure_arc(&self, is_container: bool) -> Result<(), HostingFault> {
+        NoHosting.azure_arc(is_container)
+    }
+
+    fn changed(&self, app: &AppName) {
+        NoHosting.changed(app);
+    }
+
+    fn deleted(&self, name: &AppName, app: AppId) {
+        NoHosting.deleted(name, app);
+    }
+
+    fn observed(&self, app: AppId) -> ObservedApp {
+        NoHosting.observed(app)
+    }
+
+    fn log(&self, app: AppId, lines: usize, follow: bool) -> hosting::Answer<'_, axum::body::Body> {
+        let _bounded = (app, lines, follow);
+        Box::pin(async { Ok(axum::body::Body::from("a line\n")) })
+    }
+}
+
+struct Side(Arc<Taken>);
+
+impl Outside for Side {
+    fn hosting(&self) -> Arc<dyn Hosting> {
+        self.0.clone()
+    }
+
+    fn names_changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {})
+    }
+}
+
+/// The world, and its app's tokens: for the vaults, the resource manager and deployments.
+async fn world() -> (World, [String; 3]) {
     let mut world = World::new().await;
     world.make_vault("shop").await;
     let new = NewRegistration {
@@ -154,13 +263,33 @@ async fn world() -> (World, String) {
     let all = "get,list,set,delete,recover,backup,restore,purge;keys=all;certificates=all";
     world.allow("shop", &registration.principal.to_string(), all).await;
     let (tenant, now) = (world.state.directory.tenant().id, NOW.seconds());
-    let claims = json!({
-        "aud": world.state.names.vault_resource(), "iss": world.state.names.issuer_v1(tenant), "iat": now, "nbf": now,
-        "exp": now + 3_600, "appid": registration.client, "appidacr": "1", "idtyp": "app", "oid": registration.principal,
-        "sub": registration.principal, "tid": tenant, "uti": "uti", "ver": "1.0",
-    });
-    let token = crypt::jws::sign(&test_keys::signing_key(), Thumbprint::Included, &claims).unwrap();
-    let token = token.expose().clone();
-    world.call("token", &token);
-    (world, token)
+    let owner = NewAssignment {
+        id: None,
+        principal: registration.principal,
+        kind: None,
+        role: "Owner".parse().unwrap(),
+    };
+    world.state.resource.assign(Manager::Administrator, &Place::Subscription, &owner, NOW).await.unwrap();
+    let web = AppName::parse("web").unwrap();
+    let host = &world.state.host;
+    host.create_app(Manager::Administrator, &web, &Placement::default(), NOW).await.unwrap();
+    let names = world.state.names.clone();
+    let token = |audience: String| {
+        let claims = json!({
+            "aud": audience, "iss": world.state.names.issuer_v1(tenant), "iat": now, "nbf": now,
+            "exp": now + 3_600, "appid": registration.client, "appidacr": "1", "idtyp": "app", "oid": registration.principal,
+            "sub": registration.principal, "tid": tenant, "uti": "uti", "ver": "1.0",
+        });
+        let token = crypt::jws::sign(&test_keys::signing_key(), Thumbprint::Included, &claims).unwrap();
+        token.expose().clone()
+    };
+    let tokens =
+        [names.vault_resource(), names.management_resource(), names.deployment_resource()].map(token);
+    let [vaults, management, deployment] = &tokens;
+    let subscription = world.state.resource.subscription().id;
+    for (name, value) in [("token", vaults), ("management", management), ("deployment", deployment)] {
+        world.call(name, value);
+    }
+    world.call("subscription", &subscription);
+    (world, tokens)
 }

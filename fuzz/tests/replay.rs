@@ -96,5 +96,6 @@ macro_rules! targets {
 }
 
 targets! {
-    assertion backup bearer config jwk keyvault_body keyvault_path msi package passkey pem pfx record root_files token_request x509
+    arm_body arm_filter arm_path assertion backup bearer config jwk keyvault_body keyvault_path msi package passkey pem pfx record
+    root_files scm stack token_request x509
 }

@@ -196,7 +196,7 @@ const DOORS: &[Door] = &[
         reason: "configuration and the process's own log are decided where the process begins",
     },
     Door {
-        only: &["cli"],
+        only: &["cli", "fuzz"],
         packages: &["serde-saphyr"],
         reason: "a person's YAML is read by the command that takes it; the server is spoken to in JSON",
     },

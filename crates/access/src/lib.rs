@@ -22,6 +22,7 @@ pub mod principal;
 pub mod resource_group;
 pub mod revocation;
 pub mod role;
+pub mod vacated;
 pub mod verifier;
 
 pub use action::*;
@@ -37,4 +38,5 @@ pub use principal::{Principal, PrincipalKind};
 pub use resource_group::{GroupFault, ResourceGroup, may_hold};
 pub use revocation::Revocations;
 pub use role::{BUILT_IN_ROLES, CustomRole, CustomRoles, Definition, Operation, Role, RoleRef};
+pub use vacated::Vacated;
 pub use verifier::{BearerFault, KeySource, Verifier, VerifierConfig};

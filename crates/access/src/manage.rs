@@ -119,7 +119,7 @@ impl<'a> Manager<'a> {
                 Ok(permit)
             }
             Self::Deletion(group) => {
-                let is_it = |found: &ResourceGroup| found.is_going && found.created == group.created;
+                let is_it = |found: &ResourceGroup| found.is_going && found.id == group.id;
                 let is_going = view.get::<ResourceGroup>(&group.name)?.is_some_and(|found| is_it(&found));
                 if is_going && around.is_within(&Scope::Group(group.name.clone())) {
                     return Ok(ManagePermit { operation, rules: Vec::new() });

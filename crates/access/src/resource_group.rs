@@ -1,12 +1,14 @@
 //! The record of a resource group: what everything that is made in it reads first, so that nothing is made in one that is going.
 
-use domain::{Location, ResourceGroupName, Tags, Timestamp};
+use domain::{Location, ResourceGroupId, ResourceGroupName, Tags, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Key, Load, Record, View};
 
 /// A resource group. The one that is there always has a record only once something about it was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceGroup {
+    /// Never used again, as its name is. Of the one that is always there: all zeros.
+    pub id: ResourceGroupId,
     /// As it was spelled when it was made.
     pub name: ResourceGroupName,
     /// Where it is said to be.

@@ -4,8 +4,8 @@ use crate::{
     admin::{Admin, segment},
     failure::Failure,
     output::{self, Colour, Format, paint},
-    vault::{Access, Network, Scope},
-    whom::{self, Object, Perhaps},
+    vault::{Access, Network},
+    whom::{self, Object, ObjectScope, Perhaps},
 };
 use clap::{Args, Subcommand};
 use domain::VaultName;
@@ -42,7 +42,7 @@ struct Explained {
     vault: String,
     access: Access,
     network: Network,
-    object: Option<Scope>,
+    object: Option<ObjectScope>,
     principals: Vec<Somebody>,
 }
 
@@ -68,7 +68,7 @@ struct Answer {
     role: Option<String>,
     /// What the assignment is narrowed down to, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    object: Option<Scope>,
+    object: Option<ObjectScope>,
 }
 
 pub(crate) async fn access(
@@ -131,7 +131,7 @@ fn readers(explained: &Explained) -> Option<String> {
         Some(answer.allowed)
     };
     // Nobody at all is asked about where there is no rule.
-    let is_asked = explained.object.as_ref().is_some_and(Scope::is_secret)
+    let is_asked = explained.object.as_ref().is_some_and(ObjectScope::is_secret)
         && explained.principals.iter().all(|somebody| may_read(somebody).is_some());
     let names: Vec<String> = explained
         .principals
@@ -179,7 +179,7 @@ fn grouped(answers: &[Answer]) -> Vec<Line> {
 /// The reason without the verb or data action: what it has in common with those of other actions.
 fn general(answer: &Answer) -> String {
     if let Some(role) = &answer.role {
-        let object = answer.object.as_ref().map_or_else(|| "the vault".to_owned(), Scope::told);
+        let object = answer.object.as_ref().map_or_else(|| "the vault".to_owned(), ObjectScope::told);
         let group = answer.group.as_ref().map_or_else(String::new, |group| format!(", by group {group}"));
         return format!("{role}, for {object}{group}");
     }
@@ -249,7 +249,7 @@ mod tests {
             vault: "shop".to_owned(),
             access: Access::Policies,
             network: Network::open(),
-            object: Some(Scope::of(kind, "db")),
+            object: Some(ObjectScope::of(kind, "db")),
             principals,
         };
         let both = vec![somebody("web", true), somebody("job", false)];

@@ -103,6 +103,13 @@ fn register(folder: &Path, names: &HostNames) -> Result<(), Failure> {
     };
     // Tokens will be in it.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    if fs::metadata(folder).map_err(failed)?.permissions().mode() & 0o077 != 0 {
+        // It may be anything that somebody named: not ours to close.
+        output::warn(format_args!(
+            "other users of this machine can look into {0}, where az keeps its tokens: chmod 700 {0}",
+            folder.display()
+        ));
+    }
     let file = folder.join(CLOUDS);
     let known = match fs::read_to_string(&file) {
         Ok(known) => known,

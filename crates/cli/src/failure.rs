@@ -6,6 +6,9 @@ use std::fmt;
 pub(crate) const FAILED: u8 = 1;
 /// The exit status of a command that was misused (clap's own errors have it, too).
 pub(crate) const USAGE: u8 = 2;
+/// The exit status of a server that was to apply a file at its start and could not: another start would come to the same (`EX_CONFIG`,
+/// sysexits(3)).
+pub(crate) const NOT_APPLIED: u8 = 78;
 
 /// Why a command failed. Printed to stderr; never holds a secret.
 #[derive(Debug)]

@@ -49,8 +49,8 @@ pub(crate) struct Federated {
     pub(crate) name: String,
     pub(crate) issuer: String,
     pub(crate) subject: String,
-    audiences: Vec<String>,
-    description: String,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) description: String,
     keys: Vec<String>,
     created: i64,
 }

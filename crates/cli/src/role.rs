@@ -1,35 +1,35 @@
 //! `keyless role`: who has which role where, at every scope, and what roles allow.
 
 use crate::{
-    admin::Admin,
+    admin::{Admin, segment},
     app::List,
     failure::Failure,
     output::{self, Format},
-    vault::{Scope as ObjectScope, misuse},
-    whom::{self, Object, Perhaps, Whom},
+    vault::misuse,
+    whom::{self, Object, ObjectScope, Perhaps, Whom},
 };
 use clap::{Args, Subcommand};
-use domain::{AppName, AssignmentId, IdentityName, ResourceGroupName, VaultName};
+use domain::{AppName, AssignmentId, IdentityName, PlanName, ResourceGroupName, VaultName};
 use http::Method;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Give a role to somebody: for everything, a resource group, a vault, an app, an identity, or one object of a vault
-    Assign(Words),
+    /// Give a role to somebody: for everything, a resource group, a vault, an app, an identity, a plan, or one object of a vault
+    Assign(At<Words>),
     /// Take a role from somebody: by the assignment's id, or by the words that it was assigned with
     Remove {
-        /// Which assignment
+        /// Where
         #[arg(
             long,
-            value_name = "ID",
-            required_unless_present = "role",
-            conflicts_with_all = ["role", "scope", "object", "perhaps"]
+            value_name = SCOPE,
+            required_unless_present = "assignment",
+            conflicts_with = "assignment"
         )]
-        assignment: Option<AssignmentId>,
+        scope: Option<Scope>,
         #[command(flatten)]
-        words: RemoveWords,
+        which: Which,
     },
     /// Who has which role: there, in what it is in, and in what is in it
     List {
@@ -48,17 +48,14 @@ pub(crate) enum DefinitionCommand {
     List,
 }
 
-const SCOPE: &str = "subscription|group:NAME|vault:NAME|app:NAME|identity:NAME";
+const SCOPE: &str = "subscription|group:NAME|vault:NAME|app:NAME|identity:NAME|plan:GROUP/NAME";
 
-/// Which role, for whom, where.
+/// Which role, for whom, for what: all but where, which `keyless vault role` says by its vault.
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct Words {
-    /// A role by its name, such as Reader, or by its id; `keyless role definition list` shows all
+    /// A role by its name, such as "Key Vault Secrets User", or by its id; `keyless role definition list` shows all
     #[arg(long, value_name = "ROLE")]
     role: String,
-    /// Where
-    #[arg(long, value_name = SCOPE)]
-    scope: Scope,
     #[command(flatten)]
     #[serde(flatten)]
     whom: Whom,
@@ -67,21 +64,44 @@ pub(crate) struct Words {
     object: Object,
 }
 
-/// The same, or nothing at all.
+/// One that was given: by its id, or by the words that it was given with.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// Which assignment
+    #[arg(
+        long,
+        value_name = "ID",
+        required_unless_present = "role",
+        conflicts_with_all = ["role", "object", "perhaps"]
+    )]
+    assignment: Option<AssignmentId>,
+    #[command(flatten)]
+    words: PerhapsWords,
+}
+
+/// The same as [`Words`], or nothing at all.
 #[derive(Debug, Args, Serialize)]
-pub(crate) struct RemoveWords {
+struct PerhapsWords {
     /// The role, by its name or id
-    #[arg(long, value_name = "ROLE", requires = "perhaps", requires = "scope")]
+    #[arg(long, value_name = "ROLE", requires = "perhaps")]
     role: Option<String>,
-    /// Where
-    #[arg(long, value_name = SCOPE)]
-    scope: Option<Scope>,
     #[command(flatten)]
     #[serde(flatten)]
     whom: Perhaps,
     #[command(flatten)]
     #[serde(flatten)]
     object: Object,
+}
+
+/// Words, and where.
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct At<W: Args> {
+    /// Where
+    #[arg(long, value_name = SCOPE)]
+    scope: Scope,
+    #[command(flatten)]
+    #[serde(flatten)]
+    words: W,
 }
 
 /// Where a role is given.
@@ -92,6 +112,7 @@ pub(crate) enum Scope {
     Vault(VaultName),
     App(AppName),
     Identity(IdentityName),
+    Plan(ResourceGroupName, PlanName),
 }
 
 impl FromStr for Scope {
@@ -106,6 +127,10 @@ impl FromStr for Scope {
             "vault" => name.parse().map(Self::Vault).map_err(told),
             "app" => name.parse().map(Self::App).map_err(told),
             "identity" => name.parse().map(Self::Identity).map_err(told),
+            "plan" => {
+                let (group, name) = name.split_once('/').ok_or("a plan is named plan:GROUP/NAME")?;
+                Ok(Self::Plan(group.parse().map_err(told)?, name.parse().map_err(told)?))
+            }
             _ => Err(format!("it is one of {}", SCOPE.replace('|', ", "))),
         }
     }
@@ -119,6 +144,7 @@ impl fmt::Display for Scope {
             Self::Vault(name) => write!(formatter, "vault:{name}"),
             Self::App(name) => write!(formatter, "app:{name}"),
             Self::Identity(name) => write!(formatter, "identity:{name}"),
+            Self::Plan(group, name) => write!(formatter, "plan:{group}/{name}"),
         }
     }
 }
@@ -131,14 +157,16 @@ impl Serialize for Scope {
 
 /// An assignment as the server tells it.
 #[derive(Debug, Deserialize, Serialize)]
-struct Assignment {
+pub(crate) struct Assignment {
     id: String,
     principal: String,
     display_name: Option<String>,
     state: String,
     role: String,
     role_id: String,
-    scope: String,
+    /// Not told of those of one vault, which are all there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
     object: Option<ObjectScope>,
     created: i64,
 }
@@ -160,29 +188,52 @@ const PATH: &str = "/v1/role-assignments";
 
 pub(crate) async fn role(admin: &Admin, format: Format, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Assign(words) => {
-            check(&words.object, Some(&words.scope))?;
-            let assigned: Assignment = admin.ask(Method::POST, PATH, &words).await?;
-            one(format, &assigned);
+        Command::Assign(at) => {
+            check(&at.words.object, Some(&at.scope))?;
+            assign(admin, format, PATH, &at).await
         }
-        Command::Remove { assignment, words } => {
-            let removed: Assignment = match assignment {
-                Some(id) => {
-                    admin.ask(Method::DELETE, &format!("{PATH}/{id}"), &serde_json::json!({})).await?
-                }
-                None => {
-                    check(&words.object, words.scope.as_ref())?;
-                    admin.ask(Method::DELETE, PATH, &words).await?
-                }
-            };
-            one(format, &removed);
-            output::note("It is taken away: what it allowed is refused from now on.");
+        Command::Remove { scope, which } => {
+            check(&which.words.object, scope.as_ref())?;
+            remove(admin, format, PATH, scope, which).await
         }
         Command::List { scope } => {
-            show(format, &admin.get::<List<Assignment>>(&format!("{PATH}?scope={scope}")).await?.value);
+            list(admin, format, &format!("{PATH}?scope={}", segment(&scope.to_string()))).await
         }
-        Command::Definition(DefinitionCommand::List) => definitions(admin, format).await?,
+        Command::Definition(DefinitionCommand::List) => definitions(admin, format).await,
     }
+}
+
+/// Gives one: `keyless vault role` does the same at its vault's own path.
+pub(crate) async fn assign(
+    admin: &Admin,
+    format: Format,
+    path: &str,
+    words: &impl Serialize,
+) -> Result<(), Failure> {
+    one(format, &admin.ask(Method::POST, path, words).await?);
+    Ok(())
+}
+
+/// Takes one away.
+pub(crate) async fn remove(
+    admin: &Admin,
+    format: Format,
+    path: &str,
+    scope: Option<Scope>,
+    which: Which,
+) -> Result<(), Failure> {
+    let removed = match (which.assignment, scope) {
+        (Some(id), _) => admin.ask(Method::DELETE, &format!("{path}/{id}"), &serde_json::json!({})).await?,
+        (None, Some(scope)) => admin.ask(Method::DELETE, path, &At { scope, words: which.words }).await?,
+        (None, None) => admin.ask(Method::DELETE, path, &which.words).await?,
+    };
+    one(format, &removed);
+    output::note("It is taken away: what it allowed is refused from now on.");
+    Ok(())
+}
+
+pub(crate) async fn list(admin: &Admin, format: Format, path: &str) -> Result<(), Failure> {
+    show(format, &admin.get::<List<Assignment>>(path).await?.value);
     Ok(())
 }
 
@@ -206,22 +257,29 @@ fn one(format: Format, assignment: &Assignment) {
     }
 }
 
-fn show(format: Format, assignments: &[Assignment]) {
+/// A table of them. Those of one vault say for what of it they are.
+pub(crate) fn show(format: Format, assignments: &[Assignment]) {
+    let row = |assignment: &Assignment| {
+        let object = assignment.object.as_ref().map(ObjectScope::told);
+        let place = match (&assignment.scope, object) {
+            (None, object) => object.unwrap_or_else(|| "the vault".to_owned()),
+            (Some(scope), Some(object)) => format!("{scope}, {object}"),
+            (Some(scope), None) => scope.clone(),
+        };
+        vec![
+            whom::name(assignment.display_name.as_deref(), &assignment.state),
+            assignment.role.clone(),
+            place,
+            assignment.principal.clone(),
+            assignment.id.clone(),
+        ]
+    };
     match format {
         Format::Json => output::json(&assignments),
         Format::Table => output::table(
-            &["who", "role", "scope", "principal", "assignment"],
-            assignments.iter().map(|assignment| {
-                let object = assignment.object.as_ref().map(|object| format!(", {}", object.told()));
-                vec![
-                    whom::name(assignment.display_name.as_deref(), &assignment.state),
-                    assignment.role.clone(),
-                    format!("{}{}", assignment.scope, object.unwrap_or_default()),
-                    assignment.principal.clone(),
-                    assignment.id.clone(),
-                ]
-            }),
-            "No role is assigned there.",
+            &["who", "role", "for", "principal", "assignment"],
+            assignments.iter().map(row),
+            "No role is assigned: nobody may do anything by one.",
         ),
     }
 }
@@ -278,6 +336,7 @@ mod tests {
             &format!("remove --assignment {id}"),
             "list",
             "list --scope identity:till",
+            "list --scope plan:shop/small",
             "definition list",
         ] {
             assert!(parse(good).is_ok(), "{good}");
@@ -289,6 +348,8 @@ mod tests {
             "assign --role Owner --user ada --scope subscription:x",
             "assign --role Owner --user ada --scope group:",
             "assign --role Owner --user ada --scope plan:x",
+            "assign --role Owner --user ada --scope plan:x/",
+            "assign --role Owner --user ada --scope plan:x/y/z",
             "assign --role Owner --user ada --scope vault:till --secret a --key b",
             "remove",
             "remove --role Owner --user ada",
@@ -297,13 +358,17 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
-        assert_eq!("group:Shop".parse::<Scope>().unwrap().to_string(), "group:Shop");
-        let Ok(Command::Assign(words)) = parse("assign --role Owner --user ada --scope subscription --key k")
+        for told in
+            ["subscription", "group:Shop", "vault:till", "app:web", "identity:readers", "plan:Shop/small"]
+        {
+            assert_eq!(told.parse::<Scope>().unwrap().to_string(), told);
+        }
+        let Ok(Command::Assign(at)) = parse("assign --role Owner --user ada --scope subscription --key k")
         else {
             panic!("it is one");
         };
-        assert!(check(&words.object, Some(&words.scope)).is_err(), "an object is of a vault");
-        let said = serde_json::to_value(&words).unwrap();
+        assert!(check(&at.words.object, Some(&at.scope)).is_err(), "an object is of a vault");
+        let said = serde_json::to_value(&at).unwrap();
         assert_eq!(
             said,
             serde_json::json!({"role": "Owner", "scope": "subscription", "user": "ada", "key": "k"})

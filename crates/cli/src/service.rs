@@ -7,7 +7,10 @@
 //! name of a container), no ban of code that is made at run time (Node, the JVM), no namespaces refused. What such settings keep from root the
 //! server has no capability for.
 
-use crate::{failure::Failure, output};
+use crate::{
+    failure::{Failure, NOT_APPLIED, USAGE},
+    output,
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -245,6 +248,8 @@ Type=notify
 ExecStart={start}
 Restart=on-failure
 RestartSec=1
+# A configuration that is wrong, or a file to apply (up --apply) that cannot be: another start comes to the same.
+RestartPreventExitStatus={USAGE} {NOT_APPLIED}
 # Apps run on while the server is started again, and it goes on with them.
 KillMode=process
 Delegate=yes
@@ -299,6 +304,25 @@ mod tests {
         let expected = r#"ExecStart="/usr/local/bin/keyless" --data-dir "/var/lib/key \"less\" %%h" up"#;
         assert!(unit.lines().any(|line| line == expected), "{unit}");
         assert!(quoted(Path::new("/a\nExecStartPre=/bin/evil")).is_err());
+    }
+
+    #[test]
+    fn what_a_restart_does_not_mend_is_not_tried_each_second() {
+        let unit = unit(&facts(false)).unwrap();
+        let failed = crate::failure::Failure::from(
+            server::Config::load(&server::Sources {
+                file: Some("/nowhere/keyless.toml".into()),
+                ..server::Sources::default()
+            })
+            .unwrap_err(),
+        );
+        let prevented = unit.lines().find_map(|line| line.strip_prefix("RestartPreventExitStatus=")).unwrap();
+        let prevented: Vec<u8> = prevented.split(' ').map(|code| code.parse().unwrap()).collect();
+        assert_eq!(prevented, [failed.exit_code(), NOT_APPLIED]);
+        assert!(
+            !prevented.contains(&Failure::new("the store is away").exit_code()),
+            "what may pass is tried again"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::{
     admin::Admin,
     apply::Wanted,
     clock,
-    failure::Failure,
+    failure::{Failure, NOT_APPLIED},
     files,
     output::{self, Colour, Format, paint},
 };
@@ -47,7 +47,7 @@ pub(crate) struct Args {
     /// When audit records are synced to disk: every-second, or each-record (before each answer)
     #[arg(long, value_name = "WHEN")]
     audit_sync: Option<String>,
-    /// Apply this file (see keyless apply) before the server says that it is ready; if that fails it stops
+    /// Apply this file (see keyless apply) before the server says that it is ready; if that fails it stops with status 78
     #[arg(long, value_name = "FILE")]
     apply: Option<PathBuf>,
     /// Logs on stderr: human or json
@@ -83,7 +83,8 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
     let begin = Instant::now();
     let config = global.config(args.flags()?)?;
     // Before anything is made: a file that cannot be read starts no server.
-    let wanted = args.apply.as_deref().map(Wanted::read).transpose()?;
+    let wanted = args.apply.as_deref().map(Wanted::read).transpose();
+    let wanted = wanted.map_err(|failure| failure.code(NOT_APPLIED))?;
     server::telemetry::begin(&config)?;
     let runtime = server::runtime()?;
     let (names, data) = (config.names(), config.data_dir.clone());
@@ -100,8 +101,9 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
                 Ok(None) => {}
                 Ok(Some(asked)) => return stop(running, asked).await,
                 Err(failure) => {
+                    // Not ready with a part of the file: hosted apps run on, and whoever mends the reason starts it again.
                     running.stop(Asked::Terminated).await;
-                    return Err(failure);
+                    return Err(failure.code(NOT_APPLIED));
                 }
             }
         }

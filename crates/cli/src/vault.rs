@@ -1,17 +1,19 @@
 //! `keyless vault`: vaults, their settings and their life. Who may do what in them is in [`policy`] and [`role`].
 
+mod access;
 mod policy;
 mod role;
 
-pub(crate) use role::Scope;
+pub(crate) use access::Access;
 
 use crate::{
     admin::{Admin, segment},
     app::List,
     failure::{self, Failure},
     output::{self, Colour, Format},
+    role::Assignment,
 };
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
 use domain::VaultName;
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -110,23 +112,16 @@ impl Settings {
     }
 }
 
-/// How a vault says who may what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Access {
-    /// By its access policies.
-    Policies,
-    /// By role assignments.
-    Roles,
-}
+impl ValueEnum for Access {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Policies, Self::Roles]
+    }
 
-impl Access {
-    /// In words.
-    pub(crate) const fn told(self) -> &'static str {
-        match self {
-            Self::Policies => "access policies",
-            Self::Roles => "role assignments",
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Policies => "policies",
+            Self::Roles => "roles",
+        }))
     }
 }
 
@@ -142,7 +137,7 @@ struct Vault {
     purge_protection: bool,
     network: Network,
     policies: Vec<policy::Policy>,
-    roles: Vec<role::Assignment>,
+    roles: Vec<Assignment>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     deleted: Option<Deleted>,
 }
@@ -349,7 +344,7 @@ fn show(format: Format, vault: &Vault) {
     output::line("");
     match vault.access {
         Access::Policies => policy::show(format, &vault.policies),
-        Access::Roles => role::show(format, &vault.roles),
+        Access::Roles => crate::role::show(format, &vault.roles),
     }
     if vault.deleted.is_none()
         && let Some(warning) = vault.network.warning(&vault.name)

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use domain::{AppName, ClientId, IdentityName, ObjectName, PrincipalId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Exactly one.
 #[derive(Debug, Args, Serialize)]
@@ -106,6 +106,30 @@ pub(crate) struct Object {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate: Option<ObjectName>,
+}
+
+/// One object of a vault, as the server tells for what a role is.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct ObjectScope {
+    kind: String,
+    name: String,
+}
+
+impl ObjectScope {
+    /// In words.
+    pub(crate) fn told(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
+
+    /// Is it a secret?
+    pub(crate) fn is_secret(&self) -> bool {
+        self.kind == "secret"
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(kind: &str, name: &str) -> Self {
+        Self { kind: kind.to_owned(), name: name.to_owned() }
+    }
 }
 
 impl Object {

@@ -8,8 +8,8 @@ use crate::{
 };
 use access::{Principal, PrincipalKind};
 use domain::{ClientId, PrincipalId, RegistrationId, Timestamp, limits};
-use std::{num::NonZeroU16, sync::Arc};
-use store::{Decision, Halt, Key, Record, View, list_records, query, refuse, transact};
+use std::sync::Arc;
+use store::{Decision, Halt, Key, Record, View, all_records, query, refuse, transact};
 
 impl DirectoryService {
     /// Registers an app: its registration, its principal, and every index, in one commit.
@@ -112,19 +112,8 @@ impl DirectoryService {
     }
 
     pub(crate) async fn all<R: Record>(&self, prefix: &str) -> Result<Vec<Arc<R>>, DirectoryError> {
-        const PAGE: NonZeroU16 = NonZeroU16::new(256).expect("not zero");
-        let prefix = Key::new(prefix);
-        let mut all = Vec::new();
-        let mut after = None;
-        loop {
-            let page = list_records::<R>(&*self.store, &prefix, after.as_ref(), PAGE).await?;
-            let last = page.items.last().map(|(key, _)| key.clone());
-            all.extend(page.items.into_iter().map(|(_, record)| record));
-            match last {
-                Some(last) if page.more => after = Some(last),
-                _ => return Ok(all),
-            }
-        }
+        let all = all_records(&*self.store, &Key::new(prefix)).await?;
+        Ok(all.into_iter().map(|(_, record)| record).collect())
     }
 
     pub(crate) fn check(&self, registration: &Registration) -> Result<(), DirectoryError> {

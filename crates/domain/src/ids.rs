@@ -127,6 +127,8 @@ uuid_id! {
     SubscriptionId "subscription id";
     /// An App Service plan.
     PlanId "plan id";
+    /// A resource group, from its making to its end. Another one of the same name has another.
+    ResourceGroupId "resource group id";
     /// One request, as in `x-ms-request-id`.
     RequestId "request id";
 }

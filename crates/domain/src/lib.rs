@@ -21,8 +21,8 @@ pub use causes::chain;
 pub use hosts::{HostNames, HostRole};
 pub use ids::{
     AppId, AssignmentId, AttachmentId, ChallengeId, ClientId, CredentialId, DeploymentId, GroupId, ObjectId,
-    ObjectVersion, PlanId, PrincipalId, RefreshFamilyId, RegistrationId, RequestId, RoleId, SessionId,
-    SubscriptionId, TenantId, VaultId, WorkloadId,
+    ObjectVersion, PlanId, PrincipalId, RefreshFamilyId, RegistrationId, RequestId, ResourceGroupId, RoleId,
+    SessionId, SubscriptionId, TenantId, VaultId, WorkloadId,
 };
 pub use name::{
     AppName, DomainName, IdentityName, Location, NameError, ObjectName, PlanName, ResourceGroupName,

@@ -210,16 +210,32 @@ pub struct Change {
 impl Change {
     /// The operations of the resource manager that it is made of.
     fn operations(&self) -> impl Iterator<Item = &'static str> {
-        let Self { of: _, state, restart, deployment, deploying, .. } = self;
-        let is_written = self.token_file.is_some()
-            || self.arc.is_some()
-            || self.instances.is_some()
-            || self.command.is_some()
-            || self.health.is_some()
-            || self.memory_mib.is_some()
-            || self.cpu_thousandths.is_some()
-            || self.processes.is_some()
-            || self.network.is_some();
+        // By name, all of them: a change that is forgotten here would be anybody's who may change nothing.
+        let Self {
+            of: _,
+            state,
+            token_file,
+            arc,
+            instances,
+            command,
+            health,
+            memory_mib,
+            cpu_thousandths,
+            processes,
+            network,
+            deployment,
+            restart,
+            deploying,
+        } = self;
+        let is_written = token_file.is_some()
+            || arc.is_some()
+            || instances.is_some()
+            || command.is_some()
+            || health.is_some()
+            || memory_mib.is_some()
+            || cpu_thousandths.is_some()
+            || processes.is_some()
+            || network.is_some();
         let state = state.map(|state| match state {
             DesiredState::Running => "Microsoft.Web/sites/start/Action",
             DesiredState::Stopped => "Microsoft.Web/sites/stop/Action",

@@ -21,11 +21,10 @@ use kernel::{CgroupId, KernelError, Network, NetworkId};
 use std::{
     collections::HashMap,
     net::Ipv4Addr,
-    num::NonZeroU16,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
-use store::{Key, Record, Store, list_records, query, transact};
+use store::{Key, Record, Store, query, transact};
 
 /// Opens the TCP listeners of endpoints: `server` implements it.
 pub trait EndpointListeners: Send + Sync {
@@ -701,15 +700,8 @@ impl HostService {
     }
 
     pub(crate) async fn list<R: Record>(&self, prefix: &Key) -> Result<Vec<Arc<R>>, HostError> {
-        let (mut records, mut after) = (Vec::new(), None::<Key>);
-        loop {
-            let page = list_records::<R>(&*self.store, prefix, after.as_ref(), PAGE).await?;
-            after = page.items.last().map(|(key, _)| key.clone());
-            records.extend(page.items.into_iter().map(|(_, record)| record));
-            if !page.more || after.is_none() {
-                return Ok(records);
-            }
-        }
+        let all = store::all_records(&*self.store, prefix).await?;
+        Ok(all.into_iter().map(|(_, record)| record).collect())
     }
 }
 
@@ -722,6 +714,3 @@ fn check_apart(all: &HashMap<WorkloadId, Watched>, lineage: &[CgroupId]) -> Resu
     });
     overlapping.map_or(Ok(()), |other| Err(HostError::CgroupShared { other: other.name.clone() }))
 }
-
-/// Records of one page of a listing.
-const PAGE: NonZeroU16 = NonZeroU16::new(store::contract::LIST_MAX).unwrap();

@@ -6,9 +6,10 @@
 
 use crate::{ResourceError, ResourceService, service::unless};
 use access::{Around, GroupFault, Manager, ResourceGroup, Scope};
-use domain::{Location, ResourceGroupName, Tags, Timestamp};
+use domain::{Location, ResourceGroupId, ResourceGroupName, Tags, Timestamp};
 use std::sync::Arc;
-use store::{Decision, Halt, View, delete, put, query, refuse, transact};
+use store::{Decision, Halt, Load, View, delete, put, query, refuse, transact};
+use uuid::Uuid;
 
 /// Seeing a group.
 pub const READ: &str = "Microsoft.Resources/subscriptions/resourceGroups/read";
@@ -38,7 +39,8 @@ impl ResourceService {
         change: &GroupChange,
         now: Timestamp,
     ) -> Result<(Arc<ResourceGroup>, bool), ResourceError> {
-        transact(&*self.store, &*self.entropy, |view| decide_put(view, by, name, change, now)).await
+        let id = ResourceGroupId::random(&*self.entropy);
+        transact(&*self.store, &*self.entropy, |view| decide_put(view, by, name, change, (id, now))).await
     }
 
     /// Changes a group that is there.
@@ -137,17 +139,15 @@ impl ResourceService {
     pub async fn finish_deleting(&self, group: &ResourceGroup) -> Result<(), ResourceError> {
         let name = &group.name;
         // Another deletion of it may have ended before, and another group may have been made.
-        let is_it = |found: &ResourceGroup| found.is_going && found.created == group.created;
-        let is_going = query::<_, ResourceError>(&*self.store, |view| {
-            Ok(view.get::<ResourceGroup>(name)?.is_some_and(|found| is_it(&found)))
-        });
-        if !is_going.await? {
-            return Ok(());
-        }
-        self.forget(&Scope::Group(name.clone())).await?;
-        transact(&*self.store, &*self.entropy, |view| match view.get::<ResourceGroup>(name)? {
-            Some(found) if is_it(&found) => Ok(Decision::of((), vec![delete::<ResourceGroup>(name)])),
-            _ => Ok(Decision::read(())),
+        // Each of what follows asks for itself: between two of them there may be another of its name.
+        let is_it = |view: &View| -> Result<bool, Load> {
+            let found = view.get::<ResourceGroup>(name)?;
+            Ok(found.is_some_and(|found| found.is_going && found.id == group.id))
+        };
+        self.take_all_at(&Scope::Group(name.clone()), is_it).await?;
+        transact(&*self.store, &*self.entropy, |view| {
+            let gone = is_it(view)?.then(|| delete::<ResourceGroup>(name));
+            Ok(Decision::of((), gone.into_iter().collect()))
         })
         .await
     }
@@ -158,7 +158,7 @@ fn decide_put(
     by: Manager<'_>,
     name: &ResourceGroupName,
     change: &GroupChange,
-    now: Timestamp,
+    (id, now): (ResourceGroupId, Timestamp),
 ) -> Result<Decision<(Arc<ResourceGroup>, bool)>, Halt<ResourceError>> {
     let _permit = by.may(view, WRITE, &Around::group(name)).map_err(unless)?;
     let before = match found(view, name) {
@@ -171,6 +171,7 @@ fn decide_put(
     let mut group = match &before {
         Some(group) => ResourceGroup::clone(group),
         None => ResourceGroup {
+            id,
             name: name.clone(),
             location: change.location.clone().unwrap_or_default(),
             tags: Tags::default(),
@@ -196,6 +197,7 @@ fn found(view: &View, name: &ResourceGroupName) -> Result<Arc<ResourceGroup>, Ha
     match view.get::<ResourceGroup>(name)? {
         Some(group) => Ok(group),
         None if *name == ResourceGroupName::default() => Ok(Arc::new(ResourceGroup {
+            id: ResourceGroupId::from_uuid(Uuid::nil()),
             name: name.clone(),
             location: Location::default(),
             tags: Tags::default(),

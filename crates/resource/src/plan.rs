@@ -5,12 +5,12 @@
 //! coming and the plan's deletion, the second decides again.
 
 use crate::{ResourceError, ResourceService, service::unless};
-use access::{Around, Manager, ResourceGroup, Scope, Unmanaged, may_hold};
+use access::{Around, Manager, ResourceGroup, Scope, Unmanaged, Vacated, may_hold};
 use domain::{Location, Placement, PlanId, PlanName, ResourceGroupName, Tags, Timestamp};
 use host::{PlanRef, Site};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, sync::Arc};
-use store::{Decision, Halt, Key, Record, View, delete, put, query, refuse, transact};
+use store::{Decision, Halt, Key, Record, View, Write, delete, put, query, refuse, transact};
 use uuid::Uuid;
 
 /// Seeing a plan.
@@ -211,11 +211,12 @@ impl ResourceService {
             }
             let id = (plan.group.clone(), plan.name.clone());
             let is_done = transact::<_, ResourceError>(&*self.store, &*self.entropy, |view| {
+                // An app came into it meanwhile, or it is another of its name.
                 let found = allowed(view, by, DELETE, plan)?;
                 if (found.id, found.joined) != (seen.id, seen.joined) {
                     return Ok(Decision::read(false));
                 }
-                Ok(Decision::of(true, vec![delete::<Plan>(&id)]))
+                Ok(Decision::of(true, gone(&id, &seen)))
             });
             if is_done.await? {
                 self.forget(&Scope::Plan(seen.id)).await?;
@@ -242,15 +243,20 @@ impl ResourceService {
                 continue;
             }
             let id = (group.name.clone(), plan.name.clone());
-            transact(&*self.store, &*self.entropy, |view| {
+            let done = transact(&*self.store, &*self.entropy, |view| {
                 let around = Around::group(&group.name);
                 let _permit = Manager::Deletion(group).may(view, DELETE, &around).map_err(unless)?;
                 match view.get::<Plan>(&id)? {
-                    Some(found) if found.id == plan.id => Ok(Decision::of((), vec![delete::<Plan>(&id)])),
+                    Some(found) if found.id == plan.id => Ok(Decision::of((), gone(&id, &found))),
                     _ => Ok(Decision::read(())),
                 }
-            })
-            .await?;
+            });
+            match done.await {
+                Ok(()) => {}
+                // Another deletion of the group has come to its end.
+                Err(ResourceError::Unmanaged(Unmanaged::NoRole(_))) => continue,
+                Err(error) => return Err(error),
+            }
             self.forget(&Scope::Plan(plan.id)).await?;
         }
         Ok(())
@@ -309,6 +315,11 @@ fn decide_put(
     }
     let write = put::<Plan>(&(reference.group.clone(), reference.name.clone()), &plan);
     Ok(Decision::of(Arc::new(plan), vec![write]))
+}
+
+/// What is written when a plan goes.
+fn gone(id: &(ResourceGroupName, PlanName), plan: &Plan) -> Vec<Write> {
+    vec![delete::<Plan>(id), Vacated::mark(Scope::Plan(plan.id))]
 }
 
 /// A plan to which somebody may do this. Whether there is one is told only to who may do it in its group.

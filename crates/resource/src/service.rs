@@ -5,7 +5,7 @@ use crate::{ResourceError, Subscription};
 use access::{Around, Manager, Unmanaged};
 use domain::{Entropy, SubscriptionId};
 use std::{num::NonZeroU16, sync::Arc};
-use store::{Halt, Key, Record, RecordPage, Store, contract::LIST_MAX, list_records, query};
+use store::{Halt, Key, Record, RecordPage, Store, all_records, contract::LIST_MAX, list_records, query};
 
 /// The subscription and its resource groups.
 pub struct ResourceService {
@@ -66,15 +66,7 @@ impl ResourceService {
 
     /// All records of a kind, with their keys.
     pub(crate) async fn all<R: Record>(&self, prefix: &Key) -> Result<Vec<(Key, Arc<R>)>, ResourceError> {
-        let (mut after, mut all) = (None, Vec::new());
-        loop {
-            let page = self.page(prefix, after.as_ref()).await?;
-            after = page.items.last().map(|(key, _)| key.clone());
-            all.extend(page.items);
-            if !page.more {
-                return Ok(all);
-            }
-        }
+        Ok(all_records(&*self.store, prefix).await?)
     }
 
     /// Some of them, after a key.

@@ -103,6 +103,9 @@ pub(crate) async fn due_once(services: &Services) -> Option<Vec<String>> {
     if let Err(error) = services.vault.sweep(now).await {
         tracing::warn!(%error, "what was purged cannot be removed yet");
     }
+    if let Err(error) = services.resource.sweep().await {
+        tracing::warn!(%error, "roles at what is gone cannot be taken away yet");
+    }
     let (mut told, vaults) = (keys?, vaults?);
     told.extend(vaults);
     Some(told)

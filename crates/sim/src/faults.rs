@@ -12,6 +12,9 @@
 //!
 //! **Garbage** and what is over are removed while versions are being laid out, by a clock that has gone on by more than a restore may take.
 //!
+//! **Groups.** Two clients of the resource manager make groups and what is in them, give roles there and delete the groups with all of it, at the
+//! same time and under the same names.
+//!
 //! **People.** Two browsers of one user, and processes of one client, use each other's codes and refresh tokens at the same time; passwords
 //! are set while somebody signs in with the one of before.
 //!
@@ -55,11 +58,13 @@ pub enum Mutation {
     RememberedSecrets,
     /// The store keeps versions of secrets that it was told to delete.
     KeptVersions,
+    /// The store drops what says that roles at something that is gone have to go.
+    DroppedMarks,
 }
 
 impl Mutation {
     /// All lies.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::TornCommits,
         Self::SkippedChecks,
         Self::LostCommits,
@@ -74,5 +79,6 @@ impl Mutation {
         Self::StoppedClock,
         Self::RememberedSecrets,
         Self::KeptVersions,
+        Self::DroppedMarks,
     ];
 }

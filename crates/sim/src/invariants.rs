@@ -10,19 +10,23 @@ use store::Key;
 
 /// The records of a store, parsed once for each value.
 #[derive(Default)]
-pub(crate) struct Records(BTreeMap<String, (Arc<[u8]>, Value)>);
+pub(crate) struct Records {
+    all: BTreeMap<String, (Arc<[u8]>, Value)>,
+    /// Roles at groups, as they were before: the names of the assignments and of the groups.
+    at_groups: BTreeMap<String, String>,
+}
 
 impl Records {
     /// Takes over what the store holds now.
     pub(crate) fn update(&mut self, dump: Vec<(Key, Arc<[u8]>)>) {
-        let mut known = std::mem::take(&mut self.0);
+        let mut known = std::mem::take(&mut self.all);
         for (key, value) in dump {
             let key = String::from_utf8_lossy(key.as_bytes()).into_owned();
             let parsed = match known.remove(&key) {
                 Some((earlier, parsed)) if Arc::ptr_eq(&earlier, &value) => parsed,
                 _ => serde_json::from_slice(&value).unwrap_or_default(),
             };
-            self.0.insert(key, (value, parsed));
+            self.all.insert(key, (value, parsed));
         }
     }
 
@@ -30,23 +34,23 @@ impl Records {
         let rest = move |(key, (_, value)): (&'r String, &'r (Arc<[u8]>, Value))| {
             Some((key.strip_prefix(prefix)?, value))
         };
-        self.0.iter().filter_map(rest)
+        self.all.iter().filter_map(rest)
     }
 
     fn has(&self, key: &str) -> bool {
-        self.0.contains_key(key)
+        self.all.contains_key(key)
     }
 
     /// All of them.
     ///
     /// # Errors
     /// The first that does not hold.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&mut self) -> Result<(), String> {
         let apps: Vec<App> =
             self.of("app/").filter_map(|(_, value)| serde_json::from_value(value.clone()).ok()).collect();
         for app in &apps {
             let Some(identity) = app.identity else { continue };
-            let principal = self.0.get(&format!("principal/{identity}")).map(|(_, value)| value);
+            let principal = self.all.get(&format!("principal/{identity}")).map(|(_, value)| value);
             let owner =
                 principal.and_then(|principal| principal.pointer("/kind/app")).and_then(Value::as_str);
             if owner != Some(app.id.to_string().as_str()) {
@@ -95,7 +99,71 @@ impl Records {
                 return Err(format!("registration {id} is not found by its client id"));
             }
         }
+        self.check_groups(&apps)?;
+        self.check_roles(&apps)?;
         self.check_secrets()
+    }
+
+    /// Whatever is in a group is in one that is there, and what is told of an app is of one that is.
+    fn check_groups(&self, apps: &[App]) -> Result<(), String> {
+        let is_there =
+            |group: &str| group == "keyless" || self.has(&format!("resource-group/{}", group.to_lowercase()));
+        let kinds = ["app/", "vault/", "identity/", "plan/"];
+        for (kind, (name, placed)) in kinds.iter().flat_map(|kind| self.of(kind).map(move |it| (kind, it))) {
+            let group = placed.pointer("/placement/group").and_then(Value::as_str).unwrap_or("keyless");
+            if !is_there(group) {
+                return Err(format!("{kind}{name} is in resource group {group}, which is gone"));
+            }
+        }
+        match self.of("site/").find(|(id, _)| apps.iter().all(|app| app.id.to_string() != *id)) {
+            Some((id, _)) => Err(format!("what is told of app {id} is of no app")),
+            None => Ok(()),
+        }
+    }
+
+    /// A role is given at what is there, or is known to have to go; and those at a group stay until it goes.
+    fn check_roles(&mut self, apps: &[App]) -> Result<(), String> {
+        let ids = |prefix, pointer| {
+            let id = move |(_, record): (&str, &Value)| record.pointer(pointer)?.as_str().map(str::to_owned);
+            self.of(prefix).filter_map(id).collect::<BTreeSet<_>>()
+        };
+        let (plans, identities) = (ids("plan/", "/id"), ids("identity/", "/principal"));
+        let vaults = &ids("vault/", "/id") | &ids("deleted-vault/", "/vault/id");
+        let mut at_groups = BTreeMap::new();
+        for (principal, roles) in self.of("wide-roles/") {
+            for one in roles.pointer("/assignments").and_then(Value::as_array).into_iter().flatten() {
+                let text = |pointer| one.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+                let (kind, of) = (text("/0/kind"), text("/0/of"));
+                let is_there = match kind {
+                    "group" => self.has(&format!("resource-group/{}", of.to_lowercase())),
+                    "app" => apps.iter().any(|app| app.id.to_string() == of),
+                    "plan" => plans.contains(of),
+                    "identity" => identities.contains(of),
+                    _ => true,
+                };
+                if !is_there && !self.has(&format!("vacated/{kind}/{of}")) {
+                    return Err(format!("{principal} has a role at {kind} {of}, which is gone"));
+                }
+                if kind == "group" {
+                    at_groups.insert(text("/1/id").to_owned(), of.to_owned());
+                }
+            }
+        }
+        for (place, _) in self.of("role-assignment/") {
+            let vault = place.split('/').next().unwrap_or_default();
+            if !vaults.contains(vault) && !self.has(&format!("garbage/{vault}/")) {
+                return Err(format!("a role is given at vault {vault}, which is gone"));
+            }
+        }
+        let is_going = |group: &str| {
+            let found = self.all.get(&format!("resource-group/{}", group.to_lowercase()));
+            found.is_none_or(|(_, found)| found.pointer("/is_going") == Some(&Value::Bool(true)))
+        };
+        let lost = self.at_groups.iter().find(|(id, group)| !at_groups.contains_key(*id) && !is_going(group));
+        let lost =
+            lost.map(|(id, group)| format!("role {id} at resource group {group}, which stays, is lost"));
+        self.at_groups = at_groups;
+        lost.map_or(Ok(()), Err)
     }
 
     /// A secret is there or deleted, not both; each deleted one is due to be purged, and nothing else is; and no version is without
@@ -120,7 +188,7 @@ impl Records {
                 return Err(format!("secret {place} is there and deleted"));
             }
             if is_deleted {
-                let purge_at = self.0.get(&format!("deleted-secret/{place}"));
+                let purge_at = self.all.get(&format!("deleted-secret/{place}"));
                 let purge_at = purge_at.and_then(|(_, deleted)| deleted.pointer("/purge_at")?.as_i64());
                 let at = purge_at.unwrap_or_default();
                 if !self.has(&format!("due/{at:020}/{vault}/purge/secret/{}", text("/id"))) {
@@ -128,6 +196,14 @@ impl Records {
                 }
                 due += 1;
             }
+        }
+        for (name, deleted) in self.of("deleted-vault/") {
+            let at = deleted.pointer("/purge_at").and_then(Value::as_i64).unwrap_or_default();
+            let vault = deleted.pointer("/vault/id").and_then(Value::as_str).unwrap_or_default();
+            if !self.has(&format!("due/{at:020}/{vault}/purge-vault")) {
+                return Err(format!("deleted vault {name} is never purged"));
+            }
+            due += 1;
         }
         if self.of("due/").count() != due {
             return Err("something is due that is not deleted".to_owned());

@@ -77,6 +77,8 @@ fn play(world: &Rc<World>) -> Result<u64, String> {
         scene.spawn(actors::operator::work(world.clone()));
         scene.spawn(actors::operator::work(world.clone()));
         scene.spawn(actors::shared::manage(world.clone()));
+        scene.spawn(actors::manager::work(world.clone()));
+        scene.spawn(actors::manager::work(world.clone()));
         scene.spawn(actors::client::call(world.clone()));
         scene.spawn(actors::person::live(world.clone()));
         scene.spawn(actors::person::live(world.clone()));

@@ -123,8 +123,16 @@ impl SimStore {
                 let checks: Vec<Check> = checks.iter().filter(is_mine).cloned().collect();
                 self.model.commit(id, &checks, rest).await
             }
-            Mutation::KeptVersions => {
-                let is_kept = |write: &&Write| matches!(write, Write::Delete(key) if key.as_bytes().starts_with(b"secret-version/"));
+            Mutation::KeptVersions | Mutation::DroppedMarks => {
+                let is_kept = |write: &&Write| match write {
+                    Write::Delete(key) => {
+                        self.mutation == Mutation::KeptVersions
+                            && key.as_bytes().starts_with(b"secret-version/")
+                    }
+                    Write::Put(key, _) => {
+                        self.mutation == Mutation::DroppedMarks && key.as_bytes().starts_with(b"vacated/")
+                    }
+                };
                 let writes: Vec<Write> = writes.iter().filter(|write| !is_kept(write)).cloned().collect();
                 self.model.commit(id, checks, &writes).await
             }

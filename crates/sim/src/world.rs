@@ -79,6 +79,10 @@ pub(crate) struct Stage {
     pub(crate) portal: String,
     pub(crate) portal_client: String,
     pub(crate) portal_secrets: Vec<(String, String)>,
+    /// Who owns the subscription: client id and secret, and the principal.
+    pub(crate) owner: (String, String),
+    pub(crate) owner_principal: String,
+    pub(crate) subscription: String,
     pub(crate) tenant: String,
     pub(crate) administrator: String,
 }
@@ -216,6 +220,7 @@ impl World {
         {
             let mut stage = self.stage.borrow_mut();
             stage.tenant = directory.tenant().id.to_string();
+            stage.subscription = directory.tenant().subscription().to_string();
             stage.administrator = directory.tenant().administrator.to_string();
         }
         let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));

@@ -14,5 +14,5 @@ pub use contract::{
 };
 pub use history::{HISTORY_BYTES_MAX, HISTORY_COMMITS_MAX};
 pub use memory::Memory;
-pub use record::{Record, RecordPage, delete, list_records, put};
+pub use record::{Record, RecordPage, all_records, delete, list_records, put};
 pub use transact::{Decision, Halt, Load, View, query, refuse, transact};

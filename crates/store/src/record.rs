@@ -1,6 +1,6 @@
 //! Typed records over the store's bytes: JSON objects at keys that their type knows, and typed listing.
 
-use crate::contract::{Entry, Key, Store, StoreError, Write};
+use crate::contract::{Entry, Key, LIST_MAX, Store, StoreError, Write};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{num::NonZeroU16, sync::Arc};
 
@@ -56,6 +56,27 @@ pub async fn list_records<R: Record>(
         .map(|entry| Ok((entry.key.clone(), decode::<R>(entry)?)))
         .collect::<Result<_, StoreError>>()?;
     Ok(RecordPage { items, more: page.more })
+}
+
+/// All records of a prefix with their keys, in key order: for what there is little of, or what is looked for by nothing that keys say.
+///
+/// # Errors
+/// As [`list_records`].
+pub async fn all_records<R: Record>(
+    store: &dyn Store,
+    prefix: &Key,
+) -> Result<Vec<(Key, Arc<R>)>, StoreError> {
+    const STEP: NonZeroU16 = NonZeroU16::new(LIST_MAX).unwrap();
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = list_records::<R>(store, prefix, after.as_ref(), STEP).await?;
+        after = page.items.last().map(|(key, _)| key.clone());
+        all.extend(page.items);
+        // A page that is short by bytes has at least one.
+        if !page.more || after.is_none() {
+            return Ok(all);
+        }
+    }
 }
 
 /// The record of an entry; decoded once for all clones of the entry.

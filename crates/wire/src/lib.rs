@@ -19,6 +19,7 @@ mod query;
 pub mod router;
 mod scm;
 pub mod sign_in;
+mod time;
 
 pub use context::{Context, Door, Services, State, Verifiers};
 pub use outside::{Outside, OutsidePlace};

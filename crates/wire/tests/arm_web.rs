@@ -493,7 +493,7 @@ async fn identities_of_their_own_are_given_and_taken_by_what_is_said() {
     let subscription = desk.world.state.resource.subscription().id;
     let id = |group: &str, name: &str| {
         format!(
-            "/subscriptions/{subscription}/resourceGroups/{group}/providers/\
+            "/subscriptions/{subscription}/resourcegroups/{group}/providers/\
              Microsoft.ManagedIdentity/userAssignedIdentities/readers-{name}"
         )
     };

@@ -1,5 +1,6 @@
 //! One file for each way in.
 
+pub(crate) mod arm;
 pub(crate) mod assertion;
 pub(crate) mod backup;
 pub(crate) mod bearer;
@@ -13,5 +14,7 @@ pub(crate) mod pem;
 pub(crate) mod pfx;
 pub(crate) mod record;
 pub(crate) mod root_files;
+pub(crate) mod scm;
+pub(crate) mod stack;
 pub(crate) mod token_request;
 pub(crate) mod x509;

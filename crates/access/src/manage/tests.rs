@@ -217,13 +217,16 @@ fn the_administrator_may_do_anything() {
 #[test]
 fn the_deletion_of_a_group_reaches_what_is_in_it_while_it_is_going_and_nothing_else() {
     let shop = crate::ResourceGroup {
+        id: "11111111-0000-4000-8000-000000000001".parse().unwrap(),
         name: group("shop"),
         location: domain::Location::default(),
         tags: domain::Tags::default(),
         created: Timestamp::from_seconds(7),
         is_going: true,
     };
-    let other = crate::ResourceGroup { created: Timestamp::from_seconds(8), ..shop.clone() };
+    // Made in the same second: a clock tells nothing apart.
+    let other =
+        crate::ResourceGroup { id: "11111111-0000-4000-8000-000000000002".parse().unwrap(), ..shop.clone() };
     let staying = crate::ResourceGroup { is_going: false, ..shop.clone() };
     let asked = |there: Option<&crate::ResourceGroup>, around: &Around<'_>| {
         let view = View::fixture();

@@ -13,11 +13,12 @@ use crate::{
     app::{self, List},
     collection::Collection,
     failure::Failure,
+    federated::Federated,
     objects, secret,
     status::Status,
     vault::Access,
 };
-use domain::{AppName, IdentityName, ObjectKind, ObjectName, VaultName};
+use domain::{AppName, IdentityName, ObjectKind, ObjectName, ResourceGroupName, VaultName};
 use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -61,16 +62,6 @@ impl PartialEq<Redirect> for To {
     fn eq(&self, other: &Redirect) -> bool {
         self.uri == other.uri && self.platform == other.platform
     }
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Federated {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) issuer: String,
-    pub(super) subject: String,
-    pub(super) audiences: Vec<String>,
-    pub(super) description: String,
 }
 
 #[derive(Debug, Default)]
@@ -119,11 +110,25 @@ pub(super) struct Object {
     pub(super) name: String,
 }
 
-/// A built-in role.
+/// A role, built-in or made by somebody.
 #[derive(Debug, Deserialize)]
 pub(super) struct Definition {
     pub(super) id: String,
     pub(super) name: String,
+    pub(super) assignable_scopes: Vec<String>,
+}
+
+impl Definition {
+    /// Can it be given to somebody in a vault of this group? It can where its scopes say so: everywhere, in the subscription, in a group.
+    pub(super) fn is_assignable_in(&self, group: &ResourceGroupName) -> bool {
+        self.assignable_scopes.iter().any(|scope| {
+            let mut below = scope.trim_end_matches('/').split('/').skip(3);
+            match (below.next(), below.next()) {
+                (Some(_), Some(named)) => named.eq_ignore_ascii_case(group.as_str()),
+                _ => true,
+            }
+        })
+    }
 }
 
 /// A secret that the stack names.

@@ -18,6 +18,7 @@ use crate::{
     failure::Failure,
     files,
     output::{self, Colour, Format, paint},
+    vault::Access,
 };
 use act::Actor;
 use domain::limits;

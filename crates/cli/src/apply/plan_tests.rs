@@ -23,11 +23,20 @@ fn of<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> T {
 
 /// A server on which nothing was made yet.
 fn empty() -> Found {
-    let role = |id: &str, name: &str| of(json!({"id": id, "name": name}));
+    let role = |id: &str, name: &str, scope: &str| {
+        of(
+            json!({"id": id, "name": name, "assignable_scopes": ["/subscriptions/s/resourceGroups/other", scope]}),
+        )
+    };
     Found {
         domain: "keyless.localhost".into(),
         tenant: "6f1d0c2a-0000-4000-8000-000000000000".into(),
-        roles: vec![role("r-user", "Key Vault Secrets User"), role("r-reader", "Key Vault Reader")],
+        roles: vec![
+            role("r-user", "Key Vault Secrets User", "/"),
+            role("r-reader", "Key Vault Reader", "/"),
+            role("c-wide", "Shop Auditor", "/subscriptions/s/resourceGroups/KEYLESS"),
+            role("c-other", "Other Auditor", "/subscriptions/s/resourceGroups/other"),
+        ],
         ..Found::default()
     }
 }
@@ -62,7 +71,7 @@ fn applied() -> Found {
         "identifier_uris": ["api://pipeline"],
         "redirect_uris": [{"uri": "https://shop.example/signed-in", "platform": "web"}],
         "federated": [{
-            "id": "cred", "name": "production", "issuer": "https://token.example",
+            "id": "cred", "keys": [], "created": 0, "name": "production", "issuer": "https://token.example",
             "subject": "repo:octo/shop:environment:production", "description": "",
             "audiences": ["api://AzureADTokenExchange"],
         }],
@@ -280,7 +289,18 @@ fn what_cannot_be_is_said_before_anything_is_done() {
         ("vaults: [{name: shop, allow_ip: [here]}]", "allow_ip has \"here\""),
         ("vaults: [{name: shop, roles: [{role: Key Vault Reader, app: web}]}]", "goes by access policies"),
         ("vaults: [{name: vault2, policies: [{app: web, secrets: [get]}]}]", "goes by roles"),
-        ("vaults: [{name: vault2, roles: [{app: web, role: King}]}]", "no built-in role \"King\""),
+        (
+            "vaults: [{name: vault2, roles: [{app: web, role: King}]}]",
+            "no role \"King\", by name or id; `keyless role",
+        ),
+        (
+            "vaults: [{name: vault2, roles: [{app: web, role: 11111111-2222-4333-8444-555555555555}]}]",
+            "no role \"11111111-2222-4333-8444-555555555555\"",
+        ),
+        (
+            "vaults: [{name: new, access: roles, roles: [{app: web, role: Other Auditor}]}]",
+            "can be assigned in /subscriptions/s/resourceGroups/other, /subscriptions/s/resourceGroups/other only",
+        ),
         ("vaults: [{name: shop, policies: [{app: none, secrets: [get]}]}]", "there is no app none"),
         ("vaults: [{name: shop, policies: [{app: bare, secrets: [get]}]}]", "app bare has no identity"),
         ("vaults: [{name: shop, policies: [{user: ada, secrets: [get]}]}]", "there is no user ada"),

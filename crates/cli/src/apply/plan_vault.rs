@@ -8,7 +8,7 @@ use super::{
     stack::{Secret, Vault},
 };
 use crate::vault::Access;
-use domain::AssignmentId;
+use domain::ResourceGroupName;
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
 
@@ -122,19 +122,23 @@ impl<'s> Plan<'s, '_> {
             .roles
             .iter()
             .find(|one| one.name.eq_ignore_ascii_case(asked) || one.id.eq_ignore_ascii_case(asked));
-        let id = match named {
-            Some(role) => role.id.as_str(),
-            // One that somebody made is named by its id.
-            None if asked.parse::<AssignmentId>().is_ok() => asked,
-            None => {
-                return self.fault(
-                    what,
-                    &format!(
-                        "there is no built-in role {asked:?}; `keyless vault role definitions` shows all"
-                    ),
-                );
-            }
+        let Some(named) = named else {
+            return self.fault(what, &format!(
+                "there is no role {asked:?}, by name or id; `keyless role definition list` shows all, the custom ones too"
+            ));
         };
+        // A vault that is there says for itself, when the role is given, where it is; one to be made is in the group that always is.
+        if there.is_none() && !named.is_assignable_in(&ResourceGroupName::default()) {
+            return self.fault(
+                what,
+                &format!(
+                    "role {} can be assigned in {} only, and the vault will be in resource group {}",
+                    named.name,
+                    named.assignable_scopes.join(", "),
+                    ResourceGroupName::default()
+                ),
+            );
+        }
         let is_there = match self.known(&role.whom) {
             Known::Not(why) => return self.fault(what, &why),
             Known::Coming => false,
@@ -145,16 +149,15 @@ impl<'s> Plan<'s, '_> {
                         .as_ref()
                         .map(|object| (object.kind.as_str(), object.name.to_ascii_lowercase()));
                     one.principal == principal
-                        && one.role_id.eq_ignore_ascii_case(id)
+                        && one.role_id.eq_ignore_ascii_case(&named.id)
                         && object == role.object.as_ref().map(|(kind, name)| (*kind, name.folded()))
                 })
             }),
         };
         if !is_there {
-            let name = named.map_or(asked, |one| one.name.as_str());
             let object =
                 role.object.as_ref().map(|(kind, name)| format!("{kind} {name} of ")).unwrap_or_default();
-            let words = format!("role {name} of {} for {object}{what}", role.whom);
+            let words = format!("role {} of {} for {object}{what}", named.name, role.whom);
             self.add("role", words, Act::AssignRole { vault: &vault.name, role });
         }
     }

@@ -106,7 +106,7 @@ impl<'de> Deserialize<'de> for Policy {
 /// A role of somebody's, for a vault or for one object of it.
 #[derive(Debug)]
 pub(super) struct Role {
-    /// A built-in role's name, or the id of a role.
+    /// A role's name, or its id.
     pub(super) role: String,
     pub(super) whom: Whom,
     /// Its kind and name.

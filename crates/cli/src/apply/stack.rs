@@ -3,8 +3,10 @@
 //! No value of a secret stands in it: only the names of files that hold one. An error quotes names of members, and no values: one may be a
 //! secret in the wrong place.
 
-use super::rules::{Policy, Role, Whom};
-use crate::vault::Access;
+use super::{
+    Access,
+    rules::{Policy, Role, Whom},
+};
 use domain::{AppName, IdentityName, ObjectName, VaultName, limits};
 use serde::{
     Deserialize, Deserializer, Serialize,

@@ -8,8 +8,7 @@ use crate::{
 };
 use access::Principal;
 use domain::{ClientId, PrincipalId, limits};
-use std::num::NonZeroU16;
-use store::{Decision, Halt, Key, Load, View, list_records};
+use store::{Decision, Halt, Key, Load, View, all_records};
 
 /// What one client may do at one resource in the name of a user, or of all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,33 +70,25 @@ impl DirectoryService {
     /// # Errors
     /// The store's.
     pub async fn permission_grants(&self) -> Result<Vec<PermissionGrant>, DirectoryError> {
-        const PAGE: NonZeroU16 = NonZeroU16::new(256).expect("not zero");
-        let prefix = Key::new("consent/");
-        let (mut all, mut after) = (Vec::new(), None);
-        loop {
-            let page = list_records::<Consent>(&*self.store, &prefix, after.as_ref(), PAGE).await?;
-            for (key, consent) in &page.items {
-                let key = String::from_utf8_lossy(key.as_bytes());
-                let mut parts = key.split('/').skip(1);
-                let Some(client) = parts.next().and_then(|id| id.parse().ok()) else { continue };
-                let user = match parts.next() {
-                    Some("all") => None,
-                    Some(user) => match user.parse::<PrincipalId>() {
-                        Ok(user) if self.principal(user).await.is_ok() => Some(user),
-                        _ => continue,
-                    },
-                    None => continue,
-                };
-                let known = consent.scopes.iter().filter(|(_, scopes)| !scopes.is_empty());
-                all.extend(known.filter_map(|(key, scopes)| {
-                    resource_of(key).map(|resource| grant(client, resource, user, scopes))
-                }));
-            }
-            match page.items.last() {
-                Some((last, _)) if page.more => after = Some(last.clone()),
-                _ => return Ok(all),
-            }
+        let mut all = Vec::new();
+        for (key, consent) in all_records::<Consent>(&*self.store, &Key::new("consent/")).await? {
+            let key = String::from_utf8_lossy(key.as_bytes());
+            let mut parts = key.split('/').skip(1);
+            let Some(client) = parts.next().and_then(|id| id.parse().ok()) else { continue };
+            let user = match parts.next() {
+                Some("all") => None,
+                Some(user) => match user.parse::<PrincipalId>() {
+                    Ok(user) if self.principal(user).await.is_ok() => Some(user),
+                    _ => continue,
+                },
+                None => continue,
+            };
+            let known = consent.scopes.iter().filter(|(_, scopes)| !scopes.is_empty());
+            all.extend(known.filter_map(|(key, scopes)| {
+                resource_of(key).map(|resource| grant(client, resource, user, scopes))
+            }));
         }
+        Ok(all)
     }
 }
 

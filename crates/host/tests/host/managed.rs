@@ -71,6 +71,7 @@ fn placed(name: &str) -> Placement {
 
 async fn make_group(world: &World, name: &str, is_going: bool) {
     let record = ResourceGroup {
+        id: "11111111-0000-4000-8000-000000000001".parse().unwrap(),
         name: group(name),
         location: Location::default(),
         tags: Tags::default(),

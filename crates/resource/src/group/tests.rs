@@ -147,7 +147,9 @@ async fn what_goes_takes_nothing_in_and_takes_roles_along() {
     world.service.group(world.by(), &shop).await.expect(kept);
     let going = world.service.begin_deleting(world.by(), &shop).await.unwrap();
     assert_eq!(world.service.begin_deleting(world.by(), &shop).await.unwrap(), going);
-    let another = ResourceGroup { created: Timestamp::default(), ..ResourceGroup::clone(&going) };
+    // One that was deleted, and made again within the same second.
+    let another =
+        ResourceGroup { id: ResourceGroupId::from_uuid(Uuid::max()), ..ResourceGroup::clone(&going) };
     world.service.finish_deleting(&another).await.unwrap();
     assert!(world.service.group(world.by(), &shop).await.is_ok(), "an earlier one of its name");
     let again = world.put(Manager::Administrator, "shop", &at("west")).await.unwrap_err();
@@ -161,6 +163,18 @@ async fn what_goes_takes_nothing_in_and_takes_roles_along() {
     // Another one of its name is another.
     assert!(world.put(Manager::Administrator, "shop", &at("west")).await.unwrap());
     assert!(world.service.group(world.by(), &shop).await.is_err());
+    // What is given there stays, whenever an earlier deletion comes to its end.
+    let id = world.caller.principal();
+    let role = RoleAssignment {
+        id: AssignmentId::from_uuid(Uuid::max()),
+        role: "Reader".parse().unwrap(),
+        object: None,
+        created: NOW,
+    };
+    let given = WideRoles { assignments: vec![(Scope::Group(shop.clone()), role)] };
+    world.write(vec![put::<WideRoles>(&id, &given)]).await;
+    world.service.finish_deleting(&going).await.unwrap();
+    assert_eq!(world.roles().await, [Scope::Group(shop.clone())]);
     let always = world.service.begin_deleting(Manager::Administrator, &ResourceGroupName::default()).await;
     assert!(matches!(always, Err(ResourceError::GroupStays(_))));
 }

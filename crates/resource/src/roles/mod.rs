@@ -17,7 +17,7 @@ pub use place::Place;
 use crate::{ResourceError, ResourceService, plan::Plan};
 use access::{
     Definition, Group, ManagePermit, Manager, Principal, PrincipalKind, RoleAssignment, RoleAssignments,
-    RoleRef, Scope, Unmanaged, WideRoles, may_hold,
+    RoleRef, Scope, Unmanaged, Vacated, WideRoles, may_hold,
 };
 use domain::{AssignmentId, GroupId, PrincipalId, Timestamp, VaultId, limits};
 use host::{App, UserAssigned};
@@ -205,13 +205,41 @@ impl ResourceService {
     /// What was given at something goes, since that is gone: ids never come again, and what they say counts against what one may have.
     ///
     /// # Errors
-    /// The store's.
+    /// The store's. What is left then goes with the next [`ResourceService::sweep`].
     pub async fn forget(&self, scope: &Scope) -> Result<(), ResourceError> {
+        self.take_all_at(scope, |_| Ok(true)).await?;
+        transact::<_, ResourceError>(&*self.store, &*self.entropy, |view| {
+            let left = view.get::<Vacated>(scope)?.map(|_| store::delete::<Vacated>(scope));
+            Ok(Decision::of((), left.into_iter().collect()))
+        })
+        .await
+    }
+
+    /// Takes away what is left of roles at what is gone: of that whose deletion was not followed by [`ResourceService::forget`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sweep(&self) -> Result<(), ResourceError> {
+        for (_, vacated) in self.all::<Vacated>(&Vacated::prefix()).await? {
+            self.forget(&vacated.scope).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes away what was given at a place itself, from each as long as `is_due` says so in the same decision.
+    pub(crate) async fn take_all_at(
+        &self,
+        scope: &Scope,
+        is_due: impl Fn(&View) -> Result<bool, Load> + Sync,
+    ) -> Result<(), ResourceError> {
         let of_it = self.kept(|kept| kept.scope == *scope).await?;
         let principals: BTreeSet<PrincipalId> = of_it.iter().map(|kept| kept.principal).collect();
         for principal in principals {
             transact::<_, ResourceError>(&*self.store, &*self.entropy, |view| {
                 let Some(roles) = view.get::<WideRoles>(&principal)? else { return Ok(Decision::read(())) };
+                if !is_due(view)? {
+                    return Ok(Decision::read(()));
+                }
                 let mut left = WideRoles::clone(&roles);
                 left.assignments.retain(|(at, _)| at != scope);
                 Ok(Decision::of((), vec![wide(&principal, &left)]))

@@ -75,6 +75,7 @@ impl World {
         let vaults = VaultService::new(store.clone(), entropy.clone(), Arc::new(domain::world::Here), root);
         let mut world = Self { service, store, entropy, vault: VaultId::from_uuid(uuid(0)) };
         let shop = ResourceGroup {
+            id: "11111111-0000-4000-8000-000000000001".parse().unwrap(),
             name: group("shop"),
             location: Location::default(),
             tags: domain::Tags::default(),
@@ -392,6 +393,24 @@ async fn one_may_have_so_many_roles_each_as_long_as_can_be() {
             false => refused!(world.give(BY, &place, "Reader", user.id()).await, RoleFault::TooMany { .. }),
         }
     }
+}
+
+#[tokio::test]
+async fn roles_at_what_is_gone_go_also_if_its_deletion_got_no_further() {
+    let world = World::new().await;
+    let user = world.user().await;
+    let kept = world.give(BY, &shop(), "Reader", user.id()).await.unwrap();
+    world.give(BY, &web(), "Reader", user.id()).await.unwrap();
+    let name = AppName::parse("web").unwrap();
+    let app = query::<_, ResourceError>(&*world.service.store, |view| Ok(view.get::<App>(&name)?));
+    let at = Scope::App(app.await.unwrap().unwrap().id);
+    // What the app's deletion writes; the server ends before anything else is done.
+    world.write(vec![store::delete::<App>(&name), Vacated::mark(at.clone())]).await;
+    assert_eq!(world.service.kept(|kept| kept.scope == at).await.unwrap().len(), 1);
+    world.service.sweep().await.unwrap();
+    assert!(world.service.kept(|kept| kept.scope == at).await.unwrap().is_empty());
+    assert_eq!(world.seen(BY, &shop(), Which::default()).await, [kept.id]);
+    assert!(world.service.all::<Vacated>(&Vacated::prefix()).await.unwrap().is_empty());
 }
 
 fn custom(number: u128) -> RoleRef {

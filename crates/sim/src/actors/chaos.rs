@@ -51,14 +51,15 @@ pub(crate) async fn reign(world: Rc<World>) {
                     let swept = world.while_alive(&server, server.services.vault.sweep(now)).await;
                     let ended = world.while_alive(&server, server.services.directory.sweep(now)).await;
                     let due = world.while_alive(&server, server.services.vault.run_due(now)).await;
+                    let roles = world.while_alive(&server, server.services.resource.sweep()).await;
                     let is_done = |is_done: Option<bool>| is_done.unwrap_or_default();
                     let (swept, due) =
                         (is_done(swept.map(|it| it.is_ok())), is_done(due.map(|it| it.is_ok())));
-                    let ended = is_done(ended.map(|it| it.is_ok()));
-                    world
-                        .ledger
-                        .borrow_mut()
-                        .tell(format!("garbage is removed: {swept}, {ended}; what is due is done: {due}"));
+                    let (ended, roles) =
+                        (is_done(ended.map(|it| it.is_ok())), is_done(roles.map(|it| it.is_ok())));
+                    world.ledger.borrow_mut().tell(format!(
+                        "garbage is removed: {swept}, {ended}, {roles}; what is due is done: {due}"
+                    ));
                 }
             }
             5 => world.clock.advance(i64::try_from(world.fate.roll(600)).unwrap_or_default()),

@@ -1,8 +1,9 @@
-//! Who uses the system: an operator twice, another for the identity that apps share, programs with managed identities, owners of secrets, a registered client, a person in two browsers with who looks after them, a thief, and chaos.
+//! Who uses the system: an operator twice, another for the identity that apps share, an owner of resource groups twice, programs with managed identities, owners of secrets, a registered client, a person in two browsers with who looks after them, a thief, and chaos.
 //! Each knows only what it was told, and hands it to the ledger.
 
 pub(crate) mod chaos;
 pub(crate) mod client;
+pub(crate) mod manager;
 pub(crate) mod operator;
 pub(crate) mod owner;
 pub(crate) mod person;

@@ -1,6 +1,6 @@
 //! The scene before faults begin, and what must be true after they have ended.
 
-use super::{API, operator, person, read_secret, register, registrar, shared};
+use super::{API, manager, operator, person, read_secret, register, registrar, shared};
 use crate::{
     register::Life,
     world::{APPS, Answer, SECRETS, VAULTS, World},
@@ -47,8 +47,10 @@ pub(crate) async fn set(world: Rc<World>) {
     world.stage.borrow_mut().group = group;
     operator::add_credential(&world).await;
     operator::grant(&world, &made.text("/principal"), VAULTS[1], &["get", "set"]).await;
-    if let Err(what) = set_person(&world).await {
-        world.ledger.borrow_mut().violated(what);
+    for made in [set_person(&world).await, manager::set(&world).await] {
+        if let Err(what) = made {
+            world.ledger.borrow_mut().violated(what);
+        }
     }
 }
 
@@ -80,6 +82,9 @@ pub(crate) async fn settle(world: Rc<World>) {
     if let Err(error) = world.start().await {
         return wrong(format!("the last start failed: {error}"));
     }
+    if let Err(what) = manager::settle(&world).await {
+        wrong(what);
+    }
     // Whoever was laying something out is taken for dead by then.
     world.clock.advance(3_600);
     if let Some(server) = world.server() {
@@ -87,6 +92,9 @@ pub(crate) async fn settle(world: Rc<World>) {
             if let Err(error) = server.services.vault.sweep(world.now()).await {
                 wrong(format!("garbage is not removed after all faults: {error}"));
             }
+        }
+        if let Err(error) = server.services.resource.sweep().await {
+            wrong(format!("roles at what is gone are not removed after all faults: {error}"));
         }
     }
     let Some(token) = operator::token(&world).await else {
@@ -188,6 +196,9 @@ fn check_purged(world: &World) {
         }
         if key.starts_with("garbage/") {
             ledger.violated(format!("garbage that nobody removes: {key}"));
+        }
+        if key.starts_with("vacated/") {
+            ledger.violated(format!("roles at what is gone that nobody removes: {key}"));
         }
     }
 }

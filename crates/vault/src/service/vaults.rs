@@ -13,8 +13,8 @@ use domain::{
     AssignmentId, ObjectName, Permissions, Placement, PrincipalId, ResourceGroupName, Tags, Timestamp,
     VaultId, VaultName,
 };
-use std::{num::NonZeroU16, sync::Arc};
-use store::{Key, Record, contract::LIST_MAX, list_records, query, transact};
+use std::sync::Arc;
+use store::{Key, Record, all_records, query, transact};
 
 impl VaultService {
     /// Makes a vault. Its owner, if it has one, may do everything with its objects but, where policies count, purge them; its policies are
@@ -136,16 +136,7 @@ impl VaultService {
     }
 
     pub(super) async fn all<R: Record>(&self, prefix: &Key) -> Result<Vec<(Key, Arc<R>)>, VaultError> {
-        let (mut after, mut all) = (None, Vec::new());
-        loop {
-            let limit = NonZeroU16::new(LIST_MAX).unwrap_or(NonZeroU16::MIN);
-            let page = list_records::<R>(&*self.store, prefix, after.as_ref(), limit).await?;
-            after = page.items.last().map(|(key, _)| key.clone());
-            all.extend(page.items);
-            if !page.more {
-                return Ok(all);
-            }
-        }
+        Ok(all_records(&*self.store, prefix).await?)
     }
 
     /// One vault.

@@ -8,7 +8,10 @@ use super::{
     body::{Body, json},
     error::AdminError,
 };
-use crate::context::{Context, State};
+use crate::{
+    context::{Context, State},
+    time::date,
+};
 use axum::{Extension, Router, extract::State as Shared, response::Response, routing::get};
 use domain::{Timestamp, limits};
 use http::StatusCode;
@@ -121,7 +124,7 @@ async fn advance(
         (_, Err(error)) => Err(error),
     };
     let target = match &moved {
-        Ok(()) => format!("clock: {} to {}", civil(context.now), civil(state.clock.now())),
+        Ok(()) => format!("clock: {} to {}", date(context.now), date(state.clock.now())),
         Err(_) => "clock".to_owned(),
     };
     audited(&state, &context, "clock.advance", target, moved)?;
@@ -161,10 +164,4 @@ impl From<ClockFault> for AdminError {
             ClockFault::Store(error) => error.into(),
         }
     }
-}
-
-/// A time as people read it, UTC.
-fn civil(time: Timestamp) -> String {
-    let time = jiff::Timestamp::from_second(time.seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

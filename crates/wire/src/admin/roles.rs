@@ -16,8 +16,8 @@ use axum::{
     routing::{delete, get},
 };
 use domain::{
-    AppName, AssignmentId, ClientId, IdentityName, ObjectKind, ObjectName, PrincipalId, ResourceGroupName,
-    Timestamp, VaultId, VaultName,
+    AppName, AssignmentId, ClientId, IdentityName, ObjectKind, ObjectName, PlanName, PrincipalId,
+    ResourceGroupName, Timestamp, VaultId, VaultName,
 };
 use http::StatusCode;
 use resource::roles::{Assigned, NewAssignment, Place, Which};
@@ -113,8 +113,15 @@ fn place(text: &str) -> Result<Place, AdminError> {
         "vault" => VaultName::parse(name).map(|name| Place::Vault(None, name, None)).map_err(bad),
         "app" => AppName::parse(name).map(|name| Place::App(None, name)).map_err(bad),
         "identity" => IdentityName::parse(name).map(|name| Place::Identity(None, name)).map_err(bad),
+        "plan" => match name.split_once('/') {
+            Some((group, name)) => Ok(Place::Plan(
+                ResourceGroupName::parse(group).map_err(bad)?,
+                PlanName::parse(name).map_err(bad)?,
+            )),
+            None => Err(AdminError::bad_request("a plan is named plan:GROUP/NAME")),
+        },
         _ => Err(AdminError::bad_request(
-            "a scope is one of subscription, group:NAME, vault:NAME, app:NAME and identity:NAME",
+            "a scope is one of subscription, group:NAME, vault:NAME, app:NAME, identity:NAME and plan:GROUP/NAME",
         )),
     }
 }

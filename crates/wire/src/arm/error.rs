@@ -4,6 +4,7 @@ use super::path::Level;
 use crate::{bearer::Unauthenticated, body::BodyFault, context::AuditUnavailable};
 use access::{Caller, GroupFault, Unmanaged};
 use axum::response::Response;
+use directory::DirectoryError;
 use host::HostError;
 use http::{HeaderValue, StatusCode, header};
 use resource::ResourceError;
@@ -302,8 +303,13 @@ impl From<GroupFault> for ArmError {
 impl From<StoreError> for ArmError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable { .. } => Self::unavailable(),
-            error => Self::internal(&error),
+            // Not done, or nobody knows; each of it may be asked for again.
+            StoreError::Unavailable(_)
+            | StoreError::Unknown(_)
+            | StoreError::Conflict { .. }
+            | StoreError::Full(_) => Self::unavailable(),
+            StoreError::TooLarge { .. } => Self::bad_content(format!("It is too large: {error}.")),
+            StoreError::Compacted | StoreError::Invalid(_) | StoreError::Broken(_) => Self::internal(&error),
         }
     }
 }
@@ -345,10 +351,34 @@ impl From<HostError> for ArmError {
             | HostError::SettingReserved { .. }
             // That is to keep its value, and has none.
             | HostError::SettingNotFound { .. } => Self::bad_content(text),
+            HostError::Directory(DirectoryError::Store(error)) => error.into(),
             HostError::Directory(ref refused) => {
                 super::federated::refused(refused).unwrap_or_else(|| Self::internal(&error))
             }
             error => Self::internal(&error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use store::CommitId;
+
+    #[test]
+    fn what_the_store_did_not_do_may_be_asked_for_again() {
+        for again in [
+            StoreError::Unavailable("detail".to_owned()),
+            StoreError::Unknown(CommitId(7)),
+            StoreError::Full("detail".to_owned()),
+            StoreError::Conflict { keys: Vec::new() },
+        ] {
+            let error = ArmError::from(HostError::Directory(DirectoryError::Store(again)));
+            assert_eq!((error.status, error.retry_after), (StatusCode::SERVICE_UNAVAILABLE, Some(1)));
+        }
+        let ours = ArmError::from(StoreError::Broken("detail".to_owned()));
+        assert!(ours.is_ours() && !ours.message().contains("detail"));
+        let large = ArmError::from(StoreError::TooLarge { what: "a value", limit: 1 });
+        assert_eq!(large.status, StatusCode::BAD_REQUEST);
     }
 }

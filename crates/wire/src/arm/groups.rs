@@ -109,11 +109,7 @@ async fn put(
     let members = object(body).await?;
     let location = location(&members)?;
     if is_whole && location.is_none() {
-        return Err(ArmError::new(
-            StatusCode::BAD_REQUEST,
-            "LocationRequired",
-            "The location property is required for this definition.",
-        ));
+        return Err(ArmError::no_location());
     }
     let change = GroupChange { location, tags: tags(&members)? };
     let (resource, by, now) = (&asked.state.resource, asked.by(), asked.context.now);

@@ -25,11 +25,12 @@ mod web;
 use crate::{
     bearer, body,
     context::{Context, State},
+    time::date,
 };
 use access::{Asking, Caller, Manager};
 use audit::{Actor, Outcome};
 use axum::{body::Body, extract::Request, response::Response};
-use domain::{Timestamp, limits};
+use domain::limits;
 use error::ArmError;
 use http::{HeaderValue, Method, StatusCode, header};
 use page::list;
@@ -218,12 +219,6 @@ fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
-}
-
-/// A time as the resource manager writes it.
-fn date(time: Timestamp) -> String {
-    let at = jiff::Timestamp::from_second(time.seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A body that is a JSON object; none at all is an empty one.

@@ -126,7 +126,7 @@ impl GraphError {
             "code": self.code,
             "message": self.message,
             "innerError": {
-                "date": super::types::date(context.now).trim_end_matches('Z'),
+                "date": crate::time::date(context.now).trim_end_matches('Z'),
                 "request-id": context.request.to_string(),
                 "client-request-id": client_request,
             },

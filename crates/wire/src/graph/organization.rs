@@ -1,11 +1,7 @@
 //! `/organization` and `/domains`: the tenant, of which there is one.
 
-use super::{
-    Answer, Asked,
-    error::GraphError,
-    route::Key,
-    types::{Object, date},
-};
+use super::{Answer, Asked, error::GraphError, route::Key, types::Object};
+use crate::time::date;
 use axum::body::Body;
 use directory::graph::Right;
 use http::{Method, StatusCode};

@@ -1,6 +1,7 @@
 //! The shapes of Graph's objects: each has all of its properties, so that filters and selections find them; what is not had here is null or
 //! empty, as it is there for who does not use it.
 
+use crate::time::date;
 use access::{Group, Principal, PrincipalKind};
 use directory::{
     AppRole, Certificate, Credential, Deleted, FederatedCredential, Person, Registration, RoleAssignment,
@@ -9,18 +10,12 @@ use directory::{
     managed,
     redirect::Platform,
 };
-use domain::{ClientId, PrincipalId, TenantId, Timestamp};
+use domain::{ClientId, PrincipalId, TenantId};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 /// An object of Graph.
 pub(super) type Object = Map<String, Value>;
-
-/// A time as Graph writes it.
-pub(super) fn date(time: Timestamp) -> String {
-    let at = jiff::Timestamp::from_second(time.seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
 
 fn object(value: Value) -> Object {
     match value {

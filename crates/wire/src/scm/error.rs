@@ -6,6 +6,7 @@ use axum::response::Response;
 use host::HostError;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
+use store::StoreError;
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -15,6 +16,10 @@ pub(super) struct ScmError {
 }
 
 impl ScmError {
+    fn unavailable() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the service is temporarily unavailable: try again")
+    }
+
     fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
@@ -68,7 +73,7 @@ impl ScmError {
 
 impl From<AuditUnavailable> for ScmError {
     fn from(_: AuditUnavailable) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the service is temporarily unavailable: try again")
+        Self::unavailable()
     }
 }
 
@@ -93,6 +98,12 @@ impl From<HostError> for ScmError {
             HostError::Unmanaged(Unmanaged::NoRole(_)) => Self::new(StatusCode::FORBIDDEN, error.to_string()),
             HostError::Unmanaged(_) => Self::new(StatusCode::UNAUTHORIZED, error.to_string()),
             HostError::SettingInvalid { .. } => Self::bad_request(error.to_string()),
+            HostError::Store(
+                StoreError::Unavailable(_)
+                | StoreError::Unknown(_)
+                | StoreError::Conflict { .. }
+                | StoreError::Full(_),
+            ) => Self::unavailable(),
             error => Self::internal(&error),
         }
     }

@@ -13,6 +13,7 @@ use crate::{
     admin::{Brought, ObservedDeployment},
     bearer,
     context::{Context, State},
+    time::date,
 };
 use access::{Caller, Manager};
 use audit::{Actor, Outcome};
@@ -204,7 +205,7 @@ impl Operation {
             Self::Log(id) => {
                 let one = known(&id).await?;
                 let entry = json!({
-                    "log_time": time(one.created.unwrap_or_default()),
+                    "log_time": date(one.created.unwrap_or_default()),
                     "id": one.id,
                     "message": if one.told.text.is_empty() { one.told.state } else { &*one.told.text },
                     "type": 0,
@@ -278,7 +279,7 @@ impl Known {
     fn shown(&self, names: &HostNames, app: &Publishable) -> Value {
         let url = format!("{}/api/deployments/{}", names.scm_url(&app.app().name), self.id);
         let (status, state) = self.status();
-        let created = self.created.map(time);
+        let created = self.created.map(date);
         json!({
             "id": self.id,
             "status": status,
@@ -333,12 +334,6 @@ fn answer(status: StatusCode, body: &Value) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
-}
-
-/// As the protocol writes a time (RFC 3339).
-fn time(at: Timestamp) -> String {
-    let at = jiff::Timestamp::from_second(at.seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]

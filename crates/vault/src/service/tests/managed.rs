@@ -37,6 +37,7 @@ impl World {
 
     async fn with_group(&self, name: &str, is_going: bool) {
         let group = ResourceGroup {
+            id: "11111111-0000-4000-8000-000000000001".parse().unwrap(),
             name: group(name),
             location: Location::default(),
             tags: domain::Tags::default(),

@@ -1,12 +1,12 @@
 //! `$filter` of role assignments and role definitions: terms joined by `and`. Pure.
 
-use super::super::{error::ArmError, odata::quoted};
+use super::super::{
+    error::ArmError,
+    odata::{Term, terms},
+};
 use access::Definition;
 use domain::PrincipalId;
 use resource::roles::Which;
-
-/// Characters of a filter, at most. Ours.
-const CHARS_MAX: usize = 1_000;
 
 /// What is wanted of a list.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,55 +23,39 @@ pub(super) struct Filter {
 impl Filter {
     /// Reads one.
     pub(super) fn parse(text: &str) -> Result<Self, ArmError> {
-        if text.len() > CHARS_MAX {
-            return Err(ArmError::bad_filter());
-        }
-        let (mut filter, mut rest) = (Self::default(), text.trim());
-        while !rest.is_empty() {
-            let after = filter.term(rest).ok_or_else(ArmError::bad_filter)?.trim_start();
-            if after.is_empty() {
-                break;
-            }
-            let is_joined = after.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("and "));
-            rest = after.get(4..).filter(|_| is_joined).ok_or_else(ArmError::bad_filter)?.trim_start();
-            if rest.is_empty() {
-                return Err(ArmError::bad_filter());
-            }
+        let mut filter = Self::default();
+        for term in terms(text)? {
+            filter.take(term).ok_or_else(ArmError::bad_filter)?;
         }
         Ok(filter)
     }
 
-    /// Takes one term; what is left.
-    fn term<'t>(&mut self, text: &'t str) -> Option<&'t str> {
-        let end = text.find(|one: char| !one.is_ascii_alphanumeric()).unwrap_or(text.len());
-        let (word, rest) = text.split_at_checked(end)?;
-        if let Some(inner) = rest.strip_prefix('(') {
-            if word.eq_ignore_ascii_case("atScope") {
+    /// Takes one term, if it is one of these.
+    fn take(&mut self, term: Term) -> Option<()> {
+        let (name, value) = match term {
+            Term::Call(name, None) if name.eq_ignore_ascii_case("atScope") => {
                 self.at_scope = true;
-                return inner.trim_start().strip_prefix(')');
+                return Some(());
             }
-            if word.eq_ignore_ascii_case("atScopeAndBelow") {
+            Term::Call(name, None) if name.eq_ignore_ascii_case("atScopeAndBelow") => {
                 self.below = true;
-                return inner.trim_start().strip_prefix(')');
+                return Some(());
             }
-            if word.eq_ignore_ascii_case("assignedTo") {
-                let (value, rest) = quoted(inner.trim_start())?;
-                self.assigned_to = Some(value);
-                return rest.trim_start().strip_prefix(')');
+            Term::Call(name, value) if name.eq_ignore_ascii_case("assignedTo") => {
+                self.assigned_to = Some(value?);
+                return Some(());
             }
-            return None;
-        }
-        let rest = rest.trim_start();
-        let operator = rest.get(..2)?;
-        let (value, rest) = quoted(rest.get(2..)?.trim_start())?;
-        let field = match word.to_ascii_lowercase().as_str() {
+            Term::Call(..) => return None,
+            Term::Is(name, value) => (name, value),
+        };
+        let field = match name.to_ascii_lowercase().as_str() {
             "principalid" => &mut self.principal,
             "rolename" => &mut self.role_name,
             "type" => &mut self.role_type,
             _ => return None,
         };
         *field = Some(value);
-        operator.eq_ignore_ascii_case("eq").then_some(rest)
+        Some(())
     }
 
     /// Which assignments it takes.
@@ -131,6 +115,8 @@ mod tests {
             "roleName eq x",
             "roleName eq 'x",
             "assignedTo(x)",
+            "assignedTo()",
+            "atScope('x')",
             "é eq 'x'",
             "roleName eé'x'",
         ] {

@@ -1,7 +1,7 @@
 //! The `identity` of a site: which managed identities an app is to have, and which it has.
 
 use super::{
-    super::{Asked, error::ArmError, path::segments, said::Said},
+    super::{Asked, error::ArmError, identities, path::segments, said::Said},
     Here,
 };
 use access::{Around, Manager, Scope};
@@ -158,12 +158,7 @@ pub(super) async fn shown(asked: &Asked<'_>, view: &AppView) -> Result<Option<Va
                 Err(HostError::IdentityNotFound(_)) => continue,
                 Err(error) => return Err(error.into()),
             };
-            let id = format!(
-                "{}/resourceGroups/{}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{}",
-                asked.subscription_path(),
-                found.identity.placement.group,
-                found.identity.name
-            );
+            let id = identities::id(asked, &found.identity);
             named.insert(id, json!({"principalId": principal.id, "clientId": principal.client}));
         }
         identity.insert("userAssignedIdentities".to_owned(), Value::Object(named));

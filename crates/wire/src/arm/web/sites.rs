@@ -3,14 +3,14 @@
 
 use super::{
     super::{
-        Asked, answer, empty, error::ArmError, list as listed, location, path::segments, said, said::Said,
-        tags,
+        Asked, answer, date, empty, error::ArmError, list as listed, location, path::segments, said,
+        said::Said, tags,
     },
     Here, config, identity, plan_id, settings, site_id,
 };
 use access::{Around, Manager, Scope, Unmanaged};
 use axum::{body::Body, response::Response};
-use domain::{Location, Placement, PlanName, ResourceGroupName, Tags, Timestamp};
+use domain::{Location, Placement, PlanName, ResourceGroupName, Tags};
 use host::{App, AppView, DesiredState, HostError, PlanRef, Replacement};
 use http::StatusCode;
 use resource::{ResourceError, SiteChange};
@@ -263,7 +263,7 @@ async fn shown(asked: &Asked<'_>, by: Manager<'_>, view: &AppView) -> Result<Val
         "scmSiteAlsoStopped": false,
         "redundancyMode": "None",
         "containerSize": 0,
-        "lastModifiedTimeUtc": time(app.changed),
+        "lastModifiedTimeUtc": date(app.changed),
         "siteConfig": config::web(&site.site, desired.as_deref()),
     });
     if let Value::Object(properties) = &mut properties {
@@ -282,10 +282,4 @@ async fn shown(asked: &Asked<'_>, by: Manager<'_>, view: &AppView) -> Result<Val
         shown.insert("identity".to_owned(), identity);
     }
     Ok(shown)
-}
-
-/// As the protocol writes a time (RFC 3339).
-fn time(at: Timestamp) -> String {
-    let at = jiff::Timestamp::from_second(at.seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
