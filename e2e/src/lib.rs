@@ -14,6 +14,7 @@
 pub mod app;
 pub mod chromium;
 pub mod conformance;
+pub mod exercise;
 pub mod http;
 pub mod person;
 pub mod script;

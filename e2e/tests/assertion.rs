@@ -2,7 +2,7 @@
 //! all that they are told besides the usual is that the authority is a private one.
 
 use e2e::{Ended, NodeScript, Server, note, setting, settings, skip};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const PYTHON: &str = "Python azure-identity 1.27.0";
 const NODE: &str = "Node @azure/identity 4.13.1";
@@ -46,37 +46,12 @@ impl Outside {
         (file, added["id"].as_str().unwrap().to_owned())
     }
 
-    /// A token file as a cluster projects it, with the line feed at its end; and the key set of the cluster.
     fn token_file(&self) -> (PathBuf, PathBuf) {
-        let _said = self.server.keyless(["key", "create", "shop", "cluster"]).ok();
-        let shown = json(&self.server.keyless(["key", "show", "shop", "cluster", "-o", "json"]).ok());
-        let mut jwk = shown["key"].clone();
-        jwk["kid"] = "one".into();
-        jwk.as_object_mut().unwrap().remove("key_ops");
-        let set = self.server.place().join("keys.json");
-        std::fs::write(&set, serde_json::json!({"keys": [jwk]}).to_string()).unwrap();
-        #[expect(clippy::disallowed_methods, reason = "an issuer outside has a clock of its own")]
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        let header = serde_json::json!({"alg": "RS256", "kid": "one"}).to_string();
-        let claims = serde_json::json!({
-            "iss": ISSUER, "sub": SUBJECT, "aud": ["api://AzureADTokenExchange"], "iat": now, "nbf": now,
-            "exp": now + 3_600, "jti": "once", "kubernetes.io": {"namespace": "shop"},
-        });
-        let signed = format!("{}.{}", base64url(header.as_bytes()), base64url(claims.to_string().as_bytes()));
-        let sign = ["key", "sign", "shop", "cluster", "--algorithm", "RS256"];
-        let signature = self.server.keyless_with(sign, &signed).ok();
-        let token = self.server.place().join("token");
-        std::fs::write(&token, format!("{signed}.{}\n", signature.trim())).unwrap();
-        (token, set)
+        token_file(&self.server)
     }
 
-    fn trust(&self, set: &std::path::Path) -> String {
-        let set = set.display().to_string();
-        let add = ["app-registration", "federated", "add", &self.client, "cluster", "--issuer", ISSUER];
-        let mut command = self.server.command(add);
-        command.args(["--subject", SUBJECT, "--jwks", &set, "-o", "json"]);
-        let added = json(&Ended::from(e2e::wait::output(&mut command, b"")).ok());
-        added["id"].as_str().unwrap().to_owned()
+    fn trust(&self, set: &Path) -> String {
+        trust(&self.server, &self.client, set)
     }
 
     fn remove(&self, credential: &str) {
@@ -104,6 +79,40 @@ impl Outside {
     fn audit(&self) -> String {
         self.server.keyless(["audit", "tail", "-n", "200"]).ok()
     }
+}
+
+/// A token file as a cluster projects it, with the line feed at its end; and the key set of the cluster, whose key is one of vault `shop`.
+pub(crate) fn token_file(server: &Server) -> (PathBuf, PathBuf) {
+    let _said = server.keyless(["key", "create", "shop", "cluster"]).ok();
+    let shown = json(&server.keyless(["key", "show", "shop", "cluster", "-o", "json"]).ok());
+    let mut jwk = shown["key"].clone();
+    jwk["kid"] = "one".into();
+    jwk.as_object_mut().unwrap().remove("key_ops");
+    let set = server.place().join("keys.json");
+    std::fs::write(&set, serde_json::json!({"keys": [jwk]}).to_string()).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "an issuer outside has a clock of its own")]
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let header = serde_json::json!({"alg": "RS256", "kid": "one"}).to_string();
+    let claims = serde_json::json!({
+        "iss": ISSUER, "sub": SUBJECT, "aud": ["api://AzureADTokenExchange"], "iat": now, "nbf": now,
+        "exp": now + 3_600, "jti": "once", "kubernetes.io": {"namespace": "shop"},
+    });
+    let signed = format!("{}.{}", base64url(header.as_bytes()), base64url(claims.to_string().as_bytes()));
+    let sign = ["key", "sign", "shop", "cluster", "--algorithm", "RS256"];
+    let signature = server.keyless_with(sign, &signed).ok();
+    let token = server.place().join("token");
+    std::fs::write(&token, format!("{signed}.{}\n", signature.trim())).unwrap();
+    (token, set)
+}
+
+/// Has a registration vouched for by the cluster; answers the credential's id.
+pub(crate) fn trust(server: &Server, client: &str, set: &Path) -> String {
+    let set = set.display().to_string();
+    let add = ["app-registration", "federated", "add", client, "cluster", "--issuer", ISSUER];
+    let mut command = server.command(add);
+    command.args(["--subject", SUBJECT, "--jwks", &set, "-o", "json"]);
+    let added = json(&Ended::from(e2e::wait::output(&mut command, b"")).ok());
+    added["id"].as_str().unwrap().to_owned()
 }
 
 pub(crate) fn base64url(bytes: &[u8]) -> String {

@@ -2,15 +2,19 @@
 //! whose hosts file and DNS know none of our names. What it did is asserted by our own command line and by the wire.
 
 mod commands;
+mod ordinary;
 mod sign_ins;
 
 use crate::hosting::{Hosts, needs_root};
-use e2e::{Ended, Server, note, setting, skip, wait};
+use e2e::{
+    Ended, Server,
+    exercise::{SECRET, STEPS},
+    note, setting, skip, wait,
+};
 use serde_json::Value;
 use std::{io::Write, path::Path, process::Command, time::Instant};
 
 const CLIENT: &str = "azure-cli 2.91.0";
-const GROUP: &str = "learn";
 
 /// A server, and an `az` that knows nothing yet.
 pub(crate) struct Az {
@@ -51,6 +55,7 @@ impl Az {
         command
     }
 
+    /// How it ends, which the page of commands is not told.
     pub(crate) fn ended(&self, words: &str) -> Ended {
         let began = Instant::now();
         let ended = Ended::from(wait::output(&mut self.command(words), b""));
@@ -63,6 +68,7 @@ impl Az {
     pub(crate) fn run(&self, words: &str) -> Value {
         let ended = self.ended(words);
         assert_eq!(ended.code, Some(0), "az {}\n{}", without_secret(words), ended.said());
+        noted(words, 0, "");
         if ended.stdout.trim().is_empty() {
             return Value::Null;
         }
@@ -70,13 +76,14 @@ impl Az {
             .unwrap_or_else(|error| panic!("az {}: {error}", without_secret(words)))
     }
 
-    /// What it said as it failed with this status.
-    pub(crate) fn refused(&self, words: &str, code: i32) -> String {
+    /// It fails with this status and says this.
+    pub(crate) fn refused(&self, words: &str, code: i32, said: &str) {
         let ended = self.ended(words);
         let told = without_secret(words);
         assert_eq!(ended.code, Some(code), "az {told}\n{}", ended.said());
         assert!(!ended.said().contains("Traceback"), "az {told}\n{}", ended.said());
-        ended.said()
+        assert!(ended.said().contains(said), "az {told}: {said}\n{}", ended.said());
+        noted(words, code, said);
     }
 
     /// What our own command line says, as JSON.
@@ -135,48 +142,69 @@ impl Az {
 
 /// Logs of tests are kept.
 fn without_secret(words: &str) -> String {
-    let shown = words.split(" --password").next().unwrap_or(words);
-    if shown.len() < words.len() { format!("{shown} --password=…") } else { words.to_owned() }
+    let secrets = [" --password", " --federated-token"];
+    match secrets.into_iter().find_map(|option| Some((words.split_once(option)?.0, option))) {
+        Some((shown, option)) => format!("{shown}{option}=…"),
+        None => words.to_owned(),
+    }
+}
+
+/// Notes for the page how a command ended, with its exit status, and what told that it was so. A command's name is what stands before its first
+/// option.
+pub(crate) fn noted(words: &str, code: i32, how: &str) {
+    let name: Vec<&str> = words.split(' ').take_while(|word| !word.starts_with('-')).collect();
+    let told = if how.is_empty() { code.to_string() } else { format!("{code}: {how}") };
+    note(CLIENT, &format!("`az {}`", name.join(" ")), &told);
 }
 
 /// Microsoft Learn's exercise "Manage secrets in your server apps with Azure Key Vault", and that nothing is left of it.
 #[test]
 fn the_whole_exercise_from_login_to_group_delete() {
-    const SECRET: &str = "reindeer_flotilla";
+    let [
+        group,
+        create,
+        set,
+        plan,
+        webapp,
+        settings,
+        assign,
+        policy,
+        deploy,
+        show,
+        remove,
+        delete_app,
+        delete_vault,
+        purge,
+        delete_group,
+    ] = STEPS;
     let Some(az) = Az::start("az-exercise") else { return };
     let operator = az.operator("operator", "Owner");
     let account = az.sign_in(&operator);
     assert_eq!(account[0]["cloudName"], "Keyless", "{account}");
     assert_eq!(account[0]["tenantId"], operator.tenant.as_str(), "{account}");
     assert_eq!(account[0]["user"]["name"], operator.client.as_str(), "{account}");
-    let group = az.run(&format!("group create -n {GROUP} -l eastus"));
+    let group = az.run(group);
     assert_eq!(group["properties"]["provisioningState"], "Succeeded", "{group}");
 
-    let vault =
-        az.run(&format!("keyvault create -g {GROUP} -n secrets -l eastus --enable-rbac-authorization false"));
+    let vault = az.run(create);
     assert_eq!(vault["properties"]["vaultUri"], format!("{}/", az.server().vault_url("secrets")), "{vault}");
-    let set =
-        az.run(&format!("keyvault secret set --vault-name secrets --name SecretPassword --value {SECRET}"));
+    let set = az.run(set);
     assert_eq!(set["value"], SECRET, "whoever makes a vault may use it: {set}");
 
-    let plan = az.run(&format!("appservice plan create -n plan -g {GROUP} --sku FREE -l eastus"));
+    let plan = az.run(plan);
     assert_eq!(plan["reserved"], true, "Linux: {plan}");
-    let site = az.run(&format!("webapp create -n web -g {GROUP} --plan plan --runtime PYTHON:3.12"));
+    let site = az.run(webapp);
     assert_eq!(site["state"], "Running", "{site}");
-    let _masked = az.run(&format!(
-        "webapp config appsettings set -g {GROUP} -n web --settings VaultName=secrets VERSION_OF=7"
-    ));
-    let identity = az.run(&format!("webapp identity assign -g {GROUP} -n web"));
+    let _masked = az.run(settings);
+    let identity = az.run(assign);
     let principal = identity["principalId"].as_str().unwrap();
     assert_eq!(az.ours(["app", "show", "web"])["identity"]["principal"], principal, "{identity}");
-    let _policies = az.run(&format!(
-        "keyvault set-policy -n secrets --object-id {principal} --secret-permissions get list"
-    ));
+    let _policies = az.run(&policy.replace("PRINCIPAL", principal));
     let zip = Az::zip(&az.hosts.package("site", &[]));
-    let _deployed = az.run(&format!("webapp deployment source config-zip -g {GROUP} -n web --src {zip}"));
+    let _deployed = az.run(&deploy.replace("ZIP", &zip));
 
     // The app, with its settings, reads the secret by its own identity; it has nothing else.
-    let shown = az.run(&format!("webapp show -g {GROUP} -n web"));
+    let shown = az.run(show);
     assert_eq!(
         shown["enabledHostNames"][0],
         format!("web.apps.keyless.localhost:{}", az.server().port()),
@@ -197,22 +225,19 @@ fn the_whole_exercise_from_login_to_group_delete() {
     assert!(answered["status"] == 200 && answered["body"].as_str().unwrap().contains(SECRET), "{answered}");
 
     // The principal goes with the identity, and its tokens with it.
-    let _nothing = az.run(&format!("webapp identity remove -g {GROUP} -n web"));
+    let _nothing = az.run(remove);
     assert_eq!(read()["status"], 401);
     assert!(az.ours(["app", "show", "web"])["identity"].is_null());
     assert_ne!(az.server().keyless(["principal", "show", principal]).code, Some(0));
-    let _not_there = az.refused(&format!("ad sp show --id {principal}"), 3);
+    az.refused(&format!("ad sp show --id {principal}"), 3, "ResourceNotFound");
     assert_ne!(az.hosts.ask("web", &format!("/token?resource={resource}"))["status"], 200);
 
-    for (words, listed) in [
-        ("webapp delete -g learn -n web", &["app", "list"]),
-        ("keyvault delete -g learn -n secrets", &["vault", "list"]),
-    ] {
+    for (words, listed) in [(delete_app, &["app", "list"]), (delete_vault, &["vault", "list"])] {
         let _nothing = az.run(words);
         assert_eq!(az.ours(*listed), Value::Array(Vec::new()), "{words}");
     }
-    let _nothing = az.run("keyvault purge -n secrets");
-    let _nothing = az.run(&format!("group delete -n {GROUP} -y"));
+    let _nothing = az.run(purge);
+    let _nothing = az.run(delete_group);
     assert_eq!(az.run("group exists -n learn"), false);
     assert_eq!(az.run("keyvault list-deleted"), Value::Array(Vec::new()));
     note(

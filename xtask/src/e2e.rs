@@ -3,7 +3,10 @@
 //! Keeps `docs/compatibility.md` to what the run showed: each scenario of a client notes what worked, and a note that the page
 //! does not have, or has otherwise, is a failure (`--write` renews the page).
 
-use std::{collections::BTreeSet, ffi::OsString};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+};
 
 use crate::checks::{self, Profile};
 use crate::process::{self, Failure};
@@ -144,9 +147,7 @@ fn clients(wants: &(impl Fn(&str) -> bool + Sync)) -> Result<Vec<(&'static str, 
         add("KEYLESS_E2E_PYTHON", tools::python_environment("python", &requirements)?.join("python").into());
     }
     if wants("az") {
-        let requirements = workspace::root().join("e2e/tests/az/requirements.txt");
-        let az = tools::python_environment("az", &std::fs::read_to_string(requirements)?)?;
-        add("KEYLESS_E2E_AZ", az.into());
+        add("KEYLESS_E2E_AZ", tools::az()?.into());
     }
     if wants(MANAGEMENT) {
         let management = workspace::root().join("e2e/tests/management");
@@ -174,7 +175,7 @@ fn clients(wants: &(impl Fn(&str) -> bool + Sync)) -> Result<Vec<(&'static str, 
         add("KEYLESS_E2E_PARTIES_PYTHON", python.into());
         add("KEYLESS_E2E_PARTIES_NODE_APP", place.into());
     }
-    if wants("sign_in")
+    if ["sign_in", "az"].into_iter().any(wants)
         && let Some(chromium) = tools::chromium()
     {
         add("KEYLESS_E2E_CHROMIUM", chromium.into());
@@ -274,15 +275,14 @@ fn compatibility(notes: &std::path::Path, is_write: bool, is_whole: bool) -> Res
     let known: BTreeSet<String> = table
         .lines()
         .filter(|line| line.starts_with("| ") && !line.starts_with("| client"))
-        .map(str::to_owned)
+        .flat_map(apart)
         .collect();
     if is_write {
         // A part of the scenarios may add rows, only a whole run may take some away.
         if !is_whole {
             rows.extend(known);
         }
-        let rows = rows.into_iter().collect::<Vec<_>>().join("\n");
-        let table = format!("\n| client | operation | result |\n|---|---|---|\n{rows}\n");
+        let table = format!("\n| client | operation | result |\n|---|---|---|\n{}\n", together(&rows));
         std::fs::write(&page, format!("{head}{BEGIN}\n{table}\n{END}{tail}"))?;
         return Ok(());
     }
@@ -297,4 +297,52 @@ fn compatibility(notes: &std::path::Path, is_write: bool, is_whole: bool) -> Res
     }
     unknown.iter().for_each(|row| process::say(&format!("not in {PAGE}: {row}")));
     Err(Failure::new(format!("{PAGE} is not what this run showed: cargo xtask e2e --write")))
+}
+
+/// Between several results of one operation, which are noted one at a time.
+const AND: &str = "<br>";
+
+/// A row of the page as it was noted: a row for each of its results.
+fn apart(row: &str) -> Vec<String> {
+    let Some((operation, results)) = row.trim_end_matches(" |").rsplit_once(" | ") else {
+        return vec![row.to_owned()];
+    };
+    results.split(AND).map(|result| format!("{operation} | {result} |")).collect()
+}
+
+/// What was noted as rows of the page: one for each operation of a client.
+fn together(notes: &BTreeSet<String>) -> String {
+    let mut rows: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for note in notes {
+        let note = note.trim_end_matches(" |");
+        // With what parts them, so that rows are in the order of notes.
+        let at = note.rfind(" | ").map_or(0, |at| at + " | ".len());
+        let (operation, result) = note.split_at(at);
+        rows.entry(operation).or_default().push(result);
+    }
+    let rows = rows.iter().map(|(operation, results)| format!("{operation}{} |", results.join(AND)));
+    rows.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_one_row_of_the_page_and_every_result_is_compared() {
+        let notes: BTreeSet<String> = [
+            "| az | `az group show` | 3: ResourceGroupNotFound |",
+            "| az | `az group show` | 0 |",
+            "| az | `az group show --all` | 0 |",
+            "| curl | get | works |",
+        ]
+        .map(str::to_owned)
+        .into();
+        let page = together(&notes);
+        assert_eq!(
+            page,
+            "| az | `az group show --all` | 0 |\n| az | `az group show` | 0<br>3: ResourceGroupNotFound |\n| curl | get | works |"
+        );
+        assert_eq!(page.lines().flat_map(apart).collect::<BTreeSet<_>>(), notes);
+    }
 }

@@ -50,6 +50,12 @@ pub(crate) fn python_environment(name: &str, requirements: &str) -> Result<PathB
     Ok(bin)
 }
 
+/// The folder of the Azure CLI.
+pub(crate) fn az() -> Result<PathBuf, Failure> {
+    let requirements = workspace::root().join("e2e/tests/az/requirements.txt");
+    python_environment("az", &std::fs::read_to_string(requirements)?)
+}
+
 fn make_environment(place: &Path) -> Result<(), Failure> {
     let mut make = Command::new("python3");
     make.args(["-m", "venv"]).arg(place);

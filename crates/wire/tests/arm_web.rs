@@ -753,6 +753,17 @@ async fn an_app_is_in_its_group_and_its_name_is_the_installations() {
     assert_eq!(code(desk.ask(Method::GET, &at("nowhere"), Value::Null).await), nowhere);
     let new = "resourceGroups/nowhere/providers/Microsoft.Web/sites/new";
     assert_eq!(code(desk.ask(Method::PUT, new, body).await), nowhere);
+    // Whoever may read all of a kind in a group is told that there is no such group; of one that is there the list is empty.
+    for kind in [
+        "Microsoft.Web/sites",
+        "Microsoft.Web/serverfarms",
+        "Microsoft.ManagedIdentity/userAssignedIdentities",
+    ] {
+        let of = |group: &str| format!("resourceGroups/{group}/providers/{kind}");
+        assert_eq!(code(desk.ask(Method::GET, &of("nowhere"), Value::Null).await), nowhere, "{kind}");
+        let listed = desk.ask(Method::GET, &of("other"), Value::Null).await;
+        assert_eq!((listed.0, &listed.1["value"]), (200, &json!([])), "{kind}");
+    }
     // In whichever case it is asked for, it is told as it was made.
     let shown = desk.ask(Method::GET, &at("SHOP"), Value::Null).await.1;
     assert!(shown["id"].as_str().unwrap().contains("/resourceGroups/Shop/"), "{shown}");

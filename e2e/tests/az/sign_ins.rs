@@ -1,10 +1,12 @@
 //! The ways to sign `az` in, and `keyless az` as a command: what a shell is told, how it ends, what it says where something is missing.
 
 use super::{Az, CLIENT, Operator};
-use e2e::{Ended, Person, note, server::signal, wait};
+use crate::assertion;
+use e2e::{Chromium, Ended, Person, note, server::signal, setting, skip, wait};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -48,6 +50,39 @@ fn a_person_signs_in_by_a_browser() {
     note(CLIENT, "`az login` by a browser", "works");
 }
 
+/// A browser as people have it: its scripts bring the form with the code to `az`.
+#[test]
+fn a_person_signs_in_by_chromium() {
+    let Some(az) = Az::start("az-chromium") else { return };
+    let Some(program) = setting("CHROMIUM") else { return skip("no Chromium on this machine") };
+    alice(&az);
+    // What `az` takes for the browser tells where it was sent.
+    let (starter, link) = (az.server().place().join("browser"), az.server().place().join("link"));
+    let text = format!("#!/bin/sh\nprintf %s \"$1\" > {0}.new && mv {0}.new {0}\n", link.display());
+    std::fs::write(&starter, text).unwrap();
+    std::fs::set_permissions(&starter, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = az.command("login");
+    command.env("BROWSER", format!("{} %s &", starter.display()));
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait::until("az to open a browser", Duration::from_secs(60), || link.exists());
+    let host = "login.keyless.localhost";
+    let mut browser = Chromium::start(&program, "az-chromium-profile", host, az.server().port());
+    browser.open(&std::fs::read_to_string(&link).unwrap());
+    browser.see("Sign in");
+    for password in ["wrong horse of alice", PASSWORD] {
+        browser.type_into("username", "alice");
+        browser.type_into("password", password);
+        browser.click("button.primary");
+        if password != PASSWORD {
+            browser.read("is wrong");
+        }
+    }
+    let told = Ended::from(child.wait_with_output().unwrap()).ok();
+    let account = told.find("[\n").unwrap_or_else(|| panic!("{told}"));
+    is_alice(&az, &told[account..]);
+    note(CLIENT, "`az login` by Chromium, with another password first", "works");
+}
+
 #[test]
 fn a_person_signs_in_by_a_code() {
     let Some(az) = Az::start("az-device") else { return };
@@ -85,7 +120,10 @@ fn a_program_signs_in_by_a_certificate() {
     let pem = [&key, &certificate].map(|file| std::fs::read_to_string(file).unwrap()).concat();
     std::fs::write(&both, pem).unwrap();
     let add = ["app-registration", "credential", "add", &operator.client, "--certificate", &certificate];
-    let _said = az.server().keyless(add).ok();
+    let mut add = az.server().command(add);
+    let added = Ended::from(wait::output(add.args(["-o", "json"]), b"")).ok();
+    let added: Value = serde_json::from_str(&added).unwrap();
+    let credential = added["id"].as_str().unwrap().to_owned();
     let Operator { tenant, client, .. } = &operator;
     for more in ["", " --use-cert-sn-issuer"] {
         let words =
@@ -99,7 +137,49 @@ fn a_program_signs_in_by_a_certificate() {
         log.contains("token.issue https://management.keyless.localhost") && log.contains("certificate"),
         "{log}"
     );
+    let _said = az.server().keyless(["app-registration", "credential", "remove", client, &credential]).ok();
+    let words = format!("login --service-principal -u {client} --certificate {both} --tenant {tenant}");
+    az.refused(&words, 1, "AADSTS700027");
     note(CLIENT, "`az login --service-principal` with a secret or a certificate", "works");
+}
+
+/// A pipeline has no secret: it brings what its own issuer says of it.
+#[test]
+fn a_program_signs_in_by_an_outside_issuers_token() {
+    let Some(az) = Az::start("az-federated") else { return };
+    let operator = az.operator("operator", "Owner");
+    let _said = az.server().keyless(["vault", "create", "shop"]).ok();
+    let (token, keys) = assertion::token_file(az.server());
+    let token = std::fs::read_to_string(token).unwrap().trim().to_owned();
+    let Operator { tenant, client, .. } = &operator;
+    let sign_in = |token: &str| {
+        format!("login --service-principal -u {client} --tenant {tenant} --federated-token {token}")
+    };
+    az.refused(&sign_in(&token), 1, "AADSTS700211");
+    let credential = assertion::trust(az.server(), client, &keys);
+    let account = az.run(&sign_in(&token));
+    assert_eq!(account[0]["user"]["name"], client.as_str(), "{account}");
+    let _group = az.run("group create -n of-the-cluster -l local");
+    let log = az.server().keyless(["audit", "tail"]).ok();
+    assert!(log.contains("token.issue https://management.keyless.localhost"), "{log}");
+
+    // Another one's signature, and a registration that nobody vouches for.
+    let _nothing = az.run("account clear");
+    let (head, signature) = token.rsplit_once('.').unwrap();
+    let forged: String = signature.chars().rev().collect();
+    az.refused(&sign_in(&format!("{head}.{forged}")), 1, "AADSTS");
+    az.refused(&sign_in("no.token.this"), 1, "AADSTS");
+    // With the credential goes what was got by it.
+    let _account = az.run(&sign_in(&token));
+    let _said = az.server().keyless(["app-registration", "credential", "remove", client, &credential]).ok();
+    az.refused("group show -n of-the-cluster", 1, "");
+    let _nothing = az.run("account clear");
+    az.refused(&sign_in(&token), 1, "AADSTS700211");
+    note(
+        CLIENT,
+        "`az login --service-principal` with an outside issuer's token",
+        "works, until the trust is removed",
+    );
 }
 
 /// What we write is what `az` itself would have written, and a shell takes it.

@@ -7,7 +7,7 @@ use super::{
     path::{is, name},
     tags,
 };
-use access::ResourceGroup;
+use access::{Around, Manager, ResourceGroup};
 use axum::body::Body;
 use domain::ResourceGroupName;
 use http::{Method, StatusCode};
@@ -24,6 +24,20 @@ pub(super) enum GroupsOperation {
     Exists(ResourceGroupName),
     Delete(ResourceGroupName),
     Resources(ResourceGroupName),
+}
+
+/// Before all of a kind in a group are listed: whoever may `read` them all is told if there is no such group. Who may not sees an empty list.
+pub(super) async fn there(
+    asked: &Asked<'_>,
+    read: &'static str,
+    group: Option<&ResourceGroupName>,
+) -> Result<(), ArmError> {
+    let Some(group) = group else { return Ok(()) };
+    let resource = &asked.state.resource;
+    if resource.may(asked.by(), read, &Around::group(group)).await.is_ok() {
+        let _there = resource.group(Manager::Administrator, group).await?;
+    }
+    Ok(())
 }
 
 impl GroupsOperation {

@@ -3,7 +3,7 @@
 use super::{
     Answer, Asked, answer, empty,
     error::ArmError,
-    list, location, object,
+    groups, list, location, object,
     path::{Level, is, name},
     tags,
 };
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 /// The type, as ids say it.
 pub(super) const IDENTITIES: &str = "Microsoft.ManagedIdentity/userAssignedIdentities";
+const READ: &str = "Microsoft.ManagedIdentity/userAssignedIdentities/read";
 
 /// What is asked for.
 #[derive(Debug)]
@@ -79,6 +80,7 @@ impl IdentitiesOperation {
         let target = self.target();
         let response = match self {
             Self::List(group) => {
+                groups::there(asked, READ, group.as_ref()).await?;
                 let all = asked.state.host.identities(asked.by()).await?;
                 let is_there = |view: &&IdentityView| {
                     group.as_ref().is_none_or(|group| view.identity.placement.group == *group)
@@ -160,7 +162,6 @@ pub(super) async fn found(
         Err(HostError::IdentityNotFound(_)) => {
             // Who may not see what is in the group is not told what is not.
             let around = access::Around::group(group);
-            const READ: &str = "Microsoft.ManagedIdentity/userAssignedIdentities/read";
             asked.state.resource.may(asked.by(), READ, &around).await?;
             Err(missing())
         }

@@ -7,7 +7,7 @@ mod shown;
 use super::{
     Answer, Asked, answer, empty,
     error::ArmError,
-    list, object,
+    groups, list, object,
     path::{Level, is, name},
 };
 use access::{Around, Manager};
@@ -138,12 +138,7 @@ impl KeyVaultOperation {
         let is_named = matches!(self, Self::Put(..) | Self::Delete(..));
         let response = match self {
             Self::List(group) => {
-                if let Some(group) = &group
-                    && asked.state.resource.may(by, operation::READ, &Around::group(group)).await.is_ok()
-                {
-                    // They are told if there is no such group.
-                    let _there = asked.state.resource.group(Manager::Administrator, group).await?;
-                }
+                groups::there(asked, operation::READ, group.as_ref()).await?;
                 let mut all = vaults.list_vaults(by).await?;
                 all.retain(|vault| group.as_ref().is_none_or(|group| *group == vault.placement.group));
                 list(asked, all.iter().map(|vault| shown::vault(asked, vault)).collect())

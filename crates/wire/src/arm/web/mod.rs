@@ -17,6 +17,7 @@ mod state;
 use super::{
     Answer, Asked, answer,
     error::ArmError,
+    groups,
     path::{Level, is, name},
 };
 use access::{Around, Manager, Scope};
@@ -144,9 +145,15 @@ impl WebOperation {
         let response = match self {
             Self::Stacks => stacks::list(asked).await?,
             Self::CheckName => stacks::check_name(asked, body).await?,
-            Self::Plans(group) => plans::list(asked, group.as_ref()).await?,
+            Self::Plans(group) => {
+                groups::there(asked, resource::plan::READ, group.as_ref()).await?;
+                plans::list(asked, group.as_ref()).await?
+            }
             Self::Plan(plan, operation) => operation.operate(asked, &plan, body).await?,
-            Self::Sites(group) => sites::list(asked, group.as_ref()).await?,
+            Self::Sites(group) => {
+                groups::there(asked, sites::READ, group.as_ref()).await?;
+                sites::list(asked, group.as_ref()).await?
+            }
             Self::PlanSites(plan) => sites::list_of(asked, &plan).await?,
             Self::Site(group, app, operation) => {
                 operation.operate(&Here { asked, group: &group, name: &app }, body).await?
