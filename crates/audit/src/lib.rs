@@ -13,6 +13,7 @@ pub mod record;
 pub mod tail;
 #[cfg(test)]
 mod testing;
+pub mod together;
 pub mod verify;
 mod writer;
 
@@ -21,4 +22,5 @@ pub use log::{Anchor, AuditLog, Cut, Opened, SyncPolicy};
 pub use memory::MemoryAudit;
 pub use record::{Actor, AuditSink, Origin, Outcome, Record, SharedOrigin};
 pub use tail::tail;
+pub use together::append_together;
 pub use verify::{Fault, FaultKind, Verified, verify};

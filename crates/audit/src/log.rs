@@ -1,20 +1,26 @@
 //! The log on disk: appending, syncing, going on after a crash.
 //!
-//! Each record is one `write(2)` of one line to a file opened for appending; when `append` returns, the kernel has it, and it outlives
-//! this process. Disk syncs are apart: in groups by [`AuditLog::sync`], or before `append` returns where so configured. After any failure
+//! Each record is one line, written to a file opened for appending; when `append` returns, the kernel has it, and it outlives this process.
+//! Records that wait for each other ([`crate::together`]) are one `write(2)`. Disk syncs are apart: in groups by [`AuditLog::sync`], or before `append` returns where so configured. After any failure
 //! `append` fails until a later one works; nothing that was begun is ever taken back, torn lines are accounted for by the next whole one.
 //!
 //! One process writes a log: `server` holds the lock of the data directory.
 
-use crate::{AuditError, AuditSink, Record, files, line::ChainKey, writer::Writer};
+use crate::{
+    AuditError, AuditSink, Record, files,
+    line::ChainKey,
+    together::{Batch, Joined, Place},
+    writer::Writer,
+};
 use crypt::Key256;
 use serde::{Deserialize, Serialize};
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    task::Waker,
 };
 
 /// When a record is synced to disk. Until then it outlives this process, but not a loss of power.
@@ -66,11 +72,18 @@ pub struct AuditLog {
     policy: SyncPolicy,
     file_bytes_max: u64,
     opened: Opened,
-    writer: Mutex<Writer>,
+    tail: Mutex<Tail>,
     progress: Mutex<Progress>,
     progressed: Condvar,
     is_write_failed: AtomicBool,
     is_sync_failed: AtomicBool,
+}
+
+/// The log's end, and whose lines wait there to be written.
+#[derive(Debug)]
+struct Tail {
+    writer: Writer,
+    waiting: Option<Arc<Batch>>,
 }
 
 /// How far the log is on disk, and whether a caller is syncing for all.
@@ -122,7 +135,7 @@ impl AuditLog {
             policy,
             file_bytes_max,
             opened,
-            writer: Mutex::new(writer),
+            tail: Mutex::new(Tail { writer, waiting: None }),
             progress: Mutex::new(Progress { synced: anchor, is_syncing: false }),
             progressed: Condvar::new(),
             is_write_failed: AtomicBool::new(false),
@@ -142,7 +155,7 @@ impl AuditLog {
     /// # Errors
     /// [`AuditError::Io`] if the disk fails, [`AuditError::Gone`] if the file is not where it was. Appends fail then until one works.
     pub fn sync(&self) -> Result<Option<Anchor>, AuditError> {
-        let seq = lock(&self.writer).seq;
+        let seq = lock(&self.tail).writer.seq;
         self.sync_until(seq)
     }
 
@@ -175,7 +188,8 @@ impl AuditLog {
     fn sync_all(&self) -> Result<Anchor, AuditError> {
         let path = files::active(&self.dir);
         let (file, anchor) = {
-            let mut writer = lock(&self.writer);
+            let mut tail = lock(&self.tail);
+            let writer = &mut tail.writer;
             let gone = || AuditError::Gone { path: path.clone() };
             let file = writer.file.clone().ok_or_else(gone)?;
             // Removed or moved away by somebody. Asked here and not at each append: it costs as much as a third of the write, and
@@ -190,12 +204,29 @@ impl AuditLog {
         Ok(anchor)
     }
 
-    /// Writes one line; returns its number.
+    /// Writes one line, behind those that wait; returns its number.
     fn write(&self, record: &Record) -> Result<u64, AuditError> {
-        let mut writer = lock(&self.writer);
-        let outcome = writer.append(&self.dir, &self.key, self.file_bytes_max, record);
+        let mut tail = lock(&self.tail);
+        let outcome = match tail.writer.add(&self.dir, &self.key, self.file_bytes_max, record) {
+            Ok(_) => self.write_waiting(&mut tail),
+            Err(error) => Err(error),
+        };
         self.is_write_failed.store(outcome.is_err(), Ordering::Release);
-        outcome.map(|()| writer.seq)
+        outcome.map(|()| tail.writer.seq)
+    }
+
+    /// Writes all lines that wait, and tells whose they are.
+    fn write_waiting(&self, tail: &mut Tail) -> Result<(), AuditError> {
+        let (whole, outcome) = tail.writer.write(&self.dir);
+        if let Some(batch) = tail.waiting.take() {
+            batch.tell(whole);
+        }
+        outcome
+    }
+
+    /// Do callers have to wait for the disk, or is it not sure that they can be served at all? Then each goes on its own, and hears why.
+    fn is_each_alone(&self) -> bool {
+        self.policy == SyncPolicy::EachRecord || self.is_failed()
     }
 }
 
@@ -207,6 +238,34 @@ impl AuditSink for AuditLog {
             self.sync_until(seq)?;
         }
         Ok(())
+    }
+
+    fn join(&self, record: &Record, waker: &Waker) -> Joined {
+        if self.is_each_alone() {
+            return Joined::Appended(self.append(record));
+        }
+        let mut tail = lock(&self.tail);
+        let is_time = match tail.writer.add(&self.dir, &self.key, self.file_bytes_max, record) {
+            Ok(is_time) => is_time,
+            Err(error) => {
+                self.is_write_failed.store(true, Ordering::Release);
+                return Joined::Appended(Err(error));
+            }
+        };
+        let place = Place::take(&mut tail.waiting, waker);
+        if is_time {
+            let written = self.write_waiting(&mut tail);
+            self.is_write_failed.store(written.is_err(), Ordering::Release);
+        }
+        Joined::Waits(place)
+    }
+
+    fn write_joined(&self) {
+        let mut tail = lock(&self.tail);
+        if tail.waiting.is_some() {
+            let written = self.write_waiting(&mut tail);
+            self.is_write_failed.store(written.is_err(), Ordering::Release);
+        }
     }
 
     fn is_failed(&self) -> bool {
@@ -307,9 +366,9 @@ mod tests {
         }
         fs::remove_file(&path).unwrap();
         // The device is still open; that it is not the log's file is found by the sync.
-        lock(&log.writer).seq = 1;
+        lock(&log.tail).writer.seq = 1;
         assert!(matches!(log.sync(), Err(AuditError::Gone { .. })));
-        lock(&log.writer).seq = 0;
+        lock(&log.tail).writer.seq = 0;
         log.append(&record("secret.get")).unwrap();
         assert!(!log.is_failed());
         assert_eq!(verify(dir.path(), &key, None).unwrap().records, 1);

@@ -2,12 +2,12 @@
 //!
 //! Texts are names and reasons in our words; a secret's value, a token or an endpoint secret never belongs into one.
 
-use crate::AuditError;
+use crate::{AuditError, together::Joined};
 use crypt::encoding::{json_number, json_text};
 use domain::{AppName, ClientId, PrincipalId, RequestId, Timestamp, WorkloadId};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use std::{fmt, net::SocketAddr, ops::Deref, sync::Arc};
+use std::{fmt, net::SocketAddr, ops::Deref, sync::Arc, task::Waker};
 
 /// Who did what to which thing, allowed or refused and why, and from which process. Its serde form is that of its line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -200,6 +200,15 @@ pub trait AuditSink: Send + Sync {
     /// # Errors
     /// [`AuditError`]: the record is not written, and the request must be refused.
     fn append(&self, record: &Record) -> Result<(), AuditError>;
+
+    /// Begins to write a record together with those of others who come at the same time; by [`crate::append_together`] only. A sink that
+    /// gains nothing by it writes at once.
+    fn join(&self, record: &Record, _waker: &Waker) -> Joined {
+        Joined::Appended(self.append(record))
+    }
+
+    /// Writes what waits since [`Self::join`].
+    fn write_joined(&self) {}
 
     /// Whether the last append failed. The next append tries again.
     fn is_failed(&self) -> bool;

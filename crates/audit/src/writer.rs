@@ -1,4 +1,4 @@
-//! The end of the log: builds a line, hands it to the kernel in one `write(2)`, and knows what became of it.
+//! The end of the log: builds lines, hands those that wait to the kernel in one `write(2)`, and knows what became of each.
 //!
 //! Owns: where the chain stands, the active file, and what is torn at its end. Owns not: when it is synced (`log`).
 
@@ -13,7 +13,10 @@ use std::{
     sync::Arc,
 };
 
-/// The end of the log. `line` is a buffer that is used again.
+/// Bytes of lines that wait to be written together, at most. Ours: some eighty records.
+const WAITING_BYTES_MAX: usize = 64 * 1024;
+
+/// The end of the log. `lines` and `ends` are buffers that are used again.
 #[derive(Debug)]
 pub(crate) struct Writer {
     /// None after a failure that makes the file doubtful: then the next append opens it again.
@@ -28,7 +31,10 @@ pub(crate) struct Writer {
     owes_newline: bool,
     /// Torn lines before `unfinished` for which no whole line has accounted yet.
     torn: Option<Torn>,
-    line: Vec<u8>,
+    /// Lines that wait, each chained with the one before it.
+    lines: Vec<u8>,
+    /// Where each of them ends, and its mac.
+    ends: Vec<(usize, [u8; 32])>,
 }
 
 /// What was found at the end of the log.
@@ -50,7 +56,8 @@ impl Writer {
             unfinished: vec![],
             owes_newline: false,
             torn: None,
-            line: Vec::with_capacity(1_024),
+            lines: Vec::with_capacity(1_024),
+            ends: Vec::new(),
         };
         let mut end = writer.attach(dir, key)?;
         if end.last.is_none() {
@@ -63,53 +70,84 @@ impl Writer {
         Ok((writer, end))
     }
 
-    /// Appends a record. On an error it may be in the file in part, never as a whole line.
-    pub(crate) fn append(
+    /// Adds a record's line to those that wait. Is it time to write them?
+    pub(crate) fn add(
         &mut self,
         dir: &Path,
         key: &ChainKey,
         file_bytes_max: u64,
         record: &Record,
-    ) -> Result<(), AuditError> {
-        let file = self.file(dir, key, file_bytes_max)?;
-        // Made only when something fails: this is the hot path.
-        let io = |doing| move |source| AuditError::Io { path: files::active(dir), doing, source };
-        let mut line = std::mem::take(&mut self.line);
-        line.clear();
-        if self.begins_with_newline() {
-            line.push(b'\n');
-        }
-        let torn = self.torn();
-        let outcome = key.write(self.seq + 1, &self.mac, record, torn, &mut line).and_then(|mac| {
-            let written = write_once(&file, &line).map_err(io("append a record"))?;
-            self.took(&line, written, mac, torn);
-            // All but the newline is a whole record.
-            if written + 1 >= line.len() {
-                Ok(())
-            } else {
-                Err(io("append a whole record")(ErrorKind::StorageFull.into()))
+    ) -> Result<bool, AuditError> {
+        let (prev, torn) = match self.ends.last() {
+            Some((_, mac)) => (*mac, None),
+            None => {
+                self.file(dir, key, file_bytes_max)?;
+                self.lines.clear();
+                if self.begins_with_newline() {
+                    self.lines.push(b'\n');
+                }
+                (self.mac, self.torn())
             }
-        });
-        self.line = line;
-        outcome
+        };
+        let begin = self.lines.len();
+        let seq = self.seq + u64::try_from(self.ends.len()).unwrap_or(u64::MAX) + 1;
+        match key.write(seq, &prev, record, torn, &mut self.lines) {
+            Ok(mac) => self.ends.push((self.lines.len(), mac)),
+            Err(error) => {
+                self.lines.truncate(begin);
+                return Err(error);
+            }
+        }
+        Ok(self.lines.len() >= WAITING_BYTES_MAX)
     }
 
-    /// Notes what of a line is in the file now.
-    fn took(&mut self, line: &[u8], written: usize, mac: [u8; 32], torn: Option<Torn>) {
+    /// Writes the lines that wait. How many of them are whole records in the file now, and why not all: of the others the first may be in
+    /// the file in part, never as a whole line.
+    pub(crate) fn write(&mut self, dir: &Path) -> (usize, Result<(), AuditError>) {
+        // Made only when something fails: this is the hot path.
+        let io = |doing| move |source| AuditError::Io { path: files::active(dir), doing, source };
+        let written = match &self.file {
+            Some(file) => write_once(file, &self.lines).map_err(io("append records")),
+            // Since they were added: the next one opens it again, and may find that it ends otherwise.
+            None => Err(AuditError::Gone { path: files::active(dir) }),
+        };
+        let waiting = self.ends.len();
+        let whole = written.map(|written| self.took(written));
+        self.ends.clear();
+        match whole {
+            Ok(whole) if whole == waiting => (whole, Ok(())),
+            Ok(whole) => (whole, Err(io("append whole records")(ErrorKind::StorageFull.into()))),
+            Err(error) => (0, Err(error)),
+        }
+    }
+
+    /// Notes how much of the lines that wait is in the file now. Answers how many of them are whole records.
+    fn took(&mut self, written: usize) -> usize {
         self.bytes += u64::try_from(written).unwrap_or(u64::MAX);
-        let Some(taken) = line.get(..written).filter(|taken| !taken.is_empty()) else { return };
-        let begun = usize::from(self.begins_with_newline());
-        self.unfinished.clear();
-        if written + 1 >= line.len() {
-            (self.seq, self.mac, self.torn) = (self.seq + 1, mac, None);
-            self.owes_newline = written < line.len();
-            return;
+        let torn = self.torn();
+        let (lines, ends) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.ends));
+        let (mut begin, mut whole) = (0, 0);
+        for (end, mac) in &ends {
+            let Some(taken) = lines.get(begin..written.min(*end)).filter(|taken| !taken.is_empty()) else {
+                break;
+            };
+            let begun = usize::from(self.begins_with_newline());
+            self.unfinished.clear();
+            // All but the newline is a whole record.
+            if written + 1 < *end {
+                if begun > 0 {
+                    // The torn line before now has its newline.
+                    (self.torn, self.owes_newline) = (torn, false);
+                }
+                self.unfinished.extend_from_slice(taken.get(begun..).unwrap_or_default());
+                break;
+            }
+            (self.seq, self.mac, self.torn) = (self.seq + 1, *mac, None);
+            self.owes_newline = written < *end;
+            (begin, whole) = (*end, whole + 1);
         }
-        if begun > 0 {
-            // The torn line before now has its newline.
-            (self.torn, self.owes_newline) = (torn, false);
-        }
-        self.unfinished.extend_from_slice(taken.get(begun..).unwrap_or_default());
+        (self.lines, self.ends) = (lines, ends);
+        whole
     }
 
     const fn begins_with_newline(&self) -> bool {
@@ -227,6 +265,16 @@ mod tests {
         AuditLog::open(dir, key, SyncPolicy::EverySecond, None).unwrap()
     }
 
+    fn append(
+        writer: &mut Writer,
+        dir: &Path,
+        key: &ChainKey,
+        file_bytes_max: u64,
+    ) -> Result<(), AuditError> {
+        writer.add(dir, key, file_bytes_max, &record("secret.get"))?;
+        writer.write(dir).1
+    }
+
     fn check(dir: &Path, key: &Key256) -> Verified {
         verify(dir, key, None).unwrap_or_else(|fault: verify::Fault| panic!("{fault}"))
     }
@@ -300,28 +348,54 @@ mod tests {
     fn a_write_may_be_short_anywhere() {
         let (dir, key) = (TempDir::new(), ChainKey::of(&test_key()));
         let (mut writer, _) = Writer::open(dir.path(), &key).unwrap();
-        writer.append(dir.path(), &key, SIZE, &record("secret.get")).unwrap();
+        append(&mut writer, dir.path(), &key, SIZE).unwrap();
         let short = |writer: &mut Writer, written: usize| {
-            let mut line = vec![];
-            if writer.begins_with_newline() {
-                line.push(b'\n');
-            }
-            let torn = writer.torn();
-            let mac = key.write(writer.seq + 1, &writer.mac, &record("secret.set"), torn, &mut line).unwrap();
-            let written = written.min(line.len());
-            write_once(&writer.file(dir.path(), &key, SIZE).unwrap(), &line[..written]).unwrap();
-            writer.took(&line, written, mac, torn);
+            writer.add(dir.path(), &key, SIZE, &record("secret.set")).unwrap();
+            let written = written.min(writer.lines.len());
+            write_once(writer.file.as_ref().unwrap(), &writer.lines[..written]).unwrap();
+            writer.took(written);
+            writer.ends.clear();
         };
         for written in [0, 1, 2, 3, 50, 400, 600, 700, 800, 900] {
             for again in [0, 1, 2, 100, 900] {
                 short(&mut writer, written);
                 short(&mut writer, again);
-                writer.append(dir.path(), &key, SIZE, &record("secret.get")).unwrap();
+                append(&mut writer, dir.path(), &key, SIZE).unwrap();
                 let verified = check(dir.path(), &test_key());
                 assert_eq!(
                     (verified.records, verified.unfinished_bytes),
                     (writer.seq, 0),
                     "{written} {again}"
+                );
+            }
+        }
+    }
+
+    /// The same disk, and several lines at once: those before the place are records, those behind it are nowhere.
+    #[test]
+    fn a_write_of_several_lines_may_be_short_anywhere() {
+        let (dir, key) = (TempDir::new(), ChainKey::of(&test_key()));
+        let (mut writer, _) = Writer::open(dir.path(), &key).unwrap();
+        let places = (0..=200).map(|part| (part, 0)).chain((0..4).map(|shorter| (200, shorter)));
+        for (number, (part, shorter)) in places.enumerate() {
+            for action in ["secret.get", "secret.set", "secret.list"] {
+                writer.add(dir.path(), &key, SIZE, &record(action)).unwrap();
+            }
+            let (before, written) = (writer.seq, writer.lines.len() * part / 200 - shorter);
+            let ends: Vec<usize> = writer.ends.iter().map(|(end, _)| *end).collect();
+            write_once(writer.file.as_ref().unwrap(), &writer.lines[..written]).unwrap();
+            let whole = writer.took(written);
+            writer.ends.clear();
+            assert_eq!(whole, ends.iter().filter(|end| written + 1 >= **end).count(), "{part} {shorter}");
+            assert_eq!(writer.seq, before + whole as u64);
+            // Every second time the next one fails, too.
+            if number % 2 == 0 {
+                append(&mut writer, dir.path(), &key, SIZE).unwrap();
+                let verified = check(dir.path(), &test_key());
+                assert_eq!(
+                    (verified.records, verified.unfinished_bytes),
+                    (writer.seq, 0),
+                    "{part} {shorter}"
                 );
             }
         }
@@ -350,7 +424,7 @@ mod tests {
             let (mut writer, _) = Writer::open(dir.path(), &key).unwrap();
             assert_eq!(writer.seq, start);
             for _ in 0..50 {
-                writer.append(dir.path(), &key, 4_096, &record("secret.get")).unwrap();
+                append(&mut writer, dir.path(), &key, 4_096).unwrap();
             }
         }
         let numbers = files::full_numbers(dir.path()).unwrap();
@@ -360,7 +434,7 @@ mod tests {
         // A crash between the change of files and the first line of the next.
         fs::rename(files::active(dir.path()), files::full(dir.path(), numbers.len() as u64 + 1)).unwrap();
         let (mut writer, _) = Writer::open(dir.path(), &key).unwrap();
-        writer.append(dir.path(), &key, 4_096, &record("secret.get")).unwrap();
+        append(&mut writer, dir.path(), &key, 4_096).unwrap();
         assert_eq!(check(dir.path(), &test_key()).records, 101);
         fs::remove_file(files::full(dir.path(), 3)).unwrap();
         assert!(matches!(

@@ -1,7 +1,7 @@
 //! What every request carries: its id, its time, where it comes from; and the one way to leave an audit record before an answer.
 
 use access::{Verifier, VerifierConfig, audience::vault_audiences};
-use audit::{Actor, AuditSink, Outcome, Record, SharedOrigin};
+use audit::{Actor, AuditError, AuditSink, Outcome, Record, SharedOrigin, append_together};
 use axum::{extract::Request, middleware::Next, response::Response};
 use directory::audience::{deployment_audiences, graph_audiences, management_audiences};
 use domain::{Clock, Entropy, HostNames, RequestId, Timestamp};
@@ -146,21 +146,45 @@ impl Context {
         outcome: Outcome,
         reason: String,
     ) -> Result<Recorded, AuditUnavailable> {
-        let record = Record {
-            at: self.now,
-            request: self.request,
-            actor,
-            action,
-            target,
-            outcome,
-            reason,
-            origin: self.origin.clone(),
-        };
-        sink.append(&record).map(|()| Recorded(())).map_err(|error| {
-            tracing::error!(%error, action, "the audit log cannot be written");
-            AuditUnavailable
-        })
+        let record = self.recording(actor, action, target, outcome, reason);
+        recorded(sink.append(&record), action)
     }
+
+    /// The same together with the records of other requests, where there are many of them.
+    ///
+    /// # Errors
+    /// [`AuditUnavailable`]; then refuse.
+    pub async fn record_together(
+        &self,
+        sink: &dyn AuditSink,
+        actor: Actor,
+        action: &'static str,
+        target: String,
+        outcome: Outcome,
+        reason: String,
+    ) -> Result<Recorded, AuditUnavailable> {
+        let record = self.recording(actor, action, target, outcome, reason);
+        recorded(append_together(sink, &record).await, action)
+    }
+
+    fn recording(
+        &self,
+        actor: Actor,
+        action: &'static str,
+        target: String,
+        outcome: Outcome,
+        reason: String,
+    ) -> Record {
+        let (at, request, origin) = (self.now, self.request, self.origin.clone());
+        Record { at, request, actor, action, target, outcome, reason, origin }
+    }
+}
+
+fn recorded(appended: Result<(), AuditError>, action: &str) -> Result<Recorded, AuditUnavailable> {
+    appended.map(|()| Recorded(())).map_err(|error| {
+        tracing::error!(%error, action, "the audit log cannot be written");
+        AuditUnavailable
+    })
 }
 
 impl Context {

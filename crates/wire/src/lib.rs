@@ -14,6 +14,7 @@ pub mod keyvault;
 pub mod msi;
 pub mod oauth2;
 pub mod outside;
+pub mod patience;
 pub mod proxy;
 mod query;
 pub mod router;
@@ -23,4 +24,5 @@ mod time;
 
 pub use context::{Context, Door, Services, State, Verifiers};
 pub use outside::{Outside, OutsidePlace};
+pub use patience::Patience;
 pub use router::PublicService;

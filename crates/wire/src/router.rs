@@ -34,7 +34,11 @@ use tower::{Service, ServiceExt as _};
 ///
 /// A request without exactly one host is refused before any protocol sees it: two hosts are two opinions of which vault is meant.
 #[derive(Clone)]
-pub struct PublicService {
+pub struct PublicService(Arc<Served>);
+
+/// What all requests of a connection share.
+#[derive(Clone)]
+struct Served {
     state: State,
     directory: Router,
     proxy: Option<Arc<Proxy>>,
@@ -46,40 +50,49 @@ pub struct PublicService {
 impl PublicService {
     /// Over the services of one installation.
     pub fn new(state: State) -> Self {
-        let directory = oauth2::router(state.clone());
-        Self { directory, state, proxy: None, origin: SharedOrigin::default(), peer: None, door: Door::Own }
+        Self::of(oauth2::router(state.clone()), state, Door::Own)
     }
 
     /// What the listener of a program in shadow mode serves: the same vaults and the same directory by the public cloud's names, and none by
     /// ours. Whether a token is needed, and for what, is asked as it is everywhere.
     #[must_use]
     pub fn as_azure(state: State) -> Self {
-        let directory = oauth2::router_without_pages(state.clone());
-        Self { directory, state, proxy: None, origin: SharedOrigin::default(), peer: None, door: Door::Azure }
+        Self::of(oauth2::router_without_pages(state.clone()), state, Door::Azure)
+    }
+
+    fn of(directory: Router, state: State, door: Door) -> Self {
+        let origin = SharedOrigin::default();
+        Self(Arc::new(Served { directory, state, proxy: None, origin, peer: None, door }))
+    }
+
+    fn with(self, change: impl FnOnce(&mut Served)) -> Self {
+        let mut served = Arc::unwrap_or_clone(self.0);
+        change(&mut served);
+        Self(Arc::new(served))
     }
 
     /// The same with apps that are served. Without it there are none.
     #[must_use]
     pub fn proxying(self, proxy: Arc<Proxy>) -> Self {
-        Self { proxy: Some(proxy), ..self }
+        self.with(|served| served.proxy = Some(proxy))
     }
 
     /// The same for one connection, whose peer is known as far as `origin` says.
     #[must_use]
     pub fn for_connection(&self, origin: SharedOrigin) -> Self {
-        Self { origin, ..self.clone() }
+        self.clone().with(|served| served.origin = origin)
     }
 
     /// The same for one connection whose peer the kernel has attested.
     #[must_use]
     pub fn from_peer(self, peer: Option<Arc<Attested<Peer>>>) -> Self {
-        Self { peer: peer.map(AttestedPeer), ..self }
+        self.with(|served| served.peer = peer.map(AttestedPeer))
     }
 
     /// Time within which this request must be answered, its body's arrival included; none for an app's, which `proxy` has its own times for. A
     /// package takes longer to arrive than other bodies.
     pub fn time_max<B>(&self, request: &Request<B>) -> Option<Duration> {
-        let names = self.state.names_at(self.door);
+        let names = self.0.state.names_at(self.0.door);
         // Asked of every request, and read whole only for hosts that end like an app's.
         let below = host(request).filter(|host| names.is_below_apps(host)).map(|host| names.role(host));
         match below {
@@ -90,29 +103,30 @@ impl PublicService {
             _ => Some(limits::REQUEST_TIME_MAX),
         }
     }
+}
 
+impl Served {
     fn role<B>(&self, request: &Request<B>) -> Option<HostRole> {
         host(request).map(|host| self.state.names_at(self.door).role(host))
     }
 
-    async fn answer(self, request: Request<Body>) -> Response {
+    /// What only some requests need is boxed, so that those for secrets do not carry its size: the whole of this is moved for each.
+    async fn answer(self: Arc<Self>, request: Request<Body>) -> Result<Response, Infallible> {
         let role = self.role(&request);
         if let Some(HostRole::App(app)) = role {
             // As the app says it: nothing of ours is added, and nothing is recorded.
             let client = self.origin.address.map(|address| address.ip());
-            return match &self.proxy {
-                // In a box of its own, so that requests to vaults do not carry its size.
+            return Ok(match &self.proxy {
                 Some(proxy) => Box::pin(proxy.handle(&app, client, request)).await,
                 None => proxy::nothing_served(&request),
-            };
+            });
         }
         let (context, client_request) =
-            context::stamp_of(&self.state, request.headers(), self.origin, self.door);
+            context::stamp_of(&self.state, request.headers(), self.origin.clone(), self.door);
         let mut response = match role {
-            Some(HostRole::Login) => directory(self.directory, context.clone(), self.peer, request).await,
+            Some(HostRole::Login) => Box::pin(self.directory(context.clone(), request)).await,
             Some(HostRole::Vault(vault)) => keyvault::handle(&self.state, &context, &vault, request).await,
-            Some(HostRole::Graph) => graph::handle(&self.state, &context, request).await,
-            // Boxed as the proxy is.
+            Some(HostRole::Graph) => Box::pin(graph::handle(&self.state, &context, request)).await,
             Some(HostRole::Management) => Box::pin(arm::handle(&self.state, &context, request)).await,
             Some(HostRole::Scm(app)) => Box::pin(scm::handle(&self.state, &context, &app, request)).await,
             Some(HostRole::App(_) | HostRole::Unknown) => {
@@ -124,23 +138,18 @@ impl PublicService {
             ),
         };
         context::stamp_response(&self.state, &context, client_request, &mut response);
-        response
+        Ok(response)
     }
-}
 
-async fn directory(
-    routes: Router,
-    context: Context,
-    peer: Option<AttestedPeer>,
-    mut request: Request<Body>,
-) -> Response {
-    request.extensions_mut().insert(context);
-    if let Some(peer) = peer {
-        request.extensions_mut().insert(peer);
-    }
-    match routes.oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+    async fn directory(&self, context: Context, mut request: Request<Body>) -> Response {
+        request.extensions_mut().insert(context);
+        if let Some(peer) = self.peer.clone() {
+            request.extensions_mut().insert(peer);
+        }
+        match self.directory.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     }
 }
 
@@ -158,8 +167,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (service, request) = (self.clone(), request.map(Body::new));
-        Box::pin(async move { Ok(service.answer(request).await) })
+        Box::pin(self.0.clone().answer(request.map(Body::new)))
     }
 }
 

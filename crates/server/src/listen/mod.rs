@@ -14,7 +14,7 @@ use hyper::{
     server::conn::http1,
     service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::{convert::Infallible, future::Future, io, panic, pin::pin, task::Poll, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -23,6 +23,7 @@ use tokio::{
     sync::watch,
 };
 use tower::Service;
+use wire::Patience;
 
 /// Time within which a request's head must have arrived; also how long a connection may idle between two requests.
 const HEAD_TIME_MAX: Duration = domain::limits::REQUEST_READ_TIME_MAX;
@@ -60,8 +61,9 @@ pub(crate) async fn serve<S, H>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
 {
+    let patience = Patience::default();
     let service = service_fn(|mut request: Request<Incoming>| {
-        let time_max = stamp(&mut request);
+        let (time_max, patience) = (stamp(&mut request), &patience);
         let mut handler = handler.clone();
         async move {
             if is_strange(request.headers()) {
@@ -72,17 +74,17 @@ pub(crate) async fn serve<S, H>(
             let body = if body.is_end_stream() { Body::empty() } else { Body::new(body) };
             let (body, rest) = wire::body::lend(body);
             let handled = handler.call(Request::from_parts(head, body));
-            Ok(answer(time_max, async move {
+            Ok(answer(patience, time_max, async move {
                 let response = handled.await?;
                 // What nobody read must not be taken for the next request, and who still writes must hear the answer.
-                let discarded = tokio::time::timeout(REQUEST_TIME_MAX, rest.discard()).await;
-                Ok(if discarded == Ok(true) { response } else { last(response) })
+                let discarded = patience.within(REQUEST_TIME_MAX, rest.discard()).await;
+                Ok(if discarded == Some(true) { response } else { last(response) })
             })
             .await)
         }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
+    http.timer(patience.clone()).header_read_timeout(HEAD_TIME_MAX);
     // A buffer may hold twice as much before the library looks at its size, so the head has a limit of its own.
     http.max_buf_size(HEAD_BYTES_MAX).max_header_size(HEAD_BYTES_MAX);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
@@ -115,20 +117,21 @@ fn last(mut response: Response<Body>) -> Response<Body> {
 
 /// A handler that takes too long is given up; one that panics costs its own request only.
 async fn answer(
+    patience: &Patience,
     time_max: Option<Duration>,
     handler: impl Future<Output = Result<Response<Body>, Infallible>>,
 ) -> Response<Body> {
     let caught = caught(handler);
     let answered = match time_max {
-        Some(time_max) => tokio::time::timeout(time_max, caught).await,
-        None => Ok(caught.await),
+        Some(time_max) => patience.within(time_max, caught).await,
+        None => Some(caught.await),
     };
     match answered {
-        Ok(Some(Ok(response))) => response,
-        Ok(Some(Err(never))) => match never {},
-        Ok(None) => empty(StatusCode::INTERNAL_SERVER_ERROR),
+        Some(Some(Ok(response))) => response,
+        Some(Some(Err(never))) => match never {},
+        Some(None) => empty(StatusCode::INTERNAL_SERVER_ERROR),
         // What is left of the body must not be taken for the next request.
-        Err(_) => last(empty(StatusCode::REQUEST_TIMEOUT)),
+        None => last(empty(StatusCode::REQUEST_TIMEOUT)),
     }
 }
 
@@ -247,14 +250,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_panic_or_a_hang_costs_one_request() {
         let status = |response: Response<Body>| response.status().as_u16();
-        let timed = Some(REQUEST_TIME_MAX);
-        assert_eq!(status(answer(timed, async { panic!("on purpose") }).await), 500);
-        assert_eq!(status(answer(timed, std::future::pending()).await), 408);
-        assert_eq!(status(answer(timed, async { Ok(empty(StatusCode::NO_CONTENT)) }).await), 204);
+        let (patience, timed) = (Patience::default(), Some(REQUEST_TIME_MAX));
+        assert_eq!(status(answer(&patience, timed, async { panic!("on purpose") }).await), 500);
+        assert_eq!(status(answer(&patience, timed, std::future::pending()).await), 408);
+        assert_eq!(status(answer(&patience, timed, async { Ok(empty(StatusCode::NO_CONTENT)) }).await), 204);
         let slow = async {
             tokio::time::sleep(10 * REQUEST_TIME_MAX).await;
             Ok(empty(StatusCode::NO_CONTENT))
         };
-        assert_eq!(status(answer(None, slow).await), 204, "its handler has times of its own");
+        assert_eq!(status(answer(&patience, None, slow).await), 204, "its handler has times of its own");
     }
 }

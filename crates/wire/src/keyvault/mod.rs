@@ -77,7 +77,9 @@ pub(crate) async fn handle(
     let asker = Asker { caller: &caller, address };
     let asked = Asked { state, context, asker, vault, host: &host };
     let told = request::perform(&asked, request).await;
-    let written = context.record(&*state.audit, actor, told.action, told.target, told.outcome, told.reason);
+    let written =
+        context.record_together(&*state.audit, actor, told.action, told.target, told.outcome, told.reason);
+    let written = written.await;
     finish(match written {
         Ok(_recorded) => told.response,
         Err(unavailable) => KeyVaultError::from(unavailable).respond(None),

@@ -24,6 +24,16 @@ pub(super) fn names(
     }
 }
 
+/// Reads one as it is.
+pub(super) async fn get(
+    asked: &Asked<'_>,
+    name: &ObjectName,
+    version: Option<ObjectVersion>,
+) -> Result<Answer, Fault> {
+    let read = asked.state.vault.get_secret(&asked.asker, asked.vault, name, version).await?;
+    Ok(answer_value(asked, &read))
+}
+
 /// Does it.
 pub(super) async fn operate(
     asked: &Asked<'_>,
@@ -34,11 +44,8 @@ pub(super) async fn operate(
     let service = &state.vault;
     match operation {
         SecretOperation::Get { name, version, form } => {
-            let read = match form {
-                None => service.get_secret(asker, vault, &name, version).await?,
-                Some(form) => service.get_secret_as(asker, vault, &name, version, form).await?,
-            };
-            Ok(answer_value(asked, &read))
+            let Some(form) = form else { return get(asked, &name, version).await };
+            Ok(answer_value(asked, &service.get_secret_as(asker, vault, &name, version, form).await?))
         }
         SecretOperation::Set { name } => {
             let read = |body: SetBody| body.into_request().ok_or_else(KeyVaultError::value_missing);

@@ -17,12 +17,15 @@ pub mod token;
 pub use endpoint::{Endpoint, Protocol};
 pub use token::answer;
 
-use crate::context::{Context, Door, Services, State};
+use crate::{
+    context::{Context, Door, Services, State},
+    patience::Patience,
+};
 use audit::{Actor, Origin, Outcome, SharedOrigin};
 use domain::{RequestId, limits};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use identity::{AttestedConnection, PeerProbe, ProcessFacts, Refusal};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -58,7 +61,7 @@ pub async fn serve_connection<S>(
         }
     });
     let served = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(Patience::default())
         .header_read_timeout(limits::REQUEST_READ_TIME_MAX)
         .max_buf_size(limits::ENDPOINT_HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)

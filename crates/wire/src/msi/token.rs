@@ -51,17 +51,17 @@ pub async fn answer(
         origin: origin.clone(),
         door: Door::Own,
     };
-    let verdict = decide(state, endpoint, connection, head, &context).await;
+    let Verdict { result, action, is_proven, target, outcome, reason } =
+        decide(state, endpoint, connection, head, &context).await;
     let workload = connection.workload();
-    let actor = if verdict.is_proven || workload.confinement().is_some() {
+    let actor = if is_proven || workload.confinement().is_some() {
         Actor::Workload { id: workload.id(), app: workload.name().clone() }
     } else {
         Actor::Anonymous
     };
-    let recorded =
-        context.record(&*state.audit, actor, verdict.action, verdict.target, verdict.outcome, verdict.reason);
-    let result = match recorded {
-        Ok(_) => verdict.result,
+    let recorded = context.record_together(&*state.audit, actor, action, target, outcome, reason);
+    let result = match recorded.await {
+        Ok(_) => result,
         Err(_) => Err(Refused::AUDIT),
     };
     let mut response = match &result {
