@@ -84,7 +84,12 @@ pub struct AuditLog {
 struct Tail {
     writer: Writer,
     waiting: Option<Arc<Batch>>,
+    /// How many in a row, up to [`ALONE_MAX`], found nobody who came at the same time; 0 while there are others.
+    alone: u8,
 }
+
+/// Who seems to be alone writes at once, and each so many-th looks whether there are others again. Ours: looking costs about a fifth of a write.
+const ALONE_MAX: u8 = 8;
 
 /// How far the log is on disk, and whether a caller is syncing for all.
 #[derive(Debug)]
@@ -135,7 +140,7 @@ impl AuditLog {
             policy,
             file_bytes_max,
             opened,
-            tail: Mutex::new(Tail { writer, waiting: None }),
+            tail: Mutex::new(Tail { writer, waiting: None, alone: 0 }),
             progress: Mutex::new(Progress { synced: anchor, is_syncing: false }),
             progressed: Condvar::new(),
             is_write_failed: AtomicBool::new(false),
@@ -219,6 +224,7 @@ impl AuditLog {
     fn write_waiting(&self, tail: &mut Tail) -> Result<(), AuditError> {
         let (whole, outcome) = tail.writer.write(&self.dir);
         if let Some(batch) = tail.waiting.take() {
+            tail.alone = u8::from(batch.is_of_one());
             batch.tell(whole);
         }
         outcome
@@ -245,6 +251,11 @@ impl AuditSink for AuditLog {
             return Joined::Appended(self.append(record));
         }
         let mut tail = lock(&self.tail);
+        if tail.waiting.is_none() && (1..ALONE_MAX).contains(&tail.alone) {
+            tail.alone += 1;
+            drop(tail);
+            return Joined::Appended(self.append(record));
+        }
         let is_time = match tail.writer.add(&self.dir, &self.key, self.file_bytes_max, record) {
             Ok(is_time) => is_time,
             Err(error) => {

@@ -1,7 +1,7 @@
 //! Records of requests that are answered at the same time, written by one `write(2)`: it costs as much for eighty lines as for one.
 //!
 //! Whoever comes first lets the others who are ready on its thread come before it goes on, and then writes all that have. With nobody else
-//! there that is at once. An answer waits for its own record, as ever: nobody is told of success before the kernel has the line.
+//! there that is at once: who seems to be alone does not even look. An answer waits for its own record, as ever: nobody is told of success before the kernel has the line.
 
 use crate::{AuditError, AuditSink, Record};
 use std::{
@@ -50,6 +50,10 @@ impl Batch {
         let _once = self.whole.set(whole);
         let wakers = std::mem::take(&mut *self.wakers());
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn is_of_one(&self) -> bool {
+        self.wakers().len() == 1
     }
 
     fn wakers(&self) -> MutexGuard<'_, Vec<Waker>> {
@@ -212,6 +216,30 @@ mod tests {
         assert_eq!(case.verified(), 2);
         assert!(matches!(case.poll(first.as_mut()), Poll::Ready(Ok(()))));
         assert_eq!(case.verified(), 2);
+    }
+
+    #[test]
+    fn who_is_alone_waits_for_nobody_until_there_are_others() {
+        let (case, record) = (Case::new(), record("secret.get"));
+        let mut waited = 0;
+        for _ in 0..80 {
+            let mut alone = pin!(append_together(&case.log, &record));
+            if case.poll(alone.as_mut()).is_pending() {
+                waited += 1;
+                assert!(matches!(case.poll(alone.as_mut()), Poll::Ready(Ok(()))));
+            }
+        }
+        assert_eq!((waited, case.verified()), (10, 80), "each eighth looks for others");
+        let mut first = pin!(append_together(&case.log, &record));
+        let mut second = pin!(append_together(&case.log, &record));
+        // Again the one that looks: now somebody comes.
+        assert!(case.poll(first.as_mut()).is_pending() && case.poll(second.as_mut()).is_pending());
+        assert!(case.poll(first.as_mut()).is_ready() && case.poll(second.as_mut()).is_ready());
+        for _ in 0..20 {
+            let [mut one, mut other] = std::array::from_fn(|_| Box::pin(append_together(&case.log, &record)));
+            assert!(case.poll(one.as_mut()).is_pending() && case.poll(other.as_mut()).is_pending());
+            assert!(case.poll(one.as_mut()).is_ready() && case.poll(other.as_mut()).is_ready());
+        }
     }
 
     #[test]
