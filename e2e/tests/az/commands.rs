@@ -1125,7 +1125,7 @@ fn applications_people_and_groups() {
             Row(ann, 1, Says("already exists")),
             Row("ad user show --id ann@keyless.localhost", 0, At("/displayName", "Ann")),
             Row("ad user show --id bob@keyless.localhost", 3, Says("does not exist")),
-            Row("ad user list --query [].displayName", 0, At("/0", "Ann")),
+            Row("ad user list --query [?displayName=='Ann'].displayName", 0, At("/0", "Ann")),
             Row("ad user list --upn bob@keyless.localhost", 0, At("", "[]")),
             Row(
                 "ad user update --id ann@keyless.localhost --display-name Anna",
