@@ -1,4 +1,5 @@
 //! Tables of commands: what `az` is told, how it ends, and what shows that it was done. One table an area, each on a server of its own.
+//! It stays whole: most of it is rows, and whoever looks for a command looks in one place.
 
 use super::{Az, Operator, noted};
 use e2e::{Ended, server::signal, wait};
@@ -694,10 +695,8 @@ fn packages_are_deployed_and_their_logs_are_followed() {
 
     let words = "webapp log tail -g g -n web";
     let mut tail = az.command(words);
-    // To a terminal it says each line at once; to a pipe only if told to.
-    tail.env("PYTHONUNBUFFERED", "1");
     let mut child = tail.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
     let mut told = String::new();
     while !told.contains("version 1 listens") {
         assert_ne!(lines.read_line(&mut told).unwrap(), 0, "{told}");
