@@ -31,8 +31,15 @@ pub(crate) struct Size {
     pub(crate) apps: usize,
 }
 
+/// Programs of others that have a part in it.
+pub(crate) struct Tools {
+    pub(crate) nginx: PathBuf,
+    /// Where `az` is, if it is.
+    pub(crate) az: Option<PathBuf>,
+}
+
 /// Everything in one run, or one part of it.
-pub(crate) async fn all(keyless: &Path, nginx: &Path, is_quick: bool, only: Option<&str>) -> Report {
+pub(crate) async fn all(keyless: &Path, tools: Tools, is_quick: bool, only: Option<&str>) -> Report {
     let size = if is_quick {
         Size {
             rounds: 3,
@@ -93,6 +100,9 @@ pub(crate) async fn all(keyless: &Path, nginx: &Path, is_quick: bool, only: Opti
     if is_wanted("management") {
         bench.management(&mut report, &size).await;
     }
+    if is_wanted("az") {
+        bench.exercise(&mut report, tools.az.as_deref());
+    }
     if is_wanted("sign") {
         bench.sign(&mut report, &size).await;
     }
@@ -100,7 +110,7 @@ pub(crate) async fn all(keyless: &Path, nginx: &Path, is_quick: bool, only: Opti
         bench.app_start(&mut report, &size).await;
     }
     if is_wanted("proxy") {
-        bench.proxy(&mut report, &size, nginx).await;
+        bench.proxy(&mut report, &size, &tools.nginx).await;
     }
     report.rows.push(Row {
         what: "binary".into(),

@@ -229,7 +229,7 @@ fn the_whole_exercise_from_login_to_group_delete() {
     assert_eq!(read()["status"], 401);
     assert!(az.ours(["app", "show", "web"])["identity"].is_null());
     assert_ne!(az.server().keyless(["principal", "show", principal]).code, Some(0));
-    az.refused(&format!("ad sp show --id {principal}"), 3, "ResourceNotFound");
+    az.refused(&format!("ad sp show --id {principal}"), 3, "does not exist");
     assert_ne!(az.hosts.ask("web", &format!("/token?resource={resource}"))["status"], 200);
 
     for (words, listed) in [(delete_app, &["app", "list"]), (delete_vault, &["vault", "list"])] {

@@ -105,6 +105,9 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     if let Some(nginx) = tools::nginx() {
         bench.arg("--nginx").arg(nginx);
     }
+    if !arguments.iter().any(|argument| argument == "--only") || arguments.iter().any(|part| part == "az") {
+        bench.arg("--az").arg(tools::az()?);
+    }
     for argument in arguments {
         match argument.as_str() {
             "--write" => bench.arg("--write").arg("docs/benchmarks.md"),

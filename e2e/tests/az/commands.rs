@@ -1,4 +1,5 @@
 //! Tables of commands: what `az` is told, how it ends, and what shows that it was done. One table an area, each on a server of its own.
+//! It stays whole: most of it is rows, and whoever looks for a command looks in one place.
 
 use super::{Az, Operator, noted};
 use e2e::{Ended, server::signal, wait};
@@ -263,7 +264,7 @@ fn vaults_and_who_may_use_them() {
             Row("keyvault purge -n second", 1, Says("No deleted Vault")),
             Row("keyvault list-deleted", 0, At("", "[]")),
             Row("keyvault delete -n shop", 0, Ours("vault list --deleted", "shop")),
-            Row("keyvault purge -n shop", 1, Says("purge protection")),
+            Row("keyvault purge -n shop", 1, Says("protected from purging")),
             Row("keyvault delete -n none", 1, Says("not found")),
         ],
     );
@@ -420,9 +421,10 @@ fn keys_are_used(az: &Az) {
     let decrypted = az.run(&format!("keyvault key decrypt {rsa} --value {}", text(&encrypted, "result")));
     assert_eq!(text(&decrypted, "result"), HELLO, "{decrypted}");
     // Our own command line opens it, too.
-    let decrypt = ["key", "decrypt", "shop", "rsa", "--algorithm", "RSA-OAEP-256"];
-    let ours = az.server().keyless_with(decrypt, &text(&encrypted, "result"));
-    assert_eq!(ours.ok().trim(), "hello");
+    let decrypt = ["key", "decrypt", "shop", "rsa", "--algorithm", "RSA-OAEP-256", "--encoded"];
+    let encoded = text(&encrypted, "result").replace('+', "-").replace('/', "_").replace('=', "");
+    let ours = az.server().keyless_with(decrypt, &encoded);
+    assert_eq!(ours.ok().trim(), "aGVsbG8");
     az.refused(
         &format!("keyvault key encrypt --vault-name shop -n none -a RSA-OAEP-256 --value {HELLO}"),
         3,
@@ -694,7 +696,7 @@ fn packages_are_deployed_and_their_logs_are_followed() {
     let words = "webapp log tail -g g -n web";
     let mut tail = az.command(words);
     let mut child = tail.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
     let mut told = String::new();
     while !told.contains("version 1 listens") {
         assert_ne!(lines.read_line(&mut told).unwrap(), 0, "{told}");
@@ -808,8 +810,8 @@ fn roles_at_every_scope() {
     );
 }
 
-/// Every command that wants more than a role to read, and some that do not; and what is said to who has no more. `$O` is somebody else who has
-/// an access policy in the vault open.
+/// Every command that wants more than a role to read, and some that do not; and what is said to who has no more. `$O` is the owner, who has an
+/// access policy in the vault open, and `$W` the owner's assignment.
 const MORE: &[(&str, &str)] = &[
     ("group create -n h -l local", ROLE),
     ("group show -n g", ""),
@@ -850,7 +852,6 @@ const MORE: &[(&str, &str)] = &[
     ("keyvault key decrypt --vault-name shop -n k -a RSA-OAEP --value aGVsbG8=", DATA),
     ("keyvault key sign --vault-name shop -n k -a RS256 --digest aGVsbG8=", DATA),
     ("keyvault key verify --vault-name shop -n k -a RS256 --digest aGVsbG8= --signature aGVsbG8=", DATA),
-    ("keyvault certificate create --vault-name shop -n tls -p {}", DATA),
     ("keyvault certificate show --vault-name shop -n tls", DATA),
     ("keyvault certificate list --vault-name shop", DATA),
     ("appservice plan create -g g -n other --sku B1", ROLE),
@@ -870,9 +871,9 @@ const MORE: &[(&str, &str)] = &[
     ("webapp stop -g g -n web", ROLE),
     ("webapp start -g g -n web", ROLE),
     ("webapp restart -g g -n web", ROLE),
-    ("webapp deploy -g g -n web --src-path some.zip --type zip", ROLE),
+    ("webapp deploy -g g -n web --src-path some.zip --type zip", "HTTP_403"),
     ("webapp up -g g -n web -p plan -l local --sku B1 --runtime PYTHON:3.12", ROLE),
-    ("webapp deployment source config-zip -g g -n web --src some.zip", ROLE),
+    ("webapp deployment source config-zip -g g -n web --src some.zip", "HTTP_403"),
     ("webapp deployment list-publishing-profiles -g g -n web", ROLE),
     ("webapp deployment list-publishing-credentials -g g -n web", ROLE),
     ("identity create -g g -n other -l local", ROLE),
@@ -893,7 +894,10 @@ const MORE: &[(&str, &str)] = &[
         "role assignment create --assignee-object-id $P --assignee-principal-type ServicePrincipal --role Owner --scope $G",
         ROLE,
     ),
-    ("role assignment delete --ids $O", ROLE),
+    (
+        "role assignment delete --ids /subscriptions/$S/providers/Microsoft.Authorization/roleAssignments/$W",
+        ROLE,
+    ),
     ("ad app create --display-name mine", GRAPH),
     ("ad app update --id $C --display-name other", GRAPH),
     ("ad app credential reset --id $C", GRAPH),
@@ -939,6 +943,9 @@ fn who_has_no_role_is_refused_and_nothing_changes() {
     let owner = az.operator("owner", "Owner");
     let _account = az.sign_in(&owner);
     std::fs::write(az.server().place().join("some.zip"), "no zip").unwrap();
+    let subscription = az.run("account show")["id"].as_str().unwrap().to_owned();
+    let role = json!({"Name": "Mine", "Actions": ["*"], "AssignableScopes": [format!("/subscriptions/{subscription}")]});
+    std::fs::write(az.server().place().join("role.json"), role.to_string()).unwrap();
     play(
         &az,
         &owner,
@@ -953,6 +960,11 @@ fn who_has_no_role_is_refused_and_nothing_changes() {
             Row("appservice plan create -g g -n plan --sku B1", 0, Done),
             Row("webapp create -g g -n web --plan plan --runtime PYTHON:3.12", 0, Done),
             Row("identity create -g g -n readers -l local", 0, Done),
+            Row(
+                "identity federated-credential create -g g --identity-name readers -n github --issuer https://issuer.example --subject b --audiences a",
+                0,
+                Done,
+            ),
             Row("webapp identity assign -g g -n web --identities $I", 0, Done),
         ],
     );
@@ -985,7 +997,10 @@ fn who_has_no_role_is_refused_and_nothing_changes() {
             },
         )
         .collect();
-    play_with(&az, &reader, &[("$O", &owner.principal)], &rows);
+    let given = az.ours(["role", "list"]);
+    let given = given.as_array().unwrap().iter().find(|one| one["principal"] == owner.principal.as_str());
+    let given = given.unwrap()["id"].as_str().unwrap();
+    play_with(&az, &reader, &[("$O", &owner.principal), ("$W", given)], &rows);
     assert_eq!(state(), before);
 
     let _said = az.server().keyless(["principal", "disable", &reader.principal]).ok();
@@ -1109,7 +1124,7 @@ fn applications_people_and_groups() {
             Row(ann, 1, Says("already exists")),
             Row("ad user show --id ann@keyless.localhost", 0, At("/displayName", "Ann")),
             Row("ad user show --id bob@keyless.localhost", 3, Says("does not exist")),
-            Row("ad user list --query [].displayName", 0, At("/0", "Ann")),
+            Row("ad user list --query [?displayName=='Ann'].displayName", 0, At("/0", "Ann")),
             Row("ad user list --upn bob@keyless.localhost", 0, At("", "[]")),
             Row(
                 "ad user update --id ann@keyless.localhost --display-name Anna",
@@ -1138,7 +1153,7 @@ fn applications_people_and_groups() {
             Row("ad group delete -g team", 0, Gone("group list", "team")),
             Row("ad group delete -g team", 1, Says("No group matches")),
             Row("ad user delete --id ann@keyless.localhost", 0, Gone("user list", "ann@")),
-            Row("ad user delete --id ann@keyless.localhost", 3, Says("does not exist")),
+            Row("ad user delete --id ann@keyless.localhost", 1, Says("does not exist")),
             Row(
                 "ad signed-in-user show",
                 1,
