@@ -28,6 +28,12 @@ pub(crate) fn check(data: &[u8]) {
             assert!(told["Message"].is_string() && told["error"]["message"] == told["Message"], "{told}");
             let is_challenged = answer.headers.contains_key(header::WWW_AUTHENTICATE);
             assert_eq!(answer.status == StatusCode::UNAUTHORIZED, is_challenged, "{told}");
+            let is_wrong_method = answer.status == StatusCode::METHOD_NOT_ALLOWED;
+            assert_eq!(
+                is_wrong_method,
+                answer.headers.contains_key(header::ALLOW),
+                "which methods are: {told}"
+            );
         }
         assert_eq!(server.world.audit.records().len(), records + 1, "{method} {target} leaves one record");
         assert!(is_known || !is_success, "{method} {target} without the token");

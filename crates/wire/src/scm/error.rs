@@ -13,6 +13,8 @@ use store::StoreError;
 pub(super) struct ScmError {
     status: StatusCode,
     message: String,
+    /// Which methods there are, where another was used (RFC 9110 section 15.5.6).
+    allow: Option<&'static str>,
 }
 
 impl ScmError {
@@ -21,7 +23,7 @@ impl ScmError {
     }
 
     fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), allow: None }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -32,8 +34,9 @@ impl ScmError {
         Self::new(StatusCode::NOT_FOUND, "there is no such path here")
     }
 
-    pub(super) fn wrong_method() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method")
+    pub(super) fn wrong_method(allow: &'static str) -> Self {
+        let error = Self::new(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method");
+        Self { allow: Some(allow), ..error }
     }
 
     pub(super) fn no_such_deployment() -> Self {
@@ -66,6 +69,9 @@ impl ScmError {
         let mut response = super::answer(self.status, &body);
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(allow) = self.allow {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
         }
         response
     }
