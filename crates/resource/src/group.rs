@@ -54,8 +54,9 @@ impl ResourceService {
         change: &GroupChange,
         now: Timestamp,
     ) -> Result<Arc<ResourceGroup>, ResourceError> {
+        let id = ResourceGroupId::random(&*self.entropy);
         transact(&*self.store, &*self.entropy, |view| {
-            let put = decide_put(view, by, name, change, now)?;
+            let put = decide_put(view, by, name, change, (id, now))?;
             // Only what is there is changed.
             let _there = found(view, name)?;
             Ok(Decision::of(put.value.0, put.writes))
