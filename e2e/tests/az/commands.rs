@@ -399,7 +399,7 @@ fn secrets_keys_and_certificates() {
         &operator,
         &[
             Row("keyvault key delete --vault-name shop -n rsa", 0, Gone("key list shop", "rsa")),
-            Row("keyvault key delete --vault-name shop -n rsa", 3, Says("KeyNotFound")),
+            Row("keyvault key delete --vault-name shop -n rsa", 1, Says("KeyNotFound")),
             Row(
                 "keyvault key create --vault-name shop -n rsa --kty RSA",
                 1,
