@@ -1,6 +1,7 @@
 //! [`Permit`]: the witness that a principal may do one thing in one vault, minted inside the view that also reads the thing.
 //!
 //! [`decide`] is the one decision, whoever asks: a request that wants a permit, or a person who wants it explained.
+//! It stays whole: half of it is the tests of that decision, each of which needs both models of access.
 
 use crate::{
     AccessPolicy, Action, Caller, Encrypt, GetKey, Group, NetworkRules, Principal, RoleAssignment, Verify,
