@@ -137,18 +137,19 @@ impl By<'_> {
 
     async fn put(&self, group: &str, thing: &str) -> Option<u16> {
         let tenant = self.world.stage.borrow().tenant.clone();
-        let mut body = json!({"location": LOCATION});
-        match thing {
-            SITE => {
-                body["properties"] = json!({"serverFarmId": "cheap"});
-                body["identity"] = json!({"type": "SystemAssigned"});
-            }
+        let body = match thing {
+            SITE => json!({
+                "location": LOCATION,
+                "properties": {"serverFarmId": "cheap"},
+                "identity": {"type": "SystemAssigned"},
+            }),
             VAULT => {
                 let sku = json!({"family": "A", "name": "standard"});
-                body["properties"] = json!({"tenantId": tenant, "sku": sku, "enableRbacAuthorization": true});
+                let properties = json!({"tenantId": tenant, "sku": sku, "enableRbacAuthorization": true});
+                json!({"location": LOCATION, "properties": properties})
             }
-            _ => {}
-        }
+            _ => json!({"location": LOCATION}),
+        };
         self.ask_in(group, "PUT", &format!("/providers/{thing}"), Some(body)).await
     }
 
