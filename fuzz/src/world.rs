@@ -24,7 +24,7 @@ use std::{
 use tower::ServiceExt as _;
 use wire::{
     Outside,
-    admin::{Brought, Hosting, HostingFault, ObservedApp, ObservedDeployment, hosting},
+    admin::{Brought, Hosting, ObservedApp, ObservedDeployment, hosting},
 };
 
 /// How many inputs one world is for.
@@ -210,11 +210,11 @@ impl Hosting for Taken {
         Some((id, ObservedDeployment { state: "building", text: "a reason".to_owned() }))
     }
 
-    fn own_networks(&self) -> Result<(), HostingFault> {
+    fn own_networks(&self) -> hosting::Answer<'_, ()> {
         NoHosting.own_networks()
     }
 
-    fn azure_arc(&self, is_container: bool) -> Result<(), HostingFault> {
+    fn azure_arc(&self, is_container: bool) -> hosting::Answer<'_, ()> {
         NoHosting.azure_arc(is_container)
     }
 

@@ -7,7 +7,8 @@ use store::{Key, Load, Record, View};
 /// A resource group. The one that is there always has a record only once something about it was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceGroup {
-    /// Never used again, as its name is. Of the one that is always there: all zeros.
+    /// Never used again, as its name is. Of the one that is always there, and in records of older servers: all zeros.
+    #[serde(default = "no_id")]
     pub id: ResourceGroupId,
     /// As it was spelled when it was made.
     pub name: ResourceGroupName,
@@ -21,6 +22,10 @@ pub struct ResourceGroup {
     /// Is it being deleted, with all that is in it? Then nothing is made in it any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_going: bool,
+}
+
+fn no_id() -> ResourceGroupId {
+    ResourceGroupId::from_uuid(uuid::Uuid::nil())
 }
 
 impl ResourceGroup {

@@ -170,14 +170,17 @@ async fn a_plan_that_is_made_again_has_no_app_of_the_one_before() {
     let world = World::new().await;
     let (service, always) = (&world.service, Plan::always().reference());
     let elsewhere = PlanRef { group: name("other"), name: plan("web").name };
-    let other = |created| ResourceGroup {
+    let other = |id: &str, created| ResourceGroup {
+        id: id.parse().unwrap(),
         name: name("other"),
         location: Location::default(),
         tags: Tags::default(),
         created,
         is_going: false,
     };
-    world.write(put::<ResourceGroup>(&name("other"), &other(NOW))).await;
+    world
+        .write(put::<ResourceGroup>(&name("other"), &other("11111111-0000-4000-8000-000000000002", NOW)))
+        .await;
     let made = service.put_plan(ADMIN, &elsewhere, &PlanChange::default(), NOW).await.unwrap();
     let app = world.app("web").await;
     world.join(ADMIN, &app, &elsewhere).await.unwrap();
@@ -186,7 +189,9 @@ async fn a_plan_that_is_made_again_has_no_app_of_the_one_before() {
     service.delete_plans_in(&going).await.unwrap();
     service.finish_deleting(&going).await.unwrap();
     assert_eq!(service.site(ADMIN, &app).await.unwrap().plan.reference(), always);
-    world.write(put::<ResourceGroup>(&name("other"), &other(NOW))).await;
+    world
+        .write(put::<ResourceGroup>(&name("other"), &other("11111111-0000-4000-8000-000000000003", NOW)))
+        .await;
     let again = service.put_plan(ADMIN, &elsewhere, &PlanChange::default(), NOW).await.unwrap();
     assert_ne!(again.plan.id, made.plan.id);
     assert_eq!(service.site(ADMIN, &app).await.unwrap().plan.reference(), always);
