@@ -305,6 +305,11 @@ mod tests {
         assert_eq!(again.value.principal.unwrap().id, ids().principal);
     }
 
+    /// Of the app that is gone: roles that were given at it go after it.
+    fn vacated() -> (String, bool) {
+        (format!("vacated/app/{}", app(None).id), true)
+    }
+
     #[test]
     fn removing_and_deleting_take_the_principal_along() {
         let principal_keys =
@@ -315,6 +320,7 @@ mod tests {
         ] {
             let mut expected = vec![("app/shop".to_owned(), app_stays)];
             expected.extend(principal_keys.iter().map(|key| (key.clone(), false)));
+            expected.extend((!app_stays).then(vacated));
             assert_eq!(keys(&decided), expected);
         }
         let (view, removed) = remove(&with_identity(), ADMIN, &name(), LATER).unwrap().value;
@@ -327,7 +333,7 @@ mod tests {
         assert!(removed.writes.is_empty());
         assert_eq!(
             keys(&delete(&with_app(None), ADMIN, &name(), OVER, LATER).unwrap().writes),
-            [("app/shop".to_owned(), false)]
+            [("app/shop".to_owned(), false), vacated()]
         );
     }
 
@@ -363,7 +369,8 @@ mod tests {
             .with::<App>(&name(), &App { user_assigned, ..app(None) })
             .with::<Principal>(&shared.id, &shared);
         let decided = delete(&view, ADMIN, &name(), OVER, LATER).unwrap();
-        let expected = [("app/shop".to_owned(), false), (format!("principal/{}", shared.id), true)];
+        let expected =
+            [("app/shop".to_owned(), false), (format!("principal/{}", shared.id), true), vacated()];
         assert_eq!(keys(&decided.writes), expected);
         let Write::Put(_, written) = &decided.writes[0] else { panic!("it is put") };
         let written: Principal = serde_json::from_slice(written).unwrap();

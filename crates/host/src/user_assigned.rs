@@ -408,7 +408,9 @@ mod tests {
             "identity/readers_0".to_owned(),
         ];
         let gone = delete(&view(1, 0), ADMIN, &IdentityName::parse("READERS_0").unwrap()).unwrap();
-        assert_eq!(keys(&gone.writes), expected.map(|key| (key, false)));
+        let mut expected: Vec<_> = expected.map(|key| (key, false)).into();
+        expected.push((format!("vacated/identity/{}", one.principal.id), true));
+        assert_eq!(keys(&gone.writes), expected);
         assert_eq!(gone.value, one.principal.id);
         let ids = IdentityIds::random(&Fixed(9));
         let again = create(
