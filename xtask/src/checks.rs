@@ -105,7 +105,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     if let Some(nginx) = tools::nginx() {
         bench.arg("--nginx").arg(nginx);
     }
-    if !arguments.iter().any(|argument| argument == "--only") || arguments.iter().any(|part| part == "az") {
+    let has = |wanted: &str| arguments.iter().any(|argument| argument == wanted);
+    if has("az") || !has("--only") && !has("--quick") {
         bench.arg("--az").arg(tools::az()?);
     }
     for argument in arguments {
