@@ -162,22 +162,32 @@ fn tunnel(client: TcpStream, server: SocketAddr, waited: &Waited) -> io::Result<
     let (asks, answers) = (client.try_clone()?, server.try_clone()?);
     let asked = turn.clone();
     std::thread::spawn(move || {
-        pump(asks, answers, |now| *asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(now))
+        let set = |turn| *asked.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+        // Whoever has gone waits for nothing, though the server says goodbye.
+        pump(asks, answers, |now| set(Some(now)), || set(None))
     });
-    pump(server, client, |now| {
+    let answered = |now| {
+        let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         // What follows of the same answer is waited for as well.
-        if let Some(since) = turn.lock().unwrap_or_else(PoisonError::into_inner).replace(now) {
-            waited.add(now - since);
+        if let Some(since) = turn.as_mut() {
+            waited.add(now - std::mem::replace(since, now));
         }
-    })
+    };
+    pump(server, client, answered, || {})
 }
 
-/// Brings what one says to the other, and says when there was something.
-fn pump(mut from: TcpStream, mut to: TcpStream, mut said: impl FnMut(Instant)) -> io::Result<()> {
+/// Brings what one says to the other, says when there was something, and when there will be no more, before the other hears of it.
+fn pump(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    mut said: impl FnMut(Instant),
+    ended: impl FnOnce(),
+) -> io::Result<()> {
     let mut buffer = [0; 16_384];
     loop {
         let length = from.read(&mut buffer).unwrap_or(0);
         let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
+            ended();
             let _gone = to.shutdown(Shutdown::Write);
             return Ok(());
         };

@@ -1,7 +1,12 @@
 //! Whose CPU, how much: pins processes to a core and reads the processor time that the kernel has counted for one.
 
 use rustix::thread::{CpuSet, sched_setaffinity};
-use std::{fs, process::Child, process::Command};
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    fs,
+    process::{Child, Command},
+};
 
 /// The core of the server under measurement.
 pub(crate) const SERVER_CORE: usize = 0;
@@ -24,14 +29,32 @@ pub(crate) fn spawn_on_server_core(command: &mut Command) -> std::io::Result<Chi
     child
 }
 
-/// Nanoseconds of processor time of all threads of a process (`/proc/PID/task/*/schedstat`, first field).
-pub(crate) fn nanoseconds(pid: u32) -> u64 {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
-    tasks
-        .flatten()
-        .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
-        .filter_map(|text| text.split_whitespace().next().and_then(|field| field.parse::<u64>().ok()))
-        .sum()
+/// The processor time of a process from a moment on, by thread: a sum of all that are there would lose the whole life of each that ends. What
+/// such a one did since that moment is not seen; it has mostly waited.
+pub(crate) struct Cpu {
+    pid: u32,
+    before: HashMap<OsString, u64>,
+}
+
+impl Cpu {
+    pub(crate) fn begin(pid: u32) -> Self {
+        Self { pid, before: threads(pid).collect() }
+    }
+
+    pub(crate) fn nanoseconds(&self) -> u64 {
+        let since =
+            |(id, now): (OsString, u64)| now.saturating_sub(self.before.get(&id).copied().unwrap_or(0));
+        threads(self.pid).map(since).sum()
+    }
+}
+
+/// Nanoseconds of each thread of a process (`/proc/PID/task/*/schedstat`, first field).
+fn threads(pid: u32) -> impl Iterator<Item = (OsString, u64)> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.filter_map(|task| {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        Some((task.file_name(), text.split_whitespace().next()?.parse().ok()?))
+    })
 }
 
 /// Resident memory of a process in KiB (`VmRSS`).

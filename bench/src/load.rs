@@ -1,5 +1,6 @@
 //! A load generator of just enough HTTP/1.1: keep-alive connections that each send requests, most of them prepared, and read whole answers.
 
+use crate::cpu::Cpu;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore};
 use std::{
@@ -102,7 +103,7 @@ pub(crate) async fn drive(
     });
     let (unit, next) = (Rc::new(unit), Rc::new(Cell::new(0)));
     let times = Rc::new(RefCell::new(Vec::with_capacity(total)));
-    let (cpu, begin) = (crate::cpu::nanoseconds(target.pid), Instant::now());
+    let (cpu, begin) = (Cpu::begin(target.pid), Instant::now());
     let mut tasks = tokio::task::JoinSet::new();
     for mut connection in opened {
         let (unit, next, times) = (unit.clone(), next.clone(), times.clone());
@@ -119,7 +120,7 @@ pub(crate) async fn drive(
         });
     }
     tasks.join_all().await;
-    let (cpu, elapsed) = (crate::cpu::nanoseconds(target.pid).saturating_sub(cpu), begin.elapsed());
+    let (cpu, elapsed) = (cpu.nanoseconds(), begin.elapsed());
     awake.abort();
     let mut times = times.take();
     times.sort_by(f64::total_cmp);

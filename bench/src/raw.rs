@@ -1,5 +1,6 @@
 //! The raw limits: what the disk, the store and the signature cost with nothing around them.
 
+use crate::cpu::Cpu;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use domain::Entropy;
@@ -81,11 +82,11 @@ impl Signer {
 /// Microseconds of processor time of one RSA-2048 signature by the crypto library itself.
 pub(crate) fn signature_us(signatures: u32) -> f64 {
     let signer = Signer::new();
-    let begin = crate::cpu::nanoseconds(std::process::id());
+    let cpu = Cpu::begin(std::process::id());
     for _ in 0..signatures {
         signer.sign();
     }
-    (crate::cpu::nanoseconds(std::process::id()) - begin) as f64 / 1_000.0 / f64::from(signatures)
+    cpu.nanoseconds() as f64 / 1_000.0 / f64::from(signatures)
 }
 
 /// Microseconds of processor time of one P-256 signature (ES256, over a digest's worth of bytes) by the crypto library itself.
@@ -93,9 +94,9 @@ pub(crate) fn ec_signature_us(signatures: u32) -> f64 {
     let algorithm = &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
     let key = aws_lc_rs::signature::EcdsaKeyPair::generate(algorithm).expect("a key can be made");
     let random = aws_lc_rs::rand::SystemRandom::new();
-    let begin = crate::cpu::nanoseconds(std::process::id());
+    let cpu = Cpu::begin(std::process::id());
     for _ in 0..signatures {
         std::hint::black_box(key.sign(&random, &[b'x'; 32]).expect("a key signs"));
     }
-    (crate::cpu::nanoseconds(std::process::id()) - begin) as f64 / 1_000.0 / f64::from(signatures)
+    cpu.nanoseconds() as f64 / 1_000.0 / f64::from(signatures)
 }

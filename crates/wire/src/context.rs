@@ -150,24 +150,8 @@ impl Context {
         recorded(sink.append(&record), action)
     }
 
-    /// The same together with the records of other requests, where there are many of them.
-    ///
-    /// # Errors
-    /// [`AuditUnavailable`]; then refuse.
-    pub async fn record_together(
-        &self,
-        sink: &dyn AuditSink,
-        actor: Actor,
-        action: &'static str,
-        target: String,
-        outcome: Outcome,
-        reason: String,
-    ) -> Result<Recorded, AuditUnavailable> {
-        let record = self.recording(actor, action, target, outcome, reason);
-        recorded(append_together(sink, &record).await, action)
-    }
-
-    fn recording(
+    /// What [`Context::record`] writes, for [`record_together`].
+    pub fn recording(
         &self,
         actor: Actor,
         action: &'static str,
@@ -178,6 +162,14 @@ impl Context {
         let (at, request, origin) = (self.now, self.request, self.origin.clone());
         Record { at, request, actor, action, target, outcome, reason, origin }
     }
+}
+
+/// Writes the record of a request together with those of others, where there are many of them.
+///
+/// # Errors
+/// [`AuditUnavailable`]; then refuse.
+pub async fn record_together(sink: &dyn AuditSink, record: Record) -> Result<Recorded, AuditUnavailable> {
+    recorded(append_together(sink, &record).await, record.action)
 }
 
 fn recorded(appended: Result<(), AuditError>, action: &str) -> Result<Recorded, AuditUnavailable> {

@@ -18,7 +18,7 @@ mod types;
 
 use crate::{
     bearer,
-    context::{Context, State},
+    context::{Context, State, record_together},
 };
 use access::Asker;
 use audit::{Actor, Outcome};
@@ -77,10 +77,8 @@ pub(crate) async fn handle(
     let asker = Asker { caller: &caller, address };
     let asked = Asked { state, context, asker, vault, host: &host };
     let told = request::perform(&asked, request).await;
-    let written =
-        context.record_together(&*state.audit, actor, told.action, told.target, told.outcome, told.reason);
-    let written = written.await;
-    finish(match written {
+    let record = context.recording(actor, told.action, told.target, told.outcome, told.reason);
+    finish(match record_together(&*state.audit, record).await {
         Ok(_recorded) => told.response,
         Err(unavailable) => KeyVaultError::from(unavailable).respond(None),
     })
