@@ -38,11 +38,15 @@ impl HostService {
         new: NewFederatedCredential,
         now: Timestamp,
     ) -> Result<(FederatedView, bool), HostError> {
-        // What may not be said is told only to who may say something.
-        query(&*self.store, |view| may(view, by, name, WRITE).map(drop)).await?;
-        let checked = self.directory.checked(new, now)?;
         let over = now.plus(self.directory.token_lifetime());
-        transact(&*self.store, &*self.entropy, |view| put(view, by, name, &checked, over, now)).await
+        transact(&*self.store, &*self.entropy, |view| {
+            let there = may(view, by, name, WRITE)?;
+            // What may not be said is told only to who may say something.
+            let checked =
+                self.directory.checked(new.clone(), now).map_err(|error| Halt::Refuse(error.into()))?;
+            put(view, there, &checked, over, now)
+        })
+        .await
     }
 
     /// The federated credentials of an identity, in the order in which they were made.
@@ -113,13 +117,11 @@ fn may(
 
 fn put(
     view: &View,
-    by: Manager<'_>,
-    name: &IdentityName,
+    (identity, principal): (Arc<UserAssigned>, Arc<Principal>),
     checked: &FederatedCredential,
     over: Timestamp,
     now: Timestamp,
 ) -> Result<Decision<(FederatedView, bool)>, Halt<HostError>> {
-    let (identity, principal) = may(view, by, name, WRITE)?;
     let put = federated::put(view, &principal, checked, over, now).map_err(of_directory)?;
     let (credential, is_new) = put.value;
     Ok(Decision { value: (FederatedView { identity, credential }, is_new), writes: put.writes })

@@ -166,6 +166,19 @@ impl Write {
             Self::Put(key, _) | Self::Delete(key) => key,
         }
     }
+
+    /// Bytes of what is put there; of a delete none.
+    pub fn value_bytes(&self) -> usize {
+        match self {
+            Self::Put(_, value) => value.len(),
+            Self::Delete(_) => 0,
+        }
+    }
+
+    /// Has a record room for it? Who writes what people said asks, so that too much is told to be theirs, and is no failure of ours.
+    pub fn fits(&self) -> bool {
+        self.value_bytes() <= VALUE_BYTES_MAX
+    }
 }
 
 /// One whole commit as a follower sees it, cut to the asked prefix.
@@ -291,12 +304,10 @@ pub fn validate(checks: &[Check], writes: &[Write]) -> Result<(), StoreError> {
     }
     for write in writes {
         bytes += write.key().as_bytes().len() + ITEM_OVERHEAD_BYTES;
-        if let Write::Put(_, value) = write {
-            if value.len() > VALUE_BYTES_MAX {
-                return too_large("value bytes", VALUE_BYTES_MAX);
-            }
-            bytes += value.len();
+        if !write.fits() {
+            return too_large("value bytes", VALUE_BYTES_MAX);
         }
+        bytes += write.value_bytes();
     }
     if bytes > COMMIT_BYTES_MAX { too_large("commit bytes", COMMIT_BYTES_MAX) } else { Ok(()) }
 }

@@ -303,12 +303,12 @@ pub(crate) fn update<K: Kind>(
 /// not fit beside a full value: that is the caller's to know, not a failure of ours.
 pub(crate) fn fitting<K: Kind>(id: &VersionId, version: &Version<K>) -> Result<Write, Halt<VaultError>> {
     let write = put::<Version<K>>(id, version);
-    match &write {
-        Write::Put(_, value) if value.len() > VALUE_BYTES_MAX => refuse(VaultError::TooLarge {
+    match write.fits() {
+        true => Ok(write),
+        false => refuse(VaultError::TooLarge {
             what: "the size of a version with its tags, as it is stored, in bytes",
             limit: VALUE_BYTES_MAX,
         }),
-        _ => Ok(write),
     }
 }
 

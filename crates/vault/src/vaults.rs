@@ -210,19 +210,21 @@ pub(crate) fn find_in(
     }
 }
 
-/// Makes a vault if its name is free. Its owner may do everything: but purge by a policy, all by a role.
+/// Makes a vault with these settings if its name is free. Its owner may do everything: but purge by a policy, all by a role that is assigned.
 pub(crate) fn create(
     view: &View,
     by: Manager<'_>,
     vault: &Vault,
-    owner: Option<PrincipalId>,
-    assignment: AssignmentId,
+    settings: &VaultSettings,
+    owner: Option<(PrincipalId, AssignmentId)>,
 ) -> Result<Decision<Vault>, Halt<VaultError>> {
     let _permit = may_around(view, by, operation::WRITE, &Around::group(&vault.placement.group))?;
-    held(view, vault)?;
-    is_free(view, &vault.name)?;
     let mut vault = vault.clone();
-    let Some(owner) = owner else {
+    // What it may not be is told only to who may make one.
+    settings.apply(&mut vault, true).map_err(Halt::Refuse)?;
+    held(view, &vault)?;
+    is_free(view, &vault.name)?;
+    let Some((owner, assignment)) = owner else {
         let write = fitting(&vault)?;
         return Ok(Decision::of(vault, vec![write]));
     };
@@ -331,12 +333,12 @@ const DELETION_BYTES: usize = 512;
 pub(crate) fn fitting(vault: &Vault) -> Result<Write, Halt<VaultError>> {
     const LIMIT: usize = VALUE_BYTES_MAX - DELETION_BYTES;
     let write = put::<Vault>(&vault.name, vault);
-    match &write {
-        Write::Put(_, value) if value.len() > LIMIT => refuse(VaultError::TooLarge {
+    match write.value_bytes() <= LIMIT {
+        true => Ok(write),
+        false => refuse(VaultError::TooLarge {
             what: "the size of a vault with its policies and network rules, as it is stored, in bytes",
             limit: LIMIT,
         }),
-        _ => Ok(write),
     }
 }
 

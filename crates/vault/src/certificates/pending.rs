@@ -82,12 +82,12 @@ impl Pending {
     /// The write of it, if a store can keep it.
     pub(crate) fn fitting(&self, vault: VaultId) -> Result<Write, Halt<VaultError>> {
         let write = put::<Self>(&(vault, self.name.clone()), self);
-        match &write {
-            Write::Put(_, value) if value.len() > VALUE_BYTES_MAX => refuse(VaultError::TooLarge {
+        match write.fits() {
+            true => Ok(write),
+            false => refuse(VaultError::TooLarge {
                 what: "the size of a pending certificate, as it is stored, in bytes",
                 limit: VALUE_BYTES_MAX,
             }),
-            _ => Ok(write),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     keys::operations,
     vaults::{self, operation},
 };
-use access::{ActionName, Around, Lack, Manager, RoleAssignment, RoleAssignments, Rule, Unmanaged};
+use access::{ActionName, Lack, Manager, RoleAssignment, RoleAssignments, Rule, Unmanaged};
 use crypt::Key256;
 use domain::{
     AssignmentId, ObjectName, Permissions, Placement, PrincipalId, ResourceGroupName, Tags, Timestamp,
@@ -31,12 +31,9 @@ impl VaultService {
         now: Timestamp,
     ) -> Result<Vault, VaultError> {
         let NewVault { name, tenant, owner, group, location } = new;
-        // What it may not be is told only to who may make one.
-        let around = Around::group(&group);
-        query(&*self.store, |view| vaults::may_around(view, by, operation::WRITE, &around).map(drop)).await?;
         let id = VaultId::random(&*self.entropy);
         let key = Key256::random(&*self.entropy);
-        let mut vault = Vault {
+        let vault = Vault {
             id,
             name: name.clone(),
             tenant,
@@ -50,10 +47,8 @@ impl VaultService {
             told: Told::default(),
             key: crypt::envelope::seal_key(&self.root, &Vault::key_address(id), &key, &*self.entropy)?,
         };
-        settings.apply(&mut vault, true)?;
-        let assignment = AssignmentId::random(&*self.entropy);
-        transact(&*self.store, &*self.entropy, |view| vaults::create(view, by, &vault, owner, assignment))
-            .await
+        let owner = owner.map(|owner| (owner, AssignmentId::random(&*self.entropy)));
+        transact(&*self.store, &*self.entropy, |view| vaults::create(view, by, &vault, settings, owner)).await
     }
 
     /// Changes a vault's settings, access policies and tags, all at once. `owner`, if there is one, keeps a way in where roles begin to
