@@ -119,7 +119,7 @@ fn with_latest<K: Kind>(
     vault: VaultId,
     deleted: Arc<Deleted<K>>,
 ) -> Result<DeletedObject<K>, Halt<VaultError>> {
-    match view.get::<Version<K>>(&(vault, deleted.head.id, deleted.head.latest))? {
+    match deleted.head.version(view, vault, deleted.head.latest)? {
         Some(version) => Ok(DeletedObject { deleted, version }),
         None => refuse(object::not_found::<K>(&deleted.head.name, Some(deleted.head.latest))),
     }

@@ -1,16 +1,26 @@
-//! What secrets, keys and certificates have in common: a head that names the latest version, and versions, each a record of its own.
+//! What secrets, keys and certificates have in common: a head that holds the latest version, and the others, each a record of its own.
 //!
 //! Owns: the records, finding them, adding and changing versions. Owns not: what a version of one kind consists of (`secrets`, `keys`,
 //! `certificates`), deletion (`deleted`).
 //!
 //! Versions are kept below the object's id, not its name: who purges an object and makes another of its name meets nothing of the old one.
+//! Most requests want the latest: it stands in the head, if it is small, and has a record of its own once it is the latest no more (ADR 0029).
 
-use crate::{Attributes, AttributesChange, VaultError, attributes::check_tags, certificates, schedule::Task};
+use crate::{
+    Attributes, AttributesChange, Vault, VaultError,
+    attributes::check_tags,
+    certificates,
+    schedule::{self, Task},
+};
 use access::{Action, Permit};
 use domain::{ObjectId, ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt, sync::Arc};
-use store::{Decision, Halt, Key, Record, View, Write, contract::VALUE_BYTES_MAX, put, refuse};
+use store::{Decision, Halt, Key, Load, Record, View, Write, contract::VALUE_BYTES_MAX, delete, put, refuse};
+
+/// Bytes of a head, as it is stored, up to which the latest version stands in it: a page of heads stays small, and so does what a deletion
+/// adds to one.
+pub(crate) const HEAD_BYTES_MAX: usize = 4_096;
 
 /// What is stored of something.
 pub trait Stored:
@@ -72,6 +82,9 @@ pub struct Head<K: Kind> {
     pub name: ObjectName,
     /// The latest version.
     pub latest: ObjectVersion,
+    /// The same, whole; `None`: it is too large for here, or was written before heads had it, and has a record of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) whole: Option<Arc<Version<K>>>,
     /// Does it belong to a certificate? Then only that can be deleted or renewed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub managed: bool,
@@ -83,6 +96,38 @@ pub struct Head<K: Kind> {
 impl<K: Kind> Head<K> {
     pub(crate) fn prefix(vault: VaultId) -> Key {
         Key::new(format!("{}/{vault}/", K::KIND))
+    }
+
+    /// A version of this object.
+    pub(crate) fn version(
+        &self,
+        view: &View,
+        vault: VaultId,
+        version: ObjectVersion,
+    ) -> Result<Option<Arc<Version<K>>>, Load> {
+        match &self.whole {
+            Some(latest) if latest.version == version => Ok(Some(latest.clone())),
+            _ => view.get::<Version<K>>(&(vault, self.id, version)),
+        }
+    }
+
+    /// The head with this for its latest version, and the writes of both.
+    pub(crate) fn with_latest(
+        mut self,
+        vault: VaultId,
+        version: &Arc<Version<K>>,
+    ) -> Result<(Self, Vec<Write>), Halt<VaultError>> {
+        let id = (vault, self.name.clone());
+        self.latest = version.version;
+        self.whole = Some(version.clone());
+        let write = put::<Self>(&id, &self);
+        if write.value_bytes() <= HEAD_BYTES_MAX {
+            return Ok((self, vec![write]));
+        }
+        self.whole = None;
+        let version = fitting::<K>(&(vault, self.id, version.version), version)?;
+        let write = put::<Self>(&id, &self);
+        Ok((self, vec![write, version]))
     }
 }
 
@@ -168,7 +213,7 @@ pub(crate) fn find<K: Kind>(
     version: Option<ObjectVersion>,
 ) -> Result<Object<K>, Halt<VaultError>> {
     let head = head::<K>(view, vault, name)?;
-    match view.get::<Version<K>>(&(vault, head.id, version.unwrap_or(head.latest)))? {
+    match head.version(view, vault, version.unwrap_or(head.latest))? {
         Some(version) => Ok(Object { head, version }),
         None => refuse(not_found::<K>(name, version)),
     }
@@ -244,20 +289,22 @@ impl<K: Kind> Place<K> {
         Self { vault, id: head.id, name: head.name.clone(), head: Some(head) }
     }
 
-    /// Adds a version there and makes it the latest. The name keeps the spelling of its first version.
+    /// Adds a version there and makes it the latest; the one that was has a record of its own from now on. The name keeps the spelling of
+    /// its first version.
     pub(crate) fn add(
         self,
         version: Version<K>,
         managed: bool,
         about: K::About,
     ) -> Result<Decision<Object<K>>, Halt<VaultError>> {
-        let head = Head { id: self.id, name: self.name, latest: version.version, managed, about };
-        let head_id = (self.vault, head.name.clone());
-        let writes = vec![
-            put::<Head<K>>(&head_id, &head),
-            fitting::<K>(&(self.vault, self.id, version.version), &version)?,
-        ];
-        Ok(Decision::of(Object { head: Arc::new(head), version: Arc::new(version) }, writes))
+        let head =
+            Head { id: self.id, name: self.name, latest: version.version, whole: None, managed, about };
+        let version = Arc::new(version);
+        let (head, mut writes) = head.with_latest(self.vault, &version)?;
+        if let Some(before) = self.head.as_ref().and_then(|head| head.whole.as_ref()) {
+            writes.push(fitting::<K>(&(self.vault, self.id, before.version), before)?);
+        }
+        Ok(Decision::of(Object { head: Arc::new(head), version }, writes))
     }
 }
 
@@ -270,6 +317,58 @@ pub struct VersionChange {
     pub attributes: AttributesChange,
 }
 
+/// What becomes of an object of which a version, or what its kind keeps besides, is changed.
+pub(crate) struct Change<K: Kind> {
+    before: Object<K>,
+    after: Object<K>,
+}
+
+impl<K: Kind> Change<K> {
+    /// Of what was found; nothing is changed yet.
+    pub(crate) fn of(found: Object<K>) -> Self {
+        Self { before: found.clone(), after: found }
+    }
+
+    /// As it is now to be.
+    pub(crate) fn after(&self) -> &Object<K> {
+        &self.after
+    }
+
+    /// The version is to be this.
+    pub(crate) fn version(&mut self, version: Version<K>) {
+        self.after.version = Arc::new(version);
+    }
+
+    /// What the kind keeps besides is to be this.
+    pub(crate) fn about(&mut self, about: K::About) {
+        self.after.head = Arc::new(Head { about, ..Head::clone(&self.after.head) });
+    }
+
+    /// The writes; what was scheduled follows.
+    pub(crate) fn decided(self, vault: &Vault) -> Result<Decision<Object<K>>, Halt<VaultError>> {
+        let Self { before, mut after } = self;
+        let is_changed = before.version != after.version;
+        let mut writes = Vec::new();
+        if is_changed && after.version.version == after.head.latest {
+            let (head, written) = Head::clone(&after.head).with_latest(vault.id, &after.version)?;
+            writes.extend(written);
+            if before.head.whole.is_none() && head.whole.is_some() {
+                writes.push(delete::<Version<K>>(&before.id(vault.id)));
+            }
+            after.head = Arc::new(head);
+        } else {
+            if is_changed {
+                writes.push(fitting::<K>(&after.id(vault.id), &after.version)?);
+            }
+            if before.head != after.head {
+                writes.push(put::<Head<K>>(&(vault.id, after.head.name.clone()), &after.head));
+            }
+        }
+        writes.extend(schedule::moved(vault, Some(&*before.head), Some(&*after.head)));
+        Ok(Decision::of(after, writes))
+    }
+}
+
 /// Changes what is said of a version; `content` changes what its kind lets change.
 pub(crate) fn update<K: Kind>(
     permit: &Permit<K::Update>,
@@ -279,7 +378,7 @@ pub(crate) fn update<K: Kind>(
     change: &VersionChange,
     now: Timestamp,
     content: impl FnOnce(&mut K::Content) -> Result<(), VaultError>,
-) -> Result<Decision<Object<K>>, Halt<VaultError>> {
+) -> Result<Change<K>, Halt<VaultError>> {
     if let Some(tags) = &change.tags {
         check_tags(tags, K::TAG_CHARS_MAX).map_err(Halt::Refuse)?;
     }
@@ -295,8 +394,9 @@ pub(crate) fn update<K: Kind>(
         changed.tags.clone_from(tags);
     }
     content(&mut changed.content).map_err(Halt::Refuse)?;
-    let writes = vec![fitting::<K>(&found.id(permit.vault()), &changed)?];
-    Ok(Decision::of(Object { version: Arc::new(changed), ..found }, writes))
+    let mut change = Change::of(found);
+    change.version(changed);
+    Ok(change)
 }
 
 /// The write of a version, if a store can keep it. Its parts may each be of their full size, but tags that are all of long characters do

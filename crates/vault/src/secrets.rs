@@ -2,7 +2,7 @@
 //! nothing to call.
 
 use crate::{
-    Attributes, AttributesChange, VaultError,
+    Attributes, AttributesChange, Vault, VaultError,
     attributes::{check, check_tags},
     object::{self, Kind, Object, Place, Version},
 };
@@ -170,16 +170,18 @@ pub(crate) fn write_managed(
 pub(crate) fn update(
     permit: &Permit<UpdateSecret>,
     view: &View,
+    vault: &Vault,
     name: &ObjectName,
     version: Option<ObjectVersion>,
     change: &SecretChange,
     now: Timestamp,
 ) -> Result<Decision<Object<Secrets>>, Halt<VaultError>> {
     check_content_type(change.content_type.as_deref()).map_err(Halt::Refuse)?;
-    object::update::<Secrets>(permit, view, name, version, &change.change, now, |content| {
+    let updated = object::update::<Secrets>(permit, view, name, version, &change.change, now, |content| {
         if change.content_type.is_some() {
             content.content_type.clone_from(&change.content_type);
         }
         Ok(())
-    })
+    })?;
+    updated.decided(vault)
 }

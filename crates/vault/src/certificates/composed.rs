@@ -139,10 +139,9 @@ pub(crate) fn follow(
     now: Timestamp,
 ) -> Result<Vec<Write>, Halt<VaultError>> {
     let enabled = Some(of.version.attributes.enabled);
-    Ok(vec![
-        follow_one::<Keys>(view, of, vault, enabled, now)?,
-        follow_one::<Secrets>(view, of, vault, enabled, now)?,
-    ])
+    let mut writes = follow_one::<Keys>(view, of, vault, enabled, now)?;
+    writes.extend(follow_one::<Secrets>(view, of, vault, enabled, now)?);
+    Ok(writes)
 }
 
 fn follow_one<K: Kind>(
@@ -151,10 +150,12 @@ fn follow_one<K: Kind>(
     vault: &Vault,
     enabled: Option<bool>,
     now: Timestamp,
-) -> Result<Write, Halt<VaultError>> {
+) -> Result<Vec<Write>, Halt<VaultError>> {
     let found = object::find::<K>(view, vault.id, &of.head.name, Some(of.version.version))?;
     let change = AttributesChange { enabled, ..AttributesChange::default() };
     let attributes = found.version.attributes.changed(change, now);
     let changed = Version { attributes, ..Version::clone(&found.version) };
-    object::fitting::<K>(&found.id(vault.id), &changed)
+    let mut change = object::Change::of(found);
+    change.version(changed);
+    Ok(change.decided(vault)?.writes)
 }

@@ -3,7 +3,7 @@
 use super::{KeyFault, KeyOp, Keys, PublicHalf};
 use crate::{
     Vault, VaultError,
-    object::{self, Head, Object, Version},
+    object::{self, Head, Object},
 };
 use access::{Action, ActionName, Asker, Denied, GetKey, Permit};
 use domain::{ObjectName, ObjectVersion, Timestamp, VaultId};
@@ -67,7 +67,7 @@ impl<A: Action> PublicPermit<A> {
 pub(crate) fn is_symmetric(view: &View, vault: VaultId, name: Option<&ObjectName>) -> Result<bool, Load> {
     let Some(name) = name else { return Ok(false) };
     let Some(head) = view.get::<Head<Keys>>(&(vault, name.clone()))? else { return Ok(false) };
-    let latest = view.get::<Version<Keys>>(&(vault, head.id, head.latest))?;
+    let latest = head.version(view, vault, head.latest)?;
     Ok(latest.is_some_and(|key| matches!(key.content.public, PublicHalf::Symmetric { .. })))
 }
 

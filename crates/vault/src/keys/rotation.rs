@@ -3,12 +3,11 @@
 //! A policy's actions are kept as they were set. `Rotate` is done when it is due (`service::maintenance`); `Notify` is kept and told, and
 //! nobody is notified: there is no event service here.
 
-use super::{KeyContent, KeyFault, Keys, period::Period, versions};
+use super::{KeyAbout, KeyContent, KeyFault, Keys, period::Period, versions};
 use crate::{
     Attributes, Vault, VaultError,
     attributes::AttributesChange,
-    object::{self, Object, Version},
-    schedule,
+    object::{self, Change, Object, Version},
 };
 use access::{GetRotationPolicy, Permit, RotateKey, SetRotationPolicy};
 use crypt::{
@@ -18,7 +17,7 @@ use crypt::{
 use domain::{ObjectId, ObjectName, ObjectVersion, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use store::{Decision, Halt, View, put, refuse};
+use store::{Decision, Halt, View, refuse};
 
 /// Fewest days from making a version to its rotation, and from there to its expiry. Source: Key Vault, key autorotation.
 const DAYS_MIN: i64 = 7;
@@ -182,12 +181,11 @@ pub(crate) fn set_policy(
         created: Some(created),
         updated: Some(now),
     };
-    let mut head = object::Head::clone(&found.head);
-    head.about.due = due_at(Some(&policy), &found.version);
-    head.about.rotation = Some(policy.clone());
-    let mut writes = vec![put::<object::Head<Keys>>(&(vault.id, head.name.clone()), &head)];
-    writes.extend(schedule::moved(vault, Some(&found.head), Some(&head)));
-    Ok(Decision::of((head.name, policy), writes))
+    let due = due_at(Some(&policy), &found.version);
+    let mut change = Change::of(found);
+    change.about(KeyAbout { rotation: Some(policy.clone()), due });
+    let decision = change.decided(vault)?;
+    Ok(Decision::of((decision.value.head.name.clone(), policy), decision.writes))
 }
 
 /// The version of a key that is to be followed by another, and what the other must be like: it is made outside of the decision.

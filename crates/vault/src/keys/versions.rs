@@ -14,7 +14,7 @@ use crypt::{
 };
 use domain::{ObjectName, ObjectVersion, Timestamp};
 use std::collections::BTreeMap;
-use store::{Decision, Halt, View, put};
+use store::{Decision, Halt, View};
 
 /// What a request says of a new version besides the key itself.
 #[derive(Clone, Debug, Default)]
@@ -210,20 +210,13 @@ pub(crate) fn update(
         }
         Ok(())
     })?;
-    let Object { head, version } = &updated.value;
-    if version.version != head.latest {
-        return Ok(updated);
+    let Object { head, version } = updated.after();
+    if version.version == head.latest {
+        let due = rotation::due_at(head.about.rotation.as_ref(), version);
+        let about = KeyAbout { due, ..head.about.clone() };
+        updated.about(about);
     }
-    let due = rotation::due_at(head.about.rotation.as_ref(), version);
-    if due != head.about.due {
-        let before = head.clone();
-        let mut head = object::Head::clone(head);
-        head.about.due = due;
-        updated.writes.push(put::<object::Head<Keys>>(&(vault.id, head.name.clone()), &head));
-        updated.writes.extend(schedule::moved(vault, Some(&*before), Some(&head)));
-        updated.value.head = head.into();
-    }
-    Ok(updated)
+    updated.decided(vault)
 }
 
 fn change_release(content: &mut KeyContent, policy: &ReleasePolicy) -> Result<(), VaultError> {

@@ -10,8 +10,8 @@ use crate::{
         Pending, PolicyAsked, composed, pending, renewal,
     },
     keys::Keys,
-    object::{self, Head, Version, VersionChange},
-    page, schedule,
+    object::{self, Change, Head, VersionChange},
+    page,
     secrets::Secrets,
 };
 use access::{
@@ -21,7 +21,7 @@ use access::{
 use domain::{ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultName};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
-use store::{Decision, Halt, Key, StoreError, View, list_records, put, refuse};
+use store::{Decision, Halt, Key, StoreError, list_records, refuse};
 
 /// A certificate as it is in a backup: all three objects.
 #[derive(Debug, Serialize, Deserialize)]
@@ -124,14 +124,14 @@ impl VaultService {
         self.change(asker, vault, Some(name), |view, permit: &Permit<UpdateCertificate>, vault| {
             let updated =
                 object::update::<Certificates>(permit, view, name, version, &change, now, |_content| Ok(()));
-            let mut decision = updated?;
+            let mut updated = updated?;
+            if let Some(policy) = &asked.policy {
+                let latest = object::find::<Certificates>(view, vault.id, name, None)?;
+                updated.about(with_policy(&latest, policy, now)?);
+            }
+            let mut decision = updated.decided(vault)?;
             if asked.enabled.is_some() {
                 decision.writes.extend(composed::follow(view, &decision.value, vault, now)?);
-            }
-            if let Some(policy) = &asked.policy {
-                let changed = with_policy(view, vault, name, policy, now)?;
-                decision.writes.extend(changed.writes);
-                decision.value.head = changed.value;
             }
             Ok(decision)
         })
@@ -173,7 +173,11 @@ impl VaultService {
         now: Timestamp,
     ) -> Result<Permitted<PolicyOf>, VaultError> {
         self.change(asker, vault, Some(name), |view, _permit: &Permit<UpdateCertificate>, vault| {
-            let Decision { value: head, writes } = with_policy(view, vault, name, asked, now)?;
+            let latest = object::find::<Certificates>(view, vault.id, name, None)?;
+            let about = with_policy(&latest, asked, now)?;
+            let mut change = Change::of(latest);
+            change.about(about);
+            let Decision { value: Object { head, .. }, writes } = change.decided(vault)?;
             let of = PolicyOf { name: head.name.clone(), policy: head.about.policy.clone() };
             Ok(Decision::of(of, writes))
         })
@@ -310,15 +314,11 @@ impl VaultService {
                 if vault.id != of.id {
                     return refuse(VaultError::VaultNotFound { name: vault.name.clone() });
                 }
-                pending::require_none(view, vault.id, &certificate.head.name)?;
-                let mut writes = certificate.reveal(view, vault)?;
-                writes.extend(key.reveal(view, vault)?);
-                writes.extend(secret.reveal(view, vault)?);
-                let head = Arc::new(certificate.head.clone());
-                match view.get::<Version<Certificates>>(&(vault.id, head.id, head.latest))? {
-                    Some(version) => Ok(Decision::of(Object { head, version }, writes)),
-                    None => refuse(VaultError::BackupRejected),
-                }
+                pending::require_none(view, vault.id, certificate.name())?;
+                let mut decision = certificate.reveal(view, vault)?;
+                decision.writes.extend(key.reveal(view, vault)?.writes);
+                decision.writes.extend(secret.reveal(view, vault)?.writes);
+                Ok(decision)
             });
         let restored = restored.await;
         if restored.is_err() {
@@ -330,24 +330,17 @@ impl VaultService {
     }
 }
 
-/// The head with its policy changed, and the writes of it: what is scheduled follows the new policy.
+/// What is kept of a certificate with its policy changed; when it is renewed follows the new one.
 fn with_policy(
-    view: &View,
-    vault: &crate::Vault,
-    name: &ObjectName,
+    found: &Object<Certificates>,
     asked: &PolicyAsked,
     now: Timestamp,
-) -> Result<Decision<Arc<Head<Certificates>>>, Halt<VaultError>> {
-    let found = object::find::<Certificates>(view, vault.id, name, None)?;
+) -> Result<CertificateAbout, Halt<VaultError>> {
     let fault = |fault: CertificateFault| Halt::Refuse(VaultError::from(fault));
     let policy = found.head.about.policy.changed(asked, now).map_err(fault)?;
     if policy.platform.is_none() {
         policy.profile().map_err(fault)?;
     }
     let renewal = renewal::at(&policy, &found.version.attributes, now);
-    let about = CertificateAbout { policy, renewal, ..found.head.about.clone() };
-    let head = Head { about, ..Head::clone(&found.head) };
-    let mut writes = vec![put::<Head<Certificates>>(&(vault.id, name.clone()), &head)];
-    writes.extend(schedule::moved(vault, Some(&*found.head), Some(&head)));
-    Ok(Decision::of(Arc::new(head), writes))
+    Ok(CertificateAbout { policy, renewal, ..found.head.about.clone() })
 }

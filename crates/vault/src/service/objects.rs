@@ -9,7 +9,7 @@ use crate::{
     object, page, schedule, vaults,
 };
 use access::{Action, Asker, Permit};
-use domain::{ObjectId, ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultId, VaultName, limits};
+use domain::{ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultId, VaultName, limits};
 use std::{num::NonZeroU16, sync::Arc};
 use store::{
     Decision, Halt, Key, Record, StoreError, View, Write,
@@ -26,7 +26,8 @@ pub(super) const GATHERINGS_MAX: usize = 4;
 
 /// An object whose versions are laid out in a vault, and which is not there yet.
 pub(crate) struct Staged<K: Kind> {
-    pub(super) head: Head<K>,
+    head: Head<K>,
+    latest: Arc<Version<K>>,
     garbage: Garbage,
 }
 
@@ -116,12 +117,12 @@ impl VaultService {
         request: &PageRequest,
     ) -> Result<Permitted<Page<Object<K>>>, VaultError> {
         let found = self.look(asker, vault, Some(name), |view, permit: &Permit<K::List>, _vault| {
-            let head = view.get::<Head<K>>(&(permit.vault(), name.clone()))?;
-            Ok((permit.vault(), head.map(|head| head.id)))
+            Ok((permit.vault(), view.get::<Head<K>>(&(permit.vault(), name.clone()))?))
         });
-        let (id, object) = found.await?.value;
-        let versions = match object {
-            Some(object) => self.versions::<K>(id, object, request).await?,
+        let (id, found) = found.await?.value;
+        let object = found.as_ref().map(|head| head.id);
+        let versions = match found {
+            Some(head) => self.versions(id, &head, request).await?,
             None => Page { items: Vec::new(), next: None },
         };
         // As above: whether it may be answered is decided after it was gathered.
@@ -138,18 +139,31 @@ impl VaultService {
         .await
     }
 
+    /// Those of a head that was read before: a version that was the latest then, and has a record of its own by now, is found here or there.
     async fn versions<K: Kind>(
         &self,
         vault: VaultId,
-        object: ObjectId,
+        head: &Head<K>,
         request: &PageRequest,
     ) -> Result<Page<Arc<Version<K>>>, VaultError> {
-        let prefix = Version::<K>::prefix(vault, object);
+        let prefix = Version::<K>::prefix(vault, head.id);
         let after = request.after(&prefix)?;
-        let page = list_records::<Version<K>>(&*self.store, &prefix, after.as_ref(), request.limit()).await?;
-        let last = page.items.last().filter(|_| page.more);
+        let limit = request.limit();
+        let page = list_records::<Version<K>>(&*self.store, &prefix, after.as_ref(), limit).await?;
+        let (mut items, mut more) = (page.items, page.more);
+        if let Some(latest) = &head.whole {
+            let key = Version::<K>::key(&(vault, head.id, latest.version));
+            let is_of_page = after.is_none_or(|after| key > after)
+                && (!more || items.last().is_some_and(|(last, _)| key < *last));
+            if let (true, Err(place)) = (is_of_page, items.binary_search_by(|(other, _)| other.cmp(&key))) {
+                items.insert(place, (key, latest.clone()));
+            }
+            more |= items.len() > usize::from(limit.get());
+            items.truncate(usize::from(limit.get()));
+        }
+        let last = items.last().filter(|_| more);
         let next = last.and_then(|(key, _)| page::token_after(&prefix, key));
-        Ok(Page { items: page.items.into_iter().map(|(_, version)| version).collect(), next })
+        Ok(Page { items: items.into_iter().map(|(_, version)| version).collect(), next })
     }
 
     /// A page of a vault's deleted objects (Key Vault: Get Deleted Secrets and the like).
@@ -330,18 +344,23 @@ impl VaultService {
         Err(StoreError::Unavailable("versions were being added to what is backed up".to_owned()).into())
     }
 
-    /// An object with all its versions, each sealed anew for a backup.
+    /// An object with all its versions, each sealed anew for a backup. Of a head that was read before, as with lists.
     pub(super) async fn save<K: Kind>(
         &self,
         vault: &Vault,
         head: &Head<K>,
     ) -> Result<SavedObject<K>, VaultError> {
         let (prefix, mut after, mut versions) = (Version::<K>::prefix(vault.id, head.id), None, Vec::new());
+        let mut latest = head.whole.clone();
         loop {
             let limit = NonZeroU16::new(LIST_MAX).unwrap_or(NonZeroU16::MIN);
             let page = list_records::<Version<K>>(&*self.store, &prefix, after.as_ref(), limit).await?;
             after = page.items.last().map(|(key, _)| key.clone());
-            for (_, version) in page.items {
+            let last = if page.more { None } else { latest.take() };
+            for version in page.items.into_iter().map(|(_, version)| version).chain(last) {
+                if versions.iter().any(|saved: &Version<K>| saved.version == version.version) {
+                    continue;
+                }
                 let id = (vault.id, head.id, version.version);
                 let plain = K::sealed(&version.content)
                     .map(|sealed| self.open::<K>(vault, &id, sealed))
@@ -365,7 +384,7 @@ impl VaultService {
                 });
             }
             if !page.more {
-                return Ok(SavedObject { head: head.clone(), versions });
+                return Ok(SavedObject { head: Head { whole: None, ..head.clone() }, versions });
             }
         }
     }
@@ -390,12 +409,7 @@ impl VaultService {
             if vault.id != of.id {
                 return refuse(VaultError::VaultNotFound { name: vault.name.clone() });
             }
-            let writes = staged.reveal(view, vault)?;
-            let head = Arc::new(staged.head.clone());
-            match view.get::<Version<K>>(&(vault.id, head.id, head.latest))? {
-                Some(version) => Ok(Decision::of(Object { head, version }, writes)),
-                None => refuse(VaultError::BackupRejected),
-            }
+            staged.reveal(view, vault)
         });
         let restored = restored.await;
         if restored.is_err() {
@@ -404,8 +418,8 @@ impl VaultService {
         restored
     }
 
-    /// Lays out the versions of a saved object below a fresh id, where nobody sees them yet. What is laid out is known as garbage until
-    /// [`Staged::reveal`], so that a crash leaves nothing behind for ever.
+    /// Lays out the versions of a saved object below a fresh id, where nobody sees them yet: all but the latest, which comes with its head.
+    /// What is laid out is known as garbage until [`Staged::reveal`], so that a crash leaves nothing behind for ever.
     pub(super) async fn lay_out<K: Kind>(
         &self,
         vault: &Vault,
@@ -416,7 +430,8 @@ impl VaultService {
             return Err(VaultError::BackupRejected);
         }
         let fresh = self.object_id(now);
-        let head = Head { id: fresh, ..saved.head.clone() };
+        let head = Head { id: fresh, whole: None, ..saved.head.clone() };
+        let mut latest = None;
         let garbage = Garbage::staged::<K>(vault.id, fresh, now);
         self.write(vec![garbage.put()]).await?;
         let (mut batch, mut bytes) = (Vec::new(), 0);
@@ -428,11 +443,12 @@ impl VaultService {
                 let sealed = self.seal::<K>(vault, &id, plain.expose())?;
                 version.content = K::resealed(version.content, sealed);
             }
+            if version.version == head.latest {
+                latest = Some(Arc::new(version));
+                continue;
+            }
             let write = put::<Version<K>>(&id, &version);
-            let size = match &write {
-                Write::Put(_, value) => value.len(),
-                Write::Delete(_) => 0,
-            };
+            let size = write.value_bytes();
             if batch.len() >= BATCH_ITEMS_MAX || bytes + size > BATCH_BYTES_MAX {
                 self.write_staged(&garbage, std::mem::take(&mut batch)).await?;
                 bytes = 0;
@@ -441,7 +457,8 @@ impl VaultService {
             batch.push(write);
         }
         self.write_staged(&garbage, batch).await?;
-        Ok(Staged { head, garbage })
+        let latest = latest.ok_or(VaultError::BackupRejected)?;
+        Ok(Staged { head, latest, garbage })
     }
 
     /// Writes only while what is laid out is not taken for left behind: who comes too late would write what nobody removes.
@@ -473,8 +490,13 @@ impl VaultService {
 }
 
 impl<K: Kind> Staged<K> {
-    /// The writes that make it visible, if its name is free.
-    pub(super) fn reveal(&self, view: &View, vault: &Vault) -> Result<Vec<Write>, Halt<VaultError>> {
+    /// What it is called.
+    pub(super) const fn name(&self) -> &ObjectName {
+        &self.head.name
+    }
+
+    /// Makes it visible, if its name is free.
+    pub(super) fn reveal(&self, view: &View, vault: &Vault) -> Result<Decision<Object<K>>, Halt<VaultError>> {
         let id = (vault.id, self.head.name.clone());
         if view.get::<Head<K>>(&id)?.is_some() {
             return refuse(VaultError::NameTaken { kind: K::KIND, name: self.head.name.clone() });
@@ -484,8 +506,9 @@ impl<K: Kind> Staged<K> {
         }
         object::require_unreserved::<K>(view, vault.id, &self.head.name)?;
         self.garbage.check_staged(view)?;
-        let mut writes = vec![put::<Head<K>>(&id, &self.head), self.garbage.unput()];
-        writes.extend(schedule::moved(vault, None, Some(&self.head)));
-        Ok(writes)
+        let (head, mut writes) = self.head.clone().with_latest(vault.id, &self.latest)?;
+        writes.push(self.garbage.unput());
+        writes.extend(schedule::moved(vault, None, Some(&head)));
+        Ok(Decision::of(Object { head: Arc::new(head), version: self.latest.clone() }, writes))
     }
 }

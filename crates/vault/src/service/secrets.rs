@@ -125,8 +125,8 @@ impl VaultService {
         change: &SecretChange,
         now: Timestamp,
     ) -> Result<Permitted<Object<Secrets>>, VaultError> {
-        self.change(asker, vault, Some(name), |view, permit: &access::Permit<UpdateSecret>, _vault| {
-            secrets::update(permit, view, name, version, change, now)
+        self.change(asker, vault, Some(name), |view, permit: &access::Permit<UpdateSecret>, vault| {
+            secrets::update(permit, view, vault, name, version, change, now)
         })
         .await
     }

@@ -5,6 +5,7 @@ mod certificates;
 mod deletion;
 mod due;
 mod garbage;
+mod heads;
 mod keys;
 mod managed;
 mod pages;

@@ -10,7 +10,7 @@ use store::query;
 async fn a_sealed_value_that_was_moved_does_not_open() {
     let world = World::new().await;
     let first = world.set("db", "one").await;
-    let second = world.set("db", "two").await;
+    world.set("db", "two").await;
     world.set("other", "three").await;
     let vault = world.service.show_vault(BY, &world.vault).await.unwrap();
     let read = async |id: VersionId| {
@@ -23,20 +23,35 @@ async fn a_sealed_value_that_was_moved_does_not_open() {
         content: Secrets::resealed(version.content.clone(), sealed.clone()),
         ..version.clone()
     };
-    let db = world.get("db", None).await.unwrap().secret.head.id;
-    let (old, new) = (read((vault.id, db, first)).await, read((vault.id, db, second)).await);
+    let put_latest = async |of: &Head<Secrets>, version: Version<Secrets>| {
+        let head = Head { whole: Some(version.into()), ..of.clone() };
+        world.write(vec![put::<Head<Secrets>>(&(vault.id, of.name.clone()), &head)]).await;
+    };
+    let latest = world.get("db", None).await.unwrap().secret;
+    let (db, new) = (latest.head.id, &latest.version);
+    let old = read((vault.id, db, first)).await;
     // An older value in the place of the latest.
-    let rolled_back = resealed(&new, &old.content.sealed);
-    world.write(vec![put::<Version<Secrets>>(&(vault.id, db, second), &rolled_back)]).await;
+    put_latest(&latest.head, resealed(new, &old.content.sealed)).await;
     refused!(world.get("db", None).await, VaultError::Crypt(_));
+    // The latest in the place of an older one.
+    let put_on = resealed(&old, &new.content.sealed);
+    world.write(vec![put::<Version<Secrets>>(&(vault.id, db, first), &put_on)]).await;
+    refused!(world.get("db", Some(first)).await, VaultError::Crypt(_));
+    world.write(vec![put::<Version<Secrets>>(&(vault.id, db, first), &old)]).await;
     // Another name's.
     let other = world.get("other", None).await.unwrap().secret;
-    let swapped = resealed(&other.version, &new.content.sealed);
-    world.write(vec![put::<Version<Secrets>>(&other.id(vault.id), &swapped)]).await;
+    put_latest(&other.head, resealed(&other.version, &new.content.sealed)).await;
     refused!(world.get("other", None).await, VaultError::Crypt(_));
     // Another object's in the same vault, under the same version.
     let another = ObjectId::random(&counted(77));
-    let head = Head { id: another, name: object("copy"), latest: first, managed: false, about: Nothing {} };
+    let head = Head {
+        id: another,
+        name: object("copy"),
+        latest: first,
+        whole: None,
+        managed: false,
+        about: Nothing {},
+    };
     let writes = vec![
         put::<Head<Secrets>>(&(vault.id, object("copy")), &head),
         put::<Version<Secrets>>(&(vault.id, another, first), &old),
@@ -46,7 +61,8 @@ async fn a_sealed_value_that_was_moved_does_not_open() {
     // Another vault's: its key does not even fit.
     let next_door = world.at("next-door");
     let made = next_door.make(&VaultSettings::default()).await.unwrap();
-    let head = Head { id: db, name: object("db"), latest: first, managed: false, about: Nothing {} };
+    let head =
+        Head { id: db, name: object("db"), latest: first, whole: None, managed: false, about: Nothing {} };
     let writes = vec![
         put::<Head<Secrets>>(&(made.id, object("db")), &head),
         put::<Version<Secrets>>(&(made.id, db, first), &old),
