@@ -1,10 +1,24 @@
-//! Hot entries of one position, bounded in bytes. Owns no lock: whoever publishes a position also changes this.
+//! Hot entries of one position, bounded in bytes, and keys that were just looked for in vain. Owns no lock: whoever publishes a position
+//! also changes this.
 
 use crate::contract::{Entry, Key};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What an entry costs besides key and value: two map slots, two reference counts, its decoded record's shape.
 const ENTRY_OVERHEAD_BYTES: usize = 200;
+
+/// Keys without an entry that are remembered, in each of two generations: who makes something has just looked for it, and the writer looks
+/// again. A bulk load must not fill the memory with what is not there.
+const ABSENT_MAX: usize = 1_024;
+
+/// What is known of a key.
+#[derive(Debug)]
+pub(super) enum Known {
+    /// Its entry.
+    There(Entry),
+    /// That it has none.
+    Absent,
+}
 
 /// Entries by key in two generations: when the young one has its half of the bytes, it becomes the old one and the old one goes.
 pub(super) struct Hot {
@@ -12,21 +26,52 @@ pub(super) struct Hot {
     old: HashMap<Key, Entry>,
     young_bytes: usize,
     bytes_max: usize,
+    absent: HashSet<Key>,
+    absent_before: HashSet<Key>,
 }
 
 impl Hot {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), young_bytes: 0, bytes_max }
+        Self {
+            young: HashMap::new(),
+            old: HashMap::new(),
+            young_bytes: 0,
+            bytes_max,
+            absent: HashSet::new(),
+            absent_before: HashSet::new(),
+        }
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<Entry> {
-        self.young.get(key).or_else(|| self.old.get(key)).cloned()
+    fn entry(&self, key: &Key) -> Option<&Entry> {
+        self.young.get(key).or_else(|| self.old.get(key))
     }
 
-    /// When the entry at a key came to be and was last modified.
-    pub(super) fn revisions(&self, key: &Key) -> Option<(u64, u64)> {
-        let entry = self.young.get(key).or_else(|| self.old.get(key))?;
-        Some((entry.created, entry.modified))
+    fn is_absent(&self, key: &Key) -> bool {
+        self.absent.contains(key) || self.absent_before.contains(key)
+    }
+
+    /// What is known of a key, if anything.
+    pub(super) fn get(&self, key: &Key) -> Option<Known> {
+        match self.entry(key) {
+            Some(entry) => Some(Known::There(entry.clone())),
+            None => self.is_absent(key).then_some(Known::Absent),
+        }
+    }
+
+    /// When the entry at a key came to be and was last modified, or that there is none; if either is known.
+    pub(super) fn revisions(&self, key: &Key) -> Option<Option<(u64, u64)>> {
+        match self.entry(key) {
+            Some(entry) => Some(Some((entry.created, entry.modified))),
+            None => self.is_absent(key).then_some(None),
+        }
+    }
+
+    /// There is no entry at this key.
+    pub(super) fn insert_absent(&mut self, key: Key) {
+        if self.absent.len() >= ABSENT_MAX {
+            self.absent_before = std::mem::take(&mut self.absent);
+        }
+        self.absent.insert(key);
     }
 
     pub(super) fn insert(&mut self, entry: Entry) {
@@ -42,8 +87,10 @@ impl Hot {
         }
     }
 
-    /// Was it there?
+    /// Nothing is known of it any more. Was there an entry?
     pub(super) fn forget(&mut self, key: &Key) -> bool {
+        self.absent.remove(key);
+        self.absent_before.remove(key);
         let young = self.young.remove(key);
         if let Some(entry) = &young {
             self.young_bytes -= cost(entry);
@@ -72,7 +119,7 @@ mod tests {
             hot.insert(entry(&format!("{number}"), 300));
             let held: usize = hot.young.values().chain(hot.old.values()).map(cost).sum();
             assert!(held <= 10_000, "{held} bytes after {number}");
-            assert!(hot.get(&Key::new(format!("{number}"))).is_some());
+            assert!(hot.entry(&Key::new(format!("{number}"))).is_some());
         }
     }
 
@@ -83,10 +130,29 @@ mod tests {
         hot.insert(entry("b", 450));
         assert!(hot.old.contains_key(&Key::new("a")), "the generations have turned");
         hot.insert(entry("a", 20));
-        assert_eq!(hot.get(&Key::new("a")).map(|entry| entry.value.len()), Some(20));
+        assert_eq!(hot.entry(&Key::new("a")).map(|entry| entry.value.len()), Some(20));
         assert!(hot.forget(&Key::new("a")));
         assert!(hot.get(&Key::new("a")).is_none());
         assert!(!hot.forget(&Key::new("a")));
+    }
+
+    #[test]
+    fn what_is_absent_is_known_until_it_comes_and_few_are_remembered() {
+        let mut hot = Hot::new(10_000);
+        hot.insert_absent(Key::new("a"));
+        assert!(matches!(hot.get(&Key::new("a")), Some(Known::Absent)));
+        assert_eq!(hot.revisions(&Key::new("a")), Some(None));
+        assert!(!hot.forget(&Key::new("a")), "there was no entry");
+        assert!(hot.get(&Key::new("a")).is_none());
+        hot.insert_absent(Key::new("b"));
+        hot.insert(entry("b", 10));
+        assert_eq!(hot.revisions(&Key::new("b")), Some(Some((1, 1))));
+        for number in 0..3 * ABSENT_MAX {
+            hot.insert_absent(Key::new(format!("{number}")));
+            assert!(hot.absent.len() + hot.absent_before.len() <= 2 * ABSENT_MAX);
+            assert!(hot.is_absent(&Key::new(format!("{number}"))));
+        }
+        assert!(!hot.is_absent(&Key::new("0")));
     }
 
     #[test]

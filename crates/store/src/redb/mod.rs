@@ -19,7 +19,7 @@ use crate::{
     history::History,
 };
 use async_trait::async_trait;
-use hot::Hot;
+use hot::{Hot, Known};
 use queue::{Queue, Refused};
 use redb::{Database, DatabaseError};
 use std::{
@@ -115,14 +115,15 @@ impl Redb {
         Ok(Self { shared, asks, writer: Some(writer) })
     }
 
-    /// Reads a key from the file, and keeps it with the hot ones.
+    /// Reads a key from the file, and keeps what was found with the hot ones.
     fn fetch(&self, at: Position, table: &Entries, key: &Key) -> Result<Option<Entry>, StoreError> {
         let found = tables::fetch(table, key)?;
-        if let Some(entry) = &found {
-            let mut published = self.shared.published.write().map_err(poisoned)?;
-            // An entry of an older position may be stale by now.
-            if published.at == at {
-                published.hot.insert(entry.clone());
+        let mut published = self.shared.published.write().map_err(poisoned)?;
+        // What was so at an older position may be stale by now.
+        if published.at == at {
+            match &found {
+                Some(entry) => published.hot.insert(entry.clone()),
+                None => published.hot.insert_absent(key.clone()),
             }
         }
         Ok(found)
@@ -159,27 +160,27 @@ impl Store for Redb {
         if keys.len() > READ_KEYS_MAX {
             return Err(StoreError::TooLarge { what: "keys of a read", limit: READ_KEYS_MAX });
         }
-        let (at, table, mut entries) = {
+        let (at, table, known) = {
             let published = self.shared.published.read().map_err(poisoned)?;
-            let entries: Vec<Option<Entry>> = keys.iter().map(|key| published.hot.get(key)).collect();
-            if entries.iter().all(Option::is_some) {
-                return Ok(Snapshot { at: published.at, entries });
-            }
-            (published.at, published.table.clone(), entries)
+            let known: Vec<Option<Known>> = keys.iter().map(|key| published.hot.get(key)).collect();
+            (published.at, published.table.clone(), known)
         };
-        for (slot, key) in entries.iter_mut().zip(keys).filter(|(slot, _)| slot.is_none()) {
-            *slot = self.fetch(at, &table, key)?;
-        }
-        Ok(Snapshot { at, entries })
+        let found = known.into_iter().zip(keys).map(|(known, key)| match known {
+            Some(Known::There(entry)) => Ok(Some(entry)),
+            Some(Known::Absent) => Ok(None),
+            None => self.fetch(at, &table, key),
+        });
+        Ok(Snapshot { at, entries: found.collect::<Result<_, StoreError>>()? })
     }
 
     fn peek(&self, key: &Key) -> Option<(Position, Option<Entry>)> {
         let (at, table) = {
             let published = self.shared.published.read().ok()?;
-            if let Some(entry) = published.hot.get(key) {
-                return Some((published.at, Some(entry)));
+            match published.hot.get(key) {
+                Some(Known::There(entry)) => return Some((published.at, Some(entry))),
+                Some(Known::Absent) => return Some((published.at, None)),
+                None => (published.at, published.table.clone()),
             }
-            (published.at, published.table.clone())
         };
         // An error is told by a read, to whom it concerns.
         self.fetch(at, &table, key).ok().map(|entry| (at, entry))

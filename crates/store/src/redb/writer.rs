@@ -152,7 +152,7 @@ impl Writer {
     fn published_revisions(&self, table: &Entries, key: &Key) -> Result<Option<(u64, u64)>, StoreError> {
         // Nobody but this thread publishes: what is hot is of the position of `table`.
         let hot = self.shared.published.read().map_err(super::poisoned)?.hot.revisions(key);
-        hot.map_or_else(|| tables::revisions(table, key), |found| Ok(Some(found)))
+        hot.map_or_else(|| tables::revisions(table, key), Ok)
     }
 
     fn resolve(&self, plan: &mut Plan, id: CommitId, verdict: oneshot::Sender<Verdict>) {
