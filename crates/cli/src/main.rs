@@ -56,7 +56,8 @@ use output::Format;
 use server::{Config, Layout, Sources};
 use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
 
-/// A tenth of what answering a request costs is the system's allocator; this one's share is half of that (docs/benchmarks.md).
+/// A tenth of what answering a request costs is the system's allocator; this one's share is half of that (docs/benchmarks.md). It asks for no huge
+/// pages (`no_thp`): what each thread's heap has just begun to use would be resident in pieces of 2 MiB.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
