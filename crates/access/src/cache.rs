@@ -1,10 +1,10 @@
-//! Tokens that were verified already, so that the second request with a token costs one hash and one look-up.
+//! Tokens that were verified already, so that the second request with a token costs one tag and one look-up.
 //!
-//! Key: the SHA-256 of the whole token, so an entry is found by the very bytes that were verified and by nothing else. Kept: what
+//! Key: the tag of the whole token, so an entry is found by the very bytes that were verified and by nothing else. Kept: what
 //! the token says, never whether its principal may. Bounded; dropped at expiry and when the ring revokes a key.
 
 use crate::Caller;
-use crypt::Sha256Hash;
+use crypt::LookupTag;
 use domain::{Timestamp, limits};
 use std::{
     collections::HashMap,
@@ -25,7 +25,7 @@ pub(crate) struct VerifiedTokens {
 struct Shard {
     /// Of which epoch of the key ring the entries are.
     epoch: u64,
-    callers: HashMap<Sha256Hash, Caller, BuildHasherDefault<FirstBytes>>,
+    callers: HashMap<LookupTag, Caller, BuildHasherDefault<FirstBytes>>,
 }
 
 impl VerifiedTokens {
@@ -38,13 +38,13 @@ impl VerifiedTokens {
     }
 
     /// The caller of a token that was verified under this epoch of the key ring. Its times are the caller's to check.
-    pub(crate) fn get(&self, token: &Sha256Hash, epoch: u64) -> Option<Caller> {
+    pub(crate) fn get(&self, token: &LookupTag, epoch: u64) -> Option<Caller> {
         let shard = self.shard(token).read().unwrap_or_else(PoisonError::into_inner);
         if shard.epoch == epoch { shard.callers.get(token).cloned() } else { None }
     }
 
     /// Remembers a token that was verified under this epoch, as read *before* the verification.
-    pub(crate) fn put(&self, token: Sha256Hash, caller: Caller, epoch: u64, now: Timestamp) {
+    pub(crate) fn put(&self, token: LookupTag, caller: Caller, epoch: u64, now: Timestamp) {
         let mut shard = self.shard(&token).write().unwrap_or_else(PoisonError::into_inner);
         if epoch < shard.epoch {
             return;
@@ -58,7 +58,7 @@ impl VerifiedTokens {
         }
         if shard.callers.len() >= self.shard_tokens_max
             && let Some(soonest) =
-                shard.callers.iter().min_by_key(|(_, caller)| caller.expires()).map(|(hash, _)| *hash)
+                shard.callers.iter().min_by_key(|(_, caller)| caller.expires()).map(|(tag, _)| *tag)
         {
             shard.callers.remove(&soonest);
         }
@@ -66,7 +66,7 @@ impl VerifiedTokens {
     }
 
     /// Forgets a token, such as an expired one.
-    pub(crate) fn remove(&self, token: &Sha256Hash) {
+    pub(crate) fn remove(&self, token: &LookupTag) {
         self.shard(token).write().unwrap_or_else(PoisonError::into_inner).callers.remove(token);
     }
 
@@ -76,20 +76,20 @@ impl VerifiedTokens {
     }
 
     #[expect(clippy::indexing_slicing, reason = "the index is taken modulo the number of shards")]
-    fn shard(&self, token: &Sha256Hash) -> &RwLock<Shard> {
+    fn shard(&self, token: &LookupTag) -> &RwLock<Shard> {
         // The last byte: the table inside uses the first ones.
         let [.., last] = token.bytes();
         &self.shards[usize::from(*last) % SHARDS]
     }
 }
 
-/// The first bytes of a hash are a hash. Nobody can choose them: only tokens that we have signed get here.
+/// The first bytes of a tag are a hash. Nobody can choose them: nobody knows the key, and only tokens that we have signed get here.
 #[derive(Default)]
 struct FirstBytes(u64);
 
 impl Hasher for FirstBytes {
     fn write(&mut self, bytes: &[u8]) {
-        // Called for the length first, then for the 32 bytes: the last call counts.
+        // Called for the length first, then for the 16 bytes: the last call counts.
         self.0 = bytes.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
     }
 
@@ -102,7 +102,9 @@ impl Hasher for FirstBytes {
 mod tests {
     use super::*;
     use crate::caller::Facts;
+    use crypt::LookupKey;
     use domain::{ClientId, PrincipalId, TenantId};
+    use std::sync::LazyLock;
 
     fn caller(expires: i64) -> Caller {
         let zero = Timestamp::default();
@@ -128,8 +130,9 @@ mod tests {
         }
     }
 
-    fn token(number: u32) -> Sha256Hash {
-        crypt::sha256(number.to_be_bytes())
+    fn token(number: u32) -> LookupTag {
+        static KEY: LazyLock<LookupKey> = LazyLock::new(|| LookupKey::random(&crypt::SystemEntropy));
+        KEY.tag(number.to_be_bytes())
     }
 
     const NOW: Timestamp = Timestamp::from_seconds(100);

@@ -1,8 +1,8 @@
 //! [`Verifier`]: from a bearer token to a [`Caller`] (RFC 6750, RFC 7519 section 4.1, RFC 8725).
 
 use crate::{Caller, cache::VerifiedTokens, caller::Facts, claims::Claims};
-use crypt::{JwsFault, PublicKey, jws, sha256};
-use domain::{SecretStr, TenantId, Timestamp, limits};
+use crypt::{JwsFault, LookupKey, PublicKey, jws};
+use domain::{Entropy, SecretStr, TenantId, Timestamp, limits};
 use std::sync::Arc;
 
 /// Where the verifier finds public keys: the directory's key ring.
@@ -94,15 +94,16 @@ impl From<JwsFault> for BearerFault {
 pub struct Verifier {
     config: VerifierConfig,
     verified: VerifiedTokens,
+    lookup: LookupKey,
 }
 
 impl Verifier {
-    /// With nothing remembered.
-    pub fn new(config: VerifierConfig) -> Self {
-        Self { config, verified: VerifiedTokens::new() }
+    /// With nothing remembered, and a fresh key for what will be.
+    pub fn new(config: VerifierConfig, entropy: &dyn Entropy) -> Self {
+        Self { config, verified: VerifiedTokens::new(), lookup: LookupKey::random(entropy) }
     }
 
-    /// Who is calling? On a token seen before this is one hash and one look-up; the times are checked each time.
+    /// Who is calling? On a token seen before this is one tag and one look-up; the times are checked each time.
     ///
     /// # Errors
     /// [`BearerFault`].
@@ -118,13 +119,13 @@ impl Verifier {
         }
         // Read before the verification: a key revoked meanwhile makes what we remember an entry of the old epoch.
         let epoch = keys.epoch();
-        let hash = sha256(token.expose());
-        if let Some(caller) = self.verified.get(&hash, epoch) {
+        let tag = self.lookup.tag(token.expose());
+        if let Some(caller) = self.verified.get(&tag, epoch) {
             return match check_times(caller.not_before(), caller.expires(), now) {
                 Ok(()) => Ok(caller),
                 Err(fault) => {
                     if matches!(fault, BearerFault::Expired { .. }) {
-                        self.verified.remove(&hash);
+                        self.verified.remove(&tag);
                     }
                     Err(fault)
                 }
@@ -133,7 +134,7 @@ impl Verifier {
         let claims = jws::verify(token.expose(), |kid| keys.public_key(kid))?;
         let claims = Claims::parse(&claims).ok_or(BearerFault::Malformed)?;
         let caller = self.check(claims, now)?;
-        self.verified.put(hash, caller.clone(), epoch, now);
+        self.verified.put(tag, caller.clone(), epoch, now);
         Ok(caller)
     }
 
@@ -233,14 +234,15 @@ mod tests {
     }
 
     fn verifier() -> Verifier {
-        Verifier::new(VerifierConfig {
+        let config = VerifierConfig {
             issuers: vec![
                 format!("https://login.test/{TENANT}/"),
                 format!("https://login.test/{TENANT}/v2.0"),
             ],
             audiences: crate::vault_audiences("https://vault.test:8443"),
             tenant: TENANT.parse().unwrap(),
-        })
+        };
+        Verifier::new(config, &crypt::SystemEntropy)
     }
 
     fn claims() -> Value {

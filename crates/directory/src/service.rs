@@ -381,11 +381,14 @@ mod tests {
     }
 
     fn verifier(directory: &DirectoryService) -> Verifier {
-        Verifier::new(VerifierConfig {
-            issuers: directory.issuers().into(),
-            audiences: vault_audiences(&names().vault_resource()),
-            tenant: directory.tenant().id,
-        })
+        Verifier::new(
+            VerifierConfig {
+                issuers: directory.issuers().into(),
+                audiences: vault_audiences(&names().vault_resource()),
+                tenant: directory.tenant().id,
+            },
+            &crypt::SystemEntropy,
+        )
     }
 
     #[tokio::test]

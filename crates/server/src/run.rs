@@ -341,7 +341,7 @@ async fn services(
     let subscription = directory.tenant().subscription();
     let resource = ResourceService::new(store.clone(), entropy.clone(), subscription);
     Ok(Arc::new(Services {
-        verifiers: Arc::new(Verifiers::of(&directory, &names)),
+        verifiers: Arc::new(Verifiers::of(&directory, &names, &**entropy)),
         resource: Arc::new(resource),
         outside: Arc::default(),
         directory,

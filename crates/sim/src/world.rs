@@ -238,7 +238,7 @@ impl World {
         host.resume(now).await.map_err(|error| error.to_string())?;
         let subscription = directory.tenant().subscription();
         let resource = Arc::new(ResourceService::new(store.clone(), entropy.clone(), subscription));
-        let verifiers = Arc::new(Verifiers::of(&directory, &self.names));
+        let verifiers = Arc::new(Verifiers::of(&directory, &self.names, &*entropy));
         let services = Arc::new(Services {
             directory,
             verifiers,

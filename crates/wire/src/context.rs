@@ -28,10 +28,10 @@ pub struct Verifiers {
 
 impl Verifiers {
     /// Of tokens that this directory has issued.
-    pub fn of(directory: &directory::DirectoryService, names: &HostNames) -> Self {
+    pub fn of(directory: &directory::DirectoryService, names: &HostNames, entropy: &dyn Entropy) -> Self {
         let of = |audiences| {
             let (issuers, tenant) = (directory.issuers().into(), directory.tenant().id);
-            Verifier::new(VerifierConfig { issuers, audiences, tenant })
+            Verifier::new(VerifierConfig { issuers, audiences, tenant }, entropy)
         };
         Self {
             vaults: of(vault_audiences(&names.vault_resource())),

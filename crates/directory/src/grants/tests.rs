@@ -93,11 +93,14 @@ impl World {
         })
         .await
         .unwrap();
-        let verifier = Verifier::new(VerifierConfig {
-            issuers: directory.issuers().into(),
-            audiences: vault_audiences(&directory.names().vault_resource()),
-            tenant: directory.tenant().id,
-        });
+        let verifier = Verifier::new(
+            VerifierConfig {
+                issuers: directory.issuers().into(),
+                audiences: vault_audiences(&directory.names().vault_resource()),
+                tenant: directory.tenant().id,
+            },
+            &crypt::SystemEntropy,
+        );
         let web_secret = web_secret.secret.expose().clone();
         Self { store, directory, ada, web, web_secret, verifier }
     }

@@ -65,11 +65,14 @@ impl World {
 }
 
 fn verifier(directory: &DirectoryService) -> Verifier {
-    Verifier::new(VerifierConfig {
-        issuers: directory.issuers().into(),
-        audiences: vault_audiences(&names().vault_resource()),
-        tenant: directory.tenant().id,
-    })
+    Verifier::new(
+        VerifierConfig {
+            issuers: directory.issuers().into(),
+            audiences: vault_audiences(&names().vault_resource()),
+            tenant: directory.tenant().id,
+        },
+        &crypt::SystemEntropy,
+    )
 }
 
 async fn token(directory: &DirectoryService, now: Timestamp) -> Secret<String> {

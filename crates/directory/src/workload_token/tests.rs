@@ -150,10 +150,13 @@ async fn it_is_no_assertion_for_anything_else_and_no_bearer_token() {
     let fault = refused(directory.read_exchange(request(&directory, access.access_token.expose()), NOW));
     assert!(matches!(fault, AssertionRefusal::Form(AssertionFault::Malformed { .. })));
     // Even a resource whose audience it were would not take it.
-    let verifier = Verifier::new(VerifierConfig {
-        issuers: directory.issuers().into(),
-        audiences: vec![DEFAULT_AUDIENCE.to_owned()],
-        tenant: directory.tenant().id,
-    });
+    let verifier = Verifier::new(
+        VerifierConfig {
+            issuers: directory.issuers().into(),
+            audiences: vec![DEFAULT_AUDIENCE.to_owned()],
+            tenant: directory.tenant().id,
+        },
+        &crypt::SystemEntropy,
+    );
     assert!(verifier.verify(&Secret::new(text), &*directory.ring(), NOW).is_err());
 }

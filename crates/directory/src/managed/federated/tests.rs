@@ -155,11 +155,14 @@ impl Scene {
 
     /// Is a token worth nothing to a vault?
     async fn is_refused(&self, issued: &IssuedToken) -> bool {
-        let verifier = Verifier::new(VerifierConfig {
-            issuers: self.directory.issuers().into(),
-            audiences: vault_audiences(&names().vault_resource()),
-            tenant: self.directory.tenant().id,
-        });
+        let verifier = Verifier::new(
+            VerifierConfig {
+                issuers: self.directory.issuers().into(),
+                audiences: vault_audiences(&names().vault_resource()),
+                tenant: self.directory.tenant().id,
+            },
+            &crypt::SystemEntropy,
+        );
         let caller = verifier.verify(&issued.access_token, &*self.directory.ring(), NOW).unwrap();
         self.principal().await.revocations.refuse_caller(&caller)
     }
