@@ -195,7 +195,8 @@ impl HostService {
         .await
     }
 
-    /// Makes these all the settings of an app whose names `are_meant`, in one commit; nothing happens if they are so already.
+    /// Makes these all the settings of an app whose names `are_meant`, in one commit; nothing happens if they are so already and no secret one
+    /// is said.
     ///
     /// # Errors
     /// [`HostError::AppNotFound`], [`HostError::Unmanaged`], [`HostError::SettingInvalid`], [`HostError::SettingReserved`],
@@ -230,10 +231,6 @@ impl HostService {
                 return refuse(HostError::AppNotFound(name.clone()));
             };
             let because = app::may(view, by, desired::PUBLISH, &app)?.because();
-            // It deploys nothing.
-            if matches!(by, Manager::Deletion(_)) {
-                return refuse(HostError::AppNotFound(name.clone()));
-            }
             Ok(Publishable { app, by: by.caller().cloned(), because })
         });
         asked.await

@@ -543,7 +543,14 @@ async fn a_secret_setting_is_not_told_and_keeps_its_value() {
     let mut put = json!({"properties": told["properties"]});
     let before = host.desired(&app).await.unwrap().unwrap().revision;
     desk.web(Method::PUT, "sites/web/config/appsettings", put.clone()).await;
-    assert_eq!(host.desired(&app).await.unwrap().unwrap().revision, before);
+    let revision = async || host.desired(&app).await.unwrap().unwrap().revision;
+    assert_eq!(revision().await, before);
+    // A guess shows nothing: a right one is set as a wrong one is.
+    for (guess, after) in [("hunter1", before + 1), ("hunter2", before + 2), ("hunter2", before + 3)] {
+        let guess = json!({"properties": {"FIRST": "1", "KEY": guess}});
+        desk.web(Method::PUT, "sites/web/config/appsettings", guess).await;
+        assert_eq!(revision().await, after);
+    }
     put["properties"]["FIRST"] = json!("2");
     let told = desk.web(Method::PUT, "sites/web/config/appsettings", put).await;
     assert_eq!(told["properties"]["KEY"], "@Keyless.Secret(KEY)");
