@@ -489,7 +489,6 @@ async fn roles_are_written_only_by_who_may_wherever_they_can_be_assigned() {
         bad(|new| new.name = String::new()),
         bad(|new| new.name = " x".to_owned()),
         bad(|new| new.name = "x".repeat(513)),
-        bad(|new| new.description = "x".repeat(2_049)),
         bad(|new| new.actions = vec!["read".to_owned()]),
         bad(|new| new.data_actions = vec!["Microsoft.KeyVault/vaults read".to_owned()]),
         bad(|new| new.assignable = Vec::new()),
@@ -497,8 +496,12 @@ async fn roles_are_written_only_by_who_may_wherever_they_can_be_assigned() {
     ] {
         refused!(put(BY, custom(9), &new).await, RoleFault::RoleInvalid { .. });
     }
-    let many = bad(|new| new.actions = vec!["Microsoft.KeyVault/vaults/read".to_owned(); 64]);
-    refused!(put(BY, custom(9), &many).await, RoleFault::TooMany { .. });
+    for many in [
+        bad(|new| new.actions = vec!["Microsoft.KeyVault/vaults/read".to_owned(); 64]),
+        bad(|new| new.description = "x".repeat(limits::CUSTOM_ROLE_BYTES_MAX)),
+    ] {
+        refused!(put(BY, custom(9), &many).await, RoleFault::TooMany { .. });
+    }
 }
 
 #[tokio::test]
@@ -520,6 +523,53 @@ async fn a_role_that_is_given_while_it_is_deleted_stays() {
     service.put_role(BY, custom(7), &new_role("Seen", &[shop()]), NOW).await.unwrap();
     assert!(delete(Some(0)).await.is_none());
     assert!(delete(Some(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_role_that_is_in_use_is_not_counted_again() {
+    let world = World::new().await;
+    let service = &world.service;
+    service.put_role(BY, custom(7), &new_role("Seer", &[shop()]), NOW).await.unwrap();
+    let id = (RoleId::from_uuid(uuid(7)), service.subscription().id);
+    let refused = query(&*service.store, |view| {
+        definitions::delete_unused(view, BY, &shop(), id, (Some(9), 1)).map(|decided| decided.value)
+    });
+    refused!(refused.await, RoleFault::RoleInUse(1));
+}
+
+/// As an older store has it.
+#[tokio::test]
+async fn a_role_that_is_longer_than_it_may_be_now_is_changed_and_does_not_grow() {
+    let world = World::new().await;
+    let long = |bytes: usize| {
+        let mut new = new_role("Seer", &[shop()]);
+        new.description = "x".repeat(bytes);
+        new
+    };
+    let put_long = async |bytes: usize| world.service.put_role(BY, custom(7), &long(bytes), NOW).await;
+    let mut role = put_long(1).await.unwrap();
+    role.description = "y".repeat(3_000);
+    world.write(vec![put::<access::CustomRoles>(&(), &access::CustomRoles { roles: vec![role] })]).await;
+    refused!(put_long(3_001).await, RoleFault::TooMany { limit: limits::CUSTOM_ROLE_BYTES_MAX, .. });
+    assert_eq!(put_long(3_000).await.unwrap().description, "x".repeat(3_000));
+    put_long(2_500).await.unwrap();
+    refused!(put_long(2_501).await, RoleFault::TooMany { limit: limits::CUSTOM_ROLE_BYTES_MAX, .. });
+}
+
+/// As an older store has it.
+#[tokio::test]
+async fn a_role_that_cannot_be_counted_once_more_is_not_given() {
+    let world = World::new().await;
+    let user = world.user().await;
+    let mut all = access::CustomRoles::default();
+    all.roles.push(world.service.put_role(BY, custom(7), &new_role("Seer", &[shop()]), NOW).await.unwrap());
+    all.roles[0].given = 9;
+    all.roles[0].description = "x".to_owned();
+    let room = store::contract::VALUE_BYTES_MAX - put::<access::CustomRoles>(&(), &all).value_bytes();
+    all.roles[0].description = "x".repeat(1 + room);
+    world.write(vec![put::<access::CustomRoles>(&(), &all)]).await;
+    refused!(world.give(BY, &shop(), &custom(7).id(), user.id()).await, RoleFault::TooMany { .. });
+    assert!(world.service.kept(|kept| kept.principal == user.id()).await.unwrap().is_empty());
 }
 
 #[tokio::test]
