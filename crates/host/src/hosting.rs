@@ -126,13 +126,19 @@ impl HostService {
         query(&*self.store, |view| desired::of_app(view, app)).await
     }
 
-    /// Could an app that is to be made have these settings, and run so? Asked again by the decisions that make it so.
+    /// Could an app that is to be made have these settings, and run so if something is said of that? Asked again by the decisions that make it
+    /// so.
     ///
     /// # Errors
-    /// [`HostError::SettingInvalid`], [`HostError::SettingReserved`], [`HostError::SettingNotFound`].
-    pub fn check_new_app(&self, wanted: &[&Wanted], change: &Change) -> Result<(), HostError> {
-        desired::check(change)?;
-        settings::check_new(wanted, &self.settings.settings_key, &*self.entropy)
+    /// [`HostError::SettingInvalid`], [`HostError::SettingReserved`], [`HostError::SettingNotFound`], [`HostError::NoAccountLeft`].
+    pub async fn check_new_app(&self, wanted: &[&Wanted], change: Option<&Change>) -> Result<(), HostError> {
+        change.map_or(Ok(()), desired::check)?;
+        settings::check_new(wanted, &self.settings.settings_key, &*self.entropy)?;
+        if change.is_none() && wanted.is_empty() {
+            return Ok(());
+        }
+        let block = self.account_block()?;
+        query(&*self.store, |view| desired::take_account(view, block).map(drop)).await
     }
 
     /// The names of all apps of which something is desired.

@@ -417,6 +417,9 @@ async fn a_refused_app_is_not_made() {
     );
     let many: Vec<Value> =
         (0..=200).map(|number| json!({"name": format!("A{number}"), "value": "1"})).collect();
+    let texts = "linuxFxVersion windowsFxVersion netFrameworkVersion phpVersion pythonVersion nodeVersion javaVersion \
+                 javaContainer javaContainerVersion powerShellVersion http20ProxyFlag minTlsVersion";
+    let wide = texts.split(' ').map(|name| (name.to_owned(), json!("\u{1}".repeat(1_024)))).collect();
     for (body, status) in [
         (setting("IDENTITY_HEADER", json!("mine")), 400),
         (setting("not a name", json!("1")), 400),
@@ -430,6 +433,8 @@ async fn a_refused_app_is_not_made() {
         (with(json!({"healthCheckPath": "no path"})), 400),
         (with(json!({"appCommandLine": "x".repeat(5_000)})), 400),
         (with(json!({"linuxFxVersion": "x".repeat(2_000)})), 400),
+        // Each within its limit, and all of them more than a record has room for.
+        (with(Value::Object(wide)), 400),
         (
             json!({"location": "local", "identity":
                 {"type": "UserAssigned", "userAssignedIdentities": {identity: {}}}}),

@@ -170,7 +170,7 @@ impl Wanted {
         if self.settings.is_said() || running.is_some() {
             resource.may(asked.by(), config::CONFIG_WRITE, &around).await?;
         }
-        host.check_new_app(&self.settings.all(), &running.unwrap_or_default())?;
+        host.check_new_app(&self.settings.all(), running.as_ref()).await?;
         resource.check_new_site(&self.site)?;
         if let Some(identity) = &self.identity {
             identity.check(asked).await?;
