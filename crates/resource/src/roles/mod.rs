@@ -23,7 +23,7 @@ use domain::{AssignmentId, GroupId, PrincipalId, Timestamp, VaultId, limits};
 use host::{App, UserAssigned};
 use place::{Located, of_app, of_identity, of_plan, of_vault, permitted};
 use std::collections::{BTreeMap, BTreeSet};
-use store::{Decision, Halt, Load, View, Write, contract::VALUE_BYTES_MAX, put, query, refuse, transact};
+use store::{Decision, Halt, Load, View, Write, put, query, refuse, transact};
 use vault::Vault;
 
 /// Giving a role.
@@ -394,20 +394,21 @@ fn unassign(
     id: AssignmentId,
 ) -> Result<Decision<Option<Assigned>>, Halt<ResourceError>> {
     let (located, permit) = permitted(view, by, UNASSIGN, place)?;
-    let found = given(view, &located.scope, principal)?.into_iter().find(|one| one.id == id);
-    let Some(assignment) = found.filter(|one| one.object == located.object) else {
+    // One vault may have others of its id: older servers let two at once choose it for two objects.
+    let is_it = |one: &RoleAssignment| one.id == id && one.object == located.object;
+    let Some(assignment) = given(view, &located.scope, principal)?.into_iter().find(is_it) else {
         return Ok(Decision::read(None));
     };
     may_give(&permit, assignment.role)?;
     let write = match &located.scope {
         Scope::Vault(vault) => {
             let mut left = in_vault(view, *vault, principal)?;
-            left.assignments.retain(|one| one.id != id);
+            left.assignments.retain(|one| !is_it(one));
             vaults(&(*vault, principal), &left)
         }
         scope => {
             let mut left = everywhere(view, principal)?;
-            left.assignments.retain(|(at, one)| at != scope || one.id != id);
+            left.assignments.retain(|(at, one)| at != scope || !is_it(one));
             wide(&principal, &left)
         }
     };
@@ -447,26 +448,31 @@ fn everywhere(view: &View, principal: PrincipalId) -> Result<WideRoles, Load> {
     Ok(view.get::<WideRoles>(&principal)?.map_or_else(Default::default, |all| (*all).clone()))
 }
 
+/// The write by which somebody has one more. What has its id already is another: `known` was looked for before this view.
 fn with_one_more(
     view: &View,
     scope: &Scope,
     principal: PrincipalId,
     assignment: &RoleAssignment,
 ) -> Result<Write, Halt<ResourceError>> {
-    let (count, write) = match scope {
+    let (is_taken, count, write) = match scope {
         Scope::Vault(vault) => {
             let mut all = in_vault(view, *vault, principal)?;
+            let is_taken = all.assignments.iter().any(|one| one.id == assignment.id);
             all.assignments.push(assignment.clone());
-            (all.assignments.len(), vaults(&(*vault, principal), &all))
+            (is_taken, all.assignments.len(), vaults(&(*vault, principal), &all))
         }
         scope => {
             let mut all = everywhere(view, principal)?;
+            let is_taken = all.assignments.iter().any(|(_, one)| one.id == assignment.id);
             all.assignments.push((scope.clone(), assignment.clone()));
-            (all.assignments.len(), wide(&principal, &all))
+            (is_taken, all.assignments.len(), wide(&principal, &all))
         }
     };
-    let is_large = matches!(&write, Write::Put(_, value) if value.len() > VALUE_BYTES_MAX);
-    if count > limits::ROLE_ASSIGNMENTS_MAX || is_large {
+    if is_taken {
+        return refuse(RoleFault::AssignmentOther(assignment.id).into());
+    }
+    if count > limits::ROLE_ASSIGNMENTS_MAX || !write.fits() {
         let (what, limit) = ("the number of role assignments of one principal", limits::ROLE_ASSIGNMENTS_MAX);
         return refuse(RoleFault::TooMany { what, limit }.into());
     }

@@ -413,6 +413,58 @@ async fn roles_at_what_is_gone_go_also_if_its_deletion_got_no_further() {
     assert!(world.service.all::<Vacated>(&Vacated::prefix()).await.unwrap().is_empty());
 }
 
+/// As older servers wrote it, when two at once chose one name.
+#[tokio::test]
+async fn of_two_roles_of_one_name_in_a_vault_the_one_that_is_meant_is_taken_away() {
+    let world = World::new().await;
+    let (user, id) = (world.user().await, AssignmentId::from_uuid(uuid(5)));
+    let at = |name: &str| RoleAssignment {
+        id,
+        role: "Key Vault Secrets User".parse().unwrap(),
+        object: Some(ObjectScope { kind: ObjectKind::Secret, name: ObjectName::parse(name).unwrap() }),
+        created: NOW,
+    };
+    let both = RoleAssignments { assignments: vec![at("a"), at("b")] };
+    world.write(vec![put::<RoleAssignments>(&(world.vault, user.id()), &both)]).await;
+    let left = async || {
+        let kept = world.service.kept(|kept| kept.principal == user.id()).await.unwrap();
+        kept.into_iter().map(|kept| kept.assignment).collect::<Vec<_>>()
+    };
+    let taken = world.service.unassign(BY, &secret("b"), id).await.unwrap().unwrap();
+    assert!(
+        matches!(taken.place, Place::Vault(_, _, Some(object)) if Some(&object) == at("b").object.as_ref())
+    );
+    assert_eq!(left().await, [at("a")]);
+    assert!(world.service.unassign(BY, &secret("b"), id).await.unwrap().is_none());
+    assert_eq!(left().await, [at("a")]);
+    assert!(world.service.unassign(BY, &secret("a"), id).await.unwrap().is_some());
+    assert_eq!(left().await, []);
+}
+
+#[tokio::test]
+async fn two_at_once_do_not_choose_one_name_for_two_roles_of_somebody() {
+    let world = World::new().await;
+    let (user, id) = (world.user().await, AssignmentId::from_uuid(uuid(5)));
+    // When both have looked for the name and found none.
+    let assign = async |place: &Place, role: &str| {
+        let role = role.parse().unwrap();
+        let new = NewAssignment { id: Some(id), principal: user.id(), kind: None, role };
+        let (service, subscription) = (&world.service, world.service.subscription().id);
+        transact(&*service.store, &*service.entropy, |view| {
+            super::assign(view, BY, place, &new, None, (id, NOW), subscription)
+        })
+        .await
+    };
+    let data = "Key Vault Secrets User";
+    assert!(assign(&secret("a"), data).await.unwrap().1);
+    assert!(!assign(&secret("a"), data).await.unwrap().1, "the same is one");
+    refused!(assign(&secret("b"), data).await, RoleFault::AssignmentOther(_));
+    refused!(assign(&secret("a"), "Key Vault Reader").await, RoleFault::AssignmentOther(_));
+    assert!(assign(&shop(), "Reader").await.unwrap().1);
+    refused!(assign(&web(), "Reader").await, RoleFault::AssignmentOther(_));
+    assert_eq!(world.service.kept(|kept| kept.assignment.id == id).await.unwrap().len(), 2);
+}
+
 fn custom(number: u128) -> RoleRef {
     RoleRef::Custom(RoleId::from_uuid(uuid(number)))
 }
