@@ -270,7 +270,7 @@ async fn lists_show_what_is_there_around_and_below() {
     assert!(no_role(world.service.assignment(stranger.by(), &shop(), given[1]).await));
     // What is given at something that is gone is not told, and goes with the group.
     let gone = world.give(BY, &Place::Group(group("shop")), "Owner", user.id()).await.unwrap();
-    world.service.forget(&Scope::Group(group("SHOP"))).await.unwrap();
+    world.service.take_all_at(&[Scope::Group(group("SHOP"))], |_| Ok(true)).await.unwrap();
     refused!(world.service.assignment(BY, &shop(), gone.id).await, RoleFault::AssignmentNotFound(_));
     assert_eq!(world.seen(BY, &shop(), at_scope).await, of(&[0]));
 }
@@ -403,14 +403,58 @@ async fn roles_at_what_is_gone_go_also_if_its_deletion_got_no_further() {
     world.give(BY, &web(), "Reader", user.id()).await.unwrap();
     let name = AppName::parse("web").unwrap();
     let app = query::<_, ResourceError>(&*world.service.store, |view| Ok(view.get::<App>(&name)?));
-    let at = Scope::App(app.await.unwrap().unwrap().id);
+    let gone = Gone::App(app.await.unwrap().unwrap().id);
+    let at = gone.scope();
     // What the app's deletion writes; the server ends before anything else is done.
-    world.write(vec![store::delete::<App>(&name), Vacated::mark(at.clone())]).await;
+    world.write(vec![store::delete::<App>(&name), Vacated::mark(gone)]).await;
     assert_eq!(world.service.kept(|kept| kept.scope == at).await.unwrap().len(), 1);
     world.service.sweep().await.unwrap();
     assert!(world.service.kept(|kept| kept.scope == at).await.unwrap().is_empty());
     assert_eq!(world.seen(BY, &shop(), Which::default()).await, [kept.id]);
     assert!(world.service.all::<Vacated>(&Vacated::prefix()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_goes_together_is_forgotten_by_one_look_at_roles_outside_of_vaults() {
+    let world = World::new().await;
+    let user = world.user().await;
+    let one = |number: u128| RoleAssignment {
+        id: AssignmentId::from_uuid(uuid(number)),
+        role: "Reader".parse().unwrap(),
+        object: None,
+        created: NOW,
+    };
+    let in_vault = RoleAssignments { assignments: vec![one(1)] };
+    for number in 0..600 {
+        let holder = (world.vault, PrincipalId::from_uuid(uuid(number)));
+        world.write(vec![put::<RoleAssignments>(&holder, &in_vault)]).await;
+    }
+    let gone: Vec<Gone> = (0..250).map(|number| Gone::App(AppId::from_uuid(uuid(number)))).collect();
+    let all = async |gone: &[Gone]| {
+        for some in gone.chunks(WRITES_MAX) {
+            world.write(some.iter().map(|gone| Vacated::mark(*gone)).collect()).await;
+        }
+        let at_gone = gone.iter().zip(10..).map(|(gone, number)| (gone.scope(), one(number)));
+        let assignments = at_gone.take(150).chain([(Scope::Subscription, one(9))]).collect();
+        world.write(vec![put::<WideRoles>(&user.id(), &WideRoles { assignments })]).await;
+        world.store.pages();
+    };
+    let left = async || {
+        let kept = world.service.kept(|kept| kept.principal == user.id()).await.unwrap();
+        let marks = world.service.all::<Vacated>(&Vacated::prefix()).await.unwrap();
+        (kept.iter().map(|kept| kept.scope.clone()).collect::<Vec<_>>(), marks.len())
+    };
+    all(&gone).await;
+    world.service.forget(&gone).await.unwrap();
+    assert_eq!(world.store.pages(), 1, "of whoever has roles outside of vaults");
+    assert_eq!(left().await, (vec![Scope::Subscription], 0));
+    all(&gone).await;
+    world.service.sweep().await.unwrap();
+    assert_eq!(world.store.pages(), 2, "and of the marks");
+    assert_eq!(left().await, (vec![Scope::Subscription], 0));
+    world.store.pages();
+    world.service.sweep().await.unwrap();
+    assert_eq!(world.store.pages(), 1, "nothing is gone");
 }
 
 /// As older servers wrote it, when two at once chose one name.
