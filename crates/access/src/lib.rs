@@ -38,5 +38,5 @@ pub use principal::{Principal, PrincipalKind};
 pub use resource_group::{GroupFault, ResourceGroup, may_hold};
 pub use revocation::Revocations;
 pub use role::{BUILT_IN_ROLES, CustomRole, CustomRoles, Definition, Operation, Role, RoleRef};
-pub use vacated::Vacated;
+pub use vacated::{Gone, Vacated};
 pub use verifier::{BearerFault, KeySource, Verifier, VerifierConfig};

@@ -50,16 +50,33 @@ pub enum Manager<'a> {
     Caller(&'a Caller),
     /// The same, by a request that will be asked why it was allowed.
     Request(&'a Asking<'a>),
-    /// The deletion of a resource group, which somebody was allowed. It reaches what is in that very group while it is going, and nothing else:
+    /// The deletion of a resource group, which somebody was allowed. It deletes what is in that very group while it is going, and nothing else:
     /// neither what was made elsewhere under a name that was in it, nor another group of its name.
     Deletion(&'a ResourceGroup),
 }
 
-/// A caller's request, with the rules by which it was allowed what it did: what the audit log says of it.
+/// What the deletion of a group does with what is in it.
+const BY_DELETION: [&str; 4] = [
+    "Microsoft.Web/sites/delete",
+    "Microsoft.Web/serverfarms/delete",
+    "Microsoft.ManagedIdentity/userAssignedIdentities/delete",
+    "Microsoft.KeyVault/vaults/delete",
+];
+
+/// A caller's request, with the rules by which it was allowed what it asked for: what the audit log says of it. A permit is asked for before
+/// what it is for is decided, and sometimes twice: there may be rules among them by which nothing came about.
 #[derive(Debug)]
 pub struct Asking<'a> {
     caller: &'a Caller,
-    by: Mutex<Vec<Rule>>,
+    by: Mutex<Told>,
+}
+
+/// The first of the rules.
+#[derive(Debug)]
+struct Told {
+    rules: Vec<Rule>,
+    /// Were there others?
+    more: bool,
 }
 
 /// Rules that the audit log tells of one request. A list may be allowed by as many as it has items.
@@ -69,22 +86,29 @@ impl<'a> Asking<'a> {
     /// Of who is proven by a token.
     #[must_use]
     pub const fn of(caller: &'a Caller) -> Self {
-        Self { caller, by: Mutex::new(Vec::new()) }
+        Self { caller, by: Mutex::new(Told { rules: Vec::new(), more: false }) }
     }
 
-    /// Why it was allowed; `None`: no role was needed.
+    /// Why it was allowed, and that there were more reasons if there were; `None`: no role was needed.
     #[must_use]
     pub fn because(&self) -> Option<String> {
         let by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
-        let told: Vec<String> = by.iter().map(Rule::to_string).collect();
+        let mut told: Vec<String> = by.rules.iter().map(Rule::to_string).collect();
+        if by.more {
+            told.push("and more".to_owned());
+        }
         (!told.is_empty()).then(|| told.join("; "))
     }
 
     fn note(&self, permit: &ManagePermit) {
         let Some((rule, _)) = permit.rules.first() else { return };
         let mut by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
-        if by.len() < RULES_TOLD_MAX && !by.contains(rule) {
-            by.push(rule.clone());
+        if by.rules.contains(rule) {
+            return;
+        }
+        match by.rules.len() < RULES_TOLD_MAX {
+            true => by.rules.push(rule.clone()),
+            false => by.more = true,
         }
     }
 }
@@ -119,9 +143,8 @@ impl<'a> Manager<'a> {
                 Ok(permit)
             }
             Self::Deletion(group) => {
-                let is_it = |found: &ResourceGroup| found.is_going && found.id == group.id;
-                let is_going = view.get::<ResourceGroup>(&group.name)?.is_some_and(|found| is_it(&found));
-                if is_going && around.is_within(&Scope::Group(group.name.clone())) {
+                let is_in = around.is_within(&Scope::Group(group.name.clone()));
+                if BY_DELETION.contains(&operation) && is_in && group.is_going_still(view)? {
                     return Ok(ManagePermit { operation, rules: Vec::new() });
                 }
                 Err(Halt::Refuse(Unmanaged::NoRole(operation)))

@@ -33,6 +33,15 @@ impl ResourceGroup {
     pub fn prefix() -> Key {
         Key::new("resource-group/")
     }
+
+    /// Is it there still, this very one, and going? Another deletion of it may have ended, and another group of its name may be there.
+    ///
+    /// # Errors
+    /// What must be loaded first.
+    pub fn is_going_still(&self, view: &View) -> Result<bool, Load> {
+        let found = view.get::<Self>(&self.name)?;
+        Ok(found.is_some_and(|found| found.is_going && found.id == self.id))
+    }
 }
 
 impl Record for ResourceGroup {

@@ -2,7 +2,7 @@
 //! identity without its principal, nor a principal whose app is gone.
 
 use crate::{App, Desired, HostError, Site, service::AppView, settings::SettingsRecord, user_assigned};
-use access::{Around, ManagePermit, Manager, Principal, Scope, Vacated};
+use access::{Around, Gone, ManagePermit, Manager, Principal, Scope, Vacated};
 use directory::{IdentityIds, managed};
 use domain::{
     AppId, AppName, Location, Placement, PrincipalId, ResourceGroupName, Tags, TenantId, Timestamp,
@@ -139,7 +139,7 @@ pub(crate) fn delete(
         writes.push(user_assigned::revoke(&principal, assigned, over, now));
     }
     writes.push(store::delete::<App>(name));
-    writes.push(Vacated::mark(Scope::App(app.id)));
+    writes.push(Vacated::mark(Gone::App(app.id)));
     if view.get::<Desired>(name)?.is_some() {
         writes.push(store::delete::<Desired>(name));
     }

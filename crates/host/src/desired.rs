@@ -356,7 +356,7 @@ pub(crate) fn current(
 }
 
 /// The next account, and the write by which it is taken.
-fn take_account(view: &View, block: u32) -> Result<(u32, store::Write), Halt<HostError>> {
+pub(crate) fn take_account(view: &View, block: u32) -> Result<(u32, store::Write), Halt<HostError>> {
     let accounts = view.get::<Accounts>(&())?;
     let (account, accounts) =
         Accounts::take(accounts.as_deref(), block).ok_or(HostError::NoAccountLeft).map_err(Halt::Refuse)?;

@@ -126,13 +126,19 @@ impl HostService {
         query(&*self.store, |view| desired::of_app(view, app)).await
     }
 
-    /// Could an app that is to be made have these settings, and run so? Asked again by the decisions that make it so.
+    /// Could an app that is to be made have these settings, and run so if something is said of that? Asked again by the decisions that make it
+    /// so.
     ///
     /// # Errors
-    /// [`HostError::SettingInvalid`], [`HostError::SettingReserved`], [`HostError::SettingNotFound`].
-    pub fn check_new_app(&self, wanted: &[&Wanted], change: &Change) -> Result<(), HostError> {
-        desired::check(change)?;
-        settings::check_new(wanted, &self.settings.settings_key, &*self.entropy)
+    /// [`HostError::SettingInvalid`], [`HostError::SettingReserved`], [`HostError::SettingNotFound`], [`HostError::NoAccountLeft`].
+    pub async fn check_new_app(&self, wanted: &[&Wanted], change: Option<&Change>) -> Result<(), HostError> {
+        change.map_or(Ok(()), desired::check)?;
+        settings::check_new(wanted, &self.settings.settings_key, &*self.entropy)?;
+        if change.is_none() && wanted.is_empty() {
+            return Ok(());
+        }
+        let block = self.account_block()?;
+        query(&*self.store, |view| desired::take_account(view, block).map(drop)).await
     }
 
     /// The names of all apps of which something is desired.
@@ -195,7 +201,8 @@ impl HostService {
         .await
     }
 
-    /// Makes these all the settings of an app whose names `are_meant`, in one commit; nothing happens if they are so already.
+    /// Makes these all the settings of an app whose names `are_meant`, in one commit; nothing happens if they are so already and no secret one
+    /// is said.
     ///
     /// # Errors
     /// [`HostError::AppNotFound`], [`HostError::Unmanaged`], [`HostError::SettingInvalid`], [`HostError::SettingReserved`],
@@ -230,10 +237,6 @@ impl HostService {
                 return refuse(HostError::AppNotFound(name.clone()));
             };
             let because = app::may(view, by, desired::PUBLISH, &app)?.because();
-            // It deploys nothing.
-            if matches!(by, Manager::Deletion(_)) {
-                return refuse(HostError::AppNotFound(name.clone()));
-            }
             Ok(Publishable { app, by: by.caller().cloned(), because })
         });
         asked.await

@@ -135,8 +135,8 @@ pub struct Wanted {
 pub type Meant<'a> = &'a (dyn Fn(&str) -> bool + Sync);
 
 /// Makes these all the settings of an app whose names `are_meant`: sets what is another, and removes what is not among them. Nothing is
-/// written, and no instance follows, if they are so already. A secret one stays secret, and only of a secret one the value is kept; answers which
-/// of them are.
+/// written, and no instance follows, if they are so already and no secret one is said. A secret one stays secret, and only of a secret one the
+/// value is kept; answers which of them are.
 pub(crate) fn replace(
     view: &View,
     by: Manager<'_>,

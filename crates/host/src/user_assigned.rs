@@ -7,7 +7,7 @@ use crate::{
     App, AppView, HostError, HostService,
     app::{self, Replacement},
 };
-use access::{Around, Manager, Principal, PrincipalKind, Scope, Unmanaged, Vacated};
+use access::{Around, Gone, Manager, Principal, PrincipalKind, Scope, Unmanaged, Vacated};
 use directory::{IdentityIds, managed};
 use domain::{AppName, AttachmentId, IdentityName, Placement, PrincipalId, TenantId, Timestamp, limits};
 use identity::Assigned;
@@ -242,7 +242,7 @@ fn delete(
     let mut writes =
         managed::unregister(view, identity.principal).map_err(|halt| halt.map(HostError::from))?;
     writes.push(store::delete::<UserAssigned>(name));
-    writes.push(Vacated::mark(Scope::Identity(identity.principal)));
+    writes.push(Vacated::mark(Gone::Identity(identity.principal)));
     Ok(Decision::of(identity.principal, writes))
 }
 

@@ -8,7 +8,7 @@ use crate::{ResourceError, ResourceService, service::unless};
 use access::{Around, GroupFault, Manager, ResourceGroup, Scope};
 use domain::{Location, ResourceGroupId, ResourceGroupName, Tags, Timestamp};
 use std::sync::Arc;
-use store::{Decision, Halt, Load, View, delete, put, query, refuse, transact};
+use store::{Decision, Halt, View, delete, put, query, refuse, transact};
 use uuid::Uuid;
 
 /// Seeing a group.
@@ -39,7 +39,7 @@ impl ResourceService {
         change: &GroupChange,
         now: Timestamp,
     ) -> Result<(Arc<ResourceGroup>, bool), ResourceError> {
-        let id = ResourceGroupId::random(&*self.entropy);
+        let id = Some(ResourceGroupId::random(&*self.entropy));
         transact(&*self.store, &*self.entropy, |view| decide_put(view, by, name, change, (id, now))).await
     }
 
@@ -54,14 +54,9 @@ impl ResourceService {
         change: &GroupChange,
         now: Timestamp,
     ) -> Result<Arc<ResourceGroup>, ResourceError> {
-        let id = ResourceGroupId::random(&*self.entropy);
-        transact(&*self.store, &*self.entropy, |view| {
-            let put = decide_put(view, by, name, change, (id, now))?;
-            // Only what is there is changed.
-            let _there = found(view, name)?;
-            Ok(Decision::of(put.value.0, put.writes))
-        })
-        .await
+        let put =
+            transact(&*self.store, &*self.entropy, |view| decide_put(view, by, name, change, (None, now)));
+        Ok(put.await?.0)
     }
 
     /// One group.
@@ -138,47 +133,41 @@ impl ResourceService {
     /// # Errors
     /// The store's.
     pub async fn finish_deleting(&self, group: &ResourceGroup) -> Result<(), ResourceError> {
-        let name = &group.name;
-        // Another deletion of it may have ended before, and another group may have been made.
         // Each of what follows asks for itself: between two of them there may be another of its name.
-        let is_it = |view: &View| -> Result<bool, Load> {
-            let found = view.get::<ResourceGroup>(name)?;
-            Ok(found.is_some_and(|found| found.is_going && found.id == group.id))
-        };
-        self.take_all_at(&Scope::Group(name.clone()), is_it).await?;
+        let is_due = |view: &View| group.is_going_still(view);
+        self.take_all_at(&[Scope::Group(group.name.clone())], is_due).await?;
         transact(&*self.store, &*self.entropy, |view| {
-            let gone = is_it(view)?.then(|| delete::<ResourceGroup>(name));
+            let gone = is_due(view)?.then(|| delete::<ResourceGroup>(&group.name));
             Ok(Decision::of((), gone.into_iter().collect()))
         })
         .await
     }
 }
 
+/// Changes a group, or makes one of this id if there is none; without an id only what is there is changed.
 fn decide_put(
     view: &View,
     by: Manager<'_>,
     name: &ResourceGroupName,
     change: &GroupChange,
-    (id, now): (ResourceGroupId, Timestamp),
+    (id, now): (Option<ResourceGroupId>, Timestamp),
 ) -> Result<Decision<(Arc<ResourceGroup>, bool)>, Halt<ResourceError>> {
     let _permit = by.may(view, WRITE, &Around::group(name)).map_err(unless)?;
-    let before = match found(view, name) {
-        Ok(group) if group.is_going => return refuse(GroupFault::Going(name.clone()).into()),
-        Ok(group) => Some(group),
-        Err(Halt::Refuse(ResourceError::Group(GroupFault::NotFound(_)))) => None,
-        Err(halt) => return Err(halt),
-    };
-    let is_new = before.is_none();
-    let mut group = match &before {
-        Some(group) => ResourceGroup::clone(group),
-        None => ResourceGroup {
-            id,
-            name: name.clone(),
-            location: change.location.clone().unwrap_or_default(),
-            tags: Tags::default(),
-            created: now,
-            is_going: false,
-        },
+    let (before, mut group) = match (found(view, name), id) {
+        (Ok(group), _) if group.is_going => return refuse(GroupFault::Going(name.clone()).into()),
+        (Ok(group), _) => (Some(group.clone()), ResourceGroup::clone(&group)),
+        (Err(Halt::Refuse(ResourceError::Group(GroupFault::NotFound(_)))), Some(id)) => {
+            let new = ResourceGroup {
+                id,
+                name: name.clone(),
+                location: change.location.clone().unwrap_or_default(),
+                tags: Tags::default(),
+                created: now,
+                is_going: false,
+            };
+            (None, new)
+        }
+        (Err(halt), _) => return Err(halt),
     };
     if change.location.as_ref().is_some_and(|location| *location != group.location) {
         return refuse(ResourceError::GroupElsewhere(name.clone()));
@@ -190,7 +179,7 @@ fn decide_put(
         return Ok(Decision::read((Arc::new(group), false)));
     }
     let write = put::<ResourceGroup>(name, &group);
-    Ok(Decision::of((Arc::new(group), is_new), vec![write]))
+    Ok(Decision::of((Arc::new(group), before.is_none()), vec![write]))
 }
 
 /// A group that is there: the one that is always there, too.

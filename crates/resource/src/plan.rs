@@ -5,12 +5,12 @@
 //! coming and the plan's deletion, the second decides again.
 
 use crate::{ResourceError, ResourceService, service::unless};
-use access::{Around, Manager, ResourceGroup, Scope, Unmanaged, Vacated, may_hold};
-use domain::{Location, Placement, PlanId, PlanName, ResourceGroupName, Tags, Timestamp};
+use access::{Around, Gone, Manager, ResourceGroup, Scope, Unmanaged, Vacated, may_hold};
+use domain::{Location, Placement, PlanId, PlanName, ResourceGroupName, Tags, Timestamp, limits};
 use host::{PlanRef, Site};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, sync::Arc};
-use store::{Decision, Halt, Key, Record, View, Write, delete, put, query, refuse, transact};
+use store::{Decision, Halt, Key, Record, StoreError, View, Write, delete, put, query, refuse, transact};
 use uuid::Uuid;
 
 /// Seeing a plan.
@@ -130,12 +130,10 @@ impl ResourceService {
         change: &PlanChange,
         now: Timestamp,
     ) -> Result<PlanView, ResourceError> {
-        let put = transact(&*self.store, &*self.entropy, |view| {
-            // Only what is there is changed.
-            let _there = allowed(view, by, WRITE, plan)?;
-            decide_put(view, by, plan, PlanId::from_uuid(Uuid::nil()), change, now)
-        });
-        self.with_apps(put.await?).await
+        let put =
+            transact(&*self.store, &*self.entropy, |view| decide_put(view, by, plan, None, change, now))
+                .await?;
+        self.with_apps(put).await
     }
 
     /// Makes a plan, or changes one.
@@ -149,7 +147,7 @@ impl ResourceService {
         change: &PlanChange,
         now: Timestamp,
     ) -> Result<PlanView, ResourceError> {
-        let id = PlanId::random(&*self.entropy);
+        let id = Some(PlanId::random(&*self.entropy));
         let put = transact(&*self.store, &*self.entropy, |view| decide_put(view, by, plan, id, change, now))
             .await?;
         self.with_apps(put).await
@@ -196,12 +194,12 @@ impl ResourceService {
         Ok(plans)
     }
 
-    /// Deletes a plan in which no app is.
+    /// Deletes a plan in which no app is. Answers what is gone, at which roles may be left.
     ///
     /// # Errors
     /// [`ResourceError::Unmanaged`], [`ResourceError::PlanNotFound`], [`ResourceError::PlanInUse`], [`ResourceError::PlanStays`].
-    pub async fn delete_plan(&self, by: Manager<'_>, plan: &PlanRef) -> Result<(), ResourceError> {
-        loop {
+    pub async fn delete_plan(&self, by: Manager<'_>, plan: &PlanRef) -> Result<PlanId, ResourceError> {
+        for _ in 0..limits::TRANSACT_ATTEMPTS_MAX {
             let seen = query(&*self.store, |view| allowed(view, by, DELETE, plan)).await?;
             if Plan::is_always(plan) {
                 return Err(ResourceError::PlanStays(plan.name.clone()));
@@ -219,10 +217,10 @@ impl ResourceService {
                 Ok(Decision::of(true, gone(&id, &seen)))
             });
             if is_done.await? {
-                self.forget(&Scope::Plan(seen.id)).await?;
-                return Ok(());
+                return Ok(seen.id);
             }
         }
+        Err(StoreError::Unavailable("apps come into the plan again and again".to_owned()).into())
     }
 
     /// May somebody have an app in a plan? Asked again by the decision that puts one there.
@@ -233,33 +231,35 @@ impl ResourceService {
         query(&*self.store, |view| allowed(view, by, JOIN, plan).map(drop)).await
     }
 
-    /// Deletes the plans of a group that is going. An app of another group that is in one is told as being in the one that is always there.
+    /// The plans of a group that is going.
     ///
     /// # Errors
     /// The store's.
-    pub async fn delete_plans_in(&self, group: &ResourceGroup) -> Result<(), ResourceError> {
-        for (_, plan) in self.all::<Plan>(&Plan::prefix()).await? {
-            if plan.placement.group != group.name {
-                continue;
+    pub async fn plans_in(&self, group: &ResourceGroup) -> Result<Vec<Arc<Plan>>, ResourceError> {
+        let all = self.all::<Plan>(&Plan::prefix()).await?.into_iter().map(|(_, plan)| plan);
+        Ok(all.filter(|plan| plan.placement.group == group.name).collect())
+    }
+
+    /// Deletes such a plan. An app of another group that is in it is told as being in the one that is always there. Says whether it was there
+    /// still, and the group going.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn delete_plan_in(&self, group: &ResourceGroup, plan: &Plan) -> Result<bool, ResourceError> {
+        let id = (group.name.clone(), plan.name.clone());
+        let done = transact(&*self.store, &*self.entropy, |view| {
+            let around = Around::group(&group.name);
+            let _permit = Manager::Deletion(group).may(view, DELETE, &around).map_err(unless)?;
+            match view.get::<Plan>(&id)? {
+                Some(found) if found.id == plan.id => Ok(Decision::of(true, gone(&id, &found))),
+                _ => Ok(Decision::read(false)),
             }
-            let id = (group.name.clone(), plan.name.clone());
-            let done = transact(&*self.store, &*self.entropy, |view| {
-                let around = Around::group(&group.name);
-                let _permit = Manager::Deletion(group).may(view, DELETE, &around).map_err(unless)?;
-                match view.get::<Plan>(&id)? {
-                    Some(found) if found.id == plan.id => Ok(Decision::of((), gone(&id, &found))),
-                    _ => Ok(Decision::read(())),
-                }
-            });
-            match done.await {
-                Ok(()) => {}
-                // Another deletion of the group has come to its end.
-                Err(ResourceError::Unmanaged(Unmanaged::NoRole(_))) => continue,
-                Err(error) => return Err(error),
-            }
-            self.forget(&Scope::Plan(plan.id)).await?;
+        });
+        match done.await {
+            // Another deletion of the group has come to its end.
+            Err(ResourceError::Unmanaged(Unmanaged::NoRole(_))) => Ok(false),
+            done => done,
         }
-        Ok(())
     }
 
     async fn with_apps(&self, plan: Arc<Plan>) -> Result<PlanView, ResourceError> {
@@ -274,30 +274,30 @@ impl ResourceService {
     }
 }
 
+/// Changes a plan, or makes one of this id if there is none; without an id only what is there is changed.
 fn decide_put(
     view: &View,
     by: Manager<'_>,
     reference: &PlanRef,
-    id: PlanId,
+    id: Option<PlanId>,
     change: &PlanChange,
     now: Timestamp,
 ) -> Result<Decision<Arc<Plan>>, Halt<ResourceError>> {
-    let before = match allowed(view, by, WRITE, reference) {
-        Ok(plan) => Some(plan),
-        Err(Halt::Refuse(ResourceError::PlanNotFound(_))) => None,
-        Err(halt) => return Err(halt),
+    let (before, mut plan) = match (allowed(view, by, WRITE, reference), id) {
+        (Ok(plan), _) => (Some(plan.clone()), Plan::clone(&plan)),
+        (Err(Halt::Refuse(ResourceError::PlanNotFound(_))), Some(id)) => {
+            let new = Plan {
+                id,
+                name: reference.name.clone(),
+                placement: Placement { group: reference.group.clone(), ..Placement::default() },
+                created: now,
+                ..Plan::always()
+            };
+            (None, new)
+        }
+        (Err(halt), _) => return Err(halt),
     };
     may_hold(view, &reference.group)?.map_err(|fault| Halt::Refuse(fault.into()))?;
-    let mut plan = match &before {
-        Some(plan) => Plan::clone(plan),
-        None => Plan {
-            id,
-            name: reference.name.clone(),
-            placement: Placement { group: reference.group.clone(), ..Placement::default() },
-            created: now,
-            ..Plan::always()
-        },
-    };
     if let Some(location) = &change.location {
         plan.placement.location = location.clone();
     }
@@ -319,7 +319,7 @@ fn decide_put(
 
 /// What is written when a plan goes.
 fn gone(id: &(ResourceGroupName, PlanName), plan: &Plan) -> Vec<Write> {
-    vec![delete::<Plan>(id), Vacated::mark(Scope::Plan(plan.id))]
+    vec![delete::<Plan>(id), Vacated::mark(Gone::Plan(plan.id))]
 }
 
 /// A plan to which somebody may do this. Whether there is one is told only to who may do it in its group.

@@ -6,10 +6,11 @@ use crate::{
     service::unless,
 };
 use access::{Around, Manager, Scope};
-use domain::limits;
+use domain::{AppId, limits};
 use host::{App, PlanRef, Site, SiteValue};
 use std::{collections::BTreeMap, sync::Arc};
 use store::{Decision, Halt, View, Write, contract::VALUE_BYTES_MAX, put, query, refuse, transact};
+use uuid::Uuid;
 
 /// A change; what is `None` or not named stays.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +79,8 @@ impl ResourceService {
     pub fn check_new_site(&self, change: &SiteChange) -> Result<(), ResourceError> {
         let mut site = Site::default();
         change.apply(&mut site);
-        check(&site)
+        // Its plan comes to it only then.
+        fitting(&AppId::from_uuid(Uuid::nil()), &site, PLAN_BYTES).map(drop)
     }
 
     /// Changes it.
@@ -122,17 +124,25 @@ fn decide(
         }
     }
     change.apply(&mut site);
-    check(&site).map_err(Halt::Refuse)?;
+    let write = fitting(&app.id, &site, 0).map_err(Halt::Refuse)?;
     if site == *before {
         return Ok(Decision::read(()));
     }
-    let write = put::<Site>(&app.id, &site);
-    // Within each of its limits it may still be more than a record has room for.
-    if matches!(&write, Write::Put(_, value) if value.len() > VALUE_BYTES_MAX) {
-        return refuse(ResourceError::TooMuch);
-    }
     writes.push(write);
     Ok(Decision::of((), writes))
+}
+
+/// Room for the plan of a site: two names and an id.
+const PLAN_BYTES: usize = 600;
+
+/// The write of a site, if it may be so and a record has so much room left. Within each of its limits it may still be too much.
+fn fitting(app: &AppId, site: &Site, left: usize) -> Result<Write, ResourceError> {
+    check(site)?;
+    let write = put::<Site>(app, site);
+    match write.value_bytes() + left <= VALUE_BYTES_MAX {
+        true => Ok(write),
+        false => Err(ResourceError::TooMuch),
+    }
 }
 
 /// The plan of a site. One that was deleted in spite of it, such as with its group, is told as the one that is always there, also where there is

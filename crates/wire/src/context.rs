@@ -76,6 +76,14 @@ impl Services {
             Door::Azure => HostNames::azure(),
         }
     }
+
+    /// What was given to others at what is gone goes, too. It allows nothing any more: if it cannot go now, it only takes up room until it is
+    /// swept away, and what was asked for is done all the same.
+    pub(crate) async fn forget_soon(&self, gone: &[access::Gone]) {
+        if let Err(error) = self.resource.forget(gone).await {
+            tracing::warn!(error = domain::chain(&error), "roles that were given at what is gone are left");
+        }
+    }
 }
 
 /// Shared by all routes.

@@ -25,12 +25,13 @@ const SCM: &str = "web.scm.apps.keyless.localhost:8443";
 
 /// Takes packages in, and says of them what the test wants.
 #[derive(Default)]
-struct Taking {
+pub(crate) struct Taking {
     packages: Mutex<Vec<(DeploymentId, Vec<u8>)>>,
     state: Mutex<Option<&'static str>>,
     ready: Mutex<Vec<u64>>,
     changed: Mutex<usize>,
-    deleted: Mutex<usize>,
+    /// Apps that were told to be deleted; how often names were told to be others.
+    pub(crate) told: Mutex<(usize, usize)>,
 }
 
 impl Hosting for Taking {
@@ -72,7 +73,7 @@ impl Hosting for Taking {
     }
 
     fn deleted(&self, _: &domain::AppName, _: AppId) {
-        *self.deleted.lock().unwrap() += 1;
+        self.told.lock().unwrap().0 += 1;
     }
 
     fn observed(&self, _: AppId) -> ObservedApp {
@@ -101,22 +102,23 @@ impl Outside for Side {
     }
 
     fn names_changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.0.told.lock().unwrap().1 += 1;
         Box::pin(async {})
     }
 }
 
 /// With somebody who asks, and a group.
-struct Desk {
-    world: World,
+pub(crate) struct Desk {
+    pub(crate) world: World,
     principal: PrincipalId,
     arm: String,
     scm: String,
-    taking: Arc<Taking>,
+    pub(crate) taking: Arc<Taking>,
     _side: Arc<dyn Outside>,
 }
 
 impl Desk {
-    async fn new(role: Option<&str>) -> Self {
+    pub(crate) async fn new(role: Option<&str>) -> Self {
         let mut world = World::new().await;
         let new = NewRegistration { display_name: "ci".to_owned(), ..NewRegistration::default() };
         let ci = world.register("ci", new).await;
@@ -157,7 +159,7 @@ impl Desk {
         body["access_token"].as_str().unwrap().to_owned()
     }
 
-    async fn is(&self, role: &str, scope: Scope) {
+    pub(crate) async fn is(&self, role: &str, scope: Scope) {
         let id = AssignmentId::random(&crypt::SystemEntropy);
         let one = RoleAssignment { id, role: role.parse().unwrap(), object: None, created: NOW };
         self.roles(WideRoles { assignments: vec![(scope, one)] }).await;
@@ -190,21 +192,21 @@ impl Desk {
     }
 
     /// Asks below the subscription.
-    async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
         let whole = format!("/subscriptions/{}/{path}", self.world.state.resource.subscription().id);
         let (status, _, body) = self.send(self.request(method, &whole, &body)).await;
         (status.as_u16(), serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
     /// Asks below Microsoft.Web of the group; the answer must be 200.
-    async fn web(&self, method: Method, path: &str, body: Value) -> Value {
+    pub(crate) async fn web(&self, method: Method, path: &str, body: Value) -> Value {
         let whole = format!("resourceGroups/Shop/providers/Microsoft.Web/{path}");
         let (status, body) = self.ask(method.clone(), &whole, body).await;
         assert_eq!(status, 200, "{method} {path}: {body}");
         body
     }
 
-    async fn refused(&self, method: Method, path: &str, body: Value) -> (u16, String) {
+    pub(crate) async fn refused(&self, method: Method, path: &str, body: Value) -> (u16, String) {
         let whole = format!("resourceGroups/Shop/providers/Microsoft.Web/{path}");
         let (status, body) = self.ask(method, &whole, body).await;
         (status, body["error"]["code"].as_str().unwrap_or_default().to_owned())
@@ -237,7 +239,7 @@ impl Desk {
         format!("/subscriptions/{subscription}/resourceGroups/Shop/providers/Microsoft.Web/serverfarms/plan")
     }
 
-    async fn make(&self) -> Value {
+    pub(crate) async fn make(&self) -> Value {
         let plan = json!({"location": "local", "sku": {"name": "B1", "tier": "BASIC", "capacity": 1},
             "properties": {"perSiteScaling": false, "reserved": true}});
         self.web(Method::PUT, "serverfarms/plan", plan).await;
@@ -358,7 +360,7 @@ async fn an_app_is_made_configured_and_deleted_as_az_does() {
         1
     );
     desk.web(Method::DELETE, "sites/web?deleteEmptyServerFarm=false", Value::Null).await;
-    assert_eq!(*desk.taking.deleted.lock().unwrap(), 1);
+    assert_eq!(desk.taking.told.lock().unwrap().0, 1);
     assert_eq!(desk.refused(Method::DELETE, "sites/web", Value::Null).await.0, 204);
     assert_eq!(desk.refused(Method::GET, "sites/web", Value::Null).await, (404, "ResourceNotFound".into()));
     desk.web(Method::DELETE, "serverfarms/plan", Value::Null).await;
@@ -417,6 +419,9 @@ async fn a_refused_app_is_not_made() {
     );
     let many: Vec<Value> =
         (0..=200).map(|number| json!({"name": format!("A{number}"), "value": "1"})).collect();
+    let texts = "linuxFxVersion windowsFxVersion netFrameworkVersion phpVersion pythonVersion nodeVersion javaVersion \
+                 javaContainer javaContainerVersion powerShellVersion http20ProxyFlag minTlsVersion";
+    let wide = texts.split(' ').map(|name| (name.to_owned(), json!("\u{1}".repeat(1_024)))).collect();
     for (body, status) in [
         (setting("IDENTITY_HEADER", json!("mine")), 400),
         (setting("not a name", json!("1")), 400),
@@ -430,6 +435,8 @@ async fn a_refused_app_is_not_made() {
         (with(json!({"healthCheckPath": "no path"})), 400),
         (with(json!({"appCommandLine": "x".repeat(5_000)})), 400),
         (with(json!({"linuxFxVersion": "x".repeat(2_000)})), 400),
+        // Each within its limit, and all of them more than a record has room for.
+        (with(Value::Object(wide)), 400),
         (
             json!({"location": "local", "identity":
                 {"type": "UserAssigned", "userAssignedIdentities": {identity: {}}}}),
@@ -543,7 +550,14 @@ async fn a_secret_setting_is_not_told_and_keeps_its_value() {
     let mut put = json!({"properties": told["properties"]});
     let before = host.desired(&app).await.unwrap().unwrap().revision;
     desk.web(Method::PUT, "sites/web/config/appsettings", put.clone()).await;
-    assert_eq!(host.desired(&app).await.unwrap().unwrap().revision, before);
+    let revision = async || host.desired(&app).await.unwrap().unwrap().revision;
+    assert_eq!(revision().await, before);
+    // A guess shows nothing: a right one is set as a wrong one is.
+    for (guess, after) in [("hunter1", before + 1), ("hunter2", before + 2), ("hunter2", before + 3)] {
+        let guess = json!({"properties": {"FIRST": "1", "KEY": guess}});
+        desk.web(Method::PUT, "sites/web/config/appsettings", guess).await;
+        assert_eq!(revision().await, after);
+    }
     put["properties"]["FIRST"] = json!("2");
     let told = desk.web(Method::PUT, "sites/web/config/appsettings", put).await;
     assert_eq!(told["properties"]["KEY"], "@Keyless.Secret(KEY)");

@@ -12,6 +12,7 @@ use domain::{
 use uuid::Uuid;
 
 const WRITE: &str = "Microsoft.KeyVault/vaults/write";
+const DELETE: &str = "Microsoft.KeyVault/vaults/delete";
 const ASSIGN: &str = "Microsoft.Authorization/roleAssignments/write";
 
 fn id(number: u128) -> Uuid {
@@ -204,6 +205,26 @@ fn a_request_knows_why_it_was_allowed() {
 }
 
 #[test]
+fn a_request_that_has_more_reasons_than_are_told_says_that_it_has() {
+    let of = principal(&[]);
+    let caller = Caller::fixture(of.id, of.client, of.tenant);
+    let asking = Asking::of(&caller);
+    let (mut told, shop) = (Vec::new(), group("shop"));
+    for number in 0..=RULES_TOLD_MAX as u128 {
+        let (vault, mut roles) = (VaultId::from_uuid(id(100 + number)), assigned(&["Contributor"]));
+        roles.assignments[0].id = AssignmentId::from_uuid(id(200 + number));
+        let view = view(&of, &[(Scope::Vault(vault), of.id, roles)]);
+        for _ in 0..2 {
+            let _permit = Manager::Request(&asking).may(&view, WRITE, &Around::vault(vault, &shop)).unwrap();
+        }
+        told.push(asking.because().unwrap());
+    }
+    assert_eq!(told[RULES_TOLD_MAX - 1].split("; ").count(), RULES_TOLD_MAX);
+    assert!(!told[RULES_TOLD_MAX - 1].contains("more"), "{told:?}");
+    assert_eq!(told[RULES_TOLD_MAX], told[RULES_TOLD_MAX - 1].clone() + "; and more");
+}
+
+#[test]
 fn the_administrator_may_do_anything() {
     let permit = Manager::Administrator.may(&View::fixture(), ASSIGN, &Around::subscription()).unwrap();
     assert_eq!(permit.because(), "the administrator may do anything");
@@ -228,18 +249,29 @@ fn the_deletion_of_a_group_reaches_what_is_in_it_while_it_is_going_and_nothing_e
     let other =
         crate::ResourceGroup { id: "11111111-0000-4000-8000-000000000002".parse().unwrap(), ..shop.clone() };
     let staying = crate::ResourceGroup { is_going: false, ..shop.clone() };
-    let asked = |there: Option<&crate::ResourceGroup>, around: &Around<'_>| {
+    let asked_for = |there: Option<&crate::ResourceGroup>, operation, around: &Around<'_>| {
         let view = View::fixture();
         let view = match there {
             Some(there) => view.with::<crate::ResourceGroup>(&there.name, there),
             None => view,
         };
-        Manager::Deletion(&shop).may(&view, WRITE, around).is_ok()
+        Manager::Deletion(&shop).may(&view, operation, around).is_ok()
     };
+    let asked = |there, around: &Around<'_>| asked_for(there, DELETE, around);
     let (here, elsewhere) = (group("SHOP"), group("elsewhere"));
     assert!(asked(Some(&shop), &Around::vault(vault(), &here)) && asked(Some(&shop), &Around::group(&here)));
     assert!(!asked(Some(&shop), &Around::vault(vault(), &elsewhere)), "made anew in another group");
     assert!(!asked(Some(&shop), &Around::subscription()));
+    for operation in [
+        WRITE,
+        ASSIGN,
+        "Microsoft.Web/sites/publish/Action",
+        "Microsoft.KeyVault/vaults/read",
+        "Microsoft.KeyVault/locations/deletedVaults/purge/action",
+        "Microsoft.Resources/subscriptions/resourceGroups/delete",
+    ] {
+        assert!(!asked_for(Some(&shop), operation, &Around::group(&here)), "{operation}");
+    }
     for there in [None, Some(&other), Some(&staying)] {
         assert!(!asked(there, &Around::vault(vault(), &here)), "{there:?}");
     }

@@ -28,6 +28,15 @@ struct World {
 }
 
 impl World {
+    /// Deletes the plans of a group; says of each whether it was.
+    async fn empty(&self, group: &ResourceGroup) -> Vec<bool> {
+        let mut deleted = Vec::new();
+        for plan in self.service.plans_in(group).await.unwrap() {
+            deleted.push(self.service.delete_plan_in(group, &plan).await.unwrap());
+        }
+        deleted
+    }
+
     async fn new() -> Self {
         let entropy: Arc<dyn Entropy> = Arc::new(Counted(AtomicU8::new(1)));
         let random = &Counted(AtomicU8::new(100));
@@ -155,10 +164,11 @@ async fn plans_of_two_groups_may_have_one_name() {
     assert_eq!(world.service.plans(ADMIN).await.unwrap().len(), 2);
     let staying = world.service.group(ADMIN, &group()).await.unwrap();
     // One that is not going, or that another deletion has brought to its end, is nobody's to empty.
-    world.service.delete_plans_in(&staying).await.unwrap();
+    assert_eq!(world.empty(&staying).await, [false]);
     assert_eq!(world.service.plans(ADMIN).await.unwrap().len(), 2);
     let going = world.service.begin_deleting(ADMIN, &group()).await.unwrap();
-    world.service.delete_plans_in(&going).await.unwrap();
+    assert_eq!(world.empty(&going).await, [true]);
+    assert!(world.empty(&going).await.is_empty());
     assert_eq!(world.service.plans(ADMIN).await.unwrap()[0].plan.reference(), elsewhere);
     let nowhere = PlanRef { group: name("nowhere"), name: plan("web").name };
     let refused = world.service.put_plan(ADMIN, &nowhere, &PlanChange::default(), NOW).await;
@@ -186,7 +196,7 @@ async fn a_plan_that_is_made_again_has_no_app_of_the_one_before() {
     world.join(ADMIN, &app, &elsewhere).await.unwrap();
     // With its group a plan goes whatever is in it.
     let going = service.begin_deleting(ADMIN, &name("other")).await.unwrap();
-    service.delete_plans_in(&going).await.unwrap();
+    assert_eq!(world.empty(&going).await, [true]);
     service.finish_deleting(&going).await.unwrap();
     assert_eq!(service.site(ADMIN, &app).await.unwrap().plan.reference(), always);
     world
@@ -284,9 +294,32 @@ async fn what_is_told_again_is_bounded_and_only_of_apps_that_are_there() {
     }
     let more = change(set("more".to_owned(), Some(SiteValue::Number(1)))).await;
     assert!(matches!(more, Err(ResourceError::TooMuch)));
+    // Each within its limit, and all of them more than a record has room for.
+    let wide = (0..21).map(|number| (number.to_string(), Some(SiteValue::Text("\u{1}".repeat(1_024)))));
+    let wide = SiteChange { values: wide.collect(), ..SiteChange::default() };
+    assert!(matches!(world.service.check_new_site(&wide), Err(ResourceError::TooMuch)));
+    assert!(matches!(change(wide).await, Err(ResourceError::TooMuch)));
     change(set("1".to_owned(), None)).await.unwrap();
     assert_eq!(world.service.site(ADMIN, &app).await.unwrap().site.values.len(), 63);
     world.write(store::delete::<App>(&app.name)).await;
     let gone = change(set("1".to_owned(), None)).await;
     assert!(matches!(gone, Err(ResourceError::AppGone(_))));
+}
+
+#[tokio::test]
+async fn a_site_that_may_be_made_may_be_made_in_any_plan() {
+    let world = World::new().await;
+    let long = PlanRef { group: group(), name: PlanName::parse(&"p".repeat(40)).unwrap() };
+    world.service.put_plan(ADMIN, &long, &PlanChange::default(), NOW).await.unwrap();
+    let with = |bytes: usize| {
+        let full = (0..10).map(|number| (number.to_string(), "\u{1}".repeat(1_024)));
+        let more =
+            [("more".to_owned(), "\u{1}".repeat(bytes / 6)), ("rest".to_owned(), "x".repeat(bytes % 6))];
+        let values = full.chain(more).map(|(name, text)| (name, Some(SiteValue::Text(text)))).collect();
+        SiteChange { plan: Some(long.clone()), values, ..SiteChange::default() }
+    };
+    let largest = (0..6_144).rev().find(|bytes| world.service.check_new_site(&with(*bytes)).is_ok());
+    let app = world.app("web").await;
+    let change = with(largest.unwrap());
+    world.service.change_site(ADMIN, "Microsoft.Web/sites/write", &app, &change).await.unwrap();
 }

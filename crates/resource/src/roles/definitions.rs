@@ -4,7 +4,7 @@ use super::{Place, RoleFault, place::permitted};
 use crate::{ResourceError, ResourceService};
 use access::{BUILT_IN_ROLES, CustomRole, CustomRoles, Definition, Manager, RoleRef};
 use domain::{ResourceGroupName, RoleId, SubscriptionId, Timestamp, limits};
-use store::{Decision, Halt, Load, View, Write, contract::VALUE_BYTES_MAX, put, query, refuse, transact};
+use store::{Decision, Halt, Load, StoreError, View, Write, put, query, refuse, transact};
 
 /// Seeing roles.
 const READ: &str = "Microsoft.Authorization/roleDefinitions/read";
@@ -15,8 +15,6 @@ const DELETE: &str = "Microsoft.Authorization/roleDefinitions/delete";
 
 /// Characters of a role's name, at most (Azure RBAC, custom roles).
 const NAME_CHARS_MAX: usize = 512;
-/// Characters of what it is for, at most (the same).
-const DESCRIPTION_CHARS_MAX: usize = 2_048;
 
 /// A role that is to be, or to be so.
 #[derive(Clone, Debug, Default)]
@@ -115,7 +113,7 @@ impl ResourceService {
     ) -> Result<Option<CustomRole>, ResourceError> {
         query(&*self.store, |view| permitted(view, by, DELETE, place).map(drop)).await?;
         let id = custom(role)?;
-        loop {
+        for _ in 0..limits::TRANSACT_ATTEMPTS_MAX {
             let seen =
                 query::<_, ResourceError>(&*self.store, |view| Ok(known(view)?.times_given(id))).await?;
             let uses = self.kept(|kept| kept.assignment.role == role).await?.len();
@@ -126,6 +124,7 @@ impl ResourceService {
                 return Ok(deleted);
             }
         }
+        Err(StoreError::Unavailable("the role is given again and again".to_owned()).into())
     }
 }
 
@@ -144,22 +143,33 @@ pub(super) fn delete_unused(
     };
     let gone = all.roles.remove(at);
     may_all(view, by, DELETE, &places(&gone, subscription))?;
-    if Some(gone.given) != seen {
-        return Ok(Decision::read(None));
-    }
     if uses > 0 {
         return refuse(RoleFault::RoleInUse(uses).into());
+    }
+    if Some(gone.given) != seen {
+        return Ok(Decision::read(None));
     }
     Ok(Decision::of(Some(Some(gone)), vec![put::<CustomRoles>(&(), &all)]))
 }
 
 /// The write by which a role that people made is given once more: whoever deletes it at the same time decides again.
-pub(super) fn given_once_more(view: &View, role: RoleRef) -> Result<Option<Write>, Load> {
+pub(super) fn given_once_more(view: &View, role: RoleRef) -> Result<Option<Write>, Halt<ResourceError>> {
     let RoleRef::Custom(id) = role else { return Ok(None) };
     let mut all = known(view)?;
     let Some(role) = all.roles.iter_mut().find(|role| role.id == id) else { return Ok(None) };
     role.given += 1;
-    Ok(Some(put::<CustomRoles>(&(), &all)))
+    fitting(&all).map(Some)
+}
+
+/// The write of all roles, if a record has room for them.
+fn fitting(all: &CustomRoles) -> Result<Write, Halt<ResourceError>> {
+    let write = put::<CustomRoles>(&(), all);
+    if write.fits() { Ok(write) } else { refuse(too_many()) }
+}
+
+fn too_many() -> ResourceError {
+    let (what, limit) = ("the number of roles that people made", limits::CUSTOM_ROLES_MAX);
+    RoleFault::TooMany { what, limit }.into()
 }
 
 fn custom(role: RoleRef) -> Result<RoleId, ResourceError> {
@@ -223,8 +233,9 @@ fn put_role(
         changed: now,
         given,
     };
-    let bytes = role.bytes();
-    if bytes > limits::CUSTOM_ROLE_BYTES_MAX {
+    // One that an older store has may be longer: it may stay so, and not grow.
+    let before_bytes = before.and_then(|at| all.roles.get(at)).map_or(0, CustomRole::bytes);
+    if role.bytes() > before_bytes.max(limits::CUSTOM_ROLE_BYTES_MAX) {
         let (what, limit) = ("the number of bytes of a role, as JSON,", limits::CUSTOM_ROLE_BYTES_MAX);
         return refuse(RoleFault::TooMany { what, limit }.into());
     }
@@ -232,14 +243,11 @@ fn put_role(
         Some(before) => *before = role.clone(),
         None => all.roles.push(role.clone()),
     }
-    let write = put::<CustomRoles>(&(), &all);
-    // Those that an older store has may be longer, or more.
-    let is_large = matches!(&write, Write::Put(_, value) if value.len() > VALUE_BYTES_MAX);
-    if before.is_none() && all.roles.len() > limits::CUSTOM_ROLES_MAX || is_large {
-        let (what, limit) = ("the number of roles that people made", limits::CUSTOM_ROLES_MAX);
-        return refuse(RoleFault::TooMany { what, limit }.into());
+    // An older store may have more of them.
+    if before.is_none() && all.roles.len() > limits::CUSTOM_ROLES_MAX {
+        return refuse(too_many());
     }
-    Ok(Decision::of(role, vec![write]))
+    Ok(Decision::of(role, vec![fitting(&all)?]))
 }
 
 fn check(new: &NewRole) -> Result<(), RoleFault> {
@@ -249,9 +257,6 @@ fn check(new: &NewRole) -> Result<(), RoleFault> {
         && !new.name.chars().any(char::is_control);
     if !is_name {
         return invalid("the role's name", "must have 1 to 512 characters, none of them a control character");
-    }
-    if new.description.chars().count() > DESCRIPTION_CHARS_MAX {
-        return invalid("the role's description", "must have at most 2048 characters");
     }
     for patterns in [&new.actions, &new.not_actions, &new.data_actions, &new.not_data_actions] {
         if !patterns.iter().all(|pattern| is_pattern(pattern)) {

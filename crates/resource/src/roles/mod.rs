@@ -16,14 +16,14 @@ pub use place::Place;
 
 use crate::{ResourceError, ResourceService, plan::Plan};
 use access::{
-    Definition, Group, ManagePermit, Manager, Principal, PrincipalKind, RoleAssignment, RoleAssignments,
-    RoleRef, Scope, Unmanaged, Vacated, WideRoles, may_hold,
+    Definition, Gone, Group, ManagePermit, Manager, Principal, PrincipalKind, RoleAssignment,
+    RoleAssignments, RoleRef, Scope, Unmanaged, Vacated, WideRoles, may_hold,
 };
 use domain::{AssignmentId, GroupId, PrincipalId, Timestamp, VaultId, limits};
 use host::{App, UserAssigned};
 use place::{Located, of_app, of_identity, of_plan, of_vault, permitted};
 use std::collections::{BTreeMap, BTreeSet};
-use store::{Decision, Halt, Load, View, Write, contract::VALUE_BYTES_MAX, put, query, refuse, transact};
+use store::{Decision, Halt, Load, View, Write, contract::WRITES_MAX, put, query, refuse, transact};
 use vault::Vault;
 
 /// Giving a role.
@@ -202,17 +202,24 @@ impl ResourceService {
         Ok(seen)
     }
 
-    /// What was given at something goes, since that is gone: ids never come again, and what they say counts against what one may have.
+    /// What was given at what is gone goes, too: ids never come again, and what they say counts against what one may have. All by one look at
+    /// who has which roles.
     ///
     /// # Errors
     /// The store's. What is left then goes with the next [`ResourceService::sweep`].
-    pub async fn forget(&self, scope: &Scope) -> Result<(), ResourceError> {
-        self.take_all_at(scope, |_| Ok(true)).await?;
-        transact::<_, ResourceError>(&*self.store, &*self.entropy, |view| {
-            let left = view.get::<Vacated>(scope)?.map(|_| store::delete::<Vacated>(scope));
-            Ok(Decision::of((), left.into_iter().collect()))
-        })
-        .await
+    pub async fn forget(&self, gone: &[Gone]) -> Result<(), ResourceError> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let scopes: Vec<Scope> = gone.iter().map(|gone| gone.scope()).collect();
+        self.take_all_at(&scopes, |_| Ok(true)).await?;
+        for some in gone.chunks(WRITES_MAX) {
+            transact::<_, ResourceError>(&*self.store, &*self.entropy, |_| {
+                Ok(Decision::of((), some.iter().map(store::delete::<Vacated>).collect()))
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// Takes away what is left of roles at what is gone: of that whose deletion was not followed by [`ResourceService::forget`].
@@ -220,28 +227,29 @@ impl ResourceService {
     /// # Errors
     /// The store's.
     pub async fn sweep(&self) -> Result<(), ResourceError> {
-        for (_, vacated) in self.all::<Vacated>(&Vacated::prefix()).await? {
-            self.forget(&vacated.scope).await?;
-        }
-        Ok(())
+        let left = self.all::<Vacated>(&Vacated::prefix()).await?;
+        let gone: Vec<Gone> = left.iter().map(|(_, vacated)| vacated.gone).collect();
+        self.forget(&gone).await
     }
 
-    /// Takes away what was given at a place itself, from each as long as `is_due` says so in the same decision.
+    /// Takes away what was given at places themselves, none of them a vault, from each as long as `is_due` says so in the same decision.
     pub(crate) async fn take_all_at(
         &self,
-        scope: &Scope,
+        scopes: &[Scope],
         is_due: impl Fn(&View) -> Result<bool, Load> + Sync,
     ) -> Result<(), ResourceError> {
-        let of_it = self.kept(|kept| kept.scope == *scope).await?;
-        let principals: BTreeSet<PrincipalId> = of_it.iter().map(|kept| kept.principal).collect();
-        for principal in principals {
+        for (key, roles) in self.all::<WideRoles>(&WideRoles::prefix()).await? {
+            let Some(principal) = WideRoles::of_key(&key) else { continue };
+            if !roles.assignments.iter().any(|(at, _)| scopes.contains(at)) {
+                continue;
+            }
             transact::<_, ResourceError>(&*self.store, &*self.entropy, |view| {
                 let Some(roles) = view.get::<WideRoles>(&principal)? else { return Ok(Decision::read(())) };
                 if !is_due(view)? {
                     return Ok(Decision::read(()));
                 }
                 let mut left = WideRoles::clone(&roles);
-                left.assignments.retain(|(at, _)| at != scope);
+                left.assignments.retain(|(at, _)| !scopes.contains(at));
                 Ok(Decision::of((), vec![wide(&principal, &left)]))
             })
             .await?;
@@ -394,20 +402,21 @@ fn unassign(
     id: AssignmentId,
 ) -> Result<Decision<Option<Assigned>>, Halt<ResourceError>> {
     let (located, permit) = permitted(view, by, UNASSIGN, place)?;
-    let found = given(view, &located.scope, principal)?.into_iter().find(|one| one.id == id);
-    let Some(assignment) = found.filter(|one| one.object == located.object) else {
+    // One vault may have others of its id: older servers let two at once choose it for two objects.
+    let is_it = |one: &RoleAssignment| one.id == id && one.object == located.object;
+    let Some(assignment) = given(view, &located.scope, principal)?.into_iter().find(is_it) else {
         return Ok(Decision::read(None));
     };
     may_give(&permit, assignment.role)?;
     let write = match &located.scope {
         Scope::Vault(vault) => {
             let mut left = in_vault(view, *vault, principal)?;
-            left.assignments.retain(|one| one.id != id);
+            left.assignments.retain(|one| !is_it(one));
             vaults(&(*vault, principal), &left)
         }
         scope => {
             let mut left = everywhere(view, principal)?;
-            left.assignments.retain(|(at, one)| at != scope || one.id != id);
+            left.assignments.retain(|(at, one)| at != scope || !is_it(one));
             wide(&principal, &left)
         }
     };
@@ -447,26 +456,31 @@ fn everywhere(view: &View, principal: PrincipalId) -> Result<WideRoles, Load> {
     Ok(view.get::<WideRoles>(&principal)?.map_or_else(Default::default, |all| (*all).clone()))
 }
 
+/// The write by which somebody has one more. What has its id already is another: `known` was looked for before this view.
 fn with_one_more(
     view: &View,
     scope: &Scope,
     principal: PrincipalId,
     assignment: &RoleAssignment,
 ) -> Result<Write, Halt<ResourceError>> {
-    let (count, write) = match scope {
+    let (is_taken, count, write) = match scope {
         Scope::Vault(vault) => {
             let mut all = in_vault(view, *vault, principal)?;
+            let is_taken = all.assignments.iter().any(|one| one.id == assignment.id);
             all.assignments.push(assignment.clone());
-            (all.assignments.len(), vaults(&(*vault, principal), &all))
+            (is_taken, all.assignments.len(), vaults(&(*vault, principal), &all))
         }
         scope => {
             let mut all = everywhere(view, principal)?;
+            let is_taken = all.assignments.iter().any(|(_, one)| one.id == assignment.id);
             all.assignments.push((scope.clone(), assignment.clone()));
-            (all.assignments.len(), wide(&principal, &all))
+            (is_taken, all.assignments.len(), wide(&principal, &all))
         }
     };
-    let is_large = matches!(&write, Write::Put(_, value) if value.len() > VALUE_BYTES_MAX);
-    if count > limits::ROLE_ASSIGNMENTS_MAX || is_large {
+    if is_taken {
+        return refuse(RoleFault::AssignmentOther(assignment.id).into());
+    }
+    if count > limits::ROLE_ASSIGNMENTS_MAX || !write.fits() {
         let (what, limit) = ("the number of role assignments of one principal", limits::ROLE_ASSIGNMENTS_MAX);
         return refuse(RoleFault::TooMany { what, limit }.into());
     }

@@ -270,7 +270,7 @@ async fn lists_show_what_is_there_around_and_below() {
     assert!(no_role(world.service.assignment(stranger.by(), &shop(), given[1]).await));
     // What is given at something that is gone is not told, and goes with the group.
     let gone = world.give(BY, &Place::Group(group("shop")), "Owner", user.id()).await.unwrap();
-    world.service.forget(&Scope::Group(group("SHOP"))).await.unwrap();
+    world.service.take_all_at(&[Scope::Group(group("SHOP"))], |_| Ok(true)).await.unwrap();
     refused!(world.service.assignment(BY, &shop(), gone.id).await, RoleFault::AssignmentNotFound(_));
     assert_eq!(world.seen(BY, &shop(), at_scope).await, of(&[0]));
 }
@@ -403,14 +403,110 @@ async fn roles_at_what_is_gone_go_also_if_its_deletion_got_no_further() {
     world.give(BY, &web(), "Reader", user.id()).await.unwrap();
     let name = AppName::parse("web").unwrap();
     let app = query::<_, ResourceError>(&*world.service.store, |view| Ok(view.get::<App>(&name)?));
-    let at = Scope::App(app.await.unwrap().unwrap().id);
+    let gone = Gone::App(app.await.unwrap().unwrap().id);
+    let at = gone.scope();
     // What the app's deletion writes; the server ends before anything else is done.
-    world.write(vec![store::delete::<App>(&name), Vacated::mark(at.clone())]).await;
+    world.write(vec![store::delete::<App>(&name), Vacated::mark(gone)]).await;
     assert_eq!(world.service.kept(|kept| kept.scope == at).await.unwrap().len(), 1);
     world.service.sweep().await.unwrap();
     assert!(world.service.kept(|kept| kept.scope == at).await.unwrap().is_empty());
     assert_eq!(world.seen(BY, &shop(), Which::default()).await, [kept.id]);
     assert!(world.service.all::<Vacated>(&Vacated::prefix()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_goes_together_is_forgotten_by_one_look_at_roles_outside_of_vaults() {
+    let world = World::new().await;
+    let user = world.user().await;
+    let one = |number: u128| RoleAssignment {
+        id: AssignmentId::from_uuid(uuid(number)),
+        role: "Reader".parse().unwrap(),
+        object: None,
+        created: NOW,
+    };
+    let in_vault = RoleAssignments { assignments: vec![one(1)] };
+    for number in 0..600 {
+        let holder = (world.vault, PrincipalId::from_uuid(uuid(number)));
+        world.write(vec![put::<RoleAssignments>(&holder, &in_vault)]).await;
+    }
+    let gone: Vec<Gone> = (0..250).map(|number| Gone::App(AppId::from_uuid(uuid(number)))).collect();
+    let all = async |gone: &[Gone]| {
+        for some in gone.chunks(WRITES_MAX) {
+            world.write(some.iter().map(|gone| Vacated::mark(*gone)).collect()).await;
+        }
+        let at_gone = gone.iter().zip(10..).map(|(gone, number)| (gone.scope(), one(number)));
+        let assignments = at_gone.take(150).chain([(Scope::Subscription, one(9))]).collect();
+        world.write(vec![put::<WideRoles>(&user.id(), &WideRoles { assignments })]).await;
+        world.store.pages();
+    };
+    let left = async || {
+        let kept = world.service.kept(|kept| kept.principal == user.id()).await.unwrap();
+        let marks = world.service.all::<Vacated>(&Vacated::prefix()).await.unwrap();
+        (kept.iter().map(|kept| kept.scope.clone()).collect::<Vec<_>>(), marks.len())
+    };
+    all(&gone).await;
+    world.service.forget(&gone).await.unwrap();
+    assert_eq!(world.store.pages(), 1, "of whoever has roles outside of vaults");
+    assert_eq!(left().await, (vec![Scope::Subscription], 0));
+    all(&gone).await;
+    world.service.sweep().await.unwrap();
+    assert_eq!(world.store.pages(), 2, "and of the marks");
+    assert_eq!(left().await, (vec![Scope::Subscription], 0));
+    world.store.pages();
+    world.service.sweep().await.unwrap();
+    assert_eq!(world.store.pages(), 1, "nothing is gone");
+}
+
+/// As older servers wrote it, when two at once chose one name.
+#[tokio::test]
+async fn of_two_roles_of_one_name_in_a_vault_the_one_that_is_meant_is_taken_away() {
+    let world = World::new().await;
+    let (user, id) = (world.user().await, AssignmentId::from_uuid(uuid(5)));
+    let at = |name: &str| RoleAssignment {
+        id,
+        role: "Key Vault Secrets User".parse().unwrap(),
+        object: Some(ObjectScope { kind: ObjectKind::Secret, name: ObjectName::parse(name).unwrap() }),
+        created: NOW,
+    };
+    let both = RoleAssignments { assignments: vec![at("a"), at("b")] };
+    world.write(vec![put::<RoleAssignments>(&(world.vault, user.id()), &both)]).await;
+    let left = async || {
+        let kept = world.service.kept(|kept| kept.principal == user.id()).await.unwrap();
+        kept.into_iter().map(|kept| kept.assignment).collect::<Vec<_>>()
+    };
+    let taken = world.service.unassign(BY, &secret("b"), id).await.unwrap().unwrap();
+    assert!(
+        matches!(taken.place, Place::Vault(_, _, Some(object)) if Some(&object) == at("b").object.as_ref())
+    );
+    assert_eq!(left().await, [at("a")]);
+    assert!(world.service.unassign(BY, &secret("b"), id).await.unwrap().is_none());
+    assert_eq!(left().await, [at("a")]);
+    assert!(world.service.unassign(BY, &secret("a"), id).await.unwrap().is_some());
+    assert_eq!(left().await, []);
+}
+
+#[tokio::test]
+async fn two_at_once_do_not_choose_one_name_for_two_roles_of_somebody() {
+    let world = World::new().await;
+    let (user, id) = (world.user().await, AssignmentId::from_uuid(uuid(5)));
+    // When both have looked for the name and found none.
+    let assign = async |place: &Place, role: &str| {
+        let role = role.parse().unwrap();
+        let new = NewAssignment { id: Some(id), principal: user.id(), kind: None, role };
+        let (service, subscription) = (&world.service, world.service.subscription().id);
+        transact(&*service.store, &*service.entropy, |view| {
+            super::assign(view, BY, place, &new, None, (id, NOW), subscription)
+        })
+        .await
+    };
+    let data = "Key Vault Secrets User";
+    assert!(assign(&secret("a"), data).await.unwrap().1);
+    assert!(!assign(&secret("a"), data).await.unwrap().1, "the same is one");
+    refused!(assign(&secret("b"), data).await, RoleFault::AssignmentOther(_));
+    refused!(assign(&secret("a"), "Key Vault Reader").await, RoleFault::AssignmentOther(_));
+    assert!(assign(&shop(), "Reader").await.unwrap().1);
+    refused!(assign(&web(), "Reader").await, RoleFault::AssignmentOther(_));
+    assert_eq!(world.service.kept(|kept| kept.assignment.id == id).await.unwrap().len(), 2);
 }
 
 fn custom(number: u128) -> RoleRef {
@@ -489,7 +585,6 @@ async fn roles_are_written_only_by_who_may_wherever_they_can_be_assigned() {
         bad(|new| new.name = String::new()),
         bad(|new| new.name = " x".to_owned()),
         bad(|new| new.name = "x".repeat(513)),
-        bad(|new| new.description = "x".repeat(2_049)),
         bad(|new| new.actions = vec!["read".to_owned()]),
         bad(|new| new.data_actions = vec!["Microsoft.KeyVault/vaults read".to_owned()]),
         bad(|new| new.assignable = Vec::new()),
@@ -497,8 +592,12 @@ async fn roles_are_written_only_by_who_may_wherever_they_can_be_assigned() {
     ] {
         refused!(put(BY, custom(9), &new).await, RoleFault::RoleInvalid { .. });
     }
-    let many = bad(|new| new.actions = vec!["Microsoft.KeyVault/vaults/read".to_owned(); 64]);
-    refused!(put(BY, custom(9), &many).await, RoleFault::TooMany { .. });
+    for many in [
+        bad(|new| new.actions = vec!["Microsoft.KeyVault/vaults/read".to_owned(); 64]),
+        bad(|new| new.description = "x".repeat(limits::CUSTOM_ROLE_BYTES_MAX)),
+    ] {
+        refused!(put(BY, custom(9), &many).await, RoleFault::TooMany { .. });
+    }
 }
 
 #[tokio::test]
@@ -520,6 +619,53 @@ async fn a_role_that_is_given_while_it_is_deleted_stays() {
     service.put_role(BY, custom(7), &new_role("Seen", &[shop()]), NOW).await.unwrap();
     assert!(delete(Some(0)).await.is_none());
     assert!(delete(Some(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_role_that_is_in_use_is_not_counted_again() {
+    let world = World::new().await;
+    let service = &world.service;
+    service.put_role(BY, custom(7), &new_role("Seer", &[shop()]), NOW).await.unwrap();
+    let id = (RoleId::from_uuid(uuid(7)), service.subscription().id);
+    let refused = query(&*service.store, |view| {
+        definitions::delete_unused(view, BY, &shop(), id, (Some(9), 1)).map(|decided| decided.value)
+    });
+    refused!(refused.await, RoleFault::RoleInUse(1));
+}
+
+/// As an older store has it.
+#[tokio::test]
+async fn a_role_that_is_longer_than_it_may_be_now_is_changed_and_does_not_grow() {
+    let world = World::new().await;
+    let long = |bytes: usize| {
+        let mut new = new_role("Seer", &[shop()]);
+        new.description = "x".repeat(bytes);
+        new
+    };
+    let put_long = async |bytes: usize| world.service.put_role(BY, custom(7), &long(bytes), NOW).await;
+    let mut role = put_long(1).await.unwrap();
+    role.description = "y".repeat(3_000);
+    world.write(vec![put::<access::CustomRoles>(&(), &access::CustomRoles { roles: vec![role] })]).await;
+    refused!(put_long(3_001).await, RoleFault::TooMany { limit: limits::CUSTOM_ROLE_BYTES_MAX, .. });
+    assert_eq!(put_long(3_000).await.unwrap().description, "x".repeat(3_000));
+    put_long(2_500).await.unwrap();
+    refused!(put_long(2_501).await, RoleFault::TooMany { limit: limits::CUSTOM_ROLE_BYTES_MAX, .. });
+}
+
+/// As an older store has it.
+#[tokio::test]
+async fn a_role_that_cannot_be_counted_once_more_is_not_given() {
+    let world = World::new().await;
+    let user = world.user().await;
+    let mut all = access::CustomRoles::default();
+    all.roles.push(world.service.put_role(BY, custom(7), &new_role("Seer", &[shop()]), NOW).await.unwrap());
+    all.roles[0].given = 9;
+    all.roles[0].description = "x".to_owned();
+    let room = store::contract::VALUE_BYTES_MAX - put::<access::CustomRoles>(&(), &all).value_bytes();
+    all.roles[0].description = "x".repeat(1 + room);
+    world.write(vec![put::<access::CustomRoles>(&(), &all)]).await;
+    refused!(world.give(BY, &shop(), &custom(7).id(), user.id()).await, RoleFault::TooMany { .. });
+    assert!(world.service.kept(|kept| kept.principal == user.id()).await.unwrap().is_empty());
 }
 
 #[tokio::test]

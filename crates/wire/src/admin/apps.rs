@@ -4,12 +4,11 @@ use super::{
     Admin, audited,
     body::{Body, List, Segment, json},
     error::AdminError,
-    forget_roles,
     hosting::{self, Hosted, Hosting},
     identities::UserAssigned,
 };
 use crate::context::{Context, Services, State};
-use access::{Manager, Principal, Scope};
+use access::{Gone, Manager, Principal};
 use axum::{
     Extension, Router,
     extract::State as Shared,
@@ -112,7 +111,7 @@ async fn delete(
         // Before it is recorded: what is done is done, also if that fails.
         hosting.deleted(&name, *app);
         installation.names_changed();
-        forget_roles(&state, &Scope::App(*app)).await;
+        state.forget_soon(&[Gone::App(*app)]).await;
     }
     audited(&state, &context, "app.delete", target(&name), deleted)?;
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -6,10 +6,9 @@ use super::{
     audited,
     body::{Body, List, Segment, json},
     error::AdminError,
-    forget_roles,
 };
 use crate::context::{Context, Services, State};
-use access::{Manager, Principal, Scope};
+use access::{Gone, Manager, Principal};
 use axum::{
     Extension, Router,
     extract::{Path, State as Shared, rejection::PathRejection},
@@ -100,7 +99,7 @@ async fn delete(
 ) -> Result<Response, AdminError> {
     let deleted = state.host.delete_identity(Manager::Administrator, &name).await;
     if let Ok(principal) = &deleted {
-        forget_roles(&state, &Scope::Identity(*principal)).await;
+        state.forget_soon(&[Gone::Identity(*principal)]).await;
     }
     audited(&state, &context, "identity.delete", target(&name), deleted)?;
     Ok(StatusCode::NO_CONTENT.into_response())

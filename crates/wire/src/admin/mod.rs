@@ -134,13 +134,6 @@ async fn identify(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// What was given to others at something that is gone goes, too. It allows nothing any more: if it cannot go now, it only takes up room.
-async fn forget_roles(state: &Services, scope: &access::Scope) {
-    if let Err(error) = state.resource.forget(scope).await {
-        tracing::warn!(error = domain::chain(&error), "roles that were given at what is gone are left");
-    }
-}
-
 /// Leaves the audit record of one change, allowed, refused or failed, before it is answered.
 fn audited<T>(
     state: &Services,

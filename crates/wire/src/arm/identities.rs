@@ -7,7 +7,7 @@ use super::{
     path::{Level, is, name},
     tags,
 };
-use access::Scope;
+use access::Gone;
 use axum::{body::Body, response::Response};
 use domain::{IdentityName, Placement, ResourceGroupName};
 use host::{HostError, IdentityView, Replacement, UserAssigned};
@@ -101,7 +101,7 @@ impl IdentitiesOperation {
             Self::Delete(group, name) => match found(asked, &group, &name).await {
                 Ok(_) => {
                     let gone = asked.state.host.delete_identity(asked.by(), &name).await?;
-                    asked.state.resource.forget(&Scope::Identity(gone)).await?;
+                    asked.state.forget_soon(&[Gone::Identity(gone)]).await;
                     empty(StatusCode::OK)
                 }
                 Err(error) if error.is_not_found() => empty(StatusCode::NO_CONTENT),

@@ -1,7 +1,7 @@
 //! Lists of all resources, and what is in a group when it is deleted.
 
 use super::{Asked, error::ArmError, identities::IDENTITIES, list as listed, odata::Filter};
-use access::{Around, Manager, ResourceGroup, Scope, Unmanaged};
+use access::{Around, Gone, Manager, ResourceGroup, Scope, Unmanaged};
 use audit::{Actor, Outcome};
 use axum::response::Response;
 use domain::{Placement, ResourceGroupName};
@@ -111,6 +111,19 @@ async fn all(asked: &Asked<'_>) -> Result<Vec<Listed>, ArmError> {
 /// Deletes what is in a group that is going: who may delete the group may have this done, whatever else they may. What is gone meanwhile, or
 /// was made elsewhere under its name, is none of it. Each leaves a record of its own.
 pub(super) async fn delete_all_in(asked: &Asked<'_>, group: &ResourceGroup) -> Result<(), ArmError> {
+    let mut gone = Vec::new();
+    let deleted = delete_each_in(asked, group, &mut gone).await;
+    // Whatever it came to, some of it may be gone.
+    asked.state.forget_soon(&gone).await;
+    asked.state.outside.names_changed().await;
+    deleted
+}
+
+async fn delete_each_in(
+    asked: &Asked<'_>,
+    group: &ResourceGroup,
+    gone: &mut Vec<Gone>,
+) -> Result<(), ArmError> {
     let (state, by, now) = (asked.state, Manager::Deletion(group), asked.context.now);
     let is_in = |placement: &Placement| placement.group == group.name;
     for view in state.host.apps(Manager::Administrator).await? {
@@ -120,15 +133,21 @@ pub(super) async fn delete_all_in(asked: &Asked<'_>, group: &ResourceGroup) -> R
         }
         match state.host.delete_app(by, &app.name, now).await {
             Ok(id) => {
-                recorded(asked, "app.delete", format!("app {}", app.name), group)?;
+                gone.push(Gone::App(id));
+                // Before anything can go wrong: nothing of it is to run on.
                 state.outside.hosting_forgets(&app.name, id);
-                state.resource.forget(&Scope::App(id)).await?;
+                recorded(asked, "app.delete", format!("app {}", app.name), group)?;
             }
             Err(HostError::AppNotFound(_) | HostError::Unmanaged(Unmanaged::NoRole(_))) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    state.resource.delete_plans_in(group).await?;
+    for plan in state.resource.plans_in(group).await? {
+        if state.resource.delete_plan_in(group, &plan).await? {
+            gone.push(Gone::Plan(plan.id));
+            recorded(asked, "plan.delete", format!("plan {}", plan.name), group)?;
+        }
+    }
     for view in state.host.identities(Manager::Administrator).await? {
         let name = &view.identity.name;
         if !is_in(&view.identity.placement) {
@@ -136,8 +155,8 @@ pub(super) async fn delete_all_in(asked: &Asked<'_>, group: &ResourceGroup) -> R
         }
         match state.host.delete_identity(by, name).await {
             Ok(principal) => {
+                gone.push(Gone::Identity(principal));
                 recorded(asked, "identity.delete", format!("identity {name}"), group)?;
-                state.resource.forget(&Scope::Identity(principal)).await?;
             }
             Err(HostError::IdentityNotFound(_) | HostError::Unmanaged(Unmanaged::NoRole(_))) => {}
             Err(error) => return Err(error.into()),
@@ -153,7 +172,6 @@ pub(super) async fn delete_all_in(asked: &Asked<'_>, group: &ResourceGroup) -> R
             Err(error) => return Err(error.into()),
         }
     }
-    state.outside.names_changed().await;
     Ok(())
 }
 

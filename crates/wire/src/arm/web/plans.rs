@@ -4,6 +4,7 @@ use super::{
     super::{Asked, answer, empty, error::ArmError, list as listed, location, said, said::Said, tags},
     plan_id,
 };
+use access::Gone;
 use axum::{body::Body, response::Response};
 use domain::ResourceGroupName;
 use host::PlanRef;
@@ -84,7 +85,10 @@ impl PlanOperation {
                 Ok(answer(StatusCode::OK, &shown(asked, &put)))
             }
             Self::Delete => match resource.delete_plan(asked.by(), plan).await {
-                Ok(()) => Ok(empty(StatusCode::OK)),
+                Ok(gone) => {
+                    asked.state.forget_soon(&[Gone::Plan(gone)]).await;
+                    Ok(empty(StatusCode::OK))
+                }
                 // It is as it is to be.
                 Err(resource::ResourceError::PlanNotFound(_)) => Ok(empty(StatusCode::NO_CONTENT)),
                 Err(error) => Err(error.into()),

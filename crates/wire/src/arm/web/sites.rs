@@ -8,7 +8,7 @@ use super::{
     },
     Here, config, identity, plan_id, settings, site_id,
 };
-use access::{Around, Manager, Scope, Unmanaged};
+use access::{Around, Gone, Manager, Unmanaged};
 use axum::{body::Body, response::Response};
 use domain::{Location, Placement, PlanName, ResourceGroupName, Tags};
 use host::{App, AppView, DesiredState, HostError, PlanRef, Replacement};
@@ -112,20 +112,24 @@ pub(super) async fn delete(here: &Here<'_>) -> Result<Response, ArmError> {
     let plan = asked.state.resource.site(Manager::Administrator, &view.app).await?.plan.reference();
     let app = asked.state.host.delete_app(asked.by(), here.name, asked.context.now).await?;
     asked.state.outside.deleted(here.name, app).await;
-    asked.state.resource.forget(&Scope::App(app)).await?;
+    let mut gone = vec![Gone::App(app)];
     if !asked.query.keeps_plan {
         // As App Service does, and `az` says that it does: with its last app a plan goes, as far as who asks may delete it.
         match asked.state.resource.delete_plan(asked.by(), &plan).await {
-            Ok(())
-            | Err(
+            Ok(plan) => gone.push(Gone::Plan(plan)),
+            Err(
                 ResourceError::PlanInUse(_)
                 | ResourceError::PlanStays(_)
                 | ResourceError::PlanNotFound(_)
                 | ResourceError::Unmanaged(_),
             ) => {}
-            Err(error) => return Err(error.into()),
+            // The app is gone, and so says the answer. An empty plan is nobody's harm, and is deleted by its own name.
+            Err(error) => {
+                tracing::warn!(error = domain::chain(&error), "the plan of an app that is gone is left")
+            }
         }
     }
+    asked.state.forget_soon(&gone).await;
     Ok(empty(StatusCode::OK))
 }
 
@@ -170,7 +174,7 @@ impl Wanted {
         if self.settings.is_said() || running.is_some() {
             resource.may(asked.by(), config::CONFIG_WRITE, &around).await?;
         }
-        host.check_new_app(&self.settings.all(), &running.unwrap_or_default())?;
+        host.check_new_app(&self.settings.all(), running.as_ref()).await?;
         resource.check_new_site(&self.site)?;
         if let Some(identity) = &self.identity {
             identity.check(asked).await?;
