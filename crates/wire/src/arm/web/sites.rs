@@ -93,11 +93,15 @@ pub(super) async fn put(here: &Here<'_>, body: Body, is_whole: bool) -> Result<R
     wanted.settings.apply(here).await?;
     wanted.running.apply(here, &app).await?;
     if let Some(identity) = &wanted.identity {
-        identity.apply(here, is_whole).await?;
+        let (wanted, now) = (identity.wanted(is_whole), asked.context.now);
+        let _set = asked.state.host.set_identities(asked.by(), &app, &wanted, now).await?;
     }
     here.changed();
-    // What was just written is told to who wrote it, who need not be able to read it later.
+    // What was just written is told to who wrote it, who need not be able to read it later. Another app of its name is not what they wrote.
     let view = asked.state.host.app(Manager::Administrator, name).await?;
+    if view.app.id != app.id {
+        return Err(HostError::AppNotFound(name.clone()).into());
+    }
     Ok(answer(StatusCode::OK, &shown(asked, Manager::Administrator, &view).await?))
 }
 
