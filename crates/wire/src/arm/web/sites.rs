@@ -45,7 +45,7 @@ pub(super) async fn get(here: &Here<'_>) -> Result<Response, ArmError> {
 
 /// Apps that may be read: all, or those of a group.
 pub(super) async fn list(asked: &Asked<'_>, group: Option<&ResourceGroupName>) -> Result<Response, ArmError> {
-    Ok(listed(asked, seen(asked, group).await?))
+    listed(asked, seen(asked, group).await?)
 }
 
 /// Those of a plan.
@@ -54,7 +54,7 @@ pub(super) async fn list_of(asked: &Asked<'_>, plan: &PlanRef) -> Result<Respons
     let id = plan_id(asked, &there.plan.reference());
     let mut values = seen(asked, None).await?;
     values.retain(|site| site.pointer("/properties/serverFarmId").and_then(Value::as_str) == Some(&*id));
-    Ok(listed(asked, values))
+    listed(asked, values)
 }
 
 async fn seen(asked: &Asked<'_>, group: Option<&ResourceGroupName>) -> Result<Vec<Value>, ArmError> {
