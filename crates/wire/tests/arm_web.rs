@@ -433,6 +433,23 @@ async fn the_parts_of_an_app_and_the_apps_of_a_plan_are_listed_as_each_is_told()
 }
 
 #[tokio::test]
+async fn apps_of_a_plan_are_told_whatever_is_wrong_with_others() {
+    let desk = Desk::new(Some("Contributor")).await;
+    desk.make().await;
+    desk.web(Method::PUT, "sites/other", json!({"location": "local"})).await;
+    let broken = <host::Desired as store::Record>::key(&"other".parse().unwrap());
+    let written = transact(&*desk.world.store, &crypt::SystemEntropy, |_| {
+        let write = store::Write::Put(broken.clone(), b"no record".as_slice().into());
+        Ok::<_, Halt<store::StoreError>>(Decision::of((), vec![write]))
+    });
+    written.await.unwrap();
+    assert_eq!(desk.refused(Method::GET, "sites", Value::Null).await.0, 500);
+    let listed = desk.web(Method::GET, "serverfarms/plan/sites", Value::Null).await;
+    let names: Vec<&Value> = listed["value"].as_array().unwrap().iter().map(|site| &site["name"]).collect();
+    assert_eq!(names, ["web"]);
+}
+
+#[tokio::test]
 async fn a_refused_app_is_not_made() {
     let desk = Desk::new(Some("Contributor")).await;
     let host = &desk.world.state.host;
