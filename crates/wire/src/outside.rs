@@ -57,7 +57,7 @@ impl OutsidePlace {
     }
 
     /// An app was deleted, and all that is left of it is to go.
-    pub async fn deleted(&self, name: &AppName, app: AppId) {
+    pub async fn app_deleted(&self, name: &AppName, app: AppId) {
         self.hosting_forgets(name, app);
         self.names_changed().await;
     }

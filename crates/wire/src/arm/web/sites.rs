@@ -123,7 +123,7 @@ pub(super) async fn delete(here: &Here<'_>) -> Result<Response, ArmError> {
     };
     let plan = asked.state.resource.site(Manager::Administrator, &view.app).await?.plan.reference();
     let app = asked.state.host.delete_app(asked.by(), here.name, asked.context.now).await?;
-    asked.state.outside.deleted(here.name, app).await;
+    asked.state.outside.app_deleted(here.name, app).await;
     asked.state.resource.forget(&Scope::App(app)).await?;
     if !asked.query.keeps_plan {
         // As App Service does, and `az` says that it does: with its last app a plan goes, as far as who asks may delete it.
