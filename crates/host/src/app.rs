@@ -3,7 +3,7 @@
 
 use crate::{App, Desired, HostError, Site, service::AppView, settings::SettingsRecord, user_assigned};
 use access::{Around, Gone, ManagePermit, Manager, Principal, Scope, Vacated};
-use directory::{IdentityIds, managed};
+use directory::{IdentityIds, managed, managed::Registered};
 use domain::{
     AppId, AppName, Location, Placement, PrincipalId, ResourceGroupName, Tags, TenantId, Timestamp,
 };
@@ -157,7 +157,7 @@ pub(crate) fn assign(
     view: &View,
     by: Manager<'_>,
     name: &AppName,
-    (tenant, ids): (TenantId, IdentityIds),
+    new: (TenantId, IdentityIds),
     now: Timestamp,
 ) -> Result<Decision<AppView>, Halt<HostError>> {
     let current = show(view, name)?;
@@ -165,8 +165,7 @@ pub(crate) fn assign(
     if current.principal.is_some() {
         return Ok(Decision::read(current));
     }
-    let registered =
-        managed::register(current.app.id, &current.app.name, &current.app.placement.group, tenant, ids, now);
+    let registered = register(&current.app, new, now);
     let app = App { identity: Some(registered.principal.id), changed: now, ..App::clone(&current.app) };
     let mut writes = registered.writes;
     writes.push(store::put::<App>(name, &app));
@@ -200,7 +199,12 @@ pub(crate) fn existing(view: &View, name: &AppName) -> Result<Arc<App>, Halt<Hos
     }
 }
 
-fn unregister(view: &View, identity: Option<PrincipalId>) -> Result<Vec<Write>, Halt<HostError>> {
+/// The principal of an identity of an app's own.
+pub(crate) fn register(app: &App, (tenant, ids): (TenantId, IdentityIds), now: Timestamp) -> Registered {
+    managed::register(app.id, &app.name, &app.placement.group, tenant, ids, now)
+}
+
+pub(crate) fn unregister(view: &View, identity: Option<PrincipalId>) -> Result<Vec<Write>, Halt<HostError>> {
     let Some(identity) = identity else { return Ok(Vec::new()) };
     managed::unregister(view, identity).map_err(|halt| halt.map(HostError::from))
 }

@@ -12,6 +12,7 @@ pub mod federated;
 #[cfg(test)]
 mod fixtures;
 mod hosting;
+pub mod identities;
 pub mod inject;
 pub mod plan;
 pub mod reference;
@@ -28,6 +29,7 @@ pub use desired::{AppNetwork, Change, Deployment, Desired, DesiredState, Health,
 pub use error::HostError;
 pub use federated::FederatedView;
 pub use hosting::Publishable;
+pub use identities::{Others, WantedIdentities};
 pub use identity::{App, Assigned, Enforcement, Workload};
 pub use inject::{Environment, Injection, TrustFiles};
 pub use kernel::NetworkId;

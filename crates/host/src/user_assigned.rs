@@ -254,25 +254,35 @@ fn attach(
     id: AttachmentId,
     now: Timestamp,
 ) -> Result<Decision<AppView>, Halt<HostError>> {
-    let current = app::show(view, name)?;
+    let mut current = app::show(view, name)?;
     let _permit = app::may(view, by, app::WRITE, &current.app)?;
-    let given = find(view, identity)?;
-    // Whoever runs code in the app acts as the identity from then on: that is for those to allow who may say so of the identity.
-    may(view, by, "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", &given.identity)?;
-    let mut kept = living(&current);
-    if kept.iter().any(|assigned| assigned.identity == given.principal.id) {
+    if !give(view, by, &mut current.user_assigned, identity, id)? {
         return Ok(Decision::read(current));
     }
-    if kept.len() >= limits::IDENTITIES_OF_APP_MAX {
+    let app = App { user_assigned: living(&current), changed: now, ..App::clone(&current.app) };
+    let writes = vec![store::put::<App>(name, &app)];
+    Ok(Decision::of(AppView { app: Arc::new(app), ..current }, writes))
+}
+
+/// Adds an identity to those that an app has. Was it none of them?
+pub(crate) fn give(
+    view: &View,
+    by: Manager<'_>,
+    all: &mut Vec<(Assigned, Arc<Principal>)>,
+    name: &IdentityName,
+    attachment: AttachmentId,
+) -> Result<bool, Halt<HostError>> {
+    let given = find(view, name)?;
+    // Whoever runs code in the app acts as the identity from then on: that is for those to allow who may say so of the identity.
+    may(view, by, "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", &given.identity)?;
+    if all.iter().any(|(assigned, _)| assigned.identity == given.principal.id) {
+        return Ok(false);
+    }
+    if all.len() >= limits::IDENTITIES_OF_APP_MAX {
         return refuse(HostError::TooManyIdentities { limit: limits::IDENTITIES_OF_APP_MAX });
     }
-    let assigned = Assigned { identity: given.principal.id, attachment: id };
-    kept.push(assigned);
-    let app = App { user_assigned: kept, changed: now, ..App::clone(&current.app) };
-    let writes = vec![store::put::<App>(name, &app)];
-    let mut user_assigned = current.user_assigned;
-    user_assigned.push((assigned, given.principal));
-    Ok(Decision::of(AppView { app: Arc::new(app), user_assigned, ..current }, writes))
+    all.push((Assigned { identity: given.principal.id, attachment }, given.principal));
+    Ok(true)
 }
 
 fn detach(
@@ -315,7 +325,7 @@ pub(crate) fn of_app(view: &View, app: &App) -> Result<Vec<(Assigned, Arc<Princi
     Ok(all)
 }
 
-fn living(view: &AppView) -> Vec<Assigned> {
+pub(crate) fn living(view: &AppView) -> Vec<Assigned> {
     view.user_assigned.iter().map(|(assigned, _)| *assigned).collect()
 }
 

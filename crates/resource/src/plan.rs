@@ -158,8 +158,15 @@ impl ResourceService {
     /// # Errors
     /// [`ResourceError::Unmanaged`], [`ResourceError::PlanNotFound`].
     pub async fn plan(&self, by: Manager<'_>, plan: &PlanRef) -> Result<PlanView, ResourceError> {
-        let found = query(&*self.store, |view| allowed(view, by, READ, plan)).await?;
-        self.with_apps(found).await
+        self.with_apps(self.plan_alone(by, plan).await?).await
+    }
+
+    /// The same, for who need not know how many apps are in it: they are all counted for that.
+    ///
+    /// # Errors
+    /// [`ResourceError::Unmanaged`], [`ResourceError::PlanNotFound`].
+    pub async fn plan_alone(&self, by: Manager<'_>, plan: &PlanRef) -> Result<Arc<Plan>, ResourceError> {
+        query(&*self.store, |view| allowed(view, by, READ, plan)).await
     }
 
     /// The plans that somebody may see, but for the one that is always there.

@@ -238,6 +238,16 @@ pub enum StoreError {
     Broken(String),
 }
 
+impl StoreError {
+    /// Not done, or nobody knows: what was asked for may be asked for again, and may succeed then.
+    pub const fn is_temporary(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::Unknown(_) | Self::Unavailable(_) | Self::Full(_) => true,
+            Self::Compacted | Self::TooLarge { .. } | Self::Invalid(_) | Self::Broken(_) => false,
+        }
+    }
+}
+
 /// Ordered keys with revisions and one atomic commit. Four calls, however many nouns we grow.
 #[async_trait]
 pub trait Store: Send + Sync {

@@ -158,8 +158,24 @@ impl Context {
         recorded(sink.append(&record), action)
     }
 
-    /// What [`Context::record`] writes, for [`record_together`].
-    pub fn recording(
+    /// The same, together with the records of others where there are many of them.
+    ///
+    /// # Errors
+    /// [`AuditUnavailable`]; then refuse.
+    pub(crate) fn record_together<'s>(
+        &self,
+        sink: &'s dyn AuditSink,
+        actor: Actor,
+        action: &'static str,
+        target: String,
+        outcome: Outcome,
+        reason: String,
+    ) -> impl Future<Output = Result<Recorded, AuditUnavailable>> + Send + use<'s> {
+        let record = self.recording(actor, action, target, outcome, reason);
+        async move { recorded(append_together(sink, &record).await, action) }
+    }
+
+    fn recording(
         &self,
         actor: Actor,
         action: &'static str,
@@ -170,14 +186,6 @@ impl Context {
         let (at, request, origin) = (self.now, self.request, self.origin.clone());
         Record { at, request, actor, action, target, outcome, reason, origin }
     }
-}
-
-/// Writes the record of a request together with those of others, where there are many of them.
-///
-/// # Errors
-/// [`AuditUnavailable`]; then refuse.
-pub async fn record_together(sink: &dyn AuditSink, record: Record) -> Result<Recorded, AuditUnavailable> {
-    recorded(append_together(sink, &record).await, record.action)
 }
 
 fn recorded(appended: Result<(), AuditError>, action: &str) -> Result<Recorded, AuditUnavailable> {

@@ -57,11 +57,9 @@ impl OutsidePlace {
     }
 
     /// An app was deleted, and all that is left of it is to go.
-    pub async fn deleted(&self, name: &AppName, app: AppId) {
-        if let Some(outside) = self.there() {
-            outside.hosting().deleted(name, app);
-            outside.names_changed().await;
-        }
+    pub async fn app_deleted(&self, name: &AppName, app: AppId) {
+        self.hosting_forgets(name, app);
+        self.names_changed().await;
     }
 
     /// There is a vault or an app more, or less.

@@ -4,14 +4,18 @@ use crate::support::{NOW, NoHosting, World};
 use access::{Manager, RoleAssignment, Scope, WideRoles};
 use axum::body::Body;
 use directory::NewRegistration;
-use domain::{AppId, AssignmentId, DeploymentId, Placement, PrincipalId, Secret};
+use domain::{AppId, AssignmentId, DeploymentId, Placement, PrincipalId, Secret, limits};
 use host::{Change, Deployment, Publishable, Setting};
 use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use store::{Decision, Halt, transact};
@@ -32,6 +36,25 @@ pub(crate) struct Taking {
     changed: Mutex<usize>,
     /// Apps that were told to be deleted; how often names were told to be others.
     pub(crate) told: Mutex<(usize, usize)>,
+    /// Nothing is ever added to a log.
+    is_silent: AtomicBool,
+    /// Done by somebody else once an app has been changed, before its change is told.
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+/// A log to which nothing is added.
+struct Silent;
+
+impl axum::body::HttpBody for Silent {
+    type Data = axum::body::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
 }
 
 impl Hosting for Taking {
@@ -70,6 +93,9 @@ impl Hosting for Taking {
 
     fn changed(&self, _: &domain::AppName) {
         *self.changed.lock().unwrap() += 1;
+        if let Some(meanwhile) = self.meanwhile.lock().unwrap().take() {
+            meanwhile();
+        }
     }
 
     fn deleted(&self, _: &domain::AppName, _: AppId) {
@@ -90,7 +116,9 @@ impl Hosting for Taking {
     }
 
     fn log(&self, _: AppId, _: usize, _: bool) -> Answer<'_, Body> {
-        Box::pin(async { Ok(Body::from("a line\n")) })
+        let body =
+            if self.is_silent.load(Ordering::SeqCst) { Body::new(Silent) } else { Body::from("a line\n") };
+        Box::pin(async { Ok(body) })
     }
 }
 
@@ -407,6 +435,23 @@ async fn the_parts_of_an_app_and_the_apps_of_a_plan_are_listed_as_each_is_told()
 }
 
 #[tokio::test]
+async fn apps_of_a_plan_are_told_whatever_is_wrong_with_others() {
+    let desk = Desk::new(Some("Contributor")).await;
+    desk.make().await;
+    desk.web(Method::PUT, "sites/other", json!({"location": "local"})).await;
+    let broken = <host::Desired as store::Record>::key(&"other".parse().unwrap());
+    let written = transact(&*desk.world.store, &crypt::SystemEntropy, |_| {
+        let write = store::Write::Put(broken.clone(), b"no record".as_slice().into());
+        Ok::<_, Halt<store::StoreError>>(Decision::of((), vec![write]))
+    });
+    written.await.unwrap();
+    assert_eq!(desk.refused(Method::GET, "sites", Value::Null).await.0, 500);
+    let listed = desk.web(Method::GET, "serverfarms/plan/sites", Value::Null).await;
+    let names: Vec<&Value> = listed["value"].as_array().unwrap().iter().map(|site| &site["name"]).collect();
+    assert_eq!(names, ["web"]);
+}
+
+#[tokio::test]
 async fn a_refused_app_is_not_made() {
     let desk = Desk::new(Some("Contributor")).await;
     let host = &desk.world.state.host;
@@ -539,6 +584,118 @@ async fn identities_of_their_own_are_given_and_taken_by_what_is_said() {
 }
 
 #[tokio::test]
+async fn an_app_that_has_as_many_identities_as_it_may_changes_them_for_others() {
+    let desk = Desk::new(Some("Owner")).await;
+    desk.make().await;
+    let (host, by, full) = (&desk.world.state.host, Manager::Administrator, limits::IDENTITIES_OF_APP_MAX);
+    let shop = Placement { group: "Shop".parse().unwrap(), ..Placement::default() };
+    for number in 0..2 * full {
+        host.create_identity(by, &format!("readers-{number:02}").parse().unwrap(), &shop, NOW).await.unwrap();
+    }
+    let subscription = desk.world.state.resource.subscription().id;
+    let id = |number: usize| {
+        format!(
+            "/subscriptions/{subscription}/resourcegroups/Shop/providers/\
+             Microsoft.ManagedIdentity/userAssignedIdentities/readers-{number:02}"
+        )
+    };
+    let put = async |kind: &str, numbers: std::ops::Range<usize>| {
+        let ids: Vec<String> = numbers.map(id).collect();
+        let named: serde_json::Map<String, Value> = ids.iter().map(|id| (id.clone(), json!({}))).collect();
+        let body = json!({"location": "local", "identity": {"type": kind, "userAssignedIdentities": named}});
+        let shown = desk.web(Method::PUT, "sites/web", body).await;
+        let named = shown["identity"]["userAssignedIdentities"].as_object().unwrap();
+        assert_eq!(named.keys().collect::<Vec<_>>(), ids.iter().collect::<Vec<_>>());
+        shown["identity"].clone()
+    };
+    put("SystemAssigned, UserAssigned", 0..full).await;
+    let before = host.app(by, &"web".parse().unwrap()).await.unwrap();
+    // One for another, and the others are the same as before.
+    put("SystemAssigned, UserAssigned", 1..full + 1).await;
+    let after = host.app(by, &"web".parse().unwrap()).await.unwrap();
+    assert_eq!(before.app.identity, after.app.identity);
+    assert_eq!(before.app.user_assigned[1..], after.app.user_assigned[..full - 1]);
+    // All of them at once, and its own.
+    put("UserAssigned", full..2 * full).await;
+    assert!(host.app(by, &"web".parse().unwrap()).await.unwrap().principal.is_none());
+    put("SystemAssigned, UserAssigned", 0..full).await;
+    // One more, also by a change that takes none away, is too many; and then nothing has changed.
+    let one_more = json!({"identity": {"type": "UserAssigned", "userAssignedIdentities": {id(full): {}}}});
+    assert_eq!(desk.refused(Method::PATCH, "sites/web", one_more).await.0, 400);
+    let there = host.app(by, &"web".parse().unwrap()).await.unwrap();
+    assert!(there.principal.is_some() && there.user_assigned.len() == full);
+    let changed = json!({"identity": {"type": "UserAssigned",
+        "userAssignedIdentities": {id(full): {}, id(0): null}}});
+    desk.web(Method::PATCH, "sites/web", changed).await;
+    let there = host.app(by, &"web".parse().unwrap()).await.unwrap();
+    assert!(there.principal.is_none() && there.user_assigned.len() == full);
+}
+
+#[tokio::test]
+async fn what_has_an_apps_name_by_then_is_not_told_to_who_changed_the_app() {
+    let desk = Desk::new(None).await;
+    desk.is("Contributor", Scope::Group("shop".parse().unwrap())).await;
+    desk.web(Method::PUT, "sites/web", json!({"location": "local"})).await;
+    let host = desk.world.state.host.clone();
+    let replaced = async move {
+        let (by, name) = (Manager::Administrator, "web".parse().unwrap());
+        host.delete_app(by, &name, NOW).await.unwrap();
+        host.create_app(by, &name, &Placement::default(), NOW).await.unwrap();
+    };
+    let meanwhile = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        std::thread::spawn(move || runtime.block_on(replaced)).join().unwrap();
+    };
+    *desk.taking.meanwhile.lock().unwrap() = Some(Box::new(meanwhile));
+    let changed = json!({"location": "local", "tags": {"a": "b"}});
+    assert_eq!(desk.refused(Method::PUT, "sites/web", changed).await.0, 404);
+    assert!(desk.taking.meanwhile.lock().unwrap().is_none(), "it happened");
+}
+
+#[tokio::test]
+async fn two_connection_strings_of_one_name_are_refused_whatever_their_types() {
+    let desk = Desk::new(Some("Contributor")).await;
+    desk.make().await;
+    let of = |kinds: [&str; 2], names: [&str; 2]| {
+        let one = |at: usize| json!({"name": names[at], "type": kinds[at], "connectionString": "1"});
+        json!({"location": "local", "properties": {"siteConfig": {"connectionStrings": [one(0), one(1)]}}})
+    };
+    for kinds in [["MySql", "SQLAzure"], ["MySql", "MySql"]] {
+        assert_eq!(desk.refused(Method::PUT, "sites/web", of(kinds, ["DB", "DB"])).await.0, 400, "{kinds:?}");
+    }
+    desk.web(Method::PUT, "sites/web", of(["MySql", "SQLAzure"], ["DB", "OTHER"])).await;
+    let shown = desk.web(Method::POST, "sites/web/config/connectionstrings/list", Value::Null).await;
+    assert_eq!(shown["properties"].as_object().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_page_is_asked_for_of_a_list_and_of_nothing_else() {
+    let desk = Desk::new(Some("Contributor")).await;
+    desk.make().await;
+    desk.web(Method::PUT, "sites/other", json!({"location": "local"})).await;
+    for bad in ["$top=0", "$top=x", "%24top=-1", "$skiptoken="] {
+        assert_eq!(desk.refused(Method::GET, &format!("sites?{bad}"), Value::Null).await.0, 400, "{bad}");
+        desk.web(Method::GET, &format!("sites/other?{bad}"), Value::Null).await;
+        desk.web(Method::PUT, &format!("sites/other?{bad}"), json!({"location": "local"})).await;
+    }
+    let first = desk.web(Method::GET, "sites?x=%C3%A9&%24top=1", Value::Null).await;
+    let next = first["nextLink"].as_str().unwrap();
+    let query = next.split_once('?').unwrap().1;
+    assert!(query.starts_with("x=%C3%A9&%24top=1&api-version=2025-05-01&%24skiptoken="), "{query}");
+    let rest = next.strip_prefix("https://management.keyless.localhost:8443").unwrap();
+    let request = Request::builder()
+        .uri(rest)
+        .header("host", "management.keyless.localhost:8443")
+        .header("authorization", format!("Bearer {}", desk.arm))
+        .body(Body::empty());
+    let (status, _, last) = desk.send(request.unwrap()).await;
+    let last: Value = serde_json::from_slice(&last).unwrap();
+    assert_eq!((status.as_u16(), &last["value"][0]["name"]), (200, &json!("web")));
+    assert_eq!(last["nextLink"], Value::Null);
+    desk.web(Method::DELETE, "sites/other?$top=x", Value::Null).await;
+}
+
+#[tokio::test]
 async fn a_secret_setting_is_not_told_and_keeps_its_value() {
     let desk = Desk::new(Some("Contributor")).await;
     desk.make().await;
@@ -661,6 +818,27 @@ async fn a_package_is_deployed_with_a_token_and_followed_to_its_end() {
         assert_eq!(desk.scm(Method::POST, "/api/publish?type=zip", &good, &zip).await.0, 503);
     }
     assert_eq!(desk.taking.packages.lock().unwrap().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_is_followed_for_no_longer_than_the_token_lives() {
+    let desk = Desk::new(Some("Contributor")).await;
+    desk.make().await;
+    desk.taking.is_silent.store(true, Ordering::SeqCst);
+    let request = Request::builder()
+        .uri("/logstream")
+        .header("host", SCM)
+        .header("authorization", format!("Bearer {}", desk.scm))
+        .body(Body::empty());
+    let response = desk.world.public.clone().oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let mut log = response.into_body();
+    let lifetime = i64::try_from(desk.world.state.directory.token_lifetime().as_secs()).unwrap();
+    let soon = limits::FOLLOWED_LOG_ASKS_EVERY * 3;
+    desk.world.later(lifetime - 1);
+    assert!(tokio::time::timeout(soon, log.frame()).await.is_err(), "it is followed");
+    desk.world.later(1);
+    assert!(tokio::time::timeout(soon, log.frame()).await.unwrap().is_none(), "the token has expired");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::{
 use audit::Outcome;
 use axum::body::Body;
 use domain::{AppId, AppName, DeploymentId, limits};
-use host::{Deployment, Image, Publishable};
+use host::{Deployment, HostError, Image, Publishable};
 use http_body_util::BodyExt;
 use kernel::{Account, AppCgroup, Ended, KernelError, Limiter, Limits, Program};
 use package::{Contents, PackageError, Runtime, Step};
@@ -33,6 +33,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+use store::StoreError;
 use tokio::{io::AsyncWriteExt, time::Instant};
 use wire::admin::{Brought, HostingFault, ObservedDeployment};
 
@@ -121,7 +122,7 @@ pub(super) struct Ground {
     pub(super) folder: AppFolder,
     account: Option<u32>,
     pub(super) command: Option<String>,
-    /// From then on it may be what is desired, whatever we were told of it: its files stay.
+    /// It may be what is desired, though nobody has said so: its files stay.
     is_committing: AtomicBool,
 }
 
@@ -415,7 +416,12 @@ async fn come_about(apps: &Arc<Apps>, ground: &Ground) -> Result<(), Failed> {
 /// Makes it what is desired.
 pub(super) async fn commit(apps: &Apps, ground: &Ground, deployment: Deployment) -> Result<(), Failed> {
     ground.is_committing.store(true, Ordering::SeqCst);
-    apps.deployed(&ground.publishable, deployment).await.map_err(|error| Failed(domain::chain(&error)))
+    let Err(error) = apps.deployed(&ground.publishable, deployment).await else { return Ok(()) };
+    // All other errors say that it is not what is desired, such as that whoever sent it may not any more.
+    if !matches!(error, HostError::Store(StoreError::Unknown(_))) {
+        ground.is_committing.store(false, Ordering::SeqCst);
+    }
+    Err(Failed(domain::chain(&error)))
 }
 
 async fn unpack(ground: &Ground) -> Result<(Contents, package::Launch), Failed> {

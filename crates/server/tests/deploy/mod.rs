@@ -1,20 +1,22 @@
 //! A package is deployed over HTTPS: by a thread that may open no file, to which others lend a hand (ADR 0026).
 
 use crate::Site;
-use access::{RoleAssignment, Scope, WideRoles};
-use domain::{AssignmentId, PrincipalId, Timestamp};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use serde_json::Value;
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
-use store::{Decision, Halt, Redb, RedbOptions, transact};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use serde_json::{Value, json};
+use server::Running;
+use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::client::TlsStream;
 
 const MANAGEMENT: &str = "management.keyless.localhost";
 const SCM: &str = "web.scm.apps.keyless.localhost";
 
 impl Site {
-    /// Sends one request over TLS; answers the status and what arrives of the body until the server ends it, or within a second.
-    async fn send(&self, host: &str, head: &str, body: &[u8]) -> (u16, Vec<u8>) {
+    /// Begins one request over TLS: sends its head.
+    async fn begin(&self, host: &str, head: &str, body_bytes: usize) -> TlsStream<TcpStream> {
         let mut roots = rustls::RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(self.data().join("ca.pem")).unwrap() {
             roots.add(certificate.unwrap()).unwrap();
@@ -25,31 +27,26 @@ impl Site {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.unwrap();
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.unwrap();
         let name = ServerName::try_from(host.to_owned()).unwrap();
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         let mut stream = connector.connect(name, stream).await.unwrap();
         let head = format!(
-            "{head}\r\nHost: {host}:{}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            "{head}\r\nHost: {host}:{}\r\nContent-Length: {body_bytes}\r\nConnection: close\r\n\r\n",
             self.port,
-            body.len()
         );
         stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// Sends one request over TLS; answers the status and what arrives of the body until the server ends it, or within a second.
+    async fn send(&self, host: &str, head: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let mut stream = self.begin(host, head, body.len()).await;
         // In pieces: a package is not held whole by anybody.
         for piece in body.chunks(16 * 1024) {
             stream.write_all(piece).await.unwrap();
         }
-        let (mut answer, mut piece) = (Vec::new(), vec![0; 16 * 1024]);
-        while let Ok(Ok(count)) = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut piece)).await
-        {
-            if count == 0 {
-                break;
-            }
-            answer.extend_from_slice(piece.get(..count).unwrap());
-        }
-        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-        let text = String::from_utf8_lossy(answer.get(..end).unwrap()).into_owned();
-        (text.split(' ').nth(1).unwrap().parse().unwrap(), answer.split_off(end + 4))
+        answer(stream).await
     }
 
     async fn json(&self, host: &str, method_and_path: &str, token: &str, body: &[u8]) -> (u16, Value) {
@@ -72,23 +69,53 @@ impl Site {
         text(&body, "access_token")
     }
 
-    /// Makes a principal the subscription's owner, while no server runs.
-    async fn owns(&self, principal: PrincipalId) {
-        let options = RedbOptions { page_cache_bytes: 1 << 20, entry_cache_bytes: 1 << 20 };
-        let store = Redb::open(&self.data().join("keyless.redb"), options).unwrap();
-        let one = RoleAssignment {
-            id: AssignmentId::random(&crypt::SystemEntropy),
-            role: "Owner".parse().unwrap(),
-            object: None,
-            created: Timestamp::default(),
-        };
-        let roles = WideRoles { assignments: vec![(Scope::Subscription, one)] };
-        let write = store::put::<WideRoles>(&principal, &roles);
-        let written = transact(&store, &crypt::SystemEntropy, |_| {
-            Ok::<_, Halt<store::StoreError>>(Decision::of((), vec![write.clone()]))
-        });
-        written.await.unwrap();
+    /// Where the files of apps are.
+    fn app_files(&self) -> PathBuf {
+        if kernel::is_root() { self.folder.join("data-apps") } else { self.data().join("apps") }
     }
+}
+
+/// A server with an app, and what the subscription's owner deploys to it by.
+struct Stage {
+    site: Site,
+    running: Running,
+    owner: Value,
+    arm: String,
+    scm: String,
+}
+
+impl Stage {
+    async fn new(name: &str) -> Self {
+        let mut site = Site::new(name);
+        let (running, _) = site.start().await.unwrap();
+        let made = site.ask("POST", "/v1/registrations", r#"{"display_name":"ci"}"#).await.2;
+        let client = text(&made, "client_id");
+        let secret = site.ask("POST", &format!("/v1/registrations/{client}/credentials"), "{}").await.2;
+        let secret = text(&secret, "secret").replace('~', "%7E");
+        assert_eq!(site.ask("POST", "/v1/apps", r#"{"name":"web"}"#).await.0, 201);
+        let principal = text(&made, "principal");
+        let owner = json!({"scope": "subscription", "role": "Owner", "principal": principal});
+        assert_eq!(site.ask("POST", "/v1/role-assignments", &owner.to_string()).await.0, 200);
+        let tenant = text(&site.ask("GET", "/v1/status", "").await.2, "tenant");
+        let port = site.port;
+        let resource = |host: &str| format!("{host}.keyless.localhost%3A{port}");
+        let arm = site.token(&tenant, &client, &secret, &format!("{}%2F", resource("management"))).await;
+        let scm = site.token(&tenant, &client, &secret, &resource("appservice")).await;
+        Self { site, running, owner, arm, scm }
+    }
+}
+
+async fn answer(mut stream: TlsStream<TcpStream>) -> (u16, Vec<u8>) {
+    let (mut answer, mut piece) = (Vec::new(), vec![0; 16 * 1024]);
+    while let Ok(Ok(count)) = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut piece)).await {
+        if count == 0 {
+            break;
+        }
+        answer.extend_from_slice(piece.get(..count).unwrap());
+    }
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let text = String::from_utf8_lossy(answer.get(..end).unwrap()).into_owned();
+    (text.split(' ').nth(1).unwrap().parse().unwrap(), answer.split_off(end + 4))
 }
 
 fn text(of: &Value, named: &str) -> String {
@@ -119,21 +146,7 @@ fn zip(name: &str, content: &[u8]) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_package_that_is_sent_to_the_apps_own_host_is_deployed() {
-    let mut site = Site::new("deploy");
-    let (running, _) = site.start().await.unwrap();
-    let made = site.ask("POST", "/v1/registrations", r#"{"display_name":"ci"}"#).await.2;
-    let (client, principal) = (text(&made, "client_id"), text(&made, "principal"));
-    let secret = site.ask("POST", &format!("/v1/registrations/{client}/credentials"), "{}").await.2;
-    let secret = text(&secret, "secret").replace('~', "%7E");
-    assert_eq!(site.ask("POST", "/v1/apps", r#"{"name":"web"}"#).await.0, 201);
-    let tenant = text(&site.ask("GET", "/v1/status", "").await.2, "tenant");
-    running.stop(server::Asked::Terminated).await;
-    site.owns(principal.parse().unwrap()).await;
-    let (running, _) = site.start().await.unwrap();
-    let port = site.port;
-    let resource = |host: &str| format!("{host}.keyless.localhost%3A{port}");
-    let arm = site.token(&tenant, &client, &secret, &format!("{}%2F", resource("management"))).await;
-    let scm = site.token(&tenant, &client, &secret, &resource("appservice")).await;
+    let Stage { site, running, arm, scm, .. } = Stage::new("deploy").await;
     let (_, all) = site.json(MANAGEMENT, "GET /subscriptions?api-version=2022-12-01", &arm, b"").await;
     let subscription = text(all.get("value").unwrap().get(0).unwrap(), "id");
     let at = |method: &str, path: &str| {
@@ -177,9 +190,8 @@ async fn a_package_that_is_sent_to_the_apps_own_host_is_deployed() {
         String::from_utf8_lossy(&log)
     );
 
-    let files = if kernel::is_root() { site.folder.join("data-apps") } else { site.data().join("apps") };
     let kept = || {
-        let all = std::fs::read_dir(&files).unwrap().filter_map(Result::ok);
+        let all = std::fs::read_dir(site.app_files()).unwrap().filter_map(Result::ok);
         all.filter(|one| one.file_type().is_ok_and(|kind| kind.is_dir())).count()
     };
     assert_eq!(kept(), 1);
@@ -205,4 +217,53 @@ async fn a_package_that_is_sent_to_the_apps_own_host_is_deployed() {
     for done in ["scm.deploy", "app.deployed", "site.delete", "scm.authenticate"] {
         assert!(site.audit().contains(done), "{done}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_of_somebody_who_may_not_any_more_leaves_nothing() {
+    let Stage { site, running, owner, scm, .. } = Stage::new("deploy-late").await;
+    let app = text(&site.ask("GET", "/v1/apps/web", "").await.2, "id");
+    let desired = r#"{"state":"stopped"}"#;
+    assert_eq!(site.ask("PATCH", "/v1/apps/web/desired", desired).await.0, 200);
+    let deployments = site.app_files().join(app).join("deployments");
+    let kept = || std::fs::read_dir(&deployments).map_or(0, |all| all.filter(Result::is_ok).count());
+    let package = zip("Procfile", b"web: sleep 1000\n");
+    for is_owner in [true, false] {
+        let head = format!("POST /api/zipdeploy?isAsync=true HTTP/1.1\r\nAuthorization: Bearer {scm}");
+        let mut stream = site.begin(SCM, &head, package.len()).await;
+        let (first, rest) = package.split_at(10);
+        stream.write_all(first).await.unwrap();
+        let mut tries = 0;
+        // It is let in, and waits for the rest of the package.
+        while site.json(SCM, "GET /api/deployments/latest", &scm, b"").await.0 != 202 {
+            tries += 1;
+            assert!(tries < 200, "nothing is being deployed");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        if !is_owner {
+            assert_eq!(site.ask("DELETE", "/v1/role-assignments", &owner.to_string()).await.0, 200);
+        }
+        stream.write_all(rest).await.unwrap();
+        let (status, told) = answer(stream).await;
+        assert_eq!(status, 202);
+        let id = text(&serde_json::from_slice(&told).unwrap(), "id");
+        let path = format!("/v1/apps/web/deployments/{id}");
+        let (state, why) = loop {
+            let told = site.ask("GET", &path, "").await.2;
+            let state = text(&told, "state");
+            if ["deployed", "failed"].contains(&&*state) {
+                break (state, told.to_string());
+            }
+            tries += 1;
+            assert!(tries < 400, "it does not come to an end: {told}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        match is_owner {
+            true => assert_eq!(state, "deployed", "{why}"),
+            false => assert!(state == "failed" && why.contains("role"), "{why}"),
+        }
+        // Its own, that is; of one that failed nothing is left.
+        assert_eq!((kept(), deployments.join(&id).is_dir()), (1, is_owner));
+    }
+    running.stop(server::Asked::Terminated).await;
 }

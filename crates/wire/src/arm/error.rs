@@ -303,13 +303,9 @@ impl From<GroupFault> for ArmError {
 impl From<StoreError> for ArmError {
     fn from(error: StoreError) -> Self {
         match error {
-            // Not done, or nobody knows; each of it may be asked for again.
-            StoreError::Unavailable(_)
-            | StoreError::Unknown(_)
-            | StoreError::Conflict { .. }
-            | StoreError::Full(_) => Self::unavailable(),
+            error if error.is_temporary() => Self::unavailable(),
             StoreError::TooLarge { .. } => Self::bad_content(format!("It is too large: {error}.")),
-            StoreError::Compacted | StoreError::Invalid(_) | StoreError::Broken(_) => Self::internal(&error),
+            error => Self::internal(&error),
         }
     }
 }

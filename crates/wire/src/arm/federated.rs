@@ -84,7 +84,7 @@ impl FederatedOperation {
             Self::List(owner) => {
                 owner.there(asked).await?;
                 let all = host.federated(by, &owner.identity).await?;
-                list(asked, all.iter().map(|view| shown(asked, view)).collect())
+                list(asked, all.iter().map(|view| shown(asked, view)).collect())?
             }
             Self::Put(owner, credential) => {
                 owner.there(asked).await?;

@@ -92,7 +92,7 @@ impl GroupsOperation {
         let response = match self {
             Self::List => {
                 let groups = resource.groups(asked.by()).await?;
-                list(asked, groups.iter().map(|group| shown(asked, group)).collect())
+                list(asked, groups.iter().map(|group| shown(asked, group)).collect())?
             }
             Self::Put(group) => put(asked, &group, body, true).await?,
             Self::Update(group) => put(asked, &group, body, false).await?,

@@ -85,7 +85,7 @@ impl IdentitiesOperation {
                 let is_there = |view: &&IdentityView| {
                     group.as_ref().is_none_or(|group| view.identity.placement.group == *group)
                 };
-                list(asked, all.iter().filter(is_there).map(|view| shown(asked, view)).collect())
+                list(asked, all.iter().filter(is_there).map(|view| shown(asked, view)).collect())?
             }
             Self::Put(group, name) => put(asked, group, &name, body).await?,
             Self::Update(group, name) => {

@@ -44,7 +44,7 @@ struct Asked<'a> {
     context: &'a Context,
     caller: &'a Caller,
     asking: Asking<'a>,
-    path: &'a str,
+    uri: &'a http::Uri,
     query: Query,
 }
 
@@ -76,13 +76,14 @@ impl Query {
                 query.filter = Some(value.into_owned());
             } else if name.eq_ignore_ascii_case("deleteEmptyServerFarm") {
                 query.keeps_plan = value.eq_ignore_ascii_case("false");
+            } else {
+                query.page.takes(&name, &value);
             }
         }
         let version = version.ok_or_else(ArmError::no_version)?;
         if !is_version(&version) {
             return Err(ArmError::bad_version());
         }
-        query.page = page::Paging::read(text)?;
         Ok(query)
     }
 }
@@ -179,7 +180,7 @@ async fn perform(state: &State, context: &Context, caller: &Caller, request: Req
         Err(error) => return refused(error),
     };
     let asking = Asking::of(caller);
-    let asked = Asked { state, context, caller, asking, path: parts.uri.path(), query };
+    let asked = Asked { state, context, caller, asking, uri: &parts.uri, query };
     match operation.operate(&asked, body).await {
         Ok(Answer { target, response }) => {
             let response = if asks_whether { empty(StatusCode::NO_CONTENT) } else { response };

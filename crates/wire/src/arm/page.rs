@@ -9,51 +9,65 @@ use axum::response::Response;
 use domain::limits;
 use http::StatusCode;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// Bytes of a `$skiptoken`, at most. Ours: the longest id that is here is half of it.
 const TOKEN_BYTES_MAX: usize = 1_024;
+/// Says where a page begins.
+const SKIP_TOKEN: &str = "$skiptoken";
 
-/// Which page of a list is asked for.
+/// Which page of a list is asked for, as it was said: only lists mind what it is.
 #[derive(Debug, Default)]
 pub(super) struct Paging {
-    top: Option<usize>,
+    top: Option<String>,
     after: Option<String>,
-    /// The query without `$skiptoken`: the next page's, too.
-    rest: String,
+}
+
+/// The same, sound.
+struct Page<'p> {
+    most: usize,
+    after: Option<&'p str>,
 }
 
 impl Paging {
-    /// Reads a query's pairs.
-    pub(super) fn read(query: &str) -> Result<Self, ArmError> {
-        let (mut paging, mut rest) = (Self::default(), form_urlencoded::Serializer::new(String::new()));
-        for (name, value) in crate::query::pairs(query) {
-            if name.eq_ignore_ascii_case("$skiptoken") {
-                if value.is_empty() || value.len() > TOKEN_BYTES_MAX {
-                    return Err(ArmError::bad("The $skiptoken is none of ours."));
-                }
-                paging.after = Some(value.into_owned());
-                continue;
-            }
-            if name.eq_ignore_ascii_case("$top") {
-                // Who asks for more than a page gets more pages.
-                let top = value.parse().ok().filter(|top| *top > 0);
-                paging.top = Some(top.ok_or_else(|| ArmError::bad("The $top is no number of items."))?);
-            }
-            rest.append_pair(&name, &value);
-        }
-        paging.rest = rest.finish();
-        Ok(paging)
+    /// Takes a pair of the query, if it is about pages.
+    pub(super) fn takes(&mut self, name: &str, value: &str) -> bool {
+        let part = match name {
+            name if name.eq_ignore_ascii_case(SKIP_TOKEN) => &mut self.after,
+            name if name.eq_ignore_ascii_case("$top") => &mut self.top,
+            _ => return false,
+        };
+        *part = Some(value.to_owned());
+        true
     }
 
+    fn read(&self) -> Result<Page<'_>, ArmError> {
+        let after = self.after.as_deref();
+        if after.is_some_and(|after| after.is_empty() || after.len() > TOKEN_BYTES_MAX) {
+            return Err(ArmError::bad("The $skiptoken is none of ours."));
+        }
+        let top = match &self.top {
+            // Who asks for more than a page gets more pages.
+            Some(top) => match top.parse() {
+                Ok(top) if top > 0 => top,
+                _ => return Err(ArmError::bad("The $top is no number of items.")),
+            },
+            None => usize::MAX,
+        };
+        Ok(Page { most: top.min(limits::RESOURCE_PAGE_ITEMS_MAX), after })
+    }
+}
+
+impl Page<'_> {
     /// What of a list is on the page, and after which id the next page begins, if there is one.
     fn of(&self, mut values: Vec<Value>) -> (Vec<Value>, Option<String>) {
-        let most = self.top.unwrap_or(usize::MAX).min(limits::RESOURCE_PAGE_ITEMS_MAX);
+        let most = self.most;
         if self.after.is_none() && values.len() <= most {
             return (values, None);
         }
         values.sort_by_cached_key(id);
-        if let Some(after) = &self.after {
-            values.retain(|value| id(value) > *after);
+        if let Some(after) = self.after {
+            values.retain(|value| *id(value) > *after);
         }
         let is_more = values.len() > most;
         values.truncate(most);
@@ -68,18 +82,25 @@ fn id(value: &Value) -> String {
 }
 
 /// A list, or the page of it that is asked for.
-pub(super) fn list(asked: &Asked<'_>, values: Vec<Value>) -> Response {
-    let (values, last) = asked.query.page.of(values);
+pub(super) fn list(asked: &Asked<'_>, values: Vec<Value>) -> Result<Response, ArmError> {
+    let (values, last) = asked.query.page.read()?.of(values);
     let mut body = Map::new();
     body.insert("value".to_owned(), Value::Array(values));
     if let Some(last) = last {
         let base = asked.context.names(asked.state).management_resource();
-        let mut query = form_urlencoded::Serializer::new(asked.query.page.rest.clone());
-        let query = query.append_pair("$skiptoken", &last).finish();
-        let next = format!("{base}{}?{query}", asked.path.trim_start_matches('/'));
-        body.insert("nextLink".to_owned(), Value::String(next));
+        let query = next(asked.uri.query().unwrap_or_default(), &last);
+        let link = format!("{base}{}?{query}", asked.uri.path().trim_start_matches('/'));
+        body.insert("nextLink".to_owned(), Value::String(link));
     }
-    answer(StatusCode::OK, &body)
+    Ok(answer(StatusCode::OK, &body))
+}
+
+/// The next page's query.
+fn next(query: &str, last: &str) -> String {
+    let mut next = form_urlencoded::Serializer::new(String::new());
+    let stays = |(name, _): &(Cow<'_, str>, _)| !name.eq_ignore_ascii_case(SKIP_TOKEN);
+    next.extend_pairs(crate::query::pairs(query).filter(stays));
+    next.append_pair(SKIP_TOKEN, last).finish()
 }
 
 #[cfg(test)]
@@ -87,9 +108,17 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn ids(paging: &str, ids: &[&str]) -> (Vec<String>, Option<String>) {
+    fn paging(query: &str) -> Paging {
+        let mut paging = Paging::default();
+        for (name, value) in crate::query::pairs(query) {
+            paging.takes(&name, &value);
+        }
+        paging
+    }
+
+    fn ids(asked: &str, ids: &[&str]) -> (Vec<String>, Option<String>) {
         let values = ids.iter().map(|id| json!({"id": id})).collect();
-        let (values, last) = Paging::read(paging).unwrap().of(values);
+        let (values, last) = paging(asked).read().unwrap().of(values);
         (values.iter().map(|value| value["id"].as_str().unwrap().to_owned()).collect(), last)
     }
 
@@ -104,9 +133,9 @@ mod tests {
         assert_eq!(ids("%24top=2&%24skiptoken=%2Fb", &["/d", "/a", "/aa", "/c"]).0, ["/c", "/d"]);
         let many: Vec<String> = (0..=limits::RESOURCE_PAGE_ITEMS_MAX).map(|at| format!("/{at:05}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        for paging in ["", "$top=5000"] {
-            let (page, last) = ids(paging, &many);
-            assert_eq!((page.len(), last.is_some()), (limits::RESOURCE_PAGE_ITEMS_MAX, true), "{paging}");
+        for asked in ["", "$top=5000"] {
+            let (page, last) = ids(asked, &many);
+            assert_eq!((page.len(), last.is_some()), (limits::RESOURCE_PAGE_ITEMS_MAX, true), "{asked}");
         }
         for bad in [
             "$top=0",
@@ -116,10 +145,10 @@ mod tests {
             "$skiptoken=",
             &format!("$skiptoken={}", "x".repeat(1_025)),
         ] {
-            assert!(Paging::read(bad).is_err(), "{bad}");
+            assert!(paging(bad).read().is_err(), "{bad}");
         }
-        let rest =
-            Paging::read("api-version=2025-05-01&$filter=name eq 'é'&$skiptoken=/a&$top=2").unwrap().rest;
-        assert_eq!(rest, "api-version=2025-05-01&%24filter=name+eq+%27%C3%A9%27&%24top=2");
+        let next = next("api-version=2025-05-01&$filter=name eq 'é'&$skiptoken=/a&$top=2", "/b");
+        let expected = "api-version=2025-05-01&%24filter=name+eq+%27%C3%A9%27&%24top=2&%24skiptoken=%2Fb";
+        assert_eq!(next, expected);
     }
 }

@@ -76,7 +76,7 @@ impl ProvidersOperation {
             return Err(ArmError::not_authorized(READ));
         }
         let response = match self {
-            Self::List => list(asked, PROVIDERS.iter().map(|provider| shown(asked, provider)).collect()),
+            Self::List => list(asked, PROVIDERS.iter().map(|provider| shown(asked, provider)).collect())?,
             Self::Get(namespace) | Self::Register(namespace) => {
                 let found = known(&namespace).ok_or_else(|| ArmError::no_such_provider(&namespace))?;
                 answer(StatusCode::OK, &shown(asked, found))

@@ -22,7 +22,7 @@ pub(super) enum Said {
 pub(super) static NOTHING: Said = Said::Nothing;
 
 impl Said {
-    /// An object below another, by its name in any case; none if it is not there or null.
+    /// What a member says, by its name in any case; none if it is not there or null.
     pub(super) fn member(&self, named: &str) -> Option<&Self> {
         let members = self.members()?;
         let found = members.get(named).or_else(|| {

@@ -60,11 +60,11 @@ impl SubscriptionsOperation {
             _ => resource.has_any_role(asked.by()).await?,
         };
         let response = match self {
-            Self::Tenants => list(asked, vec![tenant(asked)]),
-            Self::List => list(asked, if is_seen { vec![subscription(asked)] } else { Vec::new() }),
+            Self::Tenants => list(asked, vec![tenant(asked)])?,
+            Self::List => list(asked, if is_seen { vec![subscription(asked)] } else { Vec::new() })?,
             _ if !is_seen => return Err(ArmError::not_authorized("Microsoft.Resources/subscriptions/read")),
             Self::Get => answer(StatusCode::OK, &subscription(asked)),
-            Self::Locations => list(asked, vec![location(asked)]),
+            Self::Locations => list(asked, vec![location(asked)])?,
             Self::Resources => super::resources::list(asked).await?,
         };
         Ok(Answer { target, response })

@@ -267,12 +267,7 @@ impl From<DirectoryError> for GraphError {
             }
             DirectoryError::User(UserError::TooManyTries { seconds }) => Self::too_many(seconds),
             DirectoryError::User(UserError::Busy) => Self::too_many(1),
-            DirectoryError::Store(
-                StoreError::Unavailable(_)
-                | StoreError::Unknown(_)
-                | StoreError::Conflict { .. }
-                | StoreError::Full(_),
-            ) => Self::unavailable(),
+            DirectoryError::Store(error) if error.is_temporary() => Self::unavailable(),
             DirectoryError::Store(StoreError::TooLarge { .. }) => {
                 Self::bad("The object would be larger than it may be.")
             }

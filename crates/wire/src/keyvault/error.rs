@@ -11,7 +11,6 @@ use crypt::{
 use domain::{ObjectKind, ObjectName};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use store::StoreError;
 use vault::{CertificateFault, KeyFault, KeyOp, VaultError};
 
 /// An answer that is an error.
@@ -287,12 +286,8 @@ impl From<&VaultError> for KeyVaultError {
             VaultError::Certificate(fault) => Self::from(fault),
             VaultError::TooLarge { what, limit } => Self::bad(format!("Over the limit: {what} may be at most {limit}.")),
             VaultError::PageTokenMalformed => Self::bad("The parameter $skiptoken is malformed."),
-            VaultError::Store(
-                StoreError::Unavailable(_) | StoreError::Unknown(_) | StoreError::Full(_) | StoreError::Conflict { .. },
-            ) => Self::unavailable(),
-            VaultError::Store(
-                StoreError::Compacted | StoreError::TooLarge { .. } | StoreError::Invalid(_) | StoreError::Broken(_),
-            )
+            VaultError::Store(error) if error.is_temporary() => Self::unavailable(),
+            VaultError::Store(_)
             | VaultError::Crypt(_)
             // These belong to the administrator's operations and never come from a data plane one.
             | VaultError::Unmanaged(_)
@@ -552,6 +547,7 @@ mod tests {
     use axum::body::to_bytes;
     use crypt::CryptError;
     use domain::VaultName;
+    use store::StoreError;
 
     async fn answer(error: KeyVaultError) -> (u16, Option<HeaderValue>, String) {
         let response = error.respond(None);

@@ -18,7 +18,7 @@ mod types;
 
 use crate::{
     bearer,
-    context::{Context, State, record_together},
+    context::{Context, State},
 };
 use access::Asker;
 use audit::{Actor, Outcome};
@@ -77,8 +77,9 @@ pub(crate) async fn handle(
     let asker = Asker { caller: &caller, address };
     let asked = Asked { state, context, asker, vault, host: &host };
     let told = request::perform(&asked, request).await;
-    let record = context.recording(actor, told.action, told.target, told.outcome, told.reason);
-    finish(match record_together(&*state.audit, record).await {
+    let (sink, reason) = (&*state.audit, told.reason);
+    let written = context.record_together(sink, actor, told.action, told.target, told.outcome, reason);
+    finish(match written.await {
         Ok(_recorded) => told.response,
         Err(unavailable) => KeyVaultError::from(unavailable).respond(None),
     })

@@ -3,7 +3,7 @@
 //! <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token>.
 
 use super::{Endpoint, Protocol, error::Refused, query, rules};
-use crate::context::{Context, Door, Services, record_together, stamp_test_clock};
+use crate::context::{Context, Door, Services, stamp_test_clock};
 use audit::{Actor, Outcome, SharedOrigin};
 use bytes::Bytes;
 use directory::DirectoryError;
@@ -59,8 +59,8 @@ pub async fn answer(
     } else {
         Actor::Anonymous
     };
-    let record = context.recording(actor, action, target, outcome, reason);
-    let result = match record_together(&*state.audit, record).await {
+    let written = context.record_together(&*state.audit, actor, action, target, outcome, reason);
+    let result = match written.await {
         Ok(_) => result,
         Err(_) => Err(Refused::AUDIT),
     };

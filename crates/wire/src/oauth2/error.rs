@@ -11,7 +11,6 @@ use directory::{AppRoleError, AssertionRefusal, DirectoryError, GrantError, Requ
 use domain::{HostNames, Timestamp};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
-use store::StoreError;
 use uuid::Uuid;
 
 /// What is wrong with a request before the directory sees it.
@@ -427,19 +426,9 @@ impl From<&DirectoryError> for OAuthError {
                 &format!("The signed in user '{principal}' is not assigned to a role for the application '{resource}'."),
             ),
             DirectoryError::User(error) => error.into(),
-            DirectoryError::Store(
-                StoreError::Unavailable(_)
-                | StoreError::Unknown(_)
-                | StoreError::Conflict { .. }
-                | StoreError::Full(_),
-            ) => Self::unavailable(),
+            DirectoryError::Store(error) if error.is_temporary() => Self::unavailable(),
             // Broken records and keys; and what an operator's requests run into, which no token request does.
-            DirectoryError::Store(
-                StoreError::Compacted
-                | StoreError::TooLarge { .. }
-                | StoreError::Invalid(_)
-                | StoreError::Broken(_),
-            )
+            DirectoryError::Store(_)
             | DirectoryError::Crypt(_)
             | DirectoryError::Broken { .. }
             | DirectoryError::RegistrationNotFound { .. }

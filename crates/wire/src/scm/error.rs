@@ -6,7 +6,6 @@ use axum::response::Response;
 use host::HostError;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
-use store::StoreError;
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -104,12 +103,7 @@ impl From<HostError> for ScmError {
             HostError::Unmanaged(Unmanaged::NoRole(_)) => Self::new(StatusCode::FORBIDDEN, error.to_string()),
             HostError::Unmanaged(_) => Self::new(StatusCode::UNAUTHORIZED, error.to_string()),
             HostError::SettingInvalid { .. } => Self::bad_request(error.to_string()),
-            HostError::Store(
-                StoreError::Unavailable(_)
-                | StoreError::Unknown(_)
-                | StoreError::Conflict { .. }
-                | StoreError::Full(_),
-            ) => Self::unavailable(),
+            HostError::Store(error) if error.is_temporary() => Self::unavailable(),
             error => Self::internal(&error),
         }
     }

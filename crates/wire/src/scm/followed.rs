@@ -51,13 +51,19 @@ impl<A: Fn() -> Asked + Send + Unpin + 'static> HttpBody for Followed<A> {
         if this.asked.is_none() && this.again.poll_tick(context).is_ready() {
             this.asked = Some((this.ask)());
         }
-        if let Some(asked) = &mut this.asked
-            && let Poll::Ready(may) = asked.as_mut().poll(context)
-        {
-            this.asked = None;
-            this.is_over |= !may;
-            // The next time is waited for from here on.
-            let _waits = this.again.poll_tick(context);
+        if let Some(asked) = &mut this.asked {
+            match asked.as_mut().poll(context) {
+                Poll::Ready(may) => {
+                    this.asked = None;
+                    this.is_over |= !may;
+                    // The next time is waited for from here on, however long the answer took.
+                    this.again.reset();
+                    let _waits = this.again.poll_tick(context);
+                }
+                // What comes meanwhile may be for somebody who may not any more.
+                Poll::Pending if !this.is_over => return Poll::Pending,
+                Poll::Pending => {}
+            }
         }
         if this.is_over {
             return Poll::Ready(None);
@@ -72,7 +78,7 @@ mod tests {
     use http_body_util::BodyExt as _;
     use std::sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     };
 
     /// A log to which nothing is added.
@@ -88,6 +94,55 @@ mod tests {
         ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
             Poll::Pending
         }
+    }
+
+    /// A log to which a line is added whenever somebody looks.
+    struct Talking;
+
+    impl HttpBody for Talking {
+        type Data = Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"a line\n")))))
+        }
+    }
+
+    /// The first answer takes twice the time between two questions, and all others are no.
+    fn slow_once() -> impl Fn() -> Asked + Send + Unpin + 'static {
+        let asked = Arc::new(AtomicUsize::new(0));
+        move || {
+            let is_first = asked.fetch_add(1, Ordering::SeqCst) == 0;
+            Box::pin(async move {
+                if is_first {
+                    tokio::time::sleep(limits::FOLLOWED_LOG_ASKS_EVERY * 2).await;
+                }
+                is_first
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_takes_long_is_not_the_last() {
+        let mut followed = Followed::new(Body::new(Silent), slow_once());
+        let began = Instant::now();
+        assert!(followed.frame().await.is_none());
+        assert!(began.elapsed() <= limits::FOLLOWED_LOG_ASKS_EVERY * 5, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_line_is_told_before_the_answer() {
+        let mut followed = Followed::new(Body::new(Talking), slow_once());
+        let every = limits::FOLLOWED_LOG_ASKS_EVERY;
+        assert!(followed.frame().await.is_some());
+        tokio::time::advance(every).await;
+        assert!(tokio::time::timeout(every, followed.frame()).await.is_err(), "it has not been answered");
+        assert!(tokio::time::timeout(every * 2, followed.frame()).await.unwrap().is_some());
+        tokio::time::advance(every).await;
+        assert!(followed.frame().await.is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -217,13 +217,9 @@ impl Operation {
             Self::LogStream => {
                 let body = hosting.log(app.app().id, LOG_LINES, true).await?;
                 let (asked, app) = (state.clone(), app.clone());
-                // Of this very app: another one of its name is another's to follow.
                 let may = move || -> std::pin::Pin<Box<dyn Future<Output = bool> + Send>> {
                     let (state, app) = (asked.clone(), app.clone());
-                    Box::pin(async move {
-                        let again = state.host.publishable(app.by(), &app.app().name).await;
-                        again.is_ok_and(|again| again.app().id == app.app().id)
-                    })
+                    Box::pin(async move { may_still(&state, &app).await })
                 };
                 let mut response = Response::new(Body::new(Followed::new(body, may)));
                 let headers = response.headers_mut();
@@ -234,6 +230,15 @@ impl Operation {
             }
         }
     }
+}
+
+/// May whoever was let in still, by the token that they came with? To this very app: another one of its name is another's.
+async fn may_still(state: &State, app: &Publishable) -> bool {
+    if app.by().caller().is_some_and(|caller| state.clock.now() >= caller.expires()) {
+        return false;
+    }
+    let again = state.host.publishable(app.by(), &app.app().name).await;
+    again.is_ok_and(|again| again.app().id == app.app().id)
 }
 
 /// A deployment as far as it is known.

@@ -141,7 +141,7 @@ impl KeyVaultOperation {
                 groups::there(asked, operation::READ, group.as_ref()).await?;
                 let mut all = vaults.list_vaults(by).await?;
                 all.retain(|vault| group.as_ref().is_none_or(|group| *group == vault.placement.group));
-                list(asked, all.iter().map(|vault| shown::vault(asked, vault)).collect())
+                list(asked, all.iter().map(|vault| shown::vault(asked, vault)).collect())?
             }
             Self::Put(group, name) => {
                 let wanted = Wanted::read(asked, &object(body).await?)?;
@@ -176,7 +176,7 @@ impl KeyVaultOperation {
             }
             Self::ListDeleted => {
                 let all = vaults.list_deleted_vaults(by).await?;
-                list(asked, all.iter().map(|deleted| shown::deleted(asked, deleted)).collect())
+                list(asked, all.iter().map(|deleted| shown::deleted(asked, deleted)).collect())?
             }
             Self::GetDeleted(location, name) => {
                 let right = (operation::READ_ONE_DELETED, Around::subscription());
@@ -197,7 +197,7 @@ impl KeyVaultOperation {
                 if !asked.state.resource.has_any_role(by).await? {
                     return Err(ArmError::not_authorized("Microsoft.KeyVault/managedHSMs/read"));
                 }
-                list(asked, Vec::new())
+                list(asked, Vec::new())?
             }
         };
         if is_named {

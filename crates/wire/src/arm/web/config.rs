@@ -269,7 +269,7 @@ pub(super) async fn get(here: &Here<'_>) -> Result<Response, ArmError> {
 /// `config`: those of them that have no secrets, as App Service lists them.
 pub(super) async fn list(here: &Here<'_>) -> Result<Response, ArmError> {
     let view = here.app(CONFIG_READ).await?;
-    Ok(listed(here.asked, vec![shown(here, &view.app).await?.item()]))
+    listed(here.asked, vec![shown(here, &view.app).await?.item()])
 }
 
 pub(super) async fn change(here: &Here<'_>, body: Body) -> Result<Response, ArmError> {

@@ -1,12 +1,9 @@
 //! The `identity` of a site: which managed identities an app is to have, and which it has.
 
-use super::{
-    super::{Asked, error::ArmError, identities, path::segments, said::Said},
-    Here,
-};
+use super::super::{Asked, error::ArmError, identities, path::segments, said::Said};
 use access::{Around, Manager, Scope};
 use domain::{IdentityName, ResourceGroupName, limits};
-use host::{AppView, HostError};
+use host::{AppView, HostError, Others, WantedIdentities};
 use serde_json::{Map, Value, json};
 
 /// Giving an identity to an app.
@@ -97,41 +94,14 @@ impl Wanted {
         Ok(())
     }
 
-    /// Gives and takes identities until the app has these.
-    pub(super) async fn apply(&self, here: &Here<'_>, is_whole: bool) -> Result<(), ArmError> {
-        let (asked, host, app) = (here.asked, &here.asked.state.host, here.name);
-        let (by, now) = (asked.by(), asked.context.now);
-        let before = host.app(Manager::Administrator, app).await?;
-        let has: Vec<IdentityName> = before
-            .user_assigned
-            .iter()
-            .filter_map(|(_, one)| IdentityName::parse(&one.display_name).ok())
-            .collect();
-        // What is given comes first: what is taken away does not come back if the rest is refused.
-        if self.is_system && before.principal.is_none() {
-            let _given = host.assign_identity(by, app, now).await?;
-        }
-        for (_, name) in self.named.iter().flatten() {
-            if self.is_user && !has.contains(name) {
-                let _given = host.attach_identity(by, app, name, now).await?;
-            }
-        }
-        for name in &has {
-            let is_named = self.named.iter().flatten().any(|(_, named)| named == name);
-            let is_over =
-                !self.is_user || self.gone.contains(name) || (is_whole && self.named.is_some() && !is_named);
-            if is_over {
-                match host.detach_identity(by, app, name, now).await {
-                    // Deleted meanwhile.
-                    Ok(_) | Err(HostError::IdentityNotFound(_)) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
-        if !self.is_system && before.principal.is_some() {
-            let _taken = host.remove_identity(by, app, now).await?;
-        }
-        Ok(())
+    /// What an app is to have.
+    pub(super) fn wanted(&self, is_whole: bool) -> WantedIdentities {
+        let named = self.named.iter().flatten().filter(|_| self.is_user).map(|(_, name)| name.clone());
+        let others = match self.is_user && !(is_whole && self.named.is_some()) {
+            true => Others::StayBut(self.gone.clone()),
+            false => Others::Go,
+        };
+        WantedIdentities { own: self.is_system, named: named.collect(), others }
     }
 }
 

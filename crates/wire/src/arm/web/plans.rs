@@ -101,7 +101,7 @@ impl PlanOperation {
 pub(super) async fn list(asked: &Asked<'_>, group: Option<&ResourceGroupName>) -> Result<Response, ArmError> {
     let plans = asked.state.resource.plans(asked.by()).await?;
     let plans = plans.iter().filter(|plan| group.is_none_or(|group| *group == plan.plan.placement.group));
-    Ok(listed(asked, plans.map(|plan| shown(asked, plan)).collect()))
+    listed(asked, plans.map(|plan| shown(asked, plan)).collect())
 }
 
 fn change(whole: &Said) -> Result<PlanChange, ArmError> {

@@ -132,12 +132,13 @@ impl OfConfig {
     }
 }
 
-/// Settings of one kind, each once.
+/// Settings of one kind, each once: by the name that clients know, as a list tells a connection string by that alone and whoever sends the
+/// list back would delete another of its name.
 fn checked(
     wanted: Vec<WantedSetting>,
     are_meant: &(dyn Fn(&str) -> bool + Sync),
 ) -> Result<Vec<WantedSetting>, ArmError> {
-    let mut names: Vec<&str> = wanted.iter().map(|one| one.name.as_str()).collect();
+    let mut names: Vec<&str> = wanted.iter().map(|one| known_as(&one.name)).collect();
     names.sort_unstable();
     if names.windows(2).any(|two| two.first() == two.last()) {
         return Err(ArmError::bad_content("A setting is named twice."));
@@ -189,7 +190,16 @@ fn is_setting(name: &str) -> bool {
 }
 
 fn is_connection(name: &str) -> bool {
-    CONNECTIONS.iter().any(|(_, start)| name.starts_with(start))
+    as_connection(name).is_some()
+}
+
+/// The type of a connection string, and the name by which clients know it.
+fn as_connection(name: &str) -> Option<(&'static str, &str)> {
+    CONNECTIONS.iter().find_map(|(kind, start)| Some((*kind, name.strip_prefix(start)?)))
+}
+
+fn known_as(name: &str) -> &str {
+    as_connection(name).map_or(name, |(_, known_as)| known_as)
 }
 
 /// What stands in the place of a secret's value.
@@ -234,8 +244,7 @@ fn told<'s>(settings: impl Iterator<Item = Shown<'s>>) -> BTreeMap<&'s str, Cow<
 
 fn told_connections<'s>(settings: impl Iterator<Item = Shown<'s>>) -> BTreeMap<&'s str, Connection<'s>> {
     let connection = |one: Shown<'s>| {
-        let (kind, name) =
-            CONNECTIONS.iter().find_map(|(kind, start)| Some((*kind, one.name.strip_prefix(start)?)))?;
+        let (kind, name) = as_connection(one.name)?;
         Some((name, Connection { r#type: kind, value: one.told(name) }))
     };
     settings.filter_map(connection).collect()

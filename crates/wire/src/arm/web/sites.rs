@@ -10,10 +10,10 @@ use super::{
 };
 use access::{Around, Gone, Manager, Unmanaged};
 use axum::{body::Body, response::Response};
-use domain::{Location, Placement, PlanName, ResourceGroupName, Tags};
+use domain::{Location, Placement, PlanId, PlanName, ResourceGroupName, Tags};
 use host::{App, AppView, DesiredState, HostError, PlanRef, Replacement};
 use http::StatusCode;
-use resource::{ResourceError, SiteChange};
+use resource::{ResourceError, SiteChange, SiteView};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -40,30 +40,37 @@ struct Wanted {
 pub(super) async fn get(here: &Here<'_>) -> Result<Response, ArmError> {
     let _there = here.app(READ).await?;
     let view = here.asked.state.host.app(here.asked.by(), here.name).await?;
-    Ok(answer(StatusCode::OK, &shown(here.asked, here.asked.by(), &view).await?))
+    let site = site_of(here.asked, here.asked.by(), &view).await?;
+    Ok(answer(StatusCode::OK, &shown(here.asked, &view, &site).await?))
 }
 
 /// Apps that may be read: all, or those of a group.
 pub(super) async fn list(asked: &Asked<'_>, group: Option<&ResourceGroupName>) -> Result<Response, ArmError> {
-    Ok(listed(asked, seen(asked, group).await?))
+    listed(asked, seen(asked, group, None).await?)
 }
 
-/// Those of a plan.
+/// Those of a plan. Of others no more is read than whose plan they are in.
 pub(super) async fn list_of(asked: &Asked<'_>, plan: &PlanRef) -> Result<Response, ArmError> {
-    let there = asked.state.resource.plan(asked.by(), plan).await?;
-    let id = plan_id(asked, &there.plan.reference());
-    let mut values = seen(asked, None).await?;
-    values.retain(|site| site.pointer("/properties/serverFarmId").and_then(Value::as_str) == Some(&*id));
-    Ok(listed(asked, values))
+    let there = asked.state.resource.plan_alone(asked.by(), plan).await?;
+    listed(asked, seen(asked, None, Some(there.id)).await?)
 }
 
-async fn seen(asked: &Asked<'_>, group: Option<&ResourceGroupName>) -> Result<Vec<Value>, ArmError> {
+async fn seen(
+    asked: &Asked<'_>,
+    group: Option<&ResourceGroupName>,
+    plan: Option<PlanId>,
+) -> Result<Vec<Value>, ArmError> {
     let mut values = Vec::new();
     for view in asked.state.host.apps(asked.by()).await? {
         if group.is_some_and(|group| *group != view.app.placement.group) {
             continue;
         }
-        match shown(asked, asked.by(), &view).await {
+        let value = match site_of(asked, asked.by(), &view).await {
+            Ok(site) if plan.is_some_and(|plan| plan != site.plan.id) => continue,
+            Ok(site) => shown(asked, &view, &site).await,
+            Err(unshown) => Err(unshown),
+        };
+        match value {
             Ok(value) => values.push(value),
             // Deleted meanwhile, or not theirs to see any more.
             Err(Unshown::Gone) => {}
@@ -93,12 +100,17 @@ pub(super) async fn put(here: &Here<'_>, body: Body, is_whole: bool) -> Result<R
     wanted.settings.apply(here).await?;
     wanted.running.apply(here, &app).await?;
     if let Some(identity) = &wanted.identity {
-        identity.apply(here, is_whole).await?;
+        let (wanted, now) = (identity.wanted(is_whole), asked.context.now);
+        let _set = asked.state.host.set_identities(asked.by(), &app, &wanted, now).await?;
     }
     here.changed();
-    // What was just written is told to who wrote it, who need not be able to read it later.
+    // What was just written is told to who wrote it, who need not be able to read it later. Another app of its name is not what they wrote.
     let view = asked.state.host.app(Manager::Administrator, name).await?;
-    Ok(answer(StatusCode::OK, &shown(asked, Manager::Administrator, &view).await?))
+    if view.app.id != app.id {
+        return Err(HostError::AppNotFound(name.clone()).into());
+    }
+    let site = site_of(asked, Manager::Administrator, &view).await?;
+    Ok(answer(StatusCode::OK, &shown(asked, &view, &site).await?))
 }
 
 pub(super) async fn delete(here: &Here<'_>) -> Result<Response, ArmError> {
@@ -111,7 +123,7 @@ pub(super) async fn delete(here: &Here<'_>) -> Result<Response, ArmError> {
     };
     let plan = asked.state.resource.site(Manager::Administrator, &view.app).await?.plan.reference();
     let app = asked.state.host.delete_app(asked.by(), here.name, asked.context.now).await?;
-    asked.state.outside.deleted(here.name, app).await;
+    asked.state.outside.app_deleted(here.name, app).await;
     let mut gone = vec![Gone::App(app)];
     if !asked.query.keeps_plan {
         // As App Service does, and `az` says that it does: with its last app a plan goes, as far as who asks may delete it.
@@ -220,13 +232,15 @@ impl From<Unshown> for ArmError {
     }
 }
 
-async fn shown(asked: &Asked<'_>, by: Manager<'_>, view: &AppView) -> Result<Value, Unshown> {
+async fn site_of(asked: &Asked<'_>, by: Manager<'_>, view: &AppView) -> Result<SiteView, Unshown> {
+    asked.state.resource.site(by, &view.app).await.map_err(|error| match error {
+        ResourceError::Unmanaged(Unmanaged::NoRole(_)) => Unshown::Gone,
+        error => Unshown::Error(error.into()),
+    })
+}
+
+async fn shown(asked: &Asked<'_>, view: &AppView, site: &SiteView) -> Result<Value, Unshown> {
     let app = &view.app;
-    let site = match asked.state.resource.site(by, app).await {
-        Ok(site) => site,
-        Err(ResourceError::Unmanaged(Unmanaged::NoRole(_))) => return Err(Unshown::Gone),
-        Err(error) => return Err(Unshown::Error(error.into())),
-    };
     let desired = match asked.state.host.desired_of(app).await {
         Ok(desired) => desired,
         Err(HostError::AppNotFound(_)) => return Err(Unshown::Gone),

@@ -44,7 +44,7 @@ const STACKS: [Stack; 3] = [
 /// `webAppStacks`.
 pub(super) async fn list(asked: &Asked<'_>) -> Result<Response, ArmError> {
     known(asked, "Microsoft.Web/webAppStacks/read").await?;
-    Ok(listed(asked, STACKS.iter().map(shown).collect()))
+    listed(asked, STACKS.iter().map(shown).collect())
 }
 
 fn shown(stack: &Stack) -> Value {

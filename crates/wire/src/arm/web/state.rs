@@ -47,13 +47,13 @@ pub(super) async fn instances(here: &Here<'_>) -> Result<Response, ArmError> {
         })
     };
     let running = observed.instances.iter().filter(|one| one.state != "ended");
-    Ok(listed(here.asked, running.map(|one| shown(&one.id, one.state)).collect()))
+    listed(here.asked, running.map(|one| shown(&one.id, one.state)).collect())
 }
 
 /// There are none here.
 pub(super) async fn slots(here: &Here<'_>) -> Result<Response, ArmError> {
     let _there = here.app("Microsoft.Web/sites/slots/read").await?;
-    Ok(listed(here.asked, Vec::new()))
+    listed(here.asked, Vec::new())
 }
 
 /// `deploymentStatus/{id}`: what was built, and whether it runs.

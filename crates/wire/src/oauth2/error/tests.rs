@@ -2,6 +2,7 @@
 
 use super::*;
 use domain::{ClientId, DomainName, RequestId};
+use store::StoreError;
 
 fn client() -> ClientId {
     ClientId::from_uuid(Uuid::nil())
