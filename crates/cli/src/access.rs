@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Say who may do what in a vault and by which rule, and why not; without a principal: of everybody whom a rule of the vault names
+    /// Say who may do what in a vault and by which rule, and why not; without a principal: of everybody whom a rule that counts there names
     Explain(Question),
 }
 
@@ -66,6 +66,9 @@ struct Answer {
     assignment: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<String>,
+    /// Where the assignment is, if that is above the vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
     /// What the assignment is narrowed down to, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     object: Option<ObjectScope>,
@@ -116,7 +119,7 @@ fn show(explained: &Explained) {
     });
     let nobody = match explained.access {
         Access::Policies => "The vault has no access policy: nobody may do anything.",
-        Access::Roles => "No role is assigned in the vault: nobody may do anything.",
+        Access::Roles => "No role is assigned in the vault or above it: nobody may do anything.",
     };
     output::table(&["who", "answer", "because", "what", ""], rows, nobody);
     if let Some(warning) = explained.network.warning(&explained.vault) {
@@ -179,9 +182,10 @@ fn grouped(answers: &[Answer]) -> Vec<Line> {
 /// The reason without the verb or data action: what it has in common with those of other actions.
 fn general(answer: &Answer) -> String {
     if let Some(role) = &answer.role {
-        let object = answer.object.as_ref().map_or_else(|| "the vault".to_owned(), ObjectScope::told);
+        let object = answer.object.as_ref().map(ObjectScope::told);
+        let place = object.as_deref().or(answer.scope.as_deref()).unwrap_or("the vault");
         let group = answer.group.as_ref().map_or_else(String::new, |group| format!(", by group {group}"));
-        return format!("{role}, for {object}{group}");
+        return format!("{role}, for {place}{group}");
     }
     if let Some(group) = &answer.group {
         return format!("the access policy of group {group}");
@@ -204,7 +208,16 @@ mod tests {
 
     fn answer(action: &str, allowed: bool, because: &str) -> Answer {
         let (action, because) = (action.to_owned(), because.to_owned());
-        Answer { action, allowed, because, group: None, assignment: None, role: None, object: None }
+        Answer {
+            action,
+            allowed,
+            because,
+            group: None,
+            assignment: None,
+            role: None,
+            scope: None,
+            object: None,
+        }
     }
 
     #[test]
@@ -235,6 +248,22 @@ mod tests {
             policy("lacks secrets get"),
             "of one the whole reason is told"
         );
+    }
+
+    #[test]
+    fn a_role_is_told_with_where_it_is_given() {
+        let told = |scope: Option<&str>, object: Option<ObjectScope>| {
+            let role = Some("Key Vault Reader".to_owned());
+            general(&Answer {
+                role,
+                scope: scope.map(str::to_owned),
+                object,
+                ..answer("secret.get", true, "")
+            })
+        };
+        assert_eq!(told(None, None), "Key Vault Reader, for the vault");
+        assert_eq!(told(Some("group:shop"), None), "Key Vault Reader, for group:shop");
+        assert_eq!(told(None, Some(ObjectScope::of("secret", "db"))), "Key Vault Reader, for secret db");
     }
 
     #[test]

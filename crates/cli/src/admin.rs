@@ -180,7 +180,7 @@ impl Admin {
     pub(crate) fn explain(&self, fault: Fault) -> Failure {
         let data = self.layout.root().display();
         match fault {
-            Fault::Refused(refused) => Failure::new(refused.message),
+            Fault::Refused(refused) => Failure::refused(refused.status, refused.message),
             Fault::Broken(what) => Failure::new(what),
             Fault::Absent(error) => match error.kind() {
                 io::ErrorKind::PermissionDenied => {
@@ -324,36 +324,75 @@ mod tests {
         found
     }
 
+    /// A command line's words, which clap makes a command of.
+    fn command<C: clap::Subcommand>(line: &str) -> C {
+        #[derive(clap::Parser)]
+        struct Cli<C: clap::Subcommand> {
+            #[command(subcommand)]
+            command: C,
+        }
+        <Cli<C> as clap::Parser>::parse_from(std::iter::once("keyless").chain(line.split(' '))).command
+    }
+
+    /// Takes requests, forgets them, and answers each that had a piece of the text that it has arrived.
+    fn server(listener: &std::os::unix::net::UnixListener, requests: usize) {
+        use std::io::Write as _;
+        let beginning: Vec<u8> = (0..256).map(letter).collect();
+        for _ in 0..requests {
+            let mut stream = listener.accept().unwrap().0;
+            let (mut taken, mut length) = (vec![0; 2 * LETTERS], 0);
+            let body = loop {
+                length += stream.read(&mut taken[length..]).unwrap();
+                let Some(head) = taken[..length].windows(4).position(|four| four == b"\r\n\r\n") else {
+                    continue;
+                };
+                let text = String::from_utf8_lossy(&taken[..head]).to_lowercase();
+                let after = text.split_once("content-length: ").unwrap().1;
+                let announced: usize = after.split("\r\n").next().unwrap().parse().unwrap();
+                if length == head + 4 + announced {
+                    break head + 4;
+                }
+            };
+            let has_it = taken[body..length].windows(beginning.len()).any(|window| window == beginning);
+            drop(Secret::new(taken));
+            let answer = format!(r#"{{"error":{{"message":"it arrived: {has_it}"}}}}"#);
+            let length = answer.len();
+            write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: {length}\r\n\r\n{answer}").unwrap();
+        }
+    }
+
+    /// Settings and passwords, by the commands that send them.
     #[tokio::test(flavor = "multi_thread")]
     async fn what_was_sent_is_gone_from_memory() {
+        use crate::{files, host, output::Format, user};
         let folder = std::env::temp_dir().join(format!("keyless-sent-{}", std::process::id()));
         let admin = Admin::new(Layout::of(folder.clone()));
         let socket = admin.layout().admin_socket();
         std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
         let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        let server = std::thread::spawn(move || {
-            use std::io::Write as _;
-            let mut stream = listener.accept().unwrap().0;
-            let (mut taken, mut length) = (vec![0; 2 * LETTERS], 0);
-            while length < LETTERS {
-                length += stream.read(&mut taken[length..]).unwrap();
-            }
-            drop(Secret::new(taken));
-            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
-        });
+        let server = std::thread::spawn(move || server(&listener, 3));
+        let (setting, password) = (folder.join("setting"), folder.join("password"));
         {
-            #[derive(Serialize)]
-            struct Body<'a> {
-                value: &'a str,
-            }
             let mut value = String::with_capacity(LETTERS);
             value.extend((0..LETTERS).map(|at| char::from(letter(at))));
             let value = Secret::new(value);
+            files::write(&setting, false, value.expose().as_bytes()).unwrap();
+            // As long as one can be.
+            files::write(&password, false, &value.expose().as_bytes()[..1024]).unwrap();
             assert!(pieces() > 0, "it is there");
-            admin.send(Method::PATCH, "/", Some(&Body { value: value.expose() })).await.unwrap();
+        }
+        assert_eq!(pieces(), 0, "before");
+        let [setting, password] = [setting, password].map(|path| path.display().to_string());
+        let line = format!("set web --secret-file NAME={setting}");
+        let set = host::settings(&admin, Format::Json, command(&line)).await.unwrap_err();
+        assert_eq!((set.to_string().as_str(), pieces()), ("it arrived: true", 0), "{line}");
+        for line in
+            [format!("create ada --password-file {password}"), format!("password ada --file {password}")]
+        {
+            let sent = user::user(&admin, Format::Json, command(&line)).await.unwrap_err();
+            assert_eq!((sent.to_string().as_str(), pieces()), ("it arrived: true", 0), "{line}");
         }
         server.join().unwrap();
-        assert_eq!(pieces(), 0);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

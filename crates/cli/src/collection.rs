@@ -135,8 +135,8 @@ impl<'a> Collection<'a> {
         };
         let place = Whence { kind: self.kind, vault: self.name.as_str(), name, verb };
         match next(&place, &refusal, policy.as_ref()) {
-            Some(next) => Failure::new(refusal.message).next(next),
-            None => Failure::new(refusal.message),
+            Some(next) => Failure::refused(refusal.status, refusal.message).next(next),
+            None => Failure::refused(refusal.status, refusal.message),
         }
     }
 

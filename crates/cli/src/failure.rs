@@ -6,8 +6,8 @@ use std::fmt;
 pub(crate) const FAILED: u8 = 1;
 /// The exit status of a command that was misused (clap's own errors have it, too).
 pub(crate) const USAGE: u8 = 2;
-/// The exit status of a server that was to apply a file at its start and could not: another start would come to the same (`EX_CONFIG`,
-/// sysexits(3)).
+/// The exit status of a server that was to apply a file at its start and could not, for which the file is to blame: another start would come to
+/// the same (`EX_CONFIG`, sysexits(3)).
 pub(crate) const NOT_APPLIED: u8 = 78;
 
 /// Why a command failed. Printed to stderr; never holds a secret.
@@ -16,12 +16,30 @@ pub(crate) struct Failure {
     message: String,
     next: Option<String>,
     code: u8,
+    is_lasting: bool,
 }
 
 impl Failure {
     /// Failed or refused.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), next: None, code: FAILED }
+        Self { message: message.into(), next: None, code: FAILED, is_lasting: false }
+    }
+
+    /// Is what was asked for to blame, so that asking again comes to the same?
+    #[must_use]
+    pub(crate) const fn lasting(mut self, is_lasting: bool) -> Self {
+        self.is_lasting = is_lasting;
+        self
+    }
+
+    /// The same of one that has this for its reason.
+    pub(crate) const fn is_lasting(&self) -> bool {
+        self.is_lasting
+    }
+
+    /// A refusal of a server: what was asked is to blame, unless it was too slow (408), against another (409) or too much at once (429).
+    pub(crate) fn refused(status: u16, message: impl Into<String>) -> Self {
+        Self::new(message).lasting(matches!(status, 400..=499) && !matches!(status, 408 | 409 | 429))
     }
 
     /// What to do next.
@@ -66,5 +84,27 @@ impl From<server::ConfigError> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::new(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_is_to_blame_for_a_refusal_and_not_for_an_accident() {
+        for (status, is_lasting) in [
+            (400, true),
+            (403, true),
+            (404, true),
+            (408, false),
+            (409, false),
+            (429, false),
+            (500, false),
+            (503, false),
+        ] {
+            assert_eq!(Failure::refused(status, "no").is_lasting(), is_lasting, "{status}");
+        }
+        assert!(!Failure::from(std::io::Error::other("a disk")).is_lasting());
     }
 }

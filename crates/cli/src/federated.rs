@@ -51,7 +51,8 @@ pub(crate) struct Federated {
     pub(crate) subject: String,
     pub(crate) audiences: Vec<String>,
     pub(crate) description: String,
-    keys: Vec<String>,
+    /// Those that were given with it (`--jwks`), by their names.
+    pub(crate) keys: Vec<String>,
     created: i64,
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn read_from(
     let bytes = Secret::new(bytes);
     read?;
     if bytes.expose().len() > bytes_max {
-        return Err(Failure::new(format!("{what} is at most {bytes_max} bytes")));
+        return Err(Failure::new(format!("{what} is at most {bytes_max} bytes")).lasting(true));
     }
     Ok(bytes)
 }

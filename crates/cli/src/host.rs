@@ -8,11 +8,12 @@ use crate::{
     failure::Failure,
     output::{self, Format},
 };
-use domain::{AppName, Secret};
+use domain::AppName;
 use http::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -431,6 +432,20 @@ async fn served(admin: &Admin, format: Format, app: &AppName, until: Instant) ->
     }
 }
 
+/// Settings of an app as they are sent. Borrowed, so that no other copy of a value is made.
+#[derive(Default, Serialize)]
+pub(crate) struct SentSettings<'a> {
+    pub(crate) set: BTreeMap<&'a str, SentSetting<'a>>,
+    pub(crate) remove: &'a [String],
+}
+
+/// One of them.
+#[derive(Serialize)]
+pub(crate) struct SentSetting<'a> {
+    pub(crate) value: &'a str,
+    pub(crate) secret: bool,
+}
+
 /// Changes what is desired, and tells what is then.
 pub(crate) async fn desire(
     admin: &Admin,
@@ -497,11 +512,12 @@ pub(crate) async fn configure(admin: &Admin, format: Format, args: Configure) ->
 pub(crate) async fn settings(admin: &Admin, format: Format, command: Settings) -> Result<(), Failure> {
     match command {
         Settings::Set { app, settings, secret_file } => {
-            let mut set = Map::new();
+            let mut set = BTreeMap::new();
             for one in &settings {
                 let (name, value) = parts(one)?;
-                set.insert(name.to_owned(), json!({"value": value}));
+                set.insert(name, SentSetting { value, secret: false });
             }
+            let mut files = Vec::with_capacity(secret_file.len());
             for one in &secret_file {
                 let (name, file) = parts(one)?;
                 let value = crate::files::secret_text(
@@ -509,15 +525,22 @@ pub(crate) async fn settings(admin: &Admin, format: Format, command: Settings) -
                     domain::limits::APP_SETTING_VALUE_BYTES_MAX,
                     "a setting's value",
                 )?;
-                set.insert(name.to_owned(), json!({"value": value.expose(), "secret": true}));
+                files.push((name, value));
             }
+            set.extend(
+                files
+                    .iter()
+                    .map(|(name, value)| (*name, SentSetting { value: value.expose(), secret: true })),
+            );
             if set.is_empty() {
                 return Err(Failure::new("nothing to set: NAME=VALUE or --secret-file NAME=FILE")
                     .code(crate::failure::USAGE));
             }
-            change(admin, &app, json!({"set": set})).await
+            change(admin, &app, SentSettings { set, ..SentSettings::default() }).await
         }
-        Settings::Delete { app, names } => change(admin, &app, json!({"remove": names})).await,
+        Settings::Delete { app, names } => {
+            change(admin, &app, SentSettings { remove: &names, ..SentSettings::default() }).await
+        }
         Settings::List { app } => {
             let List { value } = admin.get(&format!("{}/settings", path(&app))).await?;
             match format {
@@ -539,23 +562,20 @@ pub(crate) async fn settings(admin: &Admin, format: Format, command: Settings) -
     }
 }
 
-async fn change(admin: &Admin, app: &AppName, change: Value) -> Result<(), Failure> {
-    let path = format!("{}/settings", path(app));
-    let sent = admin.send(Method::PATCH, &path, Some(&change)).await;
-    scrub(change);
-    sent.map(drop).map_err(|fault| admin.explain(fault))?;
+async fn change(admin: &Admin, app: &AppName, change: SentSettings<'_>) -> Result<(), Failure> {
+    send_settings(admin, app, &change).await?;
     output::note(format_args!("Done. Instances that run are replaced: keyless app show {app}"));
     Ok(())
 }
 
-/// Values of settings are secrets of somebody's.
-fn scrub(value: Value) {
-    match value {
-        Value::String(text) => drop(Secret::new(text)),
-        Value::Object(members) => members.into_iter().for_each(|(_, value)| scrub(value)),
-        Value::Array(items) => items.into_iter().for_each(scrub),
-        _ => {}
-    }
+/// Changes settings of an app.
+pub(crate) async fn send_settings(
+    admin: &Admin,
+    app: &AppName,
+    change: &SentSettings<'_>,
+) -> Result<(), Failure> {
+    let sent = admin.send(Method::PATCH, &format!("{}/settings", path(app)), Some(change)).await;
+    sent.map(drop).map_err(|fault| admin.explain(fault))
 }
 
 fn parts(text: &str) -> Result<(&str, &str), Failure> {

@@ -197,7 +197,8 @@ pub(crate) async fn role(admin: &Admin, format: Format, command: Command) -> Res
             remove(admin, format, PATH, scope, which).await
         }
         Command::List { scope } => {
-            list(admin, format, &format!("{PATH}?scope={}", segment(&scope.to_string()))).await
+            let path = format!("{PATH}?scope={}", segment(&scope.to_string()));
+            list(admin, format, &path, "No role is assigned there, above it or in it.").await
         }
         Command::Definition(DefinitionCommand::List) => definitions(admin, format).await,
     }
@@ -232,8 +233,8 @@ pub(crate) async fn remove(
     Ok(())
 }
 
-pub(crate) async fn list(admin: &Admin, format: Format, path: &str) -> Result<(), Failure> {
-    show(format, &admin.get::<List<Assignment>>(path).await?.value);
+pub(crate) async fn list(admin: &Admin, format: Format, path: &str, nothing: &str) -> Result<(), Failure> {
+    show(format, &admin.get::<List<Assignment>>(path).await?.value, nothing);
     Ok(())
 }
 
@@ -253,12 +254,19 @@ fn check(object: &Object, scope: Option<&Scope>) -> Result<(), Failure> {
 fn one(format: Format, assignment: &Assignment) {
     match format {
         Format::Json => output::json(assignment),
-        Format::Table => show(format, std::slice::from_ref(assignment)),
+        Format::Table => show(format, std::slice::from_ref(assignment), ""),
     }
 }
 
-/// A table of them. Those of one vault say for what of it they are.
-pub(crate) fn show(format: Format, assignments: &[Assignment]) {
+/// What is said of a vault at which no role is assigned: those from above count there all the same.
+pub(crate) fn none_at(vault: &str) -> String {
+    format!(
+        "No role is assigned at the vault itself; `keyless role list --scope vault:{vault}` shows those from above, too."
+    )
+}
+
+/// A table of them, or that there are none. Those of one vault say for what of it they are.
+pub(crate) fn show(format: Format, assignments: &[Assignment], nothing: &str) {
     let row = |assignment: &Assignment| {
         let object = assignment.object.as_ref().map(ObjectScope::told);
         let place = match (&assignment.scope, object) {
@@ -279,7 +287,7 @@ pub(crate) fn show(format: Format, assignments: &[Assignment]) {
         Format::Table => output::table(
             &["who", "role", "for", "principal", "assignment"],
             assignments.iter().map(row),
-            "No role is assigned: nobody may do anything by one.",
+            nothing,
         ),
     }
 }

@@ -248,7 +248,7 @@ Type=notify
 ExecStart={start}
 Restart=on-failure
 RestartSec=1
-# A configuration that is wrong, or a file to apply (up --apply) that cannot be: another start comes to the same.
+# A configuration, or a file to apply (up --apply), that is wrong: another start comes to the same.
 RestartPreventExitStatus={USAGE} {NOT_APPLIED}
 # Apps run on while the server is started again, and it goes on with them.
 KillMode=process

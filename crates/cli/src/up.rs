@@ -5,7 +5,7 @@ use crate::{
     admin::Admin,
     apply::Wanted,
     clock,
-    failure::{Failure, NOT_APPLIED},
+    failure::{FAILED, Failure, NOT_APPLIED},
     files,
     output::{self, Colour, Format, paint},
 };
@@ -47,7 +47,7 @@ pub(crate) struct Args {
     /// When audit records are synced to disk: every-second, or each-record (before each answer)
     #[arg(long, value_name = "WHEN")]
     audit_sync: Option<String>,
-    /// Apply this file (see keyless apply) before the server says that it is ready; if that fails it stops with status 78
+    /// Apply this file (see keyless apply) before the server says that it is ready; if that fails it stops: with status 78 if the file is to blame
     #[arg(long, value_name = "FILE")]
     apply: Option<PathBuf>,
     /// Logs on stderr: human or json
@@ -84,7 +84,7 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
     let config = global.config(args.flags()?)?;
     // Before anything is made: a file that cannot be read starts no server.
     let wanted = args.apply.as_deref().map(Wanted::read).transpose();
-    let wanted = wanted.map_err(|failure| failure.code(NOT_APPLIED))?;
+    let wanted = wanted.map_err(not_applied)?;
     server::telemetry::begin(&config)?;
     let runtime = server::runtime()?;
     let (names, data) = (config.names(), config.data_dir.clone());
@@ -103,7 +103,7 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
                 Err(failure) => {
                     // Not ready with a part of the file: hosted apps run on, and whoever mends the reason starts it again.
                     running.stop(Asked::Terminated).await;
-                    return Err(failure.code(NOT_APPLIED));
+                    return Err(not_applied(failure));
                 }
             }
         }
@@ -112,6 +112,13 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
         let asked = running.asked_to_stop().await?;
         stop(running, asked).await
     })
+}
+
+/// By the status systemd knows whether another start may come to something: not as long as the file is as it is, but well if a volume was not
+/// there yet.
+fn not_applied(failure: Failure) -> Failure {
+    let code = if failure.is_lasting() { NOT_APPLIED } else { FAILED };
+    failure.code(code)
 }
 
 async fn stop(running: Running, asked: Asked) -> Result<(), Failure> {

@@ -151,6 +151,25 @@ struct Enrolled {
     uri: String,
 }
 
+/// A user as it is sent.
+#[derive(Serialize)]
+struct New<'a> {
+    user_name: &'a str,
+    display_name: Option<&'a str>,
+    mail: Option<&'a str>,
+    disabled: bool,
+    generate_password: bool,
+    #[serde(flatten)]
+    password: NewPassword<'a>,
+}
+
+/// Its password. Borrowed, so that no other copy of it is made.
+#[derive(Serialize)]
+struct NewPassword<'a> {
+    password: Option<&'a str>,
+    must_change_password: bool,
+}
+
 pub(crate) async fn user(admin: &Admin, format: Format, command: Command) -> Result<(), Failure> {
     match command {
         Command::Create(args) => create(admin, format, args).await?,
@@ -195,15 +214,17 @@ pub(crate) async fn user(admin: &Admin, format: Format, command: Command) -> Res
 async fn create(admin: &Admin, format: Format, args: Create) -> Result<(), Failure> {
     let given = args.password_file.as_deref().map(from_file).transpose()?;
     let is_made_up = given.is_none() && !args.no_password;
-    let new = json!({
-        "user_name": args.user,
-        "display_name": args.display_name,
-        "mail": args.mail,
-        "disabled": args.disabled,
-        "password": given.as_ref().map(Secret::expose),
-        "generate_password": is_made_up,
-        "must_change_password": args.must_change.unwrap_or(is_made_up),
-    });
+    let new = New {
+        user_name: &args.user,
+        display_name: args.display_name.as_deref(),
+        mail: args.mail.as_deref(),
+        disabled: args.disabled,
+        generate_password: is_made_up,
+        password: NewPassword {
+            password: given.as_ref().map(|given| given.expose().as_str()),
+            must_change_password: args.must_change.unwrap_or(is_made_up),
+        },
+    };
     show(format, &admin.ask(Method::POST, "/v1/users", &new).await?);
     Ok(())
 }
@@ -231,10 +252,10 @@ async fn password(admin: &Admin, format: Format, args: Password) -> Result<(), F
         None if io::stdin().is_terminal() => Some(typed()?),
         None => Some(first_line(io::stdin().lock())?),
     };
-    let new = json!({
-        "password": given.as_ref().map(Secret::expose),
-        "must_change_password": args.must_change.unwrap_or(args.generate),
-    });
+    let new = NewPassword {
+        password: given.as_ref().map(|given| given.expose().as_str()),
+        must_change_password: args.must_change.unwrap_or(args.generate),
+    };
     let path = format!("{}/password", path(&args.user));
     show(format, &admin.ask(Method::PUT, &path, &new).await?);
     Ok(())

@@ -344,7 +344,7 @@ fn show(format: Format, vault: &Vault) {
     output::line("");
     match vault.access {
         Access::Policies => policy::show(format, &vault.policies),
-        Access::Roles => crate::role::show(format, &vault.roles),
+        Access::Roles => crate::role::show(format, &vault.roles, &crate::role::none_at(&vault.name)),
     }
     if vault.deleted.is_none()
         && let Some(warning) = vault.network.warning(&vault.name)

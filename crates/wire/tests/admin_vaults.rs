@@ -303,6 +303,43 @@ async fn who_may_what_is_explained_by_the_rules_that_count() {
     assert!(changes.iter().all(|record| !record.action.contains("explain")), "looking leaves no record");
 }
 
+/// Roles are given above a vault, too: whoever reads a secret by one is not left out, and goes with it.
+#[tokio::test]
+async fn who_reads_by_a_role_from_above_the_vault_is_named() {
+    let desk = Desk::new().await;
+    let (web, job) = (desk.app("web").await, desk.app("job").await);
+    desk.post("/v1/vaults", json!({"name": "shop", "access": "roles"})).await;
+    let path = "/v1/vaults/shop/explain";
+    let everybody = async || desk.post(path, json!({"secret": "db"})).await.1;
+    let count = |explained: &Value| explained["principals"].as_array().unwrap().len();
+    let before = everybody().await;
+    assert_eq!(count(&before), 1, "whoever made it: {before}");
+    let given = [("subscription", "web", &web), ("group:keyless", "job", &job)];
+    for (scope, app, _) in given {
+        let words = json!({"scope": scope, "role": "Key Vault Secrets User", "app": app});
+        let (status, said) = desk.post("/v1/role-assignments", words).await;
+        assert_eq!(status, 200, "{said}");
+    }
+    let all = everybody().await;
+    assert_eq!(count(&all), 3, "{all}");
+    for (scope, _, principal) in given {
+        let read = said(&all, principal, "secret.get");
+        assert_eq!((&read["allowed"], &read["scope"]), (&json!(true), &json!(scope)), "{all}");
+        assert_eq!(read["object"], Value::Null);
+    }
+    desk.post("/v1/vaults/shop/roles", json!({"role": "Key Vault Reader", "app": "web"})).await;
+    let both = everybody().await;
+    assert_eq!(count(&both), 3, "each once: {both}");
+    assert_eq!(said(&both, &web, "secret.update")["allowed"], false, "{both}");
+    for (scope, app, _) in given {
+        let words = json!({"scope": scope, "role": "Key Vault Secrets User", "app": app});
+        assert_eq!(desk.ask("DELETE", "/v1/role-assignments", Some(words)).await.0, 200);
+    }
+    let words = json!({"role": "Key Vault Reader", "app": "web"});
+    assert_eq!(desk.ask("DELETE", "/v1/vaults/shop/roles", Some(words)).await.0, 200);
+    assert_eq!(everybody().await, before, "nobody of them is left");
+}
+
 /// Where roles decide, who sees an asymmetric key may use its public half, and that is what is explained; of a symmetric one there is none.
 #[tokio::test]
 async fn who_sees_a_key_is_explained_to_use_its_public_half() {

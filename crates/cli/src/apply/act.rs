@@ -5,7 +5,7 @@ use super::{
     plan::{Act, Step},
     rules::Whom,
     stack::Vault,
-    values::{Sent, Values},
+    values::Values,
     verbs::Verbs,
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     attributes::Attributes,
     collection::{Ask, Collection},
     failure::Failure,
+    host::{self, SentSettings},
     secret::NewSecret,
 };
 use domain::{ObjectKind, ObjectName, Secret, VaultName};
@@ -56,11 +57,6 @@ struct SentRole<'a> {
     whom: SentWhom<'a>,
     #[serde(flatten)]
     object: BTreeMap<&'static str, &'a ObjectName>,
-}
-
-#[derive(Serialize)]
-struct SentSettings<'a> {
-    set: BTreeMap<&'a str, Sent<'a>>,
 }
 
 impl<'a> Actor<'a> {
@@ -145,10 +141,8 @@ impl<'a> Actor<'a> {
             }
             Act::ChangeSettings { app: one, names } => {
                 let set = one.settings.iter().filter(|(name, _)| names.contains(&name.as_str()));
-                let sent = SentSettings { set: self.values.settings(set)? };
-                let path = format!("{}/settings", app(one.name.as_str()));
-                let sent = self.admin.send(Method::PATCH, &path, Some(&sent)).await;
-                sent.map(drop).map_err(|fault| self.admin.explain(fault))
+                let set = self.values.settings(set)?;
+                host::send_settings(self.admin, &one.name, &SentSettings { set, remove: &[] }).await
             }
         }
     }

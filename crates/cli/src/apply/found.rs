@@ -194,7 +194,7 @@ struct Named {
 /// What is sent to compare settings. Borrowed, so that no other copy of a value is made.
 #[derive(Serialize)]
 struct Said<'a> {
-    settings: BTreeMap<&'a str, super::values::Sent<'a>>,
+    settings: BTreeMap<&'a str, crate::host::SentSetting<'a>>,
 }
 
 /// Reads what is there.
@@ -305,6 +305,7 @@ async fn vaults(
                 secrets(admin, asked, values).await.map_err(|failure| {
                     let name = &asked.name;
                     Failure::new(format!("the secrets of vault {name} cannot be compared: {failure}"))
+                        .lasting(failure.is_lasting())
                         .next("Applying this file needs get, list and set of them. Nothing was changed.")
                 })?
             },

@@ -68,6 +68,7 @@ impl Wanted {
         let failed = |why: String| {
             Failure::new(format!("{name}: {why}"))
                 .next("Nothing was changed. The format: docs/operate, Declarative set-up.")
+                .lasting(true)
         };
         let bytes = files::read(file, limits::STACK_BYTES_MAX, &name)
             .map_err(|failure| failure.next("Nothing was changed."))?;
@@ -148,15 +149,16 @@ impl Wanted {
         };
         Failure::new(format!("step {} of {} failed, {what}: {failure}", done + 1, steps.len()))
             .next(format!("{before}\n  When the reason is mended, the same command goes on from there."))
+            .lasting(failure.is_lasting())
     }
 
     fn refusal(&self, faults: &[String]) -> Failure {
         let lines = faults.join("\n  ");
-        match faults {
-            [one] => Failure::new(format!("{}: {one}", self.name)).next("Nothing was changed."),
-            _ => Failure::new(format!("{} cannot be applied:\n  {lines}", self.name))
-                .next("Nothing was changed."),
-        }
+        let refusal = match faults {
+            [one] => Failure::new(format!("{}: {one}", self.name)),
+            _ => Failure::new(format!("{} cannot be applied:\n  {lines}", self.name)),
+        };
+        refusal.next("Nothing was changed.").lasting(true)
     }
 }
 

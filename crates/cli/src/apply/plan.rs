@@ -38,7 +38,7 @@ pub(super) enum Act<'s> {
         id: String,
         change: Value,
     },
-    /// Those of before of this name are removed first, as a credential cannot be changed.
+    /// It comes in the place of the one of this name, in one decision.
     Federate {
         registration: &'s str,
         /// The one in whose place it comes.
@@ -203,7 +203,18 @@ impl<'s, 'f> Plan<'s, 'f> {
                 ("description", known.description != credential.description),
             ];
             let words: Vec<_> = parts.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
-            if !words.is_empty() {
+            if !words.is_empty() && !known.keys.is_empty() {
+                self.fault(
+                    &what,
+                    &format!(
+                        "it has keys of its own (--jwks), which no file says, and another one would take what its issuer publishes instead ({} \
+                         would change). If that is meant: keyless app-registration federated remove {} {}",
+                        words.join(", "),
+                        there.map(|there| there.id.as_str()).unwrap_or_default(),
+                        known.id
+                    ),
+                );
+            } else if !words.is_empty() {
                 let act = Act::Federate { registration, replaced: Some(known.id.clone()), credential };
                 self.change("federated", format!("{what}: {}", words.join("; ")), act);
             }

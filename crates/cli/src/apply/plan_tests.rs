@@ -271,6 +271,7 @@ fn what_cannot_be_is_said_before_anything_is_done() {
     }
     found.deleted_vaults.insert(VaultName::parse("old").unwrap());
     found.apps.insert(AppName::parse("bare").unwrap(), FoundApp::default());
+    found.registrations.first_mut().unwrap().federated.first_mut().unwrap().keys.push("pinned".into());
     for (text, says) in [
         ("tenant: other.example", "this server is keyless.localhost"),
         (
@@ -278,6 +279,10 @@ fn what_cannot_be_is_said_before_anything_is_done() {
             "retention_days is 30 since it was made and cannot be 7",
         ),
         ("vaults: [{name: shop, purge_protection: false}]", "cannot be switched off"),
+        (
+            "registrations: [{name: pipeline, federated: [{name: production, issuer: \"https://token.example\", subject: other}]}]",
+            "(subject would change). If that is meant: keyless app-registration federated remove reg cred",
+        ),
         ("vaults: [{name: old}]", "keyless vault recover old"),
         ("vaults: [{name: shop, secrets: [{name: gone, from_file: f}]}]", "keyless secret recover shop gone"),
         ("vaults: [{name: shop, secrets: [{name: cert, from_file: f}]}]", "a certificate"),
@@ -313,6 +318,13 @@ fn what_cannot_be_is_said_before_anything_is_done() {
     }
     let both = faults("tenant: x\nvaults: [{name: shop, retention_days: 7}]", &found);
     assert_eq!(both.lines().count(), 2, "all of them: {both}");
+}
+
+#[test]
+fn a_credential_with_keys_of_its_own_that_is_as_the_file_says_is_left_alone() {
+    let mut found = applied();
+    found.registrations.first_mut().unwrap().federated.first_mut().unwrap().keys.push("pinned".into());
+    assert_eq!(told(&everything(), &found), [""; 0]);
 }
 
 #[test]

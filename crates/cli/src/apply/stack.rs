@@ -202,9 +202,9 @@ impl Stack {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
         let stack: Option<Self> =
-            serde_saphyr::from_str_with_options(text, options).map_err(|error| told(&error))?;
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| on_a_line(&told(&error)))?;
         let stack = stack.unwrap_or_default();
-        stack.check()?;
+        stack.check().map_err(|fault| on_a_line(&fault))?;
         Ok(stack)
     }
 
@@ -263,6 +263,14 @@ impl Stack {
         }
         Ok(())
     }
+}
+
+/// A text for a terminal, which would act on control characters of a name.
+fn on_a_line(text: &str) -> String {
+    let plain = |letter: char| {
+        if letter.is_control() { letter.escape_default().collect() } else { String::from(letter) }
+    };
+    text.chars().map(plain).collect()
 }
 
 /// An error of the parser in words: where, and what. It quotes names of members and no values.
@@ -392,6 +400,8 @@ mod tests {
             ("vaults:\n- {name: shop, retention_days: 91}\n", "7 to 90"),
             ("apps: [\n", "line 1, column 7: unclosed bracket '['"),
             ("Ti3f", "line 1, column 1: expected members"),
+            ("\"a\\e[2J\\nb\": 1\n", r"`a\u{1b}[2J\nb` is not known here"),
+            ("groups:\n- name: \"a\\e[2J\"\n- name: \"a\\e[2J\"\n", r"group a\u{1b}[2J is there twice"),
         ] {
             let said = Stack::parse(text).unwrap_err();
             assert!(said.contains(says) && !said.contains("Ti3f"), "{text}\n{said}");

@@ -1,9 +1,8 @@
 //! The files that a stack names: each read once, before anything is done, so that what is compared is what is set.
 
 use super::stack::{Setting, Stack};
-use crate::{failure::Failure, files};
+use crate::{failure::Failure, files, host::SentSetting};
 use domain::{Secret, limits};
-use serde::Serialize;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -12,13 +11,6 @@ use std::{
 /// What is in the files, by the paths that the stack has.
 #[derive(Default)]
 pub(super) struct Values(BTreeMap<PathBuf, Secret<String>>);
-
-/// A setting as it is sent. Borrowed, so that no other copy of the value is made.
-#[derive(Serialize)]
-pub(super) struct Sent<'a> {
-    value: &'a str,
-    secret: bool,
-}
 
 impl Values {
     /// Reads them; paths are relative to the folder of the stack's file.
@@ -49,7 +41,9 @@ impl Values {
         is_secret: bool,
         what: impl Fn() -> String,
     ) -> Result<(), Failure> {
-        let failed = |why: String| Failure::new(format!("{}: {why}", what())).next("Nothing was changed.");
+        let failed = |why: String| {
+            Failure::new(format!("{}: {why}", what())).next("Nothing was changed.").lasting(true)
+        };
         if files::is_standard(path) {
             return Err(failed("from_file names a file".to_owned()));
         }
@@ -58,7 +52,8 @@ impl Values {
             return if is_short { Ok(()) } else { Err(failed(format!("it is at most {bytes_max} bytes"))) };
         }
         let whole = folder.join(path);
-        let bytes = files::read(&whole, bytes_max, "it").map_err(|failure| failed(failure.to_string()))?;
+        let bytes = files::read(&whole, bytes_max, "it")
+            .map_err(|failure| failed(failure.to_string()).lasting(failure.is_lasting()))?;
         if is_secret {
             files::warn_if_readable_by_others(&whole);
         }
@@ -78,12 +73,12 @@ impl Values {
     pub(super) fn settings<'a>(
         &'a self,
         settings: impl Iterator<Item = (&'a String, &'a Setting)>,
-    ) -> Result<BTreeMap<&'a str, Sent<'a>>, Failure> {
+    ) -> Result<BTreeMap<&'a str, SentSetting<'a>>, Failure> {
         let sent = settings.map(|(name, setting)| {
             let sent = match setting {
-                Setting::Text(text) => Sent { value: text, secret: false },
+                Setting::Text(text) => SentSetting { value: text, secret: false },
                 Setting::File { path, is_secret } => {
-                    Sent { value: self.of(path)?.expose(), secret: *is_secret }
+                    SentSetting { value: self.of(path)?.expose(), secret: *is_secret }
                 }
             };
             Ok((name.as_str(), sent))

@@ -25,7 +25,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         which: Which,
     },
-    /// The role assignments of a vault
+    /// The role assignments at a vault itself; those from above, too, are told by `keyless role list --scope vault:NAME`
     List {
         /// The vault
         vault: VaultName,
@@ -39,7 +39,9 @@ pub(crate) async fn role(admin: &Admin, format: Format, command: Command) -> Res
     match command {
         Command::Assign { vault, words } => role::assign(admin, format, &path(&vault), &words).await,
         Command::Remove { vault, which } => role::remove(admin, format, &path(&vault), None, which).await,
-        Command::List { vault } => role::list(admin, format, &path(&vault)).await,
+        Command::List { vault } => {
+            role::list(admin, format, &path(&vault), &role::none_at(vault.as_str())).await
+        }
         Command::Definitions => role::definitions(admin, format).await,
     }
 }

@@ -9,15 +9,16 @@ use super::{
     whom::{self, Standing, Whom},
 };
 use crate::context::{Services, State};
-use access::{ACTIONS, ActionName, Lack, ObjectScope, Rule};
+use access::{ACTIONS, ActionName, Lack, Manager, ObjectScope, Rule, Scope};
 use axum::{Router, extract::State as Shared, response::Response, routing::post};
 use directory::DirectoryError;
 use domain::{AppName, ClientId, GroupId, IdentityName, ObjectKind, ObjectName, PrincipalId, VaultName};
 use http::StatusCode;
+use resource::roles::{Place, Which};
 use serde::{Deserialize, Serialize};
 use vault::AccessModel;
 
-/// Nobody named means everybody whom a rule of the vault names; no object, the whole vault; no action, all that can be asked there.
+/// Nobody named means everybody whom a rule that counts in the vault names; no object, the whole vault; no action, all that can be asked there.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Question {
@@ -73,6 +74,9 @@ struct Answer {
     assignment: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<String>,
+    /// Where the assignment is, as `role list` says it, if that is above the vault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
     /// What the assignment is narrowed down to, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<ObjectScope>,
@@ -89,7 +93,7 @@ async fn explain(
 ) -> Result<Response, AdminError> {
     let Question { app, identity, principal, client_id, user, group, secret, key, certificate, action } =
         question;
-    let vault = state.vault.show_vault(access::Manager::Administrator, &name).await?;
+    let vault = state.vault.show_vault(Manager::Administrator, &name).await?;
     let object = roles::object(secret, key, certificate)?;
     let actions = actions(object.as_ref().map(|object| object.kind), action.as_deref())?;
     let whom = Whom { app, identity, principal, client_id, user, group };
@@ -124,21 +128,32 @@ fn answer(action: ActionName, decided: Result<Rule, Lack>) -> Answer {
         Ok(rule) => (None, Some(rule)),
         Err(_) => (None, None),
     };
-    let (role, assignment, object) = match rule {
-        Some(Rule::Role { role, assignment, scope: _, object }) => {
-            (Some(role), Some(assignment.to_string()), object)
+    let (role, assignment, scope, object) = match rule {
+        Some(Rule::Role { role, assignment, scope, object }) => {
+            (Some(role), Some(assignment.to_string()), above(scope), object)
         }
-        Some(Rule::Policy(_) | Rule::Group { .. }) | None => (None, None, None),
+        Some(Rule::Policy(_) | Rule::Group { .. }) | None => (None, None, None, None),
     };
-    Answer { action: action.name, allowed, because, group, assignment, role, object }
+    Answer { action: action.name, allowed, because, group, assignment, role, scope, object }
 }
 
-/// Whom the rules that count in a vault name, in the order of the rules.
+/// Where a role is given, if that is above the vault in which it counts.
+fn above(scope: Scope) -> Option<String> {
+    match scope {
+        Scope::Subscription => Some(roles::scope(&Place::Subscription)),
+        Scope::Group(group) => Some(roles::scope(&Place::Group(group))),
+        Scope::Vault(_) | Scope::App(_) | Scope::Identity(_) | Scope::Plan(_) => None,
+    }
+}
+
+/// Whom the rules that count in a vault name, those above it, too, in the order of the rules.
 async fn named(state: &Services, vault: &vault::Vault) -> Result<Vec<PrincipalId>, AdminError> {
     Ok(match vault.access {
         AccessModel::Policies => vault.policies.iter().map(|policy| policy.principal).collect(),
         AccessModel::Roles => {
-            state.vault.roles_in(vault.id).await?.into_iter().map(|(principal, _)| principal).collect()
+            let at = Place::Vault(None, vault.name.clone(), None);
+            let all = state.resource.assignments(Manager::Administrator, &at, Which::default()).await?;
+            all.into_iter().map(|assigned| assigned.principal).collect()
         }
     })
 }

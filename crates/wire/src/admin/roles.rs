@@ -127,7 +127,7 @@ fn place(text: &str) -> Result<Place, AdminError> {
 }
 
 /// The same in the words of [`place`].
-fn scope(place: &Place) -> String {
+pub(super) fn scope(place: &Place) -> String {
     match place {
         Place::Subscription => "subscription".to_owned(),
         Place::Group(name) => format!("group:{name}"),
