@@ -28,6 +28,6 @@ pub use chromium::Chromium;
 pub use http::{Answer, Https};
 pub use person::Person;
 pub use script::NodeScript;
-pub use server::{Ended, Server};
+pub use server::{Ended, Registered, Server};
 pub use settings::{note, setting, skip};
 pub use temporary::TemporaryDirectory;

@@ -41,6 +41,15 @@ impl NodeScript {
         Self::beside("PARTIES_NODE_APP", text)
     }
 
+    /// Beside the management SDKs' packages; `None` when there is no Node.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn beside_management(text: &str) -> Option<Self> {
+        Self::beside("MANAGEMENT_NODE_APP", text)
+    }
+
     fn beside(packages: &str, text: &str) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let (node, place) = (setting("NODE")?, setting(packages)?);

@@ -54,6 +54,19 @@ impl Ended {
     }
 }
 
+/// A registration with a secret, that may do nothing by itself.
+#[derive(Debug)]
+pub struct Registered {
+    /// Its tenant.
+    pub tenant: String,
+    /// Its client id.
+    pub client: String,
+    /// Its secret.
+    pub secret: String,
+    /// Its principal.
+    pub principal: String,
+}
+
 /// A running (or stopped) server and its directory.
 #[derive(Debug)]
 pub struct Server {
@@ -415,6 +428,34 @@ impl Server {
     /// Runs a `keyless` command with this standard input.
     pub fn keyless_with<const N: usize>(&self, arguments: [&str; N], stdin: &str) -> Ended {
         wait::output(&mut self.command(arguments), stdin.as_bytes()).into()
+    }
+
+    /// Makes a registration with a secret.
+    ///
+    /// # Panics
+    /// When one of our commands fails.
+    #[must_use]
+    pub fn registration(&self, name: &str) -> Registered {
+        let told = |said: &str| -> serde_json::Value { serde_json::from_str(said).unwrap() };
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let made = told(&self.keyless_json(["app-registration", "create", name]));
+        let client = text(&made["client_id"]);
+        let added = told(&self.keyless_json(["app-registration", "credential", "add", &client]));
+        Registered {
+            tenant: text(&made["tenant"]),
+            secret: text(&added["secret"]),
+            principal: text(&made["principal"]),
+            client,
+        }
+    }
+
+    /// Gives a principal a role.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn assign(&self, role: &str, principal: &str, scope: &str) {
+        let assign = ["role", "assign", "--role", role, "--principal", principal, "--scope", scope];
+        let _said = self.keyless(assign).ok();
     }
 
     /// Makes a vault with one secret.

@@ -1,7 +1,9 @@
 //! Waiting with a limit, for everything.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The longest that any command of a scenario may take. Generous: it guards against hanging, it measures nothing.
@@ -73,17 +75,59 @@ pub fn output_within(command: &mut Command, stdin: &[u8], limit: Duration) -> Ou
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{shown}: {error}"));
-    let (mut input, out, errors) =
-        (child.stdin.take().unwrap(), child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let mut input = child.stdin.take().unwrap();
     let stdin = stdin.to_vec();
     // Threads, so that a full pipe on either side blocks nobody.
     let writer = std::thread::spawn(move || {
         let _closed_early = input.write_all(&stdin);
     });
-    let (out, errors) = (std::thread::spawn(|| read_all(out)), std::thread::spawn(|| read_all(errors)));
-    let status = for_end(&mut child, limit, &shown);
+    let output = ended(child, limit, &shown);
     writer.join().unwrap();
-    Output { status, stdout: out.join().unwrap(), stderr: errors.join().unwrap() }
+    output
+}
+
+/// Waits for a child to end, and answers what it says on its pipes until then.
+///
+/// # Panics
+/// As [`for_end`].
+pub fn ended(mut child: Child, limit: Duration, what: &str) -> Output {
+    let out = child.stdout.take().map(|out| std::thread::spawn(|| read_all(out)));
+    let errors = child.stderr.take().map(|errors| std::thread::spawn(|| read_all(errors)));
+    let status = for_end(&mut child, limit, what);
+    let all = |read: Option<JoinHandle<Vec<u8>>>| read.map_or_else(Vec::new, |read| read.join().unwrap());
+    Output { status, stdout: all(out), stderr: all(errors) }
+}
+
+/// All that a child says on one of its pipes up to the line with these words. What it says there later is read and forgotten, so that it is
+/// never kept waiting.
+///
+/// # Panics
+/// When it does not say them within the limit; the child is ended then.
+pub fn line(child: &mut Child, pipe: impl Read + Send + 'static, limit: Duration, words: &str) -> String {
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let _nobody_waits = sender.send(line);
+        }
+    });
+    let (began, mut told) = (Instant::now(), String::new());
+    loop {
+        match lines.recv_timeout(limit.saturating_sub(began.elapsed())) {
+            Ok(line) => {
+                let is_it = line.contains(words);
+                told.push_str(&line);
+                told.push('\n');
+                if is_it {
+                    return told;
+                }
+            }
+            Err(_over) => {
+                let _gone = child.kill();
+                let _reaped = child.wait();
+                panic!("waited {limit:?} for {words:?} in: {told}");
+            }
+        }
+    }
 }
 
 fn read_all(mut from: impl Read) -> Vec<u8> {

@@ -333,18 +333,17 @@ fn a_start_applies_a_file_before_it_is_ready() {
     assert!(server.stop().success());
 
     // One that cannot be read starts no server; one that cannot be applied ends it, with the reason.
-    let up = |says: &str| {
+    let up = |code: i32, says: &str| {
         let mut command = server.command(["up"]);
-        let mut child = command
+        let child = command
             .args(flags)
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let status = wait::for_end(&mut child, Duration::from_secs(30), "the server");
-        let ended = Ended::from(child.wait_with_output().unwrap());
+        let ended = Ended::from(wait::ended(child, Duration::from_secs(30), "the server"));
         // By which the unit of systemd knows that another start is for nothing.
-        assert_eq!(status.code(), Some(78), "{}", ended.said());
+        assert_eq!(ended.code, Some(code), "{}", ended.said());
         assert!(
             ended.stderr.contains(says) && !ended.stdout.contains("keyless is ready"),
             "{}",
@@ -353,7 +352,15 @@ fn a_start_applies_a_file_before_it_is_ready() {
         assert_ne!(server.keyless(["status"]).code, Some(0), "nothing runs");
     };
     folder.change("tenant: keyless.localhost", "tenant: other.example");
-    up("this server is keyless.localhost");
+    up(78, "this server is keyless.localhost");
     folder.change("tenant: other.example", "tenants: other.example");
-    up("line 2, column 1: `tenants` is not known here");
+    up(78, "line 2, column 1: `tenants` is not known here");
+    folder.change("tenants: other.example", "tenant: keyless.localhost");
+    // A refusal of the server's, in the middle.
+    folder.change("redirect_uris: [\"web=https", "redirect_uris: [\"web=http");
+    up(78, "redirect");
+    folder.change("redirect_uris: [\"web=http", "redirect_uris: [\"web=https");
+    // A volume that is not there yet comes with another start.
+    fs::remove_file(folder.place.join("files/db")).unwrap();
+    up(1, "secret db in vault shop: cannot read");
 }

@@ -3,11 +3,14 @@
 
 mod commands;
 mod ordinary;
+mod packages;
+mod refusals;
+mod rows;
 mod sign_ins;
 
 use crate::hosting::{Hosts, needs_root};
 use e2e::{
-    Ended, Server,
+    Ended, Registered, Server,
     exercise::{SECRET, STEPS},
     note, setting, skip, wait,
 };
@@ -20,14 +23,6 @@ const CLIENT: &str = "azure-cli 2.91.0";
 pub(crate) struct Az {
     pub(crate) hosts: Hosts,
     path: String,
-}
-
-/// Whom `az` signs in as: a service principal that owns the subscription.
-pub(crate) struct Operator {
-    pub(crate) tenant: String,
-    pub(crate) client: String,
-    pub(crate) secret: String,
-    pub(crate) principal: String,
 }
 
 impl Az {
@@ -76,8 +71,9 @@ impl Az {
             .unwrap_or_else(|error| panic!("az {}: {error}", without_secret(words)))
     }
 
-    /// It fails with this status and says this.
+    /// It fails with this status and says this, which it was not told.
     pub(crate) fn refused(&self, words: &str, code: i32, said: &str) {
+        assert!(!said.is_empty() && !words.contains(said), "whatever it says has that in it: {said}");
         let ended = self.ended(words);
         let told = without_secret(words);
         assert_eq!(ended.code, Some(code), "az {told}\n{}", ended.said());
@@ -92,39 +88,23 @@ impl Az {
     }
 
     /// Makes a service principal with a secret, and gives it a role at the subscription.
-    pub(crate) fn operator(&self, name: &str, role: &str) -> Operator {
-        let operator = self.registration(name);
-        let assign = ["role", "assign", "--role", role, "--principal", &operator.principal];
-        let mut assign = self.server().command(assign);
-        let _said = Ended::from(wait::output(assign.args(["--scope", "subscription"]), b"")).ok();
+    pub(crate) fn operator(&self, name: &str, role: &str) -> Registered {
+        let operator = self.server().registration(name);
+        self.server().assign(role, &operator.principal, "subscription");
         // `az` looks itself and others up in Graph.
         self.graph(&operator, "Application.Read.All");
         operator
     }
 
     /// Lets it do this by Graph.
-    pub(crate) fn graph(&self, operator: &Operator, role: &str) {
+    pub(crate) fn graph(&self, operator: &Registered, role: &str) {
         let assign = ["app-registration", "role", "assign", "graph", "--role", role, "--principal"];
         let mut assign = self.server().command(assign);
         let _said = Ended::from(wait::output(assign.arg(&operator.principal), b"")).ok();
     }
 
-    /// Makes a service principal with a secret, that may do nothing.
-    pub(crate) fn registration(&self, name: &str) -> Operator {
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let made = self.ours(["app-registration", "create", name]);
-        let client = text(&made["client_id"]);
-        let added = self.ours(["app-registration", "credential", "add", &client]);
-        Operator {
-            tenant: text(&self.ours(["status"])["tenant"]),
-            secret: text(&added["secret"]),
-            principal: text(&made["principal"]),
-            client,
-        }
-    }
-
-    pub(crate) fn sign_in(&self, operator: &Operator) -> Value {
-        let Operator { tenant, client, secret, .. } = operator;
+    pub(crate) fn sign_in(&self, operator: &Registered) -> Value {
+        let Registered { tenant, client, secret, .. } = operator;
         // One word, since a secret may begin with a dash.
         self.run(&format!("login --service-principal -u {client} --password={secret} --tenant {tenant}"))
     }

@@ -5,9 +5,8 @@ use crate::{
     az::Az,
     hosting::{Hosts, PATIENCE, needs_root},
 };
-use e2e::{Ended, Server, note, person::encoded, setting, skip, wait};
+use e2e::{Ended, NodeScript, Registered, Server, note, person::encoded, setting, skip, wait};
 use serde_json::Value;
-use std::path::Path;
 
 const RESOURCES: &str = "Python azure-mgmt-resource 26.0.0";
 const VAULTS: &str = "Python azure-mgmt-keyvault 14.1.0";
@@ -55,16 +54,11 @@ impl<'s> Managed<'s> {
         for (name, role) in
             [("owner", Some("Owner")), ("reader", Some("Reader")), ("stranger", None), ("app", None)]
         {
-            let made = json(&server.keyless_json(["app-registration", "create", name]));
-            let [client, principal] = ["client_id", "principal"].map(|of| made[of].as_str().unwrap());
-            let added = json(&server.keyless_json(["app-registration", "credential", "add", client]));
-            let secret = added["secret"].as_str().unwrap();
+            let Registered { tenant, client, secret, principal } = server.registration(name);
             if let Some(role) = role {
-                let assign =
-                    ["role", "assign", "--role", role, "--scope", "subscription", "--principal", principal];
-                let _said = server.keyless(assign).ok();
+                server.assign(role, &principal, "subscription");
                 subscription =
-                    subscription.or_else(|| Some(Self::subscription(server, &tenant, client, secret)));
+                    subscription.or_else(|| Some(Self::subscription(server, &tenant, &client, &secret)));
             }
             variables.push((name.to_uppercase(), format!("{client}:{secret}:{principal}")));
         }
@@ -227,15 +221,11 @@ fn the_asynchronous_clients() {
 
 #[test]
 fn the_clients_for_javascript() {
-    let (Some(node), Some(place)) = (setting("NODE"), setting("MANAGEMENT_NODE_APP")) else {
+    let Some(script) = NodeScript::beside_management(include_str!("management/manage.mjs")) else {
         return skip("no management SDKs for Node");
     };
     let server = Server::start("management-node");
-    let script = Path::new(&place).join("manage.mjs");
-    std::fs::write(&script, include_str!("management/manage.mjs")).unwrap();
-    let script = script.display().to_string();
-    let managed = Managed::of(&server, node);
-    assert_eq!(managed.runs(&[&managed.program, &script]).ok(), "done\n");
+    assert_eq!(Managed::of(&server, String::new()).runs(&script.line(&[])).ok(), "done\n");
     note(
         NODE,
         "a vault: create, read, update, list in pages, delete, purge; a web app with an identity and settings; who may not",

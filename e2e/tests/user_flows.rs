@@ -1,7 +1,6 @@
 //! People who use official clients: every credential of the Azure SDKs that has a person in it, MSAL by itself, and `keyless login`.
 //! Unmodified and at default settings; all that they are told besides the usual is that the authority is a private one.
 
-use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -264,11 +263,8 @@ fn log_in(people: &People, name: &str) {
     let mut command = people.server.command(["login", "--device-code"]);
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut told = String::new();
-    let mut lines = BufReader::new(child.stderr.take().unwrap());
-    while !told.contains("devicelogin") {
-        assert_ne!(lines.read_line(&mut told).unwrap(), 0, "{told}");
-    }
+    let errors = child.stderr.take().unwrap();
+    let told = e2e::wait::line(&mut child, errors, e2e::wait::LIMIT, "devicelogin");
     let words = || told.split([' ', '\n', ',']).map(|word| word.trim_end_matches('.'));
     let url = words().find(|word| word.starts_with("https://")).unwrap();
     let is_code = |word: &&str| {

@@ -26,9 +26,14 @@ fn shell(server: &Server, user: u32, az: &Path, line: &str) -> Command {
     let mut shell = Command::new("sh");
     let path = format!("{}:{}:/usr/bin:/bin", server.place().display(), az.display());
     shell.args(["-c", line]).uid(user).gid(user).env_clear().env("PATH", path).current_dir(server.place());
-    shell.env("HOME", server.place()).env("LANG", "C.UTF-8");
+    shell.env("HOME", home(server, user)).env("LANG", "C.UTF-8");
     shell.env("KEYLESS_DATA_DIR", server.data()).env("KEYLESS_PORT", server.port().to_string());
     shell
+}
+
+/// Where a user has what is its own.
+fn home(server: &Server, user: u32) -> PathBuf {
+    if user == USER { server.place().to_owned() } else { server.place().join("others-home") }
 }
 
 fn ended(server: &Server, user: u32, az: &Path, line: &str) -> Ended {
@@ -93,8 +98,12 @@ fn readmes_lines_do_as_they_say_for_an_ordinary_user() {
     assert_eq!(shown["identity"]["principal"], identity["principalId"], "{shown}");
 
     // Nobody else of this machine is told where anything is, nor reads what az keeps.
+    let others = home(&server, OTHER);
+    std::fs::create_dir(&others).unwrap();
+    std::os::unix::fs::chown(&others, Some(OTHER), Some(OTHER)).unwrap();
     let other = ended(&server, OTHER, &az, enable);
-    assert!(other.code == Some(1), "{}", other.said());
+    let says = format!("the server's data directory {} is another user's", server.data().display());
+    assert!(other.code == Some(1) && other.stderr.contains(&says), "{}", other.said());
     let kept = server.place().join(".local/state/keyless/az");
     let reads = ended(&server, OTHER, &az, &format!("find {} -type f -name 'msal*'", kept.display()));
     assert_eq!(reads.stdout, "", "{}", reads.said());

@@ -1,11 +1,10 @@
 //! The ways to sign `az` in, and `keyless az` as a command: what a shell is told, how it ends, what it says where something is missing.
 
-use super::{Az, CLIENT, Operator};
+use super::{Az, CLIENT};
 use crate::assertion;
-use e2e::{Chromium, Ended, Person, note, server::signal, setting, skip, wait};
+use e2e::{Chromium, Ended, Person, Registered, note, server::signal, setting, skip, wait};
 use serde_json::Value;
 use std::{
-    io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
     time::Duration,
@@ -77,7 +76,7 @@ fn a_person_signs_in_by_chromium() {
             browser.read("is wrong");
         }
     }
-    let told = Ended::from(child.wait_with_output().unwrap()).ok();
+    let told = Ended::from(wait::ended(child, wait::LIMIT, "az login")).ok();
     let account = told.find("[\n").unwrap_or_else(|| panic!("{told}"));
     is_alice(&az, &told[account..]);
     note(CLIENT, "`az login` by Chromium, with another password first", "works");
@@ -90,18 +89,15 @@ fn a_person_signs_in_by_a_code() {
     let mut command = az.command("login --use-device-code");
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut told = String::new();
-    let mut lines = BufReader::new(child.stderr.take().unwrap());
-    while !told.contains("devicelogin") {
-        assert_ne!(lines.read_line(&mut told).unwrap(), 0, "{told}");
-    }
+    let errors = child.stderr.take().unwrap();
+    let told = wait::line(&mut child, errors, wait::LIMIT, "devicelogin");
     let words = || told.split([' ', '\n']);
     let url = words().find(|word| word.starts_with("https://")).unwrap();
     let code = words().skip_while(|word| *word != "code").nth(1).unwrap();
     let mut person = Person::new(&az.server().authority(), az.server().port(), "alice", PASSWORD);
     let end = person.open(url, code);
     assert!(matches!(&end, e2e::person::End::Page(page) if page.status == 200), "{end:?}");
-    let told = Ended::from(child.wait_with_output().unwrap()).ok();
+    let told = Ended::from(wait::ended(child, wait::LIMIT, "az login")).ok();
     is_alice(&az, &told);
     note(CLIENT, "`az login --use-device-code`", "works");
 }
@@ -124,7 +120,7 @@ fn a_program_signs_in_by_a_certificate() {
     let added = Ended::from(wait::output(add.args(["-o", "json"]), b"")).ok();
     let added: Value = serde_json::from_str(&added).unwrap();
     let credential = added["id"].as_str().unwrap().to_owned();
-    let Operator { tenant, client, .. } = &operator;
+    let Registered { tenant, client, .. } = &operator;
     for more in ["", " --use-cert-sn-issuer"] {
         let words =
             format!("login --service-principal -u {client} --certificate {both} --tenant {tenant}{more}");
@@ -151,7 +147,7 @@ fn a_program_signs_in_by_an_outside_issuers_token() {
     let _said = az.server().keyless(["vault", "create", "shop"]).ok();
     let (token, keys) = assertion::token_file(az.server());
     let token = std::fs::read_to_string(token).unwrap().trim().to_owned();
-    let Operator { tenant, client, .. } = &operator;
+    let Registered { tenant, client, .. } = &operator;
     let sign_in = |token: &str| {
         format!("login --service-principal -u {client} --tenant {tenant} --federated-token {token}")
     };
@@ -172,7 +168,7 @@ fn a_program_signs_in_by_an_outside_issuers_token() {
     // With the credential goes what was got by it.
     let _account = az.run(&sign_in(&token));
     let _said = az.server().keyless(["app-registration", "credential", "remove", client, &credential]).ok();
-    az.refused("group show -n of-the-cluster", 1, "");
+    az.refused("group show -n of-the-cluster", 1, "its credential was removed");
     let _nothing = az.run("account clear");
     az.refused(&sign_in(&token), 1, "AADSTS700211");
     note(
@@ -214,8 +210,8 @@ fn az_ends_as_it_would_and_says_what_is_missing() {
     let Some(mut az) = Az::start("az-command") else { return };
     assert_eq!(az.ended("group list --no-such-option").code, Some(2), "its own exit status");
     let mut child = az.command("login --use-device-code").stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap());
-    assert_ne!(lines.read_line(&mut String::new()).unwrap(), 0, "it waits");
+    let errors = child.stderr.take().unwrap();
+    let _waits = wait::line(&mut child, errors, wait::LIMIT, "devicelogin");
     signal(&child, rustix::process::Signal::TERM);
     let ended = wait::for_end(&mut child, Duration::from_secs(20), "keyless az");
     assert_eq!(ended.code(), Some(143), "a signal is az's");
