@@ -193,6 +193,9 @@ fn arm_paths() -> BTreeSet<Vec<u8>> {
         seeds.insert(managed(method, path, query, ""));
     }
     seeds.insert(b"GET /metadata/endpoints?api-version=2022-09-01 management".to_vec());
+    seeds.insert(b"GET //met%61data/ENDPOINTS/ management".to_vec());
+    seeds.insert(b"PUT /metadata/endpoints management".to_vec());
+    seeds.insert(b"GET /metadata/endpoints/%2f management".to_vec());
     seeds.insert(b"GET /tenants?api-version=latest management".to_vec());
     seeds.insert(b"GET /subscriptions management".to_vec());
     seeds
@@ -347,6 +350,8 @@ fn stacks() -> BTreeSet<Vec<u8>> {
         "apps:\n- name: web\n  settings: {A: !!binary aGk=, B: !x y, C: 0x10, ? [d] : e}\n".to_owned(),
         "apps:\n- name: web\n  settings: |\n   A: b\n  identity: yes\n".to_owned(),
         "--- {}\n--- {}\n".to_owned(),
+        "\"a\\e[2J\\nb\": 1\n".to_owned(),
+        "vaults:\n- name: shop\n  secrets:\n  - {name: db, from_file: {value: canary}}\n".to_owned(),
         "%YAML 9.9\n---\ntenant: \"\\uD800\"\n".to_owned(),
     ]
     .into_iter()
