@@ -112,7 +112,7 @@ impl World {
         let subscription = directory.tenant().subscription();
         let resource = resource::ResourceService::new(store.clone(), entropy.clone(), subscription);
         let resource = Arc::new(resource);
-        let verifiers = Arc::new(Verifiers::of(&directory, &names, &*entropy));
+        let verifiers = Arc::new(Verifiers::of(&directory, &names, &crypt::SystemEntropy));
         let state = Arc::new(Services {
             directory,
             verifiers,
