@@ -178,8 +178,9 @@ impl Records {
             let text = |pointer| head.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
             let vault = place.split('/').next().unwrap_or_default();
             let object = format!("{vault}/{}", text("/id"));
-            if !self.has(&format!("secret-version/{object}/{}", text("/latest"))) {
-                return Err(format!("the latest version of secret {place} is missing"));
+            let is_in_head = text("/whole/version") == text("/latest");
+            if is_in_head == self.has(&format!("secret-version/{object}/{}", text("/latest"))) {
+                return Err(format!("the latest version of secret {place} is missing, or there twice"));
             }
             if !objects.insert(object) {
                 return Err(format!("secret {place} is there twice"));

@@ -73,7 +73,7 @@ async fn seen(
         match value {
             Ok(value) => values.push(value),
             // Deleted meanwhile, or not theirs to see any more.
-            Err(Unshown::Gone) => {}
+            Err(Unshown::Unseen | Unshown::Gone(_)) => {}
             Err(Unshown::Error(error)) => return Err(error),
         }
     }
@@ -219,14 +219,18 @@ fn plan(here: &Here<'_>, id: &str) -> Result<PlanRef, ArmError> {
 
 /// Why an app is not shown.
 enum Unshown {
-    Gone,
+    /// Who asks may not see it any more.
+    Unseen,
+    /// It was deleted meanwhile.
+    Gone(HostError),
     Error(ArmError),
 }
 
 impl From<Unshown> for ArmError {
     fn from(unshown: Unshown) -> Self {
         match unshown {
-            Unshown::Gone => Self::not_authorized(READ),
+            Unshown::Unseen => Self::not_authorized(READ),
+            Unshown::Gone(error) => error.into(),
             Unshown::Error(error) => error,
         }
     }
@@ -234,7 +238,7 @@ impl From<Unshown> for ArmError {
 
 async fn site_of(asked: &Asked<'_>, by: Manager<'_>, view: &AppView) -> Result<SiteView, Unshown> {
     asked.state.resource.site(by, &view.app).await.map_err(|error| match error {
-        ResourceError::Unmanaged(Unmanaged::NoRole(_)) => Unshown::Gone,
+        ResourceError::Unmanaged(Unmanaged::NoRole(_)) => Unshown::Unseen,
         error => Unshown::Error(error.into()),
     })
 }
@@ -243,7 +247,7 @@ async fn shown(asked: &Asked<'_>, view: &AppView, site: &SiteView) -> Result<Val
     let app = &view.app;
     let desired = match asked.state.host.desired_of(app).await {
         Ok(desired) => desired,
-        Err(HostError::AppNotFound(_)) => return Err(Unshown::Gone),
+        Err(error @ HostError::AppNotFound(_)) => return Err(Unshown::Gone(error)),
         Err(error) => return Err(Unshown::Error(error.into())),
     };
     let identity = identity::shown(asked, view).await.map_err(Unshown::Error)?;
