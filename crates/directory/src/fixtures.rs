@@ -3,7 +3,7 @@
 use crate::{
     Credential, DirectoryService, DirectorySettings, Registration, Tenant, TokenVersion, registration::*,
 };
-use access::{Principal, PrincipalKind};
+use access::{Principal, PrincipalKind, Verifier, VerifierConfig, vault_audiences};
 use crypt::HashedSecret;
 use domain::{
     ClientId, CredentialId, DomainName, Entropy, HostNames, PrincipalId, RegistrationId, Secret,
@@ -121,4 +121,14 @@ pub(crate) async fn directory() -> (Arc<Memory>, DirectoryService) {
     let entropy = Arc::new(Counting::default());
     let directory = DirectoryService::open(store.clone(), entropy, &root, settings, make, NOW).await.unwrap();
     (store, directory)
+}
+
+/// What the vaults of this directory take tokens by.
+pub(crate) fn verifier(directory: &DirectoryService) -> Verifier {
+    let config = VerifierConfig {
+        issuers: directory.issuers().into(),
+        audiences: vault_audiences(&directory.names().vault_resource()),
+        tenant: directory.tenant().id,
+    };
+    Verifier::new(config, &crypt::SystemEntropy)
 }

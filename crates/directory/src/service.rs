@@ -363,10 +363,9 @@ mod tests {
     use super::*;
     use crate::{
         Endpoint, NewRegistration, TokenVersion,
-        fixtures::{Counting, NOW, names},
+        fixtures::{Counting, NOW, verifier},
         ring::KeyRing,
     };
-    use access::{Verifier, VerifierConfig, vault_audiences};
     use crypt::test_keys;
     use store::{Key, Memory, Write};
 
@@ -378,17 +377,6 @@ mod tests {
         let settings = crate::fixtures::settings();
         let make = |_| Ok(test_keys::signing_key());
         DirectoryService::open(store.clone(), Arc::new(Counting::default()), root, settings, make, NOW).await
-    }
-
-    fn verifier(directory: &DirectoryService) -> Verifier {
-        Verifier::new(
-            VerifierConfig {
-                issuers: directory.issuers().into(),
-                audiences: vault_audiences(&names().vault_resource()),
-                tenant: directory.tenant().id,
-            },
-            &crypt::SystemEntropy,
-        )
     }
 
     #[tokio::test]

@@ -5,13 +5,13 @@ use crate::{
     Registration, RequestError, TokenRequest, TokenVersion,
     application::KEYLESS_CLI,
     authorization::{Authorization, AuthorizeRequest},
-    fixtures::{NOW, secret, settings},
+    fixtures::{NOW, secret, settings, verifier},
     interaction::DeviceRequest,
     redirect::{Platform, RedirectUri},
     registration::ExposedScope,
     session::{Method, SignedIn},
 };
-use access::{Verifier, VerifierConfig, vault_audiences};
+use access::Verifier;
 use crypt::{Key256, test_keys};
 use domain::{ClientId, CredentialId, PrincipalId, Secret, Timestamp, UserName, limits};
 use serde_json::Value;
@@ -93,14 +93,7 @@ impl World {
         })
         .await
         .unwrap();
-        let verifier = Verifier::new(
-            VerifierConfig {
-                issuers: directory.issuers().into(),
-                audiences: vault_audiences(&directory.names().vault_resource()),
-                tenant: directory.tenant().id,
-            },
-            &crypt::SystemEntropy,
-        );
+        let verifier = verifier(&directory);
         let web_secret = web_secret.secret.expose().clone();
         Self { store, directory, ada, web, web_secret, verifier }
     }

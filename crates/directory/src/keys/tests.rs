@@ -3,9 +3,9 @@
 use super::*;
 use crate::{
     DirectorySettings,
-    fixtures::{Counting, Fill, NOW, names},
+    fixtures::{Counting, Fill, NOW, verifier},
 };
-use access::{BearerFault, Verifier, VerifierConfig, vault_audiences};
+use access::BearerFault;
 use crypt::{Key256, test_keys};
 use domain::{Secret, limits, world::Here};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -62,17 +62,6 @@ impl World {
         });
         all.collect()
     }
-}
-
-fn verifier(directory: &DirectoryService) -> Verifier {
-    Verifier::new(
-        VerifierConfig {
-            issuers: directory.issuers().into(),
-            audiences: vault_audiences(&names().vault_resource()),
-            tenant: directory.tenant().id,
-        },
-        &crypt::SystemEntropy,
-    )
 }
 
 async fn token(directory: &DirectoryService, now: Timestamp) -> Secret<String> {

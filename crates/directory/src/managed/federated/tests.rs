@@ -5,10 +5,9 @@ use super::*;
 use crate::{
     AssertionRefusal, DirectoryService, Endpoint, Fetched, IdentityIds, IssuedToken, IssuerFault, IssuerKeys,
     NewFederatedCredential, RequestError, TokenRequest,
-    fixtures::{Fill, NOW, directory, names},
+    fixtures::{Fill, NOW, directory, verifier},
     managed,
 };
-use access::{Verifier, VerifierConfig, vault_audiences};
 use crypt::{IssuerKey, encoding::from_base64url, test_keys::TestSigner};
 use domain::{IdentityName, ResourceGroupName, limits};
 use serde_json::{Value, json};
@@ -155,14 +154,7 @@ impl Scene {
 
     /// Is a token worth nothing to a vault?
     async fn is_refused(&self, issued: &IssuedToken) -> bool {
-        let verifier = Verifier::new(
-            VerifierConfig {
-                issuers: self.directory.issuers().into(),
-                audiences: vault_audiences(&names().vault_resource()),
-                tenant: self.directory.tenant().id,
-            },
-            &crypt::SystemEntropy,
-        );
+        let verifier = verifier(&self.directory);
         let caller = verifier.verify(&issued.access_token, &*self.directory.ring(), NOW).unwrap();
         self.principal().await.revocations.refuse_caller(&caller)
     }
