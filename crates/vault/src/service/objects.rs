@@ -344,23 +344,20 @@ impl VaultService {
         Err(StoreError::Unavailable("versions were being added to what is backed up".to_owned()).into())
     }
 
-    /// An object with all its versions, each sealed anew for a backup. Of a head that was read before, as with lists.
+    /// An object with all its versions, each sealed anew for a backup. One that goes apart meanwhile may be in it twice: whoever
+    /// asks looks whether the head is still the same.
     pub(super) async fn save<K: Kind>(
         &self,
         vault: &Vault,
         head: &Head<K>,
     ) -> Result<SavedObject<K>, VaultError> {
         let (prefix, mut after, mut versions) = (Version::<K>::prefix(vault.id, head.id), None, Vec::new());
-        let mut latest = head.whole.clone();
         loop {
             let limit = NonZeroU16::new(LIST_MAX).unwrap_or(NonZeroU16::MIN);
             let page = list_records::<Version<K>>(&*self.store, &prefix, after.as_ref(), limit).await?;
             after = page.items.last().map(|(key, _)| key.clone());
-            let last = if page.more { None } else { latest.take() };
+            let last = head.whole.clone().filter(|_| !page.more);
             for version in page.items.into_iter().map(|(_, version)| version).chain(last) {
-                if versions.iter().any(|saved: &Version<K>| saved.version == version.version) {
-                    continue;
-                }
                 let id = (vault.id, head.id, version.version);
                 let plain = K::sealed(&version.content)
                     .map(|sealed| self.open::<K>(vault, &id, sealed))
