@@ -22,9 +22,16 @@ const COMMAND: &str = "trap 'exit 0' TERM; httpd -f -p \"$PORT\" -h /tmp & wait"
 
 /// What there is of a server's containers.
 fn counted(engine: &Engine) -> Counts {
+    // Podman's lists fail if an image is removed by the server while podman reads what it was made of.
     let lines = |arguments: &[&str]| {
-        let told = engine.podman(arguments);
-        assert!(told.status.success(), "{told:?}");
+        let mut told = engine.podman(arguments);
+        wait::until("podman to tell what there is", PATIENCE, || {
+            let is_told = told.status.success();
+            if !is_told {
+                told = engine.podman(arguments);
+            }
+            is_told
+        });
         String::from_utf8(told.stdout).unwrap().lines().count()
     };
     let (pid, place) = (engine.server.pid(), engine.place().display().to_string());
