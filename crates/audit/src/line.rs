@@ -1,11 +1,11 @@
 //! The line: one JSON object that begins with its number and the mac of the line before, and ends with its own mac.
 //!
-//! `{"seq":7,"prev":"<mac of line 6>", the record's members, "torn": only if needed, "mac":"<HMAC-SHA256>"}`. The mac is over all bytes of the
+//! `{"seq":7,"prev":"<mac of line 6>", the record's members, "torn": only if needed, "mac":"<keyed BLAKE3>"}`. The mac is over all bytes of the
 //! line before `,"mac"`; they hold `seq` and `prev`, so that the lines form a chain. Bytes are what is signed: a line is never parsed and
 //! written again.
 
 use crate::{AuditError, Origin, Record};
-use crypt::{Key256, MacKey, Sha256Hash, compare, encoding, sha256};
+use crypt::{FastMacKey, Key256, MacKey, Sha256Hash, compare, encoding, sha256};
 use domain::limits;
 use serde::{Deserialize, Serialize};
 
@@ -42,13 +42,18 @@ impl Torn {
     }
 }
 
-/// The key of the chain, made from the audit key.
+/// The keys of the chain, made from the audit key.
 #[derive(Debug)]
-pub(crate) struct ChainKey(MacKey);
+pub(crate) struct ChainKey {
+    key: FastMacKey,
+    /// Of lines that were written before ADR 0030: HMAC-SHA256.
+    earlier: MacKey,
+}
 
 impl ChainKey {
     pub(crate) fn of(key: &Key256) -> Self {
-        Self(MacKey::new(key.derive("keyless audit chain").expose()))
+        let earlier = MacKey::new(key.derive("keyless audit chain").expose());
+        Self { key: FastMacKey::new(key.derive("keyless audit chain: BLAKE3")), earlier }
     }
 
     /// Appends the whole line of a record, with its newline, to `line`. Returns its mac.
@@ -72,7 +77,7 @@ impl ChainKey {
             serde_json::to_writer(&mut *line, &torn)
                 .map_err(|_| AuditError::Record { action: record.action })?;
         }
-        let mac = self.0.mac(&[line.get(start..).unwrap_or_default()]);
+        let mac = self.key.mac(line.get(start..).unwrap_or_default());
         line.extend_from_slice(MAC_BEGINS);
         line.extend_from_slice(&encoding::hex32(&mac));
         line.extend_from_slice(MAC_ENDS);
@@ -83,9 +88,13 @@ impl ChainKey {
     /// Reads a line without its newline.
     pub(crate) fn read(&self, line: &[u8]) -> Read {
         let Some((text, mac)) = split_mac(line) else { return Read::Unfinished };
-        let expected = self.0.mac(&[text]);
-        if !compare::equal(mac, &encoding::hex32(&expected)) {
-            return Read::Changed;
+        let is_it = |expected: &[u8; 32]| compare::equal(mac, &encoding::hex32(expected));
+        let mut expected = self.key.mac(text);
+        if !is_it(&expected) {
+            expected = self.earlier.mac(&[text]);
+            if !is_it(&expected) {
+                return Read::Changed;
+            }
         }
         match serde_json::from_slice::<Links>(line) {
             Ok(links) => Read::Whole(Whole {
@@ -193,6 +202,18 @@ mod tests {
         let Read::Whole(whole) = key.read(&line) else { panic!("{:?}", key.read(&line)) };
         assert_eq!((whole.seq, whole.prev, whole.torn), (7, [0xab; 32], Some(torn)));
         assert_eq!(encoding::hex(&whole.mac), value["mac"].as_str().unwrap());
+    }
+
+    #[test]
+    fn a_line_of_before_is_read_with_its_own_key() {
+        let (key, line) = line(&record("secret.get"), None);
+        let (text, _) = split_mac(&line).unwrap();
+        let with = |mac: &[u8; 32]| [text, MAC_BEGINS, &encoding::hex32(mac), MAC_ENDS].concat();
+        let mac = key.earlier.mac(&[text]);
+        let Read::Whole(whole) = key.read(&with(&mac)) else { panic!("it is one of ours") };
+        assert_eq!(whole.mac, mac);
+        let stranger = MacKey::new(key.key.mac(text).as_slice()).mac(&[text]);
+        assert!(matches!(key.read(&with(&stranger)), Read::Changed));
     }
 
     #[test]
