@@ -22,10 +22,10 @@ use crate::{
 };
 use access::Asker;
 use audit::{Actor, Outcome};
-use axum::{body::Body, extract::Request, response::Response};
+use axum::{extract::Request, response::Response};
 use domain::{HostNames, VaultName};
 use error::KeyVaultError;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, header};
 use request::Asked;
 use std::fmt::Write as _;
 
@@ -50,7 +50,7 @@ pub(crate) async fn handle(
         Ok(caller) => caller,
         Err(bearer::Unauthenticated::NoToken) => {
             // Not a refusal but the protocol's first step: there is nobody yet of whom a record could speak.
-            return finish(KeyVaultError::no_token().respond(Some(bearer::challenge(state, context, &host))));
+            return KeyVaultError::no_token().respond(Some(bearer::challenge(state, context, &host)));
         }
         Err(unauthenticated) => {
             let error = KeyVaultError::from(unauthenticated);
@@ -63,14 +63,14 @@ pub(crate) async fn handle(
                 Outcome::Refused,
                 reason,
             );
-            return finish(match written {
+            return match written {
                 Ok(_recorded) => error.respond(Some(bearer::challenge(state, context, &host))),
                 Err(unavailable) => KeyVaultError::from(unavailable).respond(None),
-            });
+            };
         }
     };
     if let Err(unavailable) = context.ready(&*state.audit) {
-        return finish(KeyVaultError::from(unavailable).respond(None));
+        return KeyVaultError::from(unavailable).respond(None);
     }
     let actor = Actor::Principal { id: caller.principal(), client: Some(caller.client()) };
     let address = context.origin.address.map(|address| address.ip());
@@ -79,10 +79,10 @@ pub(crate) async fn handle(
     let told = request::perform(&asked, request).await;
     let (sink, reason) = (&*state.audit, told.reason);
     let written = context.record_together(sink, actor, told.action, told.target, told.outcome, reason);
-    finish(match written.await {
+    match written.await {
         Ok(_recorded) => told.response,
         Err(unavailable) => KeyVaultError::from(unavailable).respond(None),
-    })
+    }
 }
 
 /// The vault's host with the port by which the client came, if it is not 443: challenges, identifiers and links lead back by it. Nothing
@@ -96,23 +96,4 @@ fn host(names: &HostNames, vault: &VaultName, headers: &HeaderMap) -> String {
         let _written = write!(host, ":{port}");
     }
     host
-}
-
-/// What every answer carries. `Strict-Transport-Security` is left out: its memory in a client outlives an installation on a laptop, and
-/// there is no plain listener to protect from.
-fn finish(mut response: Response<Body>) -> Response {
-    const HEADERS: [(HeaderName, &str); 5] = [
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::PRAGMA, "no-cache"),
-        (header::EXPIRES, "-1"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (
-            HeaderName::from_static("x-ms-keyvault-service-version"),
-            concat!("keyless-", env!("CARGO_PKG_VERSION")),
-        ),
-    ];
-    for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
 }

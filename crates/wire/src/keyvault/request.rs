@@ -18,8 +18,9 @@ use access::{Action, Asker};
 use audit::Outcome;
 use axum::{body::Body, extract::Request, response::Response};
 use domain::{ObjectKind, ObjectName, ObjectVersion, VaultName, limits};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
+use std::sync::LazyLock;
 use vault::{Certificates, Keys, Recovery, Secrets, VaultError};
 
 /// A request whose caller is known.
@@ -70,8 +71,24 @@ impl From<VaultError> for Fault {
     }
 }
 
-/// Headers of an answer of ours, about.
-const HEADERS: usize = 12;
+/// What every answer carries, put together once: it is copied faster than it is made. `Strict-Transport-Security` is left out: its memory in a
+/// client outlives an installation on a laptop, and there is no plain listener to protect from.
+static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::PRAGMA, "no-cache"),
+        (header::EXPIRES, "-1"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            HeaderName::from_static("x-ms-keyvault-service-version"),
+            concat!("keyless-", env!("CARGO_PKG_VERSION")),
+        ),
+    ];
+    let mut map = HeaderMap::with_capacity(2 * headers.len());
+    map.extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    map
+});
 
 /// Does what a request asks for.
 pub(super) async fn perform(asked: &Asked<'_>, request: Request) -> Told {
@@ -212,18 +229,19 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 /// An answer whose JSON is written already.
 pub(super) fn written_json(status: StatusCode, body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    // Room for all that an answer carries: it would grow twice.
-    *response.headers_mut() = HeaderMap::with_capacity(HEADERS);
-    let kind = HeaderValue::from_static("application/json; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+    answered(status, HEADERS.clone(), Body::from(body))
 }
 
 /// An answer that says nothing but that it was done.
 pub(super) fn no_content() -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
+    let mut headers = HEADERS.clone();
+    headers.remove(header::CONTENT_TYPE);
+    answered(StatusCode::NO_CONTENT, headers, Body::empty())
+}
+
+fn answered(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
     response
 }
