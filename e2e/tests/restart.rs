@@ -1,8 +1,9 @@
 //! What goes on, and what does not, when an app or the server starts again.
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
-use e2e::{App, Server, wait};
+use e2e::{Answer, App, Server, wait};
 
 fn shop(name: &str) -> Server {
     let server = Server::start(name);
@@ -41,6 +42,27 @@ fn an_app_started_again_is_served_and_its_old_secret_is_not() {
     let stale = e2e::app::Endpoint { url: new.url.clone(), secret: old.secret };
     let answer = app.raw(&new.address(), &stale.request(""));
     assert!(matches!(answer.status, 401 | 403), "{answer:?}");
+}
+
+#[test]
+fn who_was_accepted_before_a_stop_is_answered() {
+    let mut server = shop("stop-accepted");
+    let (host, port) = (Server::vault_host("shop"), server.port());
+    let mut stream = server.https().connect(&host).unwrap();
+    let asking = std::thread::spawn(move || {
+        // The server has accepted it, and is told to stop meanwhile; the handshake begins with the first byte.
+        std::thread::sleep(Duration::from_millis(600));
+        let request = format!(
+            "GET /secrets/db?api-version=7.4 HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _closed = stream.read_to_end(&mut answer);
+        Answer::parse(&answer)
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(server.stop().success());
+    assert_eq!(asking.join().unwrap().status, 401);
 }
 
 #[test]

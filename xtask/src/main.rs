@@ -11,6 +11,7 @@ mod conformance;
 mod e2e;
 mod fuzz;
 mod limits;
+mod machine;
 mod model;
 mod process;
 mod tidy;
@@ -43,6 +44,8 @@ cargo xtask COMMAND
   model [--seed N | --seeds N] [--dev]
                      the vault against a model of Key Vault, one client and several; --mutants: against planted bugs, one
                      of them if it is named, --write keeps the table in docs/model.md
+  machine [--binary FILE]
+                     the service of systemd in a Debian of its own, by QEMU: its units, limits of cgroup v2, a reboot
   bench [--write|--quick]
                      measures against raw limits; --write keeps the table in docs/benchmarks.md
   demo               the story of the README
@@ -81,6 +84,7 @@ fn run(command: &str, rest: &[String]) -> Result<(), Failure> {
         "e2e" => e2e::run(rest),
         "conformance" => conformance::run(rest),
         "fuzz" => fuzz::run(rest),
+        "machine" => machine::run(rest),
         "model" => model::run(rest),
         "bench" => checks::bench(rest),
         "demo" => checks::demo(),

@@ -202,6 +202,45 @@ pub(crate) fn containers() -> Option<&'static str> {
     (is_there() || install() && is_there()).then_some(BUSYBOX)
 }
 
+/// What makes and runs the guest of `cargo xtask machine`: the system's, or Debian's where we may install it.
+pub(crate) fn qemu() -> Result<(), Failure> {
+    let answers = |program, question| process::answers(program, question);
+    if answers("qemu-system-x86_64", "--version")
+        && answers("mmdebstrap", "--version")
+        && answers("mke2fs", "-V")
+    {
+        return Ok(());
+    }
+    apt_install(&["qemu-system-x86", "mmdebstrap", "e2fsprogs"])
+}
+
+/// Where this machine gets a release of Debian, with its updates, as lines of `sources.list`.
+pub(crate) fn apt_sources(release: &str) -> Result<Vec<String>, Failure> {
+    let ask = || {
+        process::output(Command::new("apt-get").args([
+            "indextargets",
+            "--format",
+            "deb $(REPO_URI) $(CODENAME) $(COMPONENT)",
+            "Created-By: Packages",
+            "Origin: Debian",
+        ]))
+    };
+    // A machine that has never asked for lists knows none.
+    let mut told = ask()?;
+    if told.trim().is_empty() {
+        apt(&["update"])?;
+        told = ask()?;
+    }
+    let is_of_release = |line: &&str| line.split(' ').nth(2).is_some_and(|name| name.starts_with(release));
+    let mut lines: Vec<_> = told.lines().filter(is_of_release).map(str::to_owned).collect();
+    lines.sort();
+    lines.dedup();
+    if lines.is_empty() {
+        return Err(Failure::new(format!("apt here has no source of Debian's {release}")));
+    }
+    Ok(lines)
+}
+
 fn holds(file: &[u8], text: &[u8]) -> bool {
     file.windows(text.len()).any(|bytes| bytes == text)
 }

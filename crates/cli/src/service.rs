@@ -45,7 +45,9 @@ pub(crate) struct Options {
     now: bool,
 }
 
-const NAME: &str = "keyless.service";
+const NAME: &str = kernel::SERVER_UNIT;
+/// Of a user: where the apps are. Root's are below the hierarchy's root.
+const APPS: &str = kernel::APPS_UNIT;
 const SOCKET: &str = "keyless.socket";
 /// How long the server may take to end with its apps. Ours: it gives up itself before.
 const END_TIME_MAX: Duration = Duration::from_secs(60);
@@ -86,6 +88,9 @@ fn units(global: &crate::Global, options: &Options) -> Result<Vec<(&'static str,
         socket: options.socket,
     };
     let mut units = vec![(NAME, unit(&facts)?)];
+    if options.user {
+        units.push((APPS, APPS_TEXT.to_owned()));
+    }
     if options.socket {
         units.push((SOCKET, socket(&config.listen, facts.port)));
     }
@@ -133,14 +138,16 @@ fn uninstall_by(
     do_it: &dyn Fn(&[&str]) -> Result<(), Failure>,
     state: &dyn Fn() -> String,
 ) -> Result<(), Failure> {
-    for name in [SOCKET, NAME] {
+    // The socket first: nobody starts the service again by a connection. What is left of apps, as of a server that does not run, ends with
+    // the unit that they are in.
+    for name in [SOCKET, NAME, APPS] {
         let path = folder.join(name);
         if path.exists() {
             if name == NAME {
-                end_apps(time_max, do_it, state)?;
+                end_apps(folder.join(APPS).exists(), time_max, do_it, state)?;
             }
-            // The socket first: nobody starts the service again by a connection.
-            do_it(&["disable", "--now", name])?;
+            let stop: &[&str] = if name == APPS { &["stop", APPS] } else { &["disable", "--now", name] };
+            do_it(stop)?;
             fs::remove_file(&path)?;
             output::note(format_args!("{} is removed", path.display()));
         }
@@ -148,15 +155,19 @@ fn uninstall_by(
     do_it(&["daemon-reload"])
 }
 
-/// A service that is stopped leaves apps running for the next start, which does not come any more. Interrupted, it ends them.
+/// A service that is stopped leaves apps running for the next start, which does not come any more. Interrupted, it ends them. Where it does not
+/// run, nobody does, unless they have a unit.
 fn end_apps(
+    has_unit: bool,
     time_max: Duration,
     do_it: &dyn Fn(&[&str]) -> Result<(), Failure>,
     state: &dyn Fn() -> String,
 ) -> Result<(), Failure> {
     let is_over = || matches!(&*state(), "inactive" | "failed" | "");
     if is_over() {
-        output::warn("the service does not run: apps that it left running when it was stopped run on");
+        if !has_unit {
+            output::warn("the service does not run: apps that it left running when it was stopped run on");
+        }
         return Ok(());
     }
     output::note("ending hosted apps; a server that is started again on the same data starts them again");
@@ -222,7 +233,9 @@ fn unit(facts: &Facts<'_>) -> Result<String, Failure> {
     };
     let start = format!("{} --data-dir {}{config} up", quoted(facts.binary)?, quoted(facts.data)?);
     // Not required: the service would be stopped with its socket, before it can be interrupted.
-    let socket = if facts.socket { format!("Wants={SOCKET}\nAfter={SOCKET}\n") } else { String::new() };
+    let wants = |name: &str| format!("Wants={name}\nAfter={name}\n");
+    let wanted = [facts.socket.then(|| wants(SOCKET)), facts.user.then(|| wants(APPS))];
+    let wanted: String = wanted.into_iter().flatten().collect();
     let target = if facts.user { "default.target" } else { "multi-user.target" };
     let system = if facts.user {
         // A user's manager may do little of this; and podman gets the users of its containers by a program that is root's (newuidmap).
@@ -240,7 +253,7 @@ NoNewPrivileges=yes
         "\
 [Unit]
 Description=Keyless: identities, vaults and apps
-{socket}After=network.target
+{wanted}After=network.target
 StartLimitIntervalSec=0
 
 [Service]
@@ -262,6 +275,17 @@ WantedBy={target}
 "
     ))
 }
+
+/// A unit with a cgroup for apps. systemd removes one without any process (version 252), and one with processes cannot limit what is below: so a
+/// process that does nothing is in a cgroup of its own there.
+const APPS_TEXT: &str = r#"[Unit]
+Description=Keyless: where apps run
+
+[Service]
+Type=forking
+ExecStart=/bin/sh -c 'd=/sys/fs/cgroup$$(sed -n s/^0:://p /proc/self/cgroup)/idle; mkdir "$$d" && echo $$$$ > "$$d/cgroup.procs" && { sleep infinity & }'
+Delegate=yes
+"#;
 
 fn socket(listen: &[std::net::IpAddr], port: u16) -> String {
     let addresses: String = listen
@@ -353,11 +377,11 @@ mod tests {
     }
 
     /// What is done to systemd while units are removed, of a service that takes a while to end, or none.
-    fn uninstalled(states: &[&str]) -> (Vec<String>, bool) {
-        let folder =
-            std::env::temp_dir().join(format!("keyless-gone-{}-{}", std::process::id(), states.len()));
+    fn uninstalled(units: [&str; 2], states: &[&str]) -> (Vec<String>, bool) {
+        let name = format!("keyless-gone-{}-{}-{}", std::process::id(), units[1], states.len());
+        let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).unwrap();
-        for name in [SOCKET, NAME] {
+        for name in units {
             fs::write(folder.join(name), "").unwrap();
         }
         let (done, asked) = (std::cell::RefCell::new(Vec::new()), std::cell::Cell::new(0));
@@ -379,12 +403,13 @@ mod tests {
     fn apps_are_ended_before_nobody_is_there_to_look_after_them() {
         let (socket, service) = (format!("disable --now {SOCKET}"), format!("disable --now {NAME}"));
         let kill = format!("kill --kill-who=main --signal=INT {NAME}");
-        let (done, is_done) = uninstalled(&["active", "active", "deactivating", "inactive"]);
+        let systems = [SOCKET, NAME];
+        let (done, is_done) = uninstalled(systems, &["active", "active", "deactivating", "inactive"]);
         assert!(is_done);
         assert_eq!(done, [&*socket, &kill, &service, "daemon-reload"]);
-        let (done, is_done) = uninstalled(&["inactive"]);
+        let (done, is_done) = uninstalled(systems, &["inactive"]);
         assert!(is_done && done == [&*socket, &service, "daemon-reload"], "{done:?}");
-        let (done, is_done) = uninstalled(&["active", "active"]);
+        let (done, is_done) = uninstalled(systems, &["active", "active"]);
         assert!(!is_done && done == [&*socket, &kill], "it does not end: {done:?}");
         let unit = unit(&facts(false)).unwrap();
         assert!(unit.contains("Wants=keyless.socket") && !unit.contains("Requires="), "{unit}");
@@ -393,7 +418,22 @@ mod tests {
         assert!(!super::unit(&facts(true)).unwrap().contains("NoNewPrivileges"));
     }
 
-    /// systemd's own word on both, where it is installed.
+    #[test]
+    fn a_users_apps_are_in_a_unit_of_their_own_that_ends_after_the_server() {
+        let (done, is_done) = uninstalled([NAME, APPS], &["active", "inactive"]);
+        let kill = format!("kill --kill-who=main --signal=INT {NAME}");
+        assert!(is_done);
+        assert_eq!(
+            done,
+            [&*kill, &format!("disable --now {NAME}"), &format!("stop {APPS}"), "daemon-reload"]
+        );
+        let unit = |user| unit(&facts(user)).unwrap();
+        let wanted = "Wants=keyless.socket\nAfter=keyless.socket\nWants=keyless-apps.service\nAfter=keyless-apps.service\n";
+        assert!(unit(true).contains(wanted) && !unit(false).contains(APPS), "{}", unit(true));
+        assert!(APPS_TEXT.contains("\nDelegate=yes\n"));
+    }
+
+    /// systemd's own word on them, where it is installed.
     #[test]
     fn systemd_understands_the_units() {
         if Process::new("systemd-analyze").arg("--version").output().is_err() {
@@ -409,7 +449,9 @@ mod tests {
             fs::write(folder.join(SOCKET), socket(&["127.0.0.1".parse().unwrap()], 8443)).unwrap();
             let mut verify = Process::new("systemd-analyze");
             verify.args(["verify", "--man=no", if user { "--user" } else { "--system" }]);
-            let verified = verify.arg(folder.join(NAME)).arg(folder.join(SOCKET)).output().unwrap();
+            fs::write(folder.join(APPS), APPS_TEXT).unwrap();
+            verify.args([NAME, SOCKET, APPS].map(|name| folder.join(name)));
+            let verified = verify.output().unwrap();
             let said = String::from_utf8_lossy(&verified.stderr);
             // Of other units of the machine it may say anything.
             assert!(!said.lines().any(|line| line.contains("keyless")), "{said}");

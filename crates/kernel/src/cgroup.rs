@@ -14,7 +14,10 @@ use std::{
     fmt, fs, io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::{ffi::OsStrExt, fs::DirBuilderExt},
+        unix::{
+            ffi::OsStrExt,
+            fs::{DirBuilderExt, PermissionsExt},
+        },
     },
     path::{Path, PathBuf},
     sync::{Mutex, OnceLock, PoisonError},
@@ -95,11 +98,10 @@ impl AppCgroup {
     /// [`KernelError::Cgroup`].
     pub fn create(parent: &Path, name: &str) -> Result<Self, KernelError> {
         let path = parent.join(name);
-        fs::DirBuilder::new().mode(0o755).create(&path).map_err(|source| KernelError::Cgroup {
-            doing: "make",
-            path: path.clone(),
-            source,
-        })?;
+        let made = fs::DirBuilder::new().mode(0o755).create(&path);
+        // Whatever the mask of our process is: runtimes look up how much memory they may use.
+        made.and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
+            .map_err(|source| KernelError::Cgroup { doing: "make", path: path.clone(), source })?;
         Self::open(&path)
     }
 

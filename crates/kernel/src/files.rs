@@ -14,7 +14,7 @@ use std::{
     io::{self, Read, Write},
     os::{
         fd::OwnedFd,
-        unix::fs::{DirBuilderExt, OpenOptionsExt},
+        unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     },
     path::Path,
 };
@@ -63,7 +63,9 @@ fn write_whole(path: &Path, content: &[u8], mode: u32) -> Result<(), KernelError
         _ => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new).map_err(fail)?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(fail)?;
+    // Whatever the mask of our process is: that of a service keeps new files from everybody else.
+    let give = || file.set_permissions(fs::Permissions::from_mode(mode));
+    give().and_then(|()| file.write_all(content)).and_then(|()| file.sync_all()).map_err(fail)?;
     fs::rename(&new, path).and_then(|()| File::open(parent)?.sync_all()).map_err(fail)
 }
 

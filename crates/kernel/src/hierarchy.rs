@@ -16,7 +16,7 @@ use std::{
         fd::{AsFd, AsRawFd},
         unix::{
             ffi::OsStrExt,
-            fs::{DirBuilderExt, MetadataExt},
+            fs::{DirBuilderExt, MetadataExt, PermissionsExt},
         },
     },
     path::{Component, Path, PathBuf},
@@ -24,6 +24,11 @@ use std::{
 
 /// The directory below the mount in which root's apps are.
 const ROOTS_PARENT: &str = "keyless";
+/// The unit of systemd that a server is.
+pub const SERVER_UNIT: &str = "keyless.service";
+/// A unit beside it in which nothing runs but a user's apps: a cgroup that holds processes itself, as the server's does, cannot limit those
+/// below it (`cgroup-v2.rst`, "No Internal Process Constraint"), and systemd could not start the server again in one that does.
+pub const APPS_UNIT: &str = "keyless-apps.service";
 /// Cgroups that are looked at to find the name of one, where the kernel does not tell it (only root may ask).
 const NAMES_LOOKED_AT_MAX: usize = 1_024;
 
@@ -204,15 +209,23 @@ pub fn placement(hierarchy: &Hierarchy) -> Placement {
             },
         };
     }
-    let is_writable = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
-    // To move a process one must be allowed to write `cgroup.procs` of the nearest cgroup that holds both its old and its new place.
-    if is_writable(&hierarchy.own) && is_writable(&hierarchy.own.join(cgroup::PROCESSES)) {
-        return Placement::Delegated { parent: hierarchy.own.clone() };
+    if let Some(parent) = delegated(&hierarchy.own) {
+        return Placement::Delegated { parent };
     }
     Placement::NotDelegated {
         why: format!("the cgroup of this process ({}) is not delegated to its user", hierarchy.own.display()),
         mend: "start it by `systemd-run --user --scope -p Delegate=yes keyless ...`, or as root".to_owned(),
     }
+}
+
+/// Where an ordinary user's process of this cgroup may start others in cgroups of their own.
+fn delegated(own: &Path) -> Option<PathBuf> {
+    let is_writable = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+    // To move a process one must be allowed to write `cgroup.procs` of the nearest cgroup that holds both its old and its new place.
+    let is_ours = |path: &Path| is_writable(path) && is_writable(&path.join(cgroup::PROCESSES));
+    let beside = own.ends_with(SERVER_UNIT).then(|| own.with_file_name(APPS_UNIT));
+    let beside = beside.filter(|apps| is_ours(apps) && own.parent().is_some_and(is_ours));
+    beside.or_else(|| is_ours(own).then(|| own.to_owned()))
 }
 
 /// A directory that only root can make cgroups in, whatever our file mode mask is and whoever was here first.
@@ -227,7 +240,7 @@ fn make_root_owned(path: &Path) -> io::Result<()> {
             return Err(io::Error::other("others than root may write there"));
         }
     }
-    Ok(())
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
 }
 
 #[cfg(test)]
@@ -262,6 +275,24 @@ mod tests {
         fails("", "0::/\n");
         fails(pure, "1:name=systemd:/\n");
         fails(pure, "0::/../outside\n");
+    }
+
+    /// By plain files: of the cgroup files only whether they can be written is asked.
+    #[test]
+    fn a_users_apps_are_in_a_unit_of_their_own_if_the_server_is_one() {
+        let slice = std::env::temp_dir().join(format!("keyless-slice-{}", std::process::id()));
+        let [server, apps, scope] = [SERVER_UNIT, APPS_UNIT, "run-r1.scope"].map(|name| slice.join(name));
+        for place in [&server, &apps, &scope] {
+            fs::create_dir_all(place).unwrap();
+            fs::write(place.join(cgroup::PROCESSES), "").unwrap();
+        }
+        assert_eq!(delegated(&server), Some(server.clone()), "nothing could be moved from one to the other");
+        fs::write(slice.join(cgroup::PROCESSES), "").unwrap();
+        assert_eq!(delegated(&server), Some(apps.clone()));
+        assert_eq!(delegated(&scope), Some(scope), "a program of `keyless run` stays where it was started");
+        fs::remove_dir_all(&apps).unwrap();
+        assert_eq!(delegated(&server), Some(server), "a unit of an earlier version");
+        fs::remove_dir_all(&slice).unwrap();
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use facts::{ProcessFacts, UnixPeer, describe, unix_peer};
 pub use found::{Found, Inhabitant, NetworkId, find, inhabitants, network_of, who_may_join};
 pub use gate::{ConnectGate, Gated};
 pub use harden::{effective_uid, harden, is_root};
-pub use hierarchy::{Hierarchy, Placement, placement};
+pub use hierarchy::{APPS_UNIT, Hierarchy, Placement, SERVER_UNIT, placement};
 pub use landlock::Landlock;
 pub use limits::{AppliedLimits, Limiter, Limits};
 pub use listen::listen_loopback;

@@ -366,10 +366,12 @@ impl Place {
             if is_listed(&file, controller) {
                 continue;
             }
-            if let Err(error) = fs::write(&file, format!("+{controller}")) {
-                // A cgroup that has processes of its own gives no controller to those below it.
-                let is_used = error.raw_os_error() == Some(libc::EBUSY);
-                let why = if is_used { "it has processes itself".to_owned() } else { error.to_string() };
+            let passed = if is_inhabited(directory) {
+                Err("it has processes itself".to_owned())
+            } else {
+                fs::write(&file, format!("+{controller}")).map_err(|error| error.to_string())
+            };
+            if let Err(why) = passed {
                 refused = Some(format!("{} does not pass it on: {why}", directory.display()));
             }
         }
@@ -450,6 +452,14 @@ fn put(process: &Process, list: &Path, home: Option<&Path>) -> io::Result<()> {
         None => Err(io::Error::other("a process that is not the app's may have been moved")),
         _ => Ok(()),
     }
+}
+
+/// Does a cgroup hold processes, so that it cannot pass controllers on? One of memory the kernel refuses then; those that can count threads, as
+/// of processor time and processes, it takes, and from then on nothing is started in any cgroup below (`cgroup-v2.rst`, "Threads"). The root
+/// of all may hold some: it is no cgroup of any type.
+fn is_inhabited(cgroup: &Path) -> bool {
+    cgroup.join("cgroup.type").exists()
+        && fs::read_to_string(cgroup.join(PROCESSES)).is_ok_and(|list| !list.is_empty())
 }
 
 fn is_listed(file: &Path, controller: &str) -> bool {
@@ -545,6 +555,32 @@ mod tests {
         fs::remove_dir_all(mount.join("keyless")).unwrap();
         let refused = place.enable("memory", &app).unwrap();
         assert!(refused.contains("keyless does not pass it on: No such file"), "{refused}");
+        fs::remove_dir_all(&mount).unwrap();
+    }
+
+    /// As the cgroup of a user's server, which systemd has delegated with these controllers: with them nothing could be started below it.
+    #[test]
+    fn a_cgroup_with_processes_is_not_asked_to_pass_a_controller_on() {
+        let mount = std::env::temp_dir().join(format!("keyless-inhabited-{}", std::process::id()));
+        let (service, app) = (mount.join("keyless.service"), mount.join("keyless.service/app"));
+        fs::create_dir_all(&app).unwrap();
+        // The root of all has processes, and no type.
+        fs::write(mount.join(PROCESSES), "1\n").unwrap();
+        fs::write(service.join("cgroup.type"), "domain\n").unwrap();
+        fs::write(service.join(PROCESSES), "4711\n").unwrap();
+        let hierarchy = Hierarchy { mount: mount.clone(), own: service.clone() };
+        let place = Place { hierarchy, mounts: Vec::new(), has_swap: false };
+        let refused = place.enable("pids", &app).unwrap();
+        assert!(
+            refused.ends_with("keyless.service does not pass it on: it has processes itself"),
+            "{refused}"
+        );
+        let control = |directory: &Path| fs::read_to_string(directory.join("cgroup.subtree_control")).ok();
+        assert_eq!(control(&service), None, "nothing was written");
+        assert_eq!(control(&mount).as_deref(), Some("+pids"));
+        fs::write(service.join(PROCESSES), "").unwrap();
+        assert_eq!(place.enable("pids", &app), None);
+        assert_eq!(control(&service).as_deref(), Some("+pids"));
         fs::remove_dir_all(&mount).unwrap();
     }
 

@@ -355,7 +355,9 @@ pub(crate) fn ours(folder: &Path) -> io::Result<()> {
 /// Replaces a file as a whole if its content is another.
 fn replace(path: &Path, content: &[u8]) -> Result<(), StartError> {
     if fs::read(path).is_ok_and(|known| known == content) {
-        return Ok(());
+        // An earlier version may have kept it from everybody else.
+        let open = fs::set_permissions(path, fs::Permissions::from_mode(0o644));
+        return open.map_err(|source| StartError::File { path: path.to_owned(), source });
     }
     kernel::files::write_public(path, content).map_err(StartError::Kernel)
 }

@@ -28,6 +28,11 @@ pub(super) const CGROUPS: &str = "/sys/fs/cgroup";
 /// For machines that have cgroup v2 elsewhere, beside version 1: podman gets a view of the file system in which it is there.
 const ONLY_CGROUP2: &str =
     "umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec \"$0\" \"$@\"";
+/// Where root's podman looks for networks that somebody has defined; ours have none of them. Its own place is below /etc, where it takes a lock
+/// at each start: a service of systemd may find that read-only (`ProtectSystem=`), and then nothing of podman works.
+const NETWORKS: &str = "/run/keyless-podman";
+/// Since when podman can be told that place, and takes that lock.
+const NETWORKS_SINCE: u32 = 4;
 /// The label by which our containers are found.
 const LABEL: &str = "io.keyless.tenant";
 /// Where a container listens if no setting says otherwise, as `PORT` tells it.
@@ -62,6 +67,8 @@ pub(crate) struct Podman {
     hierarchy: Hierarchy,
     parent: PathBuf,
     pub(super) tenant: String,
+    /// Is it told where networks are?
+    has_networks: bool,
 }
 
 /// What a container is started with.
@@ -95,14 +102,12 @@ impl Podman {
         };
         let mut command = Command::new("podman");
         command.arg("--version").env_clear().envs(environment());
-        let version = ended(ASK_TIME_MAX, command);
-        if !version.is_ok_and(|version| version.status.success()) {
-            return Err(
-                "podman is not there: install it (Debian and Ubuntu: apt install podman runc), and try again"
-                    .to_owned(),
-            );
-        }
-        Ok(Self { hierarchy, parent, tenant: tenant.to_owned() })
+        let version = ended(ASK_TIME_MAX, command).ok().filter(|version| version.status.success());
+        let version = version.ok_or(
+            "podman is not there: install it (Debian and Ubuntu: apt install podman runc), and try again",
+        )?;
+        let has_networks = kernel::is_root() && major(&version.stdout) >= Some(NETWORKS_SINCE);
+        Ok(Self { hierarchy, parent, tenant: tenant.to_owned(), has_networks })
     }
 
     /// Can there be containers of this user? Else what is missing. Blocks.
@@ -126,6 +131,9 @@ impl Podman {
             line.extend(view.map(OsString::from));
         }
         line.extend(["podman", "--cgroup-manager", "cgroupfs"].map(OsString::from));
+        if self.has_networks {
+            line.extend(["--network-config-dir", NETWORKS].map(OsString::from));
+        }
         line.extend(arguments.into_iter().map(Into::into));
         line
     }
@@ -387,9 +395,32 @@ fn most(name: &str, wanted: u64) -> u64 {
 /// How long an image's fetching may take.
 pub(super) const PULL_TIME_MAX: std::time::Duration = limits::BUILD_TIME_MAX;
 
+/// The first number of a version, as `podman version 4.3.1` tells it.
+fn major(told: &[u8]) -> Option<u32> {
+    String::from_utf8_lossy(told).split_whitespace().last()?.split('.').next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_podman_that_locks_its_networks_is_told_a_place_that_no_unit_makes_read_only() {
+        assert_eq!(major(b"podman version 4.3.1\n"), Some(4));
+        assert_eq!(major(b"podman version 3.4.4\n"), Some(3));
+        assert_eq!(major(b"podman version 5.0.0-dev\n"), Some(5));
+        assert_eq!((major(b""), major(b"podman")), (None, None));
+        let podman = |has_networks| Podman {
+            hierarchy: Hierarchy { mount: CGROUPS.into(), own: CGROUPS.into() },
+            parent: CGROUPS.into(),
+            tenant: String::new(),
+            has_networks,
+        };
+        let plain = ["podman", "--cgroup-manager", "cgroupfs"];
+        assert_eq!(podman(false).line(["ps"]), [&plain[..], &["ps"]].concat());
+        let told = ["--network-config-dir", NETWORKS, "ps"];
+        assert_eq!(podman(true).line(["ps"]), [&plain[..], &told].concat());
+    }
 
     fn settings(all: &[(&str, &str)]) -> BTreeMap<String, Secret<String>> {
         all.iter().map(|(name, value)| ((*name).to_owned(), Secret::new((*value).to_owned()))).collect()

@@ -15,12 +15,20 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use std::{convert::Infallible, future::Future, io, panic, pin::pin, task::Poll, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io, panic,
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    task::Poll,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     runtime::Handle,
-    sync::watch,
+    sync::{Notify, watch},
 };
 use tower::Service;
 use wire::Patience;
@@ -33,6 +41,10 @@ pub(crate) const REQUEST_TIME_MAX: Duration = domain::limits::REQUEST_TIME_MAX;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long to wait before accepting again when the process has no file descriptor left.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a connection that has sent no request yet may take for its first one once the server stops. Ours: it is on its way, and a stop takes
+/// less than two seconds.
+const FIRST_REQUEST_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// Turns true once: when the server stops.
 pub(crate) type Stop = watch::Receiver<bool>;
@@ -62,7 +74,11 @@ pub(crate) async fn serve<S, H>(
     H: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
 {
     let patience = Patience::default();
+    let (is_begun, begun) = (AtomicBool::new(false), Notify::new());
     let service = service_fn(|mut request: Request<Incoming>| {
+        if !is_begun.swap(true, Ordering::Relaxed) {
+            begun.notify_one();
+        }
         let (time_max, patience) = (stamp(&mut request), &patience);
         let mut handler = handler.clone();
         async move {
@@ -91,8 +107,18 @@ pub(crate) async fn serve<S, H>(
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopped(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            // The library closes one on which nothing has come yet, though a first request may be on its way to who was accepted.
+            let closed = tokio::select! {
+                ended = connection.as_mut() => Some(ended),
+                _is_begun_or_late = tokio::time::timeout(FIRST_REQUEST_TIME_MAX, begun.notified()) => None,
+            };
+            match closed {
+                Some(ended) => ended,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
         }
     };
     if let Err(error) = ended {

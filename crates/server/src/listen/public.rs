@@ -140,17 +140,15 @@ impl Public {
         }
     }
 
-    async fn connection(mut self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+    async fn connection(self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
         let place = Kept(Arc::new(place));
         let _slower = stream.set_nodelay(true);
         // Before the handshake: who hangs up later has been seen, and the kernel still knows the socket.
         let Some((stream, attested, origin)) = self.observe(stream, peer).await else { return };
         let stream = Taken::within(limits::ANSWER_WAIT_TIME_MAX, stream);
-        let handshake = tokio::select! {
-            handshake = tokio::time::timeout(limits::HANDSHAKE_TIME_MAX, self.tls.accept(stream)) => handshake,
-            () = stopped(&mut self.stop) => return,
-        };
-        match handshake {
+        // Not cut off by a stop: who was accepted is answered, as far as the server waits for its connections. Who comes later waits in the
+        // kernel, for the next server where systemd holds the socket.
+        match tokio::time::timeout(limits::HANDSHAKE_TIME_MAX, self.tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 let service = self.service.for_connection(origin).from_peer(attested);
                 let timed = service.clone();
