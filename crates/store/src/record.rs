@@ -13,20 +13,16 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn key(id: &Self::Id) -> Key;
 }
 
-/// Bytes of most records: their text is not moved while it is written.
-const RECORD_BYTES: usize = 1_024;
-
 /// Creates or replaces a record.
 ///
 /// # Panics
 /// Never for records of this project: their shapes have text keys only, which is all that JSON asks.
 pub fn put<R: Record>(id: &R::Id, record: &R) -> Write {
-    let mut value = Vec::with_capacity(RECORD_BYTES);
     #[expect(
         clippy::expect_used,
         reason = "serializing a record fails only for maps with keys that are no text, and none has one"
     )]
-    serde_json::to_writer(&mut value, record).expect("a record is JSON");
+    let value = serde_json::to_vec(record).expect("a record is JSON");
     Write::Put(R::key(id), value.into())
 }
 

@@ -1,9 +1,8 @@
 //! Hot entries of one position, bounded in bytes, and keys that were just looked for in vain. Owns no lock: whoever publishes a position
-//! also changes this. Each request looks for some keys here: they are hashed by what is quickest with a seed that nobody is told, and whoever
-//! found keys that collide all the same would slow down a few thousand at most.
+//! also changes this.
 
 use crate::contract::{Entry, Key};
-use foldhash::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 /// What an entry costs besides key and value: two map slots, two reference counts, its decoded record's shape.
 const ENTRY_OVERHEAD_BYTES: usize = 200;
@@ -34,12 +33,12 @@ pub(super) struct Hot {
 impl Hot {
     pub(super) fn new(bytes_max: usize) -> Self {
         Self {
-            young: HashMap::default(),
-            old: HashMap::default(),
+            young: HashMap::new(),
+            old: HashMap::new(),
             young_bytes: 0,
             bytes_max,
-            absent: HashSet::default(),
-            absent_before: HashSet::default(),
+            absent: HashSet::new(),
+            absent_before: HashSet::new(),
         }
     }
 

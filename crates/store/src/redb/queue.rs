@@ -13,19 +13,11 @@ const WAITING_MAX: usize = 4_096;
 pub(super) const BATCH_COMMITS_MAX: usize = 64;
 /// Bytes of keys and values of one durable transaction, over which no further commit joins.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// A batch waits for the commits that are expected ([`expected`]), but no longer than this after the last one that came ...
+/// A batch waits for as many commits as the one before it had: those callers are just being answered, and without this every second
+/// transaction would carry only the fastest of them. It waits no longer than this after the last one that came ...
 const QUIET_TIME_MAX: Duration = Duration::from_millis(1);
 /// ... and no longer than this in all. A lone committer waits never.
-const GATHER_TIME_MAX: Duration = Duration::from_millis(10);
-
-/// How many commits the next batch is to have. Who was answered with the last one is about to come again, and some came while it was written:
-/// all of them, where one core does the asking and the writing one after the other, as each transaction costs as much as several commits of
-/// it; else one half of them, so that the other half is made ready while it is written. Without this each transaction would carry only the
-/// fastest.
-pub(super) fn expected(written: usize, waiting: usize, cores: usize) -> usize {
-    let all = written + waiting;
-    (if cores > 1 { all.div_ceil(2) } else { all }).min(BATCH_COMMITS_MAX)
-}
+const GATHER_TIME_MAX: Duration = Duration::from_millis(5);
 
 /// Why an ask was not taken.
 pub(super) enum Refused {
@@ -70,11 +62,6 @@ impl Queue {
         Ok(())
     }
 
-    /// How many wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.lock().waiting.len()
-    }
-
     /// Takes nothing more. What waits already is still handed over.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
@@ -98,7 +85,7 @@ impl Queue {
             state.wanted = Some(1);
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let (begin, wanted) = (Instant::now(), expected);
+        let (begin, wanted) = (Instant::now(), expected.min(BATCH_COMMITS_MAX));
         while state.waiting.len() < wanted && !state.is_closed {
             let quiet = state.last_came.map_or(Duration::MAX, |came| came.elapsed());
             let left =
@@ -148,22 +135,6 @@ mod tests {
         assert_eq!(queue.next(1).map(|batch| batch.len()), Some(BATCH_COMMITS_MAX));
         // Fewer than expected: it gives up waiting.
         assert_eq!(queue.next(64).map(|batch| batch.len()), Some(100 - BATCH_COMMITS_MAX));
-    }
-
-    #[test]
-    fn as_many_are_expected_as_there_are_who_commit() {
-        for (written, waiting, on_one_core, on_more) in [
-            (1, 0, 1, 1),
-            (1, 1, 2, 1),
-            (1, 63, 64, 32),
-            (64, 0, 64, 32),
-            (32, 32, 64, 32),
-            (64, 64, 64, 64),
-            (3, 4, 7, 4),
-        ] {
-            assert_eq!(expected(written, waiting, 1), on_one_core, "{written} and {waiting}");
-            assert_eq!(expected(written, waiting, 4), on_more, "{written} and {waiting}");
-        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::{
     Shared,
-    queue::{self, Queue},
+    queue::Queue,
     tables::{self, Entries, Left},
 };
 use crate::{
@@ -70,21 +70,19 @@ impl Writer {
     pub(super) fn run(mut self, waiting: &Queue) {
         // Also if it panics: nobody may wait for a writer that is gone.
         let _abandoned = Abandon(waiting);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut expected = 1;
         while let Some(batch) = waiting.next(expected) {
-            let (written, came) = self.commit_batch(batch, waiting);
-            expected = queue::expected(written, came, cores);
+            expected = batch.len();
+            self.commit_batch(batch);
         }
     }
 
-    /// Answers how many it wrote, and how many had come meanwhile, before anybody was told: whoever is told may come again at once.
-    fn commit_batch(&mut self, batch: Vec<Ask>, waiting: &Queue) -> (usize, usize) {
+    fn commit_batch(&mut self, batch: Vec<Ask>) {
         // A poisoned lock: dropping the asks tells their callers that the outcome is unknown.
         let Ok((before, table)) =
             self.shared.published.read().map(|published| (published.at, published.table.clone()))
         else {
-            return (0, 0);
+            return;
         };
         let mut plan =
             Plan { before, at: before, entries: BTreeMap::new(), accepted: Vec::new(), resting: Vec::new() };
@@ -93,15 +91,12 @@ impl Writer {
         }
         drop(table);
         if plan.accepted.is_empty() {
-            return (0, 0);
+            return;
         }
-        let written = self.write(&plan);
-        let counted = (plan.accepted.len(), waiting.waiting());
-        match written {
+        match self.write(&plan) {
             Ok(table) => self.publish(plan, table),
             Err(failure) => self.fail(plan, failure),
         }
-        counted
     }
 
     fn decide(&self, plan: &mut Plan, table: &Entries, ask: Ask) {
