@@ -5,7 +5,7 @@
 //! written again.
 
 use crate::{AuditError, Origin, Record};
-use crypt::{FastMacKey, Key256, MacKey, Sha256Hash, compare, encoding, sha256};
+use crypt::{Blake3Key, Key256, MacKey, Sha256Hash, compare, encoding, sha256};
 use domain::limits;
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +45,7 @@ impl Torn {
 /// The keys of the chain, made from the audit key.
 #[derive(Debug)]
 pub(crate) struct ChainKey {
-    key: FastMacKey,
+    key: Blake3Key,
     /// Of lines that were written before ADR 0030: HMAC-SHA256.
     earlier: MacKey,
 }
@@ -53,7 +53,7 @@ pub(crate) struct ChainKey {
 impl ChainKey {
     pub(crate) fn of(key: &Key256) -> Self {
         let earlier = MacKey::new(key.derive("keyless audit chain").expose());
-        Self { key: FastMacKey::new(key.derive("keyless audit chain: BLAKE3")), earlier }
+        Self { key: Blake3Key::new(key.derive("keyless audit chain: BLAKE3")), earlier }
     }
 
     /// Appends the whole line of a record, with its newline, to `line`. Returns its mac.
@@ -180,6 +180,14 @@ mod tests {
     use crypt::SystemEntropy;
     use serde_json::Value;
 
+    impl ChainKey {
+        /// A line without its newline as it would have been written before ADR 0030.
+        pub(crate) fn as_before(&self, line: &[u8]) -> Vec<u8> {
+            let (text, _) = split_mac(line).unwrap();
+            [text, MAC_BEGINS, &encoding::hex32(&self.earlier.mac(&[text])), MAC_ENDS].concat()
+        }
+    }
+
     fn line(record: &Record, torn: Option<Torn>) -> (ChainKey, Vec<u8>) {
         let key = ChainKey::of(&Key256::random(&SystemEntropy));
         let mut line = vec![];
@@ -208,12 +216,10 @@ mod tests {
     fn a_line_of_before_is_read_with_its_own_key() {
         let (key, line) = line(&record("secret.get"), None);
         let (text, _) = split_mac(&line).unwrap();
-        let with = |mac: &[u8; 32]| [text, MAC_BEGINS, &encoding::hex32(mac), MAC_ENDS].concat();
-        let mac = key.earlier.mac(&[text]);
-        let Read::Whole(whole) = key.read(&with(&mac)) else { panic!("it is one of ours") };
-        assert_eq!(whole.mac, mac);
-        let stranger = MacKey::new(key.key.mac(text).as_slice()).mac(&[text]);
-        assert!(matches!(key.read(&with(&stranger)), Read::Changed));
+        let Read::Whole(whole) = key.read(&key.as_before(&line)) else { panic!("it is one of ours") };
+        assert_eq!(whole.mac, key.earlier.mac(&[text]));
+        let (stranger, _) = self::line(&record("secret.get"), None);
+        assert!(matches!(key.read(&stranger.as_before(&line)), Read::Changed));
     }
 
     #[test]

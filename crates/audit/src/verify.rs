@@ -303,6 +303,24 @@ mod tests {
         assert_eq!(check(|lines| lines.insert(4, b"{\"seq\":5}\n".to_vec()), false), fault(5, "Torn"));
     }
 
+    /// ADR 0030: the chain goes on behind the last line that was written before.
+    #[test]
+    fn a_log_of_before_goes_on_and_holds_as_one_chain() {
+        let (dir, key, _) = log();
+        let path = files::active(dir.path());
+        let first = fs::read(&path).unwrap().split_inclusive(|byte| *byte == b'\n').next().unwrap().to_vec();
+        fs::write(&path, [ChainKey::of(&key).as_before(first.trim_ascii_end()), b"\n".to_vec()].concat())
+            .unwrap();
+        let log = AuditLog::open(dir.path(), &key, SyncPolicy::EverySecond, None).unwrap();
+        (0..3).for_each(|_| log.append(&record("secret.get")).unwrap());
+        let anchor = log.sync().unwrap();
+        assert_eq!(verify(dir.path(), &key, anchor.as_ref()).unwrap().records, 4);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen("allowed", "refused", 1)).unwrap();
+        let fault = verify(dir.path(), &key, anchor.as_ref()).unwrap_err();
+        assert_eq!((fault.line, format!("{:?}", fault.kind)), (1, "Changed".to_owned()));
+    }
+
     #[test]
     fn dropped_lines_are_found() {
         assert_eq!(check(|lines| drop(lines.remove(0)), false), fault(1, "Dropped { from: 1, to: 1 }"));

@@ -92,26 +92,27 @@ impl fmt::Debug for MacKey {
     }
 }
 
-/// A key for the keyed mode of BLAKE3 (its paper's section 2.3), for what each request needs one of (ADR 0030). Shows nothing of itself.
-pub struct FastMacKey(Key256);
+/// A key for BLAKE3's `keyed_hash` (its paper's section 2.3), a message authentication code that is quick on every processor (ADR 0030). Shows
+/// nothing of itself, and is cleared when it is dropped.
+pub struct Blake3Key(Key256);
 
-impl FastMacKey {
+impl Blake3Key {
     /// Of a key that nothing else is done with.
     #[must_use]
     pub const fn new(key: Key256) -> Self {
         Self(key)
     }
 
-    /// The tag of a text.
+    /// The tag of a text of any length, 256 bits; to be compared in constant time.
     #[must_use]
     pub fn mac(&self, text: &[u8]) -> [u8; 32] {
         blake3::keyed_hash(self.0.expose(), text).into()
     }
 }
 
-impl fmt::Debug for FastMacKey {
+impl fmt::Debug for Blake3Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("FastMacKey(..)")
+        formatter.write_str("Blake3Key(..)")
     }
 }
 
@@ -238,7 +239,7 @@ mod tests {
     /// BLAKE3's `test_vectors.json`: texts of less than a chunk, of one, and of more.
     #[test]
     fn keyed_blake3_agrees_with_its_authors() {
-        let key = FastMacKey::new(Key256::new(*b"whats the Elvish word for friend"));
+        let key = Blake3Key::new(Key256::new(*b"whats the Elvish word for friend"));
         for (length, tag) in [
             (0, "92b2b75604ed3c761f9d6f62392c8a9227ad0ea3f09573e783f1498a4ed60d26"),
             (1, "6d7878dfff2f485635d39013278ae14f1454b8c0a3a2d34bc1ab38228a80c95b"),
@@ -249,7 +250,7 @@ mod tests {
             let text: Vec<u8> = (0..=250).cycle().take(length).collect();
             assert_eq!(encoding::hex(&key.mac(&text)), tag, "{length}");
         }
-        assert_eq!(format!("{key:?}"), "FastMacKey(..)");
+        assert_eq!(format!("{key:?}"), "Blake3Key(..)");
     }
 
     /// FIPS 180-4, example of one block.

@@ -33,7 +33,7 @@ pub use cose::AuthenticatorKey;
 pub use entropy::SystemEntropy;
 pub use envelope::{Key256, Sealed};
 pub use error::CryptError;
-pub use hash::{FastMacKey, HashedSecret, MacKey, MessageDigest, Sha256Hash, fresh_secret, sha256};
+pub use hash::{Blake3Key, HashedSecret, MacKey, MessageDigest, Sha256Hash, fresh_secret, sha256};
 pub use jws::JwsFault;
 pub use keyring::{PublicKey, SigningKey};
 pub use lookup::{LookupKey, LookupTag};
