@@ -42,8 +42,8 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long to wait before accepting again when the process has no file descriptor left.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a connection that has sent no request yet may take for its first one once the server stops. Ours: it is on its way, and a stop takes
-/// less than two seconds.
+/// Time within which a connection's first request must come once the server stops. Ours: it is on its way, and a stop takes less than two
+/// seconds.
 const FIRST_REQUEST_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// Turns true once: when the server stops.
@@ -240,6 +240,40 @@ mod tests {
         let answers = refused(with_body(2 * 1024 * 1024)).await;
         assert_eq!(answers.matches("HTTP/1.1 403").count(), 1, "too much is not taken: {answers}");
         assert!(answers.contains("connection: close"), "{answers}");
+    }
+
+    /// What a connection is answered that was accepted before a stop, and whose first request comes so long after it, if one comes; and for how
+    /// long it was kept.
+    async fn stopped_before(request: Option<Duration>) -> (String, Duration) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        let (stop, stopping) = watch::channel(false);
+        let handler = tower::service_fn(|_any: Request<Body>| async { Ok(empty(StatusCode::NO_CONTENT)) });
+        let serving = tokio::spawn(serve(server, handler, stopping, |_| Some(REQUEST_TIME_MAX)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.send_replace(true);
+        let began = tokio::time::Instant::now();
+        if let Some(after) = request {
+            tokio::time::sleep(after).await;
+            // It may be closed by then.
+            let _closed = client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        }
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        serving.await.unwrap();
+        (answer, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_request_that_is_on_its_way_when_the_server_stops_is_answered() {
+        let (answer, kept) = stopped_before(Some(FIRST_REQUEST_TIME_MAX / 2)).await;
+        assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+        assert!(kept < FIRST_REQUEST_TIME_MAX, "it ends with its answer: {kept:?}");
+        for late in [None, Some(2 * FIRST_REQUEST_TIME_MAX)] {
+            let (answer, kept) = stopped_before(late).await;
+            assert_eq!(answer, "");
+            assert!(kept >= FIRST_REQUEST_TIME_MAX && kept < 3 * FIRST_REQUEST_TIME_MAX, "{kept:?}");
+        }
     }
 
     #[tokio::test]
