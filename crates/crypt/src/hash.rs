@@ -116,22 +116,60 @@ impl fmt::Debug for Blake3Key {
     }
 }
 
-/// What is kept of a machine's secret: its hash. The secret itself is shown once, when it is made, and kept nowhere.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct HashedSecret(Sha256Hash);
+/// What is kept of a machine's secret: its BLAKE3 hash. The secret itself is shown once, when it is made, and kept nowhere.
+///
+/// In serde `blake3:` and lower-case hex; hex alone is a SHA-256 hash, as all were before (ADR 0030), and stays one.
+#[derive(Clone)]
+pub struct HashedSecret(SecretHash);
+
+#[derive(Clone, Copy)]
+enum SecretHash {
+    Blake3([u8; 32]),
+    Sha256(Sha256Hash),
+}
+
+/// What is before a stored BLAKE3 hash.
+const BLAKE3_PREFIX: &str = "blake3:";
 
 impl HashedSecret {
     /// The hash of a secret of 256 bits such as [`fresh_secret`] makes.
     #[must_use]
     pub fn of(secret: &Secret<String>) -> Self {
-        Self(sha256(secret.expose()))
+        Self(SecretHash::Blake3(blake3::hash(secret.expose().as_bytes()).into()))
     }
 
     /// Whether this is that secret, in constant time.
     #[must_use]
     pub fn matches(&self, presented: &Secret<String>) -> bool {
-        compare::equal(self.0.bytes(), sha256(presented.expose()).bytes())
+        match &self.0 {
+            SecretHash::Blake3(hash) => {
+                compare::equal(hash, blake3::hash(presented.expose().as_bytes()).as_bytes())
+            }
+            SecretHash::Sha256(hash) => compare::equal(hash.bytes(), sha256(presented.expose()).bytes()),
+        }
+    }
+}
+
+impl Serialize for HashedSecret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            SecretHash::Blake3(hash) => {
+                serializer.collect_str(&format_args!("{BLAKE3_PREFIX}{}", encoding::hex(hash)))
+            }
+            SecretHash::Sha256(hash) => hash.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for HashedSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let (hex, of): (_, fn([u8; 32]) -> SecretHash) = match text.strip_prefix(BLAKE3_PREFIX) {
+            Some(hex) => (hex, SecretHash::Blake3),
+            None => (&*text, |bytes| SecretHash::Sha256(Sha256Hash(bytes))),
+        };
+        let bytes = encoding::from_hex(hex.as_bytes()).map_err(D::Error::custom)?;
+        bytes.try_into().map(of).map(Self).map_err(|_| D::Error::custom("the hash of a secret has 32 bytes"))
     }
 }
 
@@ -275,5 +313,28 @@ mod tests {
         let stored = serde_json::to_string(&hashed).unwrap();
         assert!(!stored.contains(secret.expose()) && !format!("{hashed:?}").contains("Sha"));
         assert!(serde_json::from_str::<HashedSecret>(&stored).unwrap().matches(&secret));
+    }
+
+    /// "abc" is FIPS 180-4's example for the one; for the other it is what its authors' `b3sum` says.
+    #[test]
+    fn a_stored_hash_says_which_it_is_and_what_was_stored_before_stays_valid() {
+        let (blake3, sha256) = (
+            "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85",
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        );
+        let secret = Secret::new("abc".to_owned());
+        let read = |stored: &str| serde_json::from_str::<HashedSecret>(stored).unwrap();
+        let fresh = serde_json::to_string(&HashedSecret::of(&secret)).unwrap();
+        assert_eq!(fresh, format!("\"blake3:{blake3}\""));
+        for stored in [fresh, format!("\"{sha256}\"")] {
+            assert!(read(&stored).matches(&secret) && !read(&stored).matches(&Secret::new("abd".to_owned())));
+            assert_eq!(serde_json::to_string(&read(&stored)).unwrap(), stored);
+        }
+        // The one is never taken for the other, and nothing else for either.
+        assert!(!read(&format!("\"{blake3}\"")).matches(&secret));
+        assert!(!read(&format!("\"blake3:{sha256}\"")).matches(&secret));
+        for broken in ["\"\"", "\"blake3:\"", "\"blake3:00\"", "\"00\"", "\"sha256:00\"", "7"] {
+            assert!(serde_json::from_str::<HashedSecret>(broken).is_err(), "{broken}");
+        }
     }
 }
