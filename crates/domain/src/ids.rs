@@ -180,7 +180,7 @@ impl ObjectVersion {
 
 impl fmt::Display for ObjectVersion {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:032x}", self.0)
+        formatter.write_str(str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
     }
 }
 
