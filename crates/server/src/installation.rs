@@ -1,9 +1,16 @@
 //! What the installation says of itself to `keyless status` and `doctor`: what runs, what the kernel enforces, what to mend.
 
-use crate::{config::Config, data::Layout, shadow::Shadows, test_clock::TestClock, trust::Public};
+use crate::{
+    config::Config,
+    data::Layout,
+    shadow::Shadows,
+    test_clock::TestClock,
+    trust::{NamesChange, Public},
+};
 use access::Manager;
 use crypt::SlotKind;
 use domain::{Clock, Timestamp};
+use host::HostError;
 use kernel::{Capabilities, Verdict};
 use std::{
     io,
@@ -13,8 +20,9 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Mutex;
+use vault::VaultError;
 use wire::{
-    Services,
+    Renamed, Services,
     admin::{Installation, InstallationFacts},
 };
 
@@ -28,8 +36,8 @@ pub(crate) struct Site {
     capabilities: Vec<Capability>,
     opened_by: SlotKind,
     shadows: Arc<Shadows>,
-    /// Held from the listing of names until files have them.
-    naming: Mutex<()>,
+    /// Held from the reading of names until files have them. Have they all? Where one could not be written, the next time writes all.
+    naming: Mutex<bool>,
     services: OnceLock<Weak<Services>>,
     test_clock: Option<Arc<TestClock>>,
 }
@@ -110,18 +118,11 @@ impl Installation for Site {
     }
 
     /// Before the change is answered: a program that is started next must find a new vault's or app's name, and a deleted one's no more.
-    fn names_changed(&self) {
+    fn names_changed(&self, of: Renamed) {
         let Some(services) = self.services.get().and_then(Weak::upgrade) else { return };
-        let listed = async {
-            let vaults =
-                services.vault.list_vaults(Manager::Administrator).await.map_err(io::Error::other)?;
-            let apps = services.host.apps(Manager::Administrator).await.map_err(io::Error::other)?;
-            let vaults = vaults.iter().map(|vault| services.names.vault_host(&vault.name));
-            let apps = apps.iter().map(|view| services.names.app_host(&view.app.name));
-            Ok(vaults.chain(apps).collect())
-        };
         let renewed = tokio::task::block_in_place(|| {
-            let renewed = renew(&self.naming, listed, |names| self.shadows.set_names(names));
+            let read = |of| names(&services, of);
+            let renewed = renew(&self.naming, of, read, |names| self.shadows.set_names(names));
             tokio::runtime::Handle::current().block_on(renewed)
         });
         if let Err(error) = renewed {
@@ -134,14 +135,49 @@ impl Installation for Site {
     }
 }
 
-/// Lists names and sets them, one after the other: a list that has become old meanwhile would strike out a name that is new.
-async fn renew(
-    naming: &Mutex<()>,
-    listed: impl Future<Output = io::Result<Vec<String>>>,
-    set: impl FnOnce(Vec<String>) -> io::Result<()>,
+/// What hosts files are to have of names that may be others.
+async fn names(services: &Services, of: Renamed) -> io::Result<NamesChange> {
+    let by = Manager::Administrator;
+    match of {
+        Renamed::App(name) => {
+            let is_there = match services.host.app(by, &name).await {
+                Ok(_) => true,
+                Err(HostError::AppNotFound(_)) => false,
+                Err(error) => return Err(io::Error::other(error)),
+            };
+            Ok(NamesChange::One { name: services.names.app_host(&name), is_there })
+        }
+        Renamed::Vault(name) => {
+            let is_there = match services.vault.show_vault(by, &name).await {
+                Ok(_) => true,
+                Err(VaultError::VaultNotFound { .. }) => false,
+                Err(error) => return Err(io::Error::other(error)),
+            };
+            Ok(NamesChange::One { name: services.names.vault_host(&name), is_there })
+        }
+        Renamed::Any => {
+            let vaults = services.vault.list_vaults(by).await.map_err(io::Error::other)?;
+            let apps = services.host.apps(by).await.map_err(io::Error::other)?;
+            let vaults = vaults.iter().map(|vault| services.names.vault_host(&vault.name));
+            let apps = apps.iter().map(|view| services.names.app_host(&view.app.name));
+            Ok(NamesChange::All(vaults.chain(apps).collect()))
+        }
+    }
+}
+
+/// Reads names and sets them, one after the other: what has become old meanwhile would strike out a name that is new.
+async fn renew<R: Future<Output = io::Result<NamesChange>>>(
+    naming: &Mutex<bool>,
+    of: Renamed,
+    read: impl FnOnce(Renamed) -> R,
+    set: impl FnOnce(&NamesChange) -> io::Result<()>,
 ) -> io::Result<()> {
-    let _one_at_a_time = naming.lock().await;
-    set(listed.await?)
+    // One at a time.
+    let mut has_all = naming.lock().await;
+    let of = if std::mem::take(&mut *has_all) { of } else { Renamed::Any };
+    set(&read(of).await?)?;
+    *has_all = true;
+    Ok(())
 }
 
 /// Told where it is asked for: without it there is no server then, and elsewhere nobody misses it.
@@ -185,20 +221,28 @@ pub fn has_user_manager() -> bool {
 mod tests {
     use super::*;
 
+    fn app(name: &str) -> Renamed {
+        Renamed::App(name.parse().unwrap())
+    }
+
     #[tokio::test]
-    async fn a_list_that_has_become_old_strikes_out_no_new_name() {
-        let (naming, there) = (Mutex::default(), std::sync::Mutex::new(vec!["shop"]));
+    async fn what_has_become_old_strikes_out_no_new_name() {
+        let (naming, is_there) = (Mutex::new(true), std::sync::Mutex::new(false));
         let files = std::sync::Mutex::new(Vec::new());
-        let listed = || Ok(there.lock().unwrap().iter().map(|name| (*name).to_owned()).collect());
-        let set = |names| {
-            *files.lock().unwrap() = names;
+        let read = || {
+            let is_there = *is_there.lock().unwrap();
+            Ok(NamesChange::One { name: "late".to_owned(), is_there })
+        };
+        let set = |change: &NamesChange| {
+            files.lock().unwrap().push(change.clone());
             Ok(())
         };
         let (has_read, goes_on) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
         let first = renew(
             &naming,
-            async {
-                let old = listed();
+            app("late"),
+            async |_| {
+                let old = read();
                 has_read.notify_one();
                 goes_on.notified().await;
                 old
@@ -207,14 +251,38 @@ mod tests {
         );
         let second = async {
             has_read.notified().await;
-            there.lock().unwrap().push("late");
+            *is_there.lock().unwrap() = true;
             // Polled first, so that it would be done before the other one goes on.
-            let renewed = renew(&naming, async { listed() }, set);
+            let renewed = renew(&naming, app("late"), async |_| read(), set);
             let (renewed, ()) = tokio::join!(biased; renewed, async { goes_on.notify_one() });
             renewed
         };
         let (first, second) = tokio::join!(first, second);
         assert!(first.is_ok() && second.is_ok());
-        assert_eq!(*files.lock().unwrap(), ["shop", "late"]);
+        let told = |is_there| NamesChange::One { name: "late".to_owned(), is_there };
+        assert_eq!(*files.lock().unwrap(), [told(false), told(true)]);
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_written_is_made_good_by_the_next_change() {
+        let naming = Mutex::default();
+        let asked = std::sync::Mutex::new(Vec::new());
+        let renewed = async |of: Renamed, is_read: bool, is_set: bool| {
+            let fails = || io::Error::other("the disk is full");
+            let read = async |of: Renamed| {
+                asked.lock().unwrap().push(of);
+                if is_read { Ok(NamesChange::All(Vec::new())) } else { Err(fails()) }
+            };
+            let set = |_: &NamesChange| if is_set { Ok(()) } else { Err(fails()) };
+            renew(&naming, of, read, set).await.is_ok()
+        };
+        assert!(renewed(app("first"), true, true).await, "a start has nothing yet");
+        assert!(renewed(app("aa"), true, true).await);
+        assert!(!renewed(app("bb"), true, false).await);
+        assert!(!renewed(app("cc"), false, true).await);
+        assert!(renewed(app("dd"), true, true).await);
+        assert!(renewed(app("ee"), true, true).await);
+        let any = || Renamed::Any;
+        assert_eq!(*asked.lock().unwrap(), [any(), app("aa"), app("bb"), any(), any(), app("ee")]);
     }
 }

@@ -8,7 +8,7 @@ use domain::{AppId, AppName, DeploymentId};
 use host::Publishable;
 use std::{future::Future, pin::Pin, sync::Arc};
 use wire::{
-    Outside,
+    Outside, Renamed,
     admin::{
         Brought, Hosting, HostingFault, Installation as _, ObservedApp, ObservedDeployment, hosting::Answer,
     },
@@ -38,10 +38,10 @@ impl Outside for Reached {
         self.hosting.clone()
     }
 
-    fn names_changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn names_changed(&self, of: Renamed) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let site = self.site.clone();
         Box::pin(async move {
-            if let Err(error) = self.hosting.hands.perform(async move { site.names_changed() }).await {
+            if let Err(error) = self.hosting.hands.perform(async move { site.names_changed(of) }).await {
                 tracing::error!(%error, "nobody could write down that names of vaults or apps are others");
             }
         })

@@ -114,6 +114,20 @@ pub(crate) fn trust_files(folder: &Path) -> TrustFiles {
     }
 }
 
+/// What hosts files are to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamesChange {
+    /// This name of a vault or an app, or not; the others stay.
+    One {
+        /// It.
+        name: String,
+        /// Is there such a vault or app?
+        is_there: bool,
+    },
+    /// These names of vaults and apps and no others.
+    All(Vec<String>),
+}
+
 /// The hosts file. It is only ever written in place: running programs have this very file bound over their `/etc/hosts`.
 #[derive(Debug)]
 pub struct Hosts {
@@ -237,23 +251,37 @@ impl Hosts {
         Self::open(path, Leads { azure: Some(address), ..self.leads.clone() }, names)
     }
 
-    /// Has these names of vaults and apps and of no others; running programs see it from now on.
+    /// Has these names of vaults and apps; running programs see it from now on.
     ///
     /// # Errors
     /// Whatever writing said.
-    pub fn set_names(&self, names: impl IntoIterator<Item = String>) -> io::Result<()> {
+    pub fn set_names(&self, change: &NamesChange) -> io::Result<()> {
         let mut state = self.state();
-        let names: BTreeSet<String> = names.into_iter().collect();
-        for name in state.names.difference(&names).cloned().collect::<Vec<_>>() {
-            self.strike_out(&state.file, &name)?;
-            state.names.remove(&name);
-        }
-        for name in names {
-            if !state.names.contains(&name) {
-                let length = state.file.metadata()?.len();
-                state.file.write_all_at(self.leads.lines_of(&name).as_bytes(), length)?;
-                state.names.insert(name);
+        match change {
+            NamesChange::One { name, is_there } => self.set_name(&mut state, name, *is_there),
+            NamesChange::All(names) => {
+                let wanted: BTreeSet<&String> = names.iter().collect();
+                let gone = state.names.iter().filter(|name| !wanted.contains(name));
+                for name in gone.cloned().collect::<Vec<_>>() {
+                    self.set_name(&mut state, &name, false)?;
+                }
+                wanted.into_iter().try_for_each(|name| self.set_name(&mut state, name, true))
             }
+        }
+    }
+
+    fn set_name(&self, state: &mut State, name: &str, is_there: bool) -> io::Result<()> {
+        match (state.names.contains(name), is_there) {
+            (true, false) => {
+                self.strike_out(&state.file, name)?;
+                state.names.remove(name);
+            }
+            (false, true) => {
+                let length = state.file.metadata()?.len();
+                state.file.write_all_at(self.leads.lines_of(name).as_bytes(), length)?;
+                state.names.insert(name.to_owned());
+            }
+            (true, true) | (false, false) => {}
         }
         Ok(())
     }
@@ -384,7 +412,8 @@ mod tests {
         let hosts = open(&[]);
         let inode = fs::metadata(hosts.path()).unwrap().ino();
         let set = |names: &[&str]| {
-            hosts.set_names(names.iter().map(|name| (*name).to_owned())).unwrap();
+            let all = NamesChange::All(names.iter().map(|name| (*name).to_owned()).collect());
+            hosts.set_names(&all).unwrap();
             fs::read_to_string(hosts.path()).unwrap()
         };
         let text = set(&["shop.vault.x.example"]);
@@ -404,6 +433,17 @@ mod tests {
         assert_eq!(set(&[]), struck);
         let again = format!("{struck}127.0.0.1\tshop.vault.x.example\n::1\tshop.vault.x.example\n");
         assert_eq!(set(&["shop.vault.x.example"]), again, "a recovered one is found again");
+        // One name comes and goes, and says nothing of the others.
+        let one = |name: &str, is_there| {
+            hosts.set_names(&NamesChange::One { name: name.to_owned(), is_there }).unwrap();
+            fs::read_to_string(hosts.path()).unwrap()
+        };
+        assert_eq!(one("bank.vault.x.example", false), again, "it never was there");
+        let two = format!("{again}127.0.0.1\tbank.vault.x.example\n::1\tbank.vault.x.example\n");
+        assert_eq!(one("bank.vault.x.example", true), two);
+        assert_eq!(one("bank.vault.x.example", true), two, "it is there");
+        let struck = two.replace("127.0.0.1\tbank", "#27.0.0.1\tbank").replace("::1\tbank", "#:1\tbank");
+        assert_eq!(one("bank.vault.x.example", false), struck);
         // An app is deployed to a name of its own, which comes and goes with it.
         let text = set(&["web.apps.x.example"]);
         assert!(
@@ -443,7 +483,7 @@ mod tests {
             assert!(read(&shadow).lines().any(|found| found == line), "{line}: {}", read(&shadow));
         }
         assert_eq!(read(&shadow).matches("azure").count(), 2, "an app has no name there");
-        shadow.set_names(names(&["late.vault.x.example"])).unwrap();
+        shadow.set_names(&NamesChange::All(vec!["late.vault.x.example".to_owned()])).unwrap();
         let text = read(&shadow);
         let late = "127.75.1.2\tlate.vault.azure.net\n::ffff:127.75.1.2\tlate.vault.azure.net\n";
         assert!(text.ends_with(&format!("127.0.0.1\tlate.vault.x.example\n{late}")), "{text}");

@@ -532,7 +532,7 @@ impl Installation for NoInstallation {
         }
     }
 
-    fn names_changed(&self) {}
+    fn names_changed(&self, _of: wire::Renamed) {}
 }
 
 /// Hosts nothing.

@@ -5,12 +5,23 @@
 //! hosted.
 
 use crate::admin::{Hosting, HostingFault};
-use domain::{AppId, AppName};
+use domain::{AppId, AppName, VaultName};
 use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, OnceLock, Weak},
 };
+
+/// Of what the names of hosts may be others: it came to be, or is no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Renamed {
+    /// One app.
+    App(AppName),
+    /// One vault.
+    Vault(VaultName),
+    /// Several, which nobody has counted.
+    Any,
+}
 
 /// Does it.
 pub trait Outside: Send + Sync {
@@ -18,7 +29,7 @@ pub trait Outside: Send + Sync {
     fn hosting(&self) -> Arc<dyn Hosting>;
 
     /// There is a vault or an app more, or less: whoever must know its name does once this has ended.
-    fn names_changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    fn names_changed(&self, of: Renamed) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// Its place in the services. It does not hold it: it has the services itself.
@@ -59,13 +70,13 @@ impl OutsidePlace {
     /// An app was deleted, and all that is left of it is to go.
     pub async fn app_deleted(&self, name: &AppName, app: AppId) {
         self.hosting_forgets(name, app);
-        self.names_changed().await;
+        self.names_changed(Renamed::App(name.clone())).await;
     }
 
     /// There is a vault or an app more, or less.
-    pub async fn names_changed(&self) {
+    pub async fn names_changed(&self, of: Renamed) {
         if let Some(outside) = self.there() {
-            outside.names_changed().await;
+            outside.names_changed(of).await;
         }
     }
 

@@ -7,10 +7,7 @@ use axum::{Router, body::Body};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use std::sync::{
-    Arc, Mutex, OnceLock,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, Mutex, OnceLock, atomic::Ordering};
 use tower::ServiceExt;
 use wire::admin::{
     self, AdminPeer, Capability, ClockFault, Installation, InstallationFacts, Settled, Step, TestClock,
@@ -25,7 +22,7 @@ pub(crate) struct Desk {
 
 #[derive(Default)]
 struct StandIn {
-    names_changed: AtomicUsize,
+    renamed: Mutex<Vec<wire::Renamed>>,
     clock: OnceLock<Arc<FakeClock>>,
 }
 
@@ -79,8 +76,8 @@ impl Installation for StandIn {
         }
     }
 
-    fn names_changed(&self) {
-        self.names_changed.fetch_add(1, Ordering::SeqCst);
+    fn names_changed(&self, of: wire::Renamed) {
+        self.renamed.lock().unwrap().push(of);
     }
 
     fn test_clock(&self) -> Option<Arc<dyn TestClock>> {
@@ -97,9 +94,9 @@ impl Desk {
         Self { world, router, installation }
     }
 
-    /// How often the installation was told that names are others.
-    pub(crate) fn names_changed(&self) -> usize {
-        self.installation.names_changed.load(Ordering::SeqCst)
+    /// Of what the installation was told that its name is another.
+    pub(crate) fn renamed(&self) -> Vec<wire::Renamed> {
+        std::mem::take(&mut *self.installation.renamed.lock().unwrap())
     }
 
     /// An app with an identity; answers its principal.
@@ -210,7 +207,10 @@ async fn apps_and_identities() {
     let (status, app) = desk.ask("DELETE", "/v1/apps/shop/identity", None).await;
     assert_eq!((status, &app["identity"]), (200, &Value::Null));
     assert_eq!(desk.get(&format!("/v1/principals/{principal}")).await.0, 404);
+    let shop = || wire::Renamed::App("shop".parse().unwrap());
+    assert_eq!(desk.renamed(), [shop()], "it was made");
     assert_eq!(desk.ask("DELETE", "/v1/apps/shop", None).await, (204, Value::Null));
+    assert_eq!(desk.renamed(), [shop()], "it is no more");
     let (status, gone) = desk.get("/v1/apps/shop").await;
     assert_eq!(status, 404);
     assert!(message(&gone).contains("keyless app create shop"));

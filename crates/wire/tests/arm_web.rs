@@ -37,8 +37,8 @@ pub(crate) struct Taking {
     state: Mutex<Option<&'static str>>,
     ready: Mutex<Vec<u64>>,
     changed: Mutex<usize>,
-    /// Apps that were told to be deleted; how often names were told to be others.
-    pub(crate) told: Mutex<(usize, usize)>,
+    /// How many apps were told to be deleted; of what it was told that its name is another.
+    pub(crate) told: Mutex<(usize, Vec<wire::Renamed>)>,
     /// Nothing is ever added to a log.
     is_silent: AtomicBool,
     /// Done by somebody else once an app has been changed, before its change is told.
@@ -132,8 +132,8 @@ impl Outside for Side {
         self.0.clone()
     }
 
-    fn names_changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        self.0.told.lock().unwrap().1 += 1;
+    fn names_changed(&self, of: wire::Renamed) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.0.told.lock().unwrap().1.push(of);
         Box::pin(async {})
     }
 }

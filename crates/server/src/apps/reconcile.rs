@@ -101,9 +101,12 @@ impl Apps {
     /// When the next time of one of these apps comes.
     pub(super) fn next(&self, is_one: impl Fn(&AppName) -> bool) -> Option<Elapsed> {
         let later = self.later().iter().filter(|(name, _)| is_one(name)).map(|(_, at)| *at).min();
+        // Most apps have no such time, and this is asked often: that comes first.
         let states = self.state();
-        let states = states.values().filter(|state| is_one(&state.name));
-        let times = states.flat_map(|state| [state.look_again, state.refresh_at]).flatten();
+        let times = states.values().filter_map(|state| {
+            let at = state.look_again.into_iter().chain(state.refresh_at).min()?;
+            is_one(&state.name).then_some(at)
+        });
         times.chain(later).min()
     }
 

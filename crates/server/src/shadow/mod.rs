@@ -17,7 +17,7 @@ use crate::{
     },
     origin::Observer,
     run::tls,
-    trust::{self, Hosts, Public},
+    trust::{self, Hosts, NamesChange, Public},
 };
 use crypt::{Authority, Key256};
 use domain::{Clock, Entropy, Timestamp, WorkloadId, limits};
@@ -101,16 +101,16 @@ impl Shadows {
         let _only_once = self.services.set(Arc::downgrade(services));
     }
 
-    /// Every hosts file has these names of vaults and apps and no others: the installation's, and the one of each program. One that cannot be
-    /// changed keeps none of the others from it.
+    /// Every hosts file has these names of vaults and apps: the installation's, and the one of each program. One that cannot be changed keeps
+    /// none of the others from it.
     ///
     /// # Errors
     /// Of the first file that cannot be changed.
-    pub(crate) fn set_names(&self, names: Vec<String>) -> io::Result<()> {
+    pub(crate) fn set_names(&self, change: &NamesChange) -> io::Result<()> {
         // Held all the time: a file that is made meanwhile starts from the installation's.
         let open = self.open();
         let all = std::iter::once(self.files().hosts()).chain(open.values().map(|door| &door.hosts));
-        all.map(|hosts| hosts.set_names(names.iter().cloned())).fold(Ok(()), Result::and)
+        all.map(|hosts| hosts.set_names(change)).fold(Ok(()), Result::and)
     }
 
     /// Stops listening everywhere. Files stay: programs that run on find us again by them.

@@ -108,7 +108,7 @@ async fn a_hosts_file_that_cannot_be_changed_keeps_no_other_from_it() {
     let doors: Vec<_> = (1..=3).map(|last| door(&shadows, last).0).collect();
     let path = |of: &WorkloadId| shadows.folder().join(format!("{HOSTS}{of}"));
     fs::remove_file(path(&doors[1])).unwrap();
-    let changed = shadows.set_names(vec!["late.vault.x.example".to_owned()]);
+    let changed = shadows.set_names(&NamesChange::All(vec!["late.vault.x.example".to_owned()]));
     assert_eq!(changed.unwrap_err().kind(), io::ErrorKind::NotFound);
     for file in [path(&doors[0]), path(&doors[2]), shadows.files().hosts().path().to_owned()] {
         let text = fs::read_to_string(file).unwrap();

@@ -7,7 +7,10 @@ use super::{
     hosting::{self, Hosted, Hosting},
     identities::UserAssigned,
 };
-use crate::context::{Context, Services, State};
+use crate::{
+    context::{Context, Services, State},
+    outside::Renamed,
+};
 use access::{Gone, Manager, Principal};
 use axum::{
     Extension, Router,
@@ -85,7 +88,7 @@ async fn create(
 ) -> Result<Response, AdminError> {
     let made = state.host.create_app(Manager::Administrator, &name, &Placement::default(), context.now).await;
     let made = audited(&state, &context, "app.create", target(&name), made)?;
-    installation.names_changed();
+    installation.names_changed(Renamed::App(name));
     Ok(json(
         StatusCode::CREATED,
         &app(&state, &AppView { app: made, principal: None, user_assigned: Vec::new() }),
@@ -110,7 +113,7 @@ async fn delete(
     if let Ok(app) = &deleted {
         // Before it is recorded: what is done is done, also if that fails.
         hosting.deleted(&name, *app);
-        installation.names_changed();
+        installation.names_changed(Renamed::App(name.clone()));
         state.forget_soon(&[Gone::App(*app)]).await;
     }
     audited(&state, &context, "app.delete", target(&name), deleted)?;

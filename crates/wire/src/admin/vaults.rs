@@ -8,7 +8,10 @@ use super::{
     policies::{self, ShownPolicy},
     roles::{self, ShownRole},
 };
-use crate::context::{Context, Services, State};
+use crate::{
+    context::{Context, Services, State},
+    outside::Renamed,
+};
 use access::{IpRange, Manager, NetworkRules};
 use axum::{
     Extension, Router,
@@ -184,7 +187,7 @@ async fn create(
         Err(error) => Err(error),
     };
     if made.is_ok() {
-        installation.names_changed();
+        installation.names_changed(Renamed::Vault(name.clone()));
     }
     let made = audited(&state, &context, "vault.create", target, made)?;
     Ok(json(StatusCode::CREATED, &shown(&state, &made, None).await?))
@@ -233,7 +236,7 @@ async fn delete(
 ) -> Result<Response, AdminError> {
     let deleted = state.vault.delete_vault(Manager::Administrator, &name, context.now).await;
     if deleted.is_ok() {
-        installation.names_changed();
+        installation.names_changed(Renamed::Vault(name.clone()));
     }
     let deleted = audited(&state, &context, "vault.delete", target(&name), deleted)?;
     Ok(json(StatusCode::OK, &shown_deleted(&state, &deleted).await?))
@@ -246,7 +249,7 @@ async fn recover(
 ) -> Result<Response, AdminError> {
     let recovered = state.vault.recover_vault(Manager::Administrator, &name).await;
     if recovered.is_ok() {
-        installation.names_changed();
+        installation.names_changed(Renamed::Vault(name.clone()));
     }
     let recovered = audited(&state, &context, "vault.recover", target(&name), recovered)?;
     Ok(json(StatusCode::OK, &shown(&state, &recovered, None).await?))

@@ -10,6 +10,7 @@ use super::{
     groups, list, object,
     path::{Level, is, name},
 };
+use crate::outside::Renamed;
 use access::{Around, Manager};
 use axum::{body::Body, response::Response};
 use domain::{ResourceGroupName, VaultName};
@@ -135,7 +136,10 @@ impl KeyVaultOperation {
     pub(super) async fn operate(self, asked: &Asked<'_>, body: Body) -> Result<Answer, ArmError> {
         let (vaults, by) = (&asked.state.vault, asked.by());
         let mut target = self.target();
-        let is_named = matches!(self, Self::Put(..) | Self::Delete(..));
+        let renamed = match &self {
+            Self::Put(_, name) | Self::Delete(_, name) => Some(Renamed::Vault(name.clone())),
+            _ => None,
+        };
         let response = match self {
             Self::List(group) => {
                 groups::there(asked, operation::READ, group.as_ref()).await?;
@@ -200,8 +204,8 @@ impl KeyVaultOperation {
                 list(asked, Vec::new())?
             }
         };
-        if is_named {
-            asked.state.outside.names_changed().await;
+        if let Some(of) = renamed {
+            asked.state.outside.names_changed(of).await;
         }
         Ok(Answer { target, response })
     }
