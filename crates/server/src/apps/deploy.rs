@@ -374,7 +374,7 @@ fn finish(apps: &Apps, ground: &Ground, outcome: Result<(), Failed>) {
             apps.record(name, "app.deployed", Outcome::Failed, reason);
             apps.deployments.tell(*app, *id, Progress::Failed(why));
             // Its app may have been deleted, and its folder made again by this: whether that is so is looked at.
-            apps.state().entry(*app).or_insert_with(|| super::AppState::new(name.clone()));
+            apps.state().entry(*app, name);
             apps.touch(name);
         }
     }

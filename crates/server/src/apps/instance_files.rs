@@ -36,7 +36,7 @@ impl Apps {
     /// its folders are there before its process is. Blocks.
     pub(super) fn sweep_instance_files(&self) {
         self.services.identity.sweep_challenges(self.now());
-        let apps: Vec<_> = self.state().keys().copied().collect();
+        let apps: Vec<_> = self.state().ids().collect();
         for app in apps {
             let folder = self.files.app(app);
             for workload in [folder.tokens(), folder.keys()].iter().flat_map(|all| found(all)) {

@@ -20,6 +20,7 @@ mod references;
 mod root_files;
 mod rootless;
 mod rounds;
+mod states;
 mod takeover;
 mod token_files;
 mod told;
@@ -36,6 +37,7 @@ use host::{
 };
 use kernel::{AppCgroup, Attestor, Limiter, Placement, Process};
 pub(crate) use launch::Launcher;
+use states::States;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -63,7 +65,7 @@ pub(crate) struct Apps {
     attestor: Option<Arc<Attestor>>,
     deployments: Deployments,
     began: Instant,
-    state: Mutex<HashMap<AppId, AppState>>,
+    state: Mutex<States>,
     /// Apps of which something is another.
     changed: Mutex<BTreeSet<AppName>>,
     /// Apps that could not be reconciled, and when that is to be tried again.
@@ -186,7 +188,7 @@ impl Apps {
         self.services.clock.now()
     }
 
-    fn state(&self) -> MutexGuard<'_, HashMap<AppId, AppState>> {
+    fn state(&self) -> MutexGuard<'_, States> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

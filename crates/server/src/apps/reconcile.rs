@@ -1,7 +1,7 @@
 //! The loop: what is desired of each app is held against what is observed, `host::plan` says the steps, and here they are taken.
 
 use super::{
-    AppState, Apps, DRAIN_INTERVAL, Instance, Isolation, ROTATE_INTERVAL, ask_to_end, container,
+    Apps, DRAIN_INTERVAL, Instance, Isolation, ROTATE_INTERVAL, ask_to_end, container,
     launch::{LaunchError, Launched, end_at_once},
     log, probe, references,
     rounds::Rounds,
@@ -115,7 +115,7 @@ impl Apps {
     }
 
     pub(super) async fn rotate(&self) {
-        let apps: Vec<AppId> = self.state().keys().copied().collect();
+        let apps: Vec<AppId> = self.state().ids().collect();
         let files = self.files.clone();
         let rotated = tokio::task::spawn_blocking(move || {
             for app in apps {
@@ -135,8 +135,7 @@ impl Apps {
             Err(error) => return Err(error),
         };
         // Of an app of this name that was deleted something may still run.
-        let mut known: Vec<AppId> =
-            self.state().iter().filter(|(_, state)| state.name == *name).map(|(app, _)| *app).collect();
+        let mut known: Vec<AppId> = self.state().named(name).collect();
         if let Some(desired) = &desired
             && !known.contains(&desired.app)
         {
@@ -163,7 +162,7 @@ impl Apps {
             let now = self.elapsed();
             let planned = {
                 let mut states = self.state();
-                let state = states.entry(app).or_insert_with(|| AppState::new(name.clone()));
+                let state = states.entry(app, name);
                 if let Some(desired) = desired
                     && state.revision != desired.revision
                 {
@@ -238,7 +237,7 @@ impl Apps {
                 return;
             }
             if let Some(gone) = states.remove(&app)
-                && !states.values().any(|state| state.name == gone.name)
+                && states.named(&gone.name).next().is_none()
             {
                 self.routes.forget(&gone.name);
             }
@@ -427,7 +426,7 @@ impl Apps {
         let process = Arc::new(process);
         let since = self.elapsed();
         let mut states = self.state();
-        let state = states.entry(app).or_insert_with(|| AppState::new(name.clone()));
+        let state = states.entry(app, name);
         state.isolation = Some(Isolation { enforced, is_container, has_own_network, unenforced });
         state.notices = notices;
         let watching = self.clone().watch(app, name.clone(), workload, port, process.clone());

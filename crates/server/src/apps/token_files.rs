@@ -124,7 +124,7 @@ impl Apps {
             let states = self.state();
             let running = states.iter();
             running
-                .map(|(app, state)| (*app, state.instances.iter().map(|one| one.workload).collect()))
+                .map(|(app, state)| (app, state.instances.iter().map(|one| one.workload).collect()))
                 .collect()
         };
         let apps = self.clone();

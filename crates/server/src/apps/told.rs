@@ -1,6 +1,6 @@
 //! What the administrator asks of hosted apps, and is told.
 
-use super::{AppState, Apps, Isolation, deploy, log};
+use super::{Apps, Isolation, deploy, log};
 use domain::{AppId, AppName, DeploymentId};
 use host::{Publishable, plan::Phase};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl Hosting for Handle {
 
     fn deleted(&self, name: &AppName, app: AppId) {
         // Something may be there of an app that never ran: a package that came to nothing, or one that is being built.
-        self.0.state().entry(app).or_insert_with(|| AppState::new(name.clone()));
+        self.0.state().entry(app, name);
         self.0.touch(name);
     }
 
