@@ -1,4 +1,4 @@
-//! Hashes and keyed hashes: SHA-256 (FIPS 180-4), HMAC-SHA256 (RFC 2104), keyed BLAKE3, and the stored hash of a machine's secret.
+//! Hashes and keyed hashes: SHA-256 (FIPS 180-4), HMAC-SHA256 (RFC 2104), keyed BLAKE3, and the stored hash of a machine's secret (BLAKE3).
 //!
 //! Machine secrets have 256 bits of entropy, so one unsalted hash is enough and guessing is hopeless; what people choose goes
 //! through argon2id in `slots`.
