@@ -221,6 +221,7 @@ pub async fn start(
     tasks.spawn(tasks::reap(services.host.clone(), clock.clone(), stopping.clone()));
     tasks.spawn(tasks::renew(certificates, Arc::new(SystemClock), stopping.clone()));
     tasks.spawn(tasks::due(services.clone(), stopping.clone()));
+    tasks.spawn(tasks::names(site.clone(), stopping.clone()));
     let supervisor = tokio::spawn(apps.clone().supervise(stopping));
     for listener in ground.listeners {
         let listener = listen::moved(listener, &requests).map_err(StartError::Threads)?;

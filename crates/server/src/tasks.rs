@@ -1,5 +1,5 @@
 //! What happens without a request: the audit log is synced and anchored, ended workloads are noticed, certificates are renewed, signing keys
-//! roll, and in the vaults is done what is due.
+//! roll, in the vaults is done what is due, and hosts files are looked through.
 //!
 //! Each task ends when the server stops; none of them may be needed for a request to be answered rightly.
 
@@ -15,7 +15,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use store::Store;
 use tokio::time::{Instant, MissedTickBehavior};
 use vault::Done;
-use wire::{Context, Door, Services};
+use wire::{Context, Door, Renamed, Services, admin::Installation};
 
 /// How often ended workloads are looked for. An ended workload's endpoint refuses in any case: nobody is in its cgroup.
 const REAP_INTERVAL: Duration = Duration::from_secs(2);
@@ -24,6 +24,10 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(6 * 3_600);
 
 /// How often is looked for what is due in the vaults and with the signing keys: looking costs one short list and a few records.
 const DUE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often all names are read for hosts files: whoever made or deleted something may not have known that it did, or have gone before it said
+/// so. Ours: it reads all apps and vaults.
+const NAMES_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Runs something at an interval until the server stops. The first time is one interval from now.
 async fn every<F: Future<Output = ()>>(interval: Duration, mut stop: Stop, mut run: impl FnMut() -> F) {
@@ -75,6 +79,11 @@ pub(crate) async fn renew(certificates: Arc<Certificates>, clock: Arc<dyn Clock>
         }
     })
     .await;
+}
+
+/// Makes good what hosts files lack, or have too much.
+pub(crate) async fn names(installation: Arc<dyn Installation>, stop: Stop) {
+    every(NAMES_INTERVAL, stop, || async { installation.names_changed(Renamed::Any) }).await;
 }
 
 /// Does what is due: in the vaults purges, rotations, renewals; signing keys roll; sessions, codes and the like that are over are taken away. Each
@@ -161,4 +170,34 @@ async fn vaults_once(
         }
     }
     Some(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use wire::admin::InstallationFacts;
+
+    #[derive(Default)]
+    struct StandIn(Mutex<Vec<Renamed>>);
+
+    impl Installation for StandIn {
+        fn facts(&self) -> InstallationFacts {
+            unreachable!("nobody asks")
+        }
+
+        fn names_changed(&self, of: Renamed) {
+            self.0.lock().unwrap().push(of);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_names_are_looked_through_now_and_then_until_the_server_stops() {
+        let (stand_in, (stop, stopping)) = (Arc::new(StandIn::default()), tokio::sync::watch::channel(false));
+        let looked = tokio::spawn(names(stand_in.clone(), stopping));
+        tokio::time::sleep(NAMES_INTERVAL * 3 + Duration::from_secs(1)).await;
+        assert_eq!(*stand_in.0.lock().unwrap(), [Renamed::Any, Renamed::Any, Renamed::Any]);
+        stop.send(true).unwrap();
+        looked.await.unwrap();
+    }
 }

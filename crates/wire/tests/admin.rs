@@ -214,6 +214,13 @@ async fn apps_and_identities() {
     let (status, gone) = desk.get("/v1/apps/shop").await;
     assert_eq!(status, 404);
     assert!(message(&gone).contains("keyless app create shop"));
+    // What is made has its name, also if that cannot be written down.
+    desk.world.audit.set_failed(true);
+    let (status, _) = desk.post("/v1/apps", json!({"name": "shop"})).await;
+    assert!(status >= 500, "{status}");
+    desk.world.audit.set_failed(false);
+    assert_eq!((desk.get("/v1/apps/shop").await.0, desk.renamed()), (200, vec![shop()]));
+    desk.ask("DELETE", "/v1/apps/shop", None).await;
 }
 
 /// What is desired of a hosted app and its settings; what runs is the server's, and nothing does in this world.

@@ -87,8 +87,11 @@ async fn create(
     Body(NewApp { name }): Body<NewApp>,
 ) -> Result<Response, AdminError> {
     let made = state.host.create_app(Manager::Administrator, &name, &Placement::default(), context.now).await;
+    if made.is_ok() {
+        // Before it is recorded: what is done is done, also if that fails.
+        installation.names_changed(Renamed::App(name.clone()));
+    }
     let made = audited(&state, &context, "app.create", target(&name), made)?;
-    installation.names_changed(Renamed::App(name));
     Ok(json(
         StatusCode::CREATED,
         &app(&state, &AppView { app: made, principal: None, user_assigned: Vec::new() }),
