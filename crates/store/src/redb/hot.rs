@@ -11,16 +11,6 @@ const ENTRY_OVERHEAD_BYTES: usize = 200;
 /// again. A bulk load must not fill the memory with what is not there.
 const ABSENT_MAX: usize = 1_024;
 
-/// Folders of which it is remembered whether anything is in them; with one more all are forgotten.
-const FOLDERS_MAX: usize = 256;
-
-/// The folder of a key: all up to its last `/`, which is how records make their keys. A key without one has none.
-pub(super) fn folder(key: &Key) -> Option<&[u8]> {
-    let bytes = key.as_bytes();
-    let end = bytes.iter().rposition(|byte| *byte == b'/')?;
-    bytes.get(..=end)
-}
-
 /// What is known of a key.
 #[derive(Debug)]
 pub(super) enum Known {
@@ -38,9 +28,6 @@ pub(super) struct Hot {
     bytes_max: usize,
     absent: HashSet<Key>,
     absent_before: HashSet<Key>,
-    /// Is anything in it? What was in one when it was looked at may have been deleted since; what was empty is. Who makes something
-    /// looks for what would be in its way, deleted things and operations in progress: mostly there are none at all.
-    folders: HashMap<Box<[u8]>, bool>,
 }
 
 impl Hot {
@@ -52,7 +39,6 @@ impl Hot {
             bytes_max,
             absent: HashSet::new(),
             absent_before: HashSet::new(),
-            folders: HashMap::new(),
         }
     }
 
@@ -61,21 +47,7 @@ impl Hot {
     }
 
     fn is_absent(&self, key: &Key) -> bool {
-        self.is_occupied(key) == Some(false) || self.absent.contains(key) || self.absent_before.contains(key)
-    }
-
-    /// Is anything in this key's folder? Nothing, if that is not known or it has none.
-    pub(super) fn is_occupied(&self, key: &Key) -> Option<bool> {
-        self.folders.get(folder(key)?).copied()
-    }
-
-    /// Whether anything is in this key's folder.
-    pub(super) fn insert_folder(&mut self, key: &Key, is_occupied: bool) {
-        let Some(folder) = folder(key) else { return };
-        if self.folders.len() >= FOLDERS_MAX {
-            self.folders.clear();
-        }
-        self.folders.insert(folder.into(), is_occupied);
+        self.absent.contains(key) || self.absent_before.contains(key)
     }
 
     /// What is known of a key, if anything.
@@ -115,11 +87,8 @@ impl Hot {
         }
     }
 
-    /// Nothing is known of it any more, as something may be there now. Was there an entry?
+    /// Nothing is known of it any more. Was there an entry?
     pub(super) fn forget(&mut self, key: &Key) -> bool {
-        if let Some(is_occupied) = folder(key).and_then(|folder| self.folders.get_mut(folder)) {
-            *is_occupied = true;
-        }
         self.absent.remove(key);
         self.absent_before.remove(key);
         let young = self.young.remove(key);
@@ -184,22 +153,6 @@ mod tests {
             assert!(hot.is_absent(&Key::new(format!("{number}"))));
         }
         assert!(!hot.is_absent(&Key::new("0")));
-    }
-
-    #[test]
-    fn a_folder_that_is_empty_says_so_of_each_key_in_it_until_one_comes() {
-        let mut hot = Hot::new(10_000);
-        let (a, b, beside, deeper) = (Key::new("f/a"), Key::new("f/b"), Key::new("g/a"), Key::new("f/a/c"));
-        assert_eq!((hot.is_occupied(&a), hot.is_occupied(&Key::new("a"))), (None, None));
-        hot.insert_folder(&a, false);
-        assert!(matches!(hot.get(&a), Some(Known::Absent)) && hot.revisions(&b) == Some(None));
-        assert!(hot.get(&beside).is_none() && hot.get(&deeper).is_none(), "other folders are");
-        assert!(!hot.forget(&b), "a commit writes it");
-        assert!(hot.get(&a).is_none() && hot.get(&b).is_none() && hot.is_occupied(&a) == Some(true));
-        for number in 0..2 * FOLDERS_MAX {
-            hot.insert_folder(&Key::new(format!("{number}/a")), true);
-            assert!(hot.folders.len() <= FOLDERS_MAX);
-        }
     }
 
     #[test]

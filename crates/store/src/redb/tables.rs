@@ -161,13 +161,6 @@ pub(super) fn fetch(entries: &Entries, key: &Key) -> Result<Option<Entry>, Store
     stored.map(|stored| entry(key.clone(), stored.value())).transpose()
 }
 
-/// Does any key begin with this?
-pub(super) fn is_occupied(entries: &Entries, prefix: &[u8]) -> Result<bool, StoreError> {
-    let first =
-        entries.range::<&[u8]>(prefix..).map_err(unavailable)?.next().transpose().map_err(unavailable)?;
-    Ok(first.is_some_and(|(key, _)| key.value().starts_with(prefix)))
-}
-
 /// When the entry at a key came to be and was last modified.
 pub(super) fn revisions(entries: &Entries, key: &Key) -> Result<Option<(u64, u64)>, StoreError> {
     let stored = entries.get(key.as_bytes()).map_err(unavailable)?;
