@@ -6,7 +6,7 @@
 use crate::{Key256, compare, encoding};
 use aws_lc_rs::{digest, hmac};
 use domain::{Entropy, Secret, limits, world::random};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -43,9 +43,13 @@ impl Serialize for Sha256Hash {
 impl<'de> Deserialize<'de> for Sha256Hash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let bytes = encoding::from_hex(text.as_bytes()).map_err(D::Error::custom)?;
-        bytes.try_into().map(Self).map_err(|_| D::Error::custom("a SHA-256 hash has 32 bytes"))
+        hash_of_hex(&text).map(Self)
     }
+}
+
+fn hash_of_hex<E: serde::de::Error>(hex: &str) -> Result<[u8; 32], E> {
+    let bytes = encoding::from_hex(hex.as_bytes()).map_err(E::custom)?;
+    bytes.try_into().map_err(|_| E::custom("a hash has 32 bytes"))
 }
 
 /// The SHA-256 hash of some bytes.
@@ -164,12 +168,11 @@ impl Serialize for HashedSecret {
 impl<'de> Deserialize<'de> for HashedSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let (hex, of): (_, fn([u8; 32]) -> SecretHash) = match text.strip_prefix(BLAKE3_PREFIX) {
-            Some(hex) => (hex, SecretHash::Blake3),
-            None => (&*text, |bytes| SecretHash::Sha256(Sha256Hash(bytes))),
+        let hash = match text.strip_prefix(BLAKE3_PREFIX) {
+            Some(hex) => SecretHash::Blake3(hash_of_hex(hex)?),
+            None => SecretHash::Sha256(Sha256Hash(hash_of_hex(&text)?)),
         };
-        let bytes = encoding::from_hex(hex.as_bytes()).map_err(D::Error::custom)?;
-        bytes.try_into().map(of).map(Self).map_err(|_| D::Error::custom("the hash of a secret has 32 bytes"))
+        Ok(Self(hash))
     }
 }
 
