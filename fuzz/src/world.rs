@@ -243,7 +243,7 @@ impl Outside for Side {
         self.0.clone()
     }
 
-    fn names_changed(&self, _of: wire::Renamed) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn names_changed(&self, _of: wire::Named) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async {})
     }
 }

@@ -22,7 +22,7 @@ use std::{
 use tokio::sync::Mutex;
 use vault::VaultError;
 use wire::{
-    Renamed, Services,
+    Named, Services,
     admin::{Installation, InstallationFacts},
 };
 
@@ -118,7 +118,7 @@ impl Installation for Site {
     }
 
     /// Before the change is answered: a program that is started next must find a new vault's or app's name, and a deleted one's no more.
-    fn names_changed(&self, of: Renamed) {
+    fn names_changed(&self, of: Named) {
         let Some(services) = self.services.get().and_then(Weak::upgrade) else { return };
         let renewed = tokio::task::block_in_place(|| {
             let read = |of| names(&services, of);
@@ -136,10 +136,10 @@ impl Installation for Site {
 }
 
 /// What hosts files are to have of names that may be others.
-async fn names(services: &Services, of: Renamed) -> io::Result<NamesChange> {
+async fn names(services: &Services, of: Named) -> io::Result<NamesChange> {
     let by = Manager::Administrator;
     match of {
-        Renamed::App(name) => {
+        Named::App(name) => {
             let is_there = match services.host.app(by, &name).await {
                 Ok(_) => true,
                 Err(HostError::AppNotFound(_)) => false,
@@ -147,7 +147,7 @@ async fn names(services: &Services, of: Renamed) -> io::Result<NamesChange> {
             };
             Ok(NamesChange::One { name: services.names.app_host(&name), is_there })
         }
-        Renamed::Vault(name) => {
+        Named::Vault(name) => {
             let is_there = match services.vault.show_vault(by, &name).await {
                 Ok(_) => true,
                 Err(VaultError::VaultNotFound { .. }) => false,
@@ -155,7 +155,7 @@ async fn names(services: &Services, of: Renamed) -> io::Result<NamesChange> {
             };
             Ok(NamesChange::One { name: services.names.vault_host(&name), is_there })
         }
-        Renamed::Any => {
+        Named::Any => {
             let vaults = services.vault.list_vaults(by).await.map_err(io::Error::other)?;
             let apps = services.host.apps(by).await.map_err(io::Error::other)?;
             let vaults = vaults.iter().map(|vault| services.names.vault_host(&vault.name));
@@ -168,13 +168,13 @@ async fn names(services: &Services, of: Renamed) -> io::Result<NamesChange> {
 /// Reads names and sets them, one after the other: what has become old meanwhile would strike out a name that is new.
 async fn renew<R: Future<Output = io::Result<NamesChange>>>(
     naming: &Mutex<bool>,
-    of: Renamed,
-    read: impl FnOnce(Renamed) -> R,
+    of: Named,
+    read: impl FnOnce(Named) -> R,
     set: impl FnOnce(&NamesChange) -> io::Result<()>,
 ) -> io::Result<()> {
     // One at a time.
     let mut has_all = naming.lock().await;
-    let of = if std::mem::take(&mut *has_all) { of } else { Renamed::Any };
+    let of = if std::mem::take(&mut *has_all) { of } else { Named::Any };
     set(&read(of).await?)?;
     *has_all = true;
     Ok(())
@@ -221,8 +221,8 @@ pub fn has_user_manager() -> bool {
 mod tests {
     use super::*;
 
-    fn app(name: &str) -> Renamed {
-        Renamed::App(name.parse().unwrap())
+    fn app(name: &str) -> Named {
+        Named::App(name.parse().unwrap())
     }
 
     #[tokio::test]
@@ -267,9 +267,9 @@ mod tests {
     async fn what_could_not_be_written_is_made_good_by_the_next_change() {
         let naming = Mutex::default();
         let asked = std::sync::Mutex::new(Vec::new());
-        let renewed = async |of: Renamed, is_read: bool, is_set: bool| {
+        let renewed = async |of: Named, is_read: bool, is_set: bool| {
             let fails = || io::Error::other("the disk is full");
-            let read = async |of: Renamed| {
+            let read = async |of: Named| {
                 asked.lock().unwrap().push(of);
                 if is_read { Ok(NamesChange::All(Vec::new())) } else { Err(fails()) }
             };
@@ -282,7 +282,7 @@ mod tests {
         assert!(!renewed(app("cc"), false, true).await);
         assert!(renewed(app("dd"), true, true).await);
         assert!(renewed(app("ee"), true, true).await);
-        let any = || Renamed::Any;
+        let any = || Named::Any;
         assert_eq!(*asked.lock().unwrap(), [any(), app("aa"), app("bb"), any(), any(), app("ee")]);
     }
 }

@@ -8,7 +8,7 @@ use domain::{AppId, AppName, DeploymentId};
 use host::Publishable;
 use std::{future::Future, pin::Pin, sync::Arc};
 use wire::{
-    Outside, Renamed,
+    Named, Outside,
     admin::{
         Brought, Hosting, HostingFault, Installation as _, ObservedApp, ObservedDeployment, hosting::Answer,
     },
@@ -38,7 +38,7 @@ impl Outside for Reached {
         self.hosting.clone()
     }
 
-    fn names_changed(&self, of: Renamed) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn names_changed(&self, of: Named) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let site = self.site.clone();
         Box::pin(async move {
             if let Err(error) = self.hosting.hands.perform(async move { site.names_changed(of) }).await {

@@ -194,7 +194,7 @@ pub async fn start(
     let site = Arc::new(site);
     site.serve_with(&services);
     // The vaults' names are there already; those of apps are known only now.
-    wire::admin::Installation::names_changed(&*site, wire::Renamed::Any);
+    wire::admin::Installation::names_changed(&*site, wire::Named::Any);
     record_test_clock(&services, *now)?;
     let administration = admin::router(admin::State {
         store: store.clone(),

@@ -15,7 +15,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use store::Store;
 use tokio::time::{Instant, MissedTickBehavior};
 use vault::Done;
-use wire::{Context, Door, Renamed, Services, admin::Installation};
+use wire::{Context, Door, Named, Services, admin::Installation};
 
 /// How often ended workloads are looked for. An ended workload's endpoint refuses in any case: nobody is in its cgroup.
 const REAP_INTERVAL: Duration = Duration::from_secs(2);
@@ -83,7 +83,7 @@ pub(crate) async fn renew(certificates: Arc<Certificates>, clock: Arc<dyn Clock>
 
 /// Makes good what hosts files lack, or have too much.
 pub(crate) async fn names(installation: Arc<dyn Installation>, stop: Stop) {
-    every(NAMES_INTERVAL, stop, || async { installation.names_changed(Renamed::Any) }).await;
+    every(NAMES_INTERVAL, stop, || async { installation.names_changed(Named::Any) }).await;
 }
 
 /// Does what is due: in the vaults purges, rotations, renewals; signing keys roll; sessions, codes and the like that are over are taken away. Each
@@ -179,14 +179,14 @@ mod tests {
     use wire::admin::InstallationFacts;
 
     #[derive(Default)]
-    struct StandIn(Mutex<Vec<Renamed>>);
+    struct StandIn(Mutex<Vec<Named>>);
 
     impl Installation for StandIn {
         fn facts(&self) -> InstallationFacts {
             unreachable!("nobody asks")
         }
 
-        fn names_changed(&self, of: Renamed) {
+        fn names_changed(&self, of: Named) {
             self.0.lock().unwrap().push(of);
         }
     }
@@ -196,7 +196,7 @@ mod tests {
         let (stand_in, (stop, stopping)) = (Arc::new(StandIn::default()), tokio::sync::watch::channel(false));
         let looked = tokio::spawn(names(stand_in.clone(), stopping));
         tokio::time::sleep(NAMES_INTERVAL * 3 + Duration::from_secs(1)).await;
-        assert_eq!(*stand_in.0.lock().unwrap(), [Renamed::Any, Renamed::Any, Renamed::Any]);
+        assert_eq!(*stand_in.0.lock().unwrap(), [Named::Any, Named::Any, Named::Any]);
         stop.send(true).unwrap();
         looked.await.unwrap();
     }

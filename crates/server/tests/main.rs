@@ -170,6 +170,28 @@ async fn a_first_start_makes_everything_and_a_second_finds_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn names_of_apps_and_vaults_come_and_go_with_them_and_say_nothing_of_others() {
+    let mut site = Site::new("names");
+    let (running, _) = site.start().await.unwrap();
+    let found = |name: &str| {
+        let text = fs::read_to_string(running.hosts_file()).unwrap();
+        text.lines().any(|line| line == format!("127.0.0.1\t{name}.keyless.localhost"))
+    };
+    let names = ["web.apps", "shop.vault"];
+    for (kind, name) in [("apps", "web"), ("apps", "api"), ("vaults", "shop"), ("vaults", "till")] {
+        let body = format!(r#"{{"name":"{name}"}}"#);
+        assert_eq!(site.ask("POST", &format!("/v1/{kind}"), &body).await.0, 201);
+    }
+    assert!(names.into_iter().all(found));
+    assert_eq!(site.ask("DELETE", "/v1/apps/web", "").await.0, 204);
+    assert_eq!(site.ask("DELETE", "/v1/vaults/shop", "").await.0, 200);
+    assert!(!names.into_iter().any(found));
+    assert_eq!(site.ask("POST", "/v1/deleted-vaults/shop/recover", "").await.0, 200);
+    assert!(["shop.vault", "till.vault", "api.apps"].into_iter().all(found) && !found("web.apps"));
+    running.stop(server::Asked::Terminated).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_server_is_refused_with_its_reason() {
     let mut site = Site::new("second");
     let (running, _) = site.start().await.unwrap();

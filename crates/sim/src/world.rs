@@ -532,7 +532,7 @@ impl Installation for NoInstallation {
         }
     }
 
-    fn names_changed(&self, _of: wire::Renamed) {}
+    fn names_changed(&self, _of: wire::Named) {}
 }
 
 /// Hosts nothing.

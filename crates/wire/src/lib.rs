@@ -23,6 +23,6 @@ pub mod sign_in;
 mod time;
 
 pub use context::{Context, Door, Services, State, Verifiers};
-pub use outside::{Outside, OutsidePlace, Renamed};
+pub use outside::{Named, Outside, OutsidePlace};
 pub use patience::Patience;
 pub use router::PublicService;

@@ -12,9 +12,9 @@ use std::{
     sync::{Arc, OnceLock, Weak},
 };
 
-/// Of what the names of hosts may be others: it came to be, or is no more.
+/// Whose names of hosts are to be looked at again: it came to be, or is no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Renamed {
+pub enum Named {
     /// One app.
     App(AppName),
     /// One vault.
@@ -29,7 +29,7 @@ pub trait Outside: Send + Sync {
     fn hosting(&self) -> Arc<dyn Hosting>;
 
     /// There is a vault or an app more, or less: whoever must know its name does once this has ended.
-    fn names_changed(&self, of: Renamed) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    fn names_changed(&self, of: Named) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// Its place in the services. It does not hold it: it has the services itself.
@@ -70,11 +70,11 @@ impl OutsidePlace {
     /// An app was deleted, and all that is left of it is to go.
     pub async fn app_deleted(&self, name: &AppName, app: AppId) {
         self.hosting_forgets(name, app);
-        self.names_changed(Renamed::App(name.clone())).await;
+        self.names_changed(Named::App(name.clone())).await;
     }
 
     /// There is a vault or an app more, or less.
-    pub async fn names_changed(&self, of: Renamed) {
+    pub async fn names_changed(&self, of: Named) {
         if let Some(outside) = self.there() {
             outside.names_changed(of).await;
         }

@@ -22,7 +22,7 @@ pub(crate) struct Desk {
 
 #[derive(Default)]
 struct StandIn {
-    renamed: Mutex<Vec<wire::Renamed>>,
+    names_changed: Mutex<Vec<wire::Named>>,
     clock: OnceLock<Arc<FakeClock>>,
 }
 
@@ -76,8 +76,8 @@ impl Installation for StandIn {
         }
     }
 
-    fn names_changed(&self, of: wire::Renamed) {
-        self.renamed.lock().unwrap().push(of);
+    fn names_changed(&self, of: wire::Named) {
+        self.names_changed.lock().unwrap().push(of);
     }
 
     fn test_clock(&self) -> Option<Arc<dyn TestClock>> {
@@ -95,8 +95,8 @@ impl Desk {
     }
 
     /// Of what the installation was told that its name is another.
-    pub(crate) fn renamed(&self) -> Vec<wire::Renamed> {
-        std::mem::take(&mut *self.installation.renamed.lock().unwrap())
+    pub(crate) fn names_changed(&self) -> Vec<wire::Named> {
+        std::mem::take(&mut *self.installation.names_changed.lock().unwrap())
     }
 
     /// An app with an identity; answers its principal.
@@ -207,10 +207,10 @@ async fn apps_and_identities() {
     let (status, app) = desk.ask("DELETE", "/v1/apps/shop/identity", None).await;
     assert_eq!((status, &app["identity"]), (200, &Value::Null));
     assert_eq!(desk.get(&format!("/v1/principals/{principal}")).await.0, 404);
-    let shop = || wire::Renamed::App("shop".parse().unwrap());
-    assert_eq!(desk.renamed(), [shop()], "it was made");
+    let shop = || wire::Named::App("shop".parse().unwrap());
+    assert_eq!(desk.names_changed(), [shop()], "it was made");
     assert_eq!(desk.ask("DELETE", "/v1/apps/shop", None).await, (204, Value::Null));
-    assert_eq!(desk.renamed(), [shop()], "it is no more");
+    assert_eq!(desk.names_changed(), [shop()], "it is no more");
     let (status, gone) = desk.get("/v1/apps/shop").await;
     assert_eq!(status, 404);
     assert!(message(&gone).contains("keyless app create shop"));
@@ -219,7 +219,7 @@ async fn apps_and_identities() {
     let (status, _) = desk.post("/v1/apps", json!({"name": "shop"})).await;
     assert!(status >= 500, "{status}");
     desk.world.audit.set_failed(false);
-    assert_eq!((desk.get("/v1/apps/shop").await.0, desk.renamed()), (200, vec![shop()]));
+    assert_eq!((desk.get("/v1/apps/shop").await.0, desk.names_changed()), (200, vec![shop()]));
     desk.ask("DELETE", "/v1/apps/shop", None).await;
 }
 

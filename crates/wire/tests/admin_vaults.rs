@@ -3,7 +3,7 @@
 use crate::admin::{Desk, message};
 use audit::Outcome;
 use serde_json::{Value, json};
-use wire::Renamed;
+use wire::Named;
 
 #[tokio::test]
 async fn vaults_and_policies() {
@@ -11,10 +11,10 @@ async fn vaults_and_policies() {
     let (status, vault) = desk.post("/v1/vaults", json!({"name": "Shop"})).await;
     assert_eq!((status, vault["url"].as_str()), (201, Some("https://shop.vault.keyless.localhost:8443")));
     assert_eq!(vault["policies"][0]["display_name"], "administrator");
-    let shop = || Renamed::Vault("shop".parse().unwrap());
-    assert_eq!(desk.renamed(), [shop()]);
+    let shop = || Named::Vault("shop".parse().unwrap());
+    assert_eq!(desk.names_changed(), [shop()]);
     assert_eq!(desk.post("/v1/vaults", json!({"name": "shop"})).await.0, 409);
-    assert_eq!(desk.renamed(), []);
+    assert_eq!(desk.names_changed(), []);
 
     desk.post("/v1/apps", json!({"name": "shop"})).await;
     let policies = "/v1/vaults/shop/policies";
@@ -101,13 +101,13 @@ async fn a_vaults_settings() {
 async fn a_vaults_life() {
     let desk = Desk::new().await;
     let (_, made) = desk.post("/v1/vaults", json!({"name": "shop", "retention_days": 7})).await;
-    let shop = [Renamed::Vault("shop".parse().unwrap())];
-    assert_eq!(desk.renamed(), shop);
+    let shop = [Named::Vault("shop".parse().unwrap())];
+    assert_eq!(desk.names_changed(), shop);
     let (status, deleted) = desk.ask("DELETE", "/v1/vaults/shop", None).await;
     assert_eq!(status, 200, "{deleted}");
     let now = crate::support::NOW.seconds();
     assert_eq!(deleted["deleted"], json!({"at": now, "purge_at": now + 7 * 86_400}));
-    assert_eq!(desk.renamed(), shop);
+    assert_eq!(desk.names_changed(), shop);
     assert_eq!(desk.told(), ("vault.delete", "vault shop".to_owned(), Outcome::Allowed));
     assert_eq!(desk.get("/v1/vaults/shop").await.0, 404);
     assert_eq!(desk.get("/v1/vaults").await.1, json!({"value": []}));
@@ -118,7 +118,7 @@ async fn a_vaults_life() {
 
     let (status, recovered) = desk.ask("POST", "/v1/deleted-vaults/shop/recover", None).await;
     assert_eq!((status, &recovered["id"]), (200, &made["id"]));
-    assert_eq!(desk.renamed(), shop, "its name must be found again");
+    assert_eq!(desk.names_changed(), shop, "its name must be found again");
     assert_eq!(desk.told(), ("vault.recover", "vault shop".to_owned(), Outcome::Allowed));
     let list = "vault list --deleted";
     for (method, path, action) in [

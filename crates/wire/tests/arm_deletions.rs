@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 use store::{Check, CommitId, Key, Record as _, Store as _, Write};
 use vault::{NewVault, VaultSettings};
-use wire::Renamed;
+use wire::Named;
 
 const BY: Manager<'static> = Manager::Administrator;
 const GROUP: &str = "resourceGroups/Shop";
@@ -67,14 +67,14 @@ async fn an_app_that_is_gone_does_not_run_on_where_its_record_could_not_be_writt
     assert_eq!(status, 200, "{made}");
     desk.ask(Method::GET, &kiosk, Value::Null).await;
     let made = std::mem::take(&mut desk.taking.told.lock().unwrap().1);
-    let of = [Renamed::App("web".parse().unwrap()), Renamed::Vault("kiosk".parse().unwrap())];
+    let of = [Named::App("web".parse().unwrap()), Named::Vault("kiosk".parse().unwrap())];
     assert_eq!(made, of, "whose names are told, each once");
     desk.world.audit.set_failed(true);
     let (status, _) = desk.ask(Method::DELETE, GROUP, Value::Null).await;
     assert!(status >= 500, "{status}");
     assert!(desk.world.state.host.apps(BY).await.unwrap().is_empty());
     let told = desk.taking.told.lock().unwrap().clone();
-    assert_eq!(told, (1, vec![Renamed::Any]), "what runs, and whose names are served");
+    assert_eq!(told, (1, vec![Named::Any]), "what runs, and whose names are served");
     assert_eq!(marks(&desk).await, 0);
     // And deleting it again goes on.
     desk.world.audit.set_failed(false);

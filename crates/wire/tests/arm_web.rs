@@ -38,7 +38,7 @@ pub(crate) struct Taking {
     ready: Mutex<Vec<u64>>,
     changed: Mutex<usize>,
     /// How many apps were told to be deleted; of what it was told that its name is another.
-    pub(crate) told: Mutex<(usize, Vec<wire::Renamed>)>,
+    pub(crate) told: Mutex<(usize, Vec<wire::Named>)>,
     /// Nothing is ever added to a log.
     is_silent: AtomicBool,
     /// Done by somebody else once an app has been changed, before its change is told.
@@ -132,7 +132,7 @@ impl Outside for Side {
         self.0.clone()
     }
 
-    fn names_changed(&self, of: wire::Renamed) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn names_changed(&self, of: wire::Named) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         self.0.told.lock().unwrap().1.push(of);
         Box::pin(async {})
     }

@@ -216,5 +216,5 @@ impl Installation for Nothing {
         unreachable!("no stranger is told the facts")
     }
 
-    fn names_changed(&self, _of: wire::Renamed) {}
+    fn names_changed(&self, _of: wire::Named) {}
 }

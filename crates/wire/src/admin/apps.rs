@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     context::{Context, Services, State},
-    outside::Renamed,
+    outside::Named,
 };
 use access::{Gone, Manager, Principal};
 use axum::{
@@ -89,7 +89,7 @@ async fn create(
     let made = state.host.create_app(Manager::Administrator, &name, &Placement::default(), context.now).await;
     if made.is_ok() {
         // Before it is recorded: what is done is done, also if that fails.
-        installation.names_changed(Renamed::App(name.clone()));
+        installation.names_changed(Named::App(name.clone()));
     }
     let made = audited(&state, &context, "app.create", target(&name), made)?;
     Ok(json(
@@ -116,7 +116,7 @@ async fn delete(
     if let Ok(app) = &deleted {
         // Before it is recorded: what is done is done, also if that fails.
         hosting.deleted(&name, *app);
-        installation.names_changed(Renamed::App(name.clone()));
+        installation.names_changed(Named::App(name.clone()));
         state.forget_soon(&[Gone::App(*app)]).await;
     }
     audited(&state, &context, "app.delete", target(&name), deleted)?;

@@ -1,7 +1,7 @@
 //! `/v1/status`: what is running, what the kernel enforces and what not, what should be mended.
 
 use super::{Admin, body::json, clock::TestClock, error::AdminError, signing_keys};
-use crate::outside::Renamed;
+use crate::outside::Named;
 use access::Manager;
 use axum::{Router, extract::State, response::Response, routing::get};
 use domain::Timestamp;
@@ -15,7 +15,7 @@ pub trait Installation: Send + Sync {
     fn facts(&self) -> InstallationFacts;
 
     /// A vault or an app came to be, or is no more: names that apps must resolve have changed.
-    fn names_changed(&self, of: Renamed);
+    fn names_changed(&self, of: Named);
 
     /// The clock, if it is one that may be moved. The usual clock is not.
     fn test_clock(&self) -> Option<Arc<dyn TestClock>> {

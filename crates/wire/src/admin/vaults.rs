@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     context::{Context, Services, State},
-    outside::Renamed,
+    outside::Named,
 };
 use access::{IpRange, Manager, NetworkRules};
 use axum::{
@@ -187,7 +187,7 @@ async fn create(
         Err(error) => Err(error),
     };
     if made.is_ok() {
-        installation.names_changed(Renamed::Vault(name.clone()));
+        installation.names_changed(Named::Vault(name.clone()));
     }
     let made = audited(&state, &context, "vault.create", target, made)?;
     Ok(json(StatusCode::CREATED, &shown(&state, &made, None).await?))
@@ -236,7 +236,7 @@ async fn delete(
 ) -> Result<Response, AdminError> {
     let deleted = state.vault.delete_vault(Manager::Administrator, &name, context.now).await;
     if deleted.is_ok() {
-        installation.names_changed(Renamed::Vault(name.clone()));
+        installation.names_changed(Named::Vault(name.clone()));
     }
     let deleted = audited(&state, &context, "vault.delete", target(&name), deleted)?;
     Ok(json(StatusCode::OK, &shown_deleted(&state, &deleted).await?))
@@ -249,7 +249,7 @@ async fn recover(
 ) -> Result<Response, AdminError> {
     let recovered = state.vault.recover_vault(Manager::Administrator, &name).await;
     if recovered.is_ok() {
-        installation.names_changed(Renamed::Vault(name.clone()));
+        installation.names_changed(Named::Vault(name.clone()));
     }
     let recovered = audited(&state, &context, "vault.recover", target(&name), recovered)?;
     Ok(json(StatusCode::OK, &shown(&state, &recovered, None).await?))

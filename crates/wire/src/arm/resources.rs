@@ -1,7 +1,7 @@
 //! Lists of all resources, and what is in a group when it is deleted.
 
 use super::{Asked, error::ArmError, identities::IDENTITIES, list as listed, odata::Filter};
-use crate::outside::Renamed;
+use crate::outside::Named;
 use access::{Around, Gone, Manager, ResourceGroup, Scope, Unmanaged};
 use audit::{Actor, Outcome};
 use axum::response::Response;
@@ -116,7 +116,7 @@ pub(super) async fn delete_all_in(asked: &Asked<'_>, group: &ResourceGroup) -> R
     let deleted = delete_each_in(asked, group, &mut gone).await;
     // Whatever it came to, some of it may be gone.
     asked.state.forget_soon(&gone).await;
-    asked.state.outside.names_changed(Renamed::Any).await;
+    asked.state.outside.names_changed(Named::Any).await;
     deleted
 }
 

@@ -10,7 +10,7 @@ use super::{
     groups, list, object,
     path::{Level, is, name},
 };
-use crate::outside::Renamed;
+use crate::outside::Named;
 use access::{Around, Manager};
 use axum::{body::Body, response::Response};
 use domain::{ResourceGroupName, VaultName};
@@ -136,8 +136,8 @@ impl KeyVaultOperation {
     pub(super) async fn operate(self, asked: &Asked<'_>, body: Body) -> Result<Answer, ArmError> {
         let (vaults, by) = (&asked.state.vault, asked.by());
         let mut target = self.target();
-        let renamed = match &self {
-            Self::Put(_, name) | Self::Delete(_, name) => Some(Renamed::Vault(name.clone())),
+        let named = match &self {
+            Self::Put(_, name) | Self::Delete(_, name) => Some(Named::Vault(name.clone())),
             _ => None,
         };
         let response = match self {
@@ -204,7 +204,7 @@ impl KeyVaultOperation {
                 list(asked, Vec::new())?
             }
         };
-        if let Some(of) = renamed {
+        if let Some(of) = named {
             asked.state.outside.names_changed(of).await;
         }
         Ok(Answer { target, response })

@@ -8,7 +8,7 @@ use super::{
     },
     Here, config, identity, plan_id, settings, site_id,
 };
-use crate::outside::Renamed;
+use crate::outside::Named;
 use access::{Around, Gone, Manager, Unmanaged};
 use axum::{body::Body, response::Response};
 use domain::{Location, Placement, PlanId, PlanName, ResourceGroupName, Tags};
@@ -195,7 +195,7 @@ impl Wanted {
         let tags = self.tags.clone().unwrap_or_default();
         let placement = Placement { group: here.group.clone(), location, tags };
         let made = host.create_app(asked.by(), name, &placement, asked.context.now).await?;
-        asked.state.outside.names_changed(Renamed::App(name.clone())).await;
+        asked.state.outside.names_changed(Named::App(name.clone())).await;
         Ok(made)
     }
 }
