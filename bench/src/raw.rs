@@ -3,15 +3,20 @@
 use crate::cpu::Cpu;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
-use domain::Entropy;
+use domain::world::random;
 use std::{
+    cell::Cell,
     fs::{File, OpenOptions},
     io::Write as _,
     path::Path,
+    rc::Rc,
     sync::Arc,
     time::Instant,
 };
-use store::{CommitId, Key, Store, Write};
+use store::{CommitId, HISTORY_COMMITS_MAX, Key, Store, Write};
+
+/// Committers that fill a history.
+const FILLING: usize = 64;
 
 /// Durable 4 KiB writes a second of the file system below `directory`: write and `fdatasync`, one at a time.
 pub(crate) fn fdatasync_rate(directory: &Path, writes: u32) -> f64 {
@@ -29,35 +34,52 @@ pub(crate) fn fdatasync_rate(directory: &Path, writes: u32) -> f64 {
     f64::from(writes) / begin.elapsed().as_secs_f64()
 }
 
-/// Durable commits a second of a redb store in `directory`, by so many concurrent committers, each of one value of `bytes`.
-pub(crate) async fn commit_rate(directory: &Path, committers: usize, total: usize, bytes: usize) -> f64 {
+/// Durable commits a second of a redb store in `directory`, by so many concurrent committers, each of one value of `bytes` at a key that `key`
+/// makes of its number. The store has such entries already, and its history is full, as that of a store is that has been in use: from then on
+/// each commit is also the end of an old one.
+pub(crate) async fn commit_rate(
+    directory: &Path,
+    committers: usize,
+    key: impl Fn(usize) -> String + Copy + 'static,
+    total: usize,
+    bytes: usize,
+) -> f64 {
     let path = directory.join(format!("raw-{committers}.redb"));
-    let store = Arc::new(store::Redb::open(&path, store::RedbOptions::default()).expect("the store opens"));
-    let entropy = crypt::SystemEntropy;
-    let value: Arc<[u8]> = vec![7; bytes].into();
+    let store = Rc::new(store::Redb::open(&path, store::RedbOptions::default()).expect("the store opens"));
+    commit(&store, FILLING, move |number| key(total + number), HISTORY_COMMITS_MAX, bytes).await;
     let begin = Instant::now();
+    commit(&store, committers, key, total, bytes).await;
+    let elapsed = begin.elapsed();
+    drop(store);
+    let _ = std::fs::remove_file(&path);
+    total as f64 / elapsed.as_secs_f64()
+}
+
+async fn commit(
+    store: &Rc<store::Redb>,
+    committers: usize,
+    key: impl Fn(usize) -> String + 'static,
+    total: usize,
+    bytes: usize,
+) {
+    let value: Arc<[u8]> = vec![7; bytes].into();
+    let (key, next) = (Rc::new(key), Rc::new(Cell::new(0)));
     let mut tasks = tokio::task::JoinSet::new();
-    for committer in 0..committers {
-        let (store, value) = (store.clone(), value.clone());
+    for _ in 0..committers {
+        let (store, value, key, next) = (store.clone(), value.clone(), key.clone(), next.clone());
         tasks.spawn_local(async move {
-            for number in 0..total / committers {
-                let mut id = [0; 16];
-                entropy_of(&entropy).fill(&mut id);
-                let key = Key::new(format!("raw/{committer}/{number}"));
-                let write = Write::Put(key, value.clone());
-                store
-                    .commit(CommitId(u128::from_be_bytes(id)), &[], &[write])
-                    .await
-                    .expect("a commit without checks succeeds");
+            loop {
+                let number = next.replace(next.get() + 1);
+                if number >= total {
+                    break;
+                }
+                let write = Write::Put(Key::new(key(number)), value.clone());
+                let id = CommitId(u128::from_be_bytes(random(&crypt::SystemEntropy)));
+                store.commit(id, &[], &[write]).await.expect("a commit without checks succeeds");
             }
         });
     }
     tasks.join_all().await;
-    (total / committers * committers) as f64 / begin.elapsed().as_secs_f64()
-}
-
-fn entropy_of(entropy: &crypt::SystemEntropy) -> &dyn Entropy {
-    entropy
 }
 
 /// An RSA-2048 key of the crypto library itself, which signs a token's worth of bytes (RS256).

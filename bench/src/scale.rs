@@ -109,6 +109,6 @@ impl Bench {
 }
 
 /// Not in the order in which they are made: names of people are not either.
-fn name(number: usize) -> String {
+pub(crate) fn name(number: usize) -> String {
     format!("many-{:08x}-{number}", (number as u32).wrapping_mul(2_654_435_761))
 }

@@ -3,6 +3,7 @@
 use crate::{
     cpu, load, raw,
     report::{Report, Row, median},
+    scale,
     system::{Bare, System},
     tokens,
 };
@@ -16,6 +17,8 @@ use std::{
 
 pub(crate) const CONNECTIONS: [usize; 3] = [1, 16, 64];
 pub(crate) const VAULT_HOST: &str = "bench.vault.keyless.localhost";
+/// Bytes of the record of such a secret as a SET of ours makes.
+const SECRET_BYTES: usize = 460;
 pub(crate) const LOGIN_HOST: &str = "login.keyless.localhost";
 
 /// How much is measured.
@@ -281,13 +284,14 @@ impl Bench {
             for round in 0..3 {
                 let total = if clients == 1 { total / 4 } else { total };
                 // New secrets in each round, as the raw commits are of new keys: a new version of an old one is two records.
-                let name = |number| format!("set-{clients}-{round}-{number}");
+                let name = move |number| format!("{}-{clients}-{round}", scale::name(number));
                 let requests: Vec<Vec<u8>> =
                     (0..total).map(|number| self.set_request(&name(number))).collect();
                 let requests = Arc::new(requests);
-                // The same engine and commit size, on the load's core: what the store can do with nothing around it.
-                raws.push(raw::commit_rate(directory, clients, total, 600).await);
-                let _ = fs::remove_file(directory.join(format!("raw-{clients}.redb")));
+                // The same engine, keys and size of a commit, on the load's core: what the store can do with nothing around it.
+                let key =
+                    move |number| format!("secret/00000000-0000-4000-8000-000000000000/{}", name(number));
+                raws.push(raw::commit_rate(directory, clients, key, total, SECRET_BYTES).await);
                 ours.push(load::run(&target, requests.clone(), clients, total).await.rate);
                 again.push(load::run(&target, requests.clone(), clients, total).await.rate);
                 bares.push(load::run(&bare_target, requests.clone(), clients, total).await.rate);

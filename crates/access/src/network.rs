@@ -90,8 +90,7 @@ impl Serialize for IpRange {
 
 impl<'de> Deserialize<'de> for IpRange {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        domain::text::deserialize(deserializer, str::parse)
     }
 }
 

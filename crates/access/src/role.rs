@@ -229,8 +229,7 @@ impl Serialize for RoleRef {
 
 impl<'de> Deserialize<'de> for RoleRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        domain::text::deserialize(deserializer, str::parse)
     }
 }
 

@@ -291,16 +291,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 mod hex_mac {
     use crypt::encoding;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+    use serde::{Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(mac: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&encoding::hex(mac))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let bytes = encoding::from_hex(text.as_bytes()).map_err(D::Error::custom)?;
-        bytes.try_into().map_err(|_| D::Error::custom("a mac has 32 bytes"))
+        domain::text::deserialize(deserializer, |text| {
+            let bytes = encoding::from_hex(text).map_err(|error| error.to_string())?;
+            bytes.try_into().map_err(|_| "a mac has 32 bytes".to_owned())
+        })
     }
 }
 

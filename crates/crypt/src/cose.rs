@@ -6,7 +6,7 @@ use aws_lc_rs::{
     rsa::PublicKeyComponents,
     signature::{ECDSA_P256_SHA256_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const MALFORMED: CryptError = CryptError::Malformed { what: "authenticator's key" };
 const REJECTED: CryptError = CryptError::Rejected { what: "authenticator's signature" };
@@ -95,12 +95,10 @@ impl Serialize for AuthenticatorKey {
 
 impl<'de> Deserialize<'de> for AuthenticatorKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let bytes = encoding::from_base64url(text.as_bytes()).map_err(D::Error::custom)?;
-        match Self::read(&bytes) {
+        domain::text::deserialize(deserializer, |text| match Self::read(&encoding::from_base64url(text)?) {
             Ok((key, [])) => Ok(key),
-            Ok(_) | Err(_) => Err(D::Error::custom(MALFORMED)),
-        }
+            Ok(_) | Err(_) => Err(MALFORMED),
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use aws_lc_rs::{
     hkdf,
 };
 use domain::{Entropy, Secret};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, sync::OnceLock};
 use zeroize::Zeroizing;
 
@@ -123,8 +123,7 @@ impl Serialize for Sealed {
 
 impl<'de> Deserialize<'de> for Sealed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        encoding::from_base64url(text.as_bytes()).map(Self).map_err(D::Error::custom)
+        domain::text::deserialize(deserializer, |text| encoding::from_base64url(text).map(Self))
     }
 }
 

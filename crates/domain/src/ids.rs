@@ -194,11 +194,9 @@ impl FromStr for ObjectVersion {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !is_hex {
-            return Err(IdError { what: "object version" });
-        }
-        u128::from_str_radix(text, 16).map(Self).map_err(|_| IdError { what: "object version" })
+        // Of the forms of a UUID, the one without hyphens is what a version is.
+        let version = Uuid::try_parse(text).ok().filter(|_| text.len() == 32);
+        version.map(|version| Self(version.as_u128())).ok_or(IdError { what: "object version" })
     }
 }
 
@@ -210,8 +208,7 @@ impl Serialize for ObjectVersion {
 
 impl<'de> Deserialize<'de> for ObjectVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        crate::text::deserialize(deserializer, str::parse)
     }
 }
 

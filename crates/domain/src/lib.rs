@@ -14,6 +14,7 @@ pub mod object;
 pub mod permission;
 pub mod placement;
 pub mod secret;
+pub mod text;
 pub mod time;
 pub mod world;
 

@@ -84,14 +84,13 @@ pub(crate) fn decode<R: Record>(entry: &Entry) -> Result<Arc<R>, StoreError> {
     if let Some(known) = entry.decoded.get().and_then(|known| known.clone().downcast::<R>().ok()) {
         return Ok(known);
     }
-    let record: Arc<R> = serde_json::from_slice(&entry.value).map(Arc::new).map_err(|error| {
-        StoreError::Broken(format!(
-            "the value of {:?} is no {}: {}",
-            entry.key,
-            short_name::<R>(),
-            error.classify_text()
-        ))
-    })?;
+    let broken = |why: String| {
+        StoreError::Broken(format!("the value of {:?} is no {}: {why}", entry.key, short_name::<R>()))
+    };
+    // Seen to be text once, and not each string of it for itself.
+    let text = std::str::from_utf8(&entry.value).map_err(|error| broken(error.to_string()))?;
+    let record: Arc<R> =
+        serde_json::from_str(text).map(Arc::new).map_err(|error| broken(error.classify_text()))?;
     let _ = entry.decoded.set(record.clone());
     Ok(record)
 }

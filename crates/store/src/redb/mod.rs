@@ -115,14 +115,14 @@ impl Redb {
         Ok(Self { shared, asks, writer: Some(writer) })
     }
 
-    /// Reads a key from the file, and keeps what was found with the hot ones.
+    /// Reads a key from the file, and lets the hot ones know.
     fn fetch(&self, at: Position, table: &Entries, key: &Key) -> Result<Option<Entry>, StoreError> {
         let found = tables::fetch(table, key)?;
         let mut published = self.shared.published.write().map_err(poisoned)?;
         // What was so at an older position may be stale by now.
         if published.at == at {
             match &found {
-                Some(entry) => published.hot.insert(entry.clone()),
+                Some(entry) => published.hot.insert_read(entry),
                 None => published.hot.insert_absent(key.clone()),
             }
         }

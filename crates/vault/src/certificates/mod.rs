@@ -39,7 +39,7 @@ use access::{
 };
 use crypt::{Sealed, encoding};
 use domain::{ObjectKind, ObjectName, Secret, Timestamp, VaultId, limits};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{collections::BTreeMap, sync::Arc};
 use store::{Halt, Key, View, Write};
 
@@ -83,8 +83,7 @@ impl Serialize for Der {
 
 impl<'de> Deserialize<'de> for Der {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        encoding::from_base64(text.as_bytes()).map(Self).map_err(D::Error::custom)
+        domain::text::deserialize(deserializer, |text| encoding::from_base64(text).map(Self))
     }
 }
 

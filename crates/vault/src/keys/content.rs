@@ -5,7 +5,7 @@ use crypt::{
     keys::{AesSize, KeySpec, KeyType, PrivateKey, PublicJwk, RsaSize},
 };
 use domain::NameError;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
 /// The type of a key as its maker asked for it. The `-HSM` forms are software keys that keep the name they were asked by.
@@ -119,8 +119,7 @@ macro_rules! named {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(D::Error::custom)
+                domain::text::deserialize(deserializer, str::parse)
             }
         }
     };

@@ -2,7 +2,7 @@
 //! among them: a policy that is kept to the hour would promise more than a background task holds.
 
 use domain::{NameError, Timestamp};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
 const SECONDS_OF_DAY: i64 = 86_400;
@@ -121,7 +121,7 @@ impl Serialize for Period {
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        domain::text::deserialize(deserializer, str::parse)
     }
 }
 
