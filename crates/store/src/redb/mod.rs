@@ -9,6 +9,7 @@ mod queue;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod told;
 mod writer;
 
 use crate::{
@@ -30,8 +31,8 @@ use std::{
     thread::JoinHandle,
 };
 use tables::Entries;
-use tokio::sync::oneshot;
-use writer::{Ask, Verdict, Writer};
+use told::Caller;
+use writer::{Ask, Writer};
 
 /// How much memory an embedded store may use.
 #[derive(Clone, Copy, Debug)]
@@ -132,15 +133,15 @@ impl Redb {
     async fn ask(
         &self,
         id: CommitId,
-        ask: impl FnOnce(oneshot::Sender<Verdict>) -> Ask,
+        ask: impl FnOnce(Caller) -> Ask,
     ) -> Result<Option<Position>, StoreError> {
-        let (verdict, told) = oneshot::channel();
-        self.asks.put(ask(verdict)).map_err(|refused| match refused {
+        let (caller, answer) = Caller::new();
+        self.asks.put(ask(caller)).map_err(|refused| match refused {
             Refused::Full => StoreError::Unavailable("too many commits are waiting".to_owned()),
             Refused::Closed => closed(),
         })?;
         // The writer ended with this in its hands.
-        told.await.unwrap_or(Err(StoreError::Unknown(id)))
+        answer.await.unwrap_or(Err(StoreError::Unknown(id)))
     }
 }
 
@@ -217,12 +218,12 @@ impl Store for Redb {
     async fn commit(&self, id: CommitId, checks: &[Check], writes: &[Write]) -> Result<Position, StoreError> {
         validate(checks, writes)?;
         let (checks, writes) = (checks.to_vec(), writes.to_vec());
-        let position = self.ask(id, |verdict| Ask::Commit { id, checks, writes, verdict }).await?;
+        let position = self.ask(id, |caller| Ask::Commit { id, checks, writes, caller }).await?;
         position.ok_or(StoreError::Unknown(id))
     }
 
     async fn resolve(&self, id: CommitId) -> Result<Option<Position>, StoreError> {
-        self.ask(id, |verdict| Ask::Resolve { id, verdict }).await
+        self.ask(id, |caller| Ask::Resolve { id, caller }).await
     }
 
     async fn changes(&self, prefix: &Key, after: Position) -> Result<Changes, StoreError> {

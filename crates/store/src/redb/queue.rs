@@ -118,12 +118,16 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::CommitId;
-    use std::{sync::Arc, thread};
-    use tokio::sync::oneshot;
+    use crate::{contract::CommitId, redb::told::Caller};
+    use std::{
+        pin::Pin,
+        sync::Arc,
+        task::{Context, Poll, Waker},
+        thread,
+    };
 
     fn ask(number: u128) -> Ask {
-        Ask::Resolve { id: CommitId(number), verdict: oneshot::channel().0 }
+        Ask::Resolve { id: CommitId(number), caller: Caller::new().0 }
     }
 
     #[test]
@@ -163,10 +167,11 @@ mod tests {
     #[test]
     fn what_is_abandoned_is_told_to_be_unknown() {
         let queue = Queue::default();
-        let (verdict, mut told) = oneshot::channel();
-        assert!(queue.put(Ask::Resolve { id: CommitId(1), verdict }).is_ok());
+        let (caller, mut answer) = Caller::new();
+        assert!(queue.put(Ask::Resolve { id: CommitId(1), caller }).is_ok());
         queue.abandon();
-        assert!(matches!(told.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(matches!(Pin::new(&mut answer).poll(&mut context), Poll::Ready(None)));
         assert!(matches!(queue.put(ask(2)), Err(Refused::Closed)));
     }
 

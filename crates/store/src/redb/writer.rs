@@ -5,6 +5,7 @@ use super::{
     Shared,
     queue::Queue,
     tables::{self, Entries, Left},
+    told::{self, Caller},
 };
 use crate::{
     contract::{Check, CommitId, Entry, Key, Position, StoreError, Write},
@@ -16,20 +17,16 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
-use tokio::sync::oneshot;
 
 /// After a full disk, how long commits are refused before one is tried again: a try costs a reopening.
 pub(super) const FULL_PAUSE: Duration = Duration::from_secs(1);
 
-/// `None`: given up for good, an answer to [`Ask::Resolve`] only.
-pub(super) type Verdict = Result<Option<Position>, StoreError>;
-
 /// What waits for the writer.
 pub(super) enum Ask {
     /// A validated commit.
-    Commit { id: CommitId, checks: Vec<Check>, writes: Vec<Write>, verdict: oneshot::Sender<Verdict> },
+    Commit { id: CommitId, checks: Vec<Check>, writes: Vec<Write>, caller: Caller },
     /// The fate of an attempt; behind what waits already, so that the attempt itself is decided first.
-    Resolve { id: CommitId, verdict: oneshot::Sender<Verdict> },
+    Resolve { id: CommitId, caller: Caller },
 }
 
 /// The writer's thread.
@@ -49,13 +46,13 @@ struct Plan {
     entries: BTreeMap<Key, Left>,
     accepted: Vec<Accepted>,
     /// Verdicts that rest on this batch's becoming durable, besides those of its commits.
-    resting: Vec<(CommitId, Position, oneshot::Sender<Verdict>)>,
+    resting: Vec<(CommitId, Position, Caller)>,
 }
 
 struct Accepted {
     position: Position,
     changes: Vec<Change>,
-    verdict: oneshot::Sender<Verdict>,
+    caller: Caller,
 }
 
 /// Why a transaction did not succeed.
@@ -100,17 +97,16 @@ impl Writer {
     }
 
     fn decide(&self, plan: &mut Plan, table: &Entries, ask: Ask) {
-        let (id, checks, writes, verdict) = match ask {
-            Ask::Commit { id, checks, writes, verdict } => (id, checks, writes, verdict),
-            Ask::Resolve { id, verdict } => return self.resolve(plan, id, verdict),
+        let (id, checks, writes, caller) = match ask {
+            Ask::Commit { id, checks, writes, caller } => (id, checks, writes, caller),
+            Ask::Resolve { id, caller } => return self.resolve(plan, id, caller),
         };
         if let Some(position) = plan.position_of(id) {
-            plan.resting.push((id, position, verdict));
+            plan.resting.push((id, position, caller));
             return;
         }
         if let Some(earlier) = self.shared.history.earlier(id) {
-            let _ = verdict.send(earlier.map(Some));
-            return;
+            return caller.tell(earlier.map(Some));
         }
         // What is written is mostly checked too: looked for once.
         let mut looked: Vec<(Key, Option<(u64, u64)>)> = Vec::with_capacity(checks.len());
@@ -133,10 +129,10 @@ impl Writer {
             .collect();
         let created = match decided.and(created).and_then(|created| self.is_writable().map(|()| created)) {
             Ok(created) => created,
-            Err(error) => return drop(verdict.send(Err(error))),
+            Err(error) => return caller.tell(Err(error)),
         };
         if writes.is_empty() {
-            plan.resting_at_present(id, verdict);
+            plan.resting_at_present(id, caller);
             return;
         }
         let changes = history::changes_of(&writes);
@@ -145,7 +141,7 @@ impl Writer {
             plan.entries.insert(key.clone(), left);
         }
         plan.at = next;
-        plan.accepted.push(Accepted { position: next, changes, verdict });
+        plan.accepted.push(Accepted { position: next, changes, caller });
     }
 
     /// When the entry at a key came to be and was last modified, as published: from memory if it is hot.
@@ -155,12 +151,12 @@ impl Writer {
         hot.map_or_else(|| tables::revisions(table, key), Ok)
     }
 
-    fn resolve(&self, plan: &mut Plan, id: CommitId, verdict: oneshot::Sender<Verdict>) {
+    fn resolve(&self, plan: &mut Plan, id: CommitId, caller: Caller) {
         match plan.position_of(id) {
-            Some(position) => plan.resting.push((id, position, verdict)),
+            Some(position) => plan.resting.push((id, position, caller)),
             // What a commit left unknown here is told by the file only, when it is opened again.
-            None if self.database.is_none() => drop(verdict.send(Err(StoreError::Unknown(id)))),
-            None => drop(verdict.send(Ok(self.shared.history.resolve(id)))),
+            None if self.database.is_none() => caller.tell(Err(StoreError::Unknown(id))),
+            None => caller.tell(Ok(self.shared.history.resolve(id))),
         }
     }
 
@@ -212,15 +208,11 @@ impl Writer {
         let mut told = Vec::with_capacity(plan.accepted.len());
         for accepted in plan.accepted {
             self.shared.history.applied(accepted.position, accepted.changes);
-            told.push((accepted.position, accepted.verdict));
+            told.push((accepted.caller, Ok(Some(accepted.position))));
         }
         drop(published);
-        for (position, verdict) in told {
-            let _ = verdict.send(Ok(Some(position)));
-        }
-        for (_, position, verdict) in plan.resting {
-            let _ = verdict.send(Ok(Some(position)));
-        }
+        let resting = plan.resting.into_iter().map(|(_, position, caller)| (caller, Ok(Some(position))));
+        told::tell_all(told.into_iter().chain(resting));
     }
 
     /// A full disk is recovered from: the file is opened again, which tells for certain what happened and lets reads go on. After any
@@ -270,21 +262,18 @@ impl Plan {
     }
 
     /// A commit without writes holds at the present position, which may be one that this batch has yet to make durable.
-    fn resting_at_present(&mut self, id: CommitId, verdict: oneshot::Sender<Verdict>) {
+    fn resting_at_present(&mut self, id: CommitId, caller: Caller) {
         if self.at == self.before {
-            let _ = verdict.send(Ok(Some(self.at)));
+            caller.tell(Ok(Some(self.at)));
         } else {
-            self.resting.push((id, self.at, verdict));
+            self.resting.push((id, self.at, caller));
         }
     }
 
     fn refuse(self, error: impl Fn(CommitId) -> StoreError) {
-        for accepted in self.accepted {
-            let _ = accepted.verdict.send(Err(error(accepted.position.commit)));
-        }
-        for (id, _, verdict) in self.resting {
-            let _ = verdict.send(Err(error(id)));
-        }
+        let accepted = self.accepted.into_iter().map(|accepted| (accepted.position.commit, accepted.caller));
+        let resting = self.resting.into_iter().map(|(id, _, caller)| (id, caller));
+        told::tell_all(accepted.chain(resting).map(|(id, caller)| (caller, Err(error(id)))));
     }
 }
 
