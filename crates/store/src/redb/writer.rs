@@ -3,7 +3,8 @@
 
 use super::{
     Shared,
-    queue::Queue,
+    pace::{Gathered, Pace},
+    queue::{Batch, Queue},
     tables::{self, Entries, Left},
     told::{self, Caller},
 };
@@ -36,6 +37,7 @@ pub(super) struct Writer {
     pub(super) reopen: Box<dyn Fn() -> Result<Database, StoreError> + Send>,
     pub(super) shared: Arc<Shared>,
     pub(super) full_since: Option<Instant>,
+    pub(super) pace: Pace,
 }
 
 /// A batch as it is decided.
@@ -67,14 +69,12 @@ impl Writer {
     pub(super) fn run(mut self, waiting: &Queue) {
         // Also if it panics: nobody may wait for a writer that is gone.
         let _abandoned = Abandon(waiting);
-        let mut expected = 1;
-        while let Some(batch) = waiting.next(expected) {
-            expected = batch.len();
-            self.commit_batch(batch);
+        while let Some(batch) = waiting.next(self.pace.wanted()) {
+            self.commit_batch(batch, waiting);
         }
     }
 
-    fn commit_batch(&mut self, batch: Vec<Ask>) {
+    fn commit_batch(&mut self, batch: Batch, waiting: &Queue) {
         // A poisoned lock: dropping the asks tells their callers that the outcome is unknown.
         let Ok((before, table)) =
             self.shared.published.read().map(|published| (published.at, published.table.clone()))
@@ -83,16 +83,19 @@ impl Writer {
         };
         let mut plan =
             Plan { before, at: before, entries: BTreeMap::new(), accepted: Vec::new(), resting: Vec::new() };
-        for ask in batch {
+        let (callers, gathered_in) = (batch.asks.len(), batch.gathered_in);
+        for ask in batch.asks {
             self.decide(&mut plan, &table, ask);
         }
         drop(table);
-        if plan.accepted.is_empty() {
-            return;
-        }
-        match self.write(&plan) {
-            Ok(table) => self.publish(plan, table),
-            Err(failure) => self.fail(plan, failure),
+        let written = (!plan.accepted.is_empty()).then(|| self.write(&plan));
+        let synced_in = written.as_ref().and_then(|written| written.as_ref().ok()).map(|(_, took)| *took);
+        // Before anyone is told: whoever is may come again at once.
+        self.pace.learn(&Gathered { callers, gathered_in, synced_in, waiting: waiting.waiting() });
+        match written {
+            Some(Ok((table, _))) => self.publish(plan, table),
+            Some(Err(failure)) => self.fail(plan, failure),
+            None => {}
         }
     }
 
@@ -170,8 +173,8 @@ impl Writer {
         }
     }
 
-    /// One durable transaction.
-    fn write(&self, plan: &Plan) -> Result<Entries, Failure> {
+    /// One durable transaction, and how long it took until the disk had it.
+    fn write(&self, plan: &Plan) -> Result<(Entries, Duration), Failure> {
         let Some(database) = &self.database else {
             return Err(Failure { error: redb::Error::DatabaseClosed, is_unknown: false });
         };
@@ -185,9 +188,12 @@ impl Writer {
         };
         let transaction =
             tables::write(database, &batch).map_err(|error| Failure { error, is_unknown: false })?;
+        let begin = Instant::now();
         transaction.commit().map_err(|error| Failure { error: error.into(), is_unknown: true })?;
+        let synced_in = begin.elapsed();
         // Durable, but not to be shown: as good as unknown.
         tables::entries(database)
+            .map(|table| (table, synced_in))
             .map_err(|_| Failure { error: redb::Error::DatabaseClosed, is_unknown: true })
     }
 
