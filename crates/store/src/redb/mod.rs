@@ -5,7 +5,6 @@
 //! keeps recent commits too, so that followers and unresolved attempts survive a restart.
 
 mod hot;
-mod pace;
 mod queue;
 mod tables;
 #[cfg(test)]
@@ -109,7 +108,6 @@ impl Redb {
             reopen: Box::new(reopen),
             shared: shared.clone(),
             full_since: None,
-            pace: pace::Pace::default(),
         };
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())

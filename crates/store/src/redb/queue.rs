@@ -13,7 +13,8 @@ const WAITING_MAX: usize = 4_096;
 pub(super) const BATCH_COMMITS_MAX: usize = 64;
 /// Bytes of keys and values of one durable transaction, over which no further commit joins.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// A batch waits for as many commits as its [pace](super::pace) says, but no longer than this after the last one that came ...
+/// A batch waits for as many commits as the one before it had: those callers are just being answered, and without this every second
+/// transaction would carry only the fastest of them. It waits no longer than this after the last one that came ...
 const QUIET_TIME_MAX: Duration = Duration::from_millis(1);
 /// ... and no longer than this in all. A lone committer waits never.
 const GATHER_TIME_MAX: Duration = Duration::from_millis(5);
@@ -35,17 +36,11 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<(Instant, Ask)>,
+    waiting: VecDeque<Ask>,
     /// How many make the writer wake; nothing while it does not wait.
     wanted: Option<usize>,
+    last_came: Option<Instant>,
     is_closed: bool,
-}
-
-/// What is to be one transaction.
-pub(super) struct Batch {
-    pub(super) asks: Vec<Ask>,
-    /// From the first of them that came to the last.
-    pub(super) gathered_in: Duration,
 }
 
 impl Queue {
@@ -58,7 +53,8 @@ impl Queue {
         if state.waiting.len() >= WAITING_MAX {
             return Err(Refused::Full);
         }
-        state.waiting.push_back((Instant::now(), ask));
+        state.waiting.push_back(ask);
+        state.last_came = Some(Instant::now());
         if state.wanted.is_some_and(|wanted| state.waiting.len() >= wanted) {
             state.wanted = None;
             self.changed.notify_one();
@@ -79,13 +75,8 @@ impl Queue {
         state.waiting.clear();
     }
 
-    /// How many wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.lock().waiting.len()
-    }
-
-    /// The next batch, of at least one; `None` once there will be none. Waits a little for as many as are wanted.
-    pub(super) fn next(&self, wanted: usize) -> Option<Batch> {
+    /// The next batch, of at least one; `None` once there will be none. Waits a little for as many as are expected.
+    pub(super) fn next(&self, expected: usize) -> Option<Vec<Ask>> {
         let mut state = self.lock();
         while state.waiting.is_empty() {
             if state.is_closed {
@@ -94,9 +85,9 @@ impl Queue {
             state.wanted = Some(1);
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let (begin, wanted) = (Instant::now(), wanted.min(BATCH_COMMITS_MAX));
+        let (begin, wanted) = (Instant::now(), expected.min(BATCH_COMMITS_MAX));
         while state.waiting.len() < wanted && !state.is_closed {
-            let quiet = state.waiting.back().map_or(Duration::MAX, |(came, _)| came.elapsed());
+            let quiet = state.last_came.map_or(Duration::MAX, |came| came.elapsed());
             let left =
                 QUIET_TIME_MAX.saturating_sub(quiet).min(GATHER_TIME_MAX.saturating_sub(begin.elapsed()));
             if left.is_zero() {
@@ -106,16 +97,12 @@ impl Queue {
             (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
         }
         state.wanted = None;
-        let (mut first, mut bytes) = (None, 0);
-        let mut batch = Batch {
-            asks: Vec::with_capacity(state.waiting.len().min(BATCH_COMMITS_MAX)),
-            gathered_in: Duration::ZERO,
-        };
-        while let Some((came, ask)) = state.waiting.pop_front() {
-            batch.gathered_in = came.saturating_duration_since(*first.get_or_insert(came));
+        let mut bytes = 0;
+        let mut batch = Vec::with_capacity(state.waiting.len().min(BATCH_COMMITS_MAX));
+        while let Some(ask) = state.waiting.pop_front() {
             bytes += size(&ask);
-            batch.asks.push(ask);
-            if batch.asks.len() >= BATCH_COMMITS_MAX || bytes >= BATCH_BYTES_MAX {
+            batch.push(ask);
+            if batch.len() >= BATCH_COMMITS_MAX || bytes >= BATCH_BYTES_MAX {
                 break;
             }
         }
@@ -147,11 +134,11 @@ mod tests {
     fn a_lone_ask_waits_for_nobody_and_many_come_together() {
         let queue = Queue::default();
         assert!(queue.put(ask(1)).is_ok());
-        assert_eq!(queue.next(1).map(|batch| batch.asks.len()), Some(1));
+        assert_eq!(queue.next(1).map(|batch| batch.len()), Some(1));
         (0..100).for_each(|number| assert!(queue.put(ask(number)).is_ok()));
-        assert_eq!(queue.next(1).map(|batch| batch.asks.len()), Some(BATCH_COMMITS_MAX));
+        assert_eq!(queue.next(1).map(|batch| batch.len()), Some(BATCH_COMMITS_MAX));
         // Fewer than expected: it gives up waiting.
-        assert_eq!(queue.next(64).map(|batch| batch.asks.len()), Some(100 - BATCH_COMMITS_MAX));
+        assert_eq!(queue.next(64).map(|batch| batch.len()), Some(100 - BATCH_COMMITS_MAX));
     }
 
     #[test]
@@ -159,12 +146,11 @@ mod tests {
         let queue = Arc::new(Queue::default());
         assert!(queue.put(ask(0)).is_ok());
         let others = queue.clone();
-        let taken = thread::spawn(move || others.next(BATCH_COMMITS_MAX).map(|batch| batch.asks.len()));
+        let taken = thread::spawn(move || others.next(BATCH_COMMITS_MAX).map(|batch| batch.len()));
         (1..BATCH_COMMITS_MAX).for_each(|number| assert!(queue.put(ask(number as u128)).is_ok()));
         let first = taken.join().unwrap().unwrap();
         // However slow this machine is: none is lost and none comes twice.
-        let rest =
-            if first < BATCH_COMMITS_MAX { queue.next(1).map_or(0, |batch| batch.asks.len()) } else { 0 };
+        let rest = if first < BATCH_COMMITS_MAX { queue.next(1).map_or(0, |batch| batch.len()) } else { 0 };
         assert_eq!(first + rest, BATCH_COMMITS_MAX);
     }
 
@@ -174,7 +160,7 @@ mod tests {
         assert!(queue.put(ask(1)).is_ok());
         queue.close();
         assert!(matches!(queue.put(ask(2)), Err(Refused::Closed)));
-        assert_eq!(queue.next(64).map(|batch| batch.asks.len()), Some(1));
+        assert_eq!(queue.next(64).map(|batch| batch.len()), Some(1));
         assert!(queue.next(1).is_none());
     }
 

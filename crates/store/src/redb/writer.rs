@@ -3,8 +3,7 @@
 
 use super::{
     Shared,
-    pace::{Gathered, Pace},
-    queue::{Batch, Queue},
+    queue::Queue,
     tables::{self, Entries, Left},
     told::{self, Caller},
 };
@@ -37,7 +36,6 @@ pub(super) struct Writer {
     pub(super) reopen: Box<dyn Fn() -> Result<Database, StoreError> + Send>,
     pub(super) shared: Arc<Shared>,
     pub(super) full_since: Option<Instant>,
-    pub(super) pace: Pace,
 }
 
 /// A batch as it is decided.
@@ -69,12 +67,14 @@ impl Writer {
     pub(super) fn run(mut self, waiting: &Queue) {
         // Also if it panics: nobody may wait for a writer that is gone.
         let _abandoned = Abandon(waiting);
-        while let Some(batch) = waiting.next(self.pace.wanted()) {
-            self.commit_batch(batch, waiting);
+        let mut expected = 1;
+        while let Some(batch) = waiting.next(expected) {
+            expected = batch.len();
+            self.commit_batch(batch);
         }
     }
 
-    fn commit_batch(&mut self, batch: Batch, waiting: &Queue) {
+    fn commit_batch(&mut self, batch: Vec<Ask>) {
         // A poisoned lock: dropping the asks tells their callers that the outcome is unknown.
         let Ok((before, table)) =
             self.shared.published.read().map(|published| (published.at, published.table.clone()))
@@ -83,19 +83,16 @@ impl Writer {
         };
         let mut plan =
             Plan { before, at: before, entries: BTreeMap::new(), accepted: Vec::new(), resting: Vec::new() };
-        let (callers, gathered_in) = (batch.asks.len(), batch.gathered_in);
-        for ask in batch.asks {
+        for ask in batch {
             self.decide(&mut plan, &table, ask);
         }
         drop(table);
-        let written = (!plan.accepted.is_empty()).then(|| self.write(&plan));
-        let synced_in = written.as_ref().and_then(|written| written.as_ref().ok()).map(|(_, took)| *took);
-        // Before anyone is told: whoever is may come again at once.
-        self.pace.learn(&Gathered { callers, gathered_in, synced_in, waiting: waiting.waiting() });
-        match written {
-            Some(Ok((table, _))) => self.publish(plan, table),
-            Some(Err(failure)) => self.fail(plan, failure),
-            None => {}
+        if plan.accepted.is_empty() {
+            return;
+        }
+        match self.write(&plan) {
+            Ok(table) => self.publish(plan, table),
+            Err(failure) => self.fail(plan, failure),
         }
     }
 
@@ -173,8 +170,8 @@ impl Writer {
         }
     }
 
-    /// One durable transaction, and how long it took until the disk had it.
-    fn write(&self, plan: &Plan) -> Result<(Entries, Duration), Failure> {
+    /// One durable transaction.
+    fn write(&self, plan: &Plan) -> Result<Entries, Failure> {
         let Some(database) = &self.database else {
             return Err(Failure { error: redb::Error::DatabaseClosed, is_unknown: false });
         };
@@ -188,12 +185,9 @@ impl Writer {
         };
         let transaction =
             tables::write(database, &batch).map_err(|error| Failure { error, is_unknown: false })?;
-        let begin = Instant::now();
         transaction.commit().map_err(|error| Failure { error: error.into(), is_unknown: true })?;
-        let synced_in = begin.elapsed();
         // Durable, but not to be shown: as good as unknown.
         tables::entries(database)
-            .map(|table| (table, synced_in))
             .map_err(|_| Failure { error: redb::Error::DatabaseClosed, is_unknown: true })
     }
 
