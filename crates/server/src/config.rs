@@ -73,7 +73,7 @@ pub struct Config {
     pub issuer_ca_file: Option<PathBuf>,
     /// Whether outside issuers may be on this machine, and without TLS. For tests only.
     pub issuer_loopback: bool,
-    /// Memory that the store may use for caching.
+    /// Memory that the store may use for caching: half of it for pages of the file, half for records that are read often.
     pub store_cache: Bytes,
     /// How logs look: `human` or `json`.
     pub log_format: LogFormat,
@@ -272,7 +272,7 @@ impl Config {
             signing_key_lifetime: Span(limits::SIGNING_KEY_LIFETIME),
             issuer_ca_file: None,
             issuer_loopback: false,
-            store_cache: Bytes(48 << 20),
+            store_cache: Bytes(24 << 20),
             log_format: LogFormat::Human,
             log_filter: "info".into(),
         }

@@ -23,9 +23,9 @@ pub(crate) fn open_store(config: &Config, layout: &Layout) -> Result<Redb, Start
     // Made by us, so that it is closed to others whatever the process's umask is.
     let made = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
     made.map_err(|source| StartError::File { path: path.clone(), source })?;
-    // Hot entries are decoded, and shared between requests; pages are what leads to all the others.
-    let cache = usize::try_from(config.store_cache.0).unwrap_or(usize::MAX);
-    let options = RedbOptions { page_cache_bytes: cache - cache / 4, entry_cache_bytes: cache / 4 };
+    // Hot entries are decoded, and shared between requests; pages are what leads to all the others, and the system has them too.
+    let half = usize::try_from(config.store_cache.0).unwrap_or(usize::MAX) / 2;
+    let options = RedbOptions { page_cache_bytes: half, entry_cache_bytes: half };
     Ok(Redb::open(&path, options)?)
 }
 
