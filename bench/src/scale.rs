@@ -12,92 +12,99 @@ const FILLING: usize = 64;
 /// Requests that are prepared at a time: all of a million would be gigabytes of the load generator's.
 const PREPARED: usize = 20_000;
 
-/// What requests cost at one size.
+/// What requests cost at one size, over the rounds.
+#[derive(Default)]
 struct Costs {
-    secrets: usize,
     /// Reading secrets all over the vault, one after the other: wall time.
-    get_us: f64,
+    get_us: Vec<f64>,
     /// A page of 25 from the middle of the list.
-    page_us: f64,
-    resident_mb: f64,
+    page_us: Vec<f64>,
 }
 
 impl Bench {
-    /// Fills a vault step by step, and measures at each.
+    /// Fills a vault step by step, and measures at each, by turns with a server that has as few as at the first step.
     pub(crate) async fn many_secrets(&mut self, report: &mut Report, size: &Size) {
+        let [least, rest @ ..] = size.secrets else { return };
+        let directory = self.directory.join("few");
+        std::fs::create_dir_all(&directory).expect("the directory is writable");
+        let few = Self::set_up(&self.system.keyless, &directory);
+        few.fill(report, 0, *least).await;
+        report.rows.push(few.memory(*least));
         let mut filled = 0;
-        let mut measured: Vec<Costs> = Vec::new();
-        for secrets in size.secrets {
-            let begin = std::time::Instant::now();
-            let before = filled;
-            while filled < *secrets {
-                let more = PREPARED.min(secrets - filled);
-                let requests: Vec<Vec<u8>> =
-                    (filled..filled + more).map(|number| self.set_request(&name(number))).collect();
-                let target = self.system.target(&self.root, VAULT_HOST);
-                load::run(&target, Arc::new(requests), FILLING, more).await;
-                filled += more;
+        for secrets in rest {
+            self.fill(report, filled, *secrets).await;
+            filled = *secrets;
+            let (mut ours, mut theirs) = (Costs::default(), Costs::default());
+            let (page, their_page) = (self.later_page().await, few.later_page().await);
+            for round in 0..size.rounds {
+                theirs.get_us.push(few.get_us(*least, round, size).await);
+                ours.get_us.push(self.get_us(*secrets, round, size).await);
+                theirs.page_us.push(few.page_us(&their_page, size).await);
+                ours.page_us.push(self.page_us(&page, size).await);
             }
-            let rate = (filled - before) as f64 / begin.elapsed().as_secs_f64();
-            report
-                .rows
-                .push(Row::figure(&format!("filling a vault to {secrets} secrets"), format!("{rate:.0}/s")));
-            measured.push(self.at(filled, size).await);
-        }
-        let Some(least) = measured.first() else { return };
-        let at = format!("with {} secrets", least.secrets);
-        for costs in &measured {
-            let with = format!("with {} secrets", costs.secrets);
-            if costs.secrets != least.secrets {
-                report.rows.push(Row::grown(
-                    &format!("latency of a GET {with}, any of them"),
-                    costs.get_us,
-                    &at,
-                    least.get_us,
-                ));
-                report.rows.push(Row::grown(
-                    &format!("a page of a list {with}"),
-                    costs.page_us,
-                    &at,
-                    least.page_us,
-                ));
-            }
-            // Issue: under 120 MB with 100,000.
-            let what = format!("resident memory {with}");
-            report.rows.push(match costs.secrets {
-                100_000 => Row::limit(&what, costs.resident_mb, "MB", 120.0),
-                _ => Row::figure(&what, format!("{:.1} MB", costs.resident_mb)),
-            });
+            let with = format!("with {secrets} secrets");
+            let at = format!("with {least} secrets");
+            let grown = |what: &str, ours: Vec<f64>, theirs: Vec<f64>| {
+                Row::grown(&format!("{what} {with}"), median(ours), &at, median(theirs))
+            };
+            report.rows.push(grown("latency of a GET of any secret", ours.get_us, theirs.get_us));
+            report.rows.push(grown("a page of a list", ours.page_us, theirs.page_us));
+            report.rows.push(self.memory(*secrets));
         }
     }
 
-    async fn at(&self, secrets: usize, size: &Size) -> Costs {
+    async fn fill(&self, report: &mut Report, from: usize, to: usize) {
+        let (begin, mut filled) = (std::time::Instant::now(), from);
         let target = self.system.target(&self.root, VAULT_HOST);
+        while filled < to {
+            let more = PREPARED.min(to - filled);
+            let requests: Vec<Vec<u8>> =
+                (filled..filled + more).map(|number| self.set_request(&name(number))).collect();
+            load::run(&target, Arc::new(requests), FILLING, more).await;
+            filled += more;
+        }
+        let rate = (to - from) as f64 / begin.elapsed().as_secs_f64();
+        report.rows.push(Row::figure(&format!("filling a vault to {to} secrets"), format!("{rate:.0}/s")));
+    }
+
+    /// Issue: under 120 MB with 100,000.
+    fn memory(&self, secrets: usize) -> Row {
+        let what = format!("resident memory with {secrets} secrets");
+        let resident = cpu::resident_kib(self.system.pid()) as f64 / 1_024.0;
+        match secrets {
+            100_000 => Row::limit(&what, resident, "MB", 120.0),
+            _ => Row::figure(&what, format!("{resident:.1} MB")),
+        }
+    }
+
+    async fn get_us(&self, secrets: usize, round: usize, size: &Size) -> f64 {
         let count = size.requests / 4;
         // A stride that shares no factor with the number of secrets: all over the vault, none twice.
         let spread = |number: usize| number * 7_919 % secrets;
-        let (mut gets, mut pages) = (Vec::new(), Vec::new());
-        for round in 0..size.rounds {
-            let requests: Vec<Vec<u8>> =
-                (0..count).map(|number| self.get_request(&name(spread(round * count + number)))).collect();
-            gets.push(1_000_000.0 / load::run(&target, Arc::new(requests), 1, count).await.rate);
-        }
+        let requests: Vec<Vec<u8>> =
+            (0..count).map(|number| self.get_request(&name(spread(round * count + number)))).collect();
+        let target = self.system.target(&self.root, VAULT_HOST);
+        1_000_000.0 / load::run(&target, Arc::new(requests), 1, count).await.rate
+    }
+
+    async fn page_us(&self, request: &Arc<Vec<Vec<u8>>>, size: &Size) -> f64 {
+        let target = self.system.target(&self.root, VAULT_HOST);
+        load::run(&target, request.clone(), 1, size.requests / 16).await.cpu_us
+    }
+
+    /// A request for a page some pages on, so that the way in is part of it.
+    async fn later_page(&self) -> Arc<Vec<Vec<u8>>> {
+        let target = self.system.target(&self.root, VAULT_HOST);
         let first = load::once(&target, &self.request("GET", "/secrets", "")).await;
         let first: serde_json::Value = serde_json::from_slice(&first).expect("a page is JSON");
         let mut next = first["nextLink"].as_str().map(str::to_owned);
-        // Some pages on, so that the way in is part of it.
         for _ in 0..10 {
             let Some(link) = next else { break };
             let page = load::once(&target, &self.follow(&link)).await;
             let page: serde_json::Value = serde_json::from_slice(&page).expect("a page is JSON");
             next = page["nextLink"].as_str().map(str::to_owned).or(Some(link));
         }
-        let request = Arc::new(vec![self.follow(&next.expect("there are more pages"))]);
-        for _ in 0..size.rounds {
-            pages.push(load::run(&target, request.clone(), 1, count / 4).await.cpu_us);
-        }
-        let resident_mb = cpu::resident_kib(self.system.pid()) as f64 / 1_024.0;
-        Costs { secrets, get_us: median(gets), page_us: median(pages), resident_mb }
+        Arc::new(vec![self.follow(&next.expect("there are more pages"))])
     }
 
     /// A request for the rest of a list. Its link has the version of the API.

@@ -139,7 +139,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    fn set_up(keyless: &Path, directory: &Path) -> Self {
+    pub(crate) fn set_up(keyless: &Path, directory: &Path) -> Self {
         let mut system = System::new(keyless, &directory.join("data"));
         system.start();
         system.command(&["vault", "create", "bench"], b"");
