@@ -298,10 +298,7 @@ mod hex_mac {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-        domain::text::deserialize(deserializer, |text| {
-            let bytes = encoding::from_hex(text).map_err(|error| error.to_string())?;
-            bytes.try_into().map_err(|_| "a mac has 32 bytes".to_owned())
-        })
+        domain::text::deserialize(deserializer, encoding::from_hex_exactly)
     }
 }
 

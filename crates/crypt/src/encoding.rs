@@ -123,6 +123,14 @@ pub fn from_hex(text: impl AsRef<[u8]>) -> Result<Vec<u8>, CryptError> {
         .ok_or(MALFORMED)
 }
 
+/// Exactly `N` bytes of a hex text, either case.
+///
+/// # Errors
+/// [`CryptError::Malformed`], also if they are more or fewer.
+pub fn from_hex_exactly<const N: usize>(text: &str) -> Result<[u8; N], CryptError> {
+    from_hex(text)?.try_into().map_err(|_| CryptError::Malformed { what: "hex text of this length" })
+}
+
 #[expect(clippy::indexing_slicing, reason = "a nibble is below 16")]
 const fn hex_pair(byte: u8) -> [u8; 2] {
     [HEX_DIGITS[(byte >> 4) as usize], HEX_DIGITS[(byte & 15) as usize]]
@@ -167,6 +175,7 @@ mod tests {
         }
         for bad in ["a", "0g", "0x", "é"] {
             assert!(from_hex(bad).is_err(), "{bad}");
+            assert!(from_hex_exactly::<1>(bad).is_err(), "{bad}");
         }
         assert!(from_base64("AA").is_err());
     }

@@ -3,7 +3,7 @@
 //! Machine secrets have 256 bits of entropy, so one unsalted hash is enough and guessing is hopeless; what people choose goes
 //! through argon2id in `slots`.
 
-use crate::{CryptError, Key256, compare, encoding};
+use crate::{Key256, compare, encoding};
 use aws_lc_rs::{digest, hmac};
 use domain::{Entropy, Secret, limits, world::random};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -42,12 +42,8 @@ impl Serialize for Sha256Hash {
 
 impl<'de> Deserialize<'de> for Sha256Hash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        domain::text::deserialize(deserializer, hash_of_hex).map(Self)
+        domain::text::deserialize(deserializer, encoding::from_hex_exactly).map(Self)
     }
-}
-
-fn hash_of_hex(hex: &str) -> Result<[u8; 32], CryptError> {
-    encoding::from_hex(hex)?.try_into().map_err(|_| CryptError::Malformed { what: "hash of 32 bytes" })
 }
 
 /// The SHA-256 hash of some bytes.
@@ -166,8 +162,8 @@ impl Serialize for HashedSecret {
 impl<'de> Deserialize<'de> for HashedSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         domain::text::deserialize(deserializer, |text| match text.strip_prefix(BLAKE3_PREFIX) {
-            Some(hex) => hash_of_hex(hex).map(SecretHash::Blake3),
-            None => hash_of_hex(text).map(Sha256Hash).map(SecretHash::Sha256),
+            Some(hex) => encoding::from_hex_exactly(hex).map(SecretHash::Blake3),
+            None => encoding::from_hex_exactly(text).map(Sha256Hash).map(SecretHash::Sha256),
         })
         .map(Self)
     }

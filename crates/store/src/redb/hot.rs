@@ -96,7 +96,7 @@ impl Hot {
     /// Keeps an entry that was read, unless it should be asked for once more before.
     pub(super) fn insert_read(&mut self, entry: &Entry) {
         let hash = self.hasher.hash_one(&entry.key);
-        if self.has_room(cost(entry)) || self.is_asked_again(hash) {
+        if self.has_room(cost(entry)) || self.note_asked(hash) {
             self.insert_hashed(hash, entry.clone());
         }
     }
@@ -116,8 +116,8 @@ impl Hot {
         self.old.len() == 0 && self.young_bytes + bytes <= self.bytes_max / 2
     }
 
-    /// Was it asked for before, and not too long ago? A few are mistaken for others, which costs their place only.
-    fn is_asked_again(&mut self, hash: u64) -> bool {
+    /// Remembers that it is asked for. Was it before, and not too long ago? A few are mistaken for others, which costs a place only.
+    fn note_asked(&mut self, hash: u64) -> bool {
         let (index, part) = (hash as usize % ASKED_MAX, (hash >> 32) as u32);
         self.asked.get_mut(index).is_some_and(|known| std::mem::replace(known, part) == part)
     }
@@ -277,6 +277,20 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_is_not_said_to_be_absent_however_long_ago_it_was_looked_for() {
+        let mut hot = Hot::new(10_000);
+        hot.insert_absent(key("a"));
+        // The generations turn, and it is looked for once more: it is in both.
+        (0..ABSENT_MAX).for_each(|number| hot.insert_absent(key(number)));
+        assert!(hot.absent_before.len() == ABSENT_MAX && hot.absent.len() == 1);
+        hot.insert_absent(key("a"));
+        assert_eq!(hot.revisions(&key("a")), Some(None));
+        // As when it is published: what is not hot is only forgotten.
+        assert!(!hot.forget(&key("a")));
+        assert!(hot.get(&key("a")).is_none() && hot.revisions(&key("a")).is_none());
+    }
+
+    #[test]
     fn what_is_larger_than_a_generation_is_not_kept() {
         let mut hot = Hot::new(1_000);
         hot.insert(entry("a", 600));
@@ -306,6 +320,8 @@ mod tests {
             hot.insert_read(&entry(format!("twice-{number}"), 300));
             assert!(there(&hot, format!("twice-{number}")).is_some());
             assert!(held(&hot) <= 10_000, "{} bytes after {number}", held(&hot));
+            hot.insert_read(&entry(format!("later-{number}"), 300));
+            assert!(there(&hot, format!("later-{number}")).is_none(), "room that others had is not for all");
         }
     }
 }

@@ -285,11 +285,15 @@ async fn a_refusal_and_too_many_keys_end_it() {
 
 #[tokio::test]
 async fn a_value_that_is_no_record_is_said_without_a_byte_of_it() {
-    let store = Faulty::default();
-    let canary = Write::Put(Count::key("a"), br#"{"canary":"#[..].into());
-    store.model.commit(CommitId(9), &[], &[canary]).await.unwrap();
-    let error = increment(&store).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Broken(why) if why.contains("count/a") && !why.contains("canary")));
+    for value in [&br#"{"canary":"#[..], b"\"canary \xff\"", b"\xffcanary"] {
+        let store = Faulty::default();
+        let canary = Write::Put(Count::key("a"), value.into());
+        store.model.commit(CommitId(9), &[], &[canary]).await.unwrap();
+        let error = increment(&store).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Broken(why) if why.contains("count/a") && !why.contains("canary"))
+        );
+    }
 }
 
 #[tokio::test]

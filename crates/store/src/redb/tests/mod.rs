@@ -70,6 +70,45 @@ async fn entries_history_and_fates_survive_reopening() {
 }
 
 #[tokio::test]
+async fn of_many_at_once_each_is_told_though_half_of_them_go_away() {
+    const CALLERS: u128 = 64;
+    let place = Place::new("told");
+    let store = Arc::new(place.open().unwrap());
+    let at = |caller: u128, round: u128| put(&format!("{caller}/{round}"), b"1");
+    for round in 0..8 {
+        let mut tasks = tokio::task::JoinSet::new();
+        let mut go_away = Vec::new();
+        for caller in 0..CALLERS {
+            let (store, write) = (store.clone(), at(caller, round));
+            let id = CommitId(1 + round * CALLERS + caller);
+            let task = tasks.spawn(async move { store.commit(id, &[], &[write]).await.map(|_| caller) });
+            // The first of the batch, who is to tell the others, is one of them.
+            if caller % 2 == 0 {
+                go_away.push(task);
+            }
+        }
+        // They have asked; now, or once the writer has told the first of them.
+        tokio::task::yield_now().await;
+        if round % 2 == 1 {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        go_away.iter().for_each(tokio::task::AbortHandle::abort);
+        let mut told = 0;
+        let all = async {
+            while let Some(ended) = tasks.join_next().await {
+                let is_told = |ended: Result<u128, StoreError>| ended.is_ok_and(|caller| caller % 2 == 1);
+                told += u128::from(ended.is_ok_and(is_told));
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), all).await.expect("nobody waits for ever");
+        assert_eq!(told, CALLERS / 2, "round {round}");
+    }
+    for (caller, round) in [(1, 0), (CALLERS - 1, 7)] {
+        assert_eq!(value(&store, &format!("{caller}/{round}")).await, Some(b"1".to_vec()));
+    }
+}
+
+#[tokio::test]
 async fn a_second_opener_is_refused() {
     let place = Place::new("second");
     let store = place.open().unwrap();
