@@ -41,6 +41,15 @@ pub fn binary(name: &str) -> PathBuf {
     PathBuf::from(folder).join(name)
 }
 
+/// A program of `examples/rust`.
+///
+/// # Panics
+/// When `cargo xtask e2e` did not say where they are.
+#[must_use]
+pub fn example_program(name: &str) -> PathBuf {
+    PathBuf::from(setting("EXAMPLE_PROGRAMS").expect("run the scenarios by `cargo xtask e2e`")).join(name)
+}
+
 /// A file of `examples/`.
 ///
 /// # Panics

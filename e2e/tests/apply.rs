@@ -138,7 +138,7 @@ fn versions(server: &Server, vault: &str) -> usize {
 
 /// The value, as an app gets it that was started by `keyless run`.
 fn read(server: &Server, vault: &str) -> String {
-    let program = settings::binary("read-secret").display().to_string();
+    let program = settings::example_program("read-secret").display().to_string();
     server.run_as("web", vault, &[&program, "db"], "").ok().trim_end().to_owned()
 }
 

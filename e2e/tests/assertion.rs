@@ -249,7 +249,7 @@ fn node_is_vouched_for_by_a_cluster() {
 #[test]
 fn rust_is_vouched_for_by_a_cluster() {
     let client: Client = |outside, variables, _| {
-        let program = settings::binary("read-secret-outside").display().to_string();
+        let program = settings::example_program("read-secret-outside").display().to_string();
         Some(outside.run(variables, &[&program, "db"]))
     };
     by_workload_identity("federated-rust", client, RUST);

@@ -100,7 +100,7 @@ fn node_names_one_by_each_selector() {
 #[test]
 fn rust_names_one_by_client_and_object_id() {
     let shop = Shop::start("identities-rust");
-    let program = settings::binary("read-secret-as").display().to_string();
+    let program = settings::example_program("read-secret-as").display().to_string();
     let kinds = [("client", "client_id"), ("object", "principal")];
     shop.by_each(RUST, &kinds, |kind, id| shop.server.run_as("web", "shop", &[&program, kind, id, "db"], ""));
 }

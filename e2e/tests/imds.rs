@@ -75,7 +75,7 @@ fn sdks_that_know_only_imds_read_a_secret() {
         return;
     }
     let web = Isolated::start("imds-sdks");
-    let rust = settings::binary("read-secret").display().to_string();
+    let rust = settings::example_program("read-secret").display().to_string();
     web.reads(RUST, "ManagedIdentityCredential", &[&rust, "db"]);
     match web.hosts.python("web") {
         None => skip("no Python environment that an app's account may run"),
@@ -215,7 +215,7 @@ fn an_ordinary_users_app_has_a_network_of_its_own_too() {
     let mut web = Isolated::on(Server::start_delegated("imds-user", 65_534), "imds-user");
     let isolation = web.hosts.show("web")["hosted"]["isolation"].as_str().unwrap().to_owned();
     assert!(isolation.starts_with("user: a network of its own"), "{isolation}");
-    let rust = settings::binary("read-secret").display().to_string();
+    let rust = settings::example_program("read-secret").display().to_string();
     let read = web.run(&[&rust, "db"]);
     assert_eq!((&read["status"], &read["stdout"]), (&0.into(), &"s3cret\n".into()), "{read}");
     let pid = web.hosts.processes("web")[0];

@@ -5,7 +5,7 @@ use e2e::{Ended, Server, note, settings};
 const CLIENT: &str = "Rust azure_identity 1.0.0, azure_security_keyvault_secrets 1.0.1";
 
 fn run(server: &Server, app: &str, program: &str, arguments: &[&str], stdin: &str) -> Ended {
-    let program = settings::binary(program).display().to_string();
+    let program = settings::example_program(program).display().to_string();
     let program: Vec<&str> = std::iter::once(program.as_str()).chain(arguments.iter().copied()).collect();
     server.run_as(app, "shop", &program, stdin)
 }

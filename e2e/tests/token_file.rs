@@ -101,7 +101,7 @@ fn sdks_take_the_token_file_by_themselves() {
     for name in ["IDENTITY_ENDPOINT", "AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST"] {
         assert!(web.env[name].is_string(), "{name}: {}", web.env);
     }
-    let rust = settings::binary("read-secret-outside").display().to_string();
+    let rust = settings::example_program("read-secret-outside").display().to_string();
     web.reads(RUST, "WorkloadIdentityCredential", &[&rust, "db"]);
     match web.hosts.python("web") {
         None => skip("no Python environment that an app's account may run"),

@@ -89,7 +89,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     // What is fetched is fetched while the compiler works.
     let found = std::thread::scope(|scope| {
         let found = scope.spawn(|| clients(&wants));
-        checks::build(&["cli", "example-rust"], profile)?;
+        checks::build(&["cli"], profile)?;
+        checks::build(&["example-rust"], Profile::Debug)?;
         found.join().unwrap_or_else(|_| Err(Failure::new("what scenarios need was not fetched")))
     })?;
 
@@ -105,6 +106,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         .args(filters.iter().map(|filter| test_filter(filter)));
     tests
         .env("KEYLESS_E2E_BINARIES", &built)
+        .env("KEYLESS_E2E_EXAMPLE_PROGRAMS", workspace::target().join("debug"))
         .env("KEYLESS_E2E_EXAMPLES", &examples)
         .env("KEYLESS_E2E_NOTES", &notes);
     tests.env("KEYLESS_E2E_GO_CACHE", workspace::target().join("tools/go-cache"));

@@ -2,12 +2,14 @@
 
 use crate::{Hierarchy, Peer, cgroup::PROCESSES, sys};
 use std::{
+    collections::VecDeque,
     fs, io,
     os::{
         fd::{AsFd, BorrowedFd},
         unix::fs::MetadataExt,
     },
     path::Path,
+    sync::{Mutex, PoisonError},
 };
 
 /// Processes of a cgroup that are looked at to find a socket's holder.
@@ -15,6 +17,9 @@ const PROCESSES_MAX: usize = 256;
 /// Descriptors of those processes that are looked at: 2 to 20 microseconds each, for every connection that is accepted. A process that
 /// holds thousands of connections must not make each more of them slow for everybody.
 const DESCRIPTORS_MAX: usize = 512;
+
+/// Processes that are remembered to have held a socket.
+const HOLDERS_MAX: usize = 8;
 
 /// What is known of a calling process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,10 +47,31 @@ pub struct UnixPeer {
     pub executable: Option<String>,
 }
 
+/// Processes that were found to hold a socket, the last one first. Who opens a connection mostly opens more, and is found at once among the
+/// hundreds of its cgroup; nothing is believed of it.
+#[derive(Debug, Default)]
+pub struct Holders(Mutex<VecDeque<u32>>);
+
+impl Holders {
+    fn known(&self) -> Vec<u32> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+
+    fn note(&self, pid: u32) {
+        let mut pids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pids.retain(|known| *known != pid);
+        pids.push_front(pid);
+        pids.truncate(HOLDERS_MAX);
+    }
+}
+
 /// Describes an attested or observed peer.
-pub fn describe(peer: &Peer, hierarchy: &Hierarchy) -> ProcessFacts {
+pub fn describe(peer: &Peer, hierarchy: &Hierarchy, holders: &Holders) -> ProcessFacts {
     let directory = hierarchy.directory_of(peer.cgroup);
-    let pid = directory.as_deref().and_then(|directory| holder(directory, peer.inode));
+    let pid = directory.as_deref().and_then(|directory| holder(directory, peer.inode, &holders.known()));
+    if let Some(pid) = pid {
+        holders.note(pid);
+    }
     ProcessFacts {
         uid: peer.uid,
         pid,
@@ -55,10 +81,11 @@ pub fn describe(peer: &Peer, hierarchy: &Hierarchy) -> ProcessFacts {
 }
 
 /// The process of a cgroup that holds a socket.
-fn holder(cgroup: &Path, inode: u32) -> Option<u32> {
+fn holder(cgroup: &Path, inode: u32, known: &[u32]) -> Option<u32> {
     let processes = fs::read_to_string(cgroup.join(PROCESSES)).ok()?;
+    let members: Vec<u32> = processes.lines().filter_map(|line| line.parse().ok()).collect();
     let mut left = DESCRIPTORS_MAX;
-    processes.lines().take(PROCESSES_MAX).filter_map(|line| line.parse().ok()).find(|pid: &u32| {
+    known_first(&members, known).take(PROCESSES_MAX).find(|pid| {
         let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
         descriptors.take(left).flatten().any(|descriptor| {
             left = left.saturating_sub(1);
@@ -68,6 +95,12 @@ fn holder(cgroup: &Path, inode: u32) -> Option<u32> {
             })
         })
     })
+}
+
+/// Members, those first that are known.
+fn known_first<'a>(members: &'a [u32], known: &'a [u32]) -> impl Iterator<Item = u32> + 'a {
+    let first = known.iter().filter(|pid| members.contains(pid));
+    first.chain(members.iter().filter(|pid| !known.contains(pid))).copied()
 }
 
 fn executable(pid: u32) -> Option<String> {
@@ -113,13 +146,24 @@ mod tests {
     }
 
     #[test]
+    fn who_held_a_socket_lately_is_looked_at_first_and_nobody_twice_or_from_elsewhere() {
+        let holders = Holders::default();
+        [5, 9, 2, 9].into_iter().for_each(|pid| holders.note(pid));
+        assert_eq!(holders.known(), [9, 2, 5]);
+        assert_eq!(known_first(&[1, 2, 5, 7], &holders.known()).collect::<Vec<_>>(), [2, 5, 1, 7]);
+        (10..50).for_each(|pid| holders.note(pid));
+        assert_eq!(holders.known().len(), HOLDERS_MAX);
+        assert_eq!(holders.known().first(), Some(&49));
+    }
+
+    #[test]
     fn a_connected_process_is_described() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         let (Ok(attestor), Ok(hierarchy)) = (Attestor::new(), Hierarchy::discover()) else { return };
         let Some(peer) = attestor.observe(accepted.as_fd()) else { return };
-        let facts = describe(&peer, &hierarchy);
+        let facts = describe(&peer, &hierarchy, &Holders::default());
         assert_eq!(facts.uid, crate::effective_uid());
         assert!(facts.cgroup.starts_with('/'), "{facts:?}");
         // In a crowded cgroup it may not be among those looked at.

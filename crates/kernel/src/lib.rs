@@ -27,7 +27,7 @@ mod sys;
 
 pub use cgroup::{AppCgroup, CgroupId};
 pub use error::KernelError;
-pub use facts::{ProcessFacts, UnixPeer, describe, unix_peer};
+pub use facts::{Holders, ProcessFacts, UnixPeer, describe, unix_peer};
 pub use found::{Found, Inhabitant, NetworkId, find, inhabitants, network_of, who_may_join};
 pub use gate::{ConnectGate, Gated};
 pub use harden::{effective_uid, harden, is_root};

@@ -3,7 +3,7 @@
 
 use crate::hands::Hands;
 use audit::Origin;
-use kernel::{Attested, Attestor, Hierarchy, Peer, ProcessFacts};
+use kernel::{Attested, Attestor, Hierarchy, Holders, Peer, ProcessFacts};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -36,12 +36,13 @@ impl Ends {
 pub(crate) struct Observer {
     attestor: Option<Arc<Attestor>>,
     hierarchy: Option<Arc<Hierarchy>>,
+    holders: Arc<Holders>,
     hands: Hands,
 }
 
 impl Observer {
     pub(crate) fn new(attestor: Option<Arc<Attestor>>, hierarchy: Option<Hierarchy>, hands: Hands) -> Self {
-        Self { attestor, hierarchy: hierarchy.map(Arc::new), hands }
+        Self { attestor, hierarchy: hierarchy.map(Arc::new), holders: Arc::default(), hands }
     }
 
     /// For what is asked of a crowd: not by the threads that answer requests.
@@ -51,7 +52,12 @@ impl Observer {
 
     /// The same for peers in another network.
     pub(crate) fn asking(&self, attestor: Arc<Attestor>) -> Self {
-        Self { attestor: Some(attestor), hierarchy: self.hierarchy.clone(), hands: self.hands.clone() }
+        Self {
+            attestor: Some(attestor),
+            hierarchy: self.hierarchy.clone(),
+            holders: self.holders.clone(),
+            hands: self.hands.clone(),
+        }
     }
 
     /// The process at the other end of an accepted connection, if it is on this machine.
@@ -66,7 +72,8 @@ impl Observer {
     /// From the sandbox no other process is looked into.
     fn describe(&self, peer: Peer) -> Option<ProcessFacts> {
         let hierarchy = self.hierarchy.clone()?;
-        let describe = move || kernel::describe(&peer, &hierarchy);
+        let holders = self.holders.clone();
+        let describe = move || kernel::describe(&peer, &hierarchy, &holders);
         if kernel::sandbox::is_confined() { self.hands.wait(describe) } else { Some(describe()) }
     }
 

@@ -4,7 +4,14 @@
 //! Owns not: any backend, and what the values mean. A value never holds a secret in clear: `crypt` seals it before it gets here.
 
 use async_trait::async_trait;
-use std::{fmt, num::NonZeroU16, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+    fmt,
+    hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher, RandomState},
+    num::NonZeroU16,
+    sync::{Arc, LazyLock},
+};
 
 /// Checks of one commit. Source: etcd allows 128 compares a transaction; two are the fence's, the rest is reserve.
 pub const CHECKS_MAX: usize = 100;
@@ -27,14 +34,23 @@ pub const LIST_MAX: u16 = 256;
 /// Bytes of one page or answer (at least one item).
 pub const REPLY_BYTES_MAX: usize = 1024 * 1024;
 
+/// Seeded, one for the process: parts of keys are names that callers choose.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
 /// A key: 1 to [`KEY_BYTES_MAX`] bytes, ordered bytewise. As a prefix it may be empty. Shared: an entry that is read carries its key.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Arc<[u8]>);
+#[derive(Clone)]
+pub struct Key {
+    bytes: Arc<[u8]>,
+    /// Of the bytes, made once: a key is looked for in several tables by several threads.
+    hash: u64,
+}
 
 impl Key {
     /// Any bytes; [`validate`] and the backends refuse what is too long.
     pub fn new(bytes: impl AsRef<[u8]>) -> Self {
-        Self(bytes.as_ref().into())
+        let bytes: Arc<[u8]> = bytes.as_ref().into();
+        let hash = HASHER.hash_one(&*bytes);
+        Self { bytes, hash }
     }
 
     /// Some parts, one after the other. Keys are made for every read: one allocation, and no formatting.
@@ -47,22 +63,78 @@ impl Key {
                     place.copy_from_slice(part);
                     rest = left;
                 }
-                None => return Self(parts.concat().into()),
+                None => return Self::new(parts.concat()),
             }
         }
         let left = rest.len();
-        Self(text.get(..KEY_OF_BYTES - left).unwrap_or_default().into())
+        Self::new(text.get(..KEY_OF_BYTES - left).unwrap_or_default())
     }
 
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
+    }
+
+    /// A hash of the bytes; of another process another one.
+    pub(crate) const fn hashed(&self) -> u64 {
+        self.hash
+    }
+}
+
+/// What is found by its key, without hashing it again.
+pub(crate) type ByKey<T> = HashMap<Key, T, BuildHasherDefault<Carried>>;
+/// Keys, found without hashing them again.
+pub(crate) type KeySet = HashSet<Key, BuildHasherDefault<Carried>>;
+
+/// The hash that a [`Key`] carries.
+#[derive(Default)]
+pub(crate) struct Carried(u64);
+
+impl Hasher for Carried {
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // No key comes here.
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        // Keys begin alike: the hash tells most of them apart at once.
+        self.hash == other.hash && self.bytes == other.bytes
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bytes.cmp(&other.bytes)
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
     }
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Key({})", self.0.escape_ascii())
+        write!(formatter, "Key({})", self.bytes.escape_ascii())
     }
 }
 

@@ -4,6 +4,9 @@ use crate::contract::{Entry, Key, LIST_MAX, Store, StoreError, Write};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{num::NonZeroU16, sync::Arc};
 
+/// Room for a record that is written; nearly all are shorter.
+const ROOM_BYTES: usize = 2_048;
+
 /// A typed record. Its value is JSON (ADR 0008); secrets in it are sealed before they get here.
 pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What names one record.
@@ -18,11 +21,12 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
 /// # Panics
 /// Never for records of this project: their shapes have text keys only, which is all that JSON asks.
 pub fn put<R: Record>(id: &R::Id, record: &R) -> Write {
+    let mut value = Vec::with_capacity(ROOM_BYTES);
     #[expect(
         clippy::expect_used,
         reason = "serializing a record fails only for maps with keys that are no text, and none has one"
     )]
-    let value = serde_json::to_vec(record).expect("a record is JSON");
+    serde_json::to_writer(&mut value, record).expect("a record is JSON");
     Write::Put(R::key(id), value.into())
 }
 

@@ -14,6 +14,9 @@ use std::{
     sync::Arc,
 };
 
+/// Keys that most decisions ask for, at most.
+const KNOWN_USUALLY: usize = 12;
+
 /// What a decision may look at: records at one position of the store. Remembers every key that it is asked for.
 #[derive(Default)]
 pub struct View<'s> {
@@ -100,7 +103,7 @@ impl<T> Decision<T> {
 impl<'s> View<'s> {
     /// A view that knows nothing yet.
     fn of(store: &'s dyn Store) -> Self {
-        Self { store: Some(store), ..Self::default() }
+        Self { store: Some(store), known: Vec::with_capacity(KNOWN_USUALLY).into(), ..Self::default() }
     }
 
     /// A view for tests: what is not in it is absent.

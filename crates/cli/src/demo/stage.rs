@@ -56,6 +56,9 @@ pub(crate) struct Theft {
     pub(crate) body: String,
 }
 
+/// The example app's program.
+const APP: &str = "read-secret";
+
 /// The example app: as named, beside this program, or built by the cargo that runs us.
 pub(crate) fn app(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
     if let Some(app) = named {
@@ -66,25 +69,24 @@ pub(crate) fn app(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
         };
     }
     let own = std::env::current_exe()?;
-    let beside = own.with_file_name("read-secret");
     let Some(cargo) = crate::variable("CARGO") else {
+        let beside = own.with_file_name(APP);
         let missing = Failure::new(format!("the example app is not at {}", beside.display()))
             .next("Run the demo in a checkout by `cargo run --release -- demo`, which builds it, or name one with --app FILE.");
         return if beside.exists() { Ok(beside) } else { Err(missing) };
     };
     output::line(paint(Colour::Dim, "building the app: examples/rust, on the official Azure SDK for Rust"));
     let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--locked", "--package", "example-rust", "--bin", "read-secret"]);
+    // Not as released: the compiler would take minutes for what the story runs for a moment.
+    build.args(["build", "--quiet", "--locked", "--package", "example-rust", "--bin", APP]);
     build.args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")]);
-    let folder = own.parent().and_then(Path::file_name).unwrap_or_default();
-    if folder != "debug" {
-        build.args([OsStr::new("--profile"), folder]);
-    }
-    if !build.status()?.success() || !beside.exists() {
+    let target = own.ancestors().nth(2).unwrap_or(Path::new("target"));
+    let built = target.join("debug").join(APP);
+    if !build.arg("--target-dir").arg(target).status()?.success() || !built.exists() {
         return Err(Failure::new("the example app could not be built")
             .next("Its crates come from crates.io: is it reachable?"));
     }
-    Ok(beside)
+    Ok(built)
 }
 
 impl Stage {

@@ -4,9 +4,8 @@
 //! As long as there is room, what is read is kept. Then only what is asked for a second time: what is read once would push out what is read
 //! often, and each read would pass through memory that no cache of the processor holds.
 
-use crate::contract::{Entry, Key};
-use hashbrown::HashTable;
-use std::hash::{BuildHasher as _, RandomState};
+use crate::contract::{ByKey, Entry, Key, KeySet};
+use std::collections::HashMap;
 
 /// What an entry costs besides key and value: two map slots, two reference counts, its decoded record's shape.
 const ENTRY_OVERHEAD_BYTES: usize = 200;
@@ -14,6 +13,16 @@ const ENTRY_OVERHEAD_BYTES: usize = 200;
 /// Keys without an entry that are remembered, in each of two generations: who makes something has just looked for it, and the writer looks
 /// again. A bulk load must not fill the memory with what is not there.
 const ABSENT_MAX: usize = 1_024;
+
+/// Folders of which it is remembered whether anything is in them; with one more all are forgotten.
+const FOLDERS_MAX: usize = 256;
+
+/// The folder of a key: all up to its last `/`, which is how records make their keys. A key without one has none.
+pub(super) fn folder(key: &Key) -> Option<&[u8]> {
+    let bytes = key.as_bytes();
+    let end = bytes.iter().rposition(|byte| *byte == b'/')?;
+    bytes.get(..=end)
+}
 
 /// Keys that are remembered to have been asked for once, at most; a power of two. Four bytes each.
 const ASKED_MAX: usize = 16_384;
@@ -29,14 +38,15 @@ pub(super) enum Known {
 
 /// Entries by key in two generations: when the young one has its half of the bytes, it becomes the old one and the old one goes.
 pub(super) struct Hot {
-    /// Seeded: parts of keys are names that callers choose.
-    hasher: RandomState,
-    young: Table<Entry>,
-    old: Table<Entry>,
+    young: ByKey<Entry>,
+    old: ByKey<Entry>,
     young_bytes: usize,
     bytes_max: usize,
-    absent: Table<Key>,
-    absent_before: Table<Key>,
+    absent: KeySet,
+    absent_before: KeySet,
+    /// Is anything in it? What was in one when it was looked at may have been deleted since; what was empty is. Who makes something
+    /// looks for what would be in its way, deleted things and operations in progress: mostly there are none at all.
+    folders: HashMap<Box<[u8]>, bool>,
     /// Of a key that was asked for once, a part of its hash, where another part says.
     asked: Box<[u32]>,
 }
@@ -44,87 +54,75 @@ pub(super) struct Hot {
 impl Hot {
     pub(super) fn new(bytes_max: usize) -> Self {
         Self {
-            hasher: RandomState::new(),
-            young: Table::default(),
-            old: Table::default(),
+            young: ByKey::default(),
+            old: ByKey::default(),
             young_bytes: 0,
             bytes_max,
-            absent: Table::default(),
-            absent_before: Table::default(),
+            absent: KeySet::default(),
+            absent_before: KeySet::default(),
+            folders: HashMap::new(),
             asked: vec![0; ASKED_MAX].into(),
         }
     }
 
-    fn entry(&self, hash: u64, key: &Key) -> Option<&Entry> {
-        self.young.get(hash, key).or_else(|| self.old.get(hash, key))
+    fn entry(&self, key: &Key) -> Option<&Entry> {
+        self.young.get(key).or_else(|| self.old.get(key))
     }
 
-    fn is_absent(&self, hash: u64, key: &Key) -> bool {
-        self.absent.get(hash, key).is_some() || self.absent_before.get(hash, key).is_some()
+    fn is_absent(&self, key: &Key) -> bool {
+        self.absent.contains(key) || self.absent_before.contains(key) || self.is_occupied(key) == Some(false)
+    }
+
+    /// Is anything in this key's folder? Nothing, if that is not known or it has none.
+    pub(super) fn is_occupied(&self, key: &Key) -> Option<bool> {
+        self.folders.get(folder(key)?).copied()
+    }
+
+    /// Whether anything is in this key's folder.
+    pub(super) fn insert_folder(&mut self, key: &Key, is_occupied: bool) {
+        let Some(folder) = folder(key) else { return };
+        if self.folders.len() >= FOLDERS_MAX {
+            self.folders.clear();
+        }
+        self.folders.insert(folder.into(), is_occupied);
     }
 
     /// What is known of a key, if anything.
     pub(super) fn get(&self, key: &Key) -> Option<Known> {
-        let hash = self.hasher.hash_one(key);
-        match self.entry(hash, key) {
+        match self.entry(key) {
             Some(entry) => Some(Known::There(entry.clone())),
-            None => self.is_absent(hash, key).then_some(Known::Absent),
+            None => self.is_absent(key).then_some(Known::Absent),
         }
     }
 
     /// When the entry at a key came to be and was last modified, or that there is none; if either is known.
     pub(super) fn revisions(&self, key: &Key) -> Option<Option<(u64, u64)>> {
-        let hash = self.hasher.hash_one(key);
-        match self.entry(hash, key) {
+        match self.entry(key) {
             Some(entry) => Some(Some((entry.created, entry.modified))),
-            None => self.is_absent(hash, key).then_some(None),
+            None => self.is_absent(key).then_some(None),
         }
     }
 
     /// There is no entry at this key.
     pub(super) fn insert_absent(&mut self, key: Key) {
-        let hash = self.hasher.hash_one(&key);
         if self.absent.len() >= ABSENT_MAX {
             std::mem::swap(&mut self.absent_before, &mut self.absent);
             self.absent.clear();
         }
-        if self.absent.get(hash, &key).is_none() {
-            self.absent.insert(hash, key);
-        }
+        self.absent.insert(key);
     }
 
     /// Keeps an entry that was read, unless it should be asked for once more before.
     pub(super) fn insert_read(&mut self, entry: &Entry) {
-        let hash = self.hasher.hash_one(&entry.key);
-        if self.has_room(cost(entry)) || self.note_asked(hash) {
-            self.insert_hashed(hash, entry.clone());
+        if self.has_room(cost(entry)) || self.note_asked(entry.key.hashed()) {
+            self.insert(entry.clone());
         }
     }
 
     /// Keeps an entry.
     pub(super) fn insert(&mut self, entry: Entry) {
-        self.insert_hashed(self.hasher.hash_one(&entry.key), entry);
-    }
-
-    /// Nothing is known of it any more. Was there an entry?
-    pub(super) fn forget(&mut self, key: &Key) -> bool {
-        self.forget_hashed(self.hasher.hash_one(key), key)
-    }
-
-    /// Nothing was pushed out yet, and nothing will be by this.
-    fn has_room(&self, bytes: usize) -> bool {
-        self.old.len() == 0 && self.young_bytes + bytes <= self.bytes_max / 2
-    }
-
-    /// Remembers that it is asked for. Was it before, and not too long ago? A few are mistaken for others, which costs a place only.
-    fn note_asked(&mut self, hash: u64) -> bool {
-        let (index, part) = (hash as usize % ASKED_MAX, (hash >> 32) as u32);
-        self.asked.get_mut(index).is_some_and(|known| std::mem::replace(known, part) == part)
-    }
-
-    fn insert_hashed(&mut self, hash: u64, entry: Entry) {
         let bytes = cost(&entry);
-        self.forget_hashed(hash, &entry.key);
+        self.forget(&entry.key);
         if self.young_bytes + bytes > self.bytes_max / 2 {
             std::mem::swap(&mut self.old, &mut self.young);
             self.young.clear();
@@ -132,78 +130,39 @@ impl Hot {
         }
         if bytes <= self.bytes_max / 2 {
             self.young_bytes += bytes;
-            self.young.insert(hash, entry);
+            self.young.insert(entry.key.clone(), entry);
         }
     }
 
-    fn forget_hashed(&mut self, hash: u64, key: &Key) -> bool {
-        self.absent.remove(hash, key);
-        self.absent_before.remove(hash, key);
-        let young = self.young.remove(hash, key);
+    /// Nothing is known of it any more, as something may be there now. Was there an entry?
+    pub(super) fn forget(&mut self, key: &Key) -> bool {
+        if let Some(is_occupied) = folder(key).and_then(|folder| self.folders.get_mut(folder)) {
+            *is_occupied = true;
+        }
+        self.absent.remove(key);
+        self.absent_before.remove(key);
+        let young = self.young.remove(key);
         if let Some(entry) = &young {
             self.young_bytes -= cost(entry);
         }
-        self.old.remove(hash, key).is_some() || young.is_some()
+        self.old.remove(key).is_some() || young.is_some()
+    }
+
+    /// Nothing was pushed out yet, and nothing will be by this.
+    fn has_room(&self, bytes: usize) -> bool {
+        self.old.is_empty() && self.young_bytes + bytes <= self.bytes_max / 2
+    }
+
+    /// Remembers that it is asked for. Was it before, and not too long ago? A few are mistaken for others, which costs a place only.
+    fn note_asked(&mut self, hash: u64) -> bool {
+        let (index, part) = (hash as usize % ASKED_MAX, (hash >> 32) as u32);
+        self.asked.get_mut(index).is_some_and(|known| std::mem::replace(known, part) == part)
     }
 }
 
 /// The value twice, as it may be decoded too.
 fn cost(entry: &Entry) -> usize {
     2 * entry.key.as_bytes().len() + 2 * entry.value.len() + ENTRY_OVERHEAD_BYTES
-}
-
-/// What a table finds by its key.
-trait Keyed {
-    fn key(&self) -> &Key;
-}
-
-impl Keyed for Entry {
-    fn key(&self) -> &Key {
-        &self.key
-    }
-}
-
-impl Keyed for Key {
-    fn key(&self) -> &Key {
-        self
-    }
-}
-
-/// A table whose users know the hash of a key: it is looked for in several, and hashed once.
-struct Table<T>(HashTable<(u64, T)>);
-
-impl<T: Keyed> Table<T> {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn get(&self, hash: u64, key: &Key) -> Option<&T> {
-        self.0.find(hash, is_at(hash, key)).map(|(_, kept)| kept)
-    }
-
-    /// `hash` is of its key, which is not there.
-    fn insert(&mut self, hash: u64, kept: T) {
-        self.0.insert_unique(hash, (hash, kept), |(hash, _)| *hash);
-    }
-
-    fn remove(&mut self, hash: u64, key: &Key) -> Option<T> {
-        let found = self.0.find_entry(hash, is_at(hash, key)).ok()?;
-        Some(found.remove().0.1)
-    }
-
-    fn clear(&mut self) {
-        self.0.clear();
-    }
-}
-
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Self(HashTable::new())
-    }
-}
-
-fn is_at<T: Keyed>(hash: u64, key: &Key) -> impl Fn(&(u64, T)) -> bool {
-    move |(other, kept)| *other == hash && kept.key() == key
 }
 
 #[cfg(test)]
@@ -226,11 +185,7 @@ mod tests {
     }
 
     fn held(hot: &Hot) -> usize {
-        [&hot.young, &hot.old]
-            .into_iter()
-            .flat_map(|table| table.0.iter())
-            .map(|(_, entry)| cost(entry))
-            .sum()
+        [&hot.young, &hot.old].into_iter().flat_map(ByKey::values).map(cost).sum()
     }
 
     #[test]
@@ -274,6 +229,22 @@ mod tests {
             assert!(matches!(hot.get(&key(number)), Some(Known::Absent)));
         }
         assert!(hot.get(&key(0)).is_none());
+    }
+
+    #[test]
+    fn a_folder_that_is_empty_says_so_of_each_key_in_it_until_one_comes() {
+        let mut hot = Hot::new(10_000);
+        let (a, b, beside, deeper) = (Key::new("f/a"), Key::new("f/b"), Key::new("g/a"), Key::new("f/a/c"));
+        assert_eq!((hot.is_occupied(&a), hot.is_occupied(&Key::new("a"))), (None, None));
+        hot.insert_folder(&a, false);
+        assert!(matches!(hot.get(&a), Some(Known::Absent)) && hot.revisions(&b) == Some(None));
+        assert!(hot.get(&beside).is_none() && hot.get(&deeper).is_none(), "other folders are");
+        assert!(!hot.forget(&b), "a commit writes it");
+        assert!(hot.get(&a).is_none() && hot.get(&b).is_none() && hot.is_occupied(&a) == Some(true));
+        for number in 0..2 * FOLDERS_MAX {
+            hot.insert_folder(&Key::new(format!("{number}/a")), true);
+            assert!(hot.folders.len() <= FOLDERS_MAX);
+        }
     }
 
     #[test]

@@ -119,15 +119,30 @@ impl Redb {
     /// Reads a key from the file, and lets the hot ones know.
     fn fetch(&self, at: Position, table: &Entries, key: &Key) -> Result<Option<Entry>, StoreError> {
         let found = tables::fetch(table, key)?;
+        let folder = match found {
+            Some(_) => None,
+            None => self.look_into_folder(table, key)?,
+        };
         let mut published = self.shared.published.write().map_err(poisoned)?;
         // What was so at an older position may be stale by now.
         if published.at == at {
+            if let Some(is_occupied) = folder {
+                published.hot.insert_folder(key, is_occupied);
+            }
             match &found {
                 Some(entry) => published.hot.insert_read(entry),
+                None if folder == Some(false) => {}
                 None => published.hot.insert_absent(key.clone()),
             }
         }
         Ok(found)
+    }
+
+    /// Is anything in the folder of a key that is not there? Nothing, if it has none or that is known.
+    fn look_into_folder(&self, table: &Entries, key: &Key) -> Result<Option<bool>, StoreError> {
+        let Some(folder) = hot::folder(key) else { return Ok(None) };
+        let is_known = self.shared.published.read().map_err(poisoned)?.hot.is_occupied(key).is_some();
+        (!is_known).then(|| tables::is_occupied(table, folder)).transpose()
     }
 
     async fn ask(

@@ -2,14 +2,14 @@
 //! and what is checked when a file is opened.
 
 use crate::{
-    contract::{CommitId, Entry, Key, Position, StoreError},
+    contract::{ByKey, CommitId, Entry, Key, Position, StoreError},
     history::{Change, History},
 };
 use redb::{
     AccessGuard, Database, DatabaseError, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase,
     ReadableTable, TableDefinition, TableError, WriteTransaction,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// Key to `created ++ modified ++ value`, the revisions big-endian.
 const ENTRIES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("entry");
@@ -35,7 +35,7 @@ pub(super) struct Batch<'a> {
     /// Each commit with its changes.
     pub(super) commits: Vec<(Position, &'a [Change])>,
     /// What it leaves at each key that it writes.
-    pub(super) entries: &'a BTreeMap<Key, Left>,
+    pub(super) entries: &'a ByKey<Left>,
     /// Kept commits up to and with this revision may go.
     pub(super) prune_through: u64,
     /// How many are kept beyond it.
@@ -110,7 +110,10 @@ pub(super) fn write(database: &Database, batch: &Batch<'_>) -> Result<WriteTrans
     {
         let mut entries = transaction.open_table(ENTRIES)?;
         let mut row = Vec::new();
-        for (key, left) in batch.entries {
+        // In their order, as they stand in the file: what is next to each other is changed together.
+        let mut ordered: Vec<_> = batch.entries.iter().collect();
+        ordered.sort_unstable_by_key(|(key, _)| *key);
+        for (key, left) in ordered {
             let Some((created, modified, value)) = left else {
                 entries.remove(key.as_bytes())?;
                 continue;
@@ -159,6 +162,13 @@ pub(super) fn write(database: &Database, batch: &Batch<'_>) -> Result<WriteTrans
 pub(super) fn fetch(entries: &Entries, key: &Key) -> Result<Option<Entry>, StoreError> {
     let stored = entries.get(key.as_bytes()).map_err(unavailable)?;
     stored.map(|stored| entry(key.clone(), stored.value())).transpose()
+}
+
+/// Does any key begin with this?
+pub(super) fn is_occupied(entries: &Entries, prefix: &[u8]) -> Result<bool, StoreError> {
+    let first =
+        entries.range::<&[u8]>(prefix..).map_err(unavailable)?.next().transpose().map_err(unavailable)?;
+    Ok(first.is_some_and(|(key, _)| key.value().starts_with(prefix)))
 }
 
 /// When the entry at a key came to be and was last modified.

@@ -8,12 +8,11 @@ use super::{
     told::{self, Caller},
 };
 use crate::{
-    contract::{Check, CommitId, Entry, Key, Position, StoreError, Write},
+    contract::{ByKey, Check, CommitId, Entry, Key, Position, StoreError, Write},
     history::{self, Change},
 };
 use redb::Database;
 use std::{
-    collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -43,7 +42,7 @@ struct Plan {
     before: Position,
     at: Position,
     /// What this batch leaves at each key that it writes.
-    entries: BTreeMap<Key, Left>,
+    entries: ByKey<Left>,
     accepted: Vec<Accepted>,
     /// Verdicts that rest on this batch's becoming durable, besides those of its commits.
     resting: Vec<(CommitId, Position, Caller)>,
@@ -82,7 +81,7 @@ impl Writer {
             return;
         };
         let mut plan =
-            Plan { before, at: before, entries: BTreeMap::new(), accepted: Vec::new(), resting: Vec::new() };
+            Plan { before, at: before, entries: ByKey::default(), accepted: Vec::new(), resting: Vec::new() };
         for ask in batch {
             self.decide(&mut plan, &table, ask);
         }

@@ -96,7 +96,7 @@ impl Record for Pending {
     type Id = (VaultId, ObjectName);
 
     fn key((vault, name): &Self::Id) -> Key {
-        Key::new(format!("certificate-pending/{vault}/{}", name.folded()))
+        Key::of(&[b"certificate-pending/", vault.text().as_ref(), b"/", name.folded().as_bytes()])
     }
 }
 

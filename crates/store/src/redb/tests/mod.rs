@@ -47,6 +47,34 @@ impl Drop for Place {
 }
 
 #[tokio::test]
+async fn a_folder_that_was_seen_empty_hides_nothing_that_comes_into_it() {
+    let place = Place::new("folder");
+    let store = place.open().unwrap();
+    for round in 1..=3 {
+        // Seen empty, by reader and writer.
+        assert_eq!((value(&store, "f/a").await, value(&store, "f/b").await), (None, None));
+        let absent = |name: &str| Check::Absent(key(name));
+        let id = |number: u128| CommitId(100 * round + number);
+        store.commit(id(1), &[absent("f/a"), absent("f/b")], &[put("f/b", b"1")]).await.unwrap();
+        assert_eq!((value(&store, "f/a").await, value(&store, "f/b").await), (None, Some(b"1".to_vec())));
+        let taken = store.commit(id(2), &[absent("f/b")], &[put("f/a", b"1")]).await;
+        assert!(matches!(taken, Err(StoreError::Conflict { .. })), "{taken:?}");
+        store.commit(id(3), &[absent("f/a")], &[put("f/a", b"2")]).await.unwrap();
+        assert_eq!(value(&store, "f/a").await, Some(b"2".to_vec()));
+        // Two of one batch, of which the first takes the name.
+        let (checks, one, other) = ([absent("g/x")], [put("g/x", b"1")], [put("g/x", b"2")]);
+        let (first, second) =
+            tokio::join!(store.commit(id(4), &checks, &one), store.commit(id(5), &checks, &other));
+        assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+        let all = ["f/a", "f/b", "g/x"].map(key);
+        let entries = store.read(&all).await.unwrap().entries;
+        let unchanged = |entry: &Entry| Check::Unchanged(entry.key.clone(), entry.modified);
+        let checks: Vec<Check> = entries.iter().flatten().map(unchanged).collect();
+        store.commit(id(6), &checks, &all.map(Write::Delete)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn entries_history_and_fates_survive_reopening() {
     let place = Place::new("reopen");
     let store = place.open().unwrap();
