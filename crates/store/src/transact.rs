@@ -147,6 +147,8 @@ impl<'s> View<'s> {
             Some((at, entry)) if self.at.get().is_none_or(|known| known == at) => {
                 self.at.set(Some(at));
                 let found = decoded(&entry);
+                // The store's own key, where there is one: what is handed to the writer's thread is then not made here and freed there.
+                let key = entry.as_ref().map_or(key, |entry| entry.key.clone());
                 self.known.borrow_mut().push(Known { key, entry, is_asked: Cell::new(true) });
                 found
             }
