@@ -75,6 +75,33 @@ async fn a_folder_that_was_seen_empty_hides_nothing_that_comes_into_it() {
 }
 
 #[tokio::test]
+async fn what_was_found_at_an_older_position_is_not_remembered_of_a_later_one() {
+    let place = Place::new("stale");
+    let store = place.open().unwrap();
+    let older = || {
+        let published = store.shared.published.read().unwrap();
+        (published.at, published.table.clone())
+    };
+    // A reader that is slow: between its look at the table and its note of what it found there, the key comes, and is changed.
+    let (at, table) = older();
+    store.commit(CommitId(1), &[Check::Absent(key("f/a"))], &[put("f/a", b"1")]).await.unwrap();
+    assert_eq!(store.fetch(at, &table, &key("f/a")).unwrap(), None);
+    assert_eq!(
+        value(&store, "f/a").await,
+        Some(b"1".to_vec()),
+        "absent then is not absent now, nor is its folder empty"
+    );
+    let (at, table) = older();
+    store.commit(CommitId(2), &[], &[put("f/b", b"1")]).await.unwrap();
+    let modified = store.read(&[key("f/b")]).await.unwrap().at.revision;
+    store.commit(CommitId(3), &[Check::Unchanged(key("f/b"), modified)], &[put("f/b", b"2")]).await.unwrap();
+    assert_eq!(store.fetch(at, &table, &key("f/b")).unwrap(), None);
+    let again = store.commit(CommitId(4), &[Check::Absent(key("f/b"))], &[put("f/b", b"3")]).await;
+    assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
+    assert_eq!(value(&store, "f/b").await, Some(b"2".to_vec()));
+}
+
+#[tokio::test]
 async fn entries_history_and_fates_survive_reopening() {
     let place = Place::new("reopen");
     let store = place.open().unwrap();
