@@ -54,7 +54,7 @@ use clap::{Args, Parser, Subcommand};
 use failure::Failure;
 use output::Format;
 use server::{Config, Layout, Sources};
-use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
+use std::{ffi::OsStr, path::PathBuf, pin::Pin, process::ExitCode};
 
 /// A tenth of what answering a request costs is the system's allocator; this one's share is half of that (docs/benchmarks.md). It asks for no huge
 /// pages (`no_thp`): what each thread's heap has just begun to use would be resident in pieces of 2 MiB.
@@ -289,6 +289,8 @@ fn version(format: Format) {
 
 /// Runs a client's work on this thread.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    // Behind a pointer: the runtime's own ways to wait, of which there are two, are then not compiled around each work.
+    let work: Pin<Box<dyn Future<Output = Result<T, Failure>> + '_>> = Box::pin(work);
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 

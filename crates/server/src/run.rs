@@ -22,7 +22,7 @@ use crate::{
     reached::Reached,
     seal::{self, SealError},
     shadow::{ShadowSettings, Shadows},
-    tasks,
+    tasks::{self, boxed},
     test_clock::TestClock,
     trust::Public,
     workers::{RuntimeTasks, RuntimeWorkers},
@@ -39,6 +39,7 @@ use rustls::server::ResolvesServerCert;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -126,10 +127,25 @@ struct Ground {
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn start(
+pub fn start<'a>(
     config: Config,
-    announce: impl FnOnce(&Secret<String>) -> Result<(), SealError>,
-) -> Result<Running, StartError> {
+    announce: impl FnOnce(&Secret<String>) -> Result<(), SealError> + 'a,
+) -> Starting<'a> {
+    begin(config, Box::new(announce))
+}
+
+/// A start. Behind a pointer: all that a server is made of is compiled in this crate, and not again in that which starts it.
+pub type Starting<'a> = Pin<Box<dyn Future<Output = Result<Running, StartError>> + 'a>>;
+
+/// Is told the recovery key.
+type Announce<'a> = Box<dyn FnOnce(&Secret<String>) -> Result<(), SealError> + 'a>;
+
+#[inline(never)]
+fn begin(config: Config, announce: Announce<'_>) -> Starting<'_> {
+    Box::pin(run(config, announce))
+}
+
+async fn run(config: Config, announce: Announce<'_>) -> Result<Running, StartError> {
     let ground = open(&config, announce).await?;
     let Ground { store, entropy, clock, root, now, .. } = &ground;
     let (names, listen) = (config.names(), ground.addresses.iter().map(SocketAddr::ip).collect::<Vec<_>>());
@@ -216,16 +232,16 @@ pub async fn start(
     let administration = wire::admin::router(services.clone(), site.clone(), hosting).merge(administration);
     let admin_socket = admin_listener::bind(ground.data.layout())?;
     let mut tasks = JoinSet::new();
-    tasks.spawn(admin_listener::accept(admin_socket, administration, stopping.clone()));
-    tasks.spawn(tasks::sync(log.clone(), store.clone(), entropy.clone(), stopping.clone()));
-    tasks.spawn(tasks::reap(services.host.clone(), clock.clone(), stopping.clone()));
-    tasks.spawn(tasks::renew(certificates, Arc::new(SystemClock), stopping.clone()));
-    tasks.spawn(tasks::due(services.clone(), stopping.clone()));
-    tasks.spawn(tasks::names(site.clone(), stopping.clone()));
-    let supervisor = tokio::spawn(apps.clone().supervise(stopping));
+    tasks.spawn(boxed(admin_listener::accept(admin_socket, administration, stopping.clone())));
+    tasks.spawn(boxed(tasks::sync(log.clone(), store.clone(), entropy.clone(), stopping.clone())));
+    tasks.spawn(boxed(tasks::reap(services.host.clone(), clock.clone(), stopping.clone())));
+    tasks.spawn(boxed(tasks::renew(certificates, Arc::new(SystemClock), stopping.clone())));
+    tasks.spawn(boxed(tasks::due(services.clone(), stopping.clone())));
+    tasks.spawn(boxed(tasks::names(site.clone(), stopping.clone())));
+    let supervisor = tokio::spawn(boxed(apps.clone().supervise(stopping)));
     for listener in ground.listeners {
         let listener = listen::moved(listener, &requests).map_err(StartError::Threads)?;
-        tasks.spawn_on(public.clone().accept(listener), &requests);
+        tasks.spawn_on(boxed(public.clone().accept(listener)), &requests);
     }
     Ok(Running {
         data: ground.data,

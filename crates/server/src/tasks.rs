@@ -11,7 +11,7 @@ use crate::{
 use audit::{Actor, AuditLog, Outcome, SharedOrigin};
 use domain::{Clock, Entropy, RequestId, Timestamp, limits};
 use host::HostService;
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use store::Store;
 use tokio::time::{Instant, MissedTickBehavior};
 use vault::Done;
@@ -28,6 +28,15 @@ const DUE_INTERVAL: Duration = Duration::from_secs(5);
 /// How often all names are read for hosts files: whoever made or deleted something may not have known that it did, or have gone before it said
 /// so. Ours: it reads all apps and vaults.
 const NAMES_INTERVAL: Duration = Duration::from_secs(30);
+
+/// What runs beside others.
+pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A task to be spawned, behind a pointer. The runtime knows two ways to keep one, by its size, and both would be compiled around each: all
+/// that a server does is in some task.
+pub(crate) fn boxed(task: impl Future<Output = ()> + Send + 'static) -> Task {
+    Box::pin(task)
+}
 
 /// Runs something at an interval until the server stops. The first time is one interval from now.
 async fn every<F: Future<Output = ()>>(interval: Duration, mut stop: Stop, mut run: impl FnMut() -> F) {

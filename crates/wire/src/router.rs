@@ -14,7 +14,7 @@ use crate::{
 use audit::SharedOrigin;
 use axum::{
     Router,
-    body::{Body, Bytes},
+    body::Body,
     response::{IntoResponse, Response},
 };
 use domain::{HostRole, limits};
@@ -153,11 +153,8 @@ impl Served {
     }
 }
 
-impl<B> Service<Request<B>> for PublicService
-where
-    B: axum::body::HttpBody<Data = Bytes> + Send + 'static,
-    B::Error: Into<axum::BoxError>,
-{
+/// Of one body's type, and behind a pointer: all that answers a request is compiled here, once, and not again in each crate that serves.
+impl Service<Request<Body>> for PublicService {
     type Response = Response;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
@@ -166,8 +163,8 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        Box::pin(self.0.clone().answer(request.map(Body::new)))
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Box::pin(self.0.clone().answer(request))
     }
 }
 

@@ -6,7 +6,10 @@ use super::{
     log, probe, references,
     rounds::Rounds,
 };
-use crate::listen::{Stop, stopped};
+use crate::{
+    listen::{Stop, stopped},
+    tasks::boxed,
+};
 use access::Manager;
 use domain::{AppId, AppName, WorkloadId, limits};
 use host::{
@@ -46,7 +49,7 @@ impl Apps {
                 () = tokio::time::sleep(pause) => {}
                 () = rounds.ended() => {}
                 // What is left to remove may take its time.
-                _ = rotate.tick(), if chores.is_empty() => drop(chores.spawn(self.clone().chores())),
+                _ = rotate.tick(), if chores.is_empty() => drop(chores.spawn(boxed(self.clone().chores()))),
                 Some(_ended) = chores.join_next() => {}
                 _ = again.tick() => self.touch_all().await,
                 () = stopped(&mut stop) => {}
@@ -430,7 +433,7 @@ impl Apps {
         state.isolation = Some(Isolation { enforced, is_container, has_own_network, unenforced });
         state.notices = notices;
         let watching = self.clone().watch(app, name.clone(), workload, port, process.clone());
-        let watcher = Some(tokio::spawn(watching).abort_handle());
+        let watcher = Some(tokio::spawn(boxed(watching)).abort_handle());
         state.instances.push(Instance {
             workload,
             revision,

@@ -1,6 +1,7 @@
 //! Whose turn it is: rounds of several apps go on at a time, so that one that waits (for podman, for a process that does not die) holds up
 //! nobody else; those of one app come one after the other.
 
+use crate::tasks::boxed;
 use domain::AppName;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -32,7 +33,7 @@ impl Rounds {
         let chosen: Vec<_> = self.waiting.difference(&busy).take(free).cloned().collect();
         for name in chosen {
             self.waiting.remove(&name);
-            let id = self.running.spawn(round(name.clone())).id();
+            let id = self.running.spawn(boxed(round(name.clone()))).id();
             self.names.insert(id, name);
         }
     }

@@ -1,7 +1,7 @@
 //! The administrator's socket: a unix socket (0600) in the data directory (0700), whose peers must be our own user or root.
 
 use super::{ACCEPT_PAUSE, REQUEST_TIME_MAX, Stop, serve, stopped};
-use crate::{data::Layout, error::StartError};
+use crate::{data::Layout, error::StartError, tasks::boxed};
 use axum::Router;
 use domain::limits;
 use std::{fs, os::fd::AsFd, os::unix::fs::PermissionsExt, sync::Arc};
@@ -49,7 +49,7 @@ pub(crate) async fn accept(listener: UnixListener, router: Router, mut stop: Sto
         };
         let Some(peer) = administrator(&stream) else { continue };
         let (router, stop) = (router.clone(), stop.clone());
-        tokio::spawn(async move {
+        tokio::spawn(boxed(async move {
             serve(stream, router, stop, |request| {
                 request.extensions_mut().insert(peer.clone());
                 // A package may be half a gigabyte, and arrives within its own request.
@@ -58,7 +58,7 @@ pub(crate) async fn accept(listener: UnixListener, router: Router, mut stop: Sto
             })
             .await;
             drop(place);
-        });
+        }));
     }
 }
 

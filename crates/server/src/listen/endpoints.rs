@@ -9,6 +9,7 @@ use super::{ACCEPT_PAUSE, public::Public};
 use crate::{
     hands::Hands,
     origin::{Ends, Observer},
+    tasks::boxed,
 };
 use domain::{WorkloadId, limits};
 use host::EndpointListeners;
@@ -154,7 +155,7 @@ impl Endpoints {
         let (stop, stopping) = watch::channel(false);
         let (service, observer) = (PublicService::new(services), Arc::new(self.observer.asking(attestor)));
         let public = Public::with_places(limits::ENDPOINT_CONNECTIONS_MAX, tls, service, observer, stopping);
-        drop(self.runtime.spawn(public.accept(listener)));
+        drop(self.runtime.spawn(boxed(public.accept(listener))));
         Ok(stop)
     }
 }
@@ -191,7 +192,7 @@ impl EndpointListeners for Endpoints {
                     let listener = TcpListener::from_std(listener)?;
                     let (services, attestor) = (services.clone(), Some(attestor.clone()));
                     let accepting = accept(listener, endpoint, services, attestor, observer.clone());
-                    open.tasks.push(self.runtime.spawn(accepting).abort_handle());
+                    open.tasks.push(self.runtime.spawn(boxed(accepting)).abort_handle());
                 }
                 (listener, Some(attestor), observer)
             }
@@ -204,7 +205,7 @@ impl EndpointListeners for Endpoints {
             None => msi::Endpoint::app_service(workload, port),
             Some(_) => msi::Endpoint::arc(workload, port).ok_or_else(not_confined)?,
         };
-        let accepting = self.runtime.spawn(accept(listener, endpoint, services, attestor, observer));
+        let accepting = self.runtime.spawn(boxed(accept(listener, endpoint, services, attestor, observer)));
         open.tasks.push(accepting.abort_handle());
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, open);
         Ok(port)
@@ -254,7 +255,8 @@ async fn accept(
         match Probe::of(&stream, ends, attestor.clone(), observer.clone()) {
             Ok(probe) => {
                 let (services, endpoint) = (services.clone(), endpoint.clone());
-                connections.spawn(msi::serve_connection(services, endpoint, stream, Arc::new(probe), peer));
+                let serving = msi::serve_connection(services, endpoint, stream, Arc::new(probe), peer);
+                connections.spawn(boxed(serving));
             }
             Err(error) => tracing::warn!(%error, "cannot ask the kernel about a connection"),
         }

@@ -5,6 +5,7 @@ use crate::{
     error::StartError,
     origin::{Ends, Observer},
     systemd,
+    tasks::boxed,
 };
 use audit::SharedOrigin;
 use domain::limits;
@@ -131,7 +132,7 @@ impl Public {
                 () = stopped(&mut stop) => return,
             };
             match accepted {
-                Ok((stream, peer)) => drop(tokio::spawn(self.clone().connection(stream, peer, place))),
+                Ok((stream, peer)) => drop(tokio::spawn(boxed(self.clone().connection(stream, peer, place)))),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -17,6 +17,7 @@ use crate::{
     },
     origin::Observer,
     run::tls,
+    tasks::boxed,
     trust::{self, Hosts, NamesChange, Public},
 };
 use crypt::{Authority, Key256};
@@ -163,7 +164,7 @@ impl Shadows {
         let hosts = self.hosts_file(workload, address).map_err(broken)?;
         let path = hosts.path().to_owned();
         open.insert(workload, Open { stop, hosts });
-        drop(settings.runtime.spawn(door.accept(listener)));
+        drop(settings.runtime.spawn(boxed(door.accept(listener))));
         Ok(ShadowDoor { address, hosts: path, trust })
     }
 
