@@ -390,6 +390,30 @@ mod tests {
     }
 
     #[test]
+    fn the_page_for_operators_names_each_setting_with_its_default() {
+        let page = include_str!("../../../docs/operate/README.md");
+        let defaults = Config::load(&sources(&[("HOME", "/home/ada")], &[])).unwrap();
+        let defaults = serde_json::to_value(defaults).unwrap();
+        assert_eq!(defaults.as_object().unwrap().len(), KEYS.len());
+        for key in KEYS {
+            let default = match &defaults[key] {
+                // Of the user who starts it.
+                _ if key == "data_dir" => "as above".to_owned(),
+                serde_json::Value::Null if key == "apps_dir" => "`apps` in".to_owned(),
+                serde_json::Value::Null => "none |".to_owned(),
+                serde_json::Value::String(text) => format!("`{text}` |"),
+                serde_json::Value::Array(addresses) => {
+                    let addresses: Vec<_> = addresses.iter().filter_map(serde_json::Value::as_str).collect();
+                    format!("`{}` |", addresses.join(","))
+                }
+                other => format!("`{other}` |"),
+            };
+            let row = format!("\n| `{key}` | {default}");
+            assert!(page.contains(&row), "docs/operate/README.md has no row that begins{row}");
+        }
+    }
+
+    #[test]
     fn defaults_need_no_file() {
         let config = Config::load(&sources(&[("HOME", "/home/ada")], &[])).unwrap();
         assert_eq!(config.data_dir, Path::new("/home/ada/.local/share/keyless"));
