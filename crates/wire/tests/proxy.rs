@@ -87,7 +87,7 @@ impl Stage {
         tokio::spawn(async move {
             let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
                 request.extensions_mut().insert(kept.clone());
-                public.clone().oneshot(request)
+                public.clone().oneshot(request.map(axum::body::Body::new))
             });
             drop(http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades().await);
         });
