@@ -5,11 +5,11 @@ use domain::Entropy;
 use std::cell::RefCell;
 use zeroize::Zeroizing;
 
-/// Bytes of a draw that comes out of what its thread has drawn ahead: an identifier's, or a data key's with its nonces. It is as random:
-/// each byte is given out once, and zeroized where it was.
-const SMALL_BYTES_MAX: usize = 64;
+/// Bytes of a draw that comes out of what its thread has drawn ahead: an identifier's. A 128-bit key may be one as well, and is as random: each
+/// byte is given out once, and zeroized where it was.
+const SMALL_BYTES_MAX: usize = 16;
 /// Bytes that a thread draws at a time for small draws: the generator's own cost is by the draw.
-const AHEAD_BYTES: usize = 1_024;
+const AHEAD_BYTES: usize = 512;
 
 /// The operating system's entropy by way of aws-lc's generator. The first bytes of a process cost 30 to 45 ms.
 #[derive(Clone, Copy, Debug, Default)]
