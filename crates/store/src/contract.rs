@@ -4,14 +4,9 @@
 //! Owns not: any backend, and what the values mean. A value never holds a secret in clear: `crypt` seals it before it gets here.
 
 use async_trait::async_trait;
-use std::{
-    cmp::Ordering,
-    collections::{HashMap, HashSet},
-    fmt,
-    hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher, RandomState},
-    num::NonZeroU16,
-    sync::{Arc, LazyLock},
-};
+use std::num::NonZeroU16;
+
+pub use crate::key::Key;
 
 /// Checks of one commit. Source: etcd allows 128 compares a transaction; two are the fence's, the rest is reserve.
 pub const CHECKS_MAX: usize = 100;
@@ -21,8 +16,6 @@ pub const WRITES_MAX: usize = 100;
 pub const READ_KEYS_MAX: usize = 100;
 /// Bytes of a key, at least 1. Source: PostgreSQL refuses B-tree rows over 2,704 bytes.
 pub const KEY_BYTES_MAX: usize = 512;
-/// Bytes of a key that is put together without a detour; nearly all are shorter.
-const KEY_OF_BYTES: usize = 256;
 /// Bytes of a value; 0 is a value too.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of one commit: all keys, checks' too, and values, and [`ITEM_OVERHEAD_BYTES`] an item. Source: etcd's 1.5 MiB a request.
@@ -33,110 +26,6 @@ pub const ITEM_OVERHEAD_BYTES: usize = 64;
 pub const LIST_MAX: u16 = 256;
 /// Bytes of one page or answer (at least one item).
 pub const REPLY_BYTES_MAX: usize = 1024 * 1024;
-
-/// Seeded, one for the process: parts of keys are names that callers choose.
-static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-
-/// A key: 1 to [`KEY_BYTES_MAX`] bytes, ordered bytewise. As a prefix it may be empty. Shared: an entry that is read carries its key.
-#[derive(Clone)]
-pub struct Key {
-    bytes: Arc<[u8]>,
-    /// Of the bytes, made once: a key is looked for in several tables by several threads.
-    hash: u64,
-}
-
-impl Key {
-    /// Any bytes; [`validate`] and the backends refuse what is too long.
-    pub fn new(bytes: impl AsRef<[u8]>) -> Self {
-        let bytes: Arc<[u8]> = bytes.as_ref().into();
-        let hash = HASHER.hash_one(&*bytes);
-        Self { bytes, hash }
-    }
-
-    /// Some parts, one after the other. Keys are made for every read: one allocation, and no formatting.
-    pub fn of(parts: &[&[u8]]) -> Self {
-        let mut text = [0; KEY_OF_BYTES];
-        let mut rest = &mut text[..];
-        for part in parts {
-            match std::mem::take(&mut rest).split_at_mut_checked(part.len()) {
-                Some((place, left)) => {
-                    place.copy_from_slice(part);
-                    rest = left;
-                }
-                None => return Self::new(parts.concat()),
-            }
-        }
-        let left = rest.len();
-        Self::new(text.get(..KEY_OF_BYTES - left).unwrap_or_default())
-    }
-
-    /// The bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// A hash of the bytes; of another process another one.
-    pub(crate) const fn hashed(&self) -> u64 {
-        self.hash
-    }
-}
-
-/// What is found by its key, without hashing it again.
-pub(crate) type ByKey<T> = HashMap<Key, T, BuildHasherDefault<Carried>>;
-/// Keys, found without hashing them again.
-pub(crate) type KeySet = HashSet<Key, BuildHasherDefault<Carried>>;
-
-/// The hash that a [`Key`] carries.
-#[derive(Default)]
-pub(crate) struct Carried(u64);
-
-impl Hasher for Carried {
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // No key comes here.
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        // Keys begin alike: the hash tells most of them apart at once.
-        self.hash == other.hash && self.bytes == other.bytes
-    }
-}
-
-impl Eq for Key {}
-
-impl PartialOrd for Key {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Key {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.bytes.cmp(&other.bytes)
-    }
-}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Key({})", self.bytes.escape_ascii())
-    }
-}
 
 /// Names one attempt of a commit: 128 random bits from the caller's entropy. A retry of the same attempt keeps it, a new decision
 /// takes a new one. It is what resolves an [`StoreError::Unknown`].
@@ -392,18 +281,4 @@ pub fn validate(checks: &[Check], writes: &[Write]) -> Result<(), StoreError> {
         bytes += write.value_bytes();
     }
     if bytes > COMMIT_BYTES_MAX { too_large("commit bytes", COMMIT_BYTES_MAX) } else { Ok(()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_all_of_its_parts() {
-        for length in [0, 1, KEY_OF_BYTES - 2, KEY_OF_BYTES - 1, KEY_OF_BYTES, 3 * KEY_OF_BYTES] {
-            let long = vec![b'x'; length];
-            let key = Key::of(&[b"a", &long, b"", b"b"]);
-            assert_eq!(key.as_bytes(), [b"a", &*long, b"b"].concat());
-        }
-    }
 }

@@ -3,6 +3,7 @@
 
 pub mod contract;
 mod history;
+mod key;
 pub mod memory;
 pub mod record;
 pub mod redb;

@@ -4,8 +4,11 @@
 //! As long as there is room, what is read is kept. Then only what is asked for a second time: what is read once would push out what is read
 //! often, and each read would pass through memory that no cache of the processor holds.
 
-use crate::contract::{ByKey, Entry, Key, KeySet};
-use std::collections::HashMap;
+use crate::{
+    contract::{Entry, Key},
+    key::{ByKey, KeySet},
+};
+use std::{collections::HashMap, hash::BuildHasher as _};
 
 /// What an entry costs besides key and value: two map slots, two reference counts, its decoded record's shape.
 const ENTRY_OVERHEAD_BYTES: usize = 200;
@@ -14,8 +17,11 @@ const ENTRY_OVERHEAD_BYTES: usize = 200;
 /// again. A bulk load must not fill the memory with what is not there.
 const ABSENT_MAX: usize = 1_024;
 
-/// Folders of which it is remembered whether anything is in them; with one more all are forgotten.
-const FOLDERS_MAX: usize = 256;
+/// Folders of which it is remembered whether anything is in them; with one more all are forgotten. Ours: a vault in use has three.
+const FOLDERS_MAX: usize = 1_024;
+
+/// Keys and folders that are remembered to have been asked for once, at most; a power of two. Four bytes each.
+const ASKED_MAX: usize = 16_384;
 
 /// The folder of a key: all up to its last `/`, which is how records make their keys. A key without one has none.
 pub(super) fn folder(key: &Key) -> Option<&[u8]> {
@@ -23,9 +29,6 @@ pub(super) fn folder(key: &Key) -> Option<&[u8]> {
     let end = bytes.iter().rposition(|byte| *byte == b'/')?;
     bytes.get(..=end)
 }
-
-/// Keys that are remembered to have been asked for once, at most; a power of two. Four bytes each.
-const ASKED_MAX: usize = 16_384;
 
 /// What is known of a key.
 #[derive(Debug)]
@@ -47,7 +50,7 @@ pub(super) struct Hot {
     /// Is anything in it? What was in one when it was looked at may have been deleted since; what was empty is. Who makes something
     /// looks for what would be in its way, deleted things and operations in progress: mostly there are none at all.
     folders: HashMap<Box<[u8]>, bool>,
-    /// Of a key that was asked for once, a part of its hash, where another part says.
+    /// Of a key or a folder that was asked for once, a part of its hash, where another part says.
     asked: Box<[u32]>,
 }
 
@@ -76,6 +79,16 @@ impl Hot {
     /// Is anything in this key's folder? Nothing, if that is not known or it has none.
     pub(super) fn is_occupied(&self, key: &Key) -> Option<bool> {
         self.folders.get(folder(key)?).copied()
+    }
+
+    /// Should it be looked whether anything is in this key's folder? If that is not known, and one of its keys was looked for in vain before:
+    /// there are many folders in which nobody looks twice, as each object has one for its versions.
+    pub(super) fn is_folder_wanted(&mut self, key: &Key) -> bool {
+        let Some(folder) = folder(key).filter(|folder| !self.folders.contains_key(*folder)) else {
+            return false;
+        };
+        let hash = self.folders.hasher().hash_one(folder);
+        self.note_asked(hash)
     }
 
     /// Whether anything is in this key's folder.
@@ -241,6 +254,15 @@ mod tests {
         assert!(hot.get(&beside).is_none() && hot.get(&deeper).is_none(), "other folders are");
         assert!(!hot.forget(&b), "a commit writes it");
         assert!(hot.get(&a).is_none() && hot.get(&b).is_none() && hot.is_occupied(&a) == Some(true));
+        assert!(!hot.is_folder_wanted(&a), "it is known");
+        assert!(
+            !hot.is_folder_wanted(&beside) && hot.is_folder_wanted(&beside),
+            "when it is asked for again"
+        );
+        assert!(
+            !hot.is_folder_wanted(&Key::new("a")) && !hot.is_folder_wanted(&Key::new("a")),
+            "it has none"
+        );
         for number in 0..2 * FOLDERS_MAX {
             hot.insert_folder(&Key::new(format!("{number}/a")), true);
             assert!(hot.folders.len() <= FOLDERS_MAX);

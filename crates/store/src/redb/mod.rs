@@ -138,11 +138,11 @@ impl Redb {
         Ok(found)
     }
 
-    /// Is anything in the folder of a key that is not there? Nothing, if it has none or that is known.
+    /// Is anything in the folder of a key that is not there? Nothing, if that is not worth a look.
     fn look_into_folder(&self, table: &Entries, key: &Key) -> Result<Option<bool>, StoreError> {
-        let Some(folder) = hot::folder(key) else { return Ok(None) };
-        let is_known = self.shared.published.read().map_err(poisoned)?.hot.is_occupied(key).is_some();
-        (!is_known).then(|| tables::is_occupied(table, folder)).transpose()
+        let is_wanted = self.shared.published.write().map_err(poisoned)?.hot.is_folder_wanted(key);
+        let folder = hot::folder(key).filter(|_| is_wanted);
+        folder.map(|folder| tables::is_occupied(table, folder)).transpose()
     }
 
     async fn ask(

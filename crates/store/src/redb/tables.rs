@@ -2,8 +2,9 @@
 //! and what is checked when a file is opened.
 
 use crate::{
-    contract::{ByKey, CommitId, Entry, Key, Position, StoreError},
+    contract::{CommitId, Entry, Key, Position, StoreError},
     history::{Change, History},
+    key::ByKey,
 };
 use redb::{
     AccessGuard, Database, DatabaseError, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase,

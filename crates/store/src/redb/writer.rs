@@ -8,8 +8,9 @@ use super::{
     told::{self, Caller},
 };
 use crate::{
-    contract::{ByKey, Check, CommitId, Entry, Key, Position, StoreError, Write},
+    contract::{Check, CommitId, Entry, Key, Position, StoreError, Write},
     history::{self, Change},
+    key::ByKey,
 };
 use redb::Database;
 use std::{
