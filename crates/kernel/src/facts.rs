@@ -18,7 +18,7 @@ const PROCESSES_MAX: usize = 256;
 /// holds thousands of connections must not make each more of them slow for everybody.
 const DESCRIPTORS_MAX: usize = 512;
 
-/// Processes that are remembered to have held a socket.
+/// Processes that are remembered to have held a socket. Ours: each costs a look at its descriptors, if it is of the cgroup that is asked about.
 const HOLDERS_MAX: usize = 8;
 
 /// What is known of a calling process.
@@ -68,10 +68,7 @@ impl Holders {
 /// Describes an attested or observed peer.
 pub fn describe(peer: &Peer, hierarchy: &Hierarchy, holders: &Holders) -> ProcessFacts {
     let directory = hierarchy.directory_of(peer.cgroup);
-    let pid = directory.as_deref().and_then(|directory| holder(directory, peer.inode, &holders.known()));
-    if let Some(pid) = pid {
-        holders.note(pid);
-    }
+    let pid = directory.as_deref().and_then(|directory| holder(directory, peer.inode, holders));
     ProcessFacts {
         uid: peer.uid,
         pid,
@@ -81,11 +78,12 @@ pub fn describe(peer: &Peer, hierarchy: &Hierarchy, holders: &Holders) -> Proces
 }
 
 /// The process of a cgroup that holds a socket.
-fn holder(cgroup: &Path, inode: u32, known: &[u32]) -> Option<u32> {
+fn holder(cgroup: &Path, inode: u32, holders: &Holders) -> Option<u32> {
     let processes = fs::read_to_string(cgroup.join(PROCESSES)).ok()?;
     let members: Vec<u32> = processes.lines().filter_map(|line| line.parse().ok()).collect();
+    let known = holders.known();
     let mut left = DESCRIPTORS_MAX;
-    known_first(&members, known).take(PROCESSES_MAX).find(|pid| {
+    let found = known_first(&members, &known).take(PROCESSES_MAX).find(|pid| {
         let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
         descriptors.take(left).flatten().any(|descriptor| {
             left = left.saturating_sub(1);
@@ -94,7 +92,9 @@ fn holder(cgroup: &Path, inode: u32, known: &[u32]) -> Option<u32> {
                 file.ino() == u64::from(inode) && file.mode() & libc::S_IFMT == libc::S_IFSOCK
             })
         })
-    })
+    })?;
+    holders.note(found);
+    Some(found)
 }
 
 /// Members, those first that are known.
@@ -130,7 +130,7 @@ mod tests {
     use crate::Attestor;
     use std::{
         net::{TcpListener, TcpStream},
-        os::unix::net::UnixStream,
+        os::{fd::AsRawFd as _, unix::net::UnixStream},
     };
 
     fn own_executable() -> Option<String> {
@@ -154,6 +154,31 @@ mod tests {
         (10..50).for_each(|pid| holders.note(pid));
         assert_eq!(holders.known().len(), HOLDERS_MAX);
         assert_eq!(holders.known().first(), Some(&49));
+    }
+
+    #[test]
+    fn in_a_crowd_only_who_was_found_before_is_found_again() {
+        let (socket, _other) = UnixStream::pair().unwrap();
+        let inode = fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap().ino();
+        let inode = u32::try_from(inode).unwrap();
+        let cgroup = std::env::temp_dir().join(format!("keyless-crowd-{}", std::process::id()));
+        fs::create_dir_all(&cgroup).unwrap();
+        let own = std::process::id();
+        // None of the others is there: larger than any process id that Linux gives.
+        let crowd =
+            |size: u32| (0..size).map(|number| format!("{}\n", 5_000_000 + number)).collect::<String>();
+        let holders = Holders::default();
+        let found_in = |size: u32| {
+            fs::write(cgroup.join(PROCESSES), format!("{}{own}\n", crowd(size))).unwrap();
+            holder(&cgroup, inode, &holders)
+        };
+        let many = u32::try_from(PROCESSES_MAX).unwrap();
+        let found = [found_in(many), found_in(many - 1), found_in(many)];
+        fs::write(cgroup.join(PROCESSES), crowd(3)).unwrap();
+        let elsewhere = holder(&cgroup, inode, &holders);
+        fs::remove_dir_all(&cgroup).unwrap();
+        assert_eq!(found, [None, Some(own), Some(own)]);
+        assert_eq!(elsewhere, None, "it is not in that cgroup any more");
     }
 
     #[test]
