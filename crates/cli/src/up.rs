@@ -89,7 +89,7 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
     let runtime = server::runtime()?;
     let (names, data) = (config.names(), config.data_dir.clone());
     runtime.block_on(async {
-        let running = server::start(config, |key| announce(key, &data)).await?;
+        let running = server::start(config, Box::new(|key| announce(key, &data))).await?;
         // Gone from memory when it is done, with the values that it holds.
         if let Some(wanted) = wanted {
             let admin = Admin::new(Layout::of(data.clone()));

@@ -38,5 +38,5 @@ pub use data::Layout;
 pub use error::StartError;
 pub use host::inject::VALUES_NEEDED;
 pub use installation::has_user_manager;
-pub use run::{Asked, Running, runtime, start};
+pub use run::{Announce, Asked, Running, Starting, runtime, start};
 pub use seal::{Recovered, SealError};

@@ -127,23 +127,18 @@ struct Ground {
 ///
 /// # Errors
 /// [`StartError`].
-pub fn start<'a>(
-    config: Config,
-    announce: impl FnOnce(&Secret<String>) -> Result<(), SealError> + 'a,
-) -> Starting<'a> {
-    begin(config, Box::new(announce))
-}
-
-/// A start. Behind a pointer: all that a server is made of is compiled in this crate, and not again in that which starts it.
-pub type Starting<'a> = Pin<Box<dyn Future<Output = Result<Running, StartError>> + 'a>>;
-
-/// Is told the recovery key.
-type Announce<'a> = Box<dyn FnOnce(&Secret<String>) -> Result<(), SealError> + 'a>;
-
+// Nothing of it is generic, and the future is behind a pointer: all that a server is made of is compiled in this crate, and not again in that
+// which starts it.
 #[inline(never)]
-fn begin(config: Config, announce: Announce<'_>) -> Starting<'_> {
+pub fn start(config: Config, announce: Announce<'_>) -> Starting<'_> {
     Box::pin(run(config, announce))
 }
+
+/// Is told the recovery key.
+pub type Announce<'a> = Box<dyn FnOnce(&Secret<String>) -> Result<(), SealError> + 'a>;
+
+/// A start that goes on.
+pub type Starting<'a> = Pin<Box<dyn Future<Output = Result<Running, StartError>> + 'a>>;
 
 async fn run(config: Config, announce: Announce<'_>) -> Result<Running, StartError> {
     let ground = open(&config, announce).await?;

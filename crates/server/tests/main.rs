@@ -63,11 +63,11 @@ impl Site {
     /// Starts it; answers also the recovery key, if one was announced.
     async fn start(&mut self) -> Result<(Running, Option<String>), StartError> {
         let mut announced = None;
-        let running = server::start(self.config(), |key: &Secret<String>| {
+        let announce = Box::new(|key: &Secret<String>| {
             announced = Some(key.expose().clone());
             Ok(())
-        })
-        .await?;
+        });
+        let running = server::start(self.config(), announce).await?;
         self.public = running.hosts_file().parent().map(Path::to_owned);
         Ok((running, announced))
     }
