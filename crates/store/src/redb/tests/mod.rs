@@ -75,6 +75,24 @@ async fn a_folder_that_was_seen_empty_hides_nothing_that_comes_into_it() {
 }
 
 #[tokio::test]
+async fn a_folder_in_which_something_is_is_not_taken_for_empty() {
+    let place = Place::new("occupied");
+    let store = place.open().unwrap();
+    store.commit(CommitId(1), &[], &[put("f/z", b"1"), put("g/a/b", b"1"), put("i", b"1")]).await.unwrap();
+    // Nothing of it is in memory.
+    drop(store);
+    let store = place.open().unwrap();
+    for name in ["f/a", "f/b", "f/c", "g/x", "g/y", "h/x", "h/y"] {
+        assert_eq!(value(&store, name).await, None);
+    }
+    for name in ["f/z", "g/a/b", "i"] {
+        assert_eq!(value(&store, name).await, Some(b"1".to_vec()), "{name}");
+        let taken = store.commit(CommitId(2), &[Check::Absent(key(name))], &[put(name, b"2")]).await;
+        assert!(matches!(taken, Err(StoreError::Conflict { .. })), "{taken:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_found_at_an_older_position_is_not_remembered_of_a_later_one() {
     let place = Place::new("stale");
     let store = place.open().unwrap();
