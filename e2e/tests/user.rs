@@ -1,6 +1,7 @@
 //! Without root: an ordinary user's server and apps. The claim is smaller there, and said.
 
 use e2e::{Answer, App, Server, server, settings, skip, wait};
+use std::{os::unix::process::CommandExt as _, process::Command};
 
 /// Nobody in particular.
 const USER: u32 = 65_534;
@@ -36,6 +37,29 @@ fn who_requires_enforcement_gets_it_or_nothing() {
     assert_ne!(ended.code, Some(0));
     assert!(!ended.stdout.contains("it ran"), "{}", ended.said());
     assert!(ended.stderr.contains("not started"), "{}", ended.said());
+}
+
+#[test]
+fn doctor_speaks_of_the_place_where_the_server_is_and_not_of_its_own() {
+    if !settings::is_root() {
+        return skip("a delegated cgroup: needs root to give one");
+    }
+    let mut server = Server::start_delegated("user-doctor", USER);
+    let program = server.place().join("keyless");
+    let data = server.data();
+    // The same user's command, in a cgroup that was not delegated to them.
+    let doctor = || {
+        let mut doctor = Command::new(&program);
+        doctor.arg("doctor").uid(USER).gid(USER).env_clear().env("KEYLESS_DATA_DIR", &data);
+        String::from_utf8(wait::output(&mut doctor, b"").stdout).unwrap()
+    };
+    let said = doctor();
+    assert!(said.contains("memory limit") && said.contains("Landlock domain"), "{said}");
+    assert!(!said.contains("not delegated"), "{said}");
+    server.stop();
+    let said = doctor();
+    assert!(said.contains("memory limit"), "{said}");
+    assert!(said.contains("not delegated"), "{said}");
 }
 
 #[test]

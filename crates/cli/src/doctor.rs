@@ -6,16 +6,17 @@ use crate::{
     Global, clock,
     failure::Failure,
     output::{self, Colour, Format, paint},
-    status::{Capability, Status},
+    status::Status,
 };
 use serde::Serialize;
-use server::{Config, Layout};
+use server::{
+    Config, Layout,
+    installation::{self, CONNECT_GATE, Capability, HostingFacts},
+};
 use std::{fs, net::ToSocketAddrs, os::unix::fs::PermissionsExt, path::Path};
 
 /// Free space below which the store and the audit log may soon not be written. Ours.
 const FREE_BYTES_MIN: u64 = 256 << 20;
-/// As the server names it.
-const GATE: &str = "connect gate";
 
 /// How a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -52,7 +53,8 @@ impl Finding {
 pub(crate) async fn doctor(global: &Global) -> Result<(), Failure> {
     let config = global.config(Vec::new())?;
     let layout = Layout::of(&config.data_dir);
-    let status = crate::admin::Admin::new(layout.clone()).get::<Status>("/v1/status").await;
+    let admin = crate::admin::Admin::new(layout.clone());
+    let status = admin.get::<Status>("/v1/status").await;
     let mut findings = Vec::new();
     match &status {
         Ok(status) => {
@@ -88,11 +90,22 @@ pub(crate) async fn doctor(global: &Global) -> Result<(), Failure> {
         }
         Err(failure) => {
             findings.push(Finding::mend(failure.to_string().replace("\n  ", ". "), "start it: keyless up"));
-            findings.extend(here().iter().map(enforced));
+            findings.extend(installation::named(&kernel::capabilities()).iter().map(enforced));
         }
     }
-    let is_gated = status.as_ref().is_ok_and(|status| status.capabilities.iter().any(|one| one.name == GATE));
-    findings.extend(hosting(&kernel::hosting(), is_gated));
+    // The server knows better than this command, which is somewhere else and may be allowed more or less.
+    let found = match &status {
+        Ok(_) => admin.get::<HostingFacts>("/v1/status/hosting").await.unwrap_or_else(|failure| {
+            let what = format!(
+                "what hosted apps can be given is asked of this command: the server does not say ({failure})"
+            );
+            findings.push(Finding::note(what, "see the server's log"));
+            installation::hosting()
+        }),
+        Err(_) => installation::hosting(),
+    };
+    let is_gated = |status: &Status| status.capabilities.iter().any(|one| one.name == CONNECT_GATE);
+    findings.extend(hosting(&found, status.as_ref().is_ok_and(is_gated)));
     findings.extend(data(&layout));
     findings.extend(names(&config, status.as_ref().ok()));
     if global.output == Format::Json {
@@ -107,15 +120,6 @@ pub(crate) async fn doctor(global: &Global) -> Result<(), Failure> {
     }
 }
 
-/// What this very process could enforce.
-fn here() -> Vec<Capability> {
-    let named = server::installation::named(&kernel::capabilities());
-    named
-        .into_iter()
-        .map(|one| Capability { name: one.name, enforced: one.enforced, why: one.why, mend: one.mend })
-        .collect()
-}
-
 fn enforced(capability: &Capability) -> Finding {
     if capability.enforced {
         return Finding::good(format!("{}: enforced by the kernel", capability.name));
@@ -127,23 +131,22 @@ fn enforced(capability: &Capability) -> Finding {
     )
 }
 
-/// What this very process could give to an app that it starts; none of it is needed for the rest.
-fn hosting(hosting: &kernel::Hosting, is_gated: bool) -> Vec<Finding> {
-    let told = |name: &str, verdict: &kernel::Verdict| match verdict {
-        kernel::Verdict::Enforced => Finding::good(format!("{name}: enforced by the kernel")),
-        kernel::Verdict::Unenforced { why, mend } => {
-            Finding::note(format!("{name}: unenforced: {why}"), mend.as_str())
-        }
+/// What hosted apps can be given; none of it is needed for the rest.
+fn hosting(found: &HostingFacts, is_gated: bool) -> Vec<Finding> {
+    let told = |one: &Capability| {
+        let finding = enforced(one);
+        Finding { verdict: if one.enforced { Verdict::Good } else { Verdict::Note }, ..finding }
     };
-    let mut findings: Vec<_> =
-        hosting.named().into_iter().map(|(name, verdict)| told(&name, verdict)).collect();
+    let mut findings: Vec<_> = found.capabilities.iter().map(told).collect();
     // Of one that is there the server says so.
     if !is_gated {
-        let gate =
-            format!("{GATE} before endpoints: not used, unless the server is started with --connect-gate");
-        findings.push(Finding::good(match &hosting.connect_gate {
-            kernel::Verdict::Enforced => format!("{gate}; it could be had here"),
-            kernel::Verdict::Unenforced { why, .. } => format!("{gate}; it could not be had here: {why}"),
+        let gate = format!(
+            "{CONNECT_GATE} before endpoints: not used, unless the server is started with --connect-gate"
+        );
+        let why = found.connect_gate.why.as_deref().unwrap_or_default();
+        findings.push(Finding::good(match found.connect_gate.enforced {
+            true => format!("{gate}; it could be had here"),
+            false => format!("{gate}; it could not be had here: {why}"),
         }));
     }
     findings
@@ -231,21 +234,28 @@ fn print(finding: &Finding) {
 mod tests {
     use super::*;
 
+    fn capability(name: &str, why: Option<&str>) -> Capability {
+        let (why, mend) = (why.map(str::to_owned), why.map(|_| "do this".to_owned()));
+        Capability { name: name.to_owned(), enforced: why.is_none(), why, mend }
+    }
+
     #[test]
     fn nothing_is_called_enforced_that_the_server_does_not_use() {
-        let has = kernel::Hosting {
-            account: kernel::Verdict::Enforced,
-            network: kernel::Verdict::Enforced,
-            landlock: kernel::Verdict::Enforced,
-            connect_gate: kernel::Verdict::Enforced,
-            ..kernel::hosting()
-        };
-        assert!(!hosting(&has, true).iter().any(|finding| finding.what.contains(GATE)), "the server says so");
-        let hosting = hosting(&has, false);
-        let about = |word: &str| hosting.iter().find(|finding| finding.what.contains(word));
-        let gate = about("gate").unwrap();
+        let capabilities =
+            vec![capability("account", None), capability("memory limit", Some("not delegated"))];
+        let mut found = HostingFacts { capabilities, connect_gate: capability(CONNECT_GATE, None) };
+        assert_eq!(hosting(&found, true).len(), 2, "of its gate the server says so");
+        let all = hosting(&found, false);
+        let [account, memory, gate] = all.as_slice() else { panic!("{all:?}") };
+        assert_eq!((account.verdict, &*account.what), (Verdict::Good, "account: enforced by the kernel"));
+        // A hosted app can do without, so there is nothing that must be mended.
+        assert_eq!(
+            (memory.verdict, &*memory.what),
+            (Verdict::Note, "memory limit: unenforced: not delegated")
+        );
+        assert_eq!(memory.mend.as_deref(), Some("do this"));
         assert!(!gate.what.contains("enforced") && gate.what.contains("not used"), "{}", gate.what);
-        assert_eq!(about("Landlock").is_some(), !kernel::is_root(), "root's apps get none");
-        assert!(about("user of its own").unwrap().what.contains("enforced by the kernel"));
+        found.connect_gate = capability(CONNECT_GATE, Some("no BPF"));
+        assert!(hosting(&found, false)[2].what.ends_with("it could not be had here: no BPF"));
     }
 }

@@ -190,6 +190,9 @@ enum Command {
     /// What makes the sockets in the network of an ordinary user's container
     #[command(hide = true)]
     Outpost,
+    /// What the server learns by what apps can be given where it is
+    #[command(hide = true, name = server::installation::PROBE)]
+    Probe,
 }
 
 impl Global {
@@ -218,6 +221,10 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args).map(|()| ExitCode::SUCCESS),
         Command::Within(args) => within::within(args),
         Command::Outpost => outpost::outpost(),
+        Command::Probe => {
+            output::json(&server::installation::hosting());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Run(args) => block_on(run::run(&cli.global, args)),
         Command::Az(args) => block_on(az::az(&cli.global, args)),
         other => block_on(command(&cli.global, other)).map(|()| ExitCode::SUCCESS),
@@ -275,7 +282,8 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
         | Command::Az(_)
         | Command::Demo(_)
         | Command::Within(_)
-        | Command::Outpost => Ok(()),
+        | Command::Outpost
+        | Command::Probe => Ok(()),
     }
 }
 

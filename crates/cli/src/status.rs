@@ -8,6 +8,7 @@ use crate::{
     signing_key,
 };
 use serde::{Deserialize, Serialize};
+use server::installation::Capability;
 use std::time::{Duration, Instant};
 
 /// How often `--wait` tries again.
@@ -40,17 +41,6 @@ pub(crate) struct Status {
     pub(crate) counts: Counts,
     pub(crate) signing_key: Option<SigningKey>,
     pub(crate) audit_failing: bool,
-}
-
-/// One thing that the kernel should do for us.
-#[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Capability {
-    pub(crate) name: String,
-    pub(crate) enforced: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) why: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) mend: Option<String>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]

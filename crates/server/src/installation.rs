@@ -16,6 +16,7 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
@@ -23,10 +24,10 @@ use tokio::sync::Mutex;
 use vault::VaultError;
 use wire::{
     Named, Services,
-    admin::{Installation, InstallationFacts},
+    admin::{Installation, InstallationFacts, clock::Later},
 };
 
-pub use wire::admin::Capability;
+pub use wire::admin::{Capability, HostingFacts};
 
 /// The running installation.
 pub(crate) struct Site {
@@ -117,6 +118,13 @@ impl Installation for Site {
         }
     }
 
+    fn hosting(&self) -> Later<'_, Result<HostingFacts, String>> {
+        Box::pin(async {
+            let tried = tokio::task::spawn_blocking(try_hosting).await;
+            tried.unwrap_or_else(|error| Err(error.to_string()))
+        })
+    }
+
     /// Before the change is answered: a program that is started next must find a new vault's or app's name, and a deleted one's no more.
     fn names_changed(&self, of: Named) {
         let Some(services) = self.services.get().and_then(Weak::upgrade) else { return };
@@ -132,6 +140,30 @@ impl Installation for Site {
 
     fn test_clock(&self) -> Option<Arc<dyn wire::admin::TestClock>> {
         self.test_clock.clone().map(|clock| clock as Arc<dyn wire::admin::TestClock>)
+    }
+}
+
+/// What a program of this binary prints that says what it could give to an app: [`HostingFacts`], as JSON.
+pub const PROBE: &str = "probe";
+
+/// Has a program try that is where hosted apps come from, with all that this process may do, and may be dumped as this one may not.
+fn try_hosting() -> Result<HostingFacts, String> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(PROBE).env_clear().current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let tried = command.output().map_err(|error| format!("no program can be started: {error}"))?;
+    let said = || String::from_utf8_lossy(&tried.stderr).trim().to_owned();
+    serde_json::from_slice(&tried.stdout)
+        .map_err(|_| format!("the program that tries it ended with {}: {}", tried.status, said()))
+}
+
+/// What this very process could give to an app that it starts. Tens of milliseconds.
+pub fn hosting() -> HostingFacts {
+    let hosting = kernel::hosting();
+    let capabilities = hosting.named().into_iter().map(|(name, verdict)| capability(&name, verdict));
+    HostingFacts {
+        capabilities: capabilities.collect(),
+        connect_gate: capability(CONNECT_GATE, &hosting.connect_gate),
     }
 }
 
@@ -180,31 +212,33 @@ async fn renew<R: Future<Output = io::Result<NamesChange>>>(
     Ok(())
 }
 
+/// The name of the gate before endpoints.
+pub const CONNECT_GATE: &str = "connect gate";
+
 /// Told where it is asked for: without it there is no server then, and elsewhere nobody misses it.
 fn gate(is_wanted: bool) -> Vec<Capability> {
-    let gate = Capability { name: "connect gate".to_owned(), enforced: true, why: None, mend: None };
+    let gate = capability(CONNECT_GATE, &Verdict::Enforced);
     is_wanted.then_some(gate).into_iter().collect()
 }
 
 /// The kernel's capabilities under the names that people are told.
 pub fn named(capabilities: &Capabilities) -> Vec<Capability> {
-    let one = |name: &str, verdict: &Verdict| match verdict {
-        Verdict::Enforced => Capability { name: name.into(), enforced: true, why: None, mend: None },
-        Verdict::Unenforced { why, mend } => Capability {
-            name: name.into(),
-            enforced: false,
-            why: Some(why.clone()),
-            mend: Some(mend.clone()),
-        },
-    };
     // `keyless run` asks systemd for a cgroup of its own, so the one of this process does not matter.
     let cgroup = if has_user_manager() { &Verdict::Enforced } else { &capabilities.cgroup };
     vec![
-        one("attestation", &capabilities.attestation),
-        one("cgroup", cgroup),
-        one("private names", &capabilities.private_names),
-        one("sandbox", &capabilities.sandbox),
+        capability("attestation", &capabilities.attestation),
+        capability("cgroup", cgroup),
+        capability("private names", &capabilities.private_names),
+        capability("sandbox", &capabilities.sandbox),
     ]
+}
+
+fn capability(name: &str, verdict: &Verdict) -> Capability {
+    let (why, mend) = match verdict {
+        Verdict::Enforced => (None, None),
+        Verdict::Unenforced { why, mend } => (Some(why.clone()), Some(mend.clone())),
+    };
+    Capability { name: name.to_owned(), enforced: verdict.is_enforced(), why, mend }
 }
 
 /// Does a systemd of this user run, which delegates cgroups?

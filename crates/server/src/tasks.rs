@@ -185,13 +185,17 @@ async fn vaults_once(
 mod tests {
     use super::*;
     use std::sync::Mutex;
-    use wire::admin::InstallationFacts;
+    use wire::admin::{HostingFacts, InstallationFacts, clock::Later};
 
     #[derive(Default)]
     struct StandIn(Mutex<Vec<Named>>);
 
     impl Installation for StandIn {
         fn facts(&self) -> InstallationFacts {
+            unreachable!("nobody asks")
+        }
+
+        fn hosting(&self) -> Later<'_, Result<HostingFacts, String>> {
             unreachable!("nobody asks")
         }
 

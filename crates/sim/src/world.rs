@@ -532,6 +532,10 @@ impl Installation for NoInstallation {
         }
     }
 
+    fn hosting(&self) -> admin::clock::Later<'_, Result<admin::HostingFacts, String>> {
+        Box::pin(async { Err("nothing is hosted in this world".to_owned()) })
+    }
+
     fn names_changed(&self, _of: wire::Named) {}
 }
 

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, OnceLock, atomic::Ordering};
 use tower::ServiceExt;
 use wire::admin::{
-    self, AdminPeer, Capability, ClockFault, Installation, InstallationFacts, Settled, Step, TestClock,
-    clock::Later,
+    self, AdminPeer, Capability, ClockFault, HostingFacts, Installation, InstallationFacts, Settled, Step,
+    TestClock, clock::Later,
 };
 
 pub(crate) struct Desk {
@@ -24,6 +24,7 @@ pub(crate) struct Desk {
 struct StandIn {
     names_changed: Mutex<Vec<wire::Named>>,
     clock: OnceLock<Arc<FakeClock>>,
+    hosting: Mutex<Option<HostingFacts>>,
 }
 
 /// A test clock: moves the world's, and does what is due as the server does.
@@ -58,6 +59,11 @@ impl TestClock for FakeClock {
     }
 }
 
+fn unenforced(name: &str, why: &str, mend: &str) -> Capability {
+    let (name, why, mend) = (name.to_owned(), Some(why.to_owned()), Some(mend.to_owned()));
+    Capability { name, enforced: false, why, mend }
+}
+
 impl Installation for StandIn {
     fn facts(&self) -> InstallationFacts {
         InstallationFacts {
@@ -66,14 +72,14 @@ impl Installation for StandIn {
             listen: vec!["127.0.0.1:8443".to_owned()],
             data: "/d".to_owned(),
             hosts_file: "/d/hosts".to_owned(),
-            capabilities: vec![Capability {
-                name: "cgroup".to_owned(),
-                enforced: false,
-                why: Some("not delegated".to_owned()),
-                mend: Some("delegate it".to_owned()),
-            }],
+            capabilities: vec![unenforced("cgroup", "not delegated", "delegate it")],
             warnings: vec!["the root key is in a file".to_owned()],
         }
+    }
+
+    fn hosting(&self) -> Later<'_, Result<HostingFacts, String>> {
+        let found = self.hosting.lock().unwrap().clone();
+        Box::pin(async { found.ok_or_else(|| "no program can be started".to_owned()) })
     }
 
     fn names_changed(&self, of: wire::Named) {
@@ -462,6 +468,23 @@ async fn the_status_says_what_runs_and_what_is_not_enforced() {
     assert_eq!((&facts["domain"], &facts["port"]), (&json!("keyless.localhost"), &json!(8443)));
     assert_eq!(facts["capabilities"][0]["why"], "not delegated");
     assert_eq!(facts["audit_failing"], false);
+}
+
+#[tokio::test]
+async fn what_hosted_apps_can_be_given_is_told_as_it_was_found_or_why_it_was_not() {
+    let desk = Desk::new().await;
+    let (status, refused) = desk.get("/v1/status/hosting").await;
+    assert_eq!((status, message(&refused)), (503, "no program can be started"));
+    let found = HostingFacts {
+        capabilities: vec![unenforced("memory limit", "not delegated", "delegate it")],
+        connect_gate: Capability { enforced: true, why: None, mend: None, ..unenforced("gate", "", "") },
+    };
+    *desk.installation.hosting.lock().unwrap() = Some(found);
+    let (status, told) = desk.get("/v1/status/hosting").await;
+    assert_eq!(status, 200);
+    let memory =
+        json!({"name": "memory limit", "enforced": false, "why": "not delegated", "mend": "delegate it"});
+    assert_eq!(told, json!({"capabilities": [memory], "connect_gate": {"name": "gate", "enforced": true}}));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 use tower::ServiceExt as _;
-use wire::admin::{Installation, InstallationFacts};
+use wire::admin::{HostingFacts, Installation, InstallationFacts, clock::Later};
 
 /// One line of the list.
 struct Listed<'a> {
@@ -213,6 +213,10 @@ struct Nothing;
 
 impl Installation for Nothing {
     fn facts(&self) -> InstallationFacts {
+        unreachable!("no stranger is told the facts")
+    }
+
+    fn hosting(&self) -> Later<'_, Result<HostingFacts, String>> {
         unreachable!("no stranger is told the facts")
     }
 

@@ -32,7 +32,7 @@ pub(crate) struct Stage {
     folder: PathBuf,
     port: u16,
     server: Option<Child>,
-    capabilities: Vec<crate::status::Capability>,
+    capabilities: Vec<server::installation::Capability>,
     public: Option<PathBuf>,
 }
 

@@ -1,18 +1,32 @@
-//! `/v1/status`: what is running, what the kernel enforces and what not, what should be mended.
+//! `/v1/status`: what is running, what the kernel enforces and what not, what should be mended. `/v1/status/hosting`: the same of what
+//! hosted apps can be given.
 
-use super::{Admin, body::json, clock::TestClock, error::AdminError, signing_keys};
+use super::{
+    Admin,
+    body::json,
+    clock::{Later, TestClock},
+    error::AdminError,
+    signing_keys,
+};
 use crate::outside::Named;
 use access::Manager;
 use axum::{Router, extract::State, response::Response, routing::get};
 use domain::Timestamp;
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What the server knows of itself; `server` implements it.
 pub trait Installation: Send + Sync {
     /// Facts of the moment.
     fn facts(&self) -> InstallationFacts;
+
+    /// What hosted apps can be given, as a program finds it that the server starts: where that is not, by whom and under which limits, no other
+    /// program can tell.
+    ///
+    /// # Errors
+    /// It could not be tried, and why.
+    fn hosting(&self) -> Later<'_, Result<HostingFacts, String>>;
 
     /// A vault or an app came to be, or is no more: names that apps must resolve have changed.
     fn names_changed(&self, of: Named);
@@ -42,18 +56,27 @@ pub struct InstallationFacts {
     pub warnings: Vec<String>,
 }
 
+/// What hosted apps can be given. None of it is needed for the rest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HostingFacts {
+    /// What the server uses where it is there.
+    pub capabilities: Vec<Capability>,
+    /// What it uses where that is asked for.
+    pub connect_gate: Capability,
+}
+
 /// One thing that the kernel should do for us.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Capability {
     /// What: `attestation`, `cgroup`, `private names`, `sandbox`.
     pub name: String,
     /// Does it?
     pub enforced: bool,
     /// Why not.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mend: Option<String>,
 }
 
@@ -83,7 +106,12 @@ struct Counts {
 }
 
 pub(super) fn routes() -> Router<Admin> {
-    Router::new().route("/v1/status", get(show))
+    Router::new().route("/v1/status", get(show)).route("/v1/status/hosting", get(hosting))
+}
+
+async fn hosting(State(Admin { installation, .. }): State<Admin>) -> Result<Response, AdminError> {
+    let unavailable = |why| AdminError::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", why);
+    Ok(json(StatusCode::OK, &installation.hosting().await.map_err(unavailable)?))
 }
 
 async fn show(State(Admin { state, installation, .. }): State<Admin>) -> Result<Response, AdminError> {
