@@ -260,8 +260,10 @@ def _():
     until("her manager runs", lambda: unit("ActiveState", f"user@{uid('alice')}.service") == "active")
     keyless("service", "install", "--user", "--now", user="alice")
     assert unit("ActiveState", user="alice") == "active"
-    # What doctor says besides is of the program that asks, which is in no cgroup of hers.
-    keyless("doctor", user="alice")
+    # Asked from where she has no cgroup of hers: what apps can be given is of the server's place.
+    said = keyless("doctor", user="alice")
+    for limit in ("memory limit", "processor limit", "process limit"):
+        assert f"{limit}, for a hosted app: enforced by the kernel" in said, said
     said = keyless("status", user="alice")
     assert "enforced" in said and "unenforced" not in said, said
     return (CGROUPS / f"user.slice/user-{uid('alice')}.slice/user@{uid('alice')}.service/cgroup.controllers").read_text().strip()
