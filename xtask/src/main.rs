@@ -47,7 +47,7 @@ cargo xtask COMMAND
   machine [--binary FILE]
                      the service of systemd in a Debian of its own, by QEMU: its units, limits of cgroup v2, a reboot
   bench [--write|--quick]
-                     measures against raw limits; --write keeps the table in docs/benchmarks.md
+                     measures against raw limits; --write keeps the table in docs/benchmarks.md, --quick only shows that it runs
   demo               the story of the README
 ";
 
