@@ -94,18 +94,12 @@ pub(crate) async fn doctor(global: &Global) -> Result<(), Failure> {
         }
     }
     // The server knows better than this command, which is somewhere else and may be allowed more or less.
-    let found = match &status {
-        Ok(_) => admin.get::<HostingFacts>("/v1/status/hosting").await.unwrap_or_else(|failure| {
-            let what = format!(
-                "what hosted apps can be given is asked of this command: the server does not say ({failure})"
-            );
-            findings.push(Finding::note(what, "see the server's log"));
-            installation::hosting()
-        }),
-        Err(_) => installation::hosting(),
+    let told = match &status {
+        Ok(_) => Some(admin.get("/v1/status/hosting").await),
+        Err(_) => None,
     };
     let is_gated = |status: &Status| status.capabilities.iter().any(|one| one.name == CONNECT_GATE);
-    findings.extend(hosting(&found, status.as_ref().is_ok_and(is_gated)));
+    findings.extend(hosting_or_own(told, status.as_ref().is_ok_and(is_gated)));
     findings.extend(data(&layout));
     findings.extend(names(&config, status.as_ref().ok()));
     if global.output == Format::Json {
@@ -129,6 +123,22 @@ fn enforced(capability: &Capability) -> Finding {
         format!("{}: unenforced: {}", capability.name, part(&capability.why)),
         part(&capability.mend),
     )
+}
+
+/// What hosted apps can be given as the server has told, if one runs; else as this command finds it, which is said if one runs.
+fn hosting_or_own(told: Option<Result<HostingFacts, Failure>>, is_gated: bool) -> Vec<Finding> {
+    match told {
+        Some(Ok(found)) => hosting(&found, is_gated),
+        Some(Err(failure)) => {
+            let what = format!(
+                "the server does not say what hosted apps can be given; this is where doctor is: {failure}"
+            );
+            let mut findings = vec![Finding::note(what, "see the server's log")];
+            findings.extend(hosting(&installation::hosting_facts(), is_gated));
+            findings
+        }
+        None => hosting(&installation::hosting_facts(), is_gated),
+    }
 }
 
 /// What hosted apps can be given; none of it is needed for the rest.
@@ -237,6 +247,19 @@ mod tests {
     fn capability(name: &str, why: Option<&str>) -> Capability {
         let (why, mend) = (why.map(str::to_owned), why.map(|_| "do this".to_owned()));
         Capability { name: name.to_owned(), enforced: why.is_none(), why, mend }
+    }
+
+    #[test]
+    fn who_has_to_speak_of_itself_says_so() {
+        let told = hosting_or_own(Some(Err(Failure::new("no program can be started"))), true);
+        assert_eq!(told[0].verdict, Verdict::Note);
+        assert!(told[0].what.contains("the server does not say") && told[0].what.contains("no program"));
+        let own = hosting_or_own(None, true);
+        assert!(!own.is_empty() && own.len() + 1 == told.len(), "{own:?}");
+        let capabilities = vec![capability("the server's", None)];
+        let found = HostingFacts { capabilities, connect_gate: capability(CONNECT_GATE, None) };
+        let told = hosting_or_own(Some(Ok(found)), true);
+        assert!(told.len() == 1 && told[0].what.starts_with("the server's"), "{told:?}");
     }
 
     #[test]

@@ -222,7 +222,7 @@ fn main() -> ExitCode {
         Command::Within(args) => within::within(args),
         Command::Outpost => outpost::outpost(),
         Command::Probe => {
-            output::json(&server::installation::hosting());
+            output::json(&server::installation::hosting_facts());
             Ok(ExitCode::SUCCESS)
         }
         Command::Run(args) => block_on(run::run(&cli.global, args)),

@@ -16,7 +16,7 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
@@ -118,7 +118,7 @@ impl Installation for Site {
         }
     }
 
-    fn hosting(&self) -> Later<'_, Result<HostingFacts, String>> {
+    fn hosting_facts(&self) -> Later<'_, Result<HostingFacts, String>> {
         Box::pin(async {
             let tried = tokio::task::spawn_blocking(try_hosting).await;
             tried.unwrap_or_else(|error| Err(error.to_string()))
@@ -146,19 +146,24 @@ impl Installation for Site {
 /// What a program of this binary prints that says what it could give to an app: [`HostingFacts`], as JSON.
 pub const PROBE: &str = "probe";
 
-/// Has a program try that is where hosted apps come from, with all that this process may do, and may be dumped as this one may not.
+/// Has it tried by a program in our own place, with all that we may do: we may not be dumped, and so may not make a user namespace ourselves.
 fn try_hosting() -> Result<HostingFacts, String> {
     let mut command = Command::new("/proc/self/exe");
     command.arg(PROBE).env_clear().current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let tried = command.output().map_err(|error| format!("no program can be started: {error}"))?;
+    found(&tried)
+}
+
+/// What such a program has found.
+fn found(tried: &Output) -> Result<HostingFacts, String> {
     let said = || String::from_utf8_lossy(&tried.stderr).trim().to_owned();
     serde_json::from_slice(&tried.stdout)
         .map_err(|_| format!("the program that tries it ended with {}: {}", tried.status, said()))
 }
 
 /// What this very process could give to an app that it starts. Tens of milliseconds.
-pub fn hosting() -> HostingFacts {
+pub fn hosting_facts() -> HostingFacts {
     let hosting = kernel::hosting();
     let capabilities = hosting.named().into_iter().map(|(name, verdict)| capability(&name, verdict));
     HostingFacts {
@@ -254,6 +259,30 @@ pub fn has_user_manager() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::ExitStatusExt as _;
+
+    #[test]
+    fn what_was_found_is_what_was_printed_and_a_program_that_fails_is_told_of() {
+        let tried = |stdout: &[u8], stderr: &[u8], status| Output {
+            status: std::process::ExitStatus::from_raw(status),
+            stdout: stdout.to_vec(),
+            stderr: stderr.to_vec(),
+        };
+        let facts = HostingFacts {
+            capabilities: vec![capability("account", &Verdict::Enforced)],
+            connect_gate: capability(
+                CONNECT_GATE,
+                &Verdict::Unenforced { why: "no BPF".to_owned(), mend: "be root".to_owned() },
+            ),
+        };
+        let printed = serde_json::to_vec(&facts).unwrap();
+        let again = found(&tried(&printed, b"", 0)).unwrap();
+        assert_eq!(serde_json::to_vec(&again).unwrap(), printed);
+        let gate = again.connect_gate;
+        assert!(!gate.enforced && gate.why.as_deref() == Some("no BPF"), "{gate:?}");
+        let why = found(&tried(b"", b"keyless: no\n", 2 << 8)).unwrap_err();
+        assert_eq!(why, "the program that tries it ended with exit status: 2: keyless: no");
+    }
 
     fn app(name: &str) -> Named {
         Named::App(name.parse().unwrap())

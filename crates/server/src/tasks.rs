@@ -195,7 +195,7 @@ mod tests {
             unreachable!("nobody asks")
         }
 
-        fn hosting(&self) -> Later<'_, Result<HostingFacts, String>> {
+        fn hosting_facts(&self) -> Later<'_, Result<HostingFacts, String>> {
             unreachable!("nobody asks")
         }
 

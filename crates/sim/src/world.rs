@@ -532,7 +532,7 @@ impl Installation for NoInstallation {
         }
     }
 
-    fn hosting(&self) -> admin::clock::Later<'_, Result<admin::HostingFacts, String>> {
+    fn hosting_facts(&self) -> admin::clock::Later<'_, Result<admin::HostingFacts, String>> {
         Box::pin(async { Err("nothing is hosted in this world".to_owned()) })
     }
 

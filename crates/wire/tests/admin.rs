@@ -77,7 +77,7 @@ impl Installation for StandIn {
         }
     }
 
-    fn hosting(&self) -> Later<'_, Result<HostingFacts, String>> {
+    fn hosting_facts(&self) -> Later<'_, Result<HostingFacts, String>> {
         let found = self.hosting.lock().unwrap().clone();
         Box::pin(async { found.ok_or_else(|| "no program can be started".to_owned()) })
     }

@@ -216,7 +216,7 @@ impl Installation for Nothing {
         unreachable!("no stranger is told the facts")
     }
 
-    fn hosting(&self) -> Later<'_, Result<HostingFacts, String>> {
+    fn hosting_facts(&self) -> Later<'_, Result<HostingFacts, String>> {
         unreachable!("no stranger is told the facts")
     }
 

@@ -21,12 +21,12 @@ pub trait Installation: Send + Sync {
     /// Facts of the moment.
     fn facts(&self) -> InstallationFacts;
 
-    /// What hosted apps can be given, as a program finds it that the server starts: where that is not, by whom and under which limits, no other
-    /// program can tell.
+    /// What hosted apps can be given, tried now by a program that the server starts: it depends on the server's user, cgroup and
+    /// restrictions, so nobody else can tell.
     ///
     /// # Errors
     /// It could not be tried, and why.
-    fn hosting(&self) -> Later<'_, Result<HostingFacts, String>>;
+    fn hosting_facts(&self) -> Later<'_, Result<HostingFacts, String>>;
 
     /// A vault or an app came to be, or is no more: names that apps must resolve have changed.
     fn names_changed(&self, of: Named);
@@ -111,7 +111,7 @@ pub(super) fn routes() -> Router<Admin> {
 
 async fn hosting(State(Admin { installation, .. }): State<Admin>) -> Result<Response, AdminError> {
     let unavailable = |why| AdminError::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", why);
-    Ok(json(StatusCode::OK, &installation.hosting().await.map_err(unavailable)?))
+    Ok(json(StatusCode::OK, &installation.hosting_facts().await.map_err(unavailable)?))
 }
 
 async fn show(State(Admin { state, installation, .. }): State<Admin>) -> Result<Response, AdminError> {
