@@ -263,6 +263,8 @@ async fn lists_show_what_is_there_around_and_below() {
     assert_eq!(world.seen(BY, &shop(), of_user).await, of(&[0, 2, 3]));
     let counting = Which { not_below: true, counting_for: Some(user.id()), ..all };
     assert_eq!(world.seen(BY, &till(), counting).await, of(&[0, 1, 2]), "by its group as well");
+    let counting = Which { not_below: false, ..counting };
+    assert_eq!(world.seen(BY, &Place::Subscription, counting).await, of(&[0, 1, 2, 3]), "and below");
     // A reader of the group sees what is in it and around it; of what is outside, nothing.
     assert_eq!(world.seen(user.by(), &shop(), all).await, of(&[0, 1, 2, 3, 4]));
     let stranger = world.user().await;

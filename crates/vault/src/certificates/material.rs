@@ -101,7 +101,7 @@ impl Material {
         Self::new(pkcs8.duplicate(), leaf, chain)
     }
 
-    /// From a PFX in base64, or from PEM.
+    /// From a PFX in base64, or from PEM: as text, or in base64 as the SDKs and `az` send whatever is in a file.
     pub(crate) fn imported(
         value: &Secret<String>,
         password: Option<&Secret<String>>,
@@ -109,7 +109,16 @@ impl Material {
         keep_order: bool,
     ) -> Result<Self, VaultError> {
         let imported = match form {
-            ContentType::Pem => certificate::read_pem(value).map_err(CertificateFault::from)?,
+            ContentType::Pem if value.expose().contains("-----BEGIN") => {
+                certificate::read_pem(value).map_err(CertificateFault::from)?
+            }
+            ContentType::Pem => {
+                let malformed = || CertificateFault::Malformed { what: "neither PEM nor PEM in base64" };
+                let bytes = encoding::from_base64(value.expose().trim()).map_err(|_| malformed())?;
+                let bytes = Secret::new(bytes);
+                let text = std::str::from_utf8(bytes.expose()).map_err(|_| malformed())?;
+                certificate::read_pem(&Secret::new(text.to_owned())).map_err(CertificateFault::from)?
+            }
             ContentType::Pkcs12 => {
                 let text = value.expose().trim();
                 let pfx = encoding::from_base64(text)

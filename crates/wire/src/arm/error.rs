@@ -82,6 +82,12 @@ impl ArmError {
         Self::new(StatusCode::BAD_REQUEST, "InvalidFilterInQueryString", message)
     }
 
+    /// `$filter` of a list that has none.
+    pub(super) fn no_filter() -> Self {
+        let message = "This list has no $filter here.";
+        Self::new(StatusCode::BAD_REQUEST, "InvalidFilterInQueryString", message)
+    }
+
     /// The path names nothing that is here.
     pub(super) fn no_such_path() -> Self {
         let message = "The request URL names nothing that this resource manager has.";

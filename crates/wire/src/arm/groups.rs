@@ -3,7 +3,9 @@
 use super::{
     Answer, Asked, answer, empty,
     error::ArmError,
-    list, location, object,
+    location, object,
+    odata::Filter,
+    page::filtered,
     path::{is, name},
     tags,
 };
@@ -91,8 +93,10 @@ impl GroupsOperation {
         let resource = &asked.state.resource;
         let response = match self {
             Self::List => {
+                let filter = Filter::parse(asked.query.filter.as_deref().unwrap_or_default(), &[])?;
                 let groups = resource.groups(asked.by()).await?;
-                list(asked, groups.iter().map(|group| shown(asked, group)).collect())?
+                let meant = groups.iter().filter(|group| filter.takes(&group.tags, |_| None));
+                filtered(asked, meant.map(|group| shown(asked, group)).collect())?
             }
             Self::Put(group) => put(asked, &group, body, true).await?,
             Self::Update(group) => put(asked, &group, body, false).await?,

@@ -1,8 +1,9 @@
 //! `$filter` as the resource manager's clients write it: comparisons by `eq` and calls, joined by `and`. Pure.
 //!
-//! Owns: how terms are written, and the filter of resources. Owns not: which terms lists of roles have (`authorization::filter`).
+//! Owns: how terms are written, and the filters of resources and groups. Owns not: which terms lists of roles have (`authorization::filter`).
 
 use super::error::ArmError;
+use domain::Tags;
 
 /// Characters of a filter, at most. Ours.
 const CHARS_MAX: usize = 1_000;
@@ -54,32 +55,50 @@ fn term(text: &str) -> Option<(Term, &str)> {
     Some((Term::Is(name.to_owned(), value), rest))
 }
 
-/// Fields that must have values, in any case.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Filter(Vec<(String, String)>);
+/// What items of a list must have: fields with values, in any case, and a tag.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Filter {
+    fields: Vec<(&'static str, String)>,
+    tag: Option<String>,
+    tag_value: Option<String>,
+}
 
 impl Filter {
-    /// Reads one.
-    pub(super) fn parse(text: &str) -> Result<Self, ArmError> {
-        let comparison = |term| match term {
-            Term::Is(field, value) => Ok((field, value)),
-            Term::Call(..) => Err(ArmError::bad_filter()),
-        };
-        match terms(text)? {
-            none if none.is_empty() => Err(ArmError::bad_filter()),
-            terms => terms.into_iter().map(comparison).collect::<Result<_, _>>().map(Self),
+    /// Reads one of a list whose items have these fields, and tags. Of another field it is refused: who asks for what nobody has is told
+    /// nothing of what there is, and takes that for an answer.
+    pub(super) fn parse(text: &str, fields: &[&'static str]) -> Result<Self, ArmError> {
+        let mut filter = Self::default();
+        for term in terms(text)? {
+            let Term::Is(name, value) = term else { return Err(ArmError::bad_filter()) };
+            let part = match name.to_ascii_lowercase().as_str() {
+                "tagname" => &mut filter.tag,
+                "tagvalue" => &mut filter.tag_value,
+                _ => {
+                    let field = fields.iter().find(|field| field.eq_ignore_ascii_case(&name));
+                    filter.fields.push((field.ok_or_else(ArmError::bad_filter)?, value));
+                    continue;
+                }
+            };
+            if part.replace(value).is_some() {
+                return Err(ArmError::bad_filter());
+            }
+        }
+        match filter {
+            Self { tag: None, tag_value: Some(_), .. } => Err(ArmError::bad_filter()),
+            filter => Ok(filter),
         }
     }
 
-    /// Has something the values? A field that it does not have is like none.
-    pub(super) fn takes(&self, field: impl Fn(&str) -> Option<String>) -> bool {
-        self.0.iter().all(|(name, value)| {
-            let name = ["resourceType", "resourceGroup", "location", "name"]
-                .into_iter()
-                .find(|known| known.eq_ignore_ascii_case(name))
-                .unwrap_or(name);
-            field(name).is_some_and(|found| found.eq_ignore_ascii_case(value))
-        })
+    /// Has something all of that?
+    pub(super) fn takes<'v>(&self, tags: &Tags, field: impl Fn(&str) -> Option<&'v str>) -> bool {
+        let is_tagged = |name: &String| {
+            let found = tags.get(name);
+            found.is_some_and(|found| self.tag_value.as_ref().is_none_or(|value| value == found))
+        };
+        self.tag.as_ref().is_none_or(is_tagged)
+            && self.fields.iter().all(|(name, value)| {
+                field(name).is_some_and(|found| found.to_lowercase() == value.to_lowercase())
+            })
     }
 }
 
@@ -106,17 +125,23 @@ mod tests {
 
     #[test]
     fn comparisons_are_joined_by_and() {
-        let filter =
-            Filter::parse("resourceType eq 'Microsoft.KeyVault/vaults' and name eq 'It''s'").unwrap();
-        let field = |name: &str| match name {
-            "resourceType" => Some("microsoft.keyvault/Vaults".to_owned()),
-            "name" => Some("it's".to_owned()),
-            _ => None,
+        let parse = |text: &str| Filter::parse(text, &["resourceType", "name"]);
+        let tags = Tags::new([("Env".to_owned(), "ci".to_owned())].into()).unwrap();
+        let takes = |text: &str| {
+            parse(text).unwrap().takes(&tags, |name| match name {
+                "resourceType" => Some("microsoft.keyvault/Vaults"),
+                "name" => Some("it's"),
+                _ => None,
+            })
         };
-        assert!(filter.takes(field));
-        assert!(!Filter::parse("tagName eq 'x'").unwrap().takes(field));
+        assert!(takes("resourceType eq 'Microsoft.KeyVault/vaults' and name eq 'It''s'"));
+        assert!(takes("RESOURCETYPE eq 'microsoft.keyvault/vaults'"));
+        assert!(!takes("resourceType eq 'Microsoft.KeyVault/vaults' and name eq 'its'"));
+        assert!(takes("") && takes(" "), "of `az resource list`");
+        assert!(takes("tagName eq 'env'") && takes("tagname eq 'env' and tagvalue eq 'ci'"));
+        assert!(!takes("tagName eq 'env' and tagValue eq 'CI'") && !takes("tagName eq 'other'"));
+        assert!(!takes("tagName eq 'env' and name eq 'its'"));
         for bad in [
-            "",
             "name",
             "name eq",
             "name eq x",
@@ -128,9 +153,12 @@ mod tests {
             "na(me eq 'x'",
             "name eé 'x'",
             "atScope()",
+            "location eq 'x'",
+            "tagValue eq 'ci'",
+            "tagName eq 'a' and tagName eq 'b'",
         ] {
-            assert!(Filter::parse(bad).is_err(), "{bad}");
+            assert!(parse(bad).is_err(), "{bad}");
         }
-        assert!(Filter::parse(&format!("name eq '{}'", "x".repeat(1_000))).is_err());
+        assert!(parse(&format!("name eq '{}'", "x".repeat(1_000))).is_err());
     }
 }

@@ -81,8 +81,16 @@ fn id(value: &Value) -> String {
     value.get("id").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase()
 }
 
-/// A list, or the page of it that is asked for.
+/// A list of which no part can be asked for, or the page of it that is. A filter is refused: all that there is would be taken for what it meant.
 pub(super) fn list(asked: &Asked<'_>, values: Vec<Value>) -> Result<Response, ArmError> {
+    match asked.query.filter.as_deref() {
+        Some(filter) if !filter.trim().is_empty() => Err(ArmError::no_filter()),
+        _ => filtered(asked, values),
+    }
+}
+
+/// A list of what a filter took, or the page of it that is asked for.
+pub(super) fn filtered(asked: &Asked<'_>, values: Vec<Value>) -> Result<Response, ArmError> {
     let (values, last) = asked.query.page.read()?.of(values);
     let mut body = Map::new();
     body.insert("value".to_owned(), Value::Array(values));

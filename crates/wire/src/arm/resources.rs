@@ -1,6 +1,6 @@
 //! Lists of all resources, and what is in a group when it is deleted.
 
-use super::{Asked, error::ArmError, identities::IDENTITIES, list as listed, odata::Filter};
+use super::{Asked, error::ArmError, identities::IDENTITIES, odata::Filter, page::filtered};
 use crate::outside::Named;
 use access::{Around, Gone, Manager, ResourceGroup, Scope, Unmanaged};
 use audit::{Actor, Outcome};
@@ -33,26 +33,26 @@ pub(super) async fn list_in(
     asked: &Asked<'_>,
     group: Option<&ResourceGroupName>,
 ) -> Result<Response, ArmError> {
-    let filter = asked.query.filter.as_deref().map(Filter::parse).transpose()?;
+    let filter = asked.query.filter.as_deref().unwrap_or_default();
+    let filter = Filter::parse(filter, &["resourceType", "name", "resourceGroup", "location"])?;
     let mut values = Vec::new();
     for resource in all(asked).await? {
         if group.is_some_and(|group| *group != resource.placement.group) {
             continue;
         }
-        let is_meant = filter.as_ref().is_none_or(|filter| {
-            filter.takes(|field| match field {
-                "resourceType" => Some(resource.kind.to_owned()),
-                "name" => Some(resource.name.clone()),
-                "resourceGroup" => Some(resource.placement.group.to_string()),
-                "location" => Some(resource.placement.location.to_string()),
-                _ => None,
-            })
+        let Placement { group, location, tags } = &resource.placement;
+        let is_meant = filter.takes(tags, |field| match field {
+            "resourceType" => Some(resource.kind),
+            "name" => Some(&resource.name),
+            "resourceGroup" => Some(group.as_str()),
+            "location" => Some(location.as_str()),
+            _ => None,
         });
         if is_meant && is_seen(asked, &resource).await? {
             values.push(shown(asked, &resource));
         }
     }
-    listed(asked, values)
+    filtered(asked, values)
 }
 
 async fn is_seen(asked: &Asked<'_>, resource: &Listed) -> Result<bool, ArmError> {

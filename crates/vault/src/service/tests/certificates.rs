@@ -612,6 +612,20 @@ async fn what_comes_from_outside_is_kept_as_it_is() {
     assert!(pem.value.expose().contains("-----BEGIN PRIVATE KEY-----"));
     let mut closed = policy("Self");
     closed.key.exportable = Some(false);
+    // The SDKs send any file in base64, and say what it is.
+    let encoded = |text: &str| {
+        let pem = PolicyAsked { content_type: Some("application/x-pem-file".to_owned()), ..PolicyAsked::default() };
+        let value = Secret::new(crypt::encoding::base64(text.as_bytes()));
+        ImportCertificate { policy: Some(pem), ..import(value) }
+    };
+    let imported = world.import("encoded", encoded(pem.value.expose())).await.unwrap();
+    assert_eq!(imported.head.about.policy.content_type, ContentType::Pem);
+    assert_eq!(imported.version.content.leaf.0, chain[0]);
+    let refused = world.import("wrong", encoded("neither")).await.unwrap_err();
+    assert!(matches!(&refused, VaultError::Certificate(why) if why.to_string().contains("no private key")));
+    let neither = ImportCertificate { value: Secret::new("*".to_owned()), ..encoded("") };
+    let refused = world.import("wrong", neither).await.unwrap_err();
+    assert!(matches!(&refused, VaultError::Certificate(why) if why.to_string().contains("PEM in base64")));
     let request = ImportCertificate { policy: Some(closed), ..import(pem.value) };
     let imported = world.import("pem", request).await.unwrap();
     assert_eq!(imported.head.about.policy.content_type, ContentType::Pem);

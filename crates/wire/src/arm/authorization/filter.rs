@@ -63,12 +63,10 @@ impl Filter {
         let id = |text: &Option<String>| -> Result<Option<PrincipalId>, ArmError> {
             text.as_ref().map(|id| id.parse().map_err(|_| ArmError::bad_filter())).transpose()
         };
-        let counting_for = id(&self.assigned_to)?;
-        // What counts for somebody here is not what is given below.
         Ok(Which {
-            not_below: self.at_scope || counting_for.is_some(),
+            not_below: self.at_scope,
             of: id(&self.principal)?,
-            counting_for,
+            counting_for: id(&self.assigned_to)?,
         })
     }
 
@@ -98,6 +96,7 @@ mod tests {
             which(&format!("atScope() and assignedTo('{id}')")),
             Which { not_below: true, counting_for: of, of: None }
         );
+        assert_eq!(which(&format!("assignedTo('{id}')")), Which { counting_for: of, ..Which::default() });
         let named = Filter::parse("roleName eq 'Key Vault It''s and more' and type eq 'CustomRole'").unwrap();
         assert_eq!(named.role_name.as_deref(), Some("Key Vault It's and more"));
         let owner = Definition::BuiltIn(access::BUILT_IN_ROLES.first().unwrap());

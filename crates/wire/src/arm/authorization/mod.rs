@@ -7,7 +7,7 @@ mod fault;
 mod filter;
 mod scope;
 
-use super::{Answer, Asked, answer, empty, error::ArmError, list, object, path::is};
+use super::{Answer, Asked, answer, empty, error::ArmError, object, page::filtered, path::is};
 use access::RoleRef;
 use axum::body::Body;
 use domain::{AssignmentId, SubscriptionId};
@@ -103,7 +103,7 @@ impl AuthorizationOperation {
         let response = match self {
             Self::Assignments(place) => {
                 let all = roles.assignments(by, &place, filter.which()?).await?;
-                list(asked, all.iter().map(|one| assignments::shown(asked, one)).collect())?
+                filtered(asked, all.iter().map(|one| assignments::shown(asked, one)).collect())?
             }
             Self::Assignment(place, id) => {
                 let one = roles.assignment(by, &place, id).await?;
@@ -126,7 +126,7 @@ impl AuthorizationOperation {
             Self::Roles(place) => {
                 let all = roles.roles(by, &place, filter.below).await?;
                 let all = all.iter().filter(|role| filter.takes(role));
-                list(asked, all.map(|role| definitions::shown(asked, role)).collect())?
+                filtered(asked, all.map(|role| definitions::shown(asked, role)).collect())?
             }
             Self::Role(place, role) => {
                 answer(StatusCode::OK, &definitions::shown(asked, &roles.role(by, &place, role).await?))

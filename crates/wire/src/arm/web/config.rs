@@ -50,7 +50,68 @@ enum Until {
 pub(super) struct Group {
     place: &'static str,
     kept: &'static [Kept],
+    promises: &'static [Promise],
 }
+
+/// A value that somebody would rely on: what of it is not so here is refused, and neither dropped nor told again as if it were.
+#[derive(Clone, Copy, Debug)]
+struct Promise {
+    name: &'static str,
+    is_so: fn(&Said) -> bool,
+    why: &'static str,
+}
+
+const fn promise(name: &'static str, is_so: fn(&Said) -> bool, why: &'static str) -> Promise {
+    Promise { name, is_so, why }
+}
+
+fn is_off(said: &Said) -> bool {
+    said.flag() == Some(false)
+}
+
+/// A text that is one of these, in any case.
+fn is_one_of(said: &Said, texts: &[&str]) -> bool {
+    said.text().is_some_and(|said| texts.iter().any(|text| text.eq_ignore_ascii_case(said)))
+}
+
+fn is_open(said: &Said) -> bool {
+    is_one_of(said, &["Enabled", ""])
+}
+
+fn is_allowed(said: &Said) -> bool {
+    is_one_of(said, &["Allow", ""])
+}
+
+/// No rule but the one that stands for there being none.
+fn is_for_all(said: &Said) -> bool {
+    let is_all = |rule: &Said| {
+        rule.member("ipAddress").is_some_and(|from| is_one_of(from, &["Any", "0.0.0.0/0"]))
+            && rule.member("action").is_none_or(is_allowed)
+    };
+    matches!(said, Said::List(rules) if rules.iter().all(is_all))
+}
+
+fn is_no_origin(said: &Said) -> bool {
+    said.members().is_some()
+        && said.member("allowedOrigins").is_none_or(|all| matches!(all, Said::List(all) if all.is_empty()))
+}
+
+/// What is below 1.2 is said by old templates; 1.2 is what it is.
+fn is_version_of_tls(said: &Said) -> bool {
+    is_one_of(said, &["1.0", "1.1", "1.2"])
+}
+
+fn is_no_image(said: &Said) -> bool {
+    let is_image = |text: &str| {
+        let (kind, _) = text.split_once('|').unwrap_or((text, ""));
+        ["docker", "compose", "kube", "sitecontainers"].iter().any(|image| image.eq_ignore_ascii_case(kind))
+    };
+    !said.text().is_some_and(is_image)
+}
+
+const NO_RULES: &str = "an app has no network rules of its own, and answers whoever reaches the server";
+const TLS: &str = "TLS 1.2 and 1.3 are spoken, and nothing else can be set";
+const NO_IMAGE: &str = "an app is made of a container image by `keyless app deploy NAME --image IMAGE`";
 
 const fn flag(name: &'static str, until: bool) -> Kept {
     Kept { name, until: Until::Flag(until) }
@@ -78,6 +139,12 @@ pub(super) const SITE: Group = Group {
         text("clientCertMode", "Required"),
         text("publicNetworkAccess", "Enabled"),
         flag("hostNamesDisabled", false),
+    ],
+    promises: &[
+        promise("publicNetworkAccess", is_open, NO_RULES),
+        promise("clientCertEnabled", is_off, "the certificate of a client is asked for by nobody"),
+        promise("hostNamesDisabled", is_off, "an app has its name as long as it is there"),
+        promise("enabled", |said| said.flag() == Some(true), "an app is switched off by `az webapp stop`"),
     ],
 };
 
@@ -119,10 +186,22 @@ pub(super) const WEB: Group = Group {
         flag("scmIpSecurityRestrictionsUseMain", false),
         flag("acrUseManagedIdentityCreds", false),
     ],
+    promises: &[
+        promise("publicNetworkAccess", is_open, NO_RULES),
+        promise("ipSecurityRestrictions", is_for_all, NO_RULES),
+        promise("scmIpSecurityRestrictions", is_for_all, NO_RULES),
+        promise("ipSecurityRestrictionsDefaultAction", is_allowed, NO_RULES),
+        promise("scmIpSecurityRestrictionsDefaultAction", is_allowed, NO_RULES),
+        promise("cors", is_no_origin, "an app answers browsers of other origins by itself"),
+        promise("minTlsVersion", is_version_of_tls, TLS),
+        promise("scmMinTlsVersion", is_version_of_tls, TLS),
+        promise("linuxFxVersion", is_no_image, NO_IMAGE),
+        promise("windowsFxVersion", is_no_image, NO_IMAGE),
+    ],
 };
 
 /// Of `config/metadata`.
-const METADATA: Group = Group { place: "metadata", kept: &[unset("CURRENT_STACK")] };
+const METADATA: Group = Group { place: "metadata", kept: &[unset("CURRENT_STACK")], promises: &[] };
 
 const LOG_LEVEL: &str = "applicationLogs.fileSystem.level";
 
@@ -137,6 +216,7 @@ pub(super) const LOGS: Group = Group {
         flag("failedRequestsTracing.enabled", false),
         flag("detailedErrorMessages.enabled", false),
     ],
+    promises: &[],
 };
 
 /// How many there are.
@@ -145,6 +225,11 @@ pub(super) const KEPT: usize = SITE.kept.len() + WEB.kept.len() + METADATA.kept.
 
 /// What is said of a group's values. What is null or not said stays; what we do not know is not kept.
 pub(super) fn read(group: Group, said: &Said) -> Result<Values, ArmError> {
+    for promise in group.promises {
+        if said.member(promise.name).is_some_and(|said| !(promise.is_so)(said)) {
+            return Err(ArmError::bad_content(format!("{} cannot be so here: {}.", promise.name, promise.why)));
+        }
+    }
     let mut values = Values::new();
     for kept in group.kept {
         let found = kept.name.split('.').try_fold(said, |of, name| of.member(name));

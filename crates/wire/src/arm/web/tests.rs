@@ -76,6 +76,43 @@ fn what_is_said_is_told_again_and_what_is_not_known_is_dropped() {
 }
 
 #[test]
+fn what_would_be_relied_on_and_is_not_so_is_refused() {
+    let everybody = json!({"ipAddress": "Any", "action": "Allow", "priority": 2_147_483_647, "name": "Allow all"});
+    let network = json!({"ipAddress": "10.0.0.0/8", "action": "Allow"});
+    for (group, sound) in [
+        (config::SITE, json!({"publicNetworkAccess": "Enabled", "clientCertEnabled": false, "enabled": true})),
+        (config::SITE, json!({"publicNetworkAccess": null, "clientCertMode": "Optional", "hostNamesDisabled": false})),
+        (config::WEB, json!({"ipSecurityRestrictions": [everybody], "scmIpSecurityRestrictions": []})),
+        (config::WEB, json!({"ipSecurityRestrictionsDefaultAction": "allow", "cors": {"allowedOrigins": []}})),
+        (config::WEB, json!({"minTlsVersion": "1.0", "scmMinTlsVersion": "1.2", "linuxFxVersion": "NODE|20-lts"})),
+    ] {
+        assert!(config::read(group, &said(sound.clone())).is_ok(), "{sound}");
+    }
+    for (group, wrong) in [
+        (config::SITE, json!({"publicNetworkAccess": "Disabled"})),
+        (config::SITE, json!({"PublicNetworkAccess": false})),
+        (config::SITE, json!({"clientCertEnabled": true})),
+        (config::SITE, json!({"enabled": false})),
+        (config::SITE, json!({"hostNamesDisabled": true})),
+        (config::WEB, json!({"publicNetworkAccess": "Disabled"})),
+        (config::WEB, json!({"ipSecurityRestrictions": [everybody, network]})),
+        (config::WEB, json!({"ipSecurityRestrictions": [{"ipAddress": "Any", "action": "Deny"}]})),
+        (config::WEB, json!({"ipSecurityRestrictions": {}})),
+        (config::WEB, json!({"scmIpSecurityRestrictions": [{"ipAddress": "10.0.0.1/32", "action": "Deny"}]})),
+        (config::WEB, json!({"ipSecurityRestrictionsDefaultAction": "Deny"})),
+        (config::WEB, json!({"scmIpSecurityRestrictionsDefaultAction": "Deny"})),
+        (config::WEB, json!({"cors": {"allowedOrigins": ["https://a.example"]}})),
+        (config::WEB, json!({"minTlsVersion": "1.3"})),
+        (config::WEB, json!({"scmMinTlsVersion": "9.9"})),
+        (config::WEB, json!({"linuxFxVersion": "docker|nginx"})),
+        (config::WEB, json!({"linuxFxVersion": "sitecontainers"})),
+        (config::WEB, json!({"windowsFxVersion": "DOCKER|mcr.example/iis"})),
+    ] {
+        assert!(config::read(group, &said(wrong.clone())).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn a_level_of_logs_may_be_said_by_whether_there_is_one() {
     for (is_on, level) in [(json!(true), "Error"), (json!(false), "Off"), (json!("Verbose"), "Verbose")] {
         let body = json!({"applicationLogs": {"fileSystem": {"level": is_on}}});
