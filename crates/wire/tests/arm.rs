@@ -162,6 +162,10 @@ async fn whatever_is_sent_is_answered_in_the_protocols_form() {
                 );
             }
         }
+        // A list of all would be taken for what the filter meant.
+        let filtered = format!("{path}{VERSION}&$filter=none%20eq%20%27x%27");
+        let (status, told, _) = owner.send(&method, &filtered, &good, "").await;
+        assert!(status >= 400 || !told["value"].is_array(), "{method} {filtered}: {told}");
         for query in ["", "?api-version=", "?api-version=latest", "?api-version=2025-05-01%00", "?x=%ff"] {
             let (status, told, _) = owner.send(&method, &format!("{path}{query}"), &good, "").await;
             assert_eq!(status, 400, "{method} {path}{query}: {told}");

@@ -483,6 +483,9 @@ async fn a_refused_app_is_not_made() {
         (with(json!({"healthCheckPath": "no path"})), 400),
         (with(json!({"appCommandLine": "x".repeat(5_000)})), 400),
         (with(json!({"linuxFxVersion": "x".repeat(2_000)})), 400),
+        (with(json!({"linuxFxVersion": "DOCKER|nginx"})), 400),
+        (with(json!({"cors": {"allowedOrigins": ["*"]}})), 400),
+        (json!({"location": "local", "properties": {"publicNetworkAccess": "Disabled"}}), 400),
         // Each within its limit, and all of them more than a record has room for.
         (with(Value::Object(wide)), 400),
         (
@@ -630,6 +633,11 @@ async fn a_secret_setting_is_not_told_and_keeps_its_value() {
     let anew = json!({"properties": {"KEY": "other"}});
     let told = desk.web(Method::PUT, "sites/web/config/appsettings", anew).await;
     assert_eq!(told["properties"], json!({"KEY": "@Keyless.Secret(KEY)"}));
+    for nothing in [json!({}), json!({"properties": null}), json!({"KEY": "other"})] {
+        assert_eq!(desk.refused(Method::PUT, "sites/web/config/appsettings", nothing).await.0, 400);
+    }
+    let told = desk.web(Method::POST, "sites/web/config/appsettings/list", Value::Null).await;
+    assert_eq!(told["properties"], json!({"KEY": "@Keyless.Secret(KEY)"}), "who says nothing takes nothing away");
     let nothing = json!({"properties": {"NEW": "@Keyless.Secret(NEW)"}});
     assert_eq!(desk.refused(Method::PUT, "sites/web/config/appsettings", nothing).await.0, 400);
     // Of one that is not secret the value is not told to who may only write.

@@ -15,6 +15,10 @@ assert owner.groups.update("shop", {"tags": {"team": "till", "cost": "7"}}).tags
 assert owner.groups.get("shop").tags["cost"] == "7" and owner.groups.get("shop").location == "westeurope"
 owner.groups.create_or_update("other", {"location": "local"})
 assert {"shop", "other"} <= set(names(owner.groups.list()))
+assert names(owner.groups.list(filter="tagName eq 'TEAM' and tagValue eq 'till'")) == ["shop"]
+assert names(owner.groups.list(filter="tagName eq 'cost'")) == ["shop"]
+assert names(owner.groups.list(filter="tagName eq 'team' and tagValue eq 'shop'")) == [], "it is another's by now"
+bad("InvalidFilterInQueryString", owner.groups.list, filter="name eq 'shop'")
 
 # Pages: as many as the caller wants on one, and all of them in the end.
 for name in ("a1", "a2", "a3"):
@@ -40,6 +44,10 @@ of_vaults = "resourceType eq 'Microsoft.KeyVault/vaults'"
 assert names(owner.resources.resources.list(filter=of_vaults)) == ["v-one", "v-three", "v-two"]
 assert names(owner.resources.resources.list(filter=of_vaults + " and name eq 'v-two'")) == ["v-two"]
 assert names(owner.resources.resources.list_by_resource_group("other")) == []
+tagged = owner.resources.resources.list(filter="tagName eq 'of' and tagValue eq 'two'")
+assert names(tagged) == ["i-two"]
+assert len(list(owner.resources.resources.list(filter=""))) == 7, "as `az resource list` asks"
+bad("InvalidFilterInQueryString", owner.resources.resources.list, filter="sku eq 'x'")
 assert [len(page) for page in pages(owner.resources.resources.list(top=4))] == [4, 3]
 in_group = owner.resources.resources.list_by_resource_group("shop", filter=of_vaults, top=2)
 assert [len(page) for page in pages(in_group)] == [2, 1], "the filter goes along to the next page"

@@ -77,6 +77,8 @@ above = owner.assignments.list_for_scope(GROUP, filter="atScope()")
 assert {one.scope for one in above} == {SUBSCRIPTION_ID, GROUP}
 counting = owner.assignments.list_for_scope(vault.id, filter=f"assignedTo('{app.principal}')")
 assert names(counting) == sorted(placed.values())
+below = owner.assignments.list_for_subscription(filter=f"assignedTo('{app.principal}')")
+assert names(below) == sorted(placed.values()), "what is below counts, too"
 assert names(owner.assignments.list_for_subscription(filter=of_app)) == sorted(placed.values())
 assert names(owner.assignments.list_for_resource_group("shop", filter=of_app)) == sorted(placed.values())
 at_vault = owner.assignments.list_for_resource("shop", "Microsoft.KeyVault", "vaults", "till", filter=of_app)

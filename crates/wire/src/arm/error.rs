@@ -90,7 +90,8 @@ impl ArmError {
 
     /// The path names nothing that is here.
     pub(super) fn no_such_path() -> Self {
-        let message = "The request URL names nothing that this resource manager has.";
+        let message =
+            "The request URL names nothing that this resource manager has. docs/compatibility.md says what it has.";
         Self::new(StatusCode::NOT_FOUND, "InvalidResourceType", message)
     }
 
@@ -101,7 +102,10 @@ impl ArmError {
             Level::Subscription => "the subscription",
             Level::Group(_) => "a resource group",
         };
-        let message = format!("There is no such resource type of '{}' in {level} here.", word(namespace));
+        let message = format!(
+            "There is no such resource type of '{}' in {level} here. docs/compatibility.md says what there is.",
+            word(namespace)
+        );
         Self::new(StatusCode::NOT_FOUND, "InvalidResourceType", message)
     }
 

@@ -252,5 +252,9 @@ fn told_connections<'s>(settings: impl Iterator<Item = Shown<'s>>) -> BTreeMap<&
 
 /// What `properties` of a body says of each setting. What is null is not there.
 fn members(whole: &Said) -> Result<impl Iterator<Item = (&String, &Said)>, ArmError> {
+    // What replaces all that is there says so: who forgot it would have taken everything away.
+    if whole.member("properties").is_none() {
+        return Err(ArmError::bad_content("The properties are missing."));
+    }
     Ok(properties(whole)?.members().into_iter().flatten().filter(|(_, value)| !value.is_nothing()))
 }
