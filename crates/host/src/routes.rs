@@ -50,6 +50,8 @@ pub struct InstanceKey(u64);
 /// What an app is meant to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
+    /// Nothing was deployed to it yet.
+    Nothing,
     /// It is being deployed or started; instances that there are take requests meanwhile.
     Starting,
     /// It runs.
@@ -64,6 +66,9 @@ pub enum Unroutable {
     /// There is no such app.
     #[error("there is no such app")]
     NotFound,
+    /// Nothing was deployed to it yet.
+    #[error("nothing is deployed to the app")]
+    Empty,
     /// Somebody has stopped it.
     #[error("the app is stopped")]
     Stopped,
@@ -192,6 +197,7 @@ impl Routes {
         // The first of equals, so the one whose turn it is.
         let Some((_, _, chosen)) = ready.min_by_key(|(has_failed, leases, _)| (*has_failed, *leases)) else {
             return Err(match entry.wanted {
+                Wanted::Nothing => Unroutable::Empty,
                 Wanted::Starting => Unroutable::Starting,
                 Wanted::Running | Wanted::Stopped => Unroutable::NoInstance,
             });
@@ -304,6 +310,8 @@ mod tests {
         let routes = Routes::new();
         let why = || routes.lease(&app()).map(drop).unwrap_err();
         assert_eq!(why(), Unroutable::NotFound);
+        routes.set(&app(), Wanted::Nothing);
+        assert_eq!(why(), Unroutable::Empty);
         routes.set(&app(), Wanted::Starting);
         assert_eq!(why(), Unroutable::Starting);
         routes.set(&AppName::parse("WEB").unwrap(), Wanted::Running);

@@ -56,6 +56,11 @@ impl Fault {
             Self::Unroutable(Unroutable::NotFound) => {
                 (StatusCode::NOT_FOUND, "There is no such app here", "Check the address.")
             }
+            Self::Unroutable(Unroutable::Empty) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Nothing is deployed to this app yet",
+                "Its administrator can deploy to it.",
+            ),
             // As App Service says it.
             Self::Unroutable(Unroutable::Stopped) => {
                 (StatusCode::FORBIDDEN, "This app is stopped", "Its administrator can start it again.")

@@ -19,6 +19,8 @@ fn is_told(answer: &str, status: &str, words: &str) {
 async fn an_app_without_an_instance_says_why() {
     let stage = Stage::new().await;
     is_told(&stage.get("/").await, "404", "There is no such app here");
+    stage.routes.set(&stage.web, Wanted::Nothing);
+    is_told(&stage.get("/").await, "503", "Nothing is deployed to this app yet");
     stage.routes.set(&stage.web, Wanted::Starting);
     is_told(&stage.get("/").await, "503", "This app is starting");
     stage.routes.set(&stage.web, Wanted::Running);
