@@ -59,11 +59,11 @@ impl Resolution {
         match self {
             Self::Resolved => "",
             Self::InvalidSyntax => {
-                "write @Microsoft.KeyVault(SecretUri=https://…/secrets/NAME) or @Microsoft.KeyVault(VaultName=…;SecretName=…)"
+                "write @Microsoft.KeyVault(VaultName=…;SecretName=…), or SecretUri= with the address of a secret in a vault of this server, as keyless secret show tells it"
             }
             Self::MsiNotEnabled => "keyless app identity assign APP",
             Self::VaultNotFound => "keyless vault list says which there are",
-            Self::SecretNotFound => "keyless secret list --vault VAULT says which there are",
+            Self::SecretNotFound => "keyless secret list VAULT says which there are",
             Self::SecretDisabled => "keyless secret show says what keeps it from being read",
             Self::AccessToKeyVaultDenied => {
                 "keyless access explain says why, keyless vault policy set allows it"

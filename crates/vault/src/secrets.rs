@@ -177,6 +177,14 @@ pub(crate) fn update(
     now: Timestamp,
 ) -> Result<Decision<Object<Secrets>>, Halt<VaultError>> {
     check_content_type(change.content_type.as_deref()).map_err(Halt::Refuse)?;
+    let found = object::find::<Secrets>(view, permit.vault(), name, version)?;
+    // It says what the value of a certificate's secret is, which is made as the certificate's policy says.
+    let is_another =
+        change.content_type.is_some() && change.content_type != found.version.content.content_type;
+    if found.head.managed && is_another {
+        let (kind, name) = (Secrets::KIND, found.head.name.clone());
+        return refuse(VaultError::ManagedByCertificate { kind, name, operation: "update" });
+    }
     let updated = object::update::<Secrets>(permit, view, name, version, &change.change, now, |content| {
         if change.content_type.is_some() {
             content.content_type.clone_from(&change.content_type);

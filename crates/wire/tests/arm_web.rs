@@ -637,7 +637,11 @@ async fn a_secret_setting_is_not_told_and_keeps_its_value() {
         assert_eq!(desk.refused(Method::PUT, "sites/web/config/appsettings", nothing).await.0, 400);
     }
     let told = desk.web(Method::POST, "sites/web/config/appsettings/list", Value::Null).await;
-    assert_eq!(told["properties"], json!({"KEY": "@Keyless.Secret(KEY)"}), "who says nothing takes nothing away");
+    assert_eq!(
+        told["properties"],
+        json!({"KEY": "@Keyless.Secret(KEY)"}),
+        "who says nothing takes nothing away"
+    );
     let nothing = json!({"properties": {"NEW": "@Keyless.Secret(NEW)"}});
     assert_eq!(desk.refused(Method::PUT, "sites/web/config/appsettings", nothing).await.0, 400);
     // Of one that is not secret the value is not told to who may only write.

@@ -612,7 +612,11 @@ fn roles_at_every_scope() {
             ),
             Row("role assignment list -g g --query length(@)", 0, At("", "1")),
             Row("role assignment list --assignee $C --all --query length(@)", 0, At("", "4")),
-            Row("role assignment list --assignee $C --all --include-groups --query length(@)", 0, At("", "4")),
+            Row(
+                "role assignment list --assignee $C --all --include-groups --query length(@)",
+                0,
+                At("", "4"),
+            ),
             Row("role assignment list --scope $V --query [0].roleDefinitionName", 0, At("", "Reader")),
             Row("role assignment list --scope /subscriptions/nowhere", 3, Says("SubscriptionNotFound")),
             Row("role assignment delete --assignee $C --role Reader --scope $V", 0, Done),

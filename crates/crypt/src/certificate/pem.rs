@@ -1,11 +1,11 @@
 //! PEM bundles (RFC 7468): a private key and its certificates as text, in any order.
 //!
 //! Owns: reading and writing them. Owns not: PEM of anything else. Key Vault asks for PKCS#8 (`PRIVATE KEY`); the older `RSA PRIVATE KEY`
-//! (PKCS#1) and `EC PRIVATE KEY` (SEC1) are read too and become PKCS#8. Encrypted keys are refused. Text around the blocks is skipped, as
-//! OpenSSL writes some. Own, and not `rustls-pki-types`, as that skips what it does not know (an encrypted key looks like none), and
+//! (PKCS#1) and `EC PRIVATE KEY` (SEC1) are read too and become PKCS#8, and so is an `ENCRYPTED PRIVATE KEY` (RFC 5958 section 3) with its
+//! password; what OpenSSL encrypted before that (RFC 1421) is refused. Text around the blocks is skipped, as OpenSSL writes some. Own, and not `rustls-pki-types`, as that skips what it does not know (an encrypted key looks like none), and
 //! leaves the key's base64 in memory.
 
-use super::{CertificateError, Imported, ParsedCertificate, PrivateKey, chain};
+use super::{CertificateError, Imported, ParsedCertificate, PrivateKey, chain, pfx};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::Secret;
 use zeroize::Zeroizing;
@@ -19,14 +19,18 @@ const fn refused(why: &'static str) -> CertificateError {
     CertificateError::Pem { why }
 }
 
-/// Reads a bundle of one private key and its certificates.
+/// Reads a bundle of one private key and its certificates. A password opens the key, if it is encrypted; else it is not looked at.
 ///
 /// # Errors
-/// [`CertificateError::Pem`] for a text that is none, an encrypted key, or a block of another kind; [`CertificateError::KeyMissing`],
+/// [`CertificateError::Pem`] for a text that is none, a password that is none of the key, or a block of another kind;
+/// [`CertificateError::PfxUnsupported`], [`CertificateError::PfxTooCostly`] for how it is encrypted; [`CertificateError::KeyMissing`],
 /// [`CertificateError::KeyAmbiguous`], [`CertificateError::CertificateMissing`], [`CertificateError::KeyMismatch`] for what is in it;
 /// [`CertificateError::TooLarge`] above [`PEM_BYTES_MAX`] or too many certificates; and as [`PrivateKey::from_pkcs8`] and
 /// [`ParsedCertificate::from_der`].
-pub fn read_pem(text: &Secret<String>) -> Result<Imported, CertificateError> {
+pub fn read_pem(
+    text: &Secret<String>,
+    password: Option<&Secret<String>>,
+) -> Result<Imported, CertificateError> {
     let text = text.expose().as_str();
     if text.len() > PEM_BYTES_MAX {
         return Err(CertificateError::TooLarge { what: "the PEM text" });
@@ -38,21 +42,28 @@ pub fn read_pem(text: &Secret<String>) -> Result<Imported, CertificateError> {
     while let Some(line) = lines.next() {
         let Some(label) = boundary(line, "-----BEGIN ") else { continue };
         let bytes = block(&mut lines, label, &mut base64)?;
-        let mut add_key = |read: fn(&[u8]) -> Result<PrivateKey, CertificateError>| {
+        let mut add_key = |read: &dyn Fn(&[u8]) -> Result<PrivateKey, CertificateError>| {
             if key.is_some() {
                 return Err(CertificateError::KeyAmbiguous);
             }
             key = Some(read(&bytes)?);
             Ok(())
         };
+        let open = |bytes: &[u8]| match pfx::open_key(bytes, password) {
+            Err(CertificateError::PfxPassword) if password.is_none() => {
+                Err(refused("its private key is encrypted, and there is no password"))
+            }
+            Err(CertificateError::PfxPassword) => Err(refused("the password does not open its private key")),
+            opened => opened,
+        };
         match label {
-            "PRIVATE KEY" => add_key(PrivateKey::read_pkcs8)?,
-            "RSA PRIVATE KEY" => add_key(PrivateKey::read_pkcs1)?,
-            "EC PRIVATE KEY" => add_key(PrivateKey::read_sec1)?,
+            "PRIVATE KEY" => add_key(&PrivateKey::read_pkcs8)?,
+            "RSA PRIVATE KEY" => add_key(&PrivateKey::read_pkcs1)?,
+            "EC PRIVATE KEY" => add_key(&PrivateKey::read_sec1)?,
+            "ENCRYPTED PRIVATE KEY" => add_key(&open)?,
             "CERTIFICATE" | "X509 CERTIFICATE" => chain::add(&mut certificates, &bytes)?,
             // What `openssl ecparam -genkey` puts before the key. The key says its curve itself.
             "EC PARAMETERS" => (),
-            "ENCRYPTED PRIVATE KEY" => return Err(refused("its private key is encrypted")),
             _ => return Err(refused("it has a block that is neither a private key nor a certificate")),
         }
     }
@@ -140,7 +151,7 @@ mod tests {
     }
 
     fn read(text: impl Into<String>) -> Result<Imported, CertificateError> {
-        read_pem(&Secret::new(text.into()))
+        read_pem(&Secret::new(text.into()), None)
     }
 
     fn pem(label: &str, der: &[u8]) -> String {
@@ -187,15 +198,36 @@ mod tests {
     }
 
     #[test]
+    fn an_encrypted_key_is_opened_by_its_password() {
+        let certificate = pem("CERTIFICATE", LEAF);
+        let open = |file: &[u8], password: &str| {
+            let bundle = Secret::new(certificate.clone() + &text(file));
+            read_pem(&bundle, Some(&Secret::new(password.to_owned())))
+        };
+        for file in [test_file!("encrypted-pbes2.pem"), test_file!("encrypted-3des.pem")] {
+            let opened = open(file, "1234").unwrap();
+            assert_eq!(opened.key_pkcs8.expose(), leaf_key().expose());
+            for wrong in ["", "1235"] {
+                let why = "the password does not open its private key";
+                assert_eq!(open(file, wrong).err(), Some(CertificateError::Pem { why }));
+            }
+        }
+        let unsupported = open(test_file!("encrypted-md5.pem"), "1234").err();
+        assert!(matches!(unsupported, Some(CertificateError::PfxUnsupported { .. })), "{unsupported:?}");
+        // Who has a password for all files says it of a key that needs none.
+        assert!(open(pem("PRIVATE KEY", leaf_key().expose()).as_bytes(), "1234").is_ok());
+    }
+
+    #[test]
     fn what_is_written_is_read_back() {
         let written = write_pem(Some(&leaf_key()), &test_chain()).unwrap();
-        let imported = read_pem(&written).unwrap();
+        let imported = read_pem(&written, None).unwrap();
         assert_eq!((ders(&imported.certificates), imported.leaf), (test_chain(), 0));
         assert!(written.expose().starts_with("-----BEGIN PRIVATE KEY-----\n"));
         assert!(written.expose().lines().all(|line| line.len() <= LINE_CHARACTERS));
         let without = write_pem(None, &test_chain()).unwrap();
         assert!(!without.expose().contains("PRIVATE"));
-        assert_eq!(read_pem(&without).err(), Some(CertificateError::KeyMissing));
+        assert_eq!(read_pem(&without, None).err(), Some(CertificateError::KeyMissing));
         assert_eq!(write_pem(Some(&other_key()), &test_chain()).err(), Some(CertificateError::KeyMismatch));
         assert_eq!(write_pem(Some(&leaf_key()), &[]).err(), Some(CertificateError::CertificateMissing));
     }
@@ -222,8 +254,13 @@ mod tests {
             (both.replace("MI", "M!"), refused("a block is not base64")),
             (
                 pem("ENCRYPTED PRIVATE KEY", leaf_key().expose()) + &certificate,
-                refused("its private key is encrypted"),
+                CertificateError::KeyMalformed,
             ),
+            (
+                text(test_file!("encrypted-pbes2.pem")) + &certificate,
+                refused("its private key is encrypted, and there is no password"),
+            ),
+            (both.clone() + &text(test_file!("encrypted-pbes2.pem")), CertificateError::KeyAmbiguous),
             (
                 key.replace("KEY-----\nM", "KEY-----\nProc-Type: 4,ENCRYPTED\n\nM"),
                 refused("a block has headers, as encrypted keys do"),

@@ -53,6 +53,11 @@ pub(crate) async fn resolve(
         let (value, resolution) = match reference::parse(value.expose(), &services.names) {
             Ok(None) => (value, None),
             Ok(Some(reference)) => match read(services, view, &reference, now).await {
+                // No environment can have it: the app would not start.
+                Ok(secret) if secret.expose().contains('\0') => {
+                    tracing::warn!(app = %view.app.name, setting = name, "the secret that a setting refers to has a zero byte");
+                    (value, Some(Resolution::OtherReasons))
+                }
                 Ok(secret) => {
                     seen.insert(name.clone(), services.host.fingerprint(view.app.id, &name, &secret));
                     (secret, Some(Resolution::Resolved))

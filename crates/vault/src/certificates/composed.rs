@@ -1,7 +1,8 @@
 //! One certificate, three objects: the place for a new version of all of them, and the writes that make it.
 
 use super::{
-    CertificateAbout, CertificateContent, CertificatePolicy, Certificates, Der, material::Material, renewal,
+    CertificateAbout, CertificateContent, CertificateFault, CertificatePolicy, Certificates, Der,
+    material::Material, renewal,
 };
 use crate::{
     Attributes, AttributesChange, Vault, VaultError,
@@ -14,7 +15,7 @@ use crate::{
 use crypt::{Key256, envelope};
 use domain::{Entropy, ObjectId, ObjectName, ObjectVersion, Secret, Timestamp};
 use std::collections::BTreeMap;
-use store::{Decision, Halt, View, Write};
+use store::{Decision, Halt, View, Write, refuse};
 
 /// Ids for the objects, if there are none yet.
 #[derive(Clone, Copy)]
@@ -38,6 +39,10 @@ pub(crate) struct Places {
     secret: Place<Secrets>,
 }
 
+/// What stands for something else where certificates stand: none of this name could be asked for (Key Vault, `/certificates/contacts` and
+/// `/certificates/issuers`).
+const RESERVED: [&str; 2] = ["contacts", "issuers"];
+
 /// Finds the places. A key or secret of the name that is not the certificate's is in the way.
 pub(crate) fn places(
     view: &View,
@@ -45,8 +50,14 @@ pub(crate) fn places(
     name: &ObjectName,
     fresh: &Fresh,
 ) -> Result<Places, Halt<VaultError>> {
+    let certificate = object::place(view, vault.id, name, fresh.certificate, false)?;
+    let is_reserved = RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name.as_str()));
+    if is_reserved && certificate.head.is_none() {
+        let (what, rule) = ("the name", "must be another than contacts and issuers");
+        return refuse(CertificateFault::Invalid { what, rule }.into());
+    }
     Ok(Places {
-        certificate: object::place(view, vault.id, name, fresh.certificate, false)?,
+        certificate,
         key: object::place(view, vault.id, name, fresh.key, true)?,
         secret: object::place(view, vault.id, name, fresh.secret, true)?,
     })
@@ -114,6 +125,7 @@ pub(crate) fn write(
         leaf: Der(leaf.der.clone()),
         chain: new.material.chain.iter().cloned().map(Der).collect(),
         thumbprint: Der(leaf.thumbprint().to_vec()),
+        keeps_key: !new.policy.key.exportable,
     };
     let before = places.certificate.head.clone();
     let about = CertificateAbout {

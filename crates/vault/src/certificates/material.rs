@@ -109,21 +109,20 @@ impl Material {
         keep_order: bool,
     ) -> Result<Self, VaultError> {
         let imported = match form {
-            ContentType::Pem if value.expose().contains("-----BEGIN") => {
-                certificate::read_pem(value).map_err(CertificateFault::from)?
+            ContentType::Pem if is_pem(value) => {
+                certificate::read_pem(value, password).map_err(CertificateFault::from)?
             }
             ContentType::Pem => {
                 let malformed = || CertificateFault::Malformed { what: "neither PEM nor PEM in base64" };
-                let bytes = encoding::from_base64(value.expose().trim()).map_err(|_| malformed())?;
-                let bytes = Secret::new(bytes);
+                let bytes = from_base64(value).map_err(|_| malformed())?;
                 let text = std::str::from_utf8(bytes.expose()).map_err(|_| malformed())?;
-                certificate::read_pem(&Secret::new(text.to_owned())).map_err(CertificateFault::from)?
+                certificate::read_pem(&Secret::new(text.to_owned()), password)
+                    .map_err(CertificateFault::from)?
             }
             ContentType::Pkcs12 => {
-                let text = value.expose().trim();
-                let pfx = encoding::from_base64(text)
+                let pfx = from_base64(value)
                     .map_err(|_| CertificateFault::Malformed { what: "the base64 of the PFX" })?;
-                certificate::read_pfx(&Secret::new(pfx), password).map_err(CertificateFault::from)?
+                certificate::read_pfx(&pfx, password).map_err(CertificateFault::from)?
             }
         };
         let leaf = imported.leaf().cloned().ok_or(CertificateError::CertificateMissing);
@@ -161,10 +160,27 @@ pub(crate) fn secret_value(
     }
 }
 
-/// In which form a certificate comes, if nobody said.
+/// In which form a certificate comes, if nobody said: DER has no such line.
 pub(crate) fn form_of(value: &Secret<String>) -> ContentType {
-    match value.expose().contains("-----BEGIN ") {
+    let is_pem_below =
+        |bytes: Secret<Vec<u8>>| bytes.expose().windows(PEM.len()).any(|some| some == PEM.as_bytes());
+    match is_pem(value) || from_base64(value).is_ok_and(is_pem_below) {
         true => ContentType::Pem,
         false => ContentType::Pkcs12,
     }
+}
+
+const PEM: &str = "-----BEGIN ";
+
+fn is_pem(value: &Secret<String>) -> bool {
+    value.expose().contains(PEM)
+}
+
+/// Bytes of a file in base64, in lines or in one.
+fn from_base64(value: &Secret<String>) -> Result<Secret<Vec<u8>>, CryptError> {
+    let text = value.expose();
+    // Room for all of it at once: a text that grows leaves copies behind.
+    let mut bare = Vec::with_capacity(text.len());
+    bare.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+    encoding::from_base64(Secret::new(bare).expose()).map(Secret::new)
 }

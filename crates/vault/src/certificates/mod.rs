@@ -69,6 +69,9 @@ pub struct CertificateContent {
     pub chain: Vec<Der>,
     /// SHA-1 of the certificate (RFC 7515 section 4.1.7): by which it is found elsewhere. No proof of anything.
     pub thumbprint: Der,
+    /// Does its key stay here, as the policy said by which it came? Then it is not used again by a policy that would let it out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_key: bool,
 }
 
 /// DER, or other bytes that are no secret. Base64 in serde, which is what JSON has room for.

@@ -1,9 +1,9 @@
 //! What can be done with certificates that are there: listing them with those that are being made, changing them and their policy,
 //! their pending operations, taking them out and putting them in again with key and secret.
 
-use super::{Permitted, VaultService, objects::GATHERINGS_MAX};
+use super::{Permitted, VaultService, certificates, objects::GATHERINGS_MAX};
 use crate::{
-    Object, Page, PageRequest, VaultError,
+    Object, Page, PageRequest, Vault, VaultError,
     backup::{self, SavedObject},
     certificates::{
         CertificateAbout, CertificateChange, CertificateFault, CertificatePolicy, Certificates, Listed,
@@ -21,7 +21,7 @@ use access::{
 use domain::{ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultName};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
-use store::{Decision, Halt, Key, StoreError, list_records, refuse};
+use store::{Decision, Halt, Key, StoreError, View, list_records, refuse};
 
 /// A certificate as it is in a backup: all three objects.
 #[derive(Debug, Serialize, Deserialize)]
@@ -127,7 +127,7 @@ impl VaultService {
             let mut updated = updated?;
             if let Some(policy) = &asked.policy {
                 let latest = object::find::<Certificates>(view, vault.id, name, None)?;
-                updated.about(with_policy(&latest, policy, now)?);
+                updated.about(with_policy(view, vault, &latest, policy, now)?);
             }
             let mut decision = updated.decided(vault)?;
             if asked.enabled.is_some() {
@@ -174,7 +174,7 @@ impl VaultService {
     ) -> Result<Permitted<PolicyOf>, VaultError> {
         self.change(asker, vault, Some(name), |view, _permit: &Permit<UpdateCertificate>, vault| {
             let latest = object::find::<Certificates>(view, vault.id, name, None)?;
-            let about = with_policy(&latest, asked, now)?;
+            let about = with_policy(view, vault, &latest, asked, now)?;
             let mut change = Change::of(latest);
             change.about(about);
             let Decision { value: Object { head, .. }, writes } = change.decided(vault)?;
@@ -332,12 +332,18 @@ impl VaultService {
 
 /// What is kept of a certificate with its policy changed; when it is renewed follows the new one.
 fn with_policy(
+    view: &View,
+    vault: &Vault,
     found: &Object<Certificates>,
     asked: &PolicyAsked,
     now: Timestamp,
 ) -> Result<CertificateAbout, Halt<VaultError>> {
     let fault = |fault: CertificateFault| Halt::Refuse(VaultError::from(fault));
     let policy = found.head.about.policy.changed(asked, now).map_err(fault)?;
+    if asked.issuer.name.is_some() {
+        // One that is there: else nobody would hear of it before the next version is due.
+        certificates::way(view, vault, &policy)?;
+    }
     if policy.platform.is_none() {
         policy.profile().map_err(fault)?;
     }

@@ -37,7 +37,7 @@ const PLANS_MAX: usize = 4;
 
 /// Who signs.
 #[derive(Clone, Debug, PartialEq)]
-enum Way {
+pub(super) enum Way {
     /// The certificate's own key.
     OwnKey,
     /// The vault's own authority, made if there is none.
@@ -128,7 +128,7 @@ fn fault(fault: CertificateFault) -> Halt<VaultError> {
     Halt::Refuse(fault.into())
 }
 
-fn way(view: &View, vault: &Vault, policy: &CertificatePolicy) -> Result<Way, Halt<VaultError>> {
+pub(super) fn way(view: &View, vault: &Vault, policy: &CertificatePolicy) -> Result<Way, Halt<VaultError>> {
     if policy.platform.is_some() {
         return Ok(Way::Nobody("There is no platform here that manages certificates.".to_owned()));
     }
@@ -166,6 +166,12 @@ fn reused(
     head: &Head<Certificates>,
     policy: &CertificatePolicy,
 ) -> Result<Option<(VersionId, Sealed)>, Halt<VaultError>> {
+    let latest = object::find::<Certificates>(view, vault.id, &head.name, Some(head.latest))?;
+    // A key that must not leave does not leave as its successor's, whatever was made of the policy meanwhile.
+    let keeps_key = latest.version.content.keeps_key || !head.about.policy.key.exportable;
+    if keeps_key && policy.key.exportable {
+        return Ok(None);
+    }
     let key = object::find::<Keys>(view, vault.id, &head.name, Some(head.latest))?;
     // A key of another type or size than the policy now wants cannot be the next one's.
     let fits = key.version.content.spec().is_ok_and(|spec| spec == policy.key.spec);

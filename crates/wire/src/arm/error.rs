@@ -90,8 +90,7 @@ impl ArmError {
 
     /// The path names nothing that is here.
     pub(super) fn no_such_path() -> Self {
-        let message =
-            "The request URL names nothing that this resource manager has. docs/compatibility.md says what it has.";
+        let message = "The request URL names nothing that this resource manager has. docs/compatibility.md says what it has.";
         Self::new(StatusCode::NOT_FOUND, "InvalidResourceType", message)
     }
 

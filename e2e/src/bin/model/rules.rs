@@ -179,9 +179,16 @@ impl Model {
                 }
             }
             Ask::Update { kind, name, version: id, said } => {
-                let (object, _) = version(vault, *kind, name, id.as_deref())?;
+                let (object, of) = version(vault, *kind, name, id.as_deref())?;
                 let is_of_attributes = said.enabled.is_some() || said.nbf.is_some() || said.exp.is_some();
-                if is_of_attributes { own(*kind, object) } else { Ok(()) }
+                // What its value is follows from the certificate's policy.
+                let is_of_value = match &of.content {
+                    Content::Secret { content_type, .. } => {
+                        said.content_type.is_some() && said.content_type != *content_type
+                    }
+                    _ => false,
+                };
+                if is_of_attributes || is_of_value { own(*kind, object) } else { Ok(()) }
             }
             Ask::Delete { kind, name } | Ask::Backup { kind, name } => own(*kind, live(vault, *kind, name)?),
             Ask::GetDeleted { kind, name } => vault.deleted(*kind, name).map(|_| ()).ok_or(absent(*kind)),

@@ -13,5 +13,6 @@ mod tests;
 mod write;
 
 pub use pbe::{ITERATIONS_MAX, ITERATIONS_TOTAL_MAX};
+pub(super) use read::open_key;
 pub use read::{PFX_BYTES_MAX, read_pfx};
 pub use write::write_pfx;

@@ -62,6 +62,25 @@ pub fn read_pfx(
     Imported::new(&key, reader.certificates)
 }
 
+/// Opens an encrypted private key by itself (RFC 5958 section 3, EncryptedPrivateKeyInfo), DER, as a PFX has one in it.
+///
+/// # Errors
+/// [`CertificateError::PfxPassword`], also if what was decrypted is no key: nothing else tells; [`CertificateError::KeyMalformed`],
+/// [`CertificateError::PfxUnsupported`], [`CertificateError::PfxTooCostly`]; and as [`PrivateKey::from_pkcs8`].
+pub(in super::super) fn open_key(
+    encrypted: &[u8],
+    password: Option<&Secret<String>>,
+) -> Result<PrivateKey, CertificateError> {
+    let malformed = CertificateError::KeyMalformed;
+    let encrypted = EncryptedKey::from_der(encrypted).map_err(|_| malformed)?;
+    let password = Password::forms(password).into_iter().next().ok_or(malformed)?;
+    let pkcs8 = decrypt(&encrypted.algorithm, encrypted.data.as_bytes(), &password, &mut Budget::new());
+    let pkcs8 =
+        pkcs8.map_err(|error| if error == MALFORMED { CertificateError::PfxPassword } else { error })?;
+    PrivateKey::read_pkcs8(&pkcs8)
+        .map_err(|error| if error == malformed { CertificateError::PfxPassword } else { error })
+}
+
 /// What was found so far.
 struct Reader {
     password: Password,

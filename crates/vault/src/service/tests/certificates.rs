@@ -123,6 +123,11 @@ impl World {
         imported.map(|imported| imported.value)
     }
 
+    async fn change_policy(&self, name: &str, asked: PolicyAsked) -> Result<(), VaultError> {
+        let (asker, name) = (self.asker(), object(name));
+        self.service.update_certificate_policy(&asker, &self.vault, &name, &asked, NOW).await.map(drop)
+    }
+
     async fn versions_of(&self, name: &str) -> Vec<ObjectVersion> {
         let (request, asker, name) = (page(25, None), self.asker(), object(name));
         let listed = self.service.list_versions::<Certificates>(&asker, &self.vault, &name, &request);
@@ -187,6 +192,22 @@ async fn a_certificate_is_three_objects_of_one_version() {
     refused!(world.set_with("shop", "mine", |_| {}).await, VaultError::ManagedByCertificate { .. });
     refused!(world.delete("shop").await, VaultError::ManagedByCertificate { .. });
     refused!(world.backup("shop").await, VaultError::ManagedByCertificate { .. });
+    for (said, is_so) in [("application/x-pkcs12", true), ("application/x-pem-file", false), ("text", false)]
+    {
+        let change = SecretChange { content_type: Some(said.to_owned()), ..SecretChange::default() };
+        let (asker, name) = (world.asker(), object("shop"));
+        let changed = world.service.update_secret(&asker, &world.vault, &name, None, &change, NOW).await;
+        match is_so {
+            true => drop(changed.unwrap()),
+            false => refused!(changed, VaultError::ManagedByCertificate { .. }),
+        }
+    }
+    for reserved in ["contacts", "Issuers"] {
+        for issuer in ["Self", "Unknown"] {
+            let refused = world.create(reserved, asked(policy(issuer))).await.unwrap_err();
+            assert!(refused.to_string().contains("another than contacts and issuers"), "{refused}");
+        }
+    }
     assert_eq!(world.pending("shop").await.unwrap().status, PendingStatus::Completed);
 }
 
@@ -205,6 +226,32 @@ async fn a_new_version_has_a_new_key_unless_the_policy_keeps_it() {
     let third = world.its_key("shop").await;
     assert_eq!(second.version.content.public, third.version.content.public);
     assert_eq!(world.versions_of("shop").await.len(), 3);
+    // Nor can one that is not to leave, by a policy that would let it out: said with the new version, or before.
+    let mut staying = keeping.clone();
+    staying.key.exportable = Some(false);
+    world.create("shop", asked(staying.clone())).await.unwrap();
+    let fourth = world.its_key("shop").await;
+    assert_eq!(
+        third.version.content.public, fourth.version.content.public,
+        "of one that may leave it may be kept"
+    );
+    world.create("shop", asked(staying.clone())).await.unwrap();
+    assert_eq!(fourth.version.content.public, world.its_key("shop").await.version.content.public);
+    world.create("shop", asked(keeping.clone())).await.unwrap();
+    let fifth = world.its_key("shop").await;
+    assert_ne!(fourth.version.content.public, fifth.version.content.public);
+    world.create("shop", asked(staying)).await.unwrap();
+    let mut open = PolicyAsked::default();
+    open.key.exportable = Some(true);
+    world.change_policy("shop", open).await.unwrap();
+    let mut nobodys = PolicyAsked::default();
+    nobodys.issuer.name = Some("nobody".to_owned());
+    refused!(
+        world.change_policy("shop", nobodys).await,
+        VaultError::Certificate(CertificateFault::IssuerNotFound { .. })
+    );
+    world.create("shop", CreateCertificate::default()).await.unwrap();
+    assert_ne!(fifth.version.content.public, world.its_key("shop").await.version.content.public);
     // A key of another type cannot be kept.
     keeping.key.curve = Some("P-384".to_owned());
     world.create("shop", asked(keeping)).await.unwrap();
@@ -596,6 +643,11 @@ async fn what_comes_from_outside_is_kept_as_it_is() {
     let chain = signed(&pending.request_der.unwrap().0, "CN=outside,O=Somebody");
     world.merge("source", chain.clone()).await.unwrap();
     let pfx = world.value("source").await;
+    // In lines, as `base64` writes it.
+    let lines = Secret::new(
+        pfx.as_bytes().chunks(76).flat_map(|line| [str::from_utf8(line).unwrap(), "\n"]).collect(),
+    );
+    world.import("lines", import(lines)).await.unwrap();
     let imported = world.import("pfx", import(Secret::new(pfx.clone()))).await.unwrap();
     assert_eq!(imported.version.content.leaf.0, chain[0]);
     let kept = &imported.head.about.policy;
@@ -614,10 +666,14 @@ async fn what_comes_from_outside_is_kept_as_it_is() {
     closed.key.exportable = Some(false);
     // The SDKs send any file in base64, and say what it is.
     let encoded = |text: &str| {
-        let pem = PolicyAsked { content_type: Some("application/x-pem-file".to_owned()), ..PolicyAsked::default() };
+        let pem =
+            PolicyAsked { content_type: Some("application/x-pem-file".to_owned()), ..PolicyAsked::default() };
         let value = Secret::new(crypt::encoding::base64(text.as_bytes()));
         ImportCertificate { policy: Some(pem), ..import(value) }
     };
+    let unsaid = ImportCertificate { policy: None, ..encoded(pem.value.expose()) };
+    let unsaid = world.import("unsaid", unsaid).await.unwrap();
+    assert_eq!(unsaid.head.about.policy.content_type, ContentType::Pem);
     let imported = world.import("encoded", encoded(pem.value.expose())).await.unwrap();
     assert_eq!(imported.head.about.policy.content_type, ContentType::Pem);
     assert_eq!(imported.version.content.leaf.0, chain[0]);

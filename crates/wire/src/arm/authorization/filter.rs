@@ -63,11 +63,7 @@ impl Filter {
         let id = |text: &Option<String>| -> Result<Option<PrincipalId>, ArmError> {
             text.as_ref().map(|id| id.parse().map_err(|_| ArmError::bad_filter())).transpose()
         };
-        Ok(Which {
-            not_below: self.at_scope,
-            of: id(&self.principal)?,
-            counting_for: id(&self.assigned_to)?,
-        })
+        Ok(Which { not_below: self.at_scope, of: id(&self.principal)?, counting_for: id(&self.assigned_to)? })
     }
 
     /// Does it take this role?

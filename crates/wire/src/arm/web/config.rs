@@ -227,7 +227,10 @@ pub(super) const KEPT: usize = SITE.kept.len() + WEB.kept.len() + METADATA.kept.
 pub(super) fn read(group: Group, said: &Said) -> Result<Values, ArmError> {
     for promise in group.promises {
         if said.member(promise.name).is_some_and(|said| !(promise.is_so)(said)) {
-            return Err(ArmError::bad_content(format!("{} cannot be so here: {}.", promise.name, promise.why)));
+            return Err(ArmError::bad_content(format!(
+                "{} cannot be so here: {}.",
+                promise.name, promise.why
+            )));
         }
     }
     let mut values = Values::new();

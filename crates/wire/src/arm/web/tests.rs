@@ -77,14 +77,27 @@ fn what_is_said_is_told_again_and_what_is_not_known_is_dropped() {
 
 #[test]
 fn what_would_be_relied_on_and_is_not_so_is_refused() {
-    let everybody = json!({"ipAddress": "Any", "action": "Allow", "priority": 2_147_483_647, "name": "Allow all"});
+    let everybody =
+        json!({"ipAddress": "Any", "action": "Allow", "priority": 2_147_483_647, "name": "Allow all"});
     let network = json!({"ipAddress": "10.0.0.0/8", "action": "Allow"});
     for (group, sound) in [
-        (config::SITE, json!({"publicNetworkAccess": "Enabled", "clientCertEnabled": false, "enabled": true})),
-        (config::SITE, json!({"publicNetworkAccess": null, "clientCertMode": "Optional", "hostNamesDisabled": false})),
+        (
+            config::SITE,
+            json!({"publicNetworkAccess": "Enabled", "clientCertEnabled": false, "enabled": true}),
+        ),
+        (
+            config::SITE,
+            json!({"publicNetworkAccess": null, "clientCertMode": "Optional", "hostNamesDisabled": false}),
+        ),
         (config::WEB, json!({"ipSecurityRestrictions": [everybody], "scmIpSecurityRestrictions": []})),
-        (config::WEB, json!({"ipSecurityRestrictionsDefaultAction": "allow", "cors": {"allowedOrigins": []}})),
-        (config::WEB, json!({"minTlsVersion": "1.0", "scmMinTlsVersion": "1.2", "linuxFxVersion": "NODE|20-lts"})),
+        (
+            config::WEB,
+            json!({"ipSecurityRestrictionsDefaultAction": "allow", "cors": {"allowedOrigins": []}}),
+        ),
+        (
+            config::WEB,
+            json!({"minTlsVersion": "1.0", "scmMinTlsVersion": "1.2", "linuxFxVersion": "NODE|20-lts"}),
+        ),
     ] {
         assert!(config::read(group, &said(sound.clone())).is_ok(), "{sound}");
     }

@@ -20,7 +20,7 @@ use vault::{
 /// What a release policy is written in unless it is said (Key Vault OpenAPI, `KeyReleasePolicy`).
 const RELEASE_POLICY_TYPE: &str = "application/json; charset=utf-8";
 
-/// Bytes in base64url without padding.
+/// Bytes in base64url. Padding is taken, as the service takes it: Go's `base64.URLEncoding` writes some, and so older HashiCorp Vaults.
 pub(super) struct Bytes(pub(super) Vec<u8>);
 
 /// The same, of what is secret: from here on it is one.
@@ -32,11 +32,13 @@ impl de::Visitor<'_> for Base64Url {
     type Value = Secret<Vec<u8>>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("base64url text without padding")
+        formatter.write_str("base64url text")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret<Vec<u8>>, E> {
-        encoding::from_base64url(text).map(Secret::new).map_err(|_| E::custom("not base64url"))
+        let padded = text.strip_suffix("==").or_else(|| text.strip_suffix('='));
+        let bare = padded.filter(|_| text.len().is_multiple_of(4)).unwrap_or(text);
+        encoding::from_base64url(bare).map(Secret::new).map_err(|_| E::custom("not base64url"))
     }
 }
 
