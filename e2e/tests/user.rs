@@ -32,11 +32,19 @@ fn who_requires_enforcement_gets_it_or_nothing() {
     if !settings::is_root() {
         return skip("another user's server: needs root");
     }
-    let server = Server::start_as("user-required", USER);
+    let mut server = Server::start_as("user-required", USER);
     let ended = server.keyless(["run", "--require-enforced", "--app", "web", "--", "echo", "it ran"]);
     assert_ne!(ended.code, Some(0));
     assert!(!ended.stdout.contains("it ran"), "{}", ended.said());
     assert!(ended.stderr.contains("not started"), "{}", ended.said());
+    // A whole server that was told so: no cgroup was delegated to this user, so it would keep no app from another.
+    server.stop();
+    let mut up = Command::new(server.place().join("keyless"));
+    up.args(["up", "--require-enforced", "--port", &server.port().to_string()]);
+    up.uid(USER).gid(USER).env_clear().env("KEYLESS_DATA_DIR", server.data());
+    let ended = wait::output(&mut up, b"");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && said.contains("not delegated"), "{said}");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::{
 };
 use domain::{AppName, Secret};
 use http::Method;
-use kernel::{AppCgroup, Found, Hierarchy, Inhabitant, NetworkId};
+use kernel::{AppCgroup, Found, Hierarchy, Inhabitant, KernelError, NetworkId};
 use serde::Deserialize;
 use std::{
     fmt::Write as _,
@@ -181,7 +181,12 @@ impl Target {
 }
 
 fn of_process(pid: u32, what: String) -> Result<Meant, Failure> {
-    let found = kernel::find(pid)?;
+    let found = kernel::find(pid).map_err(|error| match error {
+        KernelError::System { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            Failure::new(format!("there is no process {pid}"))
+        }
+        error => error.into(),
+    })?;
     let cgroup = AppCgroup::open(found.cgroup.path())?;
     Ok(Meant { cgroup, what, network: found.network, found: Some(found), is_named: true })
 }

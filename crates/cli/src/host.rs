@@ -337,6 +337,10 @@ fn package(what: &What) -> Result<File, Failure> {
         return root_files(root);
     }
     if let Some(zip) = &what.zip {
+        if zip.is_dir() {
+            let what = format!("{} is a directory", zip.display());
+            return Err(Failure::new(what).next("A directory is packed and sent by --dir."));
+        }
         return File::open(zip).map_err(|error| Failure::new(format!("{}: {error}", zip.display())));
     }
     let folder = what.dir.as_deref().unwrap_or(Path::new("."));

@@ -229,6 +229,13 @@ fn main() -> ExitCode {
         Command::Az(args) => block_on(az::az(&cli.global, args)),
         other => block_on(command(&cli.global, other)).map(|()| ExitCode::SUCCESS),
     };
+    let done = done.and_then(|code| match output::is_cut() {
+        // A secret that is shown once, or half of a value: nobody may take that for all of it.
+        true => {
+            Err(Failure::new("not all of the answer could be written: what it went to is full or broken"))
+        }
+        false => Ok(code),
+    });
     done.unwrap_or_else(|failure| {
         let is_coloured = std::io::IsTerminal::is_terminal(&std::io::stderr());
         output::note(format_args!(

@@ -8,7 +8,10 @@ use serde::Serialize;
 use std::{
     fmt::Display,
     io::{self, IsTerminal, Write},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// How answers are printed.
@@ -21,19 +24,35 @@ pub(crate) enum Format {
     Json,
 }
 
+/// Could something of the answer not be written, though somebody reads it?
+static IS_CUT: AtomicBool = AtomicBool::new(false);
+
+/// Notes that an answer is not whole, as on a full disk.
+fn written(result: io::Result<()>) {
+    if result.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+        IS_CUT.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Is what was printed not all of it?
+pub(crate) fn is_cut() -> bool {
+    written(io::stdout().lock().flush());
+    IS_CUT.load(Ordering::Relaxed)
+}
+
 /// Prints a line of an answer.
 pub(crate) fn line(text: impl Display) {
-    let _reader_gone = writeln!(io::stdout().lock(), "{text}");
+    written(writeln!(io::stdout().lock(), "{text}"));
 }
 
 /// Prints a secret's value as it is: with a line break after it for a terminal, byte for byte for a program.
 pub(crate) fn value(text: &str) {
     let mut out = io::stdout().lock();
-    let _reader_gone = out.write_all(text.as_bytes());
+    written(out.write_all(text.as_bytes()));
     if io::stdout().is_terminal() {
-        let _reader_gone = out.write_all(b"\n");
+        written(out.write_all(b"\n"));
     }
-    let _reader_gone = out.flush();
+    written(out.flush());
 }
 
 /// Prints bytes as they are.

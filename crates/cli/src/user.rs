@@ -286,7 +286,7 @@ fn first_line(source: impl BufRead) -> Result<Secret<String>, Failure> {
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {
         return Err(Failure::new("no password was given").next(
-            "Give it on the first line of standard input or of a file, or have one made up: --generate.",
+            "Give it on the first line of standard input or of a file, or have one made up: by leaving it out for a new user, by --generate for one that is there.",
         ));
     }
     Ok(Secret::new(line.to_owned()))

@@ -7,6 +7,7 @@
 
 use crate::{
     DirectoryError, DirectoryService, Registration,
+    application::Application,
     audience::{GRAPH_APPLICATION, Resource},
     graph::builtin,
     registration::ClientIndex,
@@ -169,6 +170,22 @@ pub(crate) fn claimed(
         .filter(|role| if is_user { role.for_users } else { role.for_applications })
         .filter_map(|role| role.value)
         .collect())
+}
+
+/// Refuses a user to whom an application is closed that is only for those who have a role in it.
+pub(crate) fn admits(
+    view: &View,
+    principal: &Principal,
+    application: &Application,
+) -> Result<(), Halt<DirectoryError>> {
+    let Application::Registered(registration) = application else { return Ok(()) };
+    // As it is now: what the page was made of may be older.
+    let Some(registration) = view.get::<Registration>(&registration.id)? else { return Ok(()) };
+    if !registration.assignment_required || !had(view, principal, registration.client)?.is_empty() {
+        return Ok(());
+    }
+    let is_user = principal.kind == PrincipalKind::User;
+    Err(AppRoleError::NotAssigned { principal: principal.id, resource: registration.client, is_user }.into())
 }
 
 /// The roles that a principal has at a resource, its own and, as a user, those of its groups.

@@ -88,15 +88,15 @@ pub(crate) fn check(password: &Secret<String>, name: &UserName) -> Result<(), Us
     let unfit = |rule| Err(UserError::PasswordUnfit { rule });
     let chars = text.chars().count();
     if chars < limits::PASSWORD_CHARS_MIN {
-        return unfit("it has at least 8 characters");
+        return unfit("it has less than 8 characters");
     }
     if chars > limits::PASSWORD_CHARS_MAX {
-        return unfit("it has at most 256 characters");
+        return unfit("it has more than 256 characters");
     }
     let name = name.as_str();
     let local = name.split_once('@').map_or(name, |(local, _)| local);
     if text.eq_ignore_ascii_case(name) || text.eq_ignore_ascii_case(local) {
-        return unfit("it is not the user name");
+        return unfit("it is the user name");
     }
     if COMMON.iter().any(|common| text.eq_ignore_ascii_case(common)) {
         return unfit("it is one of those that are guessed first");

@@ -144,7 +144,7 @@ impl DirectoryService {
         let person = self.check_password(user_name, current, address, now).await?;
         password::check(new, &person.user.user_name)?;
         if new.expose() == current.expose() {
-            return Err(UserError::PasswordUnfit { rule: "it is another one than before" }.into());
+            return Err(UserError::PasswordUnfit { rule: "it is the one that there was before" }.into());
         }
         let hash = self.hash(new)?;
         let (named, proven) = (Named::Id(person.user.id), person.user.password.as_ref());

@@ -137,7 +137,7 @@ pub enum UserError {
     /// A password that may not be set.
     #[error("the password is not good enough: {rule}")]
     PasswordUnfit {
-        /// The rule that it breaks.
+        /// What is wrong with it.
         rule: &'static str,
     },
     /// Unknown user, no password, or a wrong one: nobody is told which.

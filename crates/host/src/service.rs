@@ -84,6 +84,8 @@ pub trait HostKernel: Send + Sync {
 /// What does not change while the server runs.
 #[derive(Clone, Debug)]
 pub struct HostSettings {
+    /// Nothing is started that the kernel does not keep apart from others, whether that was asked for or not.
+    pub require_enforced: bool,
     /// Which boot of the machine this is (`/proc/sys/kernel/random/boot_id`).
     pub boot: String,
     /// The installation's domain.
@@ -391,7 +393,8 @@ impl HostService {
         let clients: Vec<_> = view.user_assigned.iter().map(|(_, principal)| principal.client).collect();
         let app = view.app;
         let (protection, place) = self.protect(request.place, request.attached.is_some())?;
-        let is_enforced_or_nothing = request.require_enforced || request.arc;
+        let is_enforced_or_nothing =
+            self.settings.require_enforced || request.require_enforced || request.arc;
         if let (true, Protection::SecretOnly { why, mend }) = (is_enforced_or_nothing, &protection) {
             return Err(HostError::NotEnforced { why: why.clone(), mend: mend.clone() });
         }

@@ -343,6 +343,7 @@ async fn services(
         )),
         endpoints,
         HostSettings {
+            require_enforced: config.require_enforced,
             boot: kernel::boot_id().unwrap_or_default(),
             domain: names.domain().to_owned(),
             trust: files.trust_files(),
@@ -549,6 +550,11 @@ fn gate(config: &Config) -> Result<Option<ConnectGate>, StartError> {
 
 /// Asks the kernel about peers, if it answers.
 fn attestor(config: &Config, capabilities: &Capabilities) -> Result<Option<Arc<Attestor>>, StartError> {
+    // An app without a cgroup of its own is told from nobody, whatever the kernel says of callers.
+    if let (true, kernel::Verdict::Unenforced { why, mend }) = (config.require_enforced, &capabilities.cgroup)
+    {
+        return Err(StartError::NotEnforced { why: why.clone(), mend: mend.clone() });
+    }
     match &capabilities.attestation {
         kernel::Verdict::Enforced => Ok(Some(Arc::new(Attestor::new()?))),
         kernel::Verdict::Unenforced { why, mend } if config.require_enforced => {

@@ -28,6 +28,12 @@ pub enum SealError {
         /// Where it should be.
         path: PathBuf,
     },
+    /// What opens an installation is there, and its store is not.
+    #[error("{} had an installation, and its store is gone or empty: put the store back, or move what is left there away", path.display())]
+    StoreMissing {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// The key file does not open this installation.
     #[error("the key file {} does not open this installation: it is another's, or damaged; put the right one back, or `keyless recover`", path.display())]
     WrongKeyFile {
@@ -221,6 +227,11 @@ async fn create(
     entropy: &dyn Entropy,
     announce: impl FnOnce(&Secret<String>) -> Result<(), SealError>,
 ) -> Result<Unsealed, SealError> {
+    // The authority's certificate is written once there are slots. Whoever has it and none has lost the store, such as to a file system that is
+    // not mounted yet: a key file that opens it must not be written over.
+    if layout.authority().exists() {
+        return Err(SealError::StoreMissing { path: layout.root().to_owned() });
+    }
     let (root, recovery) = (Key256::random(entropy), RecoveryKey::fresh(entropy));
     let (slots, by) = match passphrase_file {
         Some(path) => {

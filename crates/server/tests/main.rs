@@ -251,6 +251,27 @@ async fn a_lost_key_file_is_made_anew_by_the_recovery_key_only() {
     running.stop(server::Asked::Terminated).await;
 }
 
+/// Such as one that is not mounted yet: a new installation in its place would write over what opens the old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installation_without_its_store_is_no_first_start() {
+    let mut site = Site::new("no-store");
+    let (running, _) = site.start().await.unwrap();
+    running.stop(server::Asked::Terminated).await;
+    let (store, aside) = (site.data().join("keyless.redb"), site.data().join("aside"));
+    let key = fs::read(site.data().join("root.key")).unwrap();
+    fs::rename(&store, &aside).unwrap();
+    for _ in 0..2 {
+        // The second time the store is there, and empty.
+        let said = site.refused().await;
+        assert!(matches!(said, StartError::Seal(SealError::StoreMissing { .. })), "{said}");
+        assert_eq!(fs::read(site.data().join("root.key")).unwrap(), key);
+    }
+    fs::rename(&aside, &store).unwrap();
+    let (running, recovery) = site.start().await.unwrap();
+    assert!(!running.is_first_start() && recovery.is_none());
+    running.stop(server::Asked::Terminated).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_file_that_others_may_read_is_refused() {
     let mut site = Site::new("loose-key");

@@ -510,6 +510,7 @@ fn host_settings(root: &Key256) -> HostSettings {
         truststore_password: "changeit".to_owned(),
     };
     HostSettings {
+        require_enforced: false,
         boot: "boot".to_owned(),
         domain: "keyless.localhost".to_owned(),
         trust,

@@ -115,3 +115,25 @@ async fn all_service_principals_are_listed_once_and_managed_identities_are_no_ap
     assert_eq!(status, StatusCode::NO_CONTENT);
     assert!(!world.state.directory.principal(id.parse().unwrap()).await.unwrap().enabled);
 }
+
+/// Who takes all secrets away by a list of none would believe that they are gone.
+#[tokio::test]
+async fn secrets_are_not_changed_by_a_list_of_them() {
+    let world = golden_graph::world().await;
+    let new = json!({"displayName": "web", "passwordCredentials": []});
+    let (status, made) = ask(&world, "admin", Method::POST, "/v1.0/applications", new).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let path = format!("/v1.0/applications/{}", made["id"].as_str().unwrap());
+    let add = format!("{path}/addPassword");
+    assert_eq!(ask(&world, "admin", Method::POST, &add, json!({})).await.0, StatusCode::OK);
+    for list in [json!([]), json!([{"displayName": "x"}])] {
+        let change = json!({"passwordCredentials": list, "displayName": "other"});
+        let (status, told) = ask(&world, "admin", Method::PATCH, &path, change).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{told}");
+    }
+    let (_, told) = ask(&world, "admin", Method::GET, &path, json!({})).await;
+    assert_eq!(
+        (&told["displayName"], told["passwordCredentials"].as_array().unwrap().len()),
+        (&json!("web"), 1)
+    );
+}

@@ -324,6 +324,7 @@ fn host(
         truststore_password: "changeit".to_owned(),
     };
     let settings = HostSettings {
+        require_enforced: false,
         boot: "boot".to_owned(),
         domain: "keyless.localhost".to_owned(),
         trust,

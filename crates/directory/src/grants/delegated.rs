@@ -2,7 +2,7 @@
 //! that comes with it.
 
 use crate::{
-    Audience, DirectoryError, GrantError,
+    Audience, DirectoryError, GrantError, app_role,
     application::Application,
     audience,
     client::Authenticated,
@@ -98,6 +98,7 @@ pub(crate) fn may(
     signed_in: &SignedIn,
     scopes: &Scopes,
 ) -> Result<(Audience, Vec<String>), Halt<DirectoryError>> {
+    app_role::admits(view, &signed_in.principal, application)?;
     let audience = audience::resolve(view, names, &scopes.resource)?;
     match consent::agreed(view, application, signed_in.user.id, &audience, scopes)? {
         Agreed::Granted(granted) => Ok((audience, granted)),

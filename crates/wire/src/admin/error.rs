@@ -180,7 +180,7 @@ impl From<DirectoryError> for AdminError {
     fn from(error: DirectoryError) -> Self {
         match error {
             DirectoryError::RegistrationNotFound { .. } => {
-                Self::not_found(format!("{error}: `keyless registration list` shows all"))
+                Self::not_found(format!("{error}: `keyless app-registration list` shows all"))
             }
             DirectoryError::SigningKeyNotFound { .. } => {
                 Self::not_found(format!("{error}: `keyless signing-key list` shows all"))

@@ -193,6 +193,11 @@ fn read(
         Some(keys) => Some(keys.into_iter().map(key).collect::<Result<_, _>>()?),
         None => None,
     };
+    // Of a secret that is to go, somebody would believe that it is gone.
+    if !is_new && members.objects("passwordCredentials")?.is_some() {
+        let why = "Property 'passwordCredentials' is changed by addPassword and removePassword only.";
+        return Err(GraphError::bad(why));
+    }
     members.finish()?;
     Ok((change, keys))
 }

@@ -98,6 +98,14 @@ fn refused(visit: &Visit<'_>, signed_in: &SignedIn, error: &DirectoryError) -> R
             );
             Ok(code_page(visit, signed_in, Some(&told)))
         }
+        // What it wanted when it asked for the code is there no more.
+        DirectoryError::ScopeUnknown { .. } | DirectoryError::ResourceUnknown { .. } => {
+            let told = Told::new(
+                StatusCode::BAD_REQUEST,
+                "The device asks for something that is no longer there. Start again on the device.",
+            );
+            Ok(code_page(visit, signed_in, Some(&told)))
+        }
         DirectoryError::Grant(GrantError::SessionEnded) => Ok(onward("Please sign in again", &visit.place)),
         _ => Err(PageFault::Unexpected(error.to_string())),
     }

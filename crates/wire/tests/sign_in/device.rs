@@ -67,6 +67,26 @@ async fn a_device_that_is_not_ones_own_is_turned_away() {
 }
 
 #[tokio::test]
+async fn a_device_that_wants_what_is_gone_is_told_on_the_page() {
+    let world = world().await;
+    let new = directory::NewRegistration {
+        display_name: "orders".to_owned(),
+        identifier_uris: vec!["api://orders".to_owned()],
+        ..directory::NewRegistration::default()
+    };
+    let made = world.state.directory.create_registration(new, crate::support::NOW).await.unwrap();
+    let body = format!("client_id={AZURE_CLI}&scope=openid+api%3A%2F%2Forders%2F.default");
+    let answer = Browser::default().ask(&world, "POST", "/common/oauth2/v2.0/devicecode", &body).await;
+    let told: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    let user_code = told["user_code"].as_str().unwrap_or_else(|| panic!("{told}"));
+    world.state.directory.delete_registration(&made.client.to_string()).await.unwrap();
+    let mut browser = Browser::default();
+    let page = asked(&mut browser, &world, user_code).await;
+    assert_eq!(page.status, 400);
+    assert!(page.body.contains("something that is no longer there"), "{}", page.body);
+}
+
+#[tokio::test]
 async fn codes_are_not_for_strangers_to_try() {
     let world = world().await;
     let (device_code, user_code) = begin(&world).await;
