@@ -1,5 +1,7 @@
 //! Certificates: one object that is three, made, merged, taken in, renewed, disabled, deleted and brought back as one.
 
+mod imported;
+
 use super::*;
 use crate::{
     CertificateFault, Certificates, Head, KeyOp, Keys,
@@ -634,77 +636,6 @@ async fn a_certificate_comes_back_with_key_and_secret() {
     let blob = world.backup("db").await.unwrap();
     let wrong = world.service.restore_certificate(&asker, &world.vault, &blob, LATER).await;
     refused!(wrong, VaultError::BackupRejected);
-}
-
-#[tokio::test]
-async fn what_comes_from_outside_is_kept_as_it_is() {
-    let world = World::new().await;
-    let pending = world.create("source", asked(policy("Unknown"))).await.unwrap();
-    let chain = signed(&pending.request_der.unwrap().0, "CN=outside,O=Somebody");
-    world.merge("source", chain.clone()).await.unwrap();
-    let pfx = world.value("source").await;
-    // In lines, as `base64` writes it.
-    let lines = Secret::new(
-        pfx.as_bytes().chunks(76).flat_map(|line| [str::from_utf8(line).unwrap(), "\n"]).collect(),
-    );
-    world.import("lines", import(lines)).await.unwrap();
-    let imported = world.import("pfx", import(Secret::new(pfx.clone()))).await.unwrap();
-    assert_eq!(imported.version.content.leaf.0, chain[0]);
-    let kept = &imported.head.about.policy;
-    assert_eq!(
-        (kept.subject.as_str(), kept.is_of("Unknown"), kept.key.exportable),
-        ("CN=outside,O=Somebody", true, true)
-    );
-    assert_eq!(kept.key.spec.to_string(), "EC P-256");
-    // PEM, with a policy that does not fit, and a key that does not leave again.
-    let (asker, name) = (world.asker(), object("pfx"));
-    let pem = world.service.get_secret_as(&asker, &world.vault, &name, None, ContentType::Pem);
-    let pem = pem.await.unwrap().value;
-    assert_eq!(pem.secret.version.content.content_type.as_deref(), Some("application/x-pem-file"));
-    assert!(pem.value.expose().contains("-----BEGIN PRIVATE KEY-----"));
-    let mut closed = policy("Self");
-    closed.key.exportable = Some(false);
-    // The SDKs send any file in base64, and say what it is.
-    let encoded = |text: &str| {
-        let pem =
-            PolicyAsked { content_type: Some("application/x-pem-file".to_owned()), ..PolicyAsked::default() };
-        let value = Secret::new(crypt::encoding::base64(text.as_bytes()));
-        ImportCertificate { policy: Some(pem), ..import(value) }
-    };
-    let unsaid = ImportCertificate { policy: None, ..encoded(pem.value.expose()) };
-    let unsaid = world.import("unsaid", unsaid).await.unwrap();
-    assert_eq!(unsaid.head.about.policy.content_type, ContentType::Pem);
-    let imported = world.import("encoded", encoded(pem.value.expose())).await.unwrap();
-    assert_eq!(imported.head.about.policy.content_type, ContentType::Pem);
-    assert_eq!(imported.version.content.leaf.0, chain[0]);
-    let refused = world.import("wrong", encoded("neither")).await.unwrap_err();
-    assert!(matches!(&refused, VaultError::Certificate(why) if why.to_string().contains("no private key")));
-    let neither = ImportCertificate { value: Secret::new("*".to_owned()), ..encoded("") };
-    let refused = world.import("wrong", neither).await.unwrap_err();
-    assert!(matches!(&refused, VaultError::Certificate(why) if why.to_string().contains("PEM in base64")));
-    let request = ImportCertificate { policy: Some(closed), ..import(pem.value) };
-    let imported = world.import("pem", request).await.unwrap();
-    assert_eq!(imported.head.about.policy.content_type, ContentType::Pem);
-    assert_eq!(imported.head.about.policy.subject, "CN=shop");
-    assert!(world.stored("due/").is_empty(), "nobody said that it is to be renewed");
-    let value = world.value("pem").await;
-    assert!(value.contains("-----BEGIN CERTIFICATE-----") && !value.contains("PRIVATE KEY"));
-    for (wrong, fault) in [
-        ("*", "malformed"),
-        ("AAAA", "malformed"),
-        ("-----BEGIN CERTIFICATE-----\n", "PEM"),
-        (value.as_str(), "no private key"),
-    ] {
-        let refused = world.import("wrong", import(Secret::new(wrong.to_owned()))).await.unwrap_err();
-        assert!(
-            matches!(&refused, VaultError::Certificate(why) if why.to_string().contains(fault)),
-            "{refused}"
-        );
-    }
-    let closed = import(Secret::new(pfx));
-    let wrong = ImportCertificate { password: Some(Secret::new("1234".to_owned())), ..closed };
-    let refused = world.import("wrong", wrong).await;
-    refused!(refused, VaultError::Certificate(CertificateFault::Refused(CertificateError::PfxPassword)));
 }
 
 #[tokio::test]
