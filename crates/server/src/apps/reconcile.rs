@@ -198,8 +198,8 @@ impl Apps {
     pub(super) fn route(&self, name: &AppName, desired: Option<&Desired>) {
         match desired {
             None => {}
-            Some(desired) if desired.deployment.is_none() => self.routes.set(name, Wanted::Nothing),
             Some(desired) if desired.state == DesiredState::Stopped => self.routes.set(name, Wanted::Stopped),
+            Some(desired) if desired.deployment.is_none() => self.routes.set(name, Wanted::Nothing),
             Some(_) => {
                 let has_served = !self.routes.in_flight(name).is_empty();
                 self.routes.set(name, if has_served { Wanted::Running } else { Wanted::Starting });
