@@ -2,8 +2,8 @@
 //!
 //! Owns: reading and writing them. Owns not: PEM of anything else. Key Vault asks for PKCS#8 (`PRIVATE KEY`); the older `RSA PRIVATE KEY`
 //! (PKCS#1) and `EC PRIVATE KEY` (SEC1) are read too and become PKCS#8, and so is an `ENCRYPTED PRIVATE KEY` (RFC 5958 section 3) with its
-//! password; what OpenSSL encrypted before that (RFC 1421) is refused. Text around the blocks is skipped, as OpenSSL writes some. Own, and not `rustls-pki-types`, as that skips what it does not know (an encrypted key looks like none), and
-//! leaves the key's base64 in memory.
+//! password; what OpenSSL encrypted before that (RFC 1421) is refused. Text around the blocks is skipped, as OpenSSL writes some. Own, and
+//! not `rustls-pki-types`, as that skips what it does not know (an encrypted key looks like none), and leaves the key's base64 in memory.
 
 use super::{CertificateError, Imported, ParsedCertificate, PrivateKey, chain, pfx};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
