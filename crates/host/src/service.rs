@@ -541,6 +541,9 @@ impl HostService {
             Err(error) => return Err(error),
         }
         let protection = match &record.place {
+            PlaceRecord::Unenforced { why, .. } if self.settings.require_enforced => {
+                return Ok(Err(format!("it is not kept apart from others, which is required: {why}")));
+            }
             PlaceRecord::Unenforced { why, mend } => {
                 Protection::SecretOnly { why: why.clone(), mend: mend.clone() }
             }

@@ -1,7 +1,7 @@
 //! Starts, ends, restarts: what is served and what is not.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use crate::world::{NOW, World, in_cgroup, nowhere, shop};
+use crate::world::{NOW, World, as_azure, in_cgroup, nowhere, shop};
 use access::Manager;
 use domain::{Placement, Timestamp, limits};
 use host::{Enforcement, HostError, NetworkId, NetworkPlace, StartRequest};
@@ -60,6 +60,24 @@ async fn what_is_not_enforced_is_said_and_refused_where_it_is_required() {
     world.cgroups.cannot_attest.store(true, Ordering::SeqCst);
     let refused = world.host.start(&shop(), in_cgroup("/shop"), NOW).await.unwrap_err();
     assert!(matches!(refused, HostError::NotEnforced { why, .. } if why == "no sock_diag"));
+}
+
+#[tokio::test]
+async fn where_enforcement_is_required_nothing_is_started_or_goes_on_without() {
+    let world = world_with_shop().await;
+    world.cgroups.make("/shop", 7, &[]);
+    let unenforced = world.host.start(&shop(), nowhere(false), NOW).await.unwrap().workload;
+    let confined = world.host.start(&shop(), in_cgroup("/shop"), NOW).await.unwrap().workload;
+    let strict = world.restarted_strictly();
+    let resumed = strict.host.resume(NOW).await.unwrap();
+    assert_eq!((resumed.resumed, resumed.ended.len()), (1, 1));
+    assert!(resumed.ended.iter().any(|(id, _, why)| *id == unenforced && why.contains("no cgroup")));
+    assert!(strict.identity.workload(unenforced).is_none() && strict.identity.workload(confined).is_some());
+    // Whether it is asked for or not.
+    for request in [nowhere(false), nowhere(true), as_azure()] {
+        let refused = strict.host.start(&shop(), request, NOW).await.unwrap_err();
+        assert!(matches!(refused, HostError::NotEnforced { .. }), "{refused}");
+    }
 }
 
 #[tokio::test]

@@ -46,12 +46,17 @@ impl World {
         let make_key = |_| Ok(crypt::test_keys::signing_key());
         let directory =
             DirectoryService::open(store.clone(), Arc::new(SystemEntropy), &root, settings, make_key, NOW);
-        Self::over(store, Arc::new(directory.await.unwrap()), Arc::default(), "boot 1")
+        Self::over(store, Arc::new(directory.await.unwrap()), Arc::default(), "boot 1", false)
     }
 
     /// The same store, directory and cgroups after a restart of the server.
     pub(crate) fn restarted(&self, boot: &str) -> Self {
-        Self::over(self.store.clone(), self.directory.clone(), self.cgroups.clone(), boot)
+        Self::over(self.store.clone(), self.directory.clone(), self.cgroups.clone(), boot, false)
+    }
+
+    /// The same after a restart with a configuration that requires enforcement.
+    pub(crate) fn restarted_strictly(&self) -> Self {
+        Self::over(self.store.clone(), self.directory.clone(), self.cgroups.clone(), "boot 1", true)
     }
 
     fn over(
@@ -59,6 +64,7 @@ impl World {
         directory: Arc<DirectoryService>,
         cgroups: Arc<Cgroups>,
         boot: &str,
+        require_enforced: bool,
     ) -> Self {
         let identity = Arc::new(IdentityService::new(store.clone(), directory.clone()));
         let (listeners, doors) = (Arc::new(Listeners::default()), Arc::new(Doors::default()));
@@ -69,7 +75,7 @@ impl World {
             truststore_password: "changeit".to_owned(),
         };
         let settings = HostSettings {
-            require_enforced: false,
+            require_enforced,
             boot: boot.to_owned(),
             domain: "keyless.localhost".to_owned(),
             trust,
