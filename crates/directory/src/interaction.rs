@@ -4,7 +4,7 @@
 //! have come from another. Owns not: HTML, cookies and CSRF (`wire`), passwords and second factors (`sign_in`).
 
 use crate::{
-    Audience, DirectoryError, DirectoryService, GrantError, RequestError,
+    Audience, DirectoryError, DirectoryService, GrantError, RequestError, app_role,
     application::Application,
     assertion::UsedAssertion,
     audience,
@@ -143,7 +143,7 @@ impl DirectoryService {
     /// What the user must be asked to agree to before the request can be answered. `None`: nothing.
     ///
     /// # Errors
-    /// [`DirectoryError::ScopeUnknown`].
+    /// [`DirectoryError::ScopeUnknown`]; [`app_role::AppRoleError::NotAssigned`], before anybody agrees in vain.
     pub async fn to_agree(
         &self,
         signed_in: &SignedIn,
@@ -151,6 +151,7 @@ impl DirectoryService {
     ) -> Result<Option<Asked>, DirectoryError> {
         let Authorization { application, audience, scopes, .. } = authorization;
         query(&*self.store, |view| {
+            app_role::admits(view, &signed_in.principal, application)?;
             match consent::agreed(view, application, signed_in.user.id, audience, scopes)? {
                 Agreed::Granted(_) => Ok(None),
                 Agreed::Ask(asked) => Ok(Some(asked)),
@@ -205,7 +206,8 @@ impl DirectoryService {
     /// Issues an authorization code to the client that asks, for the user who is signed in.
     ///
     /// # Errors
-    /// [`GrantError::SessionEnded`], [`GrantError::ConsentRequired`], [`DirectoryError::ScopeUnknown`].
+    /// [`GrantError::SessionEnded`], [`GrantError::ConsentRequired`], [`DirectoryError::ScopeUnknown`],
+    /// [`app_role::AppRoleError::NotAssigned`].
     pub async fn issue_code(
         &self,
         signed_in: &SignedIn,

@@ -89,6 +89,8 @@ impl OAuthError {
     pub(crate) fn of_authorization(mut self) -> Self {
         self.error = match (self.code, self.error) {
             (65001, _) => "consent_required",
+            // Signing in again would come to the same.
+            (50105, _) => "access_denied",
             (500_011, _) | (50001, _) => "invalid_scope",
             (_, "invalid_grant" | "interaction_required") => "login_required",
             (_, error) => error,

@@ -115,6 +115,29 @@ async fn the_code_brings_tokens_for_the_user_who_signed_in() {
 }
 
 #[tokio::test]
+async fn an_app_that_wants_its_users_assigned_gets_no_code_for_others() {
+    let world = world().await;
+    let client = world.name("{shop.client}");
+    let change = directory::RegistrationChange { assignment_required: Some(true), ..Default::default() };
+    world.state.directory.update_registration(&client, &change).await.unwrap();
+    let mut browser = Browser::default();
+    // Before anybody agrees to anything.
+    let answer = browser.sign_in(&world, &request(&world, &[]), "alice").await;
+    let answer = if answer.status == 302 { answer } else { browser.follow(&world, &answer).await };
+    let told = answer.parameters();
+    assert_eq!((told["error"].as_str(), told.contains_key("code")), ("access_denied", false), "{told:?}");
+    assert!(told["error_description"].contains("AADSTS50105"), "{told:?}");
+    assert_eq!(last(&world).1, Outcome::Refused);
+    let alice = world.state.directory.user("alice").await.unwrap().user.id;
+    let only_in = directory::app_role::DEFAULT_ROLE.to_string();
+    let shop = client.parse().unwrap();
+    world.state.directory.assign_app_role(shop, alice, &only_in, crate::support::NOW).await.unwrap();
+    let page = browser.get(&world, &request(&world, &[])).await;
+    let answer = browser.agree(&world, page).await;
+    assert!(answer.parameters().contains_key("code"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn the_answer_comes_as_it_was_asked_for() {
     let world = world().await;
     let mut browser = agreed(&world).await;

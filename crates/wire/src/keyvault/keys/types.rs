@@ -532,3 +532,23 @@ impl<'a> RotationShown<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_is_taken_where_it_belongs() {
+        let read = |text: &str| serde_json::from_value::<Bytes>(serde_json::json!(text)).map(|read| read.0);
+        for (text, bytes) in
+            [("", &b""[..]), ("YQ", b"a"), ("YQ==", b"a"), ("YWI=", b"ab"), ("-_-_", b"\xfb\xff\xbf")]
+        {
+            assert_eq!(read(text).unwrap(), bytes, "{text}");
+        }
+        for wrong in ["=", "==", "YQ=", "YWI==", "YWJj=", "YWJj==", "Y", "YQ===", "+/+/", "YQ= =", "Y=Q="] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        let secret = serde_json::from_value::<SecretBytes>(serde_json::json!("YWI=")).unwrap();
+        assert_eq!(secret.0.expose(), b"ab");
+    }
+}
