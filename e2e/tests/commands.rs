@@ -49,6 +49,32 @@ fn value(server: &Server, vault: &str, name: &str) -> String {
 }
 
 #[test]
+fn an_answer_that_is_cut_off_is_no_success_and_a_reader_that_leaves_is_none_of_it() {
+    let server = Server::start("cut-off");
+    server.vault_with("shop", "db", CANARY);
+    let to = |target: &str, arguments: &str| -> Ended {
+        let script = format!("\"$0\" {arguments} {target}");
+        let keyless = server.command([]);
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", &script]).arg(keyless.get_program());
+        shell.env_clear().envs(keyless.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        wait::output(&mut shell, b"").into()
+    };
+    for shown in [
+        "secret get shop db",
+        "secret list shop",
+        "secret show shop db -o json",
+        "user create ada",
+        "version",
+    ] {
+        refused(&to("> /dev/full", shown), 1, &["not all of the answer could be written"]);
+        assert_eq!(to("> /dev/null", &shown.replace("ada", "bob")).code, Some(0), "{shown}");
+    }
+    let left = to("| true; echo ended", "secret list shop");
+    assert!(left.stdout.contains("ended") && left.stderr.is_empty(), "{}", left.said());
+}
+
+#[test]
 fn a_deleted_secret_is_recovered_or_purged() {
     let server = Server::start("deleted");
     server.vault_with("shop", "db", "one");

@@ -340,6 +340,21 @@ fn settings_reach_the_app_and_references_are_resolved_by_its_own_identity() {
     let _said = hosts.server.keyless(["app", "restart", "web"]).ok();
     assert_eq!(hosts.ask("web", "/env")["DB"], "s3cret");
     assert_eq!(hosts.show("web")["hosted"]["references"][0]["status"], "Resolved");
+    // What no environment can hold is told, and keeps nothing from running.
+    let _said = hosts.server.keyless_with(["secret", "set", "shop", "odd"], "a\0b").ok();
+    let odd = "ODD=@Microsoft.KeyVault(VaultName=shop;SecretName=odd)";
+    let _said = hosts.server.keyless(["app", "settings", "set", "web", odd]).ok();
+    let env = hosts.settled_env("web", "ODD");
+    assert_eq!(env["ODD"], "@Microsoft.KeyVault(VaultName=shop;SecretName=odd)");
+    let shown = hosts.show("web");
+    let references = shown["hosted"]["references"].as_array().unwrap();
+    let status = |name: &str| references.iter().find(|one| one["setting"] == name).unwrap()["status"].clone();
+    assert_eq!((status("DB"), status("ODD")), ("Resolved".into(), "OtherReasons".into()), "{shown}");
+    let _said = hosts.server.keyless(["app", "settings", "delete", "web", "ODD"]).ok();
+    wait::until("the setting is gone", PATIENCE, || {
+        let answer = hosts.get("web", "/env");
+        answer.status == 200 && answer.json().get("ODD").is_none() && hosts.processes("web").len() == 1
+    });
     let audit = hosts.server.keyless(["audit", "tail"]).stdout;
     assert!(audit.contains("settings of app web"), "who asked the vault is said: {audit}");
 
