@@ -305,6 +305,7 @@ fn secrets_keys_and_certificates() {
     );
     assert_eq!(std::fs::read_to_string(az.server().place().join("value")).unwrap(), "two");
     keys_are_used(&az);
+    certificates_are_imported(&az, &operator);
     play(
         &az,
         &operator,
@@ -315,6 +316,41 @@ fn secrets_keys_and_certificates() {
                 "keyvault key create --vault-name shop -n rsa --kty RSA",
                 1,
                 Says("ObjectIsDeletedButRecoverable"),
+            ),
+        ],
+    );
+}
+
+/// `az` sends whatever is in a file in base64, PEM as well.
+fn certificates_are_imported(az: &Az, operator: &e2e::Registered) {
+    let place = az.server().place();
+    let _said = az.server().keyless(["certificate", "download", "shop", "tls", "tls.pem", "--with-key"]).ok();
+    let pem = std::fs::read_to_string(place.join("tls.pem")).unwrap();
+    let (key, _) = pem.split_once("-----BEGIN CERTIFICATE").unwrap();
+    // Its key below a password, as OpenSSL writes it.
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args(["pkcs8", "-topk8", "-passout", "pass:1234"]);
+    let encrypted = wait::output(&mut openssl, key.as_bytes()).stdout;
+    let certificate = pem.strip_prefix(key).unwrap().as_bytes();
+    std::fs::write(place.join("encrypted.pem"), [&encrypted, certificate].concat()).unwrap();
+    play(
+        az,
+        operator,
+        &[
+            Row(
+                "keyvault certificate import --vault-name shop -n taken -f tls.pem",
+                0,
+                Ours("certificate show shop taken", "taken"),
+            ),
+            Row(
+                "keyvault certificate import --vault-name shop -n opened -f encrypted.pem --password 1234",
+                0,
+                Ours("certificate show shop opened", "opened"),
+            ),
+            Row(
+                "keyvault certificate import --vault-name shop -n closed -f encrypted.pem --password 1235",
+                1,
+                Says("does not open its private key"),
             ),
         ],
     );
