@@ -239,6 +239,16 @@ async fn a_new_version_has_a_new_key_unless_the_policy_keeps_it() {
     );
     world.create("shop", asked(staying.clone())).await.unwrap();
     assert_eq!(fourth.version.content.public, world.its_key("shop").await.version.content.public);
+    // A version that says nothing of it, as those of before did not, is known by the certificate's policy.
+    let old = world.certificate("shop").await.unwrap();
+    let mut said_nothing = Version::clone(&old.version);
+    assert!(said_nothing.content.keeps_key);
+    said_nothing.content.keeps_key = false;
+    let vault = world.service.show_vault(BY, &world.vault).await.unwrap().id;
+    let write = put::<Version<Certificates>>(&old.id(vault), &said_nothing);
+    transact::<_, VaultError>(&*world.store, &fresh(), |_| Ok(Decision::of((), vec![write.clone()])))
+        .await
+        .unwrap();
     world.create("shop", asked(keeping.clone())).await.unwrap();
     let fifth = world.its_key("shop").await;
     assert_ne!(fourth.version.content.public, fifth.version.content.public);
