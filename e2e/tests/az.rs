@@ -2,6 +2,7 @@
 //! whose hosts file and DNS know none of our names. What it did is asserted by our own command line and by the wire.
 
 mod commands;
+mod objects;
 mod ordinary;
 mod packages;
 mod refusals;

@@ -34,10 +34,9 @@ async fn a_new_version_has_a_new_key_unless_the_policy_keeps_it() {
     assert!(said_nothing.content.keeps_key);
     said_nothing.content.keeps_key = false;
     let vault = world.service.show_vault(BY, &world.vault).await.unwrap().id;
-    let write = put::<Version<Certificates>>(&old.id(vault), &said_nothing);
-    transact::<_, VaultError>(&*world.store, &fresh(), |_| Ok(Decision::of((), vec![write.clone()])))
-        .await
-        .unwrap();
+    let head = Head { whole: None, ..Head::clone(&old.head) };
+    let apart = put::<Version<Certificates>>(&old.id(vault), &said_nothing);
+    world.write(vec![put::<Head<Certificates>>(&(vault, object("shop")), &head), apart]).await;
     world.create("shop", asked(keeping.clone())).await.unwrap();
     let fifth = world.its_key("shop").await;
     assert_ne!(fourth.version.content.public, fifth.version.content.public);
