@@ -113,7 +113,7 @@ impl Material {
                 certificate::read_pem(value, password).map_err(CertificateFault::from)?
             }
             ContentType::Pem => {
-                let malformed = || CertificateFault::Malformed { what: "neither PEM nor PEM in base64" };
+                let malformed = || CertificateFault::Malformed { what: "the PEM, as text or in base64," };
                 let bytes = from_base64(value).map_err(|_| malformed())?;
                 let text = std::str::from_utf8(bytes.expose()).map_err(|_| malformed())?;
                 certificate::read_pem(&Secret::new(text.to_owned()), password)
