@@ -47,7 +47,9 @@ async fn what_comes_from_outside_is_kept_as_it_is() {
     assert!(matches!(&refused, VaultError::Certificate(why) if why.to_string().contains("no private key")));
     let neither = ImportCertificate { value: Secret::new("*".to_owned()), ..encoded("") };
     let refused = world.import("wrong", neither).await.unwrap_err();
-    assert!(matches!(&refused, VaultError::Certificate(why) if why.to_string().contains("as text or in base64, is malformed")));
+    assert!(
+        matches!(&refused, VaultError::Certificate(why) if why.to_string().contains("as text or in base64, is malformed"))
+    );
     let request = ImportCertificate { policy: Some(closed), ..import(pem.value) };
     let imported = world.import("pem", request).await.unwrap();
     assert_eq!(imported.head.about.policy.content_type, ContentType::Pem);
