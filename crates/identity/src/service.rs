@@ -16,7 +16,7 @@ use domain::{
     SubscriptionId, Timestamp, WorkloadId,
 };
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
 };
 use store::{Halt, Store, View, refuse};
@@ -29,7 +29,7 @@ pub use exchange::Caller;
 pub struct IdentityService {
     store: Arc<dyn Store>,
     directory: Arc<DirectoryService>,
-    workloads: RwLock<HashMap<WorkloadId, Arc<Workload>>>,
+    workloads: RwLock<BTreeMap<WorkloadId, Arc<Workload>>>,
     cookies: Arc<Cookies>,
     cache: TokenCache,
 }
@@ -65,7 +65,7 @@ impl IdentityService {
         self.workloads.read().unwrap_or_else(PoisonError::into_inner).get(&workload).cloned()
     }
 
-    /// All running workloads.
+    /// All running workloads, in the order of their ids: what is done to each is done in the same order in each run of a seed.
     pub fn workloads(&self) -> Vec<Arc<Workload>> {
         self.workloads.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
