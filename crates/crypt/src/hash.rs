@@ -82,6 +82,12 @@ impl MacKey {
         tag.copy_from_slice(context.sign().as_ref());
         tag
     }
+
+    /// The tag as a secret that is shown to somebody, 43 characters of base64url: made again instead of kept.
+    #[must_use]
+    pub fn secret(&self, parts: &[&[u8]]) -> Secret<String> {
+        Secret::new(encoding::base64url(Zeroizing::new(self.mac(parts)).as_slice()))
+    }
 }
 
 impl fmt::Debug for MacKey {

@@ -1,17 +1,21 @@
 //! What the tests of this crate have in common: a known world.
 
 use crate::{
-    Credential, DirectoryService, DirectorySettings, Registration, Tenant, TokenVersion, registration::*,
+    Credential, DirectoryService, DirectorySettings, Registration, Tenant, TokenVersion,
+    grants::delegated::Setting, registration::*,
 };
 use access::{Principal, PrincipalKind, Verifier, VerifierConfig, vault_audiences};
-use crypt::HashedSecret;
+use crypt::{HashedSecret, MacKey};
 use domain::{
-    ClientId, CredentialId, DomainName, Entropy, HostNames, PrincipalId, RegistrationId, Secret,
-    SubscriptionId, TenantId, Timestamp,
+    ClientId, CredentialId, DomainName, Entropy, HostNames, PrincipalId, RefreshFamilyId, RegistrationId,
+    Secret, SubscriptionId, TenantId, Timestamp,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
 };
 use store::{Memory, View};
 
@@ -34,6 +38,12 @@ impl Entropy for Counting {
     fn fill(&self, buffer: &mut [u8]) {
         buffer.fill(self.0.fetch_add(1, Ordering::SeqCst));
     }
+}
+
+/// What a grant is decided by, besides these names and this key of refresh tokens.
+pub(crate) fn setting<'a>(names: &'a HostNames, refresh_tokens: &'a MacKey) -> Setting<'a> {
+    let grant = RefreshFamilyId::random(&Fill(9));
+    Setting { names, grant, refresh_tokens, token_lifetime: Duration::from_secs(3_600), now: NOW }
 }
 
 pub(crate) fn names() -> HostNames {

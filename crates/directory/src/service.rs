@@ -6,10 +6,7 @@ use crate::{
     browser::Browsers,
     claims::Proof,
     client::{self, Acting, ClientProof},
-    grants::{
-        delegated::{Fresh, Setting},
-        on_behalf_of, password, refresh_token,
-    },
+    grants::{delegated::Setting, on_behalf_of, password, refresh_token},
     guess::Guesses,
     issue::Issuer,
     ring::{self, KeyRecord, RingRecord},
@@ -21,8 +18,8 @@ use crate::{
 use access::{KeySource as _, Principal, PrincipalKind};
 use crypt::{CryptError, Key256, MacKey, SigningKey};
 use domain::{
-    ClientId, Entropy, HostNames, PrincipalId, SubscriptionId, TenantId, Timestamp, Workers, limits,
-    world::Here,
+    ClientId, Entropy, HostNames, PrincipalId, RefreshFamilyId, SubscriptionId, TenantId, Timestamp, Workers,
+    limits, world::Here,
 };
 use std::{
     net::IpAddr,
@@ -66,6 +63,8 @@ pub struct DirectoryService {
     pub(crate) key_lifetime: Option<Duration>,
     tenant: Arc<Tenant>,
     pub(crate) subjects: MacKey,
+    /// Makes refresh tokens.
+    refresh_tokens: MacKey,
     /// Seals the secrets of authenticator apps.
     pub(crate) second_factors: Key256,
     /// For what pages give a browser to bring back.
@@ -77,6 +76,8 @@ pub struct DirectoryService {
 
 /// The label of the key below the root key by which users are named to clients.
 const SUBJECTS: &str = "subjects";
+/// The label of the key below the root key by which refresh tokens are made.
+const REFRESH_TOKENS: &str = "keyless directory: refresh tokens";
 
 impl DirectoryService {
     /// Opens the directory; at the first start makes the tenant, its administrator and the first signing key in one commit.
@@ -143,11 +144,13 @@ impl DirectoryService {
         let (tenant, keys) = query(&*store, stored).await?;
         let ring = Arc::new(ring::open(&keys, root, None)?);
         let subjects = MacKey::new(root.derive(SUBJECTS).expose());
+        let refresh_tokens = MacKey::new(root.derive(REFRESH_TOKENS).expose());
         let opened = Self {
             store,
             entropy,
             settings,
             tenant,
+            refresh_tokens,
             epoch: AtomicU64::new(ring.epoch()),
             ring: RwLock::new(ring),
             root: root.clone(),
@@ -203,9 +206,13 @@ impl DirectoryService {
         let mut parsed = token::parse(&self.tenant, self.names(), request)?;
         self.reach_issuer(parsed.client, parsed.grant.acting(), &mut parsed.proof, now).await?;
         let evidence = self.evidence(&parsed, address, now).await?;
-        let fresh = Fresh::of(&*self.entropy);
-        let token_lifetime = self.settings.token_lifetime;
-        let setting = Setting { names: self.names(), fresh: &fresh, token_lifetime, now };
+        let setting = Setting {
+            names: self.names(),
+            grant: RefreshFamilyId::random(&*self.entropy),
+            refresh_tokens: &self.refresh_tokens,
+            token_lifetime: self.settings.token_lifetime,
+            now,
+        };
         let granted =
             transact(&*self.store, &*self.entropy, |view| token::decide(view, setting, &parsed, &evidence));
         match granted.await? {
@@ -230,10 +237,10 @@ impl DirectoryService {
             .ok_or(DirectoryError::Request(RequestError::MissingParameter { name: "token" }))?;
         let (client, mut proof) = client::named(&mut request, self.names(), &self.tenant)?;
         self.reach_issuer(client, Acting::ForUsers, &mut proof, now).await?;
-        let lifetime = self.settings.token_lifetime;
+        let (key, lifetime) = (&self.refresh_tokens, self.settings.token_lifetime);
         transact(&*self.store, &*self.entropy, |view| {
             let authenticated = client::authenticate(view, client, Acting::ForUsers, &proof, now)?;
-            let mut writes = refresh_token::give_up(view, &authenticated, &token, lifetime, now)?;
+            let mut writes = refresh_token::give_up(view, key, &authenticated, &token, lifetime, now)?;
             writes.extend(authenticated.writes);
             Ok(Decision::of(client, writes))
         })

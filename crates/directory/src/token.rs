@@ -415,7 +415,6 @@ mod tests {
     use super::*;
     use crate::AssertionRefusal;
     use crate::fixtures::{self, registration, secret, tenant};
-    use crate::grants::delegated::Fresh;
 
     fn request() -> TokenRequest {
         TokenRequest {
@@ -572,9 +571,8 @@ mod tests {
                 ..request()
             };
             let parsed = read(request).unwrap();
-            let fresh = Fresh::of(&fixtures::Fill(9));
-            let (names, token_lifetime) = (fixtures::names(), std::time::Duration::from_secs(3_600));
-            let setting = Setting { names: &names, fresh: &fresh, token_lifetime, now: fixtures::NOW };
+            let (names, key) = (fixtures::names(), crypt::MacKey::new(&[9; 32]));
+            let setting = fixtures::setting(&names, &key);
             match decide(&view, setting, &parsed, &Evidence::None) {
                 Err(Halt::Refuse(error)) => error,
                 other => panic!("{other:?}"),

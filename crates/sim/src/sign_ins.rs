@@ -5,10 +5,12 @@
 //! be answered.
 
 use crate::ledger::{Ledger, Watch};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// More ids than this end everything of before at the product (`limits::REVOCATIONS_MAX`), so that all is in doubt.
 const ENDINGS_MAX: u32 = 30;
+/// Seconds for which a refresh token is good after it was replaced: [`domain::limits`] says so too, and here it is what was promised.
+const GRACE: i64 = 30;
 
 /// A sign-in in one browser.
 #[derive(Clone)]
@@ -34,13 +36,23 @@ pub(crate) struct Code {
     is_reused: bool,
 }
 
-/// What a code has brought: refresh tokens, each of which is used once, and access tokens.
+/// What a code has brought: refresh tokens, each of which brings one other, and access tokens.
 #[derive(Clone)]
 pub(crate) struct Grant {
     pub(crate) session: usize,
-    /// Refresh tokens in the order of their coming, with how often somebody has begun to use them and how often that was worth something.
-    pub(crate) refresh: Vec<(String, u32, u32)>,
+    /// Refresh tokens in the order of their coming.
+    pub(crate) refresh: Vec<Refresh>,
     pub(crate) access: Vec<String>,
+}
+
+/// A refresh token.
+#[derive(Clone)]
+pub(crate) struct Refresh {
+    pub(crate) text: String,
+    /// When each use began that may have replaced it.
+    tries: Vec<i64>,
+    /// Which other one it has brought, and by when.
+    next: Option<(String, i64)>,
 }
 
 /// An answer to whoever has used something.
@@ -59,6 +71,10 @@ pub(crate) struct Use {
     watch: Watch,
     /// Was it known to be used up by then?
     is_spent: bool,
+    /// When it began.
+    began: i64,
+    /// When the first use before it began that may have used it up.
+    first: Option<i64>,
 }
 
 /// All of them.
@@ -70,6 +86,8 @@ pub(crate) struct SignIns {
     /// In the order of their being set, known or not.
     pub(crate) passwords: Vec<String>,
     doubted: BTreeSet<String>,
+    /// How many uses are going on that may end a grant.
+    suspects: BTreeMap<String, u32>,
     endings: u32,
     /// Whether sign-ins of the user are being ended right now, and how often that was begun.
     pub(crate) is_shaken: bool,
@@ -121,7 +139,8 @@ impl SignIns {
 
     /// Is nothing of this in doubt?
     pub(crate) fn is_sure(&self, names: &[String]) -> bool {
-        !names.iter().any(|name| self.doubted.contains(name))
+        let is_suspect = |name| self.suspects.get(name).is_some_and(|uses| *uses > 0);
+        !names.iter().any(|name| self.doubted.contains(name) || is_suspect(name))
     }
 
     /// Somebody has signed in.
@@ -162,14 +181,14 @@ impl SignIns {
     }
 
     /// Somebody redeems a code.
-    pub(crate) fn redeeming(&mut self, ledger: &Ledger, number: usize) -> Option<Use> {
+    pub(crate) fn redeeming(&mut self, ledger: &Ledger, number: usize, now: i64) -> Option<Use> {
         let code = self.codes.get_mut(number)?;
         code.tries += 1;
         let (grant_of, is_again) = (code.grant, code.tries > 1);
         if let Some(number) = grant_of.filter(|_| is_again) {
             self.doubt(grant(number));
         }
-        Some(Use { watch: ledger.watch(), is_spent: grant_of.is_some() })
+        Some(Use { watch: ledger.watch(), is_spent: grant_of.is_some(), began: now, first: None })
     }
 
     /// What came of it. Answers the number of the new grant.
@@ -224,66 +243,94 @@ impl SignIns {
         ledger.hide(refresh.split('.').next_back().unwrap_or_default());
         ledger.hide(&access);
         if let Some(grant) = self.grants.get_mut(number) {
-            grant.refresh.push((refresh, 0, 0));
+            if !grant.refresh.iter().any(|known| known.text == refresh) {
+                grant.refresh.push(Refresh { text: refresh, tries: Vec::new(), next: None });
+            }
             grant.access.push(access);
         }
     }
 
-    /// Somebody uses a refresh token, or gives it up.
-    pub(crate) fn refreshing(&mut self, ledger: &Ledger, number: usize, which: usize) -> Option<Use> {
-        let (_, tries, good) = self.grants.get_mut(number)?.refresh.get_mut(which)?;
-        *tries += 1;
-        let (is_again, is_spent) = (*tries > 1, *good > 0);
-        if is_again {
-            self.doubt(grant(number));
-        }
-        Some(Use { watch: ledger.watch(), is_spent })
+    fn refresh_token(&mut self, number: usize, which: usize) -> Option<&mut Refresh> {
+        self.grants.get_mut(number)?.refresh.get_mut(which)
     }
 
-    /// What came of using it.
+    /// Somebody uses a refresh token, or gives it up.
+    pub(crate) fn refreshing(
+        &mut self,
+        ledger: &Ledger,
+        number: usize,
+        which: usize,
+        now: i64,
+    ) -> Option<Use> {
+        let token = self.refresh_token(number, which)?;
+        let first = token.tries.iter().min().copied();
+        let is_spent = token.next.as_ref().is_some_and(|(_, replaced)| now - replaced >= GRACE);
+        token.tries.push(now);
+        if first.is_some() {
+            *self.suspects.entry(grant(number)).or_default() += 1;
+        }
+        Some(Use { watch: ledger.watch(), is_spent, began: now, first })
+    }
+
+    /// What came of using it: which other one, or itself, if it was good.
     pub(crate) fn refreshed(
         &mut self,
         ledger: &mut Ledger,
-        number: usize,
-        which: usize,
+        (number, which): (usize, usize),
         used: &Use,
-        told: Told,
+        (told, brought): (Told, &str),
+        now: i64,
     ) {
         let on = self.under_grant(number);
+        if used.first.is_some() {
+            let uses = self.suspects.entry(grant(number)).or_default();
+            *uses = uses.saturating_sub(1);
+        }
         let is_sure = self.is_sure(&on);
-        let Some((_, tries, good)) =
-            self.grants.get_mut(number).and_then(|grant| grant.refresh.get_mut(which))
-        else {
-            return;
-        };
+        // It may have been replaced so long before this use that this was theft.
+        let may_be_late = used.first.is_some_and(|first| now - first >= GRACE);
+        let Some(token) = self.refresh_token(number, which) else { return };
         match told {
             Told::Good => {
-                *good += 1;
-                if *good > 1 {
+                if used.is_spent {
                     ledger.violated(format!(
-                        "refresh token {which} of grant {number} was worth something twice"
+                        "refresh token {which} of grant {number} was worth something long after it was replaced"
                     ));
                 }
+                if brought == token.text {
+                    token.tries.retain(|began| *began != used.began);
+                } else {
+                    let (next, _) = token.next.get_or_insert_with(|| (brought.to_owned(), now));
+                    if next != brought {
+                        ledger
+                            .violated(format!("refresh token {which} of grant {number} brought two others"));
+                    }
+                }
                 ledger.succeeded("a refresh", &used.watch, &on);
-                ledger.count(if is_sure { "refreshes that had to be answered" } else { "refreshes" });
+                ledger.count(match (is_sure, used.first.is_some()) {
+                    (true, true) => "refreshes by a shared token that had to be answered",
+                    (true, false) => "refreshes that had to be answered",
+                    (false, _) => "refreshes",
+                });
             }
             Told::Refused { is_reuse, is_clients: false } => {
                 if is_reuse || used.is_spent {
-                    ledger.count("refresh tokens used twice");
+                    ledger.count("refresh tokens used long after they were replaced");
                     ledger.gone(&grant(number));
                 }
-                if is_sure {
+                if is_sure && !may_be_late {
                     let what = format!(
                         "refresh token {which} of grant {number} was refused, and nobody had ended anything of it"
                     );
                     ledger.violated(what);
                 }
+                if may_be_late {
+                    self.doubt(grant(number));
+                }
             }
             Told::Refused { .. } => {}
-            Told::Unknown => {
-                *tries += 1;
-                self.doubt(grant(number));
-            }
+            Told::Unknown if may_be_late => self.doubt(grant(number)),
+            Told::Unknown => {}
         }
     }
 
@@ -291,7 +338,7 @@ impl SignIns {
     pub(crate) fn given_up(&self, ledger: &mut Ledger, number: usize, which: usize) {
         let given_up = self.grants.get(number).and_then(|grant| grant.refresh.get(which));
         // Somebody else's use meanwhile may have made another one of it.
-        if given_up.is_some_and(|(_, tries, good)| (*tries, *good) == (1, 0)) {
+        if given_up.is_some_and(|token| token.tries.len() == 1 && token.next.is_none()) {
             ledger.count("refresh tokens given up");
             ledger.gone(&grant(number));
         }

@@ -177,6 +177,11 @@ async fn each_endpoint_answers_in_its_own_types() {
     let (status, graph) =
         desk.post("/common/oauth2/v2.0/token", &refresh(&v2["refresh_token"], "User.Read%20openid")).await;
     assert_eq!((status, &claims(&graph["access_token"])["scp"]), (200, &json!("User.Read")), "{graph}");
+    // Another program of the same person has read it before.
+    let (status, shared) =
+        desk.post("/common/oauth2/v2.0/token", &refresh(&v2["refresh_token"], "User.Read")).await;
+    assert_eq!((status, &shared["refresh_token"]), (200, &graph["refresh_token"]));
+    desk.world.later(domain::limits::REFRESH_TOKEN_GRACE.as_secs().cast_signed());
     let (status, reused) =
         desk.post("/common/oauth2/v2.0/token", &refresh(&v2["refresh_token"], "User.Read")).await;
     assert_eq!(

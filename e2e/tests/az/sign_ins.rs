@@ -11,6 +11,8 @@ use std::{
 };
 
 const PASSWORD: &str = "correct horse of alice";
+/// How long programs may share a refresh token.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// Makes a user who owns the subscription.
 fn alice(az: &Az) {
@@ -82,10 +84,9 @@ fn a_person_signs_in_by_chromium() {
     note(CLIENT, "`az login` by Chromium, with another password first", "works");
 }
 
-#[test]
-fn a_person_signs_in_by_a_code() {
-    let Some(az) = Az::start("az-device") else { return };
-    alice(&az);
+/// Signs alice in at another screen. Answers what `az` told.
+fn sign_in_by_a_code(az: &Az) -> String {
+    alice(az);
     let mut command = az.command("login --use-device-code");
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -97,9 +98,45 @@ fn a_person_signs_in_by_a_code() {
     let mut person = Person::new(&az.server().authority(), az.server().port(), "alice", PASSWORD);
     let end = person.open(url, code);
     assert!(matches!(&end, e2e::person::End::Page(page) if page.status == 200), "{end:?}");
-    let told = Ended::from(wait::ended(child, wait::LIMIT, "az login")).ok();
+    Ended::from(wait::ended(child, wait::LIMIT, "az login")).ok()
+}
+
+#[test]
+fn a_person_signs_in_by_a_code() {
+    let Some(az) = Az::start("az-device") else { return };
+    let told = sign_in_by_a_code(&az);
     is_alice(&az, &told);
     note(CLIENT, "`az login --use-device-code`", "works");
+}
+
+/// They share what `az login` has left in one file, and each takes another one's place there.
+#[test]
+fn several_at_once_share_a_persons_login() {
+    let Some(az) = Az::start("az-at-once") else { return };
+    let _told = sign_in_by_a_code(&az);
+    let token = |scope: &str| az.command(&format!("account get-access-token --scope {scope}"));
+    let scopes = ["https://vault.azure.net/.default", "https://graph.microsoft.com/.default"];
+    let started = scopes.into_iter().cycle().take(4).map(|scope| {
+        let mut command = token(scope);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    let started: Vec<_> = started.collect();
+    for child in started {
+        let told = Ended::from(wait::ended(child, wait::LIMIT, "az account get-access-token")).ok();
+        assert!(told.contains("accessToken"), "{told}");
+    }
+    // Long after: whichever of the answers is in the file, what is there goes on.
+    std::thread::sleep(GRACE + Duration::from_secs(2));
+    for scope in ["https://graph.microsoft.com/User.Read", "https://management.azure.com/user_impersonation"]
+    {
+        let told = Ended::from(wait::output(&mut token(scope), b"")).ok();
+        assert!(told.contains("accessToken"), "{told}");
+    }
+    let asked = az.server().keyless(["audit", "tail", "-n", "200"]).ok();
+    let refused =
+        asked.lines().filter(|line| line.contains("\"token.issue\"") && line.contains("refused")).count();
+    assert_eq!(refused, 0, "{asked}");
+    note(CLIENT, "several `az` at once with one person's login", "works");
 }
 
 #[test]

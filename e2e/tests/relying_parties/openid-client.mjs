@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createRemoteJWKSet, jwtVerify } from "jose";
 import * as openid from "openid-client";
 
@@ -37,6 +38,7 @@ assert.equal(claims.preferred_username, "alice@keyless.localhost");
 const user = await openid.fetchUserInfo(config, tokens.access_token, claims.sub);
 assert.equal(user.email, "alice@mail.example");
 
+const used = Date.now();
 const renewed = await openid.refreshTokenGrant(config, tokens.refresh_token);
 assert.notEqual(renewed.refresh_token, tokens.refresh_token);
 assert.equal(renewed.claims().sub, claims.sub);
@@ -57,7 +59,10 @@ const device = await openid.initiateDeviceAuthorization(native, { scope: "openid
 person(device.verification_uri, device.user_code);
 assert.equal((await openid.pollDeviceAuthorizationGrant(native, device)).claims().oid, claims.oid);
 
-// Used twice, a refresh token ends its whole line.
+// Another program that had read it before gets the same one; who comes later ends its whole line.
+const shared = await openid.refreshTokenGrant(config, tokens.refresh_token);
+assert.equal(shared.refresh_token, renewed.refresh_token);
+await sleep(used + 32_000 - Date.now());
 await assert.rejects(openid.refreshTokenGrant(config, tokens.refresh_token), { error: "invalid_grant" });
 await assert.rejects(openid.refreshTokenGrant(config, renewed.refresh_token), { error: "invalid_grant" });
 

@@ -330,9 +330,8 @@ async fn two_at_a_time_with_one_assertion_get_one_token() {
         let parsed =
             crate::token::parse(scene.directory.tenant(), scene.directory.names(), scene.request(&assertion))
                 .unwrap();
-        let fresh = crate::grants::delegated::Fresh::of(&crate::fixtures::Fill(9));
-        let (names, token_lifetime) = (scene.directory.names(), Duration::from_secs(3_600));
-        let setting = crate::grants::delegated::Setting { names, fresh: &fresh, token_lifetime, now: NOW };
+        let key = crypt::MacKey::new(&[9; 32]);
+        let setting = crate::fixtures::setting(scene.directory.names(), &key);
         crate::token::decide(view, setting, &parsed, &crate::token::Evidence::None)
     };
     let mut first = true;

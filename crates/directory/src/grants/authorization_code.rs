@@ -95,7 +95,7 @@ pub(crate) fn issue(
 
 /// Redeems a code.
 pub(crate) fn redeem(view: &View, setting: Setting<'_>, client: &Authenticated, redeem: &Redeem) -> Outcome {
-    let Setting { fresh, token_lifetime, now, .. } = setting;
+    let Setting { grant, token_lifetime, now, .. } = setting;
     let Some(code) = view.get::<Code>(&sha256(redeem.code.expose()))? else {
         return refuse(DirectoryError::Grant(GrantError::CodeInvalid));
     };
@@ -127,7 +127,7 @@ pub(crate) fn redeem(view: &View, setting: Setting<'_>, client: &Authenticated, 
     };
     let proven = Proven { client, signed_in, scopes, nonce: code.nonce.clone(), platform: code.platform };
     let mut begun = delegated::begin(view, setting, proven)?;
-    let redeemed = Code { redeemed: Some(fresh.grant), ..Code::clone(&code) };
+    let redeemed = Code { redeemed: Some(grant), ..Code::clone(&code) };
     begun.writes.push(store::put::<Code>(&code.id, &redeemed));
     Ok(begun)
 }

@@ -13,31 +13,19 @@ use crate::{
     session::SignedIn,
     token::Refused,
 };
-use crypt::fresh_secret;
-use domain::{Entropy, HostNames, RefreshFamilyId, Secret, Timestamp};
+use crypt::MacKey;
+use domain::{HostNames, RefreshFamilyId, Secret, Timestamp};
 use std::time::Duration;
 use store::{Decision, Halt, View};
-
-/// What a decision may need that is fresh, made before it so that running it again changes nothing.
-#[derive(Debug)]
-pub(crate) struct Fresh {
-    /// The id of a new grant.
-    pub(crate) grant: RefreshFamilyId,
-    /// The secret of a new refresh token.
-    pub(crate) secret: Secret<String>,
-}
-
-impl Fresh {
-    pub(crate) fn of(entropy: &dyn Entropy) -> Self {
-        Self { grant: RefreshFamilyId::random(entropy), secret: fresh_secret(entropy) }
-    }
-}
 
 /// What every grant is decided by, beside the request: all of it passed in, so that a decision may run again.
 #[derive(Clone, Copy)]
 pub(crate) struct Setting<'a> {
     pub(crate) names: &'a HostNames,
-    pub(crate) fresh: &'a Fresh,
+    /// The id of a new grant, made before so that a decision may run again.
+    pub(crate) grant: RefreshFamilyId,
+    /// Makes refresh tokens.
+    pub(crate) refresh_tokens: &'a MacKey,
     /// How long an access token lives.
     pub(crate) token_lifetime: Duration,
     pub(crate) now: Timestamp,
@@ -79,13 +67,13 @@ pub(crate) fn begin(view: &View, setting: Setting<'_>, proven: Proven<'_>) -> Ou
     let (audience, granted) = may(view, setting.names, client.application()?, &signed_in, &scopes)?;
     let mut writes = Vec::new();
     let refresh_token = if scopes.openid.offline_access {
-        let begun = refresh_token::begin(client, &signed_in, &scopes, platform, setting.fresh, setting.now);
+        let begun = refresh_token::begin(setting, client, &signed_in, &scopes, platform);
         writes.push(begun.write);
         Some(begun.token)
     } else {
         None
     };
-    let grant = setting.fresh.grant;
+    let grant = setting.grant;
     let delegated = Delegated { signed_in, grant, scopes, granted, nonce, refresh_token };
     Ok(Decision::of(Ok((delegated, audience)), writes))
 }

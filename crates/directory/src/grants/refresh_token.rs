@@ -1,13 +1,19 @@
-//! Refresh tokens (RFC 6749 section 6, RFC 9700 section 4.14): each is good for one use, which brings the next one of its family.
+//! Refresh tokens (RFC 6749 section 6, RFC 9700 section 4.14): each is good until it is used, which brings the next one of its family, and
+//! for a moment longer.
 //!
-//! One that comes again was stolen, by whoever came second or first: nobody can tell, so the whole family is revoked, and with it the access
-//! tokens that came from it. A family ends with its session, and when nobody has used it for a long time.
+//! The moment is for programs that share a token, such as two `az` at once, and for who has lost the answer: all who come within it get the
+//! same next one, so that a family never branches. One that comes later was stolen, by whoever came second or first: nobody can tell, so
+//! the whole family is revoked, and with it the access tokens that came from it. A family ends with its session, and when nobody has used it
+//! for a long time.
+//!
+//! A token is `{family}.{number}.{tag}`. The tag is made of the others by a key of the directory's: the next token is told again without being
+//! kept, and what was never issued ends nothing.
 
 use crate::{
     DirectoryError, GrantError, RequestError,
     claims::Proof,
     client::Authenticated,
-    grants::delegated::{self, Delegated, Fresh, Outcome, Setting},
+    grants::delegated::{self, Delegated, Outcome, Setting},
     redirect::Platform,
     scope::Scopes,
     session::{self, Session, SignedIn},
@@ -15,7 +21,7 @@ use crate::{
     token::Refused,
 };
 use access::Principal;
-use crypt::HashedSecret;
+use crypt::{HashedSecret, MacKey, compare};
 use domain::{ClientId, RefreshFamilyId, Secret, SessionId, Timestamp, limits};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
@@ -32,8 +38,15 @@ pub(crate) struct Family {
     session: SessionId,
     /// What the last access token was for, which is what the next one is for unless it is said.
     scopes: Scopes,
-    /// The hash of the one that is good now.
-    secret: HashedSecret,
+    /// Which one is good now. The first has number 1.
+    #[serde(default)]
+    number: u64,
+    /// Since when, if it took the place of another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    /// The hash of number 0: earlier versions gave out random ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<HashedSecret>,
     expires: Timestamp,
     /// When it is over even if it is used, if there is such a time.
     ends: Option<Timestamp>,
@@ -44,6 +57,31 @@ impl Record for Family {
 
     fn key(id: &RefreshFamilyId) -> Key {
         Key::new(format!("{PREFIX}{id}"))
+    }
+}
+
+impl Family {
+    /// Has the one that is good now taken the place of another only just?
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        let grace = limits::REFRESH_TOKEN_GRACE.as_secs();
+        // The nodes' clocks may differ, and a clock may be put back.
+        self.since.is_some_and(|since| now.seconds_since(since).unsigned_abs() < grace)
+    }
+
+    fn is_good(&self, number: u64, now: Timestamp) -> bool {
+        number == self.number || (number.checked_add(1) == Some(self.number) && self.is_fresh(now))
+    }
+
+    /// Which of the family's tokens this is, if it is one.
+    fn number_of(&self, key: &MacKey, presented: &Secret<String>) -> Option<u64> {
+        let (_, proof) = presented.expose().split_once('.')?;
+        let Some((number, _)) = proof.split_once('.') else {
+            let proof = Secret::new(proof.to_owned());
+            return self.secret.as_ref().is_some_and(|secret| secret.matches(&proof)).then_some(0);
+        };
+        let number = number.parse().ok()?;
+        let issued = token(key, self.id, number);
+        compare::equal(issued.expose().as_bytes(), presented.expose().as_bytes()).then_some(number)
     }
 }
 
@@ -65,25 +103,27 @@ pub(crate) struct Begun {
 
 /// Begins a family.
 pub(crate) fn begin(
+    setting: Setting<'_>,
     client: &Authenticated,
     signed_in: &SignedIn,
     scopes: &Scopes,
     platform: Platform,
-    fresh: &Fresh,
-    now: Timestamp,
 ) -> Begun {
+    let Setting { grant: id, refresh_tokens, now, .. } = setting;
     let ends = (platform == Platform::Spa).then(|| now.plus(limits::REFRESH_TOKEN_LIFETIME_SPA));
     let family = Family {
-        id: fresh.grant,
+        id,
         client: client.client,
         platform,
         session: signed_in.session.id,
         scopes: scopes.clone(),
-        secret: HashedSecret::of(&fresh.secret),
+        number: 1,
+        since: None,
+        secret: None,
         expires: expiry(ends, now),
         ends,
     };
-    Begun { token: token(family.id, &fresh.secret), write: store::put::<Family>(&family.id, &family) }
+    Begun { token: token(refresh_tokens, id, family.number), write: store::put::<Family>(&id, &family) }
 }
 
 /// Uses a refresh token.
@@ -94,18 +134,12 @@ pub(crate) fn redeem(
     presented: &Secret<String>,
     asked: Option<&Scopes>,
 ) -> Outcome {
-    let Setting { names, fresh, token_lifetime, now } = setting;
-    let Some((id, secret)) = parse(presented) else {
+    let Setting { names, refresh_tokens, token_lifetime, now, .. } = setting;
+    let Some((family, number)) = find(view, refresh_tokens, client, presented)? else {
         return refuse(DirectoryError::Grant(GrantError::RefreshTokenInvalid));
     };
-    let Some(family) = view.get::<Family>(&id)? else {
-        return refuse(DirectoryError::Grant(GrantError::RefreshTokenInvalid));
-    };
-    if family.client != client.client {
-        return refuse(DirectoryError::Grant(GrantError::RefreshTokenInvalid));
-    }
-    if !family.secret.matches(&secret) {
-        let writes = revoke(view, id, family.session, token_lifetime, now)?;
+    if !family.is_good(number, now) {
+        let writes = revoke(view, family.id, family.session, token_lifetime, now)?;
         return Ok(Decision::of(Err(Refused(DirectoryError::Grant(GrantError::RefreshTokenReused))), writes));
     }
     if now >= family.expires {
@@ -119,16 +153,19 @@ pub(crate) fn redeem(
     };
     let scopes = asked.cloned().unwrap_or_else(|| family.scopes.clone());
     let (audience, granted) = delegated::may(view, names, client.application()?, &signed_in, &scopes)?;
-    let next = Family {
-        secret: HashedSecret::of(&fresh.secret),
-        scopes: scopes.clone(),
-        expires: expiry(family.ends, now),
-        ..Family::clone(&family)
-    };
-    let mut writes = vec![store::put::<Family>(&id, &next)];
+    let mut next = Family { scopes: scopes.clone(), ..Family::clone(&family) };
+    if !family.is_fresh(now) {
+        next.number = family.number.saturating_add(1);
+        next.since = Some(now);
+        next.expires = expiry(family.ends, now);
+    }
+    let mut writes = Vec::new();
+    if (next.number, &next.scopes) != (family.number, &family.scopes) {
+        writes.push(store::put::<Family>(&family.id, &next));
+    }
     writes.extend(session::keep(&signed_in.session, now));
-    let refresh_token = Some(token(id, &fresh.secret));
-    let delegated = Delegated { signed_in, grant: id, scopes, granted, nonce: None, refresh_token };
+    let refresh_token = Some(token(refresh_tokens, family.id, next.number));
+    let delegated = Delegated { signed_in, grant: family.id, scopes, granted, nonce: None, refresh_token };
     Ok(Decision::of(Ok((delegated, audience)), writes))
 }
 
@@ -136,16 +173,17 @@ pub(crate) fn redeem(
 /// this client is over already.
 pub(crate) fn give_up(
     view: &View,
+    key: &MacKey,
     client: &Authenticated,
     presented: &Secret<String>,
     token_lifetime: Duration,
     now: Timestamp,
 ) -> Result<Vec<Write>, Halt<DirectoryError>> {
-    let Some((id, secret)) = parse(presented) else { return Ok(Vec::new()) };
-    let Some(family) = view.get::<Family>(&id)? else { return Ok(Vec::new()) };
-    if family.client != client.client || !family.secret.matches(&secret) {
+    let Some((family, number)) = find(view, key, client, presented)? else { return Ok(Vec::new()) };
+    if !family.is_good(number, now) {
         return Ok(Vec::new());
     }
+    let id = family.id;
     match view.get::<Session>(&family.session)?.filter(|session| !session.is_of_a_browser()) {
         Some(session) => {
             let mut writes = session::end(view, &session, token_lifetime, now)?;
@@ -183,11 +221,22 @@ fn expiry(ends: Option<Timestamp>, now: Timestamp) -> Timestamp {
     ends.map_or(unused, |ends| ends.min(unused))
 }
 
-fn token(id: RefreshFamilyId, secret: &Secret<String>) -> Secret<String> {
-    Secret::new(format!("{id}.{}", secret.expose()))
+/// A family's token of this number.
+fn token(key: &MacKey, family: RefreshFamilyId, number: u64) -> Secret<String> {
+    let named = format!("{family}.{number}");
+    Secret::new(format!("{named}.{}", key.secret(&[named.as_bytes()]).expose()))
 }
 
-fn parse(token: &Secret<String>) -> Option<(RefreshFamilyId, Secret<String>)> {
-    let (id, secret) = token.expose().split_once('.')?;
-    Some((id.parse().ok()?, Secret::new(secret.to_owned())))
+/// The family of a token of this client, and which one of it the token is.
+fn find(
+    view: &View,
+    key: &MacKey,
+    client: &Authenticated,
+    presented: &Secret<String>,
+) -> Result<Option<(Arc<Family>, u64)>, Load> {
+    let id = presented.expose().split_once('.').and_then(|(id, _)| id.parse::<RefreshFamilyId>().ok());
+    let Some(id) = id else { return Ok(None) };
+    let Some(family) = view.get::<Family>(&id)? else { return Ok(None) };
+    let number = family.number_of(key, presented).filter(|number| *number <= family.number);
+    Ok(number.filter(|_| family.client == client.client).map(|number| (family, number)))
 }

@@ -1,6 +1,7 @@
 //! The grants by which a client acts in a user's name, over a store: each with what refuses it.
 
 mod assigned;
+mod refreshed;
 
 use crate::{
     DirectoryError, DirectoryService, Endpoint, GrantError, IssuedToken, NewRegistration, NewUser, Person,
@@ -319,51 +320,6 @@ async fn nobody_acts_in_a_users_name_without_consent() {
     let graph = TokenRequest { scope: Some("user.read".to_owned()), ..world.redeem(&code) };
     let issued = world.token(graph).await.unwrap();
     assert_eq!(claims(&issued.access_token)["scp"], "User.Read");
-}
-
-#[tokio::test]
-async fn a_refresh_token_is_good_once_and_its_second_use_ends_all() {
-    let world = World::new().await;
-    let signed_in = world.sign_in().await;
-    let first = world.token(world.redeem(&world.code(&signed_in, FULL).await)).await.unwrap();
-    let token = refresh_token(&first);
-    let second = world.token(world.refresh(&token)).await.unwrap();
-    let next = refresh_token(&second);
-    assert_ne!(token, next);
-    assert_eq!(claims(&second.access_token)["scp"], "user_impersonation");
-    assert!(world.is_good(&first).await && world.is_good(&second).await);
-    assert!(second.user.as_ref().unwrap().id_token.is_some());
-
-    let other = world.directory.create_registration(
-        NewRegistration { display_name: "other".to_owned(), is_public: true, ..NewRegistration::default() },
-        NOW,
-    );
-    let other = other.await.unwrap().client.to_string();
-    let refused = async |request| world.token(request).await.unwrap_err();
-    for request in [
-        TokenRequest { client: Some(other), secret: None, ..world.refresh(&next) },
-        world.refresh("x"),
-        world.refresh("00000000-0000-4000-8000-000000000000.x"),
-    ] {
-        assert!(matches!(refused(request).await, DirectoryError::Grant(GrantError::RefreshTokenInvalid)));
-    }
-    let without = TokenRequest { secret: None, ..world.refresh(&next) };
-    assert!(matches!(refused(without).await, DirectoryError::Request(RequestError::ClientProofMissing)));
-    let late = world.token_at(world.refresh(&next), limits::REFRESH_TOKEN_LIFETIME.as_secs().cast_signed());
-    assert!(matches!(late.await, Err(DirectoryError::Grant(GrantError::RefreshTokenExpired))));
-    let elsewhere = TokenRequest { scope: Some("User.Read".to_owned()), ..world.refresh(&next) };
-    assert!(matches!(refused(elsewhere).await, DirectoryError::Grant(GrantError::ConsentRequired { .. })));
-
-    // The thief, or the owner after the thief.
-    assert!(matches!(
-        refused(world.refresh(&token)).await,
-        DirectoryError::Grant(GrantError::RefreshTokenReused)
-    ));
-    assert!(matches!(
-        refused(world.refresh(&next)).await,
-        DirectoryError::Grant(GrantError::RefreshTokenInvalid)
-    ));
-    assert!(!world.is_good(&first).await && !world.is_good(&second).await);
 }
 
 #[tokio::test]

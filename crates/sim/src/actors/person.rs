@@ -46,6 +46,11 @@ pub(crate) async fn live(world: Rc<World>) {
                     } else {
                         refresh(&world, grant, which).await;
                     }
+                    // Another program that has read it before.
+                    if world.fate.chance(20) {
+                        world.clock.advance(i64::try_from(world.fate.roll(60)).unwrap_or_default());
+                        refresh(&world, grant, which).await;
+                    }
                 }
             }
             14 | 15 => give_up(&world).await,
@@ -227,7 +232,8 @@ async fn ask(world: &World, path: &str, rest: &str) -> (Told, Option<Answer>) {
 /// Redeems a code. Answers the number of the grant.
 pub(crate) async fn redeem(world: &World, number: usize) -> Option<usize> {
     let code = world.sign_ins.borrow().codes.get(number).cloned()?;
-    let used = world.sign_ins.borrow_mut().redeeming(&world.ledger.borrow(), number)?;
+    let used =
+        world.sign_ins.borrow_mut().redeeming(&world.ledger.borrow(), number, world.now().seconds())?;
     let form = format!(
         "grant_type=authorization_code&code={}&redirect_uri={BACK}&code_verifier={VERIFIER}",
         code.text
@@ -257,16 +263,18 @@ fn any_refresh_token(world: &World) -> Option<(usize, usize)> {
 
 /// Uses a refresh token. Answers what its client was told.
 pub(crate) async fn refresh(world: &World, grant: usize, which: usize) -> Option<Told> {
-    let token = world.sign_ins.borrow().grants.get(grant)?.refresh.get(which)?.0.clone();
-    let used = world.sign_ins.borrow_mut().refreshing(&world.ledger.borrow(), grant, which)?;
+    let token = world.sign_ins.borrow().grants.get(grant)?.refresh.get(which)?.text.clone();
+    let began = world.now().seconds();
+    let used = world.sign_ins.borrow_mut().refreshing(&world.ledger.borrow(), grant, which, began)?;
     let (told, answer) =
         ask(world, "token", &format!("grant_type=refresh_token&refresh_token={token}")).await;
     let mut ledger = world.ledger.borrow_mut();
     ledger.tell(format!("refresh token {which} of grant {grant} is used: {told:?}"));
     let mut sign_ins = world.sign_ins.borrow_mut();
-    sign_ins.refreshed(&mut ledger, grant, which, &used, told);
+    let brought = answer.as_ref().map(|answer| answer.text("/refresh_token")).unwrap_or_default();
+    sign_ins.refreshed(&mut ledger, (grant, which), &used, (told, &brought), world.now().seconds());
     if let Some(answer) = answer {
-        sign_ins.brought(&mut ledger, grant, answer.text("/refresh_token"), answer.text("/access_token"));
+        sign_ins.brought(&mut ledger, grant, brought, answer.text("/access_token"));
     }
     Some(told)
 }
@@ -277,10 +285,10 @@ async fn give_up(world: &World) {
         let mut sign_ins = world.sign_ins.borrow_mut();
         let name = sign_ins::grant(grant);
         sign_ins.doubt(name);
-        if sign_ins.refreshing(&world.ledger.borrow(), grant, which).is_none() {
+        if sign_ins.refreshing(&world.ledger.borrow(), grant, which, world.now().seconds()).is_none() {
             return;
         }
-        sign_ins.grants.get(grant).and_then(|grant| grant.refresh.get(which)).map(|token| token.0.clone())
+        sign_ins.grants.get(grant).and_then(|grant| grant.refresh.get(which)).map(|token| token.text.clone())
     };
     let (told, _) = ask(world, "revoke", &format!("token={}", token.unwrap_or_default())).await;
     let mut ledger = world.ledger.borrow_mut();
@@ -371,7 +379,11 @@ pub(crate) async fn settle(world: &World) -> Result<(), String> {
             return Err(format!("the user cannot read after all faults: {status:?}"));
         }
     }
-    // Used again, it takes with it what came of it.
+    if refresh(world, grant, 0).await != Some(Told::Good) {
+        return Err("two programs cannot share a refresh token".to_owned());
+    }
+    // Used again when nobody can share it any more, it takes with it what came of it.
+    world.clock.advance(60);
     refresh(world, grant, 0).await;
     for token in &access {
         if read(world, grant, token, SECRETS[0]).await != Some(401) {

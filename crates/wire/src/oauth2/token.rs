@@ -97,6 +97,9 @@ pub(super) async fn token(
     request: Request,
 ) -> Response {
     let mut asked = Asked::of(&request, &context);
+    if let Err(unavailable) = context.ready(&*state.audit) {
+        return unavailable_now(&state, &context, &asked, unavailable);
+    }
     let address = context.origin.address.map(|address| address.ip());
     let peer = request.extensions().get::<AttestedPeer>().cloned();
     let result = match read(endpoint, tenant, &context, address, request, &mut asked).await {
@@ -108,15 +111,24 @@ pub(super) async fn token(
         Err(fault) => Err(Fault::Request(fault)),
     };
     let response = match record(&state, &context, &asked, &result) {
-        Err(unavailable) => {
-            OAuthError::from(unavailable).respond(context.names(&state), &context, asked.correlation)
-        }
+        Err(unavailable) => unavailable_now(&state, &context, &asked, unavailable),
         Ok(_recorded) => match result {
             Ok(issued) => granted(endpoint, &issued, asked.wants_client_info),
             Err(fault) => refused(&state, &context, &asked, &fault),
         },
     };
     correlated(response, &asked)
+}
+
+/// No record, no answer.
+fn unavailable_now(
+    state: &State,
+    context: &Context,
+    asked: &Asked,
+    unavailable: AuditUnavailable,
+) -> Response {
+    let response = OAuthError::from(unavailable).respond(context.names(state), context, asked.correlation);
+    correlated(response, asked)
 }
 
 /// The answer with the client's own id for its request.
@@ -135,6 +147,9 @@ pub(super) async fn revoke(
     request: Request,
 ) -> Response {
     let mut asked = Asked::of(&request, &context);
+    if let Err(unavailable) = context.ready(&*state.audit) {
+        return unavailable_now(&state, &context, &asked, unavailable);
+    }
     let result = match read(Endpoint::V2, tenant, &context, None, request, &mut asked).await {
         Ok(request) => state.directory.revoke_token(request, context.now).await.map_err(Fault::Directory),
         Err(fault) => Err(Fault::Request(fault)),
@@ -146,9 +161,7 @@ pub(super) async fn revoke(
     };
     let target = format!("a refresh token of client {}", asked.client);
     match context.record(&*state.audit, Actor::Anonymous, "token.revoke", target, outcome, reason) {
-        Err(unavailable) => {
-            OAuthError::from(unavailable).respond(context.names(&state), &context, asked.correlation)
-        }
+        Err(unavailable) => unavailable_now(&state, &context, &asked, unavailable),
         Ok(_recorded) => match result {
             Ok(_) => json(StatusCode::OK, NO_STORE, &serde_json::json!({})),
             Err(fault) => refused(&state, &context, &asked, &fault),
