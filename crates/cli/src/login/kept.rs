@@ -1,7 +1,7 @@
 //! The login as it is kept between commands: a file of the user's own, for their eyes only.
 //!
 //! Owns: where it is, its lock, and what is in it: who, at which server, the refresh token, and the access tokens that are good for a while.
-//! Owns not: how any of these is got (`login`). A refresh token is good once, so whoever uses it holds the file's lock until the next one is in it.
+//! Owns not: how any of these is got (`login`). A refresh token is replaced when it is used, so whoever uses it holds the file's lock until the next one is in it.
 
 use crate::{
     failure::Failure,
