@@ -6,7 +6,7 @@
 //! An assignment of a principal that is gone gives nothing: tokens are made for principals that exist only, and their ids do not come again.
 
 use crate::{
-    DirectoryError, DirectoryService, Registration,
+    DirectoryError, DirectoryService, Registration, RequestError,
     application::Application,
     audience::{GRAPH_APPLICATION, Resource},
     graph::builtin,
@@ -172,7 +172,21 @@ pub(crate) fn claimed(
         .collect())
 }
 
-/// Refuses a user to whom an application is closed that is only for those who have a role in it.
+/// What id tokens for an application say of a user's roles in it.
+pub(crate) fn told(
+    view: &View,
+    principal: &Principal,
+    application: &Application,
+) -> Result<Vec<String>, Halt<DirectoryError>> {
+    match application {
+        Application::Registered(registration) => {
+            claimed(view, principal, &Resource::Registered(registration.clone()))
+        }
+        Application::FirstParty(_) => Ok(Vec::new()),
+    }
+}
+
+/// Refuses a user to whom an application is closed: one that is disabled, or is only for those who have a role in it.
 pub(crate) fn admits(
     view: &View,
     principal: &Principal,
@@ -181,6 +195,10 @@ pub(crate) fn admits(
     let Application::Registered(registration) = application else { return Ok(()) };
     // As it is now: what the page was made of may be older.
     let Some(registration) = view.get::<Registration>(&registration.id)? else { return Ok(()) };
+    if view.get::<Principal>(&registration.principal)?.is_some_and(|principal| !principal.enabled) {
+        let client = registration.client;
+        return Err(Halt::Refuse(DirectoryError::Request(RequestError::ClientDisabled { client })));
+    }
     if !registration.assignment_required || !had(view, principal, registration.client)?.is_empty() {
         return Ok(());
     }

@@ -16,6 +16,7 @@ pub(crate) struct IdFacts<'a> {
     pub(crate) issued: Timestamp,
     pub(crate) expires: Timestamp,
     pub(crate) token: String,
+    pub(crate) roles: &'a [String],
 }
 
 /// The claims.
@@ -36,6 +37,9 @@ pub(crate) struct IdClaims {
     oid: PrincipalId,
     #[serde(skip_serializing_if = "Option::is_none")]
     preferred_username: Option<String>,
+    /// What the user may do at the client, by the client's own app roles.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    roles: Vec<String>,
     sid: SessionId,
     sub: String,
     tid: TenantId,
@@ -49,7 +53,7 @@ pub(crate) struct IdClaims {
 
 /// The claims of one id token.
 pub(crate) fn claims(facts: IdFacts<'_>) -> IdClaims {
-    let IdFacts { user, subject, endpoint, client, tenant, names, issued, expires, token } = facts;
+    let IdFacts { user, subject, endpoint, client, tenant, names, issued, expires, token, roles } = facts;
     let (person, session) = (&user.signed_in.user, &user.signed_in.session);
     let name = person.user_name.as_str().to_owned();
     let is_v1 = endpoint == Endpoint::V1;
@@ -66,6 +70,7 @@ pub(crate) fn claims(facts: IdFacts<'_>) -> IdClaims {
         nonce: user.nonce.clone(),
         oid: person.id,
         preferred_username: (!is_v1).then(|| name.clone()),
+        roles: roles.to_vec(),
         sid: session.id,
         sub: subject,
         tid: tenant,

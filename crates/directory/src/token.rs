@@ -203,6 +203,8 @@ pub(crate) struct Granted {
     pub(crate) hosting: Option<Hosting>,
     /// The app roles that the principal has there.
     pub(crate) roles: Vec<String>,
+    /// The app roles that a user has at the client, for an id token.
+    pub(crate) roles_at_client: Vec<String>,
 }
 
 impl Granted {
@@ -220,6 +222,7 @@ impl Granted {
             can_be_challenged: false,
             hosting: None,
             roles: Vec::new(),
+            roles_at_client: Vec::new(),
         }
     }
 }
@@ -342,7 +345,7 @@ pub(crate) fn decide(
     let acting = parsed.grant.acting();
     let client = client::authenticate(view, parsed.client, acting, &parsed.proof, setting.now)?;
     let (endpoint, proof, can_be_challenged) = (parsed.endpoint, client.by, parsed.can_be_challenged);
-    let delegated = |(delegated, audience): (Delegated, Audience), roles| Granted {
+    let delegated = |(delegated, audience): (Delegated, Audience), roles, roles_at_client| Granted {
         endpoint,
         principal: delegated.signed_in.principal.clone(),
         client: parsed.client,
@@ -352,6 +355,7 @@ pub(crate) fn decide(
         can_be_challenged,
         hosting: None,
         roles,
+        roles_at_client,
     };
     let decided = match (&parsed.grant, evidence) {
         (Grant::ClientCredentials { resource }, _) => {
@@ -377,14 +381,20 @@ pub(crate) fn decide(
             return Err(Halt::Refuse(DirectoryError::Broken { what: "a grant without its evidence" }));
         }
     };
-    let writes = client.writes.into_iter().chain(decided.writes).collect();
     let value = match decided.value {
         Ok(granted) => {
-            let roles = app_role::claimed(view, &granted.0.signed_in.principal, &granted.1.resource)?;
-            Ok(delegated(granted, roles))
+            let (user, audience) = &granted;
+            let principal = &user.signed_in.principal;
+            let roles = app_role::claimed(view, principal, &audience.resource)?;
+            let roles_at_client = match user.scopes.openid.id_token {
+                true => app_role::told(view, principal, client.application()?)?,
+                false => Vec::new(),
+            };
+            Ok(delegated(granted, roles, roles_at_client))
         }
         Err(refused) => Err(refused),
     };
+    let writes = client.writes.into_iter().chain(decided.writes).collect();
     Ok(Decision { writes, value })
 }
 

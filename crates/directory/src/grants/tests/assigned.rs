@@ -32,3 +32,80 @@ async fn who_has_no_role_in_an_app_that_wants_one_is_not_let_in() {
     world.directory.assign_app_role(world.web.client, world.ada, &nothing_but_in, NOW).await.unwrap();
     world.directory.issue_code(&signed_in, &authorization, NOW).await.unwrap();
 }
+
+/// An app role with this value that users have; a disabled one, and one for applications, say nothing of them.
+fn role(value: &str, id: u8, for_users: bool, enabled: bool) -> crate::AppRole {
+    crate::AppRole {
+        id: CredentialId::random(&crate::fixtures::Fill(id)),
+        value: Some(value.to_owned()),
+        display_name: value.to_owned(),
+        description: String::new(),
+        for_users,
+        for_applications: !for_users,
+        enabled,
+    }
+}
+
+#[tokio::test]
+async fn an_id_token_says_which_roles_a_user_has_in_the_app_that_asks() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    let mut web =
+        Registration::clone(&*world.directory.registration(&world.web.client.to_string()).await.unwrap());
+    web.app_roles = vec![role("Admin", 31, true, true), role("Clerk", 32, true, true)];
+    keep(&world, &web).await;
+    let said = |issued: &IssuedToken| {
+        claims(issued.user.as_ref().unwrap().id_token.as_ref().unwrap())["roles"].clone()
+    };
+    let roles = async || {
+        let issued = world.token(world.redeem(&world.code(&signed_in, FULL).await)).await.unwrap();
+        assert!(claims(&issued.access_token).get("roles").is_none(), "the vaults have no such roles");
+        let refreshed = world.token(world.refresh(&refresh_token(&issued))).await.unwrap();
+        assert_eq!(said(&issued), said(&refreshed));
+        said(&issued)
+    };
+    assert_eq!(roles().await, Value::Null);
+    let client = world.web.client;
+    for role in web.app_roles.iter().rev() {
+        world.directory.assign_app_role(client, world.ada, role.value.as_ref().unwrap(), NOW).await.unwrap();
+    }
+    assert_eq!(roles().await, serde_json::json!(["Admin", "Clerk"]));
+    web.app_roles = vec![role("Admin", 31, true, false), role("Clerk", 32, true, true)];
+    keep(&world, &web).await;
+    assert_eq!(roles().await, serde_json::json!(["Clerk"]));
+    web.app_roles = vec![role("Admin", 31, false, true), role("Clerk", 32, true, true)];
+    keep(&world, &web).await;
+    assert_eq!(roles().await, serde_json::json!(["Clerk"]));
+    // Who asks for no id token is told nothing of anybody.
+    let bare = world.code(&signed_in, "offline_access https://vault.azure.net/.default").await;
+    assert!(world.token(world.redeem(&bare)).await.unwrap().user.unwrap().id_token.is_none());
+}
+
+#[tokio::test]
+async fn nobody_signs_in_to_an_app_that_is_disabled() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    let authorization = world.authorization(FULL).await;
+    let code = world.code(&signed_in, FULL).await;
+    world.directory.disable_principal(world.web.principal).await.unwrap();
+    let is_closed = |error: &DirectoryError| matches!(error, DirectoryError::Request(RequestError::ClientDisabled { client }) if *client == world.web.client);
+    let refused = world.directory.to_agree(&signed_in, &authorization).await.unwrap_err();
+    assert!(is_closed(&refused), "{refused}");
+    let refused = world.directory.issue_code(&signed_in, &authorization, NOW).await.unwrap_err();
+    assert!(is_closed(&refused), "{refused}");
+    assert!(is_closed(&world.token(world.redeem(&code)).await.unwrap_err()));
+    world.directory.enable_principal(world.web.principal).await.unwrap();
+    assert!(world.directory.issue_code(&signed_in, &authorization, NOW).await.is_ok());
+    assert!(world.token(world.redeem(&code)).await.is_ok());
+}
+
+/// The registration, as it is now.
+async fn keep(world: &World, registration: &Registration) {
+    let write = store::put::<Registration>(&registration.id, registration);
+    transact(&*world.store, &crypt::SystemEntropy, |view| -> Result<Decision<()>, Halt<DirectoryError>> {
+        view.get::<Registration>(&registration.id)?;
+        Ok(Decision::of((), vec![write.clone()]))
+    })
+    .await
+    .unwrap();
+}
