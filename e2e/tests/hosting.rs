@@ -635,6 +635,33 @@ fn apps_run_on_while_no_server_does_and_are_taken_over() {
     wait::until("nothing of it runs", PATIENCE, || web.iter().all(|pid| !is_alive(*pid)));
 }
 
+/// Not ready is no reason: what the last look has found is one.
+#[test]
+fn one_that_is_not_ready_says_what_it_answers() {
+    if needs_root() {
+        return;
+    }
+    let hosts = Hosts::start("hosting-unwell");
+    let ill = r"
+import http.server, os
+class Ill(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(503)
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), Ill).serve_forever()
+";
+    let folder = hosts.package("ill", &[("app.py", ill)]);
+    let _said = hosts.server.keyless(["app", "create", "web"]).ok();
+    let _said = hosts.server.keyless(["app", "configure", "web", "--health", "/healthz"]).ok();
+    let deploy = ["app", "deploy", "web", "--timeout", "3", "--dir", &folder.to_string_lossy()];
+    let told = hosts.server.keyless(deploy);
+    assert_eq!(told.code, Some(1), "{}", told.said());
+    assert!(told.stderr.contains("not ready yet: /healthz answers 503"), "{}", told.said());
+    let shown = hosts.server.keyless(["app", "show", "web"]).ok();
+    assert!(shown.contains("starting for") && shown.contains(": /healthz answers 503"), "{shown}");
+}
+
 /// A port that somebody else listens on is not the app, whoever got there first.
 #[test]
 fn nobody_else_is_taken_for_the_app() {
@@ -651,6 +678,12 @@ fn nobody_else_is_taken_for_the_app() {
         hosted["instances"].as_array().is_some_and(|all| all.iter().any(|one| one["port"].is_u64()))
     });
     let port = u16::try_from(hosted["instances"][0]["port"].as_u64().unwrap()).unwrap();
+    let unwell = |what: &str| {
+        hosts.settled("web", what, |hosted| {
+            hosted["instances"][0]["unwell"].as_str().is_some_and(|unwell| unwell.contains(what))
+        })
+    };
+    unwell(&format!("nobody listens on port {port}"));
     let thief = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     thief.set_nonblocking(true).unwrap();
     let began = std::time::Instant::now();
@@ -660,6 +693,7 @@ fn nobody_else_is_taken_for_the_app() {
         thread::sleep(Duration::from_millis(20));
     }
     assert!(knocked, "it was tried");
+    unwell("somebody else listens");
     assert_eq!(hosts.show("web")["hosted"]["instances"][0]["state"], "starting");
     assert_eq!(hosts.get("web", "/").status, 503);
 }

@@ -188,6 +188,7 @@ struct Instance {
     port: u16,
     process: Option<u32>,
     seconds: u64,
+    unwell: Option<String>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -264,9 +265,10 @@ impl Hosted {
         for one in &self.instances {
             let process = one.process.map(|process| format!(", process {process}")).unwrap_or_default();
             let old = if one.revision == self.revision { "" } else { ", of an earlier version" };
+            let why = one.unwell.as_ref().map(|unwell| format!(": {unwell}")).unwrap_or_default();
             facts.push((
                 "instance",
-                format!("{} for {} s, port {}{process}{old}", one.state, one.seconds, one.port),
+                format!("{} for {} s, port {}{process}{old}{why}", one.state, one.seconds, one.port),
             ));
         }
         if let Some(isolation) = &self.isolation {
@@ -429,7 +431,9 @@ async fn served(admin: &Admin, format: Format, app: &AppName, until: Instant) ->
             )));
         }
         if Instant::now() > until {
-            return Err(Failure::new("deployed, but not ready yet")
+            let unwell = hosted.instances.iter().rev().find_map(|one| one.unwell.as_ref());
+            let why = unwell.map(|unwell| format!(": {unwell}")).unwrap_or_default();
+            return Err(Failure::new(format!("deployed, but not ready yet{why}"))
                 .next(format!("keyless app show {app} says how far it is.")));
         }
         tokio::time::sleep(POLL_INTERVAL).await;

@@ -114,6 +114,7 @@ impl Hosting for Taking {
             port: 1,
             process: None,
             seconds: 1,
+            unwell: None,
         });
         ObservedApp { instances: instances.collect(), ..ObservedApp::default() }
     }

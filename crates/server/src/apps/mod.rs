@@ -115,6 +115,8 @@ struct Instance {
     phase: Phase,
     since: Elapsed,
     failed_checks: u32,
+    /// What the last health check has found, unless it is well.
+    unwell: Option<probe::Unwell>,
     port: u16,
     /// Its place among those that take requests.
     route: Option<InstanceKey>,

@@ -6,7 +6,7 @@ use super::launch;
 use crate::listen::endpoints::Inside;
 use domain::{WorkloadId, limits};
 use host::Health;
-use http::{Request, header};
+use http::{Request, StatusCode, header};
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -116,41 +116,54 @@ impl host::routes::Connect for Upstream {
     }
 }
 
-/// Waits until an instance is ready.
-pub(crate) async fn ready(target: &Target<'_>, health: &Health) {
+/// Why an instance is not well, in words that go on from "its health check found that".
+pub(crate) type Unwell = String;
+
+/// Waits until an instance is ready. `tell` hears of what each look before has found.
+pub(crate) async fn ready(target: &Target<'_>, health: &Health, tell: impl Fn(Unwell)) {
     let begin = Instant::now();
     loop {
-        let is_ready = match health {
-            Health::Process => {
-                tokio::time::sleep(PROCESS_TIME_MIN).await;
-                true
-            }
-            Health::Port => target.connect().await.is_ok(),
-            Health::Path(path) => check(target, path).await,
-        };
-        if is_ready {
-            return;
+        match check(target, health).await {
+            Ok(()) => return,
+            Err(unwell) => tell(unwell),
         }
         tokio::time::sleep((begin.elapsed() / READY_LOOKS).clamp(READY_INTERVAL, READY_INTERVAL_MAX)).await;
     }
 }
 
 /// One health check.
-pub(crate) async fn check(target: &Target<'_>, path: &str) -> bool {
-    tokio::time::timeout(limits::HEALTH_INTERVAL, ask(target, path))
-        .await
-        .is_ok_and(|asked| asked.is_ok_and(|ok| ok))
+///
+/// # Errors
+/// [`Unwell`].
+pub(crate) async fn check(target: &Target<'_>, health: &Health) -> Result<(), Unwell> {
+    if *health == Health::Process {
+        tokio::time::sleep(PROCESS_TIME_MIN).await;
+        return Ok(());
+    }
+    let asked = tokio::time::timeout(limits::HEALTH_INTERVAL, ask(target, health)).await;
+    asked.unwrap_or_else(|_| Err(format!("no answer came within {} s", limits::HEALTH_INTERVAL.as_secs())))
 }
 
-async fn ask(target: &Target<'_>, path: &str) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
-    is_well(target.connect().await?, target.port, path).await
+async fn ask(target: &Target<'_>, health: &Health) -> Result<(), Unwell> {
+    let stream = target.connect().await.map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            format!("nobody listens on port {}, which its PORT names, at 127.0.0.1", target.port)
+        }
+        _ => format!("there is no connection to its port {}: {error}", target.port),
+    })?;
+    let Health::Path(path) = health else { return Ok(()) };
+    match status(stream, target.port, path).await {
+        Ok(status) if status.is_success() || status.is_redirection() => Ok(()),
+        Ok(status) => Err(format!("{path} answers {}", status.as_u16())),
+        Err(error) => Err(format!("{path} has no answer: {error}")),
+    }
 }
 
-async fn is_well(
+async fn status(
     stream: TcpStream,
     port: u16,
     path: &str,
-) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path)
         .header(header::HOST, format!("127.0.0.1:{port}"))
@@ -166,8 +179,7 @@ async fn is_well(
             asked.await
         }
     };
-    let status = answered?.status();
-    Ok(status.is_success() || status.is_redirection())
+    Ok(answered?.status())
 }
 
 /// Waits until a process has ended, and ends what it has left running of its group. For where there is no cgroup to hold all that it started:
@@ -240,7 +252,7 @@ mod tests {
     };
 
     /// What is found of a server that answers by these bytes, all at once, and hangs up.
-    async fn found(answer: &'static str) -> Option<bool> {
+    async fn found(answer: &'static str) -> Option<u16> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(async move {
@@ -250,10 +262,10 @@ mod tests {
             stream.write_all(answer.as_bytes()).await.unwrap();
         });
         let stream = TcpStream::connect(address).await.unwrap();
-        let asked = is_well(stream, address.port(), "/healthz");
+        let asked = status(stream, address.port(), "/healthz");
         let found = tokio::time::timeout(Duration::from_secs(5), asked).await.expect("it does not wait");
         serving.await.unwrap();
-        found.ok()
+        found.ok().map(|status| status.as_u16())
     }
 
     #[tokio::test]
@@ -276,13 +288,13 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_in_one_piece_is_an_answer() {
-        assert_eq!(found("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await, Some(true));
+        assert_eq!(found("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await, Some(204));
         assert_eq!(
             found("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").await,
-            Some(true)
+            Some(200)
         );
-        assert_eq!(found("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n").await, Some(true));
-        assert_eq!(found("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await, Some(false));
+        assert_eq!(found("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n").await, Some(302));
+        assert_eq!(found("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await, Some(503));
         assert_eq!(found("").await, None, "no answer");
         assert_eq!(found("hello\r\n\r\n").await, None, "no HTTP");
     }

@@ -304,7 +304,11 @@ impl Apps {
         if instance.phase != Phase::Starting || now < instance.since + limits::START_TIME_MAX {
             return;
         }
-        let text = format!("it was not ready within {} s", limits::START_TIME_MAX.as_secs());
+        let seconds = limits::START_TIME_MAX.as_secs();
+        let text = match &instance.unwell {
+            Some(unwell) => format!("it was not ready within {seconds} s: {unwell}"),
+            None => format!("it was not ready within {seconds} s"),
+        };
         state.restarts = restarts.failed(now);
         state.last_failure = Some(text.clone());
         drop(states);
@@ -442,6 +446,7 @@ impl Apps {
             phase: Phase::Starting,
             since,
             failed_checks: 0,
+            unwell: None,
             port,
             route: None,
             process,

@@ -57,6 +57,7 @@ impl Hosting for Handle {
             port: one.port,
             process: (one.phase != Phase::Ended).then(|| one.process.id()),
             seconds: now.saturating_sub(one.since).as_secs(),
+            unwell: one.unwell.clone().filter(|_| matches!(one.phase, Phase::Starting | Phase::Ready)),
         });
         ObservedApp {
             instances: instances.collect(),

@@ -68,12 +68,18 @@ impl Apps {
             attestor: self.attestor.as_deref(),
             inside: inside.as_ref(),
         };
-        probe::ready(&target, &health).await;
+        let tell = |unwell| {
+            let mut states = self.state();
+            if let Some(instance) = states.get_mut(&app).and_then(|state| state.instance(workload)) {
+                instance.unwell = Some(unwell);
+            }
+        };
+        probe::ready(&target, &health, tell).await;
         {
             let mut states = self.state();
             let found = states.get_mut(&app).and_then(|state| state.instance(workload));
             let Some(instance) = found.filter(|instance| instance.phase == Phase::Starting) else { return };
-            (instance.phase, instance.since) = (Phase::Ready, self.elapsed());
+            (instance.phase, instance.since, instance.unwell) = (Phase::Ready, self.elapsed(), None);
             if health != Health::Process {
                 let (identity, attestor) = (self.services.identity.clone(), self.attestor.clone());
                 let inside = inside.clone();
@@ -84,19 +90,23 @@ impl Apps {
         }
         self.note(app, "an instance is ready");
         self.touch(name);
-        let Health::Path(path) = &health else { return std::future::pending().await };
+        if !matches!(health, Health::Path(_)) {
+            return std::future::pending().await;
+        }
         loop {
             tokio::time::sleep(limits::HEALTH_INTERVAL).await;
-            let is_healthy = probe::check(&target, path).await;
+            let found = probe::check(&target, &health).await;
             let mut states = self.state();
             let Some(state) = states.get_mut(&app) else { return };
             let Some(instance) = state.instance(workload) else { return };
-            instance.failed_checks = if is_healthy { 0 } else { instance.failed_checks + 1 };
+            instance.failed_checks = if found.is_ok() { 0 } else { instance.failed_checks + 1 };
+            instance.unwell = found.err();
             if instance.failed_checks >= limits::HEALTH_FAILURES_MAX && instance.phase == Phase::Ready {
+                let unwell = instance.unwell.clone().unwrap_or_default();
                 state.restarts = state.restarts.failed(self.elapsed());
-                state.last_failure = Some(format!("its health check {path} failed"));
+                state.last_failure = Some(format!("it is unhealthy: {unwell}"));
                 drop(states);
-                self.note(app, &format!("an instance is unhealthy: {path} failed"));
+                self.note(app, &format!("an instance is unhealthy: {unwell}"));
                 self.touch(name);
             }
         }

@@ -157,6 +157,8 @@ pub struct ObservedInstance {
     pub process: Option<u32>,
     /// For how many seconds it has been in this state.
     pub seconds: u64,
+    /// What its last health check has found, unless it is well.
+    pub unwell: Option<String>,
 }
 
 /// What became of a reference.
