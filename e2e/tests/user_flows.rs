@@ -290,6 +290,12 @@ fn people_use_the_command_as_themselves_until_they_log_out() {
     assert_eq!(json_of(&shown)["signature"], "(redacted)");
     assert_eq!(server.keyless(["secret", "get", "shop", "db"]).ok(), "s3cret");
 
+    // What is kept is signed by a key that nobody trusts any more: the command gets another.
+    let keys = json_of(&server.keyless(["signing-key", "list", "-o", "json"]).ok());
+    let current = keys["value"].as_array().unwrap().iter().find(|key| key["state"] == "current").unwrap();
+    let _said = server.keyless(["signing-key", "revoke", current["kid"].as_str().unwrap()]).ok();
+    assert_eq!(server.keyless(["secret", "get", "shop", "db"]).ok(), "s3cret");
+
     // What a thief has copied is worth nothing once its owner has logged out.
     let file = find(server.place(), "login");
     let copied = json_of(&std::fs::read_to_string(file).unwrap());

@@ -9,8 +9,9 @@ use crate::{
 };
 use bytes::Bytes;
 use domain::{Secret, VaultName};
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
+use tokio::sync::OnceCell;
 
 /// The version of the API that this command speaks.
 const API_VERSION: &str = "2025-07-01";
@@ -19,6 +20,10 @@ const API_VERSION: &str = "2025-07-01";
 pub(crate) struct Vault {
     https: Https,
     token: Secret<String>,
+    /// For what a login can get another token.
+    resource: Option<String>,
+    /// The other one, once the first was refused.
+    another: OnceCell<Secret<String>>,
 }
 
 /// What the vault said no with (Key Vault: `KeyVaultError`).
@@ -79,8 +84,10 @@ impl Vault {
     pub(crate) async fn open(admin: &Admin, name: &VaultName) -> Result<Self, Failure> {
         if let Some(login) = login::kept::Login::load()? {
             let url = format!("https://{}.{}", name.folded(), login.vault_parent());
-            let token = login::token(&login.resource_of_vaults()).await?;
-            return Ok(Self { https: Https::to(&url, login.authority()?, login.reach())?, token });
+            let resource = login.resource_of_vaults();
+            let (token, another) = (login::token(&resource).await?, OnceCell::new());
+            let https = Https::to(&url, login.authority()?, login.reach())?;
+            return Ok(Self { https, token, resource: Some(resource), another });
         }
         Self::of_administrator(admin, name).await
     }
@@ -90,12 +97,17 @@ impl Vault {
         let shown: Shown = admin.get(&format!("/v1/vaults/{}", segment(name.as_str()))).await?;
         let token: Token = admin.ask(Method::POST, "/v1/token", &serde_json::json!({})).await?;
         let authority = Authority::of_file(&admin.layout().authority())?;
-        Ok(Self { https: Https::to(&shown.url, authority, Reach::Loopback)?, token: token.access_token })
+        let https = Https::to(&shown.url, authority, Reach::Loopback)?;
+        Ok(Self { https, token: token.access_token, resource: None, another: OnceCell::new() })
+    }
+
+    fn token(&self) -> &Secret<String> {
+        self.another.get().unwrap_or(&self.token)
     }
 
     /// The id of the principal that asks, if its token tells it.
     pub(crate) fn principal(&self) -> Option<String> {
-        let payload = crypt::encoding::from_base64url(self.token.expose().split('.').nth(1)?).ok()?;
+        let payload = crypt::encoding::from_base64url(self.token().expose().split('.').nth(1)?).ok()?;
         Some(serde_json::from_slice::<Claims>(&payload).ok()?.oid)
     }
 
@@ -107,16 +119,33 @@ impl Vault {
         query: &str,
         body: Option<Secret<Vec<u8>>>,
     ) -> Result<Bytes, Fault> {
+        let again = body.as_ref().map(|body| Secret::new(body.expose().clone()));
+        let (mut status, mut answer) = self.send_once(&method, path, query, body).await?;
+        // What a login has kept may have been revoked since, with nobody's ill will: it gets another one, or is told why not.
+        if let (StatusCode::UNAUTHORIZED, Some(resource), None) = (status, &self.resource, self.another.get())
+        {
+            self.another.get_or_try_init(|| login::another_token(resource)).await?;
+            (status, answer) = self.send_once(&method, path, query, again).await?;
+        }
+        if status.is_success() { Ok(answer) } else { Err(Fault::Refused(refusal(status.as_u16(), &answer))) }
+    }
+
+    async fn send_once(
+        &self,
+        method: &Method,
+        path: &str,
+        query: &str,
+        body: Option<Secret<Vec<u8>>>,
+    ) -> Result<(StatusCode, Bytes), Failure> {
         let target = format!("{path}?api-version={API_VERSION}{query}");
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", self.token.expose()))
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", self.token().expose()))
             .map_err(|error| Failure::new(format!("no request can be made: {error}")))?;
         authorization.set_sensitive(true);
         let headers = [
             (header::AUTHORIZATION, authorization),
             (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         ];
-        let (status, body) = self.https.send(&method, &target, &headers, body).await?;
-        if status.is_success() { Ok(body) } else { Err(Fault::Refused(refusal(status.as_u16(), &body))) }
+        self.https.send(method, &target, &headers, body).await
     }
 }
 

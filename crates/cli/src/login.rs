@@ -174,6 +174,12 @@ pub(crate) async fn token(resource: &str) -> Result<Secret<String>, Failure> {
     Ok(fresh(resource, &scope, false).await?.0)
 }
 
+/// The same, asked for anew: what was kept is not good any more, as after `signing-key revoke`.
+pub(crate) async fn another_token(resource: &str) -> Result<Secret<String>, Failure> {
+    let scope = format!("{resource}/.default {OPENID}");
+    Ok(fresh(resource, &scope, true).await?.0)
+}
+
 /// A token, from what is kept if it may be; and the claims of the id token that came with it.
 async fn fresh(
     resource: &str,

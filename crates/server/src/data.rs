@@ -49,7 +49,8 @@ impl Layout {
 
     /// Whether a first start ever got this far.
     pub fn is_installed(&self) -> bool {
-        self.store().exists()
+        // What may not be looked at is somebody's.
+        self.store().try_exists().unwrap_or(true)
     }
 }
 
@@ -105,5 +106,22 @@ impl DataDir {
     /// Where each file is.
     pub const fn layout(&self) -> &Layout {
         &self.layout
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_said_to_be_empty() {
+        let place = tempfile::tempdir().unwrap();
+        let nothing = DataDir::open_existing(place.path());
+        assert!(matches!(nothing, Err(StartError::NothingHere { .. })), "{nothing:?}");
+        // No lookup below it can succeed, as in another user's directory, which tests that run as root can look into.
+        let file = place.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let unusable = DataDir::open_existing(&file);
+        assert!(matches!(unusable, Err(StartError::DataDir { .. })), "{unusable:?}");
     }
 }
