@@ -115,13 +115,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_looked_at_is_not_said_to_be_empty() {
-        let place = tempfile::tempdir().unwrap();
-        let nothing = DataDir::open_existing(place.path());
+        let place = std::env::temp_dir().join(format!("keyless-data-{}", std::process::id()));
+        std::fs::create_dir_all(&place).unwrap();
+        let nothing = DataDir::open_existing(&place);
         assert!(matches!(nothing, Err(StartError::NothingHere { .. })), "{nothing:?}");
         // No lookup below it can succeed, as in another user's directory, which tests that run as root can look into.
-        let file = place.path().join("file");
+        let file = place.join("file");
         std::fs::write(&file, "").unwrap();
         let unusable = DataDir::open_existing(&file);
         assert!(matches!(unusable, Err(StartError::DataDir { .. })), "{unusable:?}");
+        std::fs::remove_dir_all(&place).unwrap();
     }
 }
