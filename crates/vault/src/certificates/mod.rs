@@ -178,7 +178,7 @@ impl CertificateChange {
     }
 }
 
-/// An item of a list of certificates.
+/// A certificate, or what there is of it.
 #[derive(Clone, Debug)]
 pub enum Listed {
     /// One that is there.

@@ -144,6 +144,21 @@ pub(crate) fn get(
     find(view, permit.vault(), name)
 }
 
+/// One of which the first version is still to come: by its name, or by the version that it will be.
+pub(crate) fn see_coming(
+    permit: &Permit<access::GetCertificate>,
+    view: &View,
+    name: &ObjectName,
+    version: Option<ObjectVersion>,
+) -> Result<Option<Arc<Pending>>, Halt<VaultError>> {
+    let id = (permit.vault(), name.clone());
+    if view.get::<Head<Certificates>>(&id)?.is_some() {
+        return Ok(None);
+    }
+    let is_it = |pending: &Arc<Pending>| version.is_none_or(|version| version == pending.version);
+    Ok(view.get::<Pending>(&id)?.filter(|pending| pending.is_in_progress() && is_it(pending)))
+}
+
 /// Calls one off. Its key is gone with that.
 pub(crate) fn cancel(
     permit: &Permit<access::UpdateCertificate>,

@@ -107,6 +107,36 @@ impl VaultService {
         .await
     }
 
+    /// Sees a certificate, or what was asked for while its first version is still to come (Key Vault: Get Certificate).
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn get_certificate(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        name: &ObjectName,
+        version: Option<ObjectVersion>,
+    ) -> Result<Permitted<Listed>, VaultError> {
+        self.look(
+            asker,
+            vault,
+            Some(name),
+            |view, permit: &Permit<GetCertificate>, _vault| match object::see::<Certificates>(
+                permit, view, name, version,
+            ) {
+                Err(Halt::Refuse(refused @ VaultError::ObjectNotFound { .. })) => {
+                    match pending::see_coming(permit, view, name, version)? {
+                        Some(pending) => Ok(Listed::Pending(pending)),
+                        None => Err(Halt::Refuse(refused)),
+                    }
+                }
+                seen => seen.map(Listed::Certificate),
+            },
+        )
+        .await
+    }
+
     /// Changes what is said of a version, and the policy; key and secret are disabled and enabled with it (Key Vault: Update Certificate).
     ///
     /// # Errors

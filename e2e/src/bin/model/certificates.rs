@@ -112,6 +112,7 @@ impl Model {
         let pending = Pending {
             name: object.map_or(name, |object| &object.name).to_owned(),
             progress: Progress::Begun,
+            version: String::new(),
             issuer,
             request,
             csr: operation["csr"].clone(),
@@ -135,6 +136,12 @@ impl Model {
     /// Adds a version to a certificate, its key and its secret, as the certificate's bundle tells it.
     fn compose(&mut self, call: &Call, name: &str, body: &Value, said: &Said) -> Result<(), String> {
         let id = self.new_id(body)?;
+        let coming = self.vaults[call.vault].pending.get(&name.to_ascii_lowercase());
+        if let Some(said) = coming.filter(|it| it.progress == Progress::Begun && !it.version.is_empty())
+            && said.version != id
+        {
+            return Err(format!("it is version {id}, and was to be {}", said.version));
+        }
         let tags = said.tags.clone().unwrap_or_default();
         let attributes = certificate_attributes(call, body, said.enabled.unwrap_or(true))?;
         let material = self.fresh_material();
@@ -189,9 +196,37 @@ impl Model {
         let (tags, csr) = (Tags::new(), Value::Null);
         let (name, request, issuer) = (object.name.clone(), String::new(), "Self".to_owned());
         let progress = Progress::Completed;
-        let pending = Pending { name: name.clone(), progress, issuer, request, csr, tags, policy };
+        let version = id;
+        let pending = Pending { name: name.clone(), progress, version, issuer, request, csr, tags, policy };
         self.vaults[call.vault].pending.insert(name.to_ascii_lowercase(), pending);
         Ok(())
+    }
+
+    /// A certificate whose first version is still to come: which one that will be stays what was said first.
+    pub(crate) fn same_coming(&mut self, at: usize, name: &str, body: &Value) -> Result<(), String> {
+        let vault = &mut self.vaults[at];
+        let known = vault.pending[&name.to_ascii_lowercase()].name.clone();
+        let of = vault.id(Kind::Certificate, &known, None);
+        let pending = vault.pending.get_mut(&name.to_ascii_lowercase()).expect("the rules have found it");
+        if pending.version.is_empty() {
+            let id = body["id"].as_str().unwrap_or_default();
+            id.rsplit('/').next().unwrap_or_default().clone_into(&mut pending.version);
+        }
+        let mut want = body.clone();
+        for (member, value) in [
+            ("id", json!(format!("{of}/{}", pending.version))),
+            ("pending", json!({ "id": format!("{of}/pending") })),
+            ("tags", json!(pending.tags)),
+        ] {
+            want[member] = value;
+        }
+        for member in ["cer", "kid", "sid", "x5t"] {
+            if body.get(member).is_some() {
+                return Err(format!("{member} is told of a certificate that is still to come"));
+            }
+        }
+        same("body", body, &want)?;
+        covers("policy", &body["policy"], &pending.policy)
     }
 
     fn same_pending(&mut self, at: usize, name: &str, body: &Value) -> Result<(), String> {

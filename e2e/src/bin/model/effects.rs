@@ -114,6 +114,9 @@ impl Model {
 
     fn get(&mut self, call: &Call, kind: Kind, name: &str, version: Option<&str>) -> Result<(), String> {
         let body = &call.reply.body;
+        if kind == Kind::Certificate && self.vaults[call.vault].never_made(name).is_some() {
+            return self.same_coming(call.vault, name, body);
+        }
         self.learn(call, kind, name, version)?;
         let vault = &self.vaults[call.vault];
         let object = vault.live(kind, name).expect("the rules have found it");
@@ -190,6 +193,13 @@ impl Model {
     }
 
     fn delete(&mut self, call: &Call, kind: Kind, name: &str) -> Result<(), String> {
+        if kind == Kind::Certificate && self.vaults[call.vault].never_made(name).is_some() {
+            let vault = &mut self.vaults[call.vault];
+            let Some(pending) = vault.pending.remove(&name.to_ascii_lowercase()) else { return Ok(()) };
+            let told = json!({ "id": call.reply.body["id"], "tags": call.reply.body["tags"] });
+            let id = vault.id(kind, &pending.name, None);
+            return same("what never came", &told, &json!({ "id": id, "tags": pending.tags }));
+        }
         let at = time(call, &call.reply, "deletedDate")?;
         let kinds = self.with_certificate(call.vault, kind, name);
         let vault = &mut self.vaults[call.vault];

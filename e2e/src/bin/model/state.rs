@@ -172,6 +172,8 @@ pub(crate) enum Progress {
 pub(crate) struct Pending {
     pub(crate) name: String,
     pub(crate) progress: Progress,
+    /// Which version it will be, once somebody was told.
+    pub(crate) version: String,
     pub(crate) issuer: String,
     pub(crate) request: String,
     pub(crate) csr: Value,
@@ -206,6 +208,19 @@ impl Vault {
     /// An object to change, live or deleted.
     pub(crate) fn object(&mut self, kind: Kind, name: &str) -> &mut Object {
         self.objects.get_mut(&(kind, name.to_ascii_lowercase())).expect("the rules have found it")
+    }
+
+    /// What was asked for of a certificate that has no version yet.
+    pub(crate) fn never_made(&self, name: &str) -> Option<&Pending> {
+        let is_there = self.objects.contains_key(&(Kind::Certificate, name.to_ascii_lowercase()));
+        self.pending.get(&name.to_ascii_lowercase()).filter(|_| !is_there)
+    }
+
+    /// Is the first version of a certificate still to come, and is it this one?
+    pub(crate) fn is_coming(&self, name: &str, version: Option<&str>) -> bool {
+        self.never_made(name).is_some_and(|pending| {
+            pending.progress == Progress::Begun && version.is_none_or(|version| version == pending.version)
+        })
     }
 
     /// Is a certificate of this name being made?

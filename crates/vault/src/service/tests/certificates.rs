@@ -79,6 +79,20 @@ impl World {
         read_pfx(&Secret::new(value), None).unwrap()
     }
 
+    /// Of what is there by this name and version: which version, and whether it is still to come.
+    async fn coming(
+        &self,
+        name: &str,
+        version: Option<ObjectVersion>,
+    ) -> Result<(ObjectVersion, bool), VaultError> {
+        let asker = self.asker();
+        let found = self.service.get_certificate(&asker, &self.vault, &object(name), version).await?;
+        Ok(match found.value {
+            Listed::Certificate(object) => (object.version.version, false),
+            Listed::Pending(pending) => (pending.version, true),
+        })
+    }
+
     async fn pending(&self, name: &str) -> Result<Arc<Pending>, VaultError> {
         let found = self.service.get_pending_certificate(&self.asker(), &self.vault, &object(name)).await;
         found.map(|found| found.value)
@@ -308,6 +322,12 @@ async fn a_request_that_somebody_signs_is_merged() {
     assert_eq!(pending.status, PendingStatus::InProgress);
     let name = object("shop");
     refused!(world.certificate("shop").await, VaultError::ObjectNotFound { .. });
+    // What there is of it is told in its place, by the version that it will be and no other.
+    let (version, another) = (pending.version, "0123456789abcdef0123456789abcdef".parse().unwrap());
+    for asked in [None, Some(version)] {
+        assert_eq!(world.coming("shop", asked).await.unwrap(), (version, true));
+    }
+    refused!(world.coming("shop", Some(another)).await, VaultError::ObjectNotFound { .. });
     let again = world.create("shop", asked(policy("Self"))).await;
     refused!(again, VaultError::Certificate(CertificateFault::PendingInProgress { .. }));
     // Its policy is there before it is.
@@ -320,6 +340,9 @@ async fn a_request_that_somebody_signs_is_merged() {
     let chain = signed(&request, "CN=whatever the authority says");
     let merged = world.merge("shop", vec![chain[1].clone(), chain[0].clone()]).await.unwrap();
     assert_eq!(merged.version.version, pending.version);
+    for asked in [None, Some(version)] {
+        assert_eq!(world.coming("shop", asked).await.unwrap(), (version, false));
+    }
     assert_eq!(merged.version.content.leaf.0, chain[0]);
     let pfx = world.pfx("shop").await;
     let ders: Vec<Vec<u8>> = pfx.certificates.into_iter().map(|one| one.der).collect();
@@ -355,6 +378,7 @@ async fn an_operation_that_is_called_off_has_no_key_any_more() {
     let cancel = || world.service.cancel_pending_certificate(&asker, &world.vault, &name, LATER);
     let cancelled = cancel().await.unwrap().value;
     assert_eq!((cancelled.status, cancelled.sealed), (PendingStatus::Cancelled, None));
+    refused!(world.coming("shop", None).await, VaultError::ObjectNotFound { .. });
     refused!(cancel().await, VaultError::Certificate(CertificateFault::PendingOver { .. }));
     let chain = signed(&pending.request_der.unwrap().0, "CN=shop");
     refused!(world.merge("shop", chain).await, VaultError::Certificate(CertificateFault::PendingOver { .. }));
@@ -688,6 +712,7 @@ async fn each_needs_its_own_permission() {
     refused!(world.create("shop", CreateCertificate::default()).await, VaultError::Denied(_));
     refused!(world.certificate("shop").await, VaultError::Denied(_));
     refused!(world.pending("shop").await, VaultError::Denied(_));
+    refused!(world.coming("shop", None).await, VaultError::Denied(_));
     refused!(world.merge("shop", Vec::new()).await, VaultError::Denied(_));
     refused!(world.import("shop", import(Secret::new(String::new()))).await, VaultError::Denied(_));
     refused!(world.change_certificate("shop", CertificateChange::default()).await, VaultError::Denied(_));

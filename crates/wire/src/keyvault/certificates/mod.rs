@@ -21,10 +21,11 @@ use axum::body::Body;
 use crypt::encoding;
 use domain::{ObjectName, ObjectVersion, limits};
 use http::{HeaderValue, StatusCode, header};
+use std::sync::Arc;
 use types::{
-    CertificateBundle, CertificateItem, ContactsBody, CreateBody, ImportBody, IssuerBundle, IssuerChangeBody,
-    IssuerItem, ItemAttributes, MergeBody, NeverMade, OperationShown, PendingBody, PolicyBody, PolicyShown,
-    Reference, UpdateBody,
+    CertificateBundle, CertificateItem, ComingBundle, ContactsBody, CreateBody, ImportBody, IssuerBundle,
+    IssuerChangeBody, IssuerItem, ItemAttributes, MergeBody, OperationShown, PendingBody, PolicyBody,
+    PolicyShown, Reference, UpdateBody,
 };
 use vault::{
     CertificateFault, Certificates, Object, Permitted, PolicyOf, VaultError,
@@ -88,8 +89,16 @@ pub(super) async fn operate(
             ))
         }
         Of::Get { name, version } => {
-            let found = service.see::<Certificates>(asker, vault, &name, version).await?;
-            Ok(answer_bundle(asked, StatusCode::OK, &found))
+            let Permitted { value, because, recovery } =
+                service.get_certificate(asker, vault, &name, version).await?;
+            match value {
+                Listed::Certificate(value) => {
+                    Ok(answer_bundle(asked, StatusCode::OK, &Permitted { value, because, recovery }))
+                }
+                Listed::Pending(value) => {
+                    Ok(answer_coming(asked, true, &Permitted { value, because, recovery }))
+                }
+            }
         }
         Of::Update { name, version } => {
             let read = UpdateBody::into_change;
@@ -198,21 +207,25 @@ pub(super) async fn delete(asked: &Asked<'_>, name: ObjectName, api_version: &st
     };
     let Asked { state, asker, vault, .. } = asked;
     match state.vault.delete_pending_with_certificate(asker, vault, &name).await {
-        Ok(deleted) => {
-            let (id, pending) = (asked.place(deleted.recovery).id(COLLECTION, &name), &deleted.value);
-            let shown = NeverMade {
-                attributes: ItemAttributes::of_pending(pending),
-                tags: &pending.tags,
-                policy: PolicyShown::of(format!("{id}/policy"), &pending.policy),
-                pending: Reference { id: format!("{id}/pending") },
-                id,
-            };
-            let response = json(StatusCode::OK, &shown);
-            Ok(Answer { because: deleted.because, version: Some(pending.version), response })
-        }
+        Ok(deleted) => Ok(answer_coming(asked, false, &deleted)),
         Err(VaultError::Certificate(CertificateFault::PendingNotFound { .. })) => Err(refused.into()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// A certificate without a version: what there is of it. Where it is deleted there is no version to name.
+fn answer_coming(asked: &Asked<'_>, is_there: bool, of: &Permitted<Arc<Pending>>) -> Answer {
+    let (at, pending) = (asked.place(of.recovery), &of.value);
+    let id = at.id(COLLECTION, &pending.name);
+    let shown = ComingBundle {
+        attributes: ItemAttributes::of_pending(pending),
+        tags: &pending.tags,
+        policy: PolicyShown::of(format!("{id}/policy"), &pending.policy),
+        pending: Reference { id: format!("{id}/pending") },
+        id: if is_there { at.versioned(COLLECTION, &pending.name, pending.version) } else { id },
+    };
+    let (because, version) = (of.because.clone(), Some(pending.version));
+    Answer { because, version, response: json(StatusCode::OK, &shown) }
 }
 
 fn answer_created(asked: &Asked<'_>, api_version: &str, of: &Permitted<Pending>) -> Answer {

@@ -493,9 +493,9 @@ impl ItemAttributes {
     }
 }
 
-/// `DeletedCertificateBundle` of a certificate that never came.
+/// `CertificateBundle` of a certificate that is still to come, and `DeletedCertificateBundle` of one that never came.
 #[derive(Serialize)]
-pub(super) struct NeverMade<'a> {
+pub(super) struct ComingBundle<'a> {
     pub(super) id: String,
     pub(super) attributes: ItemAttributes,
     pub(super) tags: &'a BTreeMap<String, String>,
