@@ -1,8 +1,13 @@
 //! Software that knows nothing of Azure signs people in here: libraries of others for OpenID Connect and OAuth 2.0, at their own strictness.
 //! What they refuse is against a specification.
 
-use e2e::{Ended, NodeScript, Server, note, setting, skip};
+use e2e::{Chromium, Ended, NodeScript, Server, note, setting, skip};
 use serde_json::{Value, json};
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+    path::Path,
+};
 
 const PASSWORD: &str = "correct horse of alice";
 const REDIRECT_URI: &str = "http://localhost:8400/cb";
@@ -86,6 +91,65 @@ fn register(server: &Server, body: &Value) -> Value {
     let made = e2e::http::unix(&server.data().join("admin.sock"), request.as_bytes()).unwrap().json();
     assert!(made["client_id"].is_string(), "{made}");
     made
+}
+
+/// Serves a page and the library beside it, to whoever asks, as long as the test runs.
+fn serve(listener: TcpListener, page: String, library: String) {
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut first = String::new();
+            let _read = BufReader::new(&stream).read_line(&mut first);
+            let (kind, body) = match first.starts_with("GET /msal-browser.min.js ") {
+                true => ("text/javascript", &library),
+                false => ("text/html", &page),
+            };
+            let length = body.len();
+            let _sent = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+        }
+    });
+}
+
+/// A page in a browser has no server of its own: it finds the directory, redeems its code and renews its token by scripts, from another origin.
+#[test]
+fn msal_signs_people_in_to_a_page() {
+    let Some(packages) = setting("PARTIES_NODE_APP") else { return skip("no Node") };
+    let Some(program) = setting("CHROMIUM") else { return skip("no Chromium on this machine") };
+    let library = Path::new(&packages).join("node_modules/@azure/msal-browser/lib/msal-browser.min.js");
+    let library = std::fs::read_to_string(library).unwrap();
+    let parties = Parties::start("msal-page");
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let page = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
+    let made = register(
+        &parties.server,
+        &json!({"display_name": "Orders page", "redirect_uris": [{"uri": page, "platform": "spa"}]}),
+    );
+    let (client, tenant) = (made["client_id"].as_str().unwrap(), made["tenant"].as_str().unwrap());
+    let port = parties.server.port();
+    let authority = format!("https://login.keyless.localhost:{port}/{tenant}");
+    let text = include_str!("relying_parties/page.html")
+        .replace("CLIENT", client)
+        .replace("AUTHORITY", &authority)
+        .replace("API", API);
+    serve(listener, text, library);
+    let mut browser = Chromium::start(&program, "msal-page-profile", "login.keyless.localhost", port);
+    browser.open(&page);
+    browser.see("Sign in");
+    browser.type_into("username", "alice");
+    browser.type_into("password", PASSWORD);
+    browser.click("button.primary");
+    browser.see("Orders page asks for your permission");
+    browser.click("button.primary");
+    browser.see("alice@keyless.localhost, renewed, 9002326");
+    let log = parties.server.keyless(["audit", "tail", "-n", "50"]).ok();
+    assert!(log.contains("a page of another origin asks"), "{log}");
+    note(
+        "MSAL for browsers 5.30.0, in Chromium",
+        "code with PKCE, id token, refresh, from another origin",
+        "works",
+    );
 }
 
 const ALL: &str = "code with PKCE, id token, userinfo, refresh, device, client credentials, revocation";

@@ -177,7 +177,7 @@ fn clients(wants: &(impl Fn(&str) -> bool + Sync)) -> Result<Vec<(&'static str, 
         add("KEYLESS_E2E_PARTIES_PYTHON", python.into());
         add("KEYLESS_E2E_PARTIES_NODE_APP", place.into());
     }
-    if ["sign_in", "az"].into_iter().any(wants)
+    if ["sign_in", "az", PARTIES].into_iter().any(wants)
         && let Some(chromium) = tools::chromium()
     {
         add("KEYLESS_E2E_CHROMIUM", chromium.into());

@@ -197,6 +197,12 @@ pub enum RequestError {
     /// The client has presented no proof of itself.
     #[error("the client has presented no credential")]
     ClientProofMissing,
+    /// A page of another origin asks for what no page may have.
+    #[error("a page of another origin asks, and the grant is not a single-page application's")]
+    FromPage,
+    /// A single-page application's grant is redeemed by who is no page.
+    #[error("a single-page application's grant, and no page asks")]
+    NotFromPage,
     /// The client's assertion is of another type than a JWT (RFC 7523 section 2.2).
     #[error("the client assertion is of another type than a JWT")]
     AssertionTypeUnsupported,

@@ -43,7 +43,8 @@ impl Entropy for Counting {
 /// What a grant is decided by, besides these names and this key of refresh tokens.
 pub(crate) fn setting<'a>(names: &'a HostNames, refresh_tokens: &'a MacKey) -> Setting<'a> {
     let grant = RefreshFamilyId::random(&Fill(9));
-    Setting { names, grant, refresh_tokens, token_lifetime: Duration::from_secs(3_600), now: NOW }
+    let token_lifetime = Duration::from_secs(3_600);
+    Setting { names, grant, refresh_tokens, token_lifetime, is_from_page: false, now: NOW }
 }
 
 pub(crate) fn names() -> HostNames {

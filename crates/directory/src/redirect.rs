@@ -3,6 +3,7 @@
 //! They are compared as text, whole: no wildcard, no prefix, no normalizing. The one exception is RFC 8252's: a program on the user's own
 //! machine listens at whichever port is free, so the port of a native loopback URI is not compared.
 
+use crate::{DirectoryError, RequestError};
 use domain::limits;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,21 @@ impl Platform {
         match self {
             Self::Web => false,
             Self::Spa | Self::PublicClient => true,
+        }
+    }
+}
+
+impl Platform {
+    /// May what was granted to such a client be redeemed so? A page in a browser comes from another origin than ours, and nobody else does: a
+    /// server's secret is not to be in a page, and a page's code is no program's.
+    ///
+    /// # Errors
+    /// [`RequestError::FromPage`], [`RequestError::NotFromPage`].
+    pub(crate) const fn redeems(self, is_from_page: bool) -> Result<(), DirectoryError> {
+        match (self, is_from_page) {
+            (Self::Spa, true) | (Self::Web | Self::PublicClient, false) => Ok(()),
+            (Self::Spa, false) => Err(DirectoryError::Request(RequestError::NotFromPage)),
+            (Self::Web | Self::PublicClient, true) => Err(DirectoryError::Request(RequestError::FromPage)),
         }
     }
 }

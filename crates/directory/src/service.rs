@@ -211,6 +211,7 @@ impl DirectoryService {
             grant: RefreshFamilyId::random(&*self.entropy),
             refresh_tokens: &self.refresh_tokens,
             token_lifetime: self.settings.token_lifetime,
+            is_from_page: parsed.is_from_page,
             now,
         };
         let granted =

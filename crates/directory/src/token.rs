@@ -89,6 +89,8 @@ pub struct TokenRequest {
     pub claims: Option<String>,
     /// Where the request came from, as far as known.
     pub address: Option<IpAddr>,
+    /// Does a page of another origin ask, as its browser says (`Origin`)?
+    pub is_from_page: bool,
     /// By which names it was asked, if not by our own (ADR 0021): the answer's issuer is the one that documents tell by those.
     pub asked_by: Option<&'static HostNames>,
 }
@@ -144,6 +146,7 @@ pub(crate) struct Parsed {
     pub(crate) proof: ClientProof,
     pub(crate) grant: Grant,
     pub(crate) can_be_challenged: bool,
+    pub(crate) is_from_page: bool,
 }
 
 /// What is asked for, with what proves that it may be had. The client's proof of itself is another matter.
@@ -238,6 +241,10 @@ pub(crate) fn parse(
     let kind = Kind::of(&grant_type).ok_or_else(|| {
         DirectoryError::Request(RequestError::UnsupportedGrant { grant: shown(&grant_type) })
     })?;
+    let is_from_page = request.is_from_page;
+    if is_from_page && !matches!(kind, Kind::AuthorizationCode | Kind::RefreshToken) {
+        return Err(DirectoryError::Request(RequestError::FromPage));
+    }
     let (client, proof) = client::named(&mut request, names, tenant)?;
     // Whoever acts for itself must say where; a user is of one tenant, which is ours.
     if alias == TenantAlias::Any && matches!(kind, Kind::ClientCredentials | Kind::OnBehalfOf) {
@@ -253,7 +260,7 @@ pub(crate) fn parse(
     if needs_proof && matches!(proof, ClientProof::None) {
         return Err(DirectoryError::Request(RequestError::ClientProofMissing));
     }
-    Ok(Parsed { endpoint, client, proof, grant, can_be_challenged })
+    Ok(Parsed { endpoint, client, proof, grant, can_be_challenged, is_from_page })
 }
 
 #[derive(Clone, Copy)]

@@ -109,6 +109,7 @@ pub(crate) fn redeem(view: &View, setting: Setting<'_>, client: &Authenticated, 
     if now >= code.expires {
         return refuse(DirectoryError::Grant(GrantError::CodeInvalid));
     }
+    code.platform.redeems(setting.is_from_page).map_err(Halt::Refuse)?;
     // Who asked as a server must come as one: it has what proves it.
     if client.by == Proof::Public && !code.platform.is_public() {
         return refuse(DirectoryError::Request(RequestError::ClientProofMissing));

@@ -28,6 +28,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) refresh_tokens: &'a MacKey,
     /// How long an access token lives.
     pub(crate) token_lifetime: Duration,
+    /// Does a page of another origin ask?
+    pub(crate) is_from_page: bool,
     pub(crate) now: Timestamp,
 }
 

@@ -145,6 +145,7 @@ pub(crate) fn redeem(
     if now >= family.expires {
         return refuse(DirectoryError::Grant(GrantError::RefreshTokenExpired));
     }
+    family.platform.redeems(setting.is_from_page).map_err(Halt::Refuse)?;
     if client.by == Proof::Public && !family.platform.is_public() {
         return refuse(DirectoryError::Request(RequestError::ClientProofMissing));
     }

@@ -1,6 +1,7 @@
 //! The grants by which a client acts in a user's name, over a store: each with what refuses it.
 
 mod assigned;
+mod pages;
 mod refreshed;
 
 use crate::{

@@ -254,6 +254,14 @@ impl From<&RequestError> for OAuthError {
                 7_000_218,
                 "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.".to_owned(),
             ),
+            RequestError::FromPage => request(
+                9_002_326,
+                "Cross-origin token redemption is permitted only for the 'Single-Page Application' client-type.".to_owned(),
+            ),
+            RequestError::NotFromPage => request(
+                9_002_327,
+                "Tokens issued for the 'Single-Page Application' client-type may only be redeemed via cross-origin requests.".to_owned(),
+            ),
             RequestError::AssertionTypeUnsupported => {
                 request(9_002_313, "Invalid request. The parameter 'client_assertion_type' must be 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'.".to_owned())
             }

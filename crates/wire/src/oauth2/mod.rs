@@ -4,6 +4,7 @@
 //! Spec: RFC 6749 (OAuth 2.0), OpenID Connect Discovery 1.0, RFC 7517 (JWK), and the Microsoft identity platform's v2.0 and v1.0
 //! endpoints as its clients know them.
 
+mod cross_origin;
 mod device;
 mod discovery;
 pub(crate) mod error;
@@ -19,6 +20,7 @@ use crate::{
 use axum::{
     Extension, Router,
     extract::{FromRequestParts, Path, Request},
+    middleware,
     response::Response,
     routing::{MethodRouter, get, post},
 };
@@ -42,14 +44,15 @@ fn programs() -> Router<State> {
     Router::new()
         .route("/{tenant}/oauth2/v2.0/token", token_route(Endpoint::V2))
         .route("/{tenant}/oauth2/token", token_route(Endpoint::V1))
-        .route("/{tenant}/oauth2/v2.0/devicecode", device_route(Endpoint::V2))
-        .route("/{tenant}/oauth2/devicecode", device_route(Endpoint::V1))
-        .route("/{tenant}/oauth2/v2.0/revoke", post(token::revoke).fallback(token::wrong_method))
         .route("/{tenant}/v2.0/.well-known/openid-configuration", document(get(discovery::v2)))
         .route("/{tenant}/.well-known/openid-configuration", document(get(discovery::v1)))
         .route("/{tenant}/discovery/v2.0/keys", document(get(keys::v2)))
         .route("/{tenant}/discovery/keys", document(get(keys::v1)))
         .route("/{tenant}/discovery/instance", document(get(discovery::instance)))
+        .route_layer(middleware::from_fn(cross_origin::readable))
+        .route("/{tenant}/oauth2/v2.0/devicecode", device_route(Endpoint::V2))
+        .route("/{tenant}/oauth2/devicecode", device_route(Endpoint::V1))
+        .route("/{tenant}/oauth2/v2.0/revoke", post(token::revoke).fallback(token::wrong_method))
         .merge(sign_in::realms())
 }
 

@@ -188,7 +188,7 @@ async fn read(
     request: Request,
     asked: &mut Asked,
 ) -> Result<TokenRequest, RequestFault> {
-    let basic = basic(request.headers())?;
+    let (basic, is_from_page) = (basic(request.headers())?, request.headers().contains_key(header::ORIGIN));
     if let Some(basic) = &basic {
         asked.is_basic = true;
         asked.client = shown(&basic.client);
@@ -225,6 +225,7 @@ async fn read(
         password: form.take_secret("password"),
         claims: form.take("claims"),
         address,
+        is_from_page,
         asked_by: (context.door == Door::Azure).then(HostNames::azure),
     })
 }

@@ -175,6 +175,31 @@ async fn the_answer_comes_as_it_was_asked_for() {
 }
 
 #[tokio::test]
+async fn pages_of_other_origins_read_documents_and_tokens_and_nothing_that_knows_a_browser() {
+    let world = world().await;
+    let mut browser = agreed(&world).await;
+    for (path, readers) in [
+        ("/{tenant}/v2.0/.well-known/openid-configuration", "*"),
+        ("/{tenant}/discovery/v2.0/keys", "*"),
+        ("/common/discovery/instance", "*"),
+        // Whatever is wrong with it.
+        ("/{tenant}/oauth2/v2.0/token", "*"),
+        ("/{tenant}/oauth2/token", "*"),
+        ("/{tenant}/oauth2/v2.0/devicecode", ""),
+        ("/{tenant}/oauth2/v2.0/revoke", ""),
+        ("/{tenant}/oauth2/v2.0/logout", ""),
+        ("/{tenant}/openid/userinfo", ""),
+        ("/account", ""),
+        ("/devicelogin", ""),
+        ("/nowhere", ""),
+    ] {
+        let answer = browser.get(&world, &world.name(path)).await;
+        assert_eq!(answer.header("access-control-allow-origin"), readers, "{path}");
+        assert_eq!(answer.header("access-control-allow-credentials"), "", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_goes_where_the_client_has_not_said() {
     let world = world().await;
     let mut browser = agreed(&world).await;

@@ -53,6 +53,8 @@ fn each_error_has_its_number_and_status() {
             7_000_112,
         ),
         (DirectoryError::Request(RequestError::ClientProofMissing), 401, "invalid_client", 7_000_218),
+        (DirectoryError::Request(RequestError::FromPage), 400, "invalid_request", 9_002_326),
+        (DirectoryError::Request(RequestError::NotFromPage), 400, "invalid_request", 9_002_327),
         (DirectoryError::Request(RequestError::AssertionTypeUnsupported), 400, "invalid_request", 9_002_313),
         (DirectoryError::ClientIsPublic { client: client() }, 401, "invalid_client", 700_025),
         (AssertionRefusal::Form(AssertionFault::TooLarge).into(), 401, "invalid_client", 50027),
