@@ -7,7 +7,7 @@ use crate::{
     id_token::{self, IdFacts},
     scope::DEFAULT,
     session::Method,
-    token::{Endpoint, Granted, IssuedToUser},
+    token::{Granted, IssuedToUser},
 };
 use crypt::{
     MacKey,
@@ -33,18 +33,8 @@ pub(crate) struct Issuer<'a> {
 impl Issuer<'_> {
     /// Issues what was granted.
     pub(crate) fn issue(&self, granted: Granted, now: Timestamp) -> Result<IssuedToken, DirectoryError> {
-        let Granted {
-            endpoint,
-            principal,
-            client,
-            audience,
-            proof,
-            user,
-            can_be_challenged,
-            hosting,
-            roles,
-            roles_at_client,
-        } = &granted;
+        let Granted { principal, client, audience, proof, user, can_be_challenged, hosting, roles, .. } =
+            &granted;
         let token = crypt::encoding::base64url(&random::<16>(self.entropy));
         // Of the second in which all was revoked: nobody must take it for one of before.
         let issued = now.max(principal.revocations.valid_from());
@@ -89,8 +79,7 @@ impl Issuer<'_> {
             user: None,
         };
         if let Some((user, subject)) = user.as_ref().zip(subject) {
-            let id_token =
-                self.id_token(user, subject, *endpoint, *client, principal.tenant, roles_at_client, now)?;
+            let id_token = self.id_token(&granted, user, subject, now)?;
             let (scope, client_info) = (told(user, audience), client_info(principal.id, principal.tenant)?);
             let refresh_token = granted.user.and_then(|user| user.refresh_token);
             issued.user = Some(IssuedToUser { scope, id_token, refresh_token, client_info });
@@ -100,12 +89,9 @@ impl Issuer<'_> {
 
     fn id_token(
         &self,
+        granted: &Granted,
         user: &Delegated,
         subject: String,
-        endpoint: Endpoint,
-        client: ClientId,
-        tenant: TenantId,
-        roles: &[String],
         now: Timestamp,
     ) -> Result<Option<Secret<String>>, DirectoryError> {
         if !user.scopes.openid.id_token {
@@ -114,14 +100,14 @@ impl Issuer<'_> {
         let facts = IdFacts {
             user,
             subject,
-            endpoint,
-            client,
-            tenant,
+            endpoint: granted.endpoint,
+            client: granted.client,
+            tenant: granted.principal.tenant,
             names: self.names,
             issued: now,
             expires: now.plus(self.lifetime),
             token: crypt::encoding::base64url(&random::<16>(self.entropy)),
-            roles,
+            roles: &granted.roles_at_client,
         };
         Ok(Some(jws::sign(self.ring.current(), Thumbprint::Omitted, &id_token::claims(facts))?))
     }
