@@ -654,8 +654,14 @@ http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), Ill).serve_foreve
     let folder = hosts.package("ill", &[("app.py", ill)]);
     let _said = hosts.server.keyless(["app", "create", "web"]).ok();
     let _said = hosts.server.keyless(["app", "configure", "web", "--health", "/healthz"]).ok();
-    let deploy = ["app", "deploy", "web", "--timeout", "3", "--dir", &folder.to_string_lossy()];
-    let told = hosts.server.keyless(deploy);
+    let folder = folder.to_string_lossy();
+    let _said = hosts.server.keyless(["app", "deploy", "web", "--no-wait", "--dir", &folder]).ok();
+    hosts.settled("web", "it answers", |hosted| {
+        let all = hosted["instances"].as_array().into_iter().flatten();
+        all.filter_map(|one| one["unwell"].as_str()).any(|unwell| unwell == "/healthz answers 503")
+    });
+    // Who waits for the next one is told of that.
+    let told = hosts.server.keyless(["app", "deploy", "web", "--timeout", "20", "--dir", &folder]);
     assert_eq!(told.code, Some(1), "{}", told.said());
     assert!(told.stderr.contains("not ready yet: /healthz answers 503"), "{}", told.said());
     let shown = hosts.server.keyless(["app", "show", "web"]).ok();

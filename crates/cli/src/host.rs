@@ -431,7 +431,8 @@ async fn served(admin: &Admin, format: Format, app: &AppName, until: Instant) ->
             )));
         }
         if Instant::now() > until {
-            let unwell = hosted.instances.iter().rev().find_map(|one| one.unwell.as_ref());
+            let mut new = hosted.instances.iter().filter(|one| one.revision == hosted.revision);
+            let unwell = new.find_map(|one| one.unwell.as_ref());
             let why = unwell.map(|unwell| format!(": {unwell}")).unwrap_or_default();
             return Err(Failure::new(format!("deployed, but not ready yet{why}"))
                 .next(format!("keyless app show {app} says how far it is.")));

@@ -119,7 +119,8 @@ impl Vault {
         query: &str,
         body: Option<Secret<Vec<u8>>>,
     ) -> Result<Bytes, Fault> {
-        let again = body.as_ref().map(|body| Secret::new(body.expose().clone()));
+        let may_go_again = self.resource.is_some() && self.another.get().is_none();
+        let again = body.as_ref().filter(|_| may_go_again).map(Secret::duplicate);
         let (mut status, mut answer) = self.send_once(&method, path, query, body).await?;
         // What a login has kept may have been revoked since, with nobody's ill will: it gets another one, or is told why not.
         if let (StatusCode::UNAUTHORIZED, Some(resource), None) = (status, &self.resource, self.another.get())

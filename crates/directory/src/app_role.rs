@@ -195,15 +195,24 @@ pub(crate) fn admits(
     let Application::Registered(registration) = application else { return Ok(()) };
     // As it is now: what the page was made of may be older.
     let Some(registration) = view.get::<Registration>(&registration.id)? else { return Ok(()) };
-    if view.get::<Principal>(&registration.principal)?.is_some_and(|principal| !principal.enabled) {
-        let client = registration.client;
-        return Err(Halt::Refuse(DirectoryError::Request(RequestError::ClientDisabled { client })));
-    }
+    is_open(view, application)?;
     if !registration.assignment_required || !had(view, principal, registration.client)?.is_empty() {
         return Ok(());
     }
     let is_user = principal.kind == PrincipalKind::User;
     Err(AppRoleError::NotAssigned { principal: principal.id, resource: registration.client, is_user }.into())
+}
+
+/// Refuses everybody to whom an application is closed that is disabled.
+pub(crate) fn is_open(view: &View, application: &Application) -> Result<(), Halt<DirectoryError>> {
+    let Application::Registered(registration) = application else { return Ok(()) };
+    match view.get::<Principal>(&registration.principal)? {
+        Some(principal) if !principal.enabled => {
+            let client = registration.client;
+            Err(Halt::Refuse(DirectoryError::Request(RequestError::ClientDisabled { client })))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The roles that a principal has at a resource, its own and, as a user, those of its groups.

@@ -104,11 +104,14 @@ impl Application {
     /// Which kind of client is at this redirect URI, if it is one of the application's?
     pub fn platform_at(&self, redirect_uri: &str) -> Option<Platform> {
         match self {
-            Self::Registered(registration) => registration
-                .redirect_uris
-                .iter()
-                .find(|registered| registered.matches(redirect_uri))
-                .map(|registered| registered.platform),
+            Self::Registered(registration) => {
+                let uris = || registration.redirect_uris.iter();
+                // A program's may be any port of this machine: a page's own is meant where it is named as it is.
+                let named = uris().find(|registered| registered.uri == redirect_uri);
+                named
+                    .or_else(|| uris().find(|registered| registered.matches(redirect_uri)))
+                    .map(|registered| registered.platform)
+            }
             Self::FirstParty(_) => ["http://localhost", "http://127.0.0.1", "http://[::1]"]
                 .into_iter()
                 .map(|uri| RedirectUri { uri: uri.to_owned(), platform: Platform::PublicClient })
@@ -138,6 +141,20 @@ mod tests {
         assert_eq!(known.platform_at("http://localhost:8400/x"), None);
         assert_eq!(known.platform_at("https://shop.example/"), None);
         assert!(find(ClientId::from_uuid(Uuid::nil())).is_none());
+    }
+
+    #[test]
+    fn a_redirect_uri_that_is_named_as_it_is_comes_before_any_port_of_this_machine() {
+        let (mut registration, _) = registration(1);
+        let uri = |uri: &str, platform| RedirectUri { uri: uri.to_owned(), platform };
+        let (program, page) =
+            (uri("http://localhost/", Platform::PublicClient), uri("http://localhost:3000/", Platform::Spa));
+        for both in [[program.clone(), page.clone()], [page, program]] {
+            registration.redirect_uris = both.to_vec();
+            let application = Application::Registered(Arc::new(registration.clone()));
+            assert_eq!(application.platform_at("http://localhost:3000/"), Some(Platform::Spa));
+            assert_eq!(application.platform_at("http://localhost:3001/"), Some(Platform::PublicClient));
+        }
     }
 
     #[test]

@@ -187,7 +187,8 @@ impl DirectoryService {
     /// The user agrees to what the request asks for.
     ///
     /// # Errors
-    /// [`GrantError::SessionEnded`], [`DirectoryError::TooMany`].
+    /// [`GrantError::SessionEnded`], [`DirectoryError::TooMany`]; [`app_role::AppRoleError::NotAssigned`],
+    /// [`RequestError::ClientDisabled`] of an application that is closed to the user.
     pub async fn agree(
         &self,
         signed_in: &SignedIn,
@@ -196,6 +197,7 @@ impl DirectoryService {
         let Authorization { application, audience, scopes, .. } = authorization;
         transact(&*self.store, &*self.entropy, |view| {
             let signed_in = still(view, signed_in)?;
+            app_role::admits(view, &signed_in.principal, application)?;
             let whose = Whose::User(signed_in.user.id);
             let write = consent::give(view, application.client(), whose, audience, scopes)?;
             Ok(Decision::of((), vec![write]))
@@ -258,6 +260,7 @@ impl DirectoryService {
             if !application.may_be_a_device() {
                 return refuse(DirectoryError::Request(RequestError::ClientProofMissing));
             }
+            app_role::is_open(view, &application)?;
             // Said now rather than when the user has signed in for it.
             let audience = audience::resolve(view, self.names(), &scopes.resource)?;
             consent::check(&audience, &scopes).map_err(Halt::Refuse)?;
@@ -270,7 +273,8 @@ impl DirectoryService {
     /// The device that waits under a code that a user has typed.
     ///
     /// # Errors
-    /// [`GrantError::UserCodeUnknown`].
+    /// [`GrantError::UserCodeUnknown`]; [`app_role::AppRoleError::NotAssigned`], [`RequestError::ClientDisabled`] of an application that is
+    /// closed to the user.
     pub async fn waiting_device(
         &self,
         typed: &str,
@@ -284,6 +288,7 @@ impl DirectoryService {
             let Some(application) = Application::find(view, device.client)? else {
                 return refuse(DirectoryError::Grant(GrantError::UserCodeUnknown));
             };
+            app_role::admits(view, &signed_in.principal, &application)?;
             let audience = audience::resolve(view, self.names(), &device.scopes.resource)?;
             let agreed = consent::agreed(view, &application, signed_in.user.id, &audience, &device.scopes)?;
             let asked = match agreed {
@@ -298,7 +303,7 @@ impl DirectoryService {
     /// The user says yes to a device, and agrees to what it asks for.
     ///
     /// # Errors
-    /// [`GrantError::UserCodeUnknown`], [`GrantError::SessionEnded`].
+    /// [`GrantError::UserCodeUnknown`], [`GrantError::SessionEnded`]; those of [`Self::waiting_device`].
     pub async fn approve_device(
         &self,
         typed: &str,
@@ -314,6 +319,9 @@ impl DirectoryService {
             let session = session.begun_after(&signed_in.principal);
             let mut writes = device_code::approve(view, &code, &session, now)?;
             let application = Application::find(view, device.client)?;
+            if let Some(application) = &application {
+                app_role::admits(view, &signed_in.principal, application)?;
+            }
             if application.is_some_and(|application| application.needs_consent()) {
                 let audience = audience::resolve(view, self.names(), &device.scopes.resource)?;
                 let whose = Whose::User(signed_in.user.id);

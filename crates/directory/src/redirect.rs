@@ -37,9 +37,7 @@ impl Platform {
             Self::Spa | Self::PublicClient => true,
         }
     }
-}
 
-impl Platform {
     /// May what was granted to such a client be redeemed so? A page in a browser comes from another origin than ours, and nobody else does: a
     /// server's secret is not to be in a page, and a page's code is no program's.
     ///

@@ -108,7 +108,7 @@ pub const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
 /// Lifetime of all refresh tokens of a sign-in in a page, used or not. Source: Entra, single-page apps (24 h).
 pub const REFRESH_TOKEN_LIFETIME_SPA: Duration = Duration::from_secs(86_400);
 /// How long a refresh token that was used is answered with the same next one, for programs that share it and for a lost answer. After it, who
-/// comes with it ends its sign-in. Source: Okta (30 s by default); RFC 9700 section 4.14.2 names no time.
+/// comes with it ends all that came of the same grant. Source: Okta (30 s by default); RFC 9700 section 4.14.2 names no time.
 pub const REFRESH_TOKEN_GRACE: Duration = Duration::from_secs(30);
 /// Lifetime of a device code. Source: Entra (900 s).
 pub const DEVICE_CODE_LIFETIME: Duration = Duration::from_secs(900);

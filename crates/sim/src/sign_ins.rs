@@ -5,7 +5,7 @@
 //! be answered.
 
 use crate::ledger::{Ledger, Watch};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// More ids than this end everything of before at the product (`limits::REVOCATIONS_MAX`), so that all is in doubt.
 const ENDINGS_MAX: u32 = 30;
@@ -51,6 +51,8 @@ pub(crate) struct Refresh {
     pub(crate) text: String,
     /// When each use began that may have replaced it.
     tries: Vec<i64>,
+    /// How many uses of it are going on.
+    running: u32,
     /// Which other one it has brought, and by when.
     next: Option<(String, i64)>,
 }
@@ -73,8 +75,6 @@ pub(crate) struct Use {
     is_spent: bool,
     /// When it began.
     began: i64,
-    /// When the first use before it began that may have used it up.
-    first: Option<i64>,
 }
 
 /// All of them.
@@ -86,8 +86,6 @@ pub(crate) struct SignIns {
     /// In the order of their being set, known or not.
     pub(crate) passwords: Vec<String>,
     doubted: BTreeSet<String>,
-    /// How many uses are going on that may end a grant.
-    suspects: BTreeMap<String, u32>,
     endings: u32,
     /// Whether sign-ins of the user are being ended right now, and how often that was begun.
     pub(crate) is_shaken: bool,
@@ -139,8 +137,12 @@ impl SignIns {
 
     /// Is nothing of this in doubt?
     pub(crate) fn is_sure(&self, names: &[String]) -> bool {
-        let is_suspect = |name| self.suspects.get(name).is_some_and(|uses| *uses > 0);
-        !names.iter().any(|name| self.doubted.contains(name) || is_suspect(name))
+        // Of several uses of one token each may be the one that comes too late, and ends the grant.
+        let is_suspect = |token: &Refresh| token.running > 0 && token.tries.len() > 1;
+        let grants = self.grants.iter().enumerate();
+        let mut suspects =
+            grants.filter(|(_, grant)| grant.refresh.iter().any(is_suspect)).map(|(number, _)| grant(number));
+        !names.iter().any(|name| self.doubted.contains(name)) && !suspects.any(|name| names.contains(&name))
     }
 
     /// Somebody has signed in.
@@ -188,7 +190,7 @@ impl SignIns {
         if let Some(number) = grant_of.filter(|_| is_again) {
             self.doubt(grant(number));
         }
-        Some(Use { watch: ledger.watch(), is_spent: grant_of.is_some(), began: now, first: None })
+        Some(Use { watch: ledger.watch(), is_spent: grant_of.is_some(), began: now })
     }
 
     /// What came of it. Answers the number of the new grant.
@@ -244,7 +246,7 @@ impl SignIns {
         ledger.hide(&access);
         if let Some(grant) = self.grants.get_mut(number) {
             if !grant.refresh.iter().any(|known| known.text == refresh) {
-                grant.refresh.push(Refresh { text: refresh, tries: Vec::new(), next: None });
+                grant.refresh.push(Refresh { text: refresh, tries: Vec::new(), running: 0, next: None });
             }
             grant.access.push(access);
         }
@@ -263,13 +265,10 @@ impl SignIns {
         now: i64,
     ) -> Option<Use> {
         let token = self.refresh_token(number, which)?;
-        let first = token.tries.iter().min().copied();
         let is_spent = token.next.as_ref().is_some_and(|(_, replaced)| now - replaced >= GRACE);
         token.tries.push(now);
-        if first.is_some() {
-            *self.suspects.entry(grant(number)).or_default() += 1;
-        }
-        Some(Use { watch: ledger.watch(), is_spent, began: now, first })
+        token.running += 1;
+        Some(Use { watch: ledger.watch(), is_spent, began: now })
     }
 
     /// What came of using it: which other one, or itself, if it was good.
@@ -282,13 +281,16 @@ impl SignIns {
         now: i64,
     ) {
         let on = self.under_grant(number);
-        if used.first.is_some() {
-            let uses = self.suspects.entry(grant(number)).or_default();
-            *uses = uses.saturating_sub(1);
+        let Some(token) = self.refresh_token(number, which) else { return };
+        token.running = token.running.saturating_sub(1);
+        let mut others = token.tries.clone();
+        if let Some(own) = others.iter().position(|began| *began == used.began) {
+            others.swap_remove(own);
         }
-        let is_sure = self.is_sure(&on);
+        let is_shared = !others.is_empty();
         // It may have been replaced so long before this use that this was theft.
-        let may_be_late = used.first.is_some_and(|first| now - first >= GRACE);
+        let may_be_late = others.iter().any(|began| now - began >= GRACE);
+        let is_sure = self.is_sure(&on);
         let Some(token) = self.refresh_token(number, which) else { return };
         match told {
             Told::Good => {
@@ -298,7 +300,7 @@ impl SignIns {
                     ));
                 }
                 if brought == token.text {
-                    token.tries.retain(|began| *began != used.began);
+                    token.tries = others;
                 } else {
                     let (next, _) = token.next.get_or_insert_with(|| (brought.to_owned(), now));
                     if next != brought {
@@ -307,7 +309,7 @@ impl SignIns {
                     }
                 }
                 ledger.succeeded("a refresh", &used.watch, &on);
-                ledger.count(match (is_sure, used.first.is_some()) {
+                ledger.count(match (is_sure, is_shared) {
                     (true, true) => "refreshes by a shared token that had to be answered",
                     (true, false) => "refreshes that had to be answered",
                     (false, _) => "refreshes",

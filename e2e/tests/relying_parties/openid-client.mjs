@@ -38,8 +38,8 @@ assert.equal(claims.preferred_username, "alice@keyless.localhost");
 const user = await openid.fetchUserInfo(config, tokens.access_token, claims.sub);
 assert.equal(user.email, "alice@mail.example");
 
-const used = Date.now();
 const renewed = await openid.refreshTokenGrant(config, tokens.refresh_token);
+const used = Date.now();
 assert.notEqual(renewed.refresh_token, tokens.refresh_token);
 assert.equal(renewed.claims().sub, claims.sub);
 

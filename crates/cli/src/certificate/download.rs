@@ -65,7 +65,11 @@ pub(super) async fn download(admin: &Admin, args: Download) -> Result<(), Failur
         (form, false) => {
             let certificates = Collection::open(admin, ObjectKind::Certificate, &args.vault).await?;
             let found = get(&certificates, &args.name, args.version).await?;
-            let base64 = text(&found, "/cer").unwrap_or_default();
+            let Some(base64) = text(&found, "/cer") else {
+                let (vault, name) = (&args.vault, &args.name);
+                return Err(Failure::new(format!("{name} is still to be signed"))
+                    .next(format!("`keyless certificate pending {vault} {name}` says what is awaited.")));
+            };
             if form == Form::Pem {
                 let text = pem("CERTIFICATE", base64);
                 // Nothing of it is secret: a terminal may show it.

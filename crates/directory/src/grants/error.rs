@@ -44,6 +44,9 @@ pub enum GrantError {
     /// Nobody has used the refresh token for too long.
     #[error("the refresh token has expired")]
     RefreshTokenExpired,
+    /// A page's refresh tokens are good for a day in all, and it is over.
+    #[error("the refresh token of a page has had its time")]
+    RefreshTokenOver,
     /// A refresh token comes again: its family is revoked.
     #[error("the refresh token was used before; its family is revoked")]
     RefreshTokenReused,

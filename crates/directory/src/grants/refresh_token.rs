@@ -72,16 +72,19 @@ impl Family {
         number == self.number || (number.checked_add(1) == Some(self.number) && self.is_fresh(now))
     }
 
-    /// Which of the family's tokens this is, if it is one.
-    fn number_of(&self, key: &MacKey, presented: &Secret<String>) -> Option<u64> {
+    /// Is this token of the family's good? `None`: none of its tokens is this.
+    fn judge(&self, key: &MacKey, presented: &Secret<String>, now: Timestamp) -> Option<bool> {
         let (_, proof) = presented.expose().split_once('.')?;
         let Some((number, _)) = proof.split_once('.') else {
+            // What earlier versions gave out is known by one hash: another one may have been good before it.
             let proof = Secret::new(proof.to_owned());
-            return self.secret.as_ref().is_some_and(|secret| secret.matches(&proof)).then_some(0);
+            let first = self.secret.as_ref()?;
+            return Some(first.matches(&proof) && self.is_good(0, now));
         };
-        let number = number.parse().ok()?;
+        let number = number.parse().ok().filter(|number| *number <= self.number)?;
         let issued = token(key, self.id, number);
-        compare::equal(issued.expose().as_bytes(), presented.expose().as_bytes()).then_some(number)
+        let is_issued = compare::equal(issued.expose().as_bytes(), presented.expose().as_bytes());
+        is_issued.then(|| self.is_good(number, now))
     }
 }
 
@@ -135,12 +138,15 @@ pub(crate) fn redeem(
     asked: Option<&Scopes>,
 ) -> Outcome {
     let Setting { names, refresh_tokens, token_lifetime, now, .. } = setting;
-    let Some((family, number)) = find(view, refresh_tokens, client, presented)? else {
+    let Some((family, is_good)) = find(view, refresh_tokens, client, presented, now)? else {
         return refuse(DirectoryError::Grant(GrantError::RefreshTokenInvalid));
     };
-    if !family.is_good(number, now) {
+    if !is_good {
         let writes = revoke(view, family.id, family.session, token_lifetime, now)?;
         return Ok(Decision::of(Err(Refused(DirectoryError::Grant(GrantError::RefreshTokenReused))), writes));
+    }
+    if family.ends.is_some_and(|ends| now >= ends) {
+        return refuse(DirectoryError::Grant(GrantError::RefreshTokenOver));
     }
     if now >= family.expires {
         return refuse(DirectoryError::Grant(GrantError::RefreshTokenExpired));
@@ -180,10 +186,7 @@ pub(crate) fn give_up(
     token_lifetime: Duration,
     now: Timestamp,
 ) -> Result<Vec<Write>, Halt<DirectoryError>> {
-    let Some((family, number)) = find(view, key, client, presented)? else { return Ok(Vec::new()) };
-    if !family.is_good(number, now) {
-        return Ok(Vec::new());
-    }
+    let Some((family, true)) = find(view, key, client, presented, now)? else { return Ok(Vec::new()) };
     let id = family.id;
     match view.get::<Session>(&family.session)?.filter(|session| !session.is_of_a_browser()) {
         Some(session) => {
@@ -228,16 +231,18 @@ fn token(key: &MacKey, family: RefreshFamilyId, number: u64) -> Secret<String> {
     Secret::new(format!("{named}.{}", key.secret(&[named.as_bytes()]).expose()))
 }
 
-/// The family of a token of this client, and which one of it the token is.
+/// The family of a token of this client, and whether the token is good now.
 fn find(
     view: &View,
     key: &MacKey,
     client: &Authenticated,
     presented: &Secret<String>,
-) -> Result<Option<(Arc<Family>, u64)>, Load> {
+    now: Timestamp,
+) -> Result<Option<(Arc<Family>, bool)>, Load> {
     let id = presented.expose().split_once('.').and_then(|(id, _)| id.parse::<RefreshFamilyId>().ok());
     let Some(id) = id else { return Ok(None) };
-    let Some(family) = view.get::<Family>(&id)? else { return Ok(None) };
-    let number = family.number_of(key, presented).filter(|number| *number <= family.number);
-    Ok(number.filter(|_| family.client == client.client).map(|number| (family, number)))
+    let Some(family) = view.get::<Family>(&id)?.filter(|family| family.client == client.client) else {
+        return Ok(None);
+    };
+    Ok(family.judge(key, presented, now).map(|is_good| (family, is_good)))
 }

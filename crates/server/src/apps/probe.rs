@@ -116,7 +116,7 @@ impl host::routes::Connect for Upstream {
     }
 }
 
-/// Why an instance is not well, in words that go on from "its health check found that".
+/// Why an instance is not well, in words for people: a sentence without its end.
 pub(crate) type Unwell = String;
 
 /// Waits until an instance is ready. `tell` hears of what each look before has found.
@@ -155,7 +155,7 @@ async fn ask(target: &Target<'_>, health: &Health) -> Result<(), Unwell> {
     match status(stream, target.port, path).await {
         Ok(status) if status.is_success() || status.is_redirection() => Ok(()),
         Ok(status) => Err(format!("{path} answers {}", status.as_u16())),
-        Err(error) => Err(format!("{path} has no answer: {error}")),
+        Err(error) => Err(format!("{path} has no answer: {}", domain::chain(&*error))),
     }
 }
 

@@ -67,7 +67,7 @@ impl VaultService {
         .await
     }
 
-    /// Sees a version, whatever its attributes say: for kinds whose content is no secret (Key Vault: Get Key, Get Certificate).
+    /// Sees a version, whatever its attributes say: for kinds whose content is no secret (Key Vault: Get Key).
     ///
     /// # Errors
     /// [`VaultError`].

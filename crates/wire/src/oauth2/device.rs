@@ -37,6 +37,9 @@ pub(super) async fn begin(
 ) -> Response {
     let mut correlation =
         token::correlation(request.headers(), request.uri()).unwrap_or_else(|| context.request.uuid());
+    if let Err(unavailable) = context.ready(&*state.audit) {
+        return OAuthError::from(unavailable).respond(context.names(&state), &context, correlation);
+    }
     let result = match read(endpoint, tenant, request, &mut correlation).await {
         Err(fault) => Err(Fault::Request(fault)),
         Ok(request) => state.directory.begin_device(&request, context.now).await.map_err(Fault::Directory),

@@ -371,6 +371,10 @@ impl From<&DirectoryError> for OAuthError {
             DirectoryError::Grant(GrantError::RefreshTokenExpired) => {
                 because("token_expired", grant(700_082, "The refresh token has expired due to inactivity."))
             }
+            DirectoryError::Grant(GrantError::RefreshTokenOver) => because(
+                "token_expired",
+                grant(700_084, "The refresh token was issued to a single page app (SPA), and therefore has a fixed, limited lifetime, which can not be extended. It is now expired and a new sign in request must be sent by the SPA to the sign in page."),
+            ),
             DirectoryError::Grant(GrantError::RefreshTokenReused) => because(
                 "bad_token",
                 grant(70000, "The provided grant is invalid or malformed. The refresh token was used before, so all that came from it has been revoked."),

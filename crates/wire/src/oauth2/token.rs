@@ -98,7 +98,7 @@ pub(super) async fn token(
 ) -> Response {
     let mut asked = Asked::of(&request, &context);
     if let Err(unavailable) = context.ready(&*state.audit) {
-        return unavailable_now(&state, &context, &asked, unavailable);
+        return correlated(unavailable_now(&state, &context, &asked, unavailable), &asked);
     }
     let address = context.origin.address.map(|address| address.ip());
     let peer = request.extensions().get::<AttestedPeer>().cloned();

@@ -14,7 +14,9 @@ use super::{
 use crate::oauth2::form::Form;
 use audit::{Actor, Outcome};
 use axum::response::Response;
-use directory::{DirectoryError, GrantError, interaction::WaitingDevice, session::SignedIn};
+use directory::{
+    AppRoleError, DirectoryError, GrantError, RequestError, interaction::WaitingDevice, session::SignedIn,
+};
 use http::StatusCode;
 use maud::html;
 
@@ -86,7 +88,9 @@ fn record(
 
 fn refused(visit: &Visit<'_>, signed_in: &SignedIn, error: &DirectoryError) -> Result<Response, PageFault> {
     let outcome = match error {
-        DirectoryError::Grant(_) => Outcome::Refused,
+        DirectoryError::Grant(_) | DirectoryError::AppRole(_) | DirectoryError::Request(_) => {
+            Outcome::Refused
+        }
         _ => Outcome::Failed,
     };
     let _recorded = visit.record(visit.actor(), ACTION, "a device".to_owned(), outcome, error.to_string())?;
@@ -103,6 +107,14 @@ fn refused(visit: &Visit<'_>, signed_in: &SignedIn, error: &DirectoryError) -> R
             let told = Told::new(
                 StatusCode::BAD_REQUEST,
                 "The device asks for something that is no longer there. Start again on the device.",
+            );
+            Ok(code_page(visit, signed_in, Some(&told)))
+        }
+        DirectoryError::AppRole(AppRoleError::NotAssigned { .. })
+        | DirectoryError::Request(RequestError::ClientDisabled { .. }) => {
+            let told = Told::new(
+                StatusCode::FORBIDDEN,
+                "The app on the device is not for you: it is disabled, or you are not assigned to it. Ask your administrator.",
             );
             Ok(code_page(visit, signed_in, Some(&told)))
         }

@@ -113,9 +113,14 @@ impl Generator<'_> {
 
     /// The latest version, one that there is, or one that there is not.
     pub(crate) fn version(&mut self, kind: Kind, name: &str) -> Option<String> {
-        let object = self.model.vaults[self.vault].live(kind, name);
-        let known: Vec<&str> =
+        let vault = &self.model.vaults[self.vault];
+        let object = vault.live(kind, name);
+        let mut known: Vec<&str> =
             object.iter().flat_map(|object| &object.versions).map(|version| version.id.as_str()).collect();
+        if kind == Kind::Certificate {
+            let coming = vault.never_made(name).map(|pending| pending.version.as_str());
+            known.extend(coming.filter(|version| !version.is_empty()));
+        }
         match self.random.below(100) {
             0..48 => None,
             48..94 if !known.is_empty() => Some((*self.random.pick(&known)).to_owned()),

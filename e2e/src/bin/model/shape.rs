@@ -57,7 +57,7 @@ impl Vault {
         format!("https://{}/{}/{name}{version}", self.host, kind.plural())
     }
 
-    fn attributes(&self, kind: Kind, attributes: &Attributes, is_item: bool) -> Value {
+    pub(crate) fn attributes(&self, kind: Kind, attributes: &Attributes, is_item: bool) -> Value {
         let Attributes { enabled, nbf, exp, created, updated } = attributes;
         let mut shown = json!({ "enabled": enabled, "created": created, "updated": updated });
         for (name, time) in [("nbf", nbf), ("exp", exp)] {

@@ -50,7 +50,7 @@ async fn a_page_redeems_what_is_a_pages_and_nobody_else_does() {
     assert!(world.is_good(&issued).await && world.is_good(&renewed).await, "no refusal has ended anything");
     // In all it is good for a day, however often it is used.
     let late = world.token_at(from_page(world.refresh(&refresh_token(&renewed))), 86_400).await.unwrap_err();
-    assert!(matches!(late, DirectoryError::Grant(GrantError::RefreshTokenExpired)), "{late}");
+    assert!(matches!(late, DirectoryError::Grant(GrantError::RefreshTokenOver)), "{late}");
 }
 
 #[tokio::test]

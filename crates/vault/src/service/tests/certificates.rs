@@ -66,8 +66,16 @@ impl World {
     }
 
     async fn certificate(&self, name: &str) -> Result<Object<Certificates>, VaultError> {
-        let found = self.service.see::<Certificates>(&self.asker(), &self.vault, &object(name), None).await;
-        found.map(|found| found.value)
+        let found = self.service.get_certificate(&self.asker(), &self.vault, &object(name), None).await;
+        match found?.value {
+            Listed::Certificate(object) => Ok(object),
+            // As before it is there.
+            Listed::Pending(_) => Err(VaultError::ObjectNotFound {
+                kind: domain::ObjectKind::Certificate,
+                name: object(name),
+                version: None,
+            }),
+        }
     }
 
     async fn its_key(&self, name: &str) -> Object<Keys> {

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use types::{
     CertificateBundle, CertificateItem, ComingBundle, ContactsBody, CreateBody, ImportBody, IssuerBundle,
     IssuerChangeBody, IssuerItem, ItemAttributes, MergeBody, OperationShown, PendingBody, PolicyBody,
-    PolicyShown, Reference, UpdateBody,
+    PolicyShown, Reference, UpdateBody, attributes_of_coming,
 };
 use vault::{
     CertificateFault, Certificates, Object, Permitted, PolicyOf, VaultError,
@@ -218,7 +218,7 @@ fn answer_coming(asked: &Asked<'_>, is_there: bool, of: &Permitted<Arc<Pending>>
     let (at, pending) = (asked.place(of.recovery), &of.value);
     let id = at.id(COLLECTION, &pending.name);
     let shown = ComingBundle {
-        attributes: ItemAttributes::of_pending(pending),
+        attributes: Attributes::of(&attributes_of_coming(pending), of.recovery),
         tags: &pending.tags,
         policy: PolicyShown::of(format!("{id}/policy"), &pending.policy),
         pending: Reference { id: format!("{id}/pending") },
@@ -314,7 +314,7 @@ fn item<'a>(at: &Place<'_>, listed: &'a Listed) -> CertificateItem<'a> {
         Listed::Pending(pending) => CertificateItem {
             id: at.id(COLLECTION, &pending.name),
             x5t: None,
-            attributes: ItemAttributes::of_pending(pending),
+            attributes: ItemAttributes::of(&attributes_of_coming(pending)),
             tags: &pending.tags,
         },
     }

@@ -480,16 +480,16 @@ impl ItemAttributes {
             updated: attributes.updated.seconds(),
         }
     }
+}
 
-    /// Of a certificate that is not there yet.
-    pub(super) const fn of_pending(pending: &Pending) -> Self {
-        Self {
-            enabled: pending.enabled,
-            nbf: None,
-            exp: None,
-            created: pending.created.seconds(),
-            updated: pending.updated.seconds(),
-        }
+/// What is said of a certificate that is still to come: it is not served, whatever it will be.
+pub(super) const fn attributes_of_coming(pending: &Pending) -> vault::Attributes {
+    vault::Attributes {
+        enabled: false,
+        not_before: None,
+        expires: None,
+        created: pending.created,
+        updated: pending.updated,
     }
 }
 
@@ -497,7 +497,7 @@ impl ItemAttributes {
 #[derive(Serialize)]
 pub(super) struct ComingBundle<'a> {
     pub(super) id: String,
-    pub(super) attributes: ItemAttributes,
+    pub(super) attributes: Attributes,
     pub(super) tags: &'a BTreeMap<String, String>,
     pub(super) policy: PolicyShown<'a>,
     pub(super) pending: Reference,

@@ -157,6 +157,7 @@ fn each_error_has_its_number_and_status() {
         (DirectoryError::Grant(GrantError::VerifierWrong), 400, "invalid_grant", 50148),
         (DirectoryError::Grant(GrantError::RefreshTokenInvalid), 400, "invalid_grant", 70000),
         (DirectoryError::Grant(GrantError::RefreshTokenExpired), 400, "invalid_grant", 700_082),
+        (DirectoryError::Grant(GrantError::RefreshTokenOver), 400, "invalid_grant", 700_084),
         (DirectoryError::Grant(GrantError::RefreshTokenReused), 400, "invalid_grant", 70000),
         (DirectoryError::Grant(GrantError::SessionEnded), 400, "invalid_grant", 50173),
         (
