@@ -9,6 +9,9 @@ use crate::call::Who;
 use crate::rules::READER;
 use crate::state::Kind;
 
+/// Seconds for which a secret is used: half of the time for which it is good.
+const SECRETS_USED: i64 = 365 * 86_400;
+
 /// An app registration with its secret.
 struct Registration {
     client: String,
@@ -43,6 +46,8 @@ pub(crate) struct World {
     reader: Registration,
     pub(crate) tokens: Tokens,
     ahead: i64,
+    /// How far ahead the clock was when the secrets were made.
+    secrets_since: i64,
 }
 
 impl World {
@@ -51,7 +56,8 @@ impl World {
         let server = Server::start_with("model", &["--test-clock"]);
         let (owner, tenant) = register(&server, "owner");
         let (reader, _) = register(&server, "reader");
-        let mut world = Self { server, tenant, owner, reader, tokens: Tokens::default(), ahead: 0 };
+        let mut world =
+            Self { server, tenant, owner, reader, tokens: Tokens::default(), ahead: 0, secrets_since: 0 };
         world.renew_tokens();
         world
     }
@@ -90,6 +96,12 @@ impl World {
         let said = self.server.keyless(["clock", "advance", &format!("{seconds}s")]).ok();
         assert!(!said.contains("Not all that is due"), "{said}");
         self.ahead += seconds;
+        if self.ahead - self.secrets_since >= SECRETS_USED {
+            for of in [&mut self.owner, &mut self.reader] {
+                of.secret = add_secret(&self.server, &of.client);
+            }
+            self.secrets_since = self.ahead;
+        }
         let old = std::mem::take(&mut self.tokens.owner);
         self.renew_tokens();
         // An hour is what a token lives; a minute or more of it may have passed before.
@@ -118,12 +130,18 @@ impl World {
 }
 
 fn register(server: &Server, name: &str) -> (Registration, String) {
-    let json = |text: String| serde_json::from_str::<Value>(&text).unwrap_or_default();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let made = json(server.keyless(["app-registration", "create", name, "-o", "json"]).ok());
-    let client = text(&made["client_id"]);
-    let added = json(server.keyless(["app-registration", "credential", "add", &client, "-o", "json"]).ok());
-    (Registration { client, secret: text(&added["secret"]) }, text(&made["tenant"]))
+    let made = server.keyless(["app-registration", "create", name, "-o", "json"]).ok();
+    let [client, tenant] = ["client_id", "tenant"].map(|member| member_of(&made, member));
+    (Registration { secret: add_secret(server, &client), client }, tenant)
+}
+
+fn add_secret(server: &Server, client: &str) -> String {
+    member_of(&server.keyless(["app-registration", "credential", "add", client, "-o", "json"]).ok(), "secret")
+}
+
+fn member_of(told: &str, name: &str) -> String {
+    let told: Value = serde_json::from_str(told).unwrap_or_default();
+    told[name].as_str().unwrap_or_default().to_owned()
 }
 
 /// The kinds in an order in which each is met before what belongs to it.
