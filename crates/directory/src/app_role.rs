@@ -195,7 +195,7 @@ pub(crate) fn admits(
     let Application::Registered(registration) = application else { return Ok(()) };
     // As it is now: what the page was made of may be older.
     let Some(registration) = view.get::<Registration>(&registration.id)? else { return Ok(()) };
-    is_open(view, application)?;
+    require_enabled(view, application)?;
     if !registration.assignment_required || !had(view, principal, registration.client)?.is_empty() {
         return Ok(());
     }
@@ -203,8 +203,8 @@ pub(crate) fn admits(
     Err(AppRoleError::NotAssigned { principal: principal.id, resource: registration.client, is_user }.into())
 }
 
-/// Refuses everybody to whom an application is closed that is disabled.
-pub(crate) fn is_open(view: &View, application: &Application) -> Result<(), Halt<DirectoryError>> {
+/// Refuses what is asked for by an application that is disabled.
+pub(crate) fn require_enabled(view: &View, application: &Application) -> Result<(), Halt<DirectoryError>> {
     let Application::Registered(registration) = application else { return Ok(()) };
     match view.get::<Principal>(&registration.principal)? {
         Some(principal) if !principal.enabled => {

@@ -260,7 +260,7 @@ impl DirectoryService {
             if !application.may_be_a_device() {
                 return refuse(DirectoryError::Request(RequestError::ClientProofMissing));
             }
-            app_role::is_open(view, &application)?;
+            app_role::require_enabled(view, &application)?;
             // Said now rather than when the user has signed in for it.
             let audience = audience::resolve(view, self.names(), &scopes.resource)?;
             consent::check(&audience, &scopes).map_err(Halt::Refuse)?;

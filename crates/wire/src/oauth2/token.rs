@@ -127,8 +127,7 @@ fn unavailable_now(
     asked: &Asked,
     unavailable: AuditUnavailable,
 ) -> Response {
-    let response = OAuthError::from(unavailable).respond(context.names(state), context, asked.correlation);
-    correlated(response, asked)
+    OAuthError::from(unavailable).respond(context.names(state), context, asked.correlation)
 }
 
 /// The answer with the client's own id for its request.
