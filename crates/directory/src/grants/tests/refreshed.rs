@@ -158,3 +158,21 @@ async fn a_refresh_token_of_an_earlier_version_is_one() {
         assert!(!world.is_good(&first).await && world.token(world.refresh(&next)).await.is_err());
     }
 }
+
+/// A store that was put back to what it was knows nothing of what was issued since: that is no theft.
+#[tokio::test]
+async fn what_was_issued_after_a_backup_is_worth_nothing_and_ends_nothing() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    let first = world.token(world.redeem(&world.code(&signed_in, FULL).await)).await.unwrap();
+    let token = refresh_token(&first);
+    let id: RefreshFamilyId = token.split('.').next().unwrap().parse().unwrap();
+    let key = <Family as store::Record>::key(&id);
+    let before = world.store.read(std::slice::from_ref(&key)).await.unwrap().entries.remove(0).unwrap();
+    let next = refresh_token(&world.token(world.refresh(&token)).await.unwrap());
+    let put_back = store::Write::Put(key, before.value);
+    world.store.commit(store::CommitId(u128::MAX), &[], &[put_back]).await.unwrap();
+    let refused = world.token(world.refresh(&next)).await.unwrap_err();
+    assert!(matches!(refused, DirectoryError::Grant(GrantError::RefreshTokenInvalid)), "{refused}");
+    assert!(world.is_good(&first).await && world.token(world.refresh(&token)).await.is_ok());
+}
