@@ -206,3 +206,39 @@ async fn each_endpoint_answers_in_its_own_types() {
         assert!(!audited.contains(secret.as_str().unwrap()));
     }
 }
+
+/// What would leave a write is refused before it is decided, once it is known that no record can be kept.
+#[tokio::test]
+async fn nothing_is_written_that_cannot_be_recorded() {
+    let desk = Desk::new().await;
+    let code = desk.code(Endpoint::V2).await;
+    let redeem = format!(
+        "client_id={{cli}}&grant_type=authorization_code&code={}&redirect_uri=http%3A%2F%2Flocalhost%3A8400\
+         &code_verifier={VERIFIER}",
+        code.expose()
+    );
+    let (status, tokens) = desk.post("/common/oauth2/v2.0/token", &redeem).await;
+    assert_eq!(status, 200, "{tokens}");
+    let token = tokens["refresh_token"].as_str().unwrap();
+    let asked = [
+        ("/common/oauth2/v2.0/devicecode", "client_id={cli}&scope=openid".to_owned()),
+        ("/common/oauth2/v2.0/revoke", format!("client_id={{cli}}&token={token}")),
+        (
+            "/common/oauth2/v2.0/token",
+            format!("client_id={{cli}}&grant_type=refresh_token&refresh_token={token}"),
+        ),
+    ];
+    desk.world.audit.set_failed(true);
+    // That the log has failed is known by the first record that it does not take.
+    assert_eq!(desk.post("/common/oauth2/v2.0/token", "client_id={cli}&grant_type=x").await.0, 503);
+    let before = desk.world.store.dump();
+    for (path, form) in &asked {
+        assert_eq!(desk.post(path, form).await.0, 503, "{path}");
+        assert!(desk.world.store.dump() == before, "{path}");
+    }
+    desk.world.audit.set_failed(false);
+    for (path, form) in asked.iter().rev() {
+        assert_eq!(desk.post(path, form).await.0, 200, "{path}");
+    }
+    assert!(desk.world.store.dump() != before);
+}
