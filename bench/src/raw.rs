@@ -13,10 +13,11 @@ use std::{
     sync::Arc,
     time::Instant,
 };
-use store::{CommitId, HISTORY_COMMITS_MAX, Key, Store, Write};
+use store::{CommitId, Key, Store, Write};
 
-/// Committers that fill a history.
+/// Committers that fill a store.
 const FILLING: usize = 64;
+const ENGINE_TABLE: redb::TableDefinition<'_, &[u8], &[u8]> = redb::TableDefinition::new("entry");
 
 /// Durable 4 KiB writes a second of the file system below `directory`: write and `fdatasync`, one at a time.
 pub(crate) fn fdatasync_rate(directory: &Path, writes: u32) -> f64 {
@@ -34,24 +35,60 @@ pub(crate) fn fdatasync_rate(directory: &Path, writes: u32) -> f64 {
     f64::from(writes) / begin.elapsed().as_secs_f64()
 }
 
-/// Durable commits a second of a redb store in `directory`, by so many concurrent committers, each of one value of `bytes` at a key that `key`
-/// makes of its number. The store has such entries already, and its history is full, as that of a store is that has been in use: from then on
-/// each commit is also the end of an old one.
+/// Durable inserts a second of redb itself, so many in each transaction, each of one value of `bytes` at a key that `key` makes of its number:
+/// what the engine can do with nothing around it. It has `there` such entries already.
+pub(crate) fn engine_rate(
+    directory: &Path,
+    each: usize,
+    key: impl Fn(usize) -> String,
+    there: usize,
+    total: usize,
+    bytes: usize,
+) -> f64 {
+    let path = directory.join(format!("engine-{each}.redb"));
+    let cache = store::RedbOptions::default().page_cache_bytes;
+    let database = redb::Builder::new().set_cache_size(cache).create(&path).expect("the file is made");
+    let value = vec![7; bytes];
+    let insert = |numbers: std::ops::Range<usize>, each: usize| {
+        let mut numbers = numbers.peekable();
+        while numbers.peek().is_some() {
+            let transaction = database.begin_write().expect("nobody else writes");
+            {
+                let mut table = transaction.open_table(ENGINE_TABLE).expect("the table is there, or made");
+                for number in numbers.by_ref().take(each) {
+                    table.insert(key(number).as_bytes(), value.as_slice()).expect("the disk has room");
+                }
+            }
+            transaction.commit().expect("the disk syncs");
+        }
+    };
+    insert(total..total + there, FILLING);
+    let begin = Instant::now();
+    insert(0..total, each);
+    let elapsed = begin.elapsed();
+    drop(database);
+    let _ = std::fs::remove_file(&path);
+    total as f64 / elapsed.as_secs_f64()
+}
+
+/// Durable commits a second of our own store in `directory`, by so many concurrent committers, each as in [`engine_rate`].
 pub(crate) async fn commit_rate(
     directory: &Path,
     committers: usize,
     key: impl Fn(usize) -> String + Copy + 'static,
+    there: usize,
     total: usize,
     bytes: usize,
 ) -> f64 {
     let path = directory.join(format!("raw-{committers}.redb"));
     let store = Rc::new(store::Redb::open(&path, store::RedbOptions::default()).expect("the store opens"));
-    commit(&store, FILLING, move |number| key(total + number), HISTORY_COMMITS_MAX, bytes).await;
+    commit(&store, FILLING, move |number| key(total + number), there, bytes).await;
     let begin = Instant::now();
     commit(&store, committers, key, total, bytes).await;
     let elapsed = begin.elapsed();
     drop(store);
     let _ = std::fs::remove_file(&path);
+    let _ = std::fs::remove_dir_all(store::redb::commits_of(&path));
     total as f64 / elapsed.as_secs_f64()
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn open_store(config: &Config, layout: &Layout) -> Result<Redb, Start
     made.map_err(|source| StartError::File { path: path.clone(), source })?;
     // Hot entries are decoded, and shared between requests; pages are what leads to all the others, and the system has them too.
     let half = usize::try_from(config.store_cache.0).unwrap_or(usize::MAX) / 2;
-    let options = RedbOptions { page_cache_bytes: half, entry_cache_bytes: half };
+    let options = RedbOptions { page_cache_bytes: half, entry_cache_bytes: half, ..RedbOptions::default() };
     Ok(Redb::open(&path, options)?)
 }
 

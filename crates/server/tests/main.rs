@@ -258,15 +258,24 @@ async fn an_installation_without_its_store_is_no_first_start() {
     let (running, _) = site.start().await.unwrap();
     running.stop(server::Asked::Terminated).await;
     let (store, aside) = (site.data().join("keyless.redb"), site.data().join("aside"));
+    let (commits, commits_aside) =
+        (site.data().join("keyless.redb.commits"), site.data().join("commits-aside"));
     let key = fs::read(site.data().join("root.key")).unwrap();
     fs::rename(&store, &aside).unwrap();
     for _ in 0..2 {
         // The second time the store is there, and empty.
         let said = site.refused().await;
+        assert!(said.to_string().contains("the file is new: put the one back"), "{said}");
+    }
+    fs::rename(&commits, &commits_aside).unwrap();
+    for _ in 0..2 {
+        let said = site.refused().await;
         assert!(matches!(said, StartError::Seal(SealError::StoreMissing { .. })), "{said}");
         assert_eq!(fs::read(site.data().join("root.key")).unwrap(), key);
     }
     fs::rename(&aside, &store).unwrap();
+    fs::remove_dir_all(&commits).unwrap();
+    fs::rename(&commits_aside, &commits).unwrap();
     let (running, recovery) = site.start().await.unwrap();
     assert!(!running.is_first_start() && recovery.is_none());
     running.stop(server::Asked::Terminated).await;

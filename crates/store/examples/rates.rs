@@ -42,7 +42,7 @@ async fn main() {
 /// Reads of one in 100,000 entries, far more than the memory that the store may use.
 async fn many(path: &Path) {
     const ENTRIES: u32 = 100_000;
-    let _ = std::fs::remove_file(path);
+    remove(path);
     let store = Redb::open(path, RedbOptions::default()).unwrap();
     let value: Arc<[u8]> = vec![7; 1_000].into();
     let key = |number: u32| Key::new(format!("many/{:08x}/{number}", number.wrapping_mul(2_654_435_761)));
@@ -66,12 +66,17 @@ async fn many(path: &Path) {
     let store = Redb::open(path, RedbOptions::default()).unwrap();
     println!("opened again in {:.1} ms", begin.elapsed().as_secs_f64() * 1e3);
     drop(store);
+    remove(path);
+}
+
+fn remove(path: &Path) {
     let _ = std::fs::remove_file(path);
+    let _ = std::fs::remove_dir_all(store::redb::commits_of(path));
 }
 
 /// Transactions of `size` inserts each, with nothing around them.
 fn raw(path: &Path, size: usize, count: usize) -> f64 {
-    let _ = std::fs::remove_file(path);
+    remove(path);
     let table: redb::TableDefinition<'_, &[u8], &[u8]> = redb::TableDefinition::new("entry");
     let database = redb::Builder::new().set_cache_size(8 << 20).create(path).unwrap();
     let begin = Instant::now();
@@ -87,12 +92,12 @@ fn raw(path: &Path, size: usize, count: usize) -> f64 {
         transaction.commit().unwrap();
     }
     let rate = count as f64 / begin.elapsed().as_secs_f64();
-    let _ = std::fs::remove_file(path);
+    remove(path);
     rate
 }
 
 async fn ours(path: &Path, committers: usize, count: usize) -> f64 {
-    let _ = std::fs::remove_file(path);
+    remove(path);
     let store = Arc::new(Redb::open(path, RedbOptions::default()).unwrap());
     let value: Arc<[u8]> = vec![7; VALUE_BYTES].into();
     let begin = Instant::now();
@@ -110,7 +115,7 @@ async fn ours(path: &Path, committers: usize, count: usize) -> f64 {
     tasks.join_all().await;
     let rate = count as f64 / begin.elapsed().as_secs_f64();
     drop(store);
-    let _ = std::fs::remove_file(path);
+    remove(path);
     rate
 }
 
@@ -129,7 +134,7 @@ impl Record for Step {
 }
 
 async fn reads(path: &Path) {
-    let _ = std::fs::remove_file(path);
+    remove(path);
     let store = Redb::open(path, RedbOptions::default()).unwrap();
     let text = "x".repeat(VALUE_BYTES);
     let writes: Vec<Write> =
@@ -155,5 +160,5 @@ async fn reads(path: &Path) {
     }
     println!("query of four records: {:.2} us", begin.elapsed().as_secs_f64() * 1e6 / f64::from(rounds));
     drop(store);
-    let _ = std::fs::remove_file(path);
+    remove(path);
 }

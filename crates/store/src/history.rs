@@ -59,10 +59,9 @@ impl History {
         Self { state: Mutex::new(State { at, pruned: at, ..State::default() }), committed: Notify::new() }
     }
 
-    /// The revision before the oldest commit that is kept, and how many are.
-    pub(crate) fn pruned(&self) -> (u64, usize) {
-        let state = self.lock();
-        (state.pruned.revision, state.kept.len())
+    /// The revision before the oldest commit that is kept.
+    pub(crate) fn pruned(&self) -> u64 {
+        self.lock().pruned.revision
     }
 
     /// Where the store stands.
@@ -80,17 +79,14 @@ impl History {
 
     /// Records an applied commit.
     pub(crate) fn applied(&self, position: Position, changes: Vec<Change>) {
+        self.all_applied([(position, changes)]);
+    }
+
+    /// Records applied commits, in their order.
+    pub(crate) fn all_applied(&self, commits: impl IntoIterator<Item = (Position, Vec<Change>)>) {
         let mut state = self.lock();
-        let previous = state.at.commit;
-        state.at = position;
-        state.bytes += bytes_of(&changes);
-        state.fates.insert(position.commit, Fate::Applied(position));
-        state.kept.push_back(Kept { position, previous, changes });
-        while state.kept.len() > HISTORY_COMMITS_MAX || state.bytes > HISTORY_BYTES_MAX {
-            let Some(oldest) = state.kept.pop_front() else { break };
-            state.bytes -= bytes_of(&oldest.changes);
-            state.pruned = oldest.position;
-            state.fates.remove(&oldest.position.commit);
+        for (position, changes) in commits {
+            state.apply(position, changes);
         }
         drop(state);
         self.committed.notify_waiters();
@@ -143,6 +139,20 @@ impl History {
 }
 
 impl State {
+    fn apply(&mut self, position: Position, changes: Vec<Change>) {
+        let previous = self.at.commit;
+        self.at = position;
+        self.bytes += bytes_of(&changes);
+        self.fates.insert(position.commit, Fate::Applied(position));
+        self.kept.push_back(Kept { position, previous, changes });
+        while self.kept.len() > HISTORY_COMMITS_MAX || self.bytes > HISTORY_BYTES_MAX {
+            let Some(oldest) = self.kept.pop_front() else { break };
+            self.bytes -= bytes_of(&oldest.changes);
+            self.pruned = oldest.position;
+            self.fates.remove(&oldest.position.commit);
+        }
+    }
+
     fn since(&self, prefix: &Key, after: Position, is_last: bool) -> Result<Option<Changes>, StoreError> {
         let kept = self.kept.binary_search_by_key(&after.revision, |kept| kept.position.revision);
         let is_kept = kept.is_ok_and(|index| self.kept.get(index).is_some_and(|kept| kept.position == after));

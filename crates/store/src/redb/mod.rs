@@ -1,10 +1,16 @@
-//! The embedded backend on redb: one writer thread that makes one durable transaction out of the commits that wait, readers that are
-//! served from memory where an entry is hot and else from the snapshot of the last published commit.
+//! The embedded backend: redb's tables, and a commit log before them. One writer thread appends the commits that wait to the log, with one
+//! sync; what they leave stays in memory until there is much of it, and is then written to the tables in one transaction, while commits
+//! go on. Readers are served from memory where an entry is hot or not in the tables yet, and else from the tables.
 //!
-//! A commit is durable before anyone sees it, and is published, position and entries together, before its verdict is told. The file
-//! keeps recent commits too, so that followers and unresolved attempts survive a restart.
+//! A commit is durable before anyone sees it, and is published, position and entries together, before its verdict is told. The log
+//! keeps recent commits longer than the tables need them, so that followers and unresolved attempts survive a restart.
 
+#[cfg(test)]
+mod disk;
 mod hot;
+mod keeper;
+mod layer;
+mod log;
 mod queue;
 mod tables;
 #[cfg(test)]
@@ -21,12 +27,15 @@ use crate::{
 };
 use async_trait::async_trait;
 use hot::{Hot, Known};
+use keeper::Keeper;
+use layer::Layers;
+use log::{Committed, Directory, Folder, Log};
 use queue::{Queue, Refused};
 use redb::{Database, DatabaseError};
 use std::{
     num::NonZeroU16,
     ops::Bound,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, RwLock, atomic::AtomicBool},
     thread::JoinHandle,
 };
@@ -41,15 +50,19 @@ pub struct RedbOptions {
     pub page_cache_bytes: usize,
     /// Bytes of hot entries, decoded ones twice.
     pub entry_cache_bytes: usize,
+    /// Bytes of what is in the log only before it is written to the tables together: then as many, and a quarter, may be on top of it until
+    /// they are. A segment of the log is a quarter.
+    pub layer_bytes: usize,
 }
 
 impl Default for RedbOptions {
     fn default() -> Self {
-        Self { page_cache_bytes: 8 * 1024 * 1024, entry_cache_bytes: 16 * 1024 * 1024 }
+        const MIB: usize = 1024 * 1024;
+        Self { page_cache_bytes: 8 * MIB, entry_cache_bytes: 16 * MIB, layer_bytes: 16 * MIB }
     }
 }
 
-/// A durable store in one file.
+/// A durable store in one file and the folder of its commit log, which belong together: neither is of use with an older or a younger other.
 pub struct Redb {
     shared: Arc<Shared>,
     asks: Arc<Queue>,
@@ -59,65 +72,85 @@ pub struct Redb {
 struct Shared {
     published: RwLock<Published>,
     history: History,
-    /// A commit's outcome is unknown: nothing more may be written through this handle.
+    /// A commit's outcome is unknown, or the file has failed: nothing more may be written through this handle.
     is_poisoned: AtomicBool,
+    /// The tables find no room for what is in memory.
+    is_full: AtomicBool,
 }
 
-/// What readers see: one position, its entries, and the hot ones of exactly that position.
+/// What readers see: one position, its entries, those that are not in the tables yet first, and the hot ones of exactly that position.
 struct Published {
     at: Position,
     table: Arc<Entries>,
+    layers: Layers,
     hot: Hot,
 }
 
+impl Published {
+    /// What memory knows of a key.
+    fn known(&self, key: &Key) -> Option<Known> {
+        self.hot.get(key).or_else(|| self.layers.get(key))
+    }
+}
+
 impl Redb {
-    /// Opens or creates a store in one file. Reads all of it once if it was not closed properly.
+    /// Opens or creates a store: a file, and beside it the folder that [`commits_of`] names.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if another process has it open or the file cannot be opened; [`StoreError::Broken`] if it is not ours
-    /// or its last commits are not whole.
+    /// [`StoreError::Unavailable`] if another process has it open or it cannot be opened; [`StoreError::Broken`] if it is not ours, or
+    /// damaged, or file and log do not belong together.
     pub fn open(path: &Path, options: RedbOptions) -> Result<Self, StoreError> {
-        let path = path.to_owned();
-        Self::open_with(options, move |options| {
-            redb::Builder::new().set_cache_size(options.page_cache_bytes).create(&path)
+        let file = path.to_owned();
+        let create = move |options: RedbOptions| {
+            redb::Builder::new().set_cache_size(options.page_cache_bytes).create(&file)
+        };
+        let commits = commits_of(path);
+        Self::open_with(options, create, move || {
+            let folder = Directory::open(commits);
+            Ok(Box::new(folder.map_err(|error| StoreError::Unavailable(error.to_string()))?))
         })
     }
 
     fn open_with(
         options: RedbOptions,
         create: impl Fn(RedbOptions) -> Result<Database, DatabaseError> + Send + 'static,
+        folder: impl FnOnce() -> Result<Box<dyn Folder>, StoreError>,
     ) -> Result<Self, StoreError> {
-        let reopen = move || {
-            let database = create(options).map_err(tables::not_opened)?;
-            tables::create(&database).map_err(|error| tables::of_engine(&error))?;
-            Ok(database)
-        };
-        let database = reopen()?;
-        let (at, history) = tables::load(&database)?;
+        let open = move || create(options).map_err(tables::not_opened);
+        // Also what keeps all others away.
+        let database = open()?;
+        let is_new = tables::is_new(&database).map_err(|error| tables::of_engine(&error))?;
+        let folder = folder()?;
+        if is_new && !folder.list().map_err(log::unavailable)?.is_empty() {
+            return Err(log::damaged(
+                "it is there, and the file is new: put the one back that it belongs to",
+            ));
+        }
+        tables::create(&database).map_err(|error| tables::of_engine(&error))?;
+        let fence = tables::fence(&database)?;
+        let mut opened = Opened { fence, ..Opened::default() };
+        let log = Log::open(folder, options.layer_bytes as u64 / 4, |before, committed| {
+            opened.take(before, committed)
+        })?;
+        opened.check()?;
         let table = Arc::new(tables::entries(&database)?);
         let hot = Hot::new(options.entry_cache_bytes);
+        let history = opened.history.unwrap_or_else(|| History::starting(fence));
         let shared = Arc::new(Shared {
-            published: RwLock::new(Published { at, table, hot }),
+            published: RwLock::new(Published { at: history.at(), table, layers: opened.layers, hot }),
             history,
             is_poisoned: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
         });
+        let keeper = Keeper { database: Some(database), reopen: Box::new(open), shared: shared.clone() };
         let asks = Arc::new(Queue::default());
-        let waiting = asks.clone();
-        let writer = Writer {
-            database: Some(database),
-            reopen: Box::new(reopen),
-            shared: shared.clone(),
-            full_since: None,
-        };
-        let writer = std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || writer.run(&waiting))
+        let writer = Writer::start(log, keeper, shared.clone(), asks.clone(), options.layer_bytes)
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self { shared, asks, writer: Some(writer) })
     }
 
-    /// Reads a key from the file, and lets the hot ones know.
-    fn fetch(&self, at: Position, table: &Entries, key: &Key) -> Result<Option<Entry>, StoreError> {
+    /// Reads a key from the tables that no layer has, and lets the hot ones know.
+    fn fetch(&self, at: Position, table: &Arc<Entries>, key: &Key) -> Result<Option<Entry>, StoreError> {
         let found = tables::fetch(table, key)?;
         let folder = match found {
             Some(_) => None,
@@ -126,12 +159,14 @@ impl Redb {
         let mut published = self.shared.published.write().map_err(poisoned)?;
         // What was so at an older position may be stale by now.
         if published.at == at {
-            if let Some(is_occupied) = folder {
+            // What was in memory then may be in other tables by now.
+            if let Some(is_occupied) = folder.filter(|_| Arc::ptr_eq(&published.table, table)) {
+                let is_occupied = is_occupied || published.layers.is_occupied(key);
                 published.hot.insert_folder(key, is_occupied);
             }
             match &found {
                 Some(entry) => published.hot.insert_read(entry),
-                None if folder == Some(false) => {}
+                None if published.hot.is_occupied(key) == Some(false) => {}
                 None => published.hot.insert_absent(key.clone()),
             }
         }
@@ -178,7 +213,7 @@ impl Store for Redb {
         }
         let (at, table, known) = {
             let published = self.shared.published.read().map_err(poisoned)?;
-            let known: Vec<Option<Known>> = keys.iter().map(|key| published.hot.get(key)).collect();
+            let known: Vec<Option<Known>> = keys.iter().map(|key| published.known(key)).collect();
             (published.at, published.table.clone(), known)
         };
         let found = known.into_iter().zip(keys).map(|(known, key)| match known {
@@ -192,7 +227,7 @@ impl Store for Redb {
     fn peek(&self, key: &Key) -> Option<(Position, Option<Entry>)> {
         let (at, table) = {
             let published = self.shared.published.read().ok()?;
-            match published.hot.get(key) {
+            match published.known(key) {
                 Some(Known::There(entry)) => return Some((published.at, Some(entry))),
                 Some(Known::Absent) => return Some((published.at, None)),
                 None => (published.at, published.table.clone()),
@@ -203,29 +238,32 @@ impl Store for Redb {
     }
 
     async fn list(&self, prefix: &Key, after: Option<&Key>, limit: NonZeroU16) -> Result<Page, StoreError> {
-        let (at, table) = {
-            let published = self.shared.published.read().map_err(poisoned)?;
-            (published.at, published.table.clone())
-        };
         let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after.as_bytes()),
-            _ => Bound::Included(prefix.as_bytes()),
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
         };
+        let entries_max = usize::from(limit.get().min(LIST_MAX));
+        let (at, table, listed) = {
+            let published = self.shared.published.read().map_err(poisoned)?;
+            // One more than a page has tells that there is more.
+            let listed = published.layers.listed(from, prefix, entries_max + 1);
+            (published.at, published.table.clone(), listed)
+        };
+        let mut rows = tables::range(&table, from.map(Key::as_bytes))?
+            .take_while(|row| row.as_ref().map_or(true, |entry| is_in(prefix, &entry.key)))
+            .peekable();
+        let mut listed = listed.into_iter().peekable();
         let mut page = Page { at, entries: Vec::new(), more: false };
         let mut bytes = 0;
-        for row in table.range::<&[u8]>((from, Bound::Unbounded)).map_err(tables::unavailable)? {
-            let (key, stored) = row.map_err(tables::unavailable)?;
-            if !key.value().starts_with(prefix.as_bytes()) {
-                break;
-            }
-            bytes += key.value().len() + stored.value().len();
-            let is_full =
-                page.entries.len() >= usize::from(limit.get().min(LIST_MAX)) || bytes > REPLY_BYTES_MAX;
+        while let Some(entry) = layer::next(&mut listed, &mut rows) {
+            let entry = entry?;
+            bytes += entry.key.as_bytes().len() + entry.value.len();
+            let is_full = page.entries.len() >= entries_max || bytes > REPLY_BYTES_MAX;
             if is_full && !page.entries.is_empty() {
                 page.more = true;
                 break;
             }
-            page.entries.push(tables::entry(Key::new(key.value()), stored.value())?);
+            page.entries.push(entry);
         }
         Ok(page)
     }
@@ -246,8 +284,64 @@ impl Store for Redb {
     }
 }
 
+/// What the log tells while a store is opened, and what becomes of it.
+#[derive(Default)]
+struct Opened {
+    fence: Position,
+    history: Option<History>,
+    /// The commit that the log has at the fence.
+    at_fence: Option<Position>,
+    layers: Layers,
+}
+
+impl Opened {
+    fn take(&mut self, before: Position, committed: Committed) {
+        let position = committed.position;
+        for known in [before, position] {
+            if known.revision == self.fence.revision {
+                self.at_fence = Some(known);
+            }
+        }
+        if position.revision > self.fence.revision {
+            self.layers.young.apply(position, &committed.changes, &committed.created);
+        }
+        let history = self.history.get_or_insert_with(|| History::starting(before));
+        history.applied(position, committed.changes);
+    }
+
+    /// Do log and file belong together?
+    fn check(&self) -> Result<(), StoreError> {
+        // Without a commit in the log all is in the file.
+        let Some(history) = &self.history else { return Ok(()) };
+        match self.at_fence {
+            Some(known) if known == self.fence => Ok(()),
+            Some(_) => Err(log::damaged("it is of another store than the file")),
+            None if history.at().revision < self.fence.revision => {
+                Err(log::damaged("it is older than the file: put back both, of one time"))
+            }
+            None => Err(log::damaged("the file is older: put back both, of one time")),
+        }
+    }
+}
+
+/// Does a key begin with a prefix?
+fn is_in(prefix: &Key, key: &Key) -> bool {
+    key.as_bytes().starts_with(prefix.as_bytes())
+}
+
 fn poisoned<T>(_: std::sync::PoisonError<T>) -> StoreError {
     StoreError::Broken("a thread of the store has panicked".to_owned())
+}
+
+/// The folder of the commit log that belongs to a store's file.
+pub fn commits_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".commits");
+    name.into()
+}
+
+fn full() -> StoreError {
+    StoreError::Full("the disk has no room".to_owned())
 }
 
 fn closed() -> StoreError {

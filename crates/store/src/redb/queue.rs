@@ -75,15 +75,25 @@ impl Queue {
         state.waiting.clear();
     }
 
-    /// The next batch, of at least one; `None` once there will be none. Waits a little for as many as are expected.
-    pub(super) fn next(&self, expected: usize) -> Option<Vec<Ask>> {
+    /// The next batch; `None` once there will be none. Waits a little for as many as are expected. It is empty if none has come for as long
+    /// as `rest`.
+    pub(super) fn next(&self, expected: usize, rest: Option<Duration>) -> Option<Vec<Ask>> {
         let mut state = self.lock();
+        let since = Instant::now();
         while state.waiting.is_empty() {
             if state.is_closed {
                 return None;
             }
             state.wanted = Some(1);
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let Some(rest) = rest else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = rest.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                return Some(Vec::new());
+            }
+            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
         }
         let (begin, wanted) = (Instant::now(), expected.min(BATCH_COMMITS_MAX));
         while state.waiting.len() < wanted && !state.is_closed {
@@ -134,11 +144,11 @@ mod tests {
     fn a_lone_ask_waits_for_nobody_and_many_come_together() {
         let queue = Queue::default();
         assert!(queue.put(ask(1)).is_ok());
-        assert_eq!(queue.next(1).map(|batch| batch.len()), Some(1));
+        assert_eq!(queue.next(1, None).map(|batch| batch.len()), Some(1));
         (0..100).for_each(|number| assert!(queue.put(ask(number)).is_ok()));
-        assert_eq!(queue.next(1).map(|batch| batch.len()), Some(BATCH_COMMITS_MAX));
+        assert_eq!(queue.next(1, None).map(|batch| batch.len()), Some(BATCH_COMMITS_MAX));
         // Fewer than expected: it gives up waiting.
-        assert_eq!(queue.next(64).map(|batch| batch.len()), Some(100 - BATCH_COMMITS_MAX));
+        assert_eq!(queue.next(64, None).map(|batch| batch.len()), Some(100 - BATCH_COMMITS_MAX));
     }
 
     #[test]
@@ -146,11 +156,12 @@ mod tests {
         let queue = Arc::new(Queue::default());
         assert!(queue.put(ask(0)).is_ok());
         let others = queue.clone();
-        let taken = thread::spawn(move || others.next(BATCH_COMMITS_MAX).map(|batch| batch.len()));
+        let taken = thread::spawn(move || others.next(BATCH_COMMITS_MAX, None).map(|batch| batch.len()));
         (1..BATCH_COMMITS_MAX).for_each(|number| assert!(queue.put(ask(number as u128)).is_ok()));
         let first = taken.join().unwrap().unwrap();
         // However slow this machine is: none is lost and none comes twice.
-        let rest = if first < BATCH_COMMITS_MAX { queue.next(1).map_or(0, |batch| batch.len()) } else { 0 };
+        let rest =
+            if first < BATCH_COMMITS_MAX { queue.next(1, None).map_or(0, |batch| batch.len()) } else { 0 };
         assert_eq!(first + rest, BATCH_COMMITS_MAX);
     }
 
@@ -160,8 +171,8 @@ mod tests {
         assert!(queue.put(ask(1)).is_ok());
         queue.close();
         assert!(matches!(queue.put(ask(2)), Err(Refused::Closed)));
-        assert_eq!(queue.next(64).map(|batch| batch.len()), Some(1));
-        assert!(queue.next(1).is_none());
+        assert_eq!(queue.next(64, None).map(|batch| batch.len()), Some(1));
+        assert!(queue.next(1, None).is_none());
     }
 
     #[test]
@@ -173,6 +184,22 @@ mod tests {
         let mut context = Context::from_waker(Waker::noop());
         assert!(matches!(Pin::new(&mut answer).poll(&mut context), Poll::Ready(None)));
         assert!(matches!(queue.put(ask(2)), Err(Refused::Closed)));
+    }
+
+    #[test]
+    fn who_may_rest_is_woken_by_what_comes_and_else_after_a_while() {
+        let queue = Arc::new(Queue::default());
+        let rest = Duration::from_millis(20);
+        assert_eq!(queue.next(1, Some(rest)).map(|batch| batch.len()), Some(0));
+        let putting = queue.clone();
+        let later = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            assert!(putting.put(ask(1)).is_ok());
+        });
+        assert_eq!(queue.next(1, Some(Duration::from_secs(600))).map(|batch| batch.len()), Some(1));
+        later.join().unwrap();
+        queue.close();
+        assert!(queue.next(1, Some(rest)).is_none());
     }
 
     #[test]

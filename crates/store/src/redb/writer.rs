@@ -1,25 +1,38 @@
-//! The one thread that writes: takes what waits, decides each against the published position and the batch's own earlier commits, makes
-//! one durable transaction of those that hold, publishes it, and only then tells any verdict that rests on it.
+//! The one thread that commits: takes what waits, decides each against the published position and the batch's own earlier commits, appends
+//! those that hold to the log, publishes them, and only then tells any verdict that rests on them. When what is not in the tables yet has
+//! become much, it hands that to the keeper, and goes on with a new layer.
 
 use super::{
-    Shared,
+    Published, Shared,
+    keeper::Keeper,
+    layer::{Layer, Left},
+    log::{Committed, Failure, Log},
     queue::Queue,
-    tables::{self, Entries, Left},
+    tables,
     told::{self, Caller},
 };
 use crate::{
     contract::{Check, CommitId, Entry, Key, Position, StoreError, Write},
-    history::{self, Change},
+    history,
     key::ByKey,
 };
-use redb::Database;
 use std::{
-    sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    io,
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
 };
 
-/// After a full disk, how long commits are refused before one is tried again: a try costs a reopening.
-pub(super) const FULL_PAUSE: Duration = Duration::from_secs(1);
+/// A layer that is smaller than this part of what is worth a transaction stays in memory as long as nothing comes.
+const LITTLE: usize = 16;
+/// How long nothing may have come before a larger one is kept, so that its memory is free.
+const REST: Duration = Duration::from_secs(1);
+/// How often who waits for the keeper looks whether it finds no room.
+const KEEPER_LOOK: Duration = Duration::from_millis(100);
 
 /// What waits for the writer.
 pub(super) enum Ask {
@@ -31,11 +44,16 @@ pub(super) enum Ask {
 
 /// The writer's thread.
 pub(super) struct Writer {
-    /// `None` after an error of the engine that could not be recovered from: nothing is written any more.
-    pub(super) database: Option<Database>,
-    pub(super) reopen: Box<dyn Fn() -> Result<Database, StoreError> + Send>,
-    pub(super) shared: Arc<Shared>,
-    pub(super) full_since: Option<Instant>,
+    log: Log,
+    shared: Arc<Shared>,
+    /// `None` once there will be no more.
+    layers: Option<Sender<Arc<Layer>>>,
+    /// The last revision of each layer that was kept.
+    kept: Receiver<u64>,
+    keeper: Option<JoinHandle<()>>,
+    /// Bytes of a layer, or of its commits in the log, that are worth a transaction of the tables; with a quarter more commits wait until
+    /// the one before is kept.
+    layer_bytes: usize,
 }
 
 /// A batch as it is decided.
@@ -50,53 +68,135 @@ struct Plan {
 }
 
 struct Accepted {
-    position: Position,
-    changes: Vec<Change>,
+    committed: Committed,
     caller: Caller,
 }
 
-/// Why a transaction did not succeed.
-struct Failure {
-    error: redb::Error,
-    /// Was `commit` reached? Then it may be durable.
-    is_unknown: bool,
-}
-
 impl Writer {
+    /// Starts both threads.
+    pub(super) fn start(
+        log: Log,
+        keeper: Keeper,
+        shared: Arc<Shared>,
+        waiting: Arc<Queue>,
+        layer_bytes: usize,
+    ) -> io::Result<JoinHandle<()>> {
+        let (layers, to_keep) = mpsc::channel();
+        let (told, kept) = mpsc::channel();
+        let keeper = thread::Builder::new()
+            .name("store-keeper".to_owned())
+            .spawn(move || keeper.run(&to_keep, &told))?;
+        let writer = Self { log, shared, layers: Some(layers), kept, keeper: Some(keeper), layer_bytes };
+        thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&waiting))
+    }
+
     /// Until the queue is closed and empty.
-    pub(super) fn run(mut self, waiting: &Queue) {
+    fn run(mut self, waiting: &Queue) {
         // Also if it panics: nobody may wait for a writer that is gone.
         let _abandoned = Abandon(waiting);
         let mut expected = 1;
-        while let Some(batch) = waiting.next(expected) {
+        while let Some(batch) = waiting.next(expected, self.rest()) {
+            if batch.is_empty() {
+                self.hand_over();
+                continue;
+            }
             expected = batch.len();
             self.commit_batch(batch);
+        }
+        self.end();
+    }
+
+    /// How long nobody may have come before what is in memory is worth being kept though it is little; nothing, if it is very little.
+    fn rest(&self) -> Option<Duration> {
+        let bytes = self.shared.published.read().ok()?.layers.young.bytes();
+        (bytes > self.layer_bytes / LITTLE).then_some(REST)
+    }
+
+    /// All that is in memory is kept, so that the file has it all; what cannot be, the log has.
+    fn end(&mut self) {
+        let is_over = |shared: &Shared| {
+            shared.is_full.load(Ordering::Acquire) || shared.is_poisoned.load(Ordering::Acquire)
+        };
+        // It may be at a layer still.
+        while !is_over(&self.shared) && !self.hand_over() {
+            match self.kept.recv_timeout(KEEPER_LOOK) {
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        drop(self.layers.take());
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
         }
     }
 
     fn commit_batch(&mut self, batch: Vec<Ask>) {
+        let room = self.make_room();
         // A poisoned lock: dropping the asks tells their callers that the outcome is unknown.
-        let Ok((before, table)) =
-            self.shared.published.read().map(|published| (published.at, published.table.clone()))
-        else {
-            return;
-        };
+        let Ok(before) = self.shared.published.read().map(|published| published.at) else { return };
         let mut plan =
             Plan { before, at: before, entries: ByKey::default(), accepted: Vec::new(), resting: Vec::new() };
         for ask in batch {
-            self.decide(&mut plan, &table, ask);
+            self.decide(&mut plan, ask, &room);
         }
-        drop(table);
         if plan.accepted.is_empty() {
             return;
         }
-        match self.write(&plan) {
-            Ok(table) => self.publish(plan, table),
-            Err(failure) => self.fail(plan, failure),
+        match self.log.append(before, plan.accepted.iter().map(|accepted| &accepted.committed)) {
+            Ok(()) => self.publish(plan),
+            Err(Failure::Absent(error)) => plan.refuse(|_| error.clone()),
+            // After this nothing more is written: what a disk that fails says afterwards proves nothing.
+            Err(Failure::Unknown) => {
+                self.shared.is_poisoned.store(true, Ordering::Release);
+                plan.refuse(StoreError::Unknown);
+            }
         }
     }
 
-    fn decide(&self, plan: &mut Plan, table: &Entries, ask: Ask) {
+    /// Before a batch: may it be written? A layer that has become large is handed to the keeper; one that has become too large waits for it.
+    fn make_room(&mut self) -> Result<(), StoreError> {
+        loop {
+            if self.shared.is_poisoned.load(Ordering::Acquire) {
+                return Err(super::closed());
+            }
+            while let Ok(through) = self.kept.try_recv() {
+                self.log.prune(through.min(self.shared.history.pruned()));
+            }
+            let of_layer = self.shared.published.read().map_err(super::poisoned)?.layers.young.bytes();
+            // What is written over and over is one entry in memory, and many in the log.
+            let bytes = of_layer.max(self.log.appended());
+            if bytes < self.layer_bytes || self.hand_over() || bytes < self.layer_bytes / 4 * 5 {
+                return Ok(());
+            }
+            if self.shared.is_full.load(Ordering::Acquire) {
+                return Err(super::full());
+            }
+            match self.kept.recv_timeout(KEEPER_LOOK) {
+                Ok(through) => self.log.prune(through.min(self.shared.history.pruned())),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(super::closed()),
+            }
+        }
+    }
+
+    /// Hands the young layer to the keeper; not while that is at another one. Is there nothing left to hand over?
+    fn hand_over(&mut self) -> bool {
+        let Ok(mut published) = self.shared.published.write() else { return true };
+        let layers = &mut published.layers;
+        if layers.kept.is_some() {
+            return false;
+        }
+        let Some(keeper) = self.layers.as_ref().filter(|_| layers.young.bytes() > 0) else { return true };
+        let layer = Arc::new(std::mem::take(&mut layers.young));
+        layers.kept = Some(layer.clone());
+        drop(published);
+        // If it is gone, that says so itself.
+        let _ = keeper.send(layer);
+        self.log.mark();
+        true
+    }
+
+    fn decide(&self, plan: &mut Plan, ask: Ask, room: &Result<(), StoreError>) {
         let (id, checks, writes, caller) = match ask {
             Ask::Commit { id, checks, writes, caller } => (id, checks, writes, caller),
             Ask::Resolve { id, caller } => return self.resolve(plan, id, caller),
@@ -115,8 +215,8 @@ impl Writer {
                 return Ok(*found);
             }
             let found = match plan.entries.get(key) {
-                Some(known) => known.as_ref().map(|(created, modified, _)| (*created, *modified)),
-                None => self.published_revisions(table, key)?,
+                Some(left) => left.as_ref().map(|entry| (entry.created, entry.modified)),
+                None => self.published_revisions(key)?,
             };
             looked.push((key.clone(), found));
             Ok(found)
@@ -127,7 +227,7 @@ impl Writer {
             .iter()
             .map(|write| Ok(revisions(write.key())?.map_or(next.revision, |(created, _)| created)))
             .collect();
-        let created = match decided.and(created).and_then(|created| self.is_writable().map(|()| created)) {
+        let created = match decided.and(created).and_then(|created| room.clone().map(|()| created)) {
             Ok(created) => created,
             Err(error) => return caller.tell(Err(error)),
         };
@@ -136,128 +236,69 @@ impl Writer {
             return;
         }
         let changes = history::changes_of(&writes);
-        for ((key, value), created) in changes.iter().zip(created) {
-            let left = value.as_ref().map(|value| (created, next.revision, value.clone()));
-            plan.entries.insert(key.clone(), left);
+        for ((key, value), created) in changes.iter().zip(&created) {
+            let entry = value.clone().map(|value| Entry::new(key.clone(), value, *created, next.revision));
+            plan.entries.insert(key.clone(), entry);
         }
         plan.at = next;
-        plan.accepted.push(Accepted { position: next, changes, caller });
+        let committed = Committed { position: next, changes, created };
+        plan.accepted.push(Accepted { committed, caller });
     }
 
-    /// When the entry at a key came to be and was last modified, as published: from memory if it is hot.
-    fn published_revisions(&self, table: &Entries, key: &Key) -> Result<Option<(u64, u64)>, StoreError> {
-        // Nobody but this thread publishes: what is hot is of the position of `table`.
-        let hot = self.shared.published.read().map_err(super::poisoned)?.hot.revisions(key);
-        hot.map_or_else(|| tables::revisions(table, key), Ok)
+    /// When the entry at a key came to be and was last modified, as published: from memory if it is there.
+    fn published_revisions(&self, key: &Key) -> Result<Option<(u64, u64)>, StoreError> {
+        let table = {
+            let published = self.shared.published.read().map_err(super::poisoned)?;
+            let known = published.hot.revisions(key).or_else(|| published.layers.revisions(key));
+            if let Some(known) = known {
+                return Ok(known);
+            }
+            // Of this moment: the keeper may have moved it there from memory since the last look.
+            published.table.clone()
+        };
+        tables::revisions(&table, key)
     }
 
     fn resolve(&self, plan: &mut Plan, id: CommitId, caller: Caller) {
         match plan.position_of(id) {
             Some(position) => plan.resting.push((id, position, caller)),
-            // What a commit left unknown here is told by the file only, when it is opened again.
-            None if self.database.is_none() => caller.tell(Err(StoreError::Unknown(id))),
+            // What a commit left unknown here is told by the log only, when it is opened again.
+            None if self.shared.is_poisoned.load(Ordering::Acquire) => {
+                caller.tell(Err(StoreError::Unknown(id)))
+            }
             None => caller.tell(Ok(self.shared.history.resolve(id))),
         }
     }
 
-    fn is_writable(&self) -> Result<(), StoreError> {
-        if self.shared.is_poisoned.load(Ordering::Acquire) {
-            return Err(super::closed());
-        }
-        match self.full_since {
-            Some(since) if since.elapsed() < FULL_PAUSE => Err(full()),
-            _ => Ok(()),
-        }
-    }
-
-    /// One durable transaction.
-    fn write(&self, plan: &Plan) -> Result<Entries, Failure> {
-        let Some(database) = &self.database else {
-            return Err(Failure { error: redb::Error::DatabaseClosed, is_unknown: false });
-        };
-        let (prune_through, kept) = self.shared.history.pruned();
-        let batch = tables::Batch {
-            before: plan.before,
-            commits: plan.accepted.iter().map(|accepted| (accepted.position, &*accepted.changes)).collect(),
-            entries: &plan.entries,
-            prune_through,
-            kept,
-        };
-        let transaction =
-            tables::write(database, &batch).map_err(|error| Failure { error, is_unknown: false })?;
-        transaction.commit().map_err(|error| Failure { error: error.into(), is_unknown: true })?;
-        // Durable, but not to be shown: as good as unknown.
-        tables::entries(database)
-            .map_err(|_| Failure { error: redb::Error::DatabaseClosed, is_unknown: true })
-    }
-
     /// Shows the batch to readers and followers, then tells its verdicts.
-    fn publish(&mut self, plan: Plan, table: Entries) {
-        self.full_since = None;
+    fn publish(&self, plan: Plan) {
         let Ok(mut published) = self.shared.published.write() else { return };
-        published.at = plan.at;
-        published.table = Arc::new(table);
+        let Published { at, layers, hot, .. } = &mut *published;
+        *at = plan.at;
+        layers.young.at = plan.at;
         for (key, left) in plan.entries {
             // Only what is hot already: a bulk load must not push out what is being read.
-            if published.hot.forget(&key)
-                && let Some((created, modified, value)) = left
+            if hot.forget(&key)
+                && let Some(entry) = &left
             {
-                published.hot.insert(Entry::new(key, value, created, modified));
+                hot.insert(entry.clone());
             }
+            layers.young.insert(key, left);
         }
         let mut told = Vec::with_capacity(plan.accepted.len());
-        for accepted in plan.accepted {
-            self.shared.history.applied(accepted.position, accepted.changes);
-            told.push((accepted.caller, Ok(Some(accepted.position))));
-        }
+        self.shared.history.all_applied(plan.accepted.into_iter().map(|Accepted { committed, caller }| {
+            told.push((caller, Ok(Some(committed.position))));
+            (committed.position, committed.changes)
+        }));
         drop(published);
         let resting = plan.resting.into_iter().map(|(_, position, caller)| (caller, Ok(Some(position))));
         told::tell_all(told.into_iter().chain(resting));
     }
-
-    /// A full disk is recovered from: the file is opened again, which tells for certain what happened and lets reads go on. After any
-    /// other error nothing more is written: what a disk that fails says afterwards proves nothing.
-    fn fail(&mut self, plan: Plan, failure: Failure) {
-        let is_full = matches!(tables::of_engine(&failure.error), StoreError::Full(_));
-        if is_full {
-            match self.recover(&plan) {
-                Some(Recovered::Applied(table)) => return self.publish(plan, table),
-                Some(Recovered::NotApplied) => return plan.refuse(|_| full()),
-                None => {}
-            }
-        }
-        self.shared.is_poisoned.store(true, Ordering::Release);
-        self.database = None;
-        let error = tables::of_engine(&failure.error);
-        let is_unknown = failure.is_unknown || is_full;
-        plan.refuse(|id| if is_unknown { StoreError::Unknown(id) } else { error.clone() });
-    }
-
-    fn recover(&mut self, plan: &Plan) -> Option<Recovered> {
-        let mut published = self.shared.published.write().ok()?;
-        drop(self.database.take());
-        let database = (self.reopen)().ok()?;
-        let (at, _) = tables::load(&database).ok()?;
-        let table = tables::entries(&database).ok()?;
-        self.database = Some(database);
-        if at == plan.at {
-            return Some(Recovered::Applied(table));
-        }
-        self.full_since = Some(Instant::now());
-        published.table = Arc::new(table);
-        (at == plan.before).then_some(Recovered::NotApplied)
-    }
-}
-
-/// What the file says of a batch after it was opened again.
-enum Recovered {
-    Applied(Entries),
-    NotApplied,
 }
 
 impl Plan {
     fn position_of(&self, id: CommitId) -> Option<Position> {
-        let positions = self.accepted.iter().map(|accepted| accepted.position);
+        let positions = self.accepted.iter().map(|accepted| accepted.committed.position);
         positions.rev().find(|position| position.commit == id)
     }
 
@@ -271,7 +312,8 @@ impl Plan {
     }
 
     fn refuse(self, error: impl Fn(CommitId) -> StoreError) {
-        let accepted = self.accepted.into_iter().map(|accepted| (accepted.position.commit, accepted.caller));
+        let id = |accepted: &Accepted| accepted.committed.position.commit;
+        let accepted = self.accepted.into_iter().map(|accepted| (id(&accepted), accepted.caller));
         let resting = self.resting.into_iter().map(|(id, _, caller)| (id, caller));
         told::tell_all(accepted.chain(resting).map(|(id, caller)| (caller, Err(error(id)))));
     }
@@ -284,10 +326,6 @@ impl Drop for Abandon<'_> {
     fn drop(&mut self) {
         self.0.abandon();
     }
-}
-
-fn full() -> StoreError {
-    StoreError::Full("the disk has no room".to_owned())
 }
 
 /// Bytes of keys and values that an ask would write.

@@ -79,8 +79,18 @@ async fn memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redb() {
     let directory = Directory::new("conformance");
-    assert_eq!(failing(|| Arc::new(directory.store())).await, [""; 0]);
+    assert_eq!(failing(|| Arc::new(directory.store(MUCH))).await, [""; 0]);
 }
+
+/// What is committed goes to the tables at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redb_with_little_memory_for_what_is_in_the_log_only() {
+    let directory = Directory::new("conformance-little");
+    assert_eq!(failing(|| Arc::new(directory.store(2 * 1024))).await, [""; 0]);
+}
+
+/// Most of it stays in memory.
+const MUCH: usize = 4 * 1024 * 1024;
 
 /// A directory that goes with its test.
 struct Directory {
@@ -96,9 +106,9 @@ impl Directory {
     }
 
     /// A store in a new file. Little memory for entries, so that reads of the file are tried too.
-    fn store(&self) -> Redb {
+    fn store(&self, layer_bytes: usize) -> Redb {
         let file = self.path.join(format!("{}.redb", self.files.fetch_add(1, Ordering::Relaxed)));
-        let options = RedbOptions { entry_cache_bytes: 16 * 1024, ..RedbOptions::default() };
+        let options = RedbOptions { entry_cache_bytes: 16 * 1024, layer_bytes, ..RedbOptions::default() };
         Redb::open(&file, options).unwrap()
     }
 }

@@ -1,0 +1,98 @@
+//! The thread that keeps layers: writes all that one has to the tables, in one durable transaction, and takes it out of memory. It owns the
+//! file. What it has not kept yet is in the log: nothing depends on when it is done, but for memory.
+
+use super::{
+    Shared,
+    layer::Layer,
+    tables::{self, Entries},
+};
+use crate::contract::StoreError;
+use redb::Database;
+use std::{
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{Receiver, RecvTimeoutError, Sender},
+    },
+    time::Duration,
+};
+
+/// After a full disk, how long until it is tried again: a try costs a reopening.
+pub(super) const FULL_PAUSE: Duration = Duration::from_secs(1);
+
+/// The keeper's thread.
+pub(super) struct Keeper {
+    /// `None` while the file cannot be opened again.
+    pub(super) database: Option<Database>,
+    pub(super) reopen: Box<dyn Fn() -> Result<Database, StoreError> + Send>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Keeper {
+    /// Keeps layers, one at a time, and tells the last revision of each; until there are no more, or after an error of the file that cannot
+    /// be recovered from: nothing is written any more then.
+    pub(super) fn run(mut self, layers: &Receiver<Arc<Layer>>, told: &Sender<u64>) {
+        while let Ok(layer) = layers.recv() {
+            if self.keep_at_last(&layer, layers).is_none() {
+                return self.shared.is_poisoned.store(true, Ordering::Release);
+            }
+            if told.send(layer.at.revision).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Tries until there is room; nothing after another error, or if nobody waits for it any more.
+    fn keep_at_last(&mut self, layer: &Layer, layers: &Receiver<Arc<Layer>>) -> Option<()> {
+        loop {
+            match self.keep(layer) {
+                Ok(table) => {
+                    self.shared.is_full.store(false, Ordering::Release);
+                    return self.publish(table);
+                }
+                Err(StoreError::Full(_)) => self.shared.is_full.store(true, Ordering::Release),
+                Err(_) => return None,
+            }
+            // The engine refuses all after it, reads as well.
+            match self.open_again() {
+                Ok(()) | Err(StoreError::Full(_)) => {}
+                Err(_) => return None,
+            }
+            // Nobody sends another layer before this one is kept: it can only be that nobody will.
+            if !matches!(layers.recv_timeout(FULL_PAUSE), Err(RecvTimeoutError::Timeout)) {
+                return None;
+            }
+        }
+    }
+
+    fn keep(&mut self, layer: &Layer) -> Result<Entries, StoreError> {
+        if self.database.is_none() {
+            self.open_again()?;
+        }
+        let database = self.database.as_ref().ok_or_else(super::closed)?;
+        tables::write(database, layer).map_err(|error| tables::of_engine(&error))?;
+        tables::entries(database)
+    }
+
+    /// From here on what was kept is read from the tables.
+    fn publish(&self, table: Entries) -> Option<()> {
+        let mut published = self.shared.published.write().ok()?;
+        published.table = Arc::new(table);
+        let kept = published.layers.kept.take();
+        drop(published);
+        // Thousands of entries: nobody waits for their end.
+        drop(kept);
+        Some(())
+    }
+
+    /// Reads go on with the file as it was before, or after: what is kept is read from memory still.
+    fn open_again(&mut self) -> Result<(), StoreError> {
+        // It is locked as long as it is open.
+        drop(self.database.take());
+        let database = (self.reopen)()?;
+        let table = tables::entries(&database)?;
+        self.shared.published.write().map_err(super::poisoned)?.table = Arc::new(table);
+        self.database = Some(database);
+        Ok(())
+    }
+}
