@@ -130,7 +130,8 @@ pub(crate) async fn directory() -> (Arc<Memory>, DirectoryService) {
     let root = Arc::new(crypt::Key256::random(&Fill(1)));
     let make = |_| Ok(crypt::test_keys::signing_key());
     let entropy = Arc::new(Counting::default());
-    let directory = DirectoryService::open(store.clone(), entropy, &root, settings, make, NOW).await.unwrap();
+    let directory =
+        DirectoryService::open(store.clone(), entropy, &root, settings, make, Arc::new(NOW)).await.unwrap();
     (store, directory)
 }
 

@@ -118,6 +118,7 @@ impl DirectoryService {
         let person = self.user(named).await?;
         password::check(password, &person.user.user_name)?;
         let (named, hash) = (Named::Id(person.user.id), self.hash(password)?);
+        let now = self.moment(now);
         transact(&*self.store, &*self.entropy, |view| {
             user::set_password(view, &named, &hash, must_change, None, now)
         })

@@ -18,8 +18,8 @@ use crate::{
 use access::{KeySource as _, Principal, PrincipalKind};
 use crypt::{CryptError, Key256, MacKey, SigningKey};
 use domain::{
-    ClientId, Entropy, HostNames, PrincipalId, RefreshFamilyId, SubscriptionId, TenantId, Timestamp, Workers,
-    limits, world::Here,
+    ClientId, Clock, Entropy, HostNames, PrincipalId, RefreshFamilyId, SubscriptionId, TenantId, Timestamp,
+    Workers, limits, world::Here,
 };
 use std::{
     net::IpAddr,
@@ -53,6 +53,8 @@ impl DirectorySettings {
 pub struct DirectoryService {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// For what a request does after it has taken long: all else goes by when it began.
+    clock: Arc<dyn Clock>,
     pub(crate) settings: DirectorySettings,
     pub(crate) ring: RwLock<Arc<KeyRing>>,
     /// The ring's, for those who ask at each request.
@@ -92,8 +94,9 @@ impl DirectoryService {
         root: &Arc<Key256>,
         settings: DirectorySettings,
         make_key: impl Fn(Timestamp) -> Result<SigningKey, CryptError> + Send + Sync + 'static,
-        now: Timestamp,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, DirectoryError> {
+        let now = clock.now();
         let exists = query(&*store, |view| -> Result<bool, Halt<DirectoryError>> {
             Ok(view.get::<Tenant>(&())?.is_some() && view.get::<RingRecord>(&())?.is_some())
         })
@@ -148,6 +151,7 @@ impl DirectoryService {
         let opened = Self {
             store,
             entropy,
+            clock,
             settings,
             tenant,
             refresh_tokens,
@@ -175,6 +179,11 @@ impl DirectoryService {
     #[must_use]
     pub fn reaching(self, issuer_keys: Arc<dyn IssuerKeys>) -> Self {
         Self { issuer_keys, ..self }
+    }
+
+    /// This moment, of a request that began at `began` and has hashed a password since.
+    pub(crate) fn moment(&self, began: Timestamp) -> Timestamp {
+        self.clock.now().max(began)
     }
 
     /// The tenant.
@@ -384,7 +393,15 @@ mod tests {
     async fn open(store: &Arc<Memory>, root: &Arc<Key256>) -> Result<DirectoryService, DirectoryError> {
         let settings = crate::fixtures::settings();
         let make = |_| Ok(test_keys::signing_key());
-        DirectoryService::open(store.clone(), Arc::new(Counting::default()), root, settings, make, NOW).await
+        DirectoryService::open(
+            store.clone(),
+            Arc::new(Counting::default()),
+            root,
+            settings,
+            make,
+            Arc::new(NOW),
+        )
+        .await
     }
 
     #[tokio::test]
@@ -399,7 +416,7 @@ mod tests {
             &root(1),
             settings,
             never,
-            NOW,
+            Arc::new(NOW),
         )
         .await
         .unwrap();

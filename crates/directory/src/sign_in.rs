@@ -147,6 +147,8 @@ impl DirectoryService {
             return Err(UserError::PasswordUnfit { rule: "it is the one that there was before" }.into());
         }
         let hash = self.hash(new)?;
+        // What somebody had issued meanwhile is of before, too.
+        let now = self.moment(now);
         let (named, proven) = (Named::Id(person.user.id), person.user.password.as_ref());
         transact(&*self.store, &*self.entropy, |view| {
             user::set_password(view, &named, &hash, false, proven, now)

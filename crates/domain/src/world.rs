@@ -15,6 +15,13 @@ pub trait Clock: Send + Sync {
     }
 }
 
+/// A clock that stands still.
+impl Clock for Timestamp {
+    fn now(&self) -> Timestamp {
+        *self
+    }
+}
+
 /// A cryptographically secure random source. The real one lives in `server` (over `crypt`), a seeded one in `sim`.
 pub trait Entropy: Send + Sync {
     /// Fills the whole buffer with random bytes.

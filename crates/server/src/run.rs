@@ -308,7 +308,7 @@ async fn services(
     log: Arc<AuditLog>,
     hands: Hands,
 ) -> Result<Arc<Services>, StartError> {
-    let Ground { store, entropy, clock, root, now, .. } = ground;
+    let Ground { store, entropy, clock, root, .. } = ground;
     let names = config.names();
     let settings = DirectorySettings {
         token_lifetime: config.access_token_lifetime.0,
@@ -317,7 +317,8 @@ async fn services(
     };
     let make_key = crypt::SigningKey::generate;
     let directory =
-        DirectoryService::open(store.clone(), entropy.clone(), root, settings, make_key, *now).await?;
+        DirectoryService::open(store.clone(), entropy.clone(), root, settings, make_key, clock.clone())
+            .await?;
     let directory = directory.rolling(config.rolls_keys_after(), Arc::new(RuntimeWorkers));
     let issuers = Issuers::new(IssuerSettings {
         ca_file: config.issuer_ca_file.clone(),

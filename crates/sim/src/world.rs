@@ -212,8 +212,14 @@ impl World {
         let make_key = move |now: Timestamp| {
             SigningKey::certify(&crypt::test_keys::signing_key().to_pkcs8(), now.plus(age))
         };
-        let directory =
-            DirectoryService::open(store.clone(), entropy.clone(), &self.root, settings, make_key, now);
+        let directory = DirectoryService::open(
+            store.clone(),
+            entropy.clone(),
+            &self.root,
+            settings,
+            make_key,
+            self.clock.clone(),
+        );
         let directory = Arc::new(directory.await.map_err(|error| error.to_string())?);
         // Keys roll at each start; what was cut off in the start before must not matter, and nobody's token may suffer.
         let _done_or_not = directory.roll(true, now).await;

@@ -96,8 +96,9 @@ impl World {
             number if number % 2 == 1 => SigningKey::certify(&test_keys::other_signing_key().to_pkcs8(), now),
             _ => SigningKey::certify(&test_keys::signing_key().to_pkcs8(), now),
         };
+        let clock = Arc::new(FixedClock(AtomicI64::new(NOW.seconds())));
         let directory =
-            DirectoryService::open(store.clone(), entropy.clone(), &root, settings, make_key, NOW);
+            DirectoryService::open(store.clone(), entropy.clone(), &root, settings, make_key, clock.clone());
         let directory = Arc::new(directory.await.unwrap().reaching(issuers));
         let workers = Arc::new(domain::world::Here);
         let vault = VaultService::new(store.clone(), entropy.clone(), workers, root);
@@ -108,7 +109,6 @@ impl World {
         let services = (directory.clone(), identity.clone());
         let host = Arc::new(host(store.clone(), entropy.clone(), services, kernel.clone()));
         let audit = Arc::new(MemoryAudit::new());
-        let clock = Arc::new(FixedClock(AtomicI64::new(NOW.seconds())));
         let subscription = directory.tenant().subscription();
         let resource = resource::ResourceService::new(store.clone(), entropy.clone(), subscription);
         let resource = Arc::new(resource);

@@ -57,10 +57,16 @@ impl World {
         let root = Arc::new(Key256::random(&crate::fixtures::Fill(1)));
         let make = |_| Ok(test_keys::signing_key());
         let settings = crate::DirectorySettings { allows_password_grant: true, ..settings() };
-        let directory =
-            DirectoryService::open(store.clone(), Arc::new(Draws::default()), &root, settings, make, NOW)
-                .await
-                .unwrap();
+        let directory = DirectoryService::open(
+            store.clone(),
+            Arc::new(Draws::default()),
+            &root,
+            settings,
+            make,
+            Arc::new(NOW),
+        )
+        .await
+        .unwrap();
         let ada = NewUser {
             user_name: UserName::parse("ada@keyless.localhost").unwrap(),
             display_name: "Ada".to_owned(),

@@ -22,7 +22,9 @@ async fn directory() -> DirectoryService {
     let root = Arc::new(crypt::Key256::random(&SystemEntropy));
     let make = |_| Ok(crypt::test_keys::signing_key());
     let store = Arc::new(Memory::new());
-    DirectoryService::open(store, Arc::new(SystemEntropy), &root, settings, make, NOW).await.unwrap()
+    DirectoryService::open(store, Arc::new(SystemEntropy), &root, settings, make, Arc::new(NOW))
+        .await
+        .unwrap()
 }
 
 async fn application(directory: &DirectoryService, name: &str, roles: &[&str]) -> (Registration, Caller) {

@@ -71,6 +71,7 @@ impl Acting<'_> {
             }
             None => None,
         };
+        let now = self.directory.moment(now);
         self.change(Right::WriteUsers, |view, permit| {
             let before = user::find(view, &named)?;
             permit.over_user(&before.user, administrator)?;

@@ -43,7 +43,7 @@ impl World {
         let store: Arc<dyn Store> = self.store.clone();
         let entropy = self.entropy.clone();
         let directory =
-            DirectoryService::open(store, entropy, &self.root, settings, make, now).await.unwrap();
+            DirectoryService::open(store, entropy, &self.root, settings, make, Arc::new(now)).await.unwrap();
         directory.rolling(Some(limits::SIGNING_KEY_LIFETIME), Arc::new(Here))
     }
 
@@ -232,7 +232,7 @@ async fn no_half_of_a_key_is_taken_for_anothers() {
         &world.root,
         settings,
         |_| Ok(test_keys::signing_key()),
-        NOW,
+        Arc::new(NOW),
     );
     assert!(matches!(opened.await.err(), Some(DirectoryError::Crypt(crypt::CryptError::Rejected { .. }))));
 }

@@ -21,7 +21,9 @@ pub(crate) async fn open(store: Arc<dyn Store>) -> DirectoryService {
     let settings = crate::fixtures::settings();
     let make = |_| Ok(crypt::test_keys::signing_key());
     let root = Arc::new(crypt::Key256::random(&Fill(1)));
-    DirectoryService::open(store, Arc::new(crypt::SystemEntropy), &root, settings, make, NOW).await.unwrap()
+    DirectoryService::open(store, Arc::new(crypt::SystemEntropy), &root, settings, make, Arc::new(NOW))
+        .await
+        .unwrap()
 }
 
 pub(crate) fn secret(text: &str) -> Secret<String> {
@@ -305,4 +307,39 @@ fn secret_of(text: &str) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// The time that a request which hashes a password ends at.
+const HASHED: Timestamp = Timestamp::from_seconds(NOW.seconds() + 5);
+
+/// It is [`NOW`] when the directory opens, and [`HASHED`] from then on.
+#[derive(Default)]
+struct Hashing(std::sync::atomic::AtomicBool);
+
+impl domain::Clock for Hashing {
+    fn now(&self) -> Timestamp {
+        if self.0.swap(true, std::sync::atomic::Ordering::SeqCst) { HASHED } else { NOW }
+    }
+}
+
+#[tokio::test]
+async fn what_is_issued_while_a_password_is_hashed_is_over_with_the_old_one() {
+    let make = |_| Ok(crypt::test_keys::signing_key());
+    let (root, clock) = (Arc::new(crypt::Key256::random(&Fill(1))), Arc::new(Hashing::default()));
+    let (entropy, settings) = (Arc::new(crypt::SystemEntropy), crate::fixtures::settings());
+    let store = Arc::new(Memory::new());
+    let directory = DirectoryService::open(store, entropy, &root, settings, make, clock).await.unwrap();
+    for (name, is_by_its_owner) in [("alice", true), ("bob", false)] {
+        user(&directory, name).await;
+        let (old, new) = (secret(PASSWORD), secret("another long password"));
+        let person = if is_by_its_owner {
+            directory.change_password(name, &old, &new, None, NOW).await.unwrap()
+        } else {
+            directory.set_password(name, &new, false, NOW).await.unwrap()
+        };
+        let is_refused = |issued| person.principal.revocations.refuse(issued, &[]);
+        assert!(is_refused(HASHED), "{name}");
+        assert!(!is_refused(HASHED.plus(Duration::from_secs(1))), "{name}");
+        assert_eq!(person.user.password_set, Some(HASHED), "{name}");
+    }
 }

@@ -17,7 +17,9 @@ async fn directory() -> DirectoryService {
     let root = Arc::new(Key256::random(&Fill(1)));
     let make = |_| Ok(test_keys::signing_key());
     let store = Arc::new(Memory::new());
-    DirectoryService::open(store, Arc::new(Counting::default()), &root, settings(), make, NOW).await.unwrap()
+    DirectoryService::open(store, Arc::new(Counting::default()), &root, settings(), make, Arc::new(NOW))
+        .await
+        .unwrap()
 }
 
 fn ids() -> (AppId, WorkloadId, ClientId) {

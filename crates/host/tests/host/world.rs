@@ -44,8 +44,14 @@ impl World {
         let settings = DirectorySettings::new(names);
         let root = Arc::new(Key256::random(&SystemEntropy));
         let make_key = |_| Ok(crypt::test_keys::signing_key());
-        let directory =
-            DirectoryService::open(store.clone(), Arc::new(SystemEntropy), &root, settings, make_key, NOW);
+        let directory = DirectoryService::open(
+            store.clone(),
+            Arc::new(SystemEntropy),
+            &root,
+            settings,
+            make_key,
+            Arc::new(NOW),
+        );
         Self::over(store, Arc::new(directory.await.unwrap()), Arc::default(), "boot 1", false)
     }
 

@@ -43,8 +43,14 @@ impl World {
         let settings = DirectorySettings::new(names);
         let root = Arc::new(Key256::random(&SystemEntropy));
         let make_key = |_| Ok(crypt::test_keys::signing_key());
-        let directory =
-            DirectoryService::open(store.clone(), Arc::new(SystemEntropy), &root, settings, make_key, NOW);
+        let directory = DirectoryService::open(
+            store.clone(),
+            Arc::new(SystemEntropy),
+            &root,
+            settings,
+            make_key,
+            Arc::new(NOW),
+        );
         let directory = Arc::new(directory.await.unwrap());
         let app = AppId::random(&SystemEntropy);
         let principal = Principal {
