@@ -273,8 +273,8 @@ impl Bench {
     async fn secret_set(&self, report: &mut Report, directory: &Path, size: &Size) {
         let target = self.system.target(&self.root, VAULT_HOST);
         // So many that the store writes to its tables several times meanwhile.
-        let total = if size.rounds > 3 { 24_000 } else { 1_000 };
-        let sync = raw::fdatasync_rate(directory, total as u32 / 8);
+        let total = if size.rounds > 3 { 72_000 } else { 1_000 };
+        let sync = raw::fdatasync_rate(directory, total as u32 / 24);
         // Secrets that the vault has by then.
         let mut there = 0;
         for clients in [1, 64] {
@@ -286,7 +286,7 @@ impl Bench {
             let mut stores = Vec::new();
             let mut bares = Vec::new();
             for round in 0..3 {
-                let total = if clients == 1 { total / 16 } else { total };
+                let total = if clients == 1 { total / 48 } else { total };
                 // New secrets in each round, as the raw commits are of new keys: a new version of an old one is two records.
                 let name = move |number| format!("{}-{clients}-{round}", scale::name(number));
                 let requests: Vec<Vec<u8>> =

@@ -24,8 +24,10 @@ pub(crate) fn open_store(config: &Config, layout: &Layout) -> Result<Redb, Start
     let made = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
     made.map_err(|source| StartError::File { path: path.clone(), source })?;
     // Hot entries are decoded, and shared between requests; pages are what leads to all the others, and the system has them too.
-    let half = usize::try_from(config.store_cache.0).unwrap_or(usize::MAX) / 2;
-    let options = RedbOptions { page_cache_bytes: half, entry_cache_bytes: half, ..RedbOptions::default() };
+    let cache = usize::try_from(config.store_cache.0).unwrap_or(usize::MAX);
+    // What is not in the file yet is as much as is worth a transaction, unless memory is scarce.
+    let layer_bytes = RedbOptions::default().layer_bytes.min(cache / 3 * 2);
+    let options = RedbOptions { page_cache_bytes: cache / 2, entry_cache_bytes: cache / 2, layer_bytes };
     Ok(Redb::open(&path, options)?)
 }
 

@@ -129,6 +129,105 @@ async fn what_was_found_at_an_older_position_is_not_remembered_of_a_later_one() 
 }
 
 #[tokio::test]
+async fn a_folder_that_is_empty_in_the_tables_is_not_taken_for_empty() {
+    let disks = Disks::default();
+    let store = on(&disks, RedbOptions::default()).unwrap();
+    store.commit(CommitId(1), &[], &[put("f/a", b"1")]).await.unwrap();
+    for name in ["f/b", "f/c", "f/d"] {
+        assert_eq!(value(&store, name).await, None);
+    }
+    assert_eq!(value(&store, "f/a").await, Some(b"1".to_vec()));
+    let taken = store.commit(CommitId(2), &[Check::Absent(key("f/a"))], &[put("f/a", b"2")]).await;
+    assert!(matches!(taken, Err(StoreError::Conflict { .. })), "{taken:?}");
+}
+
+#[tokio::test]
+async fn a_folder_that_was_empty_in_older_tables_is_not_taken_for_empty_once_its_entries_are_in_the_younger()
+{
+    let disks = Disks::default();
+    let store = on(&disks, RedbOptions { layer_bytes: 1 << 16, ..SMALL }).unwrap();
+    let is_in_memory = || {
+        let published = store.shared.published.read().unwrap();
+        published.layers.young.bytes() > 0 || published.layers.kept.is_some()
+    };
+    let at = store.commit(CommitId(1), &[], &[put("f/a", &[7; 10_000])]).await.unwrap();
+    let older = store.shared.published.read().unwrap().table.clone();
+    assert!(is_in_memory());
+    while is_in_memory() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // A reader that is slow: it has the tables of before, at the same position.
+    for name in ["f/b", "f/c"] {
+        assert_eq!(store.fetch(at, &older, &key(name)).unwrap(), None);
+    }
+    assert!(value(&store, "f/a").await.is_some());
+    let taken = store.commit(CommitId(2), &[Check::Absent(key("f/a"))], &[put("f/a", b"2")]).await;
+    assert!(matches!(taken, Err(StoreError::Conflict { .. })), "{taken:?}");
+}
+
+#[tokio::test]
+async fn the_largest_batch_is_found_again() {
+    let disks = Disks::default();
+    let store = Arc::new(on(&disks, RedbOptions::default()).unwrap());
+    let values: Vec<Write> = (0..15).map(|number| put(&format!("{number}"), &[7; 64 * 1024])).collect();
+    let large = |caller: u128| {
+        let (store, writes) = (store.clone(), values.clone());
+        tokio::spawn(async move { store.commit(CommitId(caller), &[], &writes).await })
+    };
+    // They come while one is being written.
+    let all = (1..=8).map(large).collect::<Vec<_>>();
+    for commit in all {
+        commit.await.unwrap().unwrap();
+    }
+    let killed = on(&disks.copy(), RedbOptions::default()).unwrap();
+    assert_eq!(killed.read(&[]).await.unwrap().at.revision, 8);
+}
+
+#[tokio::test]
+async fn what_was_deleted_and_what_is_there_are_listed_as_one() {
+    let disks = Disks::default();
+    // The first half is in the tables.
+    let store = on(&disks, RedbOptions::default()).unwrap();
+    let name = |number: usize| format!("f/{number:03}");
+    let first: Vec<Write> = (0..90).map(|number| put(&name(number), b"tables")).collect();
+    let at = store.commit(CommitId(1), &[], &first).await.unwrap();
+    drop(store);
+    let store = on(&disks, RedbOptions::default()).unwrap();
+    // Of each ten three are deleted, one is written again; and others come between and after.
+    let gone: Vec<usize> = (0..90).filter(|number| number % 10 < 3).collect();
+    let checks: Vec<Check> =
+        gone.iter().map(|number| Check::Unchanged(key(&name(*number)), at.revision)).collect();
+    let deletes: Vec<Write> = gone.iter().map(|number| Write::Delete(key(&name(*number)))).collect();
+    store.commit(CommitId(2), &checks, &deletes).await.unwrap();
+    let mut more: Vec<Write> = (0..90).step_by(10).map(|number| put(&name(number + 5), b"memory")).collect();
+    more.extend((85..110).map(|number| put(&format!("{}x", name(number)), b"memory")));
+    more.extend([put("e", b"beside"), put("f0", b"beside"), put("g", b"beside")]);
+    store.commit(CommitId(3), &[], &more).await.unwrap();
+    let mut expected: Vec<(String, bool)> = (0..90)
+        .filter(|number| number % 10 >= 3)
+        .map(|number| (name(number), number % 10 == 5))
+        .chain((85..110).map(|number| (format!("{}x", name(number)), true)))
+        .collect();
+    expected.sort();
+    for limit in [1, 2, 7, 88, 89, 256] {
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.list(&key("f/"), after.as_ref(), NonZeroU16::new(limit).unwrap()).await.unwrap();
+            after = page.entries.last().map(|entry| entry.key.clone());
+            assert!(page.entries.len() == usize::from(limit) || !page.more);
+            listed.extend(page.entries.into_iter().map(|entry| {
+                let name = String::from_utf8(entry.key.as_bytes().to_vec()).unwrap();
+                (name, *entry.value == *b"memory")
+            }));
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(listed, expected, "{limit} at a time");
+    }
+}
+
+#[tokio::test]
 async fn entries_history_and_fates_survive_reopening() {
     let place = Place::new("reopen");
     let store = place.open().unwrap();
