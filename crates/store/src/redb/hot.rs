@@ -39,6 +39,16 @@ pub(super) enum Known {
     Absent,
 }
 
+impl Known {
+    /// The entry, if there is one.
+    pub(super) fn entry(self) -> Option<Entry> {
+        match self {
+            Self::There(entry) => Some(entry),
+            Self::Absent => None,
+        }
+    }
+}
+
 /// Entries by key in two generations: when the young one has its half of the bytes, it becomes the old one and the old one goes.
 pub(super) struct Hot {
     young: ByKey<Entry>,

@@ -86,10 +86,22 @@ struct Published {
     hot: Hot,
 }
 
+/// What is known of a key at a look.
+enum Look {
+    /// It is hot.
+    Hot(Known),
+    /// A layer has it.
+    Warm(Known),
+    /// If there is anything, the tables have it.
+    Cold,
+}
+
 impl Published {
-    /// What memory knows of a key.
-    fn known(&self, key: &Key) -> Option<Known> {
-        self.hot.get(key).or_else(|| self.layers.get(key))
+    fn look(&self, key: &Key) -> Look {
+        match self.hot.get(key) {
+            Some(known) => Look::Hot(known),
+            None => self.layers.get(key).map_or(Look::Cold, Look::Warm),
+        }
     }
 }
 
@@ -147,6 +159,34 @@ impl Redb {
         let writer = Writer::start(log, keeper, shared.clone(), asks.clone(), options.layer_bytes)
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self { shared, asks, writer: Some(writer) })
+    }
+
+    /// What a look has come to, at its position.
+    fn found(
+        &self,
+        at: Position,
+        table: &Arc<Entries>,
+        key: &Key,
+        look: Look,
+    ) -> Result<Option<Entry>, StoreError> {
+        match look {
+            Look::Hot(known) => Ok(known.entry()),
+            Look::Warm(known) => self.warm(at, key, known),
+            Look::Cold => self.fetch(at, table, key),
+        }
+    }
+
+    /// What a layer has is found sooner once it is hot.
+    fn warm(&self, at: Position, key: &Key, known: Known) -> Result<Option<Entry>, StoreError> {
+        let mut published = self.shared.published.write().map_err(poisoned)?;
+        // What was so at an older position may be stale by now.
+        if published.at == at {
+            match &known {
+                Known::There(entry) => published.hot.insert_read(entry),
+                Known::Absent => published.hot.insert_absent(key.clone()),
+            }
+        }
+        Ok(known.entry())
     }
 
     /// Reads a key from the tables that no layer has, and lets the hot ones know.
@@ -211,30 +251,25 @@ impl Store for Redb {
         if keys.len() > READ_KEYS_MAX {
             return Err(StoreError::TooLarge { what: "keys of a read", limit: READ_KEYS_MAX });
         }
-        let (at, table, known) = {
+        let (at, table, looks) = {
             let published = self.shared.published.read().map_err(poisoned)?;
-            let known: Vec<Option<Known>> = keys.iter().map(|key| published.known(key)).collect();
-            (published.at, published.table.clone(), known)
+            let looks: Vec<Look> = keys.iter().map(|key| published.look(key)).collect();
+            (published.at, published.table.clone(), looks)
         };
-        let found = known.into_iter().zip(keys).map(|(known, key)| match known {
-            Some(Known::There(entry)) => Ok(Some(entry)),
-            Some(Known::Absent) => Ok(None),
-            None => self.fetch(at, &table, key),
-        });
+        let found = looks.into_iter().zip(keys).map(|(look, key)| self.found(at, &table, key, look));
         Ok(Snapshot { at, entries: found.collect::<Result<_, StoreError>>()? })
     }
 
     fn peek(&self, key: &Key) -> Option<(Position, Option<Entry>)> {
-        let (at, table) = {
+        let (at, table, look) = {
             let published = self.shared.published.read().ok()?;
-            match published.known(key) {
-                Some(Known::There(entry)) => return Some((published.at, Some(entry))),
-                Some(Known::Absent) => return Some((published.at, None)),
-                None => (published.at, published.table.clone()),
+            match published.look(key) {
+                Look::Hot(known) => return Some((published.at, known.entry())),
+                look => (published.at, published.table.clone(), look),
             }
         };
         // An error is told by a read, to whom it concerns.
-        self.fetch(at, &table, key).ok().map(|entry| (at, entry))
+        self.found(at, &table, key, look).ok().map(|entry| (at, entry))
     }
 
     async fn list(&self, prefix: &Key, after: Option<&Key>, limit: NonZeroU16) -> Result<Page, StoreError> {

@@ -129,6 +129,47 @@ async fn what_was_found_at_an_older_position_is_not_remembered_of_a_later_one() 
 }
 
 #[tokio::test]
+async fn what_is_read_from_memory_is_hot_and_follows_what_is_written() {
+    let disks = Disks::default();
+    let store = on(&disks, RedbOptions::default()).unwrap();
+    let is_hot = |name: &str| store.shared.published.read().unwrap().hot.get(&key(name)).is_some();
+    for round in 1..4_u8 {
+        let id = |number: u8| CommitId(u128::from(10 * round + number));
+        let at = store.commit(id(0), &[], &[put("a", &[round]), put("b", &[round])]).await.unwrap();
+        for by_peek in [false, true] {
+            let found = if by_peek {
+                store.peek(&key("a")).unwrap().1
+            } else {
+                store.read(&[key("a")]).await.unwrap().entries.remove(0)
+            };
+            assert_eq!(
+                found.map(|entry| (entry.value.to_vec(), entry.modified)),
+                Some((vec![round], at.revision))
+            );
+            assert!(is_hot("a"));
+        }
+        assert!(!is_hot("b"), "nobody has read it");
+        let gone = [Check::Unchanged(key("b"), at.revision)];
+        store.commit(id(1), &gone, &[Write::Delete(key("b"))]).await.unwrap();
+        assert_eq!((value(&store, "b").await, is_hot("b")), (None, true));
+    }
+    // A reader that is slow: what it found is of before.
+    let older = store.shared.published.read().unwrap().at;
+    let stale = Entry::new(key("a"), b"stale".as_slice().into(), 1, 1);
+    store.commit(CommitId(100), &[], &[put("a", b"new"), put("b", b"new")]).await.unwrap();
+    let found = store.warm(older, &key("a"), super::hot::Known::There(stale)).unwrap();
+    assert_eq!(
+        found.map(|entry| entry.value.to_vec()),
+        Some(b"stale".to_vec()),
+        "its own position has it so"
+    );
+    store.warm(older, &key("b"), super::hot::Known::Absent).unwrap();
+    for name in ["a", "b"] {
+        assert_eq!(value(&store, name).await, Some(b"new".to_vec()));
+    }
+}
+
+#[tokio::test]
 async fn a_folder_that_is_empty_in_the_tables_is_not_taken_for_empty() {
     let disks = Disks::default();
     let store = on(&disks, RedbOptions::default()).unwrap();
