@@ -76,7 +76,9 @@ impl Folder for Directory {
     }
 
     fn remove(&self, name: u64) -> io::Result<()> {
-        fs::remove_file(self.path(name))
+        fs::remove_file(self.path(name))?;
+        // Each before the next: a cut of power that brought an older one back and not the one after it would leave a hole.
+        sync(&self.0)
     }
 }
 
