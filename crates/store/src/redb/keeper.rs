@@ -85,13 +85,14 @@ impl Keeper {
         Some(())
     }
 
-    /// Reads go on with the file as it was before, or after: what is kept is read from memory still.
+    /// Reads go on with the file as it was before, or after: what is kept is read from memory still. Who comes meanwhile waits.
     fn open_again(&mut self) -> Result<(), StoreError> {
+        let mut published = self.shared.published.write().map_err(super::poisoned)?;
         // It is locked as long as it is open.
         drop(self.database.take());
         let database = (self.reopen)()?;
-        let table = tables::entries(&database)?;
-        self.shared.published.write().map_err(super::poisoned)?.table = Arc::new(table);
+        published.table = Arc::new(tables::entries(&database)?);
+        self.shared.openings.fetch_add(1, Ordering::AcqRel);
         self.database = Some(database);
         Ok(())
     }

@@ -36,10 +36,13 @@ use std::{
     num::NonZeroU16,
     ops::Bound,
     path::{Path, PathBuf},
-    sync::{Arc, RwLock, atomic::AtomicBool},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     thread::JoinHandle,
 };
-use tables::Entries;
+use tables::{Entries, State};
 use told::Caller;
 use writer::{Ask, Writer};
 
@@ -76,6 +79,26 @@ struct Shared {
     is_poisoned: AtomicBool,
     /// The tables find no room for what is in memory.
     is_full: AtomicBool,
+    /// How often the file was opened again.
+    openings: AtomicU64,
+}
+
+impl Shared {
+    /// Asks once more if the file was opened again meanwhile, as after a full disk: tables of before tell nothing but errors then.
+    fn again<T>(&self, ask: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        loop {
+            let before = self.openings.load(Ordering::Acquire);
+            let told = ask();
+            if told.is_ok() {
+                return told;
+            }
+            // It is opened under this lock.
+            drop(self.published.read().map_err(poisoned)?);
+            if self.openings.load(Ordering::Acquire) == before {
+                return told;
+            }
+        }
+    }
 }
 
 /// What readers see: one position, its entries, those that are not in the tables yet first, and the hot ones of exactly that position.
@@ -117,23 +140,29 @@ impl Redb {
             redb::Builder::new().set_cache_size(options.page_cache_bytes).create(&file)
         };
         let commits = commits_of(path);
-        Self::open_with(options, create, move || {
-            let folder = Directory::open(commits);
-            Ok(Box::new(folder.map_err(|error| StoreError::Unavailable(error.to_string()))?))
+        let is_there = commits.try_exists().map_err(log::unavailable)?;
+        Self::open_with(options, create, is_there, move || {
+            Ok(Box::new(Directory::open(commits).map_err(log::unavailable)?))
         })
     }
 
     fn open_with(
         options: RedbOptions,
         create: impl Fn(RedbOptions) -> Result<Database, DatabaseError> + Send + 'static,
+        is_there: bool,
         folder: impl FnOnce() -> Result<Box<dyn Folder>, StoreError>,
     ) -> Result<Self, StoreError> {
         let open = move || create(options).map_err(tables::not_opened);
         // Also what keeps all others away.
         let database = open()?;
-        let is_new = tables::is_new(&database).map_err(|error| tables::of_engine(&error))?;
+        let state = tables::state(&database).map_err(|error| tables::of_engine(&error))?;
+        if state == State::Ours && !is_there {
+            return Err(log::damaged(
+                "it is not there: put it back (or, if the file was copied while the server was stopped, make an empty folder)",
+            ));
+        }
         let folder = folder()?;
-        if is_new && !folder.list().map_err(log::unavailable)?.is_empty() {
+        if state == State::New && !folder.list().map_err(log::unavailable)?.is_empty() {
             return Err(log::damaged(
                 "it is there, and the file is new: put the one back that it belongs to",
             ));
@@ -141,18 +170,20 @@ impl Redb {
         tables::create(&database).map_err(|error| tables::of_engine(&error))?;
         let fence = tables::fence(&database)?;
         let mut opened = Opened { fence, ..Opened::default() };
-        let log = Log::open(folder, options.layer_bytes as u64 / 4, |before, committed| {
+        let mut log = Log::open(folder, options.layer_bytes as u64 / 4, |before, committed| {
             opened.take(before, committed)
         })?;
         opened.check()?;
         let table = Arc::new(tables::entries(&database)?);
         let hot = Hot::new(options.entry_cache_bytes);
         let history = opened.history.unwrap_or_else(|| History::starting(fence));
+        log.prune(fence.revision.min(history.pruned()));
         let shared = Arc::new(Shared {
             published: RwLock::new(Published { at: history.at(), table, layers: opened.layers, hot }),
             history,
             is_poisoned: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
+            openings: AtomicU64::new(0),
         });
         let keeper = Keeper { database: Some(database), reopen: Box::new(open), shared: shared.clone() };
         let asks = Arc::new(Queue::default());
@@ -220,6 +251,38 @@ impl Redb {
         folder.map(|folder| tables::is_occupied(table, folder)).transpose()
     }
 
+    /// A page of one moment.
+    fn page(&self, prefix: &Key, after: Option<&Key>, limit: NonZeroU16) -> Result<Page, StoreError> {
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let entries_max = usize::from(limit.get().min(LIST_MAX));
+        let (at, table, listed) = {
+            let published = self.shared.published.read().map_err(poisoned)?;
+            // One more than a page has tells that there is more.
+            let listed = published.layers.listed(from, prefix, entries_max + 1);
+            (published.at, published.table.clone(), listed)
+        };
+        let mut rows = tables::range(&table, from.map(Key::as_bytes))?
+            .take_while(|row| row.as_ref().map_or(true, |entry| is_in(prefix, &entry.key)))
+            .peekable();
+        let mut listed = listed.into_iter().peekable();
+        let mut page = Page { at, entries: Vec::new(), more: false };
+        let mut bytes = 0;
+        while let Some(entry) = layer::next(&mut listed, &mut rows) {
+            let entry = entry?;
+            bytes += entry.key.as_bytes().len() + entry.value.len();
+            let is_full = page.entries.len() >= entries_max || bytes > REPLY_BYTES_MAX;
+            if is_full && !page.entries.is_empty() {
+                page.more = true;
+                break;
+            }
+            page.entries.push(entry);
+        }
+        Ok(page)
+    }
+
     async fn ask(
         &self,
         id: CommitId,
@@ -251,13 +314,15 @@ impl Store for Redb {
         if keys.len() > READ_KEYS_MAX {
             return Err(StoreError::TooLarge { what: "keys of a read", limit: READ_KEYS_MAX });
         }
-        let (at, table, looks) = {
-            let published = self.shared.published.read().map_err(poisoned)?;
-            let looks: Vec<Look> = keys.iter().map(|key| published.look(key)).collect();
-            (published.at, published.table.clone(), looks)
-        };
-        let found = looks.into_iter().zip(keys).map(|(look, key)| self.found(at, &table, key, look));
-        Ok(Snapshot { at, entries: found.collect::<Result<_, StoreError>>()? })
+        self.shared.again(|| {
+            let (at, table, looks) = {
+                let published = self.shared.published.read().map_err(poisoned)?;
+                let looks: Vec<Look> = keys.iter().map(|key| published.look(key)).collect();
+                (published.at, published.table.clone(), looks)
+            };
+            let found = looks.into_iter().zip(keys).map(|(look, key)| self.found(at, &table, key, look));
+            Ok(Snapshot { at, entries: found.collect::<Result<_, StoreError>>()? })
+        })
     }
 
     fn peek(&self, key: &Key) -> Option<(Position, Option<Entry>)> {
@@ -273,34 +338,7 @@ impl Store for Redb {
     }
 
     async fn list(&self, prefix: &Key, after: Option<&Key>, limit: NonZeroU16) -> Result<Page, StoreError> {
-        let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
-        let entries_max = usize::from(limit.get().min(LIST_MAX));
-        let (at, table, listed) = {
-            let published = self.shared.published.read().map_err(poisoned)?;
-            // One more than a page has tells that there is more.
-            let listed = published.layers.listed(from, prefix, entries_max + 1);
-            (published.at, published.table.clone(), listed)
-        };
-        let mut rows = tables::range(&table, from.map(Key::as_bytes))?
-            .take_while(|row| row.as_ref().map_or(true, |entry| is_in(prefix, &entry.key)))
-            .peekable();
-        let mut listed = listed.into_iter().peekable();
-        let mut page = Page { at, entries: Vec::new(), more: false };
-        let mut bytes = 0;
-        while let Some(entry) = layer::next(&mut listed, &mut rows) {
-            let entry = entry?;
-            bytes += entry.key.as_bytes().len() + entry.value.len();
-            let is_full = page.entries.len() >= entries_max || bytes > REPLY_BYTES_MAX;
-            if is_full && !page.entries.is_empty() {
-                page.more = true;
-                break;
-            }
-            page.entries.push(entry);
-        }
-        Ok(page)
+        self.shared.again(|| self.page(prefix, after, limit))
     }
 
     async fn commit(&self, id: CommitId, checks: &[Check], writes: &[Write]) -> Result<Position, StoreError> {
@@ -330,18 +368,21 @@ struct Opened {
 }
 
 impl Opened {
-    fn take(&mut self, before: Position, committed: Committed) {
+    /// Takes a commit over; is it in the log only?
+    fn take(&mut self, before: Position, committed: Committed) -> bool {
         let position = committed.position;
         for known in [before, position] {
             if known.revision == self.fence.revision {
                 self.at_fence = Some(known);
             }
         }
-        if position.revision > self.fence.revision {
+        let is_in_log_only = position.revision > self.fence.revision;
+        if is_in_log_only {
             self.layers.young.apply(position, &committed.changes, &committed.created);
         }
         let history = self.history.get_or_insert_with(|| History::starting(before));
         history.applied(position, committed.changes);
+        is_in_log_only
     }
 
     /// Do log and file belong together?

@@ -6,7 +6,7 @@ use redb::{
     AccessGuard, Database, DatabaseError, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase,
     TableDefinition, TableError,
 };
-use std::ops::Bound;
+use std::{io::ErrorKind, ops::Bound};
 
 /// Key to `created ++ modified ++ value`, the revisions big-endian.
 const ENTRIES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("entry");
@@ -22,21 +22,36 @@ const TABLES_BEFORE: [TableDefinition<'static, &[u8], &[u8]>; 2] =
 /// The entries as of one transaction.
 pub(super) type Entries = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-/// Has a file that was opened no tables yet?
-pub(super) fn is_new(database: &Database) -> Result<bool, redb::Error> {
-    Ok(matches!(database.begin_read()?.open_table(META), Err(TableError::TableDoesNotExist(_))))
+/// What a file is when it is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Without tables.
+    New,
+    /// Of the format before, which had no log beside it.
+    Before,
+    /// Of ours, or of one that will be refused.
+    Ours,
+}
+
+/// What is this file?
+pub(super) fn state(database: &Database) -> Result<State, redb::Error> {
+    let meta = match database.begin_read()?.open_table(META) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(State::New),
+        opened => opened?,
+    };
+    let is_before = meta.get("format")?.as_ref().map(AccessGuard::value) == Some(FORMAT_BEFORE);
+    Ok(if is_before { State::Before } else { State::Ours })
 }
 
 /// Makes the tables of a new file, and takes over one of the format before: what it has for followers ends, as none outlived the process.
 pub(super) fn create(database: &Database) -> Result<(), redb::Error> {
-    let is_new = is_new(database)?;
-    if !is_new {
-        let meta = database.begin_read()?.open_table(META)?;
-        if meta.get("format")?.as_ref().map(AccessGuard::value) != Some(FORMAT_BEFORE) {
-            return Ok(());
-        }
-    }
-    let transaction = database.begin_write()?;
+    let is_new = match state(database)? {
+        State::New => true,
+        State::Before => false,
+        State::Ours => return Ok(()),
+    };
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
     {
         transaction.open_table(ENTRIES)?;
         let mut meta = transaction.open_table(META)?;
@@ -172,7 +187,9 @@ fn position(fence: &[u8]) -> Option<Position> {
 /// What an engine's error says to a caller, where nothing can have happened.
 pub(super) fn of_engine(error: &redb::Error) -> StoreError {
     match error {
-        redb::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => super::full(),
+        redb::Error::Io(io) if matches!(io.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+            super::full()
+        }
         redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
             StoreError::Unavailable(error.to_string())
         }

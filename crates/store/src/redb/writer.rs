@@ -120,13 +120,22 @@ impl Writer {
         // It may be at a layer still.
         while !is_over(&self.shared) && !self.hand_over() {
             match self.kept.recv_timeout(KEEPER_LOOK) {
-                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(through) => self.log.prune(through.min(self.shared.history.pruned())),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         drop(self.layers.take());
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
+        }
+        self.tidy();
+    }
+
+    /// What was kept goes from the log, unless followers need it.
+    fn tidy(&mut self) {
+        while let Ok(through) = self.kept.try_recv() {
+            self.log.prune(through.min(self.shared.history.pruned()));
         }
     }
 
@@ -159,9 +168,7 @@ impl Writer {
             if self.shared.is_poisoned.load(Ordering::Acquire) {
                 return Err(super::closed());
             }
-            while let Ok(through) = self.kept.try_recv() {
-                self.log.prune(through.min(self.shared.history.pruned()));
-            }
+            self.tidy();
             let of_layer = self.shared.published.read().map_err(super::poisoned)?.layers.young.bytes();
             // What is written over and over is one entry in memory, and many in the log.
             let bytes = of_layer.max(self.log.appended());
@@ -247,16 +254,18 @@ impl Writer {
 
     /// When the entry at a key came to be and was last modified, as published: from memory if it is there.
     fn published_revisions(&self, key: &Key) -> Result<Option<(u64, u64)>, StoreError> {
-        let table = {
-            let published = self.shared.published.read().map_err(super::poisoned)?;
-            let known = published.hot.revisions(key).or_else(|| published.layers.revisions(key));
-            if let Some(known) = known {
-                return Ok(known);
-            }
-            // Of this moment: the keeper may have moved it there from memory since the last look.
-            published.table.clone()
-        };
-        tables::revisions(&table, key)
+        self.shared.again(|| {
+            let table = {
+                let published = self.shared.published.read().map_err(super::poisoned)?;
+                let known = published.hot.revisions(key).or_else(|| published.layers.revisions(key));
+                if let Some(known) = known {
+                    return Ok(known);
+                }
+                // Of this moment: the keeper may have moved it there from memory since the last look.
+                published.table.clone()
+            };
+            tables::revisions(&table, key)
+        })
     }
 
     fn resolve(&self, plan: &mut Plan, id: CommitId, caller: Caller) {

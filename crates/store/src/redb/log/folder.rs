@@ -13,9 +13,11 @@ pub(in crate::redb) trait Folder: Send {
     fn list(&self) -> io::Result<Vec<u64>>;
     /// All bytes of one.
     fn read(&self, name: u64) -> io::Result<Vec<u8>>;
-    /// Opens one; makes it if it is not there, so that a power cut does not take it away.
+    /// Opens one; makes it if it is not there.
     fn open(&self, name: u64) -> io::Result<Box<dyn Segment>>;
-    /// Removes one.
+    /// What was made is there also after a cut of power.
+    fn sync(&self) -> io::Result<()>;
+    /// Removes one, also for after a cut of power. One that is not there is removed.
     fn remove(&self, name: u64) -> io::Result<()>;
 }
 
@@ -28,34 +30,35 @@ pub(in crate::redb) trait Segment: Send {
 }
 
 /// A directory that nobody else may look into.
-pub(in crate::redb) struct Directory(PathBuf);
+pub(in crate::redb) struct Directory {
+    path: PathBuf,
+    /// Kept open, so that syncing it needs no descriptor when there are none left.
+    itself: File,
+}
 
 impl Directory {
     /// Makes it if it is not there.
     pub(in crate::redb) fn open(path: PathBuf) -> io::Result<Self> {
         match DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => sync(path.parent().unwrap_or(&path))?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            // Whoever made it may have ended before this. What is relative and has one part only is in the current directory.
+            _ => {
+                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+            }
         }
-        Ok(Self(path))
+        Ok(Self { itself: File::open(&path)?, path })
     }
 
     fn path(&self, name: u64) -> PathBuf {
-        self.0.join(format!("{name:016x}"))
+        self.path.join(format!("{name:016x}"))
     }
-}
-
-fn sync(directory: &Path) -> io::Result<()> {
-    // What is relative and has one part only is in the current directory.
-    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    File::open(directory)?.sync_all()
 }
 
 impl Folder for Directory {
     fn list(&self) -> io::Result<Vec<u64>> {
         let mut names = Vec::new();
-        for file in fs::read_dir(&self.0)? {
+        for file in fs::read_dir(&self.path)? {
             let name = file?.file_name();
             let Some(name) = name.to_str().filter(|name| name.len() == 16) else { continue };
             names.extend(u64::from_str_radix(name, 16));
@@ -70,15 +73,19 @@ impl Folder for Directory {
 
     fn open(&self, name: u64) -> io::Result<Box<dyn Segment>> {
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(self.path(name))?;
-        sync(&self.0)?;
-        Ok(Box::new(file))
+        Ok(Box::new(options.write(true).create(true).truncate(false).mode(0o600).open(self.path(name))?))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.itself.sync_all()
     }
 
     fn remove(&self, name: u64) -> io::Result<()> {
-        fs::remove_file(self.path(name))?;
-        // Each before the next: a cut of power that brought an older one back and not the one after it would leave a hole.
-        sync(&self.0)
+        match fs::remove_file(self.path(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            // Each before the next: a cut of power that brought an older one back and not the one after it would leave a hole.
+            _ => self.sync(),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Log {
     open: Option<(Box<dyn Segment>, u64)>,
     /// A segment with so many bytes is the last one no more.
     segment_bytes: u64,
-    /// Bytes that were appended since this was last asked.
+    /// Bytes that were appended since [`Log::mark`]; at first those of what is in the log only.
     appended: usize,
     /// A frame as it is made.
     frame: Vec<u8>,
@@ -40,18 +40,19 @@ pub(super) enum Failure {
 }
 
 impl Log {
-    /// Opens a log, and tells each commit in it, oldest first: the commit before and itself. A frame at its very end that was not written
-    /// wholly was acknowledged to nobody, and is cut off.
+    /// Opens a log, and tells each commit in it, oldest first: the commit before and itself; is it in the log only? A frame at its very end
+    /// that was not written wholly was acknowledged to nobody, and is cut off; one that is whole is durable once this is done.
     ///
     /// # Errors
     /// [`StoreError::Broken`] if it is damaged anywhere else, or not one chain; those of the folder.
     pub(super) fn open(
         folder: Box<dyn Folder>,
         segment_bytes: u64,
-        mut tell: impl FnMut(Position, Committed),
+        mut tell: impl FnMut(Position, Committed) -> bool,
     ) -> Result<Self, StoreError> {
         let mut segments = VecDeque::from(folder.list().map_err(unavailable)?);
         let mut open = None;
+        let mut appended = 0;
         let mut reached: Option<Position> = None;
         for (index, name) in segments.iter().enumerate() {
             let bytes = folder.read(*name).map_err(unavailable)?;
@@ -67,6 +68,7 @@ impl Log {
             };
             let mut first = Some(*name);
             while let Some((commits, after)) = frame::decode(rest) {
+                let mut is_needed = false;
                 for framed in commits {
                     let at = framed.committed.position;
                     let before = reached.unwrap_or(Position {
@@ -79,8 +81,11 @@ impl Log {
                     {
                         return Err(damaged("a commit is missing"));
                     }
-                    tell(before, framed.committed);
+                    is_needed |= tell(before, framed.committed);
                     reached = Some(at);
+                }
+                if is_needed {
+                    appended += rest.len() - after.len();
                 }
                 rest = after;
             }
@@ -89,10 +94,15 @@ impl Log {
             }
             if is_last && first.is_none() {
                 let mut segment = folder.open(*name).map_err(unavailable)?;
-                let length = (bytes.len() - rest.len()) as u64;
+                let whole = bytes.strip_suffix(rest).unwrap_or(&bytes);
+                let length = whole.len() as u64;
                 if !rest.is_empty() {
                     segment.cut(length).map_err(unavailable)?;
                 }
+                // Who wrote the last frame may have ended, or failed, before it was on the disk. Written again, as after a failed sync the
+                // system takes what it has in memory for written.
+                segment.write(0, whole).map_err(unavailable)?;
+                folder.sync().map_err(unavailable)?;
                 open = Some((segment, length));
             }
         }
@@ -100,7 +110,7 @@ impl Log {
         if let Some(empty) = segments.pop_back_if(|_| open.is_none()) {
             folder.remove(empty).map_err(unavailable)?;
         }
-        Ok(Self { folder, segments, open, segment_bytes, appended: 0, frame: Vec::new() })
+        Ok(Self { folder, segments, open, segment_bytes, appended, frame: Vec::new() })
     }
 
     /// Makes commits durable that follow `before`.
@@ -117,6 +127,11 @@ impl Log {
                 let name = before.revision + 1;
                 let made = self.folder.open(name).map_err(|error| {
                     Failure::Absent(if is_full(&error) { super::full() } else { unavailable(error) })
+                })?;
+                // Nothing is in it: but who says so later, after a sync that has failed?
+                self.folder.sync().map_err(|error| match is_full(&error) {
+                    true => Failure::Absent(super::full()),
+                    false => Failure::Unknown,
                 })?;
                 self.segments.push_back(name);
                 (made, 0)

@@ -19,8 +19,10 @@ fn position(revision: u64) -> Position {
 
 fn open(disks: &Disks) -> Result<(Log, Vec<(Position, Committed)>), StoreError> {
     let mut told = Vec::new();
-    let log =
-        Log::open(Box::new(disks.clone()), 1 << 30, |before, committed| told.push((before, committed)))?;
+    let log = Log::open(Box::new(disks.clone()), 1 << 30, |before, committed| {
+        told.push((before, committed));
+        true
+    })?;
     Ok((log, told))
 }
 
@@ -77,6 +79,14 @@ fn a_segment_goes_when_its_last_commit_is_not_needed() {
     assert_eq!(revisions(&disks), [9, 10, 11, 12]);
     assert!(append(&mut log, 13).is_ok(), "the last one is written to still");
     assert_eq!(revisions(&disks).last(), Some(&13));
+}
+
+#[test]
+fn one_that_is_gone_already_keeps_no_other_from_going() {
+    let (disks, mut log) = with_segments(&[1, 5, 9]);
+    disks.lose(1);
+    log.prune(100);
+    assert_eq!(disks.segments().len(), 1);
 }
 
 #[test]
@@ -140,5 +150,6 @@ fn what_found_no_room_is_not_there_and_what_failed_is_unknown() {
     assert!(append(&mut log, 13).is_ok());
     disks.log_faults(Faults { syncs_left: Some(0), ..Faults::default() });
     assert!(matches!(append(&mut log, 14), Err(Failure::Unknown)));
+    disks.log_faults(Faults::default());
     assert!(revisions(&disks).contains(&13));
 }

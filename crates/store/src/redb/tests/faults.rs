@@ -111,14 +111,29 @@ async fn where_the_log_has_no_room_for_another_segment_it_is_said_too() {
 }
 
 /// The tables find no room, but the log does: commits go on as long as memory may have them.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_cannot_grow_stops_writing_when_memory_is_full_and_loses_nothing() {
     let disks = Disks::default();
     let options = RedbOptions { layer_bytes: 1 << 20, ..SMALL };
     let store = on(&disks, options).unwrap();
+    let cold: Vec<Write> = (0..90).map(|number| put(&format!("cold/{number}"), &[7; 3_000])).collect();
     store.commit(CommitId(1), &[], &[put("kept", b"1")]).await.unwrap();
+    store.commit(CommitId(2), &[], &cold).await.unwrap();
     drop(store);
-    let store = on(&disks, options).unwrap();
+    let store = Arc::new(on(&disks, options).unwrap());
+    // Somebody reads, all the time, what is in the tables and in no memory.
+    let (reading, is_over) = (store.clone(), Arc::new(std::sync::atomic::AtomicBool::new(false)));
+    let over = is_over.clone();
+    let reader = tokio::spawn(async move {
+        while !over.load(std::sync::atomic::Ordering::SeqCst) {
+            for number in 0..90 {
+                assert!(value(&reading, &format!("cold/{number}")).await.is_some());
+                tokio::task::yield_now().await;
+            }
+            let page = reading.list(&key("cold/"), None, NonZeroU16::new(256).unwrap()).await.unwrap();
+            assert_eq!(page.entries.len(), 90);
+        }
+    });
     disks.file.faults(Faults { room: Some(disks.file.len()), ..Faults::default() });
     let large = vec![b'x'; 60_000];
     let mut acknowledged = 0;
@@ -149,10 +164,15 @@ async fn a_file_that_cannot_grow_stops_writing_when_memory_is_full_and_loses_not
     closed.file.faults(Faults { room: Some(closed.file.len()), ..Faults::default() });
     drop(on(&closed, options).unwrap());
     all_there(&on(&closed, options).unwrap()).await;
+    tokio::time::sleep(crate::redb::keeper::FULL_PAUSE * 2).await;
     disks.file.faults(Faults::default());
     tokio::time::sleep(crate::redb::keeper::FULL_PAUSE + Duration::from_millis(500)).await;
+    is_over.store(true, std::sync::atomic::Ordering::SeqCst);
+    reader.await.unwrap();
+    assert!(store.shared.openings.load(std::sync::atomic::Ordering::SeqCst) >= 2);
     store.commit(CommitId(3), &[], &[put("more", &large)]).await.unwrap();
     all_there(&store).await;
+    assert!(Arc::strong_count(&store) == 1, "the reader has ended");
     drop(store);
     let store = on(&disks, options).unwrap();
     all_there(&store).await;
@@ -180,6 +200,35 @@ async fn a_failing_sync_is_unknown_and_ends_writing_until_reopened() {
     assert_eq!(value(&store, "maybe").await.is_some(), fate.is_some());
     assert_eq!(store.resolve(CommitId(1)).await, Ok(Some(first)));
     store.commit(CommitId(4), &[], &[put("later", b"1")]).await.unwrap();
+}
+
+/// What a killed server had written and not synced is seen by the next one, and by all after it.
+#[tokio::test]
+async fn what_was_found_when_the_log_was_opened_is_there_after_a_cut_of_power() {
+    for closes in [false, true] {
+        let disks = Disks::default();
+        let store = on(&disks, RedbOptions::default()).unwrap();
+        store.commit(CommitId(1), &[], &[put("a", b"1")]).await.unwrap();
+        disks.log_faults(Faults { syncs_left: Some(0), ..Faults::default() });
+        assert_eq!(
+            store.commit(CommitId(2), &[], &[put("a", b"2")]).await,
+            Err(StoreError::Unknown(CommitId(2)))
+        );
+        disks.log_faults(Faults::default());
+        drop(store);
+        let store = on(&disks, RedbOptions::default()).unwrap();
+        let at = store.resolve(CommitId(2)).await.unwrap();
+        assert!(at.is_some() && value(&store, "a").await == Some(b"2".to_vec()), "it was written wholly");
+        let cut = if closes {
+            drop(store);
+            disks.after_power_cut(|| false)
+        } else {
+            disks.after_power_cut(|| false)
+        };
+        let store = on(&cut, RedbOptions::default()).unwrap();
+        assert_eq!(store.resolve(CommitId(2)).await, Ok(at));
+        assert_eq!(value(&store, "a").await, Some(b"2".to_vec()));
+    }
 }
 
 /// The file fails, not the log: nothing more is written, and all that was acknowledged is in the log.
