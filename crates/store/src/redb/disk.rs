@@ -21,6 +21,7 @@ struct State {
     written: Vec<(usize, Vec<u8>)>,
     faults: Faults,
     syncs: u64,
+    bytes_read: u64,
 }
 
 /// What the disk does next.
@@ -43,6 +44,10 @@ impl Disk {
 
     pub(super) fn syncs(&self) -> u64 {
         self.state().syncs
+    }
+
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.state().bytes_read
     }
 
     /// What a disk holds whose power is cut now; `is_kept` says of each unsynced sector whether it got there.
@@ -187,7 +192,8 @@ impl StorageBackend for Disk {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
         let from = usize::try_from(offset).unwrap();
-        let state = self.state();
+        let mut state = self.state();
+        state.bytes_read += out.len() as u64;
         out.copy_from_slice(state.now.get(from..from + out.len()).ok_or_else(failed)?);
         Ok(())
     }

@@ -416,6 +416,11 @@ pub fn commits_of(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// Was there no room on the disk, or no more that this user may have?
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
 fn full() -> StoreError {
     StoreError::Full("the disk has no room".to_owned())
 }

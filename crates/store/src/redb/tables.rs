@@ -6,7 +6,7 @@ use redb::{
     AccessGuard, Database, DatabaseError, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase,
     TableDefinition, TableError,
 };
-use std::{io::ErrorKind, ops::Bound};
+use std::ops::Bound;
 
 /// Key to `created ++ modified ++ value`, the revisions big-endian.
 const ENTRIES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("entry");
@@ -187,9 +187,7 @@ fn position(fence: &[u8]) -> Option<Position> {
 /// What an engine's error says to a caller, where nothing can have happened.
 pub(super) fn of_engine(error: &redb::Error) -> StoreError {
     match error {
-        redb::Error::Io(io) if matches!(io.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
-            super::full()
-        }
+        redb::Error::Io(io) if super::is_full(io) => super::full(),
         redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
             StoreError::Unavailable(error.to_string())
         }

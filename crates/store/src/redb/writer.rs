@@ -118,13 +118,7 @@ impl Writer {
             shared.is_full.load(Ordering::Acquire) || shared.is_poisoned.load(Ordering::Acquire)
         };
         // It may be at a layer still.
-        while !is_over(&self.shared) && !self.hand_over() {
-            match self.kept.recv_timeout(KEEPER_LOOK) {
-                Ok(through) => self.log.prune(through.min(self.shared.history.pruned())),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
+        while !is_over(&self.shared) && !self.hand_over() && self.wait_for_keeper() {}
         drop(self.layers.take());
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
@@ -135,8 +129,22 @@ impl Writer {
     /// What was kept goes from the log, unless followers need it.
     fn tidy(&mut self) {
         while let Ok(through) = self.kept.try_recv() {
-            self.log.prune(through.min(self.shared.history.pruned()));
+            self.prune(through);
         }
+    }
+
+    fn prune(&mut self, through: u64) {
+        self.log.prune(through.min(self.shared.history.pruned()));
+    }
+
+    /// Waits a little until a layer is kept. Is there a keeper still?
+    fn wait_for_keeper(&mut self) -> bool {
+        match self.kept.recv_timeout(KEEPER_LOOK) {
+            Ok(through) => self.prune(through),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+        true
     }
 
     fn commit_batch(&mut self, batch: Vec<Ask>) {
@@ -178,15 +186,13 @@ impl Writer {
             if self.shared.is_full.load(Ordering::Acquire) {
                 return Err(super::full());
             }
-            match self.kept.recv_timeout(KEEPER_LOOK) {
-                Ok(through) => self.log.prune(through.min(self.shared.history.pruned())),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(super::closed()),
+            if !self.wait_for_keeper() {
+                return Err(super::closed());
             }
         }
     }
 
-    /// Hands the young layer to the keeper; not while that is at another one. Is there nothing left to hand over?
+    /// Hands the young layer to the keeper; not while that is at another one. Is the young layer empty now?
     fn hand_over(&mut self) -> bool {
         let Ok(mut published) = self.shared.published.write() else { return true };
         let layers = &mut published.layers;

@@ -126,13 +126,10 @@ impl Log {
                 self.frame.extend_from_slice(SEGMENT_MAGIC);
                 let name = before.revision + 1;
                 let made = self.folder.open(name).map_err(|error| {
-                    Failure::Absent(if is_full(&error) { super::full() } else { unavailable(error) })
+                    Failure::Absent(if super::is_full(&error) { super::full() } else { unavailable(error) })
                 })?;
-                // Nothing is in it: but who says so later, after a sync that has failed?
-                self.folder.sync().map_err(|error| match is_full(&error) {
-                    true => Failure::Absent(super::full()),
-                    false => Failure::Unknown,
-                })?;
+                // After another failure than that, no later sync proves that its name is on the disk: nothing may be written to it.
+                self.folder.sync().map_err(|error| failure(super::is_full(&error)))?;
                 self.segments.push_back(name);
                 (made, 0)
             }
@@ -141,13 +138,13 @@ impl Log {
         let written = segment.write(length, &self.frame);
         if let Err(error) = written {
             // One that was just made is as good as none, and is made again.
-            let is_cut = is_full(&error) && segment.cut(length).is_ok();
+            let is_cut = super::is_full(&error) && segment.cut(length).is_ok();
             if length == 0 {
                 self.segments.pop_back();
             } else {
                 self.open = Some((segment, length));
             }
-            return Err(if is_cut { Failure::Absent(super::full()) } else { Failure::Unknown });
+            return Err(failure(is_cut));
         }
         self.appended += self.frame.len();
         let length = length + self.frame.len() as u64;
@@ -178,8 +175,9 @@ impl Log {
     }
 }
 
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+/// Of a disk that refused, or of one that is full and has nothing of it.
+fn failure(is_certainly_full: bool) -> Failure {
+    if is_certainly_full { Failure::Absent(super::full()) } else { Failure::Unknown }
 }
 
 pub(super) fn unavailable(error: io::Error) -> StoreError {
