@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     NewCredential, NewRegistration, NewUser, Registration, User,
     app_role::graph_client,
-    fixtures::{NOW, registration, tenant},
+    fixtures::{HASHED, Hashing, NOW, registration, tenant},
 };
 use access::{Principal, PrincipalKind};
 use crypt::{SystemEntropy, test_keys::TestSigner};
@@ -18,13 +18,15 @@ fn later(seconds: i64) -> Timestamp {
 
 /// A directory whose ids are all different.
 async fn directory() -> DirectoryService {
+    at(Arc::new(NOW)).await
+}
+
+async fn at(clock: Arc<dyn domain::Clock>) -> DirectoryService {
     let settings = crate::fixtures::settings();
     let root = Arc::new(crypt::Key256::random(&SystemEntropy));
     let make = |_| Ok(crypt::test_keys::signing_key());
     let store = Arc::new(Memory::new());
-    DirectoryService::open(store, Arc::new(SystemEntropy), &root, settings, make, Arc::new(NOW))
-        .await
-        .unwrap()
+    DirectoryService::open(store, Arc::new(SystemEntropy), &root, settings, make, clock).await.unwrap()
 }
 
 async fn application(directory: &DirectoryService, name: &str, roles: &[&str]) -> (Registration, Caller) {
@@ -139,6 +141,23 @@ async fn user(directory: &DirectoryService, name: &str) -> User {
         must_change_password: false,
     };
     User::clone(&directory.create_user(new, NOW).await.unwrap().user)
+}
+
+#[tokio::test]
+async fn another_password_ends_what_was_issued_while_it_was_hashed() {
+    let directory = at(Arc::new(Hashing::default())).await;
+    let (_, caller) = application(&directory, "people", &["User.ReadWrite.All"]).await;
+    let ada = user(&directory, "ada").await;
+    let patch = UserPatch {
+        change: crate::UserChange::default(),
+        password: Some((Secret::new("quite another one".to_owned()), false)),
+    };
+    let done = directory.acting(&caller).update_user(&ada.id.to_string(), &patch, NOW).await.unwrap();
+    let revocations = &done.value.principal.revocations;
+    assert!(
+        revocations.refuse(HASHED, &[])
+            && !revocations.refuse(HASHED.plus(std::time::Duration::from_secs(1)), &[])
+    );
 }
 
 #[tokio::test]

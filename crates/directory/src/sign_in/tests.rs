@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     NewUser, UserChange,
-    fixtures::{Fill, NOW},
+    fixtures::{Fill, HASHED, Hashing, NOW},
     user::User,
 };
 use std::{sync::Arc, time::Duration};
@@ -307,19 +307,6 @@ fn secret_of(text: &str) -> Vec<u8> {
         }
     }
     bytes
-}
-
-/// The time that a request which hashes a password ends at.
-const HASHED: Timestamp = Timestamp::from_seconds(NOW.seconds() + 5);
-
-/// It is [`NOW`] when the directory opens, and [`HASHED`] from then on.
-#[derive(Default)]
-struct Hashing(std::sync::atomic::AtomicBool);
-
-impl domain::Clock for Hashing {
-    fn now(&self) -> Timestamp {
-        if self.0.swap(true, std::sync::atomic::Ordering::SeqCst) { HASHED } else { NOW }
-    }
 }
 
 #[tokio::test]
