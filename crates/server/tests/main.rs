@@ -143,6 +143,10 @@ async fn a_first_start_makes_everything_and_a_second_finds_it() {
     for private in ["root.key", "keyless.redb", "admin.sock"] {
         assert_eq!(mode(&site.data().join(private)), 0o600, "{private}");
     }
+    let commits = site.data().join("keyless.redb.commits");
+    assert_eq!(mode(&commits), 0o700);
+    let segments: Vec<_> = fs::read_dir(&commits).unwrap().map(|segment| segment.unwrap().path()).collect();
+    assert!(!segments.is_empty() && segments.iter().all(|segment| mode(segment) == 0o600));
     let public = site.public.clone().unwrap();
     for file in ["root.pem", "bundle.pem", "truststore.p12", "hosts"] {
         assert_eq!(mode(&public.join(file)), 0o644, "{file}");
