@@ -21,7 +21,7 @@ use store::{
 const BATCH_BYTES_MAX: usize = COMMIT_BYTES_MAX / 2;
 /// How many versions, likewise.
 const BATCH_ITEMS_MAX: usize = WRITES_MAX / 2;
-/// How often a backup is gathered again because a version was added meanwhile.
+/// How often a backup or a list of versions is gathered because one was added or the latest changed meanwhile.
 pub(super) const GATHERINGS_MAX: usize = 4;
 
 /// An object whose versions are laid out in a vault, and which is not there yet.
@@ -116,27 +116,50 @@ impl VaultService {
         name: &ObjectName,
         request: &PageRequest,
     ) -> Result<Permitted<Page<Object<K>>>, VaultError> {
+        let mut gatherings = 1;
+        loop {
+            let (listed, is_of_one_moment) = self.gather_versions(asker, vault, name, request).await?;
+            // Who never stops writing does not keep others from being answered.
+            if is_of_one_moment || gatherings == GATHERINGS_MAX {
+                return Ok(listed);
+            }
+            gatherings += 1;
+        }
+    }
+
+    /// A page of versions, and whether all of it is of one moment: it is, if the head has not changed around it.
+    async fn gather_versions<K: Kind>(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        name: &ObjectName,
+        request: &PageRequest,
+    ) -> Result<(Permitted<Page<Object<K>>>, bool), VaultError> {
         let found = self.look(asker, vault, Some(name), |view, permit: &Permit<K::List>, _vault| {
             Ok((permit.vault(), view.get::<Head<K>>(&(permit.vault(), name.clone()))?))
         });
         let (id, found) = found.await?.value;
         let object = found.as_ref().map(|head| head.id);
-        let versions = match found {
-            Some(head) => self.versions(id, &head, request).await?,
+        let versions = match &found {
+            Some(head) => self.versions(id, head, request).await?,
             None => Page { items: Vec::new(), next: None },
         };
         // As above: whether it may be answered is decided after it was gathered.
-        self.again(asker, vault, id, Some(name), versions, |view, permit: &Permit<K::List>, versions| {
-            let of = |head: &Arc<Head<K>>| {
-                versions
-                    .iter()
-                    .map(|version| Object { head: head.clone(), version: Arc::clone(version) })
-                    .collect()
-            };
-            let head = view.get::<Head<K>>(&(permit.vault(), name.clone()))?;
-            Ok(head.filter(|head| Some(head.id) == object).map_or_else(Vec::new, |head| of(&head)))
-        })
-        .await
+        let listed =
+            self.again(asker, vault, id, Some(name), versions, |view, permit: &Permit<K::List>, versions| {
+                let of = |head: &Arc<Head<K>>| {
+                    versions
+                        .iter()
+                        .map(|version| Object { head: head.clone(), version: Arc::clone(version) })
+                        .collect()
+                };
+                let head = view.get::<Head<K>>(&(permit.vault(), name.clone()))?;
+                Ok(head.filter(|head| Some(head.id) == object).map_or_else(Vec::new, |head| of(&head)))
+            });
+        let listed = listed.await?;
+        let is_of_one_moment =
+            listed.value.items.first().is_none_or(|item| Some(&item.head) == found.as_ref());
+        Ok((listed, is_of_one_moment))
     }
 
     /// Those of a head that was read before: a version that was the latest then, and has a record of its own by now, is found here or there.

@@ -141,6 +141,19 @@ async fn one_of_an_older_server_is_read_changed_listed_and_followed() {
     }
 }
 
+/// Each time that versions are gathered, another one is added.
+fn never_stop_adding(world: &World, is_before: bool) {
+    let (meddler, again) = (world.elsewhere(), world.clone());
+    let meddle = move || {
+        at_once(meddler.set("db", "next"));
+        never_stop_adding(&again, is_before);
+    };
+    match is_before {
+        true => world.before_list(meddle),
+        false => world.after_list(meddle),
+    }
+}
+
 /// The latest goes apart while the versions are gathered: it is there once, and so in a backup.
 #[tokio::test]
 async fn one_that_goes_apart_meanwhile_is_listed_and_backed_up_once() {
@@ -148,28 +161,56 @@ async fn one_that_goes_apart_meanwhile_is_listed_and_backed_up_once() {
     world.allow_all().await;
     let first = world.set("db", "one").await;
     for is_before in [false, true] {
-        let known = versions(&world).await;
-        let meddler = world.elsewhere();
-        let meddle = move || {
-            at_once(meddler.set("db", "next"));
-        };
-        match is_before {
-            true => world.before_list(meddle),
-            false => world.after_list(meddle),
-        }
-        assert_eq!(versions(&world).await, known);
+        never_stop_adding(&world, is_before);
+        let listed = world.versions("db", 25, None).await.unwrap().items;
+        world.stop_meddling();
+        let all = versions(&world).await;
+        // The one that was added last was not seen any more; each before it was, and once.
+        assert_eq!(listed.len(), all.len() - 1);
+        assert!(in_order(listed.iter().map(|item| item.version.version)).len() == listed.len());
+        assert!(listed.iter().all(|item| all.contains(&item.version.version)));
     }
+    let before = versions(&world).await.len();
     let meddler = world.elsewhere();
     world.before_list(move || {
         at_once(meddler.set("db", "last"));
     });
     let blob = world.backup("db").await.unwrap();
     let all = versions(&world).await;
-    assert_eq!((all.len(), all.contains(&first)), (4, true));
+    assert_eq!((all.len(), all.contains(&first)), (before + 1, true));
     world.delete("db").await.unwrap();
     world.purge("db").await.unwrap();
     world.restore(&blob).await.unwrap();
     assert_eq!((versions(&world).await, world.value("db").await.as_str()), (all, "last"));
+}
+
+/// What was done after a new version was acknowledged is never seen without it.
+#[tokio::test]
+async fn versions_are_listed_as_they_were_at_one_moment() {
+    let world = World::new().await;
+    let first = world.set("db", "one").await;
+    world.set("db", "two").await;
+    for (count, is_before) in [(3, true), (4, false)] {
+        let meddler = world.elsewhere();
+        let meddle = move || {
+            at_once(async {
+                meddler.set("db", "next").await;
+                let content_type = Some(format!("after {count}"));
+                meddler
+                    .update("db", Some(first), SecretChange { content_type, ..SecretChange::default() })
+                    .await
+                    .unwrap();
+            });
+        };
+        match is_before {
+            true => world.before_list(meddle),
+            false => world.after_list(meddle),
+        }
+        let listed = world.versions("db", 25, None).await.unwrap().items;
+        let of_first = listed.iter().find(|item| item.version.version == first).unwrap();
+        let content_type = of_first.version.content.content_type.clone();
+        assert_eq!((listed.len(), content_type), (count, Some(format!("after {count}"))), "{is_before}");
+    }
 }
 
 /// Wherever pages are cut, the latest is on one of them.

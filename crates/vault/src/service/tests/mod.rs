@@ -414,6 +414,11 @@ impl World {
         *self.store.after_list.lock().unwrap() = Some(Box::new(meddle));
     }
 
+    fn stop_meddling(&self) {
+        *self.store.before_list.lock().unwrap() = None;
+        *self.store.after_list.lock().unwrap() = None;
+    }
+
     /// When so many commits have been made, and before the next one is.
     fn before_commit(&self, after: u64, meddle: impl FnOnce() + Send + 'static) {
         *self.store.before_commit.lock().unwrap() = Some((after, Box::new(meddle)));
