@@ -117,6 +117,59 @@ async fn all_service_principals_are_listed_once_and_managed_identities_are_no_ap
 }
 
 /// Who takes all secrets away by a list of none would believe that they are gone.
+/// Of a list only so many are looked at for a page; what is asked for by its name is on the first, however many others there are.
+#[tokio::test]
+async fn who_is_asked_for_by_name_is_found_among_many() {
+    let world = golden_graph::world().await;
+    let uri = |number: usize| format!("api://shop-{number}");
+    let mut clients = Vec::new();
+    for number in 0..5_100 {
+        let new = NewRegistration {
+            display_name: "one of many".to_owned(),
+            identifier_uris: vec![uri(number)],
+            ..NewRegistration::default()
+        };
+        clients.push(world.state.directory.create_registration(new, NOW).await.unwrap().client.to_string());
+    }
+    let vaults = directory::graph::Builtin::Vaults.client().to_string();
+    for (name, client) in [0, 2_000, 5_099]
+        .into_iter()
+        .flat_map(|number| [(uri(number), &clients[number]), (clients[number].clone(), &clients[number])])
+        .chain([("https://vault.azure.net".to_owned(), &vaults)])
+    {
+        let path = format!("/v1.0/servicePrincipals?$filter=servicePrincipalNames/any(c:c%20eq%20'{name}')");
+        let found = get(&world, &path).await;
+        assert_eq!(found["value"][0]["appId"], **client, "{name}");
+        assert_eq!(
+            (found["value"].as_array().unwrap().len(), found.get("@odata.nextLink")),
+            (1, None),
+            "{name}"
+        );
+        let found =
+            get(&world, &format!("/v1.0/applications?$filter=identifierUris/any(c:c%20eq%20'{name}')")).await;
+        let is_application = name.starts_with("api:");
+        let ids: Vec<_> = found["value"].as_array().unwrap().iter().map(|one| &one["appId"]).collect();
+        assert_eq!(ids.len(), usize::from(is_application), "{name}");
+        assert!(ids.iter().all(|id| *id == &json!(client)), "{name}");
+    }
+    // Both are meant, and what else is asked is, too.
+    let path = "/v1.0/servicePrincipals?$filter=servicePrincipalNames/any(c:c%20eq%20'api://shop-7')%20and%20displayName%20eq%20'others'";
+    assert_eq!(get(&world, path).await["value"], json!([]));
+    // Names are compared without their case: of another one than it was written in, it is looked for.
+    let mut found = None;
+    let mut next = Some(
+        "/v1.0/servicePrincipals?$filter=servicePrincipalNames/any(c:c%20eq%20'API://shop-7')".to_owned(),
+    );
+    while let Some(path) = next {
+        let page = get(&world, &path).await;
+        found = found.or(page["value"][0]["appId"].as_str().map(str::to_owned));
+        next = page["@odata.nextLink"]
+            .as_str()
+            .map(|link| link.strip_prefix("https://graph.keyless.localhost:8443").unwrap().to_owned());
+    }
+    assert_eq!(found.as_ref(), Some(&clients[7]));
+}
+
 #[tokio::test]
 async fn secrets_are_not_changed_by_a_list_of_them() {
     let world = golden_graph::world().await;

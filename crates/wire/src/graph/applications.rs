@@ -125,11 +125,20 @@ impl Asked<'_> {
         }
     }
 
+    /// The client id of the one that a filter can mean at most, by it or by a name; `names` is where its names are.
+    pub(super) async fn meant_client(&self, names: &str) -> Option<ClientId> {
+        let filter = self.query.filter.as_ref()?;
+        let name = filter.must_be("appId").or_else(|| filter.must_be(names))?;
+        match name.parse() {
+            Ok(client) => Some(client),
+            // Of another case it is looked for among all.
+            Err(_) => self.state.directory.registration(name).await.ok().map(|found| found.client),
+        }
+    }
+
     async fn applications(&self) -> Result<Answer, GraphError> {
         let domain = self.domain();
-        // One of this client id there is at most.
-        let app = self.query.filter.as_ref().and_then(|filter| filter.must_be("appId"));
-        if let Some(client) = app.and_then(|client| client.parse::<ClientId>().ok()) {
+        if let Some(client) = self.meant_client("identifierUris").await {
             let found = self.application(&Key::App(client.to_string())).await.ok();
             let objects = found.iter().map(|found| types::application(found, domain)).collect();
             return self.short("applications", objects);

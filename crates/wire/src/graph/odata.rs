@@ -165,11 +165,13 @@ impl Filter {
         })
     }
 
-    /// The text that a property must be equal to, if that is certain: a shortcut to the one object that has it.
+    /// The text that a property must be equal to, or a collection must have, if that is certain: a shortcut to the one object that has it.
     pub(super) fn must_be(&self, name: &str) -> Option<&str> {
         match self {
             Self::And(left, right) => left.must_be(name).or_else(|| right.must_be(name)),
-            Self::Equals { path, value } if path.eq_ignore_ascii_case(name) => value.as_str(),
+            Self::Equals { path, value } | Self::Any { path, value } if path.eq_ignore_ascii_case(name) => {
+                value.as_str()
+            }
             _ => None,
         }
     }

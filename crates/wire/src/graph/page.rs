@@ -64,7 +64,7 @@ impl Asked<'_> {
         Ok(self.listed(kind, page, None))
     }
 
-    fn is_meant(&self, object: &Object) -> Result<bool, GraphError> {
+    pub(super) fn is_meant(&self, object: &Object) -> Result<bool, GraphError> {
         self.query.filter.as_ref().map_or(Ok(true), |filter| filter.takes(object))
     }
 

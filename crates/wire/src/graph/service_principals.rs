@@ -123,6 +123,11 @@ impl ServicePrincipalsOperation {
 }
 
 impl ServicePrincipal {
+    /// One that every tenant has.
+    const fn builtin(one: Builtin) -> Self {
+        Self { principal: None, registration: None, builtin: Some(one) }
+    }
+
     /// Its object id.
     pub(super) fn id(&self, tenant: domain::TenantId) -> PrincipalId {
         let builtin = || self.builtin.map(|one| one.object(tenant));
@@ -161,7 +166,7 @@ impl Asked<'_> {
         let is_client = matches!(key, Key::App(_));
         let builtin = Builtin::named(uuid, self.tenant());
         if let Some(builtin) = builtin.filter(|one| is_client == (one.client().uuid() == uuid)) {
-            return Ok(ServicePrincipal { principal: None, registration: None, builtin: Some(builtin) });
+            return Ok(ServicePrincipal::builtin(builtin));
         }
         let found = match is_client {
             true => self.state.directory.principal_of_client(ClientId::from_uuid(uuid)).await?,
@@ -214,11 +219,17 @@ impl Asked<'_> {
     }
 
     async fn service_principals(&self) -> Result<Answer, GraphError> {
-        // One of this client id there is at most.
-        let app = self.query.filter.as_ref().and_then(|filter| filter.must_be("appId"));
-        if let Some(client) = app.and_then(|client| client.parse::<ClientId>().ok()) {
+        const NAMES: &str = "servicePrincipalNames";
+        if let Some(client) = self.meant_client(NAMES).await {
             let found = self.service_principal(&Key::App(client.to_string())).await.ok();
             return self.short("servicePrincipals", found.iter().map(|found| self.shown(found)).collect());
+        }
+        if self.query.filter.as_ref().is_some_and(|filter| filter.must_be(NAMES).is_some()) {
+            let mut builtin = Builtin::ALL.map(|one| self.shown(&ServicePrincipal::builtin(one))).to_vec();
+            builtin.retain(|object| self.is_meant(object).unwrap_or_default());
+            if !builtin.is_empty() {
+                return self.short("servicePrincipals", builtin);
+            }
         }
         self.page("servicePrincipals", |after| async move {
             let (items, next) = self.state.directory.principals_after(after).await?;
@@ -233,9 +244,7 @@ impl Asked<'_> {
             for builtin in Builtin::ALL {
                 let id = builtin.object(self.tenant()).uuid();
                 if is_here(id) {
-                    let found =
-                        ServicePrincipal { principal: None, registration: None, builtin: Some(builtin) };
-                    objects.push((id, self.shown(&found)));
+                    objects.push((id, self.shown(&ServicePrincipal::builtin(builtin))));
                 }
             }
             objects.sort_by_key(|(id, _)| *id);
