@@ -132,7 +132,8 @@ fn msal_signs_people_in_to_a_page() {
     let text = include_str!("relying_parties/page.html")
         .replace("CLIENT", client)
         .replace("AUTHORITY", &authority)
-        .replace("API", API);
+        .replace("API", API)
+        .replace("GRAPH", &format!("https://graph.keyless.localhost:{port}"));
     serve(listener, text, library);
     let mut browser = Chromium::start(&program, "msal-page-profile", "login.keyless.localhost", port);
     browser.open(&page);
@@ -142,12 +143,16 @@ fn msal_signs_people_in_to_a_page() {
     browser.click("button.primary");
     browser.see("Orders page asks for your permission");
     browser.click("button.primary");
-    browser.see("alice@keyless.localhost, renewed, 9002326");
+    // Another resource is agreed to when the page needs it.
+    browser.read("Read your profile in the directory");
+    browser.click("button.primary");
+    let alice = "alice@keyless.localhost";
+    browser.see(&format!("{alice}, renewed, 9002326, {alice}, {alice}, InvalidAuthenticationToken"));
     let log = parties.server.keyless(["audit", "tail", "-n", "50"]).ok();
     assert!(log.contains("a page of another origin asks"), "{log}");
     note(
         "MSAL for browsers 5.30.0, in Chromium",
-        "code with PKCE, id token, refresh, from another origin",
+        "code with PKCE, id token, refresh, Graph, userinfo, from another origin",
         "works",
     );
 }

@@ -9,6 +9,7 @@ mod arm;
 pub mod bearer;
 pub mod body;
 pub mod context;
+mod cross_origin;
 pub mod graph;
 pub mod keyvault;
 pub mod msi;

@@ -190,3 +190,46 @@ async fn secrets_are_not_changed_by_a_list_of_them() {
         (&json!("web"), 1)
     );
 }
+
+/// By a page of another origin: which headers the answer has that let it be read, and whether it left a record.
+async fn of_page(world: &World, method: Method, headers: &[(&str, &str)]) -> (StatusCode, [String; 4], bool) {
+    let before = world.audit.records().len();
+    let mut request =
+        Request::builder().method(method).uri("/v1.0/me").header("host", "graph.keyless.localhost:8443");
+    for (name, value) in headers {
+        request = request.header(*name, world.name(value));
+    }
+    let response = world.public.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let header = |name: &str| {
+        let name = format!("access-control-{name}");
+        response.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+    };
+    assert_eq!(header("allow-credentials"), "");
+    let told =
+        [header("allow-origin"), header("allow-headers"), header("allow-methods"), header("expose-headers")];
+    (response.status(), told, world.audit.records().len() > before)
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_asks_with_its_token() {
+    let world = golden_graph::world().await;
+    let (origin, asks) = (("origin", "https://shop.example"), ("access-control-request-method", "GET"));
+    let token = ("authorization", "Bearer {ada token}");
+    let told = |of: [&str; 4]| of.map(str::to_owned);
+    let shown = told(["*", "", "", "client-request-id, location, request-id, retry-after, www-authenticate"]);
+    let nothing = told([""; 4]);
+    let may_ask = told(["*", "authorization, *", "GET, POST, PATCH, DELETE", ""]);
+    // The browser asks first, without the token, and nothing has happened.
+    assert_eq!(
+        of_page(&world, Method::OPTIONS, &[origin, asks]).await,
+        (StatusCode::NO_CONTENT, may_ask, false)
+    );
+    assert_eq!(of_page(&world, Method::GET, &[origin, token]).await, (StatusCode::OK, shown.clone(), true));
+    // So that it is told why it was refused.
+    assert_eq!(of_page(&world, Method::GET, &[origin]).await, (StatusCode::UNAUTHORIZED, shown, true));
+    // Nobody else is told so, nor let in by asking so.
+    assert_eq!(of_page(&world, Method::GET, &[token]).await, (StatusCode::OK, nothing.clone(), true));
+    assert_eq!(of_page(&world, Method::OPTIONS, &[asks]).await, (StatusCode::UNAUTHORIZED, nothing, true));
+    let (status, ..) = of_page(&world, Method::GET, &[origin, asks]).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+}

@@ -25,6 +25,7 @@ mod users;
 use crate::{
     bearer,
     context::{Context, State},
+    cross_origin,
 };
 use access::Caller;
 use audit::{Actor, Outcome};
@@ -58,6 +59,11 @@ struct Answer {
 
 /// Answers a request to Graph.
 pub(crate) async fn handle(state: &State, context: &Context, request: Request) -> Response {
+    // A page of any origin may ask: what counts is the token.
+    let is_of_page = request.headers().contains_key(header::ORIGIN);
+    if let Some(response) = cross_origin::asks_first(&request, "GET, POST, PATCH, DELETE") {
+        return response;
+    }
     let client_request = request.headers().get(CLIENT_REQUEST).and_then(|id| id.to_str().ok());
     let client_request = client_request.filter(|id| id.len() <= 64).unwrap_or_default().to_owned();
     let mut response = answered(state, context, request, &client_request).await;
@@ -72,6 +78,9 @@ pub(crate) async fn handle(state: &State, context: &Context, request: Request) -
         && let Ok(id) = HeaderValue::from_str(&client_request)
     {
         headers.insert(CLIENT_REQUEST, id);
+    }
+    if is_of_page {
+        cross_origin::show(headers);
     }
     response
 }

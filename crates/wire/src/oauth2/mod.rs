@@ -4,7 +4,6 @@
 //! Spec: RFC 6749 (OAuth 2.0), OpenID Connect Discovery 1.0, RFC 7517 (JWK), and the Microsoft identity platform's v2.0 and v1.0
 //! endpoints as its clients know them.
 
-mod cross_origin;
 mod device;
 mod discovery;
 pub(crate) mod error;
@@ -15,7 +14,7 @@ mod types;
 
 use crate::{
     context::{Context, State},
-    sign_in,
+    cross_origin, sign_in,
 };
 use axum::{
     Extension, Router,
@@ -49,10 +48,10 @@ fn programs() -> Router<State> {
         .route("/{tenant}/discovery/v2.0/keys", document(get(keys::v2)))
         .route("/{tenant}/discovery/keys", document(get(keys::v1)))
         .route("/{tenant}/discovery/instance", document(get(discovery::instance)))
+        .route("/{tenant}/oauth2/v2.0/revoke", post(token::revoke).fallback(token::wrong_method))
         .route_layer(middleware::from_fn(cross_origin::readable))
         .route("/{tenant}/oauth2/v2.0/devicecode", device_route(Endpoint::V2))
         .route("/{tenant}/oauth2/devicecode", device_route(Endpoint::V1))
-        .route("/{tenant}/oauth2/v2.0/revoke", post(token::revoke).fallback(token::wrong_method))
         .merge(sign_in::realms())
 }
 

@@ -186,7 +186,7 @@ async fn pages_of_other_origins_read_documents_and_tokens_and_nothing_that_knows
         ("/{tenant}/oauth2/v2.0/token", "*"),
         ("/{tenant}/oauth2/token", "*"),
         ("/{tenant}/oauth2/v2.0/devicecode", ""),
-        ("/{tenant}/oauth2/v2.0/revoke", ""),
+        ("/{tenant}/oauth2/v2.0/revoke", "*"),
         ("/{tenant}/oauth2/v2.0/logout", ""),
         ("/{tenant}/openid/userinfo", ""),
         ("/account", ""),
