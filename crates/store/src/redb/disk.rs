@@ -50,6 +50,11 @@ impl Disk {
         self.state().bytes_read
     }
 
+    /// Changes what is on it.
+    pub(super) fn damage(&self, change: impl FnOnce(&mut Vec<u8>)) {
+        change(&mut self.state().now);
+    }
+
     /// What a disk holds whose power is cut now; `is_kept` says of each unsynced sector whether it got there.
     pub(super) fn after_power_cut(&self, mut is_kept: impl FnMut() -> bool) -> Self {
         let state = self.state();

@@ -70,7 +70,7 @@ impl Keeper {
             self.open_again()?;
         }
         let database = self.database.as_ref().ok_or_else(super::closed)?;
-        tables::write(database, layer).map_err(|error| tables::of_engine(&error))?;
+        tables::write(database, layer)?;
         tables::entries(database)
     }
 

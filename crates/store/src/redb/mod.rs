@@ -152,10 +152,10 @@ impl Redb {
         is_there: bool,
         folder: impl FnOnce() -> Result<Box<dyn Folder>, StoreError>,
     ) -> Result<Self, StoreError> {
-        let open = move || create(options).map_err(tables::not_opened);
+        let open = move || tables::opened(|| create(options));
         // Also what keeps all others away.
         let database = open()?;
-        let state = tables::state(&database).map_err(|error| tables::of_engine(&error))?;
+        let state = tables::kind(&database)?;
         if state == State::Ours && !is_there {
             return Err(log::damaged(
                 "it is not there: put it back (or, if the file was copied while the server was stopped, make an empty folder)",
@@ -167,7 +167,7 @@ impl Redb {
                 "it is there, and the file is new: put the one back that it belongs to",
             ));
         }
-        tables::create(&database).map_err(|error| tables::of_engine(&error))?;
+        tables::create(&database)?;
         let fence = tables::fence(&database)?;
         let mut opened = Opened { fence, ..Opened::default() };
         let mut log = Log::open(folder, options.layer_bytes as u64 / 4, |before, committed| {

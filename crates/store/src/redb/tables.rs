@@ -6,7 +6,10 @@ use redb::{
     AccessGuard, Database, DatabaseError, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase,
     TableDefinition, TableError,
 };
-use std::ops::Bound;
+use std::{
+    ops::Bound,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 /// Key to `created ++ modified ++ value`, the revisions big-endian.
 const ENTRIES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("entry");
@@ -34,7 +37,11 @@ pub(super) enum State {
 }
 
 /// What is this file?
-pub(super) fn state(database: &Database) -> Result<State, redb::Error> {
+pub(super) fn kind(database: &Database) -> Result<State, StoreError> {
+    guarded(|| state(database).map_err(|error| of_engine(&error)))
+}
+
+fn state(database: &Database) -> Result<State, redb::Error> {
     let meta = match database.begin_read()?.open_table(META) {
         Err(TableError::TableDoesNotExist(_)) => return Ok(State::New),
         opened => opened?,
@@ -44,7 +51,11 @@ pub(super) fn state(database: &Database) -> Result<State, redb::Error> {
 }
 
 /// Makes the tables of a new file, and takes over one of the format before: what it has for followers ends, as none outlived the process.
-pub(super) fn create(database: &Database) -> Result<(), redb::Error> {
+pub(super) fn create(database: &Database) -> Result<(), StoreError> {
+    guarded(|| made_ours(database).map_err(|error| of_engine(&error)))
+}
+
+fn made_ours(database: &Database) -> Result<(), redb::Error> {
     let is_new = match state(database)? {
         State::New => true,
         State::Before => false,
@@ -70,23 +81,29 @@ pub(super) fn create(database: &Database) -> Result<(), redb::Error> {
 
 /// Up to which commit an opened file has entries.
 pub(super) fn fence(database: &Database) -> Result<Position, StoreError> {
-    let transaction = database.begin_read().map_err(|error| of_engine(&error.into()))?;
-    let meta = open(&transaction, META)?;
-    let format = meta.get("format").map_err(unavailable)?;
-    if format.as_ref().map(AccessGuard::value) != Some(FORMAT) {
-        return Err(StoreError::Broken("its format is of another version of keyless".to_owned()));
-    }
-    let fence = meta.get("fence").map_err(unavailable)?;
-    fence.and_then(|fence| position(fence.value())).ok_or_else(|| broken("it has no fence"))
+    guarded(|| {
+        let transaction = database.begin_read().map_err(|error| of_engine(&error.into()))?;
+        let meta = open(&transaction, META)?;
+        let format = meta.get("format").map_err(unavailable)?;
+        if format.as_ref().map(AccessGuard::value) != Some(FORMAT) {
+            return Err(StoreError::Broken("its format is of another version of keyless".to_owned()));
+        }
+        let fence = meta.get("fence").map_err(unavailable)?;
+        fence.and_then(|fence| position(fence.value())).ok_or_else(|| broken("it has no fence"))
+    })
 }
 
 /// The entries of the last durable commit.
 pub(super) fn entries(database: &Database) -> Result<Entries, StoreError> {
-    open(&database.begin_read().map_err(|error| of_engine(&error.into()))?, ENTRIES)
+    guarded(|| open(&database.begin_read().map_err(|error| of_engine(&error.into()))?, ENTRIES))
 }
 
 /// Makes all of a layer durable.
-pub(super) fn write(database: &Database, layer: &Layer) -> Result<(), redb::Error> {
+pub(super) fn write(database: &Database, layer: &Layer) -> Result<(), StoreError> {
+    guarded(|| put_down(database, layer).map_err(|error| of_engine(&error)))
+}
+
+fn put_down(database: &Database, layer: &Layer) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     // A file that was not closed is open again at once, however large it is.
@@ -111,26 +128,44 @@ pub(super) fn write(database: &Database, layer: &Layer) -> Result<(), redb::Erro
     Ok(())
 }
 
+/// Opens a file.
+pub(super) fn opened(open: impl FnOnce() -> Result<Database, DatabaseError>) -> Result<Database, StoreError> {
+    guarded(|| open().map_err(not_opened))
+}
+
+/// Asks the engine, which panics where a page is not as it was written. It holds no lock of ours meanwhile; if it held one of its own, all
+/// that is asked after it comes to the same.
+fn guarded<T>(ask: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let told = catch_unwind(AssertUnwindSafe(ask));
+    told.unwrap_or_else(|_| Err(broken("a page of its file is not as it was written: put a backup back")))
+}
+
 /// The entry at a key.
 pub(super) fn fetch(entries: &Entries, key: &Key) -> Result<Option<Entry>, StoreError> {
-    let stored = entries.get(key.as_bytes()).map_err(unavailable)?;
-    stored.map(|stored| entry(key.clone(), stored.value())).transpose()
+    guarded(|| {
+        let stored = entries.get(key.as_bytes()).map_err(unavailable)?;
+        stored.map(|stored| entry(key.clone(), stored.value())).transpose()
+    })
 }
 
 /// Does any key begin with this?
 pub(super) fn is_occupied(entries: &Entries, prefix: &[u8]) -> Result<bool, StoreError> {
-    let first =
-        entries.range::<&[u8]>(prefix..).map_err(unavailable)?.next().transpose().map_err(unavailable)?;
-    Ok(first.is_some_and(|(key, _)| key.value().starts_with(prefix)))
+    guarded(|| {
+        let mut rows = entries.range::<&[u8]>(prefix..).map_err(unavailable)?;
+        let first = rows.next().transpose().map_err(unavailable)?;
+        Ok(first.is_some_and(|(key, _)| key.value().starts_with(prefix)))
+    })
 }
 
 /// When the entry at a key came to be and was last modified.
 pub(super) fn revisions(entries: &Entries, key: &Key) -> Result<Option<(u64, u64)>, StoreError> {
-    let stored = entries.get(key.as_bytes()).map_err(unavailable)?;
-    let parse = |stored: AccessGuard<'_, &[u8]>| {
-        entry_row(stored.value()).map(|(created, modified, _)| (created, modified))
-    };
-    stored.map(|stored| parse(stored).ok_or_else(|| broken("an entry is cut short"))).transpose()
+    guarded(|| {
+        let stored = entries.get(key.as_bytes()).map_err(unavailable)?;
+        let parse = |stored: AccessGuard<'_, &[u8]>| {
+            entry_row(stored.value()).map(|(created, modified, _)| (created, modified))
+        };
+        stored.map(|stored| parse(stored).ok_or_else(|| broken("an entry is cut short"))).transpose()
+    })
 }
 
 /// Entries in key order.
@@ -138,11 +173,17 @@ pub(super) fn range<'a>(
     entries: &'a Entries,
     from: Bound<&'a [u8]>,
 ) -> Result<impl Iterator<Item = Result<Entry, StoreError>> + 'a, StoreError> {
-    let rows = entries.range::<&[u8]>((from, Bound::Unbounded)).map_err(unavailable)?;
-    Ok(rows.map(|row| {
-        let (key, row) = row.map_err(unavailable)?;
-        entry(Key::new(key.value()), row.value())
-    }))
+    let mut rows = guarded(|| entries.range::<&[u8]>((from, Bound::Unbounded)).map_err(unavailable))?;
+    let mut next = move || {
+        guarded(|| match rows.next() {
+            None => Ok(None),
+            Some(row) => {
+                let (key, row) = row.map_err(unavailable)?;
+                entry(Key::new(key.value()), row.value()).map(Some)
+            }
+        })
+    };
+    Ok(std::iter::from_fn(move || next().transpose()))
 }
 
 /// An entry from its row.
@@ -201,7 +242,7 @@ pub(super) fn unavailable(error: redb::StorageError) -> StoreError {
 }
 
 /// Why a file does not open.
-pub(super) fn not_opened(error: DatabaseError) -> StoreError {
+fn not_opened(error: DatabaseError) -> StoreError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => {
             StoreError::Unavailable("another process has the store open".to_owned())

@@ -326,3 +326,52 @@ async fn a_file_that_was_not_closed_is_not_read_as_a_whole() {
     assert!(length > 8 << 20 && read < read_max, "{read} bytes of {length}");
     assert!(value(&store, "0/0").await.is_some());
 }
+
+/// The engine panics on a page that it has not written so. Found by reads, by lists, by what a commit looks up, and when it is opened.
+#[tokio::test]
+async fn a_page_that_is_damaged_is_an_error_for_whoever_comes_by_it() {
+    let (disks, count) = (Disks::default(), 100);
+    let options = RedbOptions { page_cache_bytes: 0, entry_cache_bytes: 0, ..RedbOptions::default() };
+    let store = on(&disks, options).unwrap();
+    let writes: Vec<_> = (0..count).map(|number| put(&format!("entry/{number:03}"), &[7; 300])).collect();
+    store.commit(CommitId(1), &[], &writes).await.unwrap();
+    drop(store);
+    let leaf = |page: &[u8]| page[0] == 1 && page.windows(6).any(|window| window == b"entry/");
+    // Its kind; how many entries it has; where they end.
+    type Damage = fn(&mut [u8]);
+    let damages: [Damage; 3] =
+        [|page| page[0] = 9, |page| page[2..4].fill(0xff), |page| page[4..64].fill(0xff)];
+    for damage in damages {
+        let disks = disks.copy();
+        let store = on(&disks, options).unwrap();
+        let mut damaged = 0;
+        disks.file.damage(|bytes| {
+            for page in bytes.chunks_mut(4096).filter(|page| leaf(page)) {
+                damage(page);
+                damaged += 1;
+            }
+        });
+        assert!(damaged > 5, "{damaged} pages");
+        let (mut broken, page) = (0, NonZeroU16::new(10).unwrap());
+        for number in 0..count {
+            match store.read(&[key(&format!("entry/{number:03}"))]).await {
+                // What was in the middle of it may be where it was.
+                Ok(_) => {}
+                Err(StoreError::Broken(why)) => {
+                    assert!(why.contains("put a backup back"), "{why}");
+                    broken += 1;
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert!(broken > 0);
+        let listed = store.list(&key("entry/"), None, page).await;
+        assert!(matches!(listed, Err(StoreError::Broken(_))), "{listed:?}");
+        // Nothing is acknowledged that may be wrong; what needs nothing of those pages is.
+        let checks = [Check::Absent(key("entry/000"))];
+        let refused = store.commit(CommitId(2), &checks, &[put("entry/000", b"x")]).await;
+        assert!(matches!(refused, Err(StoreError::Broken(_) | StoreError::Conflict { .. })), "{refused:?}");
+        drop(store);
+        drop(on(&disks, options).map(|_| ()));
+    }
+}
