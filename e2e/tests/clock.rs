@@ -1,6 +1,7 @@
 //! Time travel on a server that was started for it: what only time does is seen, and said to be a test clock's everywhere.
 
-use e2e::{Answer, App, Server};
+use e2e::{Answer, App, Server, wait};
+use std::time::Duration;
 
 /// A request to vault `shop` with a token.
 fn ask(server: &Server, method: &str, path: &str, token: &str) -> Answer {
@@ -66,4 +67,47 @@ fn the_clock_of_a_server_that_was_not_made_for_test_stands_fast() {
     assert_ne!(refused.code, Some(0));
     assert!(refused.stderr.contains("was not made for test"), "{}", refused.said());
     server.start_again();
+}
+
+#[test]
+fn audit_records_expire_after_the_time_that_is_set() {
+    let mut server = Server::start_set("clock-audit", &["--test-clock"], &[("KEYLESS_AUDIT_KEEP", "2d")]);
+    let _said = server.keyless(["vault", "create", "shop"]).ok();
+    let first = server.keyless(["audit", "tail", "-n", "1000"]).ok().lines().count();
+    let log = server.data().join("audit");
+    let full = || {
+        let names =
+            std::fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut full: Vec<String> = names.filter(|name| name.starts_with("audit-")).collect();
+        full.sort();
+        full
+    };
+    // A file is of a day; the oldest goes once it is two days old and another one is full.
+    for files in [
+        &["audit-000001.jsonl"][..],
+        &["audit-000001.jsonl", "audit-000002.jsonl"],
+        &["audit-000002.jsonl", "audit-000003.jsonl"],
+    ] {
+        let _said = server.keyless(["clock", "advance", "36h"]).ok();
+        assert!(server.stop().success());
+        server.start_again();
+        wait::until("the next file", Duration::from_secs(20), || {
+            // Whatever is recorded begins it.
+            assert_eq!(ask(&server, "GET", "/secrets", "x").status, 401);
+            full() == files
+        });
+    }
+    let said = server.keyless(["audit", "verify"]).ok();
+    assert!(said.contains("that have expired, chain unbroken"), "{said}");
+    let told: serde_json::Value = serde_json::from_str(&server.keyless_json(["audit", "verify"])).unwrap();
+    assert!(told["expired"].as_u64().unwrap() >= first as u64, "{told}");
+    let expired = format!("records 1 to {}", told["expired"]);
+    assert!(server.keyless(["audit", "tail", "-n", "1000"]).ok().contains(&expired), "{expired}");
+    // Without a server, too; and what else is missing is found.
+    assert!(server.stop().success());
+    assert!(server.keyless(["audit", "verify"]).ok().contains("that have expired"));
+    std::fs::remove_file(log.join("audit-000002.jsonl")).unwrap();
+    let refused = server.keyless(["audit", "verify"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.said());
+    assert!(refused.stderr.contains("were dropped before it"), "{}", refused.said());
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+mod expiry;
 mod files;
 mod line;
 pub mod log;

@@ -102,6 +102,7 @@ impl ChainKey {
                 prev: *links.prev.bytes(),
                 mac: expected,
                 torn: links.torn,
+                at: links.at,
             }),
             // Its mac holds, so we wrote it: a later version's line, which this one cannot judge.
             Err(_) => Read::Changed,
@@ -127,6 +128,8 @@ pub(crate) struct Whole {
     pub(crate) prev: [u8; 32],
     pub(crate) mac: [u8; 32],
     pub(crate) torn: Option<Torn>,
+    /// When it was written, in seconds since the epoch.
+    pub(crate) at: i64,
 }
 
 #[derive(Deserialize)]
@@ -135,6 +138,7 @@ struct Links {
     prev: Sha256Hash,
     #[serde(default)]
     torn: Option<Torn>,
+    at: i64,
 }
 
 /// A whole line's text and its mac's hex digits.

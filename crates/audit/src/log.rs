@@ -7,12 +7,13 @@
 //! One process writes a log: `server` holds the lock of the data directory.
 
 use crate::{
-    AuditError, AuditSink, Record, files,
+    AuditError, AuditSink, Record, expiry, files,
     line::ChainKey,
     together::{Batch, Joined, Place},
     writer::Writer,
 };
 use crypt::Key256;
+use domain::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{
     path::{Path, PathBuf},
@@ -162,6 +163,35 @@ impl AuditLog {
     pub fn sync(&self) -> Result<Option<Anchor>, AuditError> {
         let seq = lock(&self.tail).writer.seq;
         self.sync_until(seq)
+    }
+
+    /// Lets the next record begin a file, if the active one has a record from before this time: only full files can go.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`].
+    pub fn turn(&self, before: Timestamp) -> Result<(), AuditError> {
+        let first = expiry::first_of(&files::active(&self.dir), &self.key)?;
+        if first.is_some_and(|first| first.at < before.seconds()) {
+            lock(&self.tail).writer.is_to_turn = true;
+        }
+        Ok(())
+    }
+
+    /// The last record of the newest full file that has, as all before it, only records from before this time: after it the log may begin.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`].
+    pub fn expired(&self, before: Timestamp) -> Result<Option<Anchor>, AuditError> {
+        expiry::expired(&self.dir, &self.key, before)
+    }
+
+    /// Removes the full files in which all records are up to this one, oldest first; how many files that were. The caller has kept it: without
+    /// it [`crate::verify()`] takes the log for one that was cut.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`]: some may be gone.
+    pub fn begin_after(&self, begin: &Anchor) -> Result<usize, AuditError> {
+        expiry::remove(&self.dir, &self.key, begin)
     }
 
     /// Returns when record `seq` is on disk. One caller syncs for all that wait: by then their records are with the kernel.
@@ -325,7 +355,7 @@ mod tests {
                 scope.spawn(|| (0..20).for_each(|_| assert!(log.sync().is_ok())));
             });
             let synced = log.sync().unwrap();
-            let verified = verify(dir.path(), &key, synced.as_ref()).unwrap();
+            let verified = verify(dir.path(), &key, None, synced.as_ref()).unwrap();
             assert_eq!((verified.records, verified.last), (400, synced));
         }
     }
@@ -380,7 +410,7 @@ mod tests {
         lock(&log.tail).writer.seq = 0;
         log.append(&record("secret.get")).unwrap();
         assert!(!log.is_failed());
-        assert_eq!(verify(dir.path(), &key, None).unwrap().records, 1);
+        assert_eq!(verify(dir.path(), &key, None, None).unwrap().records, 1);
     }
 
     #[test]
@@ -394,7 +424,7 @@ mod tests {
         log.append(&record("secret.get")).unwrap();
         assert!(!log.is_failed());
         assert!(matches!(
-            verify(dir.path(), &key, None).unwrap_err().kind,
+            verify(dir.path(), &key, None, None).unwrap_err().kind,
             FaultKind::Dropped { from: 1, to: 1 }
         ));
         drop(log);
@@ -416,7 +446,7 @@ mod tests {
         assert!(log.is_failed());
         log.append(&record("secret.get")).unwrap();
         assert!(!log.is_failed());
-        assert_eq!(verify(dir.path(), &key, None).unwrap().records, 2);
+        assert_eq!(verify(dir.path(), &key, None, None).unwrap().records, 2);
     }
 
     #[test]
@@ -433,7 +463,7 @@ mod tests {
         log.append(&record("secret.get")).unwrap();
         let anchor = log.sync().unwrap();
         assert_eq!(anchor.map(|anchor| anchor.seq), Some(4));
-        let kind = verify(dir.path(), &key, anchor.as_ref()).unwrap_err().kind;
+        let kind = verify(dir.path(), &key, None, anchor.as_ref()).unwrap_err().kind;
         assert!(matches!(kind, FaultKind::Dropped { from: 2, to: 3 }), "{kind}");
     }
 

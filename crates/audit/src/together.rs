@@ -183,7 +183,7 @@ mod tests {
         }
 
         fn verified(&self) -> u64 {
-            verify(self.dir.path(), &self.key, None).unwrap().records
+            verify(self.dir.path(), &self.key, None, None).unwrap().records
         }
     }
 

@@ -20,6 +20,8 @@ use std::{
 pub struct Verified {
     /// How many records.
     pub records: u64,
+    /// How many were before them, and are not kept any more.
+    pub expired: u64,
     /// Torn lines that later records account for: a full disk, a loss of power.
     pub torn: u64,
     /// Bytes after the last whole line: of one that is being written, or that a crash cut off when no start has come since. The next
@@ -85,23 +87,33 @@ pub enum FaultKind {
     Unreadable(#[source] AuditError),
 }
 
-/// Verifies the log of a folder from its first record to its end. `key` and `anchor` as in [`crate::AuditLog::open`].
+/// Verifies the log of a folder from its first record to its end. `key` and `anchor` as in [`crate::AuditLog::open`]; up to `begin` records need
+/// not be there any more, as they have expired ([`crate::AuditLog::begin_after`]).
 ///
 /// # Errors
 /// The first [`Fault`] that is found.
-pub fn verify(dir: &Path, key: &Key256, anchor: Option<&Anchor>) -> Result<Verified, Fault> {
+pub fn verify(
+    dir: &Path,
+    key: &Key256,
+    begin: Option<&Anchor>,
+    anchor: Option<&Anchor>,
+) -> Result<Verified, Fault> {
     let unreadable = |error| Fault { file: dir.to_owned(), line: 0, kind: FaultKind::Unreadable(error) };
     let key = ChainKey::of(key);
     let mut lines = Lines::of(files::open_all(dir).map_err(unreadable)?);
     let mut chain = Chain { seq: 0, mac: NO_MAC, torn: None, torn_at: None, torn_total: 0 };
-    let mut unfinished_bytes = 0;
+    let (mut unfinished_bytes, mut expired) = (0, None);
     while lines.advance()? {
         match key.read(&lines.text) {
             Read::Whole(whole) => {
+                expired.get_or_insert_with(|| chain.begin(&whole, begin));
                 if let Some(kind) = chain.fault_of(&whole) {
                     let place =
                         chain.torn_at.filter(|_| matches!(kind, FaultKind::Torn)).unwrap_or(lines.place());
                     return Err(name_gap(place, kind, lines, &key));
+                }
+                if begin.is_some_and(|begin| begin.seq == whole.seq && begin.mac != whole.mac) {
+                    return Err(lines.place().fault(FaultKind::Forked { seq: whole.seq }));
                 }
                 if anchor.is_some_and(|anchor| anchor.seq == whole.seq && anchor.mac != whole.mac) {
                     return Err(lines.place().fault(FaultKind::TailCut { anchor: whole.seq }));
@@ -123,7 +135,8 @@ pub fn verify(dir: &Path, key: &Key256, anchor: Option<&Anchor>) -> Result<Verif
         return Err(lines.place().fault(FaultKind::TailCut { anchor: anchor.seq }));
     }
     let last = (chain.seq > 0).then_some(Anchor { seq: chain.seq, mac: chain.mac });
-    Ok(Verified { records: chain.seq, torn: chain.torn_total, unfinished_bytes, last })
+    let expired = expired.unwrap_or_default();
+    Ok(Verified { records: chain.seq - expired, expired, torn: chain.torn_total, unfinished_bytes, last })
 }
 
 /// Where the chain stands.
@@ -136,6 +149,17 @@ struct Chain {
 }
 
 impl Chain {
+    /// Before the first record that is there: which records may be missing, as they have expired? Files go one after the other, so that some
+    /// of those may be there still.
+    fn begin(&mut self, first: &Whole, begin: Option<&Anchor>) -> u64 {
+        match begin {
+            Some(begin) if first.seq > begin.seq => (self.seq, self.mac) = (begin.seq, begin.mac),
+            Some(_) => (self.seq, self.mac) = (first.seq.saturating_sub(1), first.prev),
+            None => {}
+        }
+        self.seq
+    }
+
     fn fault_of(&self, next: &Whole) -> Option<FaultKind> {
         let expected = self.seq + 1;
         if self.torn.is_some() && next.torn.is_none() {
@@ -260,7 +284,7 @@ mod tests {
             fs::read(&path).unwrap().split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         change(&mut lines);
         fs::write(&path, lines.concat()).unwrap();
-        verify(dir.path(), &key, with_anchor.then_some(&anchor))
+        verify(dir.path(), &key, None, with_anchor.then_some(&anchor))
             .map(|verified| verified.records)
             .map_err(|fault| (fault.line, format!("{:?}", fault.kind)))
     }
@@ -274,8 +298,8 @@ mod tests {
         assert_eq!(check(|_| {}, true), Ok(10));
         assert_eq!(check(|_| {}, false), Ok(10));
         let dir = TempDir::new();
-        let nothing = Verified { records: 0, torn: 0, unfinished_bytes: 0, last: None };
-        assert_eq!(verify(dir.path(), &Key256::random(&SystemEntropy), None).unwrap(), nothing);
+        let nothing = Verified { records: 0, expired: 0, torn: 0, unfinished_bytes: 0, last: None };
+        assert_eq!(verify(dir.path(), &Key256::random(&SystemEntropy), None, None).unwrap(), nothing);
     }
 
     #[test]
@@ -314,10 +338,10 @@ mod tests {
         let log = AuditLog::open(dir.path(), &key, SyncPolicy::EverySecond, None).unwrap();
         (0..3).for_each(|_| log.append(&record("secret.get")).unwrap());
         let anchor = log.sync().unwrap();
-        assert_eq!(verify(dir.path(), &key, anchor.as_ref()).unwrap().records, 4);
+        assert_eq!(verify(dir.path(), &key, None, anchor.as_ref()).unwrap().records, 4);
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replacen("allowed", "refused", 1)).unwrap();
-        let fault = verify(dir.path(), &key, anchor.as_ref()).unwrap_err();
+        let fault = verify(dir.path(), &key, None, anchor.as_ref()).unwrap_err();
         assert_eq!((fault.line, format!("{:?}", fault.kind)), (1, "Changed".to_owned()));
     }
 
@@ -363,7 +387,8 @@ mod tests {
         let anchor = append(3);
         let new = fs::read_to_string(&path).unwrap();
         fs::write(&path, &old).unwrap();
-        let kind = || verify(dir.path(), &key, Some(&anchor)).map_err(|fault| format!("{:?}", fault.kind));
+        let kind =
+            || verify(dir.path(), &key, None, Some(&anchor)).map_err(|fault| format!("{:?}", fault.kind));
         assert_eq!(kind(), Err("TailCut { anchor: 13 }".to_owned()));
         append(5);
         assert_eq!(kind(), Err("TailCut { anchor: 13 }".to_owned()));
@@ -377,7 +402,7 @@ mod tests {
     #[test]
     fn another_key_verifies_nothing() {
         let (dir, _, _) = log();
-        let fault = verify(dir.path(), &Key256::random(&SystemEntropy), None).unwrap_err();
+        let fault = verify(dir.path(), &Key256::random(&SystemEntropy), None, None).unwrap_err();
         assert_eq!((fault.line, fault.to_string().contains("the line was changed")), (1, true));
     }
 }

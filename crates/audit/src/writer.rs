@@ -22,6 +22,8 @@ pub(crate) struct Writer {
     /// None after a failure that makes the file doubtful: then the next append opens it again.
     pub(crate) file: Option<Arc<File>>,
     bytes: u64,
+    /// The file counts as full with what it has.
+    pub(crate) is_to_turn: bool,
     /// The last record, with which the next one is chained.
     pub(crate) seq: u64,
     pub(crate) mac: [u8; 32],
@@ -51,6 +53,7 @@ impl Writer {
         let mut writer = Self {
             file: None,
             bytes: 0,
+            is_to_turn: false,
             seq: 0,
             mac: NO_MAC,
             unfinished: vec![],
@@ -157,13 +160,14 @@ impl Writer {
     /// The open file; opened again after it was lost, changed for the next one when it is full.
     fn file(&mut self, dir: &Path, key: &ChainKey, file_bytes_max: u64) -> Result<Arc<File>, AuditError> {
         let is_whole = self.unfinished.is_empty() && !self.owes_newline && self.torn.is_none();
-        if let Some(file) = self.file.as_ref().filter(|_| self.bytes >= file_bytes_max && is_whole) {
+        let is_full = self.bytes >= file_bytes_max || (self.is_to_turn && self.bytes > 0);
+        if let Some(file) = self.file.as_ref().filter(|_| is_full && is_whole) {
             let path = files::active(dir);
             file.sync_data().map_err(AuditError::io(&path, "sync it to disk"))?;
             let next = files::full_numbers(dir)?.last().map_or(1, |last| last + 1);
             fs::rename(&path, files::full(dir, next))
                 .map_err(AuditError::io(&path, "rename it, as it is full"))?;
-            self.file = None;
+            (self.file, self.is_to_turn) = (None, false);
         }
         match &self.file {
             Some(file) => Ok(file.clone()),
@@ -219,19 +223,23 @@ impl Writer {
 /// The last whole line of the newest full file that has one, for an active file that has none yet.
 fn last_of_full(dir: &Path, key: &ChainKey) -> Result<Option<Whole>, AuditError> {
     for number in files::full_numbers(dir)?.into_iter().rev() {
-        let path = files::full(dir, number);
-        let end = File::open(&path)
-            .and_then(|file| files::read_end(&file, file.metadata()?.len(), files::END_BYTES))
-            .map_err(AuditError::io(&path, "read its end"))?;
-        let whole = end.rsplit(|byte| *byte == b'\n').find_map(|line| match key.read(line) {
-            Read::Whole(whole) => Some(whole),
-            Read::Changed | Read::Unfinished => None,
-        });
+        let whole = last_of(&files::full(dir, number), key)?;
         if whole.is_some() {
             return Ok(whole);
         }
     }
     Ok(None)
+}
+
+/// The last whole line of a file, if it has one near its end.
+pub(crate) fn last_of(path: &Path, key: &ChainKey) -> Result<Option<Whole>, AuditError> {
+    let end = File::open(path)
+        .and_then(|file| files::read_end(&file, file.metadata()?.len(), files::END_BYTES))
+        .map_err(AuditError::io(path, "read its end"))?;
+    Ok(end.rsplit(|byte| *byte == b'\n').find_map(|line| match key.read(line) {
+        Read::Whole(whole) => Some(whole),
+        Read::Changed | Read::Unfinished => None,
+    }))
 }
 
 /// One write(2); again only if a signal came before any byte was taken.
@@ -276,7 +284,7 @@ mod tests {
     }
 
     fn check(dir: &Path, key: &Key256) -> Verified {
-        verify(dir, key, None).unwrap_or_else(|fault: verify::Fault| panic!("{fault}"))
+        verify(dir, key, None, None).unwrap_or_else(|fault: verify::Fault| panic!("{fault}"))
     }
 
     #[test]
@@ -337,10 +345,16 @@ mod tests {
         let mut changed = text.clone();
         changed[bytes.len() - 1] = b'x';
         fs::write(&path, &changed).unwrap();
-        assert!(matches!(verify(dir.path(), &key, None).unwrap_err().kind, verify::FaultKind::TornMissing));
+        assert!(matches!(
+            verify(dir.path(), &key, None, None).unwrap_err().kind,
+            verify::FaultKind::TornMissing
+        ));
         let without = [&text[..bytes.len() - 10_000], &text[bytes.len() + 1..]].concat();
         fs::write(&path, without).unwrap();
-        assert!(matches!(verify(dir.path(), &key, None).unwrap_err().kind, verify::FaultKind::TornMissing));
+        assert!(matches!(
+            verify(dir.path(), &key, None, None).unwrap_err().kind,
+            verify::FaultKind::TornMissing
+        ));
     }
 
     /// A disk that takes only a part of each line: every part, twice in a row.
@@ -412,7 +426,7 @@ mod tests {
             let text = fs::read_to_string(&path).unwrap().replace("secret.set", "secret.got");
             fs::write(&path, format!("{}{end}", text.trim_end())).unwrap();
             open(dir.path(), &key).append(&record("secret.get")).unwrap();
-            let fault = verify(dir.path(), &key, None).unwrap_err();
+            let fault = verify(dir.path(), &key, None, None).unwrap_err();
             assert!(fault.line == 2 && matches!(fault.kind, verify::FaultKind::Changed), "{fault}");
         }
     }
@@ -438,7 +452,7 @@ mod tests {
         assert_eq!(check(dir.path(), &test_key()).records, 101);
         fs::remove_file(files::full(dir.path(), 3)).unwrap();
         assert!(matches!(
-            verify(dir.path(), &test_key(), None).unwrap_err().kind,
+            verify(dir.path(), &test_key(), None, None).unwrap_err().kind,
             verify::FaultKind::Dropped { .. }
         ));
     }

@@ -39,6 +39,9 @@ pub(crate) enum Command {
 #[derive(Deserialize)]
 struct Verified {
     records: u64,
+    /// Before them; a server of before does not say it.
+    #[serde(default)]
+    expired: u64,
     torn: u64,
 }
 
@@ -56,7 +59,9 @@ async fn verify(global: &Global) -> Result<(), Failure> {
     let verified = match admin.send(Method::GET, "/v1/audit/verify", None::<&()>).await {
         Ok(body) => serde_json::from_slice(&body).map_err(|error| Failure::new(error.to_string()))?,
         Err(Fault::Absent(error)) => match maintenance::verify_audit(&config).await {
-            Ok(Ok(verified)) => Verified { records: verified.records, torn: verified.torn },
+            Ok(Ok(verified)) => {
+                Verified { records: verified.records, expired: verified.expired, torn: verified.torn }
+            }
             Ok(Err(fault)) => return Err(broken(fault.to_string())),
             // It came up, or is not ours to look at: what the socket said is the better word.
             Err(StartError::AlreadyRunning { .. }) => return Err(admin.explain(Fault::Absent(error))),
@@ -67,7 +72,8 @@ async fn verify(global: &Global) -> Result<(), Failure> {
     };
     match global.output {
         Format::Json => {
-            output::json(&serde_json::json!({"records": verified.records, "torn": verified.torn}))
+            let Verified { records, expired, torn } = verified;
+            output::json(&serde_json::json!({"records": records, "expired": expired, "torn": torn}))
         }
         Format::Table => {
             let torn = if verified.torn == 0 {
@@ -75,8 +81,12 @@ async fn verify(global: &Global) -> Result<(), Failure> {
             } else {
                 format!(", {} torn by a crash and marked so", verified.torn)
             };
+            let expired = match verified.expired {
+                0 => String::new(),
+                expired => format!(", after {expired} that have expired"),
+            };
             output::line(format_args!(
-                "{} {} records, chain unbroken{torn}",
+                "{} {} records{expired}, chain unbroken{torn}",
                 paint(Colour::Good, "ok"),
                 verified.records
             ));

@@ -302,6 +302,8 @@ pub const ACCOUNT_BLOCKS: u32 = 2_000;
 pub const TRANSACT_ATTEMPTS_MAX: u32 = 64;
 /// Longest time for which an audit record may wait to be synced to disk.
 pub const AUDIT_SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// The shortest time for which audit records are kept, if not for ever; of as long a time a file of them is at most, where they expire. Ours.
+pub const AUDIT_KEPT_MIN: Duration = Duration::from_secs(86_400);
 /// How far a test clock may be ahead of the real one (100 years of 365 days). Ours: years in certificates and answers have four digits.
 pub const TEST_CLOCK_AHEAD_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// Bytes of one audit record.

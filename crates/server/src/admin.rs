@@ -120,7 +120,9 @@ async fn verify(Shared(state): Shared<State>) -> Result<Response, AdminError> {
     let key = state.root.derive(maintenance::AUDIT_KEY);
     match maintenance::verify(&*state.store, &state.layout, &key).await {
         Ok(Ok(verified)) => {
-            Ok(Json(serde_json::json!({"records": verified.records, "torn": verified.torn})).into_response())
+            let audit::Verified { records, expired, torn, .. } = verified;
+            Ok(Json(serde_json::json!({"records": records, "expired": expired, "torn": torn}))
+                .into_response())
         }
         Ok(Err(fault)) => Err(AdminError::new(StatusCode::CONFLICT, "AuditBroken", fault.to_string())),
         Err(error) => Err(AdminError::new(StatusCode::SERVICE_UNAVAILABLE, "NotVerified", error.to_string())),

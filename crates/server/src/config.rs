@@ -62,6 +62,8 @@ pub struct Config {
     pub test_clock: bool,
     /// When audit records are synced to disk: `every-second`, or `each-record` (before each answer).
     pub audit_sync: SyncPolicy,
+    /// For how long audit records are kept, a day or more; nothing: for ever.
+    pub audit_keep: Span,
     /// Lifetime of access tokens, 10 minutes to 24 hours.
     pub access_token_lifetime: Span,
     /// Let clients ask for tokens with a user's password (the password grant). For tests only: it shows the password to the client and knows
@@ -115,7 +117,7 @@ pub enum ConfigError {
     NoDataDir,
 }
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "data_dir",
     "apps_dir",
     "domain",
@@ -126,6 +128,7 @@ const KEYS: [&str; 18] = [
     "connect_gate",
     "test_clock",
     "audit_sync",
+    "audit_keep",
     "access_token_lifetime",
     "allow_password_grant",
     "signing_key_lifetime",
@@ -267,6 +270,7 @@ impl Config {
             connect_gate: false,
             test_clock: false,
             audit_sync: SyncPolicy::EverySecond,
+            audit_keep: Span(Duration::ZERO),
             access_token_lifetime: Span(limits::ACCESS_TOKEN_LIFETIME),
             allow_password_grant: false,
             signing_key_lifetime: Span(limits::SIGNING_KEY_LIFETIME),
@@ -301,6 +305,9 @@ impl Config {
         if !(600..=86_400).contains(&lifetime) {
             return fault("access_token_lifetime", "must be 10m to 24h");
         }
+        if self.audit_kept_for().is_some_and(|keep| keep < limits::AUDIT_KEPT_MIN) {
+            return fault("audit_keep", "must be 1d or more, or 0d for records that are kept for ever");
+        }
         if self.rolls_keys_after().is_some_and(|lifetime| lifetime < 2 * limits::SIGNING_KEY_ANNOUNCED) {
             return fault(
                 "signing_key_lifetime",
@@ -313,6 +320,11 @@ impl Config {
     /// The host names of this installation.
     pub fn names(&self) -> HostNames {
         HostNames::new(&self.domain, self.port)
+    }
+
+    /// For how long audit records are kept; `None`: for ever.
+    pub fn audit_kept_for(&self) -> Option<Duration> {
+        Some(self.audit_keep.0).filter(|keep| !keep.is_zero())
     }
 
     /// After how long another signing key signs; `None`: only when somebody asks for it.
@@ -462,6 +474,7 @@ mod tests {
             ),
             ("KEYLESS_ACCESS_TOKEN_LIFETIME", "1s", "setting access_token_lifetime: must be 10m to 24h"),
             ("KEYLESS_SIGNING_KEY_LIFETIME", "1d", "setting signing_key_lifetime: must be 2d or more"),
+            ("KEYLESS_AUDIT_KEEP", "23h", "setting audit_keep: must be 1d or more, or 0d"),
             ("KEYLESS_STORE_CACHE", "lots", "setting store_cache: expected a size"),
             ("KEYLESS_AUDIT_SYNC", "never", "setting audit_sync: "),
             ("KEYLESS_DATA_DIR", "data", "setting data_dir: must be an absolute path"),

@@ -232,6 +232,10 @@ async fn run(config: Config, announce: Announce<'_>) -> Result<Running, StartErr
     tasks.spawn(boxed(tasks::reap(services.host.clone(), clock.clone(), stopping.clone())));
     tasks.spawn(boxed(tasks::renew(certificates, Arc::new(SystemClock), stopping.clone())));
     tasks.spawn(boxed(tasks::due(services.clone(), stopping.clone())));
+    if let Some(keep) = config.audit_kept_for() {
+        let expire = tasks::expire(log.clone(), services.clone(), store.clone(), keep, stopping.clone());
+        tasks.spawn(boxed(expire));
+    }
     tasks.spawn(boxed(tasks::names(site.clone(), stopping.clone())));
     let supervisor = tokio::spawn(boxed(apps.clone().supervise(stopping)));
     for listener in ground.listeners {

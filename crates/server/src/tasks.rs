@@ -25,6 +25,9 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(6 * 3_600);
 /// How often is looked for what is due in the vaults and with the signing keys: looking costs one short list and a few records.
 const DUE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How often is looked for audit records that have been kept for long enough: looking reads the ends of a few files.
+const EXPIRE_INTERVAL: Duration = Duration::from_secs(600);
+
 /// How often all names are read for hosts files: whoever made or deleted something may not have known that it did, or have gone before it said
 /// so. Ours: it reads all apps and vaults.
 const NAMES_INTERVAL: Duration = Duration::from_secs(30);
@@ -69,6 +72,69 @@ pub(crate) async fn sync_once(log: Arc<AuditLog>, store: &dyn Store, entropy: &d
     }
 }
 
+/// Takes away audit records that have been kept for long enough: at each start, and then now and then.
+pub(crate) async fn expire(
+    log: Arc<AuditLog>,
+    services: Arc<Services>,
+    store: Arc<dyn Store>,
+    keep: Duration,
+    stop: Stop,
+) {
+    let round = || async {
+        if let Err(error) = expire_once(&log, &services, &*store, keep).await {
+            tracing::error!(error = %error, "audit records that have expired are kept still");
+        }
+    };
+    round().await;
+    every(EXPIRE_INTERVAL, stop, round).await;
+}
+
+/// One round of [`expire`]. That they go is recorded and kept before they do: after a crash in between they go in the next round.
+async fn expire_once(
+    log: &Arc<AuditLog>,
+    services: &Services,
+    store: &dyn Store,
+    keep: Duration,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let (now, known) = (services.clock.now(), anchor::begin(store).await?);
+    let looking = log.clone();
+    let expired = tokio::task::spawn_blocking(move || {
+        looking.turn(now.minus(limits::AUDIT_KEPT_MIN))?;
+        looking.expired(now.minus(keep))
+    });
+    let known_seq = known.map_or(0, |known| known.seq);
+    let expired = expired.await??.filter(|expired| expired.seq > known_seq);
+    if let Some(begin) = expired {
+        let (target, reason) =
+            (format!("records {} to {}", known_seq + 1, begin.seq), "they were kept for as long as is set");
+        let recorded = context(services, now).record(
+            &*services.audit,
+            Actor::System,
+            "audit.expire",
+            target,
+            Outcome::Allowed,
+            reason.to_owned(),
+        );
+        let _recorded = recorded.map_err(|_unavailable| "that they go cannot be recorded")?;
+        anchor::save_begin(store, &*services.entropy, begin).await?;
+    }
+    if let Some(begin) = expired.or(known) {
+        let removing = log.clone();
+        tokio::task::spawn_blocking(move || removing.begin_after(&begin)).await??;
+    }
+    Ok(())
+}
+
+/// Of something that happens without a request.
+fn context(services: &Services, now: Timestamp) -> Context {
+    Context {
+        request: RequestId::random(&*services.entropy),
+        now,
+        origin: SharedOrigin::default(),
+        door: Door::Own,
+    }
+}
+
 /// Ends workloads whose last process is gone.
 pub(crate) async fn reap(host: Arc<HostService>, clock: Arc<dyn Clock>, stop: Stop) {
     every(REAP_INTERVAL, stop, || async {
@@ -104,12 +170,7 @@ pub(crate) async fn due(services: Arc<Services>, stop: Stop) {
 /// One round of [`due`]. Answers what was done, as the log names it; nothing if it could not be.
 pub(crate) async fn due_once(services: &Services) -> Option<Vec<String>> {
     let now = services.clock.now();
-    let context = || Context {
-        request: RequestId::random(&*services.entropy),
-        now,
-        origin: SharedOrigin::default(),
-        door: Door::Own,
-    };
+    let context = || context(services, now);
     if context().ready(&*services.audit).is_err() {
         return None;
     }

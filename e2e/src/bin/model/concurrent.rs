@@ -270,13 +270,11 @@ fn fingerprint(model: &Model) -> u64 {
     let mut counted = Vec::new();
     let live = vaults.iter_mut().flat_map(|vault| vault.objects.values_mut());
     let saved = blobs.iter_mut().flat_map(|blob| blob.objects.iter_mut().map(|(_, object)| object));
-    let objects = live.chain(saved).map(|object| {
+    for object in live.chain(saved) {
         let older = object.versions.len().saturating_sub(1);
         object.versions[..older].sort_by(|one, other| one.id.cmp(&other.id));
-        object
-    });
-    for version in objects.flat_map(|object| &mut object.versions) {
-        if let Content::Key(key) = &mut version.content {
+        for version in &mut object.versions {
+            let Content::Key(key) = &mut version.content else { continue };
             let known = counted.iter().position(|material| *material == key.material);
             let at = known.unwrap_or_else(|| {
                 counted.push(key.material);
