@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// Inside an app: `token` prints one for the vault; `cached PID BARE-PORT BARE-PID ROUNDS REQUESTS` prints a line for each round: what the bare server
 /// and ours cost, and the number of connections; `latency ROUNDS REQUESTS` the wall time of one over one connection; `cold PID AUDIENCE…` prints
-/// the mean processor time of tokens that are asked for the first time.
+/// the processor time of tokens that are asked for the first time, the median of the means of parts.
 #[expect(
     clippy::disallowed_methods,
     reason = "as an app does, it reads from its environment what it was given"
@@ -88,9 +88,13 @@ pub(crate) async fn load(arguments: &[&str]) {
                         tls: None,
                         pid: number(pid) as u32,
                     };
-                    let requests =
-                        Arc::new(audiences.iter().map(|audience| request(audience)).collect::<Vec<_>>());
-                    load::run(&target, requests, 1, audiences.len()).await.cpu_us.to_string()
+                    // All are done in less than a tenth of a second: what else the server does meanwhile is in one of several parts.
+                    let mut costs = Vec::new();
+                    for part in audiences.chunks(20) {
+                        let requests: Vec<_> = part.iter().map(|audience| request(audience)).collect();
+                        costs.push(load::run(&target, Arc::new(requests), 1, part.len()).await.cpu_us);
+                    }
+                    median(costs).to_string()
                 }
                 other => panic!("unknown endpoint load {other:?}"),
             }

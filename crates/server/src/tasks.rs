@@ -116,6 +116,7 @@ async fn expire_once(
             reason.to_owned(),
         );
         let _recorded = recorded.map_err(|_unavailable| "that they go cannot be recorded")?;
+        sync_once(log.clone(), store, &*services.entropy).await;
         anchor::save_begin(store, &*services.entropy, begin).await?;
     }
     if let Some(begin) = expired.or(known) {
