@@ -22,9 +22,11 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
-/// With the largest unit that divides it.
+/// With the largest unit that divides it; nothing in the largest of all.
 fn print(formatter: &mut fmt::Formatter<'_>, amount: u64, units: &[(&str, u64)]) -> fmt::Result {
-    let fits = |(_, factor): &&(&str, u64)| amount.checked_rem(*factor) == Some(0) && amount >= *factor;
+    let fits = |(_, factor): &&(&str, u64)| {
+        amount.checked_rem(*factor) == Some(0) && (amount >= *factor || amount == 0)
+    };
     let (unit, factor) = units.iter().rev().find(fits).or(units.first()).copied().unwrap_or(("", 1));
     write!(formatter, "{}{unit}", amount / factor)
 }
@@ -93,7 +95,7 @@ mod tests {
 
     #[test]
     fn amounts_print_as_they_are_read() {
-        for text in ["90s", "1d", "1h", "1500ms", "0ms"] {
+        for text in ["90s", "1d", "1h", "1500ms", "0d"] {
             assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
         }
         assert_eq!(Bytes(8 << 20).to_string(), "8MiB");
