@@ -133,8 +133,8 @@ pub(super) fn opened(open: impl FnOnce() -> Result<Database, DatabaseError>) -> 
     guarded(|| open().map_err(not_opened))
 }
 
-/// Asks the engine, which panics where a page is not as it was written. It holds no lock of ours meanwhile; if it held one of its own, all
-/// that is asked after it comes to the same.
+/// Asks the engine, which panics where a page is not as it was written. The panic ends here, so that it poisons no lock of ours; if it has
+/// poisoned one of the engine's, all that is asked after it comes to the same.
 fn guarded<T>(ask: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     let told = catch_unwind(AssertUnwindSafe(ask));
     told.unwrap_or_else(|_| Err(broken("a page of its file is not as it was written: put a backup back")))
