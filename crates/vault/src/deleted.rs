@@ -14,7 +14,7 @@ use crate::{
 use access::Permit;
 use domain::{ObjectId, ObjectKind, ObjectName, Timestamp, VaultId};
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use store::{Decision, Halt, Key, Record, View, Write, delete as unwrite, put, refuse};
 
 /// An object that was deleted and can be recovered.
@@ -82,8 +82,7 @@ pub(crate) fn delete<K: Kind>(
 }
 
 fn retire<K: Kind>(vault: &Vault, head: &Head<K>, now: Timestamp) -> (Deleted<K>, Vec<Write>) {
-    let purge_at = now.plus(Duration::from_secs(u64::from(vault.recoverable_days) * 86_400));
-    let deleted = Deleted { head: head.clone(), deleted: now, purge_at };
+    let deleted = Deleted { head: head.clone(), deleted: now, purge_at: vault.purge_at(now) };
     let id = (vault.id, head.name.clone());
     let mut writes = vec![unwrite::<Head<K>>(&id), put::<Deleted<K>>(&id, &deleted)];
     writes.extend(schedule::moved(vault, Some(head), None));

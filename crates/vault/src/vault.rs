@@ -5,6 +5,7 @@ use access::{AccessPolicy, NetworkRules, Rules, VaultScope};
 use crypt::Sealed;
 use domain::{Placement, TenantId, Timestamp, VaultId, VaultName, limits};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use store::{Key, Record};
 
 /// How a vault says who may what (Key Vault: `enableRbacAuthorization`).
@@ -90,6 +91,11 @@ impl Vault {
     /// What its objects say about recovery.
     pub const fn recovery(&self) -> Recovery {
         Recovery { days: self.recoverable_days, is_protected: self.purge_protection }
+    }
+
+    /// When what is deleted now is purged.
+    pub(crate) fn purge_at(&self, now: Timestamp) -> Timestamp {
+        now.plus(Duration::from_secs(u64::from(self.recoverable_days) * 86_400))
     }
 
     /// The address under which the key of a vault is sealed.

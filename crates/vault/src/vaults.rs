@@ -14,7 +14,7 @@ use domain::{
     AssignmentId, Location, Permissions, PrincipalId, ResourceGroupName, Tags, TenantId, Timestamp, VaultId,
     VaultName, limits,
 };
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 use store::{Decision, Halt, View, Write, contract::VALUE_BYTES_MAX, delete as unwrite, put, refuse};
 
 /// Operations of the resource manager on vaults.
@@ -351,8 +351,7 @@ pub(crate) fn delete(
 ) -> Result<Decision<DeletedVault>, Halt<VaultError>> {
     let vault = find(view, name)?;
     let _permit = may(view, by, operation::DELETE, &vault)?;
-    let purge_at = now.plus(Duration::from_secs(u64::from(vault.recoverable_days) * 86_400));
-    let deleted = DeletedVault { vault: Vault::clone(&vault), deleted: now, purge_at };
+    let deleted = DeletedVault { vault: Vault::clone(&vault), deleted: now, purge_at: vault.purge_at(now) };
     let due = due(&deleted);
     let writes = vec![unwrite::<Vault>(name), put::<DeletedVault>(name, &deleted), due.put()];
     Ok(Decision::of(deleted, writes))

@@ -32,7 +32,9 @@ async fn send(world: &World, request: Request<Body>) -> (StatusCode, Value) {
 async fn read(response: Response<Body>) -> (StatusCode, Value) {
     let status = response.status();
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-    (status, serde_json::from_slice(&body).unwrap())
+    // What is purged is told of by nothing.
+    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+    (status, body)
 }
 
 async fn put(world: &World, name: &str, body: impl Into<Body>) -> (StatusCode, Value) {
@@ -355,24 +357,59 @@ async fn who_may_not_is_not_told_what_is_wrong_with_a_body() {
     }
 }
 
-/// A certificate that waits for an authority is deleted like any other. Its name is free then, and its key is gone.
+/// A certificate that waits for an authority is changed, deleted, recovered and purged like any other.
 #[tokio::test]
-async fn a_certificate_that_has_not_come_is_deleted() {
+async fn a_certificate_that_has_not_come_is_treated_as_one() {
     let world = golden_keyvault::world().await;
     let ask = async |method: &str, path: &str, body: Value| {
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        send(&world, request(&world, method, &format!("/certificates/{path}?api-version=7.4"), body)).await
+        send(&world, request(&world, method, &format!("/{path}api-version=7.4"), body)).await
     };
+    let (one, deleted_one) = ("certificates/c?", "deletedcertificates/c?");
     let policy = json!({"policy": {
         "key_props": {"kty": "EC", "crv": "P-256"}, "x509_props": {"subject": "CN=c"}, "issuer": {"name": "Unknown"},
     }});
-    assert_eq!(ask("DELETE", "c", Value::Null).await.0, StatusCode::NOT_FOUND);
-    assert_eq!(ask("POST", "c/create", policy.clone()).await.0, StatusCode::ACCEPTED);
-    let (status, deleted) = ask("DELETE", "c", Value::Null).await;
+    for path in [one, deleted_one] {
+        assert_eq!(ask("DELETE", path, Value::Null).await.0, StatusCode::NOT_FOUND);
+    }
+    assert_eq!(ask("POST", "certificates/c/create?", policy.clone()).await.0, StatusCode::ACCEPTED);
+    let (status, changed) = ask("PATCH", one, json!({"tags": {"team": "blue"}})).await;
+    assert_eq!((status, &changed["tags"]), (StatusCode::OK, &json!({"team": "blue"})));
+    let months = json!({"x509_props": {"validity_months": 7}});
+    let (status, changed) = ask("PATCH", "certificates/c/policy?", months).await;
+    assert_eq!((status, &changed["x509_props"]["validity_months"]), (StatusCode::OK, &json!(7)));
+    let (status, deleted) = ask("DELETE", one, Value::Null).await;
     assert_eq!(status, StatusCode::OK, "{deleted}");
-    assert_eq!(deleted["id"], format!("https://{HOST}/certificates/c"));
-    assert_eq!(deleted.get("recoveryId"), None, "clients wait for what can be recovered");
-    assert_eq!(ask("GET", "c/pending", Value::Null).await.0, StatusCode::NOT_FOUND);
-    assert_eq!(ask("DELETE", "c", Value::Null).await.0, StatusCode::NOT_FOUND);
-    assert_eq!(ask("POST", "c/create", policy).await.0, StatusCode::ACCEPTED);
+    assert_eq!(deleted["recoveryId"], format!("https://{HOST}/deletedcertificates/c"));
+    assert_eq!(deleted["tags"], json!({"team": "blue"}));
+    assert!(
+        deleted["deletedDate"].is_u64() && deleted["scheduledPurgeDate"].is_u64() && deleted["cer"].is_null()
+    );
+    assert_eq!(ask("GET", deleted_one, Value::Null).await.1, deleted);
+    let listed = async |query: &str| ask("GET", &format!("deletedcertificates?{query}"), Value::Null).await.1;
+    assert_eq!(listed("").await["value"], json!([]));
+    let listed = listed("includePending=true&").await;
+    assert_eq!(listed["value"][0]["recoveryId"], deleted["recoveryId"], "{listed}");
+    assert_eq!(listed["value"][0]["id"], format!("https://{HOST}/certificates/c"));
+    for (method, path, body) in [
+        ("GET", "certificates/c/pending?", Value::Null),
+        ("GET", one, Value::Null),
+        ("PATCH", one, json!({})),
+        ("DELETE", one, Value::Null),
+    ] {
+        assert_eq!(ask(method, path, body).await.0, StatusCode::NOT_FOUND, "{method} {path}");
+    }
+    let (status, refused) = ask("POST", "certificates/c/create?", policy.clone()).await;
+    assert_eq!(
+        (status, &refused["error"]["innererror"]["code"]),
+        (StatusCode::CONFLICT, &json!("ObjectIsDeletedButRecoverable"),)
+    );
+    let (status, back) = ask("POST", "deletedcertificates/c/recover?", Value::Null).await;
+    assert_eq!((status, &back["tags"]), (StatusCode::OK, &json!({"team": "blue"})));
+    assert_eq!(ask("GET", one, Value::Null).await.1, back);
+    assert_eq!(ask("GET", "certificates/c/pending?", Value::Null).await.1["status"], "inProgress");
+    assert_eq!(ask("DELETE", one, Value::Null).await.0, StatusCode::OK);
+    assert_eq!(ask("DELETE", deleted_one, Value::Null).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(ask("GET", deleted_one, Value::Null).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(ask("POST", "certificates/c/create?", policy).await.0, StatusCode::ACCEPTED);
 }

@@ -316,6 +316,21 @@ fn secrets_keys_and_certificates() {
                 0,
                 At("/status", "inProgress"),
             ),
+            // It is deleted, found among the deleted, and brought back like any other.
+            Row(
+                "keyvault certificate set-attributes --vault-name shop -n coming --tags team=blue",
+                0,
+                At("/tags/team", "blue"),
+            ),
+            Row("keyvault certificate delete --vault-name shop -n coming", 0, At("/tags/team", "blue")),
+            Row("keyvault certificate show --vault-name shop -n coming", 3, Says("CertificateNotFound")),
+            Row(
+                "keyvault certificate list-deleted --vault-name shop --include-pending true --query length(@)",
+                0,
+                At("", "1"),
+            ),
+            Row("keyvault certificate list-deleted --vault-name shop --query length(@)", 0, At("", "0")),
+            Row("keyvault certificate recover --vault-name shop -n coming", 0, At("/tags/team", "blue")),
             Row(
                 "keyvault certificate pending delete --vault-name shop -n coming",
                 0,

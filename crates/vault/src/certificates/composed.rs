@@ -67,6 +67,8 @@ pub(crate) fn places(
 pub(crate) struct NewVersion<'a> {
     pub(crate) version: ObjectVersion,
     pub(crate) policy: &'a CertificatePolicy,
+    /// How its successors are made.
+    pub(crate) next_policy: &'a CertificatePolicy,
     pub(crate) preserve_order: Option<bool>,
     pub(crate) enabled: bool,
     pub(crate) tags: &'a BTreeMap<String, String>,
@@ -129,11 +131,11 @@ pub(crate) fn write(
     };
     let before = places.certificate.head.clone();
     let about = CertificateAbout {
-        policy: new.policy.clone(),
+        policy: new.next_policy.clone(),
         preserve_order: new
             .preserve_order
             .or_else(|| before.as_ref().and_then(|head| head.about.preserve_order)),
-        renewal: renewal::at(new.policy, &attributes, now),
+        renewal: renewal::at(new.next_policy, &attributes, now),
     };
     let certificate = Version { version, attributes, tags, content };
     let mut decision = places.certificate.add(certificate, false, about)?;

@@ -8,6 +8,7 @@
 //! commit. Key and secret are `managed`: they are renewed, disabled, deleted and recovered by way of the certificate alone.
 
 pub(crate) mod authority;
+pub(crate) mod coming;
 pub(crate) mod composed;
 pub(crate) mod contacts;
 mod fault;
@@ -20,7 +21,8 @@ pub(crate) mod renewal;
 pub use contacts::{Contact, Contacts};
 pub use fault::CertificateFault;
 pub use issuers::{Administrator, Issuer, IssuerChange, IssuerCredentials, OWN_PROVIDER};
-pub use pending::{Pending, PendingStatus};
+pub(crate) use pending::require_unreserved;
+pub use pending::{DeletedEarly, Pending, PendingStatus};
 pub use policy::{
     CertificatePolicy, ContentType, IssuerAsked, IssuerChoice, KeyAsked, KeyPolicy, LifetimeAction,
     LifetimeActionKind, Names, PlatformManaged, PolicyAsked, SELF_ISSUER, Trigger, UNKNOWN_ISSUER, X509Asked,
@@ -28,8 +30,8 @@ pub use policy::{
 };
 
 use crate::{
-    VaultError,
     attributes::AttributesChange,
+    deleted::DeletedObject,
     object::{Head, Kind, Object},
     schedule::Task,
 };
@@ -41,7 +43,7 @@ use crypt::{Sealed, encoding};
 use domain::{ObjectKind, ObjectName, Secret, Timestamp, VaultId, limits};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{collections::BTreeMap, sync::Arc};
-use store::{Halt, Key, View, Write};
+use store::{Key, Write};
 
 /// Certificates, as a kind of object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,9 +189,13 @@ pub enum Listed {
     Pending(Arc<Pending>),
 }
 
-/// Is a certificate of this name being made? Then no key or secret can take it.
-pub(crate) fn is_reserved(view: &View, vault: VaultId, name: &ObjectName) -> Result<bool, Halt<VaultError>> {
-    pending::holds(view, vault, name)
+/// A deleted certificate, or what there was of it.
+#[derive(Clone, Debug)]
+pub enum ListedDeleted {
+    /// One that was there.
+    Certificate(DeletedObject<Certificates>),
+    /// One that had no version yet, and how it was deleted.
+    Pending(Arc<Pending>, DeletedEarly),
 }
 
 /// What is removed with a certificate that is deleted, besides key and secret: an operation that is in progress loses its key, and one

@@ -1,12 +1,13 @@
 //! Pending operations: a certificate that was asked for. Kept by its name until the next one of that name, or until somebody deletes it.
 //!
-//! While one is in progress it holds the private key, sealed, that the certificate will be of; and its name is no other object's.
+//! While one is in progress it holds the private key, sealed, that the certificate will be of; and its name is no other object's. One of
+//! which the first version is still to come stands for the certificate itself (`coming`).
 
-use super::{CertificateFault, CertificatePolicy, Certificates, Der};
-use crate::{VaultError, object::Head};
+use super::{CertificateFault, CertificatePolicy, Der};
+use crate::VaultError;
 use access::Permit;
 use crypt::Sealed;
-use domain::{ObjectName, ObjectVersion, Timestamp, VaultId};
+use domain::{ObjectId, ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultId};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 use store::{
@@ -41,6 +42,9 @@ pub struct Pending {
     pub request: String,
     /// How it is made.
     pub policy: CertificatePolicy,
+    /// How its successors are made, if somebody has changed that since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_policy: Option<CertificatePolicy>,
     /// Is the order of the chain to be kept?
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preserve_order: Option<bool>,
@@ -61,6 +65,20 @@ pub struct Pending {
     pub created: Timestamp,
     /// When something last became of it.
     pub updated: Timestamp,
+    /// Its certificate was deleted before it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<DeletedEarly>,
+}
+
+/// That a certificate was deleted before its first version came. It can be recovered, and its name is taken until it is purged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedEarly {
+    /// Names this deletion, for the time at which it is purged.
+    pub(crate) object: ObjectId,
+    /// When it was deleted.
+    pub deleted: Timestamp,
+    /// When it is purged, if nobody does so before.
+    pub purge_at: Timestamp,
 }
 
 impl Pending {
@@ -76,7 +94,12 @@ impl Pending {
 
     /// Is it to be merged?
     pub fn is_in_progress(&self) -> bool {
-        self.status == PendingStatus::InProgress
+        self.status == PendingStatus::InProgress && self.deleted.is_none()
+    }
+
+    /// How its successors are made.
+    pub fn policy_of_next(&self) -> &CertificatePolicy {
+        self.next_policy.as_ref().unwrap_or(&self.policy)
     }
 
     /// The write of it, if a store can keep it.
@@ -102,7 +125,7 @@ impl Record for Pending {
 
 /// The operation of a name.
 pub(crate) fn find(view: &View, vault: VaultId, name: &ObjectName) -> Result<Arc<Pending>, Halt<VaultError>> {
-    match view.get::<Pending>(&(vault, name.clone()))? {
+    match view.get::<Pending>(&(vault, name.clone()))?.filter(|pending| pending.deleted.is_none()) {
         Some(pending) => Ok(pending),
         None => refuse(CertificateFault::PendingNotFound { name: name.clone() }.into()),
     }
@@ -121,15 +144,38 @@ pub(crate) fn in_progress(
     }
 }
 
-/// Refuses while an operation of this name is in progress.
+/// Refuses to make a certificate while one of this name is being made, or was deleted before it came.
 pub(crate) fn require_none(view: &View, vault: VaultId, name: &ObjectName) -> Result<(), Halt<VaultError>> {
-    match holds(view, vault, name)? {
-        true => refuse(CertificateFault::PendingInProgress { name: name.clone() }.into()),
-        false => Ok(()),
+    let kind = ObjectKind::Certificate;
+    match view.get::<Pending>(&(vault, name.clone()))? {
+        Some(pending) if pending.deleted.is_some() => {
+            refuse(VaultError::ObjectIsDeleted { kind, name: name.clone() })
+        }
+        Some(pending) if pending.is_in_progress() => {
+            refuse(CertificateFault::PendingInProgress { name: name.clone() }.into())
+        }
+        _ => Ok(()),
     }
 }
 
-/// Does an operation in progress hold this name, so that no key or secret can take it before the certificate's own?
+/// Refuses a new key or secret the name of a certificate that is being made, or was deleted before it came: that has its own.
+pub(crate) fn require_unreserved(
+    view: &View,
+    vault: VaultId,
+    (kind, name): (ObjectKind, &ObjectName),
+) -> Result<(), Halt<VaultError>> {
+    match view.get::<Pending>(&(vault, name.clone()))? {
+        Some(pending) if pending.deleted.is_some() => {
+            refuse(VaultError::ObjectIsDeleted { kind, name: name.clone() })
+        }
+        Some(pending) if pending.is_in_progress() => {
+            refuse(VaultError::NameTaken { kind: ObjectKind::Certificate, name: name.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Is one of this name in progress?
 pub(crate) fn holds(view: &View, vault: VaultId, name: &ObjectName) -> Result<bool, Halt<VaultError>> {
     let pending = view.get::<Pending>(&(vault, name.clone()))?;
     Ok(pending.is_some_and(|pending| pending.is_in_progress()))
@@ -142,21 +188,6 @@ pub(crate) fn get(
     name: &ObjectName,
 ) -> Result<Arc<Pending>, Halt<VaultError>> {
     find(view, permit.vault(), name)
-}
-
-/// One of which the first version is still to come: by its name, or by the version that it will be.
-pub(crate) fn see_coming(
-    permit: &Permit<access::GetCertificate>,
-    view: &View,
-    name: &ObjectName,
-    version: Option<ObjectVersion>,
-) -> Result<Option<Arc<Pending>>, Halt<VaultError>> {
-    let id = (permit.vault(), name.clone());
-    if view.get::<Head<Certificates>>(&id)?.is_some() {
-        return Ok(None);
-    }
-    let is_it = |pending: &Arc<Pending>| version.is_none_or(|version| version == pending.version);
-    Ok(view.get::<Pending>(&id)?.filter(|pending| pending.is_in_progress() && is_it(pending)))
 }
 
 /// Calls one off. Its key is gone with that.
@@ -180,18 +211,4 @@ pub(crate) fn delete(
 ) -> Result<Decision<Arc<Pending>>, Halt<VaultError>> {
     let pending = find(view, permit.vault(), name)?;
     Ok(Decision::of(pending, vec![unwrite::<Pending>(&(permit.vault(), name.clone()))]))
-}
-
-/// Removes one of which no certificate has come, since the certificate is deleted. For good: there is nothing to be recovered.
-pub(crate) fn delete_with_certificate(
-    permit: &Permit<access::DeleteCertificate>,
-    view: &View,
-    name: &ObjectName,
-) -> Result<Decision<Arc<Pending>>, Halt<VaultError>> {
-    let (id, pending) = ((permit.vault(), name.clone()), find(view, permit.vault(), name)?);
-    match view.get::<Head<Certificates>>(&id)? {
-        // It has come by now: then it is that which is to be deleted.
-        Some(_) => refuse(CertificateFault::PendingNotFound { name: name.clone() }.into()),
-        None => Ok(Decision::of(pending, vec![unwrite::<Pending>(&id)])),
-    }
 }

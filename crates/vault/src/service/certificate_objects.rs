@@ -7,21 +7,23 @@ use crate::{
     backup::{self, SavedObject},
     certificates::{
         CertificateAbout, CertificateChange, CertificateFault, CertificatePolicy, Certificates, Listed,
-        Pending, PolicyAsked, composed, pending, renewal,
+        ListedDeleted, Pending, PolicyAsked, coming, composed, pending, renewal,
     },
+    deleted::{self, Deleted},
     keys::Keys,
     object::{self, Change, Head, VersionChange},
     page,
     secrets::Secrets,
 };
 use access::{
-    Asker, BackupCertificate, DeleteCertificate, GetCertificate, ListCertificates, Permit,
-    RestoreCertificate, UpdateCertificate,
+    Asker, BackupCertificate, DeleteCertificate, GetCertificate, GetDeletedCertificate, ListCertificates,
+    ListDeletedCertificates, Permit, PurgeCertificate, RecoverCertificate, RestoreCertificate,
+    UpdateCertificate,
 };
-use domain::{ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultName};
+use domain::{ObjectId, ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultId, VaultName};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
-use store::{Decision, Halt, Key, StoreError, View, list_records, refuse};
+use store::{Decision, Halt, Key, Record, StoreError, View, Write, list_records, refuse};
 
 /// A certificate as it is in a backup: all three objects.
 #[derive(Debug, Serialize, Deserialize)]
@@ -61,10 +63,37 @@ impl VaultService {
         let of = self
             .look(asker, vault, None, |_view, permit: &Permit<ListCertificates>, _vault| Ok(permit.vault()));
         let id = of.await?.value;
-        let (heads, pendings) = (Head::<Certificates>::prefix(id), Pending::prefix(id));
+        let heads = Head::<Certificates>::prefix(id);
+        let gathered =
+            self.with_pending::<Head<Certificates>>(id, &heads, request, |head| &head.name).await?;
+        self.again(asker, vault, id, None, gathered, |view, permit: &Permit<ListCertificates>, names| {
+            let mut items = Vec::with_capacity(names.len());
+            for name in names {
+                match object::find::<Certificates>(view, permit.vault(), name, None) {
+                    Ok(found) => items.push(Listed::Certificate(found)),
+                    Err(Halt::Refuse(VaultError::ObjectNotFound { .. })) => {
+                        let coming = found(coming::find(view, permit.vault(), name, None))?;
+                        items.extend(coming.map(Listed::Pending));
+                    }
+                    Err(halt) => return Err(halt),
+                }
+            }
+            Ok(items)
+        })
+        .await
+    }
+
+    /// A page of names: those of one kind of record, and those of pending operations.
+    async fn with_pending<R: Record>(
+        &self,
+        id: VaultId,
+        heads: &Key,
+        request: &PageRequest,
+        name: impl Fn(&R) -> &ObjectName,
+    ) -> Result<Page<ObjectName>, VaultError> {
+        let pendings = Pending::prefix(id);
         let (limit, store) = (request.limit(), &*self.store);
-        let of_heads =
-            list_records::<Head<Certificates>>(store, &heads, request.after(&heads)?.as_ref(), limit).await?;
+        let of_heads = list_records::<R>(store, heads, request.after(heads)?.as_ref(), limit).await?;
         let of_pendings =
             list_records::<Pending>(store, &pendings, request.after(&pendings)?.as_ref(), limit).await?;
         // Both are in the order of folded names. Where one list ends early, nothing of the other is known beyond that.
@@ -73,7 +102,7 @@ impl VaultService {
                 .and_then(|key| key.as_bytes().strip_prefix(prefix.as_bytes()).map(<[u8]>::to_vec))
         };
         let ends = [
-            end(of_heads.items.last().map(|(key, _)| key), &heads, of_heads.more),
+            end(of_heads.items.last().map(|(key, _)| key), heads, of_heads.more),
             end(of_pendings.items.last().map(|(key, _)| key), &pendings, of_pendings.more),
         ];
         let end = ends.into_iter().flatten().min();
@@ -81,30 +110,15 @@ impl VaultService {
         names.extend(
             of_pendings.items.iter().map(|(_, pending)| (pending.name.folded(), pending.name.clone())),
         );
-        names.extend(of_heads.items.iter().map(|(_, head)| (head.name.folded(), head.name.clone())));
+        names.extend(of_heads.items.iter().map(|(_, head)| (name(head).folded(), name(head).clone())));
         names.retain(|folded, _| end.as_ref().is_none_or(|end| folded.as_bytes() <= end.as_slice()));
         let count = usize::from(limit.get());
         let more = end.is_some() || names.len() > count;
         let names: Vec<ObjectName> = names.into_values().take(count).collect();
         let next = names.last().filter(|_| more).and_then(|name| {
-            page::token_after(&heads, &Key::new([heads.as_bytes(), name.folded().as_bytes()].concat()))
+            page::token_after(heads, &Key::new([heads.as_bytes(), name.folded().as_bytes()].concat()))
         });
-        let gathered = Page { items: names, next };
-        self.again(asker, vault, id, None, gathered, |view, permit: &Permit<ListCertificates>, names| {
-            let mut items = Vec::with_capacity(names.len());
-            for name in names {
-                match object::find::<Certificates>(view, permit.vault(), name, None) {
-                    Ok(found) => items.push(Listed::Certificate(found)),
-                    Err(Halt::Refuse(VaultError::ObjectNotFound { .. })) => {
-                        let pending = view.get::<Pending>(&(permit.vault(), name.clone()))?;
-                        items.extend(pending.filter(|pending| pending.is_in_progress()).map(Listed::Pending));
-                    }
-                    Err(halt) => return Err(halt),
-                }
-            }
-            Ok(items)
-        })
-        .await
+        Ok(Page { items: names, next })
     }
 
     /// Sees a certificate, or what was asked for while its first version is still to come (Key Vault: Get Certificate).
@@ -118,22 +132,12 @@ impl VaultService {
         name: &ObjectName,
         version: Option<ObjectVersion>,
     ) -> Result<Permitted<Listed>, VaultError> {
-        self.look(
-            asker,
-            vault,
-            Some(name),
-            |view, permit: &Permit<GetCertificate>, _vault| match object::see::<Certificates>(
-                permit, view, name, version,
-            ) {
-                Err(Halt::Refuse(refused @ VaultError::ObjectNotFound { .. })) => {
-                    match pending::see_coming(permit, view, name, version)? {
-                        Some(pending) => Ok(Listed::Pending(pending)),
-                        None => Err(Halt::Refuse(refused)),
-                    }
-                }
-                seen => seen.map(Listed::Certificate),
-            },
-        )
+        self.look(asker, vault, Some(name), |view, permit: &Permit<GetCertificate>, _vault| {
+            match found(object::see::<Certificates>(permit, view, name, version))? {
+                Some(object) => Ok(Listed::Certificate(object)),
+                None => coming::find(view, permit.vault(), name, version).map(Listed::Pending),
+            }
+        })
         .await
     }
 
@@ -149,21 +153,31 @@ impl VaultService {
         version: Option<ObjectVersion>,
         asked: &CertificateChange,
         now: Timestamp,
-    ) -> Result<Permitted<Object<Certificates>>, VaultError> {
+    ) -> Result<Permitted<Listed>, VaultError> {
         let change = VersionChange { tags: asked.tags.clone(), attributes: asked.attributes() };
         self.change(asker, vault, Some(name), |view, permit: &Permit<UpdateCertificate>, vault| {
             let updated =
                 object::update::<Certificates>(permit, view, name, version, &change, now, |_content| Ok(()));
-            let mut updated = updated?;
+            let Some(mut updated) = found(updated)? else {
+                let before = coming::find(view, vault.id, name, version)?;
+                let policy = asked.policy.as_ref();
+                let policy = policy.map(|policy| changed(view, vault, before.policy_of_next(), policy, now));
+                let said = (asked.enabled, asked.tags.as_ref());
+                let changed = coming::change(permit, &before, said, policy.transpose()?, now)?;
+                return Ok(Decision::of(Listed::Pending(changed.value), changed.writes));
+            };
+            let mut of_pending = Vec::new();
             if let Some(policy) = &asked.policy {
                 let latest = object::find::<Certificates>(view, vault.id, name, None)?;
                 updated.about(with_policy(view, vault, &latest, policy, now)?);
+                of_pending = with_policy_of_next(permit, view, vault, (name, policy), now)?;
             }
             let mut decision = updated.decided(vault)?;
+            decision.writes.extend(of_pending);
             if asked.enabled.is_some() {
                 decision.writes.extend(composed::follow(view, &decision.value, vault, now)?);
             }
-            Ok(decision)
+            Ok(Decision::of(Listed::Certificate(decision.value), decision.writes))
         })
         .await
     }
@@ -182,10 +196,7 @@ impl VaultService {
             if let Some(head) = view.get::<Head<Certificates>>(&(permit.vault(), name.clone()))? {
                 return Ok(PolicyOf { name: head.name.clone(), policy: head.about.policy.clone() });
             }
-            match view.get::<Pending>(&(permit.vault(), name.clone()))? {
-                Some(pending) => Ok(PolicyOf { name: pending.name.clone(), policy: pending.policy.clone() }),
-                None => refuse(object::not_found::<Certificates>(name, None)),
-            }
+            coming::find(view, permit.vault(), name, None).map(|coming| PolicyOf::next_of(&coming))
         })
         .await
     }
@@ -202,12 +213,19 @@ impl VaultService {
         asked: &PolicyAsked,
         now: Timestamp,
     ) -> Result<Permitted<PolicyOf>, VaultError> {
-        self.change(asker, vault, Some(name), |view, _permit: &Permit<UpdateCertificate>, vault| {
-            let latest = object::find::<Certificates>(view, vault.id, name, None)?;
+        self.change(asker, vault, Some(name), |view, permit: &Permit<UpdateCertificate>, vault| {
+            let Some(latest) = found(object::find::<Certificates>(view, vault.id, name, None))? else {
+                let before = coming::find(view, vault.id, name, None)?;
+                let policy = changed(view, vault, before.policy_of_next(), asked, now)?;
+                let Decision { value, writes } =
+                    coming::change(permit, &before, (None, None), Some(policy), now)?;
+                return Ok(Decision::of(PolicyOf::next_of(&value), writes));
+            };
             let about = with_policy(view, vault, &latest, asked, now)?;
             let mut change = Change::of(latest);
             change.about(about);
-            let Decision { value: Object { head, .. }, writes } = change.decided(vault)?;
+            let Decision { value: Object { head, .. }, mut writes } = change.decided(vault)?;
+            writes.extend(with_policy_of_next(permit, view, vault, (name, asked), now)?);
             let of = PolicyOf { name: head.name.clone(), policy: head.about.policy.clone() };
             Ok(Decision::of(of, writes))
         })
@@ -263,20 +281,133 @@ impl VaultService {
         .await
     }
 
-    /// Deletes a certificate that was asked for and has not come (Key Vault: Delete Certificate), with its key. It cannot be recovered.
+    /// Deletes a certificate, recoverably; or one of which the first version is still to come, with its key (Key Vault: Delete Certificate).
     ///
     /// # Errors
-    /// [`VaultError`]; [`CertificateFault::PendingNotFound`](crate::CertificateFault::PendingNotFound) if none was asked for, or has come.
-    pub async fn delete_pending_with_certificate(
+    /// [`VaultError`].
+    pub async fn delete_certificate(
         &self,
         asker: &Asker<'_>,
         vault: &VaultName,
         name: &ObjectName,
-    ) -> Result<Permitted<Arc<Pending>>, VaultError> {
-        self.change(asker, vault, Some(name), |view, permit: &Permit<DeleteCertificate>, _vault| {
-            pending::delete_with_certificate(permit, view, name)
+        now: Timestamp,
+    ) -> Result<Permitted<ListedDeleted>, VaultError> {
+        let object = ObjectId::random(&*self.entropy);
+        self.change(asker, vault, Some(name), |view, permit: &Permit<DeleteCertificate>, vault| match found(
+            deleted::delete::<Certificates>(permit, view, vault, name, now),
+        )? {
+            Some(Decision { value, writes }) => Ok(Decision::of(ListedDeleted::Certificate(value), writes)),
+            None => {
+                let Decision { value, writes } = coming::delete(permit, view, vault, (name, object), now)?;
+                Ok(Decision::of(value, writes))
+            }
         })
         .await
+    }
+
+    /// Sees a deleted certificate (Key Vault: Get Deleted Certificate).
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn get_deleted_certificate(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        name: &ObjectName,
+    ) -> Result<Permitted<ListedDeleted>, VaultError> {
+        self.look(asker, vault, Some(name), |view, permit: &Permit<GetDeletedCertificate>, _vault| {
+            match found_deleted(deleted::see::<Certificates>(permit, view, name))? {
+                Some(deleted) => Ok(ListedDeleted::Certificate(deleted)),
+                None => coming::see_deleted(permit, view, name),
+            }
+        })
+        .await
+    }
+
+    /// A page of a vault's deleted certificates; with those that had no version yet, if asked for (Key Vault: Get Deleted Certificates).
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn list_deleted_certificates(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        request: &PageRequest,
+        include_pending: bool,
+    ) -> Result<Permitted<Page<ListedDeleted>>, VaultError> {
+        let of = self.look(asker, vault, None, |_view, permit: &Permit<ListDeletedCertificates>, _vault| {
+            Ok(permit.vault())
+        });
+        let id = of.await?.value;
+        let prefix = Deleted::<Certificates>::prefix(id);
+        let gathered = match include_pending {
+            true => self.with_pending(id, &prefix, request, name_of_deleted).await?,
+            false => self.names(&prefix, request, name_of_deleted).await?,
+        };
+        self.again(
+            asker,
+            vault,
+            id,
+            None,
+            gathered,
+            |view, permit: &Permit<ListDeletedCertificates>, names| {
+                let mut items = Vec::with_capacity(names.len());
+                for name in names {
+                    let there = deleted::list::<Certificates>(permit, view, std::slice::from_ref(name))?;
+                    if include_pending && there.is_empty() {
+                        items.extend(coming::listed_deleted(permit, view, name)?);
+                    }
+                    items.extend(there.into_iter().map(ListedDeleted::Certificate));
+                }
+                Ok(items)
+            },
+        )
+        .await
+    }
+
+    /// Brings a deleted certificate back (Key Vault: Recover Deleted Certificate).
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn recover_certificate(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        name: &ObjectName,
+    ) -> Result<Permitted<Listed>, VaultError> {
+        self.change(asker, vault, Some(name), |view, permit: &Permit<RecoverCertificate>, vault| {
+            match found_deleted(deleted::recover::<Certificates>(permit, view, vault, name))? {
+                Some(Decision { value, writes }) => Ok(Decision::of(Listed::Certificate(value), writes)),
+                None => {
+                    let Decision { value, writes } = coming::recover(permit, view, vault, name)?;
+                    Ok(Decision::of(Listed::Pending(value), writes))
+                }
+            }
+        })
+        .await
+    }
+
+    /// Deletes a deleted certificate for good; its name is free once this is acknowledged (Key Vault: Purge Deleted Certificate).
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn purge_certificate(
+        &self,
+        asker: &Asker<'_>,
+        vault: &VaultName,
+        name: &ObjectName,
+        now: Timestamp,
+    ) -> Result<Permitted<()>, VaultError> {
+        let purged =
+            self.change(asker, vault, Some(name), |view, permit: &Permit<PurgeCertificate>, vault| {
+                match found_deleted(deleted::purge::<Certificates>(permit, view, vault, name, now))? {
+                    Some(decision) => Ok(decision),
+                    None => coming::purge(permit, view, vault, name),
+                }
+            });
+        let purged = purged.await?;
+        self.sweep_soon(now).await;
+        Ok(purged)
     }
 
     /// Takes a certificate out, sealed, with key and secret and all versions (Key Vault: Backup Certificate).
@@ -360,6 +491,52 @@ impl VaultService {
     }
 }
 
+/// `None` where there is no such certificate: there may be one that is still to come.
+fn found<T>(found: Result<T, Halt<VaultError>>) -> Result<Option<T>, Halt<VaultError>> {
+    match found {
+        Err(Halt::Refuse(VaultError::ObjectNotFound { .. })) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Likewise of deleted ones.
+fn found_deleted<T>(found: Result<T, Halt<VaultError>>) -> Result<Option<T>, Halt<VaultError>> {
+    match found {
+        Err(Halt::Refuse(VaultError::DeletedObjectNotFound { .. })) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+const fn name_of_deleted(deleted: &Deleted<Certificates>) -> &ObjectName {
+    &deleted.head.name
+}
+
+impl PolicyOf {
+    fn next_of(coming: &Pending) -> Self {
+        Self { name: coming.name.clone(), policy: coming.policy_of_next().clone() }
+    }
+}
+
+/// A policy with those parts changed that are said, if it can be one.
+fn changed(
+    view: &View,
+    vault: &Vault,
+    before: &CertificatePolicy,
+    asked: &PolicyAsked,
+    now: Timestamp,
+) -> Result<CertificatePolicy, Halt<VaultError>> {
+    let fault = |fault: CertificateFault| Halt::Refuse(VaultError::from(fault));
+    let policy = before.changed(asked, now).map_err(fault)?;
+    if asked.issuer.name.is_some() {
+        // One that is there: else nobody would hear of it before the next version is due.
+        certificates::way(view, vault, &policy)?;
+    }
+    if policy.platform.is_none() {
+        policy.profile().map_err(fault)?;
+    }
+    Ok(policy)
+}
+
 /// What is kept of a certificate with its policy changed; when it is renewed follows the new one.
 fn with_policy(
     view: &View,
@@ -368,15 +545,24 @@ fn with_policy(
     asked: &PolicyAsked,
     now: Timestamp,
 ) -> Result<CertificateAbout, Halt<VaultError>> {
-    let fault = |fault: CertificateFault| Halt::Refuse(VaultError::from(fault));
-    let policy = found.head.about.policy.changed(asked, now).map_err(fault)?;
-    if asked.issuer.name.is_some() {
-        // One that is there: else nobody would hear of it before the next version is due.
-        certificates::way(view, vault, &policy)?;
-    }
-    if policy.platform.is_none() {
-        policy.profile().map_err(fault)?;
-    }
+    let policy = changed(view, vault, &found.head.about.policy, asked, now)?;
     let renewal = renewal::at(&policy, &found.version.attributes, now);
     Ok(CertificateAbout { policy, renewal, ..found.head.about.clone() })
+}
+
+/// A version that is being made brings its own policy with it: the change is one of that, too, or it would be lost when it comes.
+fn with_policy_of_next(
+    permit: &Permit<UpdateCertificate>,
+    view: &View,
+    vault: &Vault,
+    (name, asked): (&ObjectName, &PolicyAsked),
+    now: Timestamp,
+) -> Result<Vec<Write>, Halt<VaultError>> {
+    match view.get::<Pending>(&(vault.id, name.clone()))? {
+        Some(pending) if pending.is_in_progress() => {
+            let policy = changed(view, vault, pending.policy_of_next(), asked, now)?;
+            Ok(coming::change(permit, &pending, (None, None), Some(policy), now)?.writes)
+        }
+        _ => Ok(Vec::new()),
+    }
 }

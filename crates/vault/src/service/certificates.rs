@@ -308,6 +308,7 @@ impl VaultService {
             version: said.version,
             request: said.request.clone(),
             policy: plan.policy.clone(),
+            next_policy: None,
             preserve_order: said.preserve_order,
             enabled: said.enabled,
             tags: said.tags.clone(),
@@ -316,6 +317,7 @@ impl VaultService {
             sealed: None,
             created: said.now,
             updated: said.now,
+            deleted: None,
         };
         let mut writes = Vec::new();
         match made {
@@ -326,6 +328,7 @@ impl VaultService {
                 let new = NewVersion {
                     version: said.version,
                     policy: &plan.policy,
+                    next_policy: &plan.policy,
                     preserve_order: said.preserve_order,
                     enabled: said.enabled,
                     tags: said.tags,
@@ -450,6 +453,7 @@ impl VaultService {
             let new = NewVersion {
                 version: still.version,
                 policy: &still.policy,
+                next_policy: still.policy_of_next(),
                 preserve_order: still.preserve_order,
                 enabled: asked.enabled.unwrap_or(still.enabled),
                 tags: asked.tags.as_ref().unwrap_or(&still.tags),
@@ -571,6 +575,7 @@ impl VaultService {
             let new = NewVersion {
                 version,
                 policy: &policy,
+                next_policy: &policy,
                 preserve_order: asked.preserve_order,
                 enabled: asked.enabled.unwrap_or(true),
                 tags: &asked.tags,

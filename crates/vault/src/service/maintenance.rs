@@ -2,7 +2,9 @@
 
 use super::{VaultService, keys::Rotation};
 use crate::{
-    Certificates, Keys, Secrets, VaultError, deleted,
+    Certificates, Keys, Secrets, VaultError,
+    certificates::coming,
+    deleted,
     garbage::Garbage,
     schedule::{Due, Task},
     vaults,
@@ -131,7 +133,10 @@ impl VaultService {
                 deleted::purge_when_due::<Keys>(view, &vault, name, *object, now)
             }
             Task::Purge { kind: ObjectKind::Certificate, name, object } => {
-                deleted::purge_when_due::<Certificates>(view, &vault, name, *object, now)
+                match deleted::purge_when_due::<Certificates>(view, &vault, name, *object, now)? {
+                    Decision { value: false, .. } => coming::purge_when_due(view, &vault, name, *object, now),
+                    done => Ok(done),
+                }
             }
             Task::PurgeVault | Task::Rotate { .. } | Task::Renew { .. } => Ok(Decision::read(false)),
         }

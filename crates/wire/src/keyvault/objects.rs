@@ -3,7 +3,7 @@
 use super::{
     request::{Answer, Asked, Fault, Named, body_of, json, no_content},
     route::ObjectsOperation,
-    types::{Backup, Deleted, List, RestoreBody},
+    types::{Backup, Deleted, List, RestoreBody, value_of},
 };
 use access::Action;
 use axum::body::Body;
@@ -103,9 +103,7 @@ pub(super) async fn operate<K: Shown>(
         ObjectsOperation::ListDeleted { page } => {
             let listed = service.list_deleted::<K>(asker, vault, &page).await?;
             let path = format!("deleted{collection}");
-            Ok(answer_page(asked, &listed, &path, api_version, page.items.get(), |place, item| {
-                deleted(place, item, |place, object| K::item(place, object).into_value())
-            }))
+            Ok(answer_page(asked, &listed, &path, api_version, page.items.get(), deleted_item))
         }
         ObjectsOperation::GetDeleted { name } => {
             let found = service.get_deleted::<K>(asker, vault, &name).await?;
@@ -116,8 +114,7 @@ pub(super) async fn operate<K: Shown>(
             Ok(answer_bundle(asked, StatusCode::OK, &recovered))
         }
         ObjectsOperation::Purge { name } => {
-            let purged = service.purge::<K>(asker, vault, &name, now).await?;
-            Ok(Answer { because: purged.because, version: None, response: no_content() })
+            Ok(answer_purged(service.purge::<K>(asker, vault, &name, now).await?))
         }
         ObjectsOperation::Backup { name } => {
             let backup = service.backup::<K>(asker, vault, &name).await?;
@@ -148,38 +145,33 @@ pub(super) fn answer_bundle<K: Shown>(
     Answer { because: of.because.clone(), version, response: json(status, &bundle) }
 }
 
-fn answer_deleted<K: Shown>(asked: &Asked<'_>, of: &Permitted<DeletedObject<K>>) -> Answer {
-    let shown =
-        deleted(&asked.place(of.recovery), &of.value, |place, object| K::bundle(place, object).into_value());
+/// A deleted object as an answer.
+pub(super) fn answer_deleted<K: Shown>(asked: &Asked<'_>, of: &Permitted<DeletedObject<K>>) -> Answer {
+    let at = asked.place(of.recovery);
+    let shown = deleted(&at, &of.value, |object| value_of(K::bundle(&at, object)));
     let version = Some(of.value.version.version);
     Answer { because: of.because.clone(), version, response: json(StatusCode::OK, &shown) }
 }
 
-/// What a shape is as JSON: for those that are part of another.
-trait IntoValue {
-    fn into_value(self) -> serde_json::Value;
+/// A deleted object as an item of a list.
+pub(super) fn deleted_item<K: Shown>(at: &Place<'_>, of: &DeletedObject<K>) -> Deleted {
+    deleted(at, of, |object| value_of(K::item(at, object)))
 }
 
-impl<T: Serialize> IntoValue for T {
-    fn into_value(self) -> serde_json::Value {
-        // Serializing these shapes cannot fail: their keys are text.
-        serde_json::to_value(self).unwrap_or_default()
-    }
+/// That an object was deleted for good.
+pub(super) fn answer_purged(of: Permitted<()>) -> Answer {
+    Answer { because: of.because, version: None, response: no_content() }
 }
 
 fn deleted<K: Shown>(
-    place: &Place<'_>,
+    at: &Place<'_>,
     of: &DeletedObject<K>,
-    show: impl Fn(&Place<'_>, &Object<K>) -> serde_json::Value,
+    show: impl Fn(&Object<K>) -> serde_json::Value,
 ) -> Deleted {
     let head = std::sync::Arc::new(of.deleted.head.clone());
     let object = Object { head, version: of.version.clone() };
-    Deleted {
-        bundle: show(place, &object),
-        recovery_id: place.id(&format!("deleted{}", K::KIND.plural()), &object.head.name),
-        deleted_date: of.deleted.deleted.seconds(),
-        scheduled_purge_date: of.deleted.purge_at.seconds(),
-    }
+    let id = at.id(&format!("deleted{}", K::KIND.plural()), &object.head.name);
+    Deleted::of(id, (of.deleted.deleted, of.deleted.purge_at), show(&object))
 }
 
 fn answer_page<'a, T, S: Serialize>(

@@ -5,7 +5,7 @@ use super::{
     error::KeyVaultError,
     keys,
     objects::{self, Place},
-    route::{self, ObjectsOperation, Operation, Route, SecretOperation},
+    route::{self, Operation, Route, SecretOperation},
     secrets,
     types::{BODY_BYTES, Object},
 };
@@ -137,11 +137,8 @@ async fn operate(asked: &Asked<'_>, route: Route, body: Body) -> Result<Answer, 
         Operation::Objects(ObjectKind::Key, operation) => {
             Box::pin(objects::operate::<Keys>(asked, operation, version, body)).await
         }
-        Operation::Objects(ObjectKind::Certificate, ObjectsOperation::Delete { name }) => {
-            Box::pin(certificates::delete(asked, name, version)).await
-        }
         Operation::Objects(ObjectKind::Certificate, operation) => {
-            Box::pin(objects::operate::<Certificates>(asked, operation, version, body)).await
+            Box::pin(certificates::operate_as_object(asked, operation, version, body)).await
         }
         Operation::Certificate(operation) => {
             Box::pin(certificates::operate(asked, operation, version, body)).await

@@ -112,9 +112,10 @@ pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Result<
             Found::Own(operation) => Operation::Certificate(operation),
             Found::OfAll(operation) => Operation::Objects(ObjectKind::Certificate, operation),
         },
-        ["deletedcertificates", rest @ ..] => {
-            Operation::Objects(ObjectKind::Certificate, asked.of_deleted(rest)?)
-        }
+        ["deletedcertificates", rest @ ..] => match certificates::route_deleted(asked, rest)? {
+            Found::Own(operation) => Operation::Certificate(operation),
+            Found::OfAll(operation) => Operation::Objects(ObjectKind::Certificate, operation),
+        },
         _ => return Err(RouteFault::NoSuchPath),
     };
     Ok(Route { operation, api_version: query.api_version? })
@@ -147,7 +148,7 @@ impl Asked<'_> {
     }
 
     /// Deleted objects.
-    fn of_deleted(self, rest: &[&str]) -> Result<ObjectsOperation, RouteFault> {
+    pub(super) fn of_deleted(self, rest: &[&str]) -> Result<ObjectsOperation, RouteFault> {
         let Asked { method, query } = self;
         Ok(match (method, rest) {
             (&Method::GET, []) => ObjectsOperation::ListDeleted { page: query.page()? },

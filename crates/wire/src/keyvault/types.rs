@@ -273,6 +273,28 @@ pub(super) struct Deleted {
     pub(super) scheduled_purge_date: i64,
 }
 
+/// A shape that is part of another.
+pub(super) fn value_of(shape: impl Serialize) -> serde_json::Value {
+    // Serializing these shapes cannot fail: their keys are text.
+    serde_json::to_value(shape).unwrap_or_default()
+}
+
+impl Deleted {
+    /// What is shown of an object, with when it was deleted and is purged.
+    pub(super) fn of(
+        recovery_id: String,
+        (deleted, purge_at): (Timestamp, Timestamp),
+        shown: impl Serialize,
+    ) -> Self {
+        Self {
+            bundle: value_of(shown),
+            recovery_id,
+            deleted_date: deleted.seconds(),
+            scheduled_purge_date: purge_at.seconds(),
+        }
+    }
+}
+
 /// `BackupSecretResult` and the like.
 #[derive(Serialize)]
 pub(super) struct Backup<'a> {

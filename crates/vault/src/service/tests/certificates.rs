@@ -1,5 +1,6 @@
 //! Certificates: one object that is three, made, merged, taken in, renewed, disabled, deleted and brought back as one.
 
+mod coming;
 mod imported;
 mod reused;
 
@@ -125,7 +126,10 @@ impl World {
         let name = object(name);
         let asker = self.asker();
         let updated = self.service.update_certificate(&asker, &self.vault, &name, None, &change, LATER).await;
-        updated.map(|updated| updated.value)
+        match updated?.value {
+            Listed::Certificate(object) => Ok(object),
+            Listed::Pending(_) => panic!("it has not come"),
+        }
     }
 
     async fn set_issuer(&self, name: &str, provider: &str, enabled: bool) -> Result<Issuer, VaultError> {
@@ -304,6 +308,7 @@ async fn what_cannot_be_made_is_refused_before_there_is_a_key() {
     let fault = world.create("shop", CreateCertificate::default()).await;
     refused!(fault, VaultError::Certificate(CertificateFault::PolicyMissing));
     refused!(world.pending("shop").await, VaultError::Certificate(CertificateFault::PendingNotFound { .. }));
+    refused!(world.coming("shop", None).await, VaultError::ObjectNotFound { .. });
 }
 
 #[test]
@@ -386,7 +391,11 @@ async fn an_operation_that_is_called_off_has_no_key_any_more() {
     let cancel = || world.service.cancel_pending_certificate(&asker, &world.vault, &name, LATER);
     let cancelled = cancel().await.unwrap().value;
     assert_eq!((cancelled.status, cancelled.sealed), (PendingStatus::Cancelled, None));
-    refused!(world.coming("shop", None).await, VaultError::ObjectNotFound { .. });
+    assert_eq!(
+        world.coming("shop", None).await.unwrap(),
+        (pending.version, true),
+        "it is told what became of it"
+    );
     refused!(cancel().await, VaultError::Certificate(CertificateFault::PendingOver { .. }));
     let chain = signed(&pending.request_der.unwrap().0, "CN=shop");
     refused!(world.merge("shop", chain).await, VaultError::Certificate(CertificateFault::PendingOver { .. }));
@@ -668,7 +677,7 @@ async fn lists_have_what_is_being_made_if_it_is_asked_for() {
         }
     };
     for items in [1, 2, 3, 25] {
-        assert_eq!(all(items, true).await, ["a", "(b)", "c", "(d)", "e", "(f)"], "{items}");
+        assert_eq!(all(items, true).await, ["a", "(b)", "c", "(d)", "e", "(f)", "(failed)"], "{items}");
         assert_eq!(all(items, false).await, ["a", "c", "e"], "{items}");
     }
 }

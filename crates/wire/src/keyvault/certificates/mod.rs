@@ -3,36 +3,37 @@
 mod route;
 mod types;
 
-pub(super) use route::{CertificateOperation, Found, route};
+pub(super) use route::{CertificateOperation, Found, route, route_deleted};
 
 use super::{
     error::KeyVaultError,
     objects::{self, Place, Shown, answer_bundle},
     request::{Answer, Asked, Fault, body_of, json, read_body},
     route::ObjectsOperation,
-    types::{Attributes, Backup, RestoreBody},
+    types::{Attributes, Backup, Deleted, RestoreBody},
 };
 use access::{
     Action, BackupCertificate, CreateCertificate, DeleteIssuer, GetCertificate, GetContacts, GetIssuer,
-    ImportCertificate, ListCertificates, ListIssuers, ManageContacts, RestoreCertificate, SetIssuer,
-    UpdateCertificate,
+    ImportCertificate, ListCertificates, ListDeletedCertificates, ListIssuers, ManageContacts,
+    RestoreCertificate, SetIssuer, UpdateCertificate,
 };
 use axum::body::Body;
 use crypt::encoding;
 use domain::{ObjectName, ObjectVersion, limits};
 use http::{HeaderValue, StatusCode, header};
-use std::sync::Arc;
+use serde::Serialize;
 use types::{
     CertificateBundle, CertificateItem, ComingBundle, ContactsBody, CreateBody, ImportBody, IssuerBundle,
     IssuerChangeBody, IssuerItem, ItemAttributes, MergeBody, OperationShown, PendingBody, PolicyBody,
     PolicyShown, Reference, UpdateBody, attributes_of_coming,
 };
 use vault::{
-    CertificateFault, Certificates, Object, Permitted, PolicyOf, VaultError,
-    certificates::{Contacts, Issuer, Listed, Pending},
+    Certificates, Object, Permitted, PolicyOf,
+    certificates::{Contacts, DeletedEarly, Issuer, Listed, ListedDeleted, Pending},
 };
 
 const COLLECTION: &str = "certificates";
+const COLLECTION_DELETED: &str = "deletedcertificates";
 
 /// What the audit log calls an operation, what it is asked of, and the version that was asked for. Operations that need the permit of
 /// another have a name of their own: they are other things to have done.
@@ -52,6 +53,7 @@ pub(super) fn names(
         Of::GetPending { name } => ("certificate.pending.get", Some(name), None),
         Of::UpdatePending { name } => ("certificate.pending.update", Some(name), None),
         Of::DeletePending { name } => ("certificate.pending.delete", Some(name), None),
+        Of::ListDeleted { .. } => (ListDeletedCertificates::NAME, None, None),
         Of::Backup { name } => (BackupCertificate::NAME, Some(name), None),
         Of::Restore => (RestoreCertificate::NAME, None, None),
         Of::GetContacts => (GetContacts::NAME, None, None),
@@ -78,33 +80,18 @@ pub(super) async fn operate(
     match operation {
         Of::List { page, include_pending } => {
             let listed = service.list_certificates(asker, vault, &page, include_pending).await?;
-            let options = if include_pending { "&includePending=true" } else { "" };
-            Ok(objects::answer_page_with(
-                asked,
-                &listed,
-                COLLECTION,
-                api_version,
-                (page.items.get(), options),
-                item,
-            ))
+            let paging = (page.items.get(), options(include_pending));
+            Ok(objects::answer_page_with(asked, &listed, COLLECTION, api_version, paging, item))
         }
         Of::Get { name, version } => {
-            let Permitted { value, because, recovery } =
-                service.get_certificate(asker, vault, &name, version).await?;
-            match value {
-                Listed::Certificate(value) => {
-                    Ok(answer_bundle(asked, StatusCode::OK, &Permitted { value, because, recovery }))
-                }
-                Listed::Pending(value) => {
-                    Ok(answer_coming(asked, true, &Permitted { value, because, recovery }))
-                }
-            }
+            let found = service.get_certificate(asker, vault, &name, version).await?;
+            Ok(answer_listed(asked, found))
         }
         Of::Update { name, version } => {
             let read = UpdateBody::into_change;
             let change = read_body::<UpdateCertificate, _, _>(asked, Some(&name), body, read).await?;
             let updated = service.update_certificate(asker, vault, &name, version, &change, now).await?;
-            Ok(answer_bundle(asked, StatusCode::OK, &updated))
+            Ok(answer_listed(asked, updated))
         }
         Of::Create { name } => {
             let read = CreateBody::into_request;
@@ -153,6 +140,18 @@ pub(super) async fn operate(
             let deleted = service.delete_pending_certificate(asker, vault, &name).await?;
             Ok(answer_pending(asked, &deleted))
         }
+        Of::ListDeleted { page, include_pending } => {
+            let listed = service.list_deleted_certificates(asker, vault, &page, include_pending).await?;
+            let (path, paging) = (COLLECTION_DELETED, (page.items.get(), options(include_pending)));
+            Ok(objects::answer_page_with(asked, &listed, path, api_version, paging, |place, listed| {
+                match listed {
+                    ListedDeleted::Certificate(of) => objects::deleted_item(place, of),
+                    ListedDeleted::Pending(pending, deleted) => {
+                        deleted_early(place, pending, deleted, coming_item(place, pending))
+                    }
+                }
+            }))
+        }
         Of::Backup { name } => {
             let backup = service.backup_certificate(asker, vault, &name).await?;
             let response = json(StatusCode::OK, &Backup { value: &backup.value });
@@ -198,34 +197,92 @@ pub(super) async fn operate(
     }
 }
 
-/// Deletes a certificate: of one that has not come yet, what was asked for. That cannot be recovered, so no `recoveryId` is told.
-pub(super) async fn delete(asked: &Asked<'_>, name: ObjectName, api_version: &str) -> Result<Answer, Fault> {
-    let operation = ObjectsOperation::Delete { name: name.clone() };
-    let refused = match objects::operate::<Certificates>(asked, operation, api_version, Body::empty()).await {
-        Err(Fault::Vault(refused @ VaultError::ObjectNotFound { .. })) => refused,
-        other => return other,
-    };
-    let Asked { state, asker, vault, .. } = asked;
-    match state.vault.delete_pending_with_certificate(asker, vault, &name).await {
-        Ok(deleted) => Ok(answer_coming(asked, false, &deleted)),
-        Err(VaultError::Certificate(CertificateFault::PendingNotFound { .. })) => Err(refused.into()),
-        Err(error) => Err(error.into()),
+/// What all kinds of objects have, of certificates: one may be deleted, recovered and purged before its first version has come.
+pub(super) async fn operate_as_object(
+    asked: &Asked<'_>,
+    operation: ObjectsOperation,
+    api_version: &str,
+    body: Body,
+) -> Result<Answer, Fault> {
+    let Asked { state, context, asker, vault, .. } = asked;
+    let (service, now) = (&state.vault, context.now);
+    match operation {
+        ObjectsOperation::Delete { name } => {
+            Ok(answer_deleted(asked, service.delete_certificate(asker, vault, &name, now).await?))
+        }
+        ObjectsOperation::GetDeleted { name } => {
+            Ok(answer_deleted(asked, service.get_deleted_certificate(asker, vault, &name).await?))
+        }
+        ObjectsOperation::Recover { name } => {
+            Ok(answer_listed(asked, service.recover_certificate(asker, vault, &name).await?))
+        }
+        ObjectsOperation::Purge { name } => {
+            Ok(objects::answer_purged(service.purge_certificate(asker, vault, &name, now).await?))
+        }
+        operation => objects::operate::<Certificates>(asked, operation, api_version, body).await,
     }
 }
 
-/// A certificate without a version: what there is of it. Where it is deleted there is no version to name.
-fn answer_coming(asked: &Asked<'_>, is_there: bool, of: &Permitted<Arc<Pending>>) -> Answer {
-    let (at, pending) = (asked.place(of.recovery), &of.value);
+const fn options(include_pending: bool) -> &'static str {
+    if include_pending { "&includePending=true" } else { "" }
+}
+
+fn answer_listed(asked: &Asked<'_>, of: Permitted<Listed>) -> Answer {
+    let Permitted { value, because, recovery } = of;
+    match value {
+        Listed::Certificate(value) => {
+            answer_bundle(asked, StatusCode::OK, &Permitted { value, because, recovery })
+        }
+        Listed::Pending(pending) => {
+            let at = asked.place(recovery);
+            let response = json(StatusCode::OK, &coming(&at, &pending));
+            Answer { because, version: Some(pending.version), response }
+        }
+    }
+}
+
+fn answer_deleted(asked: &Asked<'_>, of: Permitted<ListedDeleted>) -> Answer {
+    let Permitted { value, because, recovery } = of;
+    match value {
+        ListedDeleted::Certificate(value) => {
+            objects::answer_deleted(asked, &Permitted { value, because, recovery })
+        }
+        ListedDeleted::Pending(pending, deleted) => {
+            let at = asked.place(recovery);
+            let shown = deleted_early(&at, &pending, &deleted, coming(&at, &pending));
+            Answer { because, version: Some(pending.version), response: json(StatusCode::OK, &shown) }
+        }
+    }
+}
+
+/// A certificate without a version: what there is of it.
+fn coming<'a>(at: &Place<'_>, pending: &'a Pending) -> ComingBundle<'a> {
     let id = at.id(COLLECTION, &pending.name);
-    let shown = ComingBundle {
-        attributes: Attributes::of(&attributes_of_coming(pending), of.recovery),
+    ComingBundle {
+        id: at.versioned(COLLECTION, &pending.name, pending.version),
+        attributes: Attributes::of(&attributes_of_coming(pending), at.recovery),
         tags: &pending.tags,
-        policy: PolicyShown::of(format!("{id}/policy"), &pending.policy),
+        policy: PolicyShown::of(format!("{id}/policy"), pending.policy_of_next()),
         pending: Reference { id: format!("{id}/pending") },
-        id: if is_there { at.versioned(COLLECTION, &pending.name, pending.version) } else { id },
-    };
-    let (because, version) = (of.because.clone(), Some(pending.version));
-    Answer { because, version, response: json(StatusCode::OK, &shown) }
+    }
+}
+
+fn coming_item<'a>(at: &Place<'_>, pending: &'a Pending) -> CertificateItem<'a> {
+    CertificateItem {
+        id: at.id(COLLECTION, &pending.name),
+        x5t: None,
+        attributes: ItemAttributes::of(&attributes_of_coming(pending)),
+        tags: &pending.tags,
+    }
+}
+
+fn deleted_early(
+    at: &Place<'_>,
+    pending: &Pending,
+    deleted: &DeletedEarly,
+    shown: impl Serialize,
+) -> Deleted {
+    Deleted::of(at.id(COLLECTION_DELETED, &pending.name), (deleted.deleted, deleted.purge_at), shown)
 }
 
 fn answer_created(asked: &Asked<'_>, api_version: &str, of: &Permitted<Pending>) -> Answer {
@@ -311,11 +368,6 @@ fn shown(id: String, object: &Object<Certificates>) -> CertificateItem<'_> {
 fn item<'a>(at: &Place<'_>, listed: &'a Listed) -> CertificateItem<'a> {
     match listed {
         Listed::Certificate(object) => Certificates::item(at, object),
-        Listed::Pending(pending) => CertificateItem {
-            id: at.id(COLLECTION, &pending.name),
-            x5t: None,
-            attributes: ItemAttributes::of(&attributes_of_coming(pending)),
-            tags: &pending.tags,
-        },
+        Listed::Pending(pending) => coming_item(at, pending),
     }
 }

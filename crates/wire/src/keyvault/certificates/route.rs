@@ -20,6 +20,7 @@ pub(in super::super) enum CertificateOperation {
     GetPending { name: ObjectName },
     UpdatePending { name: ObjectName },
     DeletePending { name: ObjectName },
+    ListDeleted { page: PageRequest, include_pending: bool },
     Backup { name: ObjectName },
     Restore,
     GetContacts,
@@ -75,6 +76,17 @@ pub(in super::super) fn route(asked: Asked<'_>, rest: &[&str]) -> Result<Found, 
             of_versions(asked.method, rest)?
         }
     }))
+}
+
+/// Reads what comes after `/deletedcertificates/`.
+pub(in super::super) fn route_deleted(asked: Asked<'_>, rest: &[&str]) -> Result<Found, RouteFault> {
+    Ok(match asked.of_deleted(rest)? {
+        ObjectsOperation::ListDeleted { page } => Found::Own(CertificateOperation::ListDeleted {
+            page,
+            include_pending: asked.query.include_pending()?,
+        }),
+        operation => Found::OfAll(operation),
+    })
 }
 
 fn of_versions(method: &Method, rest: &[&str]) -> Result<CertificateOperation, RouteFault> {

@@ -493,7 +493,7 @@ pub(super) const fn attributes_of_coming(pending: &Pending) -> vault::Attributes
     }
 }
 
-/// `CertificateBundle` of a certificate that is still to come, and `DeletedCertificateBundle` of one that never came.
+/// `CertificateBundle` of a certificate that is still to come.
 #[derive(Serialize)]
 pub(super) struct ComingBundle<'a> {
     pub(super) id: String,
