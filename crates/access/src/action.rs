@@ -86,7 +86,9 @@ impl ActionName {
     /// Listing is asked of either: of a vault's objects, and of an object's versions.
     pub fn is_of_whole_vault(&self) -> bool {
         let rest = self.name.split_once('.').map_or("", |(_, rest)| rest);
-        rest == "list-deleted" || rest.starts_with("contacts.") || rest.starts_with("issuer.")
+        matches!(rest, "list-deleted" | "restore" | "random-bytes")
+            || rest.starts_with("contacts.")
+            || rest.starts_with("issuer.")
     }
 }
 
@@ -252,10 +254,17 @@ mod tests {
     #[test]
     fn what_is_never_asked_of_one_object_is_known() {
         let whole = |name: &str| ActionName::named(name).unwrap().is_of_whole_vault();
-        for name in ["secret.list-deleted", "certificate.contacts.set", "certificate.issuer.get"] {
+        for name in [
+            "secret.list-deleted",
+            "certificate.contacts.set",
+            "certificate.issuer.get",
+            "certificate.restore",
+            "secret.restore",
+            "key.random-bytes",
+        ] {
             assert!(whole(name), "{name}");
         }
-        for name in ["secret.list", "secret.get-deleted", "key.rotation-policy.get", "certificate.restore"] {
+        for name in ["secret.list", "secret.get-deleted", "key.rotation-policy.get", "certificate.backup"] {
             assert!(!whole(name), "{name}");
         }
         assert_eq!(ActionName::named("secret.read"), None);

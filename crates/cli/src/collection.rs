@@ -203,14 +203,14 @@ fn next(place: &Whence<'_>, refusal: &Refusal, policy: Option<&Policy>) -> Optio
                 "Give yourself a role that allows it:\n    keyless vault role assign {vault} --role \"{role}\" --principal {whom}"
             ))
         }
-        ("Forbidden", "SecretDisabled" | "KeyDisabled") => {
-            Some(format!("Enable it: keyless {kind} update {vault} {name} --enabled"))
-        }
+        ("Forbidden", "SecretDisabled" | "KeyDisabled") => Some(format!(
+            "Enable it: keyless {kind} update {vault} {name} --enabled; if it is a certificate's: keyless certificate update {vault} {name} --enabled"
+        )),
         ("Forbidden", "KeyOperationForbidden") => Some(format!(
             "What it may: keyless key show {vault} {name}; to change that: keyless key update {vault} {name} --ops OPS"
         )),
         ("Forbidden", "KeyExpired" | "KeyNotYetValid") => Some(format!(
-            "When it may: keyless key show {vault} {name}; to change that: keyless key update {vault} {name} --expires TIME"
+            "When it may: keyless key show {vault} {name}; to change that: keyless key update {vault} {name} --expires TIME; a certificate's has a new version with: keyless certificate create {vault} {name}"
         )),
         ("Forbidden", "SecretManagedByKeyVault" | "KeyManagedByKeyVault") => {
             Some(format!("Do it with the certificate {name} of this vault."))

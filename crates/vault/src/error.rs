@@ -145,6 +145,12 @@ pub enum VaultError {
         /// Which model counts there.
         counts: AccessModel,
     },
+    /// Others were at the same object, again and again while it was being made or gathered. Nothing was changed.
+    #[error("others are changing {what} at the same time")]
+    Contended {
+        /// What.
+        what: &'static str,
+    },
     /// A page token that is not one of ours.
     #[error("the page token is malformed")]
     PageTokenMalformed,

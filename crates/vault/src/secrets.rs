@@ -27,6 +27,9 @@ pub struct SecretContent {
     /// What kind of value it is, for people and programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
+    /// Of a certificate's secret: which version came before it (Key Vault: `previousVersion`). Those of before this was kept have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<ObjectVersion>,
     /// The value, sealed under the vault's key at this version's address.
     pub(crate) sealed: Sealed,
 }
@@ -104,7 +107,7 @@ impl SetSecret {
             version,
             attributes: Attributes::new(self.attributes, now),
             tags: self.tags.clone(),
-            content: SecretContent { content_type: self.content_type.clone(), sealed },
+            content: SecretContent { content_type: self.content_type.clone(), previous: None, sealed },
         }
     }
 }

@@ -92,6 +92,10 @@ async fn with_key(admin: &Admin, args: &Download) -> Result<(), Failure> {
     let told = secret(&secrets, args, "").await?;
     let told = match told.content_type.as_deref() {
         Some(kept) if kept == wanted => told,
+        Some(PEM) if wanted == PFX => {
+            let what = format!("{} is kept as PEM, and the vault makes no PFX of that", args.name);
+            return Err(Failure::new(what).next("Take it as it is: --format pem"));
+        }
         // Kept in the other form: the vault converts, and says so if it cannot.
         _ => secret(&secrets, args, &format!("&outContentType={wanted}")).await?,
     };

@@ -18,6 +18,8 @@ use std::{io::IsTerminal, path::PathBuf};
 
 /// Bytes of a file. Ours: what fits a request as base64.
 const BYTES_MAX: usize = 96 * 1024;
+/// What a PEM file has where its key needs a password (RFC 5958 section 3).
+const ENCRYPTED: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
 /// Bytes of a password. Ours.
 const PASSWORD_BYTES_MAX: usize = 4 * 1024;
 
@@ -29,7 +31,7 @@ pub(crate) struct Import {
     name: ObjectName,
     /// The file: PFX (PKCS#12), or PEM with the key as PKCS#8; - is standard input
     file: PathBuf,
-    /// The password of a PFX file, in a file [default: asked for at a terminal, else none]
+    /// The password of a PFX file or of an encrypted PEM key, in a file [default: asked for at a terminal, else none]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     #[command(flatten)]
@@ -62,11 +64,16 @@ pub(super) async fn import(admin: &Admin, format: Format, args: Import) -> Resul
     files::warn_if_readable_by_others(&args.file);
     let file = files::read(&args.file, BYTES_MAX, "a certificate with its key")?;
     let is_pem = file.expose().windows(10).any(|window| window == b"-----BEGIN");
+    let is_locked = !is_pem || file.expose().windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED);
     let password = match &args.password_file {
         Some(path) => Some(password(&files::read(path, PASSWORD_BYTES_MAX, "a password")?)?),
-        None if !is_pem && std::io::stdin().is_terminal() => Some(Secret::new(rpassword::prompt_password(
-            "Password of the PFX file (not shown; empty is none): ",
+        None if is_locked && std::io::stdin().is_terminal() => Some(Secret::new(rpassword::prompt_password(
+            "Password of the file (not shown; empty is none): ",
         )?)),
+        None if is_pem && is_locked => {
+            return Err(Failure::new("the private key in the PEM file is encrypted")
+                .next("Say what opens it: --password-file FILE"));
+        }
         None => None,
     };
     let (value, content_type) = match is_pem {

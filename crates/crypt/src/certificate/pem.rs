@@ -23,7 +23,7 @@ const fn refused(why: &'static str) -> CertificateError {
 ///
 /// # Errors
 /// [`CertificateError::Pem`] for a text that is none, a password that is none of the key, or a block of another kind;
-/// [`CertificateError::PfxUnsupported`], [`CertificateError::PfxTooCostly`] for how it is encrypted; [`CertificateError::KeyMissing`],
+/// [`CertificateError::PfxTooCostly`] for how it is encrypted; [`CertificateError::KeyMissing`],
 /// [`CertificateError::KeyAmbiguous`], [`CertificateError::CertificateMissing`], [`CertificateError::KeyMismatch`] for what is in it;
 /// [`CertificateError::TooLarge`] above [`PEM_BYTES_MAX`] or too many certificates; and as [`PrivateKey::from_pkcs8`] and
 /// [`ParsedCertificate::from_der`].
@@ -38,7 +38,8 @@ pub fn read_pem(
     let (mut key, mut certificates) = (None, Vec::new());
     // Room for all of it at once: a text that grows leaves copies behind.
     let mut base64 = Zeroizing::new(String::with_capacity(text.len()));
-    let mut lines = text.lines();
+    // What editors on Windows put before a text in UTF-8.
+    let mut lines = text.trim_start_matches('\u{feff}').lines();
     while let Some(line) = lines.next() {
         let Some(label) = boundary(line, "-----BEGIN ") else { continue };
         let bytes = block(&mut lines, label, &mut base64)?;
@@ -54,6 +55,9 @@ pub fn read_pem(
                 Err(refused("its private key is encrypted, and there is no password"))
             }
             Err(CertificateError::PfxPassword) => Err(refused("the password does not open its private key")),
+            Err(CertificateError::PfxUnsupported { .. }) => Err(refused(
+                "its private key is encrypted in a way that is not read: PBES2 with PBKDF2 is, as OpenSSL does by default",
+            )),
             opened => opened,
         };
         match label {
@@ -177,6 +181,10 @@ mod tests {
         // Windows' line ends, white space around, words between.
         let strange = format!("Bag Attributes\n{}", text(test_file!("bundle.pem"))).replace('\n', " \r\n");
         assert_eq!(read(strange).unwrap().leaf, 1);
+        // And their mark before a text that begins with a block.
+        let marked =
+            ["\u{feff}", &pem("PRIVATE KEY", leaf_key().expose()), &pem("CERTIFICATE", LEAF)].concat();
+        assert_eq!(read(marked).unwrap().leaf().unwrap().der, LEAF);
     }
 
     #[test]
@@ -213,7 +221,10 @@ mod tests {
             }
         }
         let unsupported = open(test_file!("encrypted-md5.pem"), "1234").err();
-        assert!(matches!(unsupported, Some(CertificateError::PfxUnsupported { .. })), "{unsupported:?}");
+        assert!(
+            matches!(unsupported, Some(CertificateError::Pem { why }) if why.contains("PBES2")),
+            "{unsupported:?}"
+        );
         // Who has a password for all files says it of a key that needs none.
         assert!(open(pem("PRIVATE KEY", leaf_key().expose()).as_bytes(), "1234").is_ok());
     }

@@ -121,8 +121,9 @@ pub(crate) fn write(
     let sealed =
         sealer.seal::<Secrets>(&(vault.id, places.secret.id, version), new.value.expose().as_bytes())?;
     let content_type = Some(new.policy.content_type.as_str().to_owned());
-    let secret =
-        Version { version, attributes, tags: tags.clone(), content: SecretContent { content_type, sealed } };
+    let previous = places.secret.head.as_ref().map(|head| head.latest);
+    let content = SecretContent { content_type, previous, sealed };
+    let secret = Version { version, attributes, tags: tags.clone(), content };
     let content = CertificateContent {
         leaf: Der(leaf.der.clone()),
         chain: new.material.chain.iter().cloned().map(Der).collect(),

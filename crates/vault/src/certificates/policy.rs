@@ -305,7 +305,23 @@ impl CertificatePolicy {
         Ok(policy)
     }
 
-    /// After a change. A certificate can be made of it.
+    /// Would its versions be as another one's, made by the same issuer, and without being asked for only if the other's are?
+    pub(crate) fn makes_the_same(&self, other: &Self) -> bool {
+        self.subject == other.subject
+            && self.names == other.names
+            && self.key_usage == other.key_usage
+            && self.extended_key_usage == other.extended_key_usage
+            && self.validity_months == other.validity_months
+            && self.issuer == other.issuer
+            && (other.renews() || !self.renews())
+    }
+
+    /// Is its next version made when its time comes?
+    pub(crate) fn renews(&self) -> bool {
+        self.lifetime_actions.iter().any(|action| action.action == LifetimeActionKind::AutoRenew)
+    }
+
+    /// After a change. A certificate can be made of it, if one could be before.
     pub(crate) fn changed(&self, asked: &PolicyAsked, now: Timestamp) -> Result<Self, CertificateFault> {
         let mut policy = self.clone();
         policy.apply(asked, now)?;

@@ -23,7 +23,7 @@ use access::{
 use domain::{ObjectId, ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultId, VaultName};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
-use store::{Decision, Halt, Key, Record, StoreError, View, Write, list_records, refuse};
+use store::{Decision, Halt, Key, Record, View, Write, list_records, refuse};
 
 /// A certificate as it is in a backup: all three objects.
 #[derive(Debug, Serialize, Deserialize)]
@@ -448,7 +448,7 @@ impl VaultService {
                 backup::seal(&self.backup_key, of.tenant, ObjectKind::Certificate, &saved, &*self.entropy)?;
             last = Some((blob, (of.id, heads)));
         }
-        Err(StoreError::Unavailable("versions were being added to what is backed up".to_owned()).into())
+        Err(VaultError::Contended { what: "what is backed up" })
     }
 
     /// Puts a certificate that was backed up into a vault, with key and secret and all versions (Key Vault: Restore Certificate).
@@ -527,12 +527,9 @@ fn changed(
 ) -> Result<CertificatePolicy, Halt<VaultError>> {
     let fault = |fault: CertificateFault| Halt::Refuse(VaultError::from(fault));
     let policy = before.changed(asked, now).map_err(fault)?;
-    if asked.issuer.name.is_some() {
-        // One that is there: else nobody would hear of it before the next version is due.
-        certificates::way(view, vault, &policy)?;
-    }
-    if policy.platform.is_none() {
-        policy.profile().map_err(fault)?;
+    // What came from outside may be what nothing here would make. That it stays so is nobody's fault who changes something else of it.
+    if !policy.makes_the_same(before) {
+        certificates::require_makeable(view, vault, &policy)?;
     }
     Ok(policy)
 }

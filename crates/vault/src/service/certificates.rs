@@ -30,7 +30,7 @@ use crypt::{
 };
 use domain::{Entropy, ObjectId, ObjectName, ObjectVersion, Secret, Timestamp, VaultName, world};
 use std::sync::Arc;
-use store::{Decision, Halt, StoreError, View, Write, put, query, refuse, transact};
+use store::{Decision, Halt, View, Write, put, query, refuse, transact};
 
 /// How often a certificate is planned again because what it was planned on has changed.
 const PLANS_MAX: usize = 4;
@@ -158,6 +158,19 @@ pub(super) fn way(view: &View, vault: &Vault, policy: &CertificatePolicy) -> Res
         "Issuer {} is of the provider {}, which Keyless does not reach: use issuer Unknown, have its request signed and merge the certificate.",
         issuer.name, issuer.provider
     )))
+}
+
+/// Refuses a policy by which no version could be made: else nobody would hear of it before one is due.
+pub(super) fn require_makeable(
+    view: &View,
+    vault: &Vault,
+    policy: &CertificatePolicy,
+) -> Result<(), Halt<VaultError>> {
+    way(view, vault, policy)?;
+    if policy.platform.is_none() {
+        policy.profile().map_err(fault)?;
+    }
+    Ok(())
 }
 
 fn reused(
@@ -411,7 +424,7 @@ impl VaultService {
                 return Ok(Permitted { value: pending, because, recovery });
             }
         }
-        Err(StoreError::Unavailable("others were making the same certificate".to_owned()).into())
+        Err(VaultError::Contended { what: "the certificate" })
     }
 
     /// Makes a certificate of what an authority signed for a pending request (Key Vault: Merge Certificate).
@@ -570,8 +583,14 @@ impl VaultService {
             let value = material.secret_value(&policy, &*self.entropy)?;
             Ok((material, policy, value))
         })?;
+        let is_to_be_made = asked.policy.as_ref().is_some_and(|asked| asked.issuer.name.is_some());
         self.change(asker, vault, Some(name), |view, _permit: &Permit<ImportAction>, vault| {
             let places = is_free(view, vault)?;
+            if policy.renews() {
+                require_makeable(view, vault, &policy)?;
+            } else if is_to_be_made {
+                way(view, vault, &policy)?;
+            }
             let new = NewVersion {
                 version,
                 policy: &policy,

@@ -29,7 +29,7 @@ use crypt::{
 };
 use domain::{ObjectId, ObjectName, ObjectVersion, Secret, Timestamp, VaultName, limits, world::busy};
 use std::{convert::Infallible, sync::Arc};
-use store::{Decision, Halt, StoreError, View, query, transact};
+use store::{Decision, Halt, View, query, transact};
 
 /// How often a key is made anew since the one that it is to follow has become another meanwhile.
 const ROTATE_ATTEMPTS_MAX: usize = 3;
@@ -204,7 +204,7 @@ impl VaultService {
                 return Ok(Permitted { value, because, recovery });
             }
         }
-        Err(StoreError::Unavailable("the key became another while one like it was made".to_owned()).into())
+        Err(VaultError::Contended { what: "the key" })
     }
 
     /// Lets a key that was made follow the latest version; not, if that one is of another type or size by now.

@@ -12,7 +12,7 @@ use access::{Action, Asker, Permit};
 use domain::{ObjectKind, ObjectName, ObjectVersion, Timestamp, VaultId, VaultName, limits};
 use std::{num::NonZeroU16, sync::Arc};
 use store::{
-    Decision, Halt, Key, Record, StoreError, View, Write,
+    Decision, Halt, Key, Record, View, Write,
     contract::{COMMIT_BYTES_MAX, LIST_MAX, WRITES_MAX},
     list_records, put, query, refuse, transact,
 };
@@ -364,7 +364,7 @@ impl VaultService {
                 return Ok(Permitted { value: blob, because, recovery });
             }
         }
-        Err(StoreError::Unavailable("versions were being added to what is backed up".to_owned()).into())
+        Err(VaultError::Contended { what: "what is backed up" })
     }
 
     /// An object with all its versions, each sealed anew for a backup. One that goes apart meanwhile may be in it twice: whoever

@@ -343,6 +343,7 @@ impl From<RoleFault> for AdminError {
 impl From<VaultError> for AdminError {
     fn from(error: VaultError) -> Self {
         match error {
+            VaultError::Contended { .. } => Self::conflict(format!("{error}: try again")),
             VaultError::VaultNotFound { .. } => {
                 Self::not_found(format!("{error}: `keyless vault list` shows all"))
             }

@@ -285,6 +285,9 @@ impl From<&VaultError> for KeyVaultError {
             VaultError::Key(fault) => Self::from(fault),
             VaultError::Certificate(fault) => Self::from(fault),
             VaultError::TooLarge { what, limit } => Self::bad(format!("Over the limit: {what} may be at most {limit}.")),
+            VaultError::Contended { .. } => {
+                Self::conflict(None, format!("The operation conflicts with others: {error}. Try again."))
+            }
             VaultError::PageTokenMalformed => Self::bad("The parameter $skiptoken is malformed."),
             VaultError::Store(error) if error.is_temporary() => Self::unavailable(),
             VaultError::Store(_)

@@ -95,6 +95,7 @@ fn shown<'a>(id: String, at: &Place<'_>, object: &'a Object<Secrets>) -> SecretB
         attributes: Attributes::of(&object.version.attributes, at.recovery),
         tags: &object.version.tags,
         kid: None,
+        previous: object.version.content.previous,
         managed: object.head.managed,
     }
 }

@@ -1,7 +1,7 @@
 //! Bodies of the Key Vault API. The one place where a secret's value is exposed to be answered.
 
 use crypt::encoding::{json_number, json_text};
-use domain::{Secret, Timestamp, limits};
+use domain::{ObjectVersion, Secret, Timestamp, limits};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
 use vault::{AttributesChange, Recovery, SecretChange, SetSecret, VersionChange};
@@ -141,6 +141,9 @@ pub(super) struct SecretBundle<'a> {
     /// Of a certificate's secret: the key of the same version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) kid: Option<String>,
+    /// Of a certificate's secret: the version before, if there was one.
+    #[serde(rename = "previousVersion", skip_serializing_if = "Option::is_none")]
+    pub(super) previous: Option<ObjectVersion>,
     /// True or absent, never false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) managed: bool,
@@ -183,6 +186,11 @@ impl<'a> SecretBundle<'a> {
         if let Some(kid) = &self.kid {
             json.extend_from_slice(br#","kid":"#);
             json_text(kid, &mut json);
+        }
+        if let Some(previous) = self.previous {
+            json.extend_from_slice(br#","previousVersion":""#);
+            json.extend_from_slice(&previous.text());
+            json.push(b'"');
         }
         if self.managed {
             json.extend_from_slice(br#","managed":true"#);
@@ -332,6 +340,7 @@ mod tests {
                 attributes,
                 tags,
                 kid: is_full.then(|| "https://shop.vault.test/keys/db/0".to_owned()),
+                previous: is_full.then(|| "0123456789abcdef0123456789abcdef".parse().unwrap()),
                 managed: is_full,
             };
             assert_eq!(String::from_utf8(bundle.json()).unwrap(), serde_json::to_string(&bundle).unwrap());

@@ -120,6 +120,11 @@ async fn asked_for_elsewhere(on: &mut Exercise, first: &Value) {
     let merged = json!({"x5c": [first["cer"]], "attributes": {"enabled": true}, "tags": {"e": "f"}});
     on.does("MergeCertificate", "tls", merged).await;
     pages(on, "GetCertificateVersions", "tls", "").await;
+    if on.is_newer() {
+        let secret = on.does("GetSecret", "tls/", Value::Null).await;
+        assert!(first["id"].as_str().unwrap().ends_with(secret["previousVersion"].as_str().unwrap()));
+        on.does("GetSecretVersions", "tls", Value::Null).await;
+    }
 }
 
 /// A certificate of an issuer that cannot be reached.

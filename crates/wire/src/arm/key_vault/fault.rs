@@ -54,6 +54,7 @@ impl From<VaultError> for ArmError {
             | VaultError::Key(_)
             | VaultError::Certificate(_)
             | VaultError::BackupRejected
+            | VaultError::Contended { .. }
             | VaultError::PageTokenMalformed => Self::internal(&error),
         }
     }

@@ -74,3 +74,44 @@ async fn what_comes_from_outside_is_kept_as_it_is() {
     let refused = world.import("wrong", wrong).await;
     refused!(refused, VaultError::Certificate(CertificateFault::Refused(CertificateError::PfxPassword)));
 }
+
+/// What nobody here would make is kept all the same, and what else its policy says is changed.
+#[tokio::test]
+async fn a_policy_that_makes_nothing_is_changed_in_what_it_says_otherwise() {
+    let world = World::new().await;
+    let pending = world.create("source", asked(policy("Unknown"))).await.unwrap();
+    world.merge("source", signed(&pending.request_der.unwrap().0, "CN=outside")).await.unwrap();
+    let pfx = world.value("source").await;
+    let of = |policy| ImportCertificate { policy: Some(policy), ..import(Secret::new(pfx.clone())) };
+    let dns_names: Vec<String> = (0..120).map(|number| format!("{number}.outside.example")).collect();
+    let x509 = |asked: &mut PolicyAsked| {
+        asked.x509.names = Some(Names { dns_names: dns_names.clone(), ..Names::default() });
+    };
+    let mut odd = PolicyAsked::default();
+    x509(&mut odd);
+    world.import("odd", of(odd.clone())).await.unwrap();
+    let action = |action| Some(vec![LifetimeAction { trigger: Trigger::LifetimePercentage(70), action }]);
+    let told =
+        PolicyAsked { lifetime_actions: action(LifetimeActionKind::EmailContacts), ..PolicyAsked::default() };
+    world.change_policy("odd", told.clone()).await.unwrap();
+    // Nor does it matter that a client says again what it has read.
+    let mut again = told;
+    x509(&mut again);
+    world.change_policy("odd", again).await.unwrap();
+    // But whoever wants versions made of it hears at once that there will be none.
+    let renewed =
+        PolicyAsked { lifetime_actions: action(LifetimeActionKind::AutoRenew), ..PolicyAsked::default() };
+    let by_itself = PolicyAsked { issuer: policy("Self").issuer, ..PolicyAsked::default() };
+    for asked in [renewed.clone(), by_itself] {
+        refused!(world.change_policy("odd", asked).await, VaultError::Certificate(_));
+    }
+    let mut at_once = renewed;
+    at_once.issuer = policy("Self").issuer;
+    x509(&mut at_once);
+    refused!(world.import("renewed", of(at_once)).await, VaultError::Certificate(_));
+    let nobodys = PolicyAsked { issuer: policy("nobody").issuer, ..PolicyAsked::default() };
+    refused!(
+        world.import("nobodys", of(nobodys)).await,
+        VaultError::Certificate(CertificateFault::IssuerNotFound { .. })
+    );
+}
