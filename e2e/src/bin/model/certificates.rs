@@ -65,6 +65,11 @@ impl Model {
                     None => covers("body", body, &vault.pending[&name.to_ascii_lowercase()].policy),
                 }
             }
+            Ask::SetPolicy { name, change } if self.vaults[at].is_coming(name, None) => {
+                let pending = self.vaults[at].asked(name);
+                pending.policy = merged(&pending.policy, change);
+                covers("body", body, &pending.policy)
+            }
             Ask::SetPolicy { name, change } => {
                 let updated = time(call, &call.reply, "updated")?;
                 let object = self.vaults[at].object(Kind::Certificate, name);
@@ -77,8 +82,7 @@ impl Model {
             }
             Ask::GetPending { name } => self.same_pending(at, name, body),
             Ask::CancelPending { name } => {
-                let pending = self.vaults[at].pending.get_mut(&name.to_ascii_lowercase());
-                pending.expect("the rules have found it").progress = Progress::Cancelled;
+                self.vaults[at].asked(name).progress = Progress::Cancelled;
                 self.same_pending(at, name, body)
             }
             Ask::DeletePending { name } => {
@@ -118,6 +122,7 @@ impl Model {
             csr: operation["csr"].clone(),
             tags: said.tags.clone().unwrap_or_default(),
             policy: policy.clone(),
+            deleted: None,
         };
         self.vaults[call.vault].pending.insert(name.to_ascii_lowercase(), pending);
         self.same_pending(call.vault, name, operation)?;
@@ -197,22 +202,43 @@ impl Model {
         let (name, request, issuer) = (object.name.clone(), String::new(), "Self".to_owned());
         let progress = Progress::Completed;
         let version = id;
-        let pending = Pending { name: name.clone(), progress, version, issuer, request, csr, tags, policy };
+        let deleted = None;
+        let pending =
+            Pending { name: name.clone(), progress, version, issuer, request, csr, tags, policy, deleted };
         self.vaults[call.vault].pending.insert(name.to_ascii_lowercase(), pending);
         Ok(())
     }
 
-    /// A certificate whose first version is still to come: which one that will be stays what was said first.
+    /// A certificate whose first version is still to come.
     pub(crate) fn same_coming(&mut self, at: usize, name: &str, body: &Value) -> Result<(), String> {
+        let want = self.coming(at, name, body);
+        same("body", body, &want)?;
+        covers("policy", &body["policy"], &self.vaults[at].asked(name).policy)
+    }
+
+    /// One that was deleted before it came.
+    pub(crate) fn same_gone_early(&mut self, at: usize, name: &str, body: &Value) -> Result<(), String> {
+        let mut want = self.coming(at, name, body);
         let vault = &mut self.vaults[at];
-        let known = vault.pending[&name.to_ascii_lowercase()].name.clone();
+        let pending = vault.asked(name).clone();
+        let deleted = pending.deleted.expect("the rules have found it");
+        want["recoveryId"] = json!(format!("https://{}/deletedcertificates/{}", vault.host, pending.name));
+        want["deletedDate"] = json!(deleted.at);
+        want["scheduledPurgeDate"] = json!(deleted.purge);
+        same("what never came", body, &want)
+    }
+
+    /// What is told of it: which version it will be stays what was said first.
+    fn coming(&mut self, at: usize, name: &str, body: &Value) -> Value {
+        let vault = &mut self.vaults[at];
+        let known = vault.asked(name).name.clone();
         let of = vault.id(Kind::Certificate, &known, None);
-        let pending = vault.pending.get_mut(&name.to_ascii_lowercase()).expect("the rules have found it");
+        let pending = vault.asked(name);
         if pending.version.is_empty() {
             let id = body["id"].as_str().unwrap_or_default();
             id.rsplit('/').next().unwrap_or_default().clone_into(&mut pending.version);
         }
-        let (version, tags, policy) = (pending.version.clone(), pending.tags.clone(), pending.policy.clone());
+        let (version, tags) = (pending.version.clone(), pending.tags.clone());
         let time = |name: &str| body["attributes"][name].as_i64().unwrap_or_default();
         // It is not served, whatever it will be.
         let attributes = Attributes {
@@ -222,15 +248,13 @@ impl Model {
             created: time("created"),
             updated: time("updated"),
         };
-        let want = json!({
+        json!({
             "id": format!("{of}/{version}"),
             "attributes": vault.attributes(Kind::Certificate, &attributes, false),
             "tags": tags,
             "policy": body["policy"],
             "pending": { "id": format!("{of}/pending") },
-        });
-        same("body", body, &want)?;
-        covers("policy", &body["policy"], &policy)
+        })
     }
 
     fn same_pending(&mut self, at: usize, name: &str, body: &Value) -> Result<(), String> {

@@ -7,7 +7,7 @@ use crate::ask::{Ask, Said};
 use crate::call::Call;
 use crate::client::Reply;
 use crate::shape::{same, same_items};
-use crate::state::{Attributes, Blob, Content, DAY, Deleted, Kind, Model, Object, Progress, Tags, Version};
+use crate::state::{Attributes, Blob, Content, DAY, Deleted, Kind, Model, Object, Tags, Version};
 
 impl Model {
     /// Holds a call against the rules; if it fits, what it did is done here too.
@@ -47,6 +47,17 @@ impl Model {
                 same_items("the list of deleted ones", body, self.items(at, *kind, true))
             }
             Ask::Delete { kind, name } => self.delete(call, *kind, name),
+            Ask::GetDeleted { kind: Kind::Certificate, name } if self.vaults[at].is_gone_early(name) => {
+                self.same_gone_early(at, name, body)
+            }
+            Ask::Recover { kind: Kind::Certificate, name } if self.vaults[at].is_gone_early(name) => {
+                self.vaults[at].asked(name).deleted = None;
+                self.same_coming(at, name, body)
+            }
+            Ask::Purge { kind: Kind::Certificate, name } if self.vaults[at].is_gone_early(name) => {
+                self.vaults[at].pending.remove(&name.to_ascii_lowercase());
+                same("body", body, &Value::Null)
+            }
             Ask::GetDeleted { kind, name } => {
                 let vault = &self.vaults[at];
                 let object = vault.deleted(*kind, name).expect("the rules have found it");
@@ -159,6 +170,11 @@ impl Model {
         said: &Said,
     ) -> Result<(), String> {
         let updated = self.updated(call)?;
+        if kind == Kind::Certificate && self.vaults[call.vault].is_coming(name, id) {
+            let pending = self.vaults[call.vault].asked(name);
+            pending.tags = said.tags.clone().unwrap_or_else(|| pending.tags.clone());
+            return self.same_coming(call.vault, name, &call.reply.body);
+        }
         let vault = &mut self.vaults[call.vault];
         let is_followed = kind == Kind::Certificate && said.enabled.is_some();
         let id = vault.object(kind, name).find(id).map(|version| version.id.clone()).unwrap_or_default();
@@ -194,11 +210,11 @@ impl Model {
 
     fn delete(&mut self, call: &Call, kind: Kind, name: &str) -> Result<(), String> {
         if kind == Kind::Certificate && self.vaults[call.vault].never_made(name).is_some() {
+            let at = time(call, &call.reply, "deletedDate")?;
             let vault = &mut self.vaults[call.vault];
-            let Some(pending) = vault.pending.remove(&name.to_ascii_lowercase()) else { return Ok(()) };
-            let told = json!({ "id": call.reply.body["id"], "tags": call.reply.body["tags"] });
-            let id = vault.id(kind, &pending.name, None);
-            return same("what never came", &told, &json!({ "id": id, "tags": pending.tags }));
+            let purge = at + vault.days * DAY;
+            vault.asked(name).deleted = Some(Deleted { at, purge });
+            return self.same_gone_early(call.vault, name, &call.reply.body);
         }
         let at = time(call, &call.reply, "deletedDate")?;
         let kinds = self.with_certificate(call.vault, kind, name);
@@ -257,10 +273,7 @@ impl Model {
         let vault = &self.vaults[call.vault];
         let mut got = call.reply.body.clone();
         let mut want = self.items(call.vault, Kind::Certificate, false);
-        for pending in vault.pending.values().filter(|pending| pending.progress == Progress::Begun) {
-            if vault.live(Kind::Certificate, &pending.name).is_some() {
-                continue;
-            }
+        for pending in vault.pending.values().filter(|pending| vault.is_coming(&pending.name, None)) {
             let id = json!(vault.id(Kind::Certificate, &pending.name, None));
             want.push(json!({ "id": id, "tags": pending.tags }));
             // What is being made has no attributes that the model knows.

@@ -49,8 +49,11 @@ impl Generator<'_> {
     pub(crate) fn next(&mut self) -> Ask {
         let kind = Kind::ALL[self.random.weighted(&[38, 40, 22])];
         let name = self.name(kind);
-        let is_there = self.model.vaults[self.vault].live(kind, &name).is_some();
-        let is_deleted = self.model.vaults[self.vault].deleted(kind, &name).is_some();
+        let vault = &self.model.vaults[self.vault];
+        let is_of_certificate = kind == Kind::Certificate;
+        let is_there = vault.live(kind, &name).is_some() || is_of_certificate && vault.is_coming(&name, None);
+        let is_deleted =
+            vault.deleted(kind, &name).is_some() || is_of_certificate && vault.is_gone_early(&name);
         let busy = usize::from(is_there);
         let gone = usize::from(is_deleted);
         let weights = [
@@ -338,6 +341,10 @@ impl Generator<'_> {
 pub(crate) fn clear_of(model: &Model, now: i64, mut span: i64) -> i64 {
     let is_near = |then: i64| {
         let near = |time: i64| (time - then).abs() < 900;
+        let mut pending = model.vaults.iter().flat_map(|vault| vault.pending.values());
+        if pending.any(|pending| pending.deleted.as_ref().is_some_and(|deleted| near(deleted.purge))) {
+            return true;
+        }
         let mut objects = model.vaults.iter().flat_map(|vault| vault.objects.values());
         objects.any(|object| {
             let of_versions = object

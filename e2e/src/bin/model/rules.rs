@@ -88,14 +88,20 @@ fn place(vault: &Vault, kind: Kind, name: &str) -> Result<(), Refusal> {
     if vault.deleted(kind, name).is_some() {
         return Err(DELETED);
     }
+    unreserved(vault, name)
+}
+
+/// Nothing new takes the name of a certificate that is still to come.
+fn unreserved(vault: &Vault, name: &str) -> Result<(), Refusal> {
+    if vault.is_gone_early(name) {
+        return Err(DELETED);
+    }
     if vault.is_reserved(name) { Err(TAKEN) } else { Ok(()) }
 }
 
 /// A name for a new version of a certificate, its key and its secret.
 fn place_certificate(vault: &Vault, name: &str) -> Result<(), Refusal> {
-    if vault.is_reserved(name) {
-        return Err(TAKEN);
-    }
+    unreserved(vault, name)?;
     for kind in [Kind::Certificate, Kind::Key, Kind::Secret] {
         if vault.live(kind, name).is_some_and(|object| kind != Kind::Certificate && !object.managed) {
             return Err(TAKEN);
@@ -109,9 +115,9 @@ fn place_certificate(vault: &Vault, name: &str) -> Result<(), Refusal> {
 
 /// A name for what a backup holds.
 fn place_restored(vault: &Vault, kind: Kind, objects: &[(Kind, Object)]) -> Result<(), Refusal> {
-    let is_reserved = objects.iter().any(|(_, object)| vault.is_reserved(&object.name));
-    if kind == Kind::Certificate && is_reserved {
-        return Err(TAKEN);
+    let unreserved = || objects.iter().try_for_each(|(_, object)| unreserved(vault, &object.name));
+    if kind == Kind::Certificate {
+        unreserved()?;
     }
     for of in [Kind::Certificate, Kind::Key, Kind::Secret] {
         let Some((_, object)) = objects.iter().find(|(kind, _)| *kind == of) else { continue };
@@ -122,7 +128,7 @@ fn place_restored(vault: &Vault, kind: Kind, objects: &[(Kind, Object)]) -> Resu
             return Err(DELETED);
         }
     }
-    if is_reserved { Err(TAKEN) } else { Ok(()) }
+    unreserved()
 }
 
 /// May a key be used so, now? Outside of its time what it made can still be undone and verified, and nothing new is made.
@@ -181,6 +187,11 @@ impl Model {
                     _ => Ok(()),
                 }
             }
+            Ask::Update { kind: Kind::Certificate, name, version: id, .. }
+                if vault.is_coming(name, id.as_deref()) =>
+            {
+                Ok(())
+            }
             Ask::Update { kind, name, version: id, said } => {
                 let (object, of) = version(vault, *kind, name, id.as_deref())?;
                 let is_of_attributes = said.enabled.is_some() || said.nbf.is_some() || said.exp.is_some();
@@ -193,7 +204,14 @@ impl Model {
                 };
                 if is_of_attributes || is_of_value { own(*kind, object) } else { Ok(()) }
             }
-            Ask::Delete { kind: Kind::Certificate, name } if vault.never_made(name).is_some() => Ok(()),
+            Ask::Delete { kind: Kind::Certificate, name } if vault.is_coming(name, None) => Ok(()),
+            Ask::GetDeleted { kind: Kind::Certificate, name }
+            | Ask::Recover { kind: Kind::Certificate, name }
+            | Ask::Purge { kind: Kind::Certificate, name }
+                if vault.is_gone_early(name) =>
+            {
+                Ok(())
+            }
             Ask::Delete { kind, name } | Ask::Backup { kind, name } => own(*kind, live(vault, *kind, name)?),
             Ask::GetDeleted { kind, name } => vault.deleted(*kind, name).map(|_| ()).ok_or(absent(*kind)),
             Ask::Recover { kind, name } | Ask::Purge { kind, name } => {
@@ -228,22 +246,18 @@ impl Model {
                 }
             }
             Ask::ImportCertificate { name, .. } => place_certificate(vault, name),
-            Ask::GetPolicy { name } => {
-                let is_there = vault.live(Kind::Certificate, name).is_some()
-                    || vault.pending.contains_key(&name.to_ascii_lowercase());
+            Ask::GetPolicy { name } | Ask::SetPolicy { name, .. } => {
+                let is_there = vault.live(Kind::Certificate, name).is_some() || vault.is_coming(name, None);
                 if is_there { Ok(()) } else { Err(absent(Kind::Certificate)) }
             }
-            Ask::SetPolicy { name, .. } => live(vault, Kind::Certificate, name).map(|_| ()),
             Ask::GetPending { name } | Ask::DeletePending { name } => {
-                vault.pending.get(&name.to_ascii_lowercase()).map(|_| ()).ok_or(NO_PENDING)
+                vault.asked_for(name).map(|_| ()).ok_or(NO_PENDING)
             }
-            Ask::CancelPending { name } => {
-                match vault.pending.get(&name.to_ascii_lowercase()).map(|pending| pending.progress) {
-                    None => Err(NO_PENDING),
-                    Some(Progress::Begun) => Ok(()),
-                    Some(Progress::Completed | Progress::Cancelled) => Err(Refusal(403, "Forbidden", None)),
-                }
-            }
+            Ask::CancelPending { name } => match vault.asked_for(name).map(|pending| pending.progress) {
+                None => Err(NO_PENDING),
+                Some(Progress::Begun) => Ok(()),
+                Some(Progress::Completed | Progress::Cancelled) => Err(Refusal(403, "Forbidden", None)),
+            },
         }
     }
 

@@ -89,6 +89,9 @@ impl Vault {
                 if let Some(content_type) = content_type {
                     body["contentType"] = json!(content_type);
                 }
+                if let Some(previous) = previous(object, version) {
+                    body["previousVersion"] = json!(previous);
+                }
                 if object.managed {
                     body["kid"] = json!(self.id(Kind::Key, &object.name, Some(&version.id)));
                 }
@@ -134,6 +137,9 @@ impl Vault {
             Content::Certificate { told } => body["x5t"] = told["x5t"].clone(),
             Content::Secret { .. } | Content::Key(_) => {}
         }
+        if let (Content::Secret { .. }, Some(previous)) = (&version.content, previous(object, version)) {
+            body["previousVersion"] = json!(previous);
+        }
         if object.managed {
             body["managed"] = json!(true);
         }
@@ -150,6 +156,13 @@ impl Vault {
         }
         body
     }
+}
+
+/// Which version came before, as only a certificate's secret tells it.
+fn previous<'a>(object: &'a Object, version: &Version) -> Option<&'a str> {
+    let at = object.versions.iter().position(|known| known.id == version.id)?;
+    let before = object.versions.get(at.checked_sub(1)?)?;
+    object.managed.then_some(before.id.as_str())
 }
 
 /// Two lists with the same items, in whatever order.

@@ -180,6 +180,8 @@ pub(crate) struct Pending {
     pub(crate) tags: Tags,
     /// What its policy must say at least.
     pub(crate) policy: Value,
+    /// It was deleted before its first version came.
+    pub(crate) deleted: Option<Deleted>,
 }
 
 /// One vault.
@@ -210,23 +212,37 @@ impl Vault {
         self.objects.get_mut(&(kind, name.to_ascii_lowercase())).expect("the rules have found it")
     }
 
+    /// What was asked for of a certificate, to change it.
+    pub(crate) fn asked(&mut self, name: &str) -> &mut Pending {
+        self.pending.get_mut(&name.to_ascii_lowercase()).expect("the rules have found it")
+    }
+
     /// What was asked for of a certificate that has no version yet.
     pub(crate) fn never_made(&self, name: &str) -> Option<&Pending> {
         let is_there = self.objects.contains_key(&(Kind::Certificate, name.to_ascii_lowercase()));
         self.pending.get(&name.to_ascii_lowercase()).filter(|_| !is_there)
     }
 
-    /// Is the first version of a certificate still to come, and is it this one?
+    /// Is the first version of a certificate still to come, or was it called off, and is it this one?
     pub(crate) fn is_coming(&self, name: &str, version: Option<&str>) -> bool {
         self.never_made(name).is_some_and(|pending| {
-            pending.progress == Progress::Begun && version.is_none_or(|version| version == pending.version)
+            pending.deleted.is_none() && version.is_none_or(|version| version == pending.version)
         })
+    }
+
+    /// Was a certificate deleted before its first version came?
+    pub(crate) fn is_gone_early(&self, name: &str) -> bool {
+        self.never_made(name).is_some_and(|pending| pending.deleted.is_some())
+    }
+
+    /// What has become of a certificate that was asked for, unless it was deleted with the certificate.
+    pub(crate) fn asked_for(&self, name: &str) -> Option<&Pending> {
+        self.pending.get(&name.to_ascii_lowercase()).filter(|pending| pending.deleted.is_none())
     }
 
     /// Is a certificate of this name being made?
     pub(crate) fn is_reserved(&self, name: &str) -> bool {
-        let pending = self.pending.get(&name.to_ascii_lowercase());
-        pending.is_some_and(|pending| pending.progress == Progress::Begun)
+        self.asked_for(name).is_some_and(|pending| pending.progress == Progress::Begun)
     }
 }
 
@@ -279,6 +295,9 @@ impl Model {
             vault
                 .objects
                 .retain(|_, object| object.deleted.as_ref().is_none_or(|deleted| deleted.purge > now));
+            vault
+                .pending
+                .retain(|_, pending| pending.deleted.as_ref().is_none_or(|deleted| deleted.purge > now));
             let due: Vec<(Kind, String)> = vault
                 .objects
                 .iter()
