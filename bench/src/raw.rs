@@ -136,16 +136,20 @@ impl Signer {
         self.key.sign(&RSA_PKCS1_SHA256, &self.random, &[b'x'; 800], &mut signature).expect("a key signs");
         std::hint::black_box(&signature);
     }
+
+    /// Microseconds of processor time of a signature, of so many.
+    pub(crate) fn us(&self, signatures: u32) -> f64 {
+        let cpu = Cpu::begin(std::process::id());
+        for _ in 0..signatures {
+            self.sign();
+        }
+        cpu.nanoseconds() as f64 / 1_000.0 / f64::from(signatures)
+    }
 }
 
 /// Microseconds of processor time of one RSA-2048 signature by the crypto library itself.
 pub(crate) fn signature_us(signatures: u32) -> f64 {
-    let signer = Signer::new();
-    let cpu = Cpu::begin(std::process::id());
-    for _ in 0..signatures {
-        signer.sign();
-    }
-    cpu.nanoseconds() as f64 / 1_000.0 / f64::from(signatures)
+    Signer::new().us(signatures)
 }
 
 /// Microseconds of processor time of one P-256 signature (ES256, over a digest's worth of bytes) by the crypto library itself.
