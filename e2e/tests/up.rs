@@ -78,6 +78,31 @@ fn the_recovery_key_proves_itself_and_a_wrong_one_does_not() {
     assert_ne!(ended.code, Some(0), "{}", ended.said());
 }
 
+/// A secret by a name of which a letter is another now would not be there any more, and nobody would say why.
+#[test]
+fn a_changed_letter_of_the_store_is_found() {
+    let mut server = Server::start("verify");
+    server.vault_with("shop", "letters-of-a-name", "s3cret");
+    let held = server.keyless(["verify"]);
+    assert!(held.code == Some(1) && held.said().contains("Stop it first"), "{}", held.said());
+    assert!(server.stop().success());
+    let said = server.keyless(["verify"]).ok();
+    assert!(said.contains("ok the store") && said.contains("chain unbroken"), "{said}");
+    let file = server.data().join("keyless.redb");
+    let whole = std::fs::read(&file).unwrap();
+    let mut changed = whole.clone();
+    let name = b"letters-of-a-name";
+    let places: Vec<usize> =
+        whole.windows(name.len()).enumerate().filter(|(_, text)| text == name).map(|(at, _)| at).collect();
+    places.iter().for_each(|at| changed[*at] ^= 1);
+    std::fs::write(&file, &changed).unwrap();
+    let found = server.keyless(["verify"]);
+    assert!(found.code == Some(1) && found.said().contains("put a backup back"), "{}", found.said());
+    assert!(!places.is_empty() && std::fs::read(&file).unwrap() == changed, "who looks changes nothing");
+    std::fs::write(&file, whole).unwrap();
+    let _said = server.keyless(["verify", "-o", "json"]).ok();
+}
+
 #[test]
 fn a_changed_audit_line_is_found() {
     let mut server = Server::start("audit");

@@ -37,7 +37,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Deserialize)]
-struct Verified {
+pub(crate) struct Verified {
     records: u64,
     /// Before them; a server of before does not say it.
     #[serde(default)]
@@ -56,12 +56,10 @@ pub(crate) async fn audit(global: &Global, command: Command) -> Result<(), Failu
 async fn verify(global: &Global) -> Result<(), Failure> {
     let config = global.config(Vec::new())?;
     let admin = Admin::new(Layout::of(&config.data_dir));
-    let verified = match admin.send(Method::GET, "/v1/audit/verify", None::<&()>).await {
+    let verified: Verified = match admin.send(Method::GET, "/v1/audit/verify", None::<&()>).await {
         Ok(body) => serde_json::from_slice(&body).map_err(|error| Failure::new(error.to_string()))?,
         Err(Fault::Absent(error)) => match maintenance::verify_audit(&config).await {
-            Ok(Ok(verified)) => {
-                Verified { records: verified.records, expired: verified.expired, torn: verified.torn }
-            }
+            Ok(Ok(verified)) => verified.into(),
             Ok(Err(fault)) => return Err(broken(fault.to_string())),
             // It came up, or is not ours to look at: what the socket said is the better word.
             Err(StartError::AlreadyRunning { .. }) => return Err(admin.explain(Fault::Absent(error))),
@@ -71,31 +69,40 @@ async fn verify(global: &Global) -> Result<(), Failure> {
         Err(fault) => return Err(admin.explain(fault)),
     };
     match global.output {
-        Format::Json => {
-            let Verified { records, expired, torn } = verified;
-            output::json(&serde_json::json!({"records": records, "expired": expired, "torn": torn}))
-        }
+        Format::Json => output::json(&verified.json()),
         Format::Table => {
-            let torn = if verified.torn == 0 {
-                String::new()
-            } else {
-                format!(", {} torn by a crash and marked so", verified.torn)
-            };
-            let expired = match verified.expired {
-                0 => String::new(),
-                expired => format!(", after {expired} that have expired"),
-            };
-            output::line(format_args!(
-                "{} {} records{expired}, chain unbroken{torn}",
-                paint(Colour::Good, "ok"),
-                verified.records
-            ));
+            output::line(format_args!("{} {}", paint(Colour::Good, "ok"), verified.words()));
         }
     }
     Ok(())
 }
 
-fn broken(what: String) -> Failure {
+impl From<maintenance::AuditVerified> for Verified {
+    fn from(verified: maintenance::AuditVerified) -> Self {
+        Self { records: verified.records, expired: verified.expired, torn: verified.torn }
+    }
+}
+
+impl Verified {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let Self { records, expired, torn } = self;
+        serde_json::json!({"records": records, "expired": expired, "torn": torn})
+    }
+
+    pub(crate) fn words(&self) -> String {
+        let torn = match self.torn {
+            0 => String::new(),
+            torn => format!(", {torn} torn by a crash and marked so"),
+        };
+        let expired = match self.expired {
+            0 => String::new(),
+            expired => format!(", after {expired} that have expired"),
+        };
+        format!("{} records{expired}, chain unbroken{torn}", self.records)
+    }
+}
+
+pub(crate) fn broken(what: String) -> Failure {
     Failure::new(format!("the audit log does not hold: {what}"))
         .next("Keep the file as it is, and compare it with a copy from elsewhere: somebody, or a broken disk, changed it.")
 }

@@ -46,6 +46,7 @@ mod time;
 mod up;
 mod user;
 mod vault;
+mod verify;
 mod whom;
 mod within;
 
@@ -168,6 +169,8 @@ enum Command {
     /// Read or verify the audit log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Find any damage to the store and the audit log, while no server runs
+    Verify,
     /// The server's clock: what time it is, and time travel for tests
     #[command(subcommand)]
     Clock(clock::Command),
@@ -275,6 +278,7 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
         Command::Logout => login::logout().await,
         Command::Token(command) => login::show(global.output, command).await,
         Command::Audit(command) => audit::audit(global, command).await,
+        Command::Verify => verify::verify(global).await,
         Command::Status(args) => status::status(&global.admin()?, global.output, &args).await,
         Command::Service(command) => service::service(global, command),
         Command::Doctor => doctor::doctor(global).await,

@@ -23,16 +23,21 @@ pub(crate) fn open_store(config: &Config, layout: &Layout) -> Result<Redb, Start
     // Made by us, so that it is closed to others whatever the process's umask is.
     let made = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
     made.map_err(|source| StartError::File { path: path.clone(), source })?;
+    Ok(Redb::open(&path, options(config))?)
+}
+
+fn options(config: &Config) -> RedbOptions {
     // Hot entries are decoded, and shared between requests; pages are what leads to all the others, and the system has them too.
     let cache = usize::try_from(config.store_cache.0).unwrap_or(usize::MAX);
     // What is not in the file yet is as much as is worth a transaction, unless memory is scarce.
     let layer_bytes = RedbOptions::default().layer_bytes.min(cache / 3 * 2);
-    let options = RedbOptions { page_cache_bytes: cache / 2, entry_cache_bytes: cache / 2, layer_bytes };
-    Ok(Redb::open(&path, options)?)
+    RedbOptions { page_cache_bytes: cache / 2, entry_cache_bytes: cache / 2, layer_bytes }
 }
 
+pub use audit::Verified as AuditVerified;
+
 /// What [`verify_audit`] found, whole or not.
-pub type AuditVerdict = Result<audit::Verified, audit::Fault>;
+pub type AuditVerdict = Result<AuditVerified, audit::Fault>;
 
 /// Proves a recovery key, and mends or changes the opener in daily use.
 ///
@@ -42,6 +47,15 @@ pub async fn recover(config: &Config, typed: &Secret<String>) -> Result<Recovere
     let data = DataDir::open_existing(&config.data_dir)?;
     let store = open_store(config, data.layout())?;
     Ok(seal::recover(&store, data.layout(), config.passphrase_file.as_deref(), typed, &SystemEntropy).await?)
+}
+
+/// Reads all of the store, and holds each page and each frame of its log against its checksum: whoever merely reads a page takes it as it is.
+///
+/// # Errors
+/// [`StartError::Store`] if it is not as it was written; [`StartError::AlreadyRunning`] while a server holds it.
+pub fn verify_store(config: &Config) -> Result<store::Sound, StartError> {
+    let data = DataDir::open_existing(&config.data_dir)?;
+    Ok(Redb::verify(&data.layout().store(), options(config))?)
 }
 
 /// Verifies the audit log.

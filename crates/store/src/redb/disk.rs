@@ -50,6 +50,11 @@ impl Disk {
         self.state().bytes_read
     }
 
+    /// What is on it.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.state().now.clone()
+    }
+
     /// Changes what is on it.
     pub(super) fn damage(&self, change: impl FnOnce(&mut Vec<u8>)) {
         change(&mut self.state().now);

@@ -12,6 +12,7 @@ mod keeper;
 mod layer;
 mod log;
 mod queue;
+mod sound;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -31,8 +32,10 @@ use keeper::Keeper;
 use layer::Layers;
 use log::{Committed, Directory, Folder, Log};
 use queue::{Queue, Refused};
-use redb::{Database, DatabaseError};
+use redb::{Database, DatabaseError, backends::FileBackend};
+pub use sound::Sound;
 use std::{
+    fs::File,
     num::NonZeroU16,
     ops::Bound,
     path::{Path, PathBuf},
@@ -144,6 +147,33 @@ impl Redb {
         Self::open_with(options, create, is_there, move || {
             Ok(Box::new(Directory::open(commits).map_err(log::unavailable)?))
         })
+    }
+
+    /// Is all of a store as it was written? Every page of the file, every frame of its log and every entry is read; of the file nothing is
+    /// changed, and the log is opened as by [`open`](Self::open).
+    ///
+    /// # Errors
+    /// [`StoreError::Broken`] if it is not; [`StoreError::Unavailable`] if another process has it open or it cannot be read.
+    pub fn verify(path: &Path, options: RedbOptions) -> Result<Sound, StoreError> {
+        sound::check(|| FileBackend::new(File::open(path)?))?;
+        Self::open(path, options)?.sound()
+    }
+
+    /// Reads all entries.
+    fn sound(&self) -> Result<Sound, StoreError> {
+        let (all, most) = (Key::new(""), NonZeroU16::new(LIST_MAX).unwrap_or(NonZeroU16::MIN));
+        let (mut sound, mut after) = (Sound { entries: 0, bytes: 0 }, None);
+        loop {
+            let page = self.page(&all, after.as_ref(), most)?;
+            for entry in &page.entries {
+                sound.entries += 1;
+                sound.bytes += (entry.key.as_bytes().len() + entry.value.len()) as u64;
+            }
+            after = page.entries.into_iter().last().map(|entry| entry.key);
+            if !page.more {
+                return Ok(sound);
+            }
+        }
     }
 
     fn open_with(

@@ -2,6 +2,7 @@
 //! Disks that are full, fail, or lose their power are in `faults`.
 
 mod faults;
+mod sound;
 
 use super::{
     Redb, RedbOptions, commits_of,

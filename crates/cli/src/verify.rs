@@ -1,0 +1,40 @@
+//! `keyless verify`: all of an installation's data is read while no server runs on it, and held against its checksums.
+
+use crate::{
+    Global,
+    audit::{self, Verified},
+    failure::Failure,
+    output::{self, Colour, Format, paint},
+};
+use server::{StartError, maintenance};
+
+pub(crate) async fn verify(global: &Global) -> Result<(), Failure> {
+    let config = global.config(Vec::new())?;
+    let store = match maintenance::verify_store(&config) {
+        Ok(sound) => sound,
+        Err(error @ StartError::AlreadyRunning { .. }) => {
+            return Err(Failure::new(error.to_string())
+                .next("Stop it first, or verify a copy: --data-dir DIR. What a server does not hold is asked while it runs: keyless audit verify"));
+        }
+        Err(other) => return Err(other.into()),
+    };
+    let log = match maintenance::verify_audit(&config).await? {
+        Ok(verified) => Verified::from(verified),
+        Err(fault) => return Err(audit::broken(fault.to_string())),
+    };
+    match global.output {
+        Format::Json => output::json(&serde_json::json!({
+            "store": { "entries": store.entries, "bytes": store.bytes },
+            "audit": log.json(),
+        })),
+        Format::Table => {
+            let ok = paint(Colour::Good, "ok");
+            let (entries, bytes) = (store.entries, store.bytes);
+            output::line(format_args!(
+                "{ok} the store: {entries} records, {bytes} bytes, as they were written"
+            ));
+            output::line(format_args!("{ok} the audit log: {}", log.words()));
+        }
+    }
+    Ok(())
+}
