@@ -12,9 +12,10 @@ pub(crate) async fn verify(global: &Global) -> Result<(), Failure> {
     let config = global.config(Vec::new())?;
     let store = match maintenance::verify_store(&config) {
         Ok(sound) => sound,
-        Err(error @ StartError::AlreadyRunning { .. }) => {
-            return Err(Failure::new(error.to_string())
-                .next("Stop it first, or verify a copy: --data-dir DIR. What a server does not hold is asked while it runs: keyless audit verify"));
+        Err(StartError::AlreadyRunning { path, .. }) => {
+            return Err(Failure::new(format!("a server runs on {}, and holds its store", path.display())).next(
+                "Stop it first, or verify a copy: --data-dir DIR. The audit log alone: keyless audit verify",
+            ));
         }
         Err(other) => return Err(other.into()),
     };
