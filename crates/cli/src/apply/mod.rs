@@ -97,7 +97,12 @@ impl Wanted {
         }
         if format == Format::Table && !steps.is_empty() {
             match is_dry {
-                true => output::line("Nothing was changed: this was a dry run."),
+                true => {
+                    output::line("Nothing was changed: this was a dry run.");
+                    output::note(
+                        "What the server looks at only when it does a step, such as names and sizes of settings, redirect URIs, and issuers, was not asked: it may refuse some yet.",
+                    );
+                }
                 false => output::line(format_args!("{} {}", paint(Colour::Good, "done:"), changes(done))),
             }
         }
