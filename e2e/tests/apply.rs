@@ -168,7 +168,9 @@ fn what_a_file_says_is_made_once_and_only_what_is_other_is_changed() {
     assert_eq!(made.code, Some(0), "{}", made.said());
 
     let before = state(&server);
-    let dry = folder.run(&server, ["--dry-run"]).ok();
+    let dry = folder.run(&server, ["--dry-run"]);
+    assert!(dry.stderr.contains("was not asked"), "what it does not promise: {dry:?}");
+    let dry = dry.ok();
     assert!(dry.contains("+ vault shop\n") && dry.contains("19 changes") && dry.contains("dry run"), "{dry}");
     assert_eq!(state(&server), before, "a dry run changes nothing");
     assert_eq!(server.keyless(["secret", "list", "shop"]).code, Some(1));

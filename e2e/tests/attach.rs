@@ -110,6 +110,10 @@ fn a_program_that_runs_already_gets_an_identity_and_loses_it() {
 
     let again = attach(&server);
     assert!(again.code == Some(1) && again.stderr.contains("overlaps"), "{again:?}");
+    let other = ["attach", "--app", "other", "--pid", &stranger.pid(), "--env-file", "other.env"];
+    let refused = server.keyless(other);
+    assert!(refused.code == Some(1) && refused.stderr.contains("overlaps"), "{refused:?}");
+    assert_eq!(server.keyless(["app", "show", "other"]).code, Some(1), "no app is left behind");
     let _status = server.stop();
     server.start_again();
     assert_eq!(stranger.ask(&server.raw(), &first).status, 200, "the same endpoint after a restart");

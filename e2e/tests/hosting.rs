@@ -3,6 +3,7 @@
 pub(crate) mod programs;
 
 use e2e::{Answer, Server, TemporaryDirectory, settings, skip, wait};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
@@ -98,6 +99,65 @@ impl Drop for Hosts {
             thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// A data directory was moved with its apps, and is spelled with a slash: they go on there, as after a terminal that was closed.
+#[test]
+fn apps_go_with_a_data_directory_that_is_moved() {
+    if needs_root() {
+        return;
+    }
+    let mut hosts = Hosts::start("hosting-moved");
+    let folder = hosts.package("one", &[]);
+    let _told = hosts.deploy("web", &folder);
+    let place = hosts.server.place().to_owned();
+    let rename = |from: &str, to: &str| {
+        for end in ["", "-apps"] {
+            std::fs::rename(place.join(format!("{from}{end}")), place.join(format!("{to}{end}"))).unwrap();
+        }
+    };
+    let _ended = hosts.server.stop();
+    rename("data", "moved");
+    let moved = |arguments: [&str; 5]| {
+        let mut command = hosts.server.command(arguments);
+        command.env("KEYLESS_DATA_DIR", place.join("moved/"));
+        command
+    };
+    let out = std::fs::File::create(place.join("moved.stdout")).unwrap();
+    let mut up = moved(["up", "--log-filter", "info", "--log-format", "human"]);
+    let mut up = up.stdout(out).spawn().unwrap();
+    wait::until("the server to be ready", PATIENCE, || {
+        std::fs::read_to_string(place.join("moved.stdout")).is_ok_and(|said| said.contains("is ready"))
+    });
+    let package = folder.to_string_lossy();
+    let deployed = wait::output(&mut moved(["app", "deploy", "web", "--dir", &package]), b"");
+    assert!(deployed.status.success(), "{deployed:?}");
+    assert!(!place.join("moved/-apps").exists());
+    let shown = wait::output(&mut moved(["app", "show", "web", "-o", "json"]), b"");
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let process = u32::try_from(shown["hosted"]["instances"][0]["process"].as_u64().unwrap()).unwrap();
+    e2e::server::signal(&up, if ignores_hangup() { Signal::TERM } else { Signal::HUP });
+    assert!(wait::for_end(&mut up, PATIENCE, "the server").success());
+    assert!(is_alive(process), "apps run on");
+    rename("moved", "data");
+    hosts.server.start_again();
+    let _told = hosts.deploy("web", &folder);
+    assert_eq!(hosts.ask("web", "/who")["version"], "1");
+
+    // Who follows its log hears of its end.
+    let mut follow = hosts.server.command(["app", "logs", "web", "--follow"]);
+    let mut follow = follow.stdout(std::process::Stdio::null()).spawn().unwrap();
+    thread::sleep(Duration::from_millis(300));
+    assert!(follow.try_wait().unwrap().is_none());
+    let _said = hosts.server.keyless(["app", "delete", "web"]).ok();
+    assert!(wait::for_end(&mut follow, PATIENCE, "the log").success());
+}
+
+/// Do we, and so what we start, as under `nohup`?
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1
 }
 
 /// The folder of an app; the others are ours.

@@ -258,7 +258,8 @@ fn where_there_can_be_no_token_file_it_is_said() {
     let _said = hosts.server.keyless(["app", "configure", "web", "--token-file", "on"]).ok();
     // A deployment has given it an identity.
     hosts.deploy("web", &hosts.package("one", &[]));
-    let _said = hosts.server.keyless(["app", "identity", "remove", "web"]).ok();
+    let removed = hosts.server.keyless(["app", "identity", "remove", "web"]);
+    assert!(removed.stderr.contains("keyless app restart web"), "{removed:?}");
     let _said = hosts.server.keyless(["app", "restart", "web"]).ok();
     let why = || hosts.show("web")["hosted"]["notices"].to_string();
     assert!(why().contains("no token file: the app has no identity"), "{}", why());

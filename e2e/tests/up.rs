@@ -104,6 +104,29 @@ fn a_changed_letter_of_the_store_is_found() {
 }
 
 #[test]
+fn a_recovery_key_that_cannot_be_shown_makes_no_installation() {
+    let mut server = Server::start("unseen");
+    assert!(server.stop().success());
+    let other = server.place().join("other");
+    let up = |out: &str| {
+        let mut command = server.command(["up"]);
+        command.env("KEYLESS_DATA_DIR", &other);
+        command.stdout(std::fs::File::options().write(true).open(out).unwrap());
+        command.stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let ended = wait::ended(up("/dev/full"), wait::LIMIT, "the server");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.code() == Some(1) && said.contains("the recovery key could not be shown"), "{said}");
+    // Nobody sees what goes there: it is in a file.
+    let mut up = up("/dev/null");
+    wait::until("the first start", wait::LIMIT, || other.join("admin.sock").exists());
+    e2e::server::signal(&up, rustix::process::Signal::TERM);
+    let _ended = wait::for_end(&mut up, wait::LIMIT, "the server");
+    let mode = std::fs::metadata(other.join("recovery.key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
 fn a_changed_audit_line_is_found() {
     let mut server = Server::start("audit");
     server.vault_with("shop", "db", "s3cret");

@@ -167,6 +167,7 @@ async fn identities(admin: &Admin, format: Format, command: Identity) -> Result<
             let path = at(&app, user_assigned.as_ref());
             let assigned: App = admin.ask(Method::PUT, &path, &serde_json::json!({})).await?;
             show(format, &assigned);
+            restart_for_token_file(admin, &app).await;
             match user_assigned {
                 None => output::note(format_args!(
                     "Let it read a vault: keyless vault policy set VAULT --app {app} --secrets get,list"
@@ -181,6 +182,7 @@ async fn identities(admin: &Admin, format: Format, command: Identity) -> Result<
             let path = at(&app, user_assigned.as_ref());
             let removed: App = admin.ask(Method::DELETE, &path, &serde_json::json!({})).await?;
             show(format, &removed);
+            restart_for_token_file(admin, &app).await;
             match user_assigned {
                 None => output::note(format_args!(
                     "App {app} has no identity of its own any more: tokens of before are refused from now on."
@@ -204,6 +206,17 @@ async fn identities(admin: &Admin, format: Format, command: Identity) -> Result<
         }
     }
     Ok(())
+}
+
+/// Which identity its token file is for an instance is told when it starts.
+async fn restart_for_token_file(admin: &Admin, app: &AppName) {
+    // What was asked for is done, whatever comes of this.
+    let Ok(known) = admin.get::<App>(&path(app)).await else { return };
+    if known.hosted.is_some_and(|hosted| hosted.has_token_file() && hosted.is_used()) {
+        output::note(format_args!(
+            "Its programs have a token file, and were told at their start for which identity. If that is another now: keyless app restart {app}"
+        ));
+    }
 }
 
 async fn list(admin: &Admin, format: Format) -> Result<(), Failure> {

@@ -106,21 +106,29 @@ pub(crate) async fn attach(global: &Global, args: Attach) -> Result<(), Failure>
             .next("Name a file by --env-file, or send it into a pipe.")
             .code(USAGE));
     }
+    not_replaced(path)?;
     let meant = args.target.meant()?;
     let inhabitants = kernel::inhabitants(&meant.cgroup);
     tell(&meant, &inhabitants);
     check(&meant, &inhabitants, args.force)?;
     let admin = global.admin()?;
-    run::identity(&admin, &args.app).await?;
+    let made = run::identity(&admin, &args.app).await?;
     let network = (meant.network != NetworkId::own()?).then_some(meant.network.number());
     let body = serde_json::json!({
         "cgroup": meant.cgroup.path(), "attached": meant.what, "network": network, "require_enforced": true,
     });
     let route = format!("/v1/apps/{}/workloads", segment(args.app.as_str()));
-    let started: Started = admin.ask(Method::POST, &route, &body).await?;
+    let started: Started = match admin.ask(Method::POST, &route, &body).await {
+        Ok(started) => started,
+        Err(failure) => {
+            run::take_back(&admin, &args.app, made).await;
+            return Err(failure);
+        }
+    };
     let written = still_meant(&meant).and_then(|()| write(path, &args.app, &meant.what, &started));
     if let Err(failure) = written {
         admin.order(Method::DELETE, &run::workload(&started)).await?;
+        run::take_back(&admin, &args.app, made).await;
         return Err(failure);
     }
     for notice in started.notices() {
@@ -334,6 +342,18 @@ fn write(path: &Path, app: &AppName, what: &str, started: &Started) -> Result<()
     file.finish()
 }
 
+/// A file that is no environment file of ours is kept: said before anything is done, and not to be forced.
+fn not_replaced(path: &Path) -> Result<(), Failure> {
+    if files::is_standard(path) || std::fs::symlink_metadata(path).is_err() || is_earlier(path) {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{} is there already, and is no environment file of `keyless attach`",
+        path.display()
+    ))
+    .next("Name another file, or remove this one."))
+}
+
 fn is_earlier(path: &Path) -> bool {
     let mut line = Vec::new();
     let read = File::open(path).and_then(|file| BufReader::new(file).read_until(b'\n', &mut line));
@@ -358,6 +378,19 @@ mod tests {
         for one in ["nginx.service", "run-r1.scope", "libpod-0f.scope", "session-keeper.service", "web"] {
             assert!(!is_made_for_many(one), "{one}");
         }
+    }
+
+    #[test]
+    fn a_file_of_somebody_elses_is_kept_and_what_to_do_is_not_what_force_does() {
+        let place = std::env::temp_dir().join(format!("keyless-cli-{}-env-file", std::process::id()));
+        for (text, is_replaced) in [("A=b\n", false), ("", false), ("# Keyless: app web\nA=b\n", true)] {
+            std::fs::write(&place, text).unwrap();
+            let refused = not_replaced(&place).err().map(|failure| failure.to_string());
+            assert_eq!(refused.is_none(), is_replaced, "{text}");
+            assert!(refused.is_none_or(|text| !text.contains("--force")));
+        }
+        std::fs::remove_file(&place).unwrap();
+        assert!(not_replaced(&place).is_ok() && not_replaced(Path::new("-")).is_ok());
     }
 
     /// A container that ends, or is started again, between what podman says and the look at the process.

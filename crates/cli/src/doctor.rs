@@ -8,6 +8,7 @@ use crate::{
     output::{self, Colour, Format, paint},
     status::Status,
 };
+use domain::{DomainName, HostNames};
 use serde::Serialize;
 use server::{
     Config, Layout,
@@ -101,6 +102,8 @@ pub(crate) async fn doctor(global: &Global) -> Result<(), Failure> {
     let is_gated = |status: &Status| status.capabilities.iter().any(|one| one.name == CONNECT_GATE);
     findings.extend(hosting_or_own(told, status.as_ref().is_ok_and(is_gated)));
     findings.extend(data(&layout));
+    let closed = installation::closed_to_apps(&config);
+    findings.extend(closed.map(|why| Finding::mend("hosted apps cannot be started from packages", why)));
     findings.extend(names(&config, status.as_ref().ok()));
     if global.output == Format::Json {
         output::json(&findings);
@@ -201,9 +204,15 @@ fn data(layout: &Layout) -> Vec<Finding> {
     findings
 }
 
+/// Those of the server that runs, if one does: its port and domain may be of its command line.
+fn told_names(config: &Config, status: Option<&Status>) -> HostNames {
+    let told = status.and_then(|status| Some((DomainName::parse(&status.domain).ok()?, status.port)));
+    told.map_or_else(|| config.names(), |(domain, port)| HostNames::new(&domain, port))
+}
+
 /// Programs under `keyless run` see names of their own; this is about all others.
 fn names(config: &Config, status: Option<&Status>) -> Vec<Finding> {
-    let names = config.names();
+    let names = told_names(config, status);
     let (host, port) = (names.login_host(), status.map_or(config.port, |status| status.port));
     let resolves = (host.as_str(), port).to_socket_addrs().is_ok_and(|mut found| found.next().is_some());
     let elsewhere = "only needed by programs that are not started by `keyless run`";
@@ -260,6 +269,21 @@ mod tests {
         let found = HostingFacts { capabilities, connect_gate: capability(CONNECT_GATE, None) };
         let told = hosting_or_own(Some(Ok(found)), true);
         assert!(told.len() == 1 && told[0].what.starts_with("the server's"), "{told:?}");
+    }
+
+    #[test]
+    fn names_are_those_of_the_server_that_runs() {
+        let flags = vec![("data_dir", "/nowhere".to_owned())];
+        let sources = server::Sources { flags, ..server::Sources::default() };
+        let config = Config::load(&sources).unwrap();
+        assert_eq!(told_names(&config, None).login_base(), config.names().login_base());
+        let status = serde_json::json!({
+            "version": "0", "started": 0, "listen": [], "data": "", "hosts_file": "", "capabilities": [], "warnings": [], "now": 0,
+            "domain": "other.test", "port": 9443, "tenant": "", "login": "", "signing_key": null, "audit_failing": false,
+            "counts": {"apps": 0, "workloads": 0, "workloads_unenforced": 0, "vaults": 0},
+        });
+        let status: Status = serde_json::from_value(status).unwrap();
+        assert_eq!(told_names(&config, Some(&status)).login_base(), "https://login.other.test:9443");
     }
 
     #[test]

@@ -17,12 +17,13 @@ pub(crate) struct Failure {
     next: Option<String>,
     code: u8,
     is_lasting: bool,
+    is_conflict: bool,
 }
 
 impl Failure {
     /// Failed or refused.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), next: None, code: FAILED, is_lasting: false }
+        Self { message: message.into(), next: None, code: FAILED, is_lasting: false, is_conflict: false }
     }
 
     /// Is what was asked for to blame, so that asking again comes to the same?
@@ -39,7 +40,13 @@ impl Failure {
 
     /// A refusal of a server: what was asked is to blame, unless it was too slow (408), against another (409) or too much at once (429).
     pub(crate) fn refused(status: u16, message: impl Into<String>) -> Self {
-        Self::new(message).lasting(matches!(status, 400..=499) && !matches!(status, 408 | 409 | 429))
+        let is_lasting = matches!(status, 400..=499) && !matches!(status, 408 | 409 | 429);
+        Self { is_conflict: status == 409, ..Self::new(message).lasting(is_lasting) }
+    }
+
+    /// Is it refused for what somebody else does or has?
+    pub(crate) const fn is_conflict(&self) -> bool {
+        self.is_conflict
     }
 
     /// What to do next.
@@ -71,19 +78,19 @@ impl fmt::Display for Failure {
 
 impl From<server::StartError> for Failure {
     fn from(error: server::StartError) -> Self {
-        Self::new(error.to_string())
+        Self::new(domain::chain(&error))
     }
 }
 
 impl From<server::ConfigError> for Failure {
     fn from(error: server::ConfigError) -> Self {
-        Self::new(error.to_string()).code(USAGE)
+        Self::new(domain::chain(&error)).code(USAGE)
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(error.to_string())
+        Self::new(domain::chain(&error))
     }
 }
 
@@ -104,7 +111,22 @@ mod tests {
             (503, false),
         ] {
             assert_eq!(Failure::refused(status, "no").is_lasting(), is_lasting, "{status}");
+            assert_eq!(Failure::refused(status, "no").is_conflict(), status == 409, "{status}");
         }
         assert!(!Failure::from(std::io::Error::other("a disk")).is_lasting());
+    }
+
+    #[test]
+    fn what_it_comes_of_is_said() {
+        let place = std::env::temp_dir().join(format!("keyless-cli-{}-causes", std::process::id()));
+        std::fs::write(&place, "").unwrap();
+        let config = server::Config::load(&server::Sources {
+            flags: vec![("data_dir", place.join("data").display().to_string())],
+            ..server::Sources::default()
+        });
+        let refused = server::maintenance::tail_audit(&config.unwrap(), 1).unwrap_err();
+        let told = Failure::from(refused).to_string();
+        std::fs::remove_file(&place).unwrap();
+        assert!(told.ends_with("(os error 20)") && told.matches("os error").count() == 1, "{told}");
     }
 }

@@ -22,7 +22,11 @@ pub(crate) fn read(path: &Path, bytes_max: usize, what: &str) -> Result<Secret<V
     let failed = |error: io::Error| Failure::new(format!("cannot read {}: {error}", path.display()));
     let file = File::open(path).map_err(failed)?;
     let size = usize::try_from(file.metadata().map_err(failed)?.len()).unwrap_or(bytes_max);
-    read_from(file, size.min(bytes_max), bytes_max, what)
+    // What is no file at all says so only when it is read.
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
+    }
+    whole(file, size.min(bytes_max), bytes_max, what, &failed)
 }
 
 /// All of a source, up to a limit.
@@ -32,11 +36,21 @@ pub(crate) fn read_from(
     bytes_max: usize,
     what: &str,
 ) -> Result<Secret<Vec<u8>>, Failure> {
+    whole(source, bytes_expected, bytes_max, what, &Failure::from)
+}
+
+fn whole(
+    source: impl Read,
+    bytes_expected: usize,
+    bytes_max: usize,
+    what: &str,
+    failed: &dyn Fn(io::Error) -> Failure,
+) -> Result<Secret<Vec<u8>>, Failure> {
     // Large enough from the start, and for the read that finds the end: a buffer that grows leaves pieces of what it held behind.
     let mut bytes = Vec::with_capacity(bytes_expected + 64);
     let read = source.take(bytes_max as u64 + 1).read_to_end(&mut bytes);
     let bytes = Secret::new(bytes);
-    read?;
+    read.map_err(failed)?;
     if bytes.expose().len() > bytes_max {
         return Err(Failure::new(format!("{what} is at most {bytes_max} bytes")).lasting(true));
     }
@@ -192,6 +206,16 @@ mod tests {
         drop(half);
         let names: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names.len(), 2, "{names:?}");
+        fs::remove_dir_all(&place).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let place = place("unread");
+        for path in [place.clone(), place.join("none")] {
+            let refused = read(&path, 3, "it").err().unwrap().to_string();
+            assert!(refused.starts_with(&format!("cannot read {}: ", path.display())), "{refused}");
+        }
         fs::remove_dir_all(&place).unwrap();
     }
 

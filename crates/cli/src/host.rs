@@ -303,6 +303,16 @@ impl Hosted {
         if told.is_empty() { "none".to_owned() } else { told.join(", ") }
     }
 
+    /// Is there anything that somebody has deployed, or runs?
+    pub(crate) fn is_used(&self) -> bool {
+        self.deployment.is_some() || !self.instances.is_empty()
+    }
+
+    /// Do its instances get token files?
+    pub(crate) const fn has_token_file(&self) -> bool {
+        self.token_file
+    }
+
     fn is_serving(&self) -> bool {
         let ready = self.instances.iter().filter(|one| one.state == "ready" && one.revision == self.revision);
         ready.count() >= usize::from(self.wanted)
@@ -311,7 +321,7 @@ impl Hosted {
 
 pub(crate) async fn deploy(admin: &Admin, format: Format, args: Deploy) -> Result<(), Failure> {
     let zip = package(&args.what)?;
-    ensure(admin, &args.app).await?;
+    let made = crate::run::identity(admin, &args.app).await?;
     let path = format!("{}/deployments", path(&args.app));
     let named = [("command", &args.command), ("image", &args.what.image)];
     let mut query: Vec<_> = named
@@ -319,10 +329,22 @@ pub(crate) async fn deploy(admin: &Admin, format: Format, args: Deploy) -> Resul
         .filter_map(|(name, value)| Some(format!("{name}={}", segment(value.as_deref()?))))
         .collect();
     query.extend(args.what.rootfs.is_some().then(|| "rootfs=true".to_owned()));
-    let taken = admin.upload(&format!("{path}?{}", query.join("&")), zip).await?;
+    let taken = match admin.upload(&format!("{path}?{}", query.join("&")), zip).await {
+        Ok(taken) => taken,
+        Err(failure) => {
+            // Against somebody else's deployment: then the app is theirs, too.
+            if !failure.is_conflict() {
+                crate::run::take_back(admin, &args.app, made).await;
+            }
+            return Err(failure);
+        }
+    };
     let Taken { id } = serde_json::from_slice(&taken).map_err(|error| Failure::new(error.to_string()))?;
     if args.no_wait {
-        output::note(format_args!("It has arrived as deployment {id}."));
+        match format {
+            Format::Table => output::note(format_args!("It has arrived as deployment {id}.")),
+            Format::Json => output::json(&serde_json::json!({"app": args.app, "deployment": id})),
+        }
         return Ok(());
     }
     let until = Instant::now() + Duration::from_secs(args.timeout);
@@ -375,11 +397,6 @@ fn root_files(root: &Path) -> Result<File, Failure> {
     }
     tar.seek(SeekFrom::Start(0))?;
     Ok(tar)
-}
-
-/// The app with an identity, as `keyless run` has it.
-async fn ensure(admin: &Admin, app: &AppName) -> Result<(), Failure> {
-    crate::run::identity(admin, app).await
 }
 
 /// Waits until the package is built.
@@ -495,15 +512,7 @@ pub(crate) async fn configure(admin: &Admin, format: Format, args: Configure) ->
         wanted.insert("memory_mib".into(), free(memory));
     }
     if let Some(cpu) = args.cpu {
-        if !(0.0..=1_000.0).contains(&cpu) {
-            return Err(Failure::new("--cpu: 0 to 1000").code(crate::failure::USAGE));
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "0 to a million, as was looked at"
-        )]
-        wanted.insert("cpu_thousandths".into(), free((cpu * 1_000.0).round() as u32));
+        wanted.insert("cpu_thousandths".into(), free(thousandths(cpu)?));
     }
     if let Some(processes) = args.processes {
         wanted.insert("processes".into(), free(processes));
@@ -516,6 +525,20 @@ pub(crate) async fn configure(admin: &Admin, format: Format, args: Configure) ->
         wanted.insert("network".into(), word.into());
     }
     desire(admin, format, &args.app, &Value::Object(wanted), false).await
+}
+
+/// Thousandths of a processor. What is too little is no limit that is taken away.
+fn thousandths(cpu: f64) -> Result<u32, Failure> {
+    if cpu != 0.0 && !(0.01..=1_000.0).contains(&cpu) {
+        let why = "--cpu: 0.01 to 1000 processors, or 0 for as many as there are";
+        return Err(Failure::new(why).code(crate::failure::USAGE));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to a million, as was looked at"
+    )]
+    Ok((cpu * 1_000.0).round() as u32)
 }
 
 pub(crate) async fn settings(admin: &Admin, format: Format, command: Settings) -> Result<(), Failure> {
@@ -598,4 +621,20 @@ pub(crate) async fn logs(admin: &Admin, args: &Logs) -> Result<(), Failure> {
 
 fn path(app: &AppName) -> String {
     format!("/v1/apps/{}", segment(app.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `--cpu 0.0004` took the limit away.
+    #[test]
+    fn a_limit_is_taken_away_by_nothing_but_zero() {
+        for (cpu, is) in [(0.0, 0), (0.01, 10), (0.5, 500), (1_000.0, 1_000_000)] {
+            assert_eq!(thousandths(cpu).unwrap(), is, "{cpu}");
+        }
+        for cpu in [0.000_4, 0.009_9, -1.0, 1_000.1, f64::NAN, f64::INFINITY] {
+            assert!(thousandths(cpu).unwrap_err().to_string().contains("0.01"), "{cpu}");
+        }
+    }
 }

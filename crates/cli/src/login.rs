@@ -10,6 +10,7 @@ use crate::{
     failure::Failure,
     https::{Authority, Https, Reach},
     output::{self, Format},
+    status::Status,
 };
 use clap::{Args as ClapArgs, Subcommand};
 use domain::Secret;
@@ -115,7 +116,11 @@ async fn begin(global: &Global, how: &How) -> Result<(), Failure> {
     let config = global.config(Vec::new())?;
     let (server, is_local) = match &how.server {
         Some(server) => (server.trim_end_matches('/').to_owned(), false),
-        None => (config.names().login_base(), true),
+        // The one that runs knows better than the configuration: its port and domain may be of its command line.
+        None => {
+            let told = global.admin()?.get::<Status>("/v1/status").await;
+            (told.map_or_else(|_| config.names().login_base(), |status| status.login), true)
+        }
     };
     let ca_file = how.ca_file.clone().unwrap_or_else(|| Layout::of(&config.data_dir).authority());
     let authority = std::fs::read_to_string(&ca_file).map_err(|error| {

@@ -28,22 +28,17 @@ struct Answer {
 }
 
 pub(crate) async fn recover(global: &Global, args: &Args) -> Result<(), Failure> {
-    let mut flags = Vec::new();
-    if let Some(file) = &args.passphrase_file {
-        let file = std::path::absolute(file)?;
-        flags.push(("passphrase_file", file.display().to_string()));
-    }
-    let mut config = global.config(flags)?;
+    let wanted = args.passphrase_file.as_deref().map(std::path::absolute).transpose()?;
     // A file that is merely configured is what opens the key today, not a wish to change.
-    config.passphrase_file = config.passphrase_file.filter(|_| args.passphrase_file.is_some());
+    let config = global.config(Vec::new())?;
     let typed = ask()?;
     let admin = Admin::new(Layout::of(&config.data_dir));
-    let body = serde_json::json!({"recovery_key": typed.expose(), "passphrase_file": config.passphrase_file});
+    let body = serde_json::json!({"recovery_key": typed.expose(), "passphrase_file": wanted});
     let outcome = match admin.send(Method::POST, "/v1/recover", Some(&body)).await {
         Ok(body) => {
             serde_json::from_slice::<Answer>(&body).map_err(|error| Failure::new(error.to_string()))?.outcome
         }
-        Err(Fault::Absent(error)) => match maintenance::recover(&config, &typed).await {
+        Err(Fault::Absent(error)) => match maintenance::recover(&config, wanted.as_deref(), &typed).await {
             Err(StartError::AlreadyRunning { .. }) => return Err(admin.explain(Fault::Absent(error))),
             other => other?,
         },

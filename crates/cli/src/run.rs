@@ -90,7 +90,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure
     }
     let admin = global.admin()?;
     let status: Status = admin.get("/v1/status").await?;
-    identity(&admin, &args.app).await?;
+    let _made = identity(&admin, &args.app).await?;
     let place = Place::make(&args.app);
     let started = match start(&admin, &args, &place).await {
         Ok(started) => started,
@@ -125,14 +125,23 @@ pub(crate) fn status_of(ended: Ended) -> ExitCode {
     })
 }
 
-/// The app with an identity: its own one, unless it has been given others.
-pub(crate) async fn identity(admin: &Admin, app: &AppName) -> Result<(), Failure> {
+/// What [`identity`] has made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    Nothing,
+    Identity,
+    /// The app, and its identity.
+    App,
+}
+
+/// The app with an identity: its own one, unless it has been given others. Says what was made for that.
+pub(crate) async fn identity(admin: &Admin, app: &AppName) -> Result<Made, Failure> {
     let path = format!("/v1/apps/{}", segment(app.as_str()));
     // Asked first: a start that changes nothing should not look like a change in the audit log.
     if let Ok(known) = admin.get::<app::App>(&path).await
         && (known.identity.is_some() || !known.user_assigned.is_empty())
     {
-        return Ok(());
+        return Ok(Made::Nothing);
     }
     let assign = || async {
         let nothing = serde_json::json!({});
@@ -141,14 +150,41 @@ pub(crate) async fn identity(admin: &Admin, app: &AppName) -> Result<(), Failure
     match assign().await {
         Err(Fault::Refused(refused)) if refused.status == 404 => {
             let made = admin.send(Method::POST, "/v1/apps", Some(&serde_json::json!({"name": app}))).await;
-            match made {
+            let made = match made {
                 // Somebody else made it in between.
-                Err(Fault::Refused(refused)) if refused.status == 409 => {}
-                other => drop(other.map_err(|fault| admin.explain(fault))?),
+                Err(Fault::Refused(refused)) if refused.status == 409 => Made::Nothing,
+                other => other.map(|_| Made::App).map_err(|fault| admin.explain(fault))?,
+            };
+            match assign().await {
+                Ok(_) => Ok(made),
+                Err(fault) => {
+                    take_back(admin, app, made).await;
+                    Err(admin.explain(fault))
+                }
             }
-            assign().await.map(drop).map_err(|fault| admin.explain(fault))
         }
-        other => other.map(drop).map_err(|fault| admin.explain(fault)),
+        other => other.map(|_| Made::Identity).map_err(|fault| admin.explain(fault)),
+    }
+}
+
+/// Takes back what was made for something that was then refused, unless somebody has found it and uses it. As well as it goes: why it was refused
+/// matters more.
+pub(crate) async fn take_back(admin: &Admin, app: &AppName, made: Made) {
+    let path = format!("/v1/apps/{}", segment(app.as_str()));
+    let gone = match made {
+        Made::Nothing => return,
+        Made::Identity => format!("{path}/identity"),
+        Made::App => path.clone(),
+    };
+    let known = admin.get::<app::App>(&path).await;
+    let workloads = admin.get::<app::List<serde_json::Value>>(&format!("{path}/workloads")).await;
+    let is_used = |known: &app::App| known.hosted.as_ref().is_some_and(crate::host::Hosted::is_used);
+    if let (Ok(known), Ok(workloads)) = (known, workloads)
+        && !is_used(&known)
+        && known.user_assigned.is_empty()
+        && workloads.value.is_empty()
+    {
+        let _best_effort = admin.send(Method::DELETE, &gone, None::<&()>).await;
     }
 }
 

@@ -109,8 +109,9 @@ fn install(global: &crate::Global, options: &Options) -> Result<(), Failure> {
         fs::write(&path, text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
         output::line(path.display());
     }
-    systemctl(options.user, &["daemon-reload"])?;
-    systemctl(options.user, &enable(options))?;
+    let written = |failure: Failure| failure.next(format!("The units are written; {}", whose(options.user)));
+    systemctl(options.user, &["daemon-reload"]).map_err(written)?;
+    systemctl(options.user, &enable(options)).map_err(written)?;
     let user = if options.user { "--user " } else { "" };
     output::note(format_args!(
         "At its first start it writes the recovery key to recovery.key in its data directory: move it to another place, and prove your copy with `keyless recover`. What it says besides: journalctl {user}-u {NAME}"
@@ -128,7 +129,10 @@ fn enable(options: &Options) -> Vec<&'static str> {
 }
 
 fn uninstall(user: bool) -> Result<(), Failure> {
-    uninstall_by(&folder(user)?, END_TIME_MAX, &|arguments| systemctl(user, arguments), &|| state(user))
+    let there =
+        |failure: Failure| failure.next(format!("What was not removed is there still; {}", whose(user)));
+    let do_it = |arguments: &[&str]| systemctl(user, arguments).map_err(there);
+    uninstall_by(&folder(user)?, END_TIME_MAX, &do_it, &|| state(user))
 }
 
 /// By `do_it`, which is systemctl; `state` says how the service is.
@@ -211,8 +215,17 @@ fn systemctl(user: bool, arguments: &[&str]) -> Result<(), Failure> {
     let ended = command.args(arguments).status();
     match ended {
         Ok(status) if status.success() => Ok(()),
-        Ok(_) | Err(_) => Err(Failure::new(format!("systemctl {} did not do it", arguments.join(" ")))
-            .next("The units are written; is this machine run by systemd?")),
+        Ok(_) | Err(_) => Err(Failure::new(format!("systemctl {} did not do it", arguments.join(" ")))),
+    }
+}
+
+/// What to look at if systemctl does nothing.
+const fn whose(user: bool) -> &'static str {
+    match user {
+        true => {
+            "is this machine run by systemd, and does this user's own run? It is found by XDG_RUNTIME_DIR, which a login sets and `su` does not: log in as this user, and do it again."
+        }
+        false => "is this machine run by systemd?",
     }
 }
 

@@ -14,12 +14,18 @@ use server::{Asked, Layout, Running, SealError};
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io,
+    io::{self, Write},
     net::IpAddr,
-    os::{fd::AsFd, unix::fs::MetadataExt},
+    os::{
+        fd::AsFd,
+        unix::fs::{FileTypeExt, MetadataExt},
+    },
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+/// How long the reader of a pipe may take to go away when it has the recovery key. Ours: a program that wants no more goes in a millisecond or two.
+const READER_TIME_MAX: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -137,36 +143,67 @@ async fn stop(running: Running, asked: Asked) -> Result<(), Failure> {
 }
 
 /// The only time that anybody sees the recovery key. It goes to stdout with the rest, but never into a log: where that is systemd's journal,
-/// which is kept and which others may read, it goes to a file.
+/// which is kept and which others may read, it goes to a file; so it does where nobody can see it. If it cannot be told nothing is made.
 fn announce(recovery_key: &Secret<String>, data: &Path) -> Result<(), SealError> {
     let named = crate::variable("JOURNAL_STREAM");
-    if is_journal(named.as_deref().and_then(OsStr::to_str), io::stdout()) {
+    let is_journal = is_journal(named.as_deref().and_then(OsStr::to_str), io::stdout());
+    if is_journal || leads_nowhere(io::stdout()) {
         let path = keep(recovery_key, data)?;
-        output::line(format_args!(
-            "{} The recovery key is in {}, and not in this journal: write it down or move it to another place, prove your copy with \
-             `keyless recover`, and remove the file.",
+        let instead = if is_journal { "and not in this journal" } else { "as standard output leads nowhere" };
+        let told = format!(
+            "{} The recovery key is in {}, {instead}: write it down or move it to another place, prove your copy with `keyless recover`, and \
+             remove the file.",
             paint(Colour::Strong, "First start."),
             path.display()
-        ));
+        );
+        if is_journal {
+            output::line(told)
+        } else {
+            output::note(told)
+        }
         return Ok(());
     }
-    output::line(format_args!(
-        "{}\n",
-        paint(Colour::Strong, "First start. Write down the recovery key; it is shown this once:")
-    ));
-    output::line(format_args!("    {}\n", paint(Colour::Strong, recovery_key.expose())));
-    output::line(
-        "  It opens every secret here if the key file is lost. Prove your copy with `keyless recover`.\n",
-    );
-    Ok(())
+    let is_pipe = metadata(io::stdout()).is_some_and(|is| is.file_type().is_fifo());
+    let pause = if is_pipe { READER_TIME_MAX } else { Duration::ZERO };
+    show(recovery_key, &mut io::stdout().lock(), pause).map_err(|error| SealError::File {
+        path: PathBuf::from("standard output"),
+        what: format!(
+            "{error}: the recovery key could not be shown, so that nothing was made; start it where somebody reads what it says"
+        ),
+    })
+}
+
+/// Shows the recovery key. That the reader of a pipe has gone, as `head` does with the lines that it wanted, is known by the next write only: so
+/// after a pause there is one more.
+fn show(recovery_key: &Secret<String>, out: &mut impl Write, pause: Duration) -> io::Result<()> {
+    let title = paint(Colour::Strong, "First start. Write down the recovery key; it is shown this once:");
+    writeln!(out, "{title}\n    {}\n", paint(Colour::Strong, recovery_key.expose()))?;
+    out.flush()?;
+    std::thread::sleep(pause);
+    writeln!(
+        out,
+        "  It opens every secret here if the key file is lost. Prove your copy with `keyless recover`.\n"
+    )?;
+    out.flush()
+}
+
+fn metadata(stream: impl AsFd) -> Option<fs::Metadata> {
+    let stream = stream.as_fd().try_clone_to_owned();
+    stream.and_then(|stream| File::from(stream).metadata()).ok()
+}
+
+/// Is it `/dev/null`? So is one that was closed: the runtime opens it as that.
+fn leads_nowhere(stream: impl AsFd) -> bool {
+    let nowhere = fs::metadata("/dev/null").map(|null| null.rdev());
+    metadata(stream)
+        .is_some_and(|is| is.file_type().is_char_device() && nowhere.is_ok_and(|it| it == is.rdev()))
 }
 
 /// Is that the stream of which systemd says that it leads to the journal (systemd.exec(5), `$JOURNAL_STREAM`)? The variable alone says
 /// nothing: whatever a service starts inherits it, with other streams.
 fn is_journal(named: Option<&str>, stream: impl AsFd) -> bool {
     let Some((device, inode)) = named.and_then(|named| named.split_once(':')) else { return false };
-    let metadata = stream.as_fd().try_clone_to_owned().and_then(|stream| File::from(stream).metadata());
-    metadata.is_ok_and(|is| device.parse() == Ok(is.dev()) && inode.parse() == Ok(is.ino()))
+    metadata(stream).is_some_and(|is| device.parse() == Ok(is.dev()) && inode.parse() == Ok(is.ino()))
 }
 
 /// Beside the key file, for its owner only, and on disk before there is anything that it opens.
@@ -247,5 +284,24 @@ mod tests {
         assert!(refused.contains("move it"), "{refused}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "KEY\n");
         fs::remove_dir_all(&place).unwrap();
+    }
+
+    /// On a full disk, or into a pipe that nobody reads, it was lost for good, and the installation was made all the same.
+    #[test]
+    fn a_recovery_key_that_nobody_sees_makes_no_installation() {
+        let key = Secret::new("KEY".to_owned());
+        let mut shown = Vec::new();
+        show(&key, &mut shown, Duration::ZERO).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        // Also to who reads two lines.
+        assert!(shown.lines().nth(1).unwrap().contains("KEY"), "{shown}");
+        let mut full = io::LineWriter::new(File::options().write(true).open("/dev/full").unwrap());
+        assert_eq!(show(&key, &mut full, Duration::ZERO).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        let (mut reader, mut pipe) = io::pipe().unwrap();
+        let head = std::thread::spawn(move || io::Read::read(&mut reader, &mut [0; 256]).unwrap());
+        assert_eq!(show(&key, &mut pipe, READER_TIME_MAX).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert!(head.join().unwrap() > 0);
+        assert!(leads_nowhere(File::open("/dev/null").unwrap()));
+        assert!(!leads_nowhere(File::open("/dev/full").unwrap()) && !leads_nowhere(pipe));
     }
 }

@@ -371,6 +371,12 @@ pub fn check_command(command: &str) -> Result<(), HostError> {
     package::check_command(command).map_err(|rule| HostError::SettingInvalid { what: "command", rule })
 }
 
+/// Is it a path that a request can have? Others could never be answered.
+pub fn can_be_asked(path: &str) -> bool {
+    let is_one = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>' | b'`');
+    path.starts_with('/') && path.len() <= limits::HEALTH_PATH_BYTES_MAX && path.bytes().all(is_one)
+}
+
 pub(crate) fn check(change: &Change) -> Result<(), HostError> {
     let refuse = |what: &'static str, rule: &'static str| Err(HostError::SettingInvalid { what, rule });
     if change.instances.is_some_and(|count| count == 0 || count > limits::INSTANCES_MAX) {
@@ -380,11 +386,12 @@ pub(crate) fn check(change: &Change) -> Result<(), HostError> {
         check_command(command)?;
     }
     if let Some(Health::Path(path)) = &change.health
-        && (!path.starts_with('/')
-            || path.len() > limits::HEALTH_PATH_BYTES_MAX
-            || !path.bytes().all(|byte| byte.is_ascii_graphic()))
+        && !can_be_asked(path)
     {
-        return refuse("health", "'port', 'process', or a path that begins with '/', of at most 1024 bytes");
+        return refuse(
+            "health",
+            "'port', 'process', or a path that begins with '/', of at most 1024 bytes, with %3C for '<' and the like",
+        );
     }
     if let Some(Some(memory)) = change.memory_mib
         && memory < 16

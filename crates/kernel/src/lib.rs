@@ -35,7 +35,7 @@ pub use hierarchy::{APPS_UNIT, Hierarchy, Placement, SERVER_UNIT, placement};
 pub use landlock::Landlock;
 pub use limits::{AppliedLimits, Limiter, Limits};
 pub use listen::listen_loopback;
-pub use network::{METADATA, Namespace, Network, NetworkPorts};
+pub use network::{METADATA, Namespace, Network, NetworkPorts, has_all_ports};
 pub use outpost::UserNamespace;
 pub use peer::{AttestFault, Attested, Attestor, Peer};
 pub use probe::{Capabilities, Hosting, Verdict, capabilities, hosting};

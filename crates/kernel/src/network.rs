@@ -27,6 +27,10 @@ use std::{
 /// Where Azure's instance metadata service is, for every program on every machine there.
 pub const METADATA: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(169, 254, 169, 254), 80);
 
+/// The first port that an ordinary user's program may listen on (`ip(7)`). Each network namespace has its own, and a new one the kernel's default,
+/// 1024, whatever others have: by this path a thread sees that of its own namespace.
+const PORT_START: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+
 /// On what we listen in a network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkPorts {
@@ -63,7 +67,7 @@ impl Network {
     /// [`KernelError::System`].
     pub fn create(ports: &NetworkPorts) -> Result<Self, KernelError> {
         let made = apart(|| {
-            sys::unshare_network()?;
+            unshare()?;
             let file = fs::File::open("/proc/thread-self/ns/net")?;
             Ok(Namespace { file: file.into(), users: None, outpost: None })
         });
@@ -115,6 +119,20 @@ impl Network {
             namespace.inside(|| Ok((listeners(ports)?, Attestor::new()))).map_err(fail)?;
         Ok(Self { namespace, listeners, attestor: attestor? })
     }
+}
+
+/// Puts the calling thread into a new network namespace, whose ports are all for whoever is in it: nobody else can reach them. Where `/proc`
+/// cannot be written they stay as they are ([`has_all_ports`]), and only those from 1024 on can be listened on.
+pub(crate) fn unshare() -> io::Result<()> {
+    sys::unshare_network()?;
+    let _as_it_is = fs::write(PORT_START, "0");
+    Ok(())
+}
+
+/// Can programs in a network of their own listen on ports below 1024? Not where `/proc/sys` is read-only, as in many containers.
+pub fn has_all_ports() -> bool {
+    let system = rustix::fs::statvfs("/proc/sys/net");
+    system.is_ok_and(|system| !system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
 impl Namespace {
@@ -251,4 +269,25 @@ pub(crate) fn listeners(ports: &NetworkPorts) -> io::Result<Vec<TcpListener>> {
         route::acknowledged(answer.get(..length).unwrap_or_default(), SEQUENCE)?;
     }
     addresses.into_iter().map(listen).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `WEBSITES_PORT=80` with a network of its own: the app could not listen there.
+    #[test]
+    fn all_ports_are_for_whoever_is_in_a_network_of_its_own_and_outside_nothing_changes() {
+        if !crate::is_root() || !has_all_ports() {
+            return;
+        }
+        let start = || fs::read_to_string(PORT_START);
+        let before = start().unwrap();
+        let network = Network::create(&NetworkPorts::default()).unwrap();
+        assert_eq!(network.namespace.inside(start).unwrap(), "0\n");
+        assert_eq!(start().unwrap(), before);
+        let another = Network::create(&NetworkPorts::default()).unwrap();
+        another.namespace.inside(|| fs::write(PORT_START, "1024")).unwrap();
+        assert_eq!(network.namespace.inside(start).unwrap(), "0\n", "each has its own");
+    }
 }

@@ -9,7 +9,7 @@
 
 use crate::{
     Namespace, NetworkPorts,
-    network::{connecting, listeners},
+    network::{connecting, listeners, unshare},
     sys,
 };
 use rustix::{
@@ -225,12 +225,12 @@ fn obey(order: &[u8], given: Vec<OwnedFd>) -> io::Result<Vec<OwnedFd>> {
     match (order, given.as_slice()) {
         ([MAKE], [users]) => {
             enter(users, LinkNameSpaceType::User)?;
-            sys::unshare_network()?;
+            unshare()?;
             Ok(vec![File::open("/proc/self/ns/net")?.into()])
         }
         ([OWN], []) => {
             sys::unshare_users()?;
-            sys::unshare_network()?;
+            unshare()?;
             Ok(vec![File::open("/proc/self/ns/user")?.into(), File::open("/proc/self/ns/net")?.into()])
         }
         ([JOIN], [users, network]) => {

@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) log: Arc<AuditLog>,
     pub(crate) layout: Layout,
+    /// Where the passphrase is that opened the root key, if one did.
+    pub(crate) passphrase_file: Option<PathBuf>,
     pub(crate) root: Arc<Key256>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) services: Arc<Services>,
@@ -88,8 +90,8 @@ async fn recover(
     Body(request): Body<RecoverRequest>,
 ) -> Result<Response, AdminError> {
     let typed = Secret::new(request.recovery_key);
-    let passphrase = request.passphrase_file.as_deref();
-    let done = seal::recover(&*state.store, &state.layout, passphrase, &typed, &*state.entropy).await;
+    let passphrases = (state.passphrase_file.as_deref(), request.passphrase_file.as_deref());
+    let done = seal::recover(&*state.store, &state.layout, passphrases, &typed, &*state.entropy).await;
     let (outcome, reason) = match &done {
         Ok(done) => (Outcome::Allowed, done.to_string()),
         Err(error) => (Outcome::Refused, error.to_string()),
@@ -125,7 +127,9 @@ async fn verify(Shared(state): Shared<State>) -> Result<Response, AdminError> {
                 .into_response())
         }
         Ok(Err(fault)) => Err(AdminError::new(StatusCode::CONFLICT, "AuditBroken", fault.to_string())),
-        Err(error) => Err(AdminError::new(StatusCode::SERVICE_UNAVAILABLE, "NotVerified", error.to_string())),
+        Err(error) => {
+            Err(AdminError::new(StatusCode::SERVICE_UNAVAILABLE, "NotVerified", domain::chain(&error)))
+        }
     }
 }
 
@@ -133,6 +137,7 @@ impl std::fmt::Display for Recovered {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::Sound => "the recovery key is right, and so is what opens the root key from day to day",
+            Self::RecoveryKeyOnly => "the recovery key is right; whether the passphrase is was not looked at, as no passphrase_file is configured here",
             Self::KeyFileWritten => "the recovery key is right; the key file was made anew",
             Self::PassphraseSet => "the recovery key is right; from now on the passphrase opens the root key, and the key file is gone",
         })

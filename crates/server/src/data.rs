@@ -22,6 +22,11 @@ impl Layout {
         &self.0
     }
 
+    /// Its real path: two names of one directory are one installation, a copy is another.
+    pub(crate) fn real(&self) -> PathBuf {
+        std::fs::canonicalize(&self.0).unwrap_or_else(|_| self.0.clone())
+    }
+
     /// The embedded store.
     pub fn store(&self) -> PathBuf {
         self.0.join("keyless.redb")
@@ -68,7 +73,7 @@ impl DataDir {
     /// [`StartError::DataDir`], [`StartError::AlreadyRunning`].
     pub fn open(path: &Path) -> Result<Self, StartError> {
         let refuse = |what: String| StartError::DataDir { path: path.to_owned(), what };
-        files::create_private_dir(path).map_err(|error| refuse(error.to_string()))?;
+        files::create_private_dir(path).map_err(|error| refuse(domain::chain(&error)))?;
         let metadata = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
         if metadata.uid() != kernel::effective_uid() {
             return Err(refuse(format!(
@@ -88,7 +93,7 @@ impl DataDir {
             Err(kernel::KernelError::Locked { pid }) => {
                 Err(StartError::AlreadyRunning { path: path.to_owned(), pid })
             }
-            Err(error) => Err(refuse(error.to_string())),
+            Err(error) => Err(refuse(domain::chain(&error))),
         }
     }
 
@@ -124,6 +129,14 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let unusable = DataDir::open_existing(&file);
         assert!(matches!(unusable, Err(StartError::DataDir { .. })), "{unusable:?}");
+        // Made or locked it is neither, and why that is so is said.
+        for (path, why) in [(file.join("below"), "os error 20"), (place.join("locked"), "os error 21")] {
+            let _is_a_directory = std::fs::create_dir_all(place.join("locked/lock"));
+            let closed = std::fs::Permissions::from_mode(0o700);
+            std::fs::set_permissions(place.join("locked"), closed).unwrap();
+            let refused = DataDir::open(&path).unwrap_err().to_string();
+            assert!(refused.contains(why), "{refused}");
+        }
         std::fs::remove_dir_all(&place).unwrap();
     }
 }

@@ -49,6 +49,9 @@ pub enum StartError {
     /// The root key is not to be had.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The certificates that outside issuers are trusted by.
+    #[error("issuer_ca_file: {0}; name a file of certificates (PEM), or leave the setting out")]
+    IssuerCaFile(String),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}{}", mend(source))]
     Listen {

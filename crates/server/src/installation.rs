@@ -172,6 +172,11 @@ pub fn hosting_facts() -> HostingFacts {
     }
 }
 
+/// What keeps the hosted apps of root's server from their files, if something does, and what to do about it.
+pub fn closed_to_apps(config: &Config) -> Option<String> {
+    crate::apps::why_closed(&crate::Layout::of(&config.data_dir), config.apps_dir.as_deref())
+}
+
 /// What hosts files are to have of names that may be others.
 async fn names(services: &Services, of: Named) -> io::Result<NamesChange> {
     let by = Manager::Administrator;

@@ -11,7 +11,7 @@ use crate::{
 };
 use crypt::{Key256, SystemEntropy};
 use domain::Secret;
-use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt};
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path};
 use store::{Redb, RedbOptions, Store};
 
 /// The label of the audit log's key below the root key.
@@ -39,14 +39,20 @@ pub use audit::Verified as AuditVerified;
 /// What [`verify_audit`] found, whole or not.
 pub type AuditVerdict = Result<AuditVerified, audit::Fault>;
 
-/// Proves a recovery key, and mends or changes the opener in daily use.
+/// Proves a recovery key, and mends or changes the opener in daily use. `wanted` is the file of a passphrase that is to open the root key from now
+/// on; that of the configuration is the one that does so today.
 ///
 /// # Errors
 /// [`StartError`]; [`StartError::AlreadyRunning`] means that the running server must be asked.
-pub async fn recover(config: &Config, typed: &Secret<String>) -> Result<Recovered, StartError> {
+pub async fn recover(
+    config: &Config,
+    wanted: Option<&Path>,
+    typed: &Secret<String>,
+) -> Result<Recovered, StartError> {
     let data = DataDir::open_existing(&config.data_dir)?;
     let store = open_store(config, data.layout())?;
-    Ok(seal::recover(&store, data.layout(), config.passphrase_file.as_deref(), typed, &SystemEntropy).await?)
+    let passphrases = (config.passphrase_file.as_deref(), wanted);
+    Ok(seal::recover(&store, data.layout(), passphrases, typed, &SystemEntropy).await?)
 }
 
 /// Reads all of the store, and holds each page and each frame of its log against its checksum: whoever merely reads a page takes it as it is.

@@ -15,7 +15,7 @@ use crate::{
     guarded::Guarded,
     hands::{Hands, Outside},
     installation::{Capability, Site},
-    issuers::{IssuerSettings, Issuers},
+    issuers::{self, IssuerSettings, Issuers},
     listen::{self, admin as admin_listener, endpoints::Endpoints, public},
     maintenance::{AUDIT_KEY, open_store},
     origin::Observer,
@@ -38,7 +38,7 @@ use resource::ResourceService;
 use rustls::server::ResolvesServerCert;
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -89,7 +89,7 @@ pub struct Running {
 pub enum Asked {
     /// By SIGINT.
     Interrupted,
-    /// By SIGTERM.
+    /// By SIGTERM; or by SIGHUP, as of a terminal that is closed.
     Terminated,
 }
 
@@ -211,6 +211,7 @@ async fn run(config: Config, announce: Announce<'_>) -> Result<Running, StartErr
         store: store.clone(),
         log: log.clone(),
         layout: ground.data.layout().clone(),
+        passphrase_file: config.passphrase_file.clone(),
         root: root.clone(),
         entropy: entropy.clone(),
         services: services.clone(),
@@ -272,6 +273,9 @@ async fn open(
     let capabilities = kernel::capabilities();
     kernel::harden();
     let attestor = attestor(config, &capabilities)?;
+    if let Some(path) = &config.issuer_ca_file {
+        let _good = issuers::certificates(path).map_err(StartError::IssuerCaFile)?;
+    }
     let data = DataDir::open(&config.data_dir)?;
     let listeners = public::bind(&config.addresses())?;
     let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
@@ -399,7 +403,7 @@ fn apps(
         public_port: config.port,
         has_loopback: crate::trust::reachable(&config.listen).contains(&Ipv4Addr::LOCALHOST.into()),
         tenant: format!("{tenant}.{}", place(layout)),
-        data: real(layout),
+        data: layout.real(),
         // Root's apps have accounts of their own instead.
         landlock: if kernel::is_root() { None } else { kernel::Landlock::new().ok() },
     };
@@ -412,14 +416,9 @@ fn app_files(config: &Config, layout: &Layout, tenant: TenantId) -> AppFiles {
     AppFiles::of(layout, config.apps_dir.as_deref(), format!("{tenant} {}", place(layout)))
 }
 
-/// The data directory's real path: two names of one directory are one installation, a copy is another.
-fn real(layout: &Layout) -> PathBuf {
-    std::fs::canonicalize(layout.root()).unwrap_or_else(|_| layout.root().to_owned())
-}
-
 /// Tells this data directory from a copy of it at another place.
 fn place(layout: &Layout) -> String {
-    let hash = crypt::sha256(real(layout).as_os_str().as_encoded_bytes()).to_string();
+    let hash = crypt::sha256(layout.real().as_os_str().as_encoded_bytes()).to_string();
     hash.get(..8).unwrap_or_default().to_owned()
 }
 
@@ -493,18 +492,13 @@ impl Running {
         self.site.hosts_file()
     }
 
-    /// Waits until somebody asks the process to stop: SIGINT, as a person's Ctrl-C sends it, or SIGTERM, as whoever starts it again does.
+    /// Waits until somebody asks the process to stop: SIGINT, as a person's Ctrl-C sends it, SIGTERM, as whoever starts it again does, or SIGHUP,
+    /// as a terminal that is closed sends it, unless that was ignored when the process began (`nohup`).
     ///
     /// # Errors
     /// The system takes no handler.
     pub async fn asked_to_stop(&self) -> std::io::Result<Asked> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut interrupt, mut terminate) =
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        tokio::select! {
-            _ = interrupt.recv() => Ok(Asked::Interrupted),
-            _ = terminate.recv() => Ok(Asked::Terminated),
-        }
+        asked(ignores_hangup()).await
     }
 
     /// How many instances of hosted apps run.
@@ -544,6 +538,35 @@ impl Running {
     }
 }
 
+async fn asked(ignores_hangup: bool) -> std::io::Result<Asked> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // To listen for it is to ignore it no more.
+    let mut hangup = if ignores_hangup { None } else { Some(signal(SignalKind::hangup())?) };
+    let hung_up = async {
+        match &mut hangup {
+            Some(hangup) => drop(hangup.recv().await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = interrupt.recv() => Ok(Asked::Interrupted),
+        _ = terminate.recv() => Ok(Asked::Terminated),
+        () = hung_up => Ok(Asked::Terminated),
+    }
+}
+
+/// Was SIGHUP ignored when the process began? So it is as long as nobody listens for it.
+fn ignores_hangup() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| is_hangup_ignored(&status))
+}
+
+/// As `proc_pid_status(5)` tells it: a bit for each signal, the lowest for SIGHUP.
+fn is_hangup_ignored(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
 /// What was asked for is there, or there is no server.
 fn gate(config: &Config) -> Result<Option<ConnectGate>, StartError> {
     if !config.connect_gate {
@@ -581,4 +604,38 @@ pub(crate) fn tls(certificates: Arc<dyn ResolvesServerCert>) -> Result<rustls::S
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A terminal that was closed killed the server as `kill -9` does.
+    #[tokio::test]
+    async fn a_closed_terminal_asks_to_stop_unless_that_was_ignored() {
+        let ended = tokio::spawn(asked(false));
+        // Whoever listens does so before it is killed by it.
+        while !std::fs::read_to_string("/proc/self/status")
+            .unwrap()
+            .lines()
+            .filter_map(|line| line.strip_prefix("SigCgt:"))
+            .any(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1)
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let ignoring = tokio::spawn(asked(true));
+        let own = std::process::id().to_string();
+        assert!(std::process::Command::new("kill").args(["-HUP", &own]).status().unwrap().success());
+        assert_eq!(ended.await.unwrap().unwrap(), Asked::Terminated);
+        assert!(!ignoring.is_finished());
+        ignoring.abort();
+        for (status, is_ignored) in [
+            ("Name:\tx\nSigIgn:\t0000000000000001\n", true),
+            ("SigIgn:\t0000000000001001\n", true),
+            ("SigIgn:\t0000000000001000\nSigCgt:\t0000000000000001\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_hangup_ignored(status), is_ignored, "{status}");
+        }
+    }
 }

@@ -57,6 +57,11 @@ pub enum SealError {
         /// Where it came from.
         path: PathBuf,
     },
+    /// The recovery key is right, and what is to open the root key from day to day does not.
+    #[error(
+        "the recovery key is right, but {0}; put the right one there, or `keyless recover --passphrase-file FILE` sets another"
+    )]
+    OpenerNotProven(Box<SealError>),
     /// A passphrase was given to an installation that has none.
     #[error(
         "this installation is opened by its key file, not by a passphrase: `keyless recover --passphrase-file FILE` changes that"
@@ -123,6 +128,8 @@ pub struct Unsealed {
 pub enum Recovered {
     /// The recovery key is right, and the opener in use as well. Nothing was changed.
     Sound,
+    /// The recovery key is right. Nothing was changed; whether the passphrase is right as well is not known here, as no file of it is configured.
+    RecoveryKeyOnly,
     /// The key file was missing or wrong and was made anew.
     KeyFileWritten,
     /// From now on a passphrase opens the root key.
@@ -185,21 +192,22 @@ fn open(slots: &Slots, layout: &Layout, passphrase_file: Option<&Path>) -> Resul
     Ok(Unsealed { root, by: SlotKind::KeyFile, is_first_start: false })
 }
 
-/// Proves a recovery key, and mends or changes the opener in daily use.
+/// Proves a recovery key, and mends or changes the opener in daily use. `configured` is where the passphrase is that opens the root key from day
+/// to day, if one does; `wanted` where that is which is to do so from now on.
 ///
 /// # Errors
 /// [`SealError`]; then nothing was changed.
 pub async fn recover(
     store: &dyn Store,
     layout: &Layout,
-    passphrase_file: Option<&Path>,
+    (configured, wanted): (Option<&Path>, Option<&Path>),
     typed: &Secret<String>,
     entropy: &dyn Entropy,
 ) -> Result<Recovered, SealError> {
     let recovery = RecoveryKey::parse(typed.expose())?;
     let mut slots = load(store).await?.ok_or(SealError::NoSlots)?;
     let root = slots.open(Opener::Recovery(&recovery)).map_err(|_| SealError::WrongRecoveryKey)?;
-    if let Some(path) = passphrase_file {
+    if let Some(path) = wanted {
         let passphrase = read_passphrase(path)?;
         slots.add(&root, Opener::Passphrase(&passphrase), entropy)?;
         if slots.kinds().contains(&SlotKind::KeyFile) {
@@ -210,8 +218,14 @@ pub async fn recover(
         let _absent = std::fs::remove_file(layout.key_file());
         return Ok(Recovered::PassphraseSet);
     }
-    let is_passphrase = slots.kinds().contains(&SlotKind::Passphrase);
-    if is_passphrase || open_by_key_file(&slots, layout).is_ok() {
+    if slots.kinds().contains(&SlotKind::Passphrase) {
+        return match configured.map(|path| open(&slots, layout, Some(path))) {
+            Some(Ok(_)) => Ok(Recovered::Sound),
+            Some(Err(error)) => Err(SealError::OpenerNotProven(Box::new(error))),
+            None => Ok(Recovered::RecoveryKeyOnly),
+        };
+    }
+    if open_by_key_file(&slots, layout).is_ok() {
         return Ok(Recovered::Sound);
     }
     let content = write_key_file(layout, entropy)?;
@@ -289,7 +303,7 @@ fn write_key_file(layout: &Layout, entropy: &dyn Entropy) -> Result<Secret<Vec<u
     let path = layout.key_file();
     let content = Secret::new(content);
     kernel::files::write_private(&path, content.expose())
-        .map_err(|error| SealError::File { path, what: error.to_string() })?;
+        .map_err(|error| SealError::File { path, what: domain::chain(&error) })?;
     Ok(content)
 }
 

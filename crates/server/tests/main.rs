@@ -227,7 +227,7 @@ async fn a_lost_key_file_is_made_anew_by_the_recovery_key_only() {
     let recovery = Secret::new(recovery.unwrap());
     let recover = |typed: &Secret<String>| {
         let (config, typed) = (site.config(), typed.duplicate());
-        async move { maintenance::recover(&config, &typed).await }
+        async move { maintenance::recover(&config, None, &typed).await }
     };
     assert_eq!(recover(&recovery).await.unwrap(), Recovered::Sound);
     let key_file = site.data().join("root.key");
@@ -241,7 +241,7 @@ async fn a_lost_key_file_is_made_anew_by_the_recovery_key_only() {
     typo.replace_range(..1, first);
     let recover = |typed: Secret<String>| {
         let config = site.config();
-        async move { maintenance::recover(&config, &typed).await }
+        async move { maintenance::recover(&config, None, &typed).await }
     };
     let refused = recover(Secret::new(typo)).await;
     assert!(matches!(refused, Err(StartError::Seal(SealError::RecoveryTypo(_)))), "{refused:?}");
@@ -301,13 +301,20 @@ async fn a_passphrase_opens_what_it_closed() {
     site.passphrase("too short");
     assert!(matches!(site.refused().await, StartError::Seal(SealError::ShortPassphrase { .. })));
     site.passphrase("a passphrase that is long enough");
-    let (running, _) = site.start().await.unwrap();
+    let (running, recovery) = site.start().await.unwrap();
     assert!(running.warnings().is_empty(), "{:?}", running.warnings());
     assert!(!site.data().join("root.key").exists());
     running.stop(server::Asked::Terminated).await;
+    // Of the passphrase it is said what is known of it, and no more.
+    let recovery = Secret::new(recovery.unwrap());
+    let proven = async |site: &Site| maintenance::recover(&site.config(), None, &recovery).await;
+    assert_eq!(proven(&site).await.unwrap(), Recovered::Sound);
     site.passphrase("another passphrase");
     assert!(matches!(site.refused().await, StartError::Seal(SealError::WrongPassphrase { .. })));
+    let wrong = proven(&site).await.unwrap_err().to_string();
+    assert!(wrong.starts_with("the recovery key is right, but the passphrase in "), "{wrong}");
     site.passphrase_file = None;
+    assert_eq!(proven(&site).await.unwrap(), Recovered::RecoveryKeyOnly);
     assert!(matches!(site.refused().await, StartError::Seal(SealError::PassphraseNeeded)));
 }
 
@@ -320,7 +327,9 @@ async fn a_key_file_can_be_changed_for_a_passphrase() {
     site.passphrase("a passphrase that is long enough");
     assert!(matches!(site.refused().await, StartError::Seal(SealError::NoPassphraseSlot)));
     let recovery = Secret::new(recovery.unwrap());
-    assert_eq!(maintenance::recover(&site.config(), &recovery).await.unwrap(), Recovered::PassphraseSet);
+    let (wanted, config) = (site.passphrase_file.clone(), site.config());
+    let set = maintenance::recover(&config, wanted.as_deref(), &recovery).await.unwrap();
+    assert_eq!(set, Recovered::PassphraseSet);
     assert!(!site.data().join("root.key").exists());
     let (running, _) = site.start().await.unwrap();
     running.stop(server::Asked::Terminated).await;

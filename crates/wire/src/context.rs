@@ -190,7 +190,7 @@ impl Context {
 
 fn recorded(appended: Result<(), AuditError>, action: &str) -> Result<Recorded, AuditUnavailable> {
     appended.map(|()| Recorded(())).map_err(|error| {
-        tracing::error!(%error, action, "the audit log cannot be written");
+        tracing::error!(error = domain::chain(&error), action, "the audit log cannot be written");
         AuditUnavailable
     })
 }

@@ -28,6 +28,10 @@ use stack::{Setting, Stack};
 use std::path::{Path, PathBuf};
 use values::Values;
 
+/// What a plan does not promise: the server has no way to say what it would do.
+const NOT_ASKED: &str = "What the server looks at only when it does a step, such as names and sizes of settings, redirect URIs and issuers, was not asked: it may \
+                         refuse some yet.";
+
 /// Its long help is beside the name of the command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -100,6 +104,9 @@ impl Wanted {
                 true => output::line("Nothing was changed: this was a dry run."),
                 false => output::line(format_args!("{} {}", paint(Colour::Good, "done:"), changes(done))),
             }
+        }
+        if is_dry && !steps.is_empty() {
+            output::note(NOT_ASKED);
         }
         Ok(())
     }

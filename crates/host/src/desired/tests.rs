@@ -179,6 +179,7 @@ fn what_cannot_be_is_refused_with_the_rule() {
         Change { command: Some(Some(text(limits::START_COMMAND_BYTES_MAX + 1))), ..Change::default() },
         Change { health: Some(Health::Path("health".to_owned())), ..Change::default() },
         Change { health: Some(Health::Path("/a b".to_owned())), ..Change::default() },
+        Change { health: Some(Health::Path("/<>".to_owned())), ..Change::default() },
         Change { health: Some(Health::Path("/a\r\nHost: b".to_owned())), ..Change::default() },
         Change {
             health: Some(Health::Path(format!("/{}", text(limits::HEALTH_PATH_BYTES_MAX)))),

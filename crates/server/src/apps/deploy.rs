@@ -20,7 +20,7 @@ use http_body_util::BodyExt;
 use kernel::{Account, AppCgroup, Ended, KernelError, Limiter, Limits, Program};
 use package::{Contents, PackageError, Runtime, Step};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     ffi::OsString,
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
@@ -42,9 +42,13 @@ const BUILD_PROCESSES_MAX: u32 = 4_096;
 /// How much of what a failed step said is told.
 const TAIL_BYTES: u64 = 4 * 1024;
 
-/// What became of the last deployment of each app.
+/// Deployments of an app of which it is known what became of them. Ours: whoever has sent one asks ten times a second, and several may send at
+/// a time.
+const OUTCOMES_MAX: usize = 16;
+
+/// What became of the last deployments of each app, the latest one at the end.
 #[derive(Default)]
-pub(crate) struct Deployments(Mutex<HashMap<AppId, (DeploymentId, Progress)>>);
+pub(crate) struct Deployments(Mutex<HashMap<AppId, VecDeque<(DeploymentId, Progress)>>>);
 
 /// How far a deployment is.
 #[derive(Clone, Debug)]
@@ -80,35 +84,48 @@ impl Progress {
 impl Deployments {
     fn begin(&self, app: AppId, id: DeploymentId) -> Result<(), HostingFault> {
         let mut all = self.all();
-        if all.get(&app).is_some_and(|(_, known)| !known.is_over()) {
+        let known = all.entry(app).or_default();
+        if known.back().is_some_and(|(_, progress)| !progress.is_over()) {
             return Err(HostingFault::Busy);
         }
-        all.insert(app, (id, Progress::Receiving));
+        known.push_back((id, Progress::Receiving));
+        if known.len() > OUTCOMES_MAX {
+            known.pop_front();
+        }
         Ok(())
     }
 
     pub(super) fn tell(&self, app: AppId, id: DeploymentId, progress: Progress) {
-        self.all().insert(app, (id, progress));
+        let mut all = self.all();
+        let known = all.entry(app).or_default();
+        match known.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, before)) => *before = progress,
+            // The app was forgotten meanwhile.
+            None => known.push_back((id, progress)),
+        }
     }
 
     pub(crate) fn told(&self, app: AppId, id: DeploymentId) -> Option<ObservedDeployment> {
-        self.all().get(&app).filter(|(known, _)| *known == id).map(|(_, progress)| progress.told())
+        let all = self.all();
+        all.get(&app)?.iter().find(|(known, _)| *known == id).map(|(_, progress)| progress.told())
     }
 
     /// Those that have come to nothing yet, and may.
     pub(super) fn under_way(&self) -> Vec<DeploymentId> {
-        self.all().values().filter(|(_, progress)| !progress.is_over()).map(|(id, _)| *id).collect()
+        let all = self.all();
+        let is_under_way = |(_, progress): &&(DeploymentId, Progress)| !progress.is_over();
+        all.values().flatten().filter(is_under_way).map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn latest(&self, app: AppId) -> Option<(DeploymentId, ObservedDeployment)> {
-        self.all().get(&app).map(|(id, progress)| (*id, progress.told()))
+        self.all().get(&app)?.back().map(|(id, progress)| (*id, progress.told()))
     }
 
     pub(crate) fn forget(&self, app: AppId) {
         self.all().remove(&app);
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<AppId, (DeploymentId, Progress)>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<AppId, VecDeque<(DeploymentId, Progress)>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -246,6 +263,9 @@ async fn begin(
     let folder = apps.files.app(app);
     let account = apps.launcher.account(&desired);
     let kept = |source| HostingFault::File { what: "the package cannot be kept".to_owned(), source };
+    if let (Brought::Package(_), Some(_), Some(why)) = (&*brought, account, folder.closed()) {
+        return Err(HostingFault::Unavailable(why));
+    }
     apps.files.open().and_then(|()| folder.make(account)).map_err(kept)?;
     apps.deployments.begin(app, id)?;
     let is_committing = AtomicBool::new(false);
@@ -554,5 +574,31 @@ fn log_tail(folder: &AppFolder, tail: &str) {
     use std::io::Write;
     if let Ok(mut log) = log::open(folder) {
         let _best_effort = log.write_all(format!("{tail}\n").as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of several that were sent at once all but the last one were unknown, and told to be failed.
+    #[test]
+    fn what_became_of_a_deployment_is_known_though_others_came_after_it() {
+        let (known, app) = (Deployments::default(), AppId::random(&crypt::SystemEntropy));
+        let ids: Vec<_> = (0..=OUTCOMES_MAX).map(|_| DeploymentId::random(&crypt::SystemEntropy)).collect();
+        for id in &ids {
+            known.begin(app, *id).unwrap();
+            assert!(matches!(known.begin(app, *id), Err(HostingFault::Busy)));
+            assert_eq!(known.under_way(), [*id]);
+            known.tell(app, *id, Progress::Unpacking);
+            assert_eq!(known.latest(app).map(|(id, told)| (id, told.state)), Some((*id, "unpacking")));
+            known.tell(app, *id, Progress::Deployed);
+        }
+        let states: Vec<_> =
+            ids.iter().map(|id| known.told(app, *id).map_or("unknown", |told| told.state)).collect();
+        assert_eq!(states.first(), Some(&"unknown"), "not for ever");
+        assert!(states.iter().skip(1).all(|state| *state == "deployed"), "{states:?}");
+        known.forget(app);
+        assert!(known.latest(app).is_none() && known.under_way().is_empty());
     }
 }

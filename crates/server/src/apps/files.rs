@@ -3,9 +3,10 @@
 //! Where the server is root, an app's files belong to the app's own account, and its folder is outside of the data directory, which is
 //! closed to everybody else. What is unpacked belongs to us until it is handed over as a whole.
 
+use super::mark::{Installation, Whose};
 use crate::data::Layout;
 use domain::{AppId, DeploymentId, limits};
-use kernel::files::{remove_whole, write_private};
+use kernel::files::remove_whole;
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
@@ -18,12 +19,10 @@ use std::{
 #[derive(Clone, Debug)]
 pub(crate) struct AppFiles {
     root: PathBuf,
-    /// Which one, as its folder is marked with.
-    installation: String,
+    /// Whose it is to be.
+    installation: Installation,
 }
 
-/// The file that says whose the folder is.
-const MARK: &str = ".keyless";
 /// The file that says that there have been containers.
 const CONTAINERS: &str = ".containers";
 /// The file that says that there have been images of ours.
@@ -35,15 +34,14 @@ pub(crate) struct AppFolder(PathBuf);
 
 impl AppFiles {
     /// Of an installation. `chosen` is the operator's word.
-    pub(crate) fn of(layout: &Layout, chosen: Option<&Path>, installation: String) -> Self {
+    pub(crate) fn of(layout: &Layout, chosen: Option<&Path>, id: String) -> Self {
+        let data = layout.real();
+        let store = data.join(layout.store().file_name().unwrap_or_default());
+        let installation = Installation { id, data, store };
         let root = match chosen {
             Some(chosen) => chosen.to_owned(),
-            None if kernel::is_root() => {
-                let mut beside = layout.root().as_os_str().to_owned();
-                beside.push("-apps");
-                PathBuf::from(beside)
-            }
-            None => layout.root().join("apps"),
+            None if kernel::is_root() => beside(layout, &installation),
+            None => installation.data.join("apps"),
         };
         Self { root, installation }
     }
@@ -56,6 +54,12 @@ impl AppFiles {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
+        self.check()?;
+        self.installation.mark(&self.root)
+    }
+
+    /// Makes sure that nobody else may write there.
+    fn check(&self) -> io::Result<()> {
         let found = fs::symlink_metadata(&self.root)?;
         if !found.is_dir() || found.uid() != kernel::effective_uid() || found.mode() & 0o022 != 0 {
             let what = format!(
@@ -64,25 +68,14 @@ impl AppFiles {
             );
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
         }
-        self.mark()
+        Ok(())
     }
 
-    /// Whose folder it is: another installation of ours must neither use it nor sweep it.
-    fn mark(&self) -> io::Result<()> {
-        let path = self.root.join(MARK);
-        // An empty one is of a crash of before.
-        if fs::metadata(&path).map_or(true, |metadata| metadata.len() == 0) {
-            write_private(&path, self.installation.as_bytes()).map_err(io::Error::other)?;
-        }
-        if self.is_ours() {
-            return Ok(());
-        }
-        let what = format!("{} is another installation's: choose another apps_dir", self.root.display());
-        Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
-    }
-
-    fn is_ours(&self) -> bool {
-        fs::read_to_string(self.root.join(MARK)).is_ok_and(|marked| marked == self.installation)
+    /// Is it ours already, or was it before we were moved here?
+    pub(crate) fn is_ours(&self) -> bool {
+        self.check().is_ok()
+            && matches!(self.installation.whose(&self.root), Whose::Ours | Whose::Left)
+            && self.installation.mark(&self.root).is_ok()
     }
 
     /// Containers are used: from now on it is looked for what is left of some.
@@ -125,7 +118,54 @@ impl AppFiles {
     }
 }
 
+/// Root's folder beside the data directory, by that one's real path: as it is spelled it may end with a slash, or be a link. Once it was named
+/// as it was spelled: who has such a one keeps it.
+fn beside(layout: &Layout, installation: &Installation) -> PathBuf {
+    let named = |data: &Path| {
+        let mut beside = data.as_os_str().to_owned();
+        beside.push("-apps");
+        PathBuf::from(beside)
+    };
+    let usual = named(&installation.data);
+    let known = [named(layout.root()), usual.clone(), installation.data.join("-apps")];
+    let is_ours = |folder: &PathBuf| matches!(installation.whose(folder), Whose::Ours | Whose::Left);
+    known.into_iter().find(is_ours).unwrap_or(usual)
+}
+
+/// Why hosted apps of an installation do not come to their files, if they are to run under accounts of their own and do not.
+pub(crate) fn why_closed(layout: &Layout, chosen: Option<&Path>) -> Option<String> {
+    if !kernel::is_root() {
+        return None;
+    }
+    // Whose the folder is does not matter.
+    closed(&AppFiles::of(layout, chosen, String::new()).root)
+}
+
+/// Why accounts of their own do not come to files below this folder: one above it, or itself, is closed to others. The outermost one is told.
+pub(crate) fn closed(folder: &Path) -> Option<String> {
+    let real = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let mut above: Vec<_> = real.ancestors().collect();
+    above.reverse();
+    above.into_iter().find_map(|one| {
+        let mode = fs::metadata(one).ok()?.mode() & 0o777;
+        let is_closed = mode & 0o001 == 0;
+        is_closed.then(|| {
+            format!(
+                "{one} is closed to others (mode {mode:o}), and apps, which run under accounts of their own, have their files below it: \
+                 name a folder elsewhere by apps_dir, or chmod o+x {one}",
+                one = one.display()
+            )
+        })
+    })
+}
+
 impl AppFolder {
+    /// Why its account does not come to its files, if it does not.
+    pub(crate) fn closed(&self) -> Option<String> {
+        // Its own folder is made open, when it is made.
+        closed(self.0.parent().unwrap_or(&self.0))
+    }
+
     /// Makes what every app has: a home and a folder for temporary files, both the app's own.
     pub(crate) fn make(&self, account: Option<u32>) -> io::Result<()> {
         make(&self.0, 0o711)?;
@@ -184,6 +224,12 @@ impl AppFolder {
     /// Blocks, as long as there is much.
     pub(crate) fn remove(&self) -> io::Result<()> {
         remove_whole(&self.0)
+    }
+
+    /// Deployments that were under way when a server was killed: of any that is over the package is gone.
+    pub(crate) fn unfinished(&self) -> Vec<DeploymentId> {
+        let id = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".zip")?.parse().ok();
+        listed(&self.0).filter_map(id).collect()
     }
 
     /// Removes the files of a deployment. Blocks.
@@ -248,7 +294,9 @@ mod tests {
             fs::create_dir(folder.deployment(*deployment)).unwrap();
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        fs::write(folder.package(id()), "left by a crash").unwrap();
+        let left = id();
+        fs::write(folder.package(left), "left by a crash").unwrap();
+        assert_eq!(folder.unfinished(), [left]);
         // The first one serves; none of those since came to start.
         let serving = BTreeSet::from([*all.first().unwrap()]);
         folder.prune(*all.last().unwrap(), &serving);
@@ -272,5 +320,53 @@ mod tests {
         assert!(of("one").sweep(|_| false).is_empty());
         assert!(!of("one").app(app).home().exists());
         fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn the_folder_beside_is_one_however_the_data_directory_is_spelled() {
+        let place = std::env::temp_dir().join(format!("keyless-beside-{}", std::process::id()));
+        let _left_over = fs::remove_dir_all(&place);
+        fs::create_dir_all(place.join("data")).unwrap();
+        let place = fs::canonicalize(&place).unwrap();
+        std::os::unix::fs::symlink(place.join("data"), place.join("link")).unwrap();
+        let found = |spelled: &str| {
+            let layout = Layout::of(format!("{}/{spelled}", place.display()));
+            let files = AppFiles::of(&layout, Some(&place), "one here".to_owned());
+            (beside(&layout, &files.installation), files.installation)
+        };
+        let usual = place.join("data-apps");
+        for spelled in ["data", "data/", "link", "link/"] {
+            assert_eq!(found(spelled).0, usual, "{spelled}");
+        }
+        // Those of earlier versions are kept, by how they were found, and inside also by any name.
+        for (earlier, spelled) in [("data/-apps", "data/"), ("data/-apps", "data"), ("link-apps", "link")] {
+            let earlier = place.join(earlier);
+            fs::create_dir(&earlier).unwrap();
+            found(spelled).1.mark(&earlier).unwrap();
+            assert_eq!(fs::canonicalize(found(spelled).0).unwrap(), earlier, "{spelled}");
+            fs::remove_dir_all(&earlier).unwrap();
+        }
+        fs::remove_dir_all(&place).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_others_cannot_pass_is_named() {
+        let place = std::env::temp_dir().join(format!("keyless-closed-{}", std::process::id()));
+        let _left_over = fs::remove_dir_all(&place);
+        let (shut, below) = (place.join("shut"), place.join("shut/data/apps"));
+        fs::create_dir_all(&below).unwrap();
+        let shut = fs::canonicalize(&shut).unwrap();
+        // Where tests are run may be closed itself.
+        let before = closed(&place);
+        fs::set_permissions(&shut, fs::Permissions::from_mode(0o700)).unwrap();
+        // Also of what is not there yet.
+        for folder in [&below, &shut] {
+            let why = closed(folder).unwrap();
+            assert!(why.contains("apps_dir"), "{why}");
+            assert!(before.is_some() || why.starts_with(&*format!("{} ", shut.display())), "{why}");
+        }
+        fs::set_permissions(&shut, fs::Permissions::from_mode(0o711)).unwrap();
+        assert_eq!(closed(&below), before);
+        fs::remove_dir_all(&place).unwrap();
     }
 }

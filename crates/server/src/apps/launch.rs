@@ -36,6 +36,9 @@ use std::{
 /// Open files of an instance, at most. Ours, as most distributions have it as the hard limit of services.
 const FILES_MAX: u64 = 524_288;
 
+/// The first port that is for everybody, unless the kernel is told otherwise (`ip(7)`).
+const PORT_ANY_MIN: u16 = 1_024;
+
 /// What does not change while the server runs.
 pub(crate) struct Launcher {
     /// Where cgroups are made.
@@ -118,6 +121,9 @@ pub(crate) enum LaunchError {
         "its account is not one of this installation's on this machine: deploy it again, and it gets a new one"
     )]
     Account,
+    /// Its files are below a folder that its account cannot pass.
+    #[error("{0}")]
+    Closed(String),
     #[error("a container: {0}")]
     Container(String),
     #[error("a network of its own: {0}")]
@@ -174,6 +180,9 @@ impl Launcher {
         }
         if kernel::is_root() && !host.has_account(desired)? {
             return Err(LaunchError::Account);
+        }
+        if let (None, Some(_), Some(why)) = (image, self.account(desired), folder.closed()) {
+            return Err(LaunchError::Closed(why));
         }
         let podman = match image {
             Some(_) => Some(self.podman().await.map_err(LaunchError::Container)?),
@@ -294,7 +303,7 @@ impl Launcher {
             limiter,
             enforced: started.enforcement.is_enforced(),
             unenforced,
-            notices: self::notices(&notices, own, port, desired.arc),
+            notices: self::notices(&notices, own, port, desired.arc, kernel::has_all_ports()),
         };
         let start_time = launched.process.start_time().unwrap_or_default();
         let process = Some(ProcessRecord { pid: launched.process.id(), start_time });
@@ -574,14 +583,24 @@ const fn has_imds(port: u16, is_arc: bool) -> bool {
 }
 
 /// What a start tells: of the environment, and of what is not in its network.
-fn notices(injected: &[String], has_own_network: bool, port: u16, is_arc: bool) -> Vec<String> {
+fn notices(
+    injected: &[String],
+    has_own_network: bool,
+    port: u16,
+    is_arc: bool,
+    has_all_ports: bool,
+) -> Vec<String> {
     let no_imds = has_own_network && !has_imds(port, is_arc);
     let why = match is_arc {
         true => "it wants no key, as Azure Arc's protocol does, which is switched on",
         false => "the app listens on its port, 80 (setting WEBSITES_PORT)",
     };
     let told = no_imds.then(|| format!("IMDS is not at 169.254.169.254: {why}"));
-    injected.iter().cloned().chain(told).collect()
+    let is_low = has_own_network && port < PORT_ANY_MIN && !has_all_ports;
+    let low = is_low.then(|| {
+        format!("port {port} cannot be listened on: /proc/sys is read-only here, so that those below {PORT_ANY_MIN} are root's; choose another by the setting WEBSITES_PORT")
+    });
+    injected.iter().cloned().chain(told).chain(low).collect()
 }
 
 /// What an instance may use.
@@ -674,10 +693,12 @@ mod tests {
         assert_eq!(ports(8_443, true), NetworkPorts { loopback: vec![0, 8_443], metadata: true });
         assert!(has_imds(8_080, false) && !has_imds(80, false) && !has_imds(8_080, true));
         let injected = ["A is removed".to_owned()];
-        assert_eq!(notices(&injected, true, 8_080, false), injected);
-        assert_eq!(notices(&injected, false, 80, true), injected);
+        assert_eq!(notices(&injected, true, 8_080, false, false), injected);
+        assert_eq!(notices(&injected, false, 80, true, false), injected);
+        let low = notices(&injected, true, 81, false, false);
+        assert!(low.len() == 2 && low[1].contains("port 81") && low[1].contains("WEBSITES_PORT"), "{low:?}");
         for (port, is_arc, why) in [(80, false, "WEBSITES_PORT"), (8_080, true, "Azure Arc")] {
-            let told = notices(&injected, true, port, is_arc);
+            let told = notices(&injected, true, port, is_arc, true);
             assert!(
                 told.len() == 2 && told[1].contains("169.254.169.254") && told[1].contains(why),
                 "{told:?}"

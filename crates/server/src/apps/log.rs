@@ -6,7 +6,7 @@
 
 use super::files::AppFolder;
 use axum::body::{Body, Bytes};
-use domain::{Timestamp, limits};
+use domain::{AppId, Timestamp, limits};
 use hyper::body::Frame;
 use kernel::files::NOT_WAITING;
 use std::{
@@ -17,7 +17,7 @@ use std::{
     task::{self, Poll},
     time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
 /// How often somebody who follows is told what is new.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
@@ -76,8 +76,11 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// The last lines, and then what is added.
-pub(crate) fn tell(folder: &AppFolder, lines: usize, follow: bool) -> io::Result<Body> {
+/// An app, and who says of which apps that they are no more.
+pub(crate) type Until = (AppId, broadcast::Receiver<AppId>);
+
+/// The last lines, and then what is added, until the app is gone, if it is followed.
+pub(crate) fn tell(folder: &AppFolder, lines: usize, follow: Option<Until>) -> io::Result<Body> {
     let mut file = match to_read(folder) {
         Ok(file) => Some(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -87,15 +90,15 @@ pub(crate) fn tell(folder: &AppFolder, lines: usize, follow: bool) -> io::Result
         Some(file) => last_lines(file, lines)?,
         None => (Vec::new(), 0),
     };
-    if !follow {
+    let Some((app, mut gone)) = follow else {
         return Ok(Body::from(start));
-    }
+    };
     let (folder, (sender, receiver)) = (folder.clone(), mpsc::channel::<Result<Bytes, io::Error>>(4));
     tokio::spawn(async move {
         if sender.send(Ok(start.into())).await.is_err() {
             return;
         }
-        while !sender.is_closed() {
+        while !sender.is_closed() && !is_gone(&mut gone, app) {
             match added(&folder, at) {
                 Ok((bytes, _)) if bytes.is_empty() => tokio::time::sleep(FOLLOW_INTERVAL).await,
                 Ok((bytes, after)) => {
@@ -112,6 +115,20 @@ pub(crate) fn tell(folder: &AppFolder, lines: usize, follow: bool) -> io::Result
         }
     });
     Ok(Body::new(Followed(receiver)))
+}
+
+fn is_gone(gone: &mut broadcast::Receiver<AppId>, app: AppId) -> bool {
+    loop {
+        match gone.try_recv() {
+            Ok(one) if one == app => return true,
+            // Of so many that it may have been among those that were missed: whoever follows another one asks again.
+            Err(broadcast::error::TryRecvError::Lagged(_) | broadcast::error::TryRecvError::Closed) => {
+                return true;
+            }
+            Ok(_) => {}
+            Err(broadcast::error::TryRecvError::Empty) => return false,
+        }
+    }
 }
 
 /// A log as it grows.
@@ -247,7 +264,8 @@ mod tests {
         use http_body_util::BodyExt;
         let folder = folder("follow");
         note(&folder, Timestamp::from_seconds(0), "first");
-        let mut body = tell(&folder, 10, true).unwrap();
+        let (app, (gone, _)) = (AppId::random(&crypt::SystemEntropy), broadcast::channel(4));
+        let mut body = tell(&folder, 10, Some((app, gone.subscribe()))).unwrap();
         let mut heard = String::new();
         let mut told = 0;
         while !heard.contains("second") {
@@ -259,5 +277,12 @@ mod tests {
             }
         }
         assert_eq!(heard.lines().count(), 2, "{heard}");
+        // Another one is deleted, then this one.
+        gone.send(AppId::random(&crypt::SystemEntropy)).unwrap();
+        let next = tokio::time::timeout(FOLLOW_INTERVAL * 3, body.frame()).await;
+        assert!(next.is_err(), "it goes on");
+        gone.send(app).unwrap();
+        let next = tokio::time::timeout(Duration::from_secs(10), body.frame()).await.unwrap();
+        assert!(next.is_none(), "it ends");
     }
 }

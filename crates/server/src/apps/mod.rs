@@ -14,6 +14,7 @@ mod files;
 mod instance_files;
 mod launch;
 mod log;
+mod mark;
 mod probe;
 mod reconcile;
 mod references;
@@ -29,7 +30,7 @@ mod watch;
 use audit::{Actor, Outcome, SharedOrigin};
 use deploy::Deployments;
 use domain::{AppId, AppName, DeploymentId, RequestId, Timestamp, WorkloadId};
-pub(crate) use files::AppFiles;
+pub(crate) use files::{AppFiles, why_closed};
 use host::{
     Change, HostError,
     plan::{Elapsed, Phase, Restarts},
@@ -43,7 +44,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::{sync::Notify, task::AbortHandle};
+use tokio::{
+    sync::{Notify, broadcast},
+    task::AbortHandle,
+};
 pub(crate) use told::Handle;
 use wire::{Context, Services, admin::ObservedReference, context::Door};
 
@@ -51,6 +55,8 @@ use wire::{Context, Services, admin::ObservedReference, context::Door};
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 /// How often logs are looked at for rotation. Ours.
 const ROTATE_INTERVAL: Duration = Duration::from_secs(2);
+/// Apps that may be deleted between two looks of whoever follows a log. Ours: far more than anybody deletes in a fraction of a second.
+const GONE_MAX: usize = 256;
 /// How long all instances together may take to end when the server does. Ours: a person waits.
 const END_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long a kill may take before its cgroup is left to a later round. Ours.
@@ -75,6 +81,8 @@ pub(crate) struct Apps {
     /// Apps that are no more and whose files could not be removed yet.
     left_files: Mutex<BTreeSet<AppId>>,
     wake: Notify,
+    /// Which apps are no more is said here, to whoever follows their logs.
+    gone: broadcast::Sender<AppId>,
     token_files: token_files::TokenFiles,
 }
 
@@ -178,6 +186,7 @@ impl Apps {
             left: Mutex::default(),
             left_files: Mutex::default(),
             wake: Notify::new(),
+            gone: broadcast::Sender::new(GONE_MAX),
             token_files: token_files::TokenFiles::default(),
         }
     }

@@ -298,4 +298,16 @@ mod tests {
         assert_eq!(found("").await, None, "no answer");
         assert_eq!(found("hello\r\n\r\n").await, None, "no HTTP");
     }
+
+    /// `/<>` was taken, and its health could never be asked for.
+    #[test]
+    fn what_is_taken_for_a_health_path_can_be_asked_for() {
+        for byte in 0..=u8::MAX {
+            for path in [format!("/{}", char::from(byte)), format!("/a?b={}", char::from(byte))] {
+                let is_one = Request::get(&path).body(()).is_ok();
+                assert!(is_one || !host::desired::can_be_asked(&path), "{path}");
+            }
+        }
+        assert!(host::desired::can_be_asked("/healthz?deep=1&of=[a]"));
+    }
 }

@@ -246,6 +246,7 @@ impl Apps {
             }
         }
         self.deployments.forget(app);
+        let _nobody_follows = self.gone.send(app);
         self.remove_files(app).await;
     }
 

@@ -5,8 +5,9 @@ use super::{
     launch::{self, Launched, end_at_once},
 };
 use access::Manager;
+use audit::Outcome;
 use domain::{AppId, WorkloadId};
-use host::{HostError, HostService, InstanceRecord, PlaceRecord, WorkloadRecord};
+use host::{AppView, HostError, HostService, InstanceRecord, PlaceRecord, WorkloadRecord};
 use kernel::{AppCgroup, Limiter, Process};
 use std::{
     collections::BTreeSet,
@@ -67,11 +68,46 @@ impl Apps {
         for (path, error) in self.files.sweep(|app| known.contains(&app)) {
             tracing::warn!(%error, path = %path.display(), "the files of an app that is no more cannot be removed");
         }
+        self.give_up_unfinished(&apps).await?;
         for name in host.hosted().await? {
             self.touch(&name);
         }
         // Before anybody is answered: what they hold may have ended while no server was there.
         self.renew_token_files().await;
+        Ok(())
+    }
+
+    /// Deployments that were under way when an earlier run was killed. One that is in place has only left its package.
+    async fn give_up_unfinished(&self, apps: &[AppView]) -> Result<(), HostError> {
+        if !self.files.is_ours() {
+            return Ok(());
+        }
+        for view in apps {
+            let (name, folder) = (&view.app.name, self.files.app(view.app.id));
+            let left = folder.unfinished();
+            if left.is_empty() {
+                continue;
+            }
+            let desired = self.services.host.desired(name).await?;
+            let current = desired.and_then(|desired| Some(desired.deployment.as_ref()?.id));
+            for id in left {
+                let is_there = current == Some(id);
+                if !is_there {
+                    let why = "the server ended before it was in place";
+                    self.note(view.app.id, &format!("deployment {id} has failed: {why}; deploy it again"));
+                    self.record(name, "app.deployed", Outcome::Failed, format!("deployment {id}: {why}"));
+                }
+                let folder = folder.clone();
+                // What was built may be much, and nobody waits for it.
+                drop(tokio::task::spawn_blocking(move || {
+                    let removed = if is_there { Ok(()) } else { folder.remove_deployment(id) };
+                    // Last, so that it is found again.
+                    if let Err(error) = removed.and_then(|()| std::fs::remove_file(folder.package(id))) {
+                        tracing::warn!(%error, deployment = %id, "what is left of a deployment cannot be removed");
+                    }
+                }));
+            }
+        }
         Ok(())
     }
 

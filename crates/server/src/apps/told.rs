@@ -72,6 +72,7 @@ impl Hosting for Handle {
     }
 
     fn log<'a>(&'a self, app: AppId, lines: usize, follow: bool) -> Answer<'a, axum::body::Body> {
+        let follow = follow.then(|| (app, self.0.gone.subscribe()));
         let told = log::tell(&self.0.files.app(app), lines, follow);
         Box::pin(async move {
             told.map_err(|source| HostingFault::File { what: "the log cannot be read".to_owned(), source })

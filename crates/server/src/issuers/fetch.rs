@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
-use std::{net::ToSocketAddrs, sync::Arc};
+use std::{net::ToSocketAddrs, path::Path, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -93,15 +93,30 @@ where
     }
 }
 
+/// The certificates of a PEM file that are to be trusted.
+///
+/// # Errors
+/// There is no such file, none in it, or one is not to be read. In a person's words.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let fault = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let file = std::fs::read(path).map_err(|error| fault(&error))?;
+    let certificates = CertificateDer::pem_slice_iter(&file).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.map_err(|error| fault(&error))?;
+    // Each as it is going to be trusted.
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in &certificates {
+        roots.add(certificate.clone()).map_err(|error| fault(&error))?;
+    }
+    if certificates.is_empty() { Err(fault(&"there is no certificate in it")) } else { Ok(certificates) }
+}
+
 fn connector(settings: &IssuerSettings) -> Result<TlsConnector, String> {
     let mut roots = rustls::RootCertStore::empty();
     let system = trust::system_roots();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(system.as_bytes()).flatten());
     if let Some(path) = &settings.ca_file {
-        let fault = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fault(&error))? {
-            let certificate = certificate.map_err(|error| fault(&error))?;
-            roots.add(certificate).map_err(|error| fault(&error))?;
+        for certificate in certificates(path)? {
+            roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
         }
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -12,6 +12,7 @@ use crypt::IssuerKey;
 use directory::{Fetched, IssuerFault, IssuerKeys};
 use domain::{Timestamp, limits};
 use fetch::Fetcher;
+pub(crate) use fetch::certificates;
 use place::Place;
 use serde::Deserialize;
 use std::{

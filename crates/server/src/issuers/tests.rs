@@ -255,3 +255,20 @@ async fn who_needs_what_is_known_does_not_wait() {
     let (looked, waited) = tokio::join!(waiting, known);
     assert!(looked.is_ok() && waited < issuers.patience / 2, "{waited:?}");
 }
+
+/// The server started without a word, and said so when the first token came.
+#[test]
+fn a_file_of_certificates_that_holds_none_is_refused() {
+    let place = std::env::temp_dir().join(format!("keyless-issuers-ca-{}", std::process::id()));
+    let refused = |text: Option<&str>| {
+        if let Some(text) = text {
+            std::fs::write(&place, text).unwrap();
+        }
+        certificates(&place).unwrap_err()
+    };
+    assert!(refused(None).contains("No such file"));
+    assert!(refused(Some("")).ends_with("there is no certificate in it"));
+    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    assert!(refused(Some(damaged)).contains(&*place.to_string_lossy()));
+    std::fs::remove_file(&place).unwrap();
+}
