@@ -6,7 +6,7 @@
 use crate::{
     DirectoryError, Registration, TokenVersion,
     graph::builtin,
-    registration::{ClientIndex, UriIndex},
+    registration::{ClientIndex, Consenter, UriIndex},
     tenant::shown,
 };
 use access::audience::{KEY_VAULT_APPLICATION, KEY_VAULT_RESOURCE};
@@ -81,6 +81,18 @@ impl Audience {
                 .filter(|scope| scope.enabled)
                 .map(|scope| scope.value.clone())
                 .collect(),
+        }
+    }
+
+    /// Who may agree to one of them.
+    pub(crate) fn consenter(&self, scope: &str) -> Consenter {
+        match &self.resource {
+            Resource::Vaults | Resource::Management | Resource::Deployment => Consenter::User,
+            Resource::Graph => builtin::consenter(scope),
+            Resource::Registered(registration) => {
+                let known = registration.scopes.iter().find(|known| known.enabled && known.value == scope);
+                known.map_or(Consenter::Admin, |known| known.consenter)
+            }
         }
     }
 

@@ -1,11 +1,12 @@
 //! Consent: what a user has agreed that a client may do in their name, and what an administrator has for all.
 //!
-//! A token for a user never says more than somebody has agreed to; which scopes there are, says the resource.
+//! A token for a user never says more than somebody has agreed to; which scopes there are, and who may agree to them, says the resource.
 
 use crate::{
-    DirectoryError,
+    DirectoryError, GrantError, User,
     application::Application,
     audience::Audience,
+    registration::Consenter,
     scope::{OpenId, Scopes},
     tenant::shown,
 };
@@ -97,6 +98,37 @@ pub(crate) fn check(audience: &Audience, scopes: &Scopes) -> Result<(), Director
     wanted(scopes, &audience.offered()).map(drop)
 }
 
+/// Who agrees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Giver {
+    pub(crate) whose: Whose,
+    /// May it agree to what only an administrator can?
+    pub(crate) is_administrator: bool,
+}
+
+impl Giver {
+    /// A user, for itself. `installation`: the tenant's first administrator.
+    pub(crate) fn user(user: &User, installation: PrincipalId) -> Self {
+        Self { whose: Whose::User(user.id), is_administrator: user.administers(installation) }
+    }
+
+    /// An administrator, for all users.
+    pub(crate) const EVERYBODY: Self = Self { whose: Whose::Everybody, is_administrator: true };
+
+    /// May it agree to these scopes of the resource?
+    pub(crate) fn may_give(
+        self,
+        client: ClientId,
+        audience: &Audience,
+        scopes: &[String],
+    ) -> Result<(), DirectoryError> {
+        if self.is_administrator || scopes.iter().all(|name| audience.consenter(name) == Consenter::User) {
+            return Ok(());
+        }
+        Err(DirectoryError::Grant(GrantError::AdministratorMustAgree { client }))
+    }
+}
+
 /// All that is asked for.
 pub(crate) fn all(audience: &Audience, scopes: &Scopes) -> Result<Asked, DirectoryError> {
     Ok(Asked { scopes: wanted(scopes, &audience.offered())?, openid: asked_openid(scopes) })
@@ -106,13 +138,22 @@ pub(crate) fn all(audience: &Audience, scopes: &Scopes) -> Result<Asked, Directo
 pub(crate) fn give(
     view: &View,
     client: ClientId,
-    whose: Whose,
+    giver: Giver,
     audience: &Audience,
     scopes: &Scopes,
 ) -> Result<Write, Halt<DirectoryError>> {
+    let whose = giver.whose;
     let known = view.get::<Consent>(&(client, whose))?;
     let mut consent = known.map_or_else(Consent::default, |known| Consent::clone(&known));
-    let wanted = wanted(scopes, &audience.offered()).map_err(Halt::Refuse)?;
+    let mut wanted = wanted(scopes, &audience.offered()).map_err(Halt::Refuse)?;
+    if let Whose::User(user) = whose
+        && !giver.is_administrator
+    {
+        let given = given(view, client, user, audience.key())?;
+        // What an administrator has agreed to stays the administrator's: taken away again, it is not the user's own.
+        wanted.retain(|name| audience.consenter(name) == Consenter::User || !given.contains(name));
+        giver.may_give(client, audience, &wanted).map_err(Halt::Refuse)?;
+    }
     let openid = asked_openid(scopes).into_iter().map(str::to_owned).collect();
     for (key, names) in [(audience.key(), wanted), (OPENID.to_owned(), openid)] {
         let agreed = consent.scopes.entry(key).or_default();

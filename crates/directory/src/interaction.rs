@@ -9,7 +9,7 @@ use crate::{
     assertion::UsedAssertion,
     audience,
     authorization::{self, Authorization, AuthorizeRefusal, AuthorizeRequest},
-    consent::{self, Agreed, Asked, Whose},
+    consent::{self, Agreed, Asked, Giver},
     grants::{authorization_code, delegated, device_code},
     issue,
     passkeys::UsedChallenge,
@@ -143,7 +143,8 @@ impl DirectoryService {
     /// What the user must be asked to agree to before the request can be answered. `None`: nothing.
     ///
     /// # Errors
-    /// [`DirectoryError::ScopeUnknown`]; [`app_role::AppRoleError::NotAssigned`], before anybody agrees in vain.
+    /// [`DirectoryError::ScopeUnknown`]; [`app_role::AppRoleError::NotAssigned`], before anybody agrees in vain;
+    /// [`GrantError::AdministratorMustAgree`] if the user cannot.
     pub async fn to_agree(
         &self,
         signed_in: &SignedIn,
@@ -154,7 +155,11 @@ impl DirectoryService {
             app_role::admits(view, &signed_in.principal, application)?;
             match consent::agreed(view, application, signed_in.user.id, audience, scopes)? {
                 Agreed::Granted(_) => Ok(None),
-                Agreed::Ask(asked) => Ok(Some(asked)),
+                Agreed::Ask(asked) => {
+                    let giver = Giver::user(&signed_in.user, self.tenant().administrator);
+                    giver.may_give(application.client(), audience, &asked.scopes).map_err(Halt::Refuse)?;
+                    Ok(Some(asked))
+                }
             }
         })
         .await
@@ -187,8 +192,8 @@ impl DirectoryService {
     /// The user agrees to what the request asks for.
     ///
     /// # Errors
-    /// [`GrantError::SessionEnded`], [`DirectoryError::TooMany`]; [`app_role::AppRoleError::NotAssigned`],
-    /// [`RequestError::ClientDisabled`] of an application that is closed to the user.
+    /// [`GrantError::SessionEnded`], [`GrantError::AdministratorMustAgree`], [`DirectoryError::TooMany`];
+    /// [`app_role::AppRoleError::NotAssigned`], [`RequestError::ClientDisabled`] of an application that is closed to the user.
     pub async fn agree(
         &self,
         signed_in: &SignedIn,
@@ -198,8 +203,8 @@ impl DirectoryService {
         transact(&*self.store, &*self.entropy, |view| {
             let signed_in = still(view, signed_in)?;
             app_role::admits(view, &signed_in.principal, application)?;
-            let whose = Whose::User(signed_in.user.id);
-            let write = consent::give(view, application.client(), whose, audience, scopes)?;
+            let giver = Giver::user(&signed_in.user, self.tenant().administrator);
+            let write = consent::give(view, application.client(), giver, audience, scopes)?;
             Ok(Decision::of((), vec![write]))
         })
         .await
@@ -274,7 +279,7 @@ impl DirectoryService {
     ///
     /// # Errors
     /// [`GrantError::UserCodeUnknown`]; [`app_role::AppRoleError::NotAssigned`], [`RequestError::ClientDisabled`] of an application that is
-    /// closed to the user.
+    /// closed to the user; [`GrantError::AdministratorMustAgree`] if the user cannot agree to what it asks for.
     pub async fn waiting_device(
         &self,
         typed: &str,
@@ -293,7 +298,11 @@ impl DirectoryService {
             let agreed = consent::agreed(view, &application, signed_in.user.id, &audience, &device.scopes)?;
             let asked = match agreed {
                 Agreed::Granted(_) => None,
-                Agreed::Ask(asked) => Some(asked),
+                Agreed::Ask(asked) => {
+                    let giver = Giver::user(&signed_in.user, self.tenant().administrator);
+                    giver.may_give(device.client, &audience, &asked.scopes).map_err(Halt::Refuse)?;
+                    Some(asked)
+                }
             };
             Ok(WaitingDevice { application, audience, asked })
         })
@@ -324,8 +333,8 @@ impl DirectoryService {
             }
             if application.is_some_and(|application| application.needs_consent()) {
                 let audience = audience::resolve(view, self.names(), &device.scopes.resource)?;
-                let whose = Whose::User(signed_in.user.id);
-                writes.push(consent::give(view, device.client, whose, &audience, &device.scopes)?);
+                let giver = Giver::user(&signed_in.user, self.tenant().administrator);
+                writes.push(consent::give(view, device.client, giver, &audience, &device.scopes)?);
             }
             Ok(Decision::of((), writes))
         })
@@ -358,7 +367,7 @@ impl DirectoryService {
                 return refuse(DirectoryError::ClientUnknown { client });
             }
             let audience = audience::resolve(view, self.names(), &scopes.resource)?;
-            let write = consent::give(view, client, Whose::Everybody, &audience, &scopes)?;
+            let write = consent::give(view, client, Giver::EVERYBODY, &audience, &scopes)?;
             Ok(Decision::of((), vec![write]))
         })
         .await

@@ -49,6 +49,11 @@ pub struct User {
 }
 
 impl User {
+    /// May it do all in the directory? `installation`: whose administrator the tenant has from the beginning.
+    pub(crate) fn administers(&self, installation: PrincipalId) -> bool {
+        self.is_administrator || self.id == installation
+    }
+
     /// Does a sign-in need a code of its authenticator app too?
     #[must_use]
     pub fn has_second_factor(&self) -> bool {

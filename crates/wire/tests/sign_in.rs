@@ -4,6 +4,7 @@
 
 mod authorize;
 mod browser;
+mod consent;
 mod device;
 mod golden;
 mod passkey;

@@ -20,6 +20,12 @@ pub enum GrantError {
         /// Who asks.
         client: ClientId,
     },
+    /// What the client asks for only an administrator can agree to, and the user is none.
+    #[error("client {client} asks for what only an administrator can agree to")]
+    AdministratorMustAgree {
+        /// Who asks.
+        client: ClientId,
+    },
     /// The user does not agree.
     #[error("the user has declined")]
     ConsentDeclined,

@@ -1,6 +1,7 @@
 //! The grants by which a client acts in a user's name, over a store: each with what refuses it.
 
 mod assigned;
+mod consented;
 mod pages;
 mod refreshed;
 
@@ -12,7 +13,7 @@ use crate::{
     fixtures::{NOW, secret, settings, verifier},
     interaction::DeviceRequest,
     redirect::{Platform, RedirectUri},
-    registration::ExposedScope,
+    registration::{Consenter, ExposedScope},
     session::{Method, SignedIn},
 };
 use access::Verifier;
@@ -96,6 +97,7 @@ impl World {
             value: "Orders.Read".to_owned(),
             description: "Read orders".to_owned(),
             enabled: true,
+            consenter: Consenter::User,
         }];
         let write = store::put::<Registration>(&web.id, &web);
         transact(&*store, &Draws::default(), |_| -> Result<Decision<()>, Halt<DirectoryError>> {

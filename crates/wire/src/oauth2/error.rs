@@ -347,6 +347,12 @@ impl From<&DirectoryError> for OAuthError {
                 "consent_required",
                 grant(65001, &format!("The user or administrator has not consented to use the application with ID '{id}'. Send an interactive authorization request for this user and resource.")),
             ),
+            DirectoryError::Grant(GrantError::AdministratorMustAgree { client: id }) => Self::new(
+                400,
+                "access_denied",
+                90094,
+                format!("The grant requires admin permission. Ask an administrator to agree to what the application with ID '{id}' asks for."),
+            ),
             DirectoryError::Grant(GrantError::ConsentDeclined) => {
                 Self::new(400, "access_denied", 65004, "User declined to consent to access the app.")
             }

@@ -216,11 +216,14 @@ fn is_hinted(visit: &Visit<'_>, signed_in: &SignedIn, authorization: &Authorizat
 /// Asks for consent where it is needed, else issues the code.
 async fn go_on(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Result<Response, PageFault> {
     let authorization = &asked.authorization;
+    let client = authorization.application.client();
     let missing = match visit.state.directory.to_agree(signed_in, authorization).await {
         Ok(missing) => missing,
+        Err(DirectoryError::Grant(GrantError::AdministratorMustAgree { .. })) => {
+            return must_ask_administrator(visit, asked, signed_in);
+        }
         Err(error) => return asked.refused(visit, &error, After::Request),
     };
-    let client = authorization.application.client();
     match (missing, authorization.prompt) {
         (Some(_), Prompt::None) => {
             let error = DirectoryError::Grant(GrantError::ConsentRequired { client });
@@ -233,6 +236,23 @@ async fn go_on(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Resul
         }
         (None, _) => issue(visit, asked, signed_in).await,
     }
+}
+
+/// The user cannot agree: says so, and leaves the way back to the client to the user, who may have another account.
+fn must_ask_administrator(
+    visit: &Visit<'_>,
+    asked: &Wanted,
+    signed_in: &SignedIn,
+) -> Result<Response, PageFault> {
+    let client = asked.authorization.application.client();
+    if asked.authorization.prompt == Prompt::None {
+        let error = DirectoryError::Grant(GrantError::ConsentRequired { client });
+        return asked.refused(visit, &error, After::Request);
+    }
+    let why = GrantError::AdministratorMustAgree { client }.to_string();
+    let _recorded = visit.record(visit.actor(), ACTION, asked.target(), Outcome::Refused, why)?;
+    let all = DirectoryService::all_asked(&asked.authorization)?;
+    Ok(administrator_page(visit, asked, signed_in, &all))
 }
 
 async fn issue(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Result<Response, PageFault> {
@@ -277,6 +297,11 @@ async fn posted(
         ("consent", "no", Some(_)) => {
             asked.refused(visit, &DirectoryError::Grant(GrantError::ConsentDeclined), After::Form)
         }
+        ("administrator", "no", Some(_)) => {
+            let client = asked.authorization.application.client();
+            let error = DirectoryError::Grant(GrantError::AdministratorMustAgree { client });
+            asked.refused(visit, &error, After::Form)
+        }
         _ => Err(PageFault::Malformed),
     }
 }
@@ -286,7 +311,14 @@ async fn agree(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Resul
     let authorization = &asked.authorization;
     let client = authorization.application.client();
     let all = DirectoryService::all_asked(authorization)?;
-    visit.state.directory.agree(signed_in, authorization).await?;
+    match visit.state.directory.agree(signed_in, authorization).await {
+        Ok(()) => {}
+        // The page was shown to somebody who was an administrator then, or was made up.
+        Err(error @ DirectoryError::Grant(GrantError::AdministratorMustAgree { .. })) => {
+            return asked.refused(visit, &error, After::Form);
+        }
+        Err(error) => return Err(error.into()),
+    }
     let actor = Actor::Principal { id: signed_in.user.id, client: None };
     let names = words::wishes(&authorization.audience, &all).into_iter().map(|wish| wish.name);
     let reason = format!("the user has agreed to {}", names.collect::<Vec<_>>().join(", "));
@@ -345,6 +377,30 @@ fn consent_page(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn, wanted:
         (visit.form_of("consent", &inside))
     };
     visit.page(StatusCode::OK, heading, &body)
+}
+
+/// What it asks for is not the user's to allow.
+fn administrator_page(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn, wanted: &Asked) -> Response {
+    let heading = "An administrator must agree";
+    let inside = html! {
+        div.row {
+            button.primary name="answer" value="other" type="submit" { "Use another account" }
+            button name="answer" value="no" type="submit" { "Back to the app" }
+        }
+    };
+    let body = html! {
+        h1 { (heading) }
+        (who(signed_in))
+        p { strong { (asked.authorization.application.name()) } " asks for something that only an administrator of this directory can allow. All that it asks for:" }
+        ul.wishes {
+            @for wish in words::wishes(&asked.authorization.audience, wanted) {
+                li { (wish.words) " " code { (wish.name) } }
+            }
+        }
+        p { "Ask one to allow it, then come back." }
+        (visit.form_of("administrator", &inside))
+    };
+    visit.page(StatusCode::FORBIDDEN, heading, &body)
 }
 
 #[cfg(test)]

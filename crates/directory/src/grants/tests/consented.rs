@@ -1,0 +1,160 @@
+//! What users agree to, and what only administrators do.
+
+use super::*;
+use crate::{RegistrationChange, UserChange};
+
+/// The shop offers a scope to everybody, and one that only an administrator can agree to.
+async fn offering(world: &World) {
+    let scope = |id, value: &str, consenter| ExposedScope {
+        id: CredentialId::random(&crate::fixtures::Fill(id)),
+        value: value.to_owned(),
+        description: String::new(),
+        enabled: true,
+        consenter,
+    };
+    let scopes = vec![scope(7, "Orders.Read", Consenter::User), scope(8, "Orders.Delete", Consenter::Admin)];
+    let change = RegistrationChange { scopes: Some(scopes), ..RegistrationChange::default() };
+    world.directory.update_registration(&world.web.client.to_string(), &change).await.unwrap();
+}
+
+async fn administrator(world: &World, is_administrator: bool) -> SignedIn {
+    let change = UserChange { is_administrator: Some(is_administrator), ..UserChange::default() };
+    world.directory.update_user(&world.ada.to_string(), &change).await.unwrap();
+    world.sign_in().await
+}
+
+fn is_an_administrators(refused: &DirectoryError) -> bool {
+    matches!(refused, DirectoryError::Grant(GrantError::AdministratorMustAgree { .. }))
+}
+
+/// What has been agreed to, for all users or for one.
+async fn agreed(world: &World, for_everybody: bool) -> Vec<String> {
+    let all = world.directory.permission_grants().await.unwrap();
+    let mut scopes: Vec<_> = all
+        .into_iter()
+        .filter(|grant| grant.user.is_none() == for_everybody)
+        .flat_map(|grant| grant.scopes)
+        .collect();
+    scopes.sort();
+    scopes
+}
+
+#[tokio::test]
+async fn what_only_an_administrator_can_agree_to_nobody_else_agrees_to() {
+    let world = World::new().await;
+    offering(&world).await;
+    let signed_in = world.sign_in().await;
+    for scope in [
+        "api://shop/Orders.Delete",
+        "api://shop/Orders.Read api://shop/orders.delete",
+        "Directory.Read.All",
+        "openid User.Read User.ReadWrite.All",
+        "Directory.AccessAsUser.All",
+    ] {
+        let authorization = world.authorization(scope).await;
+        let refused = world.directory.to_agree(&signed_in, &authorization).await.unwrap_err();
+        assert!(is_an_administrators(&refused), "{scope}: {refused}");
+        // Whoever sends the form all the same.
+        let refused = world.directory.agree(&signed_in, &authorization).await.unwrap_err();
+        assert!(is_an_administrators(&refused), "{scope}: {refused}");
+        let refused = world.directory.issue_code(&signed_in, &authorization, NOW).await.unwrap_err();
+        assert!(matches!(refused, DirectoryError::Grant(GrantError::ConsentRequired { .. })), "{scope}");
+    }
+    assert!(agreed(&world, false).await.is_empty());
+    for scope in ["api://shop/Orders.Read", "User.Read User.ReadBasic.All", VAULT] {
+        world.code(&signed_in, scope).await;
+    }
+    // A client that is known everywhere may what the user may, as before.
+    let of_cli = TokenRequest {
+        user_name: Some("ada@keyless.localhost".to_owned()),
+        password: Some(secret(PASSWORD)),
+        scope: Some("Directory.AccessAsUser.All".to_owned()),
+        client: Some(KEYLESS_CLI.to_string()),
+        secret: None,
+        ..world.request("password")
+    };
+    assert_eq!(claims(&world.token(of_cli).await.unwrap().access_token)["scp"], "Directory.AccessAsUser.All");
+}
+
+#[tokio::test]
+async fn an_administrator_agrees_for_itself_or_for_all() {
+    let world = World::new().await;
+    offering(&world).await;
+    let both = "api://shop/Orders.Read api://shop/Orders.Delete";
+    let signed_in = administrator(&world, true).await;
+    world.code(&signed_in, "api://shop/Orders.Delete").await;
+    assert_eq!(agreed(&world, false).await, ["Orders.Delete"]);
+    // What was agreed to before stays so for who is no administrator any more.
+    let signed_in = administrator(&world, false).await;
+    world.code(&signed_in, both).await;
+    assert_eq!(agreed(&world, false).await, ["Orders.Delete", "Orders.Read"]);
+
+    let world = World::new().await;
+    offering(&world).await;
+    let signed_in = world.sign_in().await;
+    world.directory.agree_for_everybody(world.web.client, "api://shop/Orders.Delete").await.unwrap();
+    let asked = world.directory.to_agree(&signed_in, &world.authorization(both).await).await.unwrap();
+    assert_eq!(asked.unwrap().scopes, ["Orders.Read"], "the rest is the user's to say");
+    world.code(&signed_in, both).await;
+    // The administrator's is not the user's: once it is taken away, it is gone.
+    assert_eq!(
+        (agreed(&world, true).await, agreed(&world, false).await),
+        (vec!["Orders.Delete".to_owned()], vec!["Orders.Read".to_owned()])
+    );
+}
+
+/// Neither a refresh token nor an API that is called gets more than somebody has agreed to who may.
+#[tokio::test]
+async fn what_only_an_administrator_can_agree_to_is_not_had_by_another_grant() {
+    let world = World::new().await;
+    offering(&world).await;
+    let signed_in = world.sign_in().await;
+    let code = world.code(&signed_in, "offline_access api://shop/Orders.Read").await;
+    let issued = world.token(world.redeem(&code)).await.unwrap();
+    let scope = Some("api://shop/Orders.Delete".to_owned());
+    let tenant = world.directory.tenant().id.to_string();
+    let on_behalf = TokenRequest {
+        tenant,
+        user_assertion: Some(secret(issued.access_token.expose())),
+        requested_token_use: Some("on_behalf_of".to_owned()),
+        ..world.request("urn:ietf:params:oauth:grant-type:jwt-bearer")
+    };
+    let password = TokenRequest {
+        user_name: Some("ada@keyless.localhost".to_owned()),
+        password: Some(secret(PASSWORD)),
+        ..world.request("password")
+    };
+    for request in [world.refresh(&refresh_token(&issued)), on_behalf, password] {
+        let refused = world.token(TokenRequest { scope: scope.clone(), ..request }).await.unwrap_err();
+        assert!(matches!(refused, DirectoryError::Grant(GrantError::ConsentRequired { .. })), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_device_gets_nothing_that_its_user_cannot_agree_to() {
+    let world = World::new().await;
+    offering(&world).await;
+    let new = NewRegistration {
+        display_name: "television".to_owned(),
+        is_public: true,
+        ..NewRegistration::default()
+    };
+    let device = world.directory.create_registration(new, NOW).await.unwrap();
+    let ask = DeviceRequest {
+        tenant: "common".to_owned(),
+        client: Some(device.client.to_string()),
+        scope: Some("openid api://shop/Orders.Delete".to_owned()),
+        ..DeviceRequest::default()
+    };
+    let code = world.directory.begin_device(&ask, NOW).await.unwrap().user_code;
+    let signed_in = world.sign_in().await;
+    let refused = world.directory.waiting_device(&code, &signed_in, NOW).await.unwrap_err();
+    assert!(is_an_administrators(&refused), "{refused}");
+    let refused = world.directory.approve_device(&code, &signed_in, NOW).await.unwrap_err();
+    assert!(is_an_administrators(&refused), "{refused}");
+    // It waits on, for somebody who may.
+    let signed_in = administrator(&world, true).await;
+    let waiting = world.directory.waiting_device(&code, &signed_in, NOW).await.unwrap();
+    assert_eq!(waiting.asked.unwrap().scopes, ["Orders.Delete"]);
+    world.directory.approve_device(&code, &signed_in, NOW).await.unwrap();
+}

@@ -1,0 +1,64 @@
+//! Consent: what a user is asked, and what only an administrator can allow.
+
+use super::{
+    authorize::{request, world},
+    browser::Browser,
+    golden,
+};
+use crate::support::World;
+use audit::Outcome;
+
+/// What an app asks for that reads the whole directory.
+const ALL: (&str, &str) = ("scope", "openid User.Read Directory.Read.All");
+
+async fn make_administrator(world: &World) {
+    let change = directory::UserChange { is_administrator: Some(true), ..Default::default() };
+    world.state.directory.update_user("alice", &change).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_cannot_agree_is_told_who_can() {
+    let world = world().await;
+    let mut browser = Browser::default();
+    let page = browser.sign_in(&world, &request(&world, &[ALL]), "alice").await;
+    golden::same("administrator", &page, &world);
+    let record = world.audit.records().pop().unwrap();
+    assert_eq!((record.action, record.outcome), ("code.issue", Outcome::Refused));
+    // A form of before, or made up, agrees to nothing.
+    for (step, answer) in [("consent", "yes"), ("administrator", "no")] {
+        let sent = browser.send(&world, &page, "administrator", &[("step", step), ("answer", answer)]).await;
+        let told = sent.parameters();
+        assert_eq!(told["error"], "access_denied", "{step}");
+        assert!(told["error_description"].starts_with("AADSTS90094: "), "{told:?}");
+        assert!(world.state.directory.permission_grants().await.unwrap().is_empty());
+    }
+    let silent = browser.get(&world, &request(&world, &[ALL, ("prompt", "none")])).await;
+    assert_eq!(silent.parameters()["error"], "consent_required");
+    let other = browser.send(&world, &page, "administrator", &[("answer", "other")]).await;
+    assert_eq!(browser.follow(&world, &other).await.heading(), "Sign in");
+
+    make_administrator(&world).await;
+    let page = browser.get(&world, &request(&world, &[ALL])).await;
+    let answer = browser.agree(&world, page).await;
+    assert!(answer.parameters().contains_key("code"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn who_cannot_agree_connects_no_device() {
+    let world = world().await;
+    let form = world.name("client_id={shop.client}&scope=Directory.Read.All");
+    let started = Browser::default().ask(&world, "POST", "/common/oauth2/v2.0/devicecode", &form).await;
+    let started: serde_json::Value = serde_json::from_str(&started.body).unwrap();
+    let code = ("user_code", started["user_code"].as_str().unwrap());
+    let mut browser = Browser::default();
+    let page = browser.sign_in(&world, "/devicelogin", "alice").await;
+    for filled in [&[code][..], &[code, ("step", "device"), ("answer", "yes")]] {
+        let sent = browser.send(&world, &page, "device-code", filled).await;
+        assert_eq!(sent.status, 403);
+        assert!(sent.alert().contains("only an administrator can allow"), "{}", sent.body);
+    }
+    make_administrator(&world).await;
+    let sent = browser.send(&world, &page, "device-code", &[code]).await;
+    let done = browser.send(&world, &sent, "device", &[("answer", "yes")]).await;
+    assert_eq!(done.heading(), "The device is signed in", "{}", done.body);
+}
