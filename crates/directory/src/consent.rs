@@ -1,13 +1,17 @@
 //! Consent: what a user has agreed that a client may do in their name, and what an administrator has for all.
 //!
 //! A token for a user never says more than somebody has agreed to; which scopes there are, and who may agree to them, says the resource.
+//!
+//! `.default` is what the application lists for the resource (Graph: `requiredResourceAccess`) and what was agreed to before. One that lists
+//! nothing anywhere, as one that the command line has made, is taken to want what every user may agree to; one that lists, and not this
+//! resource, gets what somebody has agreed to, or a refusal.
 
 use crate::{
-    DirectoryError, GrantError, User,
+    DirectoryError, GrantError, Registration, User,
     application::Application,
     audience::Audience,
     registration::Consenter,
-    scope::{OpenId, Scopes},
+    scope::{DEFAULT, OpenId, Scopes},
     tenant::shown,
 };
 use domain::{ClientId, PrincipalId, limits};
@@ -71,12 +75,14 @@ pub(crate) fn agreed(
     audience: &Audience,
     scopes: &Scopes,
 ) -> Result<Agreed, Halt<DirectoryError>> {
-    let offered = audience.offered();
-    let wanted = wanted(scopes, &offered).map_err(Halt::Refuse)?;
+    let given = match application.needs_consent() {
+        true => given(view, application.client(), user, audience.key())?,
+        false => Vec::new(),
+    };
+    let wanted = wanted(application, audience, scopes, &given).map_err(Halt::Refuse)?;
     if !application.needs_consent() {
         return Ok(Agreed::Granted(wanted));
     }
-    let given = given(view, application.client(), user, audience.key())?;
     let openid = given_openid(view, application.client(), user)?;
     let missing_openid: Vec<_> =
         asked_openid(scopes).into_iter().filter(|name| !openid.iter().any(|given| given == name)).collect();
@@ -95,7 +101,7 @@ pub(crate) fn agreed(
 
 /// Does the resource offer what is asked for?
 pub(crate) fn check(audience: &Audience, scopes: &Scopes) -> Result<(), DirectoryError> {
-    wanted(scopes, &audience.offered()).map(drop)
+    named(scopes, &audience.offered()).map(drop)
 }
 
 /// Who agrees.
@@ -130,26 +136,35 @@ impl Giver {
 }
 
 /// All that is asked for.
-pub(crate) fn all(audience: &Audience, scopes: &Scopes) -> Result<Asked, DirectoryError> {
-    Ok(Asked { scopes: wanted(scopes, &audience.offered())?, openid: asked_openid(scopes) })
+pub(crate) fn all(
+    view: &View,
+    application: &Application,
+    user: PrincipalId,
+    audience: &Audience,
+    scopes: &Scopes,
+) -> Result<Asked, Halt<DirectoryError>> {
+    let given = given(view, application.client(), user, audience.key())?;
+    let wanted = wanted(application, audience, scopes, &given).map_err(Halt::Refuse)?;
+    Ok(Asked { scopes: wanted, openid: asked_openid(scopes) })
 }
 
 /// The write by which somebody agrees to everything that is asked for, beside what was agreed to before.
 pub(crate) fn give(
     view: &View,
-    client: ClientId,
+    application: &Application,
     giver: Giver,
     audience: &Audience,
     scopes: &Scopes,
 ) -> Result<Write, Halt<DirectoryError>> {
-    let whose = giver.whose;
+    let (client, whose) = (application.client(), giver.whose);
     let known = view.get::<Consent>(&(client, whose))?;
     let mut consent = known.map_or_else(Consent::default, |known| Consent::clone(&known));
-    let mut wanted = wanted(scopes, &audience.offered()).map_err(Halt::Refuse)?;
-    if let Whose::User(user) = whose
-        && !giver.is_administrator
-    {
-        let given = given(view, client, user, audience.key())?;
+    let given = match whose {
+        Whose::User(user) => given(view, client, user, audience.key())?,
+        Whose::Everybody => consent.scopes.get(&audience.key()).cloned().unwrap_or_default(),
+    };
+    let mut wanted = wanted(application, audience, scopes, &given).map_err(Halt::Refuse)?;
+    if !giver.is_administrator {
         // What an administrator has agreed to stays the administrator's: taken away again, it is not the user's own.
         wanted.retain(|name| audience.consenter(name) == Consenter::User || !given.contains(name));
         giver.may_give(client, audience, &wanted).map_err(Halt::Refuse)?;
@@ -213,14 +228,63 @@ fn asked_openid(scopes: &Scopes) -> Vec<&'static str> {
     scopes.openid.told().chain(offline).collect()
 }
 
-/// The wanted scopes as the resource spells them.
-fn wanted(scopes: &Scopes, offered: &[String]) -> Result<Vec<String>, DirectoryError> {
+/// The wanted scopes as the resource spells them; `given`: what was agreed to before.
+fn wanted(
+    application: &Application,
+    audience: &Audience,
+    scopes: &Scopes,
+    given: &[String],
+) -> Result<Vec<String>, DirectoryError> {
+    let offered = audience.offered();
+    let mut wanted = named(scopes, &offered)?;
     if scopes.is_default() {
-        return Ok(offered.to_vec());
+        let others = match application {
+            Application::FirstParty(_) => offered,
+            Application::Registered(registration) => by_default(registration, audience, &offered, given)?,
+        };
+        wanted.extend(others);
+        let mut seen = Vec::with_capacity(wanted.len());
+        wanted.retain(|name| {
+            let is_new = !seen.contains(name);
+            seen.push(name.clone());
+            is_new
+        });
     }
-    let spelled = scopes.names.iter().map(|name| {
+    Ok(wanted)
+}
+
+/// The scopes that are asked for by their own names.
+fn named(scopes: &Scopes, offered: &[String]) -> Result<Vec<String>, DirectoryError> {
+    let spelled = scopes.names.iter().filter(|name| *name != DEFAULT).map(|name| {
         let found = offered.iter().find(|offered| offered.eq_ignore_ascii_case(name));
         found.cloned().ok_or_else(|| DirectoryError::ScopeUnknown { scope: shown(name) })
     });
     spelled.collect()
+}
+
+/// What `.default` is for an app registration.
+fn by_default(
+    registration: &Registration,
+    audience: &Audience,
+    offered: &[String],
+    given: &[String],
+) -> Result<Vec<String>, DirectoryError> {
+    let listed = audience.listed(registration);
+    let is_known = |name: &&String| given.contains(name) || listed.iter().flatten().any(|one| one == *name);
+    let known: Vec<_> = offered.iter().filter(is_known).cloned().collect();
+    if !known.is_empty() || offered.is_empty() && listed.is_some() {
+        return Ok(known);
+    }
+    // What cannot be listed, and the application itself, need not be.
+    let application = audience.application().filter(|resource| *resource != registration.client);
+    let must_list = application.is_some() && !registration.required_access.is_empty();
+    let of_users = offered.iter().filter(|name| audience.consenter(name) == Consenter::User);
+    let of_users: Vec<_> = of_users.cloned().collect();
+    if must_list || of_users.is_empty() && !offered.is_empty() {
+        return Err(DirectoryError::Grant(GrantError::ResourceNotListed {
+            client: registration.client,
+            resource: shown(audience.requested()),
+        }));
+    }
+    Ok(of_users)
 }

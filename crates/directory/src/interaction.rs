@@ -168,9 +168,14 @@ impl DirectoryService {
     /// All that a request asks for, whether or not it was agreed to before.
     ///
     /// # Errors
-    /// [`DirectoryError::ScopeUnknown`].
-    pub fn all_asked(authorization: &Authorization) -> Result<Asked, DirectoryError> {
-        consent::all(&authorization.audience, &authorization.scopes)
+    /// [`DirectoryError::ScopeUnknown`], [`GrantError::ResourceNotListed`].
+    pub async fn all_asked(
+        &self,
+        signed_in: &SignedIn,
+        authorization: &Authorization,
+    ) -> Result<Asked, DirectoryError> {
+        let Authorization { application, audience, scopes, .. } = authorization;
+        query(&*self.store, |view| consent::all(view, application, signed_in.user.id, audience, scopes)).await
     }
 
     /// The application with a client id.
@@ -204,7 +209,7 @@ impl DirectoryService {
             let signed_in = still(view, signed_in)?;
             app_role::admits(view, &signed_in.principal, application)?;
             let giver = Giver::user(&signed_in.user, self.tenant().administrator);
-            let write = consent::give(view, application.client(), giver, audience, scopes)?;
+            let write = consent::give(view, application, giver, audience, scopes)?;
             Ok(Decision::of((), vec![write]))
         })
         .await
@@ -331,10 +336,10 @@ impl DirectoryService {
             if let Some(application) = &application {
                 app_role::admits(view, &signed_in.principal, application)?;
             }
-            if application.is_some_and(|application| application.needs_consent()) {
+            if let Some(application) = application.filter(Application::needs_consent) {
                 let audience = audience::resolve(view, self.names(), &device.scopes.resource)?;
                 let giver = Giver::user(&signed_in.user, self.tenant().administrator);
-                writes.push(consent::give(view, device.client, giver, &audience, &device.scopes)?);
+                writes.push(consent::give(view, &application, giver, &audience, &device.scopes)?);
             }
             Ok(Decision::of((), writes))
         })
@@ -363,11 +368,11 @@ impl DirectoryService {
     pub async fn agree_for_everybody(&self, client: ClientId, scope: &str) -> Result<(), DirectoryError> {
         let scopes = Scopes::parse(scope, self.names())?;
         transact(&*self.store, &*self.entropy, |view| {
-            if Application::find(view, client)?.is_none() {
+            let Some(application) = Application::find(view, client)? else {
                 return refuse(DirectoryError::ClientUnknown { client });
-            }
+            };
             let audience = audience::resolve(view, self.names(), &scopes.resource)?;
-            let write = consent::give(view, client, Giver::EVERYBODY, &audience, &scopes)?;
+            let write = consent::give(view, &application, Giver::EVERYBODY, &audience, &scopes)?;
             Ok(Decision::of((), vec![write]))
         })
         .await

@@ -16,7 +16,7 @@ use crate::oauth2::error::OAuthError;
 use audit::{Actor, Outcome};
 use axum::response::Response;
 use directory::{
-    DirectoryError, DirectoryService, Endpoint, GrantError, TenantAlias,
+    DirectoryError, Endpoint, GrantError, TenantAlias,
     authorization::{Authorization, AuthorizeRefusal, AuthorizeRequest, Prompt, ReplyTo},
     consent::Asked,
     session::SignedIn,
@@ -220,7 +220,7 @@ async fn go_on(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Resul
     let missing = match visit.state.directory.to_agree(signed_in, authorization).await {
         Ok(missing) => missing,
         Err(DirectoryError::Grant(GrantError::AdministratorMustAgree { .. })) => {
-            return must_ask_administrator(visit, asked, signed_in);
+            return must_ask_administrator(visit, asked, signed_in).await;
         }
         Err(error) => return asked.refused(visit, &error, After::Request),
     };
@@ -231,7 +231,7 @@ async fn go_on(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Resul
         }
         (Some(missing), _) => Ok(consent_page(visit, asked, signed_in, &missing)),
         (None, Prompt::Consent) if authorization.application.needs_consent() => {
-            let all = DirectoryService::all_asked(authorization)?;
+            let all = visit.state.directory.all_asked(signed_in, authorization).await?;
             Ok(consent_page(visit, asked, signed_in, &all))
         }
         (None, _) => issue(visit, asked, signed_in).await,
@@ -239,7 +239,7 @@ async fn go_on(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Resul
 }
 
 /// The user cannot agree: says so, and leaves the way back to the client to the user, who may have another account.
-fn must_ask_administrator(
+async fn must_ask_administrator(
     visit: &Visit<'_>,
     asked: &Wanted,
     signed_in: &SignedIn,
@@ -251,7 +251,7 @@ fn must_ask_administrator(
     }
     let why = GrantError::AdministratorMustAgree { client }.to_string();
     let _recorded = visit.record(visit.actor(), ACTION, asked.target(), Outcome::Refused, why)?;
-    let all = DirectoryService::all_asked(&asked.authorization)?;
+    let all = visit.state.directory.all_asked(signed_in, &asked.authorization).await?;
     Ok(administrator_page(visit, asked, signed_in, &all))
 }
 
@@ -310,7 +310,7 @@ async fn agree(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Resul
     visit.ready()?;
     let authorization = &asked.authorization;
     let client = authorization.application.client();
-    let all = DirectoryService::all_asked(authorization)?;
+    let all = visit.state.directory.all_asked(signed_in, authorization).await?;
     match visit.state.directory.agree(signed_in, authorization).await {
         Ok(()) => {}
         // The page was shown to somebody who was an administrator then, or was made up.

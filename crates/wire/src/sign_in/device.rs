@@ -125,6 +125,13 @@ fn refused(visit: &Visit<'_>, signed_in: &SignedIn, error: &DirectoryError) -> R
             );
             Ok(code_page(visit, signed_in, Some(&told)))
         }
+        DirectoryError::Grant(GrantError::ResourceNotListed { .. }) => {
+            let told = Told::new(
+                StatusCode::BAD_REQUEST,
+                "The app on the device asks for something that it is not registered for. Tell whoever made it.",
+            );
+            Ok(code_page(visit, signed_in, Some(&told)))
+        }
         DirectoryError::Grant(GrantError::SessionEnded) => Ok(onward("Please sign in again", &visit.place)),
         _ => Err(PageFault::Unexpected(error.to_string())),
     }

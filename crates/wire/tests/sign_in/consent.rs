@@ -62,3 +62,36 @@ async fn who_cannot_agree_connects_no_device() {
     let done = browser.send(&world, &sent, "device", &[("answer", "yes")]).await;
     assert_eq!(done.heading(), "The device is signed in", "{}", done.body);
 }
+
+/// An app that says what it wants of whom is not asked about for what it does not say.
+#[tokio::test]
+async fn a_resource_that_an_app_does_not_list_is_not_asked_about() {
+    let world = world().await;
+    let graph = directory::registration::RequiredAccess {
+        resource: directory::audience::GRAPH_APPLICATION.parse().unwrap(),
+        scopes: vec!["e1fe6dd8-ba31-4d61-89e7-88639da4683d".parse().unwrap()],
+        roles: Vec::new(),
+    };
+    let change = directory::RegistrationChange { required_access: Some(vec![graph]), ..Default::default() };
+    world.state.directory.update_registration(&world.name("{shop.client}"), &change).await.unwrap();
+    let mut browser = Browser::default();
+    let page = browser.sign_in(&world, &request(&world, &[]), "alice").await;
+    let told = page.parameters();
+    assert_eq!(told["error"], "invalid_scope");
+    assert!(told["error_description"].starts_with("AADSTS650057: "), "{told:?}");
+    let listed = [("scope", "https://graph.microsoft.com/.default")];
+    let page = browser.get(&world, &request(&world, &listed)).await;
+    assert!(
+        page.body.contains("<code>User.Read</code>") && !page.body.contains("Directory."),
+        "{}",
+        page.body
+    );
+    let form = world.name("client_id={shop.client}&scope=https%3A%2F%2Fvault.azure.net%2F.default");
+    let started = Browser::default().ask(&world, "POST", "/common/oauth2/v2.0/devicecode", &form).await;
+    let started: serde_json::Value = serde_json::from_str(&started.body).unwrap();
+    let page = browser.get(&world, "/devicelogin").await;
+    let code = ("user_code", started["user_code"].as_str().unwrap());
+    let sent = browser.send(&world, &page, "device-code", &[code]).await;
+    assert_eq!(sent.status, 400);
+    assert!(sent.alert().contains("not registered for"), "{}", sent.body);
+}

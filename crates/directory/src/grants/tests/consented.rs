@@ -1,7 +1,7 @@
 //! What users agree to, and what only administrators do.
 
 use super::*;
-use crate::{RegistrationChange, UserChange};
+use crate::{RegistrationChange, UserChange, registration::RequiredAccess};
 
 /// The shop offers a scope to everybody, and one that only an administrator can agree to.
 async fn offering(world: &World) {
@@ -157,4 +157,117 @@ async fn a_device_gets_nothing_that_its_user_cannot_agree_to() {
     let waiting = world.directory.waiting_device(&code, &signed_in, NOW).await.unwrap();
     assert_eq!(waiting.asked.unwrap().scopes, ["Orders.Delete"]);
     world.directory.approve_device(&code, &signed_in, NOW).await.unwrap();
+}
+
+/// What the shop lists of a resource, by the ids of scopes.
+async fn lists(world: &World, wanted: &[(&str, &[&str])]) {
+    let entry = |(resource, scopes): &(&str, &[&str])| RequiredAccess {
+        resource: resource.parse().unwrap(),
+        scopes: scopes.iter().map(|id| id.parse().unwrap()).collect(),
+        roles: Vec::new(),
+    };
+    let wanted = wanted.iter().map(entry).collect();
+    let change = RegistrationChange { required_access: Some(wanted), ..RegistrationChange::default() };
+    world.directory.update_registration(&world.web.client.to_string(), &change).await.unwrap();
+}
+
+const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
+const MANAGEMENT: &str = "797f4846-ba00-4fd7-ba43-dac1f8f63013";
+const ALL_OF_GRAPH: &str = "https://graph.microsoft.com/.default";
+const USER_READ: &str = "e1fe6dd8-ba31-4d61-89e7-88639da4683d";
+
+async fn to_agree(world: &World, signed_in: &SignedIn, scope: &str) -> Result<Vec<String>, DirectoryError> {
+    let authorization = world.authorization(scope).await;
+    let asked = world.directory.to_agree(signed_in, &authorization).await?;
+    Ok(asked.map(|asked| asked.scopes).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn default_is_what_an_application_lists_and_what_was_agreed_to() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    let scp =
+        async |code| claims(&world.token(world.redeem(&code)).await.unwrap().access_token)["scp"].clone();
+    // Of a scope that is not there (any more) nothing is wanted, and of roles nothing is said here.
+    lists(&world, &[(GRAPH, &[USER_READ, "99999999-9999-4999-8999-999999999999"])]).await;
+    assert_eq!(to_agree(&world, &signed_in, ALL_OF_GRAPH).await.unwrap(), ["User.Read"]);
+    assert_eq!(scp(world.code(&signed_in, ALL_OF_GRAPH).await).await, "User.Read");
+    // What was agreed to by its own name is had by this one too, by the user or for all.
+    world.code(&signed_in, "User.ReadBasic.All").await;
+    world.directory.agree_for_everybody(world.web.client, "Group.Read.All").await.unwrap();
+    assert_eq!(
+        scp(world.code(&signed_in, ALL_OF_GRAPH).await).await,
+        "User.Read User.ReadBasic.All Group.Read.All"
+    );
+    // Asked again, the user sees the same.
+    let again =
+        world.directory.all_asked(&signed_in, &world.authorization(ALL_OF_GRAPH).await).await.unwrap();
+    assert_eq!(again.scopes, ["User.Read", "User.ReadBasic.All", "Group.Read.All"]);
+    // More that is listed since is asked for when it is needed: something was agreed to.
+    lists(&world, &[(GRAPH, &[USER_READ, "06da0dbc-49e2-44d2-8312-53f166ab848a"])]).await;
+    assert_eq!(to_agree(&world, &signed_in, ALL_OF_GRAPH).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_listed_and_an_administrators_is_asked_of_nobody_else() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    lists(&world, &[(GRAPH, &["06da0dbc-49e2-44d2-8312-53f166ab848a"])]).await;
+    let refused = to_agree(&world, &signed_in, ALL_OF_GRAPH).await.unwrap_err();
+    assert!(is_an_administrators(&refused), "{refused}");
+    let signed_in = administrator(&world, true).await;
+    assert_eq!(to_agree(&world, &signed_in, ALL_OF_GRAPH).await.unwrap(), ["Directory.Read.All"]);
+}
+
+#[tokio::test]
+async fn who_lists_others_gets_of_a_resource_what_was_agreed_to() {
+    let world = World::new().await;
+    offering(&world).await;
+    let signed_in = world.sign_in().await;
+    lists(&world, &[(GRAPH, &[USER_READ]), (MANAGEMENT, &["41094075-9dad-400e-a0bd-54e686782033"])]).await;
+    for (scope, expected) in [
+        (ALL_OF_GRAPH, "User.Read"),
+        ("https://management.azure.com/.default", "user_impersonation"),
+        // Its own, which need not be listed; what an administrator must agree to is asked for by its name.
+        ("api://shop/.default", "Orders.Read"),
+    ] {
+        assert_eq!(to_agree(&world, &signed_in, scope).await.unwrap(), [expected], "{scope}");
+    }
+    let is_not_listed = |refused: &DirectoryError| matches!(refused, DirectoryError::Grant(GrantError::ResourceNotListed { resource, .. }) if resource == "https://vault.azure.net");
+    let refused = to_agree(&world, &signed_in, VAULT).await.unwrap_err();
+    assert!(is_not_listed(&refused), "{refused}");
+    let code = world.code(&signed_in, "offline_access User.Read").await;
+    let issued = world.token(world.redeem(&code)).await.unwrap();
+    let of_vault =
+        || TokenRequest { scope: Some(VAULT.to_owned()), ..world.refresh(&refresh_token(&issued)) };
+    let refused = world.token(of_vault()).await.unwrap_err();
+    assert!(is_not_listed(&refused), "{refused}");
+    // By its name it may be asked for, as ever.
+    world.code(&signed_in, "https://vault.azure.net/user_impersonation").await;
+    assert_eq!(claims(&world.token(of_vault()).await.unwrap().access_token)["scp"], "user_impersonation");
+}
+
+#[tokio::test]
+async fn who_lists_nothing_wants_what_every_user_may_agree_to() {
+    let world = World::new().await;
+    offering(&world).await;
+    let of_user = world.sign_in().await;
+    let of_administrator = administrator(&world, true).await;
+    for signed_in in [of_user, of_administrator] {
+        for (scope, expected) in [
+            (VAULT, &["user_impersonation"][..]),
+            ("api://shop/.default", &["Orders.Read"]),
+            ("api://shop/.default api://shop/Orders.Read", &["Orders.Read"]),
+            (ALL_OF_GRAPH, &["User.Read", "User.ReadBasic.All"]),
+        ] {
+            assert_eq!(to_agree(&world, &signed_in, scope).await.unwrap(), expected, "{scope}");
+        }
+    }
+    let signed_in = administrator(&world, false).await;
+    let refused =
+        to_agree(&world, &signed_in, "api://shop/.default api://shop/Orders.Delete").await.unwrap_err();
+    assert!(is_an_administrators(&refused), "{refused}");
+    let refused =
+        to_agree(&world, &signed_in, "api://shop/.default api://shop/Orders.Fly").await.unwrap_err();
+    assert!(matches!(refused, DirectoryError::ScopeUnknown { .. }), "{refused}");
 }
