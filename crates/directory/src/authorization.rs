@@ -5,8 +5,8 @@
 //! the user and to nobody else: sending anything there is what an attacker wants. Owns not: the pages, and who signs in.
 
 use crate::{
-    Audience, DirectoryError, GrantError, RequestError, Tenant, application::Application, audience,
-    redirect::Platform, scope::Scopes, tenant::shown, token::Endpoint,
+    Audience, DirectoryError, GrantError, RequestError, Tenant, application::Application, redirect::Platform,
+    scope::Scopes, tenant::shown, token::Endpoint,
 };
 use domain::{ClientId, HostNames, limits};
 use store::{Halt, View};
@@ -182,7 +182,7 @@ pub(crate) fn read(
         ))
     })();
     let (nonce, challenge, scopes, prompt, max_age) = asked.map_err(to_client)?;
-    let audience = audience::resolve(view, names, &scopes.resource).map_err(|halt| match halt {
+    let audience = scopes.audience(view, names).map_err(|halt| match halt {
         Halt::Load(load) => Halt::Load(load),
         Halt::Refuse(error) => to_client(error),
     })?;

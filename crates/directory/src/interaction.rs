@@ -7,7 +7,6 @@ use crate::{
     Audience, DirectoryError, DirectoryService, GrantError, RequestError, app_role,
     application::Application,
     assertion::UsedAssertion,
-    audience,
     authorization::{self, Authorization, AuthorizeRefusal, AuthorizeRequest},
     consent::{self, Agreed, Asked, Giver},
     grants::{authorization_code, delegated, device_code},
@@ -272,7 +271,7 @@ impl DirectoryService {
             }
             app_role::require_enabled(view, &application)?;
             // Said now rather than when the user has signed in for it.
-            let audience = audience::resolve(view, self.names(), &scopes.resource)?;
+            let audience = scopes.audience(view, self.names())?;
             consent::check(&audience, &scopes).map_err(Halt::Refuse)?;
             device_code::begin(view, &application, &scopes, &device_code, &user_code, now)
         })
@@ -299,7 +298,7 @@ impl DirectoryService {
                 return refuse(DirectoryError::Grant(GrantError::UserCodeUnknown));
             };
             app_role::admits(view, &signed_in.principal, &application)?;
-            let audience = audience::resolve(view, self.names(), &device.scopes.resource)?;
+            let audience = device.scopes.audience(view, self.names())?;
             let agreed = consent::agreed(view, &application, signed_in.user.id, &audience, &device.scopes)?;
             let asked = match agreed {
                 Agreed::Granted(_) => None,
@@ -337,7 +336,7 @@ impl DirectoryService {
                 app_role::admits(view, &signed_in.principal, application)?;
             }
             if let Some(application) = application.filter(Application::needs_consent) {
-                let audience = audience::resolve(view, self.names(), &device.scopes.resource)?;
+                let audience = device.scopes.audience(view, self.names())?;
                 let giver = Giver::user(&signed_in.user, self.tenant().administrator);
                 writes.push(consent::give(view, &application, giver, &audience, &device.scopes)?);
             }
@@ -371,7 +370,7 @@ impl DirectoryService {
             let Some(application) = Application::find(view, client)? else {
                 return refuse(DirectoryError::ClientUnknown { client });
             };
-            let audience = audience::resolve(view, self.names(), &scopes.resource)?;
+            let audience = scopes.audience(view, self.names())?;
             let write = consent::give(view, &application, Giver::EVERYBODY, &audience, &scopes)?;
             Ok(Decision::of((), vec![write]))
         })

@@ -1,4 +1,4 @@
-//! What users agree to, and what only administrators do.
+//! What users agree to, what only administrators do, and what clients are told of it.
 
 use super::*;
 use crate::{RegistrationChange, UserChange, registration::RequiredAccess};
@@ -270,4 +270,38 @@ async fn who_lists_nothing_wants_what_every_user_may_agree_to() {
     let refused =
         to_agree(&world, &signed_in, "api://shop/.default api://shop/Orders.Fly").await.unwrap_err();
     assert!(matches!(refused, DirectoryError::ScopeUnknown { .. }), "{refused}");
+}
+
+/// Clients keep tokens by the scopes that they are told, and look for them by those that they ask for.
+#[tokio::test]
+async fn what_was_granted_is_told_as_it_was_asked_for() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    world.directory.agree_for_everybody(world.web.client, "Group.Read.All").await.unwrap();
+    let told = |issued: &IssuedToken| issued.user.as_ref().unwrap().scope.clone();
+    for (asked, expected) in [
+        ("openid offline_access User.Read", "User.Read openid"),
+        ("offline_access user.read", "user.read"),
+        ("offline_access https://graph.microsoft.com/User.Read", "https://graph.microsoft.com/User.Read"),
+        (
+            "offline_access User.Read https://graph.microsoft.com//Group.Read.All",
+            "User.Read https://graph.microsoft.com//Group.Read.All",
+        ),
+        (
+            "offline_access .default",
+            "https://graph.keyless.localhost:8443/User.Read https://graph.keyless.localhost:8443/Group.Read.All .default",
+        ),
+    ] {
+        let issued = world.token(world.redeem(&world.code(&signed_in, asked).await)).await.unwrap();
+        assert_eq!(told(&issued), expected, "{asked}");
+        let again = world.token(world.refresh(&refresh_token(&issued))).await.unwrap();
+        assert_eq!(told(&again), expected, "{asked}");
+        let other =
+            TokenRequest { scope: Some("User.Read".to_owned()), ..world.refresh(&refresh_token(&again)) };
+        assert_eq!(told(&world.token(other).await.unwrap()), "User.Read", "{asked}");
+    }
+    let two = "User.Read https://vault.azure.net/.default";
+    let code = world.code(&signed_in, "User.Read").await;
+    let refused = world.token(TokenRequest { scope: Some(two.to_owned()), ..world.redeem(&code) }).await;
+    assert!(matches!(refused, Err(DirectoryError::ScopesOfTwoResources)));
 }
