@@ -63,7 +63,7 @@ pub(crate) fn claims(facts: IdFacts<'_>) -> IdClaims {
         iat: issued,
         nbf: issued,
         exp: expires,
-        auth_time: session.signed_in,
+        auth_time: session.authenticated(),
         amr: Method::amr(&session.methods),
         email: person.mail.clone().filter(|_| user.scopes.openid.email),
         name: person.display_name.clone(),

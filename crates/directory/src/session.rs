@@ -21,8 +21,12 @@ pub struct Session {
     pub principal: PrincipalId,
     /// How.
     pub methods: Vec<Method>,
-    /// When.
+    /// When it was begun.
     pub signed_in: Timestamp,
+    /// When the user has shown who it is, if that was before: a device's session comes from one of a browser. What ends sign-ins goes by
+    /// when this one was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown: Option<Timestamp>,
     /// Since when tokens of its principal were good at the moment at which the sign-in was proven: whatever ends all of before changes it, and
     /// so ends this session too, also where the clocks of two requests would say that it is younger. Sessions of earlier versions have none.
     #[serde(default)]
@@ -71,6 +75,16 @@ impl Session {
     pub(crate) fn begun_after(&self, principal: &Principal) -> Self {
         let after = principal.revocations.valid_from();
         Self { signed_in: self.signed_in.max(after), after: Some(after), ..self.clone() }
+    }
+
+    /// When the user has shown who it is (`auth_time`).
+    pub(crate) fn authenticated(&self) -> Timestamp {
+        self.shown.unwrap_or(self.signed_in)
+    }
+
+    /// The same, by what the user has shown in another one.
+    pub(crate) fn as_shown_in(self, other: &Self) -> Self {
+        Self { methods: other.methods.clone(), shown: Some(other.authenticated()), ..self }
     }
 
     /// Has its principal been disabled, or has something that ends it been revoked since it was begun?
@@ -135,6 +149,7 @@ pub(crate) fn begin(
         principal,
         methods,
         signed_in: now,
+        shown: None,
         after: None,
         cookie: secret.as_ref().map(HashedSecret::of),
         expires: now.plus(limits::SESSION_LIFETIME),

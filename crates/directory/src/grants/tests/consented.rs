@@ -305,3 +305,33 @@ async fn what_was_granted_is_told_as_it_was_asked_for() {
     let refused = world.token(TokenRequest { scope: Some(two.to_owned()), ..world.redeem(&code) }).await;
     assert!(matches!(refused, Err(DirectoryError::ScopesOfTwoResources)));
 }
+
+/// Clients compare it with `max_age`: that a user has said yes is not that it has signed in.
+#[tokio::test]
+async fn a_device_is_told_when_its_user_signed_in_and_not_when_it_said_yes() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    let ask = DeviceRequest {
+        tenant: "common".to_owned(),
+        client: Some(KEYLESS_CLI.to_string()),
+        scope: Some("openid User.Read".to_owned()),
+        ..DeviceRequest::default()
+    };
+    let started = world.directory.begin_device(&ask, at(600)).await.unwrap();
+    world.directory.approve_device(&started.user_code, &signed_in, at(700)).await.unwrap();
+    let poll = TokenRequest {
+        tenant: "common".to_owned(),
+        grant_type: Some("device_code".to_owned()),
+        client: Some(KEYLESS_CLI.to_string()),
+        device_code: Some(started.device_code),
+        ..TokenRequest::default()
+    };
+    let issued = world.token_at(poll, 710).await.unwrap();
+    let user = issued.user.as_ref().unwrap();
+    let id = claims(user.id_token.as_ref().unwrap());
+    assert_eq!(
+        (id["auth_time"].as_i64(), id["iat"].as_i64()),
+        (Some(NOW.seconds()), Some(at(710).seconds()))
+    );
+    assert_eq!((&*user.scope, &id["amr"]), ("User.Read openid", &serde_json::json!(["pwd", "otp", "mfa"])));
+}
