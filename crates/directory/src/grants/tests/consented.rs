@@ -306,6 +306,25 @@ async fn what_was_granted_is_told_as_it_was_asked_for() {
     assert!(matches!(refused, Err(DirectoryError::ScopesOfTwoResources)));
 }
 
+#[tokio::test]
+async fn an_id_token_says_what_its_user_is_called_to_whom_it_was_allowed() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    let names = async |scope: &str, endpoint| {
+        let request = TokenRequest { endpoint, ..world.redeem(&world.code(&signed_in, scope).await) };
+        let issued = world.token(request).await.unwrap();
+        let id = claims(issued.user.unwrap().id_token.as_ref().unwrap());
+        assert_eq!(id["oid"], world.ada.to_string());
+        ["name", "preferred_username", "unique_name", "upn"]
+            .map(|name| id[name].as_str().unwrap_or_default().to_owned())
+    };
+    let upn = "ada@keyless.localhost";
+    assert_eq!(names("openid User.Read", Endpoint::V2).await, ["", "", "", ""]);
+    assert_eq!(names("openid profile User.Read", Endpoint::V2).await, ["Ada", upn, "", ""]);
+    assert_eq!(names("openid User.Read", Endpoint::V1).await, ["", "", "", ""]);
+    assert_eq!(names("openid profile User.Read", Endpoint::V1).await, ["Ada", "", upn, upn]);
+}
+
 /// Clients compare it with `max_age`: that a user has said yes is not that it has signed in.
 #[tokio::test]
 async fn a_device_is_told_when_its_user_signed_in_and_not_when_it_said_yes() {
