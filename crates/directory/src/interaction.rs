@@ -230,7 +230,9 @@ impl DirectoryService {
             let signed_in = still(view, signed_in)?;
             let Authorization { application, scopes, .. } = authorization;
             delegated::may(view, self.names(), application, &signed_in, scopes)?;
-            Ok(Decision::of((), vec![authorization_code::issue(&code, authorization, &signed_in, now)]))
+            let mut writes = vec![authorization_code::issue(&code, authorization, &signed_in, now)];
+            writes.extend(session::enter(&signed_in.session, application.client()));
+            Ok(Decision::of((), writes))
         })
         .await?;
         Ok(code)

@@ -7,7 +7,7 @@
 use crate::{DirectoryError, user::User};
 use access::Principal;
 use crypt::{HashedSecret, fresh_secret};
-use domain::{Entropy, PrincipalId, Secret, SessionId, Timestamp, limits};
+use domain::{ClientId, Entropy, PrincipalId, Secret, SessionId, Timestamp, limits};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use store::{Halt, Key, Load, Record, View, Write};
@@ -33,6 +33,9 @@ pub struct Session {
     after: Option<Timestamp>,
     /// The hash of the cookie's secret, if a browser has it.
     cookie: Option<HashedSecret>,
+    /// The clients that it has signed in to, the last ones of many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    clients: Vec<ClientId>,
     /// Until when the browser need not ask again.
     pub expires: Timestamp,
     /// When the last refresh token has expired that can have come from it.
@@ -95,6 +98,12 @@ impl Session {
             || revocations.refuse(self.signed_in, &[self.id.uuid()])
     }
 
+    /// The clients that it has signed in to: the last [`CLIENTS_MAX`].
+    #[must_use]
+    pub fn clients(&self) -> &[ClientId] {
+        &self.clients
+    }
+
     /// Does a browser have its cookie? Else it is kept by refresh tokens alone.
     pub(crate) const fn is_of_a_browser(&self) -> bool {
         self.cookie.is_some()
@@ -152,6 +161,7 @@ pub(crate) fn begin(
         shown: None,
         after: None,
         cookie: secret.as_ref().map(HashedSecret::of),
+        clients: Vec::new(),
         expires: now.plus(limits::SESSION_LIFETIME),
         kept_until: now.plus(limits::REFRESH_TOKEN_LIFETIME).plus(SPARE),
     };
@@ -200,6 +210,21 @@ pub(crate) fn live(view: &View, id: SessionId) -> Result<Option<SignedIn>, Load>
 /// A session is kept so much longer than it must be, so that it is not written at each refresh.
 const SPARE: Duration = Duration::from_secs(86_400);
 
+/// How many clients a session knows again. Ours: more than anybody uses in a day, and few enough to be read with every page.
+pub(crate) const CLIENTS_MAX: usize = 64;
+
+/// Remembers that a session has signed in to a client, if it does not know that already.
+pub(crate) fn enter(session: &Session, client: ClientId) -> Option<Write> {
+    if session.clients.contains(&client) {
+        return None;
+    }
+    let mut entered = session.clone();
+    entered.clients.push(client);
+    let over = entered.clients.len().saturating_sub(CLIENTS_MAX);
+    entered.clients.drain(..over);
+    Some(store::put::<Session>(&session.id, &entered))
+}
+
 /// Keeps a session as long as refresh tokens may come from it.
 pub(crate) fn keep(session: &Session, now: Timestamp) -> Option<Write> {
     let needed = now.plus(limits::REFRESH_TOKEN_LIFETIME);
@@ -223,4 +248,25 @@ pub(crate) fn end(
         writes.push(store::put::<Principal>(&principal.id, &principal));
     }
     Ok(writes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Fill, NOW};
+
+    #[test]
+    fn a_session_knows_the_last_clients_that_it_was_in() {
+        let user = PrincipalId::random(&Fill(1));
+        let (mut session, _) = begin(user, vec![Method::Password], Kept::InBrowser, &Fill(2), NOW);
+        let client = |number: usize| ClientId::random(&Fill(u8::try_from(number).unwrap()));
+        for number in 0..CLIENTS_MAX + 2 {
+            let write = enter(&session, client(number)).unwrap();
+            let Write::Put(_, value) = write else { panic!("it is kept") };
+            session = serde_json::from_slice(&value).unwrap();
+            assert!(enter(&session, client(number)).is_none(), "once");
+        }
+        assert_eq!(session.clients().len(), CLIENTS_MAX);
+        assert_eq!(session.clients().first(), Some(&client(2)));
+    }
 }
