@@ -7,6 +7,7 @@ mod browser;
 mod consent;
 mod device;
 mod golden;
+mod hinted;
 mod passkey;
 mod protections;
 mod sign_out;

@@ -6,6 +6,7 @@
 
 use super::{
     fault::PageFault,
+    hint,
     onward::onward,
     reply::{After, reply},
     steps::{self, Whom},
@@ -16,18 +17,18 @@ use crate::oauth2::error::OAuthError;
 use audit::{Actor, Outcome};
 use axum::response::Response;
 use directory::{
-    DirectoryError, Endpoint, GrantError, TenantAlias,
+    DirectoryError, Endpoint, GrantError, RequestError, TenantAlias,
     authorization::{Authorization, AuthorizeRefusal, AuthorizeRequest, Prompt, ReplyTo},
     consent::Asked,
     session::SignedIn,
 };
-use domain::Timestamp;
+use domain::{PrincipalId, Timestamp};
 use http::StatusCode;
 use maud::{Markup, html};
 
 pub(super) const ACTION: &str = "code.issue";
 /// Done with once the user has signed in, or has said as whom to go on.
-const SETTLED: &[&str] = &["prompt", "max_age", "login_hint"];
+const SETTLED: &[&str] = &["prompt", "max_age", "login_hint", "sid", "id_token_hint"];
 const FIELDS: &[&str] = &[
     "client_id",
     "redirect_uri",
@@ -43,6 +44,8 @@ const FIELDS: &[&str] = &[
     "login_hint",
     "max_age",
     "client_info",
+    "sid",
+    "id_token_hint",
 ];
 
 /// A request that may be answered, and whatever the answer needs besides.
@@ -52,6 +55,10 @@ struct Wanted {
     /// Was a tenant named? Else whose the answer would be was not said, and clients would not know the issuer again.
     is_named: bool,
     wants_client_info: bool,
+    /// Which session the client means (`sid` of an id token), if it says.
+    session: Option<String>,
+    /// Whom it means, by an id token.
+    user: Option<PrincipalId>,
 }
 
 /// What comes next.
@@ -103,6 +110,9 @@ pub(super) async fn page(visit: &Visit<'_>, endpoint: Endpoint, tenant: &str, se
 async fn read(visit: &Visit<'_>, endpoint: Endpoint, tenant: &str) -> Result<Wanted, Response> {
     let mut query = visit.query(FIELDS).map_err(|fault| visit.refuse(ACTION, &fault))?;
     let wants_client_info = query.take("client_info").is_some_and(|wanted| wanted == "1");
+    let mut said = |name| query.take(name).filter(|value| !value.is_empty());
+    let (session, token) = (said("sid"), said("id_token_hint"));
+    let hint = token.as_deref().map(|token| hint::read(visit, token));
     let request = AuthorizeRequest {
         tenant: tenant.to_owned(),
         endpoint,
@@ -123,7 +133,17 @@ async fn read(visit: &Visit<'_>, endpoint: Endpoint, tenant: &str) -> Result<Wan
     let is_named =
         visit.state.directory.tenant().alias(tenant).is_ok_and(|alias| alias == TenantAlias::Named);
     match visit.state.directory.authorization(&request).await {
-        Ok(authorization) => Ok(Wanted { authorization, endpoint, is_named, wants_client_info }),
+        Ok(authorization) => {
+            let is_malformed = matches!(hint, Some(None));
+            let user = hint.flatten().map(|hint| hint.oid);
+            let wanted = Wanted { authorization, endpoint, is_named, wants_client_info, session, user };
+            if !is_malformed {
+                return Ok(wanted);
+            }
+            let error = DirectoryError::Request(RequestError::ParameterInvalid { name: "id_token_hint" });
+            let refused = wanted.refused(visit, &error, After::Request);
+            Err(refused.unwrap_or_else(|fault| visit.refuse(ACTION, &fault)))
+        }
         Err(AuthorizeRefusal::OnPage(error)) => Err(visit.refuse(ACTION, &error.into())),
         Err(AuthorizeRefusal::ToClient(to, error)) => {
             let iss = issuer(visit, endpoint, is_named);
@@ -186,7 +206,7 @@ fn refused(
 async fn show(visit: &Visit<'_>, asked: &Wanted) -> Result<Response, PageFault> {
     let authorization = &asked.authorization;
     let age = visit.signed_in.as_ref().map(|one| age(one, visit.context.now));
-    let is_hinted = visit.signed_in.as_ref().is_none_or(|one| is_hinted(visit, one, authorization));
+    let is_hinted = visit.signed_in.as_ref().is_none_or(|one| is_hinted(visit, one, asked));
     let hint = authorization.login_hint.as_deref();
     match (next(authorization.prompt, authorization.max_age, age, is_hinted), &visit.signed_in) {
         (Next::Refuse, _) => {
@@ -204,9 +224,15 @@ fn age(signed_in: &SignedIn, now: Timestamp) -> i64 {
     now.seconds_since(signed_in.session.signed_in).max(0)
 }
 
-/// Is whoever is signed in the one whom the client thinks will sign in, by name or mail? True where it does not say.
-fn is_hinted(visit: &Visit<'_>, signed_in: &SignedIn, authorization: &Authorization) -> bool {
-    let Some(hint) = &authorization.login_hint else { return true };
+/// Is whoever is signed in the one whom the client thinks will sign in, by session, id token, name or mail? True where it does not say.
+fn is_hinted(visit: &Visit<'_>, signed_in: &SignedIn, asked: &Wanted) -> bool {
+    let id = signed_in.session.id.to_string();
+    if asked.session.as_ref().is_some_and(|session| !session.eq_ignore_ascii_case(&id))
+        || asked.user.is_some_and(|user| user != signed_in.user.id)
+    {
+        return false;
+    }
+    let Some(hint) = &asked.authorization.login_hint else { return true };
     if signed_in.user.mail.as_ref().is_some_and(|mail| mail.eq_ignore_ascii_case(hint)) {
         return true;
     }

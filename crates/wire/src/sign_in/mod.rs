@@ -11,6 +11,7 @@ mod authorize;
 mod browser;
 mod device;
 mod fault;
+mod hint;
 pub(crate) mod layout;
 mod onward;
 mod passkey;
