@@ -576,6 +576,7 @@ impl From<&UserError> for OAuthError {
             UserError::NotFound { .. }
             | UserError::NameTaken { .. }
             | UserError::NameInvalid(_)
+            | UserError::DomainForeign { .. }
             | UserError::MailInvalid
             | UserError::PasswordUnfit { .. }
             | UserError::CodeWrong
