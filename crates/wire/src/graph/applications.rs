@@ -182,7 +182,9 @@ fn read(
     }
     if let Some(mut api) = members.object("api")? {
         change.token_version = match api.take("requestedAccessTokenVersion") {
-            None | Some(Value::Null) => None,
+            None => None,
+            // None is said is the first one, in Graph's own words.
+            Some(Value::Null) => Some(TokenVersion::V1),
             Some(version) if version == json!(1) => Some(TokenVersion::V1),
             Some(version) if version == json!(2) => Some(TokenVersion::V2),
             Some(_) => return Err(GraphError::bad("Property 'requestedAccessTokenVersion' is 1 or 2.")),
