@@ -86,7 +86,7 @@ impl Session {
     }
 
     /// The same, by what the user has shown in another one.
-    pub(crate) fn as_shown_in(self, other: &Self) -> Self {
+    pub(crate) fn shown_in(self, other: &Self) -> Self {
         Self { methods: other.methods.clone(), shown: Some(other.authenticated()), ..self }
     }
 

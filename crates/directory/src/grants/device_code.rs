@@ -189,7 +189,7 @@ pub(crate) fn decline(
 /// A fresh session for a device, as good as the one that the user says yes in.
 pub(crate) fn session_of(signed_in: &SignedIn, entropy: &dyn Entropy, now: Timestamp) -> Session {
     let begun = session::begin(signed_in.user.id, Vec::new(), Kept::ByTokens, entropy, now).0;
-    begun.as_shown_in(&signed_in.session)
+    begun.shown_in(&signed_in.session)
 }
 
 /// The device asks whether it may.
