@@ -8,6 +8,7 @@ mod consent;
 mod device;
 mod golden;
 mod hinted;
+mod number;
 mod passkey;
 mod protections;
 mod sign_out;
