@@ -67,6 +67,15 @@ pub struct Asked {
     pub openid: Vec<&'static str>,
 }
 
+/// What a user is asked to agree to at one resource.
+#[derive(Clone, Debug)]
+pub struct AskedOf {
+    /// The resource.
+    pub audience: Audience,
+    /// What of it.
+    pub asked: Asked,
+}
+
 /// Which scopes does the client get? Pure.
 pub(crate) fn agreed(
     view: &View,
@@ -149,32 +158,33 @@ pub(crate) fn all(
 }
 
 /// The write by which somebody agrees to everything that is asked for, beside what was agreed to before.
-pub(crate) fn give(
+pub(crate) fn give<'a>(
     view: &View,
     application: &Application,
     giver: Giver,
-    audience: &Audience,
-    scopes: &Scopes,
+    resources: impl IntoIterator<Item = (&'a Audience, &'a Scopes)>,
 ) -> Result<Write, Halt<DirectoryError>> {
     let (client, whose) = (application.client(), giver.whose);
     let known = view.get::<Consent>(&(client, whose))?;
     let mut consent = known.map_or_else(Consent::default, |known| Consent::clone(&known));
-    let given = match whose {
-        Whose::User(user) => given(view, client, user, audience.key())?,
-        Whose::Everybody => consent.scopes.get(&audience.key()).cloned().unwrap_or_default(),
-    };
-    let mut wanted = wanted(application, audience, scopes, &given).map_err(Halt::Refuse)?;
-    if !giver.is_administrator {
-        // What an administrator has agreed to stays the administrator's: taken away again, it is not the user's own.
-        wanted.retain(|name| audience.consenter(name) == Consenter::User || !given.contains(name));
-        giver.may_give(client, audience, &wanted).map_err(Halt::Refuse)?;
-    }
-    let openid = asked_openid(scopes).into_iter().map(str::to_owned).collect();
-    for (key, names) in [(audience.key(), wanted), (OPENID.to_owned(), openid)] {
-        let agreed = consent.scopes.entry(key).or_default();
-        for name in names {
-            if !agreed.contains(&name) {
-                agreed.push(name);
+    for (audience, scopes) in resources {
+        let given = match whose {
+            Whose::User(user) => given(view, client, user, audience.key())?,
+            Whose::Everybody => consent.scopes.get(&audience.key()).cloned().unwrap_or_default(),
+        };
+        let mut wanted = wanted(application, audience, scopes, &given).map_err(Halt::Refuse)?;
+        if !giver.is_administrator {
+            // What an administrator has agreed to stays the administrator's: taken away again, it is not the user's own.
+            wanted.retain(|name| audience.consenter(name) == Consenter::User || !given.contains(name));
+            giver.may_give(client, audience, &wanted).map_err(Halt::Refuse)?;
+        }
+        let openid = asked_openid(scopes).into_iter().map(str::to_owned).collect();
+        for (key, names) in [(audience.key(), wanted), (OPENID.to_owned(), openid)] {
+            let agreed = consent.scopes.entry(key).or_default();
+            for name in names {
+                if !agreed.contains(&name) {
+                    agreed.push(name);
+                }
             }
         }
     }
@@ -243,14 +253,15 @@ fn wanted(
             Application::Registered(registration) => by_default(registration, audience, &offered, given)?,
         };
         wanted.extend(others);
-        let mut seen = Vec::with_capacity(wanted.len());
-        wanted.retain(|name| {
-            let is_new = !seen.contains(name);
-            seen.push(name.clone());
-            is_new
-        });
     }
-    Ok(wanted)
+    // Two spellings of the resource may come with one name.
+    let mut once = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        if !once.contains(&name) {
+            once.push(name);
+        }
+    }
+    Ok(once)
 }
 
 /// The scopes that are asked for by their own names.

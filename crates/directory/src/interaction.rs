@@ -8,7 +8,7 @@ use crate::{
     application::Application,
     assertion::UsedAssertion,
     authorization::{self, Authorization, AuthorizeRefusal, AuthorizeRequest},
-    consent::{self, Agreed, Asked, Giver},
+    consent::{self, Agreed, Asked, AskedOf, Giver},
     grants::{authorization_code, delegated, device_code},
     issue,
     passkeys::UsedChallenge,
@@ -139,7 +139,7 @@ impl DirectoryService {
         .await
     }
 
-    /// What the user must be asked to agree to before the request can be answered. `None`: nothing.
+    /// What the user must be asked to agree to before the request can be answered, by resource: nothing where there is none.
     ///
     /// # Errors
     /// [`DirectoryError::ScopeUnknown`]; [`app_role::AppRoleError::NotAssigned`], before anybody agrees in vain;
@@ -148,18 +148,19 @@ impl DirectoryService {
         &self,
         signed_in: &SignedIn,
         authorization: &Authorization,
-    ) -> Result<Option<Asked>, DirectoryError> {
-        let Authorization { application, audience, scopes, .. } = authorization;
+    ) -> Result<Vec<AskedOf>, DirectoryError> {
+        let application = &authorization.application;
         query(&*self.store, |view| {
             app_role::admits(view, &signed_in.principal, application)?;
-            match consent::agreed(view, application, signed_in.user.id, audience, scopes)? {
-                Agreed::Granted(_) => Ok(None),
-                Agreed::Ask(asked) => {
-                    let giver = Giver::user(&signed_in.user, self.tenant().administrator);
-                    giver.may_give(application.client(), audience, &asked.scopes).map_err(Halt::Refuse)?;
-                    Ok(Some(asked))
-                }
+            let giver = Giver::user(&signed_in.user, self.tenant().administrator);
+            let mut all = Vec::new();
+            for (audience, scopes) in authorization.resources() {
+                let agreed = consent::agreed(view, application, signed_in.user.id, audience, scopes)?;
+                let Agreed::Ask(asked) = agreed else { continue };
+                giver.may_give(application.client(), audience, &asked.scopes).map_err(Halt::Refuse)?;
+                all.push(AskedOf { audience: audience.clone(), asked });
             }
+            Ok(all)
         })
         .await
     }
@@ -172,9 +173,16 @@ impl DirectoryService {
         &self,
         signed_in: &SignedIn,
         authorization: &Authorization,
-    ) -> Result<Asked, DirectoryError> {
-        let Authorization { application, audience, scopes, .. } = authorization;
-        query(&*self.store, |view| consent::all(view, application, signed_in.user.id, audience, scopes)).await
+    ) -> Result<Vec<AskedOf>, DirectoryError> {
+        let (application, user) = (&authorization.application, signed_in.user.id);
+        query(&*self.store, |view| {
+            let all = authorization.resources().map(|(audience, scopes)| {
+                let asked = consent::all(view, application, user, audience, scopes)?;
+                Ok(AskedOf { audience: audience.clone(), asked })
+            });
+            all.collect()
+        })
+        .await
     }
 
     /// The application with a client id.
@@ -203,12 +211,12 @@ impl DirectoryService {
         signed_in: &SignedIn,
         authorization: &Authorization,
     ) -> Result<(), DirectoryError> {
-        let Authorization { application, audience, scopes, .. } = authorization;
+        let application = &authorization.application;
         transact(&*self.store, &*self.entropy, |view| {
             let signed_in = still(view, signed_in)?;
             app_role::admits(view, &signed_in.principal, application)?;
             let giver = Giver::user(&signed_in.user, self.tenant().administrator);
-            let write = consent::give(view, application, giver, audience, scopes)?;
+            let write = consent::give(view, application, giver, authorization.resources())?;
             Ok(Decision::of((), vec![write]))
         })
         .await
@@ -230,6 +238,15 @@ impl DirectoryService {
             let signed_in = still(view, signed_in)?;
             let Authorization { application, scopes, .. } = authorization;
             delegated::may(view, self.names(), application, &signed_in, scopes)?;
+            for (audience, scopes) in &authorization.also {
+                let client = application.client();
+                match consent::agreed(view, application, signed_in.user.id, audience, scopes)? {
+                    Agreed::Granted(_) => {}
+                    Agreed::Ask(_) => {
+                        return refuse(DirectoryError::Grant(GrantError::ConsentRequired { client }));
+                    }
+                }
+            }
             let mut writes = vec![authorization_code::issue(&code, authorization, &signed_in, now)];
             writes.extend(session::enter(&signed_in.session, application.client()));
             Ok(Decision::of((), writes))
@@ -340,7 +357,8 @@ impl DirectoryService {
             if let Some(application) = application.filter(Application::needs_consent) {
                 let audience = device.scopes.audience(view, self.names())?;
                 let giver = Giver::user(&signed_in.user, self.tenant().administrator);
-                writes.push(consent::give(view, &application, giver, &audience, &device.scopes)?);
+                let resource = [(&audience, &device.scopes)];
+                writes.push(consent::give(view, &application, giver, resource)?);
             }
             Ok(Decision::of((), writes))
         })
@@ -373,7 +391,7 @@ impl DirectoryService {
                 return refuse(DirectoryError::ClientUnknown { client });
             };
             let audience = scopes.audience(view, self.names())?;
-            let write = consent::give(view, &application, Giver::EVERYBODY, &audience, &scopes)?;
+            let write = consent::give(view, &application, Giver::EVERYBODY, [(&audience, &scopes)])?;
             Ok(Decision::of((), vec![write]))
         })
         .await

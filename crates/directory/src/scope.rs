@@ -94,10 +94,7 @@ impl Scopes {
                     scopes.openid.offline_access = true;
                     continue;
                 }
-                _ => match one.rsplit_once('/') {
-                    Some((resource, name)) => (resource.to_owned(), name),
-                    None => (names.graph_resource(), one),
-                },
+                _ => taken_apart(one, names),
             };
             if resource.is_empty() || name.is_empty() {
                 return Err(malformed());
@@ -107,9 +104,8 @@ impl Scopes {
                 Some(_) => scopes.others.push(resource),
                 None => found = Some(resource),
             }
-            if !scopes.names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-                scopes.names.push(name.to_owned());
-                scopes.spelled.push(one.to_owned());
+            if !scopes.spelled.iter().any(|known| known.eq_ignore_ascii_case(one)) {
+                scopes.push(name, one);
             }
         }
         if count == 0 {
@@ -128,6 +124,45 @@ impl Scopes {
 
     const fn of(resource: String, openid: OpenId) -> Self {
         Self { resource, others: Vec::new(), names: Vec::new(), spelled: Vec::new(), openid }
+    }
+
+    fn push(&mut self, name: &str, whole: &str) {
+        self.names.push(name.to_owned());
+        self.spelled.push(whole.to_owned());
+    }
+
+    /// Those of each resource, the first one's with what is of OpenID Connect: a user may be asked for several at once.
+    ///
+    /// # Errors
+    /// [`DirectoryError::ResourceUnknown`], or what must be loaded first.
+    pub(crate) fn by_resource(
+        self,
+        view: &View,
+        names: &HostNames,
+    ) -> Result<((Audience, Self), Vec<(Audience, Self)>), Halt<DirectoryError>> {
+        let first = audience::resolve(view, names, &self.resource)?;
+        if self.others.is_empty() {
+            return Ok(((first, self), Vec::new()));
+        }
+        let mut own = Self::of(self.resource, self.openid);
+        let mut others: Vec<(Audience, Self)> = Vec::new();
+        for whole in &self.spelled {
+            let (resource, name) = taken_apart(whole, names);
+            let audience = audience::resolve(view, names, &resource)?;
+            if audience.key() == first.key() {
+                own.push(name, whole);
+                continue;
+            }
+            match others.iter_mut().find(|(known, _)| known.key() == audience.key()) {
+                Some((_, scopes)) => scopes.push(name, whole),
+                None => {
+                    let mut scopes = Self::of(resource, OpenId::default());
+                    scopes.push(name, whole);
+                    others.push((audience, scopes));
+                }
+            }
+        }
+        Ok(((first, own), others))
     }
 
     /// The same with these of OpenID Connect.
@@ -168,6 +203,14 @@ impl Scopes {
     /// Is everything asked for that there is?
     pub(crate) fn is_default(&self) -> bool {
         self.names.iter().any(|name| name == DEFAULT)
+    }
+}
+
+/// The resource and the name of one scope.
+fn taken_apart<'a>(one: &'a str, names: &HostNames) -> (String, &'a str) {
+    match one.rsplit_once('/') {
+        Some((resource, name)) => (resource.to_owned(), name),
+        None => (names.graph_resource(), one),
     }
 }
 
@@ -251,6 +294,35 @@ mod tests {
             assert!(matches!(audience(scope), Err(DirectoryError::ScopesOfTwoResources)), "{scope}");
         }
         assert!(matches!(audience("x/a x/b"), Err(DirectoryError::ResourceUnknown { .. })));
+    }
+
+    #[test]
+    fn scopes_of_several_resources_are_taken_apart() {
+        let view = View::fixture();
+        let apart = |scope: &str| match parse(scope).unwrap().by_resource(&view, &names()) {
+            Ok(((first, own), others)) => {
+                assert!(others.iter().all(|(_, scopes)| scopes.openid == OpenId::default()));
+                let all = std::iter::once((first, own)).chain(others);
+                all.map(|(audience, scopes)| (audience.key(), scopes.spelled.join(" "))).collect::<Vec<_>>()
+            }
+            Err(halt) => panic!("{halt:?}"),
+        };
+        let all = apart(
+            "https://vault.azure.net/.default openid User.Read https://vault.azure.net//user_impersonation \
+             https://management.azure.com//.default https://graph.microsoft.com/Group.Read.All",
+        );
+        let all: Vec<_> = all.iter().map(|(key, scopes)| (&**key, &**scopes)).collect();
+        assert_eq!(
+            all,
+            [
+                ("vaults", "https://vault.azure.net/.default https://vault.azure.net//user_impersonation"),
+                ("graph", "User.Read https://graph.microsoft.com/Group.Read.All"),
+                ("management", "https://management.azure.com//.default"),
+            ]
+        );
+        assert_eq!(apart("openid").len(), 1);
+        let refused = parse("User.Read https://nowhere/x").unwrap().by_resource(&view, &names());
+        assert!(matches!(refused, Err(Halt::Refuse(DirectoryError::ResourceUnknown { .. }))));
     }
 
     #[test]

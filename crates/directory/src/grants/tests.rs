@@ -308,13 +308,13 @@ async fn nobody_acts_in_a_users_name_without_consent() {
     let world = World::new().await;
     let signed_in = world.sign_in().await;
     let authorization = world.authorization(FULL).await;
-    let asked = world.directory.to_agree(&signed_in, &authorization).await.unwrap().unwrap();
+    let asked = world.directory.to_agree(&signed_in, &authorization).await.unwrap().remove(0).asked;
     assert_eq!(asked.scopes, ["user_impersonation"]);
     assert_eq!(asked.openid, ["openid", "profile", "email", "offline_access"]);
     let refused = world.directory.issue_code(&signed_in, &authorization, NOW).await;
     assert!(matches!(refused, Err(DirectoryError::Grant(GrantError::ConsentRequired { .. }))));
     world.directory.agree(&signed_in, &authorization).await.unwrap();
-    assert_eq!(world.directory.to_agree(&signed_in, &authorization).await.unwrap(), None);
+    assert!(world.directory.to_agree(&signed_in, &authorization).await.unwrap().is_empty());
     // Agreed for the vaults: nothing was said of Graph.
     let code = world.code(&signed_in, FULL).await;
     let graph = TokenRequest { scope: Some("User.Read".to_owned()), ..world.redeem(&code) };

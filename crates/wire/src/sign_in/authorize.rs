@@ -19,7 +19,7 @@ use axum::response::Response;
 use directory::{
     DirectoryError, Endpoint, GrantError, RequestError, TenantAlias,
     authorization::{Authorization, AuthorizeRefusal, AuthorizeRequest, Prompt, ReplyTo},
-    consent::Asked,
+    consent::AskedOf,
     session::SignedIn,
 };
 use domain::{PrincipalId, Timestamp};
@@ -250,17 +250,17 @@ async fn go_on(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Resul
         }
         Err(error) => return asked.refused(visit, &error, After::Request),
     };
-    match (missing, authorization.prompt) {
-        (Some(_), Prompt::None) => {
+    match (missing.is_empty(), authorization.prompt) {
+        (false, Prompt::None) => {
             let error = DirectoryError::Grant(GrantError::ConsentRequired { client });
             asked.refused(visit, &error, After::Request)
         }
-        (Some(missing), _) => Ok(consent_page(visit, asked, signed_in, &missing)),
-        (None, Prompt::Consent) if authorization.application.needs_consent() => {
+        (false, _) => Ok(consent_page(visit, asked, signed_in, &missing)),
+        (true, Prompt::Consent) if authorization.application.needs_consent() => {
             let all = visit.state.directory.all_asked(signed_in, authorization).await?;
             Ok(consent_page(visit, asked, signed_in, &all))
         }
-        (None, _) => issue(visit, asked, signed_in).await,
+        (true, _) => issue(visit, asked, signed_in).await,
     }
 }
 
@@ -346,12 +346,13 @@ async fn agree(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Resul
         Err(error) => return Err(error.into()),
     }
     let actor = Actor::Principal { id: signed_in.user.id, client: None };
-    let names = words::wishes(&authorization.audience, &all).into_iter().map(|wish| wish.name);
+    let names = words::wishes_of(&all).map(|wish| wish.name);
+    let at: Vec<_> = all.iter().map(|one| one.audience.claim()).collect();
     let reason = format!("the user has agreed to {}", names.collect::<Vec<_>>().join(", "));
     let _recorded = visit.record(
         actor,
         "consent.give",
-        format!("client {client} at {}", authorization.audience.claim()),
+        format!("client {client} at {}", at.join(", ")),
         Outcome::Allowed,
         reason,
     )?;
@@ -380,7 +381,7 @@ fn choose(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Response {
 }
 
 /// May it?
-fn consent_page(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn, wanted: &Asked) -> Response {
+fn consent_page(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn, wanted: &[AskedOf]) -> Response {
     let application = &asked.authorization.application;
     let heading = "Permission asked for";
     let inside = html! {
@@ -395,7 +396,7 @@ fn consent_page(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn, wanted:
         (who(signed_in))
         p { "It would like to:" }
         ul.wishes {
-            @for wish in words::wishes(&asked.authorization.audience, wanted) {
+            @for wish in words::wishes_of(wanted) {
                 li { (wish.words) " " code { (wish.name) } }
             }
         }
@@ -406,7 +407,12 @@ fn consent_page(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn, wanted:
 }
 
 /// What it asks for is not the user's to allow.
-fn administrator_page(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn, wanted: &Asked) -> Response {
+fn administrator_page(
+    visit: &Visit<'_>,
+    asked: &Wanted,
+    signed_in: &SignedIn,
+    wanted: &[AskedOf],
+) -> Response {
     let heading = "An administrator must agree";
     let inside = html! {
         div.row {
@@ -419,7 +425,7 @@ fn administrator_page(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn, w
         (who(signed_in))
         p { strong { (asked.authorization.application.name()) } " asks for something that only an administrator of this directory can allow. All that it asks for:" }
         ul.wishes {
-            @for wish in words::wishes(&asked.authorization.audience, wanted) {
+            @for wish in words::wishes_of(wanted) {
                 li { (wish.words) " " code { (wish.name) } }
             }
         }

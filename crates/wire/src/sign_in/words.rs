@@ -1,7 +1,11 @@
 //! What scopes mean, in words for the consent page. The names of scopes are told beside them: words of ours for somebody else's scope could
 //! be wrong.
 
-use directory::{Audience, audience::Resource, consent::Asked};
+use directory::{
+    Audience,
+    audience::Resource,
+    consent::{Asked, AskedOf},
+};
 
 /// One thing that is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +23,11 @@ pub(super) fn wishes(audience: &Audience, asked: &Asked) -> Vec<Wish> {
     let of_resource =
         asked.scopes.iter().map(|name| Wish { words: of_scope(audience, name), name: name.clone() });
     openid.chain(of_resource).collect()
+}
+
+/// The same at several resources.
+pub(super) fn wishes_of(all: &[AskedOf]) -> impl Iterator<Item = Wish> {
+    all.iter().flat_map(|one| wishes(&one.audience, &one.asked))
 }
 
 fn of_openid(name: &str) -> &'static str {

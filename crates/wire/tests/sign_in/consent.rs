@@ -95,3 +95,26 @@ async fn a_resource_that_an_app_does_not_list_is_not_asked_about() {
     assert_eq!(sent.status, 400);
     assert!(sent.alert().contains("not registered for"), "{}", sent.body);
 }
+
+/// As MSAL asks with `extraScopesToConsent`.
+#[tokio::test]
+async fn what_an_app_wants_of_several_resources_is_agreed_to_on_one_page() {
+    let world = world().await;
+    let several = [("scope", "openid https://vault.azure.net/.default User.Read")];
+    let mut browser = Browser::default();
+    let page = browser.sign_in(&world, &request(&world, &several), "alice").await;
+    for name in ["openid", "user_impersonation", "User.Read"] {
+        assert_eq!(page.body.matches(&format!("<code>{name}</code>")).count(), 1, "{name}: {}", page.body);
+    }
+    let silent = browser.get(&world, &request(&world, &[several[0], ("prompt", "none")])).await;
+    assert_eq!(silent.parameters()["error"], "consent_required");
+    let agreed = browser.send(&world, &page, "consent", &[("answer", "yes")]).await;
+    let record = world.audit.records().pop().unwrap();
+    assert_eq!(record.action, "consent.give");
+    assert!(
+        record.target.ends_with("https://vault.azure.net, https://graph.keyless.localhost:8443"),
+        "{}",
+        record.target
+    );
+    assert!(browser.follow(&world, &agreed).await.parameters().contains_key("code"));
+}

@@ -93,8 +93,8 @@ async fn an_administrator_agrees_for_itself_or_for_all() {
     offering(&world).await;
     let signed_in = world.sign_in().await;
     world.directory.agree_for_everybody(world.web.client, "api://shop/Orders.Delete").await.unwrap();
-    let asked = world.directory.to_agree(&signed_in, &world.authorization(both).await).await.unwrap();
-    assert_eq!(asked.unwrap().scopes, ["Orders.Read"], "the rest is the user's to say");
+    let asked = to_agree(&world, &signed_in, both).await.unwrap();
+    assert_eq!(asked, ["Orders.Read"], "the rest is the user's to say");
     world.code(&signed_in, both).await;
     // The administrator's is not the user's: once it is taken away, it is gone.
     assert_eq!(
@@ -179,7 +179,7 @@ const USER_READ: &str = "e1fe6dd8-ba31-4d61-89e7-88639da4683d";
 async fn to_agree(world: &World, signed_in: &SignedIn, scope: &str) -> Result<Vec<String>, DirectoryError> {
     let authorization = world.authorization(scope).await;
     let asked = world.directory.to_agree(signed_in, &authorization).await?;
-    Ok(asked.map(|asked| asked.scopes).unwrap_or_default())
+    Ok(asked.into_iter().flat_map(|one| one.asked.scopes).collect())
 }
 
 #[tokio::test]
@@ -202,7 +202,7 @@ async fn default_is_what_an_application_lists_and_what_was_agreed_to() {
     // Asked again, the user sees the same.
     let again =
         world.directory.all_asked(&signed_in, &world.authorization(ALL_OF_GRAPH).await).await.unwrap();
-    assert_eq!(again.scopes, ["User.Read", "User.ReadBasic.All", "Group.Read.All"]);
+    assert_eq!(again[0].asked.scopes, ["User.Read", "User.ReadBasic.All", "Group.Read.All"]);
     // More that is listed since is asked for when it is needed: something was agreed to.
     lists(&world, &[(GRAPH, &[USER_READ, "06da0dbc-49e2-44d2-8312-53f166ab848a"])]).await;
     assert_eq!(to_agree(&world, &signed_in, ALL_OF_GRAPH).await.unwrap(), [""; 0]);
@@ -300,6 +300,9 @@ async fn what_was_granted_is_told_as_it_was_asked_for() {
             TokenRequest { scope: Some("User.Read".to_owned()), ..world.refresh(&refresh_token(&again)) };
         assert_eq!(told(&world.token(other).await.unwrap()), "User.Read", "{asked}");
     }
+    let twice = "User.Read https://graph.microsoft.com/User.Read";
+    let issued = world.token(world.redeem(&world.code(&signed_in, twice).await)).await.unwrap();
+    assert_eq!((&claims(&issued.access_token)["scp"], &*told(&issued)), (&"User.Read".into(), "User.Read"));
     let two = "User.Read https://vault.azure.net/.default";
     let code = world.code(&signed_in, "User.Read").await;
     let refused = world.token(TokenRequest { scope: Some(two.to_owned()), ..world.redeem(&code) }).await;
@@ -353,4 +356,37 @@ async fn a_device_is_told_when_its_user_signed_in_and_not_when_it_said_yes() {
         (Some(NOW.seconds()), Some(at(710).seconds()))
     );
     assert_eq!((&*user.scope, &id["amr"]), ("User.Read openid", &serde_json::json!(["pwd", "otp", "mfa"])));
+}
+
+/// MSAL asks so at the page (`extraScopesToConsent`), and for each by itself afterwards.
+#[tokio::test]
+async fn several_resources_are_agreed_to_at_once_and_the_code_is_for_the_first() {
+    let world = World::new().await;
+    offering(&world).await;
+    let signed_in = world.sign_in().await;
+    let several = "openid offline_access https://vault.azure.net/.default User.Read api://shop/Orders.Read";
+    let authorization = world.authorization(several).await;
+    let refused = world.directory.issue_code(&signed_in, &authorization, NOW).await.unwrap_err();
+    assert!(matches!(refused, DirectoryError::Grant(GrantError::ConsentRequired { .. })), "{refused}");
+    // The first alone is not all.
+    world.code(&signed_in, "openid offline_access https://vault.azure.net/.default").await;
+    assert_eq!(to_agree(&world, &signed_in, several).await.unwrap(), ["User.Read", "Orders.Read"]);
+    let refused = world.directory.issue_code(&signed_in, &authorization, NOW).await.unwrap_err();
+    assert!(matches!(refused, DirectoryError::Grant(GrantError::ConsentRequired { .. })), "{refused}");
+    let issued = world.token(world.redeem(&world.code(&signed_in, several).await)).await.unwrap();
+    assert_eq!(claims(&issued.access_token)["aud"], "https://vault.azure.net");
+    for (scope, scp) in [("User.Read", "User.Read"), ("api://shop/Orders.Read", "Orders.Read")] {
+        let request =
+            TokenRequest { scope: Some(scope.to_owned()), ..world.refresh(&refresh_token(&issued)) };
+        assert_eq!(claims(&world.token(request).await.unwrap().access_token)["scp"], scp);
+    }
+    // At the token endpoint there is one at a time, and nobody agrees there.
+    let request = TokenRequest { scope: Some(several.to_owned()), ..world.refresh(&refresh_token(&issued)) };
+    let refused = world.token(request).await.unwrap_err();
+    assert!(matches!(refused, DirectoryError::ScopesOfTwoResources), "{refused}");
+    // One that is an administrator's keeps all of them from being agreed to.
+    let with_one = "https://vault.azure.net/.default Directory.Read.All";
+    assert!(is_an_administrators(&to_agree(&world, &signed_in, with_one).await.unwrap_err()));
+    let authorization = world.authorization(with_one).await;
+    assert!(is_an_administrators(&world.directory.agree(&signed_in, &authorization).await.unwrap_err()));
 }
