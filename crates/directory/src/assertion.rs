@@ -228,7 +228,7 @@ fn refusal(refusal: AssertionRefusal) -> Halt<DirectoryError> {
     Halt::Refuse(DirectoryError::Request(RequestError::Assertion(refusal)))
 }
 
-/// Is it one of the names of this tenant's token endpoints, or of its issuer? The tenant may be named as the URL did.
+/// Is it one of the names of this tenant's token endpoints, or of its issuer in either version? The tenant may be named as the URL did.
 fn is_ours(audience: &str, names: &HostNames, tenant: &Tenant, called: &str) -> bool {
     let base = names.login_base();
     let known = names
@@ -239,7 +239,7 @@ fn is_ours(audience: &str, names: &HostNames, tenant: &Tenant, called: &str) -> 
     let Some((named, rest)) = path.and_then(|path| path.split_once('/')) else { return false };
     let is_tenant =
         named == called || tenant.alias(named).is_ok_and(|alias| matches!(alias, TenantAlias::Named));
-    is_tenant && matches!(rest, "oauth2/v2.0/token" | "oauth2/token" | "v2.0")
+    is_tenant && matches!(rest, "oauth2/v2.0/token" | "oauth2/token" | "v2.0" | "")
 }
 
 /// This directory as tokens tell it: in either version, by its own names and the public cloud's.

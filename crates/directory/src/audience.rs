@@ -5,14 +5,15 @@
 
 use crate::{
     DirectoryError, Registration, TokenVersion,
-    graph::builtin,
-    registration::{ClientIndex, UriIndex},
+    graph::builtin::{self, Builtin},
+    registration::{ClientIndex, Consenter, UriIndex},
     tenant::shown,
 };
 use access::audience::{KEY_VAULT_APPLICATION, KEY_VAULT_RESOURCE};
-use domain::{ClientId, HostNames, limits};
+use domain::{ClientId, CredentialId, HostNames, limits};
 use std::sync::Arc;
 use store::{Halt, View};
+use uuid::{Uuid, uuid};
 
 /// A resource that exists, and the form of token that it wants.
 #[derive(Clone, Debug)]
@@ -81,6 +82,54 @@ impl Audience {
                 .filter(|scope| scope.enabled)
                 .map(|scope| scope.value.clone())
                 .collect(),
+        }
+    }
+
+    /// The client id by which an app registration lists it, if it has one.
+    pub(crate) fn application(&self) -> Option<ClientId> {
+        match &self.resource {
+            Resource::Vaults => Some(Builtin::Vaults.client()),
+            Resource::Graph => Some(Builtin::Graph.client()),
+            Resource::Management => MANAGEMENT_APPLICATION.parse().ok(),
+            Resource::Deployment => None,
+            Resource::Registered(registration) => Some(registration.client),
+        }
+    }
+
+    /// The scopes of it that an app registration lists. `None`: it does not list the resource.
+    pub(crate) fn listed(&self, by: &Registration) -> Option<Vec<String>> {
+        let application = self.application()?;
+        let mut entries =
+            by.required_access.iter().filter(|wanted| wanted.resource == application).peekable();
+        entries.peek()?;
+        Some(entries.flat_map(|wanted| &wanted.scopes).filter_map(|id| self.scope(*id)).collect())
+    }
+
+    /// The value of one of its scopes.
+    fn scope(&self, id: CredentialId) -> Option<String> {
+        let of_table = |table: &[(Uuid, &str)]| {
+            table.iter().find(|(known, _)| *known == id.uuid()).map(|(_, value)| (*value).to_owned())
+        };
+        match &self.resource {
+            Resource::Vaults => of_table(Builtin::Vaults.scopes()),
+            Resource::Graph => of_table(Builtin::Graph.scopes()),
+            Resource::Management => of_table(&[MANAGEMENT_SCOPE]),
+            Resource::Deployment => None,
+            Resource::Registered(registration) => {
+                registration.scopes.iter().find(|known| known.id == id).map(|known| known.value.clone())
+            }
+        }
+    }
+
+    /// Who may agree to one of them.
+    pub(crate) fn consenter(&self, scope: &str) -> Consenter {
+        match &self.resource {
+            Resource::Vaults | Resource::Management | Resource::Deployment => Consenter::User,
+            Resource::Graph => builtin::consenter(scope),
+            Resource::Registered(registration) => {
+                let known = registration.scopes.iter().find(|known| known.enabled && known.value == scope);
+                known.map_or(Consenter::Admin, |known| known.consenter)
+            }
         }
     }
 
@@ -160,6 +209,9 @@ pub const MANAGEMENT_RESOURCES: [&str; 2] =
     ["https://management.azure.com/", "https://management.core.windows.net/"];
 /// The resource manager's application id, which is an audience too.
 pub const MANAGEMENT_APPLICATION: &str = "797f4846-ba00-4fd7-ba43-dac1f8f63013";
+
+/// Its one scope (Azure Service Management's `user_impersonation`, the same everywhere).
+const MANAGEMENT_SCOPE: (Uuid, &str) = (uuid!("41094075-9dad-400e-a0bd-54e686782033"), USER_IMPERSONATION);
 
 /// Every audience by which a token is good for the resource manager here. The first one is the installation's own.
 #[must_use]

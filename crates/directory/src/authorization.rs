@@ -5,8 +5,8 @@
 //! the user and to nobody else: sending anything there is what an attacker wants. Owns not: the pages, and who signs in.
 
 use crate::{
-    Audience, DirectoryError, GrantError, RequestError, Tenant, application::Application, audience,
-    redirect::Platform, scope::Scopes, tenant::shown, token::Endpoint,
+    Audience, DirectoryError, GrantError, RequestError, Tenant, application::Application, redirect::Platform,
+    scope::Scopes, tenant::shown, token::Endpoint,
 };
 use domain::{ClientId, HostNames, limits};
 use store::{Halt, View};
@@ -100,8 +100,18 @@ pub struct Authorization {
     pub audience: Audience,
     pub(crate) platform: Platform,
     pub(crate) scopes: Scopes,
+    /// What the user is asked to agree to beside, at other resources: the code is for the first.
+    pub(crate) also: Vec<(Audience, Scopes)>,
     pub(crate) nonce: Option<String>,
     pub(crate) challenge: Option<String>,
+}
+
+impl Authorization {
+    /// All resources that are asked for, the one first that the code is for.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = (&Audience, &Scopes)> {
+        let also = self.also.iter().map(|(audience, scopes)| (audience, scopes));
+        std::iter::once((&self.audience, &self.scopes)).chain(also)
+    }
 }
 
 /// Why an authorization request is refused, and who is told.
@@ -182,7 +192,7 @@ pub(crate) fn read(
         ))
     })();
     let (nonce, challenge, scopes, prompt, max_age) = asked.map_err(to_client)?;
-    let audience = audience::resolve(view, names, &scopes.resource).map_err(|halt| match halt {
+    let ((audience, scopes), also) = scopes.by_resource(view, names).map_err(|halt| match halt {
         Halt::Load(load) => Halt::Load(load),
         Halt::Refuse(error) => to_client(error),
     })?;
@@ -195,6 +205,7 @@ pub(crate) fn read(
         audience,
         platform,
         scopes,
+        also,
         nonce,
         challenge,
     })
@@ -445,8 +456,8 @@ mod tests {
             DirectoryError::ResourceUnknown { .. }
         ));
         assert!(matches!(
-            to_client(AuthorizeRequest { scope: some("x/a y/b"), ..request() }),
-            DirectoryError::ScopesOfTwoResources
+            to_client(AuthorizeRequest { scope: some("User.Read y/b"), ..request() }),
+            DirectoryError::ResourceUnknown { .. }
         ));
         assert!(matches!(
             to_client(AuthorizeRequest { scope: None, ..request() }),

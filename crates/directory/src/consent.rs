@@ -1,12 +1,17 @@
 //! Consent: what a user has agreed that a client may do in their name, and what an administrator has for all.
 //!
-//! A token for a user never says more than somebody has agreed to; which scopes there are, says the resource.
+//! A token for a user never says more than somebody has agreed to; which scopes there are, and who may agree to them, says the resource.
+//!
+//! `.default` is what the application lists for the resource (Graph: `requiredResourceAccess`) and what was agreed to before. One that lists
+//! nothing anywhere, as one that the command line has made, is taken to want what every user may agree to; one that lists, and not this
+//! resource, gets what somebody has agreed to, or a refusal.
 
 use crate::{
-    DirectoryError,
+    DirectoryError, GrantError, Registration, User,
     application::Application,
     audience::Audience,
-    scope::{OpenId, Scopes},
+    registration::Consenter,
+    scope::{DEFAULT, OpenId, Scopes},
     tenant::shown,
 };
 use domain::{ClientId, PrincipalId, limits};
@@ -62,6 +67,15 @@ pub struct Asked {
     pub openid: Vec<&'static str>,
 }
 
+/// What a user is asked to agree to at one resource.
+#[derive(Clone, Debug)]
+pub struct AskedOf {
+    /// The resource.
+    pub audience: Audience,
+    /// What of it.
+    pub asked: Asked,
+}
+
 /// Which scopes does the client get? Pure.
 pub(crate) fn agreed(
     view: &View,
@@ -70,12 +84,14 @@ pub(crate) fn agreed(
     audience: &Audience,
     scopes: &Scopes,
 ) -> Result<Agreed, Halt<DirectoryError>> {
-    let offered = audience.offered();
-    let wanted = wanted(scopes, &offered).map_err(Halt::Refuse)?;
+    let given = match application.needs_consent() {
+        true => given(view, application.client(), user, audience.key())?,
+        false => Vec::new(),
+    };
+    let wanted = wanted(application, audience, scopes, &given).map_err(Halt::Refuse)?;
     if !application.needs_consent() {
         return Ok(Agreed::Granted(wanted));
     }
-    let given = given(view, application.client(), user, audience.key())?;
     let openid = given_openid(view, application.client(), user)?;
     let missing_openid: Vec<_> =
         asked_openid(scopes).into_iter().filter(|name| !openid.iter().any(|given| given == name)).collect();
@@ -94,31 +110,81 @@ pub(crate) fn agreed(
 
 /// Does the resource offer what is asked for?
 pub(crate) fn check(audience: &Audience, scopes: &Scopes) -> Result<(), DirectoryError> {
-    wanted(scopes, &audience.offered()).map(drop)
+    named(scopes, &audience.offered()).map(drop)
+}
+
+/// Who agrees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Giver {
+    pub(crate) whose: Whose,
+    /// May it agree to what only an administrator can?
+    pub(crate) is_administrator: bool,
+}
+
+impl Giver {
+    /// A user, for itself. `installation`: the tenant's first administrator.
+    pub(crate) fn user(user: &User, installation: PrincipalId) -> Self {
+        Self { whose: Whose::User(user.id), is_administrator: user.administers(installation) }
+    }
+
+    /// An administrator, for all users.
+    pub(crate) const EVERYBODY: Self = Self { whose: Whose::Everybody, is_administrator: true };
+
+    /// May it agree to these scopes of the resource?
+    pub(crate) fn may_give(
+        self,
+        client: ClientId,
+        audience: &Audience,
+        scopes: &[String],
+    ) -> Result<(), DirectoryError> {
+        if self.is_administrator || scopes.iter().all(|name| audience.consenter(name) == Consenter::User) {
+            return Ok(());
+        }
+        Err(DirectoryError::Grant(GrantError::AdministratorMustAgree { client }))
+    }
 }
 
 /// All that is asked for.
-pub(crate) fn all(audience: &Audience, scopes: &Scopes) -> Result<Asked, DirectoryError> {
-    Ok(Asked { scopes: wanted(scopes, &audience.offered())?, openid: asked_openid(scopes) })
+pub(crate) fn all(
+    view: &View,
+    application: &Application,
+    user: PrincipalId,
+    audience: &Audience,
+    scopes: &Scopes,
+) -> Result<Asked, Halt<DirectoryError>> {
+    let given = given(view, application.client(), user, audience.key())?;
+    let wanted = wanted(application, audience, scopes, &given).map_err(Halt::Refuse)?;
+    Ok(Asked { scopes: wanted, openid: asked_openid(scopes) })
 }
 
 /// The write by which somebody agrees to everything that is asked for, beside what was agreed to before.
-pub(crate) fn give(
+pub(crate) fn give<'a>(
     view: &View,
-    client: ClientId,
-    whose: Whose,
-    audience: &Audience,
-    scopes: &Scopes,
+    application: &Application,
+    giver: Giver,
+    resources: impl IntoIterator<Item = (&'a Audience, &'a Scopes)>,
 ) -> Result<Write, Halt<DirectoryError>> {
+    let (client, whose) = (application.client(), giver.whose);
     let known = view.get::<Consent>(&(client, whose))?;
     let mut consent = known.map_or_else(Consent::default, |known| Consent::clone(&known));
-    let wanted = wanted(scopes, &audience.offered()).map_err(Halt::Refuse)?;
-    let openid = asked_openid(scopes).into_iter().map(str::to_owned).collect();
-    for (key, names) in [(audience.key(), wanted), (OPENID.to_owned(), openid)] {
-        let agreed = consent.scopes.entry(key).or_default();
-        for name in names {
-            if !agreed.contains(&name) {
-                agreed.push(name);
+    for (audience, scopes) in resources {
+        let given = match whose {
+            Whose::User(user) => given(view, client, user, audience.key())?,
+            Whose::Everybody => consent.scopes.get(&audience.key()).cloned().unwrap_or_default(),
+        };
+        let mut wanted = wanted(application, audience, scopes, &given).map_err(Halt::Refuse)?;
+        if !giver.is_administrator {
+            // What an administrator has agreed to stays the administrator's: taken away again, it is not the user's own.
+            wanted.retain(|name| audience.consenter(name) == Consenter::User || !given.contains(name));
+            giver.may_give(client, audience, &wanted).map_err(Halt::Refuse)?;
+        }
+        let openid = asked_openid(scopes).into_iter().map(str::to_owned).collect();
+        for (key, names) in [(audience.key(), wanted), (OPENID.to_owned(), openid)] {
+            let agreed = consent.scopes.entry(key).or_default();
+            for name in names {
+                if !agreed.contains(&name) {
+                    agreed.push(name);
+                }
             }
         }
     }
@@ -172,14 +238,64 @@ fn asked_openid(scopes: &Scopes) -> Vec<&'static str> {
     scopes.openid.told().chain(offline).collect()
 }
 
-/// The wanted scopes as the resource spells them.
-fn wanted(scopes: &Scopes, offered: &[String]) -> Result<Vec<String>, DirectoryError> {
+/// The wanted scopes as the resource spells them; `given`: what was agreed to before.
+fn wanted(
+    application: &Application,
+    audience: &Audience,
+    scopes: &Scopes,
+    given: &[String],
+) -> Result<Vec<String>, DirectoryError> {
+    let offered = audience.offered();
+    let mut wanted = named(scopes, &offered)?;
     if scopes.is_default() {
-        return Ok(offered.to_vec());
+        let others = match application {
+            Application::FirstParty(_) => offered,
+            Application::Registered(registration) => by_default(registration, audience, &offered, given)?,
+        };
+        wanted.extend(others);
     }
-    let spelled = scopes.names.iter().map(|name| {
+    // Two spellings of the resource may come with one name.
+    let mut once = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        if !once.contains(&name) {
+            once.push(name);
+        }
+    }
+    Ok(once)
+}
+
+/// The scopes that are asked for by their own names.
+fn named(scopes: &Scopes, offered: &[String]) -> Result<Vec<String>, DirectoryError> {
+    let spelled = scopes.names.iter().filter(|name| *name != DEFAULT).map(|name| {
         let found = offered.iter().find(|offered| offered.eq_ignore_ascii_case(name));
         found.cloned().ok_or_else(|| DirectoryError::ScopeUnknown { scope: shown(name) })
     });
     spelled.collect()
+}
+
+/// What `.default` is for an app registration.
+fn by_default(
+    registration: &Registration,
+    audience: &Audience,
+    offered: &[String],
+    given: &[String],
+) -> Result<Vec<String>, DirectoryError> {
+    let listed = audience.listed(registration);
+    let is_known = |name: &&String| given.contains(name) || listed.iter().flatten().any(|one| one == *name);
+    let known: Vec<_> = offered.iter().filter(is_known).cloned().collect();
+    if !known.is_empty() || offered.is_empty() && listed.is_some() {
+        return Ok(known);
+    }
+    // What cannot be listed, and the application itself, need not be.
+    let application = audience.application().filter(|resource| *resource != registration.client);
+    let must_list = application.is_some() && !registration.required_access.is_empty();
+    let of_users = offered.iter().filter(|name| audience.consenter(name) == Consenter::User);
+    let of_users: Vec<_> = of_users.cloned().collect();
+    if must_list || of_users.is_empty() && !offered.is_empty() {
+        return Err(DirectoryError::Grant(GrantError::ResourceNotListed {
+            client: registration.client,
+            resource: shown(audience.requested()),
+        }));
+    }
+    Ok(of_users)
 }

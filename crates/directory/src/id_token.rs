@@ -31,7 +31,8 @@ pub(crate) struct IdClaims {
     amr: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
-    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<String>,
     oid: PrincipalId,
@@ -55,7 +56,9 @@ pub(crate) struct IdClaims {
 pub(crate) fn claims(facts: IdFacts<'_>) -> IdClaims {
     let IdFacts { user, subject, endpoint, client, tenant, names, issued, expires, token, roles } = facts;
     let (person, session) = (&user.signed_in.user, &user.signed_in.session);
-    let name = person.user_name.as_str().to_owned();
+    // What a person is called is told to whom it was allowed, as the mail address is. The v1.0 endpoint is always asked for all.
+    let tells_names = user.scopes.openid.profile;
+    let name = tells_names.then(|| person.user_name.as_str().to_owned());
     let is_v1 = endpoint == Endpoint::V1;
     IdClaims {
         aud: client,
@@ -63,19 +66,19 @@ pub(crate) fn claims(facts: IdFacts<'_>) -> IdClaims {
         iat: issued,
         nbf: issued,
         exp: expires,
-        auth_time: session.signed_in,
+        auth_time: session.authenticated(),
         amr: Method::amr(&session.methods),
         email: person.mail.clone().filter(|_| user.scopes.openid.email),
-        name: person.display_name.clone(),
+        name: tells_names.then(|| person.display_name.clone()),
         nonce: user.nonce.clone(),
         oid: person.id,
-        preferred_username: (!is_v1).then(|| name.clone()),
+        preferred_username: name.clone().filter(|_| !is_v1),
         roles: roles.to_vec(),
         sid: session.id,
         sub: subject,
         tid: tenant,
-        unique_name: is_v1.then(|| name.clone()),
-        upn: is_v1.then_some(name),
+        unique_name: name.clone().filter(|_| is_v1),
+        upn: name.filter(|_| is_v1),
         uti: token,
         ver: if is_v1 { "1.0" } else { "2.0" },
     }

@@ -7,9 +7,8 @@ use crate::{
     Audience, DirectoryError, DirectoryService, GrantError, RequestError, app_role,
     application::Application,
     assertion::UsedAssertion,
-    audience,
     authorization::{self, Authorization, AuthorizeRefusal, AuthorizeRequest},
-    consent::{self, Agreed, Asked, Whose},
+    consent::{self, Agreed, Asked, AskedOf, Giver},
     grants::{authorization_code, delegated, device_code},
     issue,
     passkeys::UsedChallenge,
@@ -140,22 +139,28 @@ impl DirectoryService {
         .await
     }
 
-    /// What the user must be asked to agree to before the request can be answered. `None`: nothing.
+    /// What the user must be asked to agree to before the request can be answered, by resource: nothing where there is none.
     ///
     /// # Errors
-    /// [`DirectoryError::ScopeUnknown`]; [`app_role::AppRoleError::NotAssigned`], before anybody agrees in vain.
+    /// [`DirectoryError::ScopeUnknown`]; [`app_role::AppRoleError::NotAssigned`], before anybody agrees in vain;
+    /// [`GrantError::AdministratorMustAgree`] if the user cannot.
     pub async fn to_agree(
         &self,
         signed_in: &SignedIn,
         authorization: &Authorization,
-    ) -> Result<Option<Asked>, DirectoryError> {
-        let Authorization { application, audience, scopes, .. } = authorization;
+    ) -> Result<Vec<AskedOf>, DirectoryError> {
+        let application = &authorization.application;
         query(&*self.store, |view| {
             app_role::admits(view, &signed_in.principal, application)?;
-            match consent::agreed(view, application, signed_in.user.id, audience, scopes)? {
-                Agreed::Granted(_) => Ok(None),
-                Agreed::Ask(asked) => Ok(Some(asked)),
+            let giver = Giver::user(&signed_in.user, self.tenant().administrator);
+            let mut all = Vec::new();
+            for (audience, scopes) in authorization.resources() {
+                let agreed = consent::agreed(view, application, signed_in.user.id, audience, scopes)?;
+                let Agreed::Ask(asked) = agreed else { continue };
+                giver.may_give(application.client(), audience, &asked.scopes).map_err(Halt::Refuse)?;
+                all.push(AskedOf { audience: audience.clone(), asked });
             }
+            Ok(all)
         })
         .await
     }
@@ -163,9 +168,21 @@ impl DirectoryService {
     /// All that a request asks for, whether or not it was agreed to before.
     ///
     /// # Errors
-    /// [`DirectoryError::ScopeUnknown`].
-    pub fn all_asked(authorization: &Authorization) -> Result<Asked, DirectoryError> {
-        consent::all(&authorization.audience, &authorization.scopes)
+    /// [`DirectoryError::ScopeUnknown`], [`GrantError::ResourceNotListed`].
+    pub async fn all_asked(
+        &self,
+        signed_in: &SignedIn,
+        authorization: &Authorization,
+    ) -> Result<Vec<AskedOf>, DirectoryError> {
+        let (application, user) = (&authorization.application, signed_in.user.id);
+        query(&*self.store, |view| {
+            let all = authorization.resources().map(|(audience, scopes)| {
+                let asked = consent::all(view, application, user, audience, scopes)?;
+                Ok(AskedOf { audience: audience.clone(), asked })
+            });
+            all.collect()
+        })
+        .await
     }
 
     /// The application with a client id.
@@ -187,19 +204,19 @@ impl DirectoryService {
     /// The user agrees to what the request asks for.
     ///
     /// # Errors
-    /// [`GrantError::SessionEnded`], [`DirectoryError::TooMany`]; [`app_role::AppRoleError::NotAssigned`],
-    /// [`RequestError::ClientDisabled`] of an application that is closed to the user.
+    /// [`GrantError::SessionEnded`], [`GrantError::AdministratorMustAgree`], [`DirectoryError::TooMany`];
+    /// [`app_role::AppRoleError::NotAssigned`], [`RequestError::ClientDisabled`] of an application that is closed to the user.
     pub async fn agree(
         &self,
         signed_in: &SignedIn,
         authorization: &Authorization,
     ) -> Result<(), DirectoryError> {
-        let Authorization { application, audience, scopes, .. } = authorization;
+        let application = &authorization.application;
         transact(&*self.store, &*self.entropy, |view| {
             let signed_in = still(view, signed_in)?;
             app_role::admits(view, &signed_in.principal, application)?;
-            let whose = Whose::User(signed_in.user.id);
-            let write = consent::give(view, application.client(), whose, audience, scopes)?;
+            let giver = Giver::user(&signed_in.user, self.tenant().administrator);
+            let write = consent::give(view, application, giver, authorization.resources())?;
             Ok(Decision::of((), vec![write]))
         })
         .await
@@ -221,7 +238,18 @@ impl DirectoryService {
             let signed_in = still(view, signed_in)?;
             let Authorization { application, scopes, .. } = authorization;
             delegated::may(view, self.names(), application, &signed_in, scopes)?;
-            Ok(Decision::of((), vec![authorization_code::issue(&code, authorization, &signed_in, now)]))
+            for (audience, scopes) in &authorization.also {
+                let client = application.client();
+                match consent::agreed(view, application, signed_in.user.id, audience, scopes)? {
+                    Agreed::Granted(_) => {}
+                    Agreed::Ask(_) => {
+                        return refuse(DirectoryError::Grant(GrantError::ConsentRequired { client }));
+                    }
+                }
+            }
+            let mut writes = vec![authorization_code::issue(&code, authorization, &signed_in, now)];
+            writes.extend(session::enter(&signed_in.session, application.client()));
+            Ok(Decision::of((), writes))
         })
         .await?;
         Ok(code)
@@ -262,7 +290,7 @@ impl DirectoryService {
             }
             app_role::require_enabled(view, &application)?;
             // Said now rather than when the user has signed in for it.
-            let audience = audience::resolve(view, self.names(), &scopes.resource)?;
+            let audience = scopes.audience(view, self.names())?;
             consent::check(&audience, &scopes).map_err(Halt::Refuse)?;
             device_code::begin(view, &application, &scopes, &device_code, &user_code, now)
         })
@@ -274,7 +302,7 @@ impl DirectoryService {
     ///
     /// # Errors
     /// [`GrantError::UserCodeUnknown`]; [`app_role::AppRoleError::NotAssigned`], [`RequestError::ClientDisabled`] of an application that is
-    /// closed to the user.
+    /// closed to the user; [`GrantError::AdministratorMustAgree`] if the user cannot agree to what it asks for.
     pub async fn waiting_device(
         &self,
         typed: &str,
@@ -289,11 +317,15 @@ impl DirectoryService {
                 return refuse(DirectoryError::Grant(GrantError::UserCodeUnknown));
             };
             app_role::admits(view, &signed_in.principal, &application)?;
-            let audience = audience::resolve(view, self.names(), &device.scopes.resource)?;
+            let audience = device.scopes.audience(view, self.names())?;
             let agreed = consent::agreed(view, &application, signed_in.user.id, &audience, &device.scopes)?;
             let asked = match agreed {
                 Agreed::Granted(_) => None,
-                Agreed::Ask(asked) => Some(asked),
+                Agreed::Ask(asked) => {
+                    let giver = Giver::user(&signed_in.user, self.tenant().administrator);
+                    giver.may_give(device.client, &audience, &asked.scopes).map_err(Halt::Refuse)?;
+                    Some(asked)
+                }
             };
             Ok(WaitingDevice { application, audience, asked })
         })
@@ -322,10 +354,11 @@ impl DirectoryService {
             if let Some(application) = &application {
                 app_role::admits(view, &signed_in.principal, application)?;
             }
-            if application.is_some_and(|application| application.needs_consent()) {
-                let audience = audience::resolve(view, self.names(), &device.scopes.resource)?;
-                let whose = Whose::User(signed_in.user.id);
-                writes.push(consent::give(view, device.client, whose, &audience, &device.scopes)?);
+            if let Some(application) = application.filter(Application::needs_consent) {
+                let audience = device.scopes.audience(view, self.names())?;
+                let giver = Giver::user(&signed_in.user, self.tenant().administrator);
+                let resource = [(&audience, &device.scopes)];
+                writes.push(consent::give(view, &application, giver, resource)?);
             }
             Ok(Decision::of((), writes))
         })
@@ -354,11 +387,11 @@ impl DirectoryService {
     pub async fn agree_for_everybody(&self, client: ClientId, scope: &str) -> Result<(), DirectoryError> {
         let scopes = Scopes::parse(scope, self.names())?;
         transact(&*self.store, &*self.entropy, |view| {
-            if Application::find(view, client)?.is_none() {
+            let Some(application) = Application::find(view, client)? else {
                 return refuse(DirectoryError::ClientUnknown { client });
-            }
-            let audience = audience::resolve(view, self.names(), &scopes.resource)?;
-            let write = consent::give(view, client, Whose::Everybody, &audience, &scopes)?;
+            };
+            let audience = scopes.audience(view, self.names())?;
+            let write = consent::give(view, &application, Giver::EVERYBODY, [(&audience, &scopes)])?;
             Ok(Decision::of((), vec![write]))
         })
         .await

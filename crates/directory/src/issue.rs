@@ -143,7 +143,8 @@ fn scp(user: &Delegated) -> String {
 /// What was granted, spelled as it would be asked for: clients look for it by that.
 fn told(user: &Delegated, audience: &Audience) -> String {
     let names = user.granted.iter().map(String::as_str).chain(user.scopes.is_default().then_some(DEFAULT));
-    let scopes = names.map(|name| format!("{}/{name}", audience.requested));
+    let whole = |name| format!("{}/{name}", audience.requested);
+    let scopes = names.map(|name| user.scopes.spelled(name).map_or_else(|| whole(name), str::to_owned));
     let openid = user.scopes.openid.told().map(str::to_owned);
     scopes.chain(openid).collect::<Vec<_>>().join(" ")
 }

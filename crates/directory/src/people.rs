@@ -20,8 +20,8 @@ impl DirectoryService {
     /// Makes a user and its principal in one commit.
     ///
     /// # Errors
-    /// [`UserError::NameTaken`], [`UserError::MailInvalid`], [`UserError::PasswordUnfit`], [`UserError::Busy`],
-    /// [`DirectoryError::DisplayNameInvalid`].
+    /// [`UserError::NameTaken`], [`UserError::DomainForeign`], [`UserError::MailInvalid`], [`UserError::PasswordUnfit`],
+    /// [`UserError::Busy`], [`DirectoryError::DisplayNameInvalid`].
     pub async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<Person, DirectoryError> {
         let (user, principal) = self.fresh_user(new, now)?;
         transact(&*self.store, &*self.entropy, |view| user::create(view, &user, &principal)).await
@@ -33,6 +33,7 @@ impl DirectoryService {
         new: NewUser,
         now: Timestamp,
     ) -> Result<(User, access::Principal), DirectoryError> {
+        user::check_domain(&new.user_name, &self.tenant().domain)?;
         if let Some(password) = &new.password {
             password::check(password, &new.user_name)?;
         }
@@ -83,11 +84,11 @@ impl DirectoryService {
     /// Changes a user and its principal.
     ///
     /// # Errors
-    /// [`UserError::NotFound`], [`UserError::NameTaken`], [`UserError::MailInvalid`], [`DirectoryError::DisplayNameInvalid`],
-    /// [`DirectoryError::AdministratorNeeded`].
+    /// [`UserError::NotFound`], [`UserError::NameTaken`], [`UserError::DomainForeign`], [`UserError::MailInvalid`],
+    /// [`DirectoryError::DisplayNameInvalid`], [`DirectoryError::AdministratorNeeded`].
     pub async fn update_user(&self, named: &str, change: &UserChange) -> Result<Person, DirectoryError> {
-        let (named, administrator) = (self.named(named), self.tenant().administrator);
-        transact(&*self.store, &*self.entropy, |view| user::update(view, &named, change, administrator)).await
+        let (named, tenant) = (self.named(named), self.tenant());
+        transact(&*self.store, &*self.entropy, |view| user::update(view, &named, change, tenant)).await
     }
 
     /// Deletes a user with its principal and its memberships, in one commit: its tokens are worth nothing from then on.

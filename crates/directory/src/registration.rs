@@ -69,6 +69,26 @@ pub struct ExposedScope {
     pub description: String,
     /// Can it be asked for?
     pub enabled: bool,
+    /// Who may agree to it. Records of before have none: everybody might.
+    #[serde(default, skip_serializing_if = "Consenter::is_user")]
+    pub consenter: Consenter,
+}
+
+/// Who may agree that a client has a scope (Graph: `oauth2PermissionScopes`' `type`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Consenter {
+    /// Every user for itself, and an administrator.
+    #[default]
+    User,
+    /// An administrator only.
+    Admin,
+}
+
+impl Consenter {
+    /// Not written where it says nothing that records of before did not mean.
+    fn is_user(&self) -> bool {
+        *self == Self::User
+    }
 }
 
 /// What a registration wants to be allowed at one resource (Graph: `requiredResourceAccess`).

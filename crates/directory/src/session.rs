@@ -7,7 +7,7 @@
 use crate::{DirectoryError, user::User};
 use access::Principal;
 use crypt::{HashedSecret, fresh_secret};
-use domain::{Entropy, PrincipalId, Secret, SessionId, Timestamp, limits};
+use domain::{ClientId, Entropy, PrincipalId, Secret, SessionId, Timestamp, limits};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use store::{Halt, Key, Load, Record, View, Write};
@@ -21,14 +21,21 @@ pub struct Session {
     pub principal: PrincipalId,
     /// How.
     pub methods: Vec<Method>,
-    /// When.
+    /// When it was begun.
     pub signed_in: Timestamp,
+    /// When the user has shown who it is, if that was before: a device's session comes from one of a browser. What ends sign-ins goes by
+    /// when this one was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown: Option<Timestamp>,
     /// Since when tokens of its principal were good at the moment at which the sign-in was proven: whatever ends all of before changes it, and
     /// so ends this session too, also where the clocks of two requests would say that it is younger. Sessions of earlier versions have none.
     #[serde(default)]
     after: Option<Timestamp>,
     /// The hash of the cookie's secret, if a browser has it.
     cookie: Option<HashedSecret>,
+    /// The clients that it has signed in to, the last ones of many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    clients: Vec<ClientId>,
     /// Until when the browser need not ask again.
     pub expires: Timestamp,
     /// When the last refresh token has expired that can have come from it.
@@ -73,12 +80,28 @@ impl Session {
         Self { signed_in: self.signed_in.max(after), after: Some(after), ..self.clone() }
     }
 
+    /// When the user has shown who it is (`auth_time`).
+    pub(crate) fn authenticated(&self) -> Timestamp {
+        self.shown.unwrap_or(self.signed_in)
+    }
+
+    /// The same, by what the user has shown in another one.
+    pub(crate) fn shown_in(self, other: &Self) -> Self {
+        Self { methods: other.methods.clone(), shown: Some(other.authenticated()), ..self }
+    }
+
     /// Has its principal been disabled, or has something that ends it been revoked since it was begun?
     pub(crate) fn is_over(&self, principal: &Principal) -> bool {
         let revocations = &principal.revocations;
         !principal.enabled
             || self.after.is_some_and(|after| after != revocations.valid_from())
             || revocations.refuse(self.signed_in, &[self.id.uuid()])
+    }
+
+    /// The clients that it has signed in to: the last [`CLIENTS_MAX`].
+    #[must_use]
+    pub fn clients(&self) -> &[ClientId] {
+        &self.clients
     }
 
     /// Does a browser have its cookie? Else it is kept by refresh tokens alone.
@@ -135,8 +158,10 @@ pub(crate) fn begin(
         principal,
         methods,
         signed_in: now,
+        shown: None,
         after: None,
         cookie: secret.as_ref().map(HashedSecret::of),
+        clients: Vec::new(),
         expires: now.plus(limits::SESSION_LIFETIME),
         kept_until: now.plus(limits::REFRESH_TOKEN_LIFETIME).plus(SPARE),
     };
@@ -185,6 +210,21 @@ pub(crate) fn live(view: &View, id: SessionId) -> Result<Option<SignedIn>, Load>
 /// A session is kept so much longer than it must be, so that it is not written at each refresh.
 const SPARE: Duration = Duration::from_secs(86_400);
 
+/// How many clients a session knows again. Ours: more than anybody uses in a day, and few enough to be read with every page.
+pub(crate) const CLIENTS_MAX: usize = 64;
+
+/// Remembers that a session has signed in to a client, if it does not know that already.
+pub(crate) fn enter(session: &Session, client: ClientId) -> Option<Write> {
+    if session.clients.contains(&client) {
+        return None;
+    }
+    let mut entered = session.clone();
+    entered.clients.push(client);
+    let over = entered.clients.len().saturating_sub(CLIENTS_MAX);
+    entered.clients.drain(..over);
+    Some(store::put::<Session>(&session.id, &entered))
+}
+
 /// Keeps a session as long as refresh tokens may come from it.
 pub(crate) fn keep(session: &Session, now: Timestamp) -> Option<Write> {
     let needed = now.plus(limits::REFRESH_TOKEN_LIFETIME);
@@ -208,4 +248,25 @@ pub(crate) fn end(
         writes.push(store::put::<Principal>(&principal.id, &principal));
     }
     Ok(writes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Fill, NOW};
+
+    #[test]
+    fn a_session_knows_the_last_clients_that_it_was_in() {
+        let user = PrincipalId::random(&Fill(1));
+        let (mut session, _) = begin(user, vec![Method::Password], Kept::InBrowser, &Fill(2), NOW);
+        let client = |number: usize| ClientId::random(&Fill(u8::try_from(number).unwrap()));
+        for number in 0..CLIENTS_MAX + 2 {
+            let write = enter(&session, client(number)).unwrap();
+            let Write::Put(_, value) = write else { panic!("it is kept") };
+            session = serde_json::from_slice(&value).unwrap();
+            assert!(enter(&session, client(number)).is_none(), "once");
+        }
+        assert_eq!(session.clients().len(), CLIENTS_MAX);
+        assert_eq!(session.clients().first(), Some(&client(2)));
+    }
 }

@@ -4,8 +4,8 @@
 //! factor's steps (`totp`), whether a user may act: the principal's `enabled` says that, as for everybody.
 
 use crate::{
-    DirectoryError, deleted, passkeys::KeptPasskey, principal, registry::is_display_name, tenant::shown,
-    totp::Authenticator,
+    DirectoryError, Tenant, deleted, passkeys::KeptPasskey, principal, registry::is_display_name,
+    tenant::shown, totp::Authenticator,
 };
 use access::{Principal, PrincipalKind};
 use crypt::PasswordHash;
@@ -49,6 +49,11 @@ pub struct User {
 }
 
 impl User {
+    /// May it do all in the directory? `installation`: whose administrator the tenant has from the beginning.
+    pub(crate) fn administers(&self, installation: PrincipalId) -> bool {
+        self.is_administrator || self.id == installation
+    }
+
     /// Does a sign-in need a code of its authenticator app too?
     #[must_use]
     pub fn has_second_factor(&self) -> bool {
@@ -128,6 +133,12 @@ pub enum UserError {
     /// A user name that is none.
     #[error(transparent)]
     NameInvalid(#[from] NameError),
+    /// A user name in a domain that is not the tenant's.
+    #[error("the user name is not in this directory's domain, {own}")]
+    DomainForeign {
+        /// The tenant's.
+        own: String,
+    },
     /// A mail address that is none.
     #[error(
         "the mail address is not valid: printable ASCII around one @, at most {} characters",
@@ -225,6 +236,12 @@ pub(crate) fn name_in(text: &str, domain: &str) -> Result<UserName, NameError> {
     if text.contains('@') { text.parse() } else { format!("{text}@{domain}").parse() }
 }
 
+/// Is it a name in the tenant's own domain? Somebody else's says that somebody else vouches for it.
+pub(crate) fn check_domain(name: &UserName, own: &str) -> Result<(), UserError> {
+    let is_own = name.as_str().split_once('@').is_some_and(|(_, domain)| domain.eq_ignore_ascii_case(own));
+    if is_own { Ok(()) } else { Err(UserError::DomainForeign { own: own.to_owned() }) }
+}
+
 /// Finds a user, if it is there.
 pub(crate) fn look(view: &View, named: &Named) -> Result<Option<Person>, Refusal> {
     let id = match named {
@@ -307,8 +324,9 @@ pub(crate) fn update(
     view: &View,
     named: &Named,
     change: &UserChange,
-    administrator: PrincipalId,
+    tenant: &Tenant,
 ) -> Result<Decision<Person>, Refusal> {
+    let administrator = tenant.administrator;
     let Person { user: before, principal: acting } = find(view, named)?;
     let (mut user, mut principal) = (User::clone(&before), Principal::clone(&acting));
     let mut writes = Vec::new();
@@ -316,6 +334,7 @@ pub(crate) fn update(
         && name.as_str() != user.user_name.as_str()
     {
         if *name != user.user_name {
+            check_domain(name, &tenant.domain)?;
             if view.get::<UserNameIndex>(name)?.is_some() {
                 return Err(UserError::NameTaken { name: name.clone() }.into());
             }

@@ -191,6 +191,22 @@ async fn secrets_are_not_changed_by_a_list_of_them() {
     );
 }
 
+/// What is set to nothing is the first version again, in Graph's own words.
+#[tokio::test]
+async fn an_applications_token_version_goes_back_to_the_first() {
+    let world = golden_graph::world().await;
+    let new = json!({"displayName": "web", "api": {"requestedAccessTokenVersion": 2}});
+    let (status, made) = ask(&world, "admin", Method::POST, "/v1.0/applications", new).await;
+    assert_eq!((status, &made["api"]["requestedAccessTokenVersion"]), (StatusCode::CREATED, &json!(2)));
+    let path = format!("/v1.0/applications/{}", made["id"].as_str().unwrap());
+    for (api, version) in [(json!({}), 2), (json!({"requestedAccessTokenVersion": null}), 1)] {
+        let (status, told) = ask(&world, "admin", Method::PATCH, &path, json!({"api": api})).await;
+        assert_eq!(status, StatusCode::NO_CONTENT, "{told}");
+        let (_, told) = ask(&world, "admin", Method::GET, &path, json!({})).await;
+        assert_eq!(told["api"]["requestedAccessTokenVersion"], version);
+    }
+}
+
 /// By a page of another origin: which headers the answer has that let it be read, and whether it left a record.
 async fn of_page(world: &World, method: Method, headers: &[(&str, &str)]) -> (StatusCode, [String; 4], bool) {
     let before = world.audit.records().len();

@@ -4,8 +4,11 @@
 
 mod authorize;
 mod browser;
+mod consent;
 mod device;
 mod golden;
+mod hinted;
+mod number;
 mod passkey;
 mod protections;
 mod sign_out;

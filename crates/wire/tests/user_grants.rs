@@ -177,6 +177,12 @@ async fn each_endpoint_answers_in_its_own_types() {
     let (status, graph) =
         desk.post("/common/oauth2/v2.0/token", &refresh(&v2["refresh_token"], "User.Read%20openid")).await;
     assert_eq!((status, &claims(&graph["access_token"])["scp"]), (200, &json!("User.Read")), "{graph}");
+    assert_eq!(graph["scope"], "User.Read openid", "as it was asked for: it looks for its tokens by that");
+    assert_eq!(
+        claims(&graph["id_token"]).get("preferred_username"),
+        None,
+        "nobody has asked what the user is called"
+    );
     // Another program of the same person has read it before.
     let (status, shared) =
         desk.post("/common/oauth2/v2.0/token", &refresh(&v2["refresh_token"], "User.Read")).await;

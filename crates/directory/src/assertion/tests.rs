@@ -170,7 +170,7 @@ async fn each_name_of_the_endpoint_is_an_audience_and_no_other() {
     let base = scene.directory.names().login_base();
     let tenant = scene.directory.tenant().clone();
     for named in [tenant.id.to_string(), tenant.domain.clone(), tenant.domain.to_uppercase()] {
-        for end in ["oauth2/v2.0/token", "oauth2/token", "v2.0"] {
+        for end in ["oauth2/v2.0/token", "oauth2/token", "v2.0", ""] {
             let aud = format!("{base}/{named}/{end}");
             assert!(scene.ask(&scene.signed(json!({"aud": aud})), NOW).await.is_ok(), "{aud}");
             let among = json!({"aud": ["https://else.example", aud]});
@@ -187,6 +187,9 @@ async fn each_name_of_the_endpoint_is_an_audience_and_no_other() {
         format!("{base}.evil.example/{id}/v2.0"),
         format!("{base}/99999999-9999-4999-8999-999999999999/v2.0"),
         format!("{base}/common/v2.0"),
+        format!("{base}/common/"),
+        format!("{base}/99999999-9999-4999-8999-999999999999/"),
+        format!("{base}//"),
         format!("https://login.keyless.localhost/{id}/v2.0"),
         format!("https://login.microsoftonline.com/{id}/oauth2/v2.0/token"),
         "api://AzureADTokenExchange".to_owned(),

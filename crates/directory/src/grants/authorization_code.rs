@@ -124,7 +124,7 @@ pub(crate) fn redeem(view: &View, setting: Setting<'_>, client: &Authenticated, 
     let scopes = match &redeem.scopes {
         None => code.scopes.clone(),
         // Whether there is an id token or a refresh token was asked for when the user was there.
-        Some(scopes) => Scopes { openid: scopes.openid.within(code.scopes.openid), ..scopes.clone() },
+        Some(scopes) => scopes.with(scopes.openid.within(code.scopes.openid)),
     };
     let proven = Proven { client, signed_in, scopes, nonce: code.nonce.clone(), platform: code.platform };
     let mut begun = delegated::begin(view, setting, proven)?;

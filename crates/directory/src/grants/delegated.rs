@@ -4,7 +4,6 @@
 use crate::{
     Audience, DirectoryError, GrantError, app_role,
     application::Application,
-    audience,
     client::Authenticated,
     consent::{self, Agreed},
     grants::refresh_token,
@@ -89,7 +88,7 @@ pub(crate) fn may(
     scopes: &Scopes,
 ) -> Result<(Audience, Vec<String>), Halt<DirectoryError>> {
     app_role::admits(view, &signed_in.principal, application)?;
-    let audience = audience::resolve(view, names, &scopes.resource)?;
+    let audience = scopes.audience(view, names)?;
     match consent::agreed(view, application, signed_in.user.id, &audience, scopes)? {
         Agreed::Granted(granted) => Ok((audience, granted)),
         Agreed::Ask(_) => Err(Halt::Refuse(DirectoryError::Grant(GrantError::ConsentRequired {

@@ -188,7 +188,8 @@ pub(crate) fn decline(
 
 /// A fresh session for a device, as good as the one that the user says yes in.
 pub(crate) fn session_of(signed_in: &SignedIn, entropy: &dyn Entropy, now: Timestamp) -> Session {
-    session::begin(signed_in.user.id, signed_in.session.methods.clone(), Kept::ByTokens, entropy, now).0
+    let begun = session::begin(signed_in.user.id, Vec::new(), Kept::ByTokens, entropy, now).0;
+    begun.shown_in(&signed_in.session)
 }
 
 /// The device asks whether it may.

@@ -20,6 +20,22 @@ pub enum GrantError {
         /// Who asks.
         client: ClientId,
     },
+    /// What the client asks for only an administrator can agree to, and the user is none.
+    #[error("client {client} asks for what only an administrator can agree to")]
+    AdministratorMustAgree {
+        /// Who asks.
+        client: ClientId,
+    },
+    /// The client asks for all that it is registered to want of a resource, and is registered to want others.
+    #[error(
+        "client {client} does not list the resource among those that it wants, and nobody has agreed to it"
+    )]
+    ResourceNotListed {
+        /// Who asks.
+        client: ClientId,
+        /// For what, as asked for.
+        resource: String,
+    },
     /// The user does not agree.
     #[error("the user has declined")]
     ConsentDeclined,

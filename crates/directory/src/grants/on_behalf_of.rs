@@ -101,6 +101,6 @@ pub(crate) fn grant(
     }
     let openid =
         consent::openid_without_asking(view, client.application()?, signed_in.user.id, scopes.openid)?;
-    let (scopes, platform) = (Scopes { openid, ..scopes.clone() }, Platform::Web);
+    let (scopes, platform) = (scopes.with(openid), Platform::Web);
     delegated::begin(view, setting, Proven { client, signed_in, scopes, nonce: None, platform })
 }

@@ -1,6 +1,7 @@
 //! The grants by which a client acts in a user's name, over a store: each with what refuses it.
 
 mod assigned;
+mod consented;
 mod pages;
 mod refreshed;
 
@@ -12,7 +13,7 @@ use crate::{
     fixtures::{NOW, secret, settings, verifier},
     interaction::DeviceRequest,
     redirect::{Platform, RedirectUri},
-    registration::ExposedScope,
+    registration::{Consenter, ExposedScope},
     session::{Method, SignedIn},
 };
 use access::Verifier;
@@ -96,6 +97,7 @@ impl World {
             value: "Orders.Read".to_owned(),
             description: "Read orders".to_owned(),
             enabled: true,
+            consenter: Consenter::User,
         }];
         let write = store::put::<Registration>(&web.id, &web);
         transact(&*store, &Draws::default(), |_| -> Result<Decision<()>, Halt<DirectoryError>> {
@@ -306,13 +308,13 @@ async fn nobody_acts_in_a_users_name_without_consent() {
     let world = World::new().await;
     let signed_in = world.sign_in().await;
     let authorization = world.authorization(FULL).await;
-    let asked = world.directory.to_agree(&signed_in, &authorization).await.unwrap().unwrap();
+    let asked = world.directory.to_agree(&signed_in, &authorization).await.unwrap().remove(0).asked;
     assert_eq!(asked.scopes, ["user_impersonation"]);
     assert_eq!(asked.openid, ["openid", "profile", "email", "offline_access"]);
     let refused = world.directory.issue_code(&signed_in, &authorization, NOW).await;
     assert!(matches!(refused, Err(DirectoryError::Grant(GrantError::ConsentRequired { .. }))));
     world.directory.agree(&signed_in, &authorization).await.unwrap();
-    assert_eq!(world.directory.to_agree(&signed_in, &authorization).await.unwrap(), None);
+    assert!(world.directory.to_agree(&signed_in, &authorization).await.unwrap().is_empty());
     // Agreed for the vaults: nothing was said of Graph.
     let code = world.code(&signed_in, FULL).await;
     let graph = TokenRequest { scope: Some("User.Read".to_owned()), ..world.redeem(&code) };

@@ -3,7 +3,7 @@
 //!
 //! They are no records: nobody changes them. Their object ids are made from the tenant's.
 
-use crate::{AppRole, app_role::graph_client};
+use crate::{AppRole, app_role::graph_client, registration::Consenter};
 use access::audience::KEY_VAULT_APPLICATION;
 use domain::{ClientId, CredentialId, PrincipalId, TenantId};
 use uuid::{Uuid, uuid};
@@ -42,6 +42,16 @@ pub const GRAPH_SCOPES: &[(Uuid, &str)] = &[
     (uuid!("c5366453-9fb0-48a5-a156-24f0c49a4b84"), "Directory.ReadWrite.All"),
     (uuid!("0e263e50-5827-48a4-b97c-d940288653c7"), "Directory.AccessAsUser.All"),
 ];
+
+/// Who may agree to a scope of our Graph: what a client reads of who is signed in, and of colleagues what these see of each other, every user
+/// lets it; all else is of others (Microsoft Graph permissions reference, "admin consent required").
+#[must_use]
+pub fn consenter(scope: &str) -> Consenter {
+    match scope {
+        "User.Read" | "User.ReadBasic.All" => Consenter::User,
+        _ => Consenter::Admin,
+    }
+}
 
 /// The one scope of the vaults.
 pub const VAULT_SCOPE: (Uuid, &str) = (uuid!("f53da476-18e3-4152-8e01-aec403e6edc0"), "user_impersonation");
@@ -101,6 +111,15 @@ impl Builtin {
         }
     }
 
+    /// Who may agree to one of its scopes.
+    #[must_use]
+    pub fn consenter(self, scope: &str) -> Consenter {
+        match self {
+            Self::Graph => consenter(scope),
+            Self::Vaults => Consenter::User,
+        }
+    }
+
     /// By which consents to it are kept.
     pub(crate) const fn key(self) -> &'static str {
         match self {
@@ -142,6 +161,12 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), count);
+        let of_users: Vec<_> =
+            GRAPH_SCOPES.iter().filter(|(_, scope)| consenter(scope) == Consenter::User).collect();
+        assert_eq!(
+            of_users.iter().map(|(_, scope)| *scope).collect::<Vec<_>>(),
+            ["User.Read", "User.ReadBasic.All"]
+        );
         let tenant = tenant().id;
         for one in Builtin::ALL {
             assert!(!one.client().uuid().is_nil() && one.object(tenant).uuid() != one.client().uuid());

@@ -196,7 +196,7 @@ pub(crate) fn permit(
             }
             let user = view.get::<User>(&principal.id)?;
             let is_administrator =
-                principal.id == administrator || user.is_some_and(|user| user.is_administrator);
+                principal.id == administrator || user.is_some_and(|user| user.administers(administrator));
             let because = match is_administrator {
                 true => Because::Administrator,
                 false if right.is_everybodys() => Because::User,
@@ -251,7 +251,7 @@ impl GraphPermit {
         user: &User,
         administrator: PrincipalId,
     ) -> Result<(), Halt<DirectoryError>> {
-        if self.is_administrators() || !(user.is_administrator || user.id == administrator) {
+        if self.is_administrators() || !user.administers(administrator) {
             return Ok(());
         }
         refuse(GraphError::AboveCaller { what: "the user", has: "an administrator's rank" }.into())

@@ -75,7 +75,7 @@ impl Acting<'_> {
         self.change(Right::WriteUsers, |view, permit| {
             let before = user::find(view, &named)?;
             permit.over_user(&before.user, administrator)?;
-            let changed = user::update(view, &named, &patch.change, administrator)?;
+            let changed = user::update(view, &named, &patch.change, self.directory.tenant())?;
             match &hash {
                 None => Ok(changed),
                 Some((hash, must_change)) => {

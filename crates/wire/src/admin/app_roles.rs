@@ -14,7 +14,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use directory::{AppRole, DirectoryError, RoleAssignment, app_role, registration::ExposedScope};
+use directory::{
+    AppRole, DirectoryError, RoleAssignment, app_role,
+    registration::{Consenter, ExposedScope},
+};
 use domain::{ClientId, CredentialId};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -102,6 +105,7 @@ async fn add_scope(
         description: if new.description.is_empty() { new.value.clone() } else { new.description },
         value: new.value,
         enabled: true,
+        consenter: Consenter::default(),
     };
     let made = state.directory.add_scope(&named, scope.clone()).await;
     let target = format!("scope {} of registration {}", scope.id, cut(&named));

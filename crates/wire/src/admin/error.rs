@@ -263,7 +263,9 @@ impl From<UserError> for AdminError {
             UserError::CodeWrong => Self::bad_request(format!(
                 "{text}: type the one that the app shows now, and see that the clocks of both are right"
             )),
-            UserError::NameInvalid(_) | UserError::MailInvalid => Self::bad_request(text),
+            UserError::NameInvalid(_) | UserError::DomainForeign { .. } | UserError::MailInvalid => {
+                Self::bad_request(text)
+            }
             UserError::TooManyTries { .. } | UserError::Busy => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", text)
             }

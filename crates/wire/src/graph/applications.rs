@@ -13,7 +13,7 @@ use directory::{
     AppRole, DirectoryError, NewRegistration, Registration, RegistrationChange, TokenVersion,
     graph::{KeyChange, Right},
     redirect::Platform,
-    registration::{ExposedScope, RequiredAccess},
+    registration::{Consenter, ExposedScope, RequiredAccess},
 };
 use domain::{ClientId, CredentialId};
 use http::{Method, StatusCode};
@@ -182,7 +182,9 @@ fn read(
     }
     if let Some(mut api) = members.object("api")? {
         change.token_version = match api.take("requestedAccessTokenVersion") {
-            None | Some(Value::Null) => None,
+            None => None,
+            // None is said is the first one, in Graph's own words.
+            Some(Value::Null) => Some(TokenVersion::V1),
             Some(version) if version == json!(1) => Some(TokenVersion::V1),
             Some(version) if version == json!(2) => Some(TokenVersion::V2),
             Some(_) => return Err(GraphError::bad("Property 'requestedAccessTokenVersion' is 1 or 2.")),
@@ -228,9 +230,12 @@ fn scope(mut scope: Members) -> Result<ExposedScope, GraphError> {
         value: scope.required("value")?,
         description: description.unwrap_or_default(),
         enabled: scope.flag("isEnabled")?.unwrap_or(true),
+        consenter: match scope.optional("type")?.as_deref() {
+            None | Some("User") => Consenter::User,
+            Some("Admin") => Consenter::Admin,
+            Some(_) => return Err(GraphError::bad("The type of a permission scope is User or Admin.")),
+        },
     };
-    // Who may agree is the same for all scopes here.
-    scope.take("type");
     scope.take("origin");
     scope.finish()?;
     Ok(read)

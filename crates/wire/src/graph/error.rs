@@ -256,6 +256,9 @@ impl From<DirectoryError> for GraphError {
             DirectoryError::User(UserError::NameTaken { .. }) => Self::conflict(
                 "Another object with the same value for property userPrincipalName already exists.",
             ),
+            DirectoryError::User(UserError::DomainForeign { .. }) => Self::bad(
+                "The domain portion of the userPrincipalName property is invalid. You must use one of the verified domain names in your organization.",
+            ),
             DirectoryError::FederatedTaken { what } => Self::new(
                 StatusCode::CONFLICT,
                 "Request_MultipleObjectsWithSameKeyValue",

@@ -30,7 +30,10 @@ use crate::{
 use access::Caller;
 use audit::{Actor, Outcome};
 use axum::{body::Body, extract::Request, response::Response};
-use directory::graph::{Acting, GraphPermit};
+use directory::{
+    DirectoryError,
+    graph::{Acting, GraphPermit},
+};
 use error::GraphError;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use odata::Query;
@@ -143,7 +146,7 @@ struct Told {
 async fn perform(state: &State, context: &Context, caller: &Caller, request: Request) -> Told {
     let (parts, body) = request.into_parts();
     let routed = route::route(&parts.method, parts.uri.path());
-    let operation = match routed {
+    let mut operation = match routed {
         Ok(operation) => operation,
         Err(error) => {
             let reason = error.message().to_owned();
@@ -164,7 +167,14 @@ async fn perform(state: &State, context: &Context, caller: &Caller, request: Req
             Err(error) => refused(error, target),
         };
     }
-    let permit = match acting.may(operation.right()).await {
+    let mut permitted = acting.may(operation.right()).await;
+    if let Err(DirectoryError::Graph(directory::graph::GraphError::Denied { .. })) = &permitted
+        && let Some(own) = operation.of_self(state, caller.principal()).await
+    {
+        permitted = acting.may(own.right()).await;
+        operation = own;
+    }
+    let permit = match permitted {
         Ok(permit) => permit,
         Err(error) => return refused(error.into(), target),
     };

@@ -16,8 +16,10 @@ use super::{
     service_principals::ServicePrincipalsOperation,
     users::{OpenIdOperation, UsersOperation},
 };
+use crate::context::State;
 use axum::body::Body;
 use directory::graph::Right;
+use domain::PrincipalId;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
@@ -82,6 +84,14 @@ macro_rules! each {
 }
 
 impl Operation {
+    /// The same of whoever calls, where the path names just them.
+    pub(super) async fn of_self(&self, state: &State, caller: PrincipalId) -> Option<Self> {
+        match self {
+            Self::Users(operation) => operation.of_self(state, caller).await.map(Self::Users),
+            _ => None,
+        }
+    }
+
     /// What the audit log calls it, and which right it takes.
     fn facts(&self) -> (&'static str, Right) {
         each!(self, operation => operation.facts())

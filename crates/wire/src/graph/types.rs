@@ -9,6 +9,7 @@ use directory::{
     graph::{Builtin, PermissionGrant, builtin},
     managed,
     redirect::Platform,
+    registration::{Consenter, ExposedScope},
 };
 use domain::{ClientId, PrincipalId, TenantId};
 use serde_json::{Map, Value, json};
@@ -83,22 +84,23 @@ fn info() -> Value {
 }
 
 fn scopes(registration: &Registration) -> Vec<Value> {
-    let scope =
-        |id: Uuid, value: &str, description: &str, enabled: bool| permission(id, value, description, enabled);
-    registration
-        .scopes
-        .iter()
-        .map(|known| scope(known.id.uuid(), &known.value, &known.description, known.enabled))
-        .collect()
+    let scope = |known: &ExposedScope| {
+        let ExposedScope { id, value, description, enabled, consenter } = known;
+        permission(id.uuid(), value, description, *enabled, *consenter)
+    };
+    registration.scopes.iter().map(scope).collect()
 }
 
-fn permission(id: Uuid, value: &str, description: &str, enabled: bool) -> Value {
+fn permission(id: Uuid, value: &str, description: &str, enabled: bool, consenter: Consenter) -> Value {
     json!({
         "adminConsentDescription": description,
         "adminConsentDisplayName": description,
         "id": id,
         "isEnabled": enabled,
-        "type": "User",
+        "type": match consenter {
+            Consenter::User => "User",
+            Consenter::Admin => "Admin",
+        },
         "userConsentDescription": description,
         "userConsentDisplayName": description,
         "value": value,
@@ -256,7 +258,8 @@ pub(super) fn builtin_principal(one: Builtin, own_resource: &str, tenant: Tenant
         Builtin::Graph => builtin::graph_roles(),
         Builtin::Vaults => Vec::new(),
     };
-    let scopes: Vec<_> = one.scopes().iter().map(|(id, value)| permission(*id, value, value, true)).collect();
+    let scope = |(id, value): &(Uuid, &str)| permission(*id, value, value, true, one.consenter(value));
+    let scopes: Vec<_> = one.scopes().iter().map(scope).collect();
     let mut names = vec![one.client().to_string(), public.to_owned(), own_resource.to_owned()];
     // By the public cloud's names these two are one.
     names.dedup();

@@ -8,12 +8,13 @@ use super::{
     route::{Key, named},
     types::{self, Object},
 };
+use crate::context::State;
 use axum::body::Body;
 use directory::{
     NewUser, Person, UserChange,
     graph::{Acting, Right, UserPatch},
 };
-use domain::Secret;
+use domain::{PrincipalId, Secret};
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -90,6 +91,18 @@ impl UsersOperation {
             },
             _ => return Err(GraphError::no_such_path()),
         })
+    }
+
+    /// The same of whoever calls, where the path names just them: what everybody may read of oneself needs no more by one's own name.
+    pub(super) async fn of_self(&self, state: &State, caller: PrincipalId) -> Option<Self> {
+        let (key, own) = match self {
+            Self::Get { key } => (key, Self::Me),
+            Self::MemberOf { key } => (key, Self::MyGroups),
+            Self::GroupsOf { key, what } => (key, Self::MyGroupsOf { what: *what }),
+            _ => return None,
+        };
+        let found = user(state, key).await.ok()?;
+        (found.user.id == caller).then_some(own)
     }
 
     pub(super) fn facts(&self) -> (&'static str, Right) {
@@ -206,6 +219,15 @@ impl UsersOperation {
     }
 }
 
+async fn user(state: &State, key: &Key) -> Result<Person, GraphError> {
+    match key {
+        Key::Id(text) if text.contains('@') || uuid::Uuid::try_parse(text).is_ok() => {
+            Ok(state.directory.user(text).await?)
+        }
+        Key::Id(text) | Key::App(text) => Err(GraphError::not_found(text)),
+    }
+}
+
 impl Asked<'_> {
     /// Ordinary users see of others what a colleague may.
     pub(super) fn sees_all(&self) -> bool {
@@ -214,12 +236,7 @@ impl Asked<'_> {
 
     /// The user that a path names: by its id or its whole user name.
     pub(super) async fn user(&self, key: &Key) -> Result<Person, GraphError> {
-        match key {
-            Key::Id(text) if text.contains('@') || uuid::Uuid::try_parse(text).is_ok() => {
-                Ok(self.state.directory.user(text).await?)
-            }
-            Key::Id(text) | Key::App(text) => Err(GraphError::not_found(text)),
-        }
+        user(self.state, key).await
     }
 
     /// Who is calling.

@@ -123,7 +123,7 @@ fn configuration(
         Version::V2 => ("oauth2/v2.0", issuer_v2),
     };
     let is_v1 = version == Version::V1;
-    let graph = names.graph_host();
+    let graph = without_scheme(names.graph_resource());
     Configuration {
         token_endpoint: format!("{base}/{path}/{infix}/token"),
         token_endpoint_auth_methods_supported: &[
@@ -293,8 +293,11 @@ fn authorization_endpoint(uri: &Uri) -> Result<String, RequestFault> {
 
 /// Our authority's host with its port.
 fn authority(names: &HostNames) -> String {
-    let base = names.login_base();
-    base.strip_prefix("https://").unwrap_or(&base).to_owned()
+    without_scheme(names.login_base())
+}
+
+fn without_scheme(url: String) -> String {
+    url.strip_prefix("https://").map_or_else(|| url.clone(), str::to_owned)
 }
 
 #[cfg(test)]

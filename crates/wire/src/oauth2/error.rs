@@ -91,7 +91,7 @@ impl OAuthError {
             (65001, _) => "consent_required",
             // Signing in again would come to the same.
             (50105, _) => "access_denied",
-            (500_011, _) | (50001, _) => "invalid_scope",
+            (500_011 | 50001 | 650_057, _) => "invalid_scope",
             (_, "invalid_grant" | "interaction_required") => "login_required",
             (_, error) => error,
         };
@@ -347,6 +347,18 @@ impl From<&DirectoryError> for OAuthError {
                 "consent_required",
                 grant(65001, &format!("The user or administrator has not consented to use the application with ID '{id}'. Send an interactive authorization request for this user and resource.")),
             ),
+            DirectoryError::Grant(GrantError::AdministratorMustAgree { client: id }) => Self::new(
+                400,
+                "access_denied",
+                90094,
+                format!("The grant requires admin permission. Ask an administrator to agree to what the application with ID '{id}' asks for."),
+            ),
+            DirectoryError::Grant(GrantError::ResourceNotListed { client: id, resource }) => Self::new(
+                400,
+                "invalid_resource",
+                650_057,
+                format!("Invalid resource. The client has requested access to a resource which is not listed in the requested permissions in the client's application registration. Client app ID: {id}. Resource value from request: {resource}."),
+            ),
             DirectoryError::Grant(GrantError::ConsentDeclined) => {
                 Self::new(400, "access_denied", 65004, "User declined to consent to access the app.")
             }
@@ -564,6 +576,7 @@ impl From<&UserError> for OAuthError {
             UserError::NotFound { .. }
             | UserError::NameTaken { .. }
             | UserError::NameInvalid(_)
+            | UserError::DomainForeign { .. }
             | UserError::MailInvalid
             | UserError::PasswordUnfit { .. }
             | UserError::CodeWrong

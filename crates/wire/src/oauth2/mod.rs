@@ -4,6 +4,7 @@
 //! Spec: RFC 6749 (OAuth 2.0), OpenID Connect Discovery 1.0, RFC 7517 (JWK), and the Microsoft identity platform's v2.0 and v1.0
 //! endpoints as its clients know them.
 
+pub(crate) mod advice;
 mod device;
 mod discovery;
 pub(crate) mod error;

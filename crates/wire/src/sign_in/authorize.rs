@@ -6,6 +6,7 @@
 
 use super::{
     fault::PageFault,
+    hint,
     onward::onward,
     reply::{After, reply},
     steps::{self, Whom},
@@ -16,18 +17,18 @@ use crate::oauth2::error::OAuthError;
 use audit::{Actor, Outcome};
 use axum::response::Response;
 use directory::{
-    DirectoryError, DirectoryService, Endpoint, GrantError, TenantAlias,
+    DirectoryError, Endpoint, GrantError, RequestError, TenantAlias,
     authorization::{Authorization, AuthorizeRefusal, AuthorizeRequest, Prompt, ReplyTo},
-    consent::Asked,
+    consent::AskedOf,
     session::SignedIn,
 };
-use domain::Timestamp;
+use domain::{PrincipalId, Timestamp};
 use http::StatusCode;
 use maud::{Markup, html};
 
 pub(super) const ACTION: &str = "code.issue";
 /// Done with once the user has signed in, or has said as whom to go on.
-const SETTLED: &[&str] = &["prompt", "max_age", "login_hint"];
+const SETTLED: &[&str] = &["prompt", "max_age", "login_hint", "sid", "id_token_hint"];
 const FIELDS: &[&str] = &[
     "client_id",
     "redirect_uri",
@@ -43,6 +44,8 @@ const FIELDS: &[&str] = &[
     "login_hint",
     "max_age",
     "client_info",
+    "sid",
+    "id_token_hint",
 ];
 
 /// A request that may be answered, and whatever the answer needs besides.
@@ -52,6 +55,10 @@ struct Wanted {
     /// Was a tenant named? Else whose the answer would be was not said, and clients would not know the issuer again.
     is_named: bool,
     wants_client_info: bool,
+    /// Which session the client means (`sid` of an id token), if it says.
+    session: Option<String>,
+    /// Whom it means, by an id token.
+    user: Option<PrincipalId>,
 }
 
 /// What comes next.
@@ -103,6 +110,9 @@ pub(super) async fn page(visit: &Visit<'_>, endpoint: Endpoint, tenant: &str, se
 async fn read(visit: &Visit<'_>, endpoint: Endpoint, tenant: &str) -> Result<Wanted, Response> {
     let mut query = visit.query(FIELDS).map_err(|fault| visit.refuse(ACTION, &fault))?;
     let wants_client_info = query.take("client_info").is_some_and(|wanted| wanted == "1");
+    let mut said = |name| query.take(name).filter(|value| !value.is_empty());
+    let (session, token) = (said("sid"), said("id_token_hint"));
+    let hint = token.as_deref().map(|token| hint::read(visit, token));
     let request = AuthorizeRequest {
         tenant: tenant.to_owned(),
         endpoint,
@@ -123,7 +133,17 @@ async fn read(visit: &Visit<'_>, endpoint: Endpoint, tenant: &str) -> Result<Wan
     let is_named =
         visit.state.directory.tenant().alias(tenant).is_ok_and(|alias| alias == TenantAlias::Named);
     match visit.state.directory.authorization(&request).await {
-        Ok(authorization) => Ok(Wanted { authorization, endpoint, is_named, wants_client_info }),
+        Ok(authorization) => {
+            let is_malformed = matches!(hint, Some(None));
+            let user = hint.flatten().map(|hint| hint.oid);
+            let wanted = Wanted { authorization, endpoint, is_named, wants_client_info, session, user };
+            if !is_malformed {
+                return Ok(wanted);
+            }
+            let error = DirectoryError::Request(RequestError::ParameterInvalid { name: "id_token_hint" });
+            let refused = wanted.refused(visit, &error, After::Request);
+            Err(refused.unwrap_or_else(|fault| visit.refuse(ACTION, &fault)))
+        }
         Err(AuthorizeRefusal::OnPage(error)) => Err(visit.refuse(ACTION, &error.into())),
         Err(AuthorizeRefusal::ToClient(to, error)) => {
             let iss = issuer(visit, endpoint, is_named);
@@ -186,7 +206,7 @@ fn refused(
 async fn show(visit: &Visit<'_>, asked: &Wanted) -> Result<Response, PageFault> {
     let authorization = &asked.authorization;
     let age = visit.signed_in.as_ref().map(|one| age(one, visit.context.now));
-    let is_hinted = visit.signed_in.as_ref().is_none_or(|one| is_hinted(visit, one, authorization));
+    let is_hinted = visit.signed_in.as_ref().is_none_or(|one| is_hinted(visit, one, asked));
     let hint = authorization.login_hint.as_deref();
     match (next(authorization.prompt, authorization.max_age, age, is_hinted), &visit.signed_in) {
         (Next::Refuse, _) => {
@@ -204,9 +224,15 @@ fn age(signed_in: &SignedIn, now: Timestamp) -> i64 {
     now.seconds_since(signed_in.session.signed_in).max(0)
 }
 
-/// Is whoever is signed in the one whom the client thinks will sign in, by name or mail? True where it does not say.
-fn is_hinted(visit: &Visit<'_>, signed_in: &SignedIn, authorization: &Authorization) -> bool {
-    let Some(hint) = &authorization.login_hint else { return true };
+/// Is whoever is signed in the one whom the client thinks will sign in, by session, id token, name or mail? True where it does not say.
+fn is_hinted(visit: &Visit<'_>, signed_in: &SignedIn, asked: &Wanted) -> bool {
+    let id = signed_in.session.id.to_string();
+    if asked.session.as_ref().is_some_and(|session| !session.eq_ignore_ascii_case(&id))
+        || asked.user.is_some_and(|user| user != signed_in.user.id)
+    {
+        return false;
+    }
+    let Some(hint) = &asked.authorization.login_hint else { return true };
     if signed_in.user.mail.as_ref().is_some_and(|mail| mail.eq_ignore_ascii_case(hint)) {
         return true;
     }
@@ -216,23 +242,43 @@ fn is_hinted(visit: &Visit<'_>, signed_in: &SignedIn, authorization: &Authorizat
 /// Asks for consent where it is needed, else issues the code.
 async fn go_on(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Result<Response, PageFault> {
     let authorization = &asked.authorization;
+    let client = authorization.application.client();
     let missing = match visit.state.directory.to_agree(signed_in, authorization).await {
         Ok(missing) => missing,
+        Err(DirectoryError::Grant(GrantError::AdministratorMustAgree { .. })) => {
+            return must_ask_administrator(visit, asked, signed_in).await;
+        }
         Err(error) => return asked.refused(visit, &error, After::Request),
     };
-    let client = authorization.application.client();
-    match (missing, authorization.prompt) {
-        (Some(_), Prompt::None) => {
+    match (missing.is_empty(), authorization.prompt) {
+        (false, Prompt::None) => {
             let error = DirectoryError::Grant(GrantError::ConsentRequired { client });
             asked.refused(visit, &error, After::Request)
         }
-        (Some(missing), _) => Ok(consent_page(visit, asked, signed_in, &missing)),
-        (None, Prompt::Consent) if authorization.application.needs_consent() => {
-            let all = DirectoryService::all_asked(authorization)?;
+        (false, _) => Ok(consent_page(visit, asked, signed_in, &missing)),
+        (true, Prompt::Consent) if authorization.application.needs_consent() => {
+            let all = visit.state.directory.all_asked(signed_in, authorization).await?;
             Ok(consent_page(visit, asked, signed_in, &all))
         }
-        (None, _) => issue(visit, asked, signed_in).await,
+        (true, _) => issue(visit, asked, signed_in).await,
     }
+}
+
+/// The user cannot agree: says so, and leaves the way back to the client to the user, who may have another account.
+async fn must_ask_administrator(
+    visit: &Visit<'_>,
+    asked: &Wanted,
+    signed_in: &SignedIn,
+) -> Result<Response, PageFault> {
+    let client = asked.authorization.application.client();
+    if asked.authorization.prompt == Prompt::None {
+        let error = DirectoryError::Grant(GrantError::ConsentRequired { client });
+        return asked.refused(visit, &error, After::Request);
+    }
+    let why = GrantError::AdministratorMustAgree { client }.to_string();
+    let _recorded = visit.record(visit.actor(), ACTION, asked.target(), Outcome::Refused, why)?;
+    let all = visit.state.directory.all_asked(signed_in, &asked.authorization).await?;
+    Ok(administrator_page(visit, asked, signed_in, &all))
 }
 
 async fn issue(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Result<Response, PageFault> {
@@ -277,6 +323,11 @@ async fn posted(
         ("consent", "no", Some(_)) => {
             asked.refused(visit, &DirectoryError::Grant(GrantError::ConsentDeclined), After::Form)
         }
+        ("administrator", "no", Some(_)) => {
+            let client = asked.authorization.application.client();
+            let error = DirectoryError::Grant(GrantError::AdministratorMustAgree { client });
+            asked.refused(visit, &error, After::Form)
+        }
         _ => Err(PageFault::Malformed),
     }
 }
@@ -285,15 +336,23 @@ async fn agree(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Resul
     visit.ready()?;
     let authorization = &asked.authorization;
     let client = authorization.application.client();
-    let all = DirectoryService::all_asked(authorization)?;
-    visit.state.directory.agree(signed_in, authorization).await?;
+    let all = visit.state.directory.all_asked(signed_in, authorization).await?;
+    match visit.state.directory.agree(signed_in, authorization).await {
+        Ok(()) => {}
+        // The page was shown to somebody who was an administrator then, or was made up.
+        Err(error @ DirectoryError::Grant(GrantError::AdministratorMustAgree { .. })) => {
+            return asked.refused(visit, &error, After::Form);
+        }
+        Err(error) => return Err(error.into()),
+    }
     let actor = Actor::Principal { id: signed_in.user.id, client: None };
-    let names = words::wishes(&authorization.audience, &all).into_iter().map(|wish| wish.name);
+    let names = words::wishes_of(&all).map(|wish| wish.name);
+    let at: Vec<_> = all.iter().map(|one| one.audience.claim()).collect();
     let reason = format!("the user has agreed to {}", names.collect::<Vec<_>>().join(", "));
     let _recorded = visit.record(
         actor,
         "consent.give",
-        format!("client {client} at {}", authorization.audience.claim()),
+        format!("client {client} at {}", at.join(", ")),
         Outcome::Allowed,
         reason,
     )?;
@@ -322,7 +381,7 @@ fn choose(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn) -> Response {
 }
 
 /// May it?
-fn consent_page(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn, wanted: &Asked) -> Response {
+fn consent_page(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn, wanted: &[AskedOf]) -> Response {
     let application = &asked.authorization.application;
     let heading = "Permission asked for";
     let inside = html! {
@@ -337,7 +396,7 @@ fn consent_page(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn, wanted:
         (who(signed_in))
         p { "It would like to:" }
         ul.wishes {
-            @for wish in words::wishes(&asked.authorization.audience, wanted) {
+            @for wish in words::wishes_of(wanted) {
                 li { (wish.words) " " code { (wish.name) } }
             }
         }
@@ -345,6 +404,35 @@ fn consent_page(visit: &Visit<'_>, asked: &Wanted, signed_in: &SignedIn, wanted:
         (visit.form_of("consent", &inside))
     };
     visit.page(StatusCode::OK, heading, &body)
+}
+
+/// What it asks for is not the user's to allow.
+fn administrator_page(
+    visit: &Visit<'_>,
+    asked: &Wanted,
+    signed_in: &SignedIn,
+    wanted: &[AskedOf],
+) -> Response {
+    let heading = "An administrator must agree";
+    let inside = html! {
+        div.row {
+            button.primary name="answer" value="other" type="submit" { "Use another account" }
+            button name="answer" value="no" type="submit" { "Back to the app" }
+        }
+    };
+    let body = html! {
+        h1 { (heading) }
+        (who(signed_in))
+        p { strong { (asked.authorization.application.name()) } " asks for something that only an administrator of this directory can allow. All that it asks for:" }
+        ul.wishes {
+            @for wish in words::wishes_of(wanted) {
+                li { (wish.words) " " code { (wish.name) } }
+            }
+        }
+        p { "Ask one to allow it, then come back." }
+        (visit.form_of("administrator", &inside))
+    };
+    visit.page(StatusCode::FORBIDDEN, heading, &body)
 }
 
 #[cfg(test)]

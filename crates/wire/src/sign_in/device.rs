@@ -118,6 +118,20 @@ fn refused(visit: &Visit<'_>, signed_in: &SignedIn, error: &DirectoryError) -> R
             );
             Ok(code_page(visit, signed_in, Some(&told)))
         }
+        DirectoryError::Grant(GrantError::AdministratorMustAgree { .. }) => {
+            let told = Told::new(
+                StatusCode::FORBIDDEN,
+                "The app on the device asks for something that only an administrator can allow. Ask one to allow it, then start again on the device.",
+            );
+            Ok(code_page(visit, signed_in, Some(&told)))
+        }
+        DirectoryError::Grant(GrantError::ResourceNotListed { .. }) => {
+            let told = Told::new(
+                StatusCode::BAD_REQUEST,
+                "The app on the device asks for something that it is not registered for. Tell whoever made it.",
+            );
+            Ok(code_page(visit, signed_in, Some(&told)))
+        }
         DirectoryError::Grant(GrantError::SessionEnded) => Ok(onward("Please sign in again", &visit.place)),
         _ => Err(PageFault::Unexpected(error.to_string())),
     }

@@ -1,4 +1,5 @@
-//! The pages by which people sign in, at the login host: authorization requests, device codes, signing out, one's own account.
+//! The pages by which people sign in, at the login host: authorization requests, device codes, signing out, one's own account,
+//! what an error's number means.
 //!
 //! Owns: HTML, cookies, which page comes next. Owns not: any decision (`directory::interaction`, `directory::sign_in`).
 //! Every step works without script. What a page needs to know travels in its own URL and is read again at each step; a form is taken only from
@@ -11,7 +12,9 @@ mod authorize;
 mod browser;
 mod device;
 mod fault;
+mod hint;
 pub(crate) mod layout;
+mod number;
 mod onward;
 mod passkey;
 mod place;
@@ -40,6 +43,7 @@ pub fn routes() -> Router<State> {
         .route("/{tenant}/oauth2/v2.0/logout", page(Page::SignOut))
         .route("/{tenant}/oauth2/logout", page(Page::SignOut))
         .route("/devicelogin", page(Page::Device))
+        .route("/error", page(Page::Number))
         .route("/", page(Page::Account))
 }
 
@@ -57,6 +61,7 @@ enum Page {
     Device,
     SignOut,
     Account,
+    Number,
 }
 
 fn page(page: Page) -> MethodRouter<State> {
@@ -83,6 +88,7 @@ async fn serve(page: Page, state: &State, context: &Context, tenant: &str, reque
             Page::Device => device::page(&visit, form).await,
             Page::SignOut => sign_out::page(&visit, tenant, form).await,
             Page::Account => account::page(&visit, form).await,
+            Page::Number => number::page(&visit),
         },
     };
     visit.end(response)
@@ -96,6 +102,7 @@ impl Page {
             Self::Device => device::ACTION,
             Self::SignOut => sign_out::ACTION,
             Self::Account => account::ACTION,
+            Self::Number => number::ACTION,
         }
     }
 }

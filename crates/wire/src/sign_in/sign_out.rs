@@ -1,32 +1,24 @@
 //! `/{tenant}/oauth2/v2.0/logout` and `/{tenant}/oauth2/logout`: signing out (OpenID Connect RP-Initiated Logout 1.0).
 //!
 //! A client that shows an id token of this very session has the user's wish as far as anybody can know it; without one the user is asked, since
-//! anybody can send a browser here. The way back is one that the client has registered, or none.
+//! anybody can send a browser here. The way back is one that the client has registered, or none; where no client is named, one that a client
+//! has registered which this session has been in.
 
 use super::{
     answer,
     fault::PageFault,
-    onward,
+    hint, onward,
     visit::{Sent, Visit},
 };
-use access::KeySource as _;
 use audit::{Actor, Outcome};
 use axum::response::Response;
 use directory::session::SignedIn;
-use domain::{ClientId, SessionId};
+use domain::ClientId;
 use http::StatusCode;
 use maud::html;
-use serde::Deserialize;
 
 pub(super) const ACTION: &str = "session.end";
 const FIELDS: &[&str] = &["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
-
-/// The part of an id token that is looked at. It may be long over: what it says is which session it was.
-#[derive(Deserialize)]
-struct Hint {
-    aud: ClientId,
-    sid: SessionId,
-}
 
 pub(super) async fn page(visit: &Visit<'_>, tenant: &str, sent: Sent) -> Response {
     answer_to(visit, tenant, sent).await.unwrap_or_else(|fault| visit.refuse(ACTION, &fault))
@@ -35,17 +27,26 @@ pub(super) async fn page(visit: &Visit<'_>, tenant: &str, sent: Sent) -> Respons
 async fn answer_to(visit: &Visit<'_>, tenant: &str, sent: Sent) -> Result<Response, PageFault> {
     visit.state.directory.tenant().alias(tenant)?;
     let mut query = visit.query(FIELDS)?;
-    let hint = query.take("id_token_hint").and_then(|token| read_hint(visit, &token));
-    let named = query.take("client_id").and_then(|client| client.parse().ok());
+    let (token, named) = (query.take("id_token_hint"), query.take("client_id"));
+    let is_unnamed = token.is_none() && named.is_none();
+    let hint = token.and_then(|token| hint::read(visit, &token));
+    let named = named.and_then(|client| client.parse().ok());
     let client = match (&hint, named) {
         // Two opinions of which client it is: neither is sent anything.
         (Some(hint), Some(named)) if hint.aud != named => None,
         (Some(hint), _) => Some(hint.aud),
         (None, named) => named,
     };
-    let back = match (client, query.take("post_logout_redirect_uri")) {
-        (Some(client), Some(uri)) => way_back(visit, client, &uri, query.take("state")).await?,
-        _ => None,
+    let clients = match (client, &visit.signed_in) {
+        (Some(client), _) => vec![client],
+        // MSAL for JavaScript names no client. One that this very session has been in may have its user back, who is asked first: nobody
+        // else's address is reached by sending people here.
+        (None, Some(signed_in)) if is_unnamed => signed_in.session.clients().to_vec(),
+        (None, _) => Vec::new(),
+    };
+    let back = match query.take("post_logout_redirect_uri") {
+        Some(uri) => way_back(visit, &clients, &uri, query.take("state")).await?,
+        None => None,
     };
     let back = back.as_deref();
     match (sent, &visit.signed_in) {
@@ -65,21 +66,19 @@ async fn answer_to(visit: &Visit<'_>, tenant: &str, sent: Sent) -> Result<Respon
     }
 }
 
-fn read_hint(visit: &Visit<'_>, token: &str) -> Option<Hint> {
-    let directory = &visit.state.directory;
-    let claims = crypt::jws::verify(token, |kid| directory.public_key(kid)).ok()?;
-    serde_json::from_slice(&claims).ok()
-}
-
-/// Where the browser goes afterwards, if the client has registered it.
+/// Where the browser goes afterwards, if one of these clients has registered it.
 async fn way_back(
     visit: &Visit<'_>,
-    client: ClientId,
+    clients: &[ClientId],
     uri: &str,
     state: Option<String>,
 ) -> Result<Option<String>, PageFault> {
-    let application = visit.state.directory.application(client).await?;
-    if application.is_none_or(|application| application.platform_at(uri).is_none()) {
+    let mut is_registered = false;
+    for client in clients {
+        let application = visit.state.directory.application(*client).await?;
+        is_registered |= application.is_some_and(|application| application.platform_at(uri).is_some());
+    }
+    if !is_registered {
         return Ok(None);
     }
     let Some(state) = state else { return Ok(Some(uri.to_owned())) };

@@ -350,6 +350,7 @@ impl Told {
             UserError::NotFound { .. }
             | UserError::NameTaken { .. }
             | UserError::NameInvalid(_)
+            | UserError::DomainForeign { .. }
             | UserError::MailInvalid => return Err(PageFault::Unexpected(error.to_string())),
         })
     }

@@ -1,7 +1,11 @@
 //! What scopes mean, in words for the consent page. The names of scopes are told beside them: words of ours for somebody else's scope could
 //! be wrong.
 
-use directory::{Audience, audience::Resource, consent::Asked};
+use directory::{
+    Audience,
+    audience::Resource,
+    consent::{Asked, AskedOf},
+};
 
 /// One thing that is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +23,11 @@ pub(super) fn wishes(audience: &Audience, asked: &Asked) -> Vec<Wish> {
     let of_resource =
         asked.scopes.iter().map(|name| Wish { words: of_scope(audience, name), name: name.clone() });
     openid.chain(of_resource).collect()
+}
+
+/// The same at several resources.
+pub(super) fn wishes_of(all: &[AskedOf]) -> impl Iterator<Item = Wish> {
+    all.iter().flat_map(|one| wishes(&one.audience, &one.asked))
 }
 
 fn of_openid(name: &str) -> &'static str {
@@ -59,9 +68,24 @@ fn of_graph(name: &str) -> &'static str {
         "Application.Read.All" => "Read all app registrations",
         "Application.ReadWrite.All" => "Read and change all app registrations, as you may",
         "AppRoleAssignment.ReadWrite.All" => "Change which app has which role, as you may",
+        "DelegatedPermissionGrant.ReadWrite.All" => "Change what apps may do in users' names, as you may",
         "Directory.Read.All" => "Read the whole directory",
         "Directory.ReadWrite.All" => "Read and change the whole directory, as you may",
         "Directory.AccessAsUser.All" => "Do in the directory whatever you may do",
         _ => "Use the directory in your name",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use directory::graph::builtin::GRAPH_SCOPES;
+
+    #[test]
+    fn each_scope_of_graph_has_words_of_its_own() {
+        let mut said: Vec<_> = GRAPH_SCOPES.iter().map(|(_, name)| of_graph(name)).collect();
+        said.push(of_graph("another"));
+        said.sort_unstable();
+        assert!(said.windows(2).all(|two| two[0] != two[1]), "{said:?}");
     }
 }

@@ -4,6 +4,7 @@ use super::{
     authorize::{CALLBACK, agreed, request, world},
     browser::Browser,
     golden,
+    hinted::session_of,
 };
 use crate::support::World;
 use crypt::{encoding, test_keys};
@@ -17,8 +18,9 @@ fn logout(world: &World, parameters: &[(&str, &str)]) -> String {
 
 /// An id token of `shop` for a session, signed by the directory or by somebody else.
 fn id_token(world: &World, browser: &Browser, is_ours: bool) -> String {
-    let session = browser.cookies[SESSION].split('.').next().unwrap();
-    let claims = serde_json::json!({"aud": world.name("{shop.client}"), "sid": session, "exp": 1});
+    let (session, user) = (session_of(browser), world.state.directory.tenant().administrator);
+    let claims =
+        serde_json::json!({"aud": world.name("{shop.client}"), "sid": session, "oid": user, "exp": 1});
     let other = test_keys::other_signing_key();
     let ring = world.state.directory.ring();
     let key = if is_ours { ring.current() } else { &other };
@@ -106,6 +108,44 @@ async fn the_way_back_is_one_that_the_client_has_registered() {
     assert_eq!(answer.status, 303);
     assert_eq!(browser.get(&world, answer.header("location")).await.heading(), "You are signed out");
     assert_eq!(browser.get(&world, &request(&world, &[])).await.heading(), "Sign in");
+}
+
+/// MSAL for JavaScript says where to and not who it is.
+#[tokio::test]
+async fn a_client_that_names_itself_not_gets_its_user_back_if_that_was_there() {
+    let mut world = world().await;
+    let uri = |uri: &str| directory::redirect::RedirectUri {
+        uri: uri.to_owned(),
+        platform: directory::redirect::Platform::Web,
+    };
+    let new = directory::NewRegistration {
+        display_name: "other".to_owned(),
+        redirect_uris: vec![uri("https://other.example/cb")],
+        ..directory::NewRegistration::default()
+    };
+    world.register("other", new).await;
+    let before = agreed(&world).await;
+    let hint = id_token(&world, &before, false);
+    let way = ("post_logout_redirect_uri", CALLBACK);
+    for (parameters, back) in [
+        (&[way][..], Some(CALLBACK.to_owned())),
+        (&[way, ("state", "a&b")], Some(format!("{CALLBACK}?state=a%26b"))),
+        // Of an app that this session was never in, or of none.
+        (&[("post_logout_redirect_uri", "https://other.example/cb")], None),
+        (&[("post_logout_redirect_uri", "https://evil.example/")], None),
+        // Who says who it is is taken at its word.
+        (&[way, ("client_id", "x")], None),
+        (&[way, ("client_id", &world.name("{other.client}"))], None),
+        (&[way, ("id_token_hint", &hint)], None),
+    ] {
+        let mut browser = agreed(&world).await;
+        let page = browser.get(&world, &logout(&world, parameters)).await;
+        assert_eq!((page.heading().as_str(), page.refresh()), ("Sign out?", None), "the user is asked first");
+        let done = browser.send(&world, &page, "sign-out", &[]).await;
+        assert_eq!((done.heading().as_str(), done.refresh()), ("You are signed out", back), "{parameters:?}");
+        // Nobody is signed in any more, so that nobody can be meant.
+        assert_eq!(browser.get(&world, &logout(&world, parameters)).await.refresh(), None);
+    }
 }
 
 /// Whoever is disabled is not signed in, and signs out all the same: the session does not come back with the user.
