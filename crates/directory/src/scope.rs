@@ -30,6 +30,9 @@ pub(crate) struct Scopes {
     pub(crate) openid: OpenId,
 }
 
+/// Scopes of one resource, and which that is.
+pub(crate) type OfResource = (Audience, Scopes);
+
 /// The scopes of OpenID Connect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OpenId {
@@ -139,13 +142,13 @@ impl Scopes {
         self,
         view: &View,
         names: &HostNames,
-    ) -> Result<((Audience, Self), Vec<(Audience, Self)>), Halt<DirectoryError>> {
+    ) -> Result<(OfResource, Vec<OfResource>), Halt<DirectoryError>> {
         let first = audience::resolve(view, names, &self.resource)?;
         if self.others.is_empty() {
             return Ok(((first, self), Vec::new()));
         }
         let mut own = Self::of(self.resource, self.openid);
-        let mut others: Vec<(Audience, Self)> = Vec::new();
+        let mut others: Vec<OfResource> = Vec::new();
         for whole in &self.spelled {
             let (resource, name) = taken_apart(whole, names);
             let audience = audience::resolve(view, names, &resource)?;
