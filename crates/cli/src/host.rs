@@ -166,6 +166,9 @@ pub(crate) struct Hosted {
     image: Option<String>,
     deployment: Option<String>,
     deployed: Option<i64>,
+    /// How far a deployment is that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deploying: Option<String>,
     #[serde(default)]
     token_file: bool,
     #[serde(default)]
@@ -240,6 +243,7 @@ impl Hosted {
             let when = self.deployed.map(output::time).unwrap_or_default();
             facts.push(("deployment", format!("{deployment}, {runtime}, {when}")));
         }
+        facts.extend(self.deploying.iter().map(|state| ("deploying", state.clone())));
         if let Some(image) = &self.image {
             facts.push(("image", image.clone()));
         }
@@ -303,9 +307,9 @@ impl Hosted {
         if told.is_empty() { "none".to_owned() } else { told.join(", ") }
     }
 
-    /// Is there anything that somebody has deployed, or runs?
+    /// Is there anything that somebody has deployed, is about to deploy, or runs?
     pub(crate) fn is_used(&self) -> bool {
-        self.deployment.is_some() || !self.instances.is_empty()
+        self.deployment.is_some() || self.deploying.is_some() || !self.instances.is_empty()
     }
 
     /// Do its instances get token files?
@@ -626,6 +630,21 @@ fn path(app: &AppName) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of two who deploy a new app, the one that is refused takes it back only if the other does not.
+    #[test]
+    fn an_app_is_used_by_who_is_about_to_deploy_it() {
+        let hosted = |deploying: serde_json::Value| -> Hosted {
+            serde_json::from_value(serde_json::json!({
+                "url": "", "state": "running", "wanted": 1, "revision": 1, "health": "port", "instances": [],
+                "unenforced": [], "failures": 0, "references": [], "notices": [], "deploying": deploying,
+            }))
+            .unwrap()
+        };
+        assert!(!hosted(serde_json::Value::Null).is_used());
+        let building = hosted("building".into());
+        assert!(building.is_used() && building.facts().contains(&("deploying", "building".to_owned())));
+    }
 
     /// `--cpu 0.0004` took the limit away.
     #[test]

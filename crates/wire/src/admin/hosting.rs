@@ -191,6 +191,9 @@ pub(super) struct Hosted {
     image: Option<String>,
     deployment: Option<String>,
     deployed: Option<i64>,
+    /// How far a deployment is that is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deploying: Option<&'static str>,
     token_file: bool,
     arc: bool,
     #[serde(flatten)]
@@ -452,6 +455,10 @@ pub(super) fn hosted(state: &State, hosting: &dyn Hosting, name: &AppName, desir
         image: deployment.and_then(|deployment| Some(deployment.image.as_ref()?.name.clone())),
         deployment: deployment.map(|deployment| deployment.id.to_string()),
         deployed: deployment.map(|deployment| deployment.created.seconds()),
+        deploying: hosting
+            .latest(desired.app)
+            .map(|(_, told)| told.state)
+            .filter(|state| !matches!(*state, "deployed" | "failed")),
         token_file: desired.token_file,
         arc: desired.arc,
         observed: hosting.observed(desired.app),
