@@ -645,12 +645,16 @@ fn a_certificate_signed_elsewhere_is_merged() {
     ]);
     assert!(asked.stderr.contains("keyless certificate merge shop tls"), "{}", asked.said());
     let shown = server.keyless(["certificate", "show", "shop", "tls"]).ok();
-    assert!(shown.contains("still to be signed"), "{shown}");
+    assert!(shown.contains("was asked for, and is not there"), "{shown}");
     // Nothing is taken for it before it is there.
     for form in ["pem", "der"] {
         let early = ["certificate", "download", "shop", "tls", "early", "--format", form];
         let early = server.keyless(early);
-        assert!(early.code == Some(1) && early.stderr.contains("still to be signed"), "{}", early.said());
+        assert!(
+            early.code == Some(1) && early.stderr.contains("was asked for, and is not there"),
+            "{}",
+            early.said()
+        );
     }
     assert!(!server.place().join("early").exists());
     let _said = server.keyless(["certificate", "pending", "shop", "tls", "--csr", "tls.csr.pem"]).ok();

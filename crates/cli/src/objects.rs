@@ -279,10 +279,9 @@ fn facts(object: &Value) -> Vec<(&'static str, String)> {
     facts.extend(id.map(|id| ("id", id.to_owned())));
     facts.push(("enabled", enabled(object)));
     // A certificate that is there says nothing of how it was asked for.
-    facts.extend(
-        text(object, "/pending/id")
-            .map(|_| ("state", "asked for, and not there (see `keyless certificate pending`)".to_owned())),
-    );
+    facts.extend(text(object, "/pending/id").map(|_| {
+        ("state", "was asked for, and is not there: `keyless certificate pending` says why".to_owned())
+    }));
     facts.extend(text(object, "/key/kty").map(|kty| ("type", key_type(object, kty))));
     facts.extend(text(object, "/policy/x509_props/subject").map(|subject| ("subject", subject.to_owned())));
     let names = object.pointer("/policy/x509_props/sans/dns_names").and_then(Value::as_array);

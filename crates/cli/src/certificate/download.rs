@@ -67,8 +67,9 @@ pub(super) async fn download(admin: &Admin, args: Download) -> Result<(), Failur
             let found = get(&certificates, &args.name, args.version).await?;
             let Some(base64) = text(&found, "/cer") else {
                 let (vault, name) = (&args.vault, &args.name);
-                return Err(Failure::new(format!("{name} is still to be signed"))
-                    .next(format!("`keyless certificate pending {vault} {name}` says what is awaited.")));
+                return Err(Failure::new(format!("{name} was asked for, and is not there")).next(format!(
+                    "`keyless certificate pending {vault} {name}` says what has become of it."
+                )));
             };
             if form == Form::Pem {
                 let text = pem("CERTIFICATE", base64);
