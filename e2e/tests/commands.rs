@@ -646,6 +646,12 @@ fn a_certificate_signed_elsewhere_is_merged() {
     assert!(asked.stderr.contains("keyless certificate merge shop tls"), "{}", asked.said());
     let shown = server.keyless(["certificate", "show", "shop", "tls"]).ok();
     assert!(shown.contains("was asked for, and is not there"), "{shown}");
+    // It is found, deleted and brought back like any other.
+    let list = |what: &str| server.keyless(["certificate", what, "shop"]).ok();
+    assert!(list("list").contains("tls") && !list("deleted").contains("tls"));
+    let _said = server.keyless(["certificate", "delete", "shop", "tls"]).ok();
+    assert!(!list("list").contains("tls") && list("deleted").contains("tls"));
+    let _said = server.keyless(["certificate", "recover", "shop", "tls"]).ok();
     // Nothing is taken for it before it is there.
     for form in ["pem", "der"] {
         let early = ["certificate", "download", "shop", "tls", "early", "--format", form];

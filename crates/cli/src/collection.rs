@@ -109,7 +109,10 @@ impl<'a> Collection<'a> {
 
     /// All pages of a list, as the vault tells them.
     pub(crate) async fn pages(&self, path: &str, name: Option<&ObjectName>) -> Result<Vec<Value>, Failure> {
-        let (mut items, mut query) = (Vec::new(), String::new());
+        // What was asked for and has not come is to be seen, too: it has its name, and can be deleted and recovered.
+        let is_of_certificates = self.kind == ObjectKind::Certificate && name.is_none();
+        let asked = if is_of_certificates { "&includePending=true" } else { "" };
+        let (mut items, mut query) = (Vec::new(), asked.to_owned());
         loop {
             let body = match self.vault.send(Method::GET, path, &query, None).await {
                 Ok(body) => body,
@@ -119,7 +122,7 @@ impl<'a> Collection<'a> {
             items.extend(page.value);
             let Some(link) = page.next_link else { return Ok(items) };
             let token = link.split(['?', '&']).find_map(|part| part.strip_prefix("$skiptoken="));
-            query = format!("&$skiptoken={}", token.unwrap_or_default());
+            query = format!("{asked}&$skiptoken={}", token.unwrap_or_default());
         }
     }
 
