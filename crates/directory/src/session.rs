@@ -98,7 +98,7 @@ impl Session {
             || revocations.refuse(self.signed_in, &[self.id.uuid()])
     }
 
-    /// The clients that it has signed in to: the last [`CLIENTS_MAX`].
+    /// The clients that it has signed in to: the last 64.
     #[must_use]
     pub fn clients(&self) -> &[ClientId] {
         &self.clients
