@@ -1,6 +1,9 @@
 //! Whose CPU, how much: pins processes to a core and reads the processor time that the kernel has counted for one.
 
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::{
+    thread::{CpuSet, sched_setaffinity},
+    time::{ClockId, clock_gettime},
+};
 use std::{
     collections::HashMap,
     ffi::OsString,
@@ -46,6 +49,13 @@ impl Cpu {
             |(id, now): (OsString, u64)| now.saturating_sub(self.before.get(&id).copied().unwrap_or(0));
         threads(self.pid).map(since).sum()
     }
+}
+
+/// Nanoseconds of processor time that the calling thread has had. The files of `/proc` know of a thread that has not slept since only as of the
+/// last tick, which is milliseconds.
+pub(crate) fn own_nanoseconds() -> u64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// Nanoseconds of each thread of a process (`/proc/PID/task/*/schedstat`, first field).

@@ -45,12 +45,12 @@ pub(crate) struct Tools {
 pub(crate) async fn all(keyless: &Path, tools: Tools, is_quick: bool, only: Option<&str>) -> Report {
     let size = if is_quick {
         Size {
-            rounds: 3,
-            requests: 4_000,
-            secrets: &[500, 1_000, 2_000],
-            registrations: [100, 1_000],
+            rounds: 2,
+            requests: 500,
+            secrets: &[200, 400, 600],
+            registrations: [50, 200],
             cold_registrations: 3,
-            apps: 100,
+            apps: 20,
         }
     } else {
         Size {

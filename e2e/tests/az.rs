@@ -8,6 +8,7 @@ mod packages;
 mod refusals;
 mod rows;
 mod sign_ins;
+mod warm;
 
 use crate::hosting::{Hosts, needs_root};
 use e2e::{
@@ -16,12 +17,15 @@ use e2e::{
     note, setting, skip, wait,
 };
 use serde_json::Value;
-use std::{io::Write, path::Path, process::Command, time::Instant};
+use std::{io::Write, path::Path, process::Command, sync::Mutex, time::Instant};
+use warm::Warm;
 
 const CLIENT: &str = "azure-cli 2.91.0";
 
 /// A server, and an `az` that knows nothing yet.
 pub(crate) struct Az {
+    /// What runs its commands, if there are many.
+    warm: Option<Mutex<Warm>>,
     pub(crate) hosts: Hosts,
     path: String,
 }
@@ -37,24 +41,34 @@ impl Az {
             return None;
         };
         let hosts = Hosts::of(Server::start_building(name), name);
-        Some(Self { hosts, path: format!("{bin}:/usr/local/bin:/usr/bin:/bin") })
+        Some(Self { warm: None, hosts, path: format!("{bin}:/usr/local/bin:/usr/bin:/bin") })
+    }
+
+    /// One that is told many things: [`Warm`].
+    pub(crate) fn start_warm(name: &str) -> Option<Self> {
+        let az = Self::start(name)?;
+        let warm = Warm::start(az.server(), &setting("AZ")?, &az.path);
+        Some(Self { warm: Some(Mutex::new(warm)), ..az })
     }
 
     pub(crate) fn server(&self) -> &Server {
         &self.hosts.server
     }
 
-    /// `az` with these words, which single spaces part; `~` is a space within one.
+    /// `az` with these words, as released.
     pub(crate) fn command(&self, words: &str) -> Command {
         let mut command = self.server().command(["az", "--"]);
-        command.args(words.split(' ').map(|word| word.replace('~', " "))).env("PATH", &self.path);
+        command.args(apart(words)).env("PATH", &self.path);
         command
     }
 
     /// How it ends, which the page of commands is not told.
     pub(crate) fn ended(&self, words: &str) -> Ended {
         let began = Instant::now();
-        let ended = Ended::from(wait::output(&mut self.command(words), b""));
+        let ended = match &self.warm {
+            Some(warm) => warm.lock().unwrap().ended(&apart(words)),
+            None => Ended::from(wait::output(&mut self.command(words), b"")),
+        };
         let (code, took) = (ended.code.unwrap_or(-1), began.elapsed().as_secs_f32());
         let _closed = writeln!(std::io::stderr(), "{took:5.1} s, {code}: az {}", without_secret(words));
         ended
@@ -119,6 +133,11 @@ impl Az {
         assert!(packed.status.success(), "{packed:?}");
         zip.display().to_string()
     }
+}
+
+/// Words, which single spaces part; `~` is a space within one.
+fn apart(words: &str) -> Vec<String> {
+    words.split(' ').map(|word| word.replace('~', " ")).collect()
 }
 
 /// Logs of tests are kept.

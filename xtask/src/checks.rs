@@ -1,5 +1,7 @@
 //! The checks that are somebody else's tool: cargo, rustfmt, clippy, rustdoc, cargo-deny.
 
+use std::path::PathBuf;
+
 use crate::process::{self, Failure};
 use crate::{tools, workspace};
 
@@ -44,23 +46,19 @@ pub(crate) fn deny() -> Result<(), Failure> {
     process::run(&mut command)
 }
 
-/// Unit and integration tests. `e2e` is not here: it needs the built binary and other languages' clients.
+/// Unit and integration tests, the simulated world's as well. The scenarios are not here: they need the product and other languages' clients.
 pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
     let mut cargo = process::cargo();
-    cargo.args(["test", "--workspace", "--exclude", "e2e", "--exclude", "sim", "--locked"]).args(arguments);
+    cargo.args(["test", "--workspace", "--locked"]).args(arguments);
     require_kernel_tests(&mut cargo);
     process::run(&mut cargo)
 }
 
-/// The simulated world: without arguments its tests, with the lies that its checkers must see, and then the first seeds; `--seed N` tells
-/// the story of one seed, `--seeds N` runs so many, `--from N` begins elsewhere.
+/// The simulated world: without arguments the first seeds; `--seed N` tells the story of one seed, `--seeds N` runs so many, `--from N`
+/// begins elsewhere.
 pub(crate) fn sim(arguments: &[String]) -> Result<(), Failure> {
-    if arguments.is_empty() {
-        process::run(process::cargo().args(["test", "--package", "sim", "--locked"]))?;
-    }
-    process::run(
-        process::cargo().args(["run", "--quiet", "--package", "sim", "--locked", "--"]).args(arguments),
-    )
+    let built = beside_tests("seeds", &["sim"])?;
+    process::run(std::process::Command::new(built.join("sim")).current_dir(workspace::root()).args(arguments))
 }
 
 /// Rustdoc of our own crates, warnings denied: a broken link in a doc comment is a broken promise.
@@ -72,45 +70,90 @@ pub(crate) fn doc() -> Result<(), Failure> {
     )
 }
 
-/// How a program is built.
+/// How the product is built.
 #[derive(Clone, Copy)]
 pub(crate) enum Profile {
-    /// Quick to build.
+    /// Quick to build, and looks for overflows: what is tried is this one.
     Debug,
-    /// As released.
+    /// As users install it.
     Release,
+    /// As quick as it can be: what is measured.
+    Dist,
 }
 
-/// Builds the programs of packages, each by itself: together, one's wishes would switch on features in what they share, and the
-/// product would not be what users build.
-pub(crate) fn build(packages: &[&str], profile: Profile) -> Result<(), Failure> {
-    for package in packages {
-        let mut cargo = process::cargo();
-        cargo.args(["build", "--locked", "--bins", "--package", package]);
-        if matches!(profile, Profile::Release) {
-            cargo.arg("--release");
-        }
-        process::run(&mut cargo)?;
+impl Profile {
+    /// The debug one, unless these words have `--release`.
+    pub(crate) fn of(arguments: &[String]) -> Self {
+        let is_release = arguments.iter().any(|argument| argument == "--release");
+        if is_release { Self::Release } else { Self::Debug }
     }
-    Ok(())
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "dev",
+            Self::Release => "release",
+            Self::Dist => "dist",
+        }
+    }
+
+    /// Where its programs are.
+    fn folder(self) -> PathBuf {
+        workspace::target().join(match self {
+            Self::Debug => "debug",
+            Self::Release | Self::Dist => self.name(),
+        })
+    }
 }
 
-/// Builds the product as released and runs the measurements against it; `--quick` only shows that they run, `--write` keeps them.
+/// Builds the product by itself: with others, one's wishes would switch on features in what they share, and it would not be what users build.
+/// Returns the folder in which it is.
+pub(crate) fn product(profile: Profile) -> Result<PathBuf, Failure> {
+    build("cli", profile)
+}
+
+fn build(package: &str, profile: Profile) -> Result<PathBuf, Failure> {
+    process::run(process::cargo().args([
+        "build",
+        "--locked",
+        "--bins",
+        "--package",
+        package,
+        "--profile",
+        profile.name(),
+    ]))?;
+    Ok(profile.folder())
+}
+
+/// Builds programs that are not the product, and this target of tests, with the features that all tests are built with: by themselves, most of
+/// what they share with these would be built once more. Returns the folder in which the programs are.
+pub(crate) fn beside_tests(tests: &str, programs: &[&str]) -> Result<PathBuf, Failure> {
+    let mut cargo = process::cargo();
+    cargo.args(["build", "--locked", "--workspace", "--test", tests]);
+    programs.iter().for_each(|program| {
+        cargo.args(["--bin", program]);
+    });
+    process::run(&mut cargo)?;
+    Ok(Profile::Debug.folder())
+}
+
+/// Runs the measurements against the product; `--quick` only shows that they run, `--write` keeps them.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     let has = |wanted: &str| arguments.iter().any(|argument| argument == wanted);
     if has("--quick") && has("--write") {
         return Err(Failure::new(
-            "what --quick measures is not kept: it is measured with a bench that is built for debugging",
+            "what --quick measures is not kept: it is measured with what is built for debugging",
         ));
     }
-    // One after the other: together the product would be built anew, with what the measurements ask of its libraries.
-    build(&["cli"], Profile::Release)?;
-    // What is measured with is as quick as what is measured, where figures count.
-    let (profile, folder) =
-        if has("--quick") { (Profile::Debug, "debug") } else { (Profile::Release, "release") };
-    build(&["bench"], profile)?;
-    let mut bench = std::process::Command::new(workspace::target().join(folder).join("bench"));
-    bench.current_dir(workspace::root()).arg(workspace::target().join("release/keyless"));
+    // What is measured with is as quick as what is measured.
+    let (product, bench) = if has("--quick") {
+        let bench = beside_tests("scenarios", &["bench"])?;
+        (product(Profile::Debug)?, bench)
+    } else {
+        // One after the other: together the product would be built anew, with what the measurements ask of its libraries.
+        (product(Profile::Dist)?, build("bench", Profile::Dist)?)
+    };
+    let mut bench = std::process::Command::new(bench.join("bench"));
+    bench.current_dir(workspace::root()).arg(product.join("keyless"));
     if let Some(nginx) = tools::nginx() {
         bench.arg("--nginx").arg(nginx);
     }
@@ -125,16 +168,14 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     }
     process::run(&mut bench)?;
     if has("--quick") {
-        process::say(
-            "that was to see that it runs: what is held against us was built for debugging, so no ratio says anything",
-        );
+        process::say("that was to see that it runs: it was built for debugging, so no ratio says anything");
     }
     Ok(())
 }
 
 /// The story of the README: the same command that a reader is told to type.
 pub(crate) fn demo() -> Result<(), Failure> {
-    process::run(process::cargo().args(["run", "--release", "--locked", "--", "demo"]))
+    process::run(process::cargo().args(["run", "--locked", "--", "demo"]))
 }
 
 /// As root nothing that the kernel tests need is missing, so a skipped one is a failure.

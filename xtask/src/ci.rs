@@ -24,14 +24,8 @@ const STEPS: &[(&[&str], u64)] = &[
     (&["bench", "--quick"], 15),
 ];
 
-/// What is built once and never changed has no use for what makes a second build quick, nor a debugger: a tenth of all compiling. Nor is what
-/// is built to be tried worth optimizing once more when it is linked, a third of a release build: figures come from `cargo xtask bench` alone.
-const BUILT_ONCE: &[(&str, &str)] = &[
-    ("CARGO_INCREMENTAL", "0"),
-    ("CARGO_PROFILE_DEV_DEBUG", "false"),
-    ("CARGO_PROFILE_RELEASE_LTO", "off"),
-    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
-];
+/// What is built once and never changed has no use for what makes a second build quick, nor a debugger: a tenth of all compiling.
+const BUILT_ONCE: &[(&str, &str)] = &[("CARGO_INCREMENTAL", "0"), ("CARGO_PROFILE_DEV_DEBUG", "false")];
 
 /// Lines of a failing step's log that are shown; the whole is in the file.
 const SHOWN_LINES_MAX: usize = 400;

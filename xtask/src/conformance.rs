@@ -22,10 +22,9 @@ const SUITES: &[(&str, &str, &str)] = &[
     ("identity", "azure-identity", "6a4c50e25e8e9a47b324a95ad024897e56cb3c6241e0094e93b126a2bf71edc5"),
 ];
 
-/// Runs the suites that are named, all by default; `--dev` with the debug binary.
+/// Runs the suites that are named, all by default; `--release` with the binary as users install it.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     process::adopt_orphans()?;
-    let is_dev = arguments.iter().any(|argument| argument == "--dev");
     let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
     let ours = workspace::root().join("e2e/conformance");
     let requirements = std::fs::read_to_string(ours.join("requirements.txt"))?;
@@ -36,16 +35,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     }
     authority(&bin, &ours, &sources.join("certificates/tests"))?;
 
-    checks::build(&["cli"], if is_dev { Profile::Debug } else { Profile::Release })?;
+    let product = checks::product(Profile::of(arguments))?;
+    let programs = checks::beside_tests("scenarios", &["conformance"])?;
     let results = workspace::target().join("conformance");
     let _absent = std::fs::remove_dir_all(&results);
     process::directory(&results)?;
-    let mut suites = process::cargo();
+    let mut suites = Command::new(programs.join("conformance"));
     suites
-        .args(["run", "--quiet", "--locked", "--package", "e2e", "--bin", "conformance", "--"])
-        .args(wanted);
-    suites
-        .env("KEYLESS_E2E_BINARIES", workspace::target().join(if is_dev { "debug" } else { "release" }))
+        .current_dir(workspace::root())
+        .args(wanted)
+        .env("KEYLESS_E2E_BINARIES", product)
         .env("KEYLESS_E2E_PYTHON", bin.join("python"))
         .env("KEYLESS_E2E_CONFORMANCE", &ours)
         .env("KEYLESS_E2E_SUITES", &sources)

@@ -43,10 +43,7 @@ const PROBE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Boots the guest and plays the checks; `--binary FILE` is taken instead of one that is built.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let binary = match arguments {
-        [] => {
-            checks::build(&["cli"], Profile::Release)?;
-            workspace::target().join("release/keyless")
-        }
+        [] => checks::product(Profile::Release)?.join("keyless"),
         [option, file] if option == "--binary" => file.into(),
         _ => return Err(Failure::new("cargo xtask machine [--binary FILE]")),
     };

@@ -35,13 +35,13 @@ cargo xtask COMMAND
   sim [--seed N | --seeds N] [--from N]
                      the simulated world; --seed tells the story of one
   doc                rustdoc, warnings denied
-  e2e [WHAT] [--dev] unmodified clients against the real binary; WHAT: python node rust curl go java, or part of a
-                     scenario's name; --dev uses the debug binary
-  conformance [SUITE] [--dev]
+  e2e [WHAT]         unmodified clients against the real binary; WHAT: python node rust curl go java, or part of a
+                     scenario's name; --release: as users install it, here and below
+  conformance [SUITE]
                      Azure's own live test suites for Python, unmodified; SUITE: secrets keys certificates
   fuzz TARGET [--seconds N] [--keep]
                      libFuzzer around a target of fuzz/; --keep puts what reached new code into its corpus
-  model [--seed N | --seeds N] [--dev]
+  model [--seed N | --seeds N]
                      the vault against a model of Key Vault, one client and several; --mutants: against planted bugs, one
                      of them if it is named, --write keeps the table in docs/model.md
   machine [--binary FILE]

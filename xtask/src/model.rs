@@ -27,39 +27,30 @@ const SEEDS_WITHOUT: &str = "4";
 /// Bugs that are run at a time. A run mostly waits for the disk.
 const AT_A_TIME: usize = 2;
 
-/// Runs the model, by default against the release binary; its own arguments are handed on.
+/// Runs the model, by default against the debug binary; its own arguments are handed on.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     process::adopt_orphans()?;
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
-    let ours = ["--dev", "--mutants", "--write"];
+    let ours = ["--release", "--mutants", "--write"];
     let rest: Vec<&String> = arguments.iter().filter(|argument| !ours.contains(&argument.as_str())).collect();
     process::ended(if has("--mutants") {
         planted(&rest, has("--write"))
     } else {
-        against_model(&rest, has("--dev"))
+        against_model(&rest, Profile::of(arguments))
     })
 }
 
-fn against_model(rest: &[&String], is_dev: bool) -> Result<(), Failure> {
-    checks::build(&["cli"], if is_dev { Profile::Debug } else { Profile::Release })?;
+fn against_model(rest: &[&String], profile: Profile) -> Result<(), Failure> {
+    let product = checks::product(profile)?;
     let mut model = Command::new(build_model()?);
     model.args(rest);
-    model.env("KEYLESS_E2E_BINARIES", workspace::target().join(if is_dev { "debug" } else { "release" }));
+    model.env("KEYLESS_E2E_BINARIES", product);
     process::run(&mut model)
 }
 
 /// Builds the program that knows the model.
 fn build_model() -> Result<PathBuf, Failure> {
-    process::run(process::cargo().args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--package",
-        "e2e",
-        "--bin",
-        "model",
-    ]))?;
-    Ok(workspace::target().join("debug/model"))
+    Ok(checks::beside_tests("scenarios", &["model"])?.join("model"))
 }
 
 /// What became of one bug.

@@ -180,7 +180,7 @@ fn vaults_and_who_may_use_them() {
 
 #[test]
 fn secrets_keys_and_certificates() {
-    let Some(az) = Az::start("az-objects") else { return };
+    let Some(az) = Az::start_warm("az-objects") else { return };
     let operator = az.operator("operator", "Owner");
     let _account = az.sign_in(&operator);
     let policy = az.ended("keyvault certificate get-default-policy").ok();
@@ -557,7 +557,7 @@ fn identities_and_who_vouches_for_them() {
 
 #[test]
 fn roles_at_every_scope() {
-    let Some(az) = Az::start("az-roles") else { return };
+    let Some(az) = Az::start_warm("az-roles") else { return };
     let operator = az.operator("operator", "Owner");
     let account = az.sign_in(&operator);
     let custom = json!({
@@ -656,7 +656,7 @@ fn roles_at_every_scope() {
 
 #[test]
 fn applications_people_and_groups() {
-    let Some(az) = Az::start("az-directory") else { return };
+    let Some(az) = Az::start_warm("az-directory") else { return };
     let operator = az.operator("operator", "Owner");
     for role in ["Application.ReadWrite.All", "User.ReadWrite.All", "Group.ReadWrite.All"] {
         az.graph(&operator, role);

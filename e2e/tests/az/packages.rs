@@ -14,7 +14,7 @@ use std::{process::Stdio, time::Duration};
 /// The server does with what is sent as `keyless app deploy` does, and says so.
 #[test]
 fn packages_are_deployed_and_their_logs_are_followed() {
-    let Some(az) = Az::start("az-packages") else { return };
+    let Some(az) = Az::start_warm("az-packages") else { return };
     let operator = az.operator("operator", "Owner");
     let _account = az.sign_in(&operator);
     let folder = az.hosts.package("site", &[("requirements.txt", "")]);

@@ -127,7 +127,7 @@ const GRAPH: &str = "Insufficient privileges";
 /// Who is not signed in is told to, by one command in six, and nothing is asked.
 #[test]
 fn who_is_not_signed_in_is_told_to() {
-    let Some(az) = Az::start("az-nobody") else { return };
+    let Some(az) = Az::start_warm("az-nobody") else { return };
     let asked = || az.server().keyless(["audit", "tail", "-n", "400"]).ok();
     let before = asked();
     // It is `az` that says so, whatever it is told.
@@ -143,7 +143,7 @@ fn who_is_not_signed_in_is_told_to() {
 /// Who reads may not write.
 #[test]
 fn who_has_no_role_is_refused_and_nothing_changes() {
-    let Some(az) = Az::start("az-refused") else { return };
+    let Some(az) = Az::start_warm("az-refused") else { return };
     let owner = az.operator("owner", "Owner");
     let _account = az.sign_in(&owner);
     std::fs::write(az.server().place().join("some.zip"), "no zip").unwrap();

@@ -114,7 +114,7 @@ fn by(command: &str) -> String {
 
 /// Signs in an owner and does all of a table.
 pub(super) fn owner(name: &str, rows: &[Row<'_>]) {
-    let Some(az) = Az::start(name) else { return };
+    let Some(az) = Az::start_warm(name) else { return };
     let operator = az.operator("operator", "Owner");
     let _account = az.sign_in(&operator);
     play(&az, &operator, rows);
