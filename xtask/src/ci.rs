@@ -1,27 +1,37 @@
 //! `cargo xtask ci`: all steps in order, cheap ones first; each in a process of its own with its output in a log and a time limit.
 
 use std::fs::File;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::process::{self, Failure};
 use crate::workspace;
 
-/// A command of xtask and the longest it may take: several times what it needs on two cores from a cold start.
-const STEPS: &[(&[&str], u64)] = &[
-    (&["fmt"], 2),
-    (&["tidy"], 2),
-    (&["arrows"], 5),
-    (&["deny"], 5),
-    (&["clippy"], 25),
-    (&["test"], 40),
-    (&["sim"], 20),
-    (&["doc"], 15),
-    (&["e2e"], 45),
-    (&["model"], 10),
-    (&["conformance"], 30),
-    (&["demo"], 10),
-    (&["bench", "--quick"], 15),
+/// A command of xtask and the longest it may take, in minutes: several times what it needs on two cores from a cold start.
+type Step = (&'static [&'static str], u64);
+
+/// Steps one after the other.
+type Lane = &'static [Step];
+
+/// Stages one after the other, whose lanes run at a time. Together is only what mostly waits, and the scenarios are alone: they tell how long things
+/// take.
+const STAGES: &[&[Lane]] = &[
+    &[&[
+        (&["fmt"], 2),
+        (&["tidy"], 2),
+        (&["arrows"], 5),
+        (&["deny"], 5),
+        (&["clippy"], 25),
+        (&["test"], 40),
+        (&["doc"], 15),
+        (&["e2e"], 45),
+    ]],
+    &[
+        // Three minutes of it are sleeps of the suites.
+        &[(&["conformance"], 30)],
+        &[(&["sim"], 20), (&["model"], 10), (&["demo"], 10), (&["bench", "--quick"], 15)],
+    ],
 ];
 
 /// What is built once and never changed has no use for what makes a second build quick, nor a debugger: a tenth of all compiling.
@@ -44,14 +54,52 @@ pub(crate) fn run() -> Result<(), Failure> {
     let own = std::env::current_exe()?;
     let began = Instant::now();
     let mut outcomes: Vec<Outcome> = Vec::new();
-    for (arguments, minutes) in STEPS {
+    for stage in STAGES {
+        // Whose processes they are is known only where one step runs at a time.
+        let is_alone = stage.len() == 1;
+        let ended: Vec<Outcome> = std::thread::scope(|scope| {
+            let (own, logs) = (&own, &logs);
+            let running: Vec<_> =
+                stage.iter().map(|steps| scope.spawn(move || lane(steps, is_alone, own, logs))).collect();
+            running.into_iter().flat_map(|running| running.join().unwrap_or_default()).collect()
+        });
+        outcomes.extend(ended);
+        if let (Err(why), Some(last)) = (nothing_left(), outcomes.last_mut()) {
+            process::say(&format!("==> {why}"));
+            last.verdict = Err(why);
+        }
+        if outcomes.iter().any(|outcome| outcome.verdict.is_err()) {
+            break;
+        }
+    }
+    summarize(&outcomes, began.elapsed())
+}
+
+/// Nothing of a step that has ended may still run.
+fn nothing_left() -> Result<(), String> {
+    let left = process::end_leftovers();
+    if left.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("left processes running, which were ended: {}", left.join(", ")))
+    }
+}
+
+/// The steps of a lane, up to the first that fails.
+fn lane(steps: Lane, is_alone: bool, own: &Path, logs: &Path) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for (arguments, minutes) in steps {
         let name = arguments.join(" ");
         process::say(&format!("==> {name}"));
         let log = logs.join(format!("{}.log", arguments.first().copied().unwrap_or("step")));
-        let mut command = Command::new(&own);
+        let mut command = Command::new(own);
         command.args(*arguments).envs(BUILT_ONCE.iter().copied()).stdin(Stdio::null());
         let started = Instant::now();
-        let verdict = step(&mut command, &log, Duration::from_secs(60 * minutes));
+        let mut verdict = step(&mut command, &log, Duration::from_secs(60 * minutes));
+        if is_alone {
+            let left = nothing_left();
+            verdict = verdict.and(left);
+        }
         let took = started.elapsed();
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         tests_of(&text).iter().for_each(|line| process::say(&format!("    {line}")));
@@ -67,11 +115,11 @@ pub(crate) fn run() -> Result<(), Failure> {
             break;
         }
     }
-    summarize(&outcomes, began.elapsed())
+    outcomes
 }
 
-/// One step: to its end or its limit; then nothing of it may still run.
-fn step(command: &mut Command, log: &std::path::Path, limit: Duration) -> Result<(), String> {
+/// One step: to its end or its limit.
+fn step(command: &mut Command, log: &Path, limit: Duration) -> Result<(), String> {
     let file = File::create(log).map_err(|error| error.to_string())?;
     let errors = file.try_clone().map_err(|error| error.to_string())?;
     let mut child = command.stdout(file).stderr(errors).spawn().map_err(|error| error.to_string())?;
@@ -91,15 +139,7 @@ fn step(command: &mut Command, log: &std::path::Path, limit: Duration) -> Result
             Err(error) => return Err(error.to_string()),
         }
     };
-    let left = process::end_leftovers();
-    if !status.success() {
-        return Err(status.to_string());
-    }
-    if left.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("left processes running, which were ended: {}", left.join(", ")))
-    }
+    if status.success() { Ok(()) } else { Err(status.to_string()) }
 }
 
 /// Cargo's progress and what went well, which tell nothing of a failure.
@@ -130,7 +170,8 @@ fn summarize(outcomes: &[Outcome], took: Duration) -> Result<(), Failure> {
     }
     process::say(&format!("{:<20} {:>7.1}", "all", took.as_secs_f64()));
     let failed = outcomes.iter().filter(|outcome| outcome.verdict.is_err()).count();
-    let not_run = STEPS.len() - outcomes.len();
+    let steps: usize = STAGES.iter().copied().flatten().map(|lane| lane.len()).sum();
+    let not_run = steps - outcomes.len();
     let skipped = if not_run == 0 { String::new() } else { format!(", {not_run} skipped") };
     let line = format!("{} passed, {failed} failed{skipped}", outcomes.len() - failed);
     process::say(&line);
