@@ -8,7 +8,7 @@ use crate::{
     authority::Certificates,
     listen::{Stop, stopped},
 };
-use audit::{Actor, AuditLog, Outcome, SharedOrigin};
+use audit::{Actor, AuditLog, AuditSink, Outcome, SharedOrigin};
 use domain::{Clock, Entropy, RequestId, Timestamp, limits};
 use host::HostService;
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -81,7 +81,8 @@ pub(crate) async fn expire(
     stop: Stop,
 ) {
     let round = || async {
-        if let Err(error) = expire_once(&log, &services, &*store, keep).await {
+        let Services { audit, entropy, clock, .. } = &*services;
+        if let Err(error) = expire_once(&log, &**audit, &*store, &**entropy, clock.now(), keep).await {
             tracing::error!(error = %error, "audit records that have expired are kept still");
         }
     };
@@ -92,11 +93,13 @@ pub(crate) async fn expire(
 /// One round of [`expire`]. That they go is recorded and kept before they do: after a crash in between they go in the next round.
 async fn expire_once(
     log: &Arc<AuditLog>,
-    services: &Services,
+    audit: &dyn AuditSink,
     store: &dyn Store,
+    entropy: &dyn Entropy,
+    now: Timestamp,
     keep: Duration,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let (now, known) = (services.clock.now(), anchor::begin(store).await?);
+    let known = anchor::begin(store).await?;
     let looking = log.clone();
     let expired = tokio::task::spawn_blocking(move || {
         looking.turn(now.minus(limits::AUDIT_KEPT_MIN))?;
@@ -107,17 +110,12 @@ async fn expire_once(
     if let Some(begin) = expired {
         let (target, reason) =
             (format!("records {} to {}", known_seq + 1, begin.seq), "they were kept for as long as is set");
-        let recorded = context(services, now).record(
-            &*services.audit,
-            Actor::System,
-            "audit.expire",
-            target,
-            Outcome::Allowed,
-            reason.to_owned(),
-        );
+        let context = context(entropy, now);
+        let (system, allowed) = (Actor::System, Outcome::Allowed);
+        let recorded = context.record(audit, system, "audit.expire", target, allowed, reason.to_owned());
         let _recorded = recorded.map_err(|_unavailable| "that they go cannot be recorded")?;
-        sync_once(log.clone(), store, &*services.entropy).await;
-        anchor::save_begin(store, &*services.entropy, begin).await?;
+        sync_once(log.clone(), store, entropy).await;
+        anchor::save_begin(store, entropy, begin).await?;
     }
     if let Some(begin) = expired.or(known) {
         let removing = log.clone();
@@ -127,13 +125,8 @@ async fn expire_once(
 }
 
 /// Of something that happens without a request.
-fn context(services: &Services, now: Timestamp) -> Context {
-    Context {
-        request: RequestId::random(&*services.entropy),
-        now,
-        origin: SharedOrigin::default(),
-        door: Door::Own,
-    }
+fn context(entropy: &dyn Entropy, now: Timestamp) -> Context {
+    Context { request: RequestId::random(entropy), now, origin: SharedOrigin::default(), door: Door::Own }
 }
 
 /// Ends workloads whose last process is gone.
@@ -171,7 +164,7 @@ pub(crate) async fn due(services: Arc<Services>, stop: Stop) {
 /// One round of [`due`]. Answers what was done, as the log names it; nothing if it could not be.
 pub(crate) async fn due_once(services: &Services) -> Option<Vec<String>> {
     let now = services.clock.now();
-    let context = || context(services, now);
+    let context = || context(&*services.entropy, now);
     if context().ready(&*services.audit).is_err() {
         return None;
     }
@@ -246,7 +239,10 @@ async fn vaults_once(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use audit::{MemoryAudit, SyncPolicy};
+    use crypt::{Key256, SystemEntropy};
     use std::sync::Mutex;
+    use store::Memory;
     use wire::admin::{HostingFacts, InstallationFacts, clock::Later};
 
     #[derive(Default)]
@@ -274,5 +270,38 @@ mod tests {
         assert_eq!(*stand_in.0.lock().unwrap(), [Named::Any, Named::Any, Named::Any]);
         stop.send(true).unwrap();
         looked.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn audit_records_stay_while_that_they_go_cannot_be_recorded() {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let day = |number: u32| Timestamp::from_seconds(1_800_000_000).plus(DAY * number);
+        let folder = std::env::temp_dir().join(format!("keyless-expire-{}", std::process::id()));
+        let key = Key256::random(&SystemEntropy);
+        let log = Arc::new(AuditLog::open(&folder, &key, SyncPolicy::EverySecond, None).unwrap());
+        for number in 0..4 {
+            log.turn(day(number)).unwrap();
+            let (system, allowed) = (Actor::System, Outcome::Allowed);
+            let context = context(&SystemEntropy, day(number));
+            let _recorded =
+                context.record(&*log, system, "of.a.day", "x".into(), allowed, "".into()).unwrap();
+        }
+        let (store, full) = (Memory::new(), MemoryAudit::new());
+        let files = || std::fs::read_dir(&folder).unwrap().count();
+        let expire = |audit| expire_once(&log, audit, &store, &SystemEntropy, day(4), DAY * 2);
+
+        let before = files();
+        full.set_failed(true);
+        let refused = expire(&full).await.unwrap_err();
+        assert_eq!(refused.to_string(), "that they go cannot be recorded");
+        assert_eq!((files(), anchor::begin(&store).await.unwrap()), (before, None));
+
+        full.set_failed(false);
+        expire(&full).await.unwrap();
+        assert!(files() < before, "{} of {before} files are left", files());
+        let begin = anchor::begin(&store).await.unwrap().unwrap();
+        let told: Vec<_> = full.records().into_iter().map(|record| (record.action, record.target)).collect();
+        assert_eq!(told, [("audit.expire", format!("records 1 to {}", begin.seq))]);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn app(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let Some(cargo) = crate::variable("CARGO") else {
         let beside = own.with_file_name(APP);
         let missing = Failure::new(format!("the example app is not at {}", beside.display()))
-            .next("Run the demo in a checkout by `cargo run --release -- demo`, which builds it, or name one with --app FILE.");
+            .next("Run the demo in a checkout by `cargo run -- demo`, which builds it, or name one with --app FILE.");
         return if beside.exists() { Ok(beside) } else { Err(missing) };
     };
     output::line(paint(Colour::Dim, "building the app: examples/rust, on the official Azure SDK for Rust"));
