@@ -171,16 +171,31 @@ fn summarize(outcomes: &[Outcome], took: Duration) -> Result<(), Failure> {
     process::say(&format!("{:<20} {:>7.1}", "all", took.as_secs_f64()));
     let failed = outcomes.iter().filter(|outcome| outcome.verdict.is_err()).count();
     let steps: usize = STAGES.iter().copied().flatten().map(|lane| lane.len()).sum();
-    let not_run = steps - outcomes.len();
+    let not_run = steps.saturating_sub(outcomes.len());
     let skipped = if not_run == 0 { String::new() } else { format!(", {not_run} skipped") };
     let line = format!("{} passed, {failed} failed{skipped}", outcomes.len() - failed);
     process::say(&line);
-    if failed == 0 { Ok(()) } else { Err(Failure::new("a step failed; later steps were not run")) }
+    // A lane that ended by a panic has told of nothing.
+    if failed == 0 && not_run == 0 { Ok(()) } else { Err(Failure::new("a step failed, or was not run")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_is_well_only_if_every_step_was_run_and_passed() {
+        let passed = || Outcome { name: "a".to_owned(), took: Duration::ZERO, verdict: Ok(()) };
+        let steps: usize = STAGES.iter().copied().flatten().map(|lane| lane.len()).sum();
+        let mut outcomes: Vec<Outcome> = std::iter::repeat_with(passed).take(steps).collect();
+        assert!(summarize(&outcomes, Duration::ZERO).is_ok());
+        if let Some(last) = outcomes.last_mut() {
+            last.verdict = Err("exit status: 1".to_owned());
+        }
+        assert!(summarize(&outcomes, Duration::ZERO).is_err());
+        let _not_run = outcomes.pop();
+        assert!(summarize(&outcomes, Duration::ZERO).is_err());
+    }
 
     #[test]
     fn results_and_skips_are_shown_and_empty_runs_are_not() {

@@ -36,7 +36,7 @@ cargo xtask COMMAND
                      the simulated world; --seed tells the story of one
   doc                rustdoc, warnings denied
   e2e [WHAT]         unmodified clients against the real binary; WHAT: python node rust curl go java, or part of a
-                     scenario's name; --release: as users install it, here and below
+                     scenario's name; --release (also of conformance and model): as users install it
   conformance [SUITE]
                      Azure's own live test suites for Python, unmodified; SUITE: secrets keys certificates
   fuzz TARGET [--seconds N] [--keep]
