@@ -1,7 +1,7 @@
 //! Azure Arc's challenge in hosted apps: SDKs answer it by themselves, and a key is worth nothing to whoever is not the app (ADR 0025).
 
 use crate::{
-    hosting::{Hosts, needs_root, ready},
+    hosting::{Hosts, is_renewed, needs_root, ready},
     java,
 };
 use e2e::{Answer, NodeScript, Server, note, setting, settings, skip, wait};
@@ -150,12 +150,6 @@ impl Web {
         }
         clients
     }
-}
-
-/// Has the one instance that there is been started for what is wanted now?
-fn is_renewed(hosted: &Value) -> bool {
-    let instances = hosted["instances"].as_array().unwrap();
-    ready(hosted) == 1 && instances.len() == 1 && instances[0]["revision"] == hosted["revision"]
 }
 
 fn line(arguments: &[String]) -> Vec<&str> {

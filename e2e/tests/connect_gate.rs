@@ -1,6 +1,6 @@
 //! `up --connect-gate`: a thief of the endpoint's address and secret does not even get a connection.
 
-use crate::hosting::{Hosts, needs_root, ready};
+use crate::hosting::{Hosts, is_renewed, needs_root, ready};
 use e2e::{App, Server, settings, skip, wait};
 use std::{io::ErrorKind, net::TcpStream, process::Command};
 
@@ -72,12 +72,8 @@ fn a_hosted_app_is_behind_it_and_is_told_so() {
     for network in ["host", "own"] {
         let _told = hosts.deploy("web", &hosts.package("one", &[]));
         let _said = hosts.server.keyless(["app", "configure", "web", "--network", network]).ok();
-        let hosted = hosts.settled("web", "it is ready", |hosted| {
-            hosted["network"] == network
-                && hosted["instances"].as_array().unwrap().len() == 1
-                && hosted["instances"][0]["revision"] == hosted["revision"]
-                && ready(hosted) == 1
-        });
+        let hosted =
+            hosts.settled("web", "it is ready", |hosted| hosted["network"] == network && is_renewed(hosted));
         let isolation = hosted["isolation"].as_str().unwrap();
         assert!(isolation.ends_with("; nobody else can connect to its endpoint"), "{isolation}");
         let told = hosts.ask("web", "/env");

@@ -1,7 +1,7 @@
 //! What a machine does to hosted apps: no room on the disk, no more processes. What serves goes on, what fails says why, and all is well again
 //! by itself once the machine is.
 
-use crate::hosting::{Hosts, is_alive, needs_root, ready};
+use crate::hosting::{Hosts, is_alive, is_renewed, needs_root, ready};
 use e2e::{Server, skip, wait};
 use std::{
     fs::File,
@@ -83,10 +83,7 @@ fn without_room_on_the_disk_what_serves_goes_on() {
         ready(hosted) == 1 && hosted["instances"][0]["process"].as_u64() != Some(u64::from(before))
     });
     let _said = hosts.server.keyless(["app", "settings", "set", "web", "MORE=1"]).ok();
-    hosts.settled("web", "the settings are there", |hosted| {
-        ready(hosted) == 1
-            && hosted["instances"].as_array().unwrap().iter().all(|one| one["revision"] == hosted["revision"])
-    });
+    hosts.settled("web", "the settings are there", is_renewed);
     assert_eq!(hosts.ask("web", "/env")["MORE"], "1");
 
     // Once there is room nobody has to do anything.

@@ -65,11 +65,9 @@ impl Hosts {
         answer.json()
     }
 
-    /// The processes of an app's instances.
+    /// The processes of an app's instances that serve.
     pub(crate) fn processes(&self, app: &str) -> Vec<u32> {
-        let shown = self.show(app);
-        let all = shown["hosted"]["instances"].as_array().unwrap().iter();
-        all.filter_map(|one| one["process"].as_u64()).map(|pid| u32::try_from(pid).unwrap()).collect()
+        processes(&self.show(app))
     }
 
     pub(crate) fn settled(&self, app: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
@@ -135,7 +133,7 @@ fn apps_go_with_a_data_directory_that_is_moved() {
     assert!(!place.join("moved/-apps").exists());
     let shown = wait::output(&mut moved(["app", "show", "web", "-o", "json"]), b"");
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
-    let process = u32::try_from(shown["hosted"]["instances"][0]["process"].as_u64().unwrap()).unwrap();
+    let process = processes(&shown)[0];
     e2e::server::signal(&up, if ignores_hangup() { Signal::TERM } else { Signal::HUP });
     assert!(wait::for_end(&mut up, PATIENCE, "the server").success());
     assert!(is_alive(process), "apps run on");
@@ -180,6 +178,19 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 
 pub(crate) fn ready(hosted: &Value) -> usize {
     hosted["instances"].as_array().unwrap().iter().filter(|one| one["state"] == "ready").count()
+}
+
+/// Is one ready, started for what is wanted now, and are those of before over? They are told as long as they are.
+pub(crate) fn is_renewed(hosted: &Value) -> bool {
+    let instances = hosted["instances"].as_array().unwrap();
+    ready(hosted) == 1 && instances.len() == 1 && instances[0]["revision"] == hosted["revision"]
+}
+
+/// The processes of the instances that serve, of an app as it is shown. Others may have been asked to end already.
+fn processes(shown: &Value) -> Vec<u32> {
+    let serving =
+        shown["hosted"]["instances"].as_array().unwrap().iter().filter(|one| one["state"] == "ready");
+    serving.map(|one| u32::try_from(one["process"].as_u64().unwrap()).unwrap()).collect()
 }
 
 #[test]
@@ -413,7 +424,7 @@ fn settings_reach_the_app_and_references_are_resolved_by_its_own_identity() {
     let _said = hosts.server.keyless(["app", "settings", "delete", "web", "ODD"]).ok();
     wait::until("the setting is gone", PATIENCE, || {
         let answer = hosts.get("web", "/env");
-        answer.status == 200 && answer.json().get("ODD").is_none() && hosts.processes("web").len() == 1
+        answer.status == 200 && answer.json().get("ODD").is_none()
     });
     let audit = hosts.server.keyless(["audit", "tail"]).stdout;
     assert!(audit.contains("settings of app web"), "who asked the vault is said: {audit}");
@@ -426,7 +437,7 @@ fn settings_reach_the_app_and_references_are_resolved_by_its_own_identity() {
         let answer = hosts.get("web", "/env");
         answer.status == 200 && answer.json()["DB"] == "an0ther"
     });
-    wait::until("the one before is over", PATIENCE, || hosts.processes("web").len() == 1);
+    hosts.settled("web", "the one before is over", is_renewed);
     let before = hosts.processes("web");
     let _said = hosts.server.keyless(["vault", "policy", "remove", "shop", "--app", "web"]).ok();
     hosts.server.kill();
@@ -598,9 +609,7 @@ fn what_an_instance_may_use_is_limited() {
     let hosts = Hosts::start("hosting-limits");
     hosts.deploy("web", &hosts.package("one", &[]));
     let _said = hosts.server.keyless(["app", "configure", "web", "--processes", "40", "--memory", "96"]).ok();
-    let hosted = hosts.settled("web", "the limits hold", |hosted| {
-        ready(hosted) == 1 && hosted["instances"][0]["revision"] == hosted["revision"]
-    });
+    let hosted = hosts.settled("web", "the limits hold", is_renewed);
     if hosted["unenforced"].as_array().is_some_and(|what| !what.is_empty()) {
         assert!(!has_controllers(), "what this machine has is not used: {}", hosted["unenforced"]);
         return skip(&format!("limits of cgroups: {}", hosted["unenforced"]));

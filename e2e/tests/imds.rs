@@ -1,7 +1,7 @@
 //! IMDS: clients that know nothing but 169.254.169.254, in hosted apps that have a network of their own; and who gets nothing there.
 
 use crate::hosting::{
-    Hosts, needs_root,
+    Hosts, is_renewed, needs_root,
     programs::{ENDPOINT, escaped},
     ready,
 };
@@ -151,11 +151,7 @@ fn a_network_of_its_own_has_this_server_and_no_way_out() {
 
     // Back in the server's network there is none.
     let _said = web.hosts.server.keyless(["app", "configure", "web", "--network", "host"]).ok();
-    let hosted = web.hosts.settled("web", "another instance", |hosted| {
-        ready(hosted) == 1 && hosted["instances"].as_array().unwrap().len() == 1 && {
-            hosted["instances"][0]["revision"] == hosted["revision"]
-        }
-    });
+    let hosted = web.hosts.settled("web", "another instance", is_renewed);
     assert_eq!(hosted["network"], "host");
     assert!(!web.token(&[METADATA])["body"].as_str().unwrap().contains("access_token"));
 }
@@ -238,9 +234,6 @@ fn an_ordinary_users_app_has_a_network_of_its_own_too() {
     let _said = web.hosts.server.keyless(["app", "identity", "remove", "web"]).ok();
     assert_eq!(web.token(&[METADATA])["status"], 400);
     let _said = web.hosts.server.keyless(["app", "configure", "web", "--network", "host"]).ok();
-    web.hosts.settled("web", "another instance", |hosted| {
-        let instances = hosted["instances"].as_array().unwrap();
-        ready(hosted) == 1 && instances.len() == 1 && instances[0]["revision"] == hosted["revision"]
-    });
+    web.hosts.settled("web", "another instance", is_renewed);
     assert!(!web.token(&[METADATA])["body"].as_str().unwrap().contains("access_token"));
 }

@@ -2,7 +2,7 @@
 //! vault, another secret is read by the official SDK in their own way of being extended; their configuration is in `e2e/apps`. And `az`,
 //! which an app brings along.
 
-use crate::hosting::{Hosts, PATIENCE, needs_root, ready};
+use crate::hosting::{Hosts, PATIENCE, is_renewed, needs_root, ready};
 use e2e::{Answer, Ended, Https, Server, note, skip, wait};
 use serde_json::Value;
 use std::{
@@ -64,7 +64,7 @@ fn deploy(hosts: &Hosts, folder: &Path) -> Duration {
 
 /// Ends the only instance as the kernel does, and waits for the next.
 fn killed_and_back(hosts: &Hosts) {
-    wait::until("the version before is over", PATIENCE, || hosts.processes(APP).len() == 1);
+    hosts.settled(APP, "the version before is over", is_renewed);
     let before = hosts.processes(APP);
     assert!(Command::new("kill").args(["-9", &before[0].to_string()]).status().unwrap().success());
     hosts.settled(APP, "another instance", |hosted| {
@@ -159,9 +159,7 @@ fn identity_is_removed_under_load(
 /// Started again, an app without an identity gets no value for its reference, and it is said.
 fn reference_has_no_identity(hosts: &Hosts) {
     let _said = hosts.server.keyless(["app", "restart", APP]).ok();
-    let hosted = hosts.settled(APP, "it is started again", |hosted| {
-        ready(hosted) == 1 && hosted["instances"][0]["revision"] == hosted["revision"]
-    });
+    let hosted = hosts.settled(APP, "it is started again", is_renewed);
     assert_eq!(hosted["references"][0]["status"], "MSINotEnabled", "{hosted}");
     assert!(hosted["references"][0]["advice"].as_str().unwrap().contains("identity assign"), "{hosted}");
 }

@@ -1,6 +1,6 @@
 //! Token files of hosted apps: SDKs take them by themselves, and who is not the app gets nothing by one (ADR 0024).
 
-use crate::hosting::{Hosts, needs_root, ready};
+use crate::hosting::{Hosts, is_renewed, needs_root, ready};
 use e2e::{NodeScript, Server, note, settings, skip, wait};
 use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
@@ -217,10 +217,7 @@ fn a_token_file_is_renewed_while_the_program_runs_and_over_a_kill_of_the_server(
 
     // Switched off: another instance, which has none.
     let _said = web.hosts.server.keyless(["app", "configure", "web", "--token-file", "off"]).ok();
-    web.hosts.settled("web", "another instance", |hosted| {
-        let instances = hosted["instances"].as_array().unwrap();
-        ready(hosted) == 1 && instances.len() == 1 && instances[0]["revision"] == hosted["revision"]
-    });
+    web.hosts.settled("web", "another instance", is_renewed);
     assert!(web.hosts.ask("web", "/env").get("AZURE_FEDERATED_TOKEN_FILE").is_none());
     wait::until("the file is gone", PATIENCE, || !PathBuf::from(web.file()).exists());
 
@@ -228,9 +225,7 @@ fn a_token_file_is_renewed_while_the_program_runs_and_over_a_kill_of_the_server(
     let own = ["app", "configure", "web", "--token-file", "on", "--network", "own"];
     let _said = web.hosts.server.keyless(own).ok();
     web.hosts.settled("web", "it is in a network of its own", |hosted| {
-        let instances = hosted["instances"].as_array().unwrap();
-        let is_new = instances.len() == 1 && instances[0]["revision"] == hosted["revision"];
-        ready(hosted) == 1 && is_new && hosted["network"] == "own"
+        is_renewed(hosted) && hosted["network"] == "own"
     });
     web.env = web.hosts.ask("web", "/env");
     assert!(web.exchange("web", web.file(), &client).starts_with("200 "));
