@@ -1,7 +1,8 @@
 //! Which instances of an app take requests, how many each has at the moment, and when one that is to end has none any more.
 //!
-//! Owns: the table, and whose turn it is. Owns not: connections (`wire::proxy`), processes and when one is ready (whoever adds it). Nothing
-//! here waits or reads anything: a lease is taken and given back, and a task that waits for an instance is woken.
+//! Owns: the table, whose turn it is, and for how long the front keeps what it has of an instance. Owns not: connections (`wire::proxy`),
+//! processes and when one is ready (whoever adds it). Nothing here waits or reads anything: a lease is taken and given back, and a task
+//! that waits for an instance is woken.
 
 use domain::AppName;
 use std::{
@@ -12,7 +13,7 @@ use std::{
     io,
     net::{SocketAddr, TcpStream},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
@@ -103,15 +104,25 @@ struct Instance {
     key: InstanceKey,
     reach: Reach,
     load: Mutex<Load>,
-    /// What the front keeps for as long as the instance is there.
-    kept: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
+
+/// What the front keeps for an instance.
+type Kept = Arc<dyn Any + Send + Sync>;
 
 #[derive(Default)]
 struct Load {
     leases: usize,
     is_draining: bool,
     waiting: Vec<Waker>,
+    kept: Option<Kept>,
+}
+
+impl Load {
+    /// What nobody needs any more, to be dropped when the lock is not held: many programs that are asked to end wait until all
+    /// connections to them are closed.
+    fn unneeded(&mut self) -> Option<Kept> {
+        if self.is_draining && self.leases == 0 { self.kept.take() } else { None }
+    }
 }
 
 impl Routes {
@@ -141,7 +152,7 @@ impl Routes {
         let mut table = locked(&self.table);
         table.keys = table.keys.wrapping_add(1);
         let key = InstanceKey(table.keys);
-        let instance = Instance { key, reach, load: Mutex::default(), kept: OnceLock::new() };
+        let instance = Instance { key, reach, load: Mutex::default() };
         let new = || Entry { wanted: Wanted::Running, instances: Vec::new(), turn: 0 };
         table.apps.entry(app.clone()).or_insert_with(new).instances.push(Arc::new(instance));
         key
@@ -151,7 +162,11 @@ impl Routes {
     pub fn drain(&self, app: &AppName, key: InstanceKey) -> Drained {
         let instance = locked(&self.table).find(app, key);
         if let Some(instance) = &instance {
-            locked(&instance.load).is_draining = true;
+            let mut load = locked(&instance.load);
+            load.is_draining = true;
+            let unneeded = load.unneeded();
+            drop(load);
+            drop(unneeded);
         }
         Drained { instance }
     }
@@ -235,10 +250,10 @@ impl Lease {
         &self.instance.reach
     }
 
-    /// Something of the front's that goes when the instance does, such as connections to it. Made by whoever asks first; all ask for the
-    /// same type, and who does not has one of their own.
+    /// Something of the front's, such as connections to the instance, that goes when the instance does, or takes no more requests and has
+    /// answered those that it had. Made by whoever asks first; all ask for the same type, and who does not has one of their own.
     pub fn keep<T: Any + Send + Sync>(&self, make: impl Fn() -> T) -> Arc<T> {
-        let kept = self.instance.kept.get_or_init(|| Arc::new(make())).clone();
+        let kept = locked(&self.instance.load).kept.get_or_insert_with(|| Arc::new(make())).clone();
         kept.downcast().unwrap_or_else(|_| Arc::new(make()))
     }
 }
@@ -254,7 +269,9 @@ impl Drop for Lease {
         let mut load = locked(&self.instance.load);
         load.leases = load.leases.saturating_sub(1);
         let woken = if load.leases == 0 { std::mem::take(&mut load.waiting) } else { Vec::new() };
+        let unneeded = load.unneeded();
         drop(load);
+        drop(unneeded);
         woken.into_iter().for_each(Waker::wake);
     }
 }
@@ -378,6 +395,26 @@ mod tests {
         assert_eq!(Arc::strong_count(&kept), 2);
         routes.remove(&app(), key);
         drop(lease);
+        assert_eq!(Arc::strong_count(&kept), 1);
+    }
+
+    #[test]
+    fn what_is_kept_goes_with_the_last_lease_of_an_instance_that_is_to_end() {
+        let routes = Routes::new();
+        let key = routes.add(&app(), reach());
+        let (one, two) = (routes.lease(&app()).unwrap(), routes.lease(&app()).unwrap());
+        let kept = one.keep(|| String::from("connections"));
+        drop(one);
+        drop(routes.drain(&app(), key));
+        assert!(Arc::ptr_eq(&kept, &two.keep(|| String::from("others"))), "it has a request still");
+        assert_eq!(Arc::strong_count(&kept), 2);
+        drop(two);
+        assert_eq!(Arc::strong_count(&kept), 1);
+        // With no request under way it goes at once.
+        let key = routes.add(&app(), reach());
+        let kept = routes.lease(&app()).unwrap().keep(|| String::from("connections"));
+        assert_eq!(Arc::strong_count(&kept), 2);
+        drop(routes.drain(&app(), key));
         assert_eq!(Arc::strong_count(&kept), 1);
     }
 }

@@ -24,7 +24,7 @@ pub(super) enum NoConnection {
     Refused,
 }
 
-/// All connections to one instance. Goes when the instance does.
+/// All connections to one instance. Goes when the instance takes no more requests and has answered those that it had.
 pub(super) struct Pool {
     idle: Mutex<Vec<Connection>>,
     places: Arc<Semaphore>,

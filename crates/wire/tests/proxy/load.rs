@@ -1,7 +1,14 @@
 //! Many at a time, and instances that come and go.
 
 use super::{App, HOST, PATIENCE, Stage, until};
-use std::{sync::Arc, time::Duration};
+use host::InstanceKey;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::watch;
 
 #[tokio::test]
@@ -70,25 +77,32 @@ async fn draining_waits_for_the_last_byte_of_the_last_answer() {
     tokio::time::timeout(PATIENCE, drained).await.unwrap().unwrap();
 }
 
+/// Many programs that are asked to end wait until their connections have ended.
 #[tokio::test]
-async fn connections_end_when_the_instance_is_taken_out() {
-    let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let told = ended.clone();
-    let app = App::new(move |mut connection| {
-        let told = told.clone();
-        async move {
-            connection.head().await;
-            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-            connection.rest().await;
-            told.store(true, std::sync::atomic::Ordering::SeqCst);
-        }
-    })
-    .await;
-    let stage = Stage::new().await;
-    let key = stage.add(&app);
-    assert!(stage.get("/").await.starts_with("HTTP/1.1 200"));
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(!ended.load(std::sync::atomic::Ordering::SeqCst), "it is kept for the next request");
-    stage.routes.remove(&stage.web, key);
-    until("the end", || ended.load(std::sync::atomic::Ordering::SeqCst)).await;
+async fn connections_end_when_the_instance_takes_no_more_requests_or_is_taken_out() {
+    let ends: [fn(&Stage, InstanceKey); 2] = [
+        |stage, key| drop(stage.routes.drain(&stage.web, key)),
+        |stage, key| stage.routes.remove(&stage.web, key),
+    ];
+    for end in ends {
+        let ended = Arc::new(AtomicBool::new(false));
+        let told = ended.clone();
+        let app = App::new(move |mut connection| {
+            let told = told.clone();
+            async move {
+                connection.head().await;
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+                connection.rest().await;
+                told.store(true, Ordering::SeqCst);
+            }
+        })
+        .await;
+        let stage = Stage::new().await;
+        let key = stage.add(&app);
+        assert!(stage.get("/").await.starts_with("HTTP/1.1 200"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!ended.load(Ordering::SeqCst), "it is kept for the next request");
+        end(&stage, key);
+        until("the end", || ended.load(Ordering::SeqCst)).await;
+    }
 }
