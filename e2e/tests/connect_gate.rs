@@ -1,6 +1,6 @@
 //! `up --connect-gate`: a thief of the endpoint's address and secret does not even get a connection.
 
-use crate::hosting::{Hosts, is_renewed, needs_root, ready};
+use crate::hosting::{Hosts, is_renewed, needs_root};
 use e2e::{App, Server, settings, skip, wait};
 use std::{io::ErrorKind, net::TcpStream, process::Command};
 

@@ -1,7 +1,9 @@
 //! First start, status, doctor, recovery, and the audit log as an operator sees it.
 
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::process::Stdio;
 
 use e2e::{Server, settings, skip, wait};
 
@@ -112,7 +114,7 @@ fn a_recovery_key_that_cannot_be_shown_makes_no_installation() {
         let mut command = server.command(["up"]);
         command.env("KEYLESS_DATA_DIR", &other);
         command.stdout(std::fs::File::options().write(true).open(out).unwrap());
-        command.stderr(std::process::Stdio::piped()).spawn().unwrap()
+        command.stderr(Stdio::piped()).spawn().unwrap()
     };
     let ended = wait::ended(up("/dev/full"), wait::LIMIT, "the server");
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
@@ -124,6 +126,41 @@ fn a_recovery_key_that_cannot_be_shown_makes_no_installation() {
     let _ended = wait::for_end(&mut up, wait::LIMIT, "the server");
     let mode = std::fs::metadata(other.join("recovery.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+/// As a service manager's that has read that it is ready: it was lost where a file was applied, and the server was killed a minute and a half
+/// later.
+#[test]
+fn a_stop_from_when_it_says_that_it_is_ready_is_one() {
+    let mut server = Server::start("stop-early");
+    assert!(server.stop().success());
+    let stack = server.place().join("stack.yaml");
+    std::fs::write(&stack, "tenant: keyless.localhost\n").unwrap();
+    let apply = ["--apply", stack.to_str().unwrap()];
+    for flags in [&[][..], &apply] {
+        // A pipe that is full: whoever says something there waits.
+        let (mut reader, mut writer) = std::io::pipe().unwrap();
+        let room = rustix::pipe::fcntl_setpipe_size(&writer, 4_096).unwrap();
+        writer.write_all(&vec![b'\n'; room]).unwrap();
+        let mut command = server.command(["up"]);
+        let mut up = command.args(flags).stdout(writer).stderr(Stdio::null()).spawn().unwrap();
+        drop(command);
+        wait::until("the server to listen for signals", wait::LIMIT, || catches_sigterm(up.id()));
+        e2e::server::signal(&up, rustix::process::Signal::TERM);
+        let said = std::thread::spawn(move || {
+            let mut said = String::new();
+            reader.read_to_string(&mut said).map(|_| said)
+        });
+        let ended = wait::for_end(&mut up, std::time::Duration::from_secs(30), "the server");
+        assert!(ended.success(), "{flags:?}: {ended}: {}", said.join().unwrap().unwrap());
+    }
+}
+
+/// As `proc_pid_status(5)` tells it.
+fn catches_sigterm(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    mask.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 1 << (15 - 1) != 0)
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
     output::{self, Colour, Format, paint},
 };
 use domain::{DomainName, Secret};
-use server::{Asked, Layout, Running, SealError};
+use server::{Asked, Layout, Running, SealError, StopSignals};
 use std::{
     ffi::OsStr,
     fs::{self, File},
@@ -96,12 +96,14 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
     let (names, data) = (config.names(), config.data_dir.clone());
     runtime.block_on(async {
         let running = server::start(config, Box::new(|key| announce(key, &data))).await?;
+        // Once, and before anybody is told that it is there: until now a signal ends the process, from now on it is one of these.
+        let mut signals = StopSignals::listen()?;
         // Gone from memory when it is done, with the values that it holds.
         if let Some(wanted) = wanted {
             let admin = Admin::new(Layout::of(data.clone()));
             let applied = tokio::select! {
                 applied = wanted.apply(&admin, Format::Table, false) => applied.map(|()| None),
-                asked = running.asked_to_stop() => asked.map(Some).map_err(Failure::from),
+                asked = signals.asked() => Ok(Some(asked)),
             };
             match applied {
                 Ok(None) => {}
@@ -115,7 +117,7 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
         }
         greet(&running, &names, begin);
         server::systemd::notify("READY=1");
-        let asked = running.asked_to_stop().await?;
+        let asked = signals.asked().await;
         stop(running, asked).await
     })
 }

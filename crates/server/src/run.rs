@@ -22,6 +22,7 @@ use crate::{
     reached::Reached,
     seal::{self, SealError},
     shadow::{ShadowSettings, Shadows},
+    stop_signals::Asked,
     tasks::{self, boxed},
     test_clock::TestClock,
     trust::Public,
@@ -82,15 +83,6 @@ pub struct Running {
     /// Dropped last: what the others still do they do here.
     _guarded: Guarded,
     _outside: Outside,
-}
-
-/// How a server was asked to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// By SIGINT.
-    Interrupted,
-    /// By SIGTERM; or by SIGHUP, as of a terminal that is closed.
-    Terminated,
 }
 
 /// The runtime that a server is started on, and on which all goes on but the answering of requests: its threads start programs.
@@ -492,15 +484,6 @@ impl Running {
         self.site.hosts_file()
     }
 
-    /// Waits until somebody asks the process to stop: SIGINT, as a person's Ctrl-C sends it, SIGTERM, as whoever starts it again does, or SIGHUP,
-    /// as a terminal that is closed sends it, unless that was ignored when the process began (`nohup`).
-    ///
-    /// # Errors
-    /// The system takes no handler.
-    pub async fn asked_to_stop(&self) -> std::io::Result<Asked> {
-        asked(ignores_hangup()).await
-    }
-
     /// How many instances of hosted apps run.
     pub fn instances(&self) -> usize {
         self.apps.running()
@@ -536,35 +519,6 @@ impl Running {
             self.site.files().remove_copy();
         }
     }
-}
-
-async fn asked(ignores_hangup: bool) -> std::io::Result<Asked> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    // To listen for it is to ignore it no more.
-    let mut hangup = if ignores_hangup { None } else { Some(signal(SignalKind::hangup())?) };
-    let hung_up = async {
-        match &mut hangup {
-            Some(hangup) => drop(hangup.recv().await),
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = interrupt.recv() => Ok(Asked::Interrupted),
-        _ = terminate.recv() => Ok(Asked::Terminated),
-        () = hung_up => Ok(Asked::Terminated),
-    }
-}
-
-/// Was SIGHUP ignored when the process began? So it is as long as nobody listens for it.
-fn ignores_hangup() -> bool {
-    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| is_hangup_ignored(&status))
-}
-
-/// As `proc_pid_status(5)` tells it: a bit for each signal, the lowest for SIGHUP.
-fn is_hangup_ignored(status: &str) -> bool {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// What was asked for is there, or there is no server.
@@ -604,39 +558,4 @@ pub(crate) fn tls(certificates: Arc<dyn ResolvesServerCert>) -> Result<rustls::S
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A terminal that was closed killed the server as `kill -9` does.
-    #[tokio::test]
-    async fn a_closed_terminal_asks_to_stop_unless_that_was_ignored() {
-        let ended = tokio::spawn(asked(false));
-        // Whoever listens does so before it is killed by it.
-        while !std::fs::read_to_string("/proc/self/status")
-            .unwrap()
-            .lines()
-            .filter_map(|line| line.strip_prefix("SigCgt:"))
-            .any(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1)
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        let ignoring = tokio::spawn(asked(true));
-        // The shell's own: a machine may have no other.
-        let kill = format!("kill -HUP {}", std::process::id());
-        assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-        assert_eq!(ended.await.unwrap().unwrap(), Asked::Terminated);
-        assert!(!ignoring.is_finished());
-        ignoring.abort();
-        for (status, is_ignored) in [
-            ("Name:\tx\nSigIgn:\t0000000000000001\n", true),
-            ("SigIgn:\t0000000000001001\n", true),
-            ("SigIgn:\t0000000000001000\nSigCgt:\t0000000000000001\n", false),
-            ("", false),
-        ] {
-            assert_eq!(is_hangup_ignored(status), is_ignored, "{status}");
-        }
-    }
 }
