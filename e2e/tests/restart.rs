@@ -1,8 +1,10 @@
 //! What goes on, and what does not, when an app or the server starts again.
 
 use std::io::{Read, Write};
+use std::process::Command;
 use std::time::Duration;
 
+use crate::hosting::{Hosts, is_alive, needs_root, ready};
 use e2e::{Answer, App, Server, wait};
 
 fn shop(name: &str) -> Server {
@@ -100,4 +102,24 @@ fn everything_is_found_again() {
 fn recovery_key(words: &str) -> String {
     let is_key = |word: &&str| word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-');
     words.split_whitespace().filter(is_key).max_by_key(|word| word.len()).unwrap_or_default().to_owned()
+}
+
+/// A person's Ctrl-C ends hosted apps, too. This one waits for its connections, of which the server keeps some.
+#[test]
+fn apps_end_in_order_with_an_interrupted_server_and_the_next_start_starts_them() {
+    if needs_root() {
+        return;
+    }
+    let mut hosts = Hosts::start("restart-interrupted");
+    let folder = hosts.package("one", &[]);
+    let _told = hosts.deploy("web", &folder);
+    assert_eq!(hosts.ask("web", "/who")["version"], "1");
+    let (app, server) = (hosts.processes("web")[0], hosts.server.pid());
+    assert!(Command::new("kill").args(["-INT", &server.to_string()]).status().unwrap().success());
+    wait::until("the server to end", wait::LIMIT, || !is_alive(server));
+    assert!(!is_alive(app));
+    hosts.server.kill();
+    hosts.server.start_again();
+    hosts.settled("web", "it serves again", |hosted| ready(hosted) == 1);
+    assert!(hosts.server.keyless(["app", "logs", "web"]).ok().contains("version 1 ends by itself"));
 }

@@ -86,7 +86,8 @@ mod tests {
         let kill = format!("kill -HUP {}", std::process::id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
         tokio::time::sleep(soon).await;
-        assert_eq!(tokio::time::timeout(soon, listening.asked()).await, Ok(Asked::Terminated));
+        let asked = tokio::time::timeout(Duration::from_secs(10), listening.asked());
+        assert_eq!(asked.await, Ok(Asked::Terminated));
         assert!(tokio::time::timeout(soon, listening.asked()).await.is_err(), "it asks once");
         assert!(tokio::time::timeout(soon, ignoring.asked()).await.is_err());
     }

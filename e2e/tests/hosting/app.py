@@ -1,4 +1,5 @@
 """A web app that tells what it has, for the scenarios of hosted apps. Standard library only."""
+import atexit
 import http.server
 import json
 import os
@@ -140,6 +141,8 @@ if os.environ.get("IGNORES_TERM"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 else:
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+# After the threads that answer have ended, and so their connections.
+atexit.register(lambda: print("version", VERSION, "ends by itself", flush=True))
 try:
     print("version", VERSION, "listens", flush=True)
 except OSError:

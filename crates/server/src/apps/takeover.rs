@@ -154,10 +154,16 @@ impl Apps {
 
     /// Ends all instances, as nobody is there to look after them. Once nothing reconciles any more.
     pub(crate) async fn end_all(self: &Arc<Self>) {
-        let mut all: Vec<Instance> =
-            self.state().values_mut().flat_map(|state| state.instances.drain(..)).collect();
-        for instance in &all {
-            ask_to_end(instance);
+        let mut all: Vec<Instance> = Vec::new();
+        for state in self.state().values_mut() {
+            for instance in state.instances.drain(..) {
+                // Some wait for the connections that are kept to them.
+                if let Some(route) = instance.route {
+                    drop(self.routes.drain(&state.name, route));
+                }
+                ask_to_end(&instance);
+                all.push(instance);
+            }
         }
         let until = Instant::now() + END_TIME_MAX;
         while Instant::now() < until && all.iter().any(|one| !one.process.has_ended().unwrap_or(true)) {
