@@ -296,15 +296,19 @@ impl Apps {
             tracing::error!(app = %name, action, "was done, and cannot be written to the audit log");
         }
     }
-}
 
-/// As systemd does: all of it is asked, as a shell in front of a program does not pass it on. Podman does, to the container's first process,
-/// and to have its cgroup asked would end others that its image may want to outlive that.
-fn ask_to_end(instance: &Instance) {
-    match &instance.cgroup {
-        Some(cgroup) if !instance.is_container => cgroup.signal(SIGTERM),
-        None if !instance.is_container => launch::signal_group(&instance.process, SIGTERM),
-        _ => drop(instance.process.signal(SIGTERM)),
+    /// As systemd does: all of it is asked, as a shell in front of a program does not pass it on. Podman does, to the container's first
+    /// process, and to have its cgroup asked would end others that its image may want to outlive that. Some wait for the connections that
+    /// are kept to them, and get no more requests anyway.
+    fn ask_to_end(&self, name: &AppName, instance: &Instance) {
+        if let Some(route) = instance.route {
+            drop(self.routes.drain(name, route));
+        }
+        match &instance.cgroup {
+            Some(cgroup) if !instance.is_container => cgroup.signal(SIGTERM),
+            None if !instance.is_container => launch::signal_group(&instance.process, SIGTERM),
+            _ => drop(instance.process.signal(SIGTERM)),
+        }
     }
 }
 

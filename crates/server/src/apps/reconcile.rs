@@ -1,7 +1,7 @@
 //! The loop: what is desired of each app is held against what is observed, `host::plan` says the steps, and here they are taken.
 
 use super::{
-    Apps, DRAIN_INTERVAL, Instance, Isolation, ROTATE_INTERVAL, ask_to_end, container,
+    Apps, DRAIN_INTERVAL, Instance, Isolation, ROTATE_INTERVAL, container,
     launch::{LaunchError, Launched, end_at_once},
     log, probe, references,
     rounds::Rounds,
@@ -268,10 +268,9 @@ impl Apps {
                 self.advance(app, workload, Phase::Draining);
             }
             Action::Stop(workload) => {
-                self.drain(app, workload);
                 if let Some(instance) = self.state().get_mut(&app).and_then(|state| state.instance(workload))
                 {
-                    ask_to_end(instance);
+                    self.ask_to_end(name, instance);
                 }
                 self.give_up(app, workload);
                 self.advance(app, workload, Phase::Stopping);

@@ -1,7 +1,7 @@
 //! What an earlier run of the server left, and what this one leaves: instances are taken over, and what nobody wants any more is removed.
 
 use super::{
-    Apps, END_TIME_MAX, Instance, ask_to_end, container,
+    Apps, END_TIME_MAX, Instance, container,
     launch::{self, Launched, end_at_once},
 };
 use access::Manager;
@@ -157,11 +157,7 @@ impl Apps {
         let mut all: Vec<Instance> = Vec::new();
         for state in self.state().values_mut() {
             for instance in state.instances.drain(..) {
-                // Some wait for the connections that are kept to them.
-                if let Some(route) = instance.route {
-                    drop(self.routes.drain(&state.name, route));
-                }
-                ask_to_end(&instance);
+                self.ask_to_end(&state.name, &instance);
                 all.push(instance);
             }
         }
