@@ -18,7 +18,15 @@ fn input_output_and_status_pass_through() {
 fn a_program_that_cannot_start_says_so() {
     let server = Server::start("no-program");
     assert_eq!(server.run_as("web", "shop", &["/no/such/program"], "").code, Some(127));
+    let is_there = || server.keyless(["app", "show", "web"]).code == Some(0);
+    assert!(!is_there(), "what was made for it is taken back");
+    let _made = server.keyless(["app", "create", "web"]).ok();
     assert_eq!(server.run_as("web", "shop", &["/etc/passwd"], "").code, Some(126));
+    assert!(is_there(), "what was there stays");
+    assert!(
+        server.keyless(["app", "identity", "show", "web"]).stderr.contains("has no identity"),
+        "as it was"
+    );
 }
 
 #[test]

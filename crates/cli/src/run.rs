@@ -90,12 +90,13 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure
     }
     let admin = global.admin()?;
     let status: Status = admin.get("/v1/status").await?;
-    let _made = identity(&admin, &args.app).await?;
+    let made = identity(&admin, &args.app).await?;
     let place = Place::make(&args.app);
     let started = match start(&admin, &args, &place).await {
         Ok(started) => started,
         Err(failure) => {
             leave(&place);
+            take_back(&admin, &args.app, made).await;
             return Err(failure);
         }
     };
@@ -107,6 +108,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure
         Err(failure) => {
             let _best_effort = admin.send(Method::DELETE, &workload(&started), None::<&()>).await;
             leave(&place);
+            take_back(&admin, &args.app, made).await;
             return Err(failure);
         }
     };
