@@ -4,9 +4,7 @@
 use crate::{App, Desired, HostError, Site, service::AppView, settings::SettingsRecord, user_assigned};
 use access::{Around, Gone, ManagePermit, Manager, Principal, Scope, Vacated};
 use directory::{IdentityIds, managed, managed::Registered};
-use domain::{
-    AppId, AppName, Location, Placement, PrincipalId, ResourceGroupName, Tags, TenantId, Timestamp,
-};
+use domain::{AppId, AppName, Placement, PrincipalId, ResourceGroupName, Tags, TenantId, Timestamp};
 use std::sync::Arc;
 use store::{Decision, Halt, View, Write, refuse};
 
@@ -14,26 +12,6 @@ use store::{Decision, Halt, View, Write, refuse};
 const READ: &str = "Microsoft.Web/sites/read";
 pub(crate) const WRITE: &str = "Microsoft.Web/sites/write";
 const DELETE: &str = "Microsoft.Web/sites/delete";
-
-/// Where something is said to be from now on; what is `None` stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Replacement {
-    /// Its location.
-    pub location: Option<Location>,
-    /// What is written on it.
-    pub tags: Option<Tags>,
-}
-
-impl Replacement {
-    /// The place that it makes of one.
-    pub(crate) fn of(&self, before: &Placement) -> Placement {
-        Placement {
-            group: before.group.clone(),
-            location: self.location.clone().unwrap_or_else(|| before.location.clone()),
-            tags: self.tags.clone().unwrap_or_else(|| before.tags.clone()),
-        }
-    }
-}
 
 /// May whoever asks do this to an app? Asked in the view of the decision that it is for.
 ///
@@ -93,23 +71,22 @@ pub(crate) fn read(view: &View, by: Manager<'_>, name: &AppName) -> Result<AppVi
     show(view, name)
 }
 
-/// Changes where an app is said to be.
-pub(crate) fn place(
+/// Changes what is written on an app.
+pub(crate) fn tag(
     view: &View,
     by: Manager<'_>,
     name: &AppName,
-    place: &Replacement,
+    tags: &Tags,
     now: Timestamp,
-) -> Result<Decision<AppView>, Halt<HostError>> {
-    let current = show(view, name)?;
-    let _permit = may(view, by, WRITE, &current.app)?;
-    let placement = place.of(&current.app.placement);
-    if placement == current.app.placement {
-        return Ok(Decision::read(current));
+) -> Result<Decision<()>, Halt<HostError>> {
+    let current = existing(view, name)?;
+    let _permit = may(view, by, WRITE, &current)?;
+    if *tags == current.placement.tags {
+        return Ok(Decision::read(()));
     }
-    let app = App { placement, changed: now, ..App::clone(&current.app) };
-    let writes = vec![store::put::<App>(name, &app)];
-    Ok(Decision::of(AppView { app: Arc::new(app), ..current }, writes))
+    let placement = Placement { tags: tags.clone(), ..current.placement.clone() };
+    let app = App { placement, changed: now, ..App::clone(&current) };
+    Ok(Decision::of((), vec![store::put::<App>(name, &app)]))
 }
 
 /// An app with the principals of its identities.

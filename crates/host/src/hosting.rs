@@ -93,7 +93,7 @@ impl HostService {
     }
 
     /// Waits for its turn if the app has no account yet.
-    async fn turn(&self, name: &AppName) -> Result<Option<MutexGuard<'_, ()>>, HostError> {
+    pub(crate) async fn turn(&self, name: &AppName) -> Result<Option<MutexGuard<'_, ()>>, HostError> {
         let has_account = match self.desired(name).await? {
             Some(desired) => self.has_account(&desired)?,
             None => false,
@@ -101,7 +101,7 @@ impl HostService {
         Ok(if has_account { None } else { Some(self.giving.lock().await) })
     }
 
-    fn account_block(&self) -> Result<u32, HostError> {
+    pub(crate) fn account_block(&self) -> Result<u32, HostError> {
         self.kernel.account_block().map_err(HostError::Accounts)
     }
 
@@ -124,21 +124,6 @@ impl HostService {
     /// [`HostError::AppNotFound`]: it is gone, also where there is another of its name.
     pub async fn desired_of(&self, app: &App) -> Result<Option<Arc<Desired>>, HostError> {
         query(&*self.store, |view| desired::of_app(view, app)).await
-    }
-
-    /// Could an app that is to be made have these settings, and run so if something is said of that? Asked again by the decisions that make it
-    /// so.
-    ///
-    /// # Errors
-    /// [`HostError::SettingInvalid`], [`HostError::SettingReserved`], [`HostError::SettingNotFound`], [`HostError::NoAccountLeft`].
-    pub async fn check_new_app(&self, wanted: &[&Wanted], change: Option<&Change>) -> Result<(), HostError> {
-        change.map_or(Ok(()), desired::check)?;
-        settings::check_new(wanted, &self.settings.settings_key, &*self.entropy)?;
-        if change.is_none() && wanted.is_empty() {
-            return Ok(());
-        }
-        let block = self.account_block()?;
-        query(&*self.store, |view| desired::take_account(view, block).map(drop)).await
     }
 
     /// The names of all apps of which something is desired.

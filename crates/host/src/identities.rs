@@ -1,12 +1,12 @@
 //! All identities of an app set at once, its own and user-assigned ones: what it has of them stays as it is, the rest is given and taken away in
 //! one commit. So whoever has as many as there may be can change one for another, and of a refusal nothing is left.
 
-use crate::{App, AppView, HostError, HostService, app, user_assigned};
+use crate::{App, AppView, HostError, app, user_assigned};
 use access::Manager;
 use directory::IdentityIds;
-use domain::{AppId, AppName, AttachmentId, IdentityName, PrincipalId, TenantId, Timestamp};
+use domain::{AppId, AppName, AttachmentId, Entropy, IdentityName, PrincipalId, TenantId, Timestamp};
 use std::sync::Arc;
-use store::{Decision, Halt, View, Write, refuse, transact};
+use store::{Decision, Halt, View, Write, refuse};
 
 /// Which identities an app is to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl WantedIdentities {
 }
 
 /// What is new with what is given, and when tokens of what is taken away have expired.
-struct New {
+pub(crate) struct New {
     tenant: TenantId,
     own: IdentityIds,
     /// One for each that is named.
@@ -48,40 +48,22 @@ struct New {
     over: Timestamp,
 }
 
-impl HostService {
-    /// Gives this very app the identities that it is to have, and takes the others away: acknowledged means that no token is issued to it under
-    /// those any more, and that what it has of them is worth nothing.
-    ///
-    /// # Errors
-    /// [`HostError::AppNotFound`], also where there is another of its name; [`HostError::Unmanaged`], [`HostError::IdentityNotFound`],
-    /// [`HostError::TooManyIdentities`].
-    pub async fn set_identities(
-        &self,
-        by: Manager<'_>,
-        app: &App,
+impl New {
+    /// What is new with these.
+    pub(crate) fn random(
+        entropy: &dyn Entropy,
+        tenant: TenantId,
         wanted: &WantedIdentities,
-        now: Timestamp,
-    ) -> Result<AppView, HostError> {
-        let attachment = |_: &IdentityName| AttachmentId::random(&*self.entropy);
-        let new = New {
-            tenant: self.directory.tenant().id,
-            own: IdentityIds::random(&*self.entropy),
-            attachments: wanted.named.iter().map(attachment).collect(),
-            over: now.plus(self.directory.token_lifetime()),
-        };
-        let set = transact(&*self.store, &*self.entropy, |view| {
-            set(view, by, (&app.name, app.id), wanted, &new, now)
-        });
-        let (view, removed) = set.await?;
-        if let Some(principal) = removed {
-            self.identity.forget(principal);
-        }
-        Ok(view)
+        over: Timestamp,
+    ) -> Self {
+        let attachments = wanted.named.iter().map(|_| AttachmentId::random(entropy)).collect();
+        Self { tenant, own: IdentityIds::random(entropy), attachments, over }
     }
 }
 
-/// Answers the app as it is then, and the principal of its own that it had.
-fn set(
+/// Gives this very app the identities that it is to have, and takes the others away: once it is written no token is issued to it under those any more,
+/// and what it has of them is worth nothing. Answers the app as it is then, and the principal of its own that it had.
+pub(crate) fn set(
     view: &View,
     by: Manager<'_>,
     (name, id): (&AppName, AppId),

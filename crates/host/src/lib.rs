@@ -22,9 +22,9 @@ pub mod settings;
 pub mod shadow;
 pub mod site;
 pub mod user_assigned;
+pub mod whole;
 pub mod workload;
 
-pub use app::Replacement;
 pub use desired::{AppNetwork, Change, Deployment, Desired, DesiredState, Health, Image, InstanceLimits};
 pub use error::HostError;
 pub use federated::FederatedView;
@@ -38,8 +38,9 @@ pub use service::{
     AppView, EndpointListeners, HostKernel, HostService, HostSettings, NetworkPlace, Place, Resumed,
     StartRequest, Started,
 };
-pub use settings::{Setting, Wanted as WantedSetting};
+pub use settings::{Meant as MeantSettings, Setting, Wanted as WantedSetting};
 pub use shadow::{ShadowDoor, ShadowDoors, ShadowFault};
 pub use site::{PlanRef, Site, SiteValue};
 pub use user_assigned::{IdentityView, UserAssigned};
+pub use whole::{Run, Which, Whole};
 pub use workload::{IMDS_PORT, InstanceRecord, PlaceRecord, WorkloadRecord};

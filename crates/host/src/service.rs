@@ -5,8 +5,7 @@
 
 use crate::{
     App, Enforcement, HostError, Injection, ShadowDoor, ShadowDoors, ShadowFault, TrustFiles, Workload,
-    WorkloadRecord,
-    app::{self, Replacement},
+    WorkloadRecord, app,
     inject::{EndpointFacts, Environment, inject},
     workload::{self, InstanceRecord, PlaceRecord},
 };
@@ -300,20 +299,6 @@ impl HostService {
     /// [`HostError::AppNotFound`], [`HostError::Unmanaged`].
     pub async fn app(&self, by: Manager<'_>, name: &AppName) -> Result<AppView, HostError> {
         query(&*self.store, |view| app::read(view, by, name)).await
-    }
-
-    /// Changes where an app is said to be, or what is written on it; its group stays. What is `None` stays.
-    ///
-    /// # Errors
-    /// [`HostError::AppNotFound`], [`HostError::Unmanaged`].
-    pub async fn place_app(
-        &self,
-        by: Manager<'_>,
-        name: &AppName,
-        place: &Replacement,
-        now: Timestamp,
-    ) -> Result<AppView, HostError> {
-        transact(&*self.store, &*self.entropy, |view| app::place(view, by, name, place, now)).await
     }
 
     /// Deletes an app with its own identity in one commit, and ends its workloads. Answers its id. User-assigned identities stay; what the app got under

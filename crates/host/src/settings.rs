@@ -178,20 +178,6 @@ pub(crate) fn replace(
     Ok(Decision::of(secret, decided.writes))
 }
 
-/// May these be the settings of an app that is not there yet?
-pub(crate) fn check_new(wanted: &[&Wanted], key: &Key256, entropy: &dyn Entropy) -> Result<(), HostError> {
-    let (app, mut values) = (AppId::random(entropy), BTreeMap::new());
-    for one in wanted {
-        // There is none to be kept.
-        let value =
-            one.value.as_ref().ok_or_else(|| HostError::SettingNotFound { name: one.name.clone() })?;
-        let setting = Setting { name: one.name.clone(), value: value.duplicate(), is_secret: false };
-        check(&setting)?;
-        values.insert(setting.name.clone(), seal(app, &setting, key, entropy)?);
-    }
-    check_all(&values)
-}
-
 fn seal(
     app: AppId,
     setting: &Setting,

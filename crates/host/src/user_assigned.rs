@@ -3,13 +3,12 @@
 //! A record of an app keeps which of them it has, and a deleted one may go on standing there: without its principal, which never comes
 //! back, it is nobody's. What is no more is swept when the app's identities are next changed.
 
-use crate::{
-    App, AppView, HostError, HostService,
-    app::{self, Replacement},
-};
+use crate::{App, AppView, HostError, HostService, app};
 use access::{Around, Gone, Manager, Principal, PrincipalKind, Scope, Unmanaged, Vacated};
 use directory::{IdentityIds, managed};
-use domain::{AppName, AttachmentId, IdentityName, Placement, PrincipalId, TenantId, Timestamp, limits};
+use domain::{
+    AppName, AttachmentId, IdentityName, Placement, PrincipalId, Tags, TenantId, Timestamp, limits,
+};
 use identity::Assigned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -106,17 +105,17 @@ impl HostService {
         found.await
     }
 
-    /// Changes where an identity is said to be, or what is written on it; its group stays. What is `None` stays.
+    /// Changes what is written on an identity, if anything is said.
     ///
     /// # Errors
     /// [`HostError::IdentityNotFound`], [`HostError::Unmanaged`].
-    pub async fn place_identity(
+    pub async fn tag_identity(
         &self,
         by: Manager<'_>,
         name: &IdentityName,
-        place: &Replacement,
+        tags: Option<&Tags>,
     ) -> Result<IdentityView, HostError> {
-        transact(&*self.store, &*self.entropy, |view| replace(view, by, name, place)).await
+        transact(&*self.store, &*self.entropy, |view| tag(view, by, name, tags)).await
     }
 
     /// Deletes a user-assigned identity with its principal, whose id is answered, in one commit: no app gets a token under it any more, and those that are
@@ -213,18 +212,18 @@ pub(crate) fn find(view: &View, name: &IdentityName) -> Result<IdentityView, Hal
     refuse(HostError::IdentityNotFound(name.clone()))
 }
 
-fn replace(
+fn tag(
     view: &View,
     by: Manager<'_>,
     name: &IdentityName,
-    place: &Replacement,
+    tags: Option<&Tags>,
 ) -> Result<Decision<IdentityView>, Halt<HostError>> {
     let current = find(view, name)?;
     may(view, by, WRITE, &current.identity)?;
-    let placement = place.of(&current.identity.placement);
-    if placement == current.identity.placement {
+    let Some(tags) = tags.filter(|tags| **tags != current.identity.placement.tags) else {
         return Ok(Decision::read(current));
-    }
+    };
+    let placement = Placement { tags: tags.clone(), ..current.identity.placement.clone() };
     let identity = UserAssigned { placement, ..UserAssigned::clone(&current.identity) };
     let writes = vec![store::put::<UserAssigned>(name, &identity)];
     Ok(Decision::of(IdentityView { identity: Arc::new(identity), ..current }, writes))

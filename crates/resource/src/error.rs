@@ -2,7 +2,8 @@
 
 use crate::roles::RoleFault;
 use access::{GroupFault, Unmanaged};
-use domain::{AppName, PlanName, ResourceGroupName, limits};
+use domain::{AppName, Placement, PlanName, ResourceGroupName, limits};
+use host::HostError;
 use store::StoreError;
 
 /// A request to the resource manager that came to nothing.
@@ -32,6 +33,14 @@ pub enum ResourceError {
     /// The plan that is always there stays.
     #[error("App Service plan '{0}' is the one that is always there, and cannot be deleted")]
     PlanStays(PlanName),
+    /// A plan is where it was made.
+    #[error("App Service plan '{name}' is in location '{}', and stays there", placement.location)]
+    PlanElsewhere {
+        /// The plan.
+        name: PlanName,
+        /// Where it is.
+        placement: Box<Placement>,
+    },
     /// The app was deleted meanwhile.
     #[error("app {0} does not exist any more")]
     AppGone(AppName),
@@ -42,6 +51,9 @@ pub enum ResourceError {
         limits::SITE_VALUE_BYTES_MAX
     )]
     TooMuch,
+    /// The host's, of what it makes of an app.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -230,14 +230,6 @@ impl ResourceService {
         Err(StoreError::Unavailable("apps come into the plan again and again".to_owned()).into())
     }
 
-    /// May somebody have an app in a plan? Asked again by the decision that puts one there.
-    ///
-    /// # Errors
-    /// [`ResourceError::Unmanaged`], [`ResourceError::PlanNotFound`].
-    pub async fn may_join(&self, by: Manager<'_>, plan: &PlanRef) -> Result<(), ResourceError> {
-        query(&*self.store, |view| allowed(view, by, JOIN, plan).map(drop)).await
-    }
-
     /// The plans of a group that is going.
     ///
     /// # Errors
@@ -306,6 +298,10 @@ fn decide_put(
     };
     may_hold(view, &reference.group)?.map_err(|fault| Halt::Refuse(fault.into()))?;
     if let Some(location) = &change.location {
+        if before.is_some() && *location != plan.placement.location {
+            let (name, placement) = (plan.name, Box::new(plan.placement));
+            return refuse(ResourceError::PlanElsewhere { name, placement });
+        }
         plan.placement.location = location.clone();
     }
     if let Some(tags) = &change.tags {

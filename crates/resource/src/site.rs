@@ -6,11 +6,10 @@ use crate::{
     service::unless,
 };
 use access::{Around, Manager, Scope};
-use domain::{AppId, limits};
-use host::{App, PlanRef, Site, SiteValue};
+use domain::{AppId, AppName, Timestamp, limits};
+use host::{App, AppView, HostService, PlanRef, Site, SiteValue, Whole};
 use std::{collections::BTreeMap, sync::Arc};
-use store::{Decision, Halt, View, Write, contract::VALUE_BYTES_MAX, put, query, refuse, transact};
-use uuid::Uuid;
+use store::{Decision, Halt, View, Write, put, query, refuse, transact};
 
 /// A change; what is `None` or not named stays.
 #[derive(Clone, Debug, Default)]
@@ -72,17 +71,6 @@ impl ResourceService {
         .await
     }
 
-    /// Could an app that is to be made be so? Asked again by the decision that changes it.
-    ///
-    /// # Errors
-    /// [`ResourceError::TooMuch`].
-    pub fn check_new_site(&self, change: &SiteChange) -> Result<(), ResourceError> {
-        let mut site = Site::default();
-        change.apply(&mut site);
-        // Its plan comes to it only then.
-        fitting(&AppId::from_uuid(Uuid::nil()), &site, PLAN_BYTES).map(drop)
-    }
-
     /// Changes it.
     ///
     /// # Errors
@@ -95,6 +83,21 @@ impl ResourceService {
         change: &SiteChange,
     ) -> Result<(), ResourceError> {
         transact(&*self.store, &*self.entropy, |view| decide(view, by, operation, app, change)).await
+    }
+
+    /// Changes it with all that the host makes of the app, or makes the app so, in one commit.
+    ///
+    /// # Errors
+    /// As [`Self::change_site`]; [`ResourceError::Host`].
+    pub async fn change_app(
+        &self,
+        host: &HostService,
+        by: Manager<'_>,
+        name: &AppName,
+        (whole, operation, change): (&Whole<'_>, &'static str, &SiteChange),
+        now: Timestamp,
+    ) -> Result<AppView, ResourceError> {
+        host.change_whole(by, name, whole, |view, app| decide(view, by, operation, app, change), now).await
     }
 }
 
@@ -124,7 +127,7 @@ fn decide(
         }
     }
     change.apply(&mut site);
-    let write = fitting(&app.id, &site, 0).map_err(Halt::Refuse)?;
+    let write = fitting(&app.id, &site).map_err(Halt::Refuse)?;
     if site == *before {
         return Ok(Decision::read(()));
     }
@@ -132,17 +135,11 @@ fn decide(
     Ok(Decision::of((), writes))
 }
 
-/// Room for the plan of a site: two names and an id.
-const PLAN_BYTES: usize = 600;
-
-/// The write of a site, if it may be so and a record has so much room left. Within each of its limits it may still be too much.
-fn fitting(app: &AppId, site: &Site, left: usize) -> Result<Write, ResourceError> {
+/// The write of a site, if it may be so. Within each of its limits it may still be more than a record has room for.
+fn fitting(app: &AppId, site: &Site) -> Result<Write, ResourceError> {
     check(site)?;
     let write = put::<Site>(app, site);
-    match write.value_bytes() + left <= VALUE_BYTES_MAX {
-        true => Ok(write),
-        false => Err(ResourceError::TooMuch),
-    }
+    if write.fits() { Ok(write) } else { Err(ResourceError::TooMuch) }
 }
 
 /// The plan of a site. One that was deleted in spite of it, such as with its group, is told as the one that is always there, also where there is

@@ -27,6 +27,8 @@ pub struct View<'s> {
     /// Told at once what is not known, as far as it can.
     store: Option<&'s dyn Store>,
     is_fixture: bool,
+    /// What decisions of the current run have come to that others of it stand on.
+    adopted: RefCell<Vec<Write>>,
 }
 
 /// A key that was loaded, what was found there, and whether the current run of the decision has looked at it.
@@ -134,6 +136,13 @@ impl<'s> View<'s> {
             let decoded = entry.as_ref().map(record::decode::<R>).transpose();
             decoded.map_err(|error| Load(Cause::Broken(error)))
         };
+        if let Some(write) = self.adopted.borrow().iter().find(|write| write.key() == &key) {
+            return match write {
+                // Of no revision yet. What stands there until then is checked, as this is written.
+                Write::Put(key, value) => decoded(&Some(Entry::new(key.clone(), value.clone(), 0, 0))),
+                Write::Delete(_) => Ok(None),
+            };
+        }
         if let Some(known) = self.known.borrow().iter().find(|known| known.key == key) {
             known.is_asked.set(true);
             return decoded(&known.entry);
@@ -154,6 +163,21 @@ impl<'s> View<'s> {
             }
             _ => Err(Load(Cause::Missing(key))),
         }
+    }
+
+    /// Takes what a decision has come to for a part of a larger one: from here on everything stands as if it were written.
+    pub fn adopt<T>(&self, decision: Decision<T>) -> T {
+        let mut adopted = self.adopted.borrow_mut();
+        for write in decision.writes {
+            adopted.retain(|before| before.key() != write.key());
+            adopted.push(write);
+        }
+        decision.value
+    }
+
+    /// The larger decision: all that was adopted, and what the caller gets.
+    pub fn adopted<T>(&self, value: T) -> Decision<T> {
+        Decision::of(value, self.adopted.take())
     }
 
     fn knows(&self, key: &Key) -> bool {
@@ -218,6 +242,7 @@ async fn settle<T, E: From<StoreError>>(
         for known in view.known.get_mut() {
             known.is_asked.set(false);
         }
+        view.adopted.get_mut().clear();
         let missing = match decide(view) {
             Ok(value) => return Ok(value),
             Err(Halt::Refuse(error)) => return Err(error),

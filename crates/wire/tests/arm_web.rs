@@ -2,6 +2,7 @@
 
 mod deployments;
 mod identities;
+mod whole;
 
 use crate::support::{NOW, NoHosting, World};
 use access::{Manager, RoleAssignment, Scope, WideRoles};
@@ -453,67 +454,6 @@ async fn apps_of_a_plan_are_told_whatever_is_wrong_with_others() {
     let listed = desk.web(Method::GET, "serverfarms/plan/sites", Value::Null).await;
     let names: Vec<&Value> = listed["value"].as_array().unwrap().iter().map(|site| &site["name"]).collect();
     assert_eq!(names, ["web"]);
-}
-
-#[tokio::test]
-async fn a_refused_app_is_not_made() {
-    let desk = Desk::new(Some("Contributor")).await;
-    let host = &desk.world.state.host;
-    let with = |config: Value| json!({"location": "local", "properties": {"siteConfig": config}});
-    let setting = |name: &str, value: Value| with(json!({"appSettings": [{"name": name, "value": value}]}));
-    let subscription = desk.world.state.resource.subscription().id;
-    let identity = format!(
-        "/subscriptions/{subscription}/resourceGroups/Shop/providers/\
-         Microsoft.ManagedIdentity/userAssignedIdentities/nobody"
-    );
-    let many: Vec<Value> =
-        (0..=200).map(|number| json!({"name": format!("A{number}"), "value": "1"})).collect();
-    let texts = "linuxFxVersion windowsFxVersion netFrameworkVersion phpVersion pythonVersion nodeVersion javaVersion \
-                 javaContainer javaContainerVersion powerShellVersion http20ProxyFlag minTlsVersion";
-    let wide = texts.split(' ').map(|name| (name.to_owned(), json!("\u{1}".repeat(1_024)))).collect();
-    for (body, status) in [
-        (setting("IDENTITY_HEADER", json!("mine")), 400),
-        (setting("not a name", json!("1")), 400),
-        (setting("LONG", json!("x".repeat(40_000))), 400),
-        (setting("KEPT", json!("@Keyless.Secret(KEPT)")), 400),
-        (setting("SQLCONNSTR_A", json!("1")), 400),
-        (with(json!({"appSettings": many})), 400),
-        (with(json!({"connectionStrings": [{"name": "not a name", "connectionString": "1"}]})), 400),
-        (with(json!({"numberOfWorkers": 33})), 400),
-        (with(json!({"numberOfWorkers": 0})), 400),
-        (with(json!({"healthCheckPath": "no path"})), 400),
-        (with(json!({"appCommandLine": "x".repeat(5_000)})), 400),
-        (with(json!({"linuxFxVersion": "x".repeat(2_000)})), 400),
-        (with(json!({"linuxFxVersion": "DOCKER|nginx"})), 400),
-        (with(json!({"cors": {"allowedOrigins": ["*"]}})), 400),
-        (json!({"location": "local", "properties": {"publicNetworkAccess": "Disabled"}}), 400),
-        // Each within its limit, and all of them more than a record has room for.
-        (with(Value::Object(wide)), 400),
-        (
-            json!({"location": "local", "identity":
-                {"type": "UserAssigned", "userAssignedIdentities": {identity: {}}}}),
-            404,
-        ),
-        (json!({"location": "local", "properties": {"serverFarmId": "none"}}), 404),
-    ] {
-        let told = body.to_string().chars().take(120).collect::<String>();
-        assert_eq!(desk.refused(Method::PUT, "sites/new", body).await.0, status, "{told}");
-        assert!(host.apps(Manager::Administrator).await.unwrap().is_empty(), "{told}");
-    }
-    // Nor by who may make apps and not say how they run.
-    let role = domain::RoleId::from_uuid(uuid::Uuid::from_u128(7));
-    let maker = resource::roles::NewRole {
-        name: "App maker".to_owned(),
-        actions: vec!["Microsoft.Web/sites/write".to_owned()],
-        assignable: vec![resource::roles::Place::Subscription],
-        ..resource::roles::NewRole::default()
-    };
-    let roles = &desk.world.state.resource;
-    roles.put_role(Manager::Administrator, access::RoleRef::Custom(role), &maker, NOW).await.unwrap();
-    desk.is(&role.to_string(), Scope::Subscription).await;
-    assert_eq!(desk.refused(Method::PUT, "sites/new", setting("A", json!("1"))).await.0, 403);
-    assert!(host.apps(Manager::Administrator).await.unwrap().is_empty());
-    desk.web(Method::PUT, "sites/new", json!({"location": "local"})).await;
 }
 
 #[tokio::test]

@@ -10,8 +10,11 @@ use crypt::SystemEntropy;
 use domain::{
     AssignmentId, ClientId, IdentityName, Location, Placement, PrincipalId, ResourceGroupName, Secret, Tags,
 };
-use host::{Change, DesiredState, HostError, Replacement, Setting};
-use store::{Decision, Halt, transact};
+use host::{
+    App, AppView, Change, Desired, DesiredState, HostError, HostService, MeantSettings, Others, Setting,
+    WantedIdentities, WantedSetting, Which, Whole,
+};
+use store::{Decision, Halt, View, transact};
 
 /// A principal that roles are given to.
 pub(crate) struct Person(Caller);
@@ -101,12 +104,26 @@ pub(crate) async fn world() -> (World, Person, IdentityName) {
     (world, person, readers)
 }
 
+/// Writes on an app, and changes nothing else.
+async fn tag(
+    host: &HostService,
+    by: Manager<'_>,
+    which: Which<'_>,
+    tags: &Tags,
+) -> Result<AppView, HostError> {
+    let whole = Whole { which, tags: Some(tags), settings: &[], run: None, identities: None };
+    let nothing = |_: &View<'_>, _: &App| Ok::<_, Halt<HostError>>(Decision::read(()));
+    host.change_whole(by, &shop(), &whole, nothing, NOW).await
+}
+
 /// Everything that changes an app or an identity, one after the other, and by which operation each is refused.
 async fn all_refused(world: &World, person: &Person, readers: &IdentityName) {
     let (host, by, web) = (&world.host, person.asks(), "web".parse().unwrap());
     let change = |change: Change| async move { host.change_desired(by, &shop(), &change, NOW).await };
     refused(host.create_app(by, &web, &placed("shop"), NOW).await, WRITE);
-    refused(host.place_app(by, &shop(), &Replacement::default(), NOW).await, WRITE);
+    let there = host.app(Manager::Administrator, &shop()).await.unwrap().app;
+    refused(tag(host, by, Which::There(&there), &Tags::default()).await, WRITE);
+    refused(tag(host, by, Which::New(&placed("shop")), &Tags::default()).await, WRITE);
     refused(host.assign_identity(by, &shop(), NOW).await, WRITE);
     refused(host.remove_identity(by, &shop(), NOW).await, WRITE);
     refused(host.attach_identity(by, &shop(), readers, NOW).await, WRITE);
@@ -128,8 +145,7 @@ async fn all_refused(world: &World, person: &Person, readers: &IdentityName) {
     let identities = "Microsoft.ManagedIdentity/userAssignedIdentities";
     let other = "other".parse().unwrap();
     refused(host.create_identity(by, &other, &placed("shop"), NOW).await, &format!("{identities}/write"));
-    let place = Replacement::default();
-    refused(host.place_identity(by, readers, &place).await, &format!("{identities}/write"));
+    refused(host.tag_identity(by, readers, None).await, &format!("{identities}/write"));
     refused(host.delete_identity(by, readers).await, &format!("{identities}/delete"));
 }
 
@@ -205,16 +221,53 @@ async fn nothing_is_made_in_a_group_that_is_not_there_or_is_going() {
 }
 
 #[tokio::test]
-async fn an_app_is_placed_anew_in_its_group() {
+async fn what_is_written_on_an_app_changes_and_nothing_else() {
     let (world, person, readers) = world().await;
     person.is(&world, "Website Contributor", Scope::Group(group("shop"))).await;
     let tags = Tags::new([("env".to_owned(), "test".to_owned())].into()).unwrap();
-    let place = Replacement { location: None, tags: Some(tags.clone()) };
-    let view = world.host.place_app(person.asks(), &shop(), &place, NOW).await.unwrap();
-    assert_eq!(view.app.placement, Placement { tags, ..placed("shop") });
+    let there = world.host.app(person.asks(), &shop()).await.unwrap().app;
+    let view = tag(&world.host, person.asks(), Which::There(&there), &tags).await.unwrap();
+    assert_eq!(view.app.placement, Placement { tags: tags.clone(), ..placed("shop") });
     // The role is about apps.
     let operation = "Microsoft.ManagedIdentity/userAssignedIdentities/write";
-    refused(world.host.place_identity(person.asks(), &readers, &place).await, operation);
+    refused(world.host.tag_identity(person.asks(), &readers, Some(&tags)).await, operation);
+}
+
+#[tokio::test]
+async fn an_app_is_made_whole_or_not_at_all() {
+    let (world, _, readers) = world().await;
+    let (by, name) = (Manager::Administrator, "whole".parse().unwrap());
+    let wanted = [WantedSetting { name: "A".to_owned(), value: Some(Secret::new("1".to_owned())) }];
+    let settings: [(&[WantedSetting], MeantSettings<'_>); 1] = [(&wanted, &|_| true)];
+    let run = |_: Option<&Desired>| Some(Change { instances: Some(2), ..Change::default() });
+    let identities = WantedIdentities { own: true, named: vec![readers], others: Others::Go };
+    let placement = placed("shop");
+    let which = Which::New(&placement);
+    let whole =
+        Whole { which, tags: None, settings: &settings, run: Some(&run), identities: Some(&identities) };
+    let make = async |beside: Result<(), HostError>| {
+        let beside = std::sync::Mutex::new(Some(beside));
+        let decide = |_: &View<'_>, app: &App| {
+            assert!(app.identity.is_none(), "as it is then");
+            beside.lock().unwrap().take().unwrap().map(Decision::read).map_err(Halt::Refuse)
+        };
+        world.host.change_whole(by, &name, &whole, decide, NOW).await
+    };
+    let refused = make(Err(HostError::NoAccountLeft)).await;
+    assert!(matches!(refused, Err(HostError::NoAccountLeft)));
+    assert!(matches!(world.host.app(by, &name).await, Err(HostError::AppNotFound(_))));
+    let made = make(Ok(())).await.unwrap();
+    assert_eq!((made.user_assigned.len(), made.principal.is_some()), (1, true));
+    assert_eq!(world.host.settings(by, &name).await.unwrap()[0].value.expose(), "1");
+    assert_eq!(world.host.desired(&name).await.unwrap().unwrap().instances, 2);
+    assert!(matches!(make(Ok(())).await, Err(HostError::AppExists(_))));
+    // Of what is there, and of no other of its name.
+    let there = world.host.app(by, &name).await.unwrap().app;
+    let _gone = world.host.delete_app(by, &name, NOW).await.unwrap();
+    let _other = world.host.create_app(by, &name, &placement, NOW).await.unwrap();
+    let (which, nothing) = (Which::There(&there), |_: &View<'_>, _: &App| Ok(Decision::read(())));
+    let other = world.host.change_whole(by, &name, &Whole { which, ..whole }, nothing, NOW).await;
+    assert!(matches!(other, Err(HostError::AppNotFound(_))));
 }
 
 /// Roles outside of vaults go with the principal, in one commit.

@@ -297,29 +297,10 @@ async fn what_is_told_again_is_bounded_and_only_of_apps_that_are_there() {
     // Each within its limit, and all of them more than a record has room for.
     let wide = (0..21).map(|number| (number.to_string(), Some(SiteValue::Text("\u{1}".repeat(1_024)))));
     let wide = SiteChange { values: wide.collect(), ..SiteChange::default() };
-    assert!(matches!(world.service.check_new_site(&wide), Err(ResourceError::TooMuch)));
     assert!(matches!(change(wide).await, Err(ResourceError::TooMuch)));
     change(set("1".to_owned(), None)).await.unwrap();
     assert_eq!(world.service.site(ADMIN, &app).await.unwrap().site.values.len(), 63);
     world.write(store::delete::<App>(&app.name)).await;
     let gone = change(set("1".to_owned(), None)).await;
     assert!(matches!(gone, Err(ResourceError::AppGone(_))));
-}
-
-#[tokio::test]
-async fn a_site_that_may_be_made_may_be_made_in_any_plan() {
-    let world = World::new().await;
-    let long = PlanRef { group: group(), name: PlanName::parse(&"p".repeat(40)).unwrap() };
-    world.service.put_plan(ADMIN, &long, &PlanChange::default(), NOW).await.unwrap();
-    let with = |bytes: usize| {
-        let full = (0..10).map(|number| (number.to_string(), "\u{1}".repeat(1_024)));
-        let more =
-            [("more".to_owned(), "\u{1}".repeat(bytes / 6)), ("rest".to_owned(), "x".repeat(bytes % 6))];
-        let values = full.chain(more).map(|(name, text)| (name, Some(SiteValue::Text(text)))).collect();
-        SiteChange { plan: Some(long.clone()), values, ..SiteChange::default() }
-    };
-    let largest = (0..6_144).rev().find(|bytes| world.service.check_new_site(&with(*bytes)).is_ok());
-    let app = world.app("web").await;
-    let change = with(largest.unwrap());
-    world.service.change_site(ADMIN, "Microsoft.Web/sites/write", &app, &change).await.unwrap();
 }

@@ -316,3 +316,44 @@ fn a_fixture_knows_what_it_was_given_and_nothing_else() {
     assert_eq!(view.get::<Count>("a").unwrap().as_deref(), Some(&Count(2)));
     assert_eq!(view.get::<Count>("b").unwrap(), None);
 }
+
+/// Counts what is there up by one.
+fn count_up(view: &View<'_>, id: &str) -> Result<Decision<u64>, Halt<StoreError>> {
+    let count = view.get::<Count>(id)?.map_or(1, |count| count.0 + 1);
+    Ok(Decision::of(count, vec![put::<Count>(id, &Count(count))]))
+}
+
+#[tokio::test]
+async fn decisions_that_stand_on_each_other_are_one_commit() {
+    let store = Faulty::default();
+    increment(&store).await.unwrap();
+    store.faults.lock().unwrap().push_back(Fault::Conflict);
+    let counted = transact(&store, &store.numbers, |view| {
+        let counts = [view.adopt(count_up(view, "a")?), view.adopt(count_up(view, "b")?)];
+        let again = view.adopt(count_up(view, "a")?);
+        view.adopt(Decision::of((), vec![crate::record::delete::<Count>("b")]));
+        assert_eq!(view.get::<Count>("b")?, None, "it is deleted from here on");
+        assert_eq!(view.get::<Count>("a")?.as_deref(), Some(&Count(again)));
+        Ok::<_, Halt<StoreError>>(view.adopted((counts, again)))
+    });
+    assert_eq!(counted.await.unwrap(), ([2, 1], 3), "a second run begins anew");
+    let read =
+        query(&store, |view| Ok::<_, Halt<StoreError>>((view.get::<Count>("a")?, view.get::<Count>("b")?)));
+    let (a, b) = read.await.unwrap();
+    assert_eq!((a.as_deref(), b), (Some(&Count(3)), None));
+    let commits = store.commits.lock().unwrap();
+    let (_, checks) = commits.last().unwrap();
+    assert_eq!(checks.len(), 2, "of each key what stood there before: {checks:?}");
+}
+
+#[tokio::test]
+async fn of_a_decision_that_is_refused_later_nothing_is_written() {
+    let store = Faulty::default();
+    let refused = transact(&store, &store.numbers, |view| {
+        let _counted = view.adopt(count_up(view, "a")?);
+        refuse::<Decision<()>, _>(StoreError::Unavailable("refused".to_owned()))
+    });
+    assert!(refused.await.is_err());
+    let read = query(&store, |view| Ok::<_, Halt<StoreError>>(view.get::<Count>("a")?));
+    assert_eq!(read.await.unwrap(), None);
+}

@@ -328,12 +328,14 @@ impl From<ResourceError> for ArmError {
             ResourceError::GroupElsewhere(_) => {
                 Self::new(StatusCode::CONFLICT, "InvalidResourceGroupLocation", format!("{error}."))
             }
+            ResourceError::PlanElsewhere { name, placement } => Self::elsewhere(name.as_str(), &placement),
             ResourceError::PlanNotFound(_) | ResourceError::AppGone(_) => {
                 Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", format!("{error}."))
             }
             ResourceError::PlanInUse(_) | ResourceError::PlanStays(_) => Self::conflict(format!("{error}.")),
             ResourceError::TooMuch => Self::bad_content(format!("{error}.")),
             ResourceError::Role(fault) => fault.into(),
+            ResourceError::Host(error) => error.into(),
             ResourceError::Store(error) => error.into(),
         }
     }

@@ -10,7 +10,7 @@ use super::{
 use access::Gone;
 use axum::{body::Body, response::Response};
 use domain::{IdentityName, Placement, ResourceGroupName};
-use host::{HostError, IdentityView, Replacement, UserAssigned};
+use host::{HostError, IdentityView, UserAssigned};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -91,8 +91,8 @@ impl IdentitiesOperation {
             Self::Update(group, name) => {
                 let members = object(body).await?;
                 let _there = found(asked, &group, &name).await?;
-                let place = Replacement { location: None, tags: tags(&members)? };
-                let view = asked.state.host.place_identity(asked.by(), &name, &place).await?;
+                let tags = tags(&members)?;
+                let view = asked.state.host.tag_identity(asked.by(), &name, tags.as_ref()).await?;
                 answer(StatusCode::OK, &shown(asked, &view))
             }
             Self::Get(group, name) => {
@@ -138,11 +138,7 @@ async fn put(
                 let message = format!("The identity '{name}' is in another location, and stays there.");
                 return Err(ArmError::new(StatusCode::CONFLICT, "InvalidResourceLocation", message));
             }
-            let view = asked
-                .state
-                .host
-                .place_identity(asked.by(), name, &Replacement { location: None, tags })
-                .await?;
+            let view = asked.state.host.tag_identity(asked.by(), name, tags.as_ref()).await?;
             Ok(answer(StatusCode::OK, &shown(asked, &view)))
         }
         Err(error) => Err(error.into()),

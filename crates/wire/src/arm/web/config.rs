@@ -12,8 +12,8 @@ use super::{
 };
 use access::Manager;
 use axum::{body::Body, response::Response};
-use domain::AppId;
-use host::{App, Change, Desired, Health, Site, SiteValue};
+use domain::Tags;
+use host::{App, AppView, Change, Desired, Health, Run, Site, SiteValue, WantedIdentities, Which, Whole};
 use http::StatusCode;
 use resource::SiteChange;
 use serde_json::{Map, Value, json};
@@ -327,25 +327,46 @@ pub(super) fn running(said: &Said) -> Result<Running, ArmError> {
 }
 
 impl Running {
+    const fn is_said(&self) -> bool {
+        self.command.is_some() || self.health.is_some() || self.instances.is_some()
+    }
+
     /// What of it is another than what is desired, if anything is.
-    pub(super) fn change(&self, of: Option<AppId>, desired: Option<&Desired>) -> Option<Change> {
+    fn change(&self, desired: Option<&Desired>) -> Option<Change> {
         let command = self.command.clone().filter(|wanted| wanted.as_deref() != command(desired));
         let health = self.health.as_ref().filter(|wanted| wanted.as_deref() != health(desired));
         let health = health.map(|path| path.clone().map_or(Health::Port, Health::Path));
         let before = desired.map_or(1, |desired| desired.instances);
         let instances = self.instances.filter(|wanted| *wanted != before);
         let is_another = command.is_some() || health.is_some() || instances.is_some();
-        is_another.then(|| Change { of, command, health, instances, ..Change::default() })
+        is_another.then(|| Change { command, health, instances, ..Change::default() })
     }
+}
 
-    /// Makes it what is desired. Nothing happens if it is so already.
-    pub(super) async fn apply(&self, here: &Here<'_>, app: &App) -> Result<(), ArmError> {
-        let (asked, host) = (here.asked, &here.asked.state.host);
-        let desired = host.desired_of(app).await?;
-        if let Some(change) = self.change(Some(app.id), desired.as_deref()) {
-            host.change_desired(asked.by(), here.name, &change, asked.context.now).await?;
-        }
-        Ok(())
+/// What a request says of how an app runs, with which settings.
+pub(super) struct Config<'a> {
+    pub(super) settings: &'a settings::OfConfig,
+    pub(super) running: &'a Running,
+}
+
+impl Config<'_> {
+    /// Makes all of it so with the rest that is said of an app, or nothing. Of how it runs nothing happens if it is so already.
+    pub(super) async fn change(
+        &self,
+        here: &Here<'_>,
+        (which, tags, identities): (Which<'_>, Option<&Tags>, Option<&WantedIdentities>),
+        (operation, site): (&'static str, &SiteChange),
+    ) -> Result<AppView, ArmError> {
+        let (state, by, now) = (here.asked.state, here.asked.by(), here.asked.context.now);
+        let run = |desired: Option<&Desired>| self.running.change(desired);
+        let run: Run<'_> = &run;
+        let settings = self.settings.kinds();
+        let run = self.running.is_said().then_some(run);
+        let whole = Whole { which, tags, settings: &settings, run, identities };
+        let app =
+            state.resource.change_app(&state.host, by, here.name, (&whole, operation, site), now).await?;
+        here.changed();
+        Ok(app)
     }
 }
 
@@ -364,11 +385,9 @@ pub(super) async fn change(here: &Here<'_>, body: Body) -> Result<Response, ArmE
     let view = here.app(CONFIG_WRITE).await?;
     let whole = said(body).await?;
     let said = properties(&whole)?;
-    let (values, running, settings) = (read(WEB, said)?, running(said)?, settings::of_config(said)?);
-    keep(here, &view.app, values).await?;
-    settings.apply(here).await?;
-    running.apply(here, &view.app).await?;
-    here.changed();
+    let site = SiteChange { values: read(WEB, said)?, ..SiteChange::default() };
+    let config = Config { settings: &settings::of_config(said)?, running: &running(said)? };
+    config.change(here, (Which::There(&view.app), None, None), (CONFIG_WRITE, &site)).await?;
     Ok(answer(StatusCode::OK, &shown(here, &view.app).await?))
 }
 

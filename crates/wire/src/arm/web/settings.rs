@@ -11,7 +11,7 @@ use super::{
 };
 use axum::{body::Body, response::Response};
 use domain::Secret;
-use host::{Setting, WantedSetting};
+use host::{MeantSettings as Meant, Setting, WantedSetting};
 use serde::Serialize;
 use std::{
     borrow::Cow,
@@ -112,32 +112,17 @@ fn each(
 }
 
 impl OfConfig {
-    /// Both; nothing if nothing is said.
-    pub(super) fn all(&self) -> Vec<&WantedSetting> {
-        self.settings.iter().chain(&self.connections).flatten().collect()
-    }
-
-    pub(super) const fn is_said(&self) -> bool {
-        self.settings.is_some() || self.connections.is_some()
-    }
-
-    pub(super) async fn apply(&self, here: &Here<'_>) -> Result<(), ArmError> {
-        if let Some(wanted) = &self.settings {
-            let _secret = replace(here, wanted, &is_setting).await?;
-        }
-        if let Some(wanted) = &self.connections {
-            let _secret = replace(here, wanted, &is_connection).await?;
-        }
-        Ok(())
+    /// What replaces what; nothing if nothing is said.
+    pub(super) fn kinds(&self) -> Vec<(&[WantedSetting], Meant<'_>)> {
+        let settings = self.settings.iter().map(|wanted| (&**wanted, &is_setting as Meant<'_>));
+        let connections = self.connections.iter().map(|wanted| (&**wanted, &is_connection as Meant<'_>));
+        settings.chain(connections).collect()
     }
 }
 
 /// Settings of one kind, each once: by the name that clients know, as a list tells a connection string by that alone and whoever sends the
 /// list back would delete another of its name.
-fn checked(
-    wanted: Vec<WantedSetting>,
-    are_meant: &(dyn Fn(&str) -> bool + Sync),
-) -> Result<Vec<WantedSetting>, ArmError> {
+fn checked(wanted: Vec<WantedSetting>, are_meant: Meant<'_>) -> Result<Vec<WantedSetting>, ArmError> {
     let mut names: Vec<&str> = wanted.iter().map(|one| known_as(&one.name)).collect();
     names.sort_unstable();
     if names.windows(2).any(|two| two.first() == two.last()) {
@@ -154,7 +139,7 @@ fn checked(
 async fn replace(
     here: &Here<'_>,
     wanted: &[WantedSetting],
-    are_meant: &(dyn Fn(&str) -> bool + Sync),
+    are_meant: Meant<'_>,
 ) -> Result<BTreeSet<String>, ArmError> {
     let (asked, now) = (here.asked, here.asked.context.now);
     let secret = asked.state.host.replace_settings(asked.by(), here.name, wanted, are_meant, now).await?;

@@ -6,17 +6,18 @@ use super::{
         Asked, answer, date, empty, error::ArmError, list as listed, location, path::segments, said,
         said::Said, tags,
     },
-    Here, config, identity, plan_id, settings, site_id,
+    Here,
+    config::{self, Config},
+    identity, plan_id, settings, site_id,
 };
 use crate::outside::Named;
 use access::{Around, Gone, Manager, Unmanaged};
 use axum::{body::Body, response::Response};
 use domain::{Location, Placement, PlanId, PlanName, ResourceGroupName, Tags};
-use host::{App, AppView, DesiredState, HostError, PlanRef, Replacement};
+use host::{App, AppView, DesiredState, HostError, PlanRef, Which};
 use http::StatusCode;
 use resource::{ResourceError, SiteChange, SiteView};
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// Reading an app.
 pub(super) const READ: &str = "Microsoft.Web/sites/read";
@@ -84,30 +85,31 @@ async fn seen(
 pub(super) async fn put(here: &Here<'_>, body: Body, is_whole: bool) -> Result<Response, ArmError> {
     let (asked, name) = (here.asked, here.name);
     let wanted = read(here, &said(body).await?, is_whole)?;
-    let app = match here.found().await? {
-        Some(view) => view.app,
-        None if !is_whole => here.app(WRITE).await?.app,
-        None => wanted.make(here).await?,
+    let there = match here.found().await? {
+        None if is_whole => None,
+        _ => Some(here.app(WRITE).await?.app),
     };
-    let place = Replacement { location: wanted.location.clone(), tags: wanted.tags.clone() };
-    let placed = asked.state.host.place_app(asked.by(), name, &place, asked.context.now).await?;
-    if placed.app.id != app.id {
-        return Err(HostError::AppNotFound(name.clone()).into());
-    }
+    let new = match &there {
+        Some(app) => wanted.stays(app).map(|()| None)?,
+        None => Some(wanted.placement(here).await?),
+    };
+    let which = match (&there, &new) {
+        (Some(app), _) => Which::There(app),
+        (None, placement) => Which::New(placement.as_ref().ok_or_else(ArmError::no_location)?),
+    };
     if let Some(identity) = &wanted.identity {
         identity.check(asked).await?;
     }
-    asked.state.resource.change_site(asked.by(), WRITE, &app, &wanted.site).await?;
-    wanted.settings.apply(here).await?;
-    wanted.running.apply(here, &app).await?;
-    if let Some(identity) = &wanted.identity {
-        let (wanted, now) = (identity.wanted(is_whole), asked.context.now);
-        let _set = asked.state.host.set_identities(asked.by(), &app, &wanted, now).await?;
+    let identities = wanted.identity.as_ref().map(|identity| identity.wanted(is_whole));
+    let tags = wanted.tags.as_ref().filter(|_| there.is_some());
+    let config = Config { settings: &wanted.settings, running: &wanted.running };
+    let changed = config.change(here, (which, tags, identities.as_ref()), (WRITE, &wanted.site)).await?;
+    if there.is_none() {
+        asked.state.outside.names_changed(Named::App(name.clone())).await;
     }
-    here.changed();
     // What was just written is told to who wrote it, who need not be able to read it later. Another app of its name is not what they wrote.
     let view = asked.state.host.app(Manager::Administrator, name).await?;
-    if view.app.id != app.id {
+    if view.app.id != changed.app.id {
         return Err(HostError::AppNotFound(name.clone()).into());
     }
     let site = site_of(asked, Manager::Administrator, &view).await?;
@@ -174,29 +176,21 @@ fn read(here: &Here<'_>, whole: &Said, is_whole: bool) -> Result<Wanted, ArmErro
 }
 
 impl Wanted {
-    /// Makes an app that is not there yet. All that can be refused is asked for before it is made: a refusal leaves none.
-    async fn make(&self, here: &Here<'_>) -> Result<Arc<App>, ArmError> {
-        let (asked, name, around) = (here.asked, here.name, Around::group(here.group));
-        let (host, resource) = (&asked.state.host, &asked.state.resource);
-        resource.may(asked.by(), WRITE, &around).await?;
+    /// An app stays where it is.
+    fn stays(&self, app: &App) -> Result<(), ArmError> {
+        match self.location.as_ref().is_some_and(|location| *location != app.placement.location) {
+            true => Err(ArmError::elsewhere(app.name.as_str(), &app.placement)),
+            false => Ok(()),
+        }
+    }
+
+    /// Where one is made. What is missing is told only to who may make one there; the decision that makes it asks again.
+    async fn placement(&self, here: &Here<'_>) -> Result<Placement, ArmError> {
+        let asked = here.asked;
+        asked.state.resource.may(asked.by(), WRITE, &Around::group(here.group)).await?;
         let location = self.location.clone().ok_or_else(ArmError::no_location)?;
-        if let Some(plan) = &self.site.plan {
-            resource.may_join(asked.by(), plan).await?;
-        }
-        let running = self.running.change(None, None);
-        if self.settings.is_said() || running.is_some() {
-            resource.may(asked.by(), config::CONFIG_WRITE, &around).await?;
-        }
-        host.check_new_app(&self.settings.all(), running.as_ref()).await?;
-        resource.check_new_site(&self.site)?;
-        if let Some(identity) = &self.identity {
-            identity.check(asked).await?;
-        }
         let tags = self.tags.clone().unwrap_or_default();
-        let placement = Placement { group: here.group.clone(), location, tags };
-        let made = host.create_app(asked.by(), name, &placement, asked.context.now).await?;
-        asked.state.outside.names_changed(Named::App(name.clone())).await;
-        Ok(made)
+        Ok(Placement { group: here.group.clone(), location, tags })
     }
 }
 
