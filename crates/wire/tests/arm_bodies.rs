@@ -1,0 +1,119 @@
+//! Bodies and queries at the resource manager that say something else than they may: they are refused, and change nothing.
+
+use crate::arm_web::Desk;
+use http::Method;
+use serde_json::{Value, json};
+
+const ROLES: &str = "providers/Microsoft.Authorization/roleDefinitions";
+const ROLE: &str = "providers/Microsoft.Authorization/roleDefinitions/11111111-2222-4333-8444-555555555555";
+
+/// What was refused, and by which code.
+async fn refused(desk: &Desk, method: Method, path: &str, body: Value) -> (u16, String) {
+    let (status, told) = desk.ask(method, path, body).await;
+    (status, told["error"]["code"].as_str().unwrap_or_default().to_owned())
+}
+
+fn content() -> (u16, String) {
+    (400, "InvalidRequestContent".to_owned())
+}
+
+/// A role that sees vaults, with one property more or another.
+fn role(desk: &Desk, name: &str, value: Value) -> Value {
+    let mut body = json!({"properties": {
+        "roleName": "Seer", "description": "sees", "type": "CustomRole",
+        "assignableScopes": [format!("/subscriptions/{}", desk.world.state.resource.subscription().id)],
+        "permissions": [{"actions": ["Microsoft.KeyVault/vaults/read"]}],
+    }});
+    match value {
+        Value::Null => body["properties"].as_object_mut().unwrap().remove(name),
+        value => body["properties"].as_object_mut().unwrap().insert(name.to_owned(), value),
+    };
+    body
+}
+
+/// Its holders lost what it allowed.
+#[tokio::test]
+async fn a_role_keeps_its_actions_where_a_change_does_not_say_them_rightly() {
+    let desk = Desk::new(Some("Owner")).await;
+    let (status, made) = desk.ask(Method::PUT, ROLE, role(&desk, "x", json!(1))).await;
+    assert_eq!(status, 201, "{made}");
+    let read = json!(["Microsoft.KeyVault/vaults/read"]);
+    for permissions in [
+        Value::Null,
+        json!("x"),
+        json!(5),
+        json!({"actions": read}),
+        json!([]),
+        json!([5]),
+        json!(["x"]),
+        json!([{}]),
+        json!([{"actions": null}]),
+        json!([{"Actions": read}]),
+        json!([{"actions": read, "NotActions": read}]),
+        json!([{"notActions": read}]),
+        json!([{"actions": "x"}]),
+        json!([{"actions": [5]}]),
+        json!([{"actions": read, "notActions": 5}]),
+        json!([{"dataActions": {}}]),
+        json!([{"actions": read, "notDataActions": [null]}]),
+        json!([{"actions": read}, {}]),
+    ] {
+        let body = role(&desk, "permissions", permissions.clone());
+        assert_eq!(refused(&desk, Method::PUT, ROLE, body).await, content(), "{permissions}");
+    }
+    for (name, value) in [
+        ("description", json!(5)),
+        ("type", json!(["CustomRole"])),
+        ("roleName", json!({})),
+        ("assignableScopes", json!("/")),
+        ("assignableScopes", json!([5])),
+    ] {
+        let body = role(&desk, name, value);
+        assert_eq!(refused(&desk, Method::PUT, ROLE, body.clone()).await, content(), "{body}");
+    }
+    assert_eq!(desk.ask(Method::GET, ROLE, Value::Null).await, (200, made.clone()), "nothing has changed");
+    // As it was told it may be said again; and one that allows nothing, if that is what is said.
+    assert_eq!(desk.ask(Method::PUT, ROLE, made.clone()).await, (201, made));
+    let nothing =
+        role(&desk, "permissions", json!([{"actions": [], "condition": null, "conditionVersion": "2.0"}]));
+    assert_eq!(desk.ask(Method::PUT, ROLE, nothing).await.0, 201);
+}
+
+/// What one object took away was taken from what another one granted.
+#[tokio::test]
+async fn several_objects_of_a_roles_permissions_are_one_only_if_none_takes_anything_away() {
+    let desk = Desk::new(Some("Owner")).await;
+    let (read, write) = ("Microsoft.KeyVault/vaults/read", "Microsoft.KeyVault/vaults/write");
+    let grants = json!([{"actions": [read], "notActions": []}, {"actions": [write], "dataActions": ["*"]}]);
+    let (status, made) = desk.ask(Method::PUT, ROLE, role(&desk, "permissions", grants)).await;
+    let one =
+        json!([{"actions": [read, write], "notActions": [], "dataActions": ["*"], "notDataActions": []}]);
+    assert_eq!((status, &made["properties"]["permissions"]), (201, &one));
+    for takes in ["notActions", "notDataActions"] {
+        let mut several = json!([{"actions": ["*"]}, {"actions": [write]}]);
+        several[0][takes] = json!([write]);
+        let body = role(&desk, "permissions", several);
+        let (status, told) = desk.ask(Method::PUT, ROLE, body).await;
+        let message = told["error"]["message"].as_str().unwrap();
+        assert!(status == 400 && message.contains("make a role of each"), "{takes}: {told}");
+    }
+    assert_eq!(desk.ask(Method::GET, ROLE, Value::Null).await, (200, made));
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_role_assignment_is_a_text() {
+    let desk = Desk::new(Some("Owner")).await;
+    let assignments = "providers/Microsoft.Authorization/roleAssignments";
+    let path = format!("{assignments}/11111111-2222-4333-8444-555555555556");
+    let reader = format!("/{ROLES}/acdd72a7-3385-48ef-bd42-f606fba81ae7");
+    let with = |description: Value| {
+        let principal = desk.world.name("{ci.principal}");
+        json!({"properties": {"principalId": principal, "roleDefinitionId": reader, "description": description}})
+    };
+    for wrong in [json!(5), json!(["x"]), json!({}), json!(true)] {
+        assert_eq!(refused(&desk, Method::PUT, &path, with(wrong.clone())).await, content(), "{wrong}");
+    }
+    assert_eq!(desk.ask(Method::GET, &path, Value::Null).await.0, 404);
+    assert_eq!(desk.ask(Method::PUT, &path, with(json!("reads"))).await.0, 201);
+}
+
