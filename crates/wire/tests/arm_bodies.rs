@@ -101,6 +101,24 @@ async fn several_objects_of_a_roles_permissions_are_one_only_if_none_takes_anyth
 }
 
 #[tokio::test]
+async fn a_role_too_many_is_said_to_be_one() {
+    let desk = Desk::new(Some("Owner")).await;
+    let put = async |number: usize| {
+        let path = format!("{ROLES}/11111111-2222-4333-8444-{number:012}");
+        refused(&desk, Method::PUT, &path, role(&desk, "roleName", json!(format!("Seer {number}")))).await
+    };
+    for number in 0..domain::limits::CUSTOM_ROLES_MAX {
+        assert_eq!(put(number).await.0, 201);
+    }
+    let one_more = put(domain::limits::CUSTOM_ROLES_MAX).await;
+    assert_eq!(one_more, (400, "RoleDefinitionLimitExceeded".to_owned()));
+    let long = role(&desk, "description", json!("x".repeat(domain::limits::CUSTOM_ROLE_BYTES_MAX)));
+    let long =
+        refused(&desk, Method::PUT, &format!("{ROLES}/11111111-2222-4333-8444-000000000000"), long).await;
+    assert_eq!(long, (400, "RoleDefinitionLimitExceeded".to_owned()));
+}
+
+#[tokio::test]
 async fn what_is_said_of_a_role_assignment_is_a_text() {
     let desk = Desk::new(Some("Owner")).await;
     let assignments = "providers/Microsoft.Authorization/roleAssignments";
