@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 const ROLES: &str = "providers/Microsoft.Authorization/roleDefinitions";
 const ROLE: &str = "providers/Microsoft.Authorization/roleDefinitions/11111111-2222-4333-8444-555555555555";
+const READERS: &str =
+    "resourceGroups/Shop/providers/Microsoft.ManagedIdentity/userAssignedIdentities/readers";
 
 /// What was refused, and by which code.
 async fn refused(desk: &Desk, method: Method, path: &str, body: Value) -> (u16, String) {
@@ -133,5 +135,34 @@ async fn what_is_said_of_a_role_assignment_is_a_text() {
     }
     assert_eq!(desk.ask(Method::GET, &path, Value::Null).await.0, 404);
     assert_eq!(desk.ask(Method::PUT, &path, with(json!("reads"))).await.0, 201);
+}
+
+#[tokio::test]
+async fn an_identity_is_somewhere_and_stays_there() {
+    let desk = Desk::new(Some("Owner")).await;
+    let no_location = (400, "LocationRequired".to_owned());
+    for body in [Value::Null, json!({}), json!({"location": null}), json!({"tags": {"a": "b"}})] {
+        assert_eq!(refused(&desk, Method::PUT, READERS, body.clone()).await, no_location, "{body}");
+    }
+    assert_eq!(refused(&desk, Method::PUT, READERS, json!({"location": 5})).await, content());
+    assert_eq!(desk.ask(Method::GET, READERS, Value::Null).await.0, 404, "none was made");
+    let (status, made) = desk.ask(Method::PUT, READERS, json!({"location": "West Europe"})).await;
+    assert_eq!((status, &made["location"]), (201, &json!("westeurope")));
+    // As of a group and of a plan, also of one that is there.
+    assert_eq!(refused(&desk, Method::PUT, READERS, json!({"tags": {"a": "b"}})).await, no_location);
+    for wrong in [json!(5), json!(["westeurope"]), json!({})] {
+        let body = json!({"location": wrong, "tags": {"a": "b"}});
+        assert_eq!(refused(&desk, Method::PATCH, READERS, body.clone()).await, content(), "{body}");
+    }
+    let elsewhere = (409, "InvalidResourceLocation".to_owned());
+    for method in [Method::PUT, Method::PATCH] {
+        assert_eq!(refused(&desk, method, READERS, json!({"location": "east"})).await, elsewhere);
+    }
+    assert_eq!(desk.ask(Method::GET, READERS, Value::Null).await, (200, made), "nothing has changed");
+    let tagged = json!({"location": "westeurope", "tags": {"a": "b"}});
+    for method in [Method::PUT, Method::PATCH] {
+        let (status, told) = desk.ask(method, READERS, tagged.clone()).await;
+        assert_eq!((status, &told["tags"]), (200, &json!({"a": "b"})));
+    }
 }
 
