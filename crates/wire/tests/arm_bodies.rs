@@ -166,3 +166,45 @@ async fn an_identity_is_somewhere_and_stays_there() {
     }
 }
 
+#[tokio::test]
+async fn what_is_asked_of_a_name_is_of_its_type() {
+    let desk = Desk::new(Some("Reader")).await;
+    let vaults = "providers/Microsoft.KeyVault/checkNameAvailability";
+    let apps = "providers/Microsoft.Web/checknameavailability";
+    for (path, name, value) in [
+        (vaults, "type", json!(5)),
+        (vaults, "type", json!(["Microsoft.KeyVault/vaults"])),
+        (apps, "type", json!(true)),
+        (apps, "isFqdn", json!("false")),
+        (apps, "isFqdn", json!(0)),
+    ] {
+        let mut body = json!({"name": "till", "type": "any"});
+        body[name] = value;
+        assert_eq!(refused(&desk, Method::POST, path, body.clone()).await, content(), "{path} {body}");
+    }
+    for path in [vaults, apps] {
+        for body in [
+            json!({"name": "till"}),
+            json!({"name": "till", "type": "any", "isFqdn": false}),
+            json!({"name": "till", "type": null}),
+        ] {
+            let (status, told) = desk.ask(Method::POST, path, body.clone()).await;
+            assert_eq!((status, &told["nameAvailable"]), (200, &json!(true)), "{path} {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whether_passwords_may_deploy_is_yes_or_no() {
+    let desk = Desk::new(Some("Owner")).await;
+    desk.make().await;
+    let policy = "sites/web/basicPublishingCredentialsPolicies/ftp";
+    for wrong in [json!("true"), json!(1), json!([true]), json!({})] {
+        let body = json!({"properties": {"allow": wrong}});
+        assert_eq!(desk.refused(Method::PUT, policy, body.clone()).await, content(), "{body}");
+    }
+    for right in [json!(false), Value::Null] {
+        desk.web(Method::PUT, policy, json!({"properties": {"allow": right}})).await;
+    }
+}
+
