@@ -208,3 +208,43 @@ async fn whether_passwords_may_deploy_is_yes_or_no() {
     }
 }
 
+/// A page of what nobody asked for was taken for the one that was meant; and each link to a next page leads there.
+#[tokio::test]
+async fn a_page_begins_where_another_has_ended() {
+    let desk = Desk::new(Some("Owner")).await;
+    desk.make().await;
+    let web = "resourceGroups/Shop/providers/Microsoft.Web";
+    desk.ask(Method::PUT, READERS, json!({"location": "local"})).await;
+    for list in [
+        "resourceGroups",
+        "resources",
+        "locations",
+        "providers",
+        ROLES,
+        "providers/Microsoft.Authorization/roleAssignments",
+        "providers/Microsoft.Web/sites",
+        "providers/Microsoft.Web/serverfarms",
+        "providers/Microsoft.ManagedIdentity/userAssignedIdentities",
+        "providers/Microsoft.KeyVault/vaults",
+        "providers/Microsoft.KeyVault/deletedVaults",
+        &format!("{web}/sites/web/config"),
+        &format!("{web}/sites/web/basicPublishingCredentialsPolicies"),
+    ] {
+        for token in ["abc", "0", "%00", "subscriptions"] {
+            let path = format!("{list}?$skiptoken={token}");
+            let told = refused(&desk, Method::GET, &path, Value::Null).await;
+            assert_eq!(told, (400, "BadRequest".to_owned()), "{path}");
+        }
+        let mut rest = format!("{list}?$top=1");
+        loop {
+            let (status, page) = desk.ask(Method::GET, &rest, Value::Null).await;
+            assert!(status == 200 && page["value"].as_array().unwrap().len() <= 1, "{rest}: {page}");
+            let Some(next) = page["nextLink"].as_str() else { break };
+            let (_, next) = next.split_once("/subscriptions/").unwrap().1.split_once('/').unwrap();
+            // The version is said anew.
+            let (path, query) = next.split_once('?').unwrap();
+            let query = query.split('&').filter(|pair| !pair.starts_with("api-version="));
+            rest = format!("{path}?{}", query.collect::<Vec<_>>().join("&"));
+        }
+    }
+}
