@@ -142,6 +142,8 @@ pub const GRAPH_PAGE_ITEMS_MAX: u16 = 999;
 pub const RESOURCE_PAGE_ITEMS_MAX: usize = 1_000;
 /// Ids of one request that asks for several objects. Source: Microsoft Graph, getByIds.
 pub const GRAPH_IDS_MAX: usize = 1_000;
+/// Groups of one request that asks which of them somebody is in. Source: Microsoft Graph, checkMemberGroups.
+pub const GRAPH_GROUPS_ASKED_MAX: usize = 20;
 /// Secrets of one app registration, and certificates besides. Ours.
 pub const CREDENTIALS_MAX: usize = 20;
 /// Federated credentials of one app registration, or of one user-assigned identity. Source: Microsoft Graph and Azure Resource Manager,

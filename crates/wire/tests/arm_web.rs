@@ -84,7 +84,8 @@ impl Hosting for Taking {
 
     fn latest(&self, _: AppId) -> Option<(DeploymentId, ObservedDeployment)> {
         let id = self.packages.lock().unwrap().last()?.0;
-        Some((id, ObservedDeployment { state: (*self.state.lock().unwrap())?, text: "a reason".to_owned() }))
+        let state = (*self.state.lock().unwrap())?;
+        Some((id, ObservedDeployment { state, text: "a reason".to_owned(), begun: Some(NOW) }))
     }
 
     fn own_networks(&self) -> Answer<'_, ()> {

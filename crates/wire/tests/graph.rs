@@ -249,3 +249,94 @@ async fn a_page_of_another_origin_asks_with_its_token() {
     let (status, ..) = of_page(&world, Method::GET, &[origin, asks]).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
 }
+
+/// Of a group no body was read, and all of them were answered.
+#[tokio::test]
+async fn what_cannot_be_asked_about_groups_is_refused_of_whomever_it_is_asked() {
+    let world = golden_graph::world().await;
+    let new =
+        json!({"displayName": "team", "mailNickname": "team", "mailEnabled": false, "securityEnabled": true});
+    let (status, made) = ask(&world, "writer", Method::POST, "/v1.0/groups", new).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let team = made["id"].as_str().unwrap();
+    let ada = world.name("{ada}");
+    let member =
+        json!({"@odata.id": format!("https://graph.keyless.localhost:8443/v1.0/directoryObjects/{ada}")});
+    let (status, _) =
+        ask(&world, "writer", Method::POST, &format!("/v1.0/groups/{team}/members/$ref"), member).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let ids = |count: usize| -> Vec<String> {
+        let others = (1..count).map(|number| format!("11111111-1111-4111-8111-{number:012}"));
+        std::iter::once(team.to_uppercase()).chain(others).collect()
+    };
+    for (whose, groups) in [
+        (format!("groups/{team}"), json!([])),
+        (format!("users/{ada}"), json!([team])),
+        (format!("directoryObjects/{ada}"), json!([team])),
+    ] {
+        let all = ["getMemberGroups", "getMemberObjects"].map(|question| format!("/v1.0/{whose}/{question}"));
+        let which =
+            ["checkMemberGroups", "checkMemberObjects"].map(|question| format!("/v1.0/{whose}/{question}"));
+        for (paths, right, wrong) in [
+            (
+                all,
+                vec![json!({}), json!({"securityEnabledOnly": true}), json!({"securityEnabledOnly": null})],
+                vec![
+                    json!([]),
+                    json!("x"),
+                    json!({"securityEnabledOnly": "true"}),
+                    json!({"securityEnabledOnly": 1}),
+                    json!({"securityEnabledOnly": []}),
+                    json!({"groupIds": [team]}),
+                    json!({"unknown": true}),
+                ],
+            ),
+            (
+                which,
+                vec![json!({"groupIds": ids(1)}), json!({"ids": ids(20)})],
+                vec![
+                    json!({}),
+                    json!([team]),
+                    json!({"groupIds": team}),
+                    json!({"groupIds": [5]}),
+                    json!({"groupIds": ["team"]}),
+                    json!({"groupIds": [team, ""]}),
+                    json!({"groupIds": ids(21)}),
+                    json!({"ids": ids(21)}),
+                    json!({"groupIds": [team], "securityEnabledOnly": true}),
+                    json!({"groupIds": [team], "unknown": "x"}),
+                ],
+            ),
+        ] {
+            for path in &paths {
+                for body in &right {
+                    let (status, told) = ask(&world, "reader", Method::POST, path, body.clone()).await;
+                    assert_eq!((status, &told["value"]), (StatusCode::OK, &groups), "{path} {body}: {told}");
+                }
+                for body in &wrong {
+                    let (status, told) = ask(&world, "reader", Method::POST, path, body.clone()).await;
+                    let code = told["error"]["code"].as_str();
+                    let expected = (StatusCode::BAD_REQUEST, Some("Request_BadRequest"));
+                    assert_eq!((status, code), expected, "{path} {body}: {told}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn kinds_of_objects_are_asked_for_by_their_names() {
+    let world = golden_graph::world().await;
+    let path = "/v1.0/directoryObjects/getByIds";
+    let ada = world.name("{ada}");
+    for types in [json!(5), json!("user"), json!([5]), json!(["user", null]), json!({"user": true})] {
+        let body = json!({"ids": [ada], "types": types});
+        let (status, told) = ask(&world, "reader", Method::POST, path, body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{types}: {told}");
+    }
+    for (types, count) in [(json!(["user"]), 1), (json!(["unknown"]), 0), (json!([]), 1), (json!(null), 1)] {
+        let body = json!({"ids": [ada], "types": types});
+        let (status, told) = ask(&world, "reader", Method::POST, path, body).await;
+        assert_eq!((status, told["value"].as_array().unwrap().len()), (StatusCode::OK, count), "{types}");
+    }
+}

@@ -12,6 +12,7 @@ mod admin_roles;
 mod admin_vaults;
 mod arc;
 mod arm;
+mod arm_bodies;
 mod arm_deletions;
 mod arm_vaults;
 mod arm_web;

@@ -169,7 +169,7 @@ fn fitting(all: &CustomRoles) -> Result<Write, Halt<ResourceError>> {
 
 fn too_many() -> ResourceError {
     let (what, limit) = ("the number of roles that people made", limits::CUSTOM_ROLES_MAX);
-    RoleFault::TooMany { what, limit }.into()
+    RoleFault::TooMuchDefined { what, limit }.into()
 }
 
 fn custom(role: RoleRef) -> Result<RoleId, ResourceError> {
@@ -237,7 +237,7 @@ fn put_role(
     let before_bytes = before.and_then(|at| all.roles.get(at)).map_or(0, CustomRole::bytes);
     if role.bytes() > before_bytes.max(limits::CUSTOM_ROLE_BYTES_MAX) {
         let (what, limit) = ("the number of bytes of a role, as JSON,", limits::CUSTOM_ROLE_BYTES_MAX);
-        return refuse(RoleFault::TooMany { what, limit }.into());
+        return refuse(RoleFault::TooMuchDefined { what, limit }.into());
     }
     match before.and_then(|at| all.roles.get_mut(at)) {
         Some(before) => *before = role.clone(),

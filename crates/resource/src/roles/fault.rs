@@ -60,9 +60,17 @@ pub enum RoleFault {
         /// What it may be.
         rule: &'static str,
     },
-    /// There is more than fits.
+    /// There are more assignments than fit.
     #[error("{what} is over its limit of {limit}")]
     TooMany {
+        /// What.
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// There is more of what people made of roles than fits: there are too many, or one is too long.
+    #[error("{what} is over its limit of {limit}")]
+    TooMuchDefined {
         /// What.
         what: &'static str,
         /// How many there may be.

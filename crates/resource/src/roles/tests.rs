@@ -598,7 +598,7 @@ async fn roles_are_written_only_by_who_may_wherever_they_can_be_assigned() {
         bad(|new| new.actions = vec!["Microsoft.KeyVault/vaults/read".to_owned(); 64]),
         bad(|new| new.description = "x".repeat(limits::CUSTOM_ROLE_BYTES_MAX)),
     ] {
-        refused!(put(BY, custom(9), &many).await, RoleFault::TooMany { .. });
+        refused!(put(BY, custom(9), &many).await, RoleFault::TooMuchDefined { .. });
     }
 }
 
@@ -648,10 +648,10 @@ async fn a_role_that_is_longer_than_it_may_be_now_is_changed_and_does_not_grow()
     let mut role = put_long(1).await.unwrap();
     role.description = "y".repeat(3_000);
     world.write(vec![put::<access::CustomRoles>(&(), &access::CustomRoles { roles: vec![role] })]).await;
-    refused!(put_long(3_001).await, RoleFault::TooMany { limit: limits::CUSTOM_ROLE_BYTES_MAX, .. });
+    refused!(put_long(3_001).await, RoleFault::TooMuchDefined { limit: limits::CUSTOM_ROLE_BYTES_MAX, .. });
     assert_eq!(put_long(3_000).await.unwrap().description, "x".repeat(3_000));
     put_long(2_500).await.unwrap();
-    refused!(put_long(2_501).await, RoleFault::TooMany { limit: limits::CUSTOM_ROLE_BYTES_MAX, .. });
+    refused!(put_long(2_501).await, RoleFault::TooMuchDefined { limit: limits::CUSTOM_ROLE_BYTES_MAX, .. });
 }
 
 /// As an older store has it.
@@ -666,7 +666,7 @@ async fn a_role_that_cannot_be_counted_once_more_is_not_given() {
     let room = store::contract::VALUE_BYTES_MAX - put::<access::CustomRoles>(&(), &all).value_bytes();
     all.roles[0].description = "x".repeat(1 + room);
     world.write(vec![put::<access::CustomRoles>(&(), &all)]).await;
-    refused!(world.give(BY, &shop(), &custom(7).id(), user.id()).await, RoleFault::TooMany { .. });
+    refused!(world.give(BY, &shop(), &custom(7).id(), user.id()).await, RoleFault::TooMuchDefined { .. });
     assert!(world.service.kept(|kept| kept.principal == user.id()).await.unwrap().is_empty());
 }
 
@@ -679,12 +679,15 @@ async fn as_many_roles_as_there_may_be_fit_each_as_long_as_it_may_be() {
         world.service.put_role(BY, custom(number), &new, NOW).await
     };
     let longest = limits::CUSTOM_ROLE_BYTES_MAX - put(0, 1).await.unwrap().bytes() + 1;
-    refused!(put(0, longest + 1).await, RoleFault::TooMany { limit: limits::CUSTOM_ROLE_BYTES_MAX, .. });
+    refused!(
+        put(0, longest + 1).await,
+        RoleFault::TooMuchDefined { limit: limits::CUSTOM_ROLE_BYTES_MAX, .. }
+    );
     for number in 0..limits::CUSTOM_ROLES_MAX {
         put(number as u128, longest).await.unwrap();
     }
     let one_more = limits::CUSTOM_ROLES_MAX as u128;
-    refused!(put(one_more, 1).await, RoleFault::TooMany { limit: limits::CUSTOM_ROLES_MAX, .. });
+    refused!(put(one_more, 1).await, RoleFault::TooMuchDefined { limit: limits::CUSTOM_ROLES_MAX, .. });
     // Each can be given, which is counted beside it.
     let user = world.user().await;
     for number in 0..one_more {

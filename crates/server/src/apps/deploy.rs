@@ -14,7 +14,7 @@ use super::{
 };
 use audit::Outcome;
 use axum::body::Body;
-use domain::{AppId, AppName, DeploymentId, limits};
+use domain::{AppId, AppName, DeploymentId, Timestamp, limits};
 use host::{Deployment, HostError, Image, Publishable};
 use http_body_util::BodyExt;
 use kernel::{Account, AppCgroup, Ended, KernelError, Limiter, Limits, Program};
@@ -48,7 +48,15 @@ const OUTCOMES_MAX: usize = 16;
 
 /// What became of the last deployments of each app, the latest one at the end.
 #[derive(Default)]
-pub(crate) struct Deployments(Mutex<HashMap<AppId, VecDeque<(DeploymentId, Progress)>>>);
+pub(crate) struct Deployments(Mutex<HashMap<AppId, VecDeque<Known>>>);
+
+/// What is known of a deployment.
+struct Known {
+    id: DeploymentId,
+    /// When it came in; not known where the app was forgotten meanwhile.
+    begun: Option<Timestamp>,
+    progress: Progress,
+}
 
 /// How far a deployment is.
 #[derive(Clone, Debug)]
@@ -67,8 +75,8 @@ impl Progress {
         matches!(self, Self::Deployed | Self::Failed(_))
     }
 
-    fn told(&self) -> ObservedDeployment {
-        let (state, text) = match self {
+    fn words(&self) -> (&'static str, String) {
+        match self {
             Self::Receiving => ("receiving", String::new()),
             Self::Unpacking => ("unpacking", String::new()),
             Self::Building(why) => ("building", (*why).to_owned()),
@@ -76,19 +84,25 @@ impl Progress {
             Self::FetchingImage(image) => ("fetching the image", image.clone()),
             Self::Deployed => ("deployed", String::new()),
             Self::Failed(why) => ("failed", why.clone()),
-        };
-        ObservedDeployment { state, text }
+        }
+    }
+}
+
+impl Known {
+    fn told(&self) -> ObservedDeployment {
+        let (state, text) = self.progress.words();
+        ObservedDeployment { state, text, begun: self.begun }
     }
 }
 
 impl Deployments {
-    fn begin(&self, app: AppId, id: DeploymentId) -> Result<(), HostingFault> {
+    fn begin(&self, app: AppId, id: DeploymentId, now: Timestamp) -> Result<(), HostingFault> {
         let mut all = self.all();
         let known = all.entry(app).or_default();
-        if known.back().is_some_and(|(_, progress)| !progress.is_over()) {
+        if known.back().is_some_and(|last| !last.progress.is_over()) {
             return Err(HostingFault::Busy);
         }
-        known.push_back((id, Progress::Receiving));
+        known.push_back(Known { id, begun: Some(now), progress: Progress::Receiving });
         if known.len() > OUTCOMES_MAX {
             known.pop_front();
         }
@@ -98,34 +112,33 @@ impl Deployments {
     pub(super) fn tell(&self, app: AppId, id: DeploymentId, progress: Progress) {
         let mut all = self.all();
         let known = all.entry(app).or_default();
-        match known.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, before)) => *before = progress,
+        match known.iter_mut().find(|known| known.id == id) {
+            Some(known) => known.progress = progress,
             // The app was forgotten meanwhile.
-            None => known.push_back((id, progress)),
+            None => known.push_back(Known { id, begun: None, progress }),
         }
     }
 
     pub(crate) fn told(&self, app: AppId, id: DeploymentId) -> Option<ObservedDeployment> {
         let all = self.all();
-        all.get(&app)?.iter().find(|(known, _)| *known == id).map(|(_, progress)| progress.told())
+        all.get(&app)?.iter().find(|known| known.id == id).map(Known::told)
     }
 
     /// Those that have come to nothing yet, and may.
     pub(super) fn under_way(&self) -> Vec<DeploymentId> {
         let all = self.all();
-        let is_under_way = |(_, progress): &&(DeploymentId, Progress)| !progress.is_over();
-        all.values().flatten().filter(is_under_way).map(|(id, _)| *id).collect()
+        all.values().flatten().filter(|known| !known.progress.is_over()).map(|known| known.id).collect()
     }
 
     pub(crate) fn latest(&self, app: AppId) -> Option<(DeploymentId, ObservedDeployment)> {
-        self.all().get(&app)?.back().map(|(id, progress)| (*id, progress.told()))
+        self.all().get(&app)?.back().map(|last| (last.id, last.told()))
     }
 
     pub(crate) fn forget(&self, app: AppId) {
         self.all().remove(&app);
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<AppId, VecDeque<(DeploymentId, Progress)>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<AppId, VecDeque<Known>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -267,7 +280,7 @@ async fn begin(
         return Err(HostingFault::Unavailable(why));
     }
     apps.files.open().and_then(|()| folder.make(account)).map_err(kept)?;
-    apps.deployments.begin(app, id)?;
+    apps.deployments.begin(app, id, apps.now())?;
     let is_committing = AtomicBool::new(false);
     let publishable = publishable.clone();
     let ground = Ground { app, name: name.clone(), publishable, id, folder, account, command, is_committing };
@@ -585,14 +598,16 @@ mod tests {
     #[test]
     fn what_became_of_a_deployment_is_known_though_others_came_after_it() {
         let (known, app) = (Deployments::default(), AppId::random(&crypt::SystemEntropy));
+        let now = Timestamp::from_seconds(1_700_000_000);
         let ids: Vec<_> = (0..=OUTCOMES_MAX).map(|_| DeploymentId::random(&crypt::SystemEntropy)).collect();
         for id in &ids {
-            known.begin(app, *id).unwrap();
-            assert!(matches!(known.begin(app, *id), Err(HostingFault::Busy)));
+            known.begin(app, *id, now).unwrap();
+            assert!(matches!(known.begin(app, *id, now), Err(HostingFault::Busy)));
             assert_eq!(known.under_way(), [*id]);
             known.tell(app, *id, Progress::Unpacking);
             assert_eq!(known.latest(app).map(|(id, told)| (id, told.state)), Some((*id, "unpacking")));
             known.tell(app, *id, Progress::Deployed);
+            assert_eq!(known.told(app, *id).and_then(|told| told.begun), Some(now), "whatever came of it");
         }
         let states: Vec<_> =
             ids.iter().map(|id| known.told(app, *id).map_or("unknown", |told| told.state)).collect();

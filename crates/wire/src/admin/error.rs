@@ -337,7 +337,8 @@ impl From<RoleFault> for AdminError {
             | RoleFault::NotAssignable(_)
             | RoleFault::RoleBuiltIn(_)
             | RoleFault::RoleInvalid { .. }
-            | RoleFault::TooMany { .. } => Self::bad_request(text),
+            | RoleFault::TooMany { .. }
+            | RoleFault::TooMuchDefined { .. } => Self::bad_request(text),
         }
     }
 }

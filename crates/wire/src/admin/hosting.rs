@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, patch, post},
 };
-use domain::{AppId, AppName, DeploymentId, Secret};
+use domain::{AppId, AppName, DeploymentId, Secret, Timestamp};
 use host::{AppNetwork, Change, Desired, DesiredState, Health, Publishable, Setting};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -140,6 +140,9 @@ pub struct ObservedDeployment {
     pub state: &'static str,
     /// Why it failed, or what is being done.
     pub text: String,
+    /// When it came in, if that is known.
+    #[serde(skip)]
+    pub begun: Option<Timestamp>,
 }
 
 /// One instance.

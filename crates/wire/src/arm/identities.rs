@@ -9,7 +9,7 @@ use super::{
 };
 use access::Gone;
 use axum::{body::Body, response::Response};
-use domain::{IdentityName, Placement, ResourceGroupName};
+use domain::{IdentityName, Location, Placement, ResourceGroupName};
 use host::{HostError, IdentityView, UserAssigned};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -90,8 +90,11 @@ impl IdentitiesOperation {
             Self::Put(group, name) => put(asked, group, &name, body).await?,
             Self::Update(group, name) => {
                 let members = object(body).await?;
-                let _there = found(asked, &group, &name).await?;
-                let tags = tags(&members)?;
+                let (location, tags) = (location(&members)?, tags(&members)?);
+                let there = found(asked, &group, &name).await?;
+                if let Some(location) = &location {
+                    stays(&there, location)?;
+                }
                 let view = asked.state.host.tag_identity(asked.by(), &name, tags.as_ref()).await?;
                 answer(StatusCode::OK, &shown(asked, &view))
             }
@@ -119,10 +122,11 @@ async fn put(
     body: Body,
 ) -> Result<Response, ArmError> {
     let members = object(body).await?;
-    let (location, tags) = (location(&members)?, tags(&members)?);
+    let location = location(&members)?.ok_or_else(ArmError::no_location)?;
+    let tags = tags(&members)?;
     let placement = Placement {
         group: group.clone(),
-        location: location.clone().unwrap_or_default(),
+        location: location.clone(),
         tags: tags.clone().unwrap_or_default(),
     };
     match asked.state.host.create_identity(asked.by(), name, &placement, asked.context.now).await {
@@ -134,15 +138,18 @@ async fn put(
                 }
                 false => error,
             })?;
-            if location.is_some_and(|location| location != there.identity.placement.location) {
-                let message = format!("The identity '{name}' is in another location, and stays there.");
-                return Err(ArmError::new(StatusCode::CONFLICT, "InvalidResourceLocation", message));
-            }
+            stays(&there, &location)?;
             let view = asked.state.host.tag_identity(asked.by(), name, tags.as_ref()).await?;
             Ok(answer(StatusCode::OK, &shown(asked, &view)))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What is there stays where it is.
+fn stays(there: &IdentityView, said: &Location) -> Result<(), ArmError> {
+    let UserAssigned { name, placement, .. } = &*there.identity;
+    if *said == placement.location { Ok(()) } else { Err(ArmError::elsewhere(name.as_str(), placement)) }
 }
 
 /// An identity that is in this group.

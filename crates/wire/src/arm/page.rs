@@ -43,7 +43,8 @@ impl Paging {
 
     fn read(&self) -> Result<Page<'_>, ArmError> {
         let after = self.after.as_deref();
-        if after.is_some_and(|after| after.is_empty() || after.len() > TOKEN_BYTES_MAX) {
+        // One of ours is an id.
+        if after.is_some_and(|after| !after.starts_with('/') || after.len() > TOKEN_BYTES_MAX) {
             return Err(ArmError::bad("The $skiptoken is none of ours."));
         }
         let top = match &self.top {
@@ -151,7 +152,8 @@ mod tests {
             "$top=x",
             "$top=",
             "$skiptoken=",
-            &format!("$skiptoken={}", "x".repeat(1_025)),
+            "$skiptoken=abc",
+            &format!("$skiptoken=/{}", "x".repeat(1_024)),
         ] {
             assert!(paging(bad).read().is_err(), "{bad}");
         }

@@ -11,10 +11,11 @@ use super::{
 use access::{Group, Principal};
 use axum::body::Body;
 use directory::{DirectoryError, GroupChange, GroupError, graph::Right};
-use domain::{GroupId, PrincipalId};
+use domain::{GroupId, PrincipalId, limits};
 use http::{Method, StatusCode};
 use serde_json::json;
 use std::sync::Arc;
+use uuid::Uuid;
 
 #[derive(Debug)]
 pub(super) enum GroupsOperation {
@@ -29,7 +30,7 @@ pub(super) enum GroupsOperation {
     AddMember { key: Key },
     RemoveMember { key: Key, member: String },
     MemberOf { key: Key },
-    GroupsOf { key: Key },
+    GroupsOf { key: Key, what: GroupQuestion },
 }
 
 impl GroupsOperation {
@@ -53,7 +54,7 @@ impl GroupsOperation {
             (_, Some(_), ["members", _, "$ref"]) => return Err(GraphError::wrong_method("DELETE")),
             (&Method::GET, Some(key), ["memberOf" | "transitiveMemberOf"]) => Self::MemberOf { key },
             (&Method::POST, Some(key), [question]) => match GroupQuestion::named(question) {
-                Some(_) => Self::GroupsOf { key },
+                Some(what) => Self::GroupsOf { key, what },
                 None => return Err(GraphError::no_such_path()),
             },
             _ => return Err(GraphError::no_such_path()),
@@ -87,7 +88,7 @@ impl GroupsOperation {
             | Self::AddMember { key }
             | Self::RemoveMember { key, .. }
             | Self::MemberOf { key }
-            | Self::GroupsOf { key } => named("group", key.text()),
+            | Self::GroupsOf { key, .. } => named("group", key.text()),
         }
     }
 
@@ -137,8 +138,10 @@ impl GroupsOperation {
                 let id = asked.group(&key).await?.id;
                 Ok(Answer { target: about(id), ..asked.short("directoryObjects", Vec::new())? })
             }
-            Self::GroupsOf { key } => {
+            Self::GroupsOf { key, what } => {
                 let id = asked.group(&key).await?.id;
+                // Groups are in none, whatever is asked. What cannot be asked is refused as it is of others.
+                let _which = asked_for(what, body).await?;
                 Ok(Answer { target: about(id), response: asked.value("Collection(Edm.String)", json!([])) })
             }
             Self::Members { key } => {
@@ -184,9 +187,7 @@ impl Asked<'_> {
     /// The group that a path names.
     pub(super) async fn group(&self, key: &Key) -> Result<Arc<Group>, GraphError> {
         match key {
-            Key::Id(text) if uuid::Uuid::try_parse(text).is_ok() => {
-                Ok(self.state.directory.group(text).await?)
-            }
+            Key::Id(text) if Uuid::try_parse(text).is_ok() => Ok(self.state.directory.group(text).await?),
             Key::Id(text) | Key::App(text) => Err(GraphError::not_found(text)),
         }
     }
@@ -218,30 +219,38 @@ impl Asked<'_> {
         what: GroupQuestion,
         body: Body,
     ) -> Result<Answer, GraphError> {
-        let mut members = body::read(body).await?;
-        let named = match what {
-            GroupQuestion::All => {
-                // All groups here are security groups.
-                members.take("securityEnabledOnly");
-                None
-            }
-            GroupQuestion::Which => {
-                let ids = members.texts("groupIds")?;
-                let ids = if ids.is_some() { ids } else { members.texts("ids")? };
-                Some(ids.ok_or_else(|| {
-                    GraphError::bad("A value is required for property 'groupIds' of the body.")
-                })?)
-            }
-        };
-        members.finish()?;
-        let mut ids: Vec<String> =
-            self.groups_in(principal).await?.iter().map(|group| group.id.to_string()).collect();
-        if let Some(named) = named {
-            ids.retain(|id| named.iter().any(|named| named.eq_ignore_ascii_case(id)));
+        let which = asked_for(what, body).await?;
+        let mut ids: Vec<Uuid> =
+            self.groups_in(principal).await?.iter().map(|group| group.id.uuid()).collect();
+        if let Some(which) = which {
+            ids.retain(|id| which.contains(id));
         }
         ids.sort_unstable();
         Ok(Answer { target: String::new(), response: self.value("Collection(Edm.String)", json!(ids)) })
     }
+}
+
+/// What a question about somebody's groups says: which of these, or all.
+async fn asked_for(what: GroupQuestion, body: Body) -> Result<Option<Vec<Uuid>>, GraphError> {
+    let mut members = body::read(body).await?;
+    if what == GroupQuestion::All {
+        // All groups here are security groups.
+        let _only = members.flag("securityEnabledOnly")?;
+        members.finish()?;
+        return Ok(None);
+    }
+    let ids = members.texts("groupIds")?;
+    let ids = if ids.is_some() { ids } else { members.texts("ids")? };
+    members.finish()?;
+    let ids =
+        ids.ok_or_else(|| GraphError::bad("A value is required for property 'groupIds' of the body."))?;
+    if ids.len() > limits::GRAPH_GROUPS_ASKED_MAX {
+        return Err(GraphError::bad("At most 20 groups are asked about at a time."));
+    }
+    let id = |text: &String| {
+        Uuid::try_parse(text).map_err(|_| GraphError::bad("Invalid object identifier: a GUID is expected."))
+    };
+    ids.iter().map(id).collect::<Result<_, _>>().map(Some)
 }
 
 fn read_new(mut members: body::Members) -> Result<(String, Option<String>, Option<String>), GraphError> {

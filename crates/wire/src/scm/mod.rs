@@ -206,7 +206,7 @@ impl Operation {
             Self::Log(id) => {
                 let one = known(&id).await?;
                 let entry = json!({
-                    "log_time": date(one.created.unwrap_or_default()),
+                    "log_time": one.created.or(one.told.begun).map(date),
                     "id": one.id,
                     "message": if one.told.text.is_empty() { one.told.state } else { &*one.told.text },
                     "type": 0,
@@ -246,6 +246,7 @@ struct Known {
     id: DeploymentId,
     told: ObservedDeployment,
     is_active: bool,
+    /// When it came to its place.
     created: Option<Timestamp>,
 }
 
@@ -261,7 +262,7 @@ async fn deployments(state: &State, app: &Publishable) -> Result<Vec<Known>, Scm
     if let Some(in_place) = in_place
         && !all.iter().any(|one| one.id == in_place.id)
     {
-        let told = ObservedDeployment { state: "deployed", text: String::new() };
+        let told = ObservedDeployment { state: "deployed", text: String::new(), begun: None };
         all.push(Known { id: in_place.id, told, is_active: true, created: Some(in_place.created) });
     }
     Ok(all)
@@ -285,7 +286,7 @@ impl Known {
     fn shown(&self, names: &HostNames, app: &Publishable) -> Value {
         let url = format!("{}/api/deployments/{}", names.scm_url(&app.app().name), self.id);
         let (status, state) = self.status();
-        let created = self.created.map(date);
+        let (begun, created) = (self.told.begun.or(self.created).map(date), self.created.map(date));
         json!({
             "id": self.id,
             "status": status,
@@ -295,8 +296,8 @@ impl Known {
             "deployer": "Push-Deployer",
             "message": "Created via a push deployment",
             "progress": if self.is_complete() { "" } else { self.told.state },
-            "received_time": created,
-            "start_time": created,
+            "received_time": begun,
+            "start_time": begun,
             "end_time": created,
             "last_success_end_time": if status == 4 { created.clone() } else { None },
             "complete": self.is_complete(),

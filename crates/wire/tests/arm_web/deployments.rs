@@ -51,6 +51,10 @@ async fn a_package_is_deployed_with_a_token_and_followed_to_its_end() {
     assert_eq!(followed().await, "BuildFailed");
     let (status, latest) = desk.scm(Method::GET, "/api/deployments/latest", &good, b"").await;
     assert_eq!((status, &latest["status"], &latest["status_text"]), (200, &json!(3), &json!("a reason")));
+    let (_, log) = desk.scm(Method::GET, &format!("/api/deployments/{id}/log"), &good, b"").await;
+    let times = [&log[0]["log_time"], &latest["received_time"], &latest["start_time"]];
+    assert_eq!(times, [&json!("2027-01-15T08:00:00Z"); 3], "{log}");
+    assert_eq!((&latest["end_time"], &log[0]["message"]), (&Value::Null, &json!("a reason")));
     *desk.taking.state.lock().unwrap() = Some("deployed");
     let revision = desk.deployed(id).await;
     assert_eq!(followed().await, "RuntimeStarting");

@@ -2,7 +2,7 @@
 
 use super::{
     super::{Asked, date, error::ArmError},
-    role, scope,
+    role, scope, text,
 };
 use domain::AssignmentId;
 use resource::roles::{Assigned, NewAssignment, SubjectKind};
@@ -14,18 +14,20 @@ pub(super) fn read(members: &Map<String, Value>, id: AssignmentId) -> Result<New
         Some(Value::Object(said)) => said,
         _ => return Err(ArmError::bad_content("The property \"properties\" is missing, or no object.")),
     };
-    let text = |name: &str| said.get(name).and_then(Value::as_str);
+    let part = |name: &str| said.get(name).and_then(Value::as_str);
     if !matches!(said.get("condition"), None | Some(Value::Null)) {
         return Err(ArmError::bad("Conditions of role assignments are not supported here."));
     }
-    let principal = text("principalId").and_then(|id| id.parse().ok()).ok_or_else(|| {
+    // It is not kept.
+    let _description = text(said, "description")?;
+    let principal = part("principalId").and_then(|id| id.parse().ok()).ok_or_else(|| {
         ArmError::bad_named("InvalidPrincipalId", "The property \"principalId\" is missing, or no object id.")
     })?;
     let kind = match said.get("principalType") {
         None | Some(Value::Null) => None,
         Some(said) => Some(kind(said.as_str().unwrap_or_default())?),
     };
-    let definition = text("roleDefinitionId").unwrap_or_default();
+    let definition = part("roleDefinitionId").unwrap_or_default();
     let role = role(definition.rsplit('/').next().unwrap_or_default())?;
     Ok(NewAssignment { id: Some(id), principal, kind, role })
 }

@@ -2,7 +2,7 @@
 
 use super::{
     super::{Asked, date, error::ArmError},
-    scope,
+    scope, text,
 };
 use access::Definition;
 use resource::roles::NewRole;
@@ -22,34 +22,77 @@ pub(super) fn read(asked: &Asked<'_>, members: &Map<String, Value>) -> Result<Ne
         Some(Value::Object(said)) => said,
         _ => return Err(ArmError::bad_content("The property \"properties\" is missing, or no object.")),
     };
-    let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut role = NewRole { name: text("roleName"), description: text("description"), ..NewRole::default() };
-    if said.get("type").and_then(Value::as_str).is_some_and(|kind| !kind.eq_ignore_ascii_case("CustomRole")) {
+    let part = |name: &str| text(said, name).map(|text| text.unwrap_or_default().to_owned());
+    let mut role =
+        NewRole { name: part("roleName")?, description: part("description")?, ..NewRole::default() };
+    if text(said, "type")?.is_some_and(|kind| !kind.eq_ignore_ascii_case("CustomRole")) {
         return Err(ArmError::bad("The property \"type\" of a role that is made must be CustomRole."));
     }
-    let none = Vec::new();
-    for permission in said.get("permissions").and_then(Value::as_array).unwrap_or(&none) {
-        if !matches!(permission.get("condition"), None | Some(Value::Null)) {
-            return Err(ArmError::bad("Conditions of roles are not supported here."));
-        }
-        role.actions.extend(texts(permission, "actions")?);
-        role.not_actions.extend(texts(permission, "notActions")?);
-        role.data_actions.extend(texts(permission, "dataActions")?);
-        role.not_data_actions.extend(texts(permission, "notDataActions")?);
-    }
+    permissions(said, &mut role)?;
     let subscription = asked.state.resource.subscription().id;
-    for scope in texts(&Value::Object(said.clone()), "assignableScopes")? {
+    for scope in texts(said, "assignableScopes")?.unwrap_or_default() {
         role.assignable.push(scope::parse(&scope, subscription)?);
     }
     Ok(role)
 }
 
-fn texts(members: &Value, name: &str) -> Result<Vec<String>, ArmError> {
+/// What an object in `permissions` may have.
+const OF_PERMISSION: [&str; 6] =
+    ["actions", "notActions", "dataActions", "notDataActions", "condition", "conditionVersion"];
+
+/// What a role allows. A body that does not say it, or not in a way that is understood, is refused: whoever has the role would lose what it
+/// allows now, and what is only to be taken away would be granted.
+fn permissions(said: &Map<String, Value>, role: &mut NewRole) -> Result<(), ArmError> {
+    let parts = match said.get("permissions") {
+        Some(Value::Array(parts)) if !parts.is_empty() => parts,
+        _ => {
+            return Err(ArmError::bad_content(
+                "The property \"permissions\" is missing, or no array with an object in it.",
+            ));
+        }
+    };
+    for part in parts {
+        let Value::Object(part) = part else {
+            return Err(ArmError::bad_content(
+                "The property \"permissions\" has a member that is no object.",
+            ));
+        };
+        if !matches!(part.get("condition"), None | Some(Value::Null)) {
+            return Err(ArmError::bad("Conditions of roles are not supported here."));
+        }
+        if part.iter().any(|(name, value)| !value.is_null() && !OF_PERMISSION.contains(&name.as_str())) {
+            return Err(ArmError::bad_content(
+                "An object in \"permissions\" may have actions, notActions, dataActions and notDataActions, and nothing else.",
+            ));
+        }
+        let (actions, data_actions) = (texts(part, "actions")?, texts(part, "dataActions")?);
+        if actions.is_none() && data_actions.is_none() {
+            return Err(ArmError::bad_content(
+                "An object in \"permissions\" has neither actions nor dataActions.",
+            ));
+        }
+        role.actions.extend(actions.unwrap_or_default());
+        role.not_actions.extend(texts(part, "notActions")?.unwrap_or_default());
+        role.data_actions.extend(data_actions.unwrap_or_default());
+        role.not_data_actions.extend(texts(part, "notDataActions")?.unwrap_or_default());
+    }
+    // Azure evaluates each object by itself. All in one are the same only if none of them takes anything away.
+    if parts.len() > 1 && !(role.not_actions.is_empty() && role.not_data_actions.is_empty()) {
+        return Err(ArmError::bad(
+            "Of several objects in \"permissions\" none may have notActions or notDataActions here: make a role of each, or one object of all.",
+        ));
+    }
+    Ok(())
+}
+
+/// A list of texts, if it is said.
+fn texts(members: &Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, ArmError> {
     let wrong = || ArmError::bad_content(format!("The property \"{name}\" is no array of strings."));
     match members.get(name) {
-        None | Some(Value::Null) => Ok(Vec::new()),
+        None | Some(Value::Null) => Ok(None),
         Some(Value::Array(items)) => {
-            items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+            let texts = items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong));
+            texts.collect::<Result<_, _>>().map(Some)
         }
         Some(_) => Err(wrong()),
     }

@@ -18,7 +18,8 @@ impl From<RoleFault> for ArmError {
             | RoleFault::RoleBuiltIn(_)
             | RoleFault::RoleInUse(_)
             | RoleFault::RoleInvalid { .. }
-            | RoleFault::TooMany { .. } => StatusCode::BAD_REQUEST,
+            | RoleFault::TooMany { .. }
+            | RoleFault::TooMuchDefined { .. } => StatusCode::BAD_REQUEST,
         };
         let code = match &fault {
             RoleFault::NoSuchPlace { .. } => "ResourceNotFound",
@@ -31,6 +32,7 @@ impl From<RoleFault> for ArmError {
             RoleFault::AssignmentOther(_) => "RoleAssignmentUpdateNotPermitted",
             RoleFault::RoleInUse(_) => "RoleDefinitionHasAssignments",
             RoleFault::TooMany { .. } => "RoleAssignmentLimitExceeded",
+            RoleFault::TooMuchDefined { .. } => "RoleDefinitionLimitExceeded",
             RoleFault::NotAssignable(_) | RoleFault::RoleBuiltIn(_) | RoleFault::RoleInvalid { .. } => {
                 "BadRequest"
             }

@@ -14,6 +14,7 @@ use domain::{AssignmentId, SubscriptionId};
 use filter::Filter;
 use http::{Method, StatusCode};
 use resource::roles::Place;
+use serde_json::{Map, Value};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -147,6 +148,15 @@ impl AuthorizationOperation {
             },
         };
         Ok(Answer { target, response })
+    }
+}
+
+/// A text of a body, if it is said.
+fn text<'m>(members: &'m Map<String, Value>, name: &str) -> Result<Option<&'m str>, ArmError> {
+    match members.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(ArmError::bad_content(format!("The property \"{name}\" is no string."))),
     }
 }
 

@@ -285,6 +285,9 @@ async fn check_name(asked: &Asked<'_>, body: Body) -> Result<Response, ArmError>
     let members = object(body).await?;
     let text = members.get("name").and_then(serde_json::Value::as_str);
     let text = text.ok_or_else(|| ArmError::bad_content("The name is missing."))?;
+    if !matches!(members.get("type"), None | Some(serde_json::Value::Null | serde_json::Value::String(_))) {
+        return Err(ArmError::bad_content("The property \"type\" is no string."));
+    }
     let no = |reason: &str, message: String| {
         Ok(answer(StatusCode::OK, &json!({"nameAvailable": false, "reason": reason, "message": message})))
     };

@@ -78,9 +78,11 @@ fn shown(here: &Here<'_>, app: &App, policy: &str) -> Value {
 pub(super) async fn put_basic(here: &Here<'_>, policy: &str, body: Body) -> Result<Response, ArmError> {
     let view = here.app(WRITE).await?;
     let whole = said(body).await?;
-    if properties(&whole)?.member("allow").and_then(Said::flag) == Some(true) {
-        let message = "Basic publishing credentials cannot be allowed: deploy with a token, which every client here can get.";
-        return Err(ArmError::conflict(message));
+    match properties(&whole)?.member("allow").map(Said::flag) {
+        None | Some(Some(false)) => Ok(answer(StatusCode::OK, &shown(here, &view.app, policy))),
+        Some(None) => Err(ArmError::bad_content("The property \"allow\" is no boolean.")),
+        Some(Some(true)) => Err(ArmError::conflict(
+            "Basic publishing credentials cannot be allowed: deploy with a token, which every client here can get.",
+        )),
     }
-    Ok(answer(StatusCode::OK, &shown(here, &view.app, policy)))
 }

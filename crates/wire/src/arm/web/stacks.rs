@@ -94,6 +94,12 @@ pub(super) async fn check_name(asked: &Asked<'_>, body: Body) -> Result<Response
     let Some(text) = whole.member("name").and_then(Said::text) else {
         return Err(ArmError::bad_content("The name is missing."));
     };
+    if whole.member("type").is_some_and(|kind| kind.text().is_none()) {
+        return Err(ArmError::bad_content("The property \"type\" is no string."));
+    }
+    if whole.member("isFqdn").is_some_and(|is| is.flag().is_none()) {
+        return Err(ArmError::bad_content("The property \"isFqdn\" is no boolean."));
+    }
     let said = match AppName::parse(text) {
         Err(error) => unavailable("Invalid", &error.to_string()),
         Ok(name) => match asked.state.host.app(Manager::Administrator, &name).await {
