@@ -199,8 +199,8 @@ enum Command {
 }
 
 impl Global {
-    /// The configuration, with these flags over it.
-    fn config(&self, mut flags: Vec<(&'static str, String)>) -> Result<Config, Failure> {
+    /// Where settings come from, with these flags over them.
+    fn sources(&self, mut flags: Vec<(&'static str, String)>) -> Result<Sources, Failure> {
         if let Some(path) = &self.data_dir {
             let absolute = std::path::absolute(path)?;
             let text = absolute
@@ -208,12 +208,25 @@ impl Global {
                 .ok_or_else(|| Failure::new("--data-dir is not valid UTF-8").code(failure::USAGE))?;
             flags.push(("data_dir", text.to_owned()));
         }
-        Ok(Config::load(&Sources::of_this_process(self.config.clone(), flags))?)
+        Ok(Sources::of_this_process(self.config.clone(), flags))
+    }
+
+    /// The configuration, with these flags over it.
+    fn config(&self, flags: Vec<(&'static str, String)>) -> Result<Config, Failure> {
+        Ok(Config::load(&self.sources(flags)?)?)
     }
 
     /// The running server.
     fn admin(&self) -> Result<Admin, Failure> {
-        Ok(Admin::new(Layout::of(self.config(Vec::new())?.data_dir)))
+        let sources = self.sources(Vec::new())?;
+        let admin = Admin::new(Layout::of(Config::load(&sources)?.data_dir));
+        Ok(if sources.names_data_dir() { admin.named() } else { admin })
+    }
+
+    /// The server whose data directory was said for this command, if one was.
+    fn named_admin(&self) -> Result<Option<Admin>, Failure> {
+        let is_named = self.sources(Vec::new())?.names_data_dir();
+        if is_named { self.admin().map(Some) } else { Ok(None) }
     }
 }
 
@@ -275,8 +288,8 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
             signing_key::signing_key(&global.admin()?, global.output, command).await
         }
         Command::Login(args) => login::login(global, args).await,
-        Command::Logout => login::logout().await,
-        Command::Token(command) => login::show(global.output, command).await,
+        Command::Logout => login::logout(global).await,
+        Command::Token(command) => login::show(global, command).await,
         Command::Audit(command) => audit::audit(global, command).await,
         Command::Verify => verify::verify(global).await,
         Command::Status(args) => status::status(&global.admin()?, global.output, &args).await,

@@ -162,6 +162,19 @@ impl Sources {
         self.environment.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value)
     }
 
+    /// Was the data directory said for this very process: by a flag, by its variable, or in a file that was named? That of the usual file is
+    /// what the user has everywhere.
+    pub fn names_data_dir(&self) -> bool {
+        let named = self.file.clone().or_else(|| self.variable("KEYLESS_CONFIG").map(PathBuf::from));
+        let says = |path: PathBuf| {
+            let data = Toml::file_exact(path).data();
+            data.is_ok_and(|data| data.values().any(|dict| dict.contains_key("data_dir")))
+        };
+        self.flags.iter().any(|(key, _)| *key == "data_dir")
+            || self.variable("KEYLESS_DATA_DIR").is_some()
+            || named.is_some_and(says)
+    }
+
     /// A directory of the user's by the XDG rules: the variable if it is absolute, else a place in the home.
     fn user_directory(&self, variable: &str, in_home: &str) -> Option<PathBuf> {
         let named = self.variable(variable).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -452,6 +465,33 @@ mod tests {
         assert_eq!((config.port, config.domain.as_str(), config.listen.len()), (3, "file.example", 2));
         assert_eq!(config.access_token_lifetime.0.as_secs(), 7_200);
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn the_data_directory_of_the_usual_file_is_not_said_for_this_process() {
+        let home = ("HOME", "/home/ada");
+        assert!(!sources(&[home], &[("port", "1")]).names_data_dir());
+        assert!(
+            !sources(&[home, ("KEYLESS_DATA_DIR", ""), ("KEYLESS_CONFIG", "/nowhere")], &[]).names_data_dir()
+        );
+        assert!(sources(&[home], &[("data_dir", "/data")]).names_data_dir());
+        assert!(sources(&[home, ("KEYLESS_DATA_DIR", "/data")], &[]).names_data_dir());
+        for (name, text, says) in [("said", "data_dir = \"/data\"\n", true), ("unsaid", "port = 1\n", false)]
+        {
+            let path = file(name, text);
+            let named = Sources { file: Some(path.clone()), ..sources(&[home], &[]) };
+            assert_eq!(named.names_data_dir(), says, "{name}");
+            let by_variable = sources(&[home, ("KEYLESS_CONFIG", path.to_str().unwrap())], &[]);
+            assert_eq!(by_variable.names_data_dir(), says, "{name}");
+            std::fs::remove_file(path).unwrap();
+        }
+        let usual = std::env::temp_dir().join(format!("keyless-config-{}-usual", std::process::id()));
+        std::fs::create_dir_all(usual.join("keyless")).unwrap();
+        std::fs::write(usual.join("keyless/keyless.toml"), "data_dir = \"/data\"\n").unwrap();
+        let usual_file = sources(&[home, ("XDG_CONFIG_HOME", usual.to_str().unwrap())], &[]);
+        assert_eq!(Config::load(&usual_file).unwrap().data_dir, Path::new("/data"));
+        assert!(!usual_file.names_data_dir());
+        std::fs::remove_dir_all(usual).unwrap();
     }
 
     fn refused(sources: &Sources) -> String {
