@@ -117,7 +117,8 @@ enum Command {
     /// Make all that a file says: apps, identities, vaults, who may do what, secrets
     ///
     /// What is there and as the YAML file says is left alone, so that it can be run again at any time. What the file does not name is never
-    /// removed and stays as it is; only the policy of somebody whom it names is replaced by what it says. Values of secrets are in files of
+    /// removed and stays as it is. What it says of one thing is all of it, and the plan says what goes: the policy of somebody, a federated
+    /// credential, the URIs of a registration, the tags of a secret, `allow_ip`. Values of secrets are in files of
     /// their own, which it names by `from_file`, relative to itself. An example: docs/operate, Declarative set-up.
     Apply(apply::Args),
     /// Apps and their identities
