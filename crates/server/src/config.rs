@@ -81,6 +81,9 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged, such as `info` or `warn,wire=debug`.
     pub log_filter: String,
+    /// Where the domain was said; `None`: nowhere, so that it is the installation's, or the default of a new one.
+    #[serde(skip)]
+    pub(crate) domain_origin: Option<String>,
 }
 
 /// Why there is no configuration. Names the key and where its value came from.
@@ -263,7 +266,9 @@ impl Config {
         figment = figment.merge(sources.variables()?);
         let flags = sources.flags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         figment = figment.merge(Named { kind: "flag", values: flags });
-        figment.extract::<Self>().map_err(explain)?.check(&figment)
+        let config = figment.extract::<Self>().map_err(explain)?.check(&figment)?;
+        let domain_origin = figment.find_metadata("domain").filter(|metadata| is_said(metadata));
+        Ok(Self { domain_origin: domain_origin.map(|metadata| origin(metadata, "domain")), ..config })
     }
 
     fn defaults(sources: &Sources) -> Self {
@@ -292,6 +297,7 @@ impl Config {
             store_cache: Bytes(24 << 20),
             log_format: LogFormat::Human,
             log_filter: "info".into(),
+            domain_origin: None,
         }
     }
 
@@ -387,6 +393,12 @@ fn explain(error: figment::Error) -> ConfigError {
     let origin =
         error.metadata.as_ref().map_or_else(|| "an unknown place".into(), |metadata| origin(metadata, &key));
     ConfigError::Value { what: error.kind.to_string(), key, origin }
+}
+
+/// Did somebody say it, or is it a default?
+fn is_said(metadata: &Metadata) -> bool {
+    matches!(&*metadata.name, "flag" | "environment variable")
+        || matches!(metadata.source, Some(figment::Source::File(_)))
 }
 
 fn origin(metadata: &Metadata, key: &str) -> String {
@@ -547,6 +559,20 @@ mod tests {
             ..sources(&[("HOME", "/h")], &[])
         });
         assert!(said.contains("/nowhere/keyless.toml"), "{said}");
+    }
+
+    #[test]
+    fn a_domain_that_was_said_is_told_from_the_default() {
+        let home = ("HOME", "/home/ada");
+        let origin = |sources: &Sources| Config::load(sources).unwrap().domain_origin;
+        assert_eq!(origin(&sources(&[home, ("KEYLESS_PORT", "1")], &[])), None);
+        let variable = sources(&[home, ("KEYLESS_DOMAIN", "keyless.localhost")], &[]);
+        assert_eq!(origin(&variable).unwrap(), "environment variable KEYLESS_DOMAIN");
+        assert_eq!(origin(&sources(&[home], &[("domain", "a.example")])).unwrap(), "flag --domain");
+        let path = file("domain", "domain = \"a.example\"\n");
+        let named = Sources { file: Some(path.clone()), ..sources(&[home], &[]) };
+        assert_eq!(origin(&named).unwrap(), format!("file {}", path.display()));
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]
