@@ -197,7 +197,9 @@ fn what_a_file_says_is_made_once_and_only_what_is_other_is_changed() {
     assert_eq!(state(&server), after, "a second run changes nothing");
     assert_eq!((versions(&server, "shop"), versions(&server, "ledger")), (1, 1));
 
-    // Another value is one new version, where the file names it.
+    // Another value is one new version, where the file names it. It is valid for as long as the one before: the file cannot say that.
+    let valid = ["secret", "update", "shop", "db", "--expires", "2090-01-31", "--not-before", "2020-01-31"];
+    let _said = server.keyless(valid).ok();
     folder.write("files/db", CANARIES[1]);
     let steps = folder.steps(&server);
     let expected =
@@ -207,12 +209,13 @@ fn what_a_file_says_is_made_once_and_only_what_is_other_is_changed() {
     assert_eq!(read(&server, "shop"), CANARIES[1]);
     let shown = server.keyless_json(["secret", "show", "shop", "db"]);
     assert!(shown.contains("text/plain") && shown.contains("owner"), "{shown}");
+    assert!(shown.contains("3789504000") && shown.contains("1580428800"), "{shown}");
     folder.write("files/key", CANARIES[3]);
     assert_eq!(folder.steps(&server), ["change settings of app web: ~API_KEY"]);
     folder.change("MODE: fast", "MODE: slow");
     assert_eq!(folder.steps(&server), ["change settings of app web: ~MODE"]);
     folder.change("tags: {owner: shop}", "tags: {owner: us}");
-    assert_eq!(folder.steps(&server), ["change secret db in vault shop: tags"]);
+    assert_eq!(folder.steps(&server), ["change secret db in vault shop: tags -owner=shop +owner=us"]);
     assert_eq!(versions(&server, "shop"), 2, "what is said of it is no new version");
 
     // What somebody else made stays, and so does what the file does not name any more.

@@ -17,6 +17,33 @@ fn a_first_start_makes_a_private_directory_and_listens_on_both_loopbacks() {
 }
 
 #[test]
+fn a_demo_that_is_ended_leaves_nothing_behind() {
+    let place = e2e::TemporaryDirectory::new("demo");
+    let app = place.path().join("app");
+    std::fs::write(&app, "#!/bin/sh\nsleep 600 &\necho $! > \"$0.pid\"\nwait\n").unwrap();
+    std::fs::set_permissions(&app, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let files = place.path().join("files");
+    std::fs::create_dir(&files).unwrap();
+    // It says nothing and goes on, so that the demo waits for it.
+    let mut command = std::process::Command::new(settings::binary("keyless"));
+    command.args(["demo", "--app"]).arg(&app).env("TMPDIR", &files).env("HOME", place.path());
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid_file = place.path().join("app.pid");
+    let pid = || std::fs::read_to_string(&pid_file).ok()?.trim().parse::<u32>().ok();
+    wait::until("the app runs", wait::LIMIT, || pid().is_some());
+    e2e::server::signal(&child, rustix::process::Signal::TERM);
+    let ended = wait::ended(child, wait::LIMIT, "keyless demo");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.code() == Some(143) && said.contains("stopped by a signal"), "{said}");
+    assert_eq!(std::fs::read_dir(&files).unwrap().count(), 0, "{said}");
+    let stat = || std::fs::read_to_string(format!("/proc/{}/stat", pid().unwrap())).unwrap_or_default();
+    wait::until("the app has ended", wait::LIMIT, || {
+        let stat = stat();
+        stat.is_empty() || stat.contains(") Z")
+    });
+}
+
+#[test]
 fn another_user_cannot_reach_the_administrators_socket() {
     if !settings::is_root() {
         return skip("another user: needs root");

@@ -278,6 +278,39 @@ fn log_in(people: &People, name: &str) {
 }
 
 #[test]
+fn a_login_is_not_taken_to_another_installation() {
+    let people = People::start("flows-login-here");
+    let there = Server::start("flows-login-there");
+    there.vault_with("shop", "db", "theirs");
+    log_in(&people, "alice");
+    // The login is the person's, whatever data directory a command names.
+    let home = people.server.place();
+    let there_as_alice = |arguments: &[&str]| {
+        let mut command = there.command([]);
+        Ended::from(command.args(arguments).env("HOME", home).output().unwrap())
+    };
+    let read = there_as_alice(&["secret", "get", "shop", "db"]);
+    assert!(read.code == Some(0) && read.stdout == "theirs", "{}", read.said());
+    let words =
+        format!("not as alice@keyless.localhost: the login is at {}/{}", people.authority(), people.tenant);
+    assert!(read.stderr.starts_with(&words) && read.stderr.lines().count() == 1, "{}", read.said());
+    for about_the_login in [&["login", "whoami"][..], &["token", "show"], &["logout"]] {
+        let refused = there_as_alice(about_the_login);
+        assert!(
+            refused.code == Some(1) && refused.stderr.contains(&people.authority()),
+            "{}",
+            refused.said()
+        );
+    }
+    let unusable = there_as_alice(&["--data-dir", "/nonexistent", "secret", "get", "shop", "db"]);
+    assert!(unusable.code == Some(1) && unusable.stderr.contains("/nonexistent"), "{}", unusable.said());
+    // She is logged in still, and herself where that is.
+    assert_eq!(people.server.keyless(["secret", "get", "shop", "db"]).ok(), "s3cret");
+    let denied = people.server.keyless_with(["secret", "set", "shop", "db"], "hers");
+    assert!(denied.code == Some(1) && !denied.stderr.contains("not as"), "{}", denied.said());
+}
+
+#[test]
 fn people_use_the_command_as_themselves_until_they_log_out() {
     let people = People::start("flows-command");
     let server = &people.server;

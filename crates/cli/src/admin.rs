@@ -30,6 +30,7 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
     layout: Layout,
+    is_named: bool,
 }
 
 /// What came back, if it was no success.
@@ -61,7 +62,17 @@ pub(crate) enum Fault {
 impl Admin {
     /// Of the server on this data directory.
     pub(crate) const fn new(layout: Layout) -> Self {
-        Self { layout }
+        Self { layout, is_named: false }
+    }
+
+    /// The same, whose data directory was said for this very command.
+    pub(crate) fn named(self) -> Self {
+        Self { is_named: true, ..self }
+    }
+
+    /// Was its data directory said for this very command?
+    pub(crate) const fn is_named(&self) -> bool {
+        self.is_named
     }
 
     /// Where its files are.

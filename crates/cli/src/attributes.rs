@@ -38,7 +38,7 @@ pub(crate) struct Changed {
 }
 
 /// `Attributes` as they are sent: what is absent stays as it is.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Attributes {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) enabled: Option<bool>,

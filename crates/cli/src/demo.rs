@@ -4,6 +4,7 @@
 //! Every command that it prints is really run, as a process of its own, as a person would.
 
 mod stage;
+mod stop;
 mod thief;
 
 use crate::{
@@ -11,7 +12,12 @@ use crate::{
     output::{self, Colour, paint},
 };
 use stage::{App, Stage};
-use std::{ffi::OsString, fs, path::PathBuf, time::Instant};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 /// The secret of the story.
 const VALUE: &str = "correct-horse-battery-staple";
@@ -21,7 +27,7 @@ pub(crate) struct Args {
     /// Played by the demo itself: ask the endpoint in the environment for a token
     #[arg(long, hide = true, value_enum)]
     play: Option<thief::Role>,
-    /// The app: a program on the Azure SDK that prints the secret that it is told [default: examples/rust, built on demand]
+    /// The app: a program on the Azure SDK that prints the secret whose name it is given, and ends [default: examples/rust, built on demand]
     #[arg(long, value_name = "FILE")]
     app: Option<PathBuf>,
 }
@@ -32,6 +38,13 @@ pub(crate) fn demo(args: &Args) -> Result<(), Failure> {
     }
     title("An app should need no secret to get its secrets");
     let app = stage::app(args.app.clone())?;
+    stop::listen()?;
+    let told = tell(&app);
+    // What fails then fails for that.
+    stop::check().and(told)
+}
+
+fn tell(app: &Path) -> Result<(), Failure> {
     let begin = Instant::now();
     let mut stage = Stage::set("data")?;
 
@@ -48,7 +61,7 @@ pub(crate) fn demo(args: &Args) -> Result<(), Failure> {
     stage.keyless(&["vault", "policy", "set", "shop", "--app", "web", "--secrets", "get,list"], "")?;
 
     scene(4, "The app runs: an unmodified Azure SDK, nothing passed to its credential");
-    let mut running = stage.run(&app)?;
+    let mut running = stage.run(app)?;
     let printed = running.line()?;
     claim(printed == VALUE, format_args!("it read its secret: {}", paint(Colour::Strong, &printed)))?;
     nothing_to_steal(&stage, &running)?;
@@ -188,6 +201,7 @@ fn scene(number: u32, text: &str) {
 
 /// Says what holds, or fails by it.
 fn claim(holds: bool, what: impl std::fmt::Display) -> Result<(), Failure> {
+    stop::check()?;
     if !holds {
         output::line(format_args!("  {} {what}", paint(Colour::Bad, "NOT TRUE:")));
         return Err(Failure::new(format!("the demo's claim does not hold: {what}"))

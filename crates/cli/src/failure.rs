@@ -78,7 +78,8 @@ impl fmt::Display for Failure {
 
 impl From<server::StartError> for Failure {
     fn from(error: server::StartError) -> Self {
-        Self::new(domain::chain(&error))
+        let code = if matches!(error, server::StartError::OtherDomain { .. }) { USAGE } else { FAILED };
+        Self::new(domain::chain(&error)).code(code)
     }
 }
 
@@ -97,6 +98,14 @@ impl From<std::io::Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The service is not started again after it, as after any wrong setting.
+    #[test]
+    fn another_domain_is_a_wrong_setting() {
+        let [kept, said, origin] = ["a.example", "b.example", "flag --domain"].map(str::to_owned);
+        let other = server::StartError::OtherDomain { path: "/data".into(), kept, said, origin };
+        assert_eq!(Failure::from(other).exit_code(), USAGE);
+    }
 
     #[test]
     fn what_was_asked_is_to_blame_for_a_refusal_and_not_for_an_accident() {

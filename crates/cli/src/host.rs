@@ -29,7 +29,7 @@ pub(crate) struct Deploy {
     app: AppName,
     #[command(flatten)]
     what: What,
-    /// How to start it, instead of what the package or the image says (in a container by its `/bin/sh`)
+    /// How to start it, instead of what the package or the image says, and of what was configured (in a container by its `/bin/sh`)
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
     /// Answer as soon as the package has arrived
@@ -61,7 +61,7 @@ struct What {
 pub(crate) struct Configure {
     /// The app
     app: AppName,
-    /// How to start it; an empty text: as the package says
+    /// How to start it, whatever is deployed, until a deployment says another --command; an empty text: as the package or the image says itself
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
     /// `on`: each instance also gets a file with a token of its own, renewed every 10 minutes, by which clients of workload identity

@@ -5,7 +5,8 @@ use crate::{
     admin::{Admin, segment},
     failure::Failure,
     https::{Authority, Https, Reach},
-    login,
+    login, output,
+    status::Status,
 };
 use bytes::Bytes;
 use domain::{Secret, VaultName};
@@ -80,9 +81,17 @@ struct Claims {
 }
 
 impl Vault {
-    /// Finds a vault and gets a token for it: of whoever is logged in here, else the administrator's.
+    /// Finds a vault and gets a token for it: of whoever is logged in here, else the administrator's. Whose data directory was said is meant,
+    /// though somebody is logged in at another one.
     pub(crate) async fn open(admin: &Admin, name: &VaultName) -> Result<Self, Failure> {
         if let Some(login) = login::kept::Login::load()? {
+            if admin.is_named() {
+                let status = admin.get::<Status>("/v1/status").await?;
+                if !login.is_of(&status) {
+                    output::note(format_args!("not as {}", login.elsewhere(&status)));
+                    return Self::of_administrator(admin, name).await;
+                }
+            }
             let url = format!("https://{}.{}", name.folded(), login.vault_parent());
             let resource = login.resource_of_vaults();
             let (token, another) = (login::token(&resource).await?, OnceCell::new());

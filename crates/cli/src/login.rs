@@ -107,7 +107,7 @@ enum Answer {
 
 pub(crate) async fn login(global: &Global, args: Args) -> Result<(), Failure> {
     match args.command {
-        Some(Command::Whoami) => whoami(global.output).await,
+        Some(Command::Whoami) => whoami(global).await,
         None => begin(global, &args.how).await,
     }
 }
@@ -219,12 +219,25 @@ async fn fresh(
     Ok((token, id))
 }
 
-async fn whoami(format: Format) -> Result<(), Failure> {
+/// Refuses a login of another installation than the one whose data directory was said. If that one does not answer, nobody knows.
+async fn is_here(global: &Global, login: &Login) -> Result<(), Failure> {
+    let Some(admin) = global.named_admin()? else { return Ok(()) };
+    match admin.get::<Status>("/v1/status").await {
+        Ok(status) if !login.is_of(&status) => Err(Failure::new(format!("not {}", login.elsewhere(&status)))
+            .next("Without --data-dir and KEYLESS_DATA_DIR the command is about the login, wherever it is.")),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+async fn whoami(global: &Global) -> Result<(), Failure> {
+    if let Some(login) = Login::load()? {
+        is_here(global, &login).await?;
+    }
     let scope = format!("User.Read {OPENID}");
     let (_, id) = fresh("graph", &scope, true).await?;
     let id = id.ok_or_else(|| Failure::new("the directory's answer lacks a token"))?;
     let server = Login::load()?.map(|login| login.server.clone()).unwrap_or_default();
-    match format {
+    match global.output {
         Format::Table => output::facts(&[
             ("user", id.preferred_username),
             ("id", id.oid),
@@ -239,9 +252,12 @@ async fn whoami(format: Format) -> Result<(), Failure> {
 }
 
 /// `keyless logout`: forgets the login here, and has the directory revoke what came from it.
-pub(crate) async fn logout() -> Result<(), Failure> {
+pub(crate) async fn logout(global: &Global) -> Result<(), Failure> {
     let mut locked = Locked::open()?;
     let login = locked.read();
+    if let Ok(Some(login)) = &login {
+        is_here(global, login).await?;
+    }
     Login::forget()?;
     let Some(login) = login? else {
         output::note("Nobody was logged in here.");
@@ -258,8 +274,11 @@ pub(crate) async fn logout() -> Result<(), Failure> {
     Ok(())
 }
 
-pub(crate) async fn show(format: Format, command: TokenCommand) -> Result<(), Failure> {
+pub(crate) async fn show(global: &Global, command: TokenCommand) -> Result<(), Failure> {
     let TokenCommand::Show { resource, file } = command;
+    if let (None, Some(login)) = (&file, Login::load()?) {
+        is_here(global, &login).await?;
+    }
     let token = match (file, resource) {
         (Some(file), _) => shown::read(&file)?,
         (None, Some(resource)) => token(&resource).await?,
@@ -268,7 +287,7 @@ pub(crate) async fn show(format: Format, command: TokenCommand) -> Result<(), Fa
             token(&vaults).await?
         }
     };
-    shown::show(format, &token)
+    shown::show(global.output, &token)
 }
 
 async fn ask(https: &Https, form: &[(&str, &str)]) -> Result<Answer, Failure> {

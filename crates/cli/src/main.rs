@@ -117,7 +117,8 @@ enum Command {
     /// Make all that a file says: apps, identities, vaults, who may do what, secrets
     ///
     /// What is there and as the YAML file says is left alone, so that it can be run again at any time. What the file does not name is never
-    /// removed and stays as it is; only the policy of somebody whom it names is replaced by what it says. Values of secrets are in files of
+    /// removed and stays as it is. What it says of one thing is all of it, and the plan says what goes: the policy of somebody, a federated
+    /// credential, the URIs of a registration, the tags of a secret, `allow_ip`. Values of secrets are in files of
     /// their own, which it names by `from_file`, relative to itself. An example: docs/operate, Declarative set-up.
     Apply(apply::Args),
     /// Apps and their identities
@@ -199,8 +200,8 @@ enum Command {
 }
 
 impl Global {
-    /// The configuration, with these flags over it.
-    fn config(&self, mut flags: Vec<(&'static str, String)>) -> Result<Config, Failure> {
+    /// Where settings come from, with these flags over them.
+    fn sources(&self, mut flags: Vec<(&'static str, String)>) -> Result<Sources, Failure> {
         if let Some(path) = &self.data_dir {
             let absolute = std::path::absolute(path)?;
             let text = absolute
@@ -208,12 +209,25 @@ impl Global {
                 .ok_or_else(|| Failure::new("--data-dir is not valid UTF-8").code(failure::USAGE))?;
             flags.push(("data_dir", text.to_owned()));
         }
-        Ok(Config::load(&Sources::of_this_process(self.config.clone(), flags))?)
+        Ok(Sources::of_this_process(self.config.clone(), flags))
+    }
+
+    /// The configuration, with these flags over it.
+    fn config(&self, flags: Vec<(&'static str, String)>) -> Result<Config, Failure> {
+        Ok(Config::load(&self.sources(flags)?)?)
     }
 
     /// The running server.
     fn admin(&self) -> Result<Admin, Failure> {
-        Ok(Admin::new(Layout::of(self.config(Vec::new())?.data_dir)))
+        let sources = self.sources(Vec::new())?;
+        let admin = Admin::new(Layout::of(Config::load(&sources)?.data_dir));
+        Ok(if sources.names_data_dir() { admin.named() } else { admin })
+    }
+
+    /// The server whose data directory was said for this command, if one was.
+    fn named_admin(&self) -> Result<Option<Admin>, Failure> {
+        let is_named = self.sources(Vec::new())?.names_data_dir();
+        if is_named { self.admin().map(Some) } else { Ok(None) }
     }
 }
 
@@ -275,8 +289,8 @@ async fn command(global: &Global, command: Command) -> Result<(), Failure> {
             signing_key::signing_key(&global.admin()?, global.output, command).await
         }
         Command::Login(args) => login::login(global, args).await,
-        Command::Logout => login::logout().await,
-        Command::Token(command) => login::show(global.output, command).await,
+        Command::Logout => login::logout(global).await,
+        Command::Token(command) => login::show(global, command).await,
         Command::Audit(command) => audit::audit(global, command).await,
         Command::Verify => verify::verify(global).await,
         Command::Status(args) => status::status(&global.admin()?, global.output, &args).await,

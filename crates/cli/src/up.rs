@@ -29,7 +29,7 @@ const READER_TIME_MAX: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The domain below which the directory and the vaults have their host names [default: keyless.localhost]
+    /// The domain below which the directory and the vaults have their host names, for good [default: keyless.localhost; later that of the first start]
     #[arg(long, value_name = "NAME")]
     domain: Option<DomainName>,
     /// The public port [default: 8443]
@@ -93,7 +93,7 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
     let wanted = wanted.map_err(not_applied)?;
     server::telemetry::begin(&config)?;
     let runtime = server::runtime()?;
-    let (names, data) = (config.names(), config.data_dir.clone());
+    let data = config.data_dir.clone();
     runtime.block_on(async {
         let running = server::start(config, Box::new(|key| announce(key, &data))).await?;
         // Once, and before anybody is told that it is there: until now a signal ends the process, from now on it is one of these.
@@ -115,7 +115,7 @@ pub(crate) fn up(global: &Global, args: &Args) -> Result<(), Failure> {
                 }
             }
         }
-        greet(&running, &names, begin);
+        greet(&running, begin);
         server::systemd::notify("READY=1");
         let asked = signals.asked().await;
         stop(running, asked).await
@@ -222,7 +222,8 @@ fn keep(recovery_key: &Secret<String>, data: &Path) -> Result<PathBuf, SealError
     Ok(path)
 }
 
-fn greet(running: &Running, names: &domain::HostNames, begin: Instant) {
+fn greet(running: &Running, begin: Instant) {
+    let names = running.names();
     let addresses: Vec<String> = running.addresses().iter().map(ToString::to_string).collect();
     let took = begin.elapsed().as_millis();
     output::line(format_args!(

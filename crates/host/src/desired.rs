@@ -23,7 +23,7 @@ pub struct Desired {
     pub state: DesiredState,
     /// In how many instances, 1 to [`limits::INSTANCES_MAX`].
     pub instances: u16,
-    /// The start command that was given; it wins over what the package says.
+    /// The start command that was configured; it wins over the deployment's, until one is given with a deployment.
     pub command: Option<String>,
     /// When an instance counts as ready and healthy.
     pub health: Health,
@@ -113,8 +113,11 @@ pub struct Deployment {
     pub id: DeploymentId,
     /// What runs in it, as it was found or given.
     pub runtime: String,
-    /// The command that the package says.
+    /// The command that was given with it, else what the package says.
     pub command: String,
+    /// In whose place the command was given. None: it was not, or before this was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<OwnCommand>,
     /// The container image that it is, if it is no package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Image>,
@@ -123,6 +126,18 @@ pub struct Deployment {
     pub path: Vec<String>,
     /// When.
     pub created: Timestamp,
+}
+
+/// What says by itself how something that is deployed is started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnCommand {
+    /// The package, by this command.
+    Package(String),
+    /// The image.
+    Image,
+    /// Nothing does.
+    Nothing,
 }
 
 /// A container image.
@@ -172,6 +187,22 @@ impl Desired {
         let deployed = || self.deployment.as_ref().map(|deployment| &*deployment.command);
         self.command.as_deref().or_else(deployed).filter(|command| !command.is_empty())
     }
+
+    /// Takes all commands that were given away: what is deployed is started as it says itself.
+    fn start_as_deployed(&mut self) -> Result<(), HostError> {
+        self.command = None;
+        let Some(deployment) = &mut self.deployment else { return Ok(()) };
+        deployment.command = match deployment.instead_of.take() {
+            None => return Ok(()),
+            Some(OwnCommand::Package(command)) => command,
+            Some(OwnCommand::Image) => String::new(),
+            Some(OwnCommand::Nothing) => {
+                let rule = "what is deployed does not say itself how it is started; give another command";
+                return Err(HostError::SettingInvalid { what: "command", rule });
+            }
+        };
+        Ok(())
+    }
 }
 
 /// A change of what is desired; what is `None` stays.
@@ -187,7 +218,7 @@ pub struct Change {
     pub arc: Option<bool>,
     /// How many instances.
     pub instances: Option<u16>,
-    /// The start command; the inner `None`: what the package says.
+    /// The start command; the inner `None`: what the package says, and not what was given with it.
     pub command: Option<Option<String>>,
     /// The health check.
     pub health: Option<Health>,
@@ -288,8 +319,10 @@ pub(crate) fn change(
     if let Some(instances) = change.instances {
         after.instances = instances;
     }
-    if let Some(command) = &change.command {
-        after.command.clone_from(command);
+    match &change.command {
+        Some(Some(command)) => after.command = Some(command.clone()),
+        Some(None) => after.start_as_deployed().map_err(Halt::Refuse)?,
+        None => {}
     }
     if let Some(health) = &change.health {
         after.health = health.clone();
@@ -307,11 +340,15 @@ pub(crate) fn change(
         after.network = network;
     }
     if let Some(deployment) = &change.deployment {
+        // Whoever speaks last is heard: a command that comes with a deployment is newer than what was configured.
+        if deployment.instead_of.is_some() {
+            after.command = None;
+        }
         after.deployment = Some(deployment.clone());
     }
     let is_for_running = |one: &Desired| {
         let deployment = one.deployment.as_ref().map(|it| it.id);
-        (one.command.clone(), one.health.clone(), one.limits, one.network, deployment)
+        (one.start_command().map(str::to_owned), one.health.clone(), one.limits, one.network, deployment)
     };
     let is_another = (before.token_file, before.arc) != (after.token_file, after.arc);
     if change.restart || is_another || is_for_running(&before) != is_for_running(&after) {

@@ -25,7 +25,9 @@ pub mod user_assigned;
 pub mod whole;
 pub mod workload;
 
-pub use desired::{AppNetwork, Change, Deployment, Desired, DesiredState, Health, Image, InstanceLimits};
+pub use desired::{
+    AppNetwork, Change, Deployment, Desired, DesiredState, Health, Image, InstanceLimits, OwnCommand,
+};
 pub use error::HostError;
 pub use federated::FederatedView;
 pub use hosting::Publishable;

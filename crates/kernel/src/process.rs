@@ -205,6 +205,20 @@ pub fn terminate(pid: u32) -> io::Result<()> {
     Ok(rustix::process::kill_process(pid, Signal::TERM)?)
 }
 
+/// Asks all processes of the group that a process leads to end (SIGTERM), or ends them at once (SIGKILL). Only for children that were not waited
+/// for yet: other ids may be used again.
+///
+/// # Errors
+/// As `killpg(2)`; that there is none is no error.
+pub fn end_group(pid: u32, at_once: bool) -> io::Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+    let signal = if at_once { Signal::KILL } else { Signal::TERM };
+    match rustix::process::kill_process_group(pid, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Does a process with this id exist? For tests and best-effort messages only: ids are used again.
 pub fn exists(pid: u32) -> bool {
     i32::try_from(pid)

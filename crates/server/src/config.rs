@@ -81,6 +81,9 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged, such as `info` or `warn,wire=debug`.
     pub log_filter: String,
+    /// Where the domain was said; `None`: nowhere, so that it is the installation's, or the default of a new one.
+    #[serde(skip)]
+    pub(crate) domain_origin: Option<String>,
 }
 
 /// Why there is no configuration. Names the key and where its value came from.
@@ -160,6 +163,19 @@ impl Sources {
 
     fn variable(&self, name: &str) -> Option<&OsString> {
         self.environment.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value)
+    }
+
+    /// Was the data directory said for this very process: by a flag, by its variable, or in a file that was named? That of the usual file is
+    /// what the user has everywhere.
+    pub fn names_data_dir(&self) -> bool {
+        let named = self.file.clone().or_else(|| self.variable("KEYLESS_CONFIG").map(PathBuf::from));
+        let says = |path: PathBuf| {
+            let data = Toml::file_exact(path).data();
+            data.is_ok_and(|data| data.values().any(|dict| dict.contains_key("data_dir")))
+        };
+        self.flags.iter().any(|(key, _)| *key == "data_dir")
+            || self.variable("KEYLESS_DATA_DIR").is_some()
+            || named.is_some_and(says)
     }
 
     /// A directory of the user's by the XDG rules: the variable if it is absolute, else a place in the home.
@@ -250,7 +266,9 @@ impl Config {
         figment = figment.merge(sources.variables()?);
         let flags = sources.flags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         figment = figment.merge(Named { kind: "flag", values: flags });
-        figment.extract::<Self>().map_err(explain)?.check(&figment)
+        let config = figment.extract::<Self>().map_err(explain)?.check(&figment)?;
+        let domain_origin = figment.find_metadata("domain").filter(|metadata| is_said(metadata));
+        Ok(Self { domain_origin: domain_origin.map(|metadata| origin(metadata, "domain")), ..config })
     }
 
     fn defaults(sources: &Sources) -> Self {
@@ -279,6 +297,7 @@ impl Config {
             store_cache: Bytes(24 << 20),
             log_format: LogFormat::Human,
             log_filter: "info".into(),
+            domain_origin: None,
         }
     }
 
@@ -376,6 +395,12 @@ fn explain(error: figment::Error) -> ConfigError {
     ConfigError::Value { what: error.kind.to_string(), key, origin }
 }
 
+/// Did somebody say it, or is it a default?
+fn is_said(metadata: &Metadata) -> bool {
+    matches!(&*metadata.name, "flag" | "environment variable")
+        || matches!(metadata.source, Some(figment::Source::File(_)))
+}
+
 fn origin(metadata: &Metadata, key: &str) -> String {
     match (&*metadata.name, &metadata.source) {
         ("flag", _) => format!("flag --{}", key.replace('_', "-")),
@@ -454,6 +479,33 @@ mod tests {
         std::fs::remove_file(path).unwrap();
     }
 
+    #[test]
+    fn the_data_directory_of_the_usual_file_is_not_said_for_this_process() {
+        let home = ("HOME", "/home/ada");
+        assert!(!sources(&[home], &[("port", "1")]).names_data_dir());
+        assert!(
+            !sources(&[home, ("KEYLESS_DATA_DIR", ""), ("KEYLESS_CONFIG", "/nowhere")], &[]).names_data_dir()
+        );
+        assert!(sources(&[home], &[("data_dir", "/data")]).names_data_dir());
+        assert!(sources(&[home, ("KEYLESS_DATA_DIR", "/data")], &[]).names_data_dir());
+        for (name, text, says) in [("said", "data_dir = \"/data\"\n", true), ("unsaid", "port = 1\n", false)]
+        {
+            let path = file(name, text);
+            let named = Sources { file: Some(path.clone()), ..sources(&[home], &[]) };
+            assert_eq!(named.names_data_dir(), says, "{name}");
+            let by_variable = sources(&[home, ("KEYLESS_CONFIG", path.to_str().unwrap())], &[]);
+            assert_eq!(by_variable.names_data_dir(), says, "{name}");
+            std::fs::remove_file(path).unwrap();
+        }
+        let usual = std::env::temp_dir().join(format!("keyless-config-{}-usual", std::process::id()));
+        std::fs::create_dir_all(usual.join("keyless")).unwrap();
+        std::fs::write(usual.join("keyless/keyless.toml"), "data_dir = \"/data\"\n").unwrap();
+        let usual_file = sources(&[home, ("XDG_CONFIG_HOME", usual.to_str().unwrap())], &[]);
+        assert_eq!(Config::load(&usual_file).unwrap().data_dir, Path::new("/data"));
+        assert!(!usual_file.names_data_dir());
+        std::fs::remove_dir_all(usual).unwrap();
+    }
+
     fn refused(sources: &Sources) -> String {
         Config::load(sources).unwrap_err().to_string()
     }
@@ -507,6 +559,20 @@ mod tests {
             ..sources(&[("HOME", "/h")], &[])
         });
         assert!(said.contains("/nowhere/keyless.toml"), "{said}");
+    }
+
+    #[test]
+    fn a_domain_that_was_said_is_told_from_the_default() {
+        let home = ("HOME", "/home/ada");
+        let origin = |sources: &Sources| Config::load(sources).unwrap().domain_origin;
+        assert_eq!(origin(&sources(&[home, ("KEYLESS_PORT", "1")], &[])), None);
+        let variable = sources(&[home, ("KEYLESS_DOMAIN", "keyless.localhost")], &[]);
+        assert_eq!(origin(&variable).unwrap(), "environment variable KEYLESS_DOMAIN");
+        assert_eq!(origin(&sources(&[home], &[("domain", "a.example")])).unwrap(), "flag --domain");
+        let path = file("domain", "domain = \"a.example\"\n");
+        let named = Sources { file: Some(path.clone()), ..sources(&[home], &[]) };
+        assert_eq!(origin(&named).unwrap(), format!("file {}", path.display()));
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

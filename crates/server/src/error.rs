@@ -37,6 +37,19 @@ pub enum StartError {
         /// The data directory.
         path: PathBuf,
     },
+    /// Another domain was said than that of the installation.
+    #[error("setting domain: {said} (in {origin}) is not the domain of {}, which is {kept} since its first start: its users, the URLs of its \
+             vaults and its issuer are named by it. Leave the setting out, or choose another directory with --data-dir", path.display())]
+    OtherDomain {
+        /// The data directory.
+        path: PathBuf,
+        /// Its domain.
+        kept: String,
+        /// The other one.
+        said: String,
+        /// Where that was said.
+        origin: String,
+    },
     /// Another process holds it.
     #[error("another keyless already runs on {}{}: `keyless status` shows it; to have two, give each its own --data-dir and --port",
         path.display(), pid.map_or_else(String::new, |pid| format!(" (process {pid})")))]

@@ -30,8 +30,8 @@ use crate::{
 };
 use audit::AuditLog;
 use crypt::{Key256, SlotKind, SystemEntropy};
-use directory::{DirectoryService, DirectorySettings};
-use domain::{Clock, Entropy, Secret, TenantId, Timestamp};
+use directory::{DirectoryService, DirectorySettings, Tenant};
+use domain::{Clock, DomainName, Entropy, HostNames, Secret, TenantId, Timestamp};
 use host::{HostService, HostSettings, Routes};
 use identity::IdentityService;
 use kernel::{Attestor, Capabilities, ConnectGate, Hierarchy, Placement};
@@ -44,7 +44,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use store::Store;
+use store::{Halt, Store};
 use tokio::{
     net::TcpListener,
     sync::watch,
@@ -133,7 +133,7 @@ pub type Announce<'a> = Box<dyn FnOnce(&Secret<String>) -> Result<(), SealError>
 pub type Starting<'a> = Pin<Box<dyn Future<Output = Result<Running, StartError>> + 'a>>;
 
 async fn run(config: Config, announce: Announce<'_>) -> Result<Running, StartError> {
-    let ground = open(&config, announce).await?;
+    let (ground, config) = open(config, announce).await?;
     let Ground { store, entropy, clock, root, now, .. } = &ground;
     let (names, listen) = (config.names(), ground.addresses.iter().map(SocketAddr::ip).collect::<Vec<_>>());
     // By the real time, whatever a test clock says: clients look at their own.
@@ -256,15 +256,16 @@ async fn run(config: Config, announce: Announce<'_>) -> Result<Running, StartErr
     })
 }
 
-/// Data directory, lock, addresses, store, root key: all that can refuse a start for a reason of the operator's.
+/// Data directory, lock, addresses, store, root key: all that can refuse a start for a reason of the operator's. Answers the configuration, too,
+/// with the domain that the installation has.
 async fn open(
-    config: &Config,
+    config: Config,
     announce: impl FnOnce(&Secret<String>) -> Result<(), SealError>,
-) -> Result<Ground, StartError> {
+) -> Result<(Ground, Config), StartError> {
     // Before hardening: a process that may not be dumped may not try a user namespace either.
     let capabilities = kernel::capabilities();
     kernel::harden();
-    let attestor = attestor(config, &capabilities)?;
+    let attestor = attestor(&config, &capabilities)?;
     if let Some(path) = &config.issuer_ca_file {
         let _good = issuers::certificates(path).map_err(StartError::IssuerCaFile)?;
     }
@@ -272,7 +273,8 @@ async fn open(
     let listeners = public::bind(&config.addresses())?;
     let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let store: Arc<dyn Store> = Arc::new(open_store(config, data.layout())?);
+    let store: Arc<dyn Store> = Arc::new(open_store(&config, data.layout())?);
+    let config = with_kept_domain(config, &*store).await?;
     let is_new = seal::is_new(&*store).await?;
     let test_clock = TestClock::open(config.test_clock, is_new, data.layout(), &store, &entropy).await?;
     let clock: Arc<dyn Clock> = match &test_clock {
@@ -281,7 +283,7 @@ async fn open(
     };
     let passphrase = config.passphrase_file.as_deref();
     let unsealed = seal::unseal(&*store, data.layout(), passphrase, &*entropy, announce).await?;
-    Ok(Ground {
+    let ground = Ground {
         data,
         capabilities,
         attestor,
@@ -295,7 +297,26 @@ async fn open(
         root: Arc::new(unsealed.root),
         opened_by: unsealed.by,
         is_first_start: unsealed.is_first_start,
-    })
+    };
+    Ok((ground, config))
+}
+
+/// An installation has the domain of its first start for good: users, vaults and the issuer are named by it. Nobody has to say it again, and
+/// who says another one means another installation.
+async fn with_kept_domain(config: Config, store: &dyn Store) -> Result<Config, StartError> {
+    let tenant = store::query(store, |view| Ok::<_, Halt<StartError>>(view.get::<Tenant>(&())?)).await?;
+    let Some(kept) = tenant.and_then(|tenant| DomainName::parse(&tenant.domain).ok()) else {
+        return Ok(config);
+    };
+    match &config.domain_origin {
+        Some(origin) if kept.folded() != config.domain.folded() => Err(StartError::OtherDomain {
+            path: config.data_dir.clone(),
+            kept: kept.to_string(),
+            said: config.domain.to_string(),
+            origin: origin.clone(),
+        }),
+        _ => Ok(Config { domain: kept, ..config }),
+    }
 }
 
 /// The services behind all routes. At a first start the directory makes its tenant and signing key here.
@@ -472,6 +493,11 @@ impl Running {
     /// The data directory.
     pub fn data_dir(&self) -> &Path {
         self.data.layout().root()
+    }
+
+    /// Its host names.
+    pub fn names(&self) -> &HostNames {
+        &self.services.names
     }
 
     /// The tenant of the directory.

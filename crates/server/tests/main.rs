@@ -26,6 +26,7 @@ struct Site {
     port: u16,
     passphrase_file: Option<PathBuf>,
     test_clock: bool,
+    domain: Option<&'static str>,
 }
 
 impl Site {
@@ -34,7 +35,7 @@ impl Site {
         let _left_over = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        Self { folder, public: None, port, passphrase_file: None, test_clock: false }
+        Self { folder, public: None, port, passphrase_file: None, test_clock: false, domain: None }
     }
 
     fn data(&self) -> PathBuf {
@@ -47,6 +48,7 @@ impl Site {
             ("port", self.port.to_string()),
             ("listen", "127.0.0.1".to_owned()),
         ];
+        flags.extend(self.domain.map(|domain| ("domain", domain.to_owned())));
         flags.extend(self.test_clock.then(|| ("test_clock", "true".to_owned())));
         flags.extend(
             self.passphrase_file.as_ref().map(|path| ("passphrase_file", path.display().to_string())),
@@ -171,6 +173,33 @@ async fn a_first_start_makes_everything_and_a_second_finds_it() {
     assert!(hosts.contains("127.0.0.1\tweb.apps.keyless.localhost\n"), "{hosts}");
     assert_eq!(fs::read(site.data().join("ca.pem")).unwrap(), authority);
     running.stop(server::Asked::Terminated).await;
+}
+
+/// A start without the `--domain` of the first one changed all host names and the issuer, and said nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_domain_of_the_first_start_is_kept() {
+    let mut site = Site::new("domain");
+    site.domain = Some("A.example");
+    site.start().await.unwrap().0.stop(server::Asked::Terminated).await;
+    site.domain = None;
+    let (running, _) = site.start().await.unwrap();
+    assert_eq!(running.names().login_host(), "login.a.example");
+    let status = site.ask("GET", "/v1/status", "").await.2;
+    assert_eq!(status["domain"], "a.example", "by which `apply` knows whose file it is");
+    site.handshake("login.a.example").await.unwrap();
+    running.stop(server::Asked::Terminated).await;
+    for other in ["b.example", "keyless.localhost"] {
+        site.domain = Some(other);
+        let refused = site.refused().await;
+        assert!(matches!(refused, StartError::OtherDomain { .. }), "{refused}");
+        let words = refused.to_string();
+        assert!(
+            words.contains(other) && words.contains("a.example") && words.contains("--domain"),
+            "{words}"
+        );
+    }
+    site.domain = Some("a.EXAMPLE");
+    site.start().await.unwrap().0.stop(server::Asked::Terminated).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

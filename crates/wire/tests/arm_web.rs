@@ -288,6 +288,7 @@ impl Desk {
             id,
             runtime: "python".to_owned(),
             command: "python app.py".to_owned(),
+            instead_of: None,
             image: None,
             path: Vec::new(),
             created: NOW,

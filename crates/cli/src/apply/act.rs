@@ -11,7 +11,6 @@ use super::{
 use crate::{
     admin::{Admin, segment},
     app::List,
-    attributes::Attributes,
     collection::{Ask, Collection},
     failure::Failure,
     host::{self, SentSettings},
@@ -122,12 +121,12 @@ impl<'a> Actor<'a> {
                 let sent = SentRole { role: &role.role, whom: self.whom(&role.whom).await?, object };
                 self.ask(Method::POST, &format!("{}/roles", path(vault)), &sent).await
             }
-            Act::SetSecret { vault, secret, content_type, tags } => {
+            Act::SetSecret { vault, secret, content_type, tags, attributes } => {
                 let new = NewSecret {
                     value: self.values.of(&secret.from_file)?.expose(),
                     content_type: content_type.as_deref(),
                     tags,
-                    attributes: &Attributes { enabled: Some(true), ..Attributes::default() },
+                    attributes,
                 };
                 let body = new.body()?;
                 self.write(vault, &secret.name, Method::PUT, body).await

@@ -4,13 +4,14 @@
 
 use super::{
     rules::Whom,
-    stack::{App, Redirect, Stack, Vault},
+    stack::{App, Stack, Vault},
     values::Values,
     verbs::Verbs,
 };
 use crate::{
     admin::{Admin, Fault, segment},
     app::{self, List},
+    attributes::Attributes,
     collection::Collection,
     failure::Failure,
     federated::Federated,
@@ -58,9 +59,9 @@ pub(super) struct To {
     platform: String,
 }
 
-impl PartialEq<Redirect> for To {
-    fn eq(&self, other: &Redirect) -> bool {
-        self.uri == other.uri && self.platform == other.platform
+impl std::fmt::Display for To {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}={}", self.platform, self.uri)
     }
 }
 
@@ -137,7 +138,13 @@ pub(super) enum FoundSecret {
     Deleted,
     OfCertificate,
     Disabled,
-    There { is_same_value: bool, content_type: Option<String>, tags: BTreeMap<String, String> },
+    There {
+        is_same_value: bool,
+        content_type: Option<String>,
+        tags: BTreeMap<String, String>,
+        /// When it is valid.
+        attributes: Attributes,
+    },
 }
 
 #[derive(Deserialize)]
@@ -353,12 +360,19 @@ async fn secrets(
                         .filter(|text| !text.is_empty())
                         .map(str::to_owned),
                     tags: tags(there.rest.get("tags")),
+                    attributes: attributes(there.rest.get("attributes")),
                 }
             }
         };
         found.insert(one.name.clone(), state);
     }
     Ok(found)
+}
+
+/// Enabled it is: of others nothing is compared.
+fn attributes(told: Option<&Value>) -> Attributes {
+    let second = |name: &str| told.and_then(|told| told.get(name)?.as_i64());
+    Attributes { enabled: Some(true), nbf: second("nbf"), exp: second("exp") }
 }
 
 fn tags(told: Option<&Value>) -> BTreeMap<String, String> {

@@ -7,9 +7,13 @@ use super::{
     rules::{Policy, Role, Whom},
     stack::{App, Federated, Group, Registration, Secret, Stack, Vault},
 };
+use crate::attributes::Attributes;
 use domain::{AppName, IdentityName, VaultName};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+};
 
 /// One step.
 #[derive(Debug)]
@@ -77,6 +81,7 @@ pub(super) enum Act<'s> {
         secret: &'s Secret,
         content_type: Option<String>,
         tags: BTreeMap<String, String>,
+        attributes: Attributes,
     },
     /// The latest version stays.
     DescribeSecret {
@@ -160,18 +165,17 @@ impl<'s, 'f> Plan<'s, 'f> {
             None => self.add("registration", what, Act::CreateRegistration(one)),
             Some(there) => {
                 let (mut change, mut words) = (Map::new(), Vec::new());
-                if let Some(uris) = one.identifier_uris.as_ref().filter(|uris| {
-                    uris.iter().collect::<BTreeSet<_>>() != there.identifier_uris.iter().collect()
-                }) {
+                if let Some(uris) = &one.identifier_uris
+                    && let Some(told) = replaced(&there.identifier_uris, uris)
+                {
                     change.insert("identifier_uris".into(), json!(uris));
-                    words.push("identifier URIs".to_owned());
+                    words.push(format!("identifier URIs {told}"));
                 }
-                if let Some(uris) = one.redirect_uris.as_ref().filter(|uris| {
-                    uris.len() != there.redirect_uris.len()
-                        || !uris.iter().all(|uri| there.redirect_uris.iter().any(|there| there == uri))
-                }) {
+                if let Some(uris) = &one.redirect_uris
+                    && let Some(told) = replaced(&there.redirect_uris, uris)
+                {
                     change.insert("redirect_uris".into(), json!(uris));
-                    words.push("redirect URIs".to_owned());
+                    words.push(format!("redirect URIs {told}"));
                 }
                 if let Some(public) = one.public.filter(|public| *public != there.is_public) {
                     change.insert("is_public".into(), public.into());
@@ -357,6 +361,18 @@ impl<'s, 'f> Plan<'s, 'f> {
             (None, false) => Known::Not(absent(&whom.to_string())),
         }
     }
+}
+
+/// What goes and what comes where a list is replaced by another one; nothing, if they have the same, in whatever order.
+pub(super) fn replaced<O: Display, N: Display>(
+    old: impl IntoIterator<Item = O>,
+    new: impl IntoIterator<Item = N>,
+) -> Option<String> {
+    let old: BTreeSet<_> = old.into_iter().map(|one| one.to_string()).collect();
+    let new: BTreeSet<_> = new.into_iter().map(|one| one.to_string()).collect();
+    let gone = old.difference(&new).map(|one| format!("-{one}"));
+    let words: Vec<_> = gone.chain(new.difference(&old).map(|one| format!("+{one}"))).collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 fn absent(what: &str) -> String {

@@ -60,7 +60,8 @@ fn vault(access: Access) -> FoundVault {
 
 fn there(is_same_value: bool, content_type: Option<&str>, tags: &[(&str, &str)]) -> FoundSecret {
     let tags = tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    FoundSecret::There { is_same_value, content_type: content_type.map(str::to_owned), tags }
+    let attributes = Attributes { enabled: Some(true), nbf: Some(1), exp: Some(2) };
+    FoundSecret::There { is_same_value, content_type: content_type.map(str::to_owned), tags, attributes }
 }
 
 /// What `everything.yaml` comes to.
@@ -192,7 +193,7 @@ fn what_is_other_is_changed_and_nothing_else() {
         ("purge_protection: false", "purge_protection: true", "~ vault shop: purge protection on, for good"),
         ("\"::1\"]", "\"::1/128\"]", ""),
         ("[127.0.0.0/8, \"::1\"]", "[any]", "~ vault shop: allow_ip 127.0.0.0/8,::1/128 -> any"),
-        ("{owner: shop}", "{owner: us}", "~ secret db in vault shop: tags"),
+        ("{owner: shop}", "{owner: us}", "~ secret db in vault shop: tags -owner=shop +owner=us"),
         ("text/plain", "text/html", "~ secret db in vault shop: content type"),
         (
             "Key Vault Secrets User, app",
@@ -212,8 +213,16 @@ fn what_is_other_is_changed_and_nothing_else() {
             "~ federated credential production of registration pipeline: issuer",
         ),
         ("- name: production", "- name: staging", "+ federated credential staging of registration pipeline"),
-        ("api://pipeline", "api://other", "~ registration pipeline: identifier URIs"),
-        ("web=https", "spa=https", "~ registration pipeline: redirect URIs"),
+        (
+            "api://pipeline",
+            "api://other",
+            "~ registration pipeline: identifier URIs -api://pipeline +api://other",
+        ),
+        (
+            "web=https",
+            "spa=https",
+            "~ registration pipeline: redirect URIs -web=https://shop.example/signed-in +spa=https://shop.example/signed-in",
+        ),
         ("    MODE:", "    LEVEL:", "+ settings of app web: +LEVEL"),
         ("- name: jobs\n", "- name: jobs\n- name: more\n", "+ identity more"),
     ] {
@@ -232,8 +241,28 @@ fn another_value_is_one_new_version_which_keeps_what_the_file_does_not_say() {
     let steps = plan(&stack, &found).unwrap();
     let [step] = &*steps else { panic!("{steps:?}") };
     assert_eq!(step.told(), "~ secret token in vault vault2: a new version");
-    let Act::SetSecret { content_type, tags, .. } = &step.act else { panic!("{step:?}") };
+    let Act::SetSecret { content_type, tags, attributes, .. } = &step.act else { panic!("{step:?}") };
+    assert_eq!((attributes.nbf, attributes.exp, attributes.enabled), (Some(1), Some(2), Some(true)));
     assert_eq!((content_type.as_deref(), tags.get("kept").map(String::as_str)), (Some("kept"), Some("too")));
+}
+
+/// What a file says of a registration or a secret is all of it, and what goes by that is told before it is done.
+#[test]
+fn a_list_that_is_replaced_says_what_goes() {
+    let mut found = applied();
+    let pipeline = found.registrations.first_mut().unwrap();
+    pipeline.identifier_uris.insert(0, "api://more".into());
+    let shop = found.vaults.get_mut(&VaultName::parse("shop").unwrap()).unwrap();
+    let more = there(false, Some("text/plain"), &[("kept", "not"), ("owner", "shop")]);
+    shop.secrets.insert(ObjectName::parse("db").unwrap(), more);
+    assert_eq!(
+        told(&everything(), &found),
+        [
+            "~ registration pipeline: identifier URIs -api://more",
+            "~ secret db in vault shop: a new version; tags -kept=not"
+        ]
+    );
+    assert_eq!(replaced(["a", "b"], ["b", "a", "a"]), None);
 }
 
 #[test]

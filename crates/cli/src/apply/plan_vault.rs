@@ -2,12 +2,12 @@
 
 use super::{
     found::{FoundSecret, FoundVault},
-    plan::{Act, Known, Plan},
+    plan::{Act, Known, Plan, replaced},
     ranges,
     rules::{Policy, Role},
     stack::{Secret, Vault},
 };
-use crate::vault::Access;
+use crate::{attributes::Attributes, vault::Access};
 use domain::ResourceGroupName;
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
@@ -165,14 +165,15 @@ impl<'s> Plan<'s, '_> {
     fn secret(&mut self, what: &str, vault: &'s Vault, there: Option<&FoundVault>, secret: &'s Secret) {
         let (vault, name) = (&vault.name, &secret.name);
         let what = format!("secret {name} in {what}");
-        let set = |content_type: Option<String>, tags| Act::SetSecret {
+        let set = |content_type: Option<String>, tags, attributes| Act::SetSecret {
             vault,
             secret,
+            attributes,
             content_type: secret.content_type.clone().or(content_type).filter(|text| !text.is_empty()),
             tags: secret.tags.clone().unwrap_or(tags),
         };
         match there.and_then(|there| there.secrets.get(name)) {
-            None => self.add("secret", what, set(None, BTreeMap::new())),
+            None => self.add("secret", what, set(None, BTreeMap::new(), Attributes { enabled: Some(true), ..Attributes::default() })),
             Some(FoundSecret::Deleted) => self.fault(&what, &format!(
                 "it was deleted and keeps its name: `keyless secret recover {vault} {name}` brings it back, `keyless secret purge {vault} {name}` \
                  frees the name"
@@ -181,18 +182,21 @@ impl<'s> Plan<'s, '_> {
             Some(FoundSecret::Disabled) => self.fault(&what, &format!(
                 "somebody disabled it, so that it cannot be compared: keyless secret update {vault} {name} --enabled"
             )),
-            Some(FoundSecret::There { is_same_value: false, content_type, tags }) => {
-                self.change("secret", format!("{what}: a new version"), set(content_type.clone(), tags.clone()));
-            }
-            Some(FoundSecret::There { is_same_value: true, content_type, tags }) => {
+            Some(FoundSecret::There { is_same_value, content_type, tags, attributes }) => {
                 let other_type = secret.content_type.as_deref().is_some_and(|asked| asked != content_type.as_deref().unwrap_or_default());
-                let parts = [
-                    ("content type", other_type),
-                    ("tags", secret.tags.as_ref().is_some_and(|asked| asked != tags)),
-                ];
-                let words: Vec<_> = parts.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
+                let pairs = |tags: &BTreeMap<String, String>| {
+                    tags.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+                };
+                let other_tags = secret.tags.as_ref().and_then(|asked| replaced(pairs(tags), pairs(asked)));
+                let version = (!is_same_value).then(|| "a new version".to_owned());
+                let other_type = other_type.then(|| "content type".to_owned());
+                let other_tags = other_tags.map(|told| format!("tags {told}"));
+                let words: Vec<_> = [version, other_type, other_tags].into_iter().flatten().collect();
                 if !words.is_empty() {
-                    let act = Act::DescribeSecret { vault, secret };
+                    let act = match is_same_value {
+                        true => Act::DescribeSecret { vault, secret },
+                        false => set(content_type.clone(), tags.clone(), *attributes),
+                    };
                     self.change("secret", format!("{what}: {}", words.join("; ")), act);
                 }
             }

@@ -52,6 +52,12 @@ pub(super) struct Redirect {
     pub(super) platform: String,
 }
 
+impl std::fmt::Display for Redirect {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}={}", self.platform, self.uri)
+    }
+}
+
 impl<'de> Deserialize<'de> for Redirect {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;

@@ -1,6 +1,6 @@
 //! The demo's props: a temporary installation, the real commands against it, the running app, the thief's process.
 
-use super::{claim, thief::Answer};
+use super::{claim, stop, thief::Answer};
 use crate::{
     failure::Failure,
     output::{self, Colour, paint},
@@ -16,15 +16,22 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
 
 /// How long a process may take to start, answer or end. A first start makes RSA keys.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long what was asked to end may take before it is ended at once.
+const GRACE: Duration = Duration::from_secs(3);
+/// How often something is looked at that goes on.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// Of a line that the app prints. Tokens are shorter.
+const LINE_BYTES_MAX: u64 = 64 * 1024;
 
 /// The temporary installation. Dropped: all processes are ended, all files deleted.
 pub(crate) struct Stage {
@@ -40,7 +47,10 @@ pub(crate) struct Stage {
 pub(crate) struct App {
     run: Child,
     input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
+    /// Its lines, read by a thread: nobody can stop to wait for a pipe.
+    lines: mpsc::Receiver<String>,
+    /// It has ended, and was waited for.
+    is_over: bool,
 }
 
 /// What a thief finds in the app's environment.
@@ -118,8 +128,14 @@ impl Stage {
         let mut command = self.command(&["up", "--log-filter", "warn"]);
         command.args(["--port", &self.port.to_string()]);
         self.server = Some(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?);
-        let status =
-            self.keyless_quietly(&["status", "--wait", &PATIENCE.as_secs().to_string(), "-o", "json"]);
+        // A second each, so that a signal is not waited out.
+        let status = loop {
+            let status = self.keyless_quietly(&["status", "--wait", "1", "-o", "json"]);
+            stop::check()?;
+            if status.is_ok() || begin.elapsed() > PATIENCE {
+                break status;
+            }
+        };
         let status: crate::status::Status = match status.map(|text| serde_json::from_str(&text)) {
             Ok(Ok(status)) => status,
             _ => {
@@ -135,6 +151,7 @@ impl Stage {
 
     /// Runs a command of ours, shown as a person would type it.
     pub(crate) fn keyless(&self, arguments: &[&str], input: &str) -> Result<(), Failure> {
+        stop::check()?;
         show(arguments, input);
         let mut child = self
             .command(arguments)
@@ -192,10 +209,7 @@ impl Stage {
             .arg(app)
             .arg(&self.own)
             .env("VAULT_URL", url);
-        let mut run = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let (input, output) = (run.stdin.take(), run.stdout.take());
-        let output = BufReader::new(output.ok_or_else(|| Failure::new("the app has no output"))?);
-        Ok(App { run, input, output })
+        App::start(&mut command)
     }
 
     /// A process outside of the app that uses the loot.
@@ -226,7 +240,9 @@ impl Stage {
         let host = vault_host(vault);
         let name = ServerName::try_from(host.clone()).map_err(|error| tls(&error))?;
         let client = ClientConnection::new(Arc::new(config), name).map_err(|error| tls(&error))?;
-        let mut stream = StreamOwned::new(client, TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?);
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut stream = StreamOwned::new(client, stream);
         let request = format!(
             "GET /secrets/{secret}/?api-version=7.4 HTTP/1.1\r\nHost: {host}:{}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n",
             self.port
@@ -281,14 +297,40 @@ impl Drop for Stage {
 }
 
 impl App {
+    /// In a process group of its own, so that all of it can be ended.
+    fn start(command: &mut Command) -> Result<Self, Failure> {
+        let mut run = command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (input, output) = (run.stdin.take(), run.stdout.take());
+        // A program that prints without end waits for its reader.
+        let (tell, lines) = mpsc::sync_channel(16);
+        let app = Self { run, input, lines, is_over: false };
+        let output = output.ok_or_else(|| Failure::new("the app has no output"))?;
+        std::thread::Builder::new().name("demo-app".to_owned()).spawn(move || read_lines(output, &tell))?;
+        Ok(app)
+    }
+
     /// The next line that it prints.
-    pub(crate) fn line(&mut self) -> Result<String, Failure> {
-        let mut line = String::new();
-        self.output.read_line(&mut line)?;
-        if line.is_empty() {
-            return Err(Failure::new("the app ended without printing its secret"));
+    pub(crate) fn line(&self) -> Result<String, Failure> {
+        self.line_within(PATIENCE)
+    }
+
+    fn line_within(&self, patience: Duration) -> Result<String, Failure> {
+        let until = Instant::now() + patience;
+        let wanted =
+            "The demo's app (--app FILE) prints the secret whose name it is given as a line, and ends.";
+        loop {
+            match self.lines.recv_timeout(LOOK_INTERVAL) {
+                Ok(line) => return Ok(line),
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    return Err(Failure::new("the app ended without printing its secret").next(wanted));
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => stop::check()?,
+            }
+            if Instant::now() > until {
+                let words = format!("the app has printed nothing for {} seconds", patience.as_secs());
+                return Err(Failure::new(words).next(wanted));
+            }
         }
-        Ok(line.trim_end().to_owned())
     }
 
     /// A token, asked for by a process inside of the app.
@@ -337,18 +379,25 @@ impl App {
     pub(crate) fn end(mut self) -> Result<(), Failure> {
         drop(self.input.take());
         let status = wait(&mut self.run)?;
+        self.is_over = status.is_some();
         claim(status == Some(0), "the app ends, and `keyless run` with its exit status")
     }
 }
 
 impl Drop for App {
     fn drop(&mut self) {
-        // Its input ends with us, so its loop does, too.
-        drop(self.input.take());
-        if !matches!(wait(&mut self.run), Ok(Some(_))) {
-            terminate(&self.run);
-            let _reaped = self.run.wait();
+        if self.is_over {
+            return;
         }
+        drop(self.input.take());
+        // Whatever it does: a shell, the program that was named, and what that has started. None of them was waited for, so the group's id is its own.
+        let _gone = kernel::process::end_group(self.run.id(), false);
+        let until = Instant::now() + GRACE;
+        while !has_ended(self.run.id()) && Instant::now() < until {
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+        let _gone = kernel::process::end_group(self.run.id(), true);
+        let _reaped = self.run.wait();
     }
 }
 
@@ -378,6 +427,26 @@ fn free_port() -> Result<u16, Failure> {
     Err(Failure::new("there is no free port"))
 }
 
+/// Hands on what the app prints, line by line.
+fn read_lines(output: ChildStdout, tell: &mpsc::SyncSender<String>) {
+    let mut output = BufReader::new(output);
+    loop {
+        let mut line = Vec::new();
+        let read = output.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if !matches!(read, Ok(1..)) || tell.send(line).is_err() {
+            return;
+        }
+    }
+}
+
+/// Has a child ended that nobody has waited for?
+fn has_ended(child: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+    // After the name in parentheses, which may hold anything.
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
+}
+
 fn terminate(child: &Child) {
     let _gone = kernel::process::terminate(child.id());
 }
@@ -389,7 +458,44 @@ fn wait(child: &mut Child) -> Result<Option<i32>, Failure> {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status.code().unwrap_or(-1)));
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(LOOK_INTERVAL);
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> App {
+        App::start(Command::new("sh").args(["-c", script])).unwrap()
+    }
+
+    /// The demo waited for ever where `--app` was another kind of program.
+    #[test]
+    fn an_app_that_prints_nothing_or_never_ends_is_not_waited_for_for_ever() {
+        let silent = shell("while read -r _; do :; done");
+        let told = silent.line_within(Duration::from_millis(100)).unwrap_err().to_string();
+        assert!(told.contains("printed nothing") && told.contains("--app"), "{told}");
+        let ended = shell("exit 0").line_within(PATIENCE).unwrap_err().to_string();
+        assert!(ended.contains("ended without"), "{ended}");
+        // It, and what it has started, whatever they think of signals.
+        let begin = Instant::now();
+        let stubborn = shell("trap '' TERM; sleep 600 & echo $!; yes");
+        let pid: u32 = stubborn.line().unwrap().parse().unwrap();
+        assert!(!has_ended(pid));
+        drop(stubborn);
+        while !has_ended(pid) {
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+        drop(silent);
+        assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+    }
+
+    #[test]
+    fn lines_are_handed_on_as_they_come() {
+        let app = shell("echo one; printf 'two  '");
+        assert_eq!((app.line().unwrap(), app.line().unwrap()), ("one".to_owned(), "two".to_owned()));
+        assert!(app.line().is_err());
+    }
 }

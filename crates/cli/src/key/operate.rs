@@ -91,7 +91,7 @@ pub(crate) struct Seal {
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Data that is authenticated and not encrypted, in base64url (GCM)
-    #[arg(long, value_name = "BASE64URL", value_parser = encoded)]
+    #[arg(long, value_name = "BASE64URL", value_parser = encoded, allow_hyphen_values = true)]
     aad: Option<String>,
     #[command(flatten)]
     out: Out,
@@ -111,13 +111,13 @@ pub(crate) struct Open {
     #[arg(long)]
     encoded: bool,
     /// The initialization vector, in base64url (GCM, CBC)
-    #[arg(long, value_name = "BASE64URL", value_parser = encoded)]
+    #[arg(long, value_name = "BASE64URL", value_parser = encoded, allow_hyphen_values = true)]
     iv: Option<String>,
     /// The authentication tag, in base64url (GCM)
-    #[arg(long, value_name = "BASE64URL", value_parser = encoded)]
+    #[arg(long, value_name = "BASE64URL", value_parser = encoded, allow_hyphen_values = true)]
     tag: Option<String>,
     /// Data that was authenticated and not encrypted, in base64url (GCM)
-    #[arg(long, value_name = "BASE64URL", value_parser = encoded)]
+    #[arg(long, value_name = "BASE64URL", value_parser = encoded, allow_hyphen_values = true)]
     aad: Option<String>,
     #[command(flatten)]
     out: Out,
@@ -373,6 +373,36 @@ mod tests {
         let digest = digest_of(MessageDigest::of_bytes(32).unwrap(), &*bytes).unwrap();
         // FIPS 180-4's third example: a million times "a".
         assert_eq!(hex(&digest), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    }
+
+    /// One in 64 of what is random begins with a hyphen.
+    #[test]
+    fn base64url_may_begin_with_a_hyphen() {
+        #[derive(Debug, clap::Parser)]
+        struct Cli {
+            #[command(subcommand)]
+            command: Command,
+        }
+        let parse =
+            |line: &str| <Cli as clap::Parser>::try_parse_from(std::iter::once("key").chain(line.split(' ')));
+        for word in ["decrypt", "unwrap"] {
+            let line = format!("{word} shop k --algorithm A128GCM --iv -AAA --tag --AA --aad -_8A --encoded");
+            let (Command::Decrypt(open) | Command::Unwrap(open)) = parse(&line).unwrap().command else {
+                panic!("{line}")
+            };
+            let told = [open.iv, open.tag, open.aad].map(Option::unwrap);
+            assert!(told == ["-AAA", "--AA", "-_8A"] && open.encoded, "{told:?}");
+        }
+        for word in ["encrypt", "wrap"] {
+            let line = format!("{word} shop k --algorithm A128GCM --aad -AAA");
+            let (Command::Encrypt(seal) | Command::Wrap(seal)) = parse(&line).unwrap().command else {
+                panic!("{line}")
+            };
+            assert_eq!(seal.aad.as_deref(), Some("-AAA"));
+        }
+        // An option whose value was forgotten does not take the next one.
+        let forgotten = parse("decrypt shop k --algorithm A128GCM --iv --encoded").unwrap_err();
+        assert!(forgotten.to_string().contains("--iv"), "{forgotten}");
     }
 
     #[test]

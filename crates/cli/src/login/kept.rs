@@ -6,6 +6,7 @@
 use crate::{
     failure::Failure,
     https::{Authority, Reach},
+    status::Status,
 };
 use domain::Secret;
 use serde::{Deserialize, Serialize, Serializer};
@@ -82,6 +83,17 @@ impl Login {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(failed(&error)),
         }
+    }
+
+    /// Is it of the installation that says this of itself? A copy of one has its tenant, at another place.
+    pub(crate) fn is_of(&self, status: &Status) -> bool {
+        self.tenant.eq_ignore_ascii_case(&status.tenant) && self.server.eq_ignore_ascii_case(&status.login)
+    }
+
+    /// Who is not asked for at an installation that it is not of, and why.
+    pub(crate) fn elsewhere(&self, status: &Status) -> String {
+        let Self { user_name, server, tenant, .. } = self;
+        format!("{user_name}: the login is at {server}/{tenant}, this is {}/{}", status.login, status.tenant)
     }
 
     /// The authority by which the server is trusted.
@@ -212,4 +224,32 @@ pub(crate) fn folder() -> Result<PathBuf, Failure> {
         .or_else(home)
         .ok_or_else(|| Failure::new("there is no place for a login").next("set HOME, or XDG_STATE_HOME"))?;
     Ok(state.join("keyless"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_of_one_installation_at_one_place() {
+        let status = |login: &str, tenant: &str| {
+            let status = serde_json::json!({
+                "version": "0", "started": 0, "listen": [], "data": "/", "hosts_file": "", "capabilities": [], "warnings": [], "now": 0,
+                "domain": "x.example", "port": 8443, "tenant": tenant, "login": login, "audit_failing": false,
+                "counts": {"apps": 0, "workloads": 0, "workloads_unenforced": 0, "vaults": 0},
+            });
+            serde_json::from_value::<Status>(status).unwrap()
+        };
+        let who = ["t-1", "u-1", "ada@x.example"].map(str::to_owned);
+        let server = "https://login.x.example:8443";
+        let login = Login::new(server.to_owned(), true, String::new(), who, Secret::new(String::new()));
+        assert!(login.is_of(&status("https://login.X.example:8443", "T-1")));
+        // Another one that came to its place, and a copy of it at another.
+        for (at, tenant) in [(server, "t-2"), ("https://login.x.example:9443", "t-1")] {
+            let other = status(at, tenant);
+            assert!(!login.is_of(&other), "{at} {tenant}");
+            let told = format!("ada@x.example: the login is at {server}/t-1, this is {at}/{tenant}");
+            assert_eq!(login.elsewhere(&other), told);
+        }
+    }
 }

@@ -30,6 +30,7 @@ fn deployment(number: u128) -> Deployment {
         id: id(number),
         runtime: "python".to_owned(),
         command: "python3 app.py".to_owned(),
+        instead_of: None,
         path: vec![".venv/bin".to_owned()],
         image: None,
         created: NOW,
@@ -124,6 +125,58 @@ fn what_instances_must_follow_counts_up_and_the_rest_does_not() {
         assert_eq!(after.revision, before.revision + u64::from(counts), "{asked:?}");
         assert_eq!(after.changed, LATER, "{asked:?}");
     }
+}
+
+/// `app deploy --command` was silently nothing once `app configure --command` had been used, and `configure --command ''` did not get rid of it.
+#[test]
+fn of_two_commands_the_one_that_was_given_last_is_run() {
+    let deploy = |number, command: &str, instead_of| Change {
+        deployment: Some(Deployment { command: command.to_owned(), instead_of, ..deployment(number) }),
+        ..Change::default()
+    };
+    let own = || Some(OwnCommand::Package("python3 app.py".to_owned()));
+    let configure =
+        |command: Option<&str>| Change { command: Some(command.map(str::to_owned)), ..Change::default() };
+    let steps = [
+        (deploy(1, "python3 app.py", None), "python3 app.py"),
+        (configure(Some("./configured")), "./configured"),
+        // A deployment that says nothing of it leaves it so.
+        (deploy(2, "python3 app.py", None), "./configured"),
+        (deploy(3, "./given", own()), "./given"),
+        (configure(Some("./later")), "./later"),
+        (configure(None), "python3 app.py"),
+        (deploy(4, "./given", own()), "./given"),
+        (configure(None), "python3 app.py"),
+        (deploy(5, "./given", own()), "./given"),
+        (deploy(6, "python3 app.py", None), "python3 app.py"),
+    ];
+    let mut desired = Desired::new(app(1).id, 7, NOW);
+    for (number, (asked, command)) in steps.iter().enumerate() {
+        let after = changed(&with(&desired), asked);
+        assert_eq!(after.start_command(), Some(*command), "step {number}");
+        assert!(after.revision > desired.revision, "instances follow step {number}");
+        desired = Desired::clone(&after);
+    }
+}
+
+#[test]
+fn a_command_stands_in_the_place_of_what_the_image_says_or_of_nothing() {
+    let given = |instead_of| Deployment { command: "./given".to_owned(), instead_of, ..deployment(1) };
+    let desired =
+        |instead_of| Desired { deployment: Some(given(instead_of)), ..Desired::new(app(1).id, 7, NOW) };
+    let asked = Change { command: Some(None), ..Change::default() };
+    assert_eq!(changed(&with(&desired(Some(OwnCommand::Image))), &asked).start_command(), None);
+    let nothing = desired(Some(OwnCommand::Nothing));
+    match change(&with(&nothing), Manager::Administrator, &name(), &asked, 0, LATER) {
+        Err(Halt::Refuse(error)) => assert!(error.to_string().contains("does not say itself"), "{error}"),
+        other => panic!("{other:?}"),
+    }
+    // A record of before says it not: nobody knows any more what it stands instead of.
+    let of_before = desired(None);
+    let written = serde_json::to_string(&of_before).unwrap();
+    assert!(!written.contains("instead_of"), "{written}");
+    assert_eq!(serde_json::from_str::<Desired>(&written).unwrap(), of_before);
+    assert_eq!(changed(&with(&of_before), &asked).start_command(), Some("./given"));
 }
 
 #[test]

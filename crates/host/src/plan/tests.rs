@@ -21,6 +21,7 @@ fn desired(instances: u16, revision: u64) -> Desired {
             id: id(0),
             runtime: "executable".to_owned(),
             command: "./start".to_owned(),
+            instead_of: None,
             path: Vec::new(),
             image: None,
             created: Timestamp::from_seconds(0),

@@ -15,7 +15,7 @@ use super::{
 use audit::Outcome;
 use axum::body::Body;
 use domain::{AppId, AppName, DeploymentId, Timestamp, limits};
-use host::{Deployment, HostError, Image, Publishable};
+use host::{Deployment, HostError, Image, OwnCommand, Publishable};
 use http_body_util::BodyExt;
 use kernel::{Account, AppCgroup, Ended, KernelError, Limiter, Limits, Program};
 use package::{Contents, PackageError, Runtime, Step};
@@ -347,6 +347,7 @@ async fn fetch(apps: &Arc<Apps>, ground: &Ground, podman: Arc<Podman>, image: &s
         runtime: "container".to_owned(),
         path: Vec::new(),
         command: ground.command.clone().unwrap_or_default(),
+        instead_of: ground.command.is_some().then_some(OwnCommand::Image),
         image: Some(Image { name: image.to_owned(), id }),
         created: apps.now(),
     };
@@ -414,7 +415,7 @@ fn finish(apps: &Apps, ground: &Ground, outcome: Result<(), Failed>) {
 }
 
 async fn come_about(apps: &Arc<Apps>, ground: &Ground) -> Result<(), Failed> {
-    let (contents, launch) = unpack(ground).await?;
+    let (contents, launch, instead_of) = unpack(ground).await?;
     let until = Instant::now() + domain::limits::BUILD_TIME_MAX;
     let steps = contents.build_steps(launch.runtime);
     if !steps.is_empty() {
@@ -440,6 +441,7 @@ async fn come_about(apps: &Arc<Apps>, ground: &Ground) -> Result<(), Failed> {
         .to_owned(),
         path: path.collect(),
         command: launch.command,
+        instead_of,
         image: None,
         created: apps.now(),
     };
@@ -457,7 +459,8 @@ pub(super) async fn commit(apps: &Apps, ground: &Ground, deployment: Deployment)
     Err(Failed(domain::chain(&error)))
 }
 
-async fn unpack(ground: &Ground) -> Result<(Contents, package::Launch), Failed> {
+/// Its files, how it is started, and in whose place a command was given for that.
+async fn unpack(ground: &Ground) -> Result<(Contents, package::Launch, Option<OwnCommand>), Failed> {
     let (zip, into) = (ground.folder.package(ground.id), ground.folder.deployment(ground.id));
     let (account, command) = (ground.account, ground.command.clone());
     let unpacked = tokio::task::spawn_blocking(move || {
@@ -466,10 +469,16 @@ async fn unpack(ground: &Ground) -> Result<(Contents, package::Launch), Failed> 
         let zip = File::open(&zip).map_err(file)?;
         let contents = package::unpack(zip, &into, package::Limits::default())?;
         let launch = contents.detect(command.as_deref())?;
+        let own = || match contents.detect(None) {
+            Ok(own) => OwnCommand::Package(own.command),
+            // Nobody asks for it unless the given one is taken away.
+            Err(_) => OwnCommand::Nothing,
+        };
+        let instead_of = command.is_some().then(own);
         if let Some(account) = account {
             contents.give(account, account)?;
         }
-        Ok((contents, launch))
+        Ok((contents, launch, instead_of))
     });
     unpacked.await.unwrap_or_else(|error| Err(Failed(error.to_string())))
 }

@@ -10,7 +10,7 @@ use super::{
     deploy::{Failed, Ground, Progress, said, tail},
 };
 use domain::{AppId, DeploymentId};
-use host::{Deployment, HostError, Image};
+use host::{Deployment, HostError, Image, OwnCommand};
 use kernel::{Ended, Process};
 use std::{collections::BTreeSet, fs::File, io::BufReader, path::Path, sync::Arc};
 
@@ -65,6 +65,7 @@ pub(super) async fn come_about(apps: &Arc<Apps>, ground: &Ground, podman: Arc<Po
         runtime: "container".to_owned(),
         path: Vec::new(),
         command: ground.command.clone().unwrap_or_default(),
+        instead_of: ground.command.is_some().then_some(OwnCommand::Nothing),
         image: Some(Image { name, id }),
         created: apps.now(),
     };
