@@ -191,6 +191,9 @@ impl From<DirectoryError> for AdminError {
             DirectoryError::ClientIsPublic { .. } => {
                 Self::conflict(format!("{error}: make another registration for what can keep a secret"))
             }
+            DirectoryError::ClientHasCredentials { client } => Self::conflict(format!(
+                "{error}: remove them first, `keyless app-registration show {client}` says which there are"
+            )),
             DirectoryError::AdministratorNeeded
             | DirectoryError::IdentifierUriTaken { .. }
             | DirectoryError::CertificateTaken
