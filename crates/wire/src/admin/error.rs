@@ -310,7 +310,9 @@ impl From<ResourceError> for AdminError {
         match error {
             ResourceError::Role(fault) => fault.into(),
             ResourceError::Store(error) => error.into(),
-            ResourceError::Group(GroupFault::NotFound(_)) => Self::not_found(error.to_string()),
+            ResourceError::Group(GroupFault::NotFound(name)) => Self::not_found(format!(
+                "there is no resource group {name}: `keyless az -- group create -n {name} -l local` makes it, `keyless az -- group list` shows all, after `keyless az -- login`"
+            )),
             error => Self::conflict(error.to_string()),
         }
     }
@@ -321,7 +323,13 @@ impl From<RoleFault> for AdminError {
         let text = fault.to_string();
         match fault {
             RoleFault::NoSuchPlace { kind, .. } => {
-                Self::not_found(format!("{text}: `keyless {kind} list` shows all"))
+                // Our own command line has no words for some.
+                let list = match kind {
+                    "plan" => "az -- appservice plan list",
+                    "resource group" => "az -- group list",
+                    kind => return Self::not_found(format!("{text}: `keyless {kind} list` shows all")),
+                };
+                Self::not_found(format!("{text}: `keyless {list}` shows all, after `keyless az -- login`"))
             }
             RoleFault::PrincipalNotFound(_) => {
                 Self::not_found(format!("{text}: `keyless principal list` shows all"))
