@@ -13,6 +13,7 @@ use figment::{
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -81,6 +82,9 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged, such as `info` or `warn,wire=debug`.
     pub log_filter: String,
+    /// Where each setting came from, for who finds out later that one is wrong.
+    #[serde(skip)]
+    origins: BTreeMap<&'static str, String>,
 }
 
 /// Why there is no configuration. Names the key and where its value came from.
@@ -279,11 +283,22 @@ impl Config {
             store_cache: Bytes(24 << 20),
             log_format: LogFormat::Human,
             log_filter: "info".into(),
+            origins: BTreeMap::new(),
         }
     }
 
+    /// A setting of a right form that turned out to be wrong.
+    pub(crate) fn fault(&self, key: &'static str, what: impl Into<String>) -> ConfigError {
+        let origin = self.origins.get(key).map_or_else(|| "the configuration".to_owned(), Clone::clone);
+        ConfigError::Value { key: key.to_owned(), what: what.into(), origin }
+    }
+
     /// What types cannot say.
-    fn check(self, figment: &Figment) -> Result<Self, ConfigError> {
+    fn check(mut self, figment: &Figment) -> Result<Self, ConfigError> {
+        self.origins = KEYS
+            .into_iter()
+            .filter_map(|key| Some((key, origin(figment.find_metadata(key)?, key))))
+            .collect();
         let fault = |key: &str, what: &str| {
             let origin =
                 figment.find_metadata(key).map_or_else(|| "a flag".into(), |metadata| origin(metadata, key));
@@ -399,6 +414,19 @@ mod tests {
         let path = std::env::temp_dir().join(format!("keyless-config-{}-{name}.toml", std::process::id()));
         std::fs::write(&path, text).unwrap();
         path
+    }
+
+    /// A filter that is none was said to be "in the configuration", which has three places.
+    #[test]
+    fn what_turns_out_to_be_wrong_says_where_it_is_from() {
+        let file = file("filter", "log_filter = 'wire=loud'");
+        let named = Sources { file: Some(file.clone()), ..sources(&[("HOME", "/home/ada")], &[]) };
+        let told = Config::load(&named).unwrap().fault("log_filter", "no").to_string();
+        assert_eq!(told, format!("setting log_filter: no (in file {})", file.display()));
+        let flag = sources(&[("HOME", "/home/ada")], &[("log_filter", "wire=loud")]);
+        let told = crate::telemetry::begin(&Config::load(&flag).unwrap()).unwrap_err().to_string();
+        assert!(told.ends_with("(in flag --log-filter)"), "{told}");
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]
