@@ -142,9 +142,8 @@ impl From<HostError> for AdminError {
             HostError::SettingInvalid { .. } | HostError::SettingReserved { .. } => {
                 Self::bad_request(error.to_string())
             }
-            HostError::SettingNotFound { .. } => {
-                Self::not_found(format!("{error}: `keyless app settings list APP` shows all"))
-            }
+            // Whose settings they are, is said by who asks for them (`hosting`).
+            HostError::SettingNotFound { .. } => Self::not_found(error.to_string()),
             HostError::Accounts(ref cause) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "NoAccounts",
