@@ -72,6 +72,75 @@ fn an_answer_that_is_cut_off_is_no_success_and_a_reader_that_leaves_is_none_of_i
     }
     let left = to("| true; echo ended", "secret list shop");
     assert!(left.stdout.contains("ended") && left.stderr.is_empty(), "{}", left.said());
+
+    // A secret that is shown once is nobody's then.
+    let script = "(sleep 1; \"$0\" user create eve; echo \"status $?\" >&2) | true";
+    let unread = to("", &format!("version > /dev/null; {script}"));
+    assert!(unread.stderr.contains("status 1"), "{}", unread.said());
+    assert!(unread.stderr.contains("keyless user password eve@keyless.localhost --generate"));
+    let closed = to(">&-", "user create cleo");
+    assert!(closed.stderr.contains("nobody has it"), "{}", closed.said());
+}
+
+#[test]
+fn what_is_not_there_and_what_changes_nothing_is_no_success() {
+    let server = Server::start("nothing-done");
+    server.vault_with("shop", "db", "one");
+    for kind in ["secret", "key", "certificate"] {
+        let list = format!("keyless {kind} list shop");
+        refused(&server.keyless([kind, "versions", "shop", "no-such"]), 1, &["there is no", &list]);
+    }
+    // The version that counts stands last, whatever second the others were made in.
+    for value in ["two", "three", "four"] {
+        let _said = server.keyless_with(["secret", "set", "shop", "db"], value).ok();
+        let shown = json(server.keyless(["secret", "show", "shop", "db", "-o", "json"]));
+        let all = json(server.keyless(["secret", "versions", "shop", "db", "-o", "json"]));
+        assert_eq!(all.as_array().unwrap().last().unwrap()["id"], shown["id"], "{all}");
+    }
+    // A certificate that was asked for and has not come is there, and has no version.
+    let asked = ["certificate", "create", "shop", "later", "--issuer", "unknown"];
+    let _said = server.keyless(asked).ok();
+    let none = server.keyless(["certificate", "versions", "shop", "later"]);
+    assert!(none.stderr.contains("certificate pending shop later"), "{}", none.said());
+    assert_eq!(none.code, Some(0));
+
+    let _said = server.keyless(["user", "create", "zoe"]).ok();
+    let _said = server.keyless(["user", "create", "ada"]).ok();
+    refused(&server.keyless(["user", "update", "ada"]), 2, &["--administrator"]);
+    let made = server.keyless(["user", "update", "ada", "--administrator"]).ok();
+    assert!(made.contains("administrator"), "{made}");
+    let listed = server.keyless(["user", "list"]).ok();
+    let lines: Vec<&str> = listed.lines().skip(1).collect();
+    assert!(lines[0].starts_with("ada@") && lines[0].ends_with("yes"), "{listed}");
+    assert!(lines[1].starts_with("zoe@") && lines[1].ends_with('-'), "{listed}");
+
+    let _said = server.keyless(["app", "create", "web"]).ok();
+    refused(&server.keyless(["app", "configure", "web"]), 2, &["--health"]);
+    refused(&server.keyless(["app", "restart", "web"]), 1, &["nothing is deployed", "app deploy web"]);
+    refused(&server.keyless(["app", "settings", "set", "web", "X=1", "X=2"]), 2, &["X is given twice"]);
+    let delete = server.keyless(["app", "settings", "delete", "web", "X"]);
+    refused(&delete, 1, &["keyless app settings list web"]);
+    let _said = server.keyless(["app", "identity", "assign", "web"]).ok();
+    let remove = ["vault", "policy", "remove", "shop", "--app", "web"];
+    refused(&server.keyless(remove), 1, &["keyless vault policy list shop"]);
+
+    let made = json(server.keyless(["group", "create", "readers", "-o", "json"]));
+    let again = server.keyless(["group", "create", "Readers"]);
+    refused(&again, 1, &["already", made["id"].as_str().unwrap()]);
+
+    let made = json(server.keyless(["app-registration", "create", "api", "-o", "json"]));
+    let id = made["client_id"].as_str().unwrap();
+    let again = server.keyless(["app-registration", "create", "api"]);
+    assert!(again.code == Some(0) && again.stderr.contains(id), "{}", again.said());
+    refused(&server.keyless(["app-registration", "update", id]), 2, &["--token-version"]);
+    let changed = server.keyless(["app-registration", "update", id, "--token-version", "2.0"]).ok();
+    assert!(changed.contains("version 2.0"), "{changed}");
+    for offer in ["role", "scope"] {
+        let _said = server.keyless(["app-registration", offer, "add", id, "Read"]).ok();
+        let _said = server.keyless(["app-registration", offer, "remove", id, "Read"]).ok();
+        let gone = server.keyless(["app-registration", offer, "remove", id, "Read"]);
+        refused(&gone, 1, &["has no", "keyless app-registration show"]);
+    }
 }
 
 #[test]

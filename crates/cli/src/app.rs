@@ -105,12 +105,26 @@ pub(crate) struct App {
     pub(crate) hosted: Option<Hosted>,
 }
 
-/// What `identity show` tells: the members of the app's own identity, if it has one, and the others beside them.
+/// What `identity show` tells: the members of the app's own identity, null if it has none, and the others beside them.
 #[derive(Serialize)]
 struct Identities<'a> {
-    #[serde(flatten)]
-    own: Option<&'a Principal>,
+    principal: Option<&'a str>,
+    client_id: Option<&'a str>,
+    tenant: Option<&'a str>,
+    enabled: Option<bool>,
     user_assigned: &'a [UserAssigned],
+}
+
+impl<'a> Identities<'a> {
+    fn of(own: Option<&'a Principal>, user_assigned: &'a [UserAssigned]) -> Self {
+        Self {
+            principal: own.map(|own| own.principal.as_str()),
+            client_id: own.map(|own| own.client_id.as_str()),
+            tenant: own.map(|own| own.tenant.as_str()),
+            enabled: own.map(|own| own.enabled),
+            user_assigned,
+        }
+    }
 }
 
 /// An app's identity as the server tells it.
@@ -148,7 +162,7 @@ pub(crate) async fn app(admin: &Admin, format: Format, command: Command) -> Resu
             host::desire(admin, format, &name, &serde_json::json!({"state": "stopped"}), false).await?;
         }
         Command::Restart { name } => {
-            host::desire(admin, format, &name, &serde_json::json!({"restart": true}), true).await?;
+            host::restart(admin, format, &name).await?;
         }
         Command::Scale { name, instances } => {
             host::desire(admin, format, &name, &serde_json::json!({"instances": instances}), true).await?;
@@ -198,7 +212,7 @@ async fn identities(admin: &Admin, format: Format, command: Identity) -> Result<
                 // The server's words say what to do.
                 let _none: Principal = admin.get(&at(&app, None)).await?;
             }
-            let shown = Identities { own: known.identity.as_ref(), user_assigned: &known.user_assigned };
+            let shown = Identities::of(known.identity.as_ref(), &known.user_assigned);
             match format {
                 Format::Json => output::json(&shown),
                 Format::Table => output::facts(&of_app(&known)),
@@ -295,5 +309,20 @@ fn at(app: &AppName, user_assigned: Option<&IdentityName>) -> String {
     match user_assigned {
         None => format!("{}/identity", path(app)),
         Some(name) => format!("{}/identities/{}", path(app), segment(name.as_str())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scripts look for `principal`, which was not there at all.
+    #[test]
+    fn what_an_app_has_no_identity_for_is_null() {
+        let told = serde_json::to_value(Identities::of(None, &[])).unwrap();
+        let none = serde_json::json!({
+            "principal": null, "client_id": null, "tenant": null, "enabled": null, "user_assigned": [],
+        });
+        assert_eq!(told, none);
     }
 }

@@ -92,6 +92,22 @@ struct Running {
     app: String,
     #[serde(default)]
     attached: Option<String>,
+    #[serde(default)]
+    cgroup: Option<PathBuf>,
+}
+
+impl Running {
+    /// Is this cgroup attached already? To attach it to another app, too, or anew is to end that first.
+    fn holds(&self, cgroup: &Path) -> Option<Failure> {
+        let (what, held) = (self.attached.as_deref()?, self.cgroup.as_deref()?);
+        (held == cgroup).then(|| {
+            Failure::new(format!(
+                "{what} is attached already, to app {} as workload {}: it is the same cgroup",
+                self.app, self.id
+            ))
+            .next(format!("To end that: keyless detach {}", self.id))
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -122,7 +138,11 @@ pub(crate) async fn attach(global: &Global, args: Attach) -> Result<(), Failure>
         Ok(started) => started,
         Err(failure) => {
             run::take_back(&admin, &args.app, made).await;
-            return Err(failure);
+            let running = match failure.is_conflict() {
+                true => admin.get::<List>("/v1/workloads").await.map_or_else(|_| Vec::new(), |all| all.value),
+                false => Vec::new(),
+            };
+            return Err(running.iter().find_map(|one| one.holds(meant.cgroup.path())).unwrap_or(failure));
         }
     };
     let written = still_meant(&meant).and_then(|()| write(path, &args.app, &meant.what, &started));
@@ -378,6 +398,22 @@ mod tests {
         for one in ["nginx.service", "run-r1.scope", "libpod-0f.scope", "session-keeper.service", "web"] {
             assert!(!is_made_for_many(one), "{one}");
         }
+    }
+
+    #[test]
+    fn what_is_attached_is_not_attached_again() {
+        let running = |cgroup: Option<&str>, attached: Option<&str>| Running {
+            id: "w1".to_owned(),
+            app: "web".to_owned(),
+            attached: attached.map(str::to_owned),
+            cgroup: cgroup.map(PathBuf::from),
+        };
+        let holds = |one: Running| one.holds(Path::new("/c/x")).map(|failure| failure.to_string());
+        let told = holds(running(Some("/c/x"), Some("process 7"))).unwrap();
+        assert!(told.contains("app web") && told.contains("keyless detach w1"), "{told}");
+        assert_eq!(holds(running(Some("/c/y"), Some("process 7"))), None);
+        assert_eq!(holds(running(Some("/c/x"), None)), None, "it was started, and is not detached");
+        assert_eq!(holds(running(None, Some("process 7"))), None);
     }
 
     #[test]

@@ -98,7 +98,8 @@ impl When {
 
 /// A tag as an argument.
 pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("a tag is NAME=VALUE")?;
+    let (name, value) =
+        text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("a tag is NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 

@@ -4,6 +4,7 @@ use crate::{
     admin::Admin,
     failure::Failure,
     output::{self, Colour, Format, paint},
+    time,
 };
 use clap::Subcommand;
 use http::Method;
@@ -21,8 +22,9 @@ pub(crate) enum Command {
     },
     /// Move a test clock forward to a time
     Set {
-        /// When, such as 2027-01-01T00:00:00Z
-        time: jiff::Timestamp,
+        /// When, such as 2027-01-01 (UTC) or 2027-01-01T12:00:00Z
+        #[arg(value_parser = moment)]
+        time: i64,
     },
 }
 
@@ -53,7 +55,7 @@ pub(crate) async fn clock(admin: &Admin, format: Format, command: Command) -> Re
             return Ok(());
         }
         Command::Advance { span } => serde_json::json!({"by_seconds": span.0.as_secs()}),
-        Command::Set { time } => serde_json::json!({"to": time.as_second()}),
+        Command::Set { time } => serde_json::json!({"to": time}),
     };
     let moved: Moved = admin.ask(Method::POST, "/v1/clock", &body).await?;
     if format == Format::Json {
@@ -77,6 +79,11 @@ pub(crate) async fn clock(admin: &Admin, format: Format, command: Command) -> Re
         );
     }
     Ok(())
+}
+
+/// In seconds since 1970.
+fn moment(text: &str) -> Result<i64, String> {
+    time::parse(text).ok_or_else(|| "a time is 2027-01-31 (UTC) or 2027-01-31T12:00:00Z".to_owned())
 }
 
 fn show(clock: &Clock) {
@@ -108,6 +115,15 @@ pub(crate) fn told(ahead_seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_may_be_a_date() {
+        assert_eq!(moment("2027-01-31"), Ok(1_801_353_600));
+        assert_eq!(moment("2027-01-31T12:00:00Z"), Ok(1_801_396_800));
+        for bad in ["tomorrow", "2027-02-30", "2027-01-31T12:00:00"] {
+            assert!(moment(bad).unwrap_err().contains("2027-01-31"), "{bad}");
+        }
+    }
 
     #[test]
     fn how_far_it_is_ahead_is_said_in_units() {

@@ -82,6 +82,12 @@ struct Member {
 pub(crate) async fn group(admin: &Admin, format: Format, command: Command) -> Result<(), Failure> {
     match command {
         Command::Create { name, description } => {
+            // Graph lets several groups have one name. Here they are named by it, which would be ambiguous from then on.
+            let all: List<Group> = admin.get("/v1/groups").await?;
+            if let Some(other) = all.value.iter().find(|one| one.display_name.eq_ignore_ascii_case(&name)) {
+                return Err(Failure::new(format!("there is a group {} already", other.display_name))
+                    .next(format!("keyless group show {}", other.id)));
+            }
             let new = json!({"display_name": name, "description": description});
             let made: Group = admin.ask(Method::POST, "/v1/groups", &new).await?;
             show(format, &made);

@@ -7,6 +7,7 @@ use crate::{
     app::App,
     failure::Failure,
     output::{self, Format},
+    vault::misuse,
 };
 use domain::AppName;
 use http::Method;
@@ -169,6 +170,9 @@ pub(crate) struct Hosted {
     /// How far a deployment is that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     deploying: Option<String>,
+    /// Why nothing came of the last deployment, if nothing did.
+    #[serde(default)]
+    deployment_failed: Option<String>,
     #[serde(default)]
     token_file: bool,
     #[serde(default)]
@@ -230,6 +234,9 @@ impl Hosted {
     pub(crate) fn word(&self) -> String {
         let ready = self.instances.iter().filter(|one| one.state == "ready").count();
         match &*self.state {
+            "running" if self.deployment.is_none() && self.deployment_failed.is_some() => {
+                "nothing deployed, the last try failed".to_owned()
+            }
             "running" if self.deployment.is_none() => "nothing deployed".to_owned(),
             "running" => format!("{ready}/{} ready", self.wanted),
             other => other.to_owned(),
@@ -244,6 +251,12 @@ impl Hosted {
             facts.push(("deployment", format!("{deployment}, {runtime}, {when}")));
         }
         facts.extend(self.deploying.iter().map(|state| ("deploying", state.clone())));
+        if let Some(why) = &self.deployment_failed {
+            // What a build said is in the log, too.
+            let first = why.lines().next().unwrap_or_default();
+            let told = format!("the last one came to nothing: {first}; see keyless app logs");
+            facts.push(("deployment", output::paint(output::Colour::Bad, told)));
+        }
         if let Some(image) = &self.image {
             facts.push(("image", image.clone()));
         }
@@ -346,7 +359,10 @@ pub(crate) async fn deploy(admin: &Admin, format: Format, args: Deploy) -> Resul
     let Taken { id } = serde_json::from_slice(&taken).map_err(|error| Failure::new(error.to_string()))?;
     if args.no_wait {
         match format {
-            Format::Table => output::note(format_args!("It has arrived as deployment {id}.")),
+            Format::Table => output::note(format_args!(
+                "It has arrived as deployment {id}. What becomes of it: keyless app show {0}; what it says: keyless app logs {0}",
+                args.app
+            )),
             Format::Json => output::json(&serde_json::json!({"app": args.app, "deployment": id})),
         }
         return Ok(());
@@ -497,6 +513,29 @@ pub(crate) async fn desire(
     Ok(())
 }
 
+/// Replaces the instances. Of an app that runs none there is nothing to replace, and it would not be seen that nothing was done.
+pub(crate) async fn restart(admin: &Admin, format: Format, app: &AppName) -> Result<(), Failure> {
+    let known: App = admin.get(&path(app)).await?;
+    if let Some(failure) = not_running(app, known.hosted.as_ref()) {
+        return Err(failure);
+    }
+    desire(admin, format, app, &serde_json::json!({"restart": true}), true).await
+}
+
+fn not_running(app: &AppName, hosted: Option<&Hosted>) -> Option<Failure> {
+    match hosted {
+        Some(hosted) if hosted.deployment.is_none() => (),
+        Some(hosted) if hosted.state != "running" => {
+            let next = format!("keyless app start {app}");
+            return Some(Failure::new(format!("app {app} does not run: it is stopped")).next(next));
+        }
+        Some(_) => return None,
+        None => (),
+    }
+    let next = format!("keyless app deploy {app} --dir DIR");
+    Some(Failure::new(format!("app {app} does not run: nothing is deployed to it")).next(next))
+}
+
 pub(crate) async fn configure(admin: &Admin, format: Format, args: Configure) -> Result<(), Failure> {
     let mut wanted = Map::new();
     if let Some(command) = args.command {
@@ -528,14 +567,18 @@ pub(crate) async fn configure(admin: &Admin, format: Format, args: Configure) ->
         };
         wanted.insert("network".into(), word.into());
     }
+    if wanted.is_empty() {
+        return Err(misuse("nothing is to be changed").next(
+            "Give at least one of --command, --health, --memory, --cpu, --processes, --network, --token-file, --arc; see --help.",
+        ));
+    }
     desire(admin, format, &args.app, &Value::Object(wanted), false).await
 }
 
 /// Thousandths of a processor. What is too little is no limit that is taken away.
 fn thousandths(cpu: f64) -> Result<u32, Failure> {
     if cpu != 0.0 && !(0.01..=1_000.0).contains(&cpu) {
-        let why = "--cpu: 0.01 to 1000 processors, or 0 for as many as there are";
-        return Err(Failure::new(why).code(crate::failure::USAGE));
+        return Err(misuse("--cpu: 0.01 to 1000 processors, or 0 for as many as there are"));
     }
     #[expect(
         clippy::cast_possible_truncation,
@@ -551,16 +594,26 @@ pub(crate) async fn settings(admin: &Admin, format: Format, command: Settings) -
             let mut set = BTreeMap::new();
             for one in &settings {
                 let (name, value) = parts(one)?;
-                set.insert(name, SentSetting { value, secret: false });
+                if set.insert(name, SentSetting { value, secret: false }).is_some() {
+                    return Err(twice(name));
+                }
             }
             let mut files = Vec::with_capacity(secret_file.len());
             for one in &secret_file {
                 let (name, file) = parts(one)?;
+                if set.contains_key(name) || files.iter().any(|(other, _)| *other == name) {
+                    return Err(twice(name));
+                }
                 let value = crate::files::secret_text(
                     Path::new(file),
                     domain::limits::APP_SETTING_VALUE_BYTES_MAX,
                     "a setting's value",
                 )?;
+                if value.expose().ends_with('\n') {
+                    output::note(format_args!(
+                        "The value of {name} ends with a line break, and keeps it. `printf %s VALUE` would write none."
+                    ));
+                }
                 files.push((name, value));
             }
             set.extend(
@@ -569,8 +622,7 @@ pub(crate) async fn settings(admin: &Admin, format: Format, command: Settings) -
                     .map(|(name, value)| (*name, SentSetting { value: value.expose(), secret: true })),
             );
             if set.is_empty() {
-                return Err(Failure::new("nothing to set: NAME=VALUE or --secret-file NAME=FILE")
-                    .code(crate::failure::USAGE));
+                return Err(misuse("nothing to set: NAME=VALUE or --secret-file NAME=FILE"));
             }
             change(admin, &app, SentSettings { set, ..SentSettings::default() }).await
         }
@@ -590,7 +642,7 @@ pub(crate) async fn settings(admin: &Admin, format: Format, command: Settings) -
                             .unwrap_or_else(|| output::paint(output::Colour::Dim, "(secret)"));
                         vec![one.name.clone(), value]
                     }),
-                    "There are no settings. Set one: keyless app settings set APP NAME=VALUE",
+                    &format!("There are no settings. Set one: keyless app settings set {app} NAME=VALUE"),
                 ),
             }
             Ok(())
@@ -615,7 +667,11 @@ pub(crate) async fn send_settings(
 }
 
 fn parts(text: &str) -> Result<(&str, &str), Failure> {
-    text.split_once('=').ok_or_else(|| Failure::new("a setting is NAME=VALUE").code(crate::failure::USAGE))
+    text.split_once('=').ok_or_else(|| misuse("a setting is NAME=VALUE"))
+}
+
+fn twice(name: &str) -> Failure {
+    misuse(format!("the setting {name} is given twice"))
 }
 
 pub(crate) async fn logs(admin: &Admin, args: &Logs) -> Result<(), Failure> {
@@ -631,18 +687,44 @@ fn path(app: &AppName) -> String {
 mod tests {
     use super::*;
 
+    fn hosted(more: &Value) -> Hosted {
+        let mut told = serde_json::json!({
+            "url": "", "state": "running", "wanted": 1, "revision": 1, "health": "port", "instances": [],
+            "unenforced": [], "failures": 0, "references": [], "notices": [],
+        });
+        let more = more.as_object().cloned().unwrap_or_default();
+        told.as_object_mut().unwrap().extend(more);
+        serde_json::from_value(told).unwrap()
+    }
+
+    #[test]
+    fn what_does_not_run_is_not_restarted() {
+        let app = AppName::parse("web").unwrap();
+        let told = |more: Value| not_running(&app, Some(&hosted(&more))).map(|failure| failure.to_string());
+        let (nothing, deployed) = (Value::Null, "d");
+        assert!(not_running(&app, None).unwrap().to_string().contains("keyless app deploy web"));
+        assert!(told(nothing).unwrap().contains("keyless app deploy web"));
+        let stopped = serde_json::json!({"deployment": deployed, "state": "stopped"});
+        assert!(told(stopped).unwrap().contains("keyless app start web"));
+        assert_eq!(told(serde_json::json!({"deployment": deployed})), None);
+    }
+
+    /// `app show` said nothing of a build that failed.
+    #[test]
+    fn a_deployment_that_came_to_nothing_is_told() {
+        let failed = hosted(&serde_json::json!({"deployment_failed": "npm ci: it ended\nmore"}));
+        let told = failed.facts().into_iter().find(|(name, _)| *name == "deployment").unwrap().1;
+        assert!(told.contains("npm ci: it ended") && !told.contains("more"), "{told}");
+        assert!(failed.word().contains("failed"), "{}", failed.word());
+        let serving = hosted(&serde_json::json!({"deployment_failed": "no", "deployment": "d"}));
+        assert_eq!(serving.word(), "0/1 ready");
+    }
+
     /// Of two who deploy a new app, the one that is refused takes it back only if the other does not.
     #[test]
     fn an_app_is_used_by_who_is_about_to_deploy_it() {
-        let hosted = |deploying: serde_json::Value| -> Hosted {
-            serde_json::from_value(serde_json::json!({
-                "url": "", "state": "running", "wanted": 1, "revision": 1, "health": "port", "instances": [],
-                "unenforced": [], "failures": 0, "references": [], "notices": [], "deploying": deploying,
-            }))
-            .unwrap()
-        };
-        assert!(!hosted(serde_json::Value::Null).is_used());
-        let building = hosted("building".into());
+        assert!(!hosted(&Value::Null).is_used());
+        let building = hosted(&serde_json::json!({"deploying": "building"}));
         assert!(building.is_used() && building.facts().contains(&("deploying", "building".to_owned())));
     }
 

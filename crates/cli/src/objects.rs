@@ -97,8 +97,13 @@ pub(crate) async fn shared(
         }
         Shared::Versions { vault, name } => {
             let objects = open(&vault).await?;
-            let items = versions(&objects, &name).await?;
-            let nothing = format!("There is no {kind} {name} in this vault: keyless {kind} list {vault}");
+            let mut items = versions(&objects, &name).await?;
+            if items.is_empty() && !is_pending(&objects, kind, &name).await {
+                return Err(absent(kind, &name, &vault));
+            }
+            latest_last(&objects, &name, &mut items).await;
+            let nothing =
+                format!("It has no version yet: keyless certificate pending {vault} {name} says why.");
             print(format, items, VERSION_COLUMNS, &nothing);
         }
         Shared::Delete { vault, name } => {
@@ -154,11 +159,61 @@ pub(crate) async fn shared(
     Ok(())
 }
 
-/// All versions of an object, oldest first.
+/// All versions of an object, oldest first; those of one second in any order.
 pub(crate) async fn versions(objects: &Collection<'_>, name: &ObjectName) -> Result<Vec<Value>, Failure> {
     let mut items = objects.pages(&objects.path(name, "/versions"), Some(name)).await?;
     items.sort_by_key(|item| number(item, "/attributes/created"));
     Ok(items)
+}
+
+/// Puts the version that counts behind the others of its second. Only the object itself says which one that is; where it may not be asked, or its
+/// latest version is disabled, they stay as they are.
+async fn latest_last(objects: &Collection<'_>, name: &ObjectName, items: &mut [Value]) {
+    let mut created = items.iter().rev().map(|item| number(item, "/attributes/created"));
+    if created.next() != created.next() {
+        return;
+    }
+    let path = objects.path(name, "/");
+    let ask = Ask { verb: "get", method: Method::GET, name: Some(name), path, body: None };
+    // Of a secret the value comes with it, and is dropped unread.
+    if let Ok(latest) = objects.ask::<Latest>(ask).await {
+        put_last(items, &latest.rest.into());
+    }
+}
+
+fn put_last(items: &mut [Value], latest: &Value) {
+    let version = names(latest).1;
+    if let Some(at) = items.iter().position(|item| names(item).1 == version)
+        && let Some(rest) = items.get_mut(at..)
+    {
+        rest.rotate_left(1);
+    }
+}
+
+/// An object, whose value is apart from what is told of it.
+#[derive(Deserialize)]
+struct Latest {
+    #[serde(default, rename = "value")]
+    _value: Option<Secret<String>>,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, Value>,
+}
+
+/// Was a certificate asked for, and has not come? It has a name then, and no version.
+async fn is_pending(objects: &Collection<'_>, kind: ObjectKind, name: &ObjectName) -> bool {
+    let path = objects.path(name, "/pending");
+    let ask = Ask { verb: "get", method: Method::GET, name: Some(name), path, body: None };
+    kind == ObjectKind::Certificate && objects.ask::<Value>(ask).await.is_ok()
+}
+
+/// What is asked for is not in the vault.
+pub(crate) fn absent(kind: ObjectKind, name: &ObjectName, vault: &VaultName) -> Failure {
+    Failure::new(format!("there is no {kind} {name} in vault {vault}")).next(where_to_look(kind, vault))
+}
+
+/// Where what is not found may be.
+pub(crate) fn where_to_look(kind: ObjectKind, vault: &VaultName) -> String {
+    format!("What there is: keyless {kind} list {vault}; what was deleted: keyless {kind} deleted {vault}")
 }
 
 /// Name and version out of an object's identifier.
@@ -350,6 +405,17 @@ mod tests {
         ] {
             assert_eq!(names(&object), (name, version));
         }
+    }
+
+    /// Of versions of one second the latest could stand before others.
+    #[test]
+    fn the_version_that_counts_stands_last() {
+        let item = |version: &str| json!({"id": format!("https://x/secrets/db/{version}")});
+        let mut items = ["01", "02", "03"].map(item);
+        put_last(&mut items, &item("02"));
+        assert_eq!(items, ["01", "03", "02"].map(item));
+        put_last(&mut items, &json!({"key": {"kid": "https://x/keys/db/09"}}));
+        assert_eq!(items, ["01", "03", "02"].map(item), "one that came meanwhile is not there");
     }
 
     #[test]

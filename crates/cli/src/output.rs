@@ -7,7 +7,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::{
     fmt::Display,
+    fs,
     io::{self, IsTerminal, Write},
+    os::unix::fs::{FileTypeExt, MetadataExt},
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -26,12 +28,40 @@ pub(crate) enum Format {
 
 /// Could something of the answer not be written, though somebody reads it?
 static IS_CUT: AtomicBool = AtomicBool::new(false);
+/// Has the reader gone before the answer was whole?
+static IS_UNREAD: AtomicBool = AtomicBool::new(false);
 
 /// Notes that an answer is not whole, as on a full disk.
 fn written(result: io::Result<()>) {
-    if result.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+    let Err(error) = result else { return };
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => IS_UNREAD.store(true, Ordering::Relaxed),
+        _ => IS_CUT.store(true, Ordering::Relaxed),
+    }
+}
+
+/// Says that what was just printed is never told again. A reader that has gone is an error here: nobody has the secret then. Where it went to
+/// `/dev/null`, as what a closed standard output is made to be before `main`, that is said, and how another one is had.
+pub(crate) fn shown_once(what: &str, again: impl Display) {
+    written(io::stdout().lock().flush());
+    if IS_UNREAD.load(Ordering::Relaxed) {
         IS_CUT.store(true, Ordering::Relaxed);
     }
+    if is_cut() {
+        note(format_args!("The {what} was to be shown this once. Another one: {again}"));
+    } else if is_null() {
+        warn(format_args!(
+            "the {what} is shown this once, and standard output is closed or /dev/null: nobody has it. Another one: {again}"
+        ));
+    } else {
+        note(format_args!("The {what} is shown this once."));
+    }
+}
+
+/// Does standard output keep nothing?
+fn is_null() -> bool {
+    let Ok(null) = fs::metadata("/dev/null") else { return false };
+    fs::metadata("/dev/stdout").is_ok_and(|out| out.rdev() == null.rdev() && out.file_type().is_char_device())
 }
 
 /// Is what was printed not all of it?

@@ -7,6 +7,7 @@ use crate::{
     federated::{self, Federated},
     files,
     output::{self, Format},
+    vault::misuse,
     whom::{self, Whom},
 };
 use clap::{Args, Subcommand};
@@ -75,7 +76,7 @@ pub(crate) struct Update {
     #[arg(long = "redirect-uri", value_name = "PLATFORM=URI", value_parser = redirect_uri)]
     redirect_uris: Vec<RedirectUri>,
     /// The form of tokens for it
-    #[arg(long, value_name = "1.0|2.0")]
+    #[arg(long, value_name = "1.0|2.0", value_parser = ["1.0", "2.0"], hide_possible_values = true)]
     token_version: Option<String>,
     /// Can it keep no secret?
     #[arg(long, value_name = "true|false")]
@@ -113,8 +114,8 @@ pub(crate) enum RoleCommand {
     Remove {
         /// The registration's id, client id or identifier URI
         registration: String,
-        /// The role's id
-        role: domain::CredentialId,
+        /// The role's value or id
+        role: String,
     },
     /// Give a role to somebody
     Assign {
@@ -159,8 +160,8 @@ pub(crate) enum ScopeCommand {
     Remove {
         /// The registration's id, client id or identifier URI
         registration: String,
-        /// The scope's id
-        scope: domain::CredentialId,
+        /// The scope's value or id
+        scope: String,
     },
 }
 
@@ -225,6 +226,8 @@ struct Registration {
     tenant: String,
     display_name: String,
     identifier_uris: Vec<String>,
+    #[serde(default)]
+    token_version: String,
     is_public: bool,
     single_use_assertions: bool,
     #[serde(default)]
@@ -323,9 +326,17 @@ pub(crate) async fn registration(admin: &Admin, format: Format, command: Command
                 "display_name": name, "identifier_uris": identifier_uris, "is_public": public,
                 "single_use_assertions": single_use_assertions, "redirect_uris": redirect_uris,
             });
+            let before: List<Registration> = admin.get("/v1/registrations").await?;
             let made: Registration = admin.ask(Method::POST, "/v1/registrations", &new).await?;
             show(format, &made);
             let client = &made.client_id;
+            // As in Entra: a name is for people, and several may have it.
+            if let Some(other) = before.value.iter().find(|one| one.display_name == made.display_name) {
+                output::note(format_args!(
+                    "Another registration has this name, too: keyless app-registration show {}",
+                    other.client_id
+                ));
+            }
             if !public {
                 output::note(format_args!(
                     "Give it a client secret: keyless app-registration credential add {client}"
@@ -342,7 +353,7 @@ pub(crate) async fn registration(admin: &Admin, format: Format, command: Command
         }
         Command::Update(args) => {
             let place = path(&args.registration);
-            show(format, &admin.ask(Method::PATCH, &place, &changed(args)).await?);
+            show(format, &admin.ask(Method::PATCH, &place, &changed(args)?).await?);
         }
         Command::Role(command) => role(admin, format, command).await?,
         Command::Scope(command) => scope(admin, format, command).await?,
@@ -352,7 +363,7 @@ pub(crate) async fn registration(admin: &Admin, format: Format, command: Command
     Ok(())
 }
 
-fn changed(args: Update) -> serde_json::Value {
+fn changed(args: Update) -> Result<serde_json::Value, Failure> {
     let mut change = serde_json::Map::new();
     let mut put = |name: &str, value: Option<serde_json::Value>| {
         change.extend(value.map(|value| (name.to_owned(), value)));
@@ -366,7 +377,12 @@ fn changed(args: Update) -> serde_json::Value {
     put("is_public", args.public.map(Into::into));
     put("single_use_assertions", args.single_use_assertions.map(Into::into));
     put("assignment_required", args.assignment_required.map(Into::into));
-    change.into()
+    if change.is_empty() {
+        return Err(misuse("nothing is to be changed").next(
+            "Give at least one of --display-name, --identifier-uri, --redirect-uri, --token-version, --public and the like; see --help.",
+        ));
+    }
+    Ok(change.into())
 }
 
 async fn role(admin: &Admin, format: Format, command: RoleCommand) -> Result<(), Failure> {
@@ -387,7 +403,10 @@ async fn role(admin: &Admin, format: Format, command: RoleCommand) -> Result<(),
             }
         }
         RoleCommand::Remove { registration, role } => {
-            admin.order(Method::DELETE, &format!("{}/offers/{role}", path(&registration))).await?;
+            let of: Registration = admin.get(&path(&registration)).await?;
+            let known = of.app_roles.iter().map(|one| (one.id.as_str(), one.value.as_deref()));
+            let id = offered(known, &role).ok_or_else(|| not_offered("app role", &registration, &role))?;
+            admin.order(Method::DELETE, &format!("{}/offers/{id}", path(&registration))).await?;
             output::note("The role is taken away.");
         }
         RoleCommand::Assign { resource, role, whom } => {
@@ -406,6 +425,24 @@ async fn role(admin: &Admin, format: Format, command: RoleCommand) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// The id of a role or scope that is named by its id or its value.
+fn offered<'a>(known: impl Iterator<Item = (&'a str, Option<&'a str>)>, named: &str) -> Option<&'a str> {
+    let mut by_value = None;
+    for (id, value) in known {
+        if id.eq_ignore_ascii_case(named) {
+            return Some(id);
+        }
+        by_value = by_value.or_else(|| (value == Some(named)).then_some(id));
+    }
+    by_value
+}
+
+fn not_offered(what: &str, registration: &str, named: &str) -> Failure {
+    Failure::new(format!("{registration} has no {what} {named}"))
+        .next(format!("What it has: keyless app-registration show {registration}"))
+        .lasting(true)
 }
 
 fn list_assignments(format: Format, all: &[Assignment]) {
@@ -435,7 +472,10 @@ async fn scope(admin: &Admin, format: Format, command: ScopeCommand) -> Result<(
             }
         }
         ScopeCommand::Remove { registration, scope } => {
-            admin.order(Method::DELETE, &format!("{}/offers/{scope}", path(&registration))).await?;
+            let of: Registration = admin.get(&path(&registration)).await?;
+            let known = of.scopes.iter().map(|one| (one.id.as_str(), Some(one.value.as_str())));
+            let id = offered(known, &scope).ok_or_else(|| not_offered("scope", &registration, &scope))?;
+            admin.order(Method::DELETE, &format!("{}/offers/{id}", path(&registration))).await?;
             output::note("The scope is taken away.");
         }
     }
@@ -470,7 +510,10 @@ async fn credential(admin: &Admin, format: Format, command: CredentialCommand) -
                     ("good until", output::time(made.end)),
                 ]),
             }
-            output::note("The secret is shown this once.");
+            output::shown_once(
+                "secret",
+                format_args!("keyless app-registration credential add {registration}"),
+            );
         }
         CredentialCommand::List { registration } => {
             let one: Registration = admin.get(&path(&registration)).await?;
@@ -584,6 +627,9 @@ fn show(format: Format, one: &Registration) {
         ("created", output::time(one.created)),
     ];
     facts.extend(one.identifier_uris.iter().map(|uri| ("identifier", uri.clone())));
+    facts.extend(
+        Some(("tokens", format!("version {}", one.token_version))).filter(|_| !one.token_version.is_empty()),
+    );
     facts.extend(one.redirect_uris.iter().map(|to| ("redirect", format!("{}={}", to.platform, to.uri))));
     facts.extend(one.app_roles.iter().map(|role| {
         ("app role", format!("{}  {}", role.id, role.value.as_deref().unwrap_or(&role.display_name)))
@@ -628,6 +674,42 @@ fn credentials(registration: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::{Parser, error::ErrorKind};
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    fn parse(line: &str) -> Result<Command, ErrorKind> {
+        let words = std::iter::once("keyless").chain(line.split(' '));
+        Cli::try_parse_from(words).map(|cli| cli.command).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn an_update_says_what_is_to_be_changed() {
+        let change = |line: &str| match parse(line) {
+            Ok(Command::Update(args)) => changed(args),
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(change("update x").unwrap_err().exit_code(), crate::failure::USAGE);
+        assert_eq!(
+            change("update x --token-version 2.0").unwrap(),
+            serde_json::json!({"token_version": "2.0"})
+        );
+        assert_eq!(parse("update x --token-version 3").unwrap_err(), ErrorKind::InvalidValue);
+    }
+
+    #[test]
+    fn a_role_is_named_by_its_id_or_its_value() {
+        let known = || [("1a", Some("Read")), ("2b", None), ("3c", Some("1a"))].into_iter();
+        for (named, id) in
+            [("Read", Some("1a")), ("1A", Some("1a")), ("2b", Some("2b")), ("read", None), ("", None)]
+        {
+            assert_eq!(offered(known(), named), id, "{named}");
+        }
+    }
 
     #[test]
     fn a_certificate_leaves_its_key_behind() {

@@ -155,18 +155,16 @@ async fn show(
     version: Option<ObjectVersion>,
 ) -> Result<Value, Failure> {
     let mut versions = objects::versions(secrets, name).await?;
-    let (vault, absent) = (secrets.name(), |what: String| {
-        Failure::new(what).next(format!(
-            "What there is: keyless secret list {0}; what was deleted: keyless secret deleted {0}",
-            secrets.name()
-        ))
-    });
+    let vault = secrets.name();
     if let Some(version) = version {
         let version = version.to_string();
         let found = versions.into_iter().find(|item| objects::names(item).1 == Some(version.as_str()));
-        return found.ok_or_else(|| absent(format!("no secret {name} in vault {vault} has this version")));
+        return found.ok_or_else(|| {
+            Failure::new(format!("no secret {name} in vault {vault} has this version"))
+                .next(objects::where_to_look(ObjectKind::Secret, vault))
+        });
     }
-    let last = versions.pop().ok_or_else(|| absent(format!("there is no secret {name} in vault {vault}")))?;
+    let last = versions.pop().ok_or_else(|| objects::absent(ObjectKind::Secret, name, vault))?;
     let created = |item: &Value| objects::number(item, "/attributes/created");
     let mut rivals: Vec<Value> =
         versions.into_iter().filter(|item| created(item) == created(&last)).collect();
@@ -221,6 +219,7 @@ mod tests {
         }
         for (bad, kind) in [
             ("set shop db --tag a", ErrorKind::ValueValidation),
+            ("set shop db --tag =x", ErrorKind::ValueValidation),
             ("set shop a_b", ErrorKind::ValueValidation),
             ("set 1shop db", ErrorKind::ValueValidation),
             ("set shop db --expires tomorrow", ErrorKind::ValueValidation),

@@ -7,6 +7,7 @@ use crate::{
     failure::Failure,
     files,
     output::{self, Format},
+    vault::misuse,
 };
 use clap::{Args, Subcommand};
 use domain::{Secret, limits};
@@ -173,7 +174,11 @@ struct NewPassword<'a> {
 pub(crate) async fn user(admin: &Admin, format: Format, command: Command) -> Result<(), Failure> {
     match command {
         Command::Create(args) => create(admin, format, args).await?,
-        Command::List => list(format, &admin.get::<List<User>>("/v1/users").await?.value),
+        Command::List => {
+            let mut all = admin.get::<List<User>>("/v1/users").await?.value;
+            all.sort_by(|one, other| one.user_name.cmp(&other.user_name));
+            list(format, &all);
+        }
         Command::Show { user } => show(format, &admin.get(&path(&user)).await?),
         Command::Update(args) => update(admin, format, args).await?,
         Command::Delete { user } => {
@@ -192,10 +197,9 @@ pub(crate) async fn user(admin: &Admin, format: Format, command: Command) -> Res
                     ("uri", enrolled.uri.clone()),
                 ]),
             }
-            output::note(format_args!(
-                "The secret is shown this once. Give it to the app, then: keyless user totp confirm {} CODE",
-                enrolled.user_name
-            ));
+            let user = &enrolled.user_name;
+            output::shown_once("secret", format_args!("keyless user totp add {user}"));
+            output::note(format_args!("Give it to the app, then: keyless user totp confirm {user} CODE"));
         }
         Command::Totp(Totp::Confirm { user, code }) => {
             let path = format!("{}/authenticator/confirm", path(&user));
@@ -241,6 +245,11 @@ async fn update(admin: &Admin, format: Format, args: Update) -> Result<(), Failu
     put("mail", args.mail.map(|mail| if mail.is_empty() { json!(null) } else { mail.into() }));
     put("enabled", args.enabled.map(Into::into));
     put("is_administrator", args.administrator.map(Into::into));
+    if change.is_empty() {
+        return Err(misuse("nothing is to be changed").next(
+            "Give at least one of --user-name, --display-name, --mail, --enabled, --administrator; see --help.",
+        ));
+    }
     show(format, &admin.ask(Method::PATCH, &path(&args.user), &change).await?);
     Ok(())
 }
@@ -296,10 +305,11 @@ fn list(format: Format, users: &[User]) {
     match format {
         Format::Json => output::json(&users),
         Format::Table => output::table(
-            &["user", "name", "sign-in", "id", "state"],
+            &["user", "name", "sign-in", "id", "state", "administrator"],
             users.iter().map(|one| {
                 let (name, id) = (one.display_name.clone(), one.id.clone());
-                vec![one.user_name.clone(), name, sign_in(one), id, state(one).to_owned()]
+                let administrator = if one.is_administrator { "yes" } else { "-" }.to_owned();
+                vec![one.user_name.clone(), name, sign_in(one), id, state(one).to_owned(), administrator]
             }),
             "There are no users. Make one: keyless user create NAME",
         ),
@@ -307,9 +317,21 @@ fn list(format: Format, users: &[User]) {
 }
 
 fn show(format: Format, one: &User) {
-    if format == Format::Json {
-        return output::json(one);
+    match format {
+        Format::Json => output::json(one),
+        Format::Table => {
+            let mut facts = facts(one);
+            facts.extend(one.password.iter().map(|password| ("password", password.clone())));
+            output::facts(&facts);
+        }
     }
+    if one.password.is_some() {
+        output::shown_once("password", format_args!("keyless user password {} --generate", one.user_name));
+    }
+}
+
+/// What is told of a user, but for its password.
+fn facts(one: &User) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("user", one.user_name.clone()),
         ("name", one.display_name.clone()),
@@ -318,13 +340,12 @@ fn show(format: Format, one: &User) {
         ("state", state(one).to_owned()),
         ("created", output::time(one.created)),
     ];
+    if one.is_administrator {
+        facts.push(("administrator", "yes: it may do all in the directory by Microsoft Graph".to_owned()));
+    }
     facts.extend(one.mail.iter().map(|mail| ("mail", mail.clone())));
     facts.extend(one.groups.iter().map(|group| ("group", group.clone())));
-    facts.extend(one.password.iter().map(|password| ("password", password.clone())));
-    output::facts(&facts);
-    if one.password.is_some() {
-        output::note("The password is shown this once.");
-    }
+    facts
 }
 
 fn sign_in(one: &User) -> String {
@@ -349,6 +370,21 @@ fn path(user: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `user update --administrator` said nothing of what it had done.
+    #[test]
+    fn an_administrator_is_seen() {
+        let told = |is_administrator: bool| {
+            let one: User = serde_json::from_value(json!({
+                "id": "1", "user_name": "ada", "display_name": "Ada", "enabled": true, "has_password": true,
+                "must_change_password": false, "has_authenticator": false, "groups": [], "created": 0,
+                "is_administrator": is_administrator,
+            }))
+            .unwrap();
+            facts(&one).into_iter().any(|(name, told)| name == "administrator" && told.starts_with("yes"))
+        };
+        assert!(told(true) && !told(false));
+    }
 
     #[test]
     fn a_password_is_the_first_line() {

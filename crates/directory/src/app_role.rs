@@ -361,8 +361,11 @@ pub(crate) fn check(registration: &Registration) -> Result<(), AppRoleError> {
     said.dedup();
     asked.sort_unstable();
     asked.dedup();
-    if (ids.len(), said.len(), asked.len()) != (count, values, scopes) || ids.contains(&DEFAULT_ROLE) {
-        return invalid("no id and no value twice, and no id of zeros");
+    if (said.len(), asked.len()) != (values, scopes) {
+        return invalid("there is already one with this value");
+    }
+    if ids.len() != count || ids.contains(&DEFAULT_ROLE) {
+        return invalid("no id twice, and no id of zeros");
     }
     Ok(())
 }

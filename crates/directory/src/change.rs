@@ -72,8 +72,8 @@ impl DirectoryService {
     /// Changes a registration.
     ///
     /// # Errors
-    /// [`DirectoryError::RegistrationNotFound`], [`DirectoryError::IdentifierUriTaken`], [`DirectoryError::ClientIsPublic`] for one that has
-    /// credentials; all of what a new one may not be.
+    /// [`DirectoryError::RegistrationNotFound`], [`DirectoryError::IdentifierUriTaken`], [`DirectoryError::ClientHasCredentials`] for one
+    /// that is to be public; all of what a new one may not be.
     pub async fn update_registration(
         &self,
         named: &str,
@@ -155,7 +155,7 @@ pub(crate) fn update(
     let has_credentials =
         !(after.credentials.is_empty() && after.certificates.is_empty() && after.federated.is_empty());
     if after.is_public && has_credentials {
-        return refuse(DirectoryError::ClientIsPublic { client: after.client });
+        return refuse(DirectoryError::ClientHasCredentials { client: after.client });
     }
     let is_in = |uris: &[String], uri: &str| uris.iter().any(|other| other.eq_ignore_ascii_case(uri));
     let mut writes = vec![store::put::<Registration>(&after.id, after)];

@@ -20,6 +20,12 @@ pub enum DirectoryError {
         /// Which one.
         client: ClientId,
     },
+    /// A client that has credentials is to be public.
+    #[error("client {client} has credentials, and a public client has none")]
+    ClientHasCredentials {
+        /// Which one.
+        client: ClientId,
+    },
     /// A redirect URI that cannot be registered.
     #[error("the redirect URI is not valid: {rule}")]
     RedirectUriInvalid {

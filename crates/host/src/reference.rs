@@ -3,7 +3,7 @@
 //! Owns: their syntax, and the words for how resolving one ended. Owns not: reading the secret (`server` asks the vault by the app's own
 //! identity, as the app would). Spec: App Service, "Use Key Vault references as app settings", both forms.
 
-use domain::{HostNames, HostRole, ObjectName, ObjectVersion, VaultName};
+use domain::{AppName, HostNames, HostRole, ObjectName, ObjectVersion, VaultName};
 
 const OPENING: &str = "@Microsoft.KeyVault(";
 
@@ -54,21 +54,25 @@ impl Resolution {
         }
     }
 
-    /// What to do about it.
-    pub const fn advice(self) -> &'static str {
+    /// What to do about it, of a setting of this app that refers to this.
+    pub fn advice(self, app: &AppName, of: Option<&Reference>) -> String {
+        let vault = of.map_or("VAULT", |of| of.vault.as_str());
+        let secret = of.map_or("NAME", |of| of.secret.as_str());
         match self {
-            Self::Resolved => "",
+            Self::Resolved => String::new(),
             Self::InvalidSyntax => {
-                "write @Microsoft.KeyVault(VaultName=…;SecretName=…), or SecretUri= with the address of a secret in a vault of this server, as keyless secret show tells it"
+                "write @Microsoft.KeyVault(VaultName=…;SecretName=…), or SecretUri= with the address of a secret in a vault of this server, as keyless secret show tells it".to_owned()
             }
-            Self::MsiNotEnabled => "keyless app identity assign APP",
-            Self::VaultNotFound => "keyless vault list says which there are",
-            Self::SecretNotFound => "keyless secret list VAULT says which there are",
-            Self::SecretDisabled => "keyless secret show says what keeps it from being read",
-            Self::AccessToKeyVaultDenied => {
-                "keyless access explain says why, keyless vault policy set allows it"
+            Self::MsiNotEnabled => format!("keyless app identity assign {app}"),
+            Self::VaultNotFound => "keyless vault list says which there are".to_owned(),
+            Self::SecretNotFound => format!("keyless secret list {vault} says which there are"),
+            Self::SecretDisabled => {
+                format!("keyless secret show {vault} {secret} says what keeps it from being read")
             }
-            Self::OtherReasons => "the server's log says what",
+            Self::AccessToKeyVaultDenied => format!(
+                "keyless access explain --vault {vault} --secret {secret} says why, keyless vault policy set {vault} allows it"
+            ),
+            Self::OtherReasons => "the server's log says what".to_owned(),
         }
     }
 }
@@ -139,6 +143,21 @@ mod tests {
             secret: ObjectName::parse("db").unwrap(),
             version: version.map(|version| version.parse().unwrap()),
         }
+    }
+
+    #[test]
+    fn what_to_do_has_the_names_in_it() {
+        let (app, of) = (AppName::parse("web").unwrap(), reference(None));
+        for (resolution, told) in [
+            (Resolution::MsiNotEnabled, "keyless app identity assign web"),
+            (Resolution::SecretNotFound, "keyless secret list shop "),
+            (Resolution::SecretDisabled, "keyless secret show shop db "),
+            (Resolution::AccessToKeyVaultDenied, "keyless access explain --vault shop --secret db "),
+        ] {
+            let advice = resolution.advice(&app, Some(&of));
+            assert!(advice.starts_with(told), "{advice}");
+        }
+        assert_eq!(Resolution::Resolved.advice(&app, Some(&of)), "");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use figment::{
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -81,9 +82,9 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged, such as `info` or `warn,wire=debug`.
     pub log_filter: String,
-    /// Where the domain was said; `None`: nowhere, so that it is the installation's, or the default of a new one.
+    /// Where each setting was said, if it was: for who finds out later that one is wrong, or asks whether it is a default.
     #[serde(skip)]
-    pub(crate) domain_origin: Option<String>,
+    origins: BTreeMap<&'static str, String>,
 }
 
 /// Why there is no configuration. Names the key and where its value came from.
@@ -266,9 +267,7 @@ impl Config {
         figment = figment.merge(sources.variables()?);
         let flags = sources.flags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         figment = figment.merge(Named { kind: "flag", values: flags });
-        let config = figment.extract::<Self>().map_err(explain)?.check(&figment)?;
-        let domain_origin = figment.find_metadata("domain").filter(|metadata| is_said(metadata));
-        Ok(Self { domain_origin: domain_origin.map(|metadata| origin(metadata, "domain")), ..config })
+        figment.extract::<Self>().map_err(explain)?.check(&figment)
     }
 
     fn defaults(sources: &Sources) -> Self {
@@ -297,12 +296,28 @@ impl Config {
             store_cache: Bytes(24 << 20),
             log_format: LogFormat::Human,
             log_filter: "info".into(),
-            domain_origin: None,
+            origins: BTreeMap::new(),
         }
     }
 
+    /// Where a setting was said; `None`: nowhere, so that it has its default.
+    pub(crate) fn said(&self, key: &str) -> Option<&str> {
+        self.origins.get(key).map(String::as_str)
+    }
+
+    /// A setting of a right form that turned out to be wrong.
+    pub(crate) fn fault(&self, key: &'static str, what: impl Into<String>) -> ConfigError {
+        let origin = self.said(key).unwrap_or("the configuration").to_owned();
+        ConfigError::Value { key: key.to_owned(), what: what.into(), origin }
+    }
+
     /// What types cannot say.
-    fn check(self, figment: &Figment) -> Result<Self, ConfigError> {
+    fn check(mut self, figment: &Figment) -> Result<Self, ConfigError> {
+        self.origins = KEYS
+            .into_iter()
+            .filter_map(|key| Some((key, figment.find_metadata(key).filter(|metadata| is_said(metadata))?)))
+            .map(|(key, metadata)| (key, origin(metadata, key)))
+            .collect();
         let fault = |key: &str, what: &str| {
             let origin =
                 figment.find_metadata(key).map_or_else(|| "a flag".into(), |metadata| origin(metadata, key));
@@ -424,6 +439,19 @@ mod tests {
         let path = std::env::temp_dir().join(format!("keyless-config-{}-{name}.toml", std::process::id()));
         std::fs::write(&path, text).unwrap();
         path
+    }
+
+    /// A filter that is none was said to be "in the configuration", which has three places.
+    #[test]
+    fn what_turns_out_to_be_wrong_says_where_it_is_from() {
+        let file = file("filter", "log_filter = 'wire=loud'");
+        let named = Sources { file: Some(file.clone()), ..sources(&[("HOME", "/home/ada")], &[]) };
+        let told = Config::load(&named).unwrap().fault("log_filter", "no").to_string();
+        assert_eq!(told, format!("setting log_filter: no (in file {})", file.display()));
+        let flag = sources(&[("HOME", "/home/ada")], &[("log_filter", "wire=loud")]);
+        let told = crate::telemetry::begin(&Config::load(&flag).unwrap()).unwrap_err().to_string();
+        assert!(told.ends_with("(in flag --log-filter)"), "{told}");
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]
@@ -564,7 +592,7 @@ mod tests {
     #[test]
     fn a_domain_that_was_said_is_told_from_the_default() {
         let home = ("HOME", "/home/ada");
-        let origin = |sources: &Sources| Config::load(sources).unwrap().domain_origin;
+        let origin = |sources: &Sources| Config::load(sources).unwrap().said("domain").map(str::to_owned);
         assert_eq!(origin(&sources(&[home, ("KEYLESS_PORT", "1")], &[])), None);
         let variable = sources(&[home, ("KEYLESS_DOMAIN", "keyless.localhost")], &[]);
         assert_eq!(origin(&variable).unwrap(), "environment variable KEYLESS_DOMAIN");

@@ -1,6 +1,6 @@
 //! The data directory: which file is what, who may read it, and that only one server uses it at a time.
 
-use crate::error::StartError;
+use crate::{error::StartError, seal::SealError};
 use kernel::files;
 use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -52,6 +52,15 @@ impl Layout {
         self.0.join("ca.pem")
     }
 
+    /// Why nothing is done where there is no store: there never was an installation, or its store is gone, for which a start is no help.
+    pub(crate) fn nothing_here(&self) -> StartError {
+        let path = self.0.clone();
+        match self.authority().exists() || self.0.join("keyless.redb.commits").exists() {
+            true => SealError::StoreMissing { path }.into(),
+            false => StartError::NothingHere { path },
+        }
+    }
+
     /// Whether a first start ever got this far.
     pub fn is_installed(&self) -> bool {
         // What may not be looked at is somebody's.
@@ -100,10 +109,11 @@ impl DataDir {
     /// As [`Self::open`], of an installation that must be there already.
     ///
     /// # Errors
-    /// [`StartError::NothingHere`] and those of [`Self::open`].
+    /// [`StartError::NothingHere`], [`SealError::StoreMissing`] and those of [`Self::open`].
     pub fn open_existing(path: &Path) -> Result<Self, StartError> {
-        if !Layout::of(path).is_installed() {
-            return Err(StartError::NothingHere { path: path.to_owned() });
+        let layout = Layout::of(path);
+        if !layout.is_installed() {
+            return Err(layout.nothing_here());
         }
         Self::open(path)
     }
@@ -124,6 +134,13 @@ mod tests {
         std::fs::create_dir_all(&place).unwrap();
         let nothing = DataDir::open_existing(&place);
         assert!(matches!(nothing, Err(StartError::NothingHere { .. })), "{nothing:?}");
+        // `up` made none where an installation has lost its store, which `verify` said it would.
+        for left in ["ca.pem", "keyless.redb.commits"] {
+            std::fs::write(place.join(left), "").unwrap();
+            let lost = DataDir::open_existing(&place);
+            assert!(matches!(lost, Err(StartError::Seal(SealError::StoreMissing { .. }))), "{lost:?}");
+            std::fs::remove_file(place.join(left)).unwrap();
+        }
         // No lookup below it can succeed, as in another user's directory, which tests that run as root can look into.
         let file = place.join("file");
         std::fs::write(&file, "").unwrap();

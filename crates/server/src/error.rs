@@ -66,23 +66,24 @@ pub enum StartError {
     #[error("issuer_ca_file: {0}; name a file of certificates (PEM), or leave the setting out")]
     IssuerCaFile(String),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}{}", mend(source))]
+    // The cause is told, with what to do behind it: it is no `source`, whose words would come once more.
+    #[error("cannot listen on {address}: {cause}{}", mend(cause))]
     Listen {
         /// Which.
         address: SocketAddr,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The gate before endpoints was asked for, and cannot be had.
     #[error("--connect-gate: {}; it needs root of the host (with the capabilities BPF and NET_ADMIN) and Linux 5.14 or newer: \
              start without it, and strangers are refused after they have connected", domain::chain(.0))]
-    NoGate(#[source] kernel::KernelError),
+    NoGate(kernel::KernelError),
     /// The system gives no threads, or nothing for them to wait with.
     #[error("cannot make the threads that answer requests: {0}")]
     Threads(#[source] std::io::Error),
     /// What systemd passed to us is no TCP socket.
     #[error("a socket that systemd passed cannot be used: {0}; its unit may have TCP addresses only")]
-    PassedSocket(#[source] std::io::Error),
+    PassedSocket(std::io::Error),
     /// Systemd passed a socket of an address that is not configured.
     #[error(
         "systemd passed a socket that listens on {passed}, and the configuration has {}: let ListenStream= of keyless.socket and \
@@ -149,13 +150,35 @@ fn all(addresses: &[SocketAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
-fn mend(source: &std::io::Error) -> &'static str {
-    match source.kind() {
+fn mend(cause: &std::io::Error) -> &'static str {
+    match cause.kind() {
         std::io::ErrorKind::AddrInUse => {
             "; another program has that port: give another with --port, or stop it"
         }
         std::io::ErrorKind::PermissionDenied => "; ports below 1024 need root or CAP_NET_BIND_SERVICE",
         std::io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A taken port was "Address already in use (os error 98); another program …: Address already in use (os error 98)".
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = |number| std::io::Error::from_raw_os_error(number);
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        let gate = kernel::KernelError::System { doing: "load a program", source: cause(1) };
+        for error in [
+            StartError::Listen { address, cause: cause(98) },
+            StartError::NoGate(gate),
+            StartError::PassedSocket(cause(22)),
+            StartError::File { path: "x".into(), source: cause(2) },
+        ] {
+            let told = domain::chain(&error);
+            assert_eq!(told.matches("os error").count(), 1, "{told}");
+        }
     }
 }

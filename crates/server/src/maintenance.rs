@@ -95,7 +95,12 @@ pub(crate) async fn verify(
 /// The last lines of the audit log, oldest first. Needs no key: the log is to be read by its owner.
 ///
 /// # Errors
-/// The log's.
+/// [`StartError::NothingHere`]; the log's.
 pub fn tail_audit(config: &Config, count: usize) -> Result<Vec<String>, StartError> {
-    Ok(audit::tail(&Layout::of(&config.data_dir).audit(), count)?)
+    let layout = Layout::of(&config.data_dir);
+    // A log that was put aside is read without its store.
+    if !layout.is_installed() && !layout.audit().exists() {
+        return Err(layout.nothing_here());
+    }
+    Ok(audit::tail(&layout.audit(), count)?)
 }

@@ -308,12 +308,12 @@ async fn with_kept_domain(config: Config, store: &dyn Store) -> Result<Config, S
     let Some(kept) = tenant.and_then(|tenant| DomainName::parse(&tenant.domain).ok()) else {
         return Ok(config);
     };
-    match &config.domain_origin {
+    match config.said("domain") {
         Some(origin) if kept.folded() != config.domain.folded() => Err(StartError::OtherDomain {
             path: config.data_dir.clone(),
             kept: kept.to_string(),
             said: config.domain.to_string(),
-            origin: origin.clone(),
+            origin: origin.to_owned(),
         }),
         _ => Ok(Config { domain: kept, ..config }),
     }

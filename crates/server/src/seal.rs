@@ -52,7 +52,7 @@ pub enum SealError {
     #[error("this installation is opened by a passphrase: give --passphrase-file FILE")]
     PassphraseNeeded,
     /// The passphrase is wrong.
-    #[error("the passphrase in {} does not open this installation", path.display())]
+    #[error("the passphrase in {} (passphrase_file) does not open this installation", path.display())]
     WrongPassphrase {
         /// Where it came from.
         path: PathBuf,
@@ -68,10 +68,18 @@ pub enum SealError {
     )]
     NoPassphraseSlot,
     /// The passphrase is too short.
-    #[error("the passphrase in {} is too short: at least {PASSPHRASE_CHARS_MIN} characters", path.display())]
+    #[error("the passphrase in {} (passphrase_file) is too short: at least {PASSPHRASE_CHARS_MIN} characters", path.display())]
     ShortPassphrase {
         /// Where it came from.
         path: PathBuf,
+    },
+    /// The file of the passphrase cannot be read.
+    #[error("the passphrase cannot be read from {} (passphrase_file): {what}", path.display())]
+    PassphraseFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        what: String,
     },
     /// A file cannot be read or written.
     #[error("{}: {what}", path.display())]
@@ -309,10 +317,9 @@ fn write_key_file(layout: &Layout, entropy: &dyn Entropy) -> Result<Secret<Vec<u
 
 /// The first line of the file: editors end it, and a person types no line ends.
 fn read_passphrase(path: &Path) -> Result<Secret<String>, SealError> {
-    let file = |what: String| SealError::File { path: path.to_owned(), what };
+    let file = |what: String| SealError::PassphraseFile { path: path.to_owned(), what };
     let bytes = Secret::new(std::fs::read(path).map_err(|error| file(error.to_string()))?);
-    let text =
-        std::str::from_utf8(bytes.expose()).map_err(|_| file("the passphrase is not valid UTF-8".into()))?;
+    let text = std::str::from_utf8(bytes.expose()).map_err(|_| file("it is not valid UTF-8".into()))?;
     let line = text.lines().next().unwrap_or_default();
     if line.chars().count() < PASSPHRASE_CHARS_MIN {
         return Err(SealError::ShortPassphrase { path: path.to_owned() });

@@ -9,11 +9,8 @@ use tracing_subscriber::{EnvFilter, fmt};
 /// # Errors
 /// [`ConfigError::Value`] if the filter is none.
 pub fn begin(config: &Config) -> Result<(), ConfigError> {
-    let filter = EnvFilter::try_new(&config.log_filter).map_err(|error| ConfigError::Value {
-        key: "log_filter".into(),
-        what: error.to_string(),
-        origin: "the configuration".into(),
-    })?;
+    let filter = EnvFilter::try_new(&config.log_filter)
+        .map_err(|error| config.fault("log_filter", error.to_string()))?;
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second subscriber is refused: tests start several servers in one process.
     let _begun = match config.log_format {

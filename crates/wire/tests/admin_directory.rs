@@ -21,6 +21,15 @@ async fn registrations_and_credentials() {
     let secret = credential["secret"].as_str().unwrap();
     let (_, shown) = desk.get(&format!("/v1/registrations/{id}")).await;
     assert_eq!(shown["credentials"][0]["id"], credential["id"]);
+    assert_eq!(shown["token_version"], "1.0");
+    // It was said to be public, and to have no credentials.
+    let (path, public) = (format!("/v1/registrations/{id}"), json!({"is_public": true}));
+    desk.refuses("PATCH", &path, public, 409, "remove them first", "registration.update").await;
+    for (offer, what) in [("app-roles", "registration.role.add"), ("scopes", "registration.scope.add")] {
+        let (path, new) = (format!("/v1/registrations/{id}/{offer}"), json!({"value": "Orders.Read"}));
+        assert_eq!(desk.post(&path, new.clone()).await.0, 201);
+        desk.refuses("POST", &path, new, 400, "already one with this value", what).await;
+    }
     assert!(!shown.to_string().contains(secret));
     assert!(!desk.world.audit.lines().concat().contains(secret));
     let one = format!("{credentials}/{}", credential["id"].as_str().unwrap());

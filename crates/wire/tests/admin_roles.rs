@@ -45,11 +45,25 @@ async fn roles_are_given_at_every_scope_and_taken_away() {
     };
     refuses(with("scope", "planet"), 400, "subscription, group:NAME").await;
     refuses(with("scope", "vault:none"), 404, "keyless vault list").await;
-    refuses(with("scope", "group:none"), 404, "could not be found").await;
+    refuses(with("scope", "group:none"), 404, "keyless az -- group list").await;
+    refuses(with("scope", "plan:keyless/none"), 404, "keyless az -- appservice plan list").await;
     refuses(with("secret", "db"), 400, "of a vault only").await;
     refuses(with("role", "Emperor"), 400, "role definition list").await;
     refuses(with("role", "11111111-1111-4111-8111-111111111111"), 404, "role definition list").await;
     refuses(json!({"role": "Reader", "app": "web"}), 400, "scope").await;
+    // What counts at a place that is not there was nothing, where it was a group.
+    for (scope, words) in [
+        ("vault:none", "keyless vault list"),
+        ("group:none", "keyless az -- group list"),
+        ("plan:none/x", "keyless az -- group list"),
+        ("plan:keyless/none", "keyless az -- appservice plan list"),
+    ] {
+        let (status, said) = desk.get(&format!("{path}?scope={scope}")).await;
+        assert!(
+            status == 404 && said["error"]["message"].as_str().unwrap().contains(words),
+            "{scope}: {said}"
+        );
+    }
     let twice = json!({"scope": "subscription", "role": "Reader", "app": "web"});
     desk.refuses("POST", "/v1/vaults/till/roles", twice, 400, "scope once", "vault.role.assign").await;
 }

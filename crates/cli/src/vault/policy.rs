@@ -122,12 +122,23 @@ pub(crate) async fn policy(admin: &Admin, format: Format, command: Command) -> R
         Command::Remove { vault, whom } => {
             let nothing =
                 Set { whom: &whom, secrets: Vec::new(), keys: Vec::new(), certificates: Vec::new() };
-            admin.ask(Method::PUT, &format!("{}/policies", path(&vault)), &nothing).await?
+            let before: Policies = admin.get(&path(&vault)).await?;
+            let after: Policies =
+                admin.ask(Method::PUT, &format!("{}/policies", path(&vault)), &nothing).await?;
+            if !is_any_gone(&before.policies, &after.policies) {
+                return Err(Failure::new(format!("no access policy of vault {vault} is theirs"))
+                    .next(format!("keyless vault policy list {vault}")));
+            }
+            after
         }
         Command::List { vault } => admin.get(&path(&vault)).await?,
     };
     show(format, &vault.policies);
     Ok(())
+}
+
+fn is_any_gone(before: &[Policy], after: &[Policy]) -> bool {
+    before.iter().any(|one| after.iter().all(|other| other.principal != one.principal))
 }
 
 pub(crate) fn show(format: Format, policies: &[Policy]) {

@@ -56,7 +56,7 @@ pub(super) enum NotTold {
     Host(#[from] HostError),
     /// Without it packages would come from somewhere else than is meant.
     #[error("setting {setting}: its reference is not resolved: {status} ({advice})")]
-    Reference { setting: String, status: &'static str, advice: &'static str },
+    Reference { setting: String, status: &'static str, advice: String },
 }
 
 /// What the build of an app's package is told: [`environment`] of it.

@@ -260,6 +260,13 @@ async fn begin(
     }
     let (app, name) = (publishable.app().id, &publishable.app().name);
     let id = DeploymentId::random(&*apps.services.entropy);
+    // Before anything is noted of it: who is refused for where files are finds the app as it was.
+    let folder = apps.files.app(app);
+    let kept = |source| HostingFault::File { what: "the package cannot be kept".to_owned(), source };
+    if let (Brought::Package(_), true, Some(why)) = (&*brought, kernel::is_root(), folder.closed()) {
+        return Err(HostingFault::Unavailable(why));
+    }
+    apps.files.open().map_err(kept)?;
     // Makes the record of what is desired, with the account under which the package will be built.
     let desired = host
         .change_desired(
@@ -273,13 +280,8 @@ async fn begin(
         let why = "a root file system does not say how it is started: say it by --command";
         return Err(HostingFault::Package(why.to_owned()));
     }
-    let folder = apps.files.app(app);
     let account = apps.launcher.account(&desired);
-    let kept = |source| HostingFault::File { what: "the package cannot be kept".to_owned(), source };
-    if let (Brought::Package(_), Some(_), Some(why)) = (&*brought, account, folder.closed()) {
-        return Err(HostingFault::Unavailable(why));
-    }
-    apps.files.open().and_then(|()| folder.make(account)).map_err(kept)?;
+    folder.make(account).map_err(kept)?;
     apps.deployments.begin(app, id, apps.now())?;
     let is_committing = AtomicBool::new(false);
     let publishable = publishable.clone();

@@ -50,7 +50,9 @@ pub(crate) async fn resolve(
     let (mut environment, mut references) = (BTreeMap::new(), Vec::new());
     let mut seen = BTreeMap::new();
     for Setting { name, value, .. } in settings {
-        let (value, resolution) = match reference::parse(value.expose(), &services.names) {
+        let parsed = reference::parse(value.expose(), &services.names);
+        let meant = parsed.as_ref().ok().cloned().flatten();
+        let (value, resolution) = match parsed {
             Ok(None) => (value, None),
             Ok(Some(reference)) => match read(services, view, &reference, now).await {
                 // No environment can have it: the app would not start.
@@ -70,7 +72,7 @@ pub(crate) async fn resolve(
             references.push(ObservedReference {
                 setting: name.clone(),
                 status: resolution.word(),
-                advice: resolution.advice(),
+                advice: resolution.advice(&view.app.name, meant.as_ref()),
             });
         }
         environment.insert(name, value);

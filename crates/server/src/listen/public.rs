@@ -56,12 +56,12 @@ fn bind_rest(
             Err(error) if is_no_ipv6(&error, address) => {
                 tracing::warn!(%address, "this machine has no IPv6 loopback")
             }
-            Err(source) => return Err(StartError::Listen { address: *address, source }),
+            Err(cause) => return Err(StartError::Listen { address: *address, cause }),
         }
     }
     match (listeners.is_empty(), addresses.first()) {
         (true, Some(address)) => {
-            Err(StartError::Listen { address: *address, source: io::ErrorKind::AddrNotAvailable.into() })
+            Err(StartError::Listen { address: *address, cause: io::ErrorKind::AddrNotAvailable.into() })
         }
         _ => Ok(listeners),
     }

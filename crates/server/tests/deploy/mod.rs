@@ -267,3 +267,21 @@ async fn a_package_of_somebody_who_may_not_any_more_leaves_nothing() {
     }
     running.stop(server::Asked::Terminated).await;
 }
+
+/// Whoever was refused for where the files are had an account claimed for the app, and another message the second time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_is_refused_for_where_files_are_leaves_the_app_as_it_was() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut site = Site::new("deploy-closed");
+    let (running, _) = site.start().await.unwrap();
+    let made = site.ask("POST", "/v1/apps", r#"{"name":"web"}"#).await.2;
+    let folder = site.app_files();
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+    for _ in 0..2 {
+        let (status, _, refused) = site.ask("POST", "/v1/apps/web/deployments", "no zip").await;
+        assert!(status >= 400 && refused.to_string().contains("nobody else may write"), "{refused}");
+    }
+    assert_eq!(site.ask("GET", "/v1/apps/web", "").await.2, made);
+    running.stop(server::Asked::Terminated).await;
+}

@@ -142,9 +142,8 @@ impl From<HostError> for AdminError {
             HostError::SettingInvalid { .. } | HostError::SettingReserved { .. } => {
                 Self::bad_request(error.to_string())
             }
-            HostError::SettingNotFound { .. } => {
-                Self::not_found(format!("{error}: `keyless app settings list APP` shows all"))
-            }
+            // Whose settings they are, is said by who asks for them (`hosting`).
+            HostError::SettingNotFound { .. } => Self::not_found(error.to_string()),
             HostError::Accounts(ref cause) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "NoAccounts",
@@ -191,6 +190,9 @@ impl From<DirectoryError> for AdminError {
             DirectoryError::ClientIsPublic { .. } => {
                 Self::conflict(format!("{error}: make another registration for what can keep a secret"))
             }
+            DirectoryError::ClientHasCredentials { client } => Self::conflict(format!(
+                "{error}: remove them first, `keyless app-registration show {client}` says which there are"
+            )),
             DirectoryError::AdministratorNeeded
             | DirectoryError::IdentifierUriTaken { .. }
             | DirectoryError::CertificateTaken
@@ -307,7 +309,9 @@ impl From<ResourceError> for AdminError {
         match error {
             ResourceError::Role(fault) => fault.into(),
             ResourceError::Store(error) => error.into(),
-            ResourceError::Group(GroupFault::NotFound(_)) => Self::not_found(error.to_string()),
+            ResourceError::Group(GroupFault::NotFound(name)) => Self::not_found(format!(
+                "there is no resource group {name}: `keyless az -- group create -n {name} -l local` makes it, `keyless az -- group list` shows all, after `keyless az -- login`"
+            )),
             error => Self::conflict(error.to_string()),
         }
     }
@@ -318,7 +322,13 @@ impl From<RoleFault> for AdminError {
         let text = fault.to_string();
         match fault {
             RoleFault::NoSuchPlace { kind, .. } => {
-                Self::not_found(format!("{text}: `keyless {kind} list` shows all"))
+                // Our own command line has no words for some.
+                let list = match kind {
+                    "plan" => "az -- appservice plan list",
+                    "resource group" => "az -- group list",
+                    kind => return Self::not_found(format!("{text}: `keyless {kind} list` shows all")),
+                };
+                Self::not_found(format!("{text}: `keyless {list}` shows all, after `keyless az -- login`"))
             }
             RoleFault::PrincipalNotFound(_) => {
                 Self::not_found(format!("{text}: `keyless principal list` shows all"))

@@ -16,7 +16,7 @@ use axum::{
     routing::{get, patch, post},
 };
 use domain::{AppId, AppName, DeploymentId, Secret, Timestamp};
-use host::{AppNetwork, Change, Desired, DesiredState, Health, Publishable, Setting};
+use host::{AppNetwork, Change, Desired, DesiredState, Health, HostError, Publishable, Setting};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
@@ -172,8 +172,8 @@ pub struct ObservedReference {
     /// App Service's word for it.
     pub status: &'static str,
     /// What to do about it.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub advice: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub advice: String,
 }
 
 /// A hosted app as it is told.
@@ -197,6 +197,9 @@ pub(super) struct Hosted {
     /// How far a deployment is that is under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     deploying: Option<&'static str>,
+    /// Why nothing came of the last deployment, if nothing did: what was there before serves on. Forgotten when the server ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment_failed: Option<String>,
     token_file: bool,
     arc: bool,
     #[serde(flatten)]
@@ -396,6 +399,12 @@ async fn change_settings(
         .map(|(name, new)| Setting { name, value: new.value, is_secret: new.secret })
         .collect();
     let changed = state.host.change_settings(Manager::Administrator, &name, &set, &remove, context.now).await;
+    let changed = changed.map_err(|error| match error {
+        HostError::SettingNotFound { .. } => {
+            AdminError::not_found(format!("{error}: `keyless app settings list {name}` shows all"))
+        }
+        error => error.into(),
+    });
     hosting.changed(&name);
     audited(&state, &context, "app.settings", told, changed)?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -436,6 +445,11 @@ fn health(text: String) -> Health {
 /// A hosted app, desired and observed.
 pub(super) fn hosted(state: &State, hosting: &dyn Hosting, name: &AppName, desired: &Desired) -> Hosted {
     let deployment = desired.deployment.as_ref();
+    let (deploying, deployment_failed) = match hosting.latest(desired.app) {
+        Some((_, ObservedDeployment { state: "failed", text })) => (None, Some(text)),
+        Some((_, ObservedDeployment { state: "deployed", .. })) | None => (None, None),
+        Some((_, told)) => (Some(told.state), None),
+    };
     Hosted {
         url: state.names.app_url(name),
         state: match desired.state {
@@ -458,10 +472,8 @@ pub(super) fn hosted(state: &State, hosting: &dyn Hosting, name: &AppName, desir
         image: deployment.and_then(|deployment| Some(deployment.image.as_ref()?.name.clone())),
         deployment: deployment.map(|deployment| deployment.id.to_string()),
         deployed: deployment.map(|deployment| deployment.created.seconds()),
-        deploying: hosting
-            .latest(desired.app)
-            .map(|(_, told)| told.state)
-            .filter(|state| !matches!(*state, "deployed" | "failed")),
+        deploying,
+        deployment_failed,
         token_file: desired.token_file,
         arc: desired.arc,
         observed: hosting.observed(desired.app),

@@ -236,6 +236,10 @@ async fn list_at(
     Query(At { scope }): Query<At>,
 ) -> Result<Response, AdminError> {
     let at = scope.as_deref().map_or(Ok(Place::Subscription), place)?;
+    // A role counts by its group's name, whether the group is there or not: whoever names one that is not is told so.
+    if let Place::Group(name) | Place::Plan(name, _) = &at {
+        let _there = state.resource.group(BY, name).await?;
+    }
     let mut value = Vec::new();
     for assigned in state.resource.assignments(BY, &at, Which::default()).await? {
         value.push(told(&state, &assigned).await?);

@@ -288,6 +288,7 @@ impl From<DirectoryError> for GraphError {
             | DirectoryError::CertificateTaken
             | DirectoryError::FederatedInvalid { .. }
             | DirectoryError::ClientIsPublic { .. }
+            | DirectoryError::ClientHasCredentials { .. }
             | DirectoryError::ScopeUnknown { .. }
             | DirectoryError::ScopeMalformed { .. }
             | DirectoryError::TooMany { .. } => bad(&error),

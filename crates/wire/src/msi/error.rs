@@ -222,6 +222,7 @@ impl From<&DirectoryError> for Refused {
             DirectoryError::Request(_)
             | DirectoryError::ClientUnknown { .. }
             | DirectoryError::ClientIsPublic { .. }
+            | DirectoryError::ClientHasCredentials { .. }
             | DirectoryError::RedirectUriInvalid { .. }
             | DirectoryError::Grant(_)
             | DirectoryError::ScopeUnknown { .. }

@@ -458,6 +458,7 @@ impl From<&DirectoryError> for OAuthError {
             | DirectoryError::Crypt(_)
             | DirectoryError::Broken { .. }
             | DirectoryError::RegistrationNotFound { .. }
+            | DirectoryError::ClientHasCredentials { .. }
             | DirectoryError::CredentialNotFound { .. }
             | DirectoryError::CertificateInvalid(_)
             | DirectoryError::CertificateOver
