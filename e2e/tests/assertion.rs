@@ -11,8 +11,8 @@ const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 const SUBJECT: &str = "system:serviceaccount:shop:orders";
 
 /// A registration that may read a secret, which the app that its programs run in may not.
-struct Outside {
-    server: Server,
+pub(crate) struct Outside {
+    pub(crate) server: Server,
     tenant: String,
     client: String,
 }
@@ -22,16 +22,30 @@ fn json(text: &str) -> serde_json::Value {
 }
 
 impl Outside {
-    fn start(name: &str) -> Self {
+    pub(crate) fn start(name: &str) -> Self {
         let server = Server::start(name);
         server.vault_with("shop", "db", "s3cret");
         server.app_with("web", "shop", "list");
         let made = json(&server.keyless(["app-registration", "create", "ci", "-o", "json"]).ok());
         let text = |name: &str| made[name].as_str().unwrap().to_owned();
         let (tenant, client) = (text("tenant"), text("client_id"));
-        let allow = ["vault", "policy", "set", "shop", "--client-id", &client, "--secrets", "get"];
-        let _said = server.keyless(allow).ok();
-        Self { server, tenant, client }
+        let outside = Self { server, tenant, client };
+        outside.allow(&["--secrets", "get"]);
+        outside
+    }
+
+    /// What it may, from now on.
+    pub(crate) fn allow(&self, what: &[&str]) {
+        let mut allow = vec!["vault", "policy", "set", "shop", "--client-id", &self.client];
+        allow.extend(what);
+        let mut command = self.server.command(allow);
+        let _said = Ended::from(e2e::wait::output(&mut command, b"")).ok();
+    }
+
+    /// A client secret of it.
+    pub(crate) fn secret(&self) -> String {
+        let add = ["app-registration", "credential", "add", &self.client, "-o", "json"];
+        json(&self.server.keyless(add).ok())["secret"].as_str().unwrap().to_owned()
     }
 
     /// Makes a certificate, registers it, and gives the file in which it is with its key. The key never leaves that file.
@@ -60,7 +74,7 @@ impl Outside {
     }
 
     /// Runs a program as somebody would outside, who has names and certificates from the app and nothing of its identity.
-    fn run(&self, variables: &[(&str, &str)], program: &[&str]) -> Ended {
+    pub(crate) fn run(&self, variables: &[(&str, &str)], program: &[&str]) -> Ended {
         let authority = format!("https://login.keyless.localhost:{}", self.server.port());
         let mut words: Vec<String> =
             ["env", "-u", "IDENTITY_ENDPOINT", "-u", "IDENTITY_HEADER"].map(str::to_owned).to_vec();

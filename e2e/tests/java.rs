@@ -1,9 +1,16 @@
-//! A Java program with nothing but the JDK; and one with the Azure SDK in hosted apps, at its default settings.
+//! A Java program with nothing but the JDK; and one with the Azure SDK in hosted apps, at its default settings, and outside with a client
+//! secret.
 
-use crate::hosting::{Hosts, needs_root, programs::ENDPOINT};
+use crate::{
+    assertion::Outside,
+    hosting::{Hosts, needs_root, programs::ENDPOINT},
+};
 use e2e::{Server, note, setting, skip};
+use std::path::Path;
 
 pub(crate) const SDK: &str = "Java azure-identity 1.18.4, azure-security-keyvault-secrets 4.11.1";
+
+const KEYS: &str = "Java azure-identity 1.18.4, azure-security-keyvault-keys 4.10.7";
 
 const PROGRAM: &str = r#"
 import java.net.URI;
@@ -30,8 +37,12 @@ fn plain_java_trusts_the_names() {
 
 /// The start of a command line of the program with the Azure SDK, if it is on this machine: name of the secret and credential come after.
 pub(crate) fn client(hosts: &Hosts) -> Option<Vec<String>> {
+    client_in(hosts.packages.path())
+}
+
+fn client_in(place: &Path) -> Option<Vec<String>> {
     let (java, libraries) = (setting("JAVA")?, setting("JAVA_LIBRARIES")?);
-    let source = hosts.packages.path().join("ReadSecret.java");
+    let source = place.join("ReadSecret.java");
     std::fs::write(&source, include_str!("../java/ReadSecret.java")).unwrap();
     Some([&java, "-cp", &format!("{libraries}/*"), &source.display().to_string()].map(str::to_owned).into())
 }
@@ -54,4 +65,24 @@ fn the_azure_sdk_reads_in_a_hosted_app_until_the_identity_is_removed() {
 #[test]
 fn the_azure_sdk_that_knows_only_imds_reads_until_the_identity_is_removed() {
     reads_until_it_is_removed("java-imds", "own", "knowing IMDS only", &ENDPOINT);
+}
+
+/// MSAL for Java adds OpenID Connect's scopes to what a client that acts for itself asks for.
+#[test]
+fn the_azure_sdk_reads_and_makes_a_key_by_a_client_secret() {
+    let outside = Outside::start("java-secret");
+    let Some(client) = client_in(outside.server.place()) else { return skip("no Java with the Azure SDK") };
+    let secret = outside.secret();
+    let run = |secret: &str, words: &[&str]| {
+        let program: Vec<&str> = client.iter().map(String::as_str).chain(words.iter().copied()).collect();
+        outside.run(&[("AZURE_CLIENT_SECRET", secret)], &program)
+    };
+    assert_eq!(run(&secret, &["db", "secret"]).ok(), "s3cret\n");
+    let refused = run("wrong", &["db", "secret"]);
+    assert!(refused.code != Some(0) && refused.said().contains("AADSTS7000215"), "{}", refused.said());
+    outside.allow(&["--keys", "create"]);
+    // It says `"public_exponent":0`.
+    assert_eq!(run(&secret, &["rsa", "secret", "key"]).ok(), "RSA\n");
+    note(SDK, "get secret, by a client secret, with `disableInstanceDiscovery`", "works");
+    note(KEYS, "create an RSA key", "works");
 }

@@ -5,28 +5,60 @@
 //! `.default` is what the application lists for the resource (Graph: `requiredResourceAccess`) and what was agreed to before. One that lists
 //! nothing anywhere, as one that the command line has made, is taken to want what every user may agree to; one that lists, and not this
 //! resource, gets what somebody has agreed to, or a refusal.
+//!
+//! The scopes of OpenID Connect are no resource's, and MSAL adds them to whatever is asked for. Where somebody has agreed that the client acts
+//! for the user at a resource they need no word of their own, as in Entra: that the user is signed in there goes without saying. Never the other
+//! way round: who has agreed to a sign-in has agreed to no scope of a resource.
 
 use crate::{
     DirectoryError, GrantError, Registration, User,
     application::Application,
     audience::Audience,
     registration::Consenter,
-    scope::{DEFAULT, OpenId, Scopes},
+    scope::{DEFAULT, OPENID_SCOPES, OpenId, Scopes},
     tenant::shown,
 };
 use domain::{ClientId, PrincipalId, limits};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use store::{Halt, Key, Load, Record, View, Write};
 
 /// Under which the scopes of OpenID Connect are kept: they are of no resource.
-const OPENID: &str = "openid";
+pub(crate) const OPENID: &str = "openid";
 
 /// What one user has agreed to for one client, or the administrator for all users.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Consent {
     /// Scopes by resource.
     pub(crate) scopes: BTreeMap<String, Vec<String>>,
+    /// What Graph was told of a resource where that holds scopes of OpenID Connect, all of it and as it was written: it is told again so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) written: BTreeMap<String, Vec<String>>,
+}
+
+impl Consent {
+    /// What is told of one resource: as it was written, then what was agreed to since.
+    pub(crate) fn told(&self, key: &str) -> Vec<String> {
+        let mut told = self.written.get(key).cloned().unwrap_or_default();
+        for name in self.scopes.get(key).into_iter().flatten() {
+            if !told.contains(name) {
+                told.push(name.clone());
+            }
+        }
+        told
+    }
+
+    /// Those of OpenID Connect, at a page or by Graph.
+    fn openid(&self) -> impl Iterator<Item = &String> {
+        let is_openid = |name: &&String| OPENID_SCOPES.contains(&name.as_str());
+        let written = self.written.values().flatten().filter(is_openid);
+        self.scopes.get(OPENID).into_iter().flatten().chain(written)
+    }
+
+    /// Does it say anything of a resource?
+    fn has_resource(&self) -> bool {
+        self.scopes.iter().any(|(key, names)| key != OPENID && !names.is_empty())
+    }
 }
 
 /// Who has agreed.
@@ -93,14 +125,16 @@ pub(crate) fn agreed(
         return Ok(Agreed::Granted(wanted));
     }
     let openid = given_openid(view, application.client(), user)?;
-    let missing_openid: Vec<_> =
-        asked_openid(scopes).into_iter().filter(|name| !openid.iter().any(|given| given == name)).collect();
+    let missing_openid: Vec<_> = asked_openid(scopes)
+        .into_iter()
+        .filter(|name| !openid.names.iter().any(|given| given == name))
+        .collect();
     let mut granted: Vec<String> =
         wanted.iter().filter(|name| given.iter().any(|given| given == *name)).cloned().collect();
     // All that was agreed to is enough, where all is asked for.
     let is_enough = granted.len() == wanted.len()
         || scopes.is_default() && scopes.names.len() == 1 && !granted.is_empty();
-    if is_enough && missing_openid.is_empty() {
+    if is_enough && (openid.is_implied || missing_openid.is_empty()) {
         return Ok(Agreed::Granted(granted));
     }
     granted.clear();
@@ -197,16 +231,18 @@ pub(crate) fn give<'a>(
     Ok(store::put::<Consent>(&(client, whose), &consent))
 }
 
-fn given(view: &View, client: ClientId, user: PrincipalId, key: String) -> Result<Vec<String>, Load> {
-    let mut given = Vec::new();
+/// What the user has agreed to for a client, and the administrator for all.
+fn consents(view: &View, client: ClientId, user: PrincipalId) -> Result<Vec<Arc<Consent>>, Load> {
+    let mut consents = Vec::with_capacity(2);
     for whose in [Whose::User(user), Whose::Everybody] {
-        if let Some(consent) = view.get::<Consent>(&(client, whose))?
-            && let Some(names) = consent.scopes.get(&key)
-        {
-            given.extend(names.iter().cloned());
-        }
+        consents.extend(view.get::<Consent>(&(client, whose))?);
     }
-    Ok(given)
+    Ok(consents)
+}
+
+fn given(view: &View, client: ClientId, user: PrincipalId, key: String) -> Result<Vec<String>, Load> {
+    let consents = consents(view, client, user)?;
+    Ok(consents.iter().filter_map(|consent| consent.scopes.get(&key)).flatten().cloned().collect())
 }
 
 /// Those of OpenID Connect that may be granted where nobody can be asked: what else a client asks for out of habit is left out.
@@ -220,7 +256,7 @@ pub(crate) fn openid_without_asking(
         return Ok(asked);
     }
     let given = given_openid(view, application.client(), user)?;
-    let is_given = |name: &str| given.iter().any(|given| given == name);
+    let is_given = |name: &str| given.is_implied || given.names.iter().any(|given| given == name);
     Ok(asked.within(OpenId {
         id_token: is_given("openid"),
         profile: is_given("profile"),
@@ -229,8 +265,19 @@ pub(crate) fn openid_without_asking(
     }))
 }
 
-fn given_openid(view: &View, client: ClientId, user: PrincipalId) -> Result<Vec<String>, Load> {
-    given(view, client, user, OPENID.to_owned())
+/// What was agreed to of OpenID Connect.
+struct GivenOpenId {
+    names: Vec<String>,
+    /// Something was agreed to at a resource, with which all of these are.
+    is_implied: bool,
+}
+
+fn given_openid(view: &View, client: ClientId, user: PrincipalId) -> Result<GivenOpenId, Load> {
+    let consents = consents(view, client, user)?;
+    Ok(GivenOpenId {
+        names: consents.iter().flat_map(|consent| consent.openid()).cloned().collect(),
+        is_implied: consents.iter().any(|consent| consent.has_resource()),
+    })
 }
 
 fn asked_openid(scopes: &Scopes) -> Vec<&'static str> {

@@ -13,6 +13,9 @@ use store::{Halt, View};
 /// The scope that stands for all.
 pub(crate) const DEFAULT: &str = ".default";
 
+/// The scopes of OpenID Connect, which are of no resource.
+pub(crate) const OPENID_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
+
 /// A whole scope parameter, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Scopes {

@@ -129,9 +129,10 @@ name! {
 }
 
 name! {
-    /// The name of an App Service plan, case-insensitive (Azure Resource Manager: 1 to 60 characters).
-    PlanName, "plan", "1 to 60 letters, digits and dashes",
-    |text| (1..=60).contains(&text.len()) && text.bytes().all(is_name_byte)
+    /// The name of an App Service plan, case-insensitive (Azure Resource Manager: 1 to 60 characters). `az webapp up` calls its own
+    /// `user_asp_0000`, with underscores, which Azure's list of rules does not name and its service takes.
+    PlanName, "plan", "1 to 60 letters, digits, dashes and underscores",
+    |text| (1..=60).contains(&text.len()) && text.bytes().all(|byte| is_name_byte(byte) || byte == b'_')
 }
 
 name! {
@@ -218,6 +219,11 @@ mod tests {
         assert!(identity("a_-") && identity("9ab") && identity(&"x".repeat(128)));
         for bad in ["ab", "_ab", "-ab", "a.b", "a/b", "aé", "a b", &"x".repeat(129)] {
             assert!(!identity(bad), "{bad}");
+        }
+        let plan = |text: &str| ok(PlanName::parse(text).map(drop));
+        assert!(plan("ada_asp_1234") && plan("_") && plan("-9") && plan(&"x".repeat(60)));
+        for bad in ["", "a.b", "a/b", "a b", "a%b", "é", "a\n", &"x".repeat(61)] {
+            assert!(!plan(bad), "{bad}");
         }
         let user = |text: &str| ok(UserName::parse(text).map(drop));
         let longest = "x".repeat(64);

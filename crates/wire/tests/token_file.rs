@@ -143,6 +143,12 @@ async fn an_apps_own_process_gets_its_identitys_token() {
     let v1 = shop.form().replace(SCOPE, "resource=https%3A%2F%2Fvault.azure.net");
     let (status, body) = ask(&shop.world, Some(APP_CGROUP), "token", &v1).await;
     assert_eq!((status, &body["expires_in"]), (200, &"3540".into()), "{body}");
+    // What MSAL for Go and for Java adds is passed over.
+    let more = shop.form().replace(SCOPE, &format!("{SCOPE}+openid+offline_access+profile"));
+    let (status, body) = shop.ask(&more).await;
+    assert_eq!((status, &body["expires_in"]), (200, &3_540.into()), "{body}");
+    let told: Vec<_> = body.as_object().unwrap().keys().filter(|name| name.ends_with("_token")).collect();
+    assert_eq!(told, ["access_token"], "nobody has signed in");
     // At the door of a program in shadow mode, too.
     let azure = PublicService::as_azure(shop.world.state.clone());
     let host = "login.microsoftonline.com";
@@ -283,6 +289,8 @@ async fn it_is_no_other_proof_and_no_other_proof_is_it() {
         (SCOPE, "scope=https%3A%2F%2Fvault.azure.net%2F.default&client_secret=x", "AADSTS9002313"),
         (SCOPE, "scope=https%3A%2F%2Fnowhere.example%2F.default", "AADSTS500011"),
         (SCOPE, "scope=openid", "AADSTS1002012"),
+        (SCOPE, "scope=openid+offline_access+profile", "AADSTS1002012"),
+        (SCOPE, "scope=https%3A%2F%2Fvault.azure.net%2F.default+openid+User.Read", "AADSTS1002012"),
         (JWT_BEARER, "urn%3Aother", "AADSTS9002313"),
     ] {
         let (status, body) = shop.ask(&shop.form().replacen(from, to, 1)).await;

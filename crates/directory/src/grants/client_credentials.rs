@@ -1,6 +1,6 @@
 //! The client acts for itself (RFC 6749 section 4.4): what it has proven itself to be, it is granted.
 
-use crate::{DirectoryError, RequestError, claims::Proof, client::Authenticated, tenant::shown};
+use crate::{DirectoryError, RequestError, claims::Proof, client::Authenticated, scope, tenant::shown};
 use access::Principal;
 use domain::limits;
 use std::sync::Arc;
@@ -15,26 +15,34 @@ pub(crate) fn grant(client: &Authenticated) -> Result<Arc<Principal>, Halt<Direc
 }
 
 /// What is left of `{resource}/.default` without exactly that suffix: `https://x//.default` is for `https://x/`.
-pub(crate) fn resource_of_scope(scope: &str) -> Result<String, DirectoryError> {
+///
+/// MSAL for Go and for Java adds OpenID Connect's scopes to whatever is asked for. Beside a resource they are passed over, as Entra does: this
+/// grant signs nobody in, so there is neither an id token nor a refresh token for them to bring.
+pub(crate) fn resource_of_scope(asked: &str) -> Result<String, DirectoryError> {
     const SUFFIX: &str = "/.default";
-    let malformed = || DirectoryError::ScopeMalformed { scope: shown(scope) };
+    let malformed = || DirectoryError::ScopeMalformed { scope: shown(asked) };
+    let not_default = || DirectoryError::Request(RequestError::ScopeNotDefault { scope: shown(asked) });
     // RFC 6749 section 3.3.
     let is_token = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
     let mut resource: Option<&str> = None;
-    for one in scope.split_ascii_whitespace() {
+    let mut is_openid = false;
+    for one in asked.split_ascii_whitespace() {
         if one.len() > limits::AUDIENCE_CHARS_MAX || !one.bytes().all(is_token) {
             return Err(malformed());
         }
-        let of = one
-            .strip_suffix(SUFFIX)
-            .ok_or_else(|| DirectoryError::Request(RequestError::ScopeNotDefault { scope: shown(scope) }))?;
+        if scope::OPENID_SCOPES.contains(&one) {
+            is_openid = true;
+            continue;
+        }
+        let of = one.strip_suffix(SUFFIX).ok_or_else(not_default)?;
         match resource {
             _ if of.is_empty() => return Err(malformed()),
             Some(other) if other != of => return Err(DirectoryError::ScopesOfTwoResources),
             _ => resource = Some(of),
         }
     }
-    resource.map(str::to_owned).ok_or_else(malformed)
+    // Alone they are of no resource, and a token must be of one.
+    resource.map(str::to_owned).ok_or_else(|| if is_openid { not_default() } else { malformed() })
 }
 
 #[cfg(test)]
@@ -49,6 +57,8 @@ mod tests {
             ("api://a/b/.default", "api://a/b"),
             ("x/.default x/.default", "x"),
             (" x/.default ", "x"),
+            ("x/.default openid offline_access profile", "x"),
+            ("openid profile email x/.default offline_access", "x"),
         ] {
             assert_eq!(resource_of_scope(scope).unwrap(), resource, "{scope}");
         }
@@ -58,6 +68,11 @@ mod tests {
             "https%3A%2F%2Fx%2F.default",
             "x/.DEFAULT",
             "openid",
+            "openid offline_access profile",
+            "x/.default openid y",
+            "x/.default openid User.Read",
+            "x/.default OpenID",
+            "x/.default x/openid",
             "x/.default/",
         ] {
             assert!(
@@ -75,7 +90,7 @@ mod tests {
             );
         }
         assert!(matches!(
-            resource_of_scope("x/.default y/.default"),
+            resource_of_scope("x/.default openid y/.default"),
             Err(DirectoryError::ScopesOfTwoResources)
         ));
     }

@@ -613,12 +613,17 @@ async fn an_api_acts_on_behalf_of_its_caller_only() {
         world.token(act(token)).await,
         Err(DirectoryError::Grant(GrantError::ConsentRequired { .. }))
     ));
-    // MSAL asks for more than it is told to: what nobody has agreed to is left out, as nobody can be asked.
+    // MSAL asks for more than it is told to: that alone is nothing that anybody has agreed to, and nobody can be asked.
+    let alone = TokenRequest { scope: Some("openid profile offline_access".to_owned()), ..act(token) };
+    let user = world.token(alone).await.unwrap().user.unwrap();
+    assert!(user.refresh_token.is_none() && user.id_token.is_none() && user.scope.is_empty());
     world.directory.agree_for_everybody(world.web.client, VAULT).await.unwrap();
     let more = Some(format!("{VAULT} openid profile offline_access"));
     let issued = world.token(TokenRequest { scope: more, ..act(token) }).await.unwrap();
     let user = issued.user.as_ref().unwrap();
-    assert!(user.refresh_token.is_none() && user.id_token.is_none());
+    assert!(user.refresh_token.is_some() && user.id_token.is_some());
+    let without = world.token(act(token)).await.unwrap().user.unwrap();
+    assert!(without.refresh_token.is_none() && without.id_token.is_none(), "what is not asked for");
     world.code(&signed_in, FULL).await;
     let issued = world.token(act(token)).await.unwrap();
     assert_eq!((issued.principal, issued.client), (world.ada, world.web.client));

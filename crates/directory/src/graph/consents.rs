@@ -3,8 +3,9 @@
 use super::{Acting, Done, GraphError, Right, builtin::Builtin};
 use crate::{
     DirectoryError, DirectoryService, Registration,
-    consent::{Consent, Whose},
+    consent::{Consent, OPENID, Whose},
     registration::ClientIndex,
+    scope::OPENID_SCOPES,
 };
 use access::Principal;
 use domain::{ClientId, PrincipalId, limits};
@@ -21,7 +22,7 @@ pub struct PermissionGrant {
     pub resource: ClientId,
     /// Whose name it is; `None`: everybody's.
     pub user: Option<PrincipalId>,
-    /// The scopes.
+    /// The scopes, those of OpenID Connect too where they were written.
     pub scopes: Vec<String>,
 }
 
@@ -43,12 +44,12 @@ fn grant(
     client: ClientId,
     resource: ClientId,
     user: Option<PrincipalId>,
-    scopes: &[String],
+    scopes: Vec<String>,
 ) -> PermissionGrant {
     let whose = user.map_or_else(|| "all".to_owned(), |user| user.to_string());
     let id = crypt::sha256(format!("{client}/{resource}/{whose}"));
     let id = crypt::encoding::base64url(id.bytes());
-    PermissionGrant { id, client, resource, user, scopes: scopes.to_vec() }
+    PermissionGrant { id, client, resource, user, scopes }
 }
 
 /// Does the resource offer the scope? The words of OpenID Connect are of no resource.
@@ -62,7 +63,9 @@ fn offers(view: &View, resource: ClientId, scope: &str) -> Result<bool, Load> {
         .is_some_and(|found| found.scopes.iter().any(|known| known.enabled && known.value == scope)))
 }
 
-const OPENID: [&str; 4] = ["openid", "profile", "email", "offline_access"];
+fn is_openid(scope: &str) -> bool {
+    OPENID_SCOPES.contains(&scope)
+}
 
 impl DirectoryService {
     /// All consents, those of users who are gone left out.
@@ -83,9 +86,9 @@ impl DirectoryService {
                 },
                 None => continue,
             };
-            let known = consent.scopes.iter().filter(|(_, scopes)| !scopes.is_empty());
-            all.extend(known.filter_map(|(key, scopes)| {
-                resource_of(key).map(|resource| grant(client, resource, user, scopes))
+            let known = consent.scopes.keys().map(|key| (key, consent.told(key)));
+            all.extend(known.filter(|(_, told)| !told.is_empty()).filter_map(|(key, told)| {
+                resource_of(key).map(|resource| grant(client, resource, user, told))
             }));
         }
         Ok(all)
@@ -116,7 +119,7 @@ impl Acting<'_> {
                 return Err(Halt::Refuse(DirectoryError::PrincipalNotFound { principal: user }));
             }
             let mut agreed = Vec::new();
-            for scope in scopes.iter().filter(|scope| !OPENID.contains(&scope.as_str())) {
+            for scope in scopes.iter().filter(|scope| !is_openid(scope)) {
                 if !offers(view, resource, scope)? {
                     let scope = crate::tenant::shown(scope);
                     return Err(Halt::Refuse(DirectoryError::ScopeUnknown { scope }));
@@ -126,27 +129,26 @@ impl Acting<'_> {
             let (id, key) = ((client, whose(user)), key_of(resource));
             let known = view.get::<Consent>(&id)?;
             let mut consent = known.map_or_else(Consent::default, |known| Consent::clone(&known));
-            let has_some = consent.scopes.get(&key).is_some_and(|scopes| !scopes.is_empty());
+            let has_some = !consent.told(&key).is_empty();
             if is_new && has_some {
                 return Err(GraphError::Taken { what: "such a grant" }.into());
             }
             if !is_new && !has_some {
                 return Err(GraphError::NotFound { named: "the grant".to_owned() }.into());
             }
+            consent.written.remove(&key);
             if scopes.is_empty() {
                 // The words of OpenID Connect go with the last of it, so that the user is asked again.
                 consent.scopes.remove(&key);
-                if consent.scopes.keys().all(|key| key == "openid") {
+                if consent.scopes.keys().all(|key| key == OPENID) {
                     consent.scopes.clear();
                 }
             } else {
-                consent.scopes.insert(key, agreed.clone());
-                let words = consent.scopes.entry("openid".to_owned()).or_default();
-                for word in scopes.iter().filter(|scope| OPENID.contains(&scope.as_str())) {
-                    if !words.contains(word) {
-                        words.push(word.clone());
-                    }
+                if scopes.iter().any(|scope| is_openid(scope)) {
+                    consent.written.insert(key.clone(), scopes.to_vec());
                 }
+                // None of the resource, if only a sign-in is agreed to: the entry counts all the same, and is listed.
+                consent.scopes.insert(key, agreed);
             }
             if consent.scopes.len() > limits::CONSENT_RESOURCES_MAX {
                 let (what, limit) =
@@ -157,7 +159,7 @@ impl Acting<'_> {
                 true => store::delete::<Consent>(&id),
                 false => store::put::<Consent>(&id, &consent),
             };
-            Ok(Decision::of(grant(client, resource, user, &agreed), vec![write]))
+            Ok(Decision::of(grant(client, resource, user, scopes.to_vec()), vec![write]))
         })
         .await
     }

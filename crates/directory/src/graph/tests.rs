@@ -445,3 +445,41 @@ async fn half_a_sign_in_ends_with_all_others() {
     assert_eq!(opened(&before).await, None, "who comes back signs in anew");
     assert_eq!(opened(&half().await).await, Some(ada));
 }
+
+/// Terraform and scripts compare what they read with what they have written.
+#[tokio::test]
+async fn a_consent_is_told_with_the_words_of_openid_that_were_written() {
+    let directory = directory().await;
+    let (shop, _) = application(&directory, "shop", &[]).await;
+    let (_, caller) = application(&directory, "deployer", &["DelegatedPermissionGrant.ReadWrite.All"]).await;
+    let acting = directory.acting(&caller);
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let set = async |text: &str, is_new| {
+        let scopes = if text.is_empty() { Vec::new() } else { words(text) };
+        acting.set_consent(shop.client, graph_client(), None, &scopes, is_new).await
+    };
+    let told = async || {
+        let all = directory.permission_grants().await.unwrap();
+        all.into_iter().map(|grant| grant.scopes.join(" ")).collect::<Vec<_>>()
+    };
+    let (written, alone) = ("openid User.Read profile", "openid profile");
+    assert_eq!(set(written, true).await.unwrap().value.scopes, words(written));
+    assert_eq!(told().await, [written]);
+    // What is agreed to since comes after it.
+    directory.agree_for_everybody(shop.client, "User.Read User.ReadBasic.All email").await.unwrap();
+    assert_eq!(told().await, ["openid User.Read profile User.ReadBasic.All"]);
+    // Only a sign-in: it is a grant as any other.
+    set(alone, false).await.unwrap();
+    assert_eq!(told().await, [alone]);
+    assert!(matches!(refusal(set(alone, true).await), GraphError::Taken { .. }));
+    for without in ["User.Read", ""] {
+        set(without, false).await.unwrap();
+        assert_eq!(told().await.join(" "), without);
+    }
+    assert!(matches!(refusal(set(alone, false).await), GraphError::NotFound { .. }));
+    set(alone, true).await.unwrap();
+    assert_eq!(told().await, [alone]);
+    let unknown = set("openid User.Fly", false).await;
+    assert!(matches!(unknown, Err(DirectoryError::ScopeUnknown { .. })));
+    assert_eq!(told().await, [alone]);
+}

@@ -148,6 +148,11 @@ impl IssuerChange {
             }
         }
         if self.organization.is_some() {
+            // The organization that is there, said again without administrators, has none: so az takes the last one away. Another number is
+            // no word on them, and they without a number none on it: az adds one so.
+            if self.organization == issuer.organization && self.administrators.is_none() {
+                issuer.administrators.clear();
+            }
             issuer.organization.clone_from(&self.organization);
         }
         if let Some(administrators) = &self.administrators {

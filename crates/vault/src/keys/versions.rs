@@ -40,7 +40,7 @@ pub struct NewKey {
     pub size: Option<i64>,
     /// Of an EC key.
     pub curve: Option<Curve>,
-    /// Of an RSA key.
+    /// Of an RSA key. The SDK for Java says 0 where its caller has said nothing.
     pub public_exponent: Option<i64>,
     /// What is said besides.
     pub terms: KeyTerms,
@@ -78,7 +78,7 @@ impl NewKey {
         let bits = |bits: i64| usize::try_from(bits).unwrap_or_default();
         let spec = match key_type {
             KeyType::Rsa => {
-                if self.public_exponent.is_some_and(|exponent| exponent != 65_537) {
+                if !matches!(self.public_exponent, None | Some(0 | 65_537)) {
                     return Err(KeyFault::PublicExponent.into());
                 }
                 let size = self.size.unwrap_or(2_048);

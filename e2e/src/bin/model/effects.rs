@@ -275,7 +275,7 @@ impl Model {
         let mut want = self.items(call.vault, Kind::Certificate, false);
         for pending in vault.pending.values().filter(|pending| vault.is_coming(&pending.name, None)) {
             let id = json!(vault.id(Kind::Certificate, &pending.name, None));
-            want.push(json!({ "id": id, "tags": pending.tags }));
+            want.push(json!({ "id": id, "x5t": "", "tags": pending.tags }));
             // What is being made has no attributes that the model knows.
             for item in got.as_array_mut().into_iter().flatten().filter(|item| item["id"] == id) {
                 item.as_object_mut().map(|item| item.remove("attributes"));

@@ -390,3 +390,78 @@ async fn several_resources_are_agreed_to_at_once_and_the_code_is_for_the_first()
     let authorization = world.authorization(with_one).await;
     assert!(is_an_administrators(&world.directory.agree(&signed_in, &authorization).await.unwrap_err()));
 }
+
+/// MSAL adds OpenID Connect's scopes to every request, and an administrator agrees to `User.Read` alone.
+const AS_MSAL: &str = "User.Read openid profile offline_access";
+
+#[tokio::test]
+async fn who_has_agreed_to_what_is_asked_for_of_a_resource_is_not_asked_for_the_sign_in() {
+    for by_user in [false, true] {
+        let world = World::new().await;
+        offering(&world).await;
+        let signed_in = world.sign_in().await;
+        let asked = async |scope: &str| {
+            let authorization = world.authorization(scope).await;
+            let asked = world.directory.to_agree(&signed_in, &authorization).await.unwrap();
+            let of = |one: crate::consent::AskedOf| (one.asked.scopes.join(" "), one.asked.openid.join(" "));
+            asked.into_iter().map(of).collect::<Vec<_>>()
+        };
+        let sign_in = "openid profile offline_access";
+        let all = |scopes: &str| vec![(scopes.to_owned(), sign_in.to_owned())];
+        // Nobody has agreed to anything.
+        assert_eq!(asked(AS_MSAL).await, all("User.Read"));
+        assert_eq!(asked(sign_in).await, all(""));
+        let refused = world.directory.issue_code(&signed_in, &world.authorization(AS_MSAL).await, NOW).await;
+        assert!(matches!(refused, Err(DirectoryError::Grant(GrantError::ConsentRequired { .. }))));
+        match by_user {
+            true => world.directory.agree(&signed_in, &world.authorization("User.Read").await).await.unwrap(),
+            false => world.directory.agree_for_everybody(world.web.client, "User.Read").await.unwrap(),
+        }
+        assert!(asked(AS_MSAL).await.is_empty());
+        assert!(asked(sign_in).await.is_empty());
+        let code = world.directory.issue_code(&signed_in, &world.authorization(AS_MSAL).await, NOW).await;
+        let issued = world.token(world.redeem(&code.unwrap())).await.unwrap();
+        assert_eq!(claims(&issued.access_token)["scp"], "User.Read");
+        let user = issued.user.as_ref().unwrap();
+        assert!(user.id_token.is_some() && user.refresh_token.is_some());
+        // Of a resource nothing comes with it: neither more of this one nor anything of another.
+        for (more, expected) in [
+            ("User.ReadBasic.All openid profile offline_access", "User.ReadBasic.All"),
+            ("User.Read User.ReadBasic.All openid profile offline_access", "User.ReadBasic.All"),
+            ("api://shop/Orders.Read openid profile offline_access", "Orders.Read"),
+            ("https://vault.azure.net/.default openid profile offline_access", "user_impersonation"),
+        ] {
+            assert_eq!(asked(more).await, all(expected), "{more}");
+            let refused = world.directory.issue_code(&signed_in, &world.authorization(more).await, NOW).await;
+            assert!(
+                matches!(refused, Err(DirectoryError::Grant(GrantError::ConsentRequired { .. }))),
+                "{more}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_has_agreed_to_a_sign_in_alone_has_agreed_to_nothing_else() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    world.directory.agree_for_everybody(world.web.client, "openid profile").await.unwrap();
+    let asked = async |scope: &str| {
+        let authorization = world.authorization(scope).await;
+        world.directory.to_agree(&signed_in, &authorization).await.unwrap().pop().map(|one| one.asked)
+    };
+    assert_eq!(asked("openid profile").await, None);
+    assert_eq!(asked("openid email offline_access").await.unwrap().openid, ["email", "offline_access"]);
+    assert_eq!(asked(AS_MSAL).await.unwrap().scopes, ["User.Read"]);
+}
+
+#[tokio::test]
+async fn what_was_agreed_to_for_one_client_signs_nobody_in_to_another() {
+    let world = World::new().await;
+    let signed_in = world.sign_in().await;
+    let new = NewRegistration { display_name: "other".to_owned(), ..NewRegistration::default() };
+    let other = world.directory.create_registration(new, NOW).await.unwrap();
+    world.directory.agree_for_everybody(other.client, "User.Read").await.unwrap();
+    let authorization = world.authorization("openid profile").await;
+    assert_eq!(world.directory.to_agree(&signed_in, &authorization).await.unwrap().len(), 1);
+}

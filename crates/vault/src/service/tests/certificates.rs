@@ -9,9 +9,10 @@ use super::*;
 use crate::{
     CertificateFault, Certificates, Head, KeyOp, Keys,
     certificates::{
-        CertificateChange, CertificatePolicy, ContentType, CreateCertificate, ImportCertificate, Issuer,
-        IssuerAsked, IssuerChange, IssuerCredentials, KeyAsked, LifetimeAction, LifetimeActionKind, Listed,
-        MergeCertificate, Names, Pending, PendingStatus, PlatformManaged, PolicyAsked, Trigger, X509Asked,
+        Administrator, CertificateChange, CertificatePolicy, ContentType, CreateCertificate,
+        ImportCertificate, Issuer, IssuerAsked, IssuerChange, IssuerCredentials, KeyAsked, LifetimeAction,
+        LifetimeActionKind, Listed, MergeCertificate, Names, Pending, PendingStatus, PlatformManaged,
+        PolicyAsked, Trigger, X509Asked,
     },
     schedule::Task,
 };
@@ -486,6 +487,37 @@ async fn an_issuers_password_is_sealed_and_never_told() {
     world.service.delete_issuer(&asker, &world.vault, &name).await.unwrap();
     let gone = world.service.get_issuer(&asker, &world.vault, &name).await;
     refused!(gone, VaultError::Certificate(CertificateFault::IssuerNotFound { .. }));
+}
+
+/// As az does it: `issuer admin add` and `delete`, and `issuer update --organization-id`.
+#[tokio::test]
+async fn the_last_administrator_of_an_issuer_is_taken_away() {
+    let world = World::new().await;
+    world.set_issuer("far", "Test", true).await.unwrap();
+    let one = |name: &str| Administrator { email: Some(name.to_owned()), ..Administrator::default() };
+    let (ada, bob) = (one("ada@x.example"), one("bob@x.example"));
+    let both = vec![ada.clone(), bob.clone()];
+    for (organization, administrators, expected) in [
+        (Some("7"), None, ("7", vec![])),
+        (None, Some(vec![ada.clone()]), ("7", vec![ada.clone()])),
+        (None, Some(both.clone()), ("7", both.clone())),
+        // Another number is no word on them.
+        (Some("8"), None, ("8", both.clone())),
+        (Some("8"), Some(vec![bob.clone()]), ("8", vec![bob.clone()])),
+        (None, None, ("8", vec![bob.clone()])),
+        (Some("8"), None, ("8", vec![])),
+        (Some("8"), Some(both.clone()), ("8", both)),
+        (None, Some(vec![]), ("8", vec![])),
+    ] {
+        let said = (organization, administrators.clone());
+        let organization = organization.map(str::to_owned);
+        let change = IssuerChange { organization, administrators, ..IssuerChange::default() };
+        let (asker, name) = (world.asker(), object("far"));
+        world.service.update_issuer(&asker, &world.vault, &name, &change, LATER).await.unwrap();
+        let found = world.service.get_issuer(&asker, &world.vault, &name).await.unwrap().value;
+        let found = (found.organization.as_deref().unwrap(), found.administrators.clone());
+        assert_eq!(found, expected, "{said:?}");
+    }
 }
 
 #[tokio::test]

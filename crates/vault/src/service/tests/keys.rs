@@ -226,12 +226,27 @@ async fn what_there_is_not_is_not_made() {
     }
     let other = NewKey { size: Some(384), curve: Some(Curve::P256), ..new("EC") };
     refused!(world.make_key("k", &other).await, VaultError::Key(KeyFault::SizeOfCurve { bits: 384 }));
-    let exponent = NewKey { public_exponent: Some(3), ..new("RSA") };
-    refused!(world.make_key("k", &exponent).await, VaultError::Key(KeyFault::PublicExponent));
+    for exponent in [3, 1, -1, 65_536, i64::MAX] {
+        let exponent = NewKey { public_exponent: Some(exponent), ..new("RSA") };
+        refused!(world.make_key("k", &exponent).await, VaultError::Key(KeyFault::PublicExponent));
+    }
     let tags = (0..=limits::TAGS_MAX).map(|number| (number.to_string(), String::new())).collect();
     let many = NewKey { terms: KeyTerms { tags, ..KeyTerms::default() }, ..new("EC") };
     refused!(world.make_key("k", &many).await, VaultError::TooLarge { .. });
     refused!(world.see_key("k").await, VaultError::ObjectNotFound { kind: ObjectKind::Key, .. });
+}
+
+/// The SDK for Java sends `"public_exponent":0` where its caller has said nothing.
+#[tokio::test]
+async fn an_exponent_of_nought_is_none() {
+    let world = World::new().await;
+    for exponent in [None, Some(0), Some(65_537)] {
+        let made = world.make_key("k", &NewKey { public_exponent: exponent, ..new("RSA") }).await.unwrap();
+        let PublicHalf::Jwk(PublicJwk::Rsa { e, .. }) = &made.version.content.public else {
+            panic!("{exponent:?}")
+        };
+        assert_eq!(e, &[1, 0, 1], "{exponent:?}");
+    }
 }
 
 #[tokio::test]

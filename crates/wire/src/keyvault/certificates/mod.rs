@@ -270,7 +270,7 @@ fn coming<'a>(at: &Place<'_>, pending: &'a Pending) -> ComingBundle<'a> {
 fn coming_item<'a>(at: &Place<'_>, pending: &'a Pending) -> CertificateItem<'a> {
     CertificateItem {
         id: at.id(COLLECTION, &pending.name),
-        x5t: None,
+        x5t: String::new(),
         attributes: ItemAttributes::of(&attributes_of_coming(pending)),
         tags: &pending.tags,
     }
@@ -359,7 +359,7 @@ impl Shown for Certificates {
 fn shown(id: String, object: &Object<Certificates>) -> CertificateItem<'_> {
     CertificateItem {
         id,
-        x5t: Some(encoding::base64url(&object.version.content.thumbprint.0)),
+        x5t: encoding::base64url(&object.version.content.thumbprint.0),
         attributes: ItemAttributes::of(&object.version.attributes),
         tags: &object.version.tags,
     }

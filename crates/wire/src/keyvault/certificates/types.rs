@@ -453,8 +453,8 @@ pub(in super::super) struct CertificateBundle<'a> {
 #[derive(Serialize)]
 pub(in super::super) struct CertificateItem<'a> {
     pub(super) id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) x5t: Option<String>,
+    /// Empty where there is no certificate yet: the SDK for Python cannot show one that lacks it.
+    pub(super) x5t: String,
     pub(super) attributes: ItemAttributes,
     pub(super) tags: &'a BTreeMap<String, String>,
 }
