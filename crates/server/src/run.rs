@@ -509,6 +509,7 @@ impl Running {
             self.supervisor.abort();
         }
         self.tasks.shutdown().await;
+        self.apps.give_up_deployments().await;
         if asked == Asked::Interrupted {
             self.apps.end_all().await;
         }
