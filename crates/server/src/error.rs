@@ -53,23 +53,24 @@ pub enum StartError {
     #[error("issuer_ca_file: {0}; name a file of certificates (PEM), or leave the setting out")]
     IssuerCaFile(String),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}{}", mend(source))]
+    // Not as its source: it would be said twice.
+    #[error("cannot listen on {address}: {why}{}", mend(why))]
     Listen {
         /// Which.
         address: SocketAddr,
         /// Why.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// The gate before endpoints was asked for, and cannot be had.
     #[error("--connect-gate: {}; it needs root of the host (with the capabilities BPF and NET_ADMIN) and Linux 5.14 or newer: \
              start without it, and strangers are refused after they have connected", domain::chain(.0))]
-    NoGate(#[source] kernel::KernelError),
+    NoGate(kernel::KernelError),
     /// The system gives no threads, or nothing for them to wait with.
     #[error("cannot make the threads that answer requests: {0}")]
-    Threads(#[source] std::io::Error),
+    Threads(std::io::Error),
     /// What systemd passed to us is no TCP socket.
     #[error("a socket that systemd passed cannot be used: {0}; its unit may have TCP addresses only")]
-    PassedSocket(#[source] std::io::Error),
+    PassedSocket(std::io::Error),
     /// Systemd passed a socket of an address that is not configured.
     #[error(
         "systemd passed a socket that listens on {passed}, and the configuration has {}: let ListenStream= of keyless.socket and \
@@ -106,9 +107,12 @@ pub enum StartError {
         /// What to do about it.
         mend: String,
     },
-    /// The store.
+    /// The store does not answer.
     #[error("the store: {0}")]
     Store(#[from] store::StoreError),
+    /// The store is not as it was written.
+    #[error("the store: {0}{more}", more = more(.0))]
+    StoreBroken(store::StoreError),
     /// Cryptography: the data directory was changed by someone else, or does not belong together.
     #[error("{0}")]
     Crypt(#[from] crypt::CryptError),
@@ -136,6 +140,11 @@ fn all(addresses: &[SocketAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
+/// A part that is not as it was written is told; `verify` finds all.
+fn more(error: &store::StoreError) -> &'static str {
+    if error.to_string().ends_with("put a backup back") { " (`keyless verify` tells more)" } else { "" }
+}
+
 fn mend(source: &std::io::Error) -> &'static str {
     match source.kind() {
         std::io::ErrorKind::AddrInUse => {
@@ -144,5 +153,26 @@ fn mend(source: &std::io::Error) -> &'static str {
         std::io::ErrorKind::PermissionDenied => "; ports below 1024 need root or CAP_NET_BIND_SERVICE",
         std::io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_said_twice_and_a_damaged_store_says_what_to_do() {
+        let taken = || std::io::Error::from_raw_os_error(98);
+        let listen = StartError::Listen { address: ([127, 0, 0, 1], 8443).into(), why: taken() };
+        let threads = StartError::PassedSocket(taken());
+        for error in [listen, threads] {
+            let told = domain::chain(&error);
+            assert_eq!(told.matches("os error 98").count(), 1, "{told}");
+        }
+        let damaged = store::StoreError::Broken("a page: put a backup back".to_owned());
+        let told = StartError::StoreBroken(damaged).to_string();
+        assert!(told.ends_with("put a backup back (`keyless verify` tells more)"), "{told}");
+        let other = store::StoreError::Broken("of another version of keyless".to_owned());
+        assert!(StartError::StoreBroken(other).to_string().ends_with("of another version of keyless"));
     }
 }

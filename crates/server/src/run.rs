@@ -110,6 +110,7 @@ struct Ground {
     entropy: Arc<dyn Entropy>,
     now: Timestamp,
     store: Arc<dyn Store>,
+    condition: watch::Receiver<store::Condition>,
     root: Arc<Key256>,
     opened_by: SlotKind,
     is_first_start: bool,
@@ -157,6 +158,9 @@ async fn run(config: Config, announce: Announce<'_>) -> Result<Running, StartErr
     let audit = ground.data.layout().audit();
     let log = AuditLog::open(&audit, &root.derive(AUDIT_KEY), config.audit_sync, anchor)?;
     let log = Arc::new(log);
+    if let Some(missing) = log.missing() {
+        tracing::error!("{missing}; `keyless audit verify` tells more");
+    }
     let hierarchy = Hierarchy::discover().ok();
     let guarded = Guarded::build(&audit, hierarchy.as_ref()).map_err(StartError::Threads)?;
     let outside_threads = Outside::build().map_err(StartError::Threads)?;
@@ -196,6 +200,7 @@ async fn run(config: Config, announce: Announce<'_>) -> Result<Running, StartErr
         Site::new(&config, &ground.addresses, shadows.clone(), &capabilities, opened_by, *now, test_clock);
     let site = Arc::new(site);
     site.serve_with(&services);
+    site.watch(ground.condition.clone(), log.clone());
     // The vaults' names are there already; those of apps are known only now.
     wire::admin::Installation::names_changed(&*site, wire::Named::Any);
     record_test_clock(&services, *now)?;
@@ -229,6 +234,8 @@ async fn run(config: Config, announce: Announce<'_>) -> Result<Running, StartErr
         let expire = tasks::expire(log.clone(), services.clone(), store.clone(), keep, stopping.clone());
         tasks.spawn(boxed(expire));
     }
+    let store_file = ground.data.layout().store();
+    tasks.spawn(boxed(tasks::condition(ground.condition.clone(), store_file, stopping.clone())));
     tasks.spawn(boxed(tasks::names(site.clone(), stopping.clone())));
     let supervisor = tokio::spawn(boxed(apps.clone().supervise(stopping)));
     for listener in ground.listeners {
@@ -272,7 +279,9 @@ async fn open(
     let listeners = public::bind(&config.addresses())?;
     let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let store: Arc<dyn Store> = Arc::new(open_store(config, data.layout())?);
+    let store = open_store(config, data.layout())?;
+    let condition = store.condition();
+    let store: Arc<dyn Store> = Arc::new(store);
     let is_new = seal::is_new(&*store).await?;
     let test_clock = TestClock::open(config.test_clock, is_new, data.layout(), &store, &entropy).await?;
     let clock: Arc<dyn Clock> = match &test_clock {
@@ -292,6 +301,7 @@ async fn open(
         test_clock,
         entropy,
         store,
+        condition,
         root: Arc::new(unsealed.root),
         opened_by: unsealed.by,
         is_first_start: unsealed.is_first_start,
