@@ -1,11 +1,12 @@
 //! What goes on, and what does not, when an app or the server starts again.
 
 use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use crate::hosting::{Hosts, is_alive, needs_root, ready};
-use e2e::{Answer, App, Server, wait};
+use e2e::{Answer, App, Server, skip, wait};
 
 fn shop(name: &str) -> Server {
     let server = Server::start(name);
@@ -122,4 +123,78 @@ fn apps_end_in_order_with_an_interrupted_server_and_the_next_start_starts_them()
     hosts.server.start_again();
     hosts.settled("web", "it serves again", |hosted| ready(hosted) == 1);
     assert!(hosts.server.keyless(["app", "logs", "web"]).ok().contains("version 1 ends by itself"));
+}
+
+/// What nobody would wait for any more: the server stops while a package is built, and its build has left its parents behind.
+#[test]
+fn a_stop_of_the_server_ends_what_is_being_built_and_leaves_nothing_of_it() {
+    if needs_root() {
+        return;
+    }
+    let mut npm = Command::new("env");
+    npm.args(["-i", "PATH=/usr/local/bin:/usr/bin:/bin", "npm", "--version"]);
+    if !wait::output(&mut npm, b"").status.success() {
+        return skip("a stop while a package is built: no npm where hosted apps look for it");
+    }
+    let mut hosts = Hosts::start("restart-building");
+    // Its number is in a file, and it is the parent of nobody whom the build waits for.
+    let install = "setsid sleep 600 & echo $! >told; sleep 600";
+    let manifest = format!(
+        r#"{{"name": "web", "version": "1.0.0", "scripts": {{"preinstall": "{install}", "start": "python3 app.py"}}}}"#
+    );
+    let folder = hosts.package("one", &[("package.json", &manifest)]);
+    let _said = hosts.server.keyless(["app", "create", "web"]).ok();
+    let _said =
+        hosts.server.keyless(["app", "deploy", "web", "--no-wait", "--dir", &folder.to_string_lossy()]).ok();
+    let apps = hosts.server.place().join("data-apps");
+    let inside = |folder: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    let app = || inside(&apps).into_iter().find(|path| path.join("deployments").is_dir());
+    let built = || app().map(|app| inside(&app.join("deployments"))).unwrap_or_default();
+    let mut left = None;
+    wait::until("a build that goes on", wait::LIMIT, || {
+        let told = built().first().and_then(|one| std::fs::read_to_string(one.join("told")).ok());
+        left = told.and_then(|told| told.trim().parse().ok());
+        left.is_some()
+    });
+    let left: u32 = left.unwrap();
+    assert!(is_alive(left));
+    assert!(hosts.server.stop().success());
+    assert!(!is_alive(left), "it ends with the server");
+    assert_eq!(built(), Vec::<PathBuf>::new(), "its files are gone");
+    hosts.server.start_again();
+    let log = hosts.server.keyless(["app", "logs", "web"]).ok();
+    assert!(log.contains("the server was stopped before it was in place; deploy it again"), "{log}");
+    assert_eq!(log.matches("has failed").count(), 1, "{log}");
+    let _deployed = hosts.deploy("web", &hosts.package("two", &[]));
+}
+
+/// Somebody takes the audit log away while no server runs, and the admin socket while one does.
+#[test]
+fn what_is_gone_is_told_in_plain_sight() {
+    let mut server = shop("gone");
+    let fine = server.keyless(["status"]).ok();
+    assert!(!fine.contains("ALARM"), "{fine}");
+    assert!(server.stop().success());
+    std::fs::remove_file(server.data().join("audit/audit.jsonl")).unwrap();
+    server.start_again();
+    let told = server.keyless(["status"]).ok();
+    assert!(told.contains("ALARM") && told.contains("was cut: records 1 to "), "{told}");
+    let alarms: serde_json::Value = serde_json::from_str(&server.keyless_json(["status"])).unwrap();
+    assert_eq!(alarms["alarms"][0]["name"], "audit-cut");
+    let doctor = server.keyless(["doctor"]);
+    assert!(doctor.code == Some(1) && doctor.said().contains("was cut: records 1 to "), "{}", doctor.said());
+    let logs = server.logs();
+    assert_eq!(
+        logs.lines().filter(|line| line.contains("ERROR") && line.contains("was cut")).count(),
+        1,
+        "{logs}"
+    );
+
+    std::fs::remove_file(server.data().join("admin.sock")).unwrap();
+    let told = server.keyless(["app", "list"]);
+    let holder = format!("(process {})", server.pid());
+    assert!(told.code != Some(0) && told.stderr.contains(&holder), "{}", told.said());
+    assert!(told.stderr.contains("start the server again"), "{}", told.said());
 }

@@ -207,7 +207,7 @@ impl Hosting for Taken {
 
     fn latest(&self, _: AppId) -> Option<(DeploymentId, ObservedDeployment)> {
         let (id, _) = self.0.lock().unwrap().last()?.clone();
-        Some((id, ObservedDeployment { state: "building", text: "a reason".to_owned() }))
+        Some((id, ObservedDeployment { state: "building", text: "a reason".to_owned(), begun: None }))
     }
 
     fn own_networks(&self) -> hosting::Answer<'_, ()> {

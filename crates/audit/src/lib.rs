@@ -19,7 +19,7 @@ pub mod verify;
 mod writer;
 
 pub use error::AuditError;
-pub use log::{Anchor, AuditLog, Cut, Opened, SyncPolicy};
+pub use log::{Anchor, AuditLog, Cut, Missing, Opened, SyncPolicy};
 pub use memory::MemoryAudit;
 pub use record::{Actor, AuditSink, Origin, Outcome, Record, SharedOrigin};
 pub use tail::tail;

@@ -16,6 +16,7 @@ use crypt::Key256;
 use domain::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{
+    fmt,
     path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -65,6 +66,48 @@ pub struct Cut {
     pub found: u64,
 }
 
+/// What is missing of a log, as far as is known without reading all of it: worth an alarm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It ended before its anchor when it was opened, or was not there.
+    Cut {
+        /// Its folder.
+        dir: PathBuf,
+        /// Where it ended and where it should have.
+        cut: Cut,
+    },
+    /// The active file was removed or moved away while it was written.
+    Removed {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut { dir, cut: Cut { anchor, found } } if found < anchor => {
+                let (dir, first) = (dir.display(), found + 1);
+                write!(formatter, "the audit log {dir} was cut: records {first} to {anchor} are missing")
+            }
+            Self::Cut { dir, cut: Cut { anchor, .. } } => {
+                let dir = dir.display();
+                write!(
+                    formatter,
+                    "the audit log {dir} was replaced: record {anchor} is not the one that was written"
+                )
+            }
+            Self::Removed { path } => {
+                let path = path.display();
+                write!(
+                    formatter,
+                    "the audit log {path} was removed or replaced while it was written: records may be missing"
+                )
+            }
+        }
+    }
+}
+
 /// A log, open for appending.
 #[derive(Debug)]
 pub struct AuditLog {
@@ -78,6 +121,8 @@ pub struct AuditLog {
     progressed: Condvar,
     is_write_failed: AtomicBool,
     is_sync_failed: AtomicBool,
+    /// The active file was seen to be another one, or gone.
+    is_removed: AtomicBool,
 }
 
 /// The log's end, and whose lines wait there to be written.
@@ -146,6 +191,7 @@ impl AuditLog {
             progressed: Condvar::new(),
             is_write_failed: AtomicBool::new(false),
             is_sync_failed: AtomicBool::new(false),
+            is_removed: AtomicBool::new(false),
         })
     }
 
@@ -153,6 +199,21 @@ impl AuditLog {
     #[must_use]
     pub const fn opened(&self) -> Opened {
         self.opened
+    }
+
+    /// What is missing of it: as it was opened, or since.
+    #[must_use]
+    pub fn missing(&self) -> Option<Missing> {
+        if let Some(cut) = self.opened.cut {
+            return Some(Missing::Cut { dir: self.dir.clone(), cut });
+        }
+        let path = files::active(&self.dir);
+        // It may have gone since the last sync.
+        let is_elsewhere = |file: &Arc<_>| !files::leads_to(&path, file);
+        if lock(&self.tail).writer.file.as_ref().is_some_and(is_elsewhere) {
+            self.is_removed.store(true, Ordering::Release);
+        }
+        self.is_removed.load(Ordering::Acquire).then_some(Missing::Removed { path })
     }
 
     /// Puts on disk what was appended so far, if it is not there. Returns the last record on disk, to be kept as the next anchor; none
@@ -231,6 +292,7 @@ impl AuditLog {
             // whoever may remove the file may also remove it after the write.
             if !files::leads_to(&path, &file) {
                 writer.file = None;
+                self.is_removed.store(true, Ordering::Release);
                 return Err(gone());
             }
             (file, Anchor { seq: writer.seq, mac: writer.mac })
@@ -441,12 +503,27 @@ mod tests {
         let (dir, key) = (TempDir::new(), Key256::random(&SystemEntropy));
         let log = open(&dir, &key, SyncPolicy::EverySecond);
         log.append(&record("secret.get")).unwrap();
+        assert_eq!(log.missing(), None);
         fs::rename(files::active(dir.path()), files::full(dir.path(), 1)).unwrap();
         assert!(matches!(log.sync(), Err(AuditError::Gone { .. })));
-        assert!(log.is_failed());
+        assert!(log.is_failed() && matches!(log.missing(), Some(Missing::Removed { .. })));
         log.append(&record("secret.get")).unwrap();
         assert!(!log.is_failed());
         assert_eq!(verify(dir.path(), &key, None, None).unwrap().records, 2);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_told_also_before_anything_is_written() {
+        let (dir, key) = (TempDir::new(), Key256::random(&SystemEntropy));
+        let log = open(&dir, &key, SyncPolicy::EverySecond);
+        log.append(&record("secret.get")).unwrap();
+        assert!(log.sync().is_ok() && log.missing().is_none());
+        fs::rename(files::active(dir.path()), dir.path().join("elsewhere")).unwrap();
+        assert!(matches!(log.missing(), Some(Missing::Removed { .. })));
+        log.append(&record("secret.get")).unwrap();
+        let _gone = log.sync();
+        log.append(&record("secret.get")).unwrap();
+        assert!(log.sync().is_ok() && log.missing().is_some(), "for as long as it runs");
     }
 
     #[test]
@@ -460,6 +537,8 @@ mod tests {
         fs::write(files::active(dir.path()), format!("{first}\n")).unwrap();
         let log = AuditLog::open(dir.path(), &key, SyncPolicy::EverySecond, anchor).unwrap();
         assert_eq!(log.opened().cut, Some(Cut { anchor: 3, found: 1 }));
+        let told = log.missing().unwrap().to_string();
+        assert!(told.ends_with("was cut: records 2 to 3 are missing"), "{told}");
         log.append(&record("secret.get")).unwrap();
         let anchor = log.sync().unwrap();
         assert_eq!(anchor.map(|anchor| anchor.seq), Some(4));

@@ -198,10 +198,16 @@ impl Admin {
                     Failure::new(format!("the server's data directory {data} is another user's"))
                         .next("Run this command as the server's user or as root.")
                 }
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    Failure::new(format!("no server runs on {data}"))
-                        .next("Start it with `keyless up`, or name its directory with --data-dir.")
-                }
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => match self.layout.holder() {
+                    // `keyless up` would refuse, and say to ask here.
+                    Some(pid) => Failure::new(format!(
+                        "a server (process {pid}) holds {data}, and nobody answers at its admin socket {}",
+                        self.layout.admin_socket().display()
+                    ))
+                    .next("If it is not just starting or ending, the socket was removed: stop that process and start the server again."),
+                    None => Failure::new(format!("no server runs on {data}"))
+                        .next("Start it with `keyless up`, or name its directory with --data-dir."),
+                },
                 _ => Failure::new(format!("the server on {data} cannot be reached: {error}")),
             },
         }
@@ -404,6 +410,20 @@ mod tests {
             assert_eq!((sent.to_string().as_str(), pieces()), ("it arrived: true", 0), "{line}");
         }
         server.join().unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn who_holds_the_directory_without_a_socket_is_told() {
+        let folder = std::env::temp_dir().join(format!("keyless-socketless-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let admin = Admin::new(Layout::of(folder.clone()));
+        let told = || admin.explain(Fault::Absent(io::ErrorKind::NotFound.into())).to_string();
+        assert!(told().contains("no server runs") && told().contains("keyless up"), "{}", told());
+        let lock = kernel::files::lock_exclusive(&folder).unwrap();
+        let holder = format!("process {}", std::process::id());
+        assert!(told().contains(&holder) && !told().contains("keyless up"), "{}", told());
+        drop(lock);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

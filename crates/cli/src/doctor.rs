@@ -83,6 +83,7 @@ pub(crate) async fn doctor(global: &Global) -> Result<(), Failure> {
                     "make room on the disk; see the server's log",
                 ));
             }
+            findings.extend(status.alarms.iter().map(|alarm| Finding::mend(&alarm.what, &alarm.mend)));
             findings.extend(status.warnings.iter().map(|warning| Finding {
                 verdict: Verdict::Note,
                 what: warning.clone(),
@@ -90,7 +91,11 @@ pub(crate) async fn doctor(global: &Global) -> Result<(), Failure> {
             }));
         }
         Err(failure) => {
-            findings.push(Finding::mend(failure.to_string().replace("\n  ", ". "), "start it: keyless up"));
+            let mend = match layout.holder() {
+                Some(_) => "end that process, then start it again: keyless up",
+                None => "start it: keyless up",
+            };
+            findings.push(Finding::mend(failure.to_string().replace("\n  ", ". "), mend));
             findings.extend(installation::named(&kernel::capabilities()).iter().map(enforced));
         }
     }

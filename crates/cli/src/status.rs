@@ -8,7 +8,7 @@ use crate::{
     signing_key,
 };
 use serde::{Deserialize, Serialize};
-use server::installation::Capability;
+use server::installation::{Alarm, Capability};
 use std::time::{Duration, Instant};
 
 /// How often `--wait` tries again.
@@ -41,6 +41,8 @@ pub(crate) struct Status {
     pub(crate) counts: Counts,
     pub(crate) signing_key: Option<SigningKey>,
     pub(crate) audit_failing: bool,
+    #[serde(default)]
+    pub(crate) alarms: Vec<Alarm>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -110,6 +112,10 @@ fn show(status: &Status) {
     }
     output::facts(&facts);
     output::line("");
+    for Alarm { what, mend, .. } in &status.alarms {
+        output::line(format_args!("{} {what}", paint(Colour::Bad, "ALARM")));
+        output::line(format_args!("      mend it: {mend}"));
+    }
     status.capabilities.iter().for_each(capability);
     for warning in &status.warnings {
         output::line(format_args!("{} {warning}", paint(Colour::Warn, "note")));

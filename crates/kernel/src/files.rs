@@ -214,10 +214,32 @@ pub fn lock_exclusive(directory: &Path) -> Result<Lock, KernelError> {
     Ok(Lock(file))
 }
 
+/// The process that holds a directory's lock, as far as this one can see: that which the file names, if it holds any lock of this kind. Looked up
+/// and not tried, which would keep out whoever starts at this moment.
+pub fn lock_holder(directory: &Path) -> Option<u32> {
+    let pid: u32 = fs::read_to_string(directory.join("lock")).ok()?.trim().parse().ok()?;
+    is_holder(&fs::read_to_string("/proc/locks").ok()?, pid).then_some(pid)
+}
+
+/// A line is `1: FLOCK  ADVISORY  WRITE 4711 08:01:2234 0 EOF` (proc_locks(5)); who waits for one has `->` before the kind.
+fn is_holder(locks: &str, pid: u32) -> bool {
+    locks.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        words.next() == Some("FLOCK") && words.nth(2).and_then(|word| word.parse().ok()) == Some(pid)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_process_is_seen_to_hold_a_lock_and_not_to_wait_for_one() {
+        let locks = "1: FLOCK  ADVISORY  WRITE 10 08:01:22 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 11 08:01:22 0 EOF\n\
+                     2: POSIX  ADVISORY  WRITE 12 08:01:23 0 EOF\n";
+        assert_eq!([10, 11, 12, 1].map(|pid| is_holder(locks, pid)), [true, false, false, false]);
+    }
 
     fn directory(name: &str) -> std::path::PathBuf {
         let path = std::env::temp_dir().join(format!("keyless-kernel-{name}-{}", std::process::id()));
@@ -287,7 +309,9 @@ mod tests {
             Err(KernelError::Locked { pid }) => assert_eq!(pid, Some(std::process::id())),
             other => panic!("{other:?}"),
         }
+        assert_eq!(lock_holder(&directory), Some(std::process::id()));
         drop(lock);
+        assert_eq!(lock_holder(&directory), None, "its name is in there still");
         drop(lock_exclusive(&directory).unwrap());
         fs::remove_dir_all(directory).unwrap();
     }

@@ -19,4 +19,4 @@ pub use error::PackageError;
 pub use launch::{Launch, Runtime, check_command, shell};
 pub use pack::{Packed, pack};
 pub use root_files::{RootFilesLimits, check_root_files};
-pub use unpack::{Contents, Limits, unpack};
+pub use unpack::{Contents, Limits, Synced, unpack};

@@ -63,11 +63,12 @@ impl Tree {
         let (name, above) = split(parts)?;
         Ok(rustix::fs::symlinkat(target, self.directory(above)?, name)?)
     }
+}
 
-    /// Everything is on the disk once this returns: one call for the file system instead of one for each of many thousand files.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(&self.root)?)
-    }
+/// Everything below a directory is on the disk once this returns: one call for the file system instead of one for each of many thousand files.
+pub(crate) fn sync(root: &Path) -> io::Result<()> {
+    let root = rustix::fs::open(root, ENTER | OFlags::RDONLY, Mode::empty())?;
+    Ok(rustix::fs::syncfs(&root)?)
 }
 
 /// Removes what is in a directory.

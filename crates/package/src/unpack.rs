@@ -53,6 +53,15 @@ impl Contents {
         &self.root
     }
 
+    /// Puts all of it on the disk, with what a build has made of it: until then a cut of power leaves files that are empty. Blocks.
+    ///
+    /// # Errors
+    /// [`PackageError::Files`].
+    pub fn sync(self) -> Result<Synced, PackageError> {
+        tree::sync(&self.root).map_err(PackageError::files("put on the disk"))?;
+        Ok(Synced(self))
+    }
+
     /// Gives the directory and all that is in it to a user and group; links are not followed. Before anything of it runs: whoever owns a
     /// directory may change it meanwhile.
     ///
@@ -63,8 +72,19 @@ impl Contents {
     }
 }
 
+/// A package's files, all of them on the disk: what may be told to be deployed.
+#[derive(Debug)]
+pub struct Synced(Contents);
+
+impl Synced {
+    /// They.
+    pub const fn contents(&self) -> &Contents {
+        &self.0
+    }
+}
+
 /// Unpacks an archive into an empty directory, which becomes its owner's alone (0700), as do the files (0600, or 0700 if one may be
-/// executed). Every entry is checked before one is written; all of it is on the disk when this returns, and nothing is left on an error.
+/// executed). Every entry is checked before one is written, and nothing is left on an error. On the disk it is after [`Contents::sync`].
 ///
 /// Symbolic links are made where they stay inside the package. Entries that go through a link are refused.
 ///
@@ -109,7 +129,7 @@ fn write<R: Read + Seek>(archive: &mut Archive<R>, into: &Path, limits: Limits) 
     for (parts, item) in items.iter().filter(|(_, item)| item.kind == Kind::Link) {
         tree.link(parts, &item.target).map_err(written())?;
     }
-    tree.sync().map_err(written())
+    Ok(())
 }
 
 /// What holds even if a check of the archive were wrong.

@@ -1,11 +1,16 @@
 //! The data directory: which file is what, who may read it, and that only one server uses it at a time.
 
 use crate::{error::StartError, seal::SealError};
-use kernel::files;
+use kernel::{KernelError, files};
 use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
+
+/// How long a lock is waited for whose process is no more. Ours: a child of it becomes another program, or ends, in milliseconds.
+const RELEASE_TIME_MAX: Duration = Duration::from_secs(5);
+const RELEASE_LOOK: Duration = Duration::from_millis(20);
 
 /// Where each file of an installation is.
 #[derive(Clone, Debug)]
@@ -61,6 +66,11 @@ impl Layout {
         }
     }
 
+    /// The process of the server that holds the directory, as far as can be seen from here.
+    pub fn holder(&self) -> Option<u32> {
+        files::lock_holder(&self.0)
+    }
+
     /// Whether a first start ever got this far.
     pub fn is_installed(&self) -> bool {
         // What may not be looked at is somebody's.
@@ -97,9 +107,9 @@ impl DataDir {
                 path.display()
             )));
         }
-        match files::lock_exclusive(path) {
+        match lock(path, RELEASE_TIME_MAX) {
             Ok(lock) => Ok(Self { layout: Layout::of(path), _lock: lock }),
-            Err(kernel::KernelError::Locked { pid }) => {
+            Err(KernelError::Locked { pid }) => {
                 Err(StartError::AlreadyRunning { path: path.to_owned(), pid })
             }
             Err(error) => Err(refuse(domain::chain(&error))),
@@ -124,9 +134,58 @@ impl DataDir {
     }
 }
 
+/// Locks a directory. One that somebody holds of whom the file names a process that is no more is waited for: a child of a server that was killed
+/// has the lock's descriptor until it has become another program.
+fn lock(path: &Path, time_max: Duration) -> Result<files::Lock, KernelError> {
+    let until = Instant::now() + time_max;
+    loop {
+        match files::lock_exclusive(path) {
+            Err(KernelError::Locked { pid }) if !pid.is_some_and(is_there) && Instant::now() < until => {
+                std::thread::sleep(RELEASE_LOOK);
+            }
+            locked => return locked,
+        }
+    }
+}
+
+/// Is there such a process, and has it not ended? One that has, and that nobody has waited for, holds nothing.
+fn is_there(pid: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    // Behind its name, which may be anything.
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    !matches!(state, Some('Z' | 'X'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_that_outlives_its_process_for_a_moment_is_waited_for() {
+        let place = std::env::temp_dir().join(format!("keyless-lock-{}", std::process::id()));
+        std::fs::create_dir_all(&place).unwrap();
+        let held = files::lock_exclusive(&place).unwrap();
+        let brief = Duration::from_millis(50);
+        assert!(
+            matches!(lock(&place, RELEASE_TIME_MAX), Err(KernelError::Locked { .. })),
+            "who holds it is there"
+        );
+        // One that has ended, and that nobody waits for yet.
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        while is_there(gone.id()) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::fs::write(place.join("lock"), gone.id().to_string()).unwrap();
+        assert!(matches!(lock(&place, brief), Err(KernelError::Locked { .. })), "not for ever");
+        let letting_go = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            drop(held);
+        });
+        drop(lock(&place, RELEASE_TIME_MAX).unwrap());
+        letting_go.join().unwrap();
+        gone.wait().unwrap();
+        std::fs::remove_dir_all(&place).unwrap();
+    }
 
     #[test]
     fn what_cannot_be_looked_at_is_not_said_to_be_empty() {

@@ -80,7 +80,7 @@ pub enum StartError {
     NoGate(kernel::KernelError),
     /// The system gives no threads, or nothing for them to wait with.
     #[error("cannot make the threads that answer requests: {0}")]
-    Threads(#[source] std::io::Error),
+    Threads(std::io::Error),
     /// What systemd passed to us is no TCP socket.
     #[error("a socket that systemd passed cannot be used: {0}; its unit may have TCP addresses only")]
     PassedSocket(std::io::Error),
@@ -120,9 +120,12 @@ pub enum StartError {
         /// What to do about it.
         mend: String,
     },
-    /// The store.
+    /// The store does not answer.
     #[error("the store: {0}")]
     Store(#[from] store::StoreError),
+    /// The store is not as it was written.
+    #[error("the store: {0}{more}", more = more(.0))]
+    StoreBroken(store::StoreError),
     /// Cryptography: the data directory was changed by someone else, or does not belong together.
     #[error("{0}")]
     Crypt(#[from] crypt::CryptError),
@@ -148,6 +151,11 @@ pub enum StartError {
 
 fn all(addresses: &[SocketAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+/// A part that is not as it was written is told; `verify` finds all.
+fn more(error: &store::StoreError) -> &'static str {
+    if error.to_string().ends_with("put a backup back") { " (`keyless verify` tells more)" } else { "" }
 }
 
 fn mend(cause: &std::io::Error) -> &'static str {
@@ -180,5 +188,14 @@ mod tests {
             let told = domain::chain(&error);
             assert_eq!(told.matches("os error").count(), 1, "{told}");
         }
+    }
+
+    #[test]
+    fn a_damaged_store_says_what_to_do() {
+        let damaged = store::StoreError::Broken("a page: put a backup back".to_owned());
+        let told = StartError::StoreBroken(damaged).to_string();
+        assert!(told.ends_with("put a backup back (`keyless verify` tells more)"), "{told}");
+        let other = store::StoreError::Broken("of another version of keyless".to_owned());
+        assert!(StartError::StoreBroken(other).to_string().ends_with("of another version of keyless"));
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     trust::{NamesChange, Public},
 };
 use access::Manager;
+use audit::{AuditLog, Missing};
 use crypt::SlotKind;
 use domain::{Clock, Timestamp};
 use host::HostError;
@@ -20,14 +21,15 @@ use std::{
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
-use tokio::sync::Mutex;
+use store::Condition;
+use tokio::sync::{Mutex, watch};
 use vault::VaultError;
 use wire::{
     Named, Services,
     admin::{Installation, InstallationFacts, clock::Later},
 };
 
-pub use wire::admin::{Capability, HostingFacts};
+pub use wire::admin::{Alarm, Capability, HostingFacts};
 
 /// The running installation.
 pub(crate) struct Site {
@@ -41,6 +43,13 @@ pub(crate) struct Site {
     naming: Mutex<bool>,
     services: OnceLock<Weak<Services>>,
     test_clock: Option<Arc<TestClock>>,
+    watched: OnceLock<Watched>,
+}
+
+/// What may come to be wrong.
+struct Watched {
+    store: watch::Receiver<Condition>,
+    log: Arc<AuditLog>,
 }
 
 impl Site {
@@ -63,7 +72,13 @@ impl Site {
             naming: Mutex::default(),
             services: OnceLock::new(),
             test_clock,
+            watched: OnceLock::new(),
         }
+    }
+
+    /// Tells whether the store writes, and where the audit log is. Once.
+    pub(crate) fn watch(&self, store: watch::Receiver<Condition>, log: Arc<AuditLog>) {
+        let _only_once = self.watched.set(Watched { store, log });
     }
 
     /// Tells which services know the vaults. Once.
@@ -92,6 +107,22 @@ impl Site {
         Some((clock.now(), clock.ahead().unwrap_or_default()))
     }
 
+    /// Public files that somebody has removed.
+    fn restore_files(&self) {
+        let folder = self.files().folder().display();
+        match self.files().restore() {
+            Ok(false) => {}
+            Ok(true) => tracing::warn!(
+                %folder,
+                "the files were gone by which programs trust this server and find it, and are made again: start what runs again to have new names"
+            ),
+            Err(error) => {
+                let error = domain::chain(&error);
+                tracing::error!(%folder, error, "the files are gone by which programs trust this server, and cannot be made again");
+            }
+        }
+    }
+
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.opened_by == SlotKind::KeyFile {
@@ -118,6 +149,12 @@ impl Installation for Site {
         }
     }
 
+    fn alarms(&self) -> Vec<Alarm> {
+        let Some(Watched { store, log }) = self.watched.get() else { return Vec::new() };
+        let condition = store.borrow().clone();
+        alarms(&self.layout.store(), &condition, log.missing())
+    }
+
     fn hosting_facts(&self) -> Later<'_, Result<HostingFacts, String>> {
         Box::pin(async {
             let tried = tokio::task::spawn_blocking(try_hosting).await;
@@ -129,6 +166,9 @@ impl Installation for Site {
     fn names_changed(&self, of: Named) {
         let Some(services) = self.services.get().and_then(Weak::upgrade) else { return };
         let renewed = tokio::task::block_in_place(|| {
+            if matches!(of, Named::Any) {
+                self.restore_files();
+            }
             let read = |of| names(&services, of);
             let renewed = renew(&self.naming, of, read, |names| self.shadows.set_names(names));
             tokio::runtime::Handle::current().block_on(renewed)
@@ -141,6 +181,33 @@ impl Installation for Site {
     fn test_clock(&self) -> Option<Arc<dyn wire::admin::TestClock>> {
         self.test_clock.clone().map(|clock| clock as Arc<dyn wire::admin::TestClock>)
     }
+}
+
+/// What is wrong, the worst first.
+fn alarms(store: &Path, condition: &Condition, missing: Option<Missing>) -> Vec<Alarm> {
+    let alarm =
+        |name: &str, what: String, mend: &str| Alarm { name: name.to_owned(), what, mend: mend.to_owned() };
+    let store = store.display();
+    let stopped = condition.stopped.as_ref().map(|why| {
+        let what =
+            format!("the store {store} DOES NOT WRITE any more, so that all changes are refused: {why}");
+        alarm(
+            "store-stopped",
+            what,
+            "look at its disk, then start the server again: until then it writes nothing",
+        )
+    });
+    let full = condition.is_full().then(|| {
+        let what =
+            format!("the store {store} finds no room on its disk: changes are refused, or will be soon");
+        alarm("store-full", what, "make room: it goes on by itself then")
+    });
+    let cut = missing.map(|missing| {
+        let mend =
+            "find out who did that, or put the files back if you did: `keyless audit verify` tells more";
+        alarm("audit-cut", missing.to_string(), mend)
+    });
+    stopped.into_iter().chain(full).chain(cut).collect()
 }
 
 /// What a program of this binary prints that says what it could give to an app: [`HostingFacts`], as JSON.
@@ -287,6 +354,22 @@ mod tests {
         assert!(!gate.enforced && gate.why.as_deref() == Some("no BPF"), "{gate:?}");
         let why = found(&tried(b"", b"keyless: no\n", 2 << 8)).unwrap_err();
         assert_eq!(why, "the program that tries it ended with exit status: 2: keyless: no");
+    }
+
+    #[test]
+    fn a_store_that_does_not_write_and_an_audit_log_that_was_cut_are_alarms() {
+        let (store, fine) = (Path::new("/data/keyless.redb"), Condition::default());
+        assert!(alarms(store, &fine, None).is_empty());
+        let mut stopped = fine.clone();
+        stopped.stopped = Some("its commit log: no disk (os error 5)".into());
+        let cut = Missing::Cut { dir: "/data/audit".into(), cut: audit::Cut { anchor: 9, found: 4 } };
+        let told = alarms(store, &stopped, Some(cut));
+        let [stopped, cut] = told.as_slice() else { panic!("{told:?}") };
+        let (what, mend) = (&stopped.what, &stopped.mend);
+        assert!(what.contains("/data/keyless.redb") && what.contains("os error 5"), "{what}");
+        assert!(mend.contains("start the server again"), "{mend}");
+        assert_eq!((&*stopped.name, &*cut.name), ("store-stopped", "audit-cut"));
+        assert!(cut.what.contains("records 5 to 9 are missing"), "{cut:?}");
     }
 
     fn app(name: &str) -> Named {

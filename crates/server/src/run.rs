@@ -110,6 +110,7 @@ struct Ground {
     entropy: Arc<dyn Entropy>,
     now: Timestamp,
     store: Arc<dyn Store>,
+    condition: watch::Receiver<store::Condition>,
     root: Arc<Key256>,
     opened_by: SlotKind,
     is_first_start: bool,
@@ -157,6 +158,9 @@ async fn run(config: Config, announce: Announce<'_>) -> Result<Running, StartErr
     let audit = ground.data.layout().audit();
     let log = AuditLog::open(&audit, &root.derive(AUDIT_KEY), config.audit_sync, anchor)?;
     let log = Arc::new(log);
+    if let Some(missing) = log.missing() {
+        tracing::error!("{missing}; `keyless audit verify` tells more");
+    }
     let hierarchy = Hierarchy::discover().ok();
     let guarded = Guarded::build(&audit, hierarchy.as_ref()).map_err(StartError::Threads)?;
     let outside_threads = Outside::build().map_err(StartError::Threads)?;
@@ -196,6 +200,7 @@ async fn run(config: Config, announce: Announce<'_>) -> Result<Running, StartErr
         Site::new(&config, &ground.addresses, shadows.clone(), &capabilities, opened_by, *now, test_clock);
     let site = Arc::new(site);
     site.serve_with(&services);
+    site.watch(ground.condition.clone(), log.clone());
     // The vaults' names are there already; those of apps are known only now.
     wire::admin::Installation::names_changed(&*site, wire::Named::Any);
     record_test_clock(&services, *now)?;
@@ -229,6 +234,8 @@ async fn run(config: Config, announce: Announce<'_>) -> Result<Running, StartErr
         let expire = tasks::expire(log.clone(), services.clone(), store.clone(), keep, stopping.clone());
         tasks.spawn(boxed(expire));
     }
+    let store_file = ground.data.layout().store();
+    tasks.spawn(boxed(tasks::condition(ground.condition.clone(), store_file, stopping.clone())));
     tasks.spawn(boxed(tasks::names(site.clone(), stopping.clone())));
     let supervisor = tokio::spawn(boxed(apps.clone().supervise(stopping)));
     for listener in ground.listeners {
@@ -273,7 +280,9 @@ async fn open(
     let listeners = public::bind(&config.addresses())?;
     let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let store: Arc<dyn Store> = Arc::new(open_store(&config, data.layout())?);
+    let store = open_store(&config, data.layout())?;
+    let condition = store.condition();
+    let store: Arc<dyn Store> = Arc::new(store);
     let config = with_kept_domain(config, &*store).await?;
     let is_new = seal::is_new(&*store).await?;
     let test_clock = TestClock::open(config.test_clock, is_new, data.layout(), &store, &entropy).await?;
@@ -294,6 +303,7 @@ async fn open(
         test_clock,
         entropy,
         store,
+        condition,
         root: Arc::new(unsealed.root),
         opened_by: unsealed.by,
         is_first_start: unsealed.is_first_start,
@@ -303,7 +313,7 @@ async fn open(
 
 /// An installation has the domain of its first start for good: users, vaults and the issuer are named by it. Nobody has to say it again, and
 /// who says another one means another installation.
-async fn with_kept_domain(config: Config, store: &dyn Store) -> Result<Config, StartError> {
+async fn with_kept_domain(mut config: Config, store: &dyn Store) -> Result<Config, StartError> {
     let tenant = store::query(store, |view| Ok::<_, Halt<StartError>>(view.get::<Tenant>(&())?)).await?;
     let Some(kept) = tenant.and_then(|tenant| DomainName::parse(&tenant.domain).ok()) else {
         return Ok(config);
@@ -315,7 +325,10 @@ async fn with_kept_domain(config: Config, store: &dyn Store) -> Result<Config, S
             said: config.domain.to_string(),
             origin: origin.to_owned(),
         }),
-        _ => Ok(Config { domain: kept, ..config }),
+        _ => {
+            config.domain = kept;
+            Ok(config)
+        }
     }
 }
 
@@ -535,6 +548,7 @@ impl Running {
             self.supervisor.abort();
         }
         self.tasks.shutdown().await;
+        self.apps.give_up_deployments().await;
         if asked == Asked::Interrupted {
             self.apps.end_all().await;
         }

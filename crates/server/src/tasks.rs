@@ -11,11 +11,14 @@ use crate::{
 use audit::{Actor, AuditLog, AuditSink, Outcome, SharedOrigin};
 use domain::{Clock, Entropy, RequestId, Timestamp, limits};
 use host::HostService;
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
-use store::Store;
-use tokio::time::{Instant, MissedTickBehavior};
+use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use store::{Condition, Store};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior},
+};
 use vault::Done;
-use wire::{Context, Door, Named, Services, admin::Installation};
+use wire::{Context, Door, Named, Services, Sparing, admin::Installation};
 
 /// How often ended workloads are looked for. An ended workload's endpoint refuses in any case: nobody is in its cgroup.
 const REAP_INTERVAL: Duration = Duration::from_secs(2);
@@ -58,17 +61,50 @@ pub(crate) async fn sync(log: Arc<AuditLog>, store: Arc<dyn Store>, entropy: Arc
     every(limits::AUDIT_SYNC_INTERVAL, stop, || sync_once(log.clone(), &*store, &*entropy)).await;
 }
 
+/// Logs when the store does not write any more, and why: whoever asks it is told that it is away, and no more.
+pub(crate) async fn condition(mut store: watch::Receiver<Condition>, path: PathBuf, mut stop: Stop) {
+    let (mut is_stopped, mut is_full) = (false, false);
+    loop {
+        let condition = store.borrow_and_update().clone();
+        let path = path.display();
+        if let Some(why) = condition.stopped.as_ref().filter(|_| !is_stopped) {
+            tracing::error!(%path, error = %why, "THE STORE DOES NOT WRITE any more: look at its disk, then start the server again");
+        }
+        match (is_full, condition.is_full()) {
+            (false, true) => tracing::error!(%path, "the store finds no room on its disk: make room"),
+            (true, false) => tracing::info!(%path, "the store has room again"),
+            _ => {}
+        }
+        (is_stopped, is_full) = (condition.stopped.is_some(), condition.is_full());
+        tokio::select! {
+            changed = store.changed() => if changed.is_err() { return },
+            () = stopped(&mut stop) => return,
+        }
+    }
+}
+
 /// One round of [`sync`]; also the last thing before the server ends.
 pub(crate) async fn sync_once(log: Arc<AuditLog>, store: &dyn Store, entropy: &dyn Entropy) {
+    // Of each second, as long as a disk fails.
+    static NOT_KEPT: Sparing = Sparing::new();
+    static NOT_SYNCED: Sparing = Sparing::new();
     // The disk may take its time: not on a thread that answers requests.
     match tokio::task::spawn_blocking(move || log.sync()).await {
         Ok(Ok(Some(at))) => {
-            if let Err(error) = anchor::save(store, entropy, at).await {
-                tracing::error!(%error, "the audit log's anchor cannot be kept");
+            if let Err(error) = anchor::save(store, entropy, at).await
+                && let Some(left_out) = NOT_KEPT.due()
+            {
+                let error = domain::chain(&error);
+                tracing::error!(error, left_out, "the audit log's anchor cannot be kept");
             }
         }
         Ok(Ok(None)) | Err(_) => {}
-        Ok(Err(error)) => tracing::error!(%error, "the audit log cannot be synced"),
+        Ok(Err(error)) => {
+            if let Some(left_out) = NOT_SYNCED.due() {
+                let error = domain::chain(&error);
+                tracing::error!(error, left_out, "the audit log cannot be synced");
+            }
+        }
     }
 }
 

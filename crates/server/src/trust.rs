@@ -30,6 +30,7 @@ const SYSTEM_BUNDLES: [&str; 5] = [
 pub const BUNDLE: &str = "bundle.pem";
 const ROOT: &str = "root.pem";
 const TRUSTSTORE: &str = "truststore.p12";
+const FILES: [&str; 3] = [BUNDLE, ROOT, TRUSTSTORE];
 const SYSTEM_HOSTS: &str = "/etc/hosts";
 /// Java wants a truststore to have a password; this one protects nothing.
 const TRUSTSTORE_PASSWORD: &str = "changeit";
@@ -38,6 +39,9 @@ const MARK: &str = "# Names of Keyless, for programs under `keyless run`.";
 /// The public files of an installation.
 #[derive(Debug)]
 pub struct Public {
+    /// In the data directory.
+    own: PathBuf,
+    authority_pem: String,
     folder: PathBuf,
     hosts: Hosts,
     /// Whether the folder is a copy outside of the data directory.
@@ -63,7 +67,28 @@ impl Public {
         let folder = if kernel::is_root() { open_to_all(layout, &own)? } else { own.clone() };
         let leads = Leads { names: names.clone(), addresses: reachable(listen), azure: None };
         let hosts = Hosts::open(folder.join("hosts"), leads, vault_hosts.into_iter().collect())?;
-        Ok(Self { is_copy: folder != own, folder, hosts })
+        Ok(Self { is_copy: folder != own, own, authority_pem: authority_pem.to_owned(), folder, hosts })
+    }
+
+    /// Makes again what somebody has removed, as what clears up `/run` or `/tmp` does: programs that are started next are told these places.
+    /// Was anything gone? Those that run on have the hosts file of before, and find no names in it that are new.
+    ///
+    /// # Errors
+    /// [`StartError::File`], and the kernel's.
+    pub(crate) fn restore(&self) -> Result<bool, StartError> {
+        let is_there = |folder: &Path| FILES.iter().all(|file| folder.join(file).exists());
+        if is_there(&self.own) && is_there(&self.folder) && self.hosts.is_there() {
+            return Ok(false);
+        }
+        for folder in [&self.own, &self.folder] {
+            ours(folder).map_err(|source| StartError::File { path: folder.clone(), source })?;
+        }
+        write_trust(&self.own, &self.authority_pem)?;
+        if self.is_copy {
+            copy(&self.own, &self.folder)?;
+        }
+        self.hosts.restore()?;
+        Ok(true)
     }
 
     /// Removes what is outside of the data directory; a next start makes it again. Only when no program uses it any more.
@@ -240,6 +265,23 @@ impl Hosts {
         Ok(Self { path, leads, state: Mutex::new(State { file, names }) })
     }
 
+    /// Does its place lead to it still?
+    fn is_there(&self) -> bool {
+        let file = self.state().file.metadata();
+        matches!((file, fs::metadata(&self.path)), (Ok(file), Ok(found)) if file.ino() == found.ino() && file.dev() == found.dev())
+    }
+
+    /// Makes it again where it is not.
+    fn restore(&self) -> Result<(), StartError> {
+        if !self.is_there() {
+            let names = self.state().names.clone();
+            let again = Self::open(self.path.clone(), self.leads.clone(), names)?;
+            let again = again.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+            *self.state() = again;
+        }
+        Ok(())
+    }
+
     /// Its place.
     pub fn path(&self) -> &Path {
         &self.path
@@ -353,12 +395,17 @@ fn open_to_all(layout: &Layout, own: &Path) -> Result<PathBuf, StartError> {
         .map(|()| run)
         .or_else(|_| ours(&temporary).map(|()| temporary.clone()))
         .map_err(|source| StartError::File { path: temporary, source })?;
-    for file in [BUNDLE, ROOT, TRUSTSTORE] {
+    copy(own, &folder)?;
+    Ok(folder)
+}
+
+fn copy(own: &Path, folder: &Path) -> Result<(), StartError> {
+    for file in FILES {
         let from = own.join(file);
         let content = fs::read(&from).map_err(|source| StartError::File { path: from, source })?;
         replace(&folder.join(file), &content)?;
     }
-    Ok(folder)
+    Ok(())
 }
 
 /// Makes the folder, or makes sure that it is a folder, not a link, and that nobody else may write there.
@@ -399,6 +446,33 @@ mod tests {
         let listen: Vec<IpAddr> = listen.iter().map(|address| address.parse().unwrap()).collect();
         let names = HostNames::new(&DomainName::parse("x.example").unwrap(), 8443);
         Leads { names, addresses: reachable(&listen), azure: None }
+    }
+
+    #[test]
+    fn files_that_somebody_has_removed_are_made_again_with_their_names() {
+        let place = std::env::temp_dir().join(format!("keyless-restored-{}", std::process::id()));
+        fs::create_dir_all(&place).unwrap();
+        let authority =
+            crypt::Authority::create("x", domain::Timestamp::from_seconds(1_764_000_000)).unwrap();
+        let (names, known) = (leads(&[]).names, "shop.vault.x.example".to_owned());
+        let listen = ["127.0.0.1".parse().unwrap()];
+        let pem = authority.certificate_pem();
+        let public = Public::write(&Layout::of(&place), pem, &names, &listen, [known.clone()]).unwrap();
+        assert!(!public.restore().unwrap(), "all is there");
+        let text = fs::read_to_string(public.hosts().path()).unwrap();
+        for gone in [public.folder().to_owned(), place.join("public")] {
+            fs::remove_dir_all(&gone).unwrap();
+            assert!(public.restore().unwrap() && !public.restore().unwrap(), "{}", gone.display());
+            let files = public.trust_files();
+            assert!(files.bundle.exists() && files.root.exists() && files.truststore.exists());
+            assert_eq!(fs::read_to_string(public.hosts().path()).unwrap(), text);
+        }
+        // What changes from now on is in the file that programs are told.
+        let gone = NamesChange::One { name: known, is_there: false };
+        public.hosts().set_names(&gone).unwrap();
+        assert_ne!(fs::read_to_string(public.hosts().path()).unwrap(), text);
+        public.remove_copy();
+        fs::remove_dir_all(place).unwrap();
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub const LIST_MAX: u16 = 256;
 /// Bytes of one page or answer (at least one item).
 pub const REPLY_BYTES_MAX: usize = 1024 * 1024;
 
+/// What [`StoreError::Unavailable`] says of a store that writes nothing more until it is opened again, however often it is tried.
+pub const STOPPED: &str = "the store has stopped writing: start the server again";
+
 /// Names one attempt of a commit: 128 random bits from the caller's entropy. A retry of the same attempt keeps it, a new decision
 /// takes a new one. It is what resolves an [`StoreError::Unknown`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -200,6 +203,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Does the store write nothing more until it is opened again? No error of its own: whoever asks from outside is told that the store is
+    /// away, and only whoever can start the server again is told more.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Unavailable(why) if why == STOPPED)
+    }
+
     /// Not done, or nobody knows: what was asked for may be asked for again, and may succeed then.
     pub const fn is_temporary(&self) -> bool {
         match self {

@@ -9,7 +9,7 @@ pub mod record;
 pub mod redb;
 pub mod transact;
 
-pub use self::redb::{Redb, RedbOptions, Sound};
+pub use self::redb::{Condition, Redb, RedbOptions, Sound};
 pub use contract::{
     Changes, Check, Commit, CommitId, Entry, Key, Page, Position, Snapshot, Store, StoreError, Write,
 };

@@ -1,5 +1,6 @@
 //! What every request carries: its id, its time, where it comes from; and the one way to leave an audit record before an answer.
 
+use crate::sparing::Sparing;
 use access::{Verifier, VerifierConfig, audience::vault_audiences};
 use audit::{Actor, AuditError, AuditSink, Outcome, Record, SharedOrigin, append_together};
 use axum::{extract::Request, middleware::Next, response::Response};
@@ -189,8 +190,17 @@ impl Context {
 }
 
 fn recorded(appended: Result<(), AuditError>, action: &str) -> Result<Recorded, AuditUnavailable> {
+    // Whoever sends requests, strangers too, would fill the disk still more.
+    static UNWRITTEN: Sparing = Sparing::new();
     appended.map(|()| Recorded(())).map_err(|error| {
-        tracing::error!(error = domain::chain(&error), action, "the audit log cannot be written");
+        if let Some(left_out) = UNWRITTEN.due() {
+            tracing::error!(
+                error = domain::chain(&error),
+                action,
+                left_out,
+                "the audit log cannot be written"
+            );
+        }
         AuditUnavailable
     })
 }

@@ -21,9 +21,11 @@ mod query;
 pub mod router;
 mod scm;
 pub mod sign_in;
+mod sparing;
 mod time;
 
 pub use context::{Context, Door, Services, State, Verifiers};
 pub use outside::{Named, Outside, OutsidePlace};
 pub use patience::Patience;
 pub use router::PublicService;
+pub use sparing::Sparing;

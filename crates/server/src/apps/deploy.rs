@@ -12,13 +12,14 @@ use super::{
     launch::{base, scrub},
     log,
 };
+use crate::tasks::boxed;
 use audit::Outcome;
 use axum::body::Body;
 use domain::{AppId, AppName, DeploymentId, Timestamp, limits};
 use host::{Deployment, HostError, Image, OwnCommand, Publishable};
 use http_body_util::BodyExt;
-use kernel::{Account, AppCgroup, Ended, KernelError, Limiter, Limits, Program};
-use package::{Contents, PackageError, Runtime, Step};
+use kernel::{Account, AppCgroup, Ended, KernelError, Limiter, Limits, Process, Program};
+use package::{Contents, PackageError, Runtime, Step, Synced};
 use std::{
     collections::{HashMap, VecDeque},
     ffi::OsString,
@@ -28,13 +29,16 @@ use std::{
         fd::AsFd,
         unix::fs::{DirBuilderExt, OpenOptionsExt},
     },
+    path::PathBuf,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use store::StoreError;
-use tokio::{io::AsyncWriteExt, time::Instant};
+use tokio::{io::AsyncWriteExt, sync::watch, time::Instant};
 use wire::admin::{Brought, HostingFault, ObservedDeployment};
 
 /// Processes and threads of a step of building. Ours: `npm` and compilers take many.
@@ -45,6 +49,8 @@ const TAIL_BYTES: u64 = 4 * 1024;
 /// Deployments of an app of which it is known what became of them. Ours: whoever has sent one asks ten times a second, and several may send at
 /// a time.
 const OUTCOMES_MAX: usize = 16;
+/// How long a stop of the server waits until the files of deployments that it gives up are removed. Ours: a person waits.
+const GIVE_UP_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// What became of the last deployments of each app, the latest one at the end.
 #[derive(Default)]
@@ -171,39 +177,112 @@ impl Begun {
         let remove = self.removal();
         let is_there = outcome.is_ok();
         // A package's files may be many.
-        let tidied = tokio::task::spawn_blocking(move || match is_there {
-            true => folder.prune(id, &used),
-            false => remove(),
+        let tidied = tokio::task::spawn_blocking(move || {
+            if is_there {
+                folder.prune(id, &used);
+            }
+            remove(is_there);
         });
         let _tidied = tidied.await;
         self.is_over = true;
-        let _gone = fs::remove_file(self.ground.folder.package(self.ground.id));
         finish(&self.apps, &self.ground, outcome);
         self.apps.sweep_images().await;
     }
 
-    /// What removes the files of a deployment that did not come about.
-    fn removal(&self) -> impl FnOnce() + Send + 'static {
+    /// What removes the files of a deployment that did not come about, and then its package: by that the next start knows files that could not
+    /// be removed, or were not yet when the server ended.
+    fn removal(&self) -> impl FnOnce(bool) + Send + 'static {
         let is_committing = self.ground.is_committing.load(Ordering::SeqCst);
         let (folder, id) = (self.ground.folder.clone(), self.ground.id);
-        move || {
-            if !is_committing && let Err(error) = folder.remove_deployment(id) {
-                tracing::warn!(%error, deployment = %id, "the files of a deployment that failed cannot be removed");
+        move |is_there| {
+            if !is_there
+                && !is_committing
+                && let Err(error) = folder.remove_deployment(id)
+            {
+                return tracing::warn!(%error, deployment = %id, "the files of a deployment that failed cannot be removed");
             }
+            let _gone = fs::remove_file(folder.package(id));
         }
+    }
+}
+
+impl Begun {
+    async fn unless_stopped(&self, work: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
+        unless_stopped(self.apps.stopping.subscribe(), &self.ground.is_committing, work).await
     }
 }
 
 impl Drop for Begun {
     fn drop(&mut self) {
         if !self.is_over {
-            let _gone = fs::remove_file(self.ground.folder.package(self.ground.id));
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                drop(runtime.spawn_blocking(self.removal()));
+                let remove = self.removal();
+                drop(runtime.spawn_blocking(move || remove(false)));
             }
             let why = "it was given up before it was there".to_owned();
             finish(&self.apps, &self.ground, Err(Failed(why)));
         }
+    }
+}
+
+/// A program of a deployment. If that is given up, by a stop of the server or by a fault of ours, the program ends with all that it has started:
+/// nobody would wait for it any more, nor end it.
+pub(super) struct Ending<'a>(Option<(&'a Process, Option<&'a AppCgroup>)>);
+
+impl<'a> Ending<'a> {
+    pub(super) const fn of(process: &'a Process, cgroup: Option<&'a AppCgroup>) -> Self {
+        Self(Some((process, cgroup)))
+    }
+
+    /// It has been waited for.
+    pub(super) fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if let Some((process, cgroup)) = self.0 {
+            super::launch::end_at_once(process, cgroup, false);
+        }
+    }
+}
+
+/// Does what a deployment comes about by, unless the server stops before: but whether it is what is desired is waited for.
+async fn unless_stopped(
+    mut stopping: watch::Receiver<bool>,
+    is_committing: &AtomicBool,
+    work: impl Future<Output = Result<(), Failed>>,
+) -> Result<(), Failed> {
+    let mut work = pin!(work);
+    tokio::select! {
+        outcome = &mut work => return outcome,
+        _ = stopping.wait_for(|is_stopping| *is_stopping) => {}
+    }
+    if is_committing.load(Ordering::SeqCst) {
+        return work.await;
+    }
+    Err(Failed("the server was stopped before it was in place; deploy it again".to_owned()))
+}
+
+impl Apps {
+    /// Has a deployment go on by itself.
+    fn goes_on(&self, deployment: impl Future<Output = ()> + Send + 'static) {
+        let mut coming = self.coming.lock().unwrap_or_else(PoisonError::into_inner);
+        while coming.try_join_next().is_some() {}
+        coming.spawn(boxed(deployment));
+    }
+
+    /// Ends deployments that are under way, as nobody will be there to wait for what builds them, and removes their files. What cannot be
+    /// removed in time is by the next start.
+    pub(crate) async fn give_up_deployments(&self) {
+        self.stopping.send_replace(true);
+        let mut coming = std::mem::take(&mut *self.coming.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = async { while coming.join_next().await.is_some() {} };
+        if tokio::time::timeout(GIVE_UP_TIME_MAX, all).await.is_err() {
+            tracing::warn!("what is left of deployments that were under way is removed by the next start");
+        }
+        self.sweep_builds().await;
     }
 }
 
@@ -292,8 +371,9 @@ async fn begin(
             let image = std::mem::take(image);
             apps.files.mark_containers().map_err(kept)?;
             apps.deployments.tell(app, id, Progress::LookingForImage);
-            tokio::spawn(async move {
-                let outcome = fetch(&begun.apps, &begun.ground, podman, &image).await;
+            apps.goes_on(async move {
+                let work = fetch(&begun.apps, &begun.ground, podman, &image);
+                let outcome = begun.unless_stopped(work).await;
                 begun.end(outcome).await;
             });
         }
@@ -304,8 +384,9 @@ async fn begin(
                 return Err(fault);
             }
             apps.deployments.tell(app, id, Progress::Unpacking);
-            tokio::spawn(async move {
-                let outcome = super::root_files::come_about(&begun.apps, &begun.ground, podman).await;
+            apps.goes_on(async move {
+                let work = super::root_files::come_about(&begun.apps, &begun.ground, podman);
+                let outcome = begun.unless_stopped(work).await;
                 begun.end(outcome).await;
             });
         }
@@ -319,8 +400,8 @@ async fn begin(
                 return Err(fault);
             }
             apps.deployments.tell(app, id, Progress::Unpacking);
-            tokio::spawn(async move {
-                let outcome = come_about(&begun.apps, &begun.ground).await;
+            apps.goes_on(async move {
+                let outcome = begun.unless_stopped(come_about(&begun.apps, &begun.ground)).await;
                 begun.end(outcome).await;
             });
         }
@@ -361,7 +442,9 @@ async fn pull(ground: &Ground, podman: &Podman, image: &str) -> Result<(), Faile
         |error: &dyn std::error::Error| Failed(format!("fetching image {image}: {}", domain::chain(error)));
     let mut output = said(&ground.folder, ground.id).map_err(|error| failed(&error))?;
     let process = podman.pull(image, &output).map_err(|error| failed(&error))?;
+    let ending = Ending::of(&process, None);
     let ended = tokio::time::timeout(PULL_TIME_MAX, super::probe::ended(&process)).await;
+    ending.ended();
     match ended {
         Ok(Ended::Exited(0)) => Ok(()),
         Ok(how) => {
@@ -430,24 +513,37 @@ async fn come_about(apps: &Arc<Apps>, ground: &Ground) -> Result<(), Failed> {
             run(apps, ground, &build, &step).await?;
         }
     }
-    let root = contents.root();
+    // Once for all that was unpacked and built, and last: whoever is told "deployed" still has it after a cut of power.
+    let synced = tokio::task::spawn_blocking(move || Ok(contents.sync()?));
+    let synced = synced.await.unwrap_or_else(|error| Err(Failed(error.to_string())))?;
+    let deployment = deployment(ground.id, &synced, (launch, instead_of), apps.now());
+    commit(apps, ground, deployment).await
+}
+
+/// What a package comes to, once its files are on the disk.
+fn deployment(
+    id: DeploymentId,
+    synced: &Synced,
+    (launch, instead_of): (package::Launch, Option<OwnCommand>),
+    now: Timestamp,
+) -> Deployment {
+    let contents = synced.contents();
     let own = contents.search_path(launch.runtime);
-    let path = own.iter().filter_map(|path| Some(path.strip_prefix(root).ok()?.to_str()?.to_owned()));
-    let deployment = Deployment {
-        id: ground.id,
-        runtime: match launch.runtime {
-            Runtime::Python => "python",
-            Runtime::Node => "node",
-            Runtime::Other => "executable",
-        }
-        .to_owned(),
-        path: path.collect(),
+    let relative = |path: &PathBuf| Some(path.strip_prefix(contents.root()).ok()?.to_str()?.to_owned());
+    let runtime = match launch.runtime {
+        Runtime::Python => "python",
+        Runtime::Node => "node",
+        Runtime::Other => "executable",
+    };
+    Deployment {
+        id,
+        runtime: runtime.to_owned(),
+        path: own.iter().filter_map(relative).collect(),
         command: launch.command,
         instead_of,
         image: None,
-        created: apps.now(),
-    };
-    commit(apps, ground, deployment).await
+        created: now,
+    }
 }
 
 /// Makes it what is desired.
@@ -501,7 +597,7 @@ async fn run(apps: &Arc<Apps>, ground: &Ground, build: &Build<'_>, step: &Step) 
     let place = place.map_err(|why| Failed(format!("{}: {why}", step.why)))?;
     let cgroup = match place {
         Some(parent) => {
-            let name = format!("{}build-{}", apps.launcher.prefix, ground.id);
+            let name = format!("{}{}", apps.launcher.build_prefix(), ground.id);
             Some(AppCgroup::create(parent, &name).map_err(|error| failed(&error))?)
         }
         None => None,
@@ -519,7 +615,9 @@ async fn run(apps: &Arc<Apps>, ground: &Ground, build: &Build<'_>, step: &Step) 
                     None => super::probe::ended_with_group(process).await,
                 }
             };
+            let ending = Ending::of(process, cgroup.as_ref());
             let ended = tokio::time::timeout_at(build.until, ended).await;
+            ending.ended();
             if ended.is_err() {
                 super::launch::end_at_once(process, cgroup.as_ref(), false);
                 let _killed = super::probe::ended(process).await;
@@ -604,6 +702,47 @@ fn log_tail(folder: &AppFolder, tail: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_build_that_is_given_up_leaves_nothing_running() {
+        let (read, write) = io::pipe().unwrap();
+        let program = Program {
+            arguments: ["/bin/sh", "-c", "sleep 60 & sleep 60"].map(Into::into).to_vec(),
+            environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            output: Some(write.as_fd()),
+            ..Program::default()
+        };
+        let process = kernel::spawn(&program).unwrap();
+        drop(program);
+        drop(write);
+        let (stop, stopping) = watch::channel(false);
+        let build = async {
+            let ending = Ending::of(&process, None);
+            let _ended = super::super::probe::ended(&process).await;
+            ending.ended();
+            Ok(())
+        };
+        let is_committing = AtomicBool::new(false);
+        let given_up = unless_stopped(stopping, &is_committing, build);
+        let (outcome, _) = tokio::join!(given_up, async { stop.send_replace(true) });
+        assert!(outcome.is_err_and(|Failed(why)| why.contains("the server was stopped")));
+        // All that held the other end are gone.
+        let read = tokio::task::spawn_blocking(move || io::read_to_string(read));
+        tokio::time::timeout(Duration::from_secs(10), read).await.expect("it has gone").unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whether_it_is_what_is_desired_is_waited_for_by_a_stop() {
+        for is_committing in [true, false] {
+            let work = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok(())
+            };
+            let stopping = watch::channel(true).1;
+            let outcome = unless_stopped(stopping, &AtomicBool::new(is_committing), work).await;
+            assert_eq!(outcome.is_ok(), is_committing);
+        }
+    }
 
     /// Of several that were sent at once all but the last one were unknown, and told to be failed.
     #[test]

@@ -145,6 +145,11 @@ fn no_network(why: impl fmt::Display) -> LaunchError {
 }
 
 impl Launcher {
+    /// How the names of cgroups begin in which packages are built.
+    pub(super) fn build_prefix(&self) -> String {
+        format!("{}build-", self.prefix)
+    }
+
     /// The account that an app's files and processes belong to.
     pub(crate) fn account(&self, desired: &Desired) -> Option<u32> {
         kernel::is_root().then_some(desired.account)

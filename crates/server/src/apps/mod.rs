@@ -45,8 +45,8 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{Notify, broadcast},
-    task::AbortHandle,
+    sync::{self, Notify, broadcast},
+    task::{AbortHandle, JoinSet},
 };
 pub(crate) use told::Handle;
 use wire::{Context, Services, admin::ObservedReference, context::Door};
@@ -70,6 +70,10 @@ pub(crate) struct Apps {
     routes: Arc<Routes>,
     attestor: Option<Arc<Attestor>>,
     deployments: Deployments,
+    /// Those that go on by themselves.
+    coming: Mutex<JoinSet<()>>,
+    /// Deployments that are under way are to be given up.
+    stopping: sync::watch::Sender<bool>,
     began: Instant,
     state: Mutex<States>,
     /// Apps of which something is another.
@@ -179,6 +183,8 @@ impl Apps {
             routes,
             attestor,
             deployments: Deployments::default(),
+            coming: Mutex::default(),
+            stopping: sync::watch::Sender::new(false),
             began: Instant::now(),
             state: Mutex::default(),
             changed: Mutex::default(),

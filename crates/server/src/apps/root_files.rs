@@ -7,7 +7,7 @@
 use super::{
     Apps,
     container::{PULL_TIME_MAX, Podman},
-    deploy::{Failed, Ground, Progress, said, tail},
+    deploy::{Ending, Failed, Ground, Progress, said, tail},
 };
 use domain::{AppId, DeploymentId};
 use host::{Deployment, HostError, Image, OwnCommand};
@@ -76,7 +76,10 @@ async fn import(ground: &Ground, podman: &Podman, tar: &Path, name: &str) -> Res
     let failed = |error: &dyn std::error::Error| Failed(format!("podman import: {}", domain::chain(error)));
     let mut output = said(&ground.folder, ground.id).map_err(|error| failed(&error))?;
     let process = podman.import(tar, name, &output).map_err(|error| failed(&error))?;
-    match tokio::time::timeout(PULL_TIME_MAX, super::probe::ended(&process)).await {
+    let ending = Ending::of(&process, None);
+    let ended = tokio::time::timeout(PULL_TIME_MAX, super::probe::ended(&process)).await;
+    ending.ended();
+    match ended {
         Ok(Ended::Exited(0)) => Ok(()),
         Ok(how) => {
             let (how, tail) = (super::probe::told(how), tail(&mut output).unwrap_or_default());

@@ -176,7 +176,6 @@ impl Apps {
             // One that is kept is found to have ended at the next start.
             let _may_be_kept = self.services.host.end(instance.workload).await;
         }
-        // Packages that are being built, too.
         self.sweep_cgroups(&BTreeSet::new()).await;
         self.renew_token_files().await;
     }
@@ -184,6 +183,15 @@ impl Apps {
     /// Cgroups that an earlier run made and no record names: it ended between making one and keeping that it did, or an app was deleted
     /// and the server killed before it could end what ran.
     pub(super) async fn sweep_cgroups(&self, kept: &BTreeSet<PathBuf>) {
+        self.sweep(&self.launcher.prefix, kept).await;
+    }
+
+    /// Those of builds, which nobody waits for any more.
+    pub(super) async fn sweep_builds(&self) {
+        self.sweep(&self.launcher.build_prefix(), &BTreeSet::new()).await;
+    }
+
+    async fn sweep(&self, prefix: &str, kept: &BTreeSet<PathBuf>) {
         let (kernel::Placement::Root { parent } | kernel::Placement::Delegated { parent }) =
             &self.launcher.placement
         else {
@@ -191,7 +199,7 @@ impl Apps {
         };
         let Ok(entries) = std::fs::read_dir(parent) else { return };
         for entry in entries.flatten() {
-            let is_ours = entry.file_name().to_string_lossy().starts_with(&self.launcher.prefix);
+            let is_ours = entry.file_name().to_string_lossy().starts_with(prefix);
             if is_ours
                 && !kept.contains(&entry.path())
                 && let Ok(cgroup) = AppCgroup::open(&entry.path())

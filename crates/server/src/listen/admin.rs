@@ -4,15 +4,18 @@ use super::{ACCEPT_PAUSE, REQUEST_TIME_MAX, Stop, serve, stopped};
 use crate::{data::Layout, error::StartError, tasks::boxed};
 use axum::Router;
 use domain::limits;
-use std::{fs, os::fd::AsFd, os::unix::fs::PermissionsExt, sync::Arc};
+use std::{fs, io, os::fd::AsFd, os::unix::fs::PermissionsExt, sync::Arc};
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::Semaphore,
 };
-use wire::admin::AdminPeer;
+use wire::{Sparing, admin::AdminPeer};
 
 /// Connections open at a time.
 const CONNECTIONS_MAX: usize = 64;
+
+/// As of the public listener.
+static NOT_ACCEPTED: Sparing = Sparing::new();
 
 /// Makes the socket. The data directory is ours alone (its lock is held), so an old socket is a left-over.
 ///
@@ -20,8 +23,17 @@ const CONNECTIONS_MAX: usize = 64;
 /// [`StartError::AdminSocket`], for one if the path is too long for a socket (107 bytes).
 pub(crate) fn bind(layout: &Layout) -> Result<UnixListener, StartError> {
     let path = layout.admin_socket();
-    let _left_over = fs::remove_file(&path);
     let make = || {
+        match fs::remove_file(&path) {
+            // Its system would tell that the address is in use.
+            Err(_) if path.is_dir() => {
+                return Err(io::Error::new(
+                    io::ErrorKind::IsADirectory,
+                    "a folder is in its place: remove it",
+                ));
+            }
+            _left_over => {}
+        }
         let listener = UnixListener::bind(&path)?;
         // The directory is closed to others, so nobody can have connected in between.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
@@ -42,7 +54,9 @@ pub(crate) async fn accept(listener: UnixListener, router: Router, mut stop: Sto
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept an administrator's connection");
+                if let Some(left_out) = NOT_ACCEPTED.due() {
+                    tracing::warn!(%error, left_out, "cannot accept an administrator's connection");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -76,4 +90,19 @@ fn administrator(stream: &UnixStream) -> Option<AdminPeer> {
         return None;
     }
     Some(AdminPeer { uid: peer.uid, pid: Some(peer.pid), executable: peer.executable })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_in_place_of_the_socket_is_said_to_be_one() {
+        let place = std::env::temp_dir().join(format!("keyless-socket-{}", std::process::id()));
+        let layout = Layout::of(&place);
+        fs::create_dir_all(layout.admin_socket().join("inside")).unwrap();
+        let refused = bind(&layout).unwrap_err().to_string();
+        assert!(refused.contains("a folder is in its place: remove it"), "{refused}");
+        fs::remove_dir_all(&place).unwrap();
+    }
 }

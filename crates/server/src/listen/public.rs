@@ -17,11 +17,14 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_rustls::TlsAcceptor;
-use wire::{PublicService, proxy::Kept};
+use wire::{PublicService, Sparing, proxy::Kept};
 
 /// Connections that wait in the kernel until they are accepted. Its usual 128 are full when a crowd comes at once, and whoever comes then
 /// tries again only after seconds.
 const WAITING_MAX: u32 = 1_024;
+
+/// Without a descriptor left it is tried again and again, however long that lasts.
+static NOT_ACCEPTED: Sparing = Sparing::new();
 
 /// Newcomers that are observed at a time.
 const OBSERVED_MAX: usize = 2;
@@ -134,7 +137,9 @@ impl Public {
             match accepted {
                 Ok((stream, peer)) => drop(tokio::spawn(boxed(self.clone().connection(stream, peer, place)))),
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    if let Some(left_out) = NOT_ACCEPTED.due() {
+                        tracing::warn!(%error, left_out, "cannot accept a connection");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

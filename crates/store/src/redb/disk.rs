@@ -204,7 +204,8 @@ impl StorageBackend for Disk {
         let from = usize::try_from(offset).unwrap();
         let mut state = self.state();
         state.bytes_read += out.len() as u64;
-        out.copy_from_slice(state.now.get(from..from + out.len()).ok_or_else(failed)?);
+        // As a file that is too short.
+        out.copy_from_slice(state.now.get(from..from + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 

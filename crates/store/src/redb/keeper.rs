@@ -33,8 +33,10 @@ impl Keeper {
     /// be recovered from: nothing is written any more then.
     pub(super) fn run(mut self, layers: &Receiver<Arc<Layer>>, told: &Sender<u64>) {
         while let Ok(layer) = layers.recv() {
-            if self.keep_at_last(&layer, layers).is_none() {
-                return self.shared.is_poisoned.store(true, Ordering::Release);
+            match self.keep_at_last(&layer, layers) {
+                Ok(()) => {}
+                Err(Some(error)) => return self.shared.stop(&format!("its file: {error}")),
+                Err(None) => return self.shared.is_poisoned.store(true, Ordering::Release),
             }
             if told.send(layer.at.revision).is_err() {
                 return;
@@ -42,25 +44,32 @@ impl Keeper {
         }
     }
 
-    /// Tries until there is room; nothing after another error, or if nobody waits for it any more.
-    fn keep_at_last(&mut self, layer: &Layer, layers: &Receiver<Arc<Layer>>) -> Option<()> {
+    /// Tries until there is room.
+    ///
+    /// # Errors
+    /// Any other; none if nobody waits for it any more.
+    fn keep_at_last(
+        &mut self,
+        layer: &Layer,
+        layers: &Receiver<Arc<Layer>>,
+    ) -> Result<(), Option<StoreError>> {
         loop {
             match self.keep(layer) {
                 Ok(table) => {
-                    self.shared.is_full.store(false, Ordering::Release);
-                    return self.publish(table);
+                    self.shared.set_full(false);
+                    return self.publish(table).map_err(Some);
                 }
-                Err(StoreError::Full(_)) => self.shared.is_full.store(true, Ordering::Release),
-                Err(_) => return None,
+                Err(StoreError::Full(_)) => self.shared.set_full(true),
+                Err(error) => return Err(Some(error)),
             }
             // The engine refuses all after it, reads as well.
             match self.open_again() {
                 Ok(()) | Err(StoreError::Full(_)) => {}
-                Err(_) => return None,
+                Err(error) => return Err(Some(error)),
             }
             // Nobody sends another layer before this one is kept: it can only be that nobody will.
             if !matches!(layers.recv_timeout(FULL_PAUSE), Err(RecvTimeoutError::Timeout)) {
-                return None;
+                return Err(None);
             }
         }
     }
@@ -75,14 +84,14 @@ impl Keeper {
     }
 
     /// From here on what was kept is read from the tables.
-    fn publish(&self, table: Entries) -> Option<()> {
-        let mut published = self.shared.published.write().ok()?;
+    fn publish(&self, table: Entries) -> Result<(), StoreError> {
+        let mut published = self.shared.published.write().map_err(super::poisoned)?;
         published.table = Arc::new(table);
         let kept = published.layers.kept.take();
         drop(published);
         // Thousands of entries: nobody waits for their end.
         drop(kept);
-        Some(())
+        Ok(())
     }
 
     /// Reads go on with the file as it was before, or after: what is kept is read from memory still. Who comes meanwhile waits.

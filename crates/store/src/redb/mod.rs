@@ -5,6 +5,7 @@
 //! A commit is durable before anyone sees it, and is published, position and entries together, before its verdict is told. The log
 //! keeps recent commits longer than the tables need them, so that followers and unresolved attempts survive a restart.
 
+mod condition;
 #[cfg(test)]
 mod disk;
 mod hot;
@@ -22,11 +23,13 @@ mod writer;
 use crate::{
     contract::{
         Changes, Check, CommitId, Entry, Key, LIST_MAX, Page, Position, READ_KEYS_MAX, REPLY_BYTES_MAX,
-        Snapshot, Store, StoreError, Write, validate,
+        STOPPED, Snapshot, Store, StoreError, Write, validate,
     },
     history::History,
 };
 use async_trait::async_trait;
+pub use condition::Condition;
+use condition::Shown;
 use hot::{Hot, Known};
 use keeper::Keeper;
 use layer::Layers;
@@ -46,6 +49,7 @@ use std::{
     thread::JoinHandle,
 };
 use tables::{Entries, State};
+use tokio::sync::watch;
 use told::Caller;
 use writer::{Ask, Writer};
 
@@ -82,11 +86,25 @@ struct Shared {
     is_poisoned: AtomicBool,
     /// The tables find no room for what is in memory.
     is_full: AtomicBool,
+    /// Both of them as people are told.
+    shown: Shown,
     /// How often the file was opened again.
     openings: AtomicU64,
 }
 
 impl Shared {
+    /// Nothing more is written through this handle, and why.
+    fn stop(&self, why: &str) {
+        self.is_poisoned.store(true, Ordering::Release);
+        self.shown.stopped(why);
+    }
+
+    /// Does the file find room?
+    fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Release);
+        self.shown.file_full(is_full);
+    }
+
     /// Asks once more if the file was opened again meanwhile, as after a full disk: tables of before tell nothing but errors then.
     fn again<T>(&self, ask: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
         loop {
@@ -149,6 +167,11 @@ impl Redb {
         })
     }
 
+    /// Does it write? Changes are told.
+    pub fn condition(&self) -> watch::Receiver<Condition> {
+        self.shared.shown.watch()
+    }
+
     /// Is all of a store as it was written? Every page of the file, every frame of its log and every entry is read; of the file nothing is
     /// changed, and the log is opened as by [`open`](Self::open).
     ///
@@ -187,15 +210,13 @@ impl Redb {
         let database = open()?;
         let state = tables::kind(&database)?;
         if state == State::Ours && !is_there {
-            return Err(log::damaged(
+            return Err(log::unfit(
                 "it is not there: put it back (or, if the file was copied while the server was stopped, make an empty folder)",
             ));
         }
         let folder = folder()?;
         if state == State::New && !folder.list().map_err(log::unavailable)?.is_empty() {
-            return Err(log::damaged(
-                "it is there, and the file is new: put the one back that it belongs to",
-            ));
+            return Err(log::unfit("it is there, and the file is new: put the one back that it belongs to"));
         }
         tables::create(&database)?;
         let fence = tables::fence(&database)?;
@@ -213,6 +234,7 @@ impl Redb {
             history,
             is_poisoned: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
+            shown: Shown::default(),
             openings: AtomicU64::new(0),
         });
         let keeper = Keeper { database: Some(database), reopen: Box::new(open), shared: shared.clone() };
@@ -423,9 +445,9 @@ impl Opened {
             Some(known) if known == self.fence => Ok(()),
             Some(_) => Err(log::damaged("it is of another store than the file")),
             None if history.at().revision < self.fence.revision => {
-                Err(log::damaged("it is older than the file: put back both, of one time"))
+                Err(log::unfit("it is older than the file: put back both, of one time"))
             }
-            None => Err(log::damaged("the file is older: put back both, of one time")),
+            None => Err(log::unfit("the file is older: put back both, of one time")),
         }
     }
 }
@@ -446,6 +468,9 @@ pub fn commits_of(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// What is left to do about what is not as it was written.
+const BACKUP: &str = "put a backup back";
+
 /// Was there no room on the disk, or no more that this user may have?
 fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
@@ -456,5 +481,5 @@ fn full() -> StoreError {
 }
 
 fn closed() -> StoreError {
-    StoreError::Unavailable("the store has stopped writing: start the server again".to_owned())
+    StoreError::Unavailable(STOPPED.to_owned())
 }

@@ -32,7 +32,8 @@ pub(super) fn check<B: StorageBackend>(
     match checked {
         Ok(_) => Ok(()),
         Err(StoreError::Broken(why)) => {
-            Err(StoreError::Broken(format!("its file is not as it was written ({why}): put a backup back")))
+            // It ends with what to do.
+            Err(StoreError::Broken(format!("its file is not as it was written: {why}")))
         }
         Err(other) => Err(other),
     }

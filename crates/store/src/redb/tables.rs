@@ -4,9 +4,10 @@ use super::layer::Layer;
 use crate::contract::{CommitId, Entry, Key, Position, StoreError};
 use redb::{
     AccessGuard, Database, DatabaseError, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase,
-    TableDefinition, TableError,
+    StorageError, TableDefinition, TableError,
 };
 use std::{
+    io::ErrorKind,
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
 };
@@ -128,7 +129,7 @@ fn put_down(database: &Database, layer: &Layer) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// Opens a file.
+/// Opens a file. One that is too short, or another kind of file, is no matter of the disk.
 pub(super) fn opened(open: impl FnOnce() -> Result<Database, DatabaseError>) -> Result<Database, StoreError> {
     guarded(|| open().map_err(not_opened))
 }
@@ -137,7 +138,7 @@ pub(super) fn opened(open: impl FnOnce() -> Result<Database, DatabaseError>) -> 
 /// poisoned one of the engine's, all that is asked after it comes to the same.
 fn guarded<T>(ask: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     let told = catch_unwind(AssertUnwindSafe(ask));
-    told.unwrap_or_else(|_| Err(broken("a page of its file is not as it was written: put a backup back")))
+    told.unwrap_or_else(|_| Err(broken("a page of its file is not as it was written")))
 }
 
 /// The entry at a key.
@@ -204,7 +205,7 @@ fn open<K: redb::Key + 'static, V: redb::Value + 'static>(
 ) -> Result<ReadOnlyTable<K, V>, StoreError> {
     transaction.open_table(table).map_err(|error| match error {
         TableError::Storage(error) => unavailable(error),
-        other => StoreError::Broken(other.to_string()),
+        other => broken(&other.to_string()),
     })
 }
 
@@ -232,7 +233,7 @@ pub(super) fn of_engine(error: &redb::Error) -> StoreError {
         redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
             StoreError::Unavailable(error.to_string())
         }
-        other => StoreError::Broken(other.to_string()),
+        other => broken(&other.to_string()),
     }
 }
 
@@ -247,10 +248,15 @@ fn not_opened(error: DatabaseError) -> StoreError {
         DatabaseError::DatabaseAlreadyOpen => {
             StoreError::Unavailable("another process has the store open".to_owned())
         }
+        DatabaseError::Storage(StorageError::Io(error))
+            if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) =>
+        {
+            broken(&format!("its file is none of a store, or a part of one ({error})"))
+        }
         other => of_engine(&other.into()),
     }
 }
 
 fn broken(why: &str) -> StoreError {
-    StoreError::Broken(why.to_owned())
+    StoreError::Broken(format!("{why}: {}", super::BACKUP))
 }

@@ -34,6 +34,9 @@ const REST: Duration = Duration::from_secs(1);
 /// How often who waits for the keeper looks whether it finds no room.
 const KEEPER_LOOK: Duration = Duration::from_millis(100);
 
+/// Why nothing is written any more, if no error says so.
+const PANICKED: &str = "a thread of the store has panicked: see the server's log";
+
 /// What waits for the writer.
 pub(super) enum Ask {
     /// A validated commit.
@@ -54,6 +57,8 @@ pub(super) struct Writer {
     /// Bytes of a layer, or of its commits in the log, that are worth a transaction of the tables; with a quarter more commits wait until
     /// the one before is kept.
     layer_bytes: usize,
+    /// The last batch found no room in the log.
+    is_log_full: bool,
 }
 
 /// A batch as it is decided.
@@ -86,14 +91,22 @@ impl Writer {
         let keeper = thread::Builder::new()
             .name("store-keeper".to_owned())
             .spawn(move || keeper.run(&to_keep, &told))?;
-        let writer = Self { log, shared, layers: Some(layers), kept, keeper: Some(keeper), layer_bytes };
+        let writer = Self {
+            log,
+            shared,
+            layers: Some(layers),
+            kept,
+            keeper: Some(keeper),
+            layer_bytes,
+            is_log_full: false,
+        };
         thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&waiting))
     }
 
     /// Until the queue is closed and empty.
     fn run(mut self, waiting: &Queue) {
         // Also if it panics: nobody may wait for a writer that is gone.
-        let _abandoned = Abandon(waiting);
+        let _abandoned = Abandon(waiting, self.shared.clone());
         let mut expected = 1;
         while let Some(batch) = waiting.next(expected, self.rest()) {
             if batch.is_empty() {
@@ -160,11 +173,20 @@ impl Writer {
             return;
         }
         match self.log.append(before, plan.accepted.iter().map(|accepted| &accepted.committed)) {
-            Ok(()) => self.publish(plan),
-            Err(Failure::Absent(error)) => plan.refuse(|_| error.clone()),
+            Ok(()) => {
+                if std::mem::take(&mut self.is_log_full) {
+                    self.shared.shown.log_full(false);
+                }
+                self.publish(plan);
+            }
+            Err(Failure::Absent(error)) => {
+                self.is_log_full = matches!(error, StoreError::Full(_));
+                self.shared.shown.log_full(self.is_log_full);
+                plan.refuse(|_| error.clone());
+            }
             // After this nothing more is written: what a disk that fails says afterwards proves nothing.
-            Err(Failure::Unknown) => {
-                self.shared.is_poisoned.store(true, Ordering::Release);
+            Err(Failure::Unknown(why)) => {
+                self.shared.stop(&why);
                 plan.refuse(StoreError::Unknown);
             }
         }
@@ -187,6 +209,8 @@ impl Writer {
                 return Err(super::full());
             }
             if !self.wait_for_keeper() {
+                // If it has said itself why it ended, that stands.
+                self.shared.stop(PANICKED);
                 return Err(super::closed());
             }
         }
@@ -335,10 +359,13 @@ impl Plan {
 }
 
 /// Lets go of all who wait, however the writer ends.
-struct Abandon<'a>(&'a Queue);
+struct Abandon<'a>(&'a Queue, Arc<Shared>);
 
 impl Drop for Abandon<'_> {
     fn drop(&mut self) {
+        if thread::panicking() {
+            self.1.stop(PANICKED);
+        }
         self.0.abandon();
     }
 }

@@ -283,6 +283,11 @@ impl From<StoreError> for AdminError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed a request of the administrator");
         match error {
+            StoreError::Unavailable(_) if error.is_stopped() => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "StoreStopped",
+                "the store has stopped writing after an error of its disk: see the server's log, and start the server again",
+            ),
             StoreError::Conflict { .. } | StoreError::Unavailable(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "StoreUnavailable",
@@ -414,5 +419,18 @@ impl From<VaultError> for AdminError {
             | VaultError::BackupRejected
             | VaultError::PageTokenMalformed => Self::internal(&error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_administers_a_store_that_has_stopped_is_not_told_to_try_again() {
+        let told = |why: &str| AdminError::from(StoreError::Unavailable(why.to_owned())).message;
+        let stopped = told(store::contract::STOPPED);
+        assert!(stopped.contains("start the server again") && !stopped.contains("try again"), "{stopped}");
+        assert!(told("the engine is away").contains("try again"));
     }
 }

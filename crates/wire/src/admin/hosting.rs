@@ -446,7 +446,7 @@ fn health(text: String) -> Health {
 pub(super) fn hosted(state: &State, hosting: &dyn Hosting, name: &AppName, desired: &Desired) -> Hosted {
     let deployment = desired.deployment.as_ref();
     let (deploying, deployment_failed) = match hosting.latest(desired.app) {
-        Some((_, ObservedDeployment { state: "failed", text })) => (None, Some(text)),
+        Some((_, ObservedDeployment { state: "failed", text, .. })) => (None, Some(text)),
         Some((_, ObservedDeployment { state: "deployed", .. })) | None => (None, None),
         Some((_, told)) => (Some(told.state), None),
     };

@@ -32,7 +32,7 @@ pub use clock::{ClockFault, Settled, Step, TestClock};
 pub use hosting::{
     Brought, Hosting, HostingFault, ObservedApp, ObservedDeployment, ObservedInstance, ObservedReference,
 };
-pub use status::{Capability, HostingFacts, Installation, InstallationFacts};
+pub use status::{Alarm, Capability, HostingFacts, Installation, InstallationFacts};
 
 use crate::context::{self, Context, Services, State};
 use audit::{Actor, Origin, Outcome, SharedOrigin};

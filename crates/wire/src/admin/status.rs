@@ -31,6 +31,11 @@ pub trait Installation: Send + Sync {
     /// A vault or an app came to be, or is no more: names that apps must resolve have changed.
     fn names_changed(&self, of: Named);
 
+    /// What is wrong with the installation just now, the worst first.
+    fn alarms(&self) -> Vec<Alarm> {
+        Vec::new()
+    }
+
     /// The clock, if it is one that may be moved. The usual clock is not.
     fn test_clock(&self) -> Option<Arc<dyn TestClock>> {
         None
@@ -54,6 +59,17 @@ pub struct InstallationFacts {
     pub capabilities: Vec<Capability>,
     /// What should be done about the installation, such as a root key in a plain file.
     pub warnings: Vec<String>,
+}
+
+/// Something that is wrong, and that somebody must see to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// For programs: `store-stopped`, `store-full`, `audit-cut`.
+    pub name: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub mend: String,
 }
 
 /// What hosted apps can be given. None of it is needed for the rest.
@@ -95,6 +111,7 @@ struct Status {
     counts: Counts,
     signing_key: Option<signing_keys::Current>,
     audit_failing: bool,
+    alarms: Vec<Alarm>,
 }
 
 #[derive(Serialize)]
@@ -123,6 +140,7 @@ async fn show(State(Admin { state, installation, .. }): State<Admin>) -> Result<
         vaults: state.vault.list_vaults(access::Manager::Administrator).await?.len(),
     };
     let status = Status {
+        alarms: installation.alarms(),
         installation: installation.facts(),
         now: state.clock.now(),
         test_clock_ahead_seconds: state.clock.ahead().map(|ahead| ahead.as_secs()),

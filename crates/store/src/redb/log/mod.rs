@@ -35,8 +35,8 @@ pub(super) struct Log {
 pub(super) enum Failure {
     /// Nothing of it is in the log.
     Absent(StoreError),
-    /// Nobody knows whether it is, until the log is opened again.
-    Unknown,
+    /// Nobody knows whether it is, until the log is opened again; and why.
+    Unknown(String),
 }
 
 impl Log {
@@ -129,7 +129,7 @@ impl Log {
                     Failure::Absent(if super::is_full(&error) { super::full() } else { unavailable(error) })
                 })?;
                 // After another failure than that, no later sync proves that its name is on the disk: nothing may be written to it.
-                self.folder.sync().map_err(|error| failure(super::is_full(&error)))?;
+                self.folder.sync().map_err(|error| failure(super::is_full(&error), &error))?;
                 self.segments.push_back(name);
                 (made, 0)
             }
@@ -144,7 +144,7 @@ impl Log {
             } else {
                 self.open = Some((segment, length));
             }
-            return Err(failure(is_cut));
+            return Err(failure(is_cut, &error));
         }
         self.appended += self.frame.len();
         let length = length + self.frame.len() as u64;
@@ -176,14 +176,23 @@ impl Log {
 }
 
 /// Of a disk that refused, or of one that is full and has nothing of it.
-fn failure(is_certainly_full: bool) -> Failure {
-    if is_certainly_full { Failure::Absent(super::full()) } else { Failure::Unknown }
+fn failure(is_certainly_full: bool, error: &io::Error) -> Failure {
+    if is_certainly_full { Failure::Absent(super::full()) } else { Failure::Unknown(told(error)) }
+}
+
+fn told(error: &io::Error) -> String {
+    format!("its commit log (the folder beside the file): {error}")
 }
 
 pub(super) fn unavailable(error: io::Error) -> StoreError {
-    StoreError::Unavailable(format!("its commit log (the folder beside the file): {error}"))
+    StoreError::Unavailable(told(&error))
 }
 
 pub(super) fn damaged(why: &str) -> StoreError {
+    unfit(&format!("{why}: {}", super::BACKUP))
+}
+
+/// It and the file are of different times. Says what to do.
+pub(super) fn unfit(why: &str) -> StoreError {
     StoreError::Broken(format!("its commit log (the folder beside the file): {why}"))
 }

@@ -149,7 +149,7 @@ fn what_found_no_room_is_not_there_and_what_failed_is_unknown() {
     disks.log_faults(Faults::default());
     assert!(append(&mut log, 13).is_ok());
     disks.log_faults(Faults { syncs_left: Some(0), ..Faults::default() });
-    assert!(matches!(append(&mut log, 14), Err(Failure::Unknown)));
+    assert!(matches!(append(&mut log, 14), Err(Failure::Unknown(_))));
     disks.log_faults(Faults::default());
     assert!(revisions(&disks).contains(&13));
 }

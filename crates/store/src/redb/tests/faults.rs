@@ -104,9 +104,11 @@ async fn where_the_log_has_no_room_for_another_segment_it_is_said_too() {
     for id in 2..5 {
         let refused = store.commit(CommitId(id), &[], &[put("more", b"1")]).await;
         assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
+        assert!(store.condition().borrow().is_full());
     }
     disks.log_faults(Faults::default());
     store.commit(CommitId(9), &[], &[put("more", b"1")]).await.unwrap();
+    assert_eq!(*store.condition().borrow(), crate::Condition::default());
     drop(store);
     let store = on(&disks, SMALL).unwrap();
     assert_eq!(value(&store, "more").await, Some(b"1".to_vec()));
@@ -141,6 +143,7 @@ async fn a_file_that_cannot_grow_stops_writing_when_memory_is_full_and_loses_not
     let large = vec![b'x'; 60_000];
     let (acknowledged, refused) = fill(&store, &large).await;
     assert!(acknowledged >= 30, "{acknowledged}");
+    assert!(store.condition().borrow().is_full());
     assert!(matches!(refused.1, StoreError::Full(_)), "{refused:?}");
     assert_eq!(store.resolve(refused.0).await, Ok(None), "it is certain");
     let all_there = async |store: &Redb| {
@@ -166,6 +169,7 @@ async fn a_file_that_cannot_grow_stops_writing_when_memory_is_full_and_loses_not
     reader.await.unwrap();
     assert!(store.shared.openings.load(std::sync::atomic::Ordering::SeqCst) >= 2);
     store.commit(CommitId(3), &[], &[put("more", &large)]).await.unwrap();
+    assert!(!store.condition().borrow().is_full());
     all_there(&store).await;
     assert!(Arc::strong_count(&store) == 1, "the reader has ended");
     drop(store);
@@ -186,7 +190,9 @@ async fn a_failing_sync_is_unknown_and_ends_writing_until_reopened() {
     assert_eq!(value(&store, "maybe").await, None, "shown to nobody");
     disks.log_faults(Faults::default());
     let refused = store.commit(CommitId(3), &[], &[put("later", b"1")]).await;
-    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert!(refused.as_ref().is_err_and(StoreError::is_stopped), "{refused:?}");
+    let told = store.condition().borrow().stopped.clone();
+    assert_eq!(told.as_deref(), Some("its commit log (the folder beside the file): the disk has failed"));
     assert_eq!(store.resolve(CommitId(2)).await, Err(StoreError::Unknown(CommitId(2))), "not by this handle");
     assert_eq!(value(&store, "kept").await, Some(b"1".to_vec()), "what is there is still read");
     drop(store);
@@ -243,7 +249,9 @@ async fn a_file_that_fails_ends_writing_and_loses_nothing() {
         }
         assert!(acknowledged < 10_000);
     };
-    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
+    assert!(refused.is_stopped(), "{refused:?}");
+    let told = store.condition().borrow().stopped.clone().unwrap();
+    assert!(told.starts_with("its file: ") && told.contains("the disk has failed"), "{told}");
     disks.file.faults(Faults::default());
     drop(store);
     let store = on(&disks, SMALL).unwrap();

@@ -44,6 +44,29 @@ async fn a_letter_that_is_another_now_is_found() {
     assert!(in_use);
 }
 
+/// A part of a file, another kind of file, a frame that is another now: whoever starts on it is told what to do.
+#[tokio::test]
+async fn what_is_no_store_any_more_says_to_put_a_backup_back() {
+    let disks = Disks::default();
+    filled(&disks, 100).await;
+    type Damage = fn(&Disks);
+    let damages: [Damage; 4] = [
+        |disks| disks.file.damage(|bytes| bytes.truncate(100)),
+        |disks| disks.file.damage(|bytes| bytes.truncate(5_000)),
+        |disks| disks.file.damage(|bytes| bytes.fill(7)),
+        |disks| disks.damage(disks.segments()[0].0, |bytes| bytes[60] ^= 1),
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        let damaged = disks.copy();
+        damage(&damaged);
+        match on(&damaged, RedbOptions::default()) {
+            Err(StoreError::Broken(why)) => assert!(why.ends_with("put a backup back"), "{number}: {why}"),
+            Err(other) => panic!("{number}: {other:?}"),
+            Ok(_) => panic!("{number} is opened"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_store_on_disk_is_read_as_a_whole_and_opens_as_before() {
     let place = Place::new("sound");
