@@ -360,10 +360,10 @@ mod tests {
     fn a_store_that_does_not_write_and_an_audit_log_that_was_cut_are_alarms() {
         let (store, fine) = (Path::new("/data/keyless.redb"), Condition::default());
         assert!(alarms(store, &fine, None).is_empty());
-        let stopped =
-            Condition { stopped: Some("its commit log: no disk (os error 5)".into()), ..fine.clone() };
+        let mut broken = fine.clone();
+        broken.stopped = Some("its commit log: no disk (os error 5)".into());
         let cut = Missing::Cut { dir: "/data/audit".into(), cut: audit::Cut { anchor: 9, found: 4 } };
-        let told = alarms(store, &stopped, Some(cut));
+        let told = alarms(store, &broken, Some(cut));
         let [stopped, cut] = told.as_slice() else { panic!("{told:?}") };
         let (what, mend) = (&stopped.what, &stopped.mend);
         assert!(what.contains("/data/keyless.redb") && what.contains("os error 5"), "{what}");
