@@ -363,7 +363,7 @@ mod tests {
         let mut stopped = fine.clone();
         stopped.stopped = Some("its commit log: no disk (os error 5)".into());
         let cut = Missing::Cut { dir: "/data/audit".into(), cut: audit::Cut { anchor: 9, found: 4 } };
-        let told = alarms(store, &broken, Some(cut));
+        let told = alarms(store, &stopped, Some(cut));
         let [stopped, cut] = told.as_slice() else { panic!("{told:?}") };
         let (what, mend) = (&stopped.what, &stopped.mend);
         assert!(what.contains("/data/keyless.redb") && what.contains("os error 5"), "{what}");
