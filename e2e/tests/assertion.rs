@@ -36,10 +36,9 @@ impl Outside {
 
     /// What it may, from now on.
     pub(crate) fn allow(&self, what: &[&str]) {
-        let mut allow = vec!["vault", "policy", "set", "shop", "--client-id", &self.client];
-        allow.extend(what);
-        let mut command = self.server.command(allow);
-        let _said = Ended::from(e2e::wait::output(&mut command, b"")).ok();
+        let mut command =
+            self.server.command(["vault", "policy", "set", "shop", "--client-id", &self.client]);
+        let _said = Ended::from(e2e::wait::output(command.args(what), b"")).ok();
     }
 
     /// A client secret of it.
