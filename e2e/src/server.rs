@@ -559,7 +559,7 @@ pub fn signal(child: &Child, signal: rustix::process::Signal) {
 
 /// Where programs are looked for: as in the caller's environment, since Go or Node may be anywhere.
 #[expect(clippy::disallowed_methods, reason = "the harness hands on its own search path")]
-fn search_path() -> String {
+pub fn search_path() -> String {
     std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".into())
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::hosting::Hosts;
 use e2e::app::Endpoint;
-use e2e::{Answer, Server, server, settings, skip, wait};
+use e2e::{Answer, Ended, Server, server, settings, skip, wait};
 
 /// A cgroup of the scenario's own with a program in it that Keyless knows nothing of; gone with this value.
 struct Stranger {
@@ -109,10 +109,12 @@ fn a_program_that_runs_already_gets_an_identity_and_loses_it() {
     assert_eq!(outside(&server, &first).status, 403, "who has the secret and is elsewhere");
 
     let again = attach(&server);
-    assert!(again.code == Some(1) && again.stderr.contains("overlaps"), "{again:?}");
+    let told =
+        |ended: &Ended| ended.code == Some(1) && ended.stderr.contains("is attached already, to app web");
+    assert!(told(&again) && again.stderr.contains("keyless detach"), "{again:?}");
     let other = ["attach", "--app", "other", "--pid", &stranger.pid(), "--env-file", "other.env"];
     let refused = server.keyless(other);
-    assert!(refused.code == Some(1) && refused.stderr.contains("overlaps"), "{refused:?}");
+    assert!(told(&refused), "{refused:?}");
     assert_eq!(server.keyless(["app", "show", "other"]).code, Some(1), "no app is left behind");
     let _status = server.stop();
     server.start_again();

@@ -26,7 +26,13 @@ fn a_demo_that_is_ended_leaves_nothing_behind() {
     std::fs::create_dir(&files).unwrap();
     // It says nothing and goes on, so that the demo waits for it.
     let mut command = std::process::Command::new(settings::binary("keyless"));
-    command.args(["demo", "--app"]).arg(&app).env("TMPDIR", &files).env("HOME", place.path());
+    command.args(["demo", "--app"]).arg(&app);
+    // None of the variables by which scenarios are told things: a server takes them for settings.
+    command
+        .env_clear()
+        .env("PATH", e2e::server::search_path())
+        .env("TMPDIR", &files)
+        .env("HOME", place.path());
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid_file = place.path().join("app.pid");
     let pid = || std::fs::read_to_string(&pid_file).ok()?.trim().parse::<u32>().ok();
