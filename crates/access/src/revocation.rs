@@ -108,6 +108,18 @@ mod tests {
         assert_eq!((revocations.gone.len(), revocations.valid_from), (9, at(0)));
     }
 
+    /// Who revokes looks at the clock, then somebody who issues a token; what is revoked next finds the entry over, and the token is not.
+    #[test]
+    fn what_was_issued_while_it_was_revoked_stays_revoked() {
+        let mut revocations = Revocations::default();
+        let (life, looked, issued) = (3_600, 100, 130);
+        revocations.revoke(Uuid::from_u128(1), at(looked + life), at(looked));
+        let later = looked + life + 1;
+        revocations.revoke(Uuid::from_u128(2), at(later + life), at(later));
+        assert!(later < issued + life, "the token lives");
+        assert!(revocations.refuse(at(issued), &id(1)));
+    }
+
     #[test]
     fn more_than_can_be_named_revokes_all_of_before() {
         let mut revocations = Revocations::default();

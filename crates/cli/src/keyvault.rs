@@ -86,7 +86,9 @@ impl Vault {
     pub(crate) async fn open(admin: &Admin, name: &VaultName) -> Result<Self, Failure> {
         if let Some(login) = login::kept::Login::load()? {
             if admin.is_named() {
-                let status = admin.get::<Status>("/v1/status").await?;
+                let status = admin.get::<Status>("/v1/status").await.map_err(|failure| {
+                    failure.next("Without --data-dir and KEYLESS_DATA_DIR it is done as who is logged in, wherever that is.")
+                })?;
                 if !login.is_of(&status) {
                     output::note(format_args!("not as {}", login.elsewhere(&status)));
                     return Self::of_administrator(admin, name).await;

@@ -219,6 +219,13 @@ pub fn end_group(pid: u32, at_once: bool) -> io::Result<()> {
     }
 }
 
+/// Does a process with this id run? One that has ended, and that nobody has waited for, does not. For best-effort waits only: ids are used again.
+pub fn is_running(pid: u32) -> bool {
+    // The second field is a name of the process's own choice, in parentheses (`proc_pid_stat(5)`).
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
 /// Does a process with this id exist? For tests and best-effort messages only: ids are used again.
 pub fn exists(pid: u32) -> bool {
     i32::try_from(pid)

@@ -140,20 +140,14 @@ fn lock(path: &Path, time_max: Duration) -> Result<files::Lock, KernelError> {
     let until = Instant::now() + time_max;
     loop {
         match files::lock_exclusive(path) {
-            Err(KernelError::Locked { pid }) if !pid.is_some_and(is_there) && Instant::now() < until => {
+            Err(KernelError::Locked { pid })
+                if !pid.is_some_and(kernel::process::is_running) && Instant::now() < until =>
+            {
                 std::thread::sleep(RELEASE_LOOK);
             }
             locked => return locked,
         }
     }
-}
-
-/// Is there such a process, and has it not ended? One that has, and that nobody has waited for, holds nothing.
-fn is_there(pid: u32) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    // Behind its name, which may be anything.
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    !matches!(state, Some('Z' | 'X'))
 }
 
 #[cfg(test)]
@@ -172,7 +166,7 @@ mod tests {
         );
         // One that has ended, and that nobody waits for yet.
         let mut gone = std::process::Command::new("true").spawn().unwrap();
-        while is_there(gone.id()) {
+        while kernel::process::is_running(gone.id()) {
             std::thread::sleep(Duration::from_millis(5));
         }
         std::fs::write(place.join("lock"), gone.id().to_string()).unwrap();

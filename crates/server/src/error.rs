@@ -123,9 +123,9 @@ pub enum StartError {
     /// The store does not answer.
     #[error("the store: {0}")]
     Store(#[from] store::StoreError),
-    /// The store is not as it was written.
-    #[error("the store: {0}{more}", more = more(.0))]
-    StoreBroken(store::StoreError),
+    /// The store is not as it was written. What was met first is told; `verify` finds all.
+    #[error("the store: {0} (`keyless verify` tells more)")]
+    StoreDamaged(store::StoreError),
     /// Cryptography: the data directory was changed by someone else, or does not belong together.
     #[error("{0}")]
     Crypt(#[from] crypt::CryptError),
@@ -151,11 +151,6 @@ pub enum StartError {
 
 fn all(addresses: &[SocketAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
-}
-
-/// A part that is not as it was written is told; `verify` finds all.
-fn more(error: &store::StoreError) -> &'static str {
-    if error.to_string().ends_with("put a backup back") { " (`keyless verify` tells more)" } else { "" }
 }
 
 fn mend(cause: &std::io::Error) -> &'static str {
@@ -188,14 +183,5 @@ mod tests {
             let told = domain::chain(&error);
             assert_eq!(told.matches("os error").count(), 1, "{told}");
         }
-    }
-
-    #[test]
-    fn a_damaged_store_says_what_to_do() {
-        let damaged = store::StoreError::Broken("a page: put a backup back".to_owned());
-        let told = StartError::StoreBroken(damaged).to_string();
-        assert!(told.ends_with("put a backup back (`keyless verify` tells more)"), "{told}");
-        let other = store::StoreError::Broken("of another version of keyless".to_owned());
-        assert!(StartError::StoreBroken(other).to_string().ends_with("of another version of keyless"));
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 use crypt::{Key256, SystemEntropy};
 use domain::Secret;
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path};
-use store::{Redb, RedbOptions, Store, StoreError};
+use store::{Redb, RedbOptions, Store};
 
 /// The label of the audit log's key below the root key.
 pub(crate) const AUDIT_KEY: &str = "audit";
@@ -23,9 +23,9 @@ pub(crate) fn open_store(config: &Config, layout: &Layout) -> Result<Redb, Start
     // Made by us, so that it is closed to others whatever the process's umask is.
     let made = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
     made.map_err(|source| StartError::File { path: path.clone(), source })?;
-    Redb::open(&path, options(config)).map_err(|error| match error {
-        StoreError::Broken(_) => StartError::StoreBroken(error),
-        error => error.into(),
+    Redb::open(&path, options(config)).map_err(|error| match error.is_damaged() {
+        true => StartError::StoreDamaged(error),
+        false => error.into(),
     })
 }
 

@@ -30,6 +30,9 @@ pub const REPLY_BYTES_MAX: usize = 1024 * 1024;
 /// What [`StoreError::Unavailable`] says of a store that writes nothing more until it is opened again, however often it is tried.
 pub const STOPPED: &str = "the store has stopped writing: start the server again";
 
+/// How [`StoreError::Broken`] ends where what is stored is not as it was written: all that is left to do.
+pub const BACKUP: &str = "put a backup back";
+
 /// Names one attempt of a commit: 128 random bits from the caller's entropy. A retry of the same attempt keeps it, a new decision
 /// takes a new one. It is what resolves an [`StoreError::Unknown`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -207,6 +210,11 @@ impl StoreError {
     /// away, and only whoever can start the server again is told more.
     pub fn is_stopped(&self) -> bool {
         matches!(self, Self::Unavailable(why) if why == STOPPED)
+    }
+
+    /// Is something stored that is not as it was written?
+    pub fn is_damaged(&self) -> bool {
+        matches!(self, Self::Broken(why) if why.ends_with(BACKUP))
     }
 
     /// Not done, or nobody knows: what was asked for may be asked for again, and may succeed then.

@@ -219,7 +219,7 @@ pub(super) async fn find(admin: &Admin, stack: &Stack, values: &Values) -> Resul
         apps: apps(admin, stack, values).await?,
         users: users(admin, stack).await?,
         groups: groups(admin, stack).await?,
-        vaults: vaults(admin, stack, values).await?,
+        vaults: vaults(admin, stack, values, status.now).await?,
         deleted_vaults: deleted.value.into_iter().map(|vault| vault.name).collect(),
         roles: definitions.value,
     })
@@ -294,6 +294,7 @@ async fn vaults(
     admin: &Admin,
     stack: &Stack,
     values: &Values,
+    now: i64,
 ) -> Result<BTreeMap<VaultName, FoundVault>, Failure> {
     let all: List<ShownVault> = admin.get("/v1/vaults").await?;
     let mut found = BTreeMap::new();
@@ -309,7 +310,7 @@ async fn vaults(
             secrets: if asked.secrets.is_empty() {
                 BTreeMap::new()
             } else {
-                secrets(admin, asked, values).await.map_err(|failure| {
+                secrets(admin, asked, values, now).await.map_err(|failure| {
                     let name = &asked.name;
                     Failure::new(format!("the secrets of vault {name} cannot be compared: {failure}"))
                         .lasting(failure.is_lasting())
@@ -326,6 +327,7 @@ async fn secrets(
     admin: &Admin,
     asked: &Vault,
     values: &Values,
+    now: i64,
 ) -> Result<BTreeMap<ObjectName, FoundSecret>, Failure> {
     let vault = Collection::of_administrator(admin, ObjectKind::Secret, &asked.name).await?;
     let named = |items: &[Value]| {
@@ -360,7 +362,7 @@ async fn secrets(
                         .filter(|text| !text.is_empty())
                         .map(str::to_owned),
                     tags: tags(there.rest.get("tags")),
-                    attributes: attributes(there.rest.get("attributes")),
+                    attributes: attributes(there.rest.get("attributes"), now),
                 }
             }
         };
@@ -369,13 +371,27 @@ async fn secrets(
     Ok(found)
 }
 
-/// Enabled it is: of others nothing is compared.
-fn attributes(told: Option<&Value>) -> Attributes {
+/// What a new version has of the one before. Enabled that is: of others nothing is compared. An expiry that is over was the old value's: a new
+/// one would be expired from the beginning.
+fn attributes(told: Option<&Value>, now: i64) -> Attributes {
     let second = |name: &str| told.and_then(|told| told.get(name)?.as_i64());
-    Attributes { enabled: Some(true), nbf: second("nbf"), exp: second("exp") }
+    Attributes { enabled: Some(true), nbf: second("nbf"), exp: second("exp").filter(|exp| *exp > now) }
 }
 
 fn tags(told: Option<&Value>) -> BTreeMap<String, String> {
     let members = told.and_then(Value::as_object).into_iter().flatten();
     members.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expiry_that_is_over_is_not_that_of_a_new_version() {
+        let told = serde_json::json!({"enabled": true, "nbf": 1, "exp": 10, "created": 1});
+        let of = |now| attributes(Some(&told), now);
+        assert_eq!(of(9), Attributes { enabled: Some(true), nbf: Some(1), exp: Some(10) });
+        assert_eq!(of(10), Attributes { enabled: Some(true), nbf: Some(1), exp: None });
+    }
 }

@@ -393,7 +393,7 @@ impl Drop for App {
         // Whatever it does: a shell, the program that was named, and what that has started. None of them was waited for, so the group's id is its own.
         let _gone = kernel::process::end_group(self.run.id(), false);
         let until = Instant::now() + GRACE;
-        while !has_ended(self.run.id()) && Instant::now() < until {
+        while kernel::process::is_running(self.run.id()) && Instant::now() < until {
             std::thread::sleep(LOOK_INTERVAL);
         }
         let _gone = kernel::process::end_group(self.run.id(), true);
@@ -440,13 +440,6 @@ fn read_lines(output: ChildStdout, tell: &mpsc::SyncSender<String>) {
     }
 }
 
-/// Has a child ended that nobody has waited for?
-fn has_ended(child: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-    // After the name in parentheses, which may hold anything.
-    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
-}
-
 fn terminate(child: &Child) {
     let _gone = kernel::process::terminate(child.id());
 }
@@ -483,9 +476,9 @@ mod tests {
         let begin = Instant::now();
         let stubborn = shell("trap '' TERM; sleep 600 & echo $!; yes");
         let pid: u32 = stubborn.line().unwrap().parse().unwrap();
-        assert!(!has_ended(pid));
+        assert!(kernel::process::is_running(pid));
         drop(stubborn);
-        while !has_ended(pid) {
+        while kernel::process::is_running(pid) {
             std::thread::sleep(LOOK_INTERVAL);
         }
         drop(silent);

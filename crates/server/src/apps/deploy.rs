@@ -705,16 +705,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_build_that_is_given_up_leaves_nothing_running() {
-        let (read, write) = io::pipe().unwrap();
-        let program = Program {
-            arguments: ["/bin/sh", "-c", "sleep 60 & sleep 60"].map(Into::into).to_vec(),
-            environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
-            output: Some(write.as_fd()),
-            ..Program::default()
-        };
-        let process = kernel::spawn(&program).unwrap();
-        drop(program);
-        drop(write);
+        let (process, read) = super::super::launch::tests::with_a_child();
         let (stop, stopping) = watch::channel(false);
         let build = async {
             let ending = Ending::of(&process, None);
@@ -726,9 +717,7 @@ mod tests {
         let given_up = unless_stopped(stopping, &is_committing, build);
         let (outcome, _) = tokio::join!(given_up, async { stop.send_replace(true) });
         assert!(outcome.is_err_and(|Failed(why)| why.contains("the server was stopped")));
-        // All that held the other end are gone.
-        let read = tokio::task::spawn_blocking(move || io::read_to_string(read));
-        tokio::time::timeout(Duration::from_secs(10), read).await.expect("it has gone").unwrap().unwrap();
+        super::super::launch::tests::are_gone(read);
     }
 
     #[tokio::test(start_paused = true)]

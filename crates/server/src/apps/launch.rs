@@ -690,7 +690,7 @@ pub(super) fn base(folder: &AppFolder, search: &[PathBuf]) -> BTreeMap<String, S
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     #[test]
@@ -760,8 +760,8 @@ mod tests {
         cgroup.remove().unwrap();
     }
 
-    #[test]
-    fn without_a_cgroup_what_an_app_has_started_ends_with_it() {
+    /// A process that has started another one, and the end of what both of them may write to.
+    pub(in crate::apps) fn with_a_child() -> (Process, std::io::PipeReader) {
         let (mut read, write) = std::io::pipe().unwrap();
         let program = Program {
             arguments: ["/bin/sh", "-c", "sleep 60 & echo; wait"].map(OsString::from).into(),
@@ -770,14 +770,22 @@ mod tests {
             ..Program::default()
         };
         let process = kernel::spawn(&program).unwrap();
-        drop(program);
-        drop(write);
         std::io::Read::read_exact(&mut read, &mut [0]).unwrap();
-        end_at_once(&process, None, false);
-        process.wait().unwrap();
-        // All that held the other end are gone, the one below it too.
+        (process, read)
+    }
+
+    /// Nobody who held the other end is there any more.
+    pub(in crate::apps) fn are_gone(read: std::io::PipeReader) {
         let (said, gone) = std::sync::mpsc::channel();
         std::thread::spawn(move || said.send(std::io::read_to_string(read)));
         gone.recv_timeout(std::time::Duration::from_secs(10)).unwrap().unwrap();
+    }
+
+    #[test]
+    fn without_a_cgroup_what_an_app_has_started_ends_with_it() {
+        let (process, read) = with_a_child();
+        end_at_once(&process, None, false);
+        process.wait().unwrap();
+        are_gone(read);
     }
 }

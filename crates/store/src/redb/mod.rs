@@ -468,9 +468,6 @@ pub fn commits_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// What is left to do about what is not as it was written.
-const BACKUP: &str = "put a backup back";
-
 /// Was there no room on the disk, or no more that this user may have?
 fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)

@@ -258,5 +258,5 @@ fn not_opened(error: DatabaseError) -> StoreError {
 }
 
 fn broken(why: &str) -> StoreError {
-    StoreError::Broken(format!("{why}: {}", super::BACKUP))
+    StoreError::Broken(format!("{why}: {}", crate::contract::BACKUP))
 }

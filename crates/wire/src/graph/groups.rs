@@ -245,7 +245,8 @@ async fn asked_for(what: GroupQuestion, body: Body) -> Result<Option<Vec<Uuid>>,
     let ids =
         ids.ok_or_else(|| GraphError::bad("A value is required for property 'groupIds' of the body."))?;
     if ids.len() > limits::GRAPH_GROUPS_ASKED_MAX {
-        return Err(GraphError::bad("At most 20 groups are asked about at a time."));
+        let most = limits::GRAPH_GROUPS_ASKED_MAX;
+        return Err(GraphError::bad(format!("At most {most} groups are asked about at a time.")));
     }
     let id = |text: &String| {
         Uuid::try_parse(text).map_err(|_| GraphError::bad("Invalid object identifier: a GUID is expected."))

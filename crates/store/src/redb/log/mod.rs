@@ -189,7 +189,7 @@ pub(super) fn unavailable(error: io::Error) -> StoreError {
 }
 
 pub(super) fn damaged(why: &str) -> StoreError {
-    unfit(&format!("{why}: {}", super::BACKUP))
+    unfit(&format!("{why}: {}", crate::contract::BACKUP))
 }
 
 /// It and the file are of different times. Says what to do.
