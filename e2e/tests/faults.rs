@@ -2,6 +2,7 @@
 //! by itself once the machine is.
 
 use crate::hosting::{Hosts, is_alive, is_renewed, needs_root, ready};
+use crate::restart::has_npm;
 use e2e::{Server, skip, wait};
 use std::{
     fs::File,
@@ -22,11 +23,19 @@ struct Disk(PathBuf);
 
 impl Disk {
     fn mount(place: PathBuf) -> Option<Self> {
+        Self::mount_by(Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]), place)
+    }
+
+    /// What a file has in it.
+    fn of_image(image: &Path, place: PathBuf) -> Option<Self> {
+        Self::mount_by(Command::new("mount").args(["-o", "loop"]).arg(image), place)
+    }
+
+    fn mount_by(mount: &mut Command, place: PathBuf) -> Option<Self> {
         std::fs::create_dir(&place).unwrap();
-        let mounted =
-            wait::output(Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(&place), b"");
+        let mounted = wait::output(mount.arg(&place), b"");
         if !mounted.status.success() {
-            skip(&format!("a full disk: {}", String::from_utf8_lossy(&mounted.stderr).trim()));
+            skip(&format!("a disk of its own: {}", String::from_utf8_lossy(&mounted.stderr).trim()));
             return None;
         }
         Some(Self(place))
@@ -105,6 +114,47 @@ fn without_room_on_the_disk_what_serves_goes_on() {
     let place = hosts.server.place().to_owned();
     drop(hosts);
     drop(disk);
+    std::fs::remove_dir_all(place).unwrap();
+}
+
+/// What is told to be deployed is there after a cut of power, and what its build has made, too. A copy of the disk has what such a cut leaves:
+/// what the kernel has only in memory is not in it.
+#[test]
+fn what_was_built_is_there_after_a_cut_of_power() {
+    if needs_root() {
+        return;
+    }
+    if !has_npm() {
+        return skip("a build before a cut of power: no npm where hosted apps look for it");
+    }
+    let hosts = Hosts::start("faults-power");
+    let place = hosts.server.place().to_owned();
+    let (image, copy) = (place.join("image"), place.join("copy"));
+    File::create(&image).unwrap().set_len(256 << 20).unwrap();
+    let made = wait::output(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image), b"");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let Some(disk) = Disk::of_image(&image, place.join("data-apps")) else { return };
+    // In the end nothing is to be left of the apps.
+    std::fs::remove_dir(disk.0.join("lost+found")).unwrap();
+    let install = "for number in 1 2 3 4 5 6 7 8; do echo built >built-$number; done";
+    let manifest = format!(
+        r#"{{"name": "web", "version": "1.0.0", "scripts": {{"preinstall": "{install}", "start": "python3 app.py"}}}}"#
+    );
+    hosts.deploy("web", &hosts.package("one", &[("package.json", &manifest)]));
+    std::fs::copy(&image, &copy).unwrap();
+
+    let Some(left) = Disk::of_image(&copy, place.join("left")) else { return };
+    let inside = |folder: &Path| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let app = inside(&left.0).find(|path| path.join("deployments").is_dir()).unwrap();
+    let deployment = inside(&app.join("deployments")).next().unwrap();
+    for number in 1..=8 {
+        let built = std::fs::read_to_string(deployment.join(format!("built-{number}")));
+        assert_eq!(built.unwrap(), "built\n", "{number}");
+    }
+    assert!(std::fs::metadata(deployment.join("app.py")).unwrap().len() > 0);
+    // Their folders are busy for as long as they are mounted: what is left of them goes after that.
+    drop(hosts);
+    drop((disk, left));
     std::fs::remove_dir_all(place).unwrap();
 }
 

@@ -125,15 +125,20 @@ fn apps_end_in_order_with_an_interrupted_server_and_the_next_start_starts_them()
     assert!(hosts.server.keyless(["app", "logs", "web"]).ok().contains("version 1 ends by itself"));
 }
 
+/// Is it where hosted apps look for programs?
+pub(crate) fn has_npm() -> bool {
+    let mut npm = Command::new("env");
+    npm.args(["-i", "PATH=/usr/local/bin:/usr/bin:/bin", "npm", "--version"]);
+    wait::output(&mut npm, b"").status.success()
+}
+
 /// What nobody would wait for any more: the server stops while a package is built, and its build has left its parents behind.
 #[test]
 fn a_stop_of_the_server_ends_what_is_being_built_and_leaves_nothing_of_it() {
     if needs_root() {
         return;
     }
-    let mut npm = Command::new("env");
-    npm.args(["-i", "PATH=/usr/local/bin:/usr/bin:/bin", "npm", "--version"]);
-    if !wait::output(&mut npm, b"").status.success() {
+    if !has_npm() {
         return skip("a stop while a package is built: no npm where hosted apps look for it");
     }
     let mut hosts = Hosts::start("restart-building");
